@@ -1,0 +1,2 @@
+//! The one-machine program.
+fn main() {}

@@ -1,0 +1,225 @@
+//! The records of what was decided, in order: a subject's outbox and history at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::Counts;
+use crate::observation::Failure;
+use crate::outage::{Outage, OutageId, Telling};
+use crate::runner::{RunnerId, Status};
+use crate::subject::{Revision, Subject};
+use crate::target::Target;
+use crate::time::Timestamp;
+
+/// One committed revision of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What changed.
+    pub subject: Subject,
+    /// Its number. A store takes each number once.
+    pub revision: Revision,
+    /// Tells one's own commit, whose answer was lost, from another's.
+    pub nonce: u64,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When the look began that it rests on.
+    pub observed_at: Timestamp,
+    /// The target's runners afterwards.
+    pub counts: Counts,
+    /// Whether the same decision goes on in the next revision, so that it must not be told yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+    /// What happened, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Change {
+    /// Whether a notice comes of it.
+    pub fn is_tellable(&self) -> bool {
+        self.steps.iter().any(Step::is_tellable)
+    }
+}
+
+/// A runner as a step names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunnerName {
+    /// The id of its first registration.
+    pub id: RunnerId,
+    /// Its name.
+    pub name: String,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "step")]
+pub enum Step {
+    /// The first complete look at a target.
+    MonitoringStarted,
+    /// A runner was read for the first time.
+    Registered {
+        /// Which.
+        runner: RunnerName,
+    },
+    /// A runner is back under its name with another id.
+    Reregistered {
+        /// Which.
+        runner: RunnerName,
+        /// The id of the new registration.
+        current_id: RunnerId,
+    },
+    /// The reading differs from the last one.
+    StatusChanged {
+        /// Which.
+        runner: RunnerName,
+        /// Before.
+        from: Status,
+        /// Now.
+        to: Status,
+    },
+    /// A first bad reading.
+    Suspected {
+        /// Which.
+        runner: RunnerName,
+        /// The id of the outage, if it becomes one.
+        outage_id: OutageId,
+    },
+    /// A suspicion ended without an outage.
+    Cleared {
+        /// Which.
+        runner: RunnerName,
+    },
+    /// An outage was confirmed.
+    OutageOpened {
+        /// The outage.
+        outage: Box<Outage>,
+    },
+    /// An outage ended; `outage.ending` says how.
+    OutageClosed {
+        /// The outage.
+        outage: Box<Outage>,
+    },
+    /// A runner that was held to be gone is registered again.
+    Returned {
+        /// Which.
+        runner: RunnerName,
+        /// When it was first missed.
+        gone_since: Timestamp,
+        /// Whether its going had been told.
+        alerted: bool,
+    },
+    /// A runner was forgotten.
+    Retired {
+        /// Which.
+        runner: RunnerName,
+    },
+    /// Too many outages in too short a time: single ones are no longer told.
+    FlappingStarted {
+        /// Which.
+        runner: RunnerName,
+        /// When the first of these outages began.
+        since: Timestamp,
+        /// How many so far.
+        outages: u32,
+    },
+    /// It has been calm for long enough, or is no longer watched.
+    FlappingEnded {
+        /// Which.
+        runner: RunnerName,
+        /// When the first of these outages began.
+        since: Timestamp,
+        /// How many there were.
+        outages: u32,
+        /// Since when it has been healthy; none where it is no longer watched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        healthy_since: Option<Timestamp>,
+    },
+    /// A look failed after good ones.
+    LooksFail {
+        /// Why.
+        failure: Failure,
+    },
+    /// A subject cannot be seen for as long as the policy allows.
+    WentBlind {
+        /// When the first failed look began.
+        since: Timestamp,
+        /// Why.
+        failure: Failure,
+        /// How many targets that concerns.
+        targets: u32,
+    },
+    /// A subject can be seen again.
+    SeesAgain {
+        /// When the first failed look began.
+        since: Timestamp,
+        /// When the first good look began.
+        until: Timestamp,
+        /// Whether the blindness had been told.
+        told: bool,
+    },
+    /// The target was taken off the list.
+    Dropped {
+        /// Whether something had been told that this ends.
+        told: bool,
+    },
+    /// The token expires soon.
+    CredentialExpiring {
+        /// When.
+        expires_at: Timestamp,
+    },
+    /// The list of targets has new ones.
+    TargetsAdded {
+        /// Which.
+        targets: Vec<Target>,
+        /// How many are watched now.
+        total: u32,
+    },
+    /// The list of targets came up empty after it was not: refused.
+    EmptyListRefused {
+        /// How many targets stay watched.
+        kept: u32,
+    },
+    /// The list of targets is no longer empty.
+    ListRestored {
+        /// How many targets are watched now.
+        total: u32,
+    },
+    /// Nobody watched.
+    Unwatched {
+        /// The last sign of the monitor before.
+        from: Timestamp,
+        /// The first after.
+        until: Timestamp,
+    },
+    /// Written by a later release.
+    #[serde(other)]
+    Unrecognised,
+}
+
+impl Step {
+    /// Whether a notice comes of it.
+    pub fn is_tellable(&self) -> bool {
+        match self {
+            Step::OutageOpened { outage } | Step::OutageClosed { outage } => outage.telling != Telling::Quiet,
+            Step::Returned { alerted, .. } => *alerted,
+            Step::SeesAgain { told, .. } | Step::Dropped { told } => *told,
+            Step::FlappingStarted { .. }
+            | Step::FlappingEnded { .. }
+            | Step::WentBlind { .. }
+            | Step::CredentialExpiring { .. }
+            | Step::TargetsAdded { .. }
+            | Step::EmptyListRefused { .. }
+            | Step::ListRestored { .. }
+            | Step::Unwatched { .. } => true,
+            Step::MonitoringStarted
+            | Step::Registered { .. }
+            | Step::Reregistered { .. }
+            | Step::StatusChanged { .. }
+            | Step::Suspected { .. }
+            | Step::Cleared { .. }
+            | Step::Retired { .. }
+            | Step::LooksFail { .. }
+            | Step::Unrecognised => false,
+        }
+    }
+}

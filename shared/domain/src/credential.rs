@@ -1,0 +1,176 @@
+//! What befalls a credential, and so every target that it sees: told once, not target by target.
+
+use std::time::Duration;
+
+use crate::change::{Change, Step};
+use crate::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing};
+use crate::observation::{CredentialReport, Outcome};
+use crate::policy::Thresholds;
+use crate::subject::{CredentialId, Subject};
+use crate::time::Timestamp;
+
+/// How many days ahead an expiring token is told of, soonest first.
+const EXPIRY_WARNING_DAYS: [u32; 3] = [1, 3, 14];
+
+/// One atomic commit of a credential's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialCommit {
+    /// Lock, outbox and history.
+    pub change: Change,
+    /// The credential's record at this revision.
+    pub record: CredentialRecord,
+}
+
+/// Decides what a look says of the credential that it was made with; none where there is nothing to commit.
+///
+/// `targets_served` is how many targets the credential sees, for the notice. A good look, or a fault that is the
+/// target's own, shows that the credential works.
+pub fn reconcile_credential(
+    record: &CredentialRecord,
+    (started_at, outcome): (Timestamp, &Outcome),
+    report: &CredentialReport,
+    targets_served: u32,
+    thresholds: &Thresholds,
+    (now, nonce): (Timestamp, u64),
+) -> Option<CredentialCommit> {
+    let mut after = record.clone();
+    let mut steps = Vec::new();
+    let failure = match outcome {
+        Outcome::Partial(failure) | Outcome::Failed(failure) => Some(failure).filter(|failure| failure.fault.is_shared()),
+        Outcome::Complete { .. } => None,
+    };
+    match failure {
+        Some(failure) => {
+            let failing = after.failing.get_or_insert_with(|| {
+                steps.push(Step::LooksFail { failure: failure.clone() });
+                Failing { since: started_at, failure: failure.clone(), blind: false, told: false }
+            });
+            if !failing.told && started_at.since(failing.since) >= thresholds.blind {
+                failing.blind = true;
+                failing.told = true;
+                failing.failure = failure.clone();
+                let (since, failure) = (failing.since, failure.clone());
+                steps.push(Step::WentBlind { since, failure, targets: targets_served });
+            }
+        }
+        // A look that began before the failing one is no sign that it works again.
+        None => {
+            if let Some(failing) = after.failing.take_if(|failing| started_at >= failing.since) {
+                let (since, told) = (failing.since, failing.told);
+                steps.push(Step::SeesAgain { since, until: started_at, told });
+            }
+        }
+    }
+    if let Some(warning) = expiry_warning(record, report, now) {
+        after.expiry_warning = Some(warning);
+        steps.push(Step::CredentialExpiring { expires_at: warning.expires_at });
+    }
+    if steps.is_empty() {
+        return None;
+    }
+    after.revision = record.revision.next();
+    let change = Change {
+        subject: Subject::Credential(record.id.clone()),
+        revision: after.revision,
+        nonce,
+        decided_at: now,
+        observed_at: started_at,
+        counts: Counts::default(),
+        more: false,
+        steps,
+    };
+    if change.is_tellable() {
+        after.last_tellable = after.revision;
+    }
+    Some(CredentialCommit { change, record: after })
+}
+
+/// The warning that is due now and was not given yet.
+fn expiry_warning(record: &CredentialRecord, report: &CredentialReport, now: Timestamp) -> Option<ExpiryWarning> {
+    // An App's installation token lives for an hour and is renewed by itself.
+    let expires_at = report.expires_at.filter(|_| record.id == CredentialId::token())?;
+    let left = expires_at.since(now);
+    let days = *EXPIRY_WARNING_DAYS.iter().find(|&&days| left <= Duration::from_secs(u64::from(days) * 86_400))?;
+    let given = record.expiry_warning.filter(|given| given.expires_at == expires_at);
+    given.is_none_or(|given| given.days > days).then_some(ExpiryWarning { expires_at, days })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::{Failure, Fault};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn start() -> Timestamp {
+        Timestamp::from_epoch_ms(1_800_000_000_000)
+    }
+
+    fn refused() -> Outcome {
+        Outcome::Failed(Failure::new(Fault::Credential, "GitHub refuses the token (401)"))
+    }
+
+    fn seen() -> Outcome {
+        Outcome::Complete { pages: Vec::new(), lookups: Default::default() }
+    }
+
+    /// Feeds looks to a credential; gives the steps of each.
+    fn looks(looks: &[(Duration, Outcome)]) -> Vec<Vec<Step>> {
+        let mut record = CredentialRecord::new(CredentialId::token());
+        let thresholds = Thresholds::default();
+        let feed = |(after, outcome): &(Duration, Outcome)| {
+            let at = start().plus(*after);
+            let report = CredentialReport::default();
+            let commit = reconcile_credential(&record, (at, outcome), &report, 7, &thresholds, (at, 1));
+            commit.map_or_else(Vec::new, |commit| {
+                assert_eq!(commit.change.revision, record.revision.next());
+                record = commit.record;
+                commit.change.steps
+            })
+        };
+        looks.iter().map(feed).collect()
+    }
+
+    #[test]
+    fn a_refused_token_is_told_once_after_the_blind_time_and_once_when_it_works_again() {
+        let steps = looks(&[
+            (Duration::ZERO, refused()),
+            (5 * MINUTE, refused()),
+            (15 * MINUTE, refused()),
+            (20 * MINUTE, refused()),
+            (25 * MINUTE, seen()),
+            (30 * MINUTE, seen()),
+        ]);
+        assert!(matches!(steps[0][..], [Step::LooksFail { .. }]));
+        assert!(steps[1].is_empty());
+        assert!(matches!(steps[2][..], [Step::WentBlind { since, targets: 7, .. }] if since == start()));
+        assert!(steps[3].is_empty());
+        assert!(matches!(steps[4][..], [Step::SeesAgain { told: true, .. }]));
+        assert!(steps[5].is_empty());
+    }
+
+    #[test]
+    fn a_targets_own_fault_shows_that_the_credential_works() {
+        let not_found = Outcome::Failed(Failure::new(Fault::NotFound, "404"));
+        let steps = looks(&[(Duration::ZERO, refused()), (MINUTE, not_found.clone()), (2 * MINUTE, not_found)]);
+        assert!(matches!(steps[1][..], [Step::SeesAgain { told: false, .. }]));
+        assert!(steps[2].is_empty());
+    }
+
+    #[test]
+    fn an_expiring_token_is_told_14_3_and_1_days_ahead() {
+        let day = Duration::from_secs(86_400);
+        let mut record = CredentialRecord::new(CredentialId::token());
+        let report = CredentialReport { expires_at: Some(start().plus(30 * day)), ..Default::default() };
+        let mut told_on = Vec::new();
+        for hours in 0..30 * 24 {
+            let now = start().plus(Duration::from_secs(hours * 3_600));
+            let look = (now, &seen());
+            if let Some(commit) = reconcile_credential(&record, look, &report, 1, &Thresholds::default(), (now, 1)) {
+                record = commit.record;
+                told_on.push(30 - hours / 24);
+            }
+        }
+        assert_eq!(told_on, [14, 3, 1]);
+    }
+}

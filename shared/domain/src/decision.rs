@@ -1,0 +1,153 @@
+//! What a decision changes, and how it is cut into commits.
+
+use std::time::Duration;
+
+use crate::change::{Change, Step};
+use crate::fleet::{Counts, TargetRecord};
+use crate::outage::{Outage, OutageId};
+use crate::runner::{Health, Runner};
+use crate::subject::{Revision, Subject};
+use crate::time::Timestamp;
+
+/// A runner that a decision alters, with what happened to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerChange {
+    /// The runner afterwards; [`Health::Retired`] if it is to be forgotten.
+    pub runner: Runner,
+    /// Outages opened or closed, as they are to be recorded.
+    pub outages: Vec<Outage>,
+    /// What happened, in order.
+    pub steps: Vec<Step>,
+}
+
+/// What is decided about a target after one look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The target's record before.
+    pub(crate) before: TargetRecord,
+    /// The target's record afterwards, but for its revision.
+    pub(crate) after: TargetRecord,
+    /// The runners that it alters.
+    pub runners: Vec<RunnerChange>,
+    /// What happened to the target itself.
+    pub steps: Vec<Step>,
+    /// The target's runners afterwards.
+    pub counts: Counts,
+    /// When the look began.
+    pub observed_at: Timestamp,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// After how long to look again, where a reading counted towards a verdict that is still open.
+    pub recheck: Option<Duration>,
+    /// Set when nothing is to be committed and the look's time is to be put on record instead.
+    pub fresh_at: Option<Timestamp>,
+}
+
+/// One atomic commit: put all of it, provided that the change's revision does not exist yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Lock, outbox and history.
+    pub change: Change,
+    /// The target's record at this revision.
+    pub record: TargetRecord,
+    /// The altered runners. Retired ones are to be deleted afterwards.
+    pub runners: Vec<Runner>,
+    /// The outages opened or closed.
+    pub outages: Vec<Outage>,
+}
+
+impl Decision {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.runners.is_empty() && self.steps.is_empty() && self.before == self.after && !self.before.unfinished
+    }
+
+    /// What happened, in order.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.runners.iter().flat_map(|runner| &runner.steps).chain(&self.steps)
+    }
+
+    /// Cuts the decision into commits of at most `max_items` items (at least 4), by runner. All but the last are
+    /// marked `more`; ETags, and what the target itself went through, go with the last, for a page that counts as
+    /// read must not hide a runner whose change was not committed.
+    pub fn commits(self, nonce: u64, max_items: usize) -> Vec<Commit> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let room = max_items.max(4) - 2;
+        let mut parts: Vec<Vec<RunnerChange>> = vec![Vec::new()];
+        let mut used = 0;
+        for change in self.runners {
+            let weight = 1 + change.outages.len();
+            if used + weight > room {
+                parts.push(Vec::new());
+                used = 0;
+            }
+            used += weight;
+            if let Some(part) = parts.last_mut() {
+                part.push(change);
+            }
+        }
+        let last = parts.len() - 1;
+        let mut target_steps = Some(self.steps);
+        let mut revision = self.before.revision;
+        let mut last_tellable = self.before.last_tellable;
+        let mut commits = Vec::with_capacity(parts.len());
+        for (index, part) in parts.into_iter().enumerate() {
+            revision = revision.next();
+            let more = index < last;
+            let mut record = if more { self.before.clone() } else { self.after.clone() };
+            let (mut runners, mut outages, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+            for mut change in part {
+                settle(&mut change, revision);
+                runners.push(change.runner);
+                outages.append(&mut change.outages);
+                steps.append(&mut change.steps);
+            }
+            if !more {
+                steps.append(&mut target_steps.take().unwrap_or_default());
+            }
+            let change = Change {
+                subject: Subject::from(&record.target),
+                revision,
+                nonce,
+                decided_at: self.decided_at,
+                observed_at: self.observed_at,
+                counts: self.counts,
+                more,
+                steps,
+            };
+            if change.is_tellable() {
+                last_tellable = revision;
+            }
+            record.revision = revision;
+            record.last_tellable = last_tellable;
+            record.unfinished = more;
+            commits.push(Commit { change, record, runners, outages });
+        }
+        commits
+    }
+}
+
+/// Puts the commit's revision in the place of ids that wait for it.
+fn settle(change: &mut RunnerChange, revision: Revision) {
+    match &mut change.runner.health {
+        Health::Suspect(suspicion) => suspicion.outage_id.settle(revision),
+        Health::Down(down) => down.outage.id.settle(revision),
+        Health::Healthy | Health::Gone { .. } | Health::Retired => {}
+    }
+    if let Some(absence) = &mut change.runner.absence {
+        absence.outage_id.settle(revision);
+    }
+    let in_outages = change.outages.iter_mut().map(|outage| &mut outage.id);
+    let in_steps = change.steps.iter_mut().filter_map(outage_id_of);
+    in_outages.chain(in_steps).for_each(|id| id.settle(revision));
+}
+
+fn outage_id_of(step: &mut Step) -> Option<&mut OutageId> {
+    match step {
+        Step::Suspected { outage_id, .. } => Some(outage_id),
+        Step::OutageOpened { outage } | Step::OutageClosed { outage } => Some(&mut outage.id),
+        _ => None,
+    }
+}

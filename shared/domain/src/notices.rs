@@ -1,0 +1,313 @@
+//! From what happened to what is told: a pure fold over a subject's changes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Change, RunnerName, Step};
+use crate::fleet::Counts;
+use crate::observation::Failure;
+use crate::outage::{Ending, Outage, Telling};
+use crate::subject::{Revision, Subject};
+use crate::target::Target;
+use crate::time::Timestamp;
+
+/// Everything that one message tells about one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// What it is about.
+    pub subject: Subject,
+    /// The target as people write it; none for a credential or the monitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// The target's runners after the last of these changes.
+    pub counts: Counts,
+    /// What is told, most urgent first; never empty.
+    pub news: Vec<News>,
+}
+
+/// One kind of thing that is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "news")]
+pub enum News {
+    /// A target or credential cannot be seen.
+    #[serde(rename_all = "camelCase")]
+    Blind {
+        /// When the first failed look began.
+        since: Timestamp,
+        /// Why.
+        failure: Failure,
+        /// How many targets that concerns.
+        targets: u32,
+    },
+    /// Outages that opened and are still open.
+    Offline {
+        /// In the order in which they were confirmed.
+        outages: Vec<Outage>,
+    },
+    /// Runners that are no longer registered.
+    Removed {
+        /// The outages that this began or ended.
+        outages: Vec<Outage>,
+    },
+    /// Runners that went offline too often to tell each time.
+    Flapping {
+        /// Which.
+        runners: Vec<Flap>,
+    },
+    /// The first complete look found runners offline.
+    MonitoringStarts {
+        /// Those still offline.
+        outages: Vec<Outage>,
+    },
+    /// Outages that ended.
+    Recovered {
+        /// In the order in which they ended.
+        outages: Vec<Outage>,
+    },
+    /// Outages that opened and ended since the last message.
+    CameAndWent {
+        /// In the order in which they ended.
+        outages: Vec<Outage>,
+    },
+    /// Runners that are registered again.
+    Returned {
+        /// Which.
+        runners: Vec<RunnerName>,
+    },
+    /// Runners that flap no more.
+    Calm {
+        /// Which.
+        runners: Vec<Flap>,
+    },
+    /// A target or credential that could not be seen can be.
+    #[serde(rename_all = "camelCase")]
+    SeesAgain {
+        /// When the first failed look began.
+        since: Timestamp,
+        /// When the first good look began.
+        until: Timestamp,
+    },
+    /// What the policy or the list of targets no longer wants to hear of.
+    #[serde(rename_all = "camelCase")]
+    NoLongerMonitored {
+        /// Outages that were open then.
+        outages: Vec<Outage>,
+        /// Whether that is the whole target.
+        whole_target: bool,
+    },
+    /// The token expires soon.
+    #[serde(rename_all = "camelCase")]
+    Expiring {
+        /// When.
+        expires_at: Timestamp,
+        /// When this was noticed.
+        noticed_at: Timestamp,
+    },
+    /// The list of targets came up empty: refused.
+    EmptyListRefused {
+        /// How many targets stay watched.
+        kept: u32,
+    },
+    /// The list of targets is no longer empty.
+    ListRestored {
+        /// How many targets are watched.
+        total: u32,
+    },
+    /// Nobody watched.
+    Unwatched {
+        /// The last sign of the monitor before.
+        from: Timestamp,
+        /// The first after.
+        until: Timestamp,
+    },
+    /// New targets are watched.
+    TargetsAdded {
+        /// Which.
+        targets: Vec<Target>,
+        /// How many are watched now.
+        total: u32,
+    },
+}
+
+/// A runner that flaps or did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Flap {
+    /// Which.
+    pub runner: RunnerName,
+    /// When the first of its outages began.
+    pub since: Timestamp,
+    /// How many there were.
+    pub outages: u32,
+    /// Since when it is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_since: Option<Timestamp>,
+}
+
+/// What a fold over changes comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// The last revision that was folded in. Changes after it wait for the end of their decision.
+    pub through: Revision,
+    /// What is to be told; none where nothing is.
+    pub notice: Option<Notice>,
+}
+
+/// Folds the changes after `told_through`, in order of their revisions, into one notice.
+///
+/// It stops before a decision whose last part is not there yet, and before a gap in the revisions: what follows a
+/// record that was not read must not be told before it.
+pub fn fold(subject: &Subject, target: Option<&Target>, told_through: Revision, changes: &[Change]) -> Folded {
+    let in_order = changes.iter().scan(told_through, |last, change| {
+        (change.revision == last.next()).then(|| {
+            *last = change.revision;
+            change
+        })
+    });
+    let in_order: Vec<&Change> = in_order.collect();
+    let whole = in_order.iter().rposition(|change| !change.more).map_or(0, |last| last + 1);
+    let mut fold = Fold::default();
+    for change in &in_order[..whole] {
+        change.steps.iter().for_each(|step| fold.step(step, change));
+    }
+    let last = in_order[..whole].last();
+    let news = fold.into_news();
+    Folded {
+        through: last.map_or(told_through, |change| change.revision),
+        notice: (!news.is_empty()).then(|| Notice {
+            subject: subject.clone(),
+            target: target.cloned(),
+            counts: last.map_or_else(Counts::default, |change| change.counts),
+            news,
+        }),
+    }
+}
+
+#[derive(Default)]
+struct Fold {
+    opened: Vec<Outage>,
+    closed: Vec<Outage>,
+    flapping: Vec<Flap>,
+    calm: Vec<Flap>,
+    returned: Vec<RunnerName>,
+    blind: Option<News>,
+    sees_again: Option<News>,
+    dropped: bool,
+    /// Of which at most one of a kind is told, the latest.
+    single: Vec<News>,
+}
+
+impl Fold {
+    fn step(&mut self, step: &Step, change: &Change) {
+        match step {
+            Step::OutageOpened { outage } if outage.telling != Telling::Quiet => self.opened.push((**outage).clone()),
+            Step::OutageClosed { outage } if outage.telling != Telling::Quiet => self.closed.push((**outage).clone()),
+            Step::FlappingStarted { runner, since, outages } => self.flapping.push(Flap {
+                runner: runner.clone(),
+                since: *since,
+                outages: *outages,
+                healthy_since: None,
+            }),
+            Step::FlappingEnded { runner, since, outages, healthy_since } => {
+                self.flapping.retain(|flap| flap.runner.id != runner.id);
+                self.calm.push(Flap {
+                    runner: runner.clone(),
+                    since: *since,
+                    outages: *outages,
+                    healthy_since: *healthy_since,
+                });
+            }
+            Step::Returned { runner, alerted: true, .. } => self.returned.push(runner.clone()),
+            Step::WentBlind { since, failure, targets } => {
+                self.blind = Some(News::Blind { since: *since, failure: failure.clone(), targets: *targets });
+                self.sees_again = None;
+            }
+            Step::SeesAgain { since, until, told: true } => {
+                self.blind = None;
+                self.sees_again = Some(News::SeesAgain { since: *since, until: *until });
+            }
+            Step::Dropped { told: true } => {
+                self.dropped = true;
+                self.blind = None;
+                self.flapping.clear();
+            }
+            Step::CredentialExpiring { expires_at } => {
+                self.only(News::Expiring { expires_at: *expires_at, noticed_at: change.decided_at });
+            }
+            Step::TargetsAdded { targets, total } => self.add_targets(targets, *total),
+            Step::EmptyListRefused { kept } => {
+                self.single.retain(|news| !matches!(news, News::ListRestored { .. }));
+                self.only(News::EmptyListRefused { kept: *kept });
+            }
+            Step::ListRestored { total } => {
+                self.single.retain(|news| !matches!(news, News::EmptyListRefused { .. }));
+                self.only(News::ListRestored { total: *total });
+            }
+            Step::Unwatched { from, until } => self.single.push(News::Unwatched { from: *from, until: *until }),
+            _ => {}
+        }
+    }
+
+    /// Puts a piece of news in the place of an earlier one of its kind.
+    fn only(&mut self, news: News) {
+        self.single.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&news));
+        self.single.push(news);
+    }
+
+    fn add_targets(&mut self, added: &[Target], total: u32) {
+        let mut targets = added.to_vec();
+        self.single.retain(|news| match news {
+            News::TargetsAdded { targets: earlier, .. } => {
+                targets.splice(0..0, earlier.iter().filter(|target| !added.contains(target)).cloned());
+                false
+            }
+            _ => true,
+        });
+        self.single.push(News::TargetsAdded { targets, total });
+    }
+
+    /// Sorts outages by what became of them, and the rest by urgency.
+    fn into_news(self) -> Vec<News> {
+        let Fold { opened, closed, flapping, calm, returned, blind, sees_again, dropped, single } = self;
+        let same = |a: &Outage, b: &Outage| (a.runner_id, a.id) == (b.runner_id, b.id);
+        let (mut recovered, mut came_and_went, mut removed, mut unwatched) = (vec![], vec![], vec![], vec![]);
+        for outage in &closed {
+            let list = match outage.ending {
+                Some(Ending::Removed) => &mut removed,
+                Some(Ending::NoLongerMonitored) => &mut unwatched,
+                _ if opened.iter().any(|opened| same(opened, outage)) => &mut came_and_went,
+                _ => &mut recovered,
+            };
+            list.push(outage.clone());
+        }
+        let still_open = opened.into_iter().filter(|opened| !closed.iter().any(|closed| same(closed, opened)));
+        let (at_start, alerts): (Vec<_>, Vec<_>) = still_open.partition(|outage| outage.telling == Telling::AtStart);
+
+        let mut news = Vec::new();
+        news.extend(blind);
+        let (mut expiring, mut rest) = (Vec::new(), Vec::new());
+        for one in single {
+            if matches!(one, News::Expiring { .. } | News::EmptyListRefused { .. }) { expiring.push(one) } else { rest.push(one) }
+        }
+        news.append(&mut expiring);
+        let mut add = |one: News, is_empty: bool| {
+            if !is_empty {
+                news.push(one);
+            }
+        };
+        let empty = |outages: &Vec<Outage>| outages.is_empty();
+        add(News::Offline { outages: alerts.clone() }, empty(&alerts));
+        add(News::Removed { outages: removed.clone() }, empty(&removed));
+        add(News::Flapping { runners: flapping.clone() }, flapping.is_empty());
+        add(News::MonitoringStarts { outages: at_start.clone() }, empty(&at_start));
+        add(News::Recovered { outages: recovered.clone() }, empty(&recovered));
+        add(News::CameAndWent { outages: came_and_went.clone() }, empty(&came_and_went));
+        add(News::Returned { runners: returned.clone() }, returned.is_empty());
+        add(News::Calm { runners: calm.clone() }, calm.is_empty());
+        let nothing_dropped = unwatched.is_empty() && !dropped;
+        add(News::NoLongerMonitored { outages: unwatched, whole_target: dropped }, nothing_dropped);
+        news.extend(sees_again);
+        news.append(&mut rest);
+        news
+    }
+}

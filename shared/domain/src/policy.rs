@@ -1,0 +1,362 @@
+//! Every threshold: per installation, and per target, label or runner-name pattern.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use wildmatch::WildMatch;
+
+use crate::target::{Target, TargetSpec};
+use crate::time::{format_duration, parse_duration};
+
+/// What to do about a runner that is no longer registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Removed {
+    /// One alert.
+    Alert,
+    /// Nothing, unless an outage of it had been told.
+    Quiet,
+}
+
+/// The thresholds that hold for one runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Bad readings in a row that open an outage; 1 to 20.
+    pub confirm: u32,
+    /// Good readings in a row that end one; 1 to 20.
+    pub recover: u32,
+    /// Until a target with suspects is looked at again; 10 s to 15 min (SQS delays a message no longer).
+    pub recheck: Duration,
+    /// How long looks may fail before it is told; 1 min to 7 days.
+    pub blind: Duration,
+    /// How long a runner that is no longer registered is remembered; 1 min to 30 days.
+    pub forget: Duration,
+    /// How long a registered runner may take to connect for the first time; 0 to 30 days.
+    pub never_connected: Duration,
+    /// What to do about a runner that is no longer registered.
+    pub removed: Removed,
+    /// Outages within the window that make a runner flap; 2 to 20.
+    pub flapping: u32,
+    /// The flapping window; 1 min to 7 days.
+    pub flapping_window: Duration,
+    /// How long it must be healthy to flap no more; 1 min to 7 days.
+    pub flapping_calm: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            confirm: 3,
+            recover: 2,
+            recheck: Duration::from_secs(60),
+            blind: Duration::from_secs(15 * 60),
+            forget: Duration::from_secs(24 * 3_600),
+            never_connected: Duration::from_secs(3_600),
+            removed: Removed::Alert,
+            flapping: 3,
+            flapping_window: Duration::from_secs(3_600),
+            flapping_calm: Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+/// The policy of an installation.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    base: Thresholds,
+    ignore: Vec<WildMatch>,
+    targets: Vec<(WildMatch, Overrides)>,
+    labels: Vec<(WildMatch, Overrides)>,
+    runners: Vec<(WildMatch, Overrides)>,
+}
+
+/// The policy as it holds for one target.
+#[derive(Clone, Debug)]
+pub struct TargetPolicy<'a> {
+    policy: &'a Policy,
+    target: Vec<&'a Overrides>,
+    thresholds: Thresholds,
+}
+
+/// A policy that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {fault}")]
+pub struct PolicyFault {
+    /// Where in the policy.
+    pub place: String,
+    /// What is wrong and how to mend it.
+    pub fault: String,
+}
+
+/// A policy as written; every part may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct PolicyDocument {
+    confirm: Option<u32>,
+    recover: Option<u32>,
+    recheck: Option<Span>,
+    blind: Option<Span>,
+    forget: Option<Span>,
+    never_connected: Option<Span>,
+    removed: Option<Removed>,
+    flapping: Option<u32>,
+    flapping_window: Option<Span>,
+    flapping_calm: Option<Span>,
+    ignore: Vec<String>,
+    targets: BTreeMap<String, Overrides>,
+    labels: BTreeMap<String, Overrides>,
+    runners: BTreeMap<String, Overrides>,
+}
+
+/// Thresholds that differ somewhere.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Overrides {
+    confirm: Option<u32>,
+    recover: Option<u32>,
+    recheck: Option<Span>,
+    blind: Option<Span>,
+    forget: Option<Span>,
+    never_connected: Option<Span>,
+    removed: Option<Removed>,
+    flapping: Option<u32>,
+    flapping_window: Option<Span>,
+    flapping_calm: Option<Span>,
+    ignore: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span(Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text).map(Span).map_err(D::Error::custom)
+    }
+}
+
+impl Overrides {
+    fn apply(&self, to: &mut Thresholds) {
+        fn set<T>(from: Option<T>, to: &mut T) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        set(self.confirm, &mut to.confirm);
+        set(self.recover, &mut to.recover);
+        set(self.recheck.map(|span| span.0), &mut to.recheck);
+        set(self.blind.map(|span| span.0), &mut to.blind);
+        set(self.forget.map(|span| span.0), &mut to.forget);
+        set(self.never_connected.map(|span| span.0), &mut to.never_connected);
+        set(self.removed, &mut to.removed);
+        set(self.flapping, &mut to.flapping);
+        set(self.flapping_window.map(|span| span.0), &mut to.flapping_window);
+        set(self.flapping_calm.map(|span| span.0), &mut to.flapping_calm);
+    }
+
+    fn is_ignored(&self, name: &str) -> bool {
+        self.ignore.iter().any(|pattern| pattern_of(pattern).matches(name))
+    }
+
+    fn check(&self, place: &str, of_runners: bool, faults: &mut Vec<PolicyFault>) {
+        let mut fault = |key: &str, text: String| {
+            let place = if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
+            faults.push(PolicyFault { place, fault: text });
+        };
+        let counts = [("confirm", self.confirm, 1), ("recover", self.recover, 1), ("flapping", self.flapping, 2)];
+        for (key, count, least) in counts {
+            if let Some(count) = count
+                && !(least..=20).contains(&count)
+            {
+                fault(key, format!("{count} is out of range; use {least} to 20"));
+            }
+        }
+        const DAY_SECS: u64 = 86_400;
+        let spans = [
+            ("recheck", self.recheck, 10, 900),
+            ("blind", self.blind, 60, 7 * DAY_SECS),
+            ("forget", self.forget, 60, 30 * DAY_SECS),
+            ("neverConnected", self.never_connected, 0, 30 * DAY_SECS),
+            ("flappingWindow", self.flapping_window, 60, 7 * DAY_SECS),
+            ("flappingCalm", self.flapping_calm, 60, 7 * DAY_SECS),
+        ];
+        for (key, span, least_secs, most_secs) in spans {
+            let Some(Span(duration)) = span else { continue };
+            if !(least_secs..=most_secs).contains(&duration.as_secs()) {
+                let [least, most] = [least_secs, most_secs].map(|secs| format_duration(Duration::from_secs(secs)));
+                fault(key, format!("{} is out of range; use {least} to {most}", format_duration(duration)));
+            }
+            if of_runners && matches!(key, "recheck" | "blind") {
+                fault(key, "holds for whole targets; move it to the policy itself or under targets".to_owned());
+            }
+        }
+        if of_runners && !self.ignore.is_empty() {
+            fault("ignore", "stands in the policy itself or under targets, as a list of runner names".to_owned());
+        }
+    }
+}
+
+fn pattern_of(text: &str) -> WildMatch {
+    WildMatch::new_case_insensitive(text)
+}
+
+/// Longer patterns say more, so they come later and win; equal lengths in alphabetical order.
+fn ranked(overrides: BTreeMap<String, Overrides>) -> Vec<(WildMatch, Overrides)> {
+    let mut ranked: Vec<_> = overrides.into_iter().collect();
+    ranked.sort_by_key(|(pattern, _)| pattern.len());
+    ranked.into_iter().map(|(pattern, overrides)| (pattern_of(&pattern), overrides)).collect()
+}
+
+impl Policy {
+    /// Checks a written policy against the configured list. All faults are reported at once.
+    pub fn new(document: PolicyDocument, configured: &[TargetSpec]) -> Result<Self, Vec<PolicyFault>> {
+        let mut faults = Vec::new();
+        let own = Overrides {
+            confirm: document.confirm,
+            recover: document.recover,
+            recheck: document.recheck,
+            blind: document.blind,
+            forget: document.forget,
+            never_connected: document.never_connected,
+            removed: document.removed,
+            flapping: document.flapping,
+            flapping_window: document.flapping_window,
+            flapping_calm: document.flapping_calm,
+            ignore: Vec::new(),
+        };
+        own.check("", false, &mut faults);
+        for (pattern, overrides) in &document.targets {
+            let place = format!("targets.{pattern}");
+            if !configured.iter().any(|spec| may_cover(spec, pattern)) {
+                let fault = "matches no configured target; mend the name or remove the key".to_owned();
+                faults.push(PolicyFault { place: place.clone(), fault });
+            }
+            overrides.check(&place, false, &mut faults);
+        }
+        for (section, map) in [("labels", &document.labels), ("runners", &document.runners)] {
+            for (pattern, overrides) in map {
+                overrides.check(&format!("{section}.{pattern}"), true, &mut faults);
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut base = Thresholds::default();
+        own.apply(&mut base);
+        Ok(Self {
+            base,
+            ignore: document.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
+            targets: ranked(document.targets),
+            labels: ranked(document.labels),
+            runners: ranked(document.runners),
+        })
+    }
+
+    /// The thresholds that hold where nothing narrower does.
+    pub fn base(&self) -> &Thresholds {
+        &self.base
+    }
+
+    /// The policy as it holds for a target.
+    pub fn for_target(&self, target: &Target) -> TargetPolicy<'_> {
+        let matching = self.targets.iter().filter(|(pattern, _)| pattern.matches(target.id().as_str()));
+        let target: Vec<&Overrides> = matching.map(|(_, overrides)| overrides).collect();
+        let mut thresholds = self.base;
+        target.iter().for_each(|overrides| overrides.apply(&mut thresholds));
+        TargetPolicy { policy: self, target, thresholds }
+    }
+}
+
+/// Whether a pattern of the policy can match something on a line of the configured list.
+fn may_cover(spec: &TargetSpec, pattern: &str) -> bool {
+    match spec {
+        TargetSpec::One(target) => pattern_of(pattern).matches(target.id().as_str()),
+        TargetSpec::RepositoriesOf(owner) => {
+            let of_owner = pattern.split_once('/').map_or(pattern, |(of_owner, _)| of_owner);
+            pattern_of(of_owner).matches(owner)
+        }
+    }
+}
+
+impl TargetPolicy<'_> {
+    /// The thresholds of the target itself.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// The thresholds for one of its runners: labels go over the target's, names over labels.
+    pub fn for_runner(&self, name: &str, labels: &[String]) -> Thresholds {
+        let mut thresholds = self.thresholds;
+        for (pattern, overrides) in &self.policy.labels {
+            if labels.iter().any(|label| pattern.matches(label)) {
+                overrides.apply(&mut thresholds);
+            }
+        }
+        for (pattern, overrides) in &self.policy.runners {
+            if pattern.matches(name) {
+                overrides.apply(&mut thresholds);
+            }
+        }
+        thresholds
+    }
+
+    /// Whether a runner of this name is not watched.
+    pub fn ignores(&self, name: &str) -> bool {
+        self.policy.ignore.iter().any(|pattern| pattern.matches(name))
+            || self.target.iter().any(|overrides| overrides.is_ignored(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(json: &str, configured: &[&str]) -> Result<Policy, Vec<String>> {
+        let document: PolicyDocument = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
+        let configured: Vec<TargetSpec> = configured.iter().map(|spec| spec.parse().unwrap()).collect();
+        Policy::new(document, &configured).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_narrowest_place_wins() {
+        let policy = policy(
+            r#"{"confirm":4,"recheck":"90s","ignore":["test-*"],
+                "targets":{"acme/*":{"confirm":5},"acme/web":{"confirm":2,"ignore":["tmp-*"]}},
+                "labels":{"gpu":{"confirm":6}},
+                "runners":{"gpu-a*":{"confirm":7},"gpu-a1":{"removed":"quiet"}}}"#,
+            &["acme/web", "acme/api"],
+        )
+        .unwrap();
+        let web: Target = "Acme/Web".parse().unwrap();
+        let api: Target = "acme/api".parse().unwrap();
+        let gpu = ["GPU".to_owned()];
+        assert_eq!(policy.base().confirm, 4);
+        assert_eq!(policy.for_target(&web).thresholds().confirm, 2);
+        assert_eq!(policy.for_target(&api).thresholds().confirm, 5);
+        assert_eq!(policy.for_target(&web).for_runner("x", &gpu).confirm, 6);
+        let narrowest = policy.for_target(&web).for_runner("gpu-a1", &gpu);
+        assert_eq!((narrowest.confirm, narrowest.removed), (7, Removed::Quiet));
+        assert_eq!(narrowest.recheck, Duration::from_secs(90));
+        assert!(policy.for_target(&web).ignores("tmp-1") && !policy.for_target(&api).ignores("tmp-1"));
+        assert!(policy.for_target(&api).ignores("TEST-1"));
+    }
+
+    #[test]
+    fn every_fault_is_named_with_its_place_and_mend() {
+        let faults = policy(
+            r#"{"confirm":0,"recheck":"1h","targets":{"acme/wob":{"confirm":2}},"runners":{"a":{"blind":"20m"}}}"#,
+            &["acme/web"],
+        )
+        .unwrap_err();
+        assert_eq!(faults.len(), 4, "{faults:?}");
+        assert_eq!(faults[0], "confirm: 0 is out of range; use 1 to 20");
+        assert_eq!(faults[1], "recheck: 1h is out of range; use 10s to 15m");
+        assert!(faults[2].starts_with("targets.acme/wob: matches no configured target"));
+        assert!(faults[3].starts_with("runners.a.blind: holds for whole targets"));
+        assert!(policy(r#"{"confrim":3}"#, &[]).unwrap_err()[0].contains("unknown field `confrim`"));
+        assert!(policy(r#"{"blind":"soon"}"#, &[]).unwrap_err()[0].contains("`soon` is no duration"));
+        assert!(policy(r#"{"targets":{"acme/web":{}}}"#, &["acme/*"]).is_ok());
+    }
+}

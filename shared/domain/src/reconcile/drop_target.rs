@@ -1,0 +1,50 @@
+//! A target that was taken off the list.
+
+use crate::change::Step;
+use crate::decision::{Decision, RunnerChange};
+use crate::fleet::{Counts, Fleet, TargetRecord};
+use crate::outage::{Ending, Telling};
+use crate::reconcile::change_of;
+use crate::runner::{Health, Runner};
+use crate::time::Timestamp;
+
+/// Closes a target's outages as no longer monitored and forgets its runners. Repeating it changes nothing.
+pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
+    let before = &fleet.record;
+    let after = TargetRecord {
+        watched_since: None,
+        pages: Vec::new(),
+        failing: None,
+        unfinished: false,
+        ..before.clone()
+    };
+    let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
+    let told = before.failing.as_ref().is_some_and(|failing| failing.told)
+        || runners.iter().flat_map(|change| &change.outages).any(|outage| outage.telling != Telling::Quiet)
+        || fleet.runners.iter().any(|runner| runner.flapping.is_some());
+    let is_known = !runners.is_empty() || after != *before;
+    Decision {
+        before: before.clone(),
+        after,
+        runners,
+        steps: if is_known { vec![Step::Dropped { told }] } else { Vec::new() },
+        counts: Counts::default(),
+        observed_at: now,
+        decided_at: now,
+        recheck: None,
+        fresh_at: None,
+    }
+}
+
+fn dropped(runner: &Runner, now: Timestamp) -> RunnerChange {
+    let mut change = change_of(runner.clone());
+    if let Some(outage) = runner.open_outage() {
+        let outage = outage.clone().ended(now, Ending::NoLongerMonitored);
+        change.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
+        change.outages.push(outage);
+    }
+    change.runner.health = Health::Retired;
+    change.runner.absence = None;
+    change.steps.push(Step::Retired { runner: runner.into() });
+    change
+}

@@ -1,0 +1,66 @@
+//! A look that failed: no verdict about any runner, only about whether the target can be seen.
+
+use crate::change::Step;
+use crate::decision::Decision;
+use crate::fleet::{Counts, Failing, Fleet};
+use crate::observation::Failure;
+use crate::policy::TargetPolicy;
+use crate::reconcile::change_of;
+use crate::runner::{Health, Runner};
+use crate::time::Timestamp;
+
+pub(super) fn look_failed(
+    fleet: &Fleet,
+    failure: &Failure,
+    at: Timestamp,
+    policy: &TargetPolicy<'_>,
+    credential_is_blind: bool,
+    now: Timestamp,
+) -> Decision {
+    let mut after = fleet.record.clone();
+    after.unfinished = false;
+    let mut steps = Vec::new();
+    let mut runners = Vec::new();
+
+    let failing = after.failing.get_or_insert_with(|| {
+        steps.push(Step::LooksFail { failure: failure.clone() });
+        Failing { since: at, failure: failure.clone(), blind: false, told: false }
+    });
+    if !failing.blind && at.since(failing.since) >= policy.thresholds().blind {
+        failing.blind = true;
+        runners = fleet.runners.iter().filter(|runner| is_suspected(runner)).map(unsuspected).collect();
+    }
+    // A fault that the credential's notice explains is not told again for each of its targets.
+    let explained = failure.fault.is_shared() && credential_is_blind;
+    if failing.blind && !failing.told && !explained {
+        failing.told = true;
+        failing.failure = failure.clone();
+        steps.push(Step::WentBlind { since: failing.since, failure: failure.clone(), targets: 1 });
+    }
+    Decision {
+        before: fleet.record.clone(),
+        after,
+        runners,
+        steps,
+        counts: Counts::of(&fleet.runners),
+        observed_at: at,
+        decided_at: now,
+        recheck: None,
+        fresh_at: None,
+    }
+}
+
+fn is_suspected(runner: &Runner) -> bool {
+    matches!(runner.health, Health::Suspect(_)) || runner.absence.is_some()
+}
+
+/// A suspicion ends when the target goes blind: readings on both sides of the gap are not in a row.
+fn unsuspected(runner: &Runner) -> crate::decision::RunnerChange {
+    let mut change = change_of(runner.clone());
+    change.runner.absence = None;
+    if matches!(runner.health, Health::Suspect(_)) {
+        change.runner.health = Health::Healthy;
+        change.steps.push(Step::Cleared { runner: runner.into() });
+    }
+    change
+}

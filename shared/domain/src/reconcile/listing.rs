@@ -1,0 +1,125 @@
+//! Which of the runners on GitHub's list are which of those remembered.
+
+use std::collections::BTreeMap;
+
+use crate::fleet::Fleet;
+use crate::observation::{Lookup, ObservedPage, ObservedRunner, PageTag};
+use crate::runner::RunnerId;
+
+/// How many missing runners are asked for by id in one check.
+const LOOKUPS_PER_CHECK: usize = 20;
+
+/// What a complete look says of a remembered runner.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen<'a> {
+    /// On a page that is as remembered.
+    Unchanged,
+    /// Listed, or found by its id.
+    Read(&'a ObservedRunner),
+    /// Not listed, and not registered as far as was asked (an ephemeral runner is not asked for).
+    Missing,
+    /// Not listed, and not asked for: no verdict.
+    Unasked,
+}
+
+/// A complete look, sorted by remembered runner.
+pub(super) struct Listing<'a> {
+    /// For each of the fleet's runners, in order.
+    pub(super) seen: Vec<Seen<'a>>,
+    /// Listed runners that are not remembered.
+    pub(super) unknown: Vec<&'a ObservedRunner>,
+    /// The pages to remember.
+    pub(super) tags: Vec<PageTag>,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn match_up(
+        fleet: &Fleet,
+        pages: &'a [ObservedPage],
+        lookups: &'a BTreeMap<RunnerId, Lookup>,
+    ) -> Self {
+        let (mut seen, unknown, tags) = match_pages(fleet, pages);
+        for (runner, seen) in fleet.runners.iter().zip(&mut seen) {
+            if !matches!(seen, Seen::Missing) {
+                continue;
+            }
+            *seen = match lookups.get(&runner.current_id) {
+                Some(Lookup::Found(observed)) => Seen::Read(observed),
+                Some(Lookup::NotFound) => Seen::Missing,
+                None if runner.ephemeral && !runner.is_gone() => Seen::Missing,
+                None => Seen::Unasked,
+            };
+        }
+        Self { seen, unknown, tags }
+    }
+}
+
+/// The runners missing from a list that are to be asked for by their present id, at most 20: those that were missed
+/// before come first, so that each gets its second poll. Gone and ephemeral ones are not asked for.
+pub fn lookups_wanted(fleet: &Fleet, pages: &[ObservedPage]) -> Vec<RunnerId> {
+    let (seen, ..) = match_pages(fleet, pages);
+    let mut missing: Vec<_> = (fleet.runners.iter().zip(seen))
+        .filter(|(runner, seen)| matches!(seen, Seen::Missing) && !runner.ephemeral && !runner.is_gone())
+        .map(|(runner, _)| (runner.absence.is_none(), runner.current_id))
+        .collect();
+    missing.sort_unstable();
+    missing.into_iter().take(LOOKUPS_PER_CHECK).map(|(_, id)| id).collect()
+}
+
+fn match_pages<'a>(
+    fleet: &Fleet,
+    pages: &'a [ObservedPage],
+) -> (Vec<Seen<'a>>, Vec<&'a ObservedRunner>, Vec<PageTag>) {
+    let mut by_current_id: Vec<(RunnerId, usize)> =
+        fleet.runners.iter().enumerate().map(|(index, runner)| (runner.current_id, index)).collect();
+    by_current_id.sort_unstable();
+    let find = |id: RunnerId| {
+        let found = by_current_id.binary_search_by_key(&id, |&(id, _)| id).ok()?;
+        Some(by_current_id[found].1)
+    };
+
+    let mut seen = vec![Seen::Missing; fleet.runners.len()];
+    let mut unknown: Vec<&ObservedRunner> = Vec::new();
+    let mut tags = Vec::with_capacity(pages.len());
+    for page in pages {
+        match page {
+            ObservedPage::Unchanged(tag) => {
+                let mut tag = tag.clone();
+                for &id in &tag.runner_ids {
+                    match find(id) {
+                        Some(index) => seen[index] = Seen::Unchanged,
+                        // A page whose runners are not all remembered must be read in full next time.
+                        None => tag.etag = None,
+                    }
+                }
+                tags.push(tag);
+            }
+            ObservedPage::Fresh { tag, runners } => {
+                for observed in runners {
+                    match find(observed.id) {
+                        Some(index) => seen[index] = Seen::Read(observed),
+                        // A runner can slip from page to page while they are read, and so be listed twice.
+                        None if unknown.iter().any(|known| known.id == observed.id) => {}
+                        None => unknown.push(observed),
+                    }
+                }
+                tags.push(tag.clone());
+            }
+        }
+    }
+
+    // Back under the same name with another id: the same runner, registered again.
+    unknown.retain(|observed| {
+        let namesake = fleet.runners.iter().zip(&mut seen).find(|(runner, seen)| {
+            matches!(seen, Seen::Missing) && runner.name == observed.name
+        });
+        match namesake {
+            Some((_, seen)) => {
+                *seen = Seen::Read(observed);
+                false
+            }
+            None => true,
+        }
+    });
+    (seen, unknown, tags)
+}

@@ -1,0 +1,200 @@
+//! From what is known and what was just seen to what is decided: the one place where outages open and close.
+
+mod drop_target;
+mod failed;
+mod listing;
+mod verdict;
+
+use std::time::Duration;
+
+pub use drop_target::drop_target;
+pub use listing::lookups_wanted;
+
+use crate::change::Step;
+use crate::decision::{Decision, RunnerChange};
+use crate::fleet::{Counts, Fleet, TargetRecord};
+use crate::observation::{Lookup, ObservedPage, ObservedRunner, Observation, Outcome, PageTag};
+use crate::outage::{Outage, Peers};
+use crate::policy::TargetPolicy;
+use crate::runner::{Health, Runner, RunnerId};
+use crate::time::Timestamp;
+
+use listing::{Listing, Seen};
+use verdict::Turn;
+
+/// How far the recorded time of the last look may lag behind while nothing changes.
+pub const FRESHNESS_LAG: Duration = Duration::from_secs(600);
+
+/// Decides what a look means.
+///
+/// Pure: the same arguments give the same decision. `credential_is_blind` says whether a notice is open that the
+/// credential sees nothing, which then explains a fault that all its targets share.
+pub fn reconcile(
+    fleet: &Fleet,
+    observation: &Observation,
+    policy: &TargetPolicy<'_>,
+    credential_is_blind: bool,
+    now: Timestamp,
+) -> Decision {
+    match &observation.outcome {
+        Outcome::Complete { pages, lookups } => {
+            Reconciliation::new(fleet, observation.started_at, policy, now).complete(pages, lookups)
+        }
+        Outcome::Partial(failure) | Outcome::Failed(failure) => {
+            failed::look_failed(fleet, failure, observation.started_at, policy, credential_is_blind, now)
+        }
+    }
+}
+
+/// A complete look on its way to a decision.
+struct Reconciliation<'a> {
+    fleet: &'a Fleet,
+    policy: &'a TargetPolicy<'a>,
+    at: Timestamp,
+    now: Timestamp,
+    /// Runners whose state may change, each with what has happened to it so far.
+    turns: Vec<Turn<'a>>,
+}
+
+impl<'a> Reconciliation<'a> {
+    fn new(fleet: &'a Fleet, at: Timestamp, policy: &'a TargetPolicy<'a>, now: Timestamp) -> Self {
+        Self { fleet, policy, at, now, turns: Vec::new() }
+    }
+
+    fn complete(
+        mut self,
+        pages: &'a [ObservedPage],
+        lookups: &'a std::collections::BTreeMap<RunnerId, Lookup>,
+    ) -> Decision {
+        let listing = Listing::match_up(self.fleet, pages, lookups);
+        let starting = self.fleet.record.watched_since.is_none();
+        for (runner, seen) in self.fleet.runners.iter().zip(&listing.seen) {
+            if let Some(turn) = self.turn(runner, *seen, starting) {
+                self.turns.push(turn);
+            }
+        }
+        for observed in &listing.unknown {
+            let turn = self.first_turn(observed, starting);
+            self.turns.push(turn);
+        }
+        self.open_confirmed();
+
+        let mut steps = Vec::new();
+        let after = self.record_after(listing.tags, starting, &mut steps);
+        let before = &self.fleet.record;
+        let recheck = self.turns.iter().any(Turn::wants_recheck).then(|| self.policy.thresholds().recheck);
+        let mut decision = Decision {
+            before: before.clone(),
+            after,
+            runners: self.turns.into_iter().filter_map(Turn::into_change).collect(),
+            steps,
+            counts: Counts::default(),
+            observed_at: self.at,
+            decided_at: self.now,
+            recheck,
+            fresh_at: None,
+        };
+        // The look's time alone is no reason to commit.
+        decision.after.observed_at = before.observed_at;
+        if decision.is_empty() {
+            let seen_at = self.fleet.seen_at();
+            decision.fresh_at = seen_at.is_none_or(|seen| self.at.since(seen) >= FRESHNESS_LAG).then_some(self.at);
+            return decision;
+        }
+        decision.after.observed_at = self.at.max(before.observed_at);
+        let counted = |runner: &Runner| decision.runners.iter().any(|change| change.runner.id == runner.id);
+        let untouched = self.fleet.runners.iter().filter(|runner| !counted(runner));
+        let altered = decision.runners.iter().map(|change| &change.runner);
+        decision.counts = Counts::of(untouched.chain(altered.filter(|runner| runner.health != Health::Retired)));
+        decision
+    }
+
+    /// Evaluates a known runner; none where there is nothing to evaluate, which is the rule.
+    fn turn(&self, runner: &'a Runner, seen: Seen<'a>, starting: bool) -> Option<Turn<'a>> {
+        let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
+        match seen {
+            Seen::Unchanged if well && runner.status.is_healthy() => return None,
+            Seen::Read(observed) if well && runner.status.is_healthy() && runner.reads_as(observed) => return None,
+            Seen::Unasked if !runner.is_gone() => return None,
+            _ => {}
+        }
+        let mut turn = Turn::new(runner, self.policy, self.at, self.fleet.seen_at(), starting);
+        match seen {
+            Seen::Unchanged => turn.reading(),
+            Seen::Read(observed) => {
+                turn.take_over(observed);
+                turn.reading();
+            }
+            Seen::Missing => turn.missing(),
+            Seen::Unasked => turn.forget_when_due(),
+        }
+        Some(turn)
+    }
+
+    fn first_turn(&self, observed: &ObservedRunner, starting: bool) -> Turn<'a> {
+        let runner = Runner::first_seen(observed, self.at);
+        let mut turn = Turn::registered(runner, self.policy, self.at, self.fleet.seen_at(), starting);
+        turn.reading();
+        turn
+    }
+
+    /// Opens the outages that are confirmed. One confirmed just now waits for other suspects of its target, so that
+    /// they are told together, but only until the next reading that counts.
+    fn open_confirmed(&mut self) {
+        let waited_for = self.turns.iter().any(Turn::is_confirming);
+        let opened: Vec<usize> =
+            (0..self.turns.len()).filter(|&index| self.turns[index].is_confirmed(waited_for)).collect();
+        for &index in &opened {
+            self.turns[index].open();
+        }
+        let opening: Vec<usize> = (0..self.turns.len()).filter(|&index| self.turns[index].opens()).collect();
+        for index in opening {
+            let peers = self.peers_of(self.turns[index].runner());
+            self.turns[index].each_outage(|outage: &mut Outage| outage.peers = peers);
+        }
+    }
+
+    /// Counts the others that could take a runner's jobs, as they are after this look.
+    fn peers_of(&self, of: &Runner) -> Peers {
+        let mut peers = Peers::default();
+        // Turns stand in the order of the fleet's runners, followed by new ones.
+        let mut turns = self.turns.iter().map(Turn::runner).peekable();
+        let known = self.fleet.runners.iter().map(|runner| match turns.next_if(|turn| turn.id == runner.id) {
+            Some(altered) => altered,
+            None => runner,
+        });
+        let mut count = |runner: &Runner| {
+            if runner.id != of.id && !runner.is_gone() && runner.health != Health::Retired && runner.has_labels(&of.labels) {
+                peers.total += 1;
+                peers.online += u32::from(runner.status.is_healthy());
+            }
+        };
+        known.for_each(&mut count);
+        turns.for_each(&mut count);
+        peers
+    }
+
+    fn record_after(&self, pages: Vec<PageTag>, starting: bool, steps: &mut Vec<Step>) -> TargetRecord {
+        let mut after = self.fleet.record.clone();
+        after.pages = pages;
+        after.unfinished = false;
+        if starting {
+            after.watched_since = Some(self.at);
+            steps.push(Step::MonitoringStarted);
+        }
+        if let Some(failing) = after.failing.take() {
+            steps.push(Step::SeesAgain { since: failing.since, until: self.at, told: failing.told });
+        }
+        after
+    }
+}
+
+/// Whether two looks are far enough apart to count as two readings.
+fn far_enough(at: Timestamp, counted_at: Timestamp, recheck: Duration) -> bool {
+    at.since(counted_at) >= recheck / 2
+}
+
+/// A runner's entry in a decision that was not reached by a look.
+fn change_of(runner: Runner) -> RunnerChange {
+    RunnerChange { runner, outages: Vec::new(), steps: Vec::new() }
+}

@@ -1,0 +1,403 @@
+//! One runner's turn in a look: what its reading counts for.
+
+use crate::change::{RunnerName, Step};
+use crate::decision::RunnerChange;
+use crate::observation::ObservedRunner;
+use crate::outage::{Ending, LastHealthy, Outage, OutageId, Telling};
+use crate::policy::{Removed, TargetPolicy, Thresholds};
+use crate::reconcile::far_enough;
+use crate::runner::{Absence, Down, Flapping, Health, Runner, Status, Suspicion};
+use crate::time::Timestamp;
+
+/// How many polls must miss a runner before it is held to be gone.
+const POLLS_UNTIL_GONE: u32 = 2;
+
+/// One runner while a look is evaluated.
+pub(super) struct Turn<'a> {
+    before: Option<&'a Runner>,
+    runner: Runner,
+    outages: Vec<Outage>,
+    steps: Vec<Step>,
+    thresholds: Thresholds,
+    is_ignored: bool,
+    is_starting: bool,
+    at: Timestamp,
+    seen_at: Option<Timestamp>,
+    /// Whether this look counted towards a verdict.
+    counted: bool,
+}
+
+impl From<&Runner> for RunnerName {
+    fn from(runner: &Runner) -> Self {
+        Self { id: runner.id, name: runner.name.clone() }
+    }
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        before: &'a Runner,
+        policy: &TargetPolicy<'_>,
+        at: Timestamp,
+        seen_at: Option<Timestamp>,
+        is_starting: bool,
+    ) -> Self {
+        Self { before: Some(before), ..Self::registered(before.clone(), policy, at, seen_at, is_starting) }.without_steps()
+    }
+
+    /// The turn of a runner that was never read before.
+    pub(super) fn registered(
+        runner: Runner,
+        policy: &TargetPolicy<'_>,
+        at: Timestamp,
+        seen_at: Option<Timestamp>,
+        is_starting: bool,
+    ) -> Self {
+        Self {
+            before: None,
+            thresholds: policy.for_runner(&runner.name, &runner.labels),
+            is_ignored: policy.ignores(&runner.name),
+            outages: Vec::new(),
+            steps: vec![Step::Registered { runner: (&runner).into() }],
+            is_starting,
+            at,
+            seen_at,
+            counted: false,
+            runner,
+        }
+    }
+
+    fn without_steps(mut self) -> Self {
+        self.steps.clear();
+        self
+    }
+
+    pub(super) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    /// Takes over what GitHub says now.
+    pub(super) fn take_over(&mut self, observed: &ObservedRunner) {
+        if self.runner.current_id != observed.id {
+            self.steps.push(Step::Reregistered { runner: (&self.runner).into(), current_id: observed.id });
+        }
+        if self.runner.status != observed.status {
+            let (from, to) = (self.runner.status, observed.status);
+            self.steps.push(Step::StatusChanged { runner: (&self.runner).into(), from, to });
+        }
+        self.runner.read(observed, self.at);
+    }
+
+    /// Evaluates a runner that is registered, by its status.
+    pub(super) fn reading(&mut self) {
+        self.runner.absence = None;
+        if let Health::Gone { since, alerted } = self.runner.health {
+            self.steps.push(Step::Returned { runner: (&self.runner).into(), gone_since: since, alerted });
+            self.runner.health = Health::Healthy;
+        }
+        if self.is_ignored {
+            self.watch_no_longer();
+        } else if self.runner.status.is_healthy() {
+            self.good();
+        } else {
+            self.bad();
+        }
+    }
+
+    fn good(&mut self) {
+        match &mut self.runner.health {
+            Health::Suspect(_) => {
+                self.runner.health = Health::Healthy;
+                self.steps.push(Step::Cleared { runner: (&self.runner).into() });
+            }
+            Health::Down(down) => {
+                let counts = down.counted_at.is_none_or(|counted| far_enough(self.at, counted, self.thresholds.recheck));
+                if !counts {
+                    return;
+                }
+                down.good_count += 1;
+                down.counted_at = Some(self.at);
+                let good_since = *down.good_since.get_or_insert(self.at);
+                self.counted = true;
+                if down.good_count >= self.thresholds.recover {
+                    self.close(good_since, Ending::Recovered);
+                }
+            }
+            Health::Healthy => self.calm_down(),
+            Health::Gone { .. } | Health::Retired => {}
+        }
+    }
+
+    fn bad(&mut self) {
+        let waits = self.waits_for_first_connection();
+        let connected = !self.runner.never_connected();
+        match &mut self.runner.health {
+            Health::Healthy if self.is_starting && !waits => self.open_with(self.at, OutageId::PENDING, None, Telling::AtStart),
+            Health::Healthy => {
+                self.suspect();
+                self.counted = !waits;
+            }
+            Health::Suspect(_) if waits => {}
+            // Nobody looked for as long as would make the target blind: the readings are not in a row.
+            Health::Suspect(suspicion)
+                if connected && self.at.since(suspicion.counted_at) >= self.thresholds.blind =>
+            {
+                self.suspect();
+                self.counted = true;
+            }
+            Health::Suspect(suspicion) => {
+                if far_enough(self.at, suspicion.counted_at, self.thresholds.recheck) {
+                    suspicion.bad_count += 1;
+                    suspicion.counted_at = self.at;
+                    self.counted = true;
+                }
+            }
+            Health::Down(down) => {
+                down.good_count = 0;
+                down.good_since = None;
+                down.counted_at = None;
+                // Down for longer than it would have to be well: that is an outage, no flapping.
+                let lasts = self.at.since(down.outage.started_at) >= self.thresholds.flapping_calm;
+                if lasts && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
+                    down.outage.telling = Telling::Alert;
+                    self.outages.push(down.outage.clone());
+                    self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
+                }
+            }
+            Health::Gone { .. } | Health::Retired => {}
+        }
+    }
+
+    /// Registered ahead of use: an ephemeral one may wait for ever, others for the policy's `neverConnected`.
+    fn waits_for_first_connection(&self) -> bool {
+        let waited = self.at.since(self.runner.first_seen_at);
+        self.runner.never_connected() && (self.runner.ephemeral || waited < self.thresholds.never_connected)
+    }
+
+    fn suspect(&mut self) {
+        let last_healthy = match (self.before, self.seen_at) {
+            (Some(before), Some(at)) if before.status.is_healthy() => Some(LastHealthy { at, status: before.status }),
+            _ => None,
+        };
+        self.runner.health = Health::Suspect(Suspicion {
+            since: self.at,
+            counted_at: self.at,
+            bad_count: 1,
+            outage_id: OutageId::PENDING,
+            last_healthy,
+        });
+        self.steps.push(Step::Suspected { runner: (&self.runner).into(), outage_id: OutageId::PENDING });
+    }
+
+    /// Whether this look counted against it, and not yet often enough.
+    pub(super) fn is_confirming(&self) -> bool {
+        matches!(&self.runner.health, Health::Suspect(suspicion)
+            if self.counted && suspicion.bad_count < self.thresholds.confirm)
+    }
+
+    /// Whether its outage opens now. `waited_for`: there are suspects that it could be told together with.
+    pub(super) fn is_confirmed(&self, waited_for: bool) -> bool {
+        matches!(&self.runner.health, Health::Suspect(suspicion) if self.counted
+            && suspicion.bad_count >= self.thresholds.confirm
+            && (!waited_for || suspicion.bad_count > self.thresholds.confirm))
+    }
+
+    /// Makes an outage of the suspicion.
+    pub(super) fn open(&mut self) {
+        let Health::Suspect(suspicion) = &self.runner.health else { return };
+        let (since, id, last_healthy) = (suspicion.since, suspicion.outage_id, suspicion.last_healthy);
+        self.open_with(since, id, last_healthy, Telling::Alert);
+    }
+
+    fn open_with(
+        &mut self,
+        started_at: Timestamp,
+        id: OutageId,
+        last_healthy: Option<LastHealthy>,
+        telling: Telling,
+    ) {
+        let telling = self.note_flapping(started_at, telling);
+        let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
+        self.outages.push(outage.clone());
+        self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
+        self.runner.health =
+            Health::Down(Box::new(Down { outage, good_count: 0, good_since: None, counted_at: None }));
+    }
+
+    /// Counts an outage towards flapping; gives how it is told.
+    fn note_flapping(&mut self, started_at: Timestamp, telling: Telling) -> Telling {
+        let window = self.thresholds.flapping_window;
+        self.runner.recent_outages.retain(|&start| started_at.since(start) < window);
+        self.runner.recent_outages.push(started_at);
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.outages += 1;
+            flapping.healthy_since = None;
+            return Telling::Quiet;
+        }
+        let outages = u32::try_from(self.runner.recent_outages.len()).unwrap_or(u32::MAX);
+        if outages < self.thresholds.flapping {
+            return telling;
+        }
+        let since = self.runner.recent_outages[0];
+        self.runner.flapping = Some(Flapping { since, outages, healthy_since: None });
+        self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages });
+        Telling::Quiet
+    }
+
+    /// Whether an outage opened in this turn.
+    pub(super) fn opens(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::OutageOpened { .. }))
+    }
+
+    /// Alters the outage of this turn wherever it is written down.
+    pub(super) fn each_outage(&mut self, alter: impl Fn(&mut Outage)) {
+        self.outages.iter_mut().for_each(&alter);
+        if let Health::Down(down) = &mut self.runner.health {
+            alter(&mut down.outage);
+        }
+        for step in &mut self.steps {
+            if let Step::OutageOpened { outage } | Step::OutageClosed { outage } = step {
+                alter(outage);
+            }
+        }
+    }
+
+    fn close(&mut self, resolved_at: Timestamp, ending: Ending) {
+        let health = std::mem::replace(&mut self.runner.health, Health::Healthy);
+        let Health::Down(down) = health else {
+            self.runner.health = health;
+            return;
+        };
+        let outage = down.outage.ended(resolved_at, ending);
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.healthy_since = Some(resolved_at);
+        }
+        self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
+        self.outages.push(outage);
+    }
+
+    /// Ends flapping after the policy's time in health.
+    fn calm_down(&mut self) {
+        let calm = |flapping: &Flapping| {
+            flapping.healthy_since.is_some_and(|since| self.at.since(since) >= self.thresholds.flapping_calm)
+        };
+        if self.runner.flapping.as_ref().is_some_and(calm) {
+            self.end_flapping();
+        }
+    }
+
+    fn end_flapping(&mut self) {
+        if let Some(Flapping { since, outages, healthy_since }) = self.runner.flapping.take() {
+            self.runner.recent_outages.clear();
+            self.steps.push(Step::FlappingEnded { runner: (&self.runner).into(), since, outages, healthy_since });
+        }
+    }
+
+    /// The policy no longer wants to hear of this runner.
+    fn watch_no_longer(&mut self) {
+        if matches!(self.runner.health, Health::Suspect(_)) {
+            self.runner.health = Health::Healthy;
+            self.steps.push(Step::Cleared { runner: (&self.runner).into() });
+        }
+        self.close(self.at, Ending::NoLongerMonitored);
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.healthy_since = None;
+        }
+        self.end_flapping();
+    }
+
+    /// Evaluates a runner that is not registered, as far as was asked.
+    pub(super) fn missing(&mut self) {
+        let absence = self.runner.absence.get_or_insert(Absence {
+            since: self.at,
+            counted_at: self.at,
+            count: 0,
+            outage_id: OutageId::PENDING,
+        });
+        if absence.count > 0 && !far_enough(self.at, absence.counted_at, self.thresholds.recheck) {
+            return;
+        }
+        absence.count += 1;
+        absence.counted_at = self.at;
+        // An ephemeral runner leaves after its job: nobody waits to hear of it.
+        self.counted = !self.runner.ephemeral;
+        if absence.count >= POLLS_UNTIL_GONE {
+            let (since, outage_id) = (absence.since, absence.outage_id);
+            self.runner.absence = None;
+            self.gone(since, outage_id);
+        }
+    }
+
+    fn gone(&mut self, since: Timestamp, outage_id: OutageId) {
+        let before = self.runner.status;
+        self.runner.status = Status::Unknown;
+        self.runner.status_since = self.at;
+        let wanted = self.thresholds.removed == Removed::Alert && !self.runner.ephemeral && !self.is_ignored;
+        let mut alerted = wanted && !self.runner.never_connected() && self.runner.flapping.is_none();
+        match &self.runner.health {
+            Health::Down(down) => {
+                alerted = down.outage.telling != Telling::Quiet;
+                self.close(since, Ending::Removed);
+            }
+            health if alerted => {
+                let (started_at, id, last_healthy) = match health {
+                    Health::Suspect(suspicion) => (suspicion.since, suspicion.outage_id, suspicion.last_healthy),
+                    _ => {
+                        let last = self.seen_at.map(|at| LastHealthy { at: at.min(since), status: before });
+                        (since, outage_id, last.filter(|last| last.status.is_healthy()))
+                    }
+                };
+                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, Telling::Alert);
+                self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
+                let outage = outage.ended(self.at, Ending::Removed);
+                self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
+                self.outages.push(outage);
+            }
+            _ => {}
+        }
+        if before != Status::Unknown {
+            self.steps.push(Step::StatusChanged { runner: (&self.runner).into(), from: before, to: Status::Unknown });
+        }
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.healthy_since = None;
+        }
+        self.end_flapping();
+        if self.runner.ephemeral {
+            self.retire();
+        } else {
+            self.runner.health = Health::Gone { since, alerted };
+        }
+    }
+
+    /// Forgets a runner that has been gone for the policy's `forget`.
+    pub(super) fn forget_when_due(&mut self) {
+        if let Health::Gone { since, .. } = self.runner.health
+            && self.at.since(since) >= self.thresholds.forget
+        {
+            self.retire();
+        }
+    }
+
+    fn retire(&mut self) {
+        self.runner.health = Health::Retired;
+        self.steps.push(Step::Retired { runner: (&self.runner).into() });
+    }
+
+    /// Whether to look again soon: this look counted, and the verdict is still open.
+    pub(super) fn wants_recheck(&self) -> bool {
+        let open = match &self.runner.health {
+            Health::Suspect(_) => true,
+            Health::Down(down) => down.good_count > 0,
+            Health::Healthy => false,
+            Health::Gone { .. } | Health::Retired => return false,
+        };
+        self.counted && (open || self.runner.absence.is_some())
+    }
+
+    /// What changed; none where nothing did.
+    pub(super) fn into_change(self) -> Option<RunnerChange> {
+        if self.before == Some(&self.runner) && self.steps.is_empty() {
+            return None;
+        }
+        Some(RunnerChange { runner: self.runner, outages: self.outages, steps: self.steps })
+    }
+}

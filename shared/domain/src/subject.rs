@@ -1,0 +1,165 @@
+//! Whatever has a history of its own: a target, a credential, or the monitor itself.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::target::{Target, TargetId};
+
+/// The number of a committed change of one subject; 0 is "nothing yet". Revisions order a subject's history, times never do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// The revision after this one.
+    pub fn next(self) -> Revision {
+        Revision(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The credential that sees a target: the one token, or the GitHub App's installation for an account.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CredentialId(Arc<str>);
+
+impl CredentialId {
+    /// The personal access token, which serves every target.
+    pub fn token() -> Self {
+        Self("token".into())
+    }
+
+    /// The GitHub App's installation on an account.
+    pub fn app_installation(account: &str) -> Self {
+        Self(format!("app:{}", account.to_ascii_lowercase()).into())
+    }
+
+    /// The account this credential is limited to; none for a token.
+    pub fn account(&self) -> Option<&str> {
+        self.0.strip_prefix("app:")
+    }
+
+    /// Whether this credential is the one that sees `target`.
+    pub fn serves(&self, target: &Target) -> bool {
+        self.account().is_none_or(|account| target.owner().eq_ignore_ascii_case(account))
+    }
+
+    /// The identity as text: `token` or `app:account`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.account() {
+            Some(account) => write!(f, "the GitHub App's installation on {account}"),
+            None => f.write_str("the GitHub token"),
+        }
+    }
+}
+
+/// What changes and notices are about. Its text is the group of its records in the store: `acme/web`,
+/// `credential:token`, `monitor`. A colon cannot stand in a GitHub name, nor a target be without a slash.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Subject {
+    /// A repository, organization or enterprise.
+    Target(TargetId),
+    /// A credential: what befalls all targets that it sees.
+    Credential(CredentialId),
+    /// The monitor itself: its list of targets, and whether it ran.
+    Monitor,
+}
+
+impl From<&Target> for Subject {
+    fn from(target: &Target) -> Self {
+        Subject::Target(target.id().clone())
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Target(id) => id.fmt(f),
+            Subject::Credential(id) => write!(f, "credential:{}", id.as_str()),
+            Subject::Monitor => f.write_str("monitor"),
+        }
+    }
+}
+
+/// A text that names no subject.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no subject; expected owner/name, orgs/NAME, enterprises/NAME, credential:ID or monitor")]
+pub struct SubjectError(String);
+
+impl FromStr for Subject {
+    type Err = SubjectError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "monitor" {
+            return Ok(Subject::Monitor);
+        }
+        match text.strip_prefix("credential:") {
+            Some("token") => Ok(Subject::Credential(CredentialId::token())),
+            Some(id) if id.starts_with("app:") => Ok(Subject::Credential(CredentialId(id.into()))),
+            Some(_) => Err(SubjectError(text.to_owned())),
+            None => match text.parse::<Target>() {
+                Ok(target) => Ok(Subject::Target(target.id().clone())),
+                Err(_) => Err(SubjectError(text.to_owned())),
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = SubjectError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subject_survives_its_text_and_others_are_refused() {
+        let subjects = [
+            Subject::from(&"Acme/Web".parse::<Target>().unwrap()),
+            Subject::from(&"orgs/acme".parse::<Target>().unwrap()),
+            Subject::Credential(CredentialId::token()),
+            Subject::Credential(CredentialId::app_installation("Acme")),
+            Subject::Monitor,
+        ];
+        for subject in subjects {
+            assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
+        }
+        for bad in ["", "credential:", "credential:x", "acme"] {
+            assert!(bad.parse::<Subject>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_installation_serves_its_account_and_a_token_serves_all() {
+        let web: Target = "Acme/web".parse().unwrap();
+        assert!(CredentialId::token().serves(&web));
+        assert!(CredentialId::app_installation("ACME").serves(&web));
+        assert!(!CredentialId::app_installation("other").serves(&web));
+    }
+}

@@ -1,0 +1,160 @@
+//! Moments in whole milliseconds and durations as people write them in a policy.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A moment: milliseconds since 1970-01-01 UTC. Whole milliseconds, so that storing and reading back changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the epoch.
+    pub const fn from_epoch_ms(epoch_ms: i64) -> Self {
+        Self(epoch_ms)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn epoch_ms(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, as Slack's date format wants them.
+    pub const fn epoch_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead (clocks differ between machines).
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// This moment and `duration`, held at the largest moment that can be told.
+    pub fn plus(self, duration: Duration) -> Timestamp {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This moment less `duration`.
+    pub fn minus(self, duration: Duration) -> Timestamp {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::<Utc>::from_timestamp_millis(self.0) {
+            Some(moment) => f.write_str(&moment.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            None => write!(f, "{} ms since 1970", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = chrono::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        DateTime::parse_from_rfc3339(text).map(|moment| Self(moment.timestamp_millis()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            D::Error::custom(format!("`{text}` is no time; write it as 2026-11-23T09:30:00Z"))
+        })
+    }
+}
+
+/// A duration that is no number with `s`, `m`, `h` or `d`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no duration; write a whole number with s, m, h or d, as in 90s, 15m, 24h or 7d")]
+pub struct DurationError(String);
+
+/// Reads `90s`, `15m`, `24h` or `7d`.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let fault = || DurationError(text.to_owned());
+    let text = text.trim();
+    let unit_secs = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3_600,
+        Some('d') => 86_400,
+        _ => return Err(fault()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| fault())?;
+    Ok(Duration::from_secs(u64::from(number) * unit_secs))
+}
+
+/// Writes a duration as [`parse_duration`] reads it, in the largest unit that divides it.
+pub fn format_duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    match secs {
+        0 => "0s".to_owned(),
+        _ if secs.is_multiple_of(86_400) => format!("{}d", secs / 86_400),
+        _ if secs.is_multiple_of(3_600) => format!("{}h", secs / 3_600),
+        _ if secs.is_multiple_of(60) => format!("{}m", secs / 60),
+        _ => format!("{secs}s"),
+    }
+}
+
+/// A duration as people say it, in its two largest units: `2 h 5 min`, `3 days`, `40 s`.
+pub fn spoken_duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    let (days, hours, minutes) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
+    let plural = if days == 1 { "day" } else { "days" };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{secs} s"),
+        (0, 0, m) if m < 5 && !secs.is_multiple_of(60) => format!("{m} min {} s", secs % 60),
+        (0, 0, m) => format!("{m} min"),
+        (0, h, 0) => format!("{h} h"),
+        (0, h, m) => format!("{h} h {m} min"),
+        (d, 0, _) => format!("{d} {plural}"),
+        (d, h, _) => format!("{d} {plural} {h} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_written_in_the_same_words() {
+        for text in ["60s", "90s", "15m", "24h", "7d"] {
+            let duration = parse_duration(text).unwrap();
+            assert_eq!(parse_duration(&format_duration(duration)).unwrap(), duration, "{text}");
+        }
+        for text in ["", "s", "10", "-1s", "1.5h", "1 week", "h1", "99999999999s", "5é"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn spoken_durations_name_two_units_at_most() {
+        let spoken = |secs| spoken_duration(Duration::from_secs(secs));
+        assert_eq!(spoken(0), "0 s");
+        assert_eq!(spoken(125), "2 min 5 s");
+        assert_eq!(spoken(3_600), "1 h");
+        assert_eq!(spoken(7_500), "2 h 5 min");
+        assert_eq!(spoken(86_400), "1 day");
+        assert_eq!(spoken(2 * 86_400 + 3_700), "2 days 1 h");
+    }
+
+    #[test]
+    fn moments_survive_their_written_form_and_refuse_others() {
+        let moment = Timestamp::from_epoch_ms(1_763_900_000_123);
+        assert_eq!(moment.to_string().parse::<Timestamp>().unwrap(), moment);
+        assert_eq!(moment.since(moment.plus(Duration::from_secs(1))), Duration::ZERO);
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! Which targets are watched, and whether the monitor itself ran.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Change, Step};
+use crate::fleet::Counts;
+use crate::subject::{Revision, Subject};
+use crate::target::{Target, TargetId, TargetSpec};
+use crate::time::Timestamp;
+
+/// The list of targets as of the last tick.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watchlist {
+    /// The last committed revision.
+    pub revision: Revision,
+    /// The last revision with something to tell.
+    pub last_tellable: Revision,
+    /// The targets to be checked at each tick, in order of their identity.
+    pub targets: Vec<Target>,
+    /// Targets taken off the list whose outages may still be open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropping: Vec<Target>,
+    /// When the last tick was.
+    pub ticked_at: Timestamp,
+    /// Whether the list came up empty and was refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_refused: bool,
+}
+
+/// What the configured list amounts to, with `acme/*` resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// The targets found.
+    pub targets: Vec<Target>,
+    /// Lines that could not be resolved this time: what they stood for stays watched.
+    pub unresolved: Vec<TargetSpec>,
+}
+
+/// What a tick does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// The list from now on, to be stored as it is.
+    pub watchlist: Watchlist,
+    /// What happened to it; to be committed with the list under a new revision where there is anything.
+    pub change: Option<Change>,
+}
+
+/// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed.
+///
+/// A gap of at least `gap` since the last tick is told: nobody watched.
+pub fn tick(
+    before: Option<&Watchlist>,
+    configured: Configured,
+    dropped: &BTreeSet<TargetId>,
+    gap: Duration,
+    (now, nonce): (Timestamp, u64),
+) -> Tick {
+    let known = before.cloned().unwrap_or_default();
+    let mut steps = Vec::new();
+    if before.is_some() && now.since(known.ticked_at) >= gap {
+        steps.push(Step::Unwatched { from: known.ticked_at, until: now });
+    }
+
+    let was: BTreeMap<&TargetId, &Target> = known.targets.iter().map(|target| (target.id(), target)).collect();
+    let mut is: BTreeMap<TargetId, Target> =
+        configured.targets.into_iter().map(|target| (target.id().clone(), target)).collect();
+    for target in &known.targets {
+        if configured.unresolved.iter().any(|spec| spec.covers(target)) {
+            is.entry(target.id().clone()).or_insert_with(|| target.clone());
+        }
+    }
+
+    let empty_refused = is.is_empty() && !was.is_empty();
+    let mut dropping: Vec<Target> = known.dropping.iter().filter(|target| !dropped.contains(target.id())).cloned().collect();
+    if empty_refused {
+        if !known.empty_refused {
+            steps.push(Step::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
+        }
+        is = known.targets.iter().map(|target| (target.id().clone(), target.clone())).collect();
+    } else {
+        let total = u32::try_from(is.len()).unwrap_or(u32::MAX);
+        if known.empty_refused {
+            steps.push(Step::ListRestored { total });
+        }
+        let added: Vec<Target> = is.values().filter(|target| !was.contains_key(target.id())).cloned().collect();
+        if !added.is_empty() {
+            steps.push(Step::TargetsAdded { targets: added, total });
+        }
+        dropping.extend(known.targets.iter().filter(|target| !is.contains_key(target.id())).cloned());
+        // Back on the list before it was closed: it is simply watched on.
+        dropping.retain(|target| !is.contains_key(target.id()));
+    }
+
+    let mut watchlist = Watchlist {
+        revision: known.revision,
+        last_tellable: known.last_tellable,
+        targets: is.into_values().collect(),
+        dropping,
+        ticked_at: now.max(known.ticked_at),
+        empty_refused,
+    };
+    let change = (!steps.is_empty()).then(|| {
+        watchlist.revision = known.revision.next();
+        Change {
+            subject: Subject::Monitor,
+            revision: watchlist.revision,
+            nonce,
+            decided_at: now,
+            observed_at: now,
+            counts: Counts::default(),
+            more: false,
+            steps,
+        }
+    });
+    if change.as_ref().is_some_and(Change::is_tellable) {
+        watchlist.last_tellable = watchlist.revision;
+    }
+    Tick { watchlist, change }
+}
+
+/// How long to hold back each of `count` jobs, so that no more than `per_minute` begin in a minute and all of them
+/// within the interval; none are held back where the limit allows all at once.
+pub fn spread(count: usize, per_minute: u32, interval: Duration) -> impl Iterator<Item = Duration> {
+    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+    let step_by_limit_ms = 60_000 / u64::from(per_minute.max(1));
+    let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    let step_ms = step_by_limit_ms.min(interval_ms / count);
+    (0..count).map(move |index| Duration::from_millis(index * step_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAP: Duration = Duration::from_secs(900);
+
+    fn configured(targets: &[&str]) -> Configured {
+        Configured { targets: targets.iter().map(|t| t.parse().unwrap()).collect(), unresolved: Vec::new() }
+    }
+
+    fn at(minutes: u64) -> Timestamp {
+        Timestamp::from_epoch_ms(1_800_000_000_000).plus(Duration::from_secs(minutes * 60))
+    }
+
+    fn names(targets: &[Target]) -> Vec<&str> {
+        targets.iter().map(Target::as_str).collect()
+    }
+
+    fn next(before: &Tick, configured: Configured, minutes: u64) -> Tick {
+        tick(Some(&before.watchlist), configured, &BTreeSet::new(), GAP, (at(minutes), 1))
+    }
+
+    fn steps(tick: &Tick) -> &[Step] {
+        tick.change.as_ref().map_or(&[], |change| &change.steps)
+    }
+
+    #[test]
+    fn a_dropped_target_stays_to_be_closed_until_it_is() {
+        let first = tick(None, configured(&["acme/web", "Acme/Api"]), &BTreeSet::new(), GAP, (at(0), 1));
+        assert!(matches!(steps(&first), [Step::TargetsAdded { targets, total: 2 }] if targets.len() == 2));
+        let second = next(&first, configured(&["acme/web"]), 5);
+        assert_eq!(names(&second.watchlist.dropping), ["Acme/Api"]);
+        let third = next(&second, configured(&["acme/web"]), 10);
+        assert_eq!(names(&third.watchlist.dropping), ["Acme/Api"]);
+        let closed = BTreeSet::from(["acme/api".parse::<Target>().unwrap().id().clone()]);
+        let fourth = tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, GAP, (at(15), 1));
+        assert!(fourth.watchlist.dropping.is_empty() && fourth.change.is_none());
+    }
+
+    #[test]
+    fn an_empty_list_is_refused_once_and_told_when_restored() {
+        let first = tick(None, configured(&["acme/web"]), &BTreeSet::new(), GAP, (at(0), 1));
+        let second = next(&first, configured(&[]), 5);
+        assert!(matches!(steps(&second), [Step::EmptyListRefused { kept: 1 }]));
+        assert_eq!(names(&second.watchlist.targets), ["acme/web"]);
+        let third = next(&second, configured(&[]), 10);
+        assert!(third.change.is_none() && third.watchlist.dropping.is_empty());
+        let fourth = next(&third, configured(&["acme/web"]), 15);
+        assert!(matches!(steps(&fourth), [Step::ListRestored { total: 1 }]));
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_stays_watched() {
+        let first = tick(None, configured(&["acme/web", "acme/api", "other/x"]), &BTreeSet::new(), GAP, (at(0), 1));
+        let unresolved = Configured { targets: Vec::new(), unresolved: vec!["acme/*".parse().unwrap()] };
+        let second = next(&first, unresolved, 5);
+        assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
+        assert_eq!(names(&second.watchlist.dropping), ["other/x"]);
+    }
+
+    #[test]
+    fn a_gap_in_which_nobody_watched_is_told() {
+        let first = tick(None, configured(&["acme/web"]), &BTreeSet::new(), GAP, (at(0), 1));
+        assert!(next(&first, configured(&["acme/web"]), 14).change.is_none());
+        let late = next(&first, configured(&["acme/web"]), 180);
+        assert!(matches!(steps(&late), [Step::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
+    }
+
+    #[test]
+    fn jobs_keep_within_the_limit_and_the_interval() {
+        let interval = Duration::from_secs(300);
+        let held: Vec<Duration> = spread(3, 600, interval).collect();
+        assert_eq!(held, [0, 100, 200].map(Duration::from_millis));
+        assert!(spread(10_000, 600, interval).all(|delay| delay < interval));
+    }
+}

@@ -1,0 +1,312 @@
+//! What is stored: the items, their keys and the queries over them.
+//!
+//! Every item type has one writer; docs/ARCHITECTURE.md has the table.
+
+use std::fmt;
+
+use monitor_domain::change::Change;
+use monitor_domain::fleet::{CredentialRecord, TargetRecord};
+use monitor_domain::notices::Notice;
+use monitor_domain::outage::{Outage, OutageId};
+use monitor_domain::runner::{Runner, RunnerId};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
+use monitor_domain::target::TargetId;
+use monitor_domain::time::Timestamp;
+use monitor_domain::watchlist::Watchlist;
+use serde::{Deserialize, Serialize};
+
+/// One stored item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "item", rename_all = "camelCase")]
+pub enum Item {
+    /// A target's own record; written by the check stage.
+    Target(TargetRecord),
+    /// A runner; written by the check stage.
+    Runner(RunnerItem),
+    /// An outage; written by the check stage, in the commit that opens or closes it.
+    Outage(OutageItem),
+    /// When a look that changed nothing last began; written by the check stage.
+    Freshness(Freshness),
+    /// A committed change; never altered. Written by whoever decides about the subject.
+    Change(Change),
+    /// A credential's record; written by the check stage.
+    Credential(CredentialRecord),
+    /// The list of targets; written by the schedule stage.
+    Watchlist(Watchlist),
+    /// A claim to send a notice; never altered. Written by the notify stage.
+    Claim(Claim),
+    /// How an attempt to send ended; written by the notify stage that claimed it.
+    Sent(Sent),
+    /// How far a subject is told: a hint for the check stage, never ahead of the truth. Written by the notify stage.
+    Cursor(Cursor),
+}
+
+/// A runner within its target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunnerItem {
+    /// The target.
+    pub target: TargetId,
+    /// The runner.
+    #[serde(flatten)]
+    pub runner: Runner,
+}
+
+/// An outage within its target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutageItem {
+    /// The target.
+    pub target: TargetId,
+    /// The outage.
+    #[serde(flatten)]
+    pub outage: Outage,
+}
+
+/// The time of the last look that changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Freshness {
+    /// The target.
+    pub target: TargetId,
+    /// When the look began.
+    pub at: Timestamp,
+}
+
+/// The number of a notice within its subject, from 1; and of an attempt to send it, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Which notice.
+    pub notice: u64,
+    /// Which attempt.
+    pub attempt: u32,
+}
+
+/// A claim to send a notice: whoever stored it may send until the lease ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// What the notice is about.
+    pub subject: Subject,
+    /// Which notice and attempt.
+    #[serde(flatten)]
+    pub number: Attempt,
+    /// Tells one's own claim, whose answer was lost, from another's.
+    pub nonce: u64,
+    /// The last revision told before it.
+    pub after: Revision,
+    /// The last revision that it tells.
+    pub through: Revision,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// Until when nobody else may send it.
+    pub lease_until: Timestamp,
+    /// Whether it goes as plain text, because its layout was refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plain_text: bool,
+    /// What it tells.
+    pub notice: Notice,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    /// What the notice is about.
+    pub subject: Subject,
+    /// Which notice and attempt.
+    #[serde(flatten)]
+    pub number: Attempt,
+    /// The last revision that it told.
+    pub through: Revision,
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    #[serde(flatten)]
+    pub ending: SendEnding,
+}
+
+/// How an attempt to send ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "ending")]
+pub enum SendEnding {
+    /// It was taken.
+    Delivered(Delivered),
+    /// Not now: the next attempt is due at `until`.
+    #[serde(rename_all = "camelCase")]
+    Deferred {
+        /// When to try again.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// Its layout was refused: the next attempt goes as plain text, now.
+    #[serde(rename_all = "camelCase")]
+    LayoutRefused {
+        /// Why.
+        reason: String,
+    },
+    /// Refused as plain text too: it is given up.
+    #[serde(rename_all = "camelCase")]
+    GivenUp {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where a message went, as far as the chat tells; a webhook tells nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivered {
+    /// The channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The message's id within the channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<String>,
+}
+
+/// How far a subject is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cursor {
+    /// Which subject.
+    pub subject: Subject,
+    /// The last revision told.
+    pub told_through: Revision,
+    /// When the next attempt to send is due, if one was put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// An item's key. Keys of one subject lie together, in the order of the variants' fields.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// See [`Item::Target`].
+    Target(TargetId),
+    /// See [`Item::Runner`].
+    Runner(TargetId, RunnerId),
+    /// See [`Item::Outage`].
+    Outage(TargetId, RunnerId, OutageId),
+    /// See [`Item::Freshness`].
+    Freshness(TargetId),
+    /// See [`Item::Change`].
+    Change(Subject, Revision),
+    /// See [`Item::Credential`].
+    Credential(CredentialId),
+    /// See [`Item::Watchlist`].
+    Watchlist,
+    /// See [`Item::Claim`].
+    Claim(Subject, Attempt),
+    /// See [`Item::Sent`].
+    Sent(Subject, Attempt),
+    /// See [`Item::Cursor`].
+    Cursor(Subject),
+}
+
+/// An item to be put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The item.
+    pub item: Item,
+    /// Whether the whole batch is refused if an item is there under this key.
+    pub must_not_exist: bool,
+}
+
+impl Put {
+    /// Puts an item, whether or not one is there.
+    pub fn replacing(item: Item) -> Self {
+        Self { item, must_not_exist: false }
+    }
+
+    /// Puts an item where there is none.
+    pub fn new(item: Item) -> Self {
+        Self { item, must_not_exist: true }
+    }
+}
+
+/// A question that lists items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// What a check needs of a target: its Target, Freshness and Cursor items and all its Runner items, in one request.
+    Fleet(TargetId),
+    /// A subject's Change items after a revision, in order; at most `limit`.
+    Changes {
+        /// Which subject.
+        subject: Subject,
+        /// Only later ones.
+        after: Revision,
+        /// How many at most.
+        limit: usize,
+    },
+    /// A subject's Claim and Sent items, by notice and attempt, the latest first; at most `limit`. The Sent item of
+    /// an attempt comes before its Claim.
+    Notices {
+        /// Which subject.
+        subject: Subject,
+        /// How many at most.
+        limit: usize,
+    },
+    /// A target's Outage items, of all its runners or of one, in order of runner and outage.
+    Outages {
+        /// Which target.
+        target: TargetId,
+        /// Only of this runner.
+        runner: Option<RunnerId>,
+    },
+    /// Every Target item, in order of identity. May be slow: for people, not for the pipeline.
+    Targets,
+}
+
+impl Item {
+    /// The key under which it is stored.
+    pub fn key(&self) -> Key {
+        match self {
+            Item::Target(record) => Key::Target(record.target.id().clone()),
+            Item::Runner(item) => Key::Runner(item.target.clone(), item.runner.id),
+            Item::Outage(item) => Key::Outage(item.target.clone(), item.outage.runner_id, item.outage.id),
+            Item::Freshness(item) => Key::Freshness(item.target.clone()),
+            Item::Change(change) => Key::Change(change.subject.clone(), change.revision),
+            Item::Credential(record) => Key::Credential(record.id.clone()),
+            Item::Watchlist(_) => Key::Watchlist,
+            Item::Claim(claim) => Key::Claim(claim.subject.clone(), claim.number),
+            Item::Sent(sent) => Key::Sent(sent.subject.clone(), sent.number),
+            Item::Cursor(cursor) => Key::Cursor(cursor.subject.clone()),
+        }
+    }
+}
+
+impl Key {
+    /// The subject that the item belongs to.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Key::Target(target) | Key::Runner(target, _) | Key::Outage(target, ..) | Key::Freshness(target) => {
+                Subject::Target(target.clone())
+            }
+            Key::Credential(id) => Subject::Credential(id.clone()),
+            Key::Watchlist => Subject::Monitor,
+            Key::Change(subject, _) | Key::Claim(subject, _) | Key::Sent(subject, _) | Key::Cursor(subject) => {
+                subject.clone()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = self.subject();
+        match self {
+            Key::Target(_) => write!(f, "{subject} target"),
+            Key::Runner(_, runner) => write!(f, "{subject} runner {runner}"),
+            Key::Outage(_, runner, outage) => write!(f, "{subject} runner {runner} outage {}", outage.0),
+            Key::Freshness(_) => write!(f, "{subject} freshness"),
+            Key::Change(_, revision) => write!(f, "{subject} change {revision}"),
+            Key::Credential(_) => write!(f, "{subject} credential"),
+            Key::Watchlist => write!(f, "{subject} watchlist"),
+            Key::Claim(_, number) => write!(f, "{subject} claim {}.{}", number.notice, number.attempt),
+            Key::Sent(_, number) => write!(f, "{subject} sent {}.{}", number.notice, number.attempt),
+            Key::Cursor(_) => write!(f, "{subject} cursor"),
+        }
+    }
+}
