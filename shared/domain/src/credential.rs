@@ -36,7 +36,9 @@ pub fn reconcile_credential(
     let mut after = record.clone();
     let mut steps = Vec::new();
     let failure = match outcome {
-        Outcome::Partial(failure) | Outcome::Failed(failure) => Some(failure).filter(|failure| failure.fault.is_shared()),
+        Outcome::Partial(failure) | Outcome::Failed(failure) => {
+            Some(failure).filter(|failure| failure.fault.is_shared())
+        }
         Outcome::Complete { .. } => None,
     };
     match failure {

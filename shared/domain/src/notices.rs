@@ -287,7 +287,11 @@ impl Fold {
         news.extend(blind);
         let (mut expiring, mut rest) = (Vec::new(), Vec::new());
         for one in single {
-            if matches!(one, News::Expiring { .. } | News::EmptyListRefused { .. }) { expiring.push(one) } else { rest.push(one) }
+            if matches!(one, News::Expiring { .. } | News::EmptyListRefused { .. }) {
+                expiring.push(one)
+            } else {
+                rest.push(one)
+            }
         }
         news.append(&mut expiring);
         let mut add = |one: News, is_empty: bool| {

@@ -70,9 +70,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| {
-            D::Error::custom(format!("`{text}` is no time; write it as 2026-11-23T09:30:00Z"))
-        })
+        text.parse().map_err(|_| D::Error::custom(format!("`{text}` is no time; write it as 2026-11-23T09:30:00Z")))
     }
 }
 

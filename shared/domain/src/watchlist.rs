@@ -11,7 +11,7 @@ use crate::subject::{Revision, Subject};
 use crate::target::{Target, TargetId, TargetSpec};
 use crate::time::Timestamp;
 
-/// The list of targets as of the last tick.
+/// The list of targets as last committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Watchlist {
@@ -24,8 +24,6 @@ pub struct Watchlist {
     /// Targets taken off the list whose outages may still be open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropping: Vec<Target>,
-    /// When the last tick was.
-    pub ticked_at: Timestamp,
     /// Whether the list came up empty and was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_refused: bool,
@@ -40,12 +38,13 @@ pub struct Configured {
     pub unresolved: Vec<TargetSpec>,
 }
 
-/// What a tick does.
+/// What a tick comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tick {
-    /// The list from now on, to be stored as it is.
+    /// The list from now on.
     pub watchlist: Watchlist,
-    /// What happened to it; to be committed with the list under a new revision where there is anything.
+    /// Set where the list or the monitor's history changes: to be put with the list, provided that its revision does
+    /// not exist yet.
     pub change: Option<Change>,
 }
 
@@ -56,13 +55,13 @@ pub fn tick(
     before: Option<&Watchlist>,
     configured: Configured,
     dropped: &BTreeSet<TargetId>,
-    gap: Duration,
+    (last_tick_at, gap): (Option<Timestamp>, Duration),
     (now, nonce): (Timestamp, u64),
 ) -> Tick {
     let known = before.cloned().unwrap_or_default();
     let mut steps = Vec::new();
-    if before.is_some() && now.since(known.ticked_at) >= gap {
-        steps.push(Step::Unwatched { from: known.ticked_at, until: now });
+    if let Some(from) = last_tick_at.filter(|last| now.since(*last) >= gap) {
+        steps.push(Step::Unwatched { from, until: now });
     }
 
     let was: BTreeMap<&TargetId, &Target> = known.targets.iter().map(|target| (target.id(), target)).collect();
@@ -75,7 +74,8 @@ pub fn tick(
     }
 
     let empty_refused = is.is_empty() && !was.is_empty();
-    let mut dropping: Vec<Target> = known.dropping.iter().filter(|target| !dropped.contains(target.id())).cloned().collect();
+    let mut dropping: Vec<Target> =
+        known.dropping.iter().filter(|target| !dropped.contains(target.id())).cloned().collect();
     if empty_refused {
         if !known.empty_refused {
             steps.push(Step::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
@@ -100,10 +100,9 @@ pub fn tick(
         last_tellable: known.last_tellable,
         targets: is.into_values().collect(),
         dropping,
-        ticked_at: now.max(known.ticked_at),
         empty_refused,
     };
-    let change = (!steps.is_empty()).then(|| {
+    let change = (watchlist != known || !steps.is_empty()).then(|| {
         watchlist.revision = known.revision.next();
         Change {
             subject: Subject::Monitor,
@@ -150,8 +149,13 @@ mod tests {
         targets.iter().map(Target::as_str).collect()
     }
 
+    fn first(targets: &[&str]) -> Tick {
+        tick(None, configured(targets), &BTreeSet::new(), (None, GAP), (at(0), 1))
+    }
+
     fn next(before: &Tick, configured: Configured, minutes: u64) -> Tick {
-        tick(Some(&before.watchlist), configured, &BTreeSet::new(), GAP, (at(minutes), 1))
+        let last = Some(at(minutes.saturating_sub(5)));
+        tick(Some(&before.watchlist), configured, &BTreeSet::new(), (last, GAP), (at(minutes), 1))
     }
 
     fn steps(tick: &Tick) -> &[Step] {
@@ -160,20 +164,22 @@ mod tests {
 
     #[test]
     fn a_dropped_target_stays_to_be_closed_until_it_is() {
-        let first = tick(None, configured(&["acme/web", "Acme/Api"]), &BTreeSet::new(), GAP, (at(0), 1));
+        let first = first(&["acme/web", "Acme/Api"]);
         assert!(matches!(steps(&first), [Step::TargetsAdded { targets, total: 2 }] if targets.len() == 2));
         let second = next(&first, configured(&["acme/web"]), 5);
         assert_eq!(names(&second.watchlist.dropping), ["Acme/Api"]);
         let third = next(&second, configured(&["acme/web"]), 10);
         assert_eq!(names(&third.watchlist.dropping), ["Acme/Api"]);
         let closed = BTreeSet::from(["acme/api".parse::<Target>().unwrap().id().clone()]);
-        let fourth = tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, GAP, (at(15), 1));
-        assert!(fourth.watchlist.dropping.is_empty() && fourth.change.is_none());
+        let ticked = (Some(at(10)), GAP);
+        let fourth = tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, (at(15), 1));
+        assert!(fourth.watchlist.dropping.is_empty());
+        assert!(steps(&fourth).is_empty() && fourth.change.is_some());
     }
 
     #[test]
     fn an_empty_list_is_refused_once_and_told_when_restored() {
-        let first = tick(None, configured(&["acme/web"]), &BTreeSet::new(), GAP, (at(0), 1));
+        let first = first(&["acme/web"]);
         let second = next(&first, configured(&[]), 5);
         assert!(matches!(steps(&second), [Step::EmptyListRefused { kept: 1 }]));
         assert_eq!(names(&second.watchlist.targets), ["acme/web"]);
@@ -185,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_resolved_stays_watched() {
-        let first = tick(None, configured(&["acme/web", "acme/api", "other/x"]), &BTreeSet::new(), GAP, (at(0), 1));
+        let first = first(&["acme/web", "acme/api", "other/x"]);
         let unresolved = Configured { targets: Vec::new(), unresolved: vec!["acme/*".parse().unwrap()] };
         let second = next(&first, unresolved, 5);
         assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
@@ -194,10 +200,14 @@ mod tests {
 
     #[test]
     fn a_gap_in_which_nobody_watched_is_told() {
-        let first = tick(None, configured(&["acme/web"]), &BTreeSet::new(), GAP, (at(0), 1));
-        assert!(next(&first, configured(&["acme/web"]), 14).change.is_none());
-        let late = next(&first, configured(&["acme/web"]), 180);
-        assert!(matches!(steps(&late), [Step::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
+        let first = first(&["acme/web"]);
+        let late = |minutes| {
+            let ticked = (Some(at(0)), GAP);
+            tick(Some(&first.watchlist), configured(&["acme/web"]), &BTreeSet::new(), ticked, (at(minutes), 1))
+        };
+        assert!(late(14).change.is_none());
+        let told = late(180);
+        assert!(matches!(steps(&told), [Step::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub enum Item {
     Runner(RunnerItem),
     /// An outage; written by the check stage, in the commit that opens or closes it.
     Outage(OutageItem),
-    /// When a look that changed nothing last began; written by the check stage.
+    /// When a subject was last looked after with nothing to commit; written by who decides about the subject.
     Freshness(Freshness),
     /// A committed change; never altered. Written by whoever decides about the subject.
     Change(Change),
@@ -63,13 +63,14 @@ pub struct OutageItem {
     pub outage: Outage,
 }
 
-/// The time of the last look that changed nothing.
+/// A sign of life of a subject: for a target, when the last look that changed nothing began; for the monitor, the
+/// last tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Freshness {
-    /// The target.
-    pub target: TargetId,
-    /// When the look began.
+    /// Which subject.
+    pub subject: Subject,
+    /// When.
     pub at: Timestamp,
 }
 
@@ -140,6 +141,9 @@ pub enum SendEnding {
         until: Timestamp,
         /// Why.
         reason: String,
+        /// Whether it may have been taken all the same.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        uncertain: bool,
     },
     /// Its layout was refused: the next attempt goes as plain text, now.
     #[serde(rename_all = "camelCase")]
@@ -190,7 +194,7 @@ pub enum Key {
     /// See [`Item::Outage`].
     Outage(TargetId, RunnerId, OutageId),
     /// See [`Item::Freshness`].
-    Freshness(TargetId),
+    Freshness(Subject),
     /// See [`Item::Change`].
     Change(Subject, Revision),
     /// See [`Item::Credential`].
@@ -266,7 +270,7 @@ impl Item {
             Item::Target(record) => Key::Target(record.target.id().clone()),
             Item::Runner(item) => Key::Runner(item.target.clone(), item.runner.id),
             Item::Outage(item) => Key::Outage(item.target.clone(), item.outage.runner_id, item.outage.id),
-            Item::Freshness(item) => Key::Freshness(item.target.clone()),
+            Item::Freshness(item) => Key::Freshness(item.subject.clone()),
             Item::Change(change) => Key::Change(change.subject.clone(), change.revision),
             Item::Credential(record) => Key::Credential(record.id.clone()),
             Item::Watchlist(_) => Key::Watchlist,
@@ -281,14 +285,14 @@ impl Key {
     /// The subject that the item belongs to.
     pub fn subject(&self) -> Subject {
         match self {
-            Key::Target(target) | Key::Runner(target, _) | Key::Outage(target, ..) | Key::Freshness(target) => {
-                Subject::Target(target.clone())
-            }
+            Key::Target(target) | Key::Runner(target, _) | Key::Outage(target, ..) => Subject::Target(target.clone()),
             Key::Credential(id) => Subject::Credential(id.clone()),
             Key::Watchlist => Subject::Monitor,
-            Key::Change(subject, _) | Key::Claim(subject, _) | Key::Sent(subject, _) | Key::Cursor(subject) => {
-                subject.clone()
-            }
+            Key::Freshness(subject)
+            | Key::Change(subject, _)
+            | Key::Claim(subject, _)
+            | Key::Sent(subject, _)
+            | Key::Cursor(subject) => subject.clone(),
         }
     }
 }

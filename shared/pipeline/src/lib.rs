@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 pub mod items;
+pub mod messages;
 pub mod ports;
+pub mod records;
+pub mod stages;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -11,13 +11,8 @@ use crate::time::Timestamp;
 /// Closes a target's outages as no longer monitored and forgets its runners. Repeating it changes nothing.
 pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     let before = &fleet.record;
-    let after = TargetRecord {
-        watched_since: None,
-        pages: Vec::new(),
-        failing: None,
-        unfinished: false,
-        ..before.clone()
-    };
+    let after =
+        TargetRecord { watched_since: None, pages: Vec::new(), failing: None, unfinished: false, ..before.clone() };
     let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
     let told = before.failing.as_ref().is_some_and(|failing| failing.told)
         || runners.iter().flat_map(|change| &change.outages).any(|outage| outage.telling != Telling::Quiet)

@@ -33,11 +33,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    pub(super) fn match_up(
-        fleet: &Fleet,
-        pages: &'a [ObservedPage],
-        lookups: &'a BTreeMap<RunnerId, Lookup>,
-    ) -> Self {
+    pub(super) fn match_up(fleet: &Fleet, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Self {
         let (mut seen, unknown, tags) = match_pages(fleet, pages);
         for (runner, seen) in fleet.runners.iter().zip(&mut seen) {
             if !matches!(seen, Seen::Missing) {
@@ -66,10 +62,7 @@ pub fn lookups_wanted(fleet: &Fleet, pages: &[ObservedPage]) -> Vec<RunnerId> {
     missing.into_iter().take(LOOKUPS_PER_CHECK).map(|(_, id)| id).collect()
 }
 
-fn match_pages<'a>(
-    fleet: &Fleet,
-    pages: &'a [ObservedPage],
-) -> (Vec<Seen<'a>>, Vec<&'a ObservedRunner>, Vec<PageTag>) {
+fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, Vec<&'a ObservedRunner>, Vec<PageTag>) {
     let mut by_current_id: Vec<(RunnerId, usize)> =
         fleet.runners.iter().enumerate().map(|(index, runner)| (runner.current_id, index)).collect();
     by_current_id.sort_unstable();
@@ -110,9 +103,11 @@ fn match_pages<'a>(
 
     // Back under the same name with another id: the same runner, registered again.
     unknown.retain(|observed| {
-        let namesake = fleet.runners.iter().zip(&mut seen).find(|(runner, seen)| {
-            matches!(seen, Seen::Missing) && runner.name == observed.name
-        });
+        let namesake = fleet
+            .runners
+            .iter()
+            .zip(&mut seen)
+            .find(|(runner, seen)| matches!(seen, Seen::Missing) && runner.name == observed.name);
         match namesake {
             Some((_, seen)) => {
                 *seen = Seen::Read(observed);

@@ -13,7 +13,7 @@ pub use listing::lookups_wanted;
 use crate::change::Step;
 use crate::decision::{Decision, RunnerChange};
 use crate::fleet::{Counts, Fleet, TargetRecord};
-use crate::observation::{Lookup, ObservedPage, ObservedRunner, Observation, Outcome, PageTag};
+use crate::observation::{Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
 use crate::outage::{Outage, Peers};
 use crate::policy::TargetPolicy;
 use crate::runner::{Health, Runner, RunnerId};
@@ -114,7 +114,9 @@ impl<'a> Reconciliation<'a> {
         let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
         match seen {
             Seen::Unchanged if well && runner.status.is_healthy() => return None,
-            Seen::Read(observed) if well && runner.status.is_healthy() && runner.reads_as(observed) => return None,
+            Seen::Read(observed) if well && runner.status.is_healthy() && runner.reads_as(observed) => {
+                return None;
+            }
             Seen::Unasked if !runner.is_gone() => return None,
             _ => {}
         }
@@ -164,7 +166,11 @@ impl<'a> Reconciliation<'a> {
             None => runner,
         });
         let mut count = |runner: &Runner| {
-            if runner.id != of.id && !runner.is_gone() && runner.health != Health::Retired && runner.has_labels(&of.labels) {
+            if runner.id != of.id
+                && !runner.is_gone()
+                && runner.health != Health::Retired
+                && runner.has_labels(&of.labels)
+            {
                 peers.total += 1;
                 peers.online += u32::from(runner.status.is_healthy());
             }

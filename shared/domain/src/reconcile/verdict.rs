@@ -41,7 +41,8 @@ impl<'a> Turn<'a> {
         seen_at: Option<Timestamp>,
         is_starting: bool,
     ) -> Self {
-        Self { before: Some(before), ..Self::registered(before.clone(), policy, at, seen_at, is_starting) }.without_steps()
+        Self { before: Some(before), ..Self::registered(before.clone(), policy, at, seen_at, is_starting) }
+            .without_steps()
     }
 
     /// The turn of a runner that was never read before.
@@ -110,7 +111,8 @@ impl<'a> Turn<'a> {
                 self.steps.push(Step::Cleared { runner: (&self.runner).into() });
             }
             Health::Down(down) => {
-                let counts = down.counted_at.is_none_or(|counted| far_enough(self.at, counted, self.thresholds.recheck));
+                let counts =
+                    down.counted_at.is_none_or(|counted| far_enough(self.at, counted, self.thresholds.recheck));
                 if !counts {
                     return;
                 }
@@ -131,16 +133,16 @@ impl<'a> Turn<'a> {
         let waits = self.waits_for_first_connection();
         let connected = !self.runner.never_connected();
         match &mut self.runner.health {
-            Health::Healthy if self.is_starting && !waits => self.open_with(self.at, OutageId::PENDING, None, Telling::AtStart),
+            Health::Healthy if self.is_starting && !waits => {
+                self.open_with(self.at, OutageId::PENDING, None, Telling::AtStart)
+            }
             Health::Healthy => {
                 self.suspect();
                 self.counted = !waits;
             }
             Health::Suspect(_) if waits => {}
             // Nobody looked for as long as would make the target blind: the readings are not in a row.
-            Health::Suspect(suspicion)
-                if connected && self.at.since(suspicion.counted_at) >= self.thresholds.blind =>
-            {
+            Health::Suspect(suspicion) if connected && self.at.since(suspicion.counted_at) >= self.thresholds.blind => {
                 self.suspect();
                 self.counted = true;
             }
@@ -203,24 +205,19 @@ impl<'a> Turn<'a> {
 
     /// Makes an outage of the suspicion.
     pub(super) fn open(&mut self) {
-        let Health::Suspect(suspicion) = &self.runner.health else { return };
+        let Health::Suspect(suspicion) = &self.runner.health else {
+            return;
+        };
         let (since, id, last_healthy) = (suspicion.since, suspicion.outage_id, suspicion.last_healthy);
         self.open_with(since, id, last_healthy, Telling::Alert);
     }
 
-    fn open_with(
-        &mut self,
-        started_at: Timestamp,
-        id: OutageId,
-        last_healthy: Option<LastHealthy>,
-        telling: Telling,
-    ) {
+    fn open_with(&mut self, started_at: Timestamp, id: OutageId, last_healthy: Option<LastHealthy>, telling: Telling) {
         let telling = self.note_flapping(started_at, telling);
         let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
         self.outages.push(outage.clone());
         self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
-        self.runner.health =
-            Health::Down(Box::new(Down { outage, good_count: 0, good_since: None, counted_at: None }));
+        self.runner.health = Health::Down(Box::new(Down { outage, good_count: 0, good_since: None, counted_at: None }));
     }
 
     /// Counts an outage towards flapping; gives how it is told.

@@ -1,0 +1,256 @@
+//! What holds for every history.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use monitor_domain::change::Step;
+use monitor_domain::observation::{Failure, Fault, Observation, ObservedRunner, Outcome};
+use monitor_domain::outage::Ending;
+use monitor_domain::runner::{Health, RunnerId, Status};
+use proptest::prelude::*;
+
+use support::{History, at, closed, failed_look, opened, runner};
+
+/// What GitHub does before a look, and how the look goes.
+#[derive(Clone, Debug)]
+enum Event {
+    Set(u64, Status),
+    Remove(u64),
+    Return(u64),
+    Reregister(u64),
+    Look,
+    LookFails(bool),
+    Policy(usize),
+}
+
+const POLICIES: [&str; 3] = ["{}", r#"{"confirm":1,"recover":3}"#, r#"{"confirm":5,"removed":"quiet"}"#];
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = 1_u64..6;
+    let status = prop_oneof![Just(Status::Idle), Just(Status::Busy), Just(Status::Offline), Just(Status::Offline)];
+    prop_oneof![
+        4 => (id.clone(), status).prop_map(|(id, status)| Event::Set(id, status)),
+        1 => id.clone().prop_map(Event::Remove),
+        1 => id.clone().prop_map(Event::Return),
+        1 => id.prop_map(Event::Reregister),
+        8 => Just(Event::Look),
+        1 => any::<bool>().prop_map(Event::LookFails),
+        1 => (0_usize..3).prop_map(Event::Policy),
+    ]
+}
+
+/// A world of five runners, the history that the monitor keeps of it, and every step so far.
+struct World {
+    history: History,
+    runners: BTreeMap<u64, ObservedRunner>,
+    away: BTreeMap<u64, ObservedRunner>,
+    next_id: u64,
+    secs: u64,
+}
+
+impl World {
+    fn new(max_items: usize) -> Self {
+        let runners: BTreeMap<u64, ObservedRunner> = (1..6).map(|id| (id, runner(id, Status::Idle))).collect();
+        let mut history = History::new("{}");
+        history.max_items = max_items;
+        Self { history, runners, away: BTreeMap::new(), next_id: 100, secs: 0 }
+    }
+
+    fn play(&mut self, event: &Event, wait_secs: u64) -> Vec<Step> {
+        self.secs += wait_secs;
+        match event {
+            Event::Set(id, status) => {
+                if let Some(runner) = self.runners.get_mut(id) {
+                    runner.status = *status;
+                    runner.busy = *status == Status::Busy;
+                }
+            }
+            Event::Remove(id) => self.away.extend(self.runners.remove_entry(id)),
+            Event::Return(id) => self.runners.extend(self.away.remove_entry(id)),
+            Event::Reregister(id) => {
+                if let Some(runner) = self.runners.get_mut(id) {
+                    runner.id = RunnerId(self.next_id);
+                    self.next_id += 1;
+                }
+            }
+            Event::Look => {
+                let listed: Vec<ObservedRunner> = self.runners.values().cloned().collect();
+                return self.history.see(self.secs, &listed);
+            }
+            Event::LookFails(partial) => {
+                let failure = Failure::new(Fault::BrokenAnswer, "page 2: HTML");
+                let outcome = if *partial { Outcome::Partial(failure) } else { Outcome::Failed(failure) };
+                return self.history.look(&Observation { started_at: at(self.secs), outcome });
+            }
+            Event::Policy(which) => self.history.policy = support::policy(POLICIES[*which]),
+        }
+        Vec::new()
+    }
+}
+
+fn story() -> impl Strategy<Value = Vec<(Event, u64)>> {
+    prop::collection::vec((event(), prop_oneof![Just(0_u64), Just(10), Just(60), Just(300), Just(1_200)]), 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn outages_open_once_close_once_and_never_overlap(story in story(), max_items in prop_oneof![Just(4_usize), Just(8), Just(50)]) {
+        let mut world = World::new(max_items);
+        let mut open: BTreeMap<RunnerId, u64> = BTreeMap::new();
+        let mut known = BTreeSet::new();
+        for (event, wait) in &story {
+            for step in world.play(event, *wait) {
+                match step {
+                    Step::OutageOpened { outage } => {
+                        // Told again when flapping turns out to be an outage: the same one.
+                        let again = open.get(&outage.runner_id) == Some(&outage.id.0.0);
+                        prop_assert!(again || known.insert((outage.runner_id, outage.id)), "one id for two outages");
+                        prop_assert!(again || open.insert(outage.runner_id, outage.id.0.0).is_none(), "two open outages");
+                    }
+                    Step::OutageClosed { outage } => {
+                        prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0), "closed what was not open");
+                        prop_assert!(outage.resolved_at.unwrap() >= outage.started_at);
+                    }
+                    _ => {}
+                }
+            }
+            let down: BTreeSet<RunnerId> = (world.history.fleet.runners.iter())
+                .filter(|runner| runner.open_outage().is_some()).map(|runner| runner.id).collect();
+            prop_assert_eq!(&down, &open.keys().copied().collect(), "the fleet and the history agree");
+        }
+        // Everybody is back and well for long enough: every outage is closed.
+        world.history.policy = support::policy("{}");
+        for (id, runner) in std::mem::take(&mut world.away) {
+            world.runners.insert(id, runner);
+        }
+        world.runners.values_mut().for_each(|runner| runner.status = Status::Idle);
+        for _ in 0..4 {
+            let steps = world.play(&Event::Look, 300);
+            prop_assert!(opened(&steps).iter().all(|outage| outage.ending.is_some()));
+            for outage in closed(&steps) {
+                prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0));
+            }
+        }
+        prop_assert!(open.is_empty(), "still open: {:?}", open);
+    }
+
+    #[test]
+    fn the_same_look_twice_changes_nothing(story in story()) {
+        let mut world = World::new(50);
+        for (event, wait) in &story {
+            world.play(event, *wait);
+            if matches!(event, Event::Look) {
+                let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
+                let again = world.history.see(world.secs, &listed);
+                prop_assert!(again.is_empty(), "{:?}", again);
+            }
+        }
+    }
+
+    #[test]
+    fn no_verdict_comes_of_a_failed_look(story in story()) {
+        let mut world = World::new(50);
+        for (event, wait) in &story {
+            let before = world.history.fleet.runners.clone();
+            let steps = world.play(event, *wait);
+            if matches!(event, Event::LookFails(_)) {
+                prop_assert!(opened(&steps).is_empty() && closed(&steps).is_empty());
+                for (before, after) in before.iter().zip(&world.history.fleet.runners) {
+                    prop_assert_eq!(before.status, after.status);
+                    prop_assert_eq!(before.open_outage(), after.open_outage());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_change_alone_opens_and_closes_nothing(story in story(), which in 0_usize..3) {
+        let mut world = World::new(50);
+        for (event, wait) in &story {
+            world.play(event, *wait);
+        }
+        let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
+        world.history.see(world.secs, &listed);
+        world.history.policy = support::policy(POLICIES[which]);
+        let steps = world.history.see(world.secs, &listed);
+        prop_assert!(opened(&steps).is_empty() && closed(&steps).is_empty(), "{:?}", steps);
+    }
+
+    #[test]
+    fn ids_agree_between_retries_and_name_the_first_bad_reading(story in story(), max_items in prop_oneof![Just(4_usize), Just(50)]) {
+        let mut world = World::new(max_items);
+        for (event, wait) in &story {
+            if matches!(event, Event::Look) {
+                let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
+                let look = support::look(at(world.secs + wait), &listed);
+                let (first, second) = (world.history.decide(&look), world.history.decide(&look));
+                prop_assert_eq!(first.commits(1, max_items), second.commits(1, max_items));
+            }
+            world.play(event, *wait);
+        }
+        for change in &world.history.changes {
+            for step in &change.steps {
+                if let Step::Suspected { outage_id, .. } = step {
+                    prop_assert_eq!(outage_id.0, change.revision);
+                }
+                if let Step::OutageOpened { outage } = step {
+                    let recorded = world.history.changes.iter().find(|earlier| earlier.revision == outage.id.0).unwrap();
+                    prop_assert_eq!(recorded.observed_at, outage.started_at, "startedAt is the first bad reading");
+                }
+            }
+        }
+    }
+
+    /// One runner, read at random times, against the rule counted out by hand.
+    #[test]
+    fn outages_begin_and_end_where_the_readings_say(readings in prop::collection::vec((any::<bool>(), 1_u64..200), 1..80)) {
+        let mut history = History::watching(r#"{"flapping":20,"flappingWindow":"1m"}"#, &[runner(1, Status::Idle)]);
+        let (mut secs, mut expected, mut found) = (0, Vec::new(), Vec::new());
+        // (first of the run, last counted, how many counted) of bad readings, or of good ones during an outage.
+        let (mut run, mut is_down): (Option<(u64, u64, u32)>, bool) = (None, false);
+        for (is_good, wait) in readings {
+            secs += wait;
+            let status = if is_good { Status::Idle } else { Status::Offline };
+            found.extend(history.see(secs, &[runner(1, status)]).iter().filter_map(|step| match step {
+                Step::OutageOpened { outage } => Some((true, outage.started_at)),
+                Step::OutageClosed { outage } => Some((false, outage.resolved_at.unwrap())),
+                _ => None,
+            }));
+            if is_good != is_down {
+                run = None;
+                continue;
+            }
+            run = match run {
+                None => Some((secs, secs, 1)),
+                Some((first, last, count)) if secs - last >= 30 => Some((first, secs, count + 1)),
+                unchanged => unchanged,
+            };
+            let (first, _, count) = run.unwrap();
+            if count >= if is_down { 2 } else { 3 } {
+                expected.push((!is_down, at(first)));
+                is_down = !is_down;
+                run = None;
+            }
+        }
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn healthy_for_long_enough_closes_as_recovered() {
+    let mut world = World::new(50);
+    world.play(&Event::Look, 0);
+    world.play(&Event::Set(3, Status::Offline), 0);
+    for _ in 0..3 {
+        world.play(&Event::Look, 60);
+    }
+    assert!(matches!(world.history.runner(3).health, Health::Down(_)));
+    world.history.look(&failed_look(at(400), Fault::Network));
+    world.play(&Event::Set(3, Status::Idle), 400);
+    world.play(&Event::Look, 60);
+    let steps = world.play(&Event::Look, 60);
+    assert_eq!(closed(&steps)[0].ending, Some(Ending::Recovered));
+}

@@ -1,0 +1,136 @@
+//! A target whose history is driven look by look, as a store would keep it.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+
+use monitor_domain::change::{Change, Step};
+use monitor_domain::decision::{Commit, Decision};
+use monitor_domain::fleet::Fleet;
+use monitor_domain::observation::{
+    Failure, Fault, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag,
+};
+use monitor_domain::outage::Outage;
+use monitor_domain::policy::{Policy, PolicyDocument};
+use monitor_domain::reconcile::{lookups_wanted, reconcile};
+use monitor_domain::runner::{Health, Runner, RunnerId, Status};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+
+pub(crate) fn at(secs: u64) -> Timestamp {
+    Timestamp::from_epoch_ms(1_800_000_000_000).plus(std::time::Duration::from_secs(secs))
+}
+
+pub(crate) fn target() -> Target {
+    "acme/web".parse().unwrap()
+}
+
+pub(crate) fn policy(json: &str) -> Policy {
+    let document: PolicyDocument = serde_json::from_str(json).unwrap();
+    Policy::new(document, &[format!("{}", target()).parse().unwrap()]).unwrap()
+}
+
+pub(crate) fn runner(id: u64, status: Status) -> ObservedRunner {
+    ObservedRunner {
+        id: RunnerId(id),
+        name: format!("runner-{id}"),
+        os: "linux".to_owned(),
+        status,
+        busy: status == Status::Busy,
+        ephemeral: false,
+        version: Some("2.331.0".to_owned()),
+        labels: vec!["self-hosted".to_owned(), "linux".to_owned()],
+    }
+}
+
+pub(crate) fn page(runners: &[ObservedRunner]) -> ObservedPage {
+    let ids: Vec<RunnerId> = runners.iter().map(|runner| runner.id).collect();
+    let etag = format!("{runners:?}");
+    let tag = PageTag { etag: Some(etag), given_to: "token".to_owned(), runner_ids: ids };
+    ObservedPage::Fresh { tag, runners: runners.to_vec() }
+}
+
+pub(crate) fn look(started_at: Timestamp, runners: &[ObservedRunner]) -> Observation {
+    Observation { started_at, outcome: Outcome::Complete { pages: vec![page(runners)], lookups: BTreeMap::new() } }
+}
+
+pub(crate) fn failed_look(started_at: Timestamp, fault: Fault) -> Observation {
+    Observation { started_at, outcome: Outcome::Failed(Failure::new(fault, "it failed")) }
+}
+
+/// A target and everything that was committed about it.
+pub(crate) struct History {
+    pub(crate) fleet: Fleet,
+    pub(crate) policy: Policy,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) max_items: usize,
+}
+
+impl History {
+    pub(crate) fn new(policy_json: &str) -> Self {
+        Self { fleet: Fleet::unknown(target()), policy: policy(policy_json), changes: Vec::new(), max_items: 50 }
+    }
+
+    /// A history that has seen `runners` once, so that the next look is not the first.
+    pub(crate) fn watching(policy_json: &str, runners: &[ObservedRunner]) -> Self {
+        let mut history = Self::new(policy_json);
+        history.see(0, runners);
+        history
+    }
+
+    pub(crate) fn decide(&self, observation: &Observation) -> Decision {
+        let policy = self.policy.for_target(&self.fleet.record.target);
+        reconcile(&self.fleet, observation, &policy, false, observation.started_at)
+    }
+
+    /// Looks, decides and commits; gives what happened.
+    pub(crate) fn look(&mut self, observation: &Observation) -> Vec<Step> {
+        let decision = self.decide(observation);
+        self.fleet.fresh_at = decision.fresh_at.or(self.fleet.fresh_at);
+        self.store(decision.commits(7, self.max_items))
+    }
+
+    /// A complete look; runners that are missing from it are asked for by id and not found.
+    pub(crate) fn see(&mut self, secs: u64, runners: &[ObservedRunner]) -> Vec<Step> {
+        let pages = vec![page(runners)];
+        let lookups = lookups_wanted(&self.fleet, &pages).into_iter().map(|id| (id, Lookup::NotFound)).collect();
+        self.look(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups } })
+    }
+
+    pub(crate) fn store(&mut self, commits: Vec<Commit>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for commit in commits {
+            assert_eq!(commit.change.revision, self.fleet.record.revision.next(), "revisions have no gaps");
+            self.fleet.record = commit.record;
+            for runner in commit.runners {
+                self.fleet.runners.retain(|known| known.id != runner.id);
+                if runner.health != Health::Retired {
+                    self.fleet.runners.push(runner);
+                }
+            }
+            self.fleet.runners.sort_by_key(|runner| runner.id);
+            steps.extend(commit.change.steps.iter().cloned());
+            self.changes.push(commit.change);
+        }
+        steps
+    }
+
+    pub(crate) fn runner(&self, id: u64) -> &Runner {
+        self.fleet.runners.iter().find(|runner| runner.id == RunnerId(id)).expect("the runner is known")
+    }
+}
+
+pub(crate) fn opened(steps: &[Step]) -> Vec<&Outage> {
+    let outages = steps.iter().filter_map(|step| match step {
+        Step::OutageOpened { outage } => Some(outage.as_ref()),
+        _ => None,
+    });
+    outages.collect()
+}
+
+pub(crate) fn closed(steps: &[Step]) -> Vec<&Outage> {
+    let outages = steps.iter().filter_map(|step| match step {
+        Step::OutageClosed { outage } => Some(outage.as_ref()),
+        _ => None,
+    });
+    outages.collect()
+}

@@ -1,0 +1,304 @@
+//! The rules about outages, one by one.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use monitor_domain::change::Step;
+use monitor_domain::notices::{News, fold};
+use monitor_domain::observation::{Fault, Lookup, Observation, Outcome};
+use monitor_domain::outage::{Ending, Telling};
+use monitor_domain::reconcile::{drop_target, lookups_wanted};
+use monitor_domain::runner::{Health, RunnerId, Status};
+use monitor_domain::subject::{Revision, Subject};
+
+use support::{History, at, closed, failed_look, look, opened, page, runner, target};
+
+use Status::{Busy, Idle, Offline};
+
+#[test]
+fn an_outage_opens_at_the_third_bad_reading_and_ends_at_the_second_good_one() {
+    let mut history = History::watching("{}", &[runner(1, Busy), runner(2, Idle)]);
+    let bad = [runner(1, Offline), runner(2, Idle)];
+    let good = [runner(1, Idle), runner(2, Idle)];
+    let suspected = history.see(300, &bad);
+    assert!(
+        matches!(suspected[..], [Step::StatusChanged { .. }, Step::Suspected { outage_id, .. }] if outage_id.0 == Revision(2))
+    );
+    assert!(opened(&history.see(360, &bad)).is_empty());
+    let steps = history.see(420, &bad);
+    let outage = opened(&steps)[0];
+    assert_eq!((outage.id.0, outage.started_at, outage.confirmed_at), (Revision(2), at(300), at(420)));
+    assert!(outage.in_job && outage.last_healthy.unwrap().at == at(0));
+    assert_eq!((outage.peers.total, outage.peers.online), (1, 1));
+    assert!(closed(&history.see(720, &good)).is_empty());
+    let steps = history.see(780, &good);
+    assert_eq!((closed(&steps)[0].resolved_at, closed(&steps)[0].ending), (Some(at(720)), Some(Ending::Recovered)));
+    assert_eq!(history.runner(1).health, Health::Healthy);
+}
+
+#[test]
+fn readings_too_close_together_count_once() {
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    for secs in [300, 310, 320, 329] {
+        assert!(opened(&history.see(secs, &[runner(1, Offline)])).is_empty());
+    }
+    assert!(opened(&history.see(330, &[runner(1, Offline)])).is_empty());
+    assert_eq!(opened(&history.see(360, &[runner(1, Offline)])).len(), 1);
+}
+
+#[test]
+fn a_good_reading_ends_a_suspicion() {
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    history.see(300, &[runner(1, Offline)]);
+    history.see(360, &[runner(1, Offline)]);
+    let steps = history.see(361, &[runner(1, Idle)]);
+    assert!(steps.iter().any(|step| matches!(step, Step::Cleared { .. })));
+    history.see(420, &[runner(1, Offline)]);
+    assert!(opened(&history.see(480, &[runner(1, Offline)])).is_empty());
+}
+
+#[test]
+fn the_first_look_records_who_is_offline_for_one_notice() {
+    let mut history = History::new("{}");
+    let steps = history.see(0, &[runner(1, Offline), runner(2, Idle)]);
+    assert_eq!(opened(&steps)[0].telling, Telling::AtStart);
+    let told = fold(&Subject::from(&target()), None, Revision(0), &history.changes).notice.unwrap();
+    assert!(matches!(&told.news[..], [News::MonitoringStarts { outages }] if outages.len() == 1));
+    let quiet = {
+        let mut history = History::new("{}");
+        history.see(0, &[runner(2, Idle)]);
+        fold(&Subject::from(&target()), None, Revision(0), &history.changes).notice
+    };
+    assert_eq!(quiet, None);
+}
+
+#[test]
+fn an_outage_waits_one_recheck_for_other_suspects_and_no_longer() {
+    let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle), runner(3, Idle)]);
+    history.see(300, &[runner(1, Offline), runner(2, Idle), runner(3, Idle)]);
+    history.see(360, &[runner(1, Offline), runner(2, Offline), runner(3, Idle)]);
+    // The first is confirmed, the second is not yet.
+    let held = history.see(420, &[runner(1, Offline), runner(2, Offline), runner(3, Offline)]);
+    assert!(opened(&held).is_empty());
+    let steps = history.see(480, &[runner(1, Offline), runner(2, Offline), runner(3, Offline)]);
+    let names: Vec<u64> = opened(&steps).iter().map(|outage| outage.runner_id.0).collect();
+    // The third is still confirming, so the second waits for it; the first has waited enough.
+    assert_eq!(names, [1]);
+    let steps = history.see(540, &[runner(1, Offline), runner(2, Offline), runner(3, Offline)]);
+    assert_eq!(opened(&steps).len(), 2);
+}
+
+#[test]
+fn a_runner_that_is_no_longer_registered_is_told_once_and_forgotten_later() {
+    let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle)]);
+    assert!(opened(&history.see(300, &[runner(2, Idle)])).is_empty());
+    let steps = history.see(360, &[runner(2, Idle)]);
+    let outage = closed(&steps)[0];
+    assert_eq!((outage.ending, outage.started_at, outage.status), (Some(Ending::Removed), at(300), Status::Unknown));
+    let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
+    assert!(matches!(&told.news[..], [News::Removed { outages }] if outages.len() == 1), "{told:?}");
+    assert!(history.see(420, &[runner(2, Idle)]).is_empty());
+    let steps = history.see(300 + 86_400, &[runner(2, Idle)]);
+    assert!(matches!(steps[..], [Step::Retired { .. }]));
+    assert_eq!(history.fleet.runners.len(), 1);
+}
+
+#[test]
+fn absence_without_an_answer_by_id_is_no_verdict() {
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    for secs in [300, 360, 420] {
+        assert!(history.look(&look(at(secs), &[])).iter().all(|step| !matches!(step, Step::OutageOpened { .. })));
+    }
+    let found = BTreeMap::from([(RunnerId(1), Lookup::Found(runner(1, Idle)))]);
+    let outcome = Outcome::Complete { pages: vec![page(&[])], lookups: found };
+    history.look(&Observation { started_at: at(480), outcome });
+    assert_eq!((history.runner(1).absence.clone(), history.runner(1).status), (None, Idle));
+}
+
+#[test]
+fn at_most_twenty_missing_runners_are_asked_for_those_missed_before_first() {
+    let everyone: Vec<_> = (1..=50).map(|id| runner(id, Idle)).collect();
+    let mut history = History::watching("{}", &everyone);
+    let first = lookups_wanted(&history.fleet, &[page(&[])]);
+    assert_eq!(first, (1..=20).map(RunnerId).collect::<Vec<_>>());
+    history.see(300, &[]);
+    assert_eq!(lookups_wanted(&history.fleet, &[page(&[])]), first);
+    history.see(360, &[]);
+    assert_eq!(lookups_wanted(&history.fleet, &[page(&[])])[0], RunnerId(21));
+}
+
+#[test]
+fn ephemeral_runners_leave_in_silence() {
+    let mut ephemeral = runner(1, Busy);
+    ephemeral.ephemeral = true;
+    let mut history = History::watching("{}", &[ephemeral]);
+    assert!(lookups_wanted(&history.fleet, &[page(&[])]).is_empty());
+    history.see(300, &[]);
+    let steps = history.see(360, &[]);
+    assert!(opened(&steps).is_empty() && history.fleet.runners.is_empty());
+    assert!(!history.changes.iter().any(|change| change.is_tellable()));
+}
+
+#[test]
+fn back_under_its_name_it_is_the_same_runner() {
+    let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle)]);
+    let mut again = runner(99, Idle);
+    again.name = "runner-1".to_owned();
+    let steps = history.see(300, &[again.clone(), runner(2, Idle)]);
+    assert!(matches!(steps[..], [Step::Reregistered { current_id: RunnerId(99), .. }]));
+    assert_eq!((history.runner(1).current_id, history.fleet.runners.len()), (RunnerId(99), 2));
+    // Also after it was held to be gone.
+    history.see(600, &[runner(2, Idle)]);
+    history.see(660, &[runner(2, Idle)]);
+    assert!(history.runner(1).is_gone());
+    again.id = RunnerId(120);
+    let steps = history.see(720, &[again, runner(2, Idle)]);
+    assert!(steps.iter().any(|step| matches!(step, Step::Returned { alerted: true, .. })));
+}
+
+#[test]
+fn three_outages_within_an_hour_become_one_flapping_notice() {
+    let mut history = History::watching(r#"{"confirm":1,"recover":1}"#, &[runner(1, Idle)]);
+    for round in 0..4 {
+        history.see(600 * round + 300, &[runner(1, Offline)]);
+        history.see(600 * round + 600, &[runner(1, Idle)]);
+    }
+    let tellable: Vec<_> = history.changes.iter().filter(|change| change.is_tellable()).collect();
+    // Two outages with their ends, then the flapping.
+    assert_eq!(tellable.len(), 5);
+    assert!(tellable[4].steps.iter().any(|step| matches!(step, Step::FlappingStarted { outages: 3, .. })));
+    assert!(history.see(2_400 + 1_799, &[runner(1, Idle)]).is_empty());
+    let steps = history.see(2_400 + 1_800, &[runner(1, Idle)]);
+    assert!(matches!(steps[..], [Step::FlappingEnded { outages: 4, .. }]));
+}
+
+#[test]
+fn a_flapping_runner_that_stays_away_is_told_after_all() {
+    let mut history = History::watching(r#"{"confirm":1,"recover":1}"#, &[runner(1, Idle)]);
+    for round in 0..3 {
+        history.see(600 * round + 300, &[runner(1, Idle)]);
+        history.see(600 * round + 600, &[runner(1, Offline)]);
+    }
+    assert!(history.runner(1).flapping.is_some());
+    assert!(opened(&history.see(1_800 + 1_740, &[runner(1, Offline)])).is_empty());
+    let steps = history.see(1_800 + 1_800, &[runner(1, Offline)]);
+    assert_eq!((opened(&steps)[0].telling, opened(&steps)[0].started_at), (Telling::Alert, at(1_800)));
+    assert_eq!(closed(&history.see(4_000, &[runner(1, Idle)]))[0].telling, Telling::Alert);
+}
+
+#[test]
+fn never_connected_runners_are_told_late_and_ephemeral_ones_never() {
+    let mut pooled = runner(1, Offline);
+    pooled.version = None;
+    let mut just_in_time = runner(2, Offline);
+    (just_in_time.version, just_in_time.ephemeral) = (None, true);
+    let fleet = [pooled, just_in_time];
+    let mut history = History::watching("{}", &fleet);
+    let mut told = Vec::new();
+    for minutes in (5..=120).step_by(5) {
+        let steps = history.see(minutes * 60, &fleet);
+        told.extend(opened(&steps).iter().map(|outage| (minutes, outage.runner_id.0, outage.started_at)));
+    }
+    assert_eq!(told, [(65, 1, at(0))]);
+}
+
+#[test]
+fn a_target_that_cannot_be_seen_is_told_after_the_blind_time_and_when_it_can() {
+    let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Offline)]);
+    history.see(60, &[runner(1, Offline), runner(2, Offline)]);
+    for secs in [120, 420, 720] {
+        let steps = history.look(&failed_look(at(secs), Fault::NotFound));
+        assert!(!steps.iter().any(Step::is_tellable), "{secs}");
+    }
+    let steps = history.look(&failed_look(at(1_020), Fault::NotFound));
+    assert!(steps.iter().any(|step| matches!(step, Step::WentBlind { since, .. } if *since == at(120))));
+    assert!(
+        steps.iter().any(|step| matches!(step, Step::Cleared { .. })),
+        "a suspicion ends when the target goes blind"
+    );
+    assert!(history.look(&failed_look(at(1_320), Fault::NotFound)).is_empty());
+    let steps = history.see(1_620, &[runner(1, Idle), runner(2, Offline)]);
+    assert!(steps.iter().any(|step| matches!(step, Step::SeesAgain { told: true, .. })));
+}
+
+#[test]
+fn a_fault_of_the_credential_is_not_told_again_for_each_target() {
+    use monitor_domain::reconcile::reconcile;
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    history.look(&failed_look(at(300), Fault::Credential));
+    let policy = history.policy.clone();
+    let policy = policy.for_target(&target());
+    let late = failed_look(at(1_500), Fault::Credential);
+    let explained = reconcile(&history.fleet, &late, &policy, true, at(1_500));
+    assert!(!explained.all_steps().any(Step::is_tellable));
+    let alone = reconcile(&history.fleet, &late, &policy, false, at(1_500));
+    assert!(alone.all_steps().any(Step::is_tellable));
+    // Its own fault is its own, whatever the credential is told to be.
+    let gone = reconcile(&history.fleet, &failed_look(at(1_500), Fault::NotFound), &policy, true, at(1_500));
+    assert!(gone.all_steps().any(Step::is_tellable));
+}
+
+#[test]
+fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
+    let mut history = History::watching("{}", &[runner(1, Offline), runner(2, Idle)]);
+    let decision = drop_target(&history.fleet, at(300));
+    let steps = history.store(decision.commits(7, 50));
+    assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
+    let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
+    assert!(matches!(&told.news[..], [News::NoLongerMonitored { whole_target: true, outages }] if outages.len() == 1));
+    assert!(drop_target(&history.fleet, at(600)).is_empty(), "repeating it changes nothing");
+    let steps = history.see(900, &[runner(1, Offline)]);
+    assert_eq!(opened(&steps)[0].telling, Telling::AtStart);
+}
+
+#[test]
+fn an_ignored_runner_is_never_told_and_its_open_outage_is_closed() {
+    let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Idle)]);
+    history.see(300, &[runner(1, Offline)]);
+    history.policy = support::policy(r#"{"confirm":1,"ignore":["runner-*"]}"#);
+    let steps = history.see(600, &[runner(1, Offline)]);
+    assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
+    assert!(history.see(900, &[runner(1, Offline)]).is_empty());
+}
+
+#[test]
+fn what_came_and_went_between_two_messages_is_told_in_one() {
+    let mut history = History::watching(r#"{"confirm":1,"recover":1}"#, &[runner(1, Idle), runner(2, Idle)]);
+    history.see(300, &[runner(1, Offline), runner(2, Offline)]);
+    history.see(600, &[runner(1, Idle), runner(2, Offline)]);
+    let folded = fold(&Subject::from(&target()), Some(&target()), Revision(1), &history.changes[1..]);
+    let news = folded.notice.unwrap().news;
+    assert!(matches!(&news[..], [News::Offline { outages: open }, News::CameAndWent { outages: past }]
+        if open[0].runner_id == RunnerId(2) && past[0].runner_id == RunnerId(1)));
+    assert_eq!(folded.through, Revision(3));
+}
+
+#[test]
+fn the_fold_stops_before_an_unfinished_decision_and_before_a_gap() {
+    let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
+    let mut history = History::new("{}");
+    history.max_items = 8;
+    history.see(0, &runners);
+    assert!(history.changes.len() > 1 && history.changes[0].more);
+    let subject = Subject::from(&target());
+    let unfinished = fold(&subject, None, Revision(0), &history.changes[..1]);
+    assert_eq!((unfinished.through, unfinished.notice), (Revision(0), None));
+    let whole = fold(&subject, None, Revision(0), &history.changes);
+    assert!(matches!(&whole.notice.unwrap().news[..], [News::MonitoringStarts { outages }] if outages.len() == 9));
+    let gap = [history.changes[0].clone(), history.changes[2].clone()];
+    assert_eq!(fold(&subject, None, Revision(0), &gap).notice, None);
+}
+
+#[test]
+fn a_decision_that_broke_off_is_finished_by_the_next_look() {
+    let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
+    let mut history = History::new("{}");
+    history.max_items = 8;
+    let commits = history.decide(&look(at(0), &runners)).commits(7, 8);
+    history.store(commits.into_iter().take(1).collect());
+    assert!(history.fleet.record.unfinished && history.fleet.record.pages.is_empty());
+    history.see(300, &runners);
+    let told = fold(&Subject::from(&target()), None, Revision(0), &history.changes).notice.unwrap();
+    assert!(matches!(&told.news[..], [News::MonitoringStarts { outages }] if outages.len() == 9));
+}

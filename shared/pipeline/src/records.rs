@@ -1,0 +1,159 @@
+//! Reading and committing what the stages decide about, over any store.
+
+use std::time::Duration;
+
+use monitor_domain::change::Change;
+use monitor_domain::decision::Commit;
+use monitor_domain::fleet::{CredentialRecord, Fleet};
+use monitor_domain::runner::{Health, RunnerId};
+use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_domain::watchlist::Watchlist;
+
+use crate::items::{Cursor, Item, Key, OutageItem, Put, Query, RunnerItem};
+use crate::ports::{Clock, PutOutcome, Store, StoreError};
+
+/// How often a put is tried whose answer does not come.
+const PUT_TRIES: u32 = 4;
+
+/// A target as stored, and how far it is told.
+pub struct FleetOnRecord {
+    /// What is known of it.
+    pub fleet: Fleet,
+    /// How far it is told.
+    pub cursor: Option<Cursor>,
+}
+
+/// Reads what a check needs of a target, in one request.
+pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRecord, StoreError> {
+    let mut fleet = Fleet::unknown(target.clone());
+    let mut cursor = None;
+    for item in store.list(&Query::Fleet(target.id().clone())).await? {
+        match item {
+            // The configured spelling of the name is the newer one.
+            Item::Target(record) => fleet.record = monitor_domain::fleet::TargetRecord { target: target.clone(), ..record },
+            Item::Runner(RunnerItem { runner, .. }) if runner.health == Health::Retired => fleet.leftovers.push(runner.id),
+            Item::Runner(RunnerItem { runner, .. }) => fleet.runners.push(runner),
+            Item::Freshness(freshness) => fleet.fresh_at = Some(freshness.at),
+            Item::Cursor(read) => cursor = Some(read),
+            _ => {}
+        }
+    }
+    fleet.runners.sort_unstable_by_key(|runner| runner.id);
+    Ok(FleetOnRecord { fleet, cursor })
+}
+
+/// A credential as stored, and how far it is told, in one request.
+pub async fn read_credential(
+    store: &impl Store,
+    id: &CredentialId,
+) -> Result<(CredentialRecord, Option<Cursor>), StoreError> {
+    let keys = [Key::Credential(id.clone()), Key::Cursor(Subject::Credential(id.clone()))];
+    let (mut record, mut cursor) = (CredentialRecord::new(id.clone()), None);
+    for item in store.get(&keys).await? {
+        match item {
+            Item::Credential(read) => record = read,
+            Item::Cursor(read) => cursor = Some(read),
+            _ => {}
+        }
+    }
+    Ok((record, cursor))
+}
+
+/// The monitor's own records.
+#[derive(Debug, Default)]
+pub struct MonitorOnRecord {
+    /// The list of targets, if there is one.
+    pub watchlist: Option<Watchlist>,
+    /// The last tick.
+    pub ticked_at: Option<Timestamp>,
+    /// How far the monitor's own news are told.
+    pub cursor: Option<Cursor>,
+}
+
+/// Reads the monitor's own records, in one request.
+pub async fn read_monitor(store: &impl Store) -> Result<MonitorOnRecord, StoreError> {
+    let keys = [Key::Watchlist, Key::Freshness(Subject::Monitor), Key::Cursor(Subject::Monitor)];
+    let mut read = MonitorOnRecord::default();
+    for item in store.get(&keys).await? {
+        match item {
+            Item::Watchlist(watchlist) => read.watchlist = Some(watchlist),
+            Item::Freshness(freshness) => read.ticked_at = Some(freshness.at),
+            Item::Cursor(cursor) => read.cursor = Some(cursor),
+            _ => {}
+        }
+    }
+    Ok(read)
+}
+
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Committed {
+    /// It is stored.
+    Done,
+    /// Another's is stored under its revision: what was decided rests on what is no longer so.
+    Lost,
+}
+
+/// Stores a change with the items that it alters, all or none, provided that its revision is free.
+///
+/// A put whose answer is lost is repeated; finding the revision taken, it is read who took it.
+pub async fn commit(
+    store: &impl Store,
+    clock: &impl Clock,
+    change: Change,
+    altered: Vec<Item>,
+) -> Result<Committed, StoreError> {
+    let (key, nonce) = (Key::Change(change.subject.clone(), change.revision), change.nonce);
+    let mut puts = vec![Put::new(Item::Change(change))];
+    puts.extend(altered.into_iter().map(Put::replacing));
+    match put_until_answered(store, clock, puts).await? {
+        PutOutcome::Done => Ok(Committed::Done),
+        PutOutcome::Exists => {
+            let mine = |item: &Item| matches!(item, Item::Change(change) if change.nonce == nonce);
+            let found = store.get(&[key]).await?;
+            Ok(if found.iter().any(mine) { Committed::Done } else { Committed::Lost })
+        }
+    }
+}
+
+/// The items that a commit alters beside its change.
+pub fn items_of(commit: Commit) -> (Change, Vec<Item>, Vec<RunnerId>) {
+    let Commit { change, record, runners, outages } = commit;
+    let id = record.target.id().clone();
+    let retired = runners.iter().filter(|runner| runner.health == Health::Retired).map(|runner| runner.id).collect();
+    let mut items = vec![Item::Target(record)];
+    items.extend(runners.into_iter().map(|runner| Item::Runner(RunnerItem { target: id.clone(), runner })));
+    items.extend(outages.into_iter().map(|outage| Item::Outage(OutageItem { target: id.clone(), outage })));
+    (change, items, retired)
+}
+
+/// Puts a batch, again where the store does not answer.
+pub async fn put_until_answered(
+    store: &impl Store,
+    clock: &impl Clock,
+    puts: Vec<Put>,
+) -> Result<PutOutcome, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match store.put(puts.clone()).await {
+            Err(StoreError::Unavailable(_)) if tries < PUT_TRIES => {
+                clock.sleep(Duration::from_millis(100 << (2 * tries))).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether the notifier has something to do: something is untold, and no attempt was put off until later.
+pub fn is_due(last_tellable: monitor_domain::subject::Revision, cursor: Option<&Cursor>, now: Timestamp) -> bool {
+    match cursor {
+        None => last_tellable.0 > 0,
+        Some(cursor) => {
+            last_tellable > cursor.told_through && cursor.next_attempt_at.is_none_or(|due| due <= now)
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Look at one target: read, ask GitHub, decide, commit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use monitor_domain::change::Step;
+use monitor_domain::credential::reconcile_credential;
+use monitor_domain::decision::Decision;
+use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
+use monitor_domain::policy::Policy;
+use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
+use monitor_domain::runner::{Health, RunnerId};
+use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::time::Timestamp;
+use tracing::{debug, info, warn};
+
+use crate::items::{Cursor, Freshness, Item, Key, Put};
+use crate::messages::{CheckJob, Reason};
+use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
+use crate::records::{self, Committed, FleetOnRecord};
+use crate::stages::{Disposition, wake};
+
+/// What the check stage is set to.
+#[derive(Clone, Debug)]
+pub struct CheckSettings {
+    /// The policy.
+    pub policy: Policy,
+    /// The configured list: a job for what is not on it is refused.
+    pub configured: Vec<TargetSpec>,
+    /// The time between two ticks of the schedule: an older job is overtaken by the next.
+    pub interval: Duration,
+}
+
+/// The check stage with its ports.
+pub struct Check<'a, St, Gh, Jobs, Wakes, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// GitHub.
+    pub source: &'a Gh,
+    /// Where rechecks go.
+    pub jobs: &'a Jobs,
+    /// Where wake-ups of the notifier go.
+    pub wakes: &'a Wakes,
+    /// Time.
+    pub clock: &'a Cl,
+    /// What it is set to.
+    pub settings: &'a CheckSettings,
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckReport {
+    /// What is to become of the message.
+    pub disposition: Disposition,
+    /// How the check ended.
+    pub ending: Ending,
+    /// What was committed, in order.
+    pub steps: Vec<Step>,
+    /// What GitHub said about the credential.
+    pub credential: CredentialReport,
+}
+
+/// How a check ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every runner was seen.
+    Seen(Counts),
+    /// The target could not be seen.
+    Failed(Failure),
+    /// The job was older than one interval: GitHub was not asked.
+    Overtaken,
+    /// The target is not on the configured list: GitHub was not asked.
+    NotConfigured,
+    /// The target was taken off the list, and what was open of it is closed.
+    Dropped,
+    /// Others committed first, twice: what they saw is newer.
+    Outrun,
+    /// The store or a queue failed; the disposition says more.
+    Broken,
+}
+
+/// What one attempt to look and commit came to.
+struct Looked {
+    ending: Ending,
+    steps: Vec<Step>,
+    credential: CredentialReport,
+    /// Whether a subject has something to tell that is due.
+    to_wake: Vec<(Subject, monitor_domain::subject::Revision)>,
+    recheck: Option<Duration>,
+}
+
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<'_, St, Gh, Jobs, Wakes, Cl> {
+    /// Handles one job.
+    pub async fn run(&self, job: &CheckJob) -> CheckReport {
+        let now = self.clock.now();
+        let target = &job.target;
+        let idle = |ending| CheckReport {
+            disposition: Disposition::Done,
+            ending,
+            steps: Vec::new(),
+            credential: CredentialReport::default(),
+        };
+        if job.reason != Reason::Dropped && !self.settings.configured.iter().any(|spec| spec.covers(target)) {
+            warn!(target_id = %target, "refused to check a target that is not configured; add it to the list of targets");
+            return idle(Ending::NotConfigured);
+        }
+        let is_old = |at: Timestamp| now.since(at) > self.settings.interval;
+        if job.reason == Reason::Schedule && job.requested_at.is_some_and(is_old) {
+            debug!(target_id = %target, "the job is older than one interval: the next tick brings another");
+            return idle(Ending::Overtaken);
+        }
+        match self.look_and_commit(job, now).await {
+            Ok(looked) => self.pass_on(target, looked, now).await,
+            Err(error) => {
+                warn!(target_id = %target, %error, "the check was broken off");
+                CheckReport { disposition: error.into(), ..idle(Ending::Broken) }
+            }
+        }
+    }
+
+    /// Reads, asks and commits; once more if another commits first.
+    async fn look_and_commit(&self, job: &CheckJob, now: Timestamp) -> Result<Looked, StoreError> {
+        for _ in 0..2 {
+            let looked = match job.reason {
+                Reason::Dropped => self.drop_once(&job.target, now).await?,
+                _ => self.look_once(&job.target, now).await?,
+            };
+            if let Some(looked) = looked {
+                return Ok(looked);
+            }
+            debug!(target_id = %job.target, "another check committed first: looking again");
+        }
+        Ok(Looked {
+            ending: Ending::Outrun,
+            steps: Vec::new(),
+            credential: CredentialReport::default(),
+            to_wake: Vec::new(),
+            recheck: None,
+        })
+    }
+
+    /// One look; none where another committed first.
+    async fn look_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+        let credential_id = self.source.credential(target);
+        // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
+        let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
+        let credential = records::read_credential(self.store, &credential_id).await?;
+        let (observation, report) = self.observe(target, &fleet).await;
+
+        let policy = self.settings.policy.for_target(target);
+        let mut to_wake = Vec::new();
+        let (credential_is_blind, wake_for_credential) =
+            self.settle_credential(credential, &observation, &report, now).await?;
+        to_wake.extend(wake_for_credential);
+
+        let decision = reconcile(&fleet, &observation, &policy, credential_is_blind, now);
+        let ending = match &observation.outcome {
+            Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
+            Outcome::Complete { .. } => Ending::Seen(decision.counts),
+            Outcome::Partial(failure) | Outcome::Failed(failure) => Ending::Failed(failure.clone()),
+        };
+        let recheck = decision.recheck;
+        let fresh_at = decision.fresh_at;
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision).await? else { return Ok(None) };
+        if let Some(at) = fresh_at {
+            let item = Item::Freshness(Freshness { subject: target.into(), at });
+            let _ = self.store.put(vec![Put::replacing(item)]).await?;
+        }
+        if records::is_due(last_tellable, cursor.as_ref(), now) {
+            to_wake.push((target.into(), last_tellable));
+        }
+        Ok(Some(Looked { ending, steps, credential: report, to_wake, recheck }))
+    }
+
+    async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+        let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
+        let Some((steps, last_tellable)) = self.commit(&fleet, drop_target(&fleet, now)).await? else { return Ok(None) };
+        let due = records::is_due(last_tellable, cursor.as_ref(), now);
+        Ok(Some(Looked {
+            ending: Ending::Dropped,
+            steps,
+            credential: CredentialReport::default(),
+            to_wake: due.then(|| (target.into(), last_tellable)).into_iter().collect(),
+            recheck: None,
+        }))
+    }
+
+    /// Lists the runners, and asks by id for those that are missing.
+    async fn observe(&self, target: &Target, fleet: &Fleet) -> (Observation, CredentialReport) {
+        let started_at = self.clock.now();
+        let listing = self.source.list(target, &fleet.record.pages).await;
+        let outcome = match listing.pages {
+            Ok(pages) => {
+                let lookups = self.look_up(target, fleet, &pages).await;
+                Outcome::Complete { pages, lookups }
+            }
+            Err(incomplete) if incomplete.partial => Outcome::Partial(incomplete.failure),
+            Err(incomplete) => Outcome::Failed(incomplete.failure),
+        };
+        (Observation { started_at, outcome }, listing.report)
+    }
+
+    async fn look_up(&self, target: &Target, fleet: &Fleet, pages: &[ObservedPage]) -> BTreeMap<RunnerId, Lookup> {
+        let mut lookups = BTreeMap::new();
+        for id in lookups_wanted(fleet, pages) {
+            match self.source.runner(target, id).await {
+                Ok(lookup) => {
+                    lookups.insert(id, lookup);
+                }
+                // Not asked is no verdict; the next look asks again.
+                Err(failure) => {
+                    debug!(target_id = %target, runner = id.0, %failure, "a missing runner could not be asked for");
+                    if failure.fault.is_shared() {
+                        break;
+                    }
+                }
+            }
+        }
+        lookups
+    }
+
+    /// Commits what the look says of the credential. Gives whether a notice is open that it sees nothing, and the
+    /// wake-up that is due for it.
+    async fn settle_credential(
+        &self,
+        (record, cursor): (monitor_domain::fleet::CredentialRecord, Option<Cursor>),
+        observation: &Observation,
+        report: &CredentialReport,
+        now: Timestamp,
+    ) -> Result<(bool, Option<(Subject, monitor_domain::subject::Revision)>), StoreError> {
+        let is_failing = record.failing.is_some();
+        let targets = if is_failing { self.targets_served(&record.id).await? } else { 0 };
+        let look = (observation.started_at, &observation.outcome);
+        let base = self.settings.policy.base();
+        let decided = reconcile_credential(&record, look, report, targets, base, (now, self.clock.random()));
+        let mut record = record;
+        if let Some(commit) = decided {
+            let altered = vec![Item::Credential(commit.record.clone())];
+            // Lost to another check of the same credential: it saw the same, and the next look sees what it wrote.
+            if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
+                record = commit.record;
+            }
+        }
+        let is_blind = record.failing.as_ref().is_some_and(|failing| failing.told);
+        let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
+        Ok((is_blind, due.then(|| (Subject::Credential(record.id), record.last_tellable))))
+    }
+
+    async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {
+        let watchlist = records::read_monitor(self.store).await?.watchlist.unwrap_or_default();
+        let served = watchlist.targets.iter().filter(|target| credential.serves(target)).count();
+        Ok(u32::try_from(served.max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// Commits a decision in its parts, then deletes the runners that it retired. Gives what happened and the last
+    /// revision with something to tell; none where another committed first.
+    async fn commit(
+        &self,
+        fleet: &Fleet,
+        decision: Decision,
+    ) -> Result<Option<(Vec<Step>, monitor_domain::subject::Revision)>, StoreError> {
+        let id = fleet.record.target.id();
+        let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
+        let mut retired: Vec<RunnerId> = fleet.leftovers.iter().copied().filter(|leftover| !listed(leftover)).collect();
+        let mut steps = Vec::new();
+        let mut last_tellable = fleet.record.last_tellable;
+        for commit in decision.commits(self.clock.random(), self.store.max_batch()) {
+            last_tellable = commit.record.last_tellable;
+            steps.extend(commit.change.steps.iter().cloned());
+            let (change, items, retired_now) = records::items_of(commit);
+            if records::commit(self.store, self.clock, change, items).await? == Committed::Lost {
+                return Ok(None);
+            }
+            retired.extend(retired_now);
+        }
+        if !retired.is_empty() {
+            let keys: Vec<Key> = retired.into_iter().map(|runner| Key::Runner(id.clone(), runner)).collect();
+            for batch in keys.chunks(self.store.max_batch().max(1)) {
+                self.store.delete(batch).await?;
+            }
+        }
+        Ok(Some((steps, last_tellable)))
+    }
+
+    /// Sends the recheck and the wake-ups, and logs what came of the check.
+    async fn pass_on(&self, target: &Target, looked: Looked, now: Timestamp) -> CheckReport {
+        let mut disposition = Disposition::Done;
+        if let Some(delay) = looked.recheck {
+            let job = CheckJob { target: target.clone(), reason: Reason::Recheck, requested_at: Some(now) };
+            let message = Outgoing { body: job.to_json(), delay, ..Outgoing::default() };
+            if let Err(error) = self.jobs.send(vec![message]).await {
+                // The next tick looks again in any case: the verdict comes later, no sooner than it should.
+                warn!(target_id = %target, %error, "the recheck was not sent");
+            }
+        }
+        for (subject, revision) in &looked.to_wake {
+            if let Err(error) = wake(self.wakes, subject, *revision, now).await {
+                warn!(target_id = %target, %error, "the notifier was not woken");
+                disposition = error.into();
+            }
+        }
+        match &looked.ending {
+            Ending::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
+                info!(target_id = %target, %failure, "not checked: the credential is limited");
+            }
+            Ending::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
+            Ending::Seen(counts) => {
+                let steps = looked.steps.len();
+                debug!(target_id = %target, runners = counts.total, online = counts.online, steps, "checked");
+            }
+            ending => debug!(target_id = %target, ?ending, "checked"),
+        }
+        CheckReport { disposition, ending: looked.ending, steps: looked.steps, credential: looked.credential }
+    }
+}
+
+/// Whether a target's record shows that it was closed after being dropped.
+pub(super) fn is_closed(fleet: &Fleet) -> bool {
+    fleet.record.watched_since.is_none()
+        && fleet.record.failing.is_none()
+        && !fleet.record.unfinished
+        && fleet.runners.iter().all(|runner| runner.health == Health::Retired)
+}

@@ -1,0 +1,88 @@
+//! The stages. Each takes one message's worth of work and says what is to become of the message.
+
+mod check;
+mod notify;
+mod schedule;
+mod standing;
+
+use std::fmt;
+use std::time::Duration;
+
+use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::time::Timestamp;
+
+use crate::messages::WakeUp;
+use crate::ports::{Outgoing, QueueError, Sender, StoreError};
+
+pub use check::{Check, CheckReport, CheckSettings, Ending};
+pub use notify::{Notify, NotifyReport, NotifySettings};
+pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
+pub use standing::{Standing, standing};
+
+/// What is to become of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Disposition {
+    /// It is finished with.
+    Done,
+    /// It is to be handed out again.
+    Retry {
+        /// After how long.
+        after: Duration,
+        /// Why.
+        reason: String,
+    },
+    /// It can never be used: to the dead-letter queue.
+    SetAside {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Disposition::Done => f.write_str("done"),
+            Disposition::Retry { after, reason } => write!(f, "retry in {} s: {reason}", after.as_secs()),
+            Disposition::SetAside { reason } => write!(f, "set aside: {reason}"),
+        }
+    }
+}
+
+/// After how long a message is handed out again whose stage met a fault of the store or a queue.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+impl From<StoreError> for Disposition {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() },
+            StoreError::Refused(_) | StoreError::Unreadable { .. } => {
+                Disposition::SetAside { reason: error.to_string() }
+            }
+        }
+    }
+}
+
+impl From<QueueError> for Disposition {
+    fn from(error: QueueError) -> Self {
+        Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() }
+    }
+}
+
+/// Wakes the notifier for a subject.
+async fn wake(queue: &impl Sender, subject: &Subject, revision: Revision, now: Timestamp) -> Result<(), QueueError> {
+    // SQS swallows a repeated id for 5 minutes. The revision tells new news apart, the minute an early repeat.
+    let minute = now.epoch_secs() / 60;
+    let body = WakeUp { subject: subject.clone() }.to_json();
+    let group = digest(&subject.to_string());
+    let deduplication_id = format!("{group}-{revision}-{minute}");
+    let message = Outgoing { body, delay: Duration::ZERO, group: Some(group), deduplication_id: Some(deduplication_id) };
+    queue.send(vec![message]).await
+}
+
+/// FNV-1a, 64 bits, as hex: SQS takes ids of at most 128 characters, and a target's may be longer. Subjects that
+/// share a digest merely wait for each other.
+fn digest(text: &str) -> String {
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
+}

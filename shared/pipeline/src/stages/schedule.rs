@@ -1,0 +1,141 @@
+//! The tick: settle the list of targets and send a job for each.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use monitor_domain::policy::Policy;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::time::Timestamp;
+use monitor_domain::watchlist::{Configured, Tick, spread, tick};
+use tracing::{info, warn};
+
+use crate::items::{Freshness, Item, Put};
+use crate::messages::{CheckJob, Reason};
+use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
+use crate::records::{self, Committed};
+use crate::stages::check::is_closed;
+use crate::stages::{Disposition, wake};
+
+/// What the schedule stage is set to.
+#[derive(Clone, Debug)]
+pub struct ScheduleSettings {
+    /// The policy.
+    pub policy: Policy,
+    /// The configured list.
+    pub configured: Vec<TargetSpec>,
+    /// The time between two ticks.
+    pub interval: Duration,
+    /// How many jobs may begin in a minute; none where whoever asks GitHub keeps the pace.
+    pub jobs_per_minute: Option<u32>,
+}
+
+/// The schedule stage with its ports.
+pub struct Schedule<'a, St, Gh, Jobs, Wakes, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// GitHub, to find the repositories of `acme/*`.
+    pub source: &'a Gh,
+    /// Where jobs go.
+    pub jobs: &'a Jobs,
+    /// Where wake-ups of the notifier go.
+    pub wakes: &'a Wakes,
+    /// Time.
+    pub clock: &'a Cl,
+    /// What it is set to.
+    pub settings: &'a ScheduleSettings,
+}
+
+/// What came of a tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleReport {
+    /// What is to become of the message.
+    pub disposition: Disposition,
+    /// The targets that a job was sent for.
+    pub targets: Vec<Target>,
+}
+
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedule<'_, St, Gh, Jobs, Wakes, Cl> {
+    /// Handles one tick.
+    pub async fn run(&self) -> ScheduleReport {
+        match self.tick_once(self.clock.now()).await {
+            Ok(report) => report,
+            Err(error) => {
+                warn!(%error, "the tick was broken off");
+                ScheduleReport { disposition: error.into(), targets: Vec::new() }
+            }
+        }
+    }
+
+    async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
+        let on_record = records::read_monitor(self.store).await?;
+        let configured = self.resolve().await;
+        let mut closed = BTreeSet::new();
+        for target in on_record.watchlist.iter().flat_map(|list| &list.dropping) {
+            if is_closed(&records::read_fleet(self.store, target).await?.fleet) {
+                closed.insert(target.id().clone());
+            }
+        }
+        let ticked = (on_record.ticked_at, self.settings.policy.base().blind);
+        let before = on_record.watchlist.as_ref();
+        let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
+        if let Some(change) = change {
+            let altered = vec![Item::Watchlist(watchlist.clone())];
+            if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
+                info!("another tick settled the list of targets first: it sends the jobs");
+                return Ok(ScheduleReport { disposition: Disposition::Done, targets: Vec::new() });
+            }
+        }
+        // After the commit: a gap is told before the sign of life hides it.
+        let sign = Item::Freshness(Freshness { subject: Subject::Monitor, at: now });
+        let _ = self.store.put(vec![Put::replacing(sign)]).await?;
+
+        let disposition = match self.send_jobs(&watchlist.targets, &watchlist.dropping, now).await {
+            Ok(()) => Disposition::Done,
+            Err(error) => {
+                warn!(%error, "not every job was sent");
+                error.into()
+            }
+        };
+        if records::is_due(watchlist.last_tellable, on_record.cursor.as_ref(), now)
+            && let Err(error) = wake(self.wakes, &Subject::Monitor, watchlist.last_tellable, now).await
+        {
+            // The next tick wakes it again.
+            warn!(%error, "the notifier was not woken");
+        }
+        Ok(ScheduleReport { disposition, targets: watchlist.targets })
+    }
+
+    /// Finds the repositories that `acme/*` stands for.
+    async fn resolve(&self) -> Configured {
+        let mut configured = Configured::default();
+        for spec in &self.settings.configured {
+            match spec {
+                TargetSpec::One(target) => configured.targets.push(target.clone()),
+                TargetSpec::RepositoriesOf(account) => match self.source.repositories_of(account).await {
+                    Ok(found) => configured.targets.extend(found),
+                    Err(failure) => {
+                        warn!(%account, %failure, "its repositories were not found; those known stay watched");
+                        configured.unresolved.push(spec.clone());
+                    }
+                },
+            }
+        }
+        configured
+    }
+
+    async fn send_jobs(
+        &self,
+        targets: &[Target],
+        dropping: &[Target],
+        now: Timestamp,
+    ) -> Result<(), crate::ports::QueueError> {
+        let job = |target: &Target, reason| CheckJob { target: target.clone(), reason, requested_at: Some(now) }.to_json();
+        let per_minute = self.settings.jobs_per_minute.unwrap_or(u32::MAX);
+        let delays = spread(targets.len(), per_minute, self.settings.interval);
+        let checks = targets.iter().zip(delays).map(|(target, delay)| (job(target, Reason::Schedule), delay));
+        let drops = dropping.iter().map(|target| (job(target, Reason::Dropped), Duration::ZERO));
+        let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
+        self.jobs.send(messages.collect()).await
+    }
+}

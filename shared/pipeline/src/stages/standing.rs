@@ -1,0 +1,61 @@
+//! Where the telling of a subject stands, read off its claims and their endings.
+
+use monitor_domain::subject::Revision;
+use monitor_domain::time::Timestamp;
+
+use crate::items::{Attempt, Claim, Item, SendEnding, Sent};
+
+/// Where the telling of a subject stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The last revision told.
+    pub told_through: Revision,
+    /// The attempt to claim next.
+    pub next: Attempt,
+    /// Not before this moment: another holds a lease, or an attempt was put off.
+    pub not_before: Option<Timestamp>,
+    /// Whether the next attempt goes as plain text.
+    pub plain_text: bool,
+    /// Whether an earlier attempt at the same notice may have been delivered without a record of it.
+    pub may_repeat: bool,
+}
+
+/// Reads the standing off a subject's latest Claim and Sent items, in any order.
+pub fn standing(records: &[Item]) -> Standing {
+    let claims: Vec<&Claim> =
+        records.iter().filter_map(|item| if let Item::Claim(claim) = item { Some(claim) } else { None }).collect();
+    let endings: Vec<&Sent> =
+        records.iter().filter_map(|item| if let Item::Sent(sent) = item { Some(sent) } else { None }).collect();
+    let numbers = claims.iter().map(|claim| claim.number).chain(endings.iter().map(|sent| sent.number));
+    let Some(latest) = numbers.max() else {
+        let next = Attempt { notice: 1, attempt: 1 };
+        return Standing { told_through: Revision(0), next, not_before: None, plain_text: false, may_repeat: false };
+    };
+
+    let of_notice = endings.iter().filter(|sent| sent.number.notice == latest.notice);
+    let is_settled = |sent: &Sent| matches!(sent.ending, SendEnding::Delivered(_) | SendEnding::GivenUp { .. });
+    // Whichever attempt was delivered, the notice is told; with two, the one that told more.
+    if let Some(told_through) = of_notice.clone().filter(|sent| is_settled(sent)).map(|sent| sent.through).max() {
+        let next = Attempt { notice: latest.notice + 1, attempt: 1 };
+        return Standing { told_through, next, not_before: None, plain_text: false, may_repeat: false };
+    }
+
+    let claim = claims.iter().find(|claim| claim.number == latest);
+    let ending = of_notice.clone().find(|sent| sent.number == latest).map(|sent| &sent.ending);
+    let unanswered = |claim: &&&Claim| {
+        claim.number.notice == latest.notice && !endings.iter().any(|sent| sent.number == claim.number)
+    };
+    let uncertain = |sent: &&&Sent| matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. });
+    Standing {
+        told_through: claim.map_or(Revision(0), |claim| claim.after),
+        next: Attempt { notice: latest.notice, attempt: latest.attempt + 1 },
+        not_before: match ending {
+            Some(SendEnding::Deferred { until, .. }) => Some(*until),
+            Some(_) => None,
+            None => claim.map(|claim| claim.lease_until),
+        },
+        plain_text: claim.is_some_and(|claim| claim.plain_text)
+            || matches!(ending, Some(SendEnding::LayoutRefused { .. })),
+        may_repeat: claims.iter().any(|claim| unanswered(&claim)) || of_notice.clone().any(|sent| uncertain(&sent)),
+    }
+}
