@@ -167,9 +167,9 @@ fn read_field<T: serde::de::DeserializeOwned>(
 ) -> Result<Option<T>, MessageError> {
     match fields.get(field) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_value(value.clone())
-            .map(Some)
-            .map_err(|error| unreadable(format!("`{field}`: {error}"))),
+        Some(value) => {
+            serde_json::from_value(value.clone()).map(Some).map_err(|error| unreadable(format!("`{field}`: {error}")))
+        }
     }
 }
 
@@ -206,10 +206,7 @@ mod tests {
 
     #[test]
     fn a_later_release_is_told_by_its_version_and_its_additions_are_passed_over() {
-        assert_eq!(
-            CheckJob::from_json(r#"{"version":2,"repository":"a/b"}"#),
-            Err(MessageError::LaterVersion(2))
-        );
+        assert_eq!(CheckJob::from_json(r#"{"version":2,"repository":"a/b"}"#), Err(MessageError::LaterVersion(2)));
         assert!(CheckJob::from_json(r#"{"version":1,"repository":"a/b","priority":5}"#).is_ok());
         assert!(WakeUp::from_json(r#"{"version":1,"subject":"monitor","urgent":true}"#).is_ok());
     }

@@ -32,8 +32,12 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRe
     for item in store.list(&Query::Fleet(target.id().clone())).await? {
         match item {
             // The configured spelling of the name is the newer one.
-            Item::Target(record) => fleet.record = monitor_domain::fleet::TargetRecord { target: target.clone(), ..record },
-            Item::Runner(RunnerItem { runner, .. }) if runner.health == Health::Retired => fleet.leftovers.push(runner.id),
+            Item::Target(record) => {
+                fleet.record = monitor_domain::fleet::TargetRecord { target: target.clone(), ..record }
+            }
+            Item::Runner(RunnerItem { runner, .. }) if runner.health == Health::Retired => {
+                fleet.leftovers.push(runner.id)
+            }
             Item::Runner(RunnerItem { runner, .. }) => fleet.runners.push(runner),
             Item::Freshness(freshness) => fleet.fresh_at = Some(freshness.at),
             Item::Cursor(read) => cursor = Some(read),
@@ -152,8 +156,6 @@ pub async fn put_until_answered(
 pub fn is_due(last_tellable: monitor_domain::subject::Revision, cursor: Option<&Cursor>, now: Timestamp) -> bool {
     match cursor {
         None => last_tellable.0 > 0,
-        Some(cursor) => {
-            last_tellable > cursor.told_through && cursor.next_attempt_at.is_none_or(|due| due <= now)
-        }
+        Some(cursor) => last_tellable > cursor.told_through && cursor.next_attempt_at.is_none_or(|due| due <= now),
     }
 }

@@ -176,7 +176,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
         let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
-        let Some((steps, last_tellable)) = self.commit(&fleet, drop_target(&fleet, now)).await? else { return Ok(None) };
+        let Some((steps, last_tellable)) = self.commit(&fleet, drop_target(&fleet, now)).await? else {
+            return Ok(None);
+        };
         let due = records::is_due(last_tellable, cursor.as_ref(), now);
         Ok(Some(Looked {
             ending: Ending::Dropped,

@@ -76,7 +76,8 @@ async fn wake(queue: &impl Sender, subject: &Subject, revision: Revision, now: T
     let body = WakeUp { subject: subject.clone() }.to_json();
     let group = digest(&subject.to_string());
     let deduplication_id = format!("{group}-{revision}-{minute}");
-    let message = Outgoing { body, delay: Duration::ZERO, group: Some(group), deduplication_id: Some(deduplication_id) };
+    let message =
+        Outgoing { body, delay: Duration::ZERO, group: Some(group), deduplication_id: Some(deduplication_id) };
     queue.send(vec![message]).await
 }
 

@@ -183,7 +183,11 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         loop {
             let outcome = self.chat.send(&claim.notice, form).await;
             let now = self.clock.now();
-            let put_off = |wait: Duration, reason: String, uncertain| SendEnding::Deferred { until: now.plus(wait), reason, uncertain };
+            let put_off = |wait: Duration, reason: String, uncertain| SendEnding::Deferred {
+                until: now.plus(wait),
+                reason,
+                uncertain,
+            };
             return match outcome {
                 Ok(delivered) => SendEnding::Delivered(delivered),
                 Err(ChatError::Busy { retry_after }) => {

@@ -130,7 +130,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         dropping: &[Target],
         now: Timestamp,
     ) -> Result<(), crate::ports::QueueError> {
-        let job = |target: &Target, reason| CheckJob { target: target.clone(), reason, requested_at: Some(now) }.to_json();
+        let job =
+            |target: &Target, reason| CheckJob { target: target.clone(), reason, requested_at: Some(now) }.to_json();
         let per_minute = self.settings.jobs_per_minute.unwrap_or(u32::MAX);
         let delays = spread(targets.len(), per_minute, self.settings.interval);
         let checks = targets.iter().zip(delays).map(|(target, delay)| (job(target, Reason::Schedule), delay));

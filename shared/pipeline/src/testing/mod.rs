@@ -1,0 +1,4 @@
+//! The promises of the ports as suites that every adapter runs, and stand-ins for those ports that a suite is not about.
+
+pub mod doubles;
+pub mod stages;

@@ -1,0 +1,251 @@
+//! What the answers hold, for a token and for a GitHub App.
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+
+use super::credential::{Token, TokenKind, verify_app_jwt};
+use super::handle::{Exchange, ROOT_DOCUMENTATION, date, sha256_hex};
+use super::json::{self as body, Account, Bases};
+use super::page::Page;
+use super::route::{Call, ENTERPRISE_SERVER};
+use super::state::State;
+use super::world::{Access, Scope, Target, TargetKey};
+use crate::http::Answer;
+
+/// Life of an installation's token.
+const INSTALLATION_TOKEN_MS: i64 = 3_600_000;
+
+impl Exchange<'_> {
+    /// The answer to a token that may ask at this moment.
+    pub(super) fn content(&self, state: &mut State, token: &mut Token) -> Answer {
+        if self.route.call == Call::RateLimit {
+            if self.route.enterprise_server {
+                return self.error(404, "Rate limiting is not enabled.");
+            }
+            let primary = token.usage.primary(self.now_ms);
+            return Answer::json(200, &body::rate_limit(primary));
+        }
+        let Some(key) = &self.route.target else {
+            return self.not_found();
+        };
+        if let Some(refusal) = self.refusal_by_access(state, token, key) {
+            return refusal;
+        }
+        match self.route.call {
+            Call::ListRunners => self.list_runners(state, key),
+            Call::GetRunner(id) => self.get_runner(state, key, id),
+            Call::ListRepositories => self.list_repositories(state, token, key),
+            _ => self.not_found(),
+        }
+    }
+
+    fn refusal_by_access(&self, state: &State, token: &Token, key: &TargetKey) -> Option<Answer> {
+        let Some(target) = state.targets.get(key) else {
+            let moved = state.moved.get(key);
+            return Some(moved.map_or_else(|| self.not_found(), |&id| self.moved(state, id)));
+        };
+        let runners = matches!(self.route.call, Call::ListRunners | Call::GetRunner(_));
+        match target.access {
+            Access::Hidden => Some(self.not_found()),
+            Access::SsoRequired => {
+                let mut answer = self.error(
+                    403,
+                    "Resource protected by organization SAML enforcement. You must grant your token access to this organization.",
+                );
+                let url = format!("https://github.com/orgs/{}/sso", key.account());
+                answer.add_header("x-github-sso", format!("required; url={url}"));
+                Some(answer)
+            }
+            Access::LegallyBlocked => {
+                let blocked = json!({
+                    "message": "Repository access blocked",
+                    "block": {"reason": "dmca", "created_at": "2026-01-05T08:00:00Z", "html_url": "https://github.com/github/dmca"},
+                });
+                Some(Answer::json(451, &blocked))
+            }
+            Access::MissingPermission if runners => Some(self.not_accessible(token)),
+            Access::MissingPermission | Access::Granted => {
+                if !runners || token.reaches(key) {
+                    None
+                } else if key.scope() == Scope::Repository {
+                    Some(self.not_found())
+                } else {
+                    Some(self.not_accessible(token))
+                }
+            }
+        }
+    }
+
+    fn not_accessible(&self, token: &Token) -> Answer {
+        let by = match token.kind {
+            TokenKind::Personal => "personal access token",
+            TokenKind::Installation { .. } => "integration",
+        };
+        self.error(403, &format!("Resource not accessible by {by}"))
+    }
+
+    fn moved(&self, state: &State, id: u64) -> Answer {
+        let tail = match self.route.call {
+            Call::GetRunner(runner) => format!("/{runner}"),
+            _ => String::new(),
+        };
+        let base = self.base_url(state);
+        let url = format!("{base}/repositories/{id}/actions/runners{tail}");
+        let moved = json!({
+            "message": "Moved Permanently",
+            "url": url,
+            "documentation_url": self.route.documentation_url(),
+        });
+        let mut answer = Answer::json(301, &moved);
+        answer.add_header("location", url);
+        answer
+    }
+
+    fn list_runners(&self, state: &mut State, key: &TargetKey) -> Answer {
+        let page = Page::of(self.request);
+        let name = self.request.parameter("name");
+        if page.number == 1 && name.is_none() {
+            let faults = state.faults.take_for_listing(key);
+            if let Some(target) = state.targets.get_mut(key) {
+                target.begin_listing(&faults);
+            }
+        }
+        let Some(target) = state.targets.get(key) else {
+            return self.not_found();
+        };
+        let (mut shown, mut total) = target.shown();
+        if let Some(name) = name {
+            shown.retain(|runner| runner.spec.name == name);
+            total = shown.len();
+        }
+        let label_id = |label: &str| state.label_ids.get(label).copied().unwrap_or_default();
+        let runners: Vec<Value> = page.cut(&shown).iter().map(|runner| body::runner(runner, label_id)).collect();
+        let listed = if key.scope() == Scope::Enterprise && !state.enterprise_total_count {
+            json!({"runners": runners})
+        } else {
+            json!({"total_count": total, "runners": runners})
+        };
+        let url = format!("{}/actions/runners", self.numbered_url(state, key, target));
+        self.paged(&listed, page, total, &url)
+    }
+
+    fn get_runner(&self, state: &State, key: &TargetKey, id: u64) -> Answer {
+        let target = state.targets.get(key);
+        let found = target.and_then(|target| Some(target.seen(target.runners.get(&id)?)));
+        let label_id = |label: &str| state.label_ids.get(label).copied().unwrap_or_default();
+        found.map_or_else(|| self.not_found(), |runner| Answer::json(200, &body::runner(&runner, label_id)))
+    }
+
+    fn list_repositories(&self, state: &State, token: &Token, key: &TargetKey) -> Answer {
+        let account = account_of(state, key.account());
+        let (Some(owner), Some(target)) = (account, state.targets.get(key)) else {
+            return self.not_found();
+        };
+        let base = self.base_url(state);
+        let owned: Vec<(&TargetKey, &Target)> = state
+            .targets
+            .iter()
+            .filter(|(other, _)| other.scope() == Scope::Repository)
+            .filter(|(other, _)| other.account() == key.account() && token.reaches(other))
+            .filter(|(_, repository)| repository.access != Access::Hidden)
+            .collect();
+        let page = Page::of(self.request);
+        let listed: Vec<Value> = page
+            .cut(&owned)
+            .iter()
+            .map(|(_, repository)| {
+                let name = repository.display.split_once('/');
+                let name = name.map_or(repository.display.as_str(), |(_, name)| name);
+                body::repository(repository.id, name, repository.archived, &owner, bases(&base))
+            })
+            .collect();
+        let url = format!("{}/repos", self.numbered_url(state, key, target));
+        self.paged(&Value::Array(listed), page, owned.len(), &url)
+    }
+
+    fn paged(&self, listed: &Value, page: Page, total: usize, url: &str) -> Answer {
+        let mut answer = Answer::json(200, listed);
+        if let Some(link) = page.link(total, url, self.request) {
+            answer.add_header("link", link);
+        }
+        answer
+    }
+
+    // ---- as a GitHub App ----
+
+    /// The answer to an App that shows its JSON web token.
+    pub(super) fn as_app(&self, state: &mut State, jwt: &str) -> Answer {
+        let verified = verify_app_jwt(jwt, &state.apps, self.now_ms);
+        let app_id = match verified {
+            Ok(app_id) => app_id,
+            Err(refused) => {
+                let error = body::error(refused.status, refused.message, ROOT_DOCUMENTATION);
+                return Answer::json(refused.status, &error);
+            }
+        };
+        let Some(app) = state.apps.get(&app_id) else {
+            return self.not_found();
+        };
+        if let Call::CreateAccessToken(id) = self.route.call {
+            return match app.installations.get(&id).cloned() {
+                Some(account) => self.create_access_token(state, id, account),
+                None => self.not_found(),
+            };
+        }
+        let asked = self.route.target.as_ref();
+        let Some(key) = asked.filter(|key| state.targets.contains_key(key)) else {
+            return self.not_found();
+        };
+        let mut installations = app.installations.iter();
+        let installed = installations.find(|(_, account)| *account == key.account());
+        match (installed, account_of(state, key.account())) {
+            (Some((&id, _)), Some(holder)) => {
+                let base = self.base_url(state);
+                Answer::json(200, &body::installation(id, app_id, &holder, bases(&base)))
+            }
+            _ => self.not_found(),
+        }
+    }
+
+    fn create_access_token(&self, state: &mut State, id: u64, account: String) -> Answer {
+        state.tokens_issued += 1;
+        let number = state.tokens_issued.to_be_bytes();
+        let token = format!("ghs_{:.36}", sha256_hex(&[b"installation", &number]));
+        let expires_at_ms = self.now_ms + INSTALLATION_TOKEN_MS;
+        let kind = TokenKind::Installation { id, account };
+        state.insert_token(&token, kind, Some(expires_at_ms));
+        let expires_at = date(expires_at_ms).to_rfc3339_opts(SecondsFormat::Secs, true);
+        Answer::json(201, &body::access_token(&token, &expires_at))
+    }
+
+    // ---- addresses ----
+
+    fn base_url(&self, state: &State) -> String {
+        let prefix = if self.route.enterprise_server { ENTERPRISE_SERVER } else { "" };
+        format!("{}{prefix}", state.base_url)
+    }
+
+    /// The address that `Link` leads to: by number, as GitHub has it, except for enterprises.
+    fn numbered_url(&self, state: &State, key: &TargetKey, target: &Target) -> String {
+        let base = self.base_url(state);
+        match key.scope() {
+            Scope::Repository => format!("{base}/repositories/{}", target.id),
+            Scope::Organization => format!("{base}/organizations/{}", target.id),
+            Scope::User => format!("{base}/user/{}", target.id),
+            Scope::Enterprise => format!("{base}/enterprises/{}", target.display),
+        }
+    }
+}
+
+fn account_of<'a>(state: &'a State, name: &str) -> Option<Account<'a>> {
+    let (key, target) = state.account(name)?;
+    let kind = match key.scope() {
+        Scope::User => "User",
+        _ => "Organization",
+    };
+    Some(Account { id: target.id, login: &target.display, kind })
+}
+
+fn bases(api: &str) -> Bases<'_> {
+    Bases { api, html: "https://github.com" }
+}

@@ -1,0 +1,61 @@
+//! What was asked of this GitHub and how it was answered.
+
+use std::collections::BTreeMap;
+
+/// The kinds of request that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// The runners of a target, one page.
+    ListRunners,
+    /// One runner by id.
+    GetRunner,
+    /// The repositories of an organization or user, one page.
+    ListRepositories,
+    /// The installation of a GitHub App on an account or repository.
+    GetInstallation,
+    /// A token for an installation of a GitHub App.
+    CreateAccessToken,
+    /// The rate limit itself, free of charge.
+    RateLimit,
+    /// Anything else.
+    Unknown,
+}
+
+/// Requests and answers, counted since the start or the last reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests received.
+    pub requests: u64,
+    /// Requests by kind.
+    pub by_endpoint: BTreeMap<Endpoint, u64>,
+    /// Answers with 200 or 201.
+    pub ok: u64,
+    /// Answers with 304.
+    pub not_modified: u64,
+    /// Answers with any other status.
+    pub by_error_status: BTreeMap<u16, u64>,
+    /// Answers that a primary or secondary limit refused; also in `by_error_status`.
+    pub limited: u64,
+    /// Requests that got no complete answer, whatever its status would have been.
+    pub unanswered: u64,
+    /// The most requests that were being answered at one time.
+    pub max_in_flight: usize,
+}
+
+impl Counters {
+    pub(crate) fn request(&mut self, endpoint: Endpoint, in_flight: usize) {
+        self.requests += 1;
+        *self.by_endpoint.entry(endpoint).or_default() += 1;
+        self.max_in_flight = self.max_in_flight.max(in_flight);
+    }
+
+    pub(crate) fn answer(&mut self, answer: &crate::http::Answer, limited: bool) {
+        self.limited += u64::from(limited);
+        match answer.status {
+            _ if !answer.arrives() => self.unanswered += 1,
+            200 | 201 => self.ok += 1,
+            304 => self.not_modified += 1,
+            status => *self.by_error_status.entry(status).or_default() += 1,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The bodies of answers, in the shapes of GitHub's OpenAPI description.
+
+use serde_json::{Map, Value, json};
+
+use super::limits::Primary;
+use super::world::Runner;
+
+/// Labels that every runner carries by itself, with the ids they have here.
+const READ_ONLY_LABELS: [(&str, u64); 5] = [("self-hosted", 1), ("Linux", 2), ("Windows", 3), ("macOS", 4), ("X64", 5)];
+
+/// Where an account's and a repository's addresses begin.
+#[derive(Clone, Copy)]
+pub(crate) struct Bases<'a> {
+    /// The API, without a slash at its end.
+    pub(crate) api: &'a str,
+    /// The pages for people.
+    pub(crate) html: &'a str,
+}
+
+/// An account that owns repositories.
+pub(crate) struct Account<'a> {
+    pub(crate) id: u64,
+    pub(crate) login: &'a str,
+    /// `Organization` or `User`.
+    pub(crate) kind: &'a str,
+}
+
+/// GitHub's error body.
+pub(crate) fn error(status: u16, message: &str, documentation_url: &str) -> Value {
+    json!({
+        "message": message,
+        "documentation_url": documentation_url,
+        "status": status.to_string(),
+    })
+}
+
+/// One runner; `label_id` numbers the custom labels.
+pub(crate) fn runner(runner: &Runner, label_id: impl Fn(&str) -> u64) -> Value {
+    let spec = &runner.spec;
+    let system = match spec.os.to_ascii_lowercase().as_str() {
+        "windows" => "Windows",
+        "macos" | "osx" => "macOS",
+        _ => "Linux",
+    };
+    let own = READ_ONLY_LABELS
+        .iter()
+        .filter(|(name, _)| ["self-hosted", "X64", system].contains(name))
+        .map(|(name, id)| json!({"id": id, "name": name, "type": "read-only"}));
+    let custom = spec.labels.iter().map(|name| json!({"id": label_id(name), "name": name, "type": "custom"}));
+    let labels: Vec<Value> = own.chain(custom).collect();
+
+    let mut body = Map::new();
+    body.insert("id".to_owned(), json!(runner.id));
+    body.insert("name".to_owned(), json!(spec.name));
+    body.insert("os".to_owned(), json!(spec.os));
+    body.insert("status".to_owned(), json!(spec.status));
+    body.insert("busy".to_owned(), json!(spec.busy));
+    body.insert("ephemeral".to_owned(), json!(spec.ephemeral));
+    body.insert("labels".to_owned(), Value::Array(labels));
+    if let Some(group) = spec.runner_group_id {
+        body.insert("runner_group_id".to_owned(), json!(group));
+    }
+    if let Some(version) = &spec.version {
+        body.insert("version".to_owned(), json!(version));
+    }
+    Value::Object(body)
+}
+
+/// A repository as lists show it (`minimal-repository`).
+pub(crate) fn repository(id: u64, name: &str, archived: bool, owner: &Account<'_>, bases: Bases<'_>) -> Value {
+    let full_name = format!("{}/{name}", owner.login);
+    let url = format!("{}/repos/{full_name}", bases.api);
+    let mut body = Map::new();
+    for (key, value) in [
+        ("id", json!(id)),
+        ("node_id", json!(format!("R_{id:08}"))),
+        ("name", json!(name)),
+        ("full_name", json!(full_name)),
+        ("private", json!(true)),
+        ("owner", account(owner, bases)),
+        ("html_url", json!(format!("{}/{full_name}", bases.html))),
+        ("description", Value::Null),
+        ("fork", json!(false)),
+        ("url", json!(url)),
+        ("archived", json!(archived)),
+        ("disabled", json!(false)),
+        ("visibility", json!("private")),
+        ("default_branch", json!("main")),
+    ] {
+        body.insert(key.to_owned(), value);
+    }
+    for (key, tail) in [
+        ("archive_url", "{archive_format}{/ref}"),
+        ("assignees_url", "assignees{/user}"),
+        ("blobs_url", "git/blobs{/sha}"),
+        ("branches_url", "branches{/branch}"),
+        ("collaborators_url", "collaborators{/collaborator}"),
+        ("comments_url", "comments{/number}"),
+        ("commits_url", "commits{/sha}"),
+        ("compare_url", "compare/{base}...{head}"),
+        ("contents_url", "contents/{+path}"),
+        ("contributors_url", "contributors"),
+        ("deployments_url", "deployments"),
+        ("downloads_url", "downloads"),
+        ("events_url", "events"),
+        ("forks_url", "forks"),
+        ("git_commits_url", "git/commits{/sha}"),
+        ("git_refs_url", "git/refs{/sha}"),
+        ("git_tags_url", "git/tags{/sha}"),
+        ("hooks_url", "hooks"),
+        ("issue_comment_url", "issues/comments{/number}"),
+        ("issue_events_url", "issues/events{/number}"),
+        ("issues_url", "issues{/number}"),
+        ("keys_url", "keys{/key_id}"),
+        ("labels_url", "labels{/name}"),
+        ("languages_url", "languages"),
+        ("merges_url", "merges"),
+        ("milestones_url", "milestones{/number}"),
+        ("notifications_url", "notifications{?since,all,participating}"),
+        ("pulls_url", "pulls{/number}"),
+        ("releases_url", "releases{/id}"),
+        ("stargazers_url", "stargazers"),
+        ("statuses_url", "statuses/{sha}"),
+        ("subscribers_url", "subscribers"),
+        ("subscription_url", "subscription"),
+        ("tags_url", "tags"),
+        ("teams_url", "teams"),
+        ("trees_url", "git/trees{/sha}"),
+    ] {
+        body.insert(key.to_owned(), json!(format!("{url}/{tail}")));
+    }
+    Value::Object(body)
+}
+
+fn account(account: &Account<'_>, bases: Bases<'_>) -> Value {
+    let login = account.login;
+    let url = format!("{}/users/{login}", bases.api);
+    let html = bases.html;
+    json!({
+        "login": login,
+        "id": account.id,
+        "node_id": format!("A_{:08}", account.id),
+        "avatar_url": format!("{html}/avatars/{login}.png"),
+        "gravatar_id": "",
+        "url": url,
+        "html_url": format!("{html}/{login}"),
+        "followers_url": format!("{url}/followers"),
+        "following_url": format!("{url}/following{{/other_user}}"),
+        "gists_url": format!("{url}/gists{{/gist_id}}"),
+        "starred_url": format!("{url}/starred{{/owner}}{{/repo}}"),
+        "subscriptions_url": format!("{url}/subscriptions"),
+        "organizations_url": format!("{url}/orgs"),
+        "repos_url": format!("{url}/repos"),
+        "events_url": format!("{url}/events{{/privacy}}"),
+        "received_events_url": format!("{url}/received_events"),
+        "type": account.kind,
+        "site_admin": false,
+    })
+}
+
+/// The installation of an App on an account.
+pub(crate) fn installation(id: u64, app_id: u64, holder: &Account<'_>, bases: Bases<'_>) -> Value {
+    let (api, html) = (bases.api, bases.html);
+    json!({
+        "id": id,
+        "account": account(holder, bases),
+        "repository_selection": "all",
+        "access_tokens_url": format!("{api}/app/installations/{id}/access_tokens"),
+        "repositories_url": format!("{api}/installation/repositories"),
+        "html_url": format!("{html}/settings/installations/{id}"),
+        "app_id": app_id,
+        "app_slug": "runner-monitor",
+        "target_id": holder.id,
+        "target_type": holder.kind,
+        "permissions": permissions(),
+        "events": [],
+        "created_at": "2026-01-05T08:00:00Z",
+        "updated_at": "2026-01-05T08:00:00Z",
+        "single_file_name": null,
+        "has_multiple_single_files": false,
+        "single_file_paths": [],
+        "suspended_by": null,
+        "suspended_at": null,
+    })
+}
+
+/// A new token of an installation; `expires_at` in ISO 8601.
+pub(crate) fn access_token(token: &str, expires_at: &str) -> Value {
+    json!({
+        "token": token,
+        "expires_at": expires_at,
+        "permissions": permissions(),
+        "repository_selection": "all",
+    })
+}
+
+fn permissions() -> Value {
+    json!({
+        "administration": "read",
+        "metadata": "read",
+        "organization_self_hosted_runners": "read",
+    })
+}
+
+/// The rate limit of one token.
+pub(crate) fn rate_limit(primary: Primary) -> Value {
+    let core = json!({
+        "limit": primary.limit,
+        "used": primary.used,
+        "remaining": primary.remaining,
+        "reset": primary.reset_epoch_secs,
+    });
+    let search = json!({
+        "limit": 30,
+        "used": 0,
+        "remaining": 30,
+        "reset": primary.reset_epoch_secs,
+    });
+    json!({
+        "resources": {"core": core, "search": search},
+        "rate": core,
+    })
+}

@@ -1,0 +1,73 @@
+//! GitHub's API for self-hosted runners: [`State`] decides, [`FakeGitHub`] serves it over HTTP.
+
+mod app_key;
+mod content;
+mod counters;
+mod credential;
+mod fault;
+mod handle;
+mod json;
+mod limits;
+mod page;
+mod route;
+mod state;
+mod world;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use app_key::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER};
+pub use counters::{Counters, Endpoint};
+pub use fault::{Fault, Strikes};
+pub use limits::Limits;
+pub use state::State;
+pub use world::{Access, Runner, RunnerSpec, Scope, TargetKey};
+
+use crate::server::{Server, wall_clock_ms};
+
+/// A GitHub on a local port; it ends when it is dropped.
+pub struct FakeGitHub {
+    server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeGitHub {
+    /// Starts an empty GitHub on a free port of 127.0.0.1, by the wall clock.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start() -> std::io::Result<Self> {
+        Self::start_with(State::new(), 0, wall_clock_ms).await
+    }
+
+    /// Starts a GitHub with this state on a port (0: a free one) by a clock of epoch milliseconds.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn start_with(
+        state: State,
+        port: u16,
+        now_ms: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let state = Arc::new(Mutex::new(state));
+        let served = Arc::clone(&state);
+        let server = Server::start(port, move |request| lock(&served).handle(request, now_ms())).await?;
+        let github = Self { server, state };
+        github.state().base_url = github.base_url();
+        Ok(github)
+    }
+
+    /// Where it listens, for example `http://127.0.0.1:40123`; an Enterprise Server is at `/api/v3` below.
+    pub fn base_url(&self) -> String {
+        self.server.base_url()
+    }
+
+    /// The state, locked: change it in one expression and keep it across no `.await`.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// A panic in a caller's hands leaves whole state behind: calls check before they change.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

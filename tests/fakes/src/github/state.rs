@@ -1,0 +1,328 @@
+//! The state of this GitHub and the ways for a test or a demo to change it.
+
+use std::collections::BTreeMap;
+
+use super::counters::Counters;
+use super::credential::{App, Token, TokenKind};
+use super::fault::{Fault, Faults, Strikes};
+use super::limits::{Limits, Usage};
+use super::world::{Access, Runner, RunnerSpec, Scope, Target, TargetKey};
+
+/// Requests an hour of a personal or an installation token.
+const REQUESTS_PER_HOUR: u64 = 5_000;
+
+/// Everything that this GitHub knows; see [`State::handle`] for what it does with a request.
+///
+/// Targets are named `owner/name`, `orgs/NAME`, `enterprises/NAME` and `users/NAME`, in any case. A call about a target,
+/// runner or token that does not exist is a mistake of the caller and panics with its name.
+#[derive(Clone)]
+pub struct State {
+    /// Pause before every answer, milliseconds.
+    pub latency_ms: u64,
+    /// The secondary limits.
+    pub limits: Limits,
+    /// Whether an enterprise's list tells `total_count`, which GitHub does not promise.
+    pub enterprise_total_count: bool,
+    /// Where the API is to be found from outside, without a slash at its end; for `Link` and the like.
+    pub base_url: String,
+    pub(crate) targets: BTreeMap<TargetKey, Target>,
+    /// Former names of repositories, by the number that still leads to them.
+    pub(crate) moved: BTreeMap<TargetKey, u64>,
+    pub(crate) tokens: BTreeMap<String, Token>,
+    pub(crate) apps: BTreeMap<u64, App>,
+    pub(crate) label_ids: BTreeMap<String, u64>,
+    pub(crate) faults: Faults,
+    pub(crate) counters: Counters,
+    pub(crate) target_counters: BTreeMap<TargetKey, Counters>,
+    pub(crate) tokens_issued: u64,
+    last_id: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    /// An empty GitHub: no account, no runner, no token.
+    pub fn new() -> Self {
+        Self {
+            latency_ms: 0,
+            limits: Limits::default(),
+            enterprise_total_count: true,
+            base_url: "https://api.github.com".to_owned(),
+            targets: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            label_ids: BTreeMap::new(),
+            faults: Faults::default(),
+            counters: Counters::default(),
+            target_counters: BTreeMap::new(),
+            tokens_issued: 0,
+            last_id: 100,
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    // ---- targets ----
+
+    /// Adds a repository, organization, enterprise or user; one that exists already stays as it is.
+    ///
+    /// An unknown owner of a repository is added as an organization.
+    pub fn add_target(&mut self, target: &str) {
+        let key = TargetKey::new(target);
+        if self.targets.contains_key(&key) {
+            return;
+        }
+        if key.scope() == Scope::Repository && self.owner_of(&key).is_none() {
+            let owner = target.split('/').next().unwrap_or_default();
+            self.add_target(&format!("orgs/{owner}"));
+        }
+        let display = match key.scope() {
+            Scope::Repository => target,
+            _ => target.split_once('/').map_or(target, |(_, name)| name),
+        };
+        let id = self.next_id();
+        self.moved.remove(&key);
+        self.targets.insert(key, Target::new(id, display));
+    }
+
+    /// Removes a target with its runners; an organization or user takes its repositories along.
+    #[track_caller]
+    pub fn remove_target(&mut self, target: &str) {
+        let key = self.known(target);
+        self.targets.remove(&key);
+        if matches!(key.scope(), Scope::Organization | Scope::User) {
+            let owned = |other: &TargetKey| other.scope() == Scope::Repository && other.account() == key.account();
+            self.targets.retain(|other, _| !owned(other));
+        }
+    }
+
+    /// Renames a repository: the old name answers 301 until it is taken again.
+    #[track_caller]
+    pub fn rename_repository(&mut self, from: &str, to: &str) {
+        let key = self.known(from);
+        if let Some(mut repository) = self.targets.remove(&key) {
+            self.moved.insert(key, repository.id);
+            repository.display = to.to_owned();
+            self.targets.insert(TargetKey::new(to), repository);
+        }
+    }
+
+    /// Says whether, and as what, a target may be seen.
+    #[track_caller]
+    pub fn set_access(&mut self, target: &str, access: Access) {
+        self.target_mut(target).access = access;
+    }
+
+    /// Archives a repository or takes it back into use.
+    #[track_caller]
+    pub fn set_archived(&mut self, repository: &str, archived: bool) {
+        self.target_mut(repository).archived = archived;
+    }
+
+    // ---- runners ----
+
+    /// Registers a runner and returns its id.
+    #[track_caller]
+    pub fn add_runner(&mut self, target: &str, spec: RunnerSpec) -> u64 {
+        let key = self.known(target);
+        assert!(key.scope() != Scope::User, "a user holds no runners: {target}");
+        let id = self.next_id();
+        for label in &spec.labels {
+            let next = self.label_ids.len() as u64 + 11;
+            self.label_ids.entry(label.clone()).or_insert(next);
+        }
+        let target = self.target_mut(target);
+        target.runners.insert(id, Runner { id, spec });
+        id
+    }
+
+    /// Changes what GitHub knows of a runner.
+    #[track_caller]
+    pub fn update_runner(&mut self, target: &str, id: u64, change: impl FnOnce(&mut RunnerSpec)) {
+        let runner = self.target_mut(target).runners.get_mut(&id);
+        let Some(runner) = runner else {
+            panic!("{target} has no runner {id}");
+        };
+        change(&mut runner.spec);
+    }
+
+    /// Sets the reported status and whether a job runs.
+    #[track_caller]
+    pub fn set_runner(&mut self, target: &str, id: u64, status: &str, busy: bool) {
+        self.update_runner(target, id, |spec| {
+            spec.status = status.to_owned();
+            spec.busy = busy;
+        });
+    }
+
+    /// Removes a registration; false if there was none.
+    #[track_caller]
+    pub fn remove_runner(&mut self, target: &str, id: u64) -> bool {
+        self.target_mut(target).runners.remove(&id).is_some()
+    }
+
+    /// Replaces a registration by a new one with the same properties, online and idle, and returns the new id.
+    #[track_caller]
+    pub fn re_register(&mut self, target: &str, id: u64) -> u64 {
+        let Some(runner) = self.target_mut(target).runners.remove(&id) else {
+            panic!("{target} has no runner {id}");
+        };
+        let mut spec = runner.spec;
+        spec.status = "online".to_owned();
+        spec.busy = false;
+        self.add_runner(target, spec)
+    }
+
+    /// The runners of a target as they are, whatever a listing shows.
+    #[track_caller]
+    pub fn runners(&self, target: &str) -> Vec<Runner> {
+        let key = self.known(target);
+        let target = self.targets.get(&key);
+        target.map_or_else(Vec::new, |target| target.runners.values().cloned().collect())
+    }
+
+    // ---- credentials ----
+
+    /// Adds a personal access token that reaches everything and never ends.
+    pub fn add_token(&mut self, token: &str) {
+        self.insert_token(token, TokenKind::Personal, None);
+    }
+
+    /// Adds a personal access token that ends at this time, epoch milliseconds.
+    pub fn add_expiring_token(&mut self, token: &str, expires_at_ms: i64) {
+        self.insert_token(token, TokenKind::Personal, Some(expires_at_ms));
+    }
+
+    /// Makes a token, personal or of an installation, unknown.
+    pub fn revoke_token(&mut self, token: &str) {
+        self.tokens.remove(token);
+    }
+
+    /// Makes every token that Apps have been given unknown.
+    pub fn revoke_installation_tokens(&mut self) {
+        self.tokens.retain(|_, token| matches!(token.kind, TokenKind::Personal));
+    }
+
+    /// Sets the requests an hour of one token.
+    #[track_caller]
+    pub fn set_hourly_limit(&mut self, token: &str, limit: u64) {
+        self.usage_mut(token).limit = limit;
+    }
+
+    /// Uses up a token's hour: 403 until an hour after its first request, or after now if there was none.
+    #[track_caller]
+    pub fn exhaust_token(&mut self, token: &str, now_ms: i64) {
+        self.usage_mut(token).exhaust(now_ms);
+    }
+
+    /// Registers a GitHub App by its RSA public key, as PKCS#1 DER (`ring`'s `RsaKeyPair::public_key`).
+    pub fn add_app(&mut self, app_id: u64, public_key: impl Into<Vec<u8>>) {
+        let app = App { public_key: public_key.into(), installations: BTreeMap::new() };
+        self.apps.insert(app_id, app);
+    }
+
+    /// Installs an App on an organization or user, all repositories, and returns the installation's id.
+    #[track_caller]
+    pub fn install_app(&mut self, app_id: u64, account: &str) -> u64 {
+        let id = self.next_id();
+        let Some(app) = self.apps.get_mut(&app_id) else {
+            panic!("no App {app_id}");
+        };
+        app.installations.insert(id, account.to_ascii_lowercase());
+        id
+    }
+
+    /// Removes an installation together with its tokens.
+    pub fn uninstall_app(&mut self, installation: u64) {
+        for app in self.apps.values_mut() {
+            app.installations.remove(&installation);
+        }
+        self.tokens.retain(|_, token| !matches!(token.kind, TokenKind::Installation { id, .. } if id == installation));
+    }
+
+    pub(crate) fn insert_token(&mut self, token: &str, kind: TokenKind, expires_at_ms: Option<i64>) {
+        let token_state = Token { kind, expires_at_ms, usage: Usage::new(REQUESTS_PER_HOUR) };
+        self.tokens.insert(token.to_owned(), token_state);
+    }
+
+    // ---- faults and counters ----
+
+    /// Orders a fault.
+    pub fn fault(&mut self, fault: Fault, strikes: Strikes) {
+        self.faults.add(fault, strikes);
+    }
+
+    /// Takes back every fault still on order.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// What was asked and answered since the start or the last reset.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What was asked and answered about one target, whether it exists or not.
+    pub fn target_counters(&self, target: &str) -> Counters {
+        let counters = self.target_counters.get(&TargetKey::new(target));
+        counters.cloned().unwrap_or_default()
+    }
+
+    /// Sets every counter to 0.
+    pub fn reset_counters(&mut self) {
+        self.counters = Counters::default();
+        self.target_counters.clear();
+    }
+
+    // ---- finding ----
+
+    /// The organization or user that owns a repository.
+    pub(crate) fn owner_of(&self, repository: &TargetKey) -> Option<(&TargetKey, &Target)> {
+        self.account(repository.account())
+    }
+
+    /// An organization or user by its name in lower case.
+    pub(crate) fn account(&self, name: &str) -> Option<(&TargetKey, &Target)> {
+        let organization = TargetKey::new(&format!("orgs/{name}"));
+        let user = TargetKey::new(&format!("users/{name}"));
+        let found = self.targets.get_key_value(&organization);
+        found.or_else(|| self.targets.get_key_value(&user))
+    }
+
+    pub(crate) fn numbered(&self, scope: Scope, id: u64) -> Option<TargetKey> {
+        let mut targets = self.targets.iter();
+        let found = targets.find(|(key, target)| target.id == id && key.scope() == scope);
+        found.map(|(key, _)| key.clone())
+    }
+
+    #[track_caller]
+    fn known(&self, target: &str) -> TargetKey {
+        let key = TargetKey::new(target);
+        assert!(self.targets.contains_key(&key), "no target {target}");
+        key
+    }
+
+    #[track_caller]
+    fn target_mut(&mut self, target: &str) -> &mut Target {
+        match self.targets.get_mut(&TargetKey::new(target)) {
+            Some(found) => found,
+            None => panic!("no target {target}"),
+        }
+    }
+
+    #[track_caller]
+    fn usage_mut(&mut self, token: &str) -> &mut Usage {
+        match self.tokens.get_mut(token) {
+            Some(found) => &mut found.usage,
+            None => panic!("no such token"),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What exists on this GitHub: accounts, repositories, enterprises and their runners.
+
+use std::collections::BTreeMap;
+
+use super::fault::Fault;
+
+/// Whether a target may be seen; the same for every credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Every valid credential reads it.
+    #[default]
+    Granted,
+    /// 403 "Resource not accessible …": the credential lacks the permission.
+    MissingPermission,
+    /// 403 with `x-github-sso`: the token is not authorised for the organization's single sign-on.
+    SsoRequired,
+    /// 404, as for a private repository that the credential does not reach.
+    Hidden,
+    /// 451: unavailable for legal reasons.
+    LegallyBlocked,
+}
+
+/// A runner as GitHub keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runner {
+    /// Id, unique on this GitHub; a registration gets a new one.
+    pub id: u64,
+    /// What the runner says about itself, and what GitHub sees of it.
+    pub spec: RunnerSpec,
+}
+
+/// How a runner is registered and what GitHub reports of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerSpec {
+    /// Name; names may repeat, also within one target.
+    pub name: String,
+    /// Operating system, for example `linux`.
+    pub os: String,
+    /// Labels beside the three read-only ones (`self-hosted`, the system, the architecture).
+    pub labels: Vec<String>,
+    /// Reported status, usually `online` or `offline`.
+    pub status: String,
+    /// Whether GitHub reports a job running.
+    pub busy: bool,
+    /// Whether the runner leaves after one job.
+    pub ephemeral: bool,
+    /// Runner version; `None` until it has connected once.
+    pub version: Option<String>,
+    /// Runner group; `None` leaves the field out.
+    pub runner_group_id: Option<u64>,
+}
+
+impl RunnerSpec {
+    /// An idle Linux runner that has connected before.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            os: "linux".to_owned(),
+            labels: Vec::new(),
+            status: "online".to_owned(),
+            busy: false,
+            ephemeral: false,
+            version: Some("2.331.0".to_owned()),
+            runner_group_id: Some(1),
+        }
+    }
+
+    /// The same runner, reported offline.
+    #[must_use]
+    pub fn offline(mut self) -> Self {
+        self.status = "offline".to_owned();
+        self
+    }
+
+    /// The same runner with a job.
+    #[must_use]
+    pub fn busy(mut self) -> Self {
+        self.busy = true;
+        self
+    }
+
+    /// The same runner, leaving after one job.
+    #[must_use]
+    pub fn ephemeral(mut self) -> Self {
+        self.ephemeral = true;
+        self
+    }
+
+    /// The same runner, registered and never connected: offline, without a version.
+    #[must_use]
+    pub fn never_connected(mut self) -> Self {
+        self.version = None;
+        self.offline()
+    }
+
+    /// The same runner with custom labels.
+    #[must_use]
+    pub fn with_labels(mut self, labels: &[&str]) -> Self {
+        self.labels = labels.iter().map(|&label| label.to_owned()).collect();
+        self
+    }
+}
+
+/// What holds runners, by the name used in this crate's calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// `owner/name`.
+    Repository,
+    /// `orgs/NAME`.
+    Organization,
+    /// `enterprises/NAME`.
+    Enterprise,
+    /// `users/NAME`: owns repositories and holds no runners.
+    User,
+}
+
+/// The identity of a target: `owner/name`, `orgs/NAME`, `enterprises/NAME` or `users/NAME`, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TargetKey(String);
+
+impl TargetKey {
+    /// Takes a target as written, in any case.
+    pub fn new(target: &str) -> Self {
+        Self(target.to_ascii_lowercase())
+    }
+
+    /// The identity as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The kind of target.
+    pub fn scope(&self) -> Scope {
+        match self.0.split_once('/') {
+            Some(("orgs", _)) => Scope::Organization,
+            Some(("enterprises", _)) => Scope::Enterprise,
+            Some(("users", _)) => Scope::User,
+            _ => Scope::Repository,
+        }
+    }
+
+    /// The owner of a repository, else the name after `orgs/` and the like.
+    pub fn account(&self) -> &str {
+        let (first, second) = self.0.split_once('/').unwrap_or((&self.0, ""));
+        if self.scope() == Scope::Repository { first } else { second }
+    }
+}
+
+/// A repository, organization or enterprise and the runners registered to it.
+#[derive(Clone)]
+pub(crate) struct Target {
+    /// Number that `/repositories/ID` and `/organizations/ID` go by.
+    pub(crate) id: u64,
+    /// Name as it was given, without `orgs/` or `enterprises/`.
+    pub(crate) display: String,
+    pub(crate) access: Access,
+    pub(crate) archived: bool,
+    pub(crate) runners: BTreeMap<u64, Runner>,
+    pub(crate) listing: Listing,
+}
+
+/// What the pages of one listing show; a new listing begins when page 1 is asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Listing {
+    /// Shown instead of the present runners.
+    pub(crate) replayed: Option<BTreeMap<u64, Runner>>,
+    /// Left out of every page, though still counted.
+    pub(crate) slipped: Vec<u64>,
+    /// Shown offline whatever they are.
+    pub(crate) shown_offline: Vec<u64>,
+    /// What this listing shows, for a replay in the next one; `None` before the first.
+    pub(crate) shown: Option<BTreeMap<u64, Runner>>,
+}
+
+impl Target {
+    pub(crate) fn new(id: u64, display: &str) -> Self {
+        Self {
+            id,
+            display: display.to_owned(),
+            access: Access::default(),
+            archived: false,
+            runners: BTreeMap::new(),
+            listing: Listing::default(),
+        }
+    }
+
+    /// Begins a listing that these faults strike.
+    pub(crate) fn begin_listing(&mut self, faults: &[Fault]) {
+        let before = std::mem::take(&mut self.listing);
+        for fault in faults {
+            match fault {
+                Fault::Slip(id) => self.listing.slipped.push(*id),
+                Fault::FalseOffline(id) => self.listing.shown_offline.push(*id),
+                Fault::Stale => self.listing.replayed = before.shown.clone(),
+                _ => {}
+            }
+        }
+        let (shown, _) = self.shown();
+        self.listing.shown = Some(shown.into_iter().map(|seen| (seen.id, seen)).collect());
+    }
+
+    /// The runners as the present listing shows them, and the count that it claims.
+    pub(crate) fn shown(&self) -> (Vec<Runner>, usize) {
+        let runners = self.listing.replayed.as_ref().unwrap_or(&self.runners);
+        let shown = runners
+            .values()
+            .filter(|runner| !self.listing.slipped.contains(&runner.id))
+            .map(|runner| self.seen(runner));
+        (shown.collect(), runners.len())
+    }
+
+    /// One runner as it is shown at present.
+    pub(crate) fn seen(&self, runner: &Runner) -> Runner {
+        let mut seen = runner.clone();
+        if self.listing.shown_offline.contains(&runner.id) {
+            seen.spec.status = "offline".to_owned();
+        }
+        seen
+    }
+}

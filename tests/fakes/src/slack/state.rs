@@ -1,0 +1,239 @@
+//! What Slack has been told, and what it says to the next post.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use super::blocks;
+use crate::http::{Answer, Delivery, Request};
+
+/// A message that Slack took, as it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// When it came, epoch milliseconds.
+    pub at_ms: i64,
+    /// The JSON body.
+    pub body: Value,
+}
+
+impl Message {
+    /// The notification text; empty where there are only blocks.
+    pub fn text(&self) -> &str {
+        self.body["text"].as_str().unwrap_or_default()
+    }
+}
+
+/// A post that Slack did not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// Body of the answer, for example `invalid_blocks`.
+    pub error: String,
+    /// What was wrong and where, which Slack itself keeps to itself.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.status, self.error)?;
+        if self.reason.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, " ({})", self.reason)
+    }
+}
+
+/// A way for a post to go wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// 429 with this `Retry-After`, seconds.
+    RateLimited(u64),
+    /// This status and body, for example 500, 403 `action_prohibited` or 410 `channel_is_archived`.
+    Answer(u16, &'static str),
+    /// No answer, ever; the message is not kept.
+    Hang,
+    /// The connection is reset; the message is not kept.
+    Reset,
+    /// The message is kept and the connection closed without an answer.
+    LostAnswer,
+    /// The ordinary answer after so many milliseconds.
+    Slow(u64),
+}
+
+/// One Slack with one incoming webhook; see [`State::handle`].
+#[derive(Clone)]
+pub struct State {
+    /// Pause before every answer, milliseconds.
+    pub latency_ms: u64,
+    /// Least time between two messages kept, milliseconds; sooner is answered 429. Slack's is about 1000.
+    pub min_interval_ms: Option<u32>,
+    webhook_path: String,
+    messages: Vec<Message>,
+    refusals: Vec<Refusal>,
+    posts: u64,
+    queued: VecDeque<Fault>,
+    standing: Option<Fault>,
+}
+
+impl State {
+    /// A Slack with a webhook at this path (`/services/T…/B…/…`).
+    pub fn new(webhook_path: &str) -> Self {
+        Self {
+            latency_ms: 0,
+            min_interval_ms: None,
+            webhook_path: webhook_path.to_owned(),
+            messages: Vec::new(),
+            refusals: Vec::new(),
+            posts: 0,
+            queued: VecDeque::new(),
+            standing: None,
+        }
+    }
+
+    /// The path of the webhook.
+    pub fn webhook_path(&self) -> &str {
+        &self.webhook_path
+    }
+
+    /// Moves the webhook, as when it is revoked and made anew: the old path is answered 404.
+    pub fn replace_webhook(&mut self, path: &str) {
+        path.clone_into(&mut self.webhook_path);
+    }
+
+    /// The messages kept, oldest first.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The posts answered with an error, oldest first.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// All posts, whatever became of them.
+    pub fn posts(&self) -> u64 {
+        self.posts
+    }
+
+    /// Forgets what was posted; faults on order stay.
+    pub fn forget_messages(&mut self) {
+        self.messages.clear();
+        self.refusals.clear();
+        self.posts = 0;
+    }
+
+    /// Orders a fault for the next so many posts, after those ordered before.
+    pub fn fault_next(&mut self, fault: Fault, times: usize) {
+        self.queued.extend(std::iter::repeat_n(fault, times));
+    }
+
+    /// Orders a fault for every post that no queued fault strikes.
+    pub fn fault_always(&mut self, fault: Fault) {
+        self.standing = Some(fault);
+    }
+
+    /// Takes back every fault still on order.
+    pub fn clear_faults(&mut self) {
+        self.queued.clear();
+        self.standing = None;
+    }
+
+    /// Answers one request at this time, epoch milliseconds; knows no clock and no network.
+    pub fn handle(&mut self, request: &Request, now_ms: i64) -> Answer {
+        self.posts += 1;
+        let fault = self.queued.pop_front().or_else(|| self.standing.clone());
+        let mut answer = match &fault {
+            Some(Fault::RateLimited(secs)) => self.rate_limited(*secs, "ordered"),
+            Some(Fault::Answer(status, error)) => self.refuse(*status, error, "ordered"),
+            Some(Fault::Hang) => Answer::undelivered(Delivery::Never),
+            Some(Fault::Reset) => Answer::undelivered(Delivery::Reset),
+            Some(Fault::LostAnswer) => {
+                let mut answer = self.post(request, now_ms);
+                answer.delivery = Delivery::Closed;
+                answer
+            }
+            Some(Fault::Slow(delay_ms)) => {
+                let mut answer = self.post(request, now_ms);
+                answer.delay_ms += delay_ms;
+                answer
+            }
+            None => self.post(request, now_ms),
+        };
+        answer.delay_ms += self.latency_ms;
+        answer
+    }
+
+    fn post(&mut self, request: &Request, now_ms: i64) -> Answer {
+        if request.path != self.webhook_path {
+            return self.refuse(404, "no_service", "no such webhook");
+        }
+        if request.method != "POST" {
+            return self.refuse(405, "method_not_allowed", &request.method);
+        }
+        let body = match payload(request) {
+            Ok(body) => body,
+            Err(refused) => return self.refuse(400, refused.error, &refused.reason),
+        };
+        let last = self.messages.last().map(|message| message.at_ms);
+        let due = last.zip(self.min_interval_ms).map_or(i64::MIN, |(last, interval)| last + i64::from(interval));
+        if now_ms < due {
+            let secs = (due - now_ms).unsigned_abs().div_ceil(1000);
+            return self.rate_limited(secs, "too soon after the last message");
+        }
+        self.messages.push(Message { at_ms: now_ms, body });
+        Answer::new(200, "text/html", "ok")
+    }
+
+    fn rate_limited(&mut self, retry_after_secs: u64, reason: &str) -> Answer {
+        let mut answer = self.refuse(429, "rate_limited", reason);
+        answer.add_header("retry-after", retry_after_secs.to_string());
+        answer
+    }
+
+    fn refuse(&mut self, status: u16, error: &str, reason: &str) -> Answer {
+        self.refusals.push(Refusal { status, error: error.to_owned(), reason: reason.to_owned() });
+        Answer::new(status, "text/html", error)
+    }
+}
+
+/// Why a payload is refused, in Slack's word and in ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) error: &'static str,
+    pub(crate) reason: String,
+}
+
+impl Refused {
+    pub(crate) fn new(error: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { error, reason }
+    }
+}
+
+fn payload(request: &Request) -> Result<Value, Refused> {
+    let invalid = |reason: &str| Refused::new("invalid_payload", reason);
+    let content_type = request.header("content-type").unwrap_or_default();
+    if !content_type.starts_with("application/json") {
+        return Err(invalid("content-type is not application/json"));
+    }
+    let body: Value = serde_json::from_slice(&request.body).map_err(|error| invalid(&error.to_string()))?;
+    if !body.is_object() {
+        return Err(invalid("not a JSON object"));
+    }
+    let text = match &body["text"] {
+        Value::Null => "",
+        Value::String(text) => text,
+        _ => return Err(invalid("text is not a string")),
+    };
+    match &body["blocks"] {
+        Value::Null => {}
+        Value::Array(blocks) => blocks::check(blocks)?,
+        _ => return Err(Refused::new("invalid_blocks", "blocks: not an array")),
+    }
+    let has_blocks = body["blocks"].as_array().is_some_and(|all| !all.is_empty());
+    if text.trim().is_empty() && !has_blocks {
+        return Err(Refused::new("no_text", "neither text nor blocks"));
+    }
+    Ok(body)
+}

@@ -1,0 +1,71 @@
+// GitHub's OpenAPI description, cut down to what the product asks for: Prism reads the whole one for minutes.
+
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+// Enterprise Cloud's description: the only one with the enterprise paths beside all the others.
+const SOURCE = new URL("node_modules/@octokit/openapi/generated/ghec.json", import.meta.url);
+const BUILD = new URL("build/", import.meta.url);
+
+export const OPERATIONS = [
+  ["get", "/repos/{owner}/{repo}/actions/runners"],
+  ["get", "/repos/{owner}/{repo}/actions/runners/{runner_id}"],
+  ["get", "/orgs/{org}/actions/runners"],
+  ["get", "/orgs/{org}/actions/runners/{runner_id}"],
+  ["get", "/enterprises/{enterprise}/actions/runners"],
+  ["get", "/enterprises/{enterprise}/actions/runners/{runner_id}"],
+  ["get", "/orgs/{org}/repos"],
+  ["get", "/users/{username}/repos"],
+  ["get", "/repos/{owner}/{repo}/installation"],
+  ["get", "/orgs/{org}/installation"],
+  ["get", "/users/{username}/installation"],
+  ["post", "/app/installations/{installation_id}/access_tokens"],
+  ["get", "/rate_limit"],
+];
+
+/** Writes the cut-down description and returns its path. */
+export function writeDescription() {
+  const whole = JSON.parse(readFileSync(SOURCE, "utf8"));
+  const paths = {};
+  for (const [method, path] of OPERATIONS) {
+    const operation = whole.paths[path]?.[method];
+    if (!operation) {
+      throw new Error(`GitHub's description has no ${method.toUpperCase()} ${path} any more`);
+    }
+    paths[path] = { ...paths[path], [method]: operation };
+  }
+  const description = { openapi: whole.openapi, info: whole.info, servers: whole.servers, paths };
+  copyReferenced(whole, description, paths, new Set());
+  mend(description);
+
+  mkdirSync(BUILD, { recursive: true });
+  const target = fileURLToPath(new URL("github.json", BUILD));
+  writeFileSync(target, JSON.stringify(description));
+  return target;
+}
+
+function copyReferenced(whole, description, part, seen) {
+  if (part === null || typeof part !== "object") return;
+  const reference = part.$ref;
+  if (typeof reference === "string" && !seen.has(reference)) {
+    seen.add(reference);
+    const [, , kind, name] = reference.split("/");
+    const found = whole.components[kind][name];
+    description.components ??= {};
+    description.components[kind] ??= {};
+    description.components[kind][name] = found;
+    copyReferenced(whole, description, found, seen);
+  }
+  for (const child of Object.values(part)) copyReferenced(whole, description, child, seen);
+}
+
+/** Mends what Prism cannot work with; nothing of what GitHub describes is loosened. */
+function mend(part) {
+  if (part === null || typeof part !== "object") return;
+  // Prism lets every answer through whose schema says `nullable` without a `type`, for such a schema does not compile.
+  if (part.nullable === true && part.anyOf && !part.type) part.type = "object";
+  // GitHub takes its own media type in `Accept`, which the description leaves out and Prism's mock then answers with 406.
+  const json = part.content?.["application/json"];
+  if (json) part.content["application/vnd.github+json"] = json;
+  for (const child of Object.values(part)) mend(child);
+}
