@@ -48,6 +48,11 @@ fn is_account(name: &str) -> bool {
     (1..=39).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
+/// Both words are reserved on GitHub, and read as a kind of target here.
+fn is_reserved(owner: &str) -> bool {
+    owner.eq_ignore_ascii_case("orgs") || owner.eq_ignore_ascii_case("enterprises")
+}
+
 /// Repository names are letters, digits, `.`, `-` and `_`; at most 100.
 fn is_repository_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
@@ -63,9 +68,7 @@ impl Target {
         let Some((owner, name)) = full_name.split_once('/') else {
             return Err(fault);
         };
-        // Both words are reserved on GitHub, and would read as another kind here.
-        let reserved = owner.eq_ignore_ascii_case("orgs") || owner.eq_ignore_ascii_case("enterprises");
-        if reserved || !is_account(owner) || !is_repository_name(name) {
+        if is_reserved(owner) || !is_account(owner) || !is_repository_name(name) {
             return Err(fault);
         }
         Ok(Self::new(TargetKind::Repository, full_name.to_owned()))
@@ -229,7 +232,7 @@ impl FromStr for TargetSpec {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_suffix("/*") {
-            Some(owner) if is_account(owner) => Ok(TargetSpec::RepositoriesOf(owner.to_owned())),
+            Some(owner) if is_account(owner) && !is_reserved(owner) => Ok(TargetSpec::RepositoriesOf(owner.to_owned())),
             _ => text.parse().map(TargetSpec::One),
         }
     }
@@ -274,6 +277,8 @@ mod tests {
         let spec: TargetSpec = "Acme/*".parse().unwrap();
         assert!(spec.covers(&"acme/web".parse().unwrap()));
         assert!(!spec.covers(&"orgs/acme".parse().unwrap()));
-        assert!("acme/w*".parse::<TargetSpec>().is_err());
+        for bad in ["acme/w*", "orgs/*", "*/*"] {
+            assert!(bad.parse::<TargetSpec>().is_err(), "{bad}");
+        }
     }
 }

@@ -1,1 +1,20 @@
 #![doc = include_str!("../README.md")]
+
+mod blocks;
+mod console;
+mod document;
+mod messenger;
+mod plain;
+mod render;
+mod text;
+mod web;
+mod webhook;
+mod webhook_url;
+mod words;
+
+pub use console::Console;
+pub use messenger::Messenger;
+pub use render::{Message, render, render_console};
+pub use web::{WebBase, WebBaseError};
+pub use webhook::{Webhook, WebhookSettings};
+pub use webhook_url::{WebhookUrl, WebhookUrlError};

@@ -1,0 +1,167 @@
+//! Addresses: https, plain http only where it is safe or allowed, and GitHub's API beside GitHub's pages.
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+
+use url::{Host, Url};
+
+use crate::faults::Wrong;
+use crate::secret::{Secret, shown};
+
+/// Where GitHub answers and where its pages are, both without a slash at the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct GitHubAddresses {
+    pub(crate) api_url: String,
+    pub(crate) web_url: String,
+}
+
+/// Reads a host of the list that plain http is allowed for, as a URL would show it.
+pub(crate) fn host(entry: &str) -> Result<String, Wrong> {
+    let is_ipv6 = entry.parse::<Ipv6Addr>().is_ok();
+    let parsed = if is_ipv6 { Host::parse(&format!("[{entry}]")) } else { Host::parse(entry) };
+    // A pattern such as `*.internal` would parse, and then match nothing.
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    match parsed {
+        Ok(Host::Domain(name)) if !is_name(&name) => Err(()),
+        Ok(host) => Ok(host.to_string()),
+        Err(_) => Err(()),
+    }
+    .map_err(|()| Wrong::new(format!("`{}` is no host", shown(entry)), "write the host alone, as in github.internal"))
+}
+
+/// Reads an address that may hold a secret: what is wrong is told without showing any of it.
+pub(crate) fn address(text: &str, allowed_http: &BTreeSet<String>) -> Result<Url, Wrong> {
+    const MEND: &str = "write it with https:// at the start";
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        let what = "holds white space or signs outside ASCII, which no address has";
+        return Err(Wrong::new(what, "copy the address alone"));
+    }
+    let url = Url::parse(text).map_err(|error| Wrong::new(format!("is no URL ({error})"), MEND))?;
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) || url.host_str().is_some_and(|host| allowed_http.contains(host)) => Ok(url),
+        "http" => Err(Wrong::new(
+            "is plain http, which anybody on the way can read",
+            "write https://, or put the host into ALLOW_HTTP_HOSTS",
+        )),
+        _ => Err(Wrong::new("is no web address", MEND)),
+    }
+}
+
+/// Reads the address of a webhook, which is a secret.
+pub(crate) fn webhook(text: &str, allowed_http: &BTreeSet<String>) -> Result<Secret, Wrong> {
+    let url = address(text, allowed_http)?;
+    if url.path().len() < 2 {
+        return Err(Wrong::new("has no path", "copy it whole: what follows the host names the webhook"));
+    }
+    Ok(Secret::new(text))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Reads the address of GitHub's API, and finds that of its pages.
+///
+/// The three places: github.com has a host for its API, an Enterprise Server has it under `/api/v3`
+/// (docs.github.com/enterprise-server/rest), and a tenant with data residency under `api.NAME.ghe.com`.
+pub(crate) fn github(text: &str, allowed_http: &BTreeSet<String>) -> Result<GitHubAddresses, Wrong> {
+    let url = address(text, allowed_http)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Wrong::new("holds a user name or password", "leave it out; GITHUB_TOKEN takes the credential"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("goes on after the path", "leave out `?` and `#` and what follows"));
+    }
+    let origin = url.origin().ascii_serialization();
+    let path = url.path().trim_end_matches('/');
+    let host = url.host_str().unwrap_or_default();
+    let is_not = |mend: String| {
+        let what = format!("`{}` is not where GitHub's API answers", shown(&format!("{origin}{path}")));
+        Err(Wrong::new(what, format!("write {mend}")))
+    };
+    let web_url = match (host, path) {
+        ("api.github.com", "") => "https://github.com".to_owned(),
+        ("api.github.com" | "github.com" | "www.github.com", _) => return is_not("https://api.github.com".to_owned()),
+        _ => match (host.strip_suffix(".ghe.com"), path.strip_suffix("/api/v3")) {
+            (Some(tenant), _) => match (tenant.strip_prefix("api."), path) {
+                (Some(tenant), "") => format!("https://{tenant}.ghe.com"),
+                (bare, _) => return is_not(format!("https://api.{}.ghe.com", bare.unwrap_or(tenant))),
+            },
+            (None, Some(before)) => format!("{origin}{before}"),
+            // A stand-in for tests, or a relay that the operator vouches for.
+            (None, None) if url.scheme() == "http" || is_loopback(&url) => format!("{origin}{path}"),
+            (None, None) => return is_not(format!("{origin}/api/v3")),
+        },
+    };
+    Ok(GitHubAddresses { api_url: format!("{origin}{path}"), web_url })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed() -> BTreeSet<String> {
+        ["relay.internal", "FE80::1"].iter().map(|entry| host(entry).unwrap()).collect()
+    }
+
+    #[test]
+    fn githubs_pages_are_found_from_its_api() {
+        for (text, api_url, web_url) in [
+            ("https://api.github.com", "https://api.github.com", "https://github.com"),
+            ("https://API.GitHub.com/", "https://api.github.com", "https://github.com"),
+            ("https://ghes.example.com/api/v3/", "https://ghes.example.com/api/v3", "https://ghes.example.com"),
+            ("https://ghes:8443/x/api/v3", "https://ghes:8443/x/api/v3", "https://ghes:8443/x"),
+            ("https://api.acme.ghe.com", "https://api.acme.ghe.com", "https://acme.ghe.com"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://localhost:1/api/v3", "http://localhost:1/api/v3", "http://localhost:1"),
+            ("http://[::1]:1/mock", "http://[::1]:1/mock", "http://[::1]:1/mock"),
+            ("http://Relay.Internal/gh", "http://relay.internal/gh", "http://relay.internal/gh"),
+            ("http://[fe80::1]/", "http://[fe80::1]", "http://[fe80::1]"),
+        ] {
+            let expected = GitHubAddresses { api_url: api_url.to_owned(), web_url: web_url.to_owned() };
+            assert_eq!(github(text, &allowed()).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_where_no_api_answers_are_refused_with_the_right_one() {
+        for (text, mend) in [
+            ("https://github.com", "https://api.github.com"),
+            ("https://api.github.com/v3", "https://api.github.com"),
+            ("https://ghes.example.com", "https://ghes.example.com/api/v3"),
+            ("https://ghes.example.com/api/graphql", "https://ghes.example.com/api/v3"),
+            ("https://acme.ghe.com", "https://api.acme.ghe.com"),
+            ("https://acme.ghe.com/api/v3", "https://api.acme.ghe.com"),
+            ("https://api.acme.ghe.com/api/v3", "https://api.acme.ghe.com"),
+            ("https://relay.internal", "https://relay.internal/api/v3"),
+            ("https://me:pw@ghes/api/v3", "leave it out"),
+            ("https://ghes/api/v3?x=1", "leave out `?`"),
+            ("http://ghes/api/v3", "ALLOW_HTTP_HOSTS"),
+            ("http://127.0.0.1.example.com/", "ALLOW_HTTP_HOSTS"),
+            ("http://localhost.example.com/", "ALLOW_HTTP_HOSTS"),
+            ("http://relay.internal.example.com/", "ALLOW_HTTP_HOSTS"),
+            ("ftp://127.0.0.1/", "https://"),
+            ("api.github.com", "https://"),
+            ("localhost:8080", "https://"),
+            ("https://ghes/api/…", "copy the address alone"),
+        ] {
+            let wrong = format!("{:?}", github(text, &allowed()).unwrap_err());
+            assert!(wrong.contains(mend) && !wrong.contains("pw"), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_host_stands_alone() {
+        assert_eq!(host("::1").unwrap(), "[::1]");
+        assert_eq!(host("GitHub.Internal").unwrap(), "github.internal");
+        for entry in ["http://a", "a:80", "a/b", "a b", "[::1", "*"] {
+            assert!(host(entry).is_err(), "{entry}");
+        }
+    }
+}

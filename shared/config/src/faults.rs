@@ -1,0 +1,48 @@
+//! What is wrong with the settings, all of it.
+
+use std::fmt;
+
+use crate::reference::Setting;
+
+/// One setting that cannot be used. Its text holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {text}")]
+pub struct Fault {
+    /// The name of the setting, or the flag.
+    pub setting: &'static str,
+    /// What is wrong, and how to mend it.
+    pub text: String,
+}
+
+/// Every fault of the settings, at least one, in the order in which the settings are documented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+/// Why a value cannot be used, as the function that reads it sees it: without the setting's name.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    what: String,
+    mend: String,
+}
+
+impl Wrong {
+    pub(crate) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), mend: mend.into() }
+    }
+
+    pub(crate) fn of(self, setting: &Setting) -> Fault {
+        Fault { setting: setting.name, text: format!("{}; {}", self.what, self.mend) }
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("1 fault in the settings:")?,
+            count => write!(f, "{count} faults in the settings:")?,
+        }
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}

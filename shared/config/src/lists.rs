@@ -1,0 +1,140 @@
+//! Lists of names: a JSON array, or names with commas or white space between them.
+
+use std::collections::HashSet;
+
+use monitor_domain::target::{Target, TargetKind, TargetSpec};
+
+use crate::faults::Wrong;
+use crate::secret::{quoted, shown};
+
+/// The entries of a list as they are written, without the white space around them.
+pub(crate) fn entries(text: &str) -> Result<Vec<String>, Wrong> {
+    // Taken apart, a key would be shown as many small malformed names.
+    if text.contains("PRIVATE KEY") {
+        return Err(Wrong::new("holds a private key", "write names, with commas between them"));
+    }
+    let entries: Vec<String> = if text.starts_with('[') {
+        serde_json::from_str(text).map_err(|error| {
+            let what = format!("is no JSON array of texts: {}", quoted(&error.to_string()));
+            Wrong::new(what, "write [\"one\",\"two\"], or one,two")
+        })?
+    } else {
+        text.split(|c: char| c == ',' || c.is_whitespace()).map(str::to_owned).collect()
+    };
+    let trimmed = entries.iter().map(|entry| entry.trim().to_owned());
+    Ok(trimmed.filter(|entry| !entry.is_empty()).collect())
+}
+
+/// Reads one entry of a list of targets. `web_url` may stand before a name, as it does in a browser's address bar.
+pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<TargetSpec, Wrong> {
+    let name = without_address(web_url, entry);
+    let read = match kind {
+        TargetKind::Repository => repository(name),
+        TargetKind::Organization => Target::organization(without_prefix("orgs/", name)).ok().map(TargetSpec::One),
+        TargetKind::Enterprise => Target::enterprise(without_prefix("enterprises/", name)).ok().map(TargetSpec::One),
+    };
+    let (what, mend) = match kind {
+        TargetKind::Repository => ("repository", "write owner/name, or owner/* for all of an account"),
+        TargetKind::Organization => ("organization", "write its login, as in acme"),
+        TargetKind::Enterprise => ("enterprise", "write its slug, as in acme-corp"),
+    };
+    read.ok_or_else(|| Wrong::new(format!("`{}` names no {what}", shown(entry)), mend))
+}
+
+fn repository(name: &str) -> Option<TargetSpec> {
+    let is_repository = |spec: &TargetSpec| match spec {
+        TargetSpec::One(target) => target.kind() == TargetKind::Repository,
+        // Not accounts: these words lead the names of the other kinds.
+        TargetSpec::RepositoriesOf(owner) => {
+            !["orgs", "enterprises"].iter().any(|word| owner.eq_ignore_ascii_case(word))
+        }
+    };
+    name.parse().ok().filter(is_repository)
+}
+
+fn without_address<'a>(web_url: &str, entry: &'a str) -> &'a str {
+    match entry.get(..web_url.len()) {
+        Some(start) if start.eq_ignore_ascii_case(web_url) => {
+            let name = entry[web_url.len()..].trim_matches('/');
+            name.strip_suffix(".git").unwrap_or(name)
+        }
+        _ => entry,
+    }
+}
+
+fn without_prefix<'a>(prefix: &str, name: &'a str) -> &'a str {
+    match name.get(..prefix.len()) {
+        Some(start) if start.eq_ignore_ascii_case(prefix) => &name[prefix.len()..],
+        _ => name,
+    }
+}
+
+/// The same targets, each once, where it stood first. Case makes no difference.
+pub(crate) fn merged(specs: Vec<TargetSpec>) -> Vec<TargetSpec> {
+    let mut seen = HashSet::new();
+    specs.into_iter().filter(|spec| seen.insert(spec.to_string().to_ascii_lowercase())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: TargetKind, entry: &str) -> Option<String> {
+        target(kind, "https://github.com", entry).ok().map(|spec| spec.to_string())
+    }
+
+    #[test]
+    fn every_form_of_a_list_gives_the_same_entries() {
+        for text in ["a/b,c/d", "a/b c/d", "a/b,\n  c/d,", r#"["a/b", "c/d"]"#, r#"[" a/b ","","c/d"]"#, ",a/b,,c/d"] {
+            assert_eq!(entries(text).unwrap(), ["a/b", "c/d"], "{text}");
+        }
+        assert!(entries("[]").unwrap().is_empty());
+        for text in ["[1]", "[\"a/b\"", "[[\"a/b\"]]", "-----BEGIN RSA PRIVATE KEY----- MIIE"] {
+            assert!(entries(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_may_be_addresses_of_the_same_server() {
+        for entry in [
+            "Acme/Web",
+            "https://github.com/Acme/Web",
+            "HTTPS://GitHub.com/Acme/Web.git",
+            "https://github.com/Acme/Web/",
+        ] {
+            assert_eq!(read(TargetKind::Repository, entry).as_deref(), Some("Acme/Web"), "{entry}");
+        }
+        assert_eq!(read(TargetKind::Repository, "acme/*").as_deref(), Some("acme/*"));
+        for entry in ["Acme", "orgs/Acme", "https://github.com/orgs/Acme", "https://github.com/Acme"] {
+            assert_eq!(read(TargetKind::Organization, entry).as_deref(), Some("orgs/Acme"), "{entry}");
+        }
+        for entry in ["corp", "enterprises/corp", "https://github.com/enterprises/corp"] {
+            assert_eq!(read(TargetKind::Enterprise, entry).as_deref(), Some("enterprises/corp"), "{entry}");
+        }
+    }
+
+    #[test]
+    fn names_of_another_kind_or_server_are_refused() {
+        for entry in [
+            "acme",
+            "orgs/acme",
+            "orgs/*",
+            "Enterprises/*",
+            "https://gitlab.com/a/b",
+            "https://github.community/a/b",
+            "a/b/c",
+            "é/ü",
+        ] {
+            assert_eq!(read(TargetKind::Repository, entry), None, "{entry}");
+        }
+        assert_eq!(read(TargetKind::Organization, "acme/web"), None);
+        assert_eq!(read(TargetKind::Enterprise, "orgs/acme"), None);
+    }
+
+    #[test]
+    fn duplicates_are_merged_whatever_their_case() {
+        let specs = ["a/b", "A/*", "A/B", "a/*", "c/d"].map(|text| text.parse().unwrap());
+        let merged: Vec<String> = merged(specs.to_vec()).iter().map(ToString::to_string).collect();
+        assert_eq!(merged, ["a/b", "A/*", "c/d"]);
+    }
+}

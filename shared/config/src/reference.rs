@@ -1,0 +1,176 @@
+//! The one table of all settings: the reader takes names and defaults from it, `--help` and the README its words.
+
+use std::fmt::Write as _;
+
+/// One setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name, which is the environment variable.
+    pub name: &'static str,
+    /// What it is, in one sentence.
+    pub what: &'static str,
+    /// Whether its value must not be shown.
+    pub secret: bool,
+    /// A value that would be accepted, or for a secret the shape of one.
+    pub example: &'static str,
+    /// The value that holds where none is given.
+    pub default: Option<&'static str>,
+}
+
+pub(crate) const GITHUB_TOKEN: Setting = Setting {
+    name: "GITHUB_TOKEN",
+    what: "Personal access token that may read self-hosted runners. Either this or a GitHub App",
+    secret: true,
+    example: "ghp_…",
+    default: None,
+};
+pub(crate) const GITHUB_APP_ID: Setting = Setting {
+    name: "GITHUB_APP_ID",
+    what: "Id or client id of a GitHub App that may read self-hosted runners; goes with GITHUB_APP_PRIVATE_KEY",
+    secret: false,
+    example: "123456",
+    default: None,
+};
+pub(crate) const GITHUB_APP_PRIVATE_KEY: Setting = Setting {
+    name: "GITHUB_APP_PRIVATE_KEY",
+    what: "The App's private key: PEM text (`\\n` written out is read as a line break), or `@` and the path of a file with it",
+    secret: true,
+    example: "@/etc/runner-monitor/app.pem",
+    default: None,
+};
+pub(crate) const GITHUB_API_URL: Setting = Setting {
+    name: "GITHUB_API_URL",
+    what: "Address of GitHub's REST API. For an Enterprise Server `https://HOST/api/v3`, for data residency `https://api.NAME.ghe.com`",
+    secret: false,
+    example: "https://github.example.com/api/v3",
+    default: Some("https://api.github.com"),
+};
+pub(crate) const GITHUB_API_VERSION: Setting = Setting {
+    name: "GITHUB_API_VERSION",
+    what: "Version of the REST API that is asked for (`X-GitHub-Api-Version`)",
+    secret: false,
+    example: "2026-03-10",
+    default: Some("2022-11-28"),
+};
+pub(crate) const GITHUB_REQUESTS_PER_MINUTE: Setting = Setting {
+    name: "GITHUB_REQUESTS_PER_MINUTE",
+    what: "Most requests to GitHub in a minute, 1 to 100000, or `off`",
+    secret: false,
+    example: "300",
+    default: Some("900"),
+};
+pub(crate) const GITHUB_MAX_CONCURRENT_REQUESTS: Setting = Setting {
+    name: "GITHUB_MAX_CONCURRENT_REQUESTS",
+    what: "Most requests to GitHub at the same time, 1 to 100000, or `off`",
+    secret: false,
+    example: "20",
+    default: Some("100"),
+};
+pub(crate) const REPOS: Setting = Setting {
+    name: "REPOS",
+    what: "Repositories to watch: `owner/name`, or `owner/*` for all of an account that the credential sees",
+    secret: false,
+    example: "acme/web,acme-labs/*",
+    default: None,
+};
+pub(crate) const ORGANIZATIONS: Setting = Setting {
+    name: "ORGANIZATIONS",
+    what: "Organizations whose own runners are watched",
+    secret: false,
+    example: "[\"acme\"]",
+    default: None,
+};
+pub(crate) const ENTERPRISES: Setting = Setting {
+    name: "ENTERPRISES",
+    what: "Enterprises whose own runners are watched",
+    secret: false,
+    example: "acme-corp",
+    default: None,
+};
+pub(crate) const SLACK_WEBHOOK: Setting = Setting {
+    name: "SLACK_WEBHOOK",
+    what: "Incoming webhook of the Slack channel that is told",
+    secret: true,
+    example: "https://hooks.slack.com/services/…",
+    default: None,
+};
+pub(crate) const POLICY: Setting = Setting {
+    name: "POLICY",
+    what: "The thresholds: JSON text, or the path of a JSON file",
+    secret: false,
+    example: "{\"confirm\":2,\"blind\":\"20m\"}",
+    default: Some("{}"),
+};
+pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
+    name: "ALLOW_HTTP_HOSTS",
+    what: "Hosts that may be spoken to over plain http; this machine itself always may",
+    secret: false,
+    example: "github.internal,10.0.0.7",
+    default: None,
+};
+
+/// All settings, in the order in which they are documented.
+pub fn reference() -> &'static [Setting] {
+    const ALL: &[Setting] = &[
+        GITHUB_TOKEN,
+        GITHUB_APP_ID,
+        GITHUB_APP_PRIVATE_KEY,
+        GITHUB_API_URL,
+        GITHUB_API_VERSION,
+        GITHUB_REQUESTS_PER_MINUTE,
+        GITHUB_MAX_CONCURRENT_REQUESTS,
+        REPOS,
+        ORGANIZATIONS,
+        ENTERPRISES,
+        SLACK_WEBHOOK,
+        POLICY,
+        ALLOW_HTTP_HOSTS,
+    ];
+    ALL
+}
+
+/// The settings as a program's `--help` lists them, with a line break at the end of each line.
+pub fn help_text() -> String {
+    reference().iter().fold(String::new(), |mut text, setting| {
+        let note = match (setting.secret, setting.default) {
+            (true, _) => " [secret]".to_owned(),
+            (false, Some(default)) => format!(" [default: {default}]"),
+            (false, None) => String::new(),
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {}\n      {}{note}", setting.name, setting.what.replace('`', ""));
+        let _ = writeln!(text, "      as in {}", setting.example);
+        text
+    })
+}
+
+/// The settings as a table in Markdown, as the README shows it.
+pub fn markdown_table() -> String {
+    let head = "| Variable | What it is | Default | As in |\n|---|---|---|---|\n".to_owned();
+    reference().iter().fold(head, |mut table, setting| {
+        let default = setting.default.map_or("–".to_owned(), |default| format!("`{default}`"));
+        let secret = if setting.secret { " (secret)" } else { "" };
+        let Setting { name, what, example, .. } = setting;
+        let _ = writeln!(table, "| `{name}` | {what}{secret} | {default} | `{example}` |");
+        table
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_shows_the_table() {
+        assert!(include_str!("../README.md").contains(&markdown_table()), "{}", markdown_table());
+    }
+
+    #[test]
+    fn the_help_names_every_setting_and_default() {
+        let help = help_text();
+        for setting in reference() {
+            assert!(help.contains(&format!("  {}\n", setting.name)), "{help}");
+        }
+        assert!(help.contains("[default: https://api.github.com]"), "{help}");
+    }
+}

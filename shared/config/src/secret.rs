@@ -1,0 +1,87 @@
+//! Values that must not be shown, and the showing of those that may be.
+
+use std::fmt;
+
+/// A token, key or webhook. It can be neither printed nor serialized; [`Secret::expose`] is the only way to its text.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text out of sight.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the request that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(****)")
+    }
+}
+
+const SHOWN_CHARS: usize = 100;
+
+/// How GitHub's tokens, Slack's tokens and webhooks, and PEM keys can be told.
+const SECRET_MARKS: [&str; 11] =
+    ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xapp-", "hooks.slack", "PRIVATE KEY"];
+
+/// A wrong value as a fault may show it: on one line, cut to a bearable length, and not at all if it looks like a
+/// secret that was put under the wrong name.
+pub(crate) fn shown(text: &str) -> String {
+    let cut = match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    // Judged whole: a cut could take the mark away and leave the secret.
+    if looks_secret(text) { "(hidden, it looks like a secret)".to_owned() } else { one_line(&cut) }
+}
+
+/// A text of another library, which may quote a wrong value, under the rules of [`shown`] but uncut.
+pub(crate) fn quoted(text: &str) -> String {
+    if looks_secret(text) { "(hidden, it quotes what looks like a secret)".to_owned() } else { one_line(text) }
+}
+
+fn looks_secret(text: &str) -> bool {
+    // Tokens without a mark are at least 36 signs long (GitHub's older ones 40) and nothing breaks them.
+    let unbroken = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    SECRET_MARKS.iter().any(|mark| text.contains(mark)) || text.split(unbroken).any(|word| word.len() >= 36)
+}
+
+fn one_line(text: &str) -> String {
+    let plain = |c: char| c == ' ' || c == '…' || c.is_ascii_graphic() || c.is_alphanumeric();
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if plain(c) { line.push(c) } else { line.extend(c.escape_default()) }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(****)");
+        assert_eq!(format!("{:#?}", Some(Secret::new("hunter2"))), "Some(\n    Secret(****),\n)");
+        assert_eq!(Secret::new("hunter2").expose(), "hunter2");
+    }
+
+    #[test]
+    fn wrong_values_are_shown_on_one_line_unless_they_look_like_secrets() {
+        assert_eq!(shown("ac me\nweb\u{202e}\u{1b}[1m"), "ac me\\nweb\\u{202e}\\u{1b}[1m");
+        assert_eq!(shown(&"ä ".repeat(80)).chars().count(), SHOWN_CHARS + 1);
+        let hex = "0123456789abcdef".repeat(3);
+        for secret in
+            ["x ghp_abc", "https://hooks.slack.com/services/T/B/x", &hex, &format!("{} ghs_x", "a ".repeat(99))]
+        {
+            assert!(shown(secret).starts_with("(hidden"), "{secret}");
+            assert!(quoted(secret).starts_with("(hidden"), "{secret}");
+        }
+    }
+}

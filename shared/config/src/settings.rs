@@ -1,0 +1,241 @@
+//! The settings, and the one function that reads them.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use monitor_domain::policy::Policy;
+use monitor_domain::target::{TargetKind, TargetSpec};
+
+use crate::addresses::{GitHubAddresses, github, host, webhook};
+use crate::credential::{app_id, private_key, token};
+use crate::faults::{Fault, Faults, Wrong};
+use crate::lists::{entries, merged, target};
+use crate::policy::policy;
+use crate::reference::*;
+use crate::secret::{Secret, shown};
+use crate::source::Source;
+
+/// Everything that an installation decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How GitHub is reached.
+    pub github: GitHubSettings,
+    /// What the settings name to be watched, each once, in the order as written. Empty only where
+    /// [`HostOptions::targets`] is not.
+    pub targets: Vec<TargetSpec>,
+    /// The incoming webhook; without it nothing is told.
+    pub slack_webhook: Option<Secret>,
+    /// The thresholds.
+    pub policy: Policy,
+    /// Hosts that may be spoken to over plain http beside this machine, in lower case.
+    pub allow_http_hosts: BTreeSet<String>,
+}
+
+/// How GitHub is reached.
+#[derive(Clone, Debug)]
+pub struct GitHubSettings {
+    /// Where its API answers, without a slash at the end.
+    pub api_url: String,
+    /// Where its pages are, for links; without a slash at the end.
+    pub web_url: String,
+    /// The value of `X-GitHub-Api-Version`, as 2022-11-28.
+    pub api_version: String,
+    /// Who asks.
+    pub credential: Credential,
+    /// How hard it may be asked.
+    pub limits: Limits,
+}
+
+/// Who asks GitHub.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A personal access token.
+    Token(Secret),
+    /// A GitHub App, which gets a token per installation.
+    App {
+        /// The App's id or client id.
+        id: String,
+        /// Its private key: PEM text, PKCS#1 or PKCS#8, lines ended by line feeds.
+        private_key: Secret,
+    },
+}
+
+/// How hard GitHub may be asked; none is no limit. The defaults are GitHub's own secondary limits
+/// (docs.github.com/rest, "Rate limits for the REST API"): 900 points a minute, 100 requests at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in a minute.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Requests at the same time.
+    pub max_concurrent_requests: Option<NonZeroU32>,
+}
+
+/// What the host knows by itself, from its flags.
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// The time between two checks of a target (`--every`); none where there is no schedule.
+    pub every: Option<Duration>,
+    /// Targets that are named elsewhere, as on the command line. The policy may speak of them, and the settings need
+    /// name none; they are not added to [`Settings::targets`].
+    pub targets: Vec<TargetSpec>,
+}
+
+impl Settings {
+    /// Reads all settings. Every fault is reported, not the first alone; none of them shows a secret.
+    pub fn read(source: &Source<'_>, host_options: &HostOptions) -> Result<Self, Faults> {
+        let mut reader = Reader { source, faults: Vec::new() };
+        let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+        let credential = reader.credential();
+        let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
+        let api_version = reader.read(&GITHUB_API_VERSION, api_version);
+        let requests_per_minute = reader.read(&GITHUB_REQUESTS_PER_MINUTE, limit);
+        let max_concurrent_requests = reader.read(&GITHUB_MAX_CONCURRENT_REQUESTS, limit);
+        let web_url = addresses.as_ref().map_or("https://github.com", |found| &*found.web_url);
+        let targets = reader.targets(web_url, &host_options.targets);
+        let slack_webhook = reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts));
+        let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
+        let policy = reader.policy(all.as_deref(), host_options.every);
+
+        match (addresses, api_version, credential, requests_per_minute, max_concurrent_requests, targets, policy) {
+            (
+                Some(GitHubAddresses { api_url, web_url }),
+                Some(api_version),
+                Some(credential),
+                Some(requests_per_minute),
+                Some(max_concurrent_requests),
+                Some(targets),
+                Some(policy),
+            ) if reader.faults.is_empty() => {
+                let limits = Limits { requests_per_minute, max_concurrent_requests };
+                let github = GitHubSettings { api_url, web_url, api_version, credential, limits };
+                Ok(Self { github, targets, slack_webhook, policy, allow_http_hosts })
+            }
+            _ => Err(reader.into_faults()),
+        }
+    }
+}
+
+/// Reads one setting after the other and gathers what is wrong.
+struct Reader<'a> {
+    source: &'a Source<'a>,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    /// The value or its default through `parse`; none where neither is there, or with the fault noted.
+    fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+        let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
+        parse(&value).map_err(|wrong| self.faults.push(wrong.of(setting))).ok()
+    }
+
+    /// A list through `parse`, entry by entry; those at fault are noted and left out.
+    fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+        let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), |value| entries(&value));
+        let read = match entries {
+            Ok(entries) => entries.iter().map(|entry| parse(entry)).collect(),
+            Err(wrong) => vec![Err(wrong)],
+        };
+        let (items, wrong): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+        self.faults.extend(wrong.into_iter().filter_map(Result::err).map(|wrong| wrong.of(setting)));
+        items.into_iter().flatten().collect()
+    }
+
+    fn credential(&mut self) -> Option<Credential> {
+        let given = [GITHUB_TOKEN, GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY]
+            .map(|setting| self.source.value(setting.name).is_some());
+        let set = |setting: &Setting| self.source.how_to_set(setting.name, setting.example);
+        let one_way = match given {
+            [false, false, false] => {
+                let ways = format!(
+                    "{}; or a GitHub App: {}; {}",
+                    set(&GITHUB_TOKEN),
+                    set(&GITHUB_APP_ID),
+                    set(&GITHUB_APP_PRIVATE_KEY)
+                );
+                Some(Wrong::new("there is no credential for GitHub", ways).of(&GITHUB_TOKEN))
+            }
+            [true, false, false] | [false, true, true] => None,
+            [false, true, false] => {
+                let what = "GITHUB_APP_ID is given without it";
+                Some(Wrong::new(what, set(&GITHUB_APP_PRIVATE_KEY)).of(&GITHUB_APP_PRIVATE_KEY))
+            }
+            [false, false, true] => {
+                let what = "GITHUB_APP_PRIVATE_KEY is given without it";
+                Some(Wrong::new(what, set(&GITHUB_APP_ID)).of(&GITHUB_APP_ID))
+            }
+            [true, _, _] => {
+                let what = "both a token and a GitHub App are given";
+                Some(
+                    Wrong::new(what, "remove GITHUB_TOKEN, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY")
+                        .of(&GITHUB_TOKEN),
+                )
+            }
+        };
+        let usable = one_way.is_none();
+        self.faults.extend(one_way);
+        // All three are read in any case, so that what is wrong within them is told as well.
+        let token = self.read(&GITHUB_TOKEN, token).map(Credential::Token);
+        let id = self.read(&GITHUB_APP_ID, app_id);
+        let private_key = self.read(&GITHUB_APP_PRIVATE_KEY, private_key);
+        let app = id.zip(private_key).map(|(id, private_key)| Credential::App { id, private_key });
+        token.or(app).filter(|_| usable)
+    }
+
+    /// The targets of the three lists; none if anything in them is at fault or there is nothing to watch.
+    fn targets(&mut self, web_url: &str, elsewhere: &[TargetSpec]) -> Option<Vec<TargetSpec>> {
+        let faults_before = self.faults.len();
+        let targets = [
+            (REPOS, TargetKind::Repository),
+            (ORGANIZATIONS, TargetKind::Organization),
+            (ENTERPRISES, TargetKind::Enterprise),
+        ]
+        .map(|(setting, kind)| self.list(&setting, |entry| target(kind, web_url, entry)))
+        .concat();
+        if self.faults.len() > faults_before {
+            return None;
+        }
+        if targets.is_empty() && elsewhere.is_empty() {
+            let ways = [REPOS, ORGANIZATIONS, ENTERPRISES]
+                .map(|setting| self.source.how_to_set(setting.name, setting.example));
+            let wrong = Wrong::new("there is nothing to watch", ways.join("; or "));
+            self.faults.push(wrong.of(&REPOS));
+            return None;
+        }
+        Some(merged(targets))
+    }
+
+    fn policy(&mut self, targets: Option<&[TargetSpec]>, every: Option<Duration>) -> Option<Policy> {
+        let text = self.source.value(POLICY.name).or(POLICY.default.map(str::to_owned))?;
+        policy(&text, targets, every).map_err(|faults| self.faults.extend(faults)).ok()
+    }
+
+    fn into_faults(self) -> Faults {
+        let mut faults = self.faults;
+        faults.sort_by_key(|fault| reference().iter().position(|setting| setting.name == fault.setting));
+        Faults(faults)
+    }
+}
+
+/// Reads a version of GitHub's REST API, which is a date.
+fn api_version(text: &str) -> Result<String, Wrong> {
+    let is_date = text.len() == 10
+        && text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
+    if is_date {
+        return Ok(text.to_owned());
+    }
+    let what = format!("`{}` is no version of GitHub's API", shown(text));
+    Err(Wrong::new(what, format!("write a date, as in {}", GITHUB_API_VERSION.example)))
+}
+
+/// Reads a limit: a number from 1 to 100,000, or `off`.
+fn limit(text: &str) -> Result<Option<NonZeroU32>, Wrong> {
+    const MOST: u32 = 100_000;
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    match text.parse::<NonZeroU32>() {
+        Ok(number) if number.get() <= MOST => Ok(Some(number)),
+        _ => Err(Wrong::new(format!("`{}` is no limit", shown(text)), format!("use 1 to {MOST}, or off"))),
+    }
+}

@@ -1,0 +1,321 @@
+//! The reader as a whole: what it accepts, every fault, and that no secret is ever shown.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+use monitor_config::{Credential, Faults, HostOptions, Settings, Source, reference};
+use proptest::prelude::*;
+
+const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\n-----END RSA PRIVATE KEY-----";
+
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
+fn read_with(variables: &[(&str, &str)], host_options: &HostOptions) -> Result<Settings, Faults> {
+    let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
+    let source = Source::variables(|name| variables.get(name).map(|value| (*value).to_owned()));
+    Settings::read(&source, host_options)
+}
+
+/// With a token and a repository, unless `variables` say otherwise.
+fn read(variables: &[(&str, &str)]) -> Result<Settings, Faults> {
+    let base = [("GITHUB_TOKEN", "ghp_x"), ("REPOS", "acme/web")];
+    read_with(&[&base, variables].concat(), &HostOptions::default())
+}
+
+fn targets(settings: &Settings) -> Vec<String> {
+    settings.targets.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_token_and_a_repository_are_enough() {
+    let settings = read(&[("GITHUB_TOKEN", " ghp_x\r\n"), ("SLACK_WEBHOOK", ""), ("POLICY", "  ")]).unwrap();
+    let Credential::Token(token) = &settings.github.credential else { panic!("{settings:?}") };
+    assert_eq!(token.expose(), "ghp_x");
+    assert_eq!(settings.github.api_url, "https://api.github.com");
+    assert_eq!(settings.github.web_url, "https://github.com");
+    assert_eq!(settings.github.api_version, "2022-11-28");
+    let limits = settings.github.limits;
+    assert_eq!(limits.requests_per_minute.map(|most| most.get()), Some(900));
+    assert_eq!(limits.max_concurrent_requests.map(|most| most.get()), Some(100));
+    assert!(settings.slack_webhook.is_none() && settings.allow_http_hosts.is_empty());
+    assert_eq!(settings.policy.base(), &Default::default());
+    assert_eq!(targets(&settings), ["acme/web"]);
+}
+
+#[test]
+fn everything_can_be_set() {
+    let settings = read(&[
+        ("GITHUB_TOKEN", ""),
+        ("GITHUB_APP_ID", "Iv23liABC"),
+        ("GITHUB_APP_PRIVATE_KEY", PEM),
+        ("GITHUB_API_URL", "http://github.internal:8080/api/v3/"),
+        ("GITHUB_API_VERSION", "2026-03-10"),
+        ("GITHUB_REQUESTS_PER_MINUTE", "OFF"),
+        ("GITHUB_MAX_CONCURRENT_REQUESTS", "7"),
+        ("REPOS", r#"["Acme/Web", "acme/web", "http://github.internal:8080/acme/api.git", "acme/*"]"#),
+        ("ORGANIZATIONS", "acme, ACME orgs/labs"),
+        ("ENTERPRISES", "corp"),
+        ("SLACK_WEBHOOK", "http://[::1]:9/hook"),
+        ("POLICY", r#"{"confirm":2,"targets":{"acme/api":{"confirm":5}}}"#),
+        ("ALLOW_HTTP_HOSTS", "GitHub.internal"),
+    ])
+    .unwrap();
+    let Credential::App { id, private_key } = &settings.github.credential else { panic!("{settings:?}") };
+    assert_eq!((&**id, private_key.expose()), ("Iv23liABC", &*PEM.replace("\\n", "\n")));
+    assert_eq!(settings.github.api_url, "http://github.internal:8080/api/v3");
+    assert_eq!(settings.github.web_url, "http://github.internal:8080");
+    assert_eq!(settings.github.limits.requests_per_minute, None);
+    assert_eq!(settings.github.limits.max_concurrent_requests.map(|most| most.get()), Some(7));
+    assert_eq!(targets(&settings), ["Acme/Web", "acme/api", "acme/*", "orgs/acme", "orgs/labs", "enterprises/corp"]);
+    assert_eq!(settings.slack_webhook.unwrap().expose(), "http://[::1]:9/hook");
+    let api = "acme/api".parse().unwrap();
+    assert_eq!(settings.policy.base().confirm, 2);
+    assert_eq!(settings.policy.for_target(&api).thresholds().confirm, 5);
+}
+
+#[test]
+fn every_fault_names_its_setting_and_the_mend() {
+    let app: &[_] = &[("GITHUB_TOKEN", ""), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", PEM)];
+    // The variables, how the fault begins, and a part of the mend.
+    let cases: &[Case<'_>] = &[
+        (&[("GITHUB_TOKEN", "")], "GITHUB_TOKEN: there is no credential", "set GITHUB_TOKEN, as in GITHUB_TOKEN=ghp_"),
+        (&[("GITHUB_TOKEN", "a b")], "GITHUB_TOKEN: holds white space", "copy the token alone"),
+        (&app[1..], "GITHUB_TOKEN: both a token and a GitHub App", "remove GITHUB_TOKEN, or"),
+        (&app[1..2], "GITHUB_TOKEN: both", "remove"),
+        (&app[..2], "GITHUB_APP_PRIVATE_KEY: GITHUB_APP_ID is given without it", "set GITHUB_APP_PRIVATE_KEY"),
+        (&[app[0], app[2]], "GITHUB_APP_ID: GITHUB_APP_PRIVATE_KEY is given without it", "set GITHUB_APP_ID"),
+        (&[app[0], ("GITHUB_APP_ID", "my app"), app[2]], "GITHUB_APP_ID: `my app` is no id", "write the App ID"),
+        (
+            &[app[0], app[1], ("GITHUB_APP_PRIVATE_KEY", "x")],
+            "GITHUB_APP_PRIVATE_KEY: is no private key",
+            "@ and its path",
+        ),
+        (
+            &[app[0], app[1], ("GITHUB_APP_PRIVATE_KEY", "@/nowhere")],
+            "GITHUB_APP_PRIVATE_KEY: the file after",
+            "@ and its path",
+        ),
+        (&[("GITHUB_API_URL", "https://ghes")], "GITHUB_API_URL: `https://ghes`", "write https://ghes/api/v3"),
+        (&[("GITHUB_API_URL", "http://ghes/api/v3")], "GITHUB_API_URL: is plain http", "ALLOW_HTTP_HOSTS"),
+        (&[("GITHUB_API_VERSION", "v3")], "GITHUB_API_VERSION: `v3`", "write a date"),
+        (
+            &[("GITHUB_REQUESTS_PER_MINUTE", "0")],
+            "GITHUB_REQUESTS_PER_MINUTE: `0` is no limit",
+            "use 1 to 100000, or off",
+        ),
+        (&[("GITHUB_MAX_CONCURRENT_REQUESTS", "-1")], "GITHUB_MAX_CONCURRENT_REQUESTS: `-1`", "or off"),
+        (&[("REPOS", " ")], "REPOS: there is nothing to watch", "set REPOS, as in REPOS=acme/web"),
+        (&[("REPOS", "[]")], "REPOS: there is nothing to watch", "set ORGANIZATIONS, as in ORGANIZATIONS=[\"acme\"]"),
+        (&[("REPOS", ",")], "REPOS: there is nothing to watch", "set ENTERPRISES, as in ENTERPRISES=acme-corp"),
+        (&[("REPOS", "[\"a/b\"")], "REPOS: is no JSON array", "or one,two"),
+        (&[("REPOS", "acme")], "REPOS: `acme` names no repository", "write owner/name, or owner/*"),
+        (&[("REPOS", "ghp_abcdef")], "REPOS: `(hidden, it looks like a secret)`", "write owner/name"),
+        (&[("ORGANIZATIONS", "acme/web")], "ORGANIZATIONS: `acme/web` names no organization", "login"),
+        (&[("ENTERPRISES", "a,b/c")], "ENTERPRISES: `b/c` names no enterprise", "slug"),
+        (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: is no URL", "https://"),
+        (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
+        (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
+        (&[("POLICY", "{\"confirm\":0}")], "POLICY: confirm: 0 is out of range", "use 1 to 20"),
+        (&[("POLICY", "{\"targets\":{\"acme/x\":{}}}")], "POLICY: targets.acme/x: matches no", "remove the key"),
+        (&[("POLICY", "/nowhere.json")], "POLICY: the file `/nowhere.json` cannot be read", "mend the path"),
+        (
+            &[("ALLOW_HTTP_HOSTS", "*.b, ghes"), ("GITHUB_API_URL", "http://ghes/api/v3")],
+            "ALLOW_HTTP_HOSTS: `*.b` is no host",
+            "write the host alone",
+        ),
+        (&[("ALLOW_HTTP_HOSTS", "http://a")], "ALLOW_HTTP_HOSTS: `http://a` is no host", "write the host alone"),
+    ];
+    for (variables, start, mend) in cases {
+        let faults = read(variables).unwrap_err();
+        let text = faults.0[0].to_string();
+        assert!(faults.0.len() == 1 && text.starts_with(start) && text.contains(mend), "{variables:?}: {faults}");
+        assert_eq!(faults.to_string(), format!("1 fault in the settings:\n  {text}"));
+    }
+    let at_fault: BTreeSet<&str> =
+        cases.iter().filter_map(|case| case.1.split_once(':')).map(|(name, _)| name).collect();
+    let all: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
+    assert_eq!(at_fault, all, "a setting without a fault in this table");
+}
+
+#[test]
+fn all_faults_are_told_at_once_in_the_documented_order() {
+    let host_options = HostOptions { every: Some(Duration::from_secs(1200)), targets: Vec::new() };
+    let faults = read_with(
+        &[
+            ("ALLOW_HTTP_HOSTS", "*"),
+            ("SLACK_WEBHOOK", "slack"),
+            ("REPOS", "acme, acme/web x"),
+            ("ORGANIZATIONS", "[1]"),
+            ("POLICY", r#"{"targets":{"acme/wob":{"blind":"30m"}}}"#),
+            ("GITHUB_API_URL", "https://github.com"),
+            ("GITHUB_APP_ID", "?"),
+        ],
+        &host_options,
+    )
+    .unwrap_err();
+    let settings: Vec<&str> = faults.0.iter().map(|fault| fault.setting).collect();
+    assert_eq!(
+        settings,
+        [
+            "GITHUB_APP_ID",
+            "GITHUB_APP_PRIVATE_KEY",
+            "GITHUB_API_URL",
+            "REPOS",
+            "REPOS",
+            "ORGANIZATIONS",
+            "SLACK_WEBHOOK",
+            "POLICY",
+            "POLICY",
+            "ALLOW_HTTP_HOSTS"
+        ],
+        "{faults}"
+    );
+    assert!(faults.to_string().contains("blind: 15m is less than twice the interval of 20m; use at least 40m"));
+}
+
+#[test]
+fn a_host_may_name_targets_itself_and_the_policy_may_speak_of_them() {
+    let host_options = HostOptions { every: None, targets: vec!["acme/cli".parse().unwrap()] };
+    let variables = [("GITHUB_TOKEN", "x"), ("POLICY", r#"{"targets":{"acme/cli":{"confirm":2}}}"#)];
+    assert!(read_with(&variables, &host_options).unwrap().targets.is_empty());
+    assert!(read_with(&variables, &HostOptions::default()).is_err());
+}
+
+#[test]
+fn the_policy_and_the_key_may_be_files() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-files");
+    fs::create_dir_all(&folder).unwrap();
+    let (policy, key) = (folder.join("policy.json"), folder.join("app.pem"));
+    fs::write(&policy, "\n{\"confirm\": 4}\n").unwrap();
+    fs::write(&key, PEM.replace("\\n", "\r\n")).unwrap();
+    let policy = policy.to_str().unwrap();
+    let at_key = format!("@{}", key.display());
+    for policy in [policy, &format!("@{policy}")] {
+        let app = [("GITHUB_TOKEN", ""), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", &at_key)];
+        let settings = read(&[&app[..], &[("POLICY", policy)]].concat()).unwrap();
+        assert_eq!(settings.policy.base().confirm, 4);
+        let Credential::App { private_key, .. } = settings.github.credential else { panic!("{policy}") };
+        assert_eq!(private_key.expose(), PEM.replace("\\n", "\n"));
+    }
+}
+
+#[test]
+fn the_table_and_the_reader_agree() {
+    let asked = RefCell::new(BTreeSet::new());
+    let source = Source::variables(|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    });
+    Settings::read(&source, &HostOptions::default()).unwrap_err();
+    let asked = asked.borrow();
+    let documented: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
+    assert_eq!(asked.iter().map(String::as_str).collect::<BTreeSet<_>>(), documented);
+    assert_eq!(documented.len(), reference().len(), "a name stands twice");
+    for setting in reference() {
+        // The shapes of secrets are not accepted as such: nobody shall start with `ghp_…`. An App's id stands beside a
+        // token here.
+        let refused = read(&[(setting.name, setting.example)]).is_err();
+        assert_eq!(refused, setting.secret || setting.name == "GITHUB_APP_ID", "{}", setting.name);
+        if let Some(default) = setting.default {
+            let (given, unset) = (read(&[(setting.name, default)]).unwrap(), read(&[]).unwrap());
+            assert_eq!(format!("{given:?}"), format!("{unset:?}"), "{}", setting.name);
+        }
+    }
+}
+
+#[test]
+fn the_mend_is_in_the_words_of_the_place() {
+    let store = Source::new(|_| None, |name, example| format!("put {example} under /monitor/{name}"));
+    let faults = Settings::read(&store, &HostOptions::default()).unwrap_err().to_string();
+    assert!(faults.contains("put ghp_… under /monitor/GITHUB_TOKEN"), "{faults}");
+    assert!(faults.contains("put acme-corp under /monitor/ENTERPRISES"), "{faults}");
+}
+
+/// Text that is near to what settings hold, so that the reader gets beyond its first look.
+fn value() -> impl Strategy<Value = String> {
+    let near = prop::sample::select(vec![
+        "acme/web",
+        "acme/*",
+        "orgs/a",
+        "[\"a/b\",",
+        "]",
+        "{\"targets\":{",
+        "\"blind\":\"9m\"",
+        "}}",
+        "\\n",
+        "@",
+        "https://",
+        "http://",
+        "[::1]",
+        "/api/v3",
+        ".ghe.com",
+        "github.com",
+        "off",
+        "-----BEGIN PRIVATE KEY-----",
+        "1",
+        "é",
+        "\u{0}",
+        " ",
+        ",",
+    ]);
+    prop_oneof![any::<String>(), prop::collection::vec(near, 0..6).prop_map(|parts| parts.concat())]
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(values in prop::collection::vec(prop::option::of(value()), reference().len())) {
+        let variables: BTreeMap<&str, String> = reference()
+            .iter()
+            .zip(values)
+            .filter_map(|(setting, value)| Some((setting.name, value?)))
+            .collect();
+        let source = Source::variables(|name| variables.get(name).cloned());
+        let every = Some(Duration::from_secs(300));
+        match Settings::read(&source, &HostOptions { every, targets: Vec::new() }) {
+            Ok(settings) => prop_assert!(!settings.targets.is_empty()),
+            Err(faults) => {
+                prop_assert!(!faults.0.is_empty());
+                prop_assert_eq!(faults.to_string().lines().count(), 1 + faults.0.len());
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_shown(
+        planted in "[a-z0-9]{12,30}",
+        around in prop::collection::vec(("[ -~]{0,6}", "[ -~]{0,6}"), 3),
+        frame in 0..6_usize,
+        valid in any::<bool>(),
+        repos in value(),
+        key_given in any::<bool>(),
+    ) {
+        let planted = format!("q{planted}q");
+        let wrap = |at: usize| format!("{}{planted}{}", around[at].0, around[at].1);
+        let token = if valid { planted.clone() } else { wrap(0) };
+        let key = match frame {
+            0 => format!("-----BEGIN PRIVATE KEY-----\\n{planted}\\n-----END PRIVATE KEY-----"),
+            1 => format!("@{planted}"),
+            2 => format!("-----BEGIN {planted}"),
+            _ => wrap(1),
+        };
+        let webhook = match frame {
+            3 => format!("https://hooks.slack.com/services/{planted}"),
+            4 => format!("http://{planted}.example.com/{planted}"),
+            5 => format!("{planted}://x"),
+            _ => wrap(2),
+        };
+        let mut variables = vec![("GITHUB_TOKEN", &*token), ("SLACK_WEBHOOK", &webhook), ("REPOS", &repos)];
+        if key_given {
+            variables.extend([("GITHUB_APP_PRIVATE_KEY", &*key), ("GITHUB_APP_ID", "1")]);
+            variables.remove(0);
+        }
+        let result = read_with(&variables, &HostOptions::default());
+        let shown = match &result {
+            Ok(settings) => format!("{settings:?} {settings:#?}"),
+            Err(faults) => format!("{faults} {faults:?} {faults:#?}"),
+        };
+        prop_assert!(!shown.contains(&planted), "{}", shown);
+    }
+}

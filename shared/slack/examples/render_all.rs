@@ -1,0 +1,19 @@
+//! Prints every sample as the JSON that Slack would get, one line each, for `tests/judge.py`.
+
+#[allow(clippy::unwrap_used, reason = "the samples are fixed")]
+#[path = "../tests/samples/mod.rs"]
+mod samples;
+
+use monitor_pipeline::ports::Form;
+use monitor_slack::{WebBase, render};
+
+fn main() -> serde_json::Result<()> {
+    let web = WebBase::default();
+    for (name, notice) in samples::all() {
+        for form in [Form::Blocks, Form::PlainText] {
+            let message = serde_json::to_value(render(&notice, form, &web))?;
+            println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}"), "message": message }));
+        }
+    }
+    Ok(())
+}

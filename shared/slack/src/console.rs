@@ -1,0 +1,55 @@
+//! Notices on the console, where no webhook is set and in the demo.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use monitor_domain::notices::Notice;
+use monitor_pipeline::items::Delivered;
+use monitor_pipeline::ports::{Chat, ChatError, Form};
+
+use crate::render::render_console;
+use crate::web::WebBase;
+
+/// Writes each notice as several lines, in one piece.
+pub struct Console {
+    writer: Mutex<Box<dyn Write + Send>>,
+    colour: bool,
+    web: WebBase,
+}
+
+impl Console {
+    /// Writes to `writer`, with ANSI colours if `colour`.
+    pub fn new(writer: impl Write + Send + 'static, colour: bool, web: WebBase) -> Self {
+        Self { writer: Mutex::new(Box::new(writer)), colour, web }
+    }
+
+    /// Writes to standard output.
+    pub fn stdout(colour: bool, web: WebBase) -> Self {
+        Self::new(io::stdout(), colour, web)
+    }
+
+    fn write(&self, lines: &str) -> io::Result<()> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(lines.as_bytes())?;
+        writer.flush()
+    }
+}
+
+impl Chat for Console {
+    /// The form makes no difference: there is no layout to be refused.
+    async fn send(&self, notice: &Notice, _form: Form) -> Result<Delivered, ChatError> {
+        let lines = render_console(notice, self.colour, &self.web);
+        // An empty line keeps it apart from the next.
+        match self.write(&format!("{lines}\n")) {
+            Ok(()) => Ok(Delivered::default()),
+            Err(error) => Err(ChatError::Transient(format!("the console takes no output: {error}"))),
+        }
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").field("colour", &self.colour).field("web", &self.web).finish_non_exhaustive()
+    }
+}

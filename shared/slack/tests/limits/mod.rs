@@ -1,0 +1,92 @@
+//! Slack's limits as a checker of its own, which knows nothing of how messages are made.
+
+use monitor_slack::Message;
+use serde_json::Value;
+
+/// Panics with the fault if the message breaks a limit or holds markup that is none of ours.
+pub(crate) fn check(message: &Message) {
+    let text = &message.text;
+    assert!(!text.trim().is_empty(), "no text");
+    assert!(length(text) <= 4_000, "text of {}", length(text));
+    assert_clean(text);
+    assert!(!text.contains('<'), "markup in the text: {text}");
+    let Some(blocks) = &message.blocks else {
+        assert_eq!(message.mrkdwn, Some(false));
+        return;
+    };
+    assert!((1..=50).contains(&blocks.len()), "{} blocks", blocks.len());
+    assert_eq!(blocks[0]["type"], "header");
+    let total: usize = blocks.iter().map(check_block).sum();
+    assert!(total <= 12_000, "{total} characters of block text");
+}
+
+/// What a block takes of the room for text.
+fn check_block(block: &Value) -> usize {
+    match block["type"].as_str() {
+        Some("header") => {
+            assert_eq!(block["text"]["type"], "plain_text");
+            assert_eq!(block["text"]["emoji"], false);
+            let text = block["text"]["text"].as_str().unwrap();
+            assert!((1..=150).contains(&length(text)), "header of {}", length(text));
+            assert_clean(text);
+            length(text)
+        }
+        Some("section") => {
+            let fields = block["fields"].as_array();
+            assert!(fields.is_none_or(|fields| (1..=10).contains(&fields.len())), "{fields:?}");
+            let fields = fields.into_iter().flatten().map(|field| check_mrkdwn(field, 2_000));
+            check_mrkdwn(&block["text"], 3_000) + fields.sum::<usize>()
+        }
+        Some("context") => {
+            let elements = block["elements"].as_array().unwrap();
+            assert!((1..=10).contains(&elements.len()));
+            elements.iter().map(|element| check_mrkdwn(element, 2_000)).sum()
+        }
+        other => panic!("a block of type {other:?}"),
+    }
+}
+
+fn check_mrkdwn(object: &Value, max: usize) -> usize {
+    assert_eq!(object["type"], "mrkdwn", "{object}");
+    let text = object["text"].as_str().unwrap();
+    assert!((1..=max).contains(&length(text)), "text of {}, at most {max}", length(text));
+    assert_clean(text);
+    for line in text.lines() {
+        assert_markup(line);
+    }
+    length(text)
+}
+
+/// Code spans close on their line, and what stands in angle brackets is a date or a link of ours.
+fn assert_markup(line: &str) {
+    assert!(line.matches('`').count().is_multiple_of(2), "a code span is left open: {line}");
+    let mut rest = line;
+    while let Some(at) = rest.find(['<', '>']) {
+        assert!(rest[at..].starts_with('<'), "a stray `>`: {line}");
+        let end = at + rest[at..].find('>').unwrap_or_else(|| panic!("a stray `<`: {line}"));
+        let token = &rest[at + 1..end];
+        let is_ours = token.starts_with("!date^") || token.starts_with("https://github.com/");
+        assert!(is_ours && token.matches('|').count() == 1 && !token.contains('<'), "foreign markup: {line}");
+        rest = &rest[end + 1..];
+    }
+}
+
+/// No control characters but line breaks, no open entity, and only isolates, paired, to turn the direction of text.
+fn assert_clean(text: &str) {
+    let mut open = 0_i32;
+    for c in text.chars() {
+        assert!(c == '\n' || !c.is_control(), "a control character in {text:?}");
+        assert!(!matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}' | '\u{2067}'), "{text:?}");
+        open += i32::from(c == '\u{2068}') - i32::from(c == '\u{2069}');
+        assert!((0..=1).contains(&open), "{text:?}");
+    }
+    for (at, _) in text.match_indices('&') {
+        let entity = ["&amp;", "&lt;", "&gt;"].iter().any(|entity| text[at..].starts_with(entity));
+        assert!(entity || !text.contains("&amp;"), "an open entity in {text:?}");
+    }
+}
+
+/// The most that anybody could count: UTF-16 units.
+fn length(text: &str) -> usize {
+    text.encode_utf16().count()
+}

@@ -1,0 +1,265 @@
+//! One notice of each kind, single and grouped, and the extremes.
+
+use std::time::Duration;
+
+use monitor_domain::change::RunnerName;
+use monitor_domain::fleet::Counts;
+use monitor_domain::notices::{Flap, News, Notice};
+use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// 2026-11-23 21:05 UTC.
+fn start() -> Timestamp {
+    Timestamp::from_epoch_ms(1_795_467_900_000)
+}
+
+/// Runner `build-01` and so on, offline since a little after the start.
+pub(crate) fn outage(number: u64) -> Outage {
+    let started_at = start().plus(MINUTE * u32::try_from(number % 50).unwrap());
+    let (os, labels) = match number % 4 {
+        0 => ("macos", vec!["self-hosted", "macOS", "ARM64"]),
+        2 => ("windows", vec!["self-hosted", "Windows", "X64", "msvc", "gpu", "cuda-12"]),
+        _ => ("linux", vec!["self-hosted", "Linux", "X64"]),
+    };
+    Outage {
+        id: OutageId(Revision(40 + number)),
+        runner_id: RunnerId(number),
+        current_id: RunnerId(1000 + number),
+        runner_name: format!("build-{number:02}"),
+        os: os.to_owned(),
+        version: Some("2.329.0".to_owned()),
+        labels: labels.into_iter().map(str::to_owned).collect(),
+        status: Status::Offline,
+        in_job: number.is_multiple_of(3),
+        started_at,
+        confirmed_at: started_at.plus(MINUTE * 2),
+        last_healthy: Some(LastHealthy {
+            at: started_at.minus(MINUTE * 4),
+            status: if number.is_multiple_of(3) { Status::Busy } else { Status::Idle },
+        }),
+        peers: Peers { total: 3, online: u32::try_from(number % 4).unwrap() },
+        telling: Telling::Alert,
+        resolved_at: None,
+        ending: None,
+    }
+}
+
+fn ended(number: u64, after: Duration, ending: Ending) -> Outage {
+    let outage = outage(number);
+    Outage { resolved_at: Some(outage.started_at.plus(after)), ending: Some(ending), ..outage }
+}
+
+fn outages(count: u64) -> Vec<Outage> {
+    (1..=count).map(outage).collect()
+}
+
+fn runner(number: u64) -> RunnerName {
+    RunnerName { id: RunnerId(number), name: format!("build-{number:02}") }
+}
+
+fn flap(number: u64, healthy_since: Option<Timestamp>) -> Flap {
+    Flap { runner: runner(number), since: start(), outages: 3, healthy_since }
+}
+
+/// A notice about a target; the figures are those of 8 runners with `down` of them away.
+pub(crate) fn about(target: &str, down: u32, news: Vec<News>) -> Notice {
+    let target: Target = target.parse().unwrap();
+    let counts = Counts { total: 8, online: 8 - down.min(8), down };
+    Notice { subject: Subject::from(&target), target: Some(target), counts, news }
+}
+
+fn elsewhere(subject: Subject, news: News) -> Notice {
+    Notice { subject, target: None, counts: Counts::default(), news: vec![news] }
+}
+
+fn by_token(news: News) -> Notice {
+    elsewhere(Subject::Credential(CredentialId::token()), news)
+}
+
+fn blind(fault: Fault, detail: &str) -> News {
+    News::Blind { since: start(), failure: Failure::new(fault, detail), targets: 12 }
+}
+
+/// Every sample under its name.
+pub(crate) fn all() -> Vec<(&'static str, Notice)> {
+    [offline(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
+}
+
+fn offline() -> Vec<(&'static str, Notice)> {
+    let never_seen =
+        Outage { last_healthy: None, version: None, os: "unknown".to_owned(), labels: Vec::new(), ..outage(5) };
+    let odd = Outage { status: Status::Unknown, peers: Peers { total: 1, online: 0 }, ..outage(8) };
+    let of = |outages| vec![News::Offline { outages }];
+    vec![
+        ("offline_one", about("acme/web", 1, of(outages(1)))),
+        ("offline_one_in_mid_job", about("orgs/acme", 5, of(vec![outage(3)]))),
+        ("offline_one_windows", about("enterprises/acme-corp", 1, of(vec![outage(2)]))),
+        ("offline_one_never_seen_healthy", about("acme/web", 1, of(vec![never_seen]))),
+        ("offline_one_in_an_odd_state", about("acme/web", 1, of(vec![odd]))),
+        ("offline_7_of_8", about("acme/web", 7, of(outages(7)))),
+        ("offline_2_more", about("acme/web", 5, of(outages(2)))),
+    ]
+}
+
+fn other_outages() -> Vec<(&'static str, Notice)> {
+    let recovered = |number| ended(number, HOUR * 2 + MINUTE * 5, Ending::Recovered);
+    let removed = |number| Outage { status: Status::Unknown, ..ended(number, MINUTE * 10, Ending::Removed) };
+    let removed_offline = ended(1, DAY * 14, Ending::Removed);
+    let dropped = |number| ended(number, DAY, Ending::NoLongerMonitored);
+    let later = start().plus(HOUR);
+    vec![
+        ("monitoring_starts_one", about("acme/web", 1, vec![News::MonitoringStarts { outages: outages(1) }])),
+        ("monitoring_starts_3", about("acme/web", 3, vec![News::MonitoringStarts { outages: outages(3) }])),
+        ("recovered_one", about("acme/web", 0, vec![News::Recovered { outages: vec![recovered(1)] }])),
+        ("recovered_3", about("acme/web", 2, vec![News::Recovered { outages: (1..=3).map(recovered).collect() }])),
+        ("came_and_went_one", about("acme/web", 0, vec![News::CameAndWent { outages: vec![recovered(3)] }])),
+        (
+            "came_and_went_2",
+            about("acme/web", 0, vec![News::CameAndWent { outages: vec![recovered(1), recovered(3)] }]),
+        ),
+        ("removed_one", about("acme/web", 0, vec![News::Removed { outages: vec![removed(1)] }])),
+        (
+            "removed_one_after_14_days",
+            about("orgs/acme", 0, vec![News::Removed { outages: vec![removed_offline.clone()] }]),
+        ),
+        ("removed_2", about("acme/web", 0, vec![News::Removed { outages: vec![removed_offline, removed(3)] }])),
+        ("flapping_one", about("acme/web", 1, vec![News::Flapping { runners: vec![flap(1, None)] }])),
+        ("flapping_2", about("acme/web", 1, vec![News::Flapping { runners: vec![flap(1, None), flap(2, None)] }])),
+        ("calm_one", about("acme/web", 0, vec![News::Calm { runners: vec![flap(1, Some(later))] }])),
+        ("calm_one_unwatched", about("acme/web", 0, vec![News::Calm { runners: vec![flap(1, None)] }])),
+        ("calm_2", about("acme/web", 0, vec![News::Calm { runners: vec![flap(1, Some(later)), flap(2, None)] }])),
+        ("returned_one", about("acme/web", 0, vec![News::Returned { runners: vec![runner(1)] }])),
+        ("returned_2", about("acme/web", 0, vec![News::Returned { runners: vec![runner(1), runner(2)] }])),
+        (
+            "no_longer_monitored_one",
+            about("acme/web", 0, vec![News::NoLongerMonitored { outages: vec![dropped(1)], whole_target: false }]),
+        ),
+        (
+            "no_longer_monitored_2_of_a_whole_target",
+            about(
+                "acme/web",
+                0,
+                vec![News::NoLongerMonitored { outages: vec![dropped(1), dropped(2)], whole_target: true }],
+            ),
+        ),
+        (
+            "no_longer_monitored_without_outages",
+            about("acme/web", 0, vec![News::NoLongerMonitored { outages: Vec::new(), whole_target: true }]),
+        ),
+    ]
+}
+
+fn monitor() -> Vec<(&'static str, Notice)> {
+    let app = || Subject::Credential(CredentialId::app_installation("Acme"));
+    let later = start().plus(HOUR * 3);
+    let expiring = |left| by_token(News::Expiring { expires_at: start().plus(left), noticed_at: start() });
+    let added = |names: &[&str], total| News::TargetsAdded {
+        targets: names.iter().map(|name| name.parse().unwrap()).collect(),
+        total,
+    };
+    vec![
+        ("blind_token_refused", by_token(blind(Fault::Credential, "GitHub refuses the token (401)"))),
+        ("blind_app_refused", elsewhere(app(), blind(Fault::Credential, "the App is not installed (404)"))),
+        ("blind_limited", by_token(blind(Fault::Limited { until: later }, "GitHub's hourly limit is used up (403)"))),
+        ("blind_network", by_token(blind(Fault::Network, "no connection to api.github.com: name not resolved"))),
+        ("blind_service", by_token(blind(Fault::Service, "GitHub answers 502"))),
+        ("blind_target_forbidden", about("orgs/acme", 0, vec![blind(Fault::Forbidden, "GitHub denies access (403)")])),
+        (
+            "blind_target_not_found",
+            about("acme/web", 0, vec![blind(Fault::NotFound, "no such repository, or no access (404)")]),
+        ),
+        (
+            "blind_target_broken_answer",
+            about("acme/web", 0, vec![blind(Fault::BrokenAnswer, "the answer is HTML, not JSON")]),
+        ),
+        ("sees_again_token", by_token(News::SeesAgain { since: start(), until: later })),
+        ("sees_again_app", elsewhere(app(), News::SeesAgain { since: start(), until: later })),
+        ("sees_again_target", about("acme/web", 0, vec![News::SeesAgain { since: start(), until: later }])),
+        ("expiring_in_14_days", expiring(DAY * 14)),
+        ("expiring_in_hours", expiring(HOUR * 5)),
+        ("expired", expiring(Duration::ZERO)),
+        ("list_empty", elsewhere(Subject::Monitor, News::EmptyListRefused { kept: 12 })),
+        ("list_restored", elsewhere(Subject::Monitor, News::ListRestored { total: 1 })),
+        ("unwatched", elsewhere(Subject::Monitor, News::Unwatched { from: start(), until: later })),
+        ("targets_added_one", elsewhere(Subject::Monitor, added(&["orgs/acme"], 1))),
+        (
+            "targets_added_3",
+            elsewhere(Subject::Monitor, added(&["acme/web", "Acme/Api.v2", "enterprises/acme-corp"], 12)),
+        ),
+    ]
+}
+
+/// Several pieces of news in one notice.
+fn mixed() -> Vec<(&'static str, Notice)> {
+    let recovered = |number| ended(number, MINUTE * 30, Ending::Recovered);
+    let news = vec![
+        News::Offline { outages: vec![outage(1)] },
+        News::Flapping { runners: vec![flap(5, None)] },
+        News::Recovered { outages: vec![recovered(2), recovered(3)] },
+    ];
+    vec![("mixed", about("acme/web", 2, news))]
+}
+
+/// Names and sizes that no sensible installation has.
+fn extremes() -> Vec<(&'static str, Notice)> {
+    let named = |name: &str| Outage { runner_name: name.to_owned(), ..outage(1) };
+    let one = |outage| vec![News::Offline { outages: vec![outage] }];
+    let counts = |total| Counts { total, online: 0, down: total };
+    let long_labels = (0..40).map(|number| format!("{number}-{}", "label".repeat(60))).collect();
+    let fleet = |count| Notice {
+        counts: counts(u32::try_from(count).unwrap()),
+        ..about("acme/web", 8, vec![News::Offline { outages: outages(count) }])
+    };
+    let everything: Vec<News> =
+        [offline(), other_outages(), monitor()].into_iter().flatten().flat_map(|(_, notice)| notice.news).collect();
+    vec![
+        (
+            "name_of_markup",
+            about(
+                "acme/web",
+                1,
+                one(named("*b* _i_ ~s~ `c` <!channel> <@U1> & :tada: ```x``` <https://evil.test|here>")),
+            ),
+        ),
+        ("name_of_lines", about("acme/web", 1, one(named("first\nsecond\r\n> third\u{2028}fourth\u{0}\u{1b}[31m")))),
+        ("name_turned_round", about("acme/web", 1, one(named("good\u{202E}live\u{2066}\u{200F}")))),
+        ("name_right_to_left", about("acme/web", 1, one(named("שרת בנייה 7")))),
+        ("name_of_emoji", about("acme/web", 1, one(named(&"👩\u{200D}🔧🏳\u{FE0F}\u{200D}🌈".repeat(60))))),
+        ("name_of_nothing", about("acme/web", 1, one(named(" \u{200B}\n ")))),
+        ("name_of_ampersands", about("acme/web", 1, one(named(&"&<>".repeat(500))))),
+        ("labels_of_300_characters", about("acme/web", 1, one(Outage { labels: long_labels, ..outage(1) }))),
+        (
+            "longest_target",
+            about(&format!("{}/{}", "o".repeat(39), "r".repeat(100)), 8, vec![News::Offline { outages: outages(200) }]),
+        ),
+        ("offline_200", fleet(200)),
+        ("offline_2000", fleet(2_000)),
+        ("recovered_2000", about("acme/web", 0, vec![News::Recovered { outages: outages(2_000) }])),
+        ("everything_at_once", about("acme/web", 8, everything)),
+        (
+            "times_out_of_range",
+            about(
+                "acme/web",
+                1,
+                vec![
+                    News::SeesAgain {
+                        since: Timestamp::from_epoch_ms(i64::MIN),
+                        until: Timestamp::from_epoch_ms(i64::MAX),
+                    },
+                    News::Expiring {
+                        expires_at: Timestamp::from_epoch_ms(-1),
+                        noticed_at: Timestamp::from_epoch_ms(i64::MAX),
+                    },
+                ],
+            ),
+        ),
+    ]
+}

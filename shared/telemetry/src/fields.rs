@@ -1,0 +1,59 @@
+//! The names of the fields of log events, so that a search finds every event of a kind. docs/LOGGING.md shows them.
+
+macro_rules! fields {
+    ($($constant:ident = $name:literal, $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub const $constant: &str = $name;
+        )*
+
+        /// All fields, each with its meaning, in the order of the documentation.
+        pub const ALL: &[(&str, &str)] = &[$(($constant, $meaning)),*];
+    };
+}
+
+fields! {
+    STAGE = "stage", "Which stage is at work: `schedule`, `check`, `notify` or `slack`.";
+    TARGET_ID = "target_id", "The target: `owner/name`, `orgs/name` or `enterprises/name`.";
+    SUBJECT = "subject", "Whose history it is about: a target, a credential or the monitor itself.";
+    ACCOUNT = "account", "The account whose repositories are looked up.";
+    REVISION = "revision", "The committed revision of the subject.";
+    RUNNER = "runner", "The runner: its id at GitHub.";
+    OUTAGE_ID = "outage_id", "The outage.";
+    NOTICE = "notice", "The number of the notice within its subject.";
+    ATTEMPT = "attempt", "Which attempt it is, from 1.";
+    DISPOSITION = "disposition", "What becomes of the message: `done`, `retry` or `set aside`.";
+    REASON = "reason", "Why, in the words of whoever decided it.";
+    FAILURE = "failure", "How an answer of GitHub failed, by its kind.";
+    ERROR = "error", "An error's text, without addresses and secrets.";
+    UNTIL = "until", "When it is tried again, UTC.";
+    ELAPSED_MS = "elapsed_ms", "How long it took, in milliseconds.";
+    REQUESTS = "requests", "How many requests it took.";
+    QUOTA_REMAINING = "quota_remaining", "Requests left to the credential within the hour, as GitHub last said.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_shows_every_field() {
+        let table: String = ALL.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n")).collect();
+        let documentation = include_str!("../../../docs/LOGGING.md");
+        let shown = documentation.split_once("| Field | What it says |\n|---|---|\n").map(|(_, rest)| rest);
+        assert!(
+            shown.is_some_and(|shown| shown.starts_with(&format!("{table}\n"))),
+            "docs/LOGGING.md should show\n{table}"
+        );
+    }
+
+    #[test]
+    fn names_are_unique_and_not_those_of_every_json_line() {
+        let taken = ["timestamp", "level", "target", "message", "span"];
+        let names: HashSet<&str> = ALL.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(taken.iter().all(|name| !names.contains(name)));
+    }
+}
