@@ -34,10 +34,10 @@ judge: .venv/installed ## Slack messages before an independent judge
 
 kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 	cargo build --release -p monitor-local --bin runner-monitor
-	cargo run --release -p monitor-end-to-end --bin kill-and-restart -- --kills 200
+	cargo run --release -p monitor-e2e --bin kill-and-restart -- --kills 200
 
 bench: ## A fleet of 800 repositories: time, requests, writes, memory
-	cargo run --release -p monitor-end-to-end --bin fleet-pass
+	cargo run --release -p monitor-e2e --bin fleet-pass
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet

@@ -1,2 +1,71 @@
-//! The one-machine program.
-fn main() {}
+//! The one-machine program: the whole pipeline in one process.
+
+mod args;
+mod commands;
+mod cycle;
+mod engine;
+mod fleet_view;
+mod outside;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use monitor_telemetry::Format;
+
+use args::{Arguments, Command, LogFormat};
+
+/// How a command ended; see EXIT_CODES in `args`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 0
+    Healthy,
+    /// 1
+    Unhealthy,
+    /// 2
+    NotSeen,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let format = match arguments.log_format {
+        LogFormat::Human => Format::Human,
+        LogFormat::Json => Format::Json,
+    };
+    // One look or a listing speaks for itself; the daemon's log is what there is to see of it.
+    let level = if matches!(arguments.command, Command::Run(_)) { "info" } else { "error" };
+    if let Err(error) = monitor_telemetry::init(format, level) {
+        eprintln!("error: {error:#}");
+        return ExitCode::from(2);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let ended = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(demo) => commands::demo::run(&demo).await,
+            Command::Check(check) => commands::check::run(&check).await,
+            Command::Run(run) => commands::run::run(&run).await,
+            Command::Status(status) => commands::status::run(&status).await,
+            Command::History(history) => commands::history::run(&history).await,
+            Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
+            Command::Settings => {
+                println!("{}", monitor_config::help_text());
+                Ok(Outcome::Healthy)
+            }
+        }
+    });
+    match ended {
+        Ok(Outcome::Healthy) => ExitCode::SUCCESS,
+        Ok(Outcome::Unhealthy) => ExitCode::from(1),
+        Ok(Outcome::NotSeen) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

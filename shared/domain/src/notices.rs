@@ -155,14 +155,15 @@ pub struct Folded {
 
 /// Folds the changes after `told_through`, in order of their revisions, into one notice.
 ///
-/// It stops before a decision whose last part is not there yet, and before a gap in the revisions: what follows a
-/// record that was not read must not be told before it.
+/// It stops before a decision whose last part is not there yet, and before a gap between the revisions: what follows a
+/// record that was not read must not be told before it. The first may be any: what lies before it was deleted as old,
+/// with nothing in it to tell.
 pub fn fold(subject: &Subject, target: Option<&Target>, told_through: Revision, changes: &[Change]) -> Folded {
-    let in_order = changes.iter().scan(told_through, |last, change| {
-        (change.revision == last.next()).then(|| {
-            *last = change.revision;
-            change
-        })
+    let untold = changes.iter().filter(|change| change.revision > told_through);
+    let in_order = untold.scan(None, |last: &mut Option<Revision>, change| {
+        let follows = last.is_none_or(|last| change.revision == last.next());
+        *last = Some(change.revision);
+        follows.then_some(change)
     });
     let in_order: Vec<&Change> = in_order.collect();
     let whole = in_order.iter().rposition(|change| !change.more).map_or(0, |last| last + 1);

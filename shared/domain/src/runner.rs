@@ -171,6 +171,9 @@ pub struct Absence {
     pub count: u32,
     /// The revision that recorded the first.
     pub outage_id: OutageId,
+    /// When it was last known to be healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_healthy: Option<LastHealthy>,
 }
 
 /// A runner whose single outages are no longer told.

@@ -96,6 +96,7 @@ fn a_runner_that_is_no_longer_registered_is_told_once_and_forgotten_later() {
     let steps = history.see(360, &[runner(2, Idle)]);
     let outage = closed(&steps)[0];
     assert_eq!((outage.ending, outage.started_at, outage.status), (Some(Ending::Removed), at(300), Status::Unknown));
+    assert_eq!(outage.last_healthy.unwrap().at, at(0), "when it was last on the list");
     let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
     assert!(matches!(&told.news[..], [News::Removed { outages }] if outages.len() == 1), "{told:?}");
     assert!(history.see(420, &[runner(2, Idle)]).is_empty());

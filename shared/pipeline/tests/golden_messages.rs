@@ -4,8 +4,8 @@ use monitor_domain::subject::{CredentialId, Subject};
 use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
 
 fn job(target: &str, reason: Reason, requested_at: Option<&str>) -> CheckJob {
-    let requested_at = requested_at.map(|time| time.parse().unwrap());
-    CheckJob { target: target.parse().unwrap(), reason, requested_at }
+    let requested_at = requested_at.map(|time| time.parse().expect("a time"));
+    CheckJob { target: target.parse().expect("a target"), reason, requested_at }
 }
 
 #[test]

@@ -175,11 +175,14 @@ impl<'a> Turn<'a> {
         self.runner.never_connected() && (self.runner.ephemeral || waited < self.thresholds.never_connected)
     }
 
+    /// When it was last known to be healthy, if the look before this one found it so.
+    fn last_healthy(&self) -> Option<LastHealthy> {
+        let (before, at) = (self.before?, self.seen_at?);
+        before.status.is_healthy().then_some(LastHealthy { at, status: before.status })
+    }
+
     fn suspect(&mut self) {
-        let last_healthy = match (self.before, self.seen_at) {
-            (Some(before), Some(at)) if before.status.is_healthy() => Some(LastHealthy { at, status: before.status }),
-            _ => None,
-        };
+        let last_healthy = self.last_healthy();
         self.runner.health = Health::Suspect(Suspicion {
             since: self.at,
             counted_at: self.at,
@@ -304,11 +307,13 @@ impl<'a> Turn<'a> {
 
     /// Evaluates a runner that is not registered, as far as was asked.
     pub(super) fn missing(&mut self) {
+        let last_healthy = self.last_healthy();
         let absence = self.runner.absence.get_or_insert(Absence {
             since: self.at,
             counted_at: self.at,
             count: 0,
             outage_id: OutageId::PENDING,
+            last_healthy,
         });
         if absence.count > 0 && !far_enough(self.at, absence.counted_at, self.thresholds.recheck) {
             return;
@@ -318,14 +323,14 @@ impl<'a> Turn<'a> {
         // An ephemeral runner leaves after its job: nobody waits to hear of it.
         self.counted = !self.runner.ephemeral;
         if absence.count >= POLLS_UNTIL_GONE {
-            let (since, outage_id) = (absence.since, absence.outage_id);
+            let absence = absence.clone();
             self.runner.absence = None;
-            self.gone(since, outage_id);
+            self.gone(&absence);
         }
     }
 
-    fn gone(&mut self, since: Timestamp, outage_id: OutageId) {
-        let before = self.runner.status;
+    fn gone(&mut self, absence: &Absence) {
+        let (since, before) = (absence.since, self.runner.status);
         self.runner.status = Status::Unknown;
         self.runner.status_since = self.at;
         let wanted = self.thresholds.removed == Removed::Alert && !self.runner.ephemeral && !self.is_ignored;
@@ -338,10 +343,7 @@ impl<'a> Turn<'a> {
             health if alerted => {
                 let (started_at, id, last_healthy) = match health {
                     Health::Suspect(suspicion) => (suspicion.since, suspicion.outage_id, suspicion.last_healthy),
-                    _ => {
-                        let last = self.seen_at.map(|at| LastHealthy { at: at.min(since), status: before });
-                        (since, outage_id, last.filter(|last| last.status.is_healthy()))
-                    }
+                    _ => (since, absence.outage_id, absence.last_healthy),
                 };
                 let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, Telling::Alert);
                 self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });

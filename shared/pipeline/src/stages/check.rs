@@ -184,7 +184,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             ending: Ending::Dropped,
             steps,
             credential: CredentialReport::default(),
-            to_wake: due.then(|| (target.into(), last_tellable)).into_iter().collect(),
+            to_wake: due.then_some((target.into(), last_tellable)).into_iter().collect(),
             recheck: None,
         }))
     }
@@ -247,7 +247,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         }
         let is_blind = record.failing.as_ref().is_some_and(|failing| failing.told);
         let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
-        Ok((is_blind, due.then(|| (Subject::Credential(record.id), record.last_tellable))))
+        let wake_up = (Subject::Credential(record.id), record.last_tellable);
+        Ok((is_blind, due.then_some(wake_up)))
     }
 
     async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {

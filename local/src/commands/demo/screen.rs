@@ -1,0 +1,83 @@
+//! The live table below the messages; without a terminal, the messages alone.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use monitor_domain::target::Target;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::records::read_fleet;
+
+use crate::fleet_view::{status_words, tone};
+use crate::table::{Tone, colour_on_stdout};
+
+/// What is on the terminal.
+pub(super) struct Screen {
+    lines: MultiProgress,
+    time: ProgressBar,
+    targets: Vec<(&'static str, ProgressBar)>,
+}
+
+impl Screen {
+    /// A line for each target below everything that is printed.
+    pub(super) fn new(targets: &[&'static str]) -> Self {
+        let lines = MultiProgress::new();
+        if !colour_on_stdout() {
+            lines.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        let line = || {
+            let bar = lines.add(ProgressBar::no_length());
+            match ProgressStyle::with_template("{wide_msg}") {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        };
+        let time = line();
+        let targets = targets.iter().map(|target| (*target, line())).collect();
+        Self { lines, time, targets }
+    }
+
+    /// Prints something that happened in the made-up world.
+    pub(super) fn event(&self, what: &str, minute: u32) {
+        self.print(&Tone::Faint.paint(&format!("[{minute:>2} min] {what}"), colour_on_stdout()));
+    }
+
+    /// Prints a message as it would be sent.
+    pub(super) fn message(&self, message: &str, minute: u32) {
+        let indented: Vec<String> = message.trim_end().lines().map(|line| format!("         │ {line}")).collect();
+        self.print(&format!("[{minute:>2} min] message:\n{}\n", indented.join("\n")));
+    }
+
+    fn print(&self, text: &str) {
+        if self.lines.is_hidden() {
+            println!("{text}");
+        } else {
+            // The terminal is gone if this fails: there is nobody to tell.
+            let _ = self.lines.println(text);
+        }
+    }
+
+    /// Shows every runner as it is on record.
+    pub(super) async fn show(&self, store: &EmbeddedStore, minute: u32) -> anyhow::Result<()> {
+        if self.lines.is_hidden() {
+            return Ok(());
+        }
+        let colour = colour_on_stdout();
+        self.time.set_message(Tone::Faint.paint(&format!("── minute {minute} ──"), colour));
+        for (name, line) in &self.targets {
+            let target: Target = name.parse()?;
+            let fleet = read_fleet(store, &target).await?.fleet;
+            let runner = |runner| tone(runner).paint(&format!("{}: {}", runner.name, status_words(runner)), colour);
+            let runners: Vec<String> = fleet.runners.iter().map(runner).collect();
+            let blind =
+                fleet.record.failing.as_ref().map_or_else(String::new, |_| Tone::Bad.paint("(not seen) ", colour));
+            line.set_message(format!("{name:<12} {blind}{}", runners.join("  ")));
+        }
+        Ok(())
+    }
+
+    /// Takes the table away.
+    pub(super) fn close(&self) {
+        for (_, line) in &self.targets {
+            line.finish_and_clear();
+        }
+        self.time.finish_and_clear();
+    }
+}

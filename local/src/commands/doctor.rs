@@ -1,0 +1,249 @@
+//! `runner-monitor doctor`: what is wrong with an installation, and how to mend it.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use monitor_config::{HostOptions, Settings};
+use monitor_domain::observation::CredentialReport;
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_github::{CredentialKind, Examination, GitHub};
+use monitor_pipeline::ports::{Clock, RunnerSource};
+use monitor_pipeline::records::read_monitor;
+use monitor_slack::Messenger;
+use monitor_telemetry::SystemClock;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::args::Doctor;
+use crate::outside;
+use crate::table::{Tone, ago, colour_on_stdout, counted, one_line};
+
+/// How many targets are examined at once.
+const AT_ONCE: usize = 20;
+/// A clock further off than this makes times in messages misleading, and from a minute on GitHub refuses an App.
+const CLOCK_TOLERANCE_MS: u64 = 30_000;
+/// How long before its end a token is worth renewing.
+const RENEW_AHEAD: Duration = Duration::from_secs(14 * 86_400);
+
+/// One thing that was examined.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Finding {
+    what: String,
+    verdict: Verdict,
+    says: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Verdict {
+    Good,
+    Doubtful,
+    Bad,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>, says: impl Into<String>) -> Self {
+        Self { what: what.into(), verdict: Verdict::Good, says: says.into(), mend: None }
+    }
+
+    fn doubtful(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), verdict: Verdict::Doubtful, says: says.into(), mend: Some(mend.into()) }
+    }
+
+    fn bad(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Bad, ..Self::doubtful(what, says, mend) }
+    }
+}
+
+pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
+    let settings = outside::settings(&HostOptions::default())?;
+    let clock = SystemClock;
+    let http = outside::http()?;
+    let github = outside::github(&http, &settings, &clock)?;
+    let mut findings = vec![Finding::good("settings", format!("readable; {}", lines(&settings)))];
+    let examined = examine(&github, &settings.targets, &mut findings).await;
+    findings.extend(examined.iter().map(of_target));
+    findings.extend(of_credentials(&examined, clock.now()));
+    findings.push(of_slack(&http, &settings, arguments.send_test).await?);
+    findings.push(of_store(arguments, clock.now()).await);
+
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        print(&findings);
+    }
+    let is_fine = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
+    Ok(if is_fine { Outcome::Healthy } else { Outcome::Unhealthy })
+}
+
+fn lines(settings: &Settings) -> String {
+    format!("{} of the list of targets, GitHub at {}", counted(settings.targets.len(), "line"), settings.github.api_url)
+}
+
+async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Finding>) -> Vec<Examination> {
+    let mut targets: Vec<Target> = Vec::new();
+    for spec in specs {
+        match spec {
+            TargetSpec::One(target) => targets.push(target.clone()),
+            TargetSpec::RepositoriesOf(account) => match github.repositories_of(account).await {
+                Ok(found) => {
+                    findings.push(Finding::good(spec.to_string(), format!("stands for {}", repositories(found.len()))));
+                    targets.extend(found);
+                }
+                Err(failure) => findings.push(Finding::bad(
+                    spec.to_string(),
+                    failure.detail,
+                    "mend the account's name, or let the credential read its repositories",
+                )),
+            },
+        }
+    }
+    targets.sort();
+    targets.dedup();
+    futures_util::stream::iter(&targets).map(|target| github.examine(target)).buffered(AT_ONCE).collect().await
+}
+
+fn repositories(count: usize) -> String {
+    if count == 1 { "1 repository".to_owned() } else { format!("{count} repositories") }
+}
+
+fn of_target(examination: &Examination) -> Finding {
+    let what = examination.target.to_string();
+    match &examination.runners {
+        Ok(0) => {
+            Finding::doubtful(what, "seen; no runner is registered", "register one, or take the target off the list")
+        }
+        Ok(runners) => {
+            Finding::good(what, format!("seen; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
+        }
+        Err(failure) => {
+            let mend = match &examination.missing {
+                Some(permission) => format!("{} needs {permission}", words_for(examination.kind)),
+                None => "see the reason; try again if it was GitHub's fault".to_owned(),
+            };
+            Finding::bad(what, failure.detail.clone(), mend)
+        }
+    }
+}
+
+fn words_for(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::ClassicToken => "the classic token",
+        CredentialKind::FineGrainedToken => "the fine-grained token",
+        CredentialKind::OtherToken => "the token",
+        CredentialKind::App => "the GitHub App",
+    }
+}
+
+/// What the answers told about each credential, once.
+fn of_credentials(examined: &[Examination], now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut known = Vec::new();
+    for examination in examined {
+        if known.contains(&&examination.credential) {
+            continue;
+        }
+        known.push(&examination.credential);
+        let what = examination.credential.to_string();
+        findings.push(of_expiry(&what, examination.report, now));
+        if let (Some(left), Some(limit)) = (examination.report.quota_remaining, examination.report.quota_limit) {
+            let says = format!("{left} of {limit} requests left of the hourly quota");
+            findings.push(if left < limit / 10 {
+                Finding::doubtful(
+                    what,
+                    says,
+                    "find out who else uses this credential, or give the monitor one of its own",
+                )
+            } else {
+                Finding::good(what, says)
+            });
+        }
+        if let Some(ahead_ms) = examination.clock_ahead_ms {
+            let off = spoken_duration(Duration::from_millis(ahead_ms.unsigned_abs()));
+            findings.push(if ahead_ms.unsigned_abs() > CLOCK_TOLERANCE_MS {
+                let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
+                Finding::bad("clock", format!("{off} {direction} GitHub's"), "let the machine keep its time by NTP")
+            } else {
+                Finding::good("clock", "agrees with GitHub's")
+            });
+        }
+    }
+    findings
+}
+
+fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
+    match report.expires_at {
+        None => Finding::good(what, "does not say that it expires"),
+        Some(end) if end.since(now) < RENEW_AHEAD => {
+            let left = spoken_duration(end.since(now));
+            Finding::doubtful(what, format!("expires in {left}"), "make a new token and set it before then")
+        }
+        Some(end) => Finding::good(what, format!("expires in {}", spoken_duration(end.since(now)))),
+    }
+}
+
+async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Finding> {
+    let webhook = match outside::messenger(http, settings)? {
+        Messenger::Webhook(webhook) => webhook,
+        Messenger::Console(_) => {
+            let says = "no webhook is set: messages go to the console";
+            return Ok(Finding::doubtful("Slack", says, "set SLACK_WEBHOOK to tell a channel"));
+        }
+    };
+    if !send_test {
+        return Ok(Finding::good("Slack", "a webhook is set; not tried (`doctor --send-test` sends a message)"));
+    }
+    Ok(match webhook.send_test().await {
+        Ok(()) => Finding::good("Slack", "took the test message"),
+        Err(error) => Finding::bad(
+            "Slack",
+            error.to_string(),
+            "see the reason; a new webhook is made in the Slack app's settings",
+        ),
+    })
+}
+
+async fn of_store(arguments: &Doctor, now: Timestamp) -> Finding {
+    let path = arguments.store.path();
+    let what = format!("store {}", path.display());
+    if !path.exists() {
+        return Finding::good(what, "not there yet; `check` and `run` make it");
+    }
+    let store = match outside::store(&path) {
+        Ok(store) => store,
+        Err(error) => {
+            return Finding::bad(what, format!("{error:#}"), "name another file with --store, or mend this one");
+        }
+    };
+    match read_monitor(&store).await {
+        Err(error) => {
+            Finding::bad(what, error.to_string(), "restore the file from a copy, or move it away to start anew")
+        }
+        Ok(on_record) => match on_record.ticked_at {
+            None => Finding::good(what, "readable; `run` has not used it yet"),
+            Some(at) => Finding::good(what, format!("readable; `run` last looked {}", ago(at, now))),
+        },
+    }
+}
+
+fn print(findings: &[Finding]) {
+    let colour = colour_on_stdout();
+    for finding in findings {
+        let (sign, tone) = match finding.verdict {
+            Verdict::Good => ("ok ", Tone::Good),
+            Verdict::Doubtful => ("?  ", Tone::Doubtful),
+            Verdict::Bad => ("BAD", Tone::Bad),
+        };
+        println!("{} {}: {}", tone.paint(sign, colour), one_line(&finding.what), finding.says);
+        if let Some(mend) = &finding.mend {
+            println!("      → {mend}");
+        }
+    }
+    let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
+    let closing = if bad == 0 { "Nothing has to be mended.".to_owned() } else { format!("{bad} to be mended.") };
+    println!("\n{closing}");
+}

@@ -1,0 +1,88 @@
+//! `runner-monitor run`: watch until stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use monitor_config::HostOptions;
+use monitor_telemetry::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::Outcome;
+use crate::args::Run;
+use crate::cycle::CycleReport;
+use crate::engine::Engine;
+use crate::outside;
+
+pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
+    let settings = outside::settings(&HostOptions { every: Some(arguments.every), targets: Vec::new() })?;
+    let clock = SystemClock;
+    let http = outside::http()?;
+    let github = outside::github(&http, &settings, &clock)?;
+    let chat = outside::messenger(&http, &settings)?;
+    let path = arguments.store.path();
+    let store = outside::store(&path)?;
+    let heartbeat = arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, &settings)).transpose()?;
+
+    let stop = stop_on_signal()?;
+    info!(
+        lines = settings.targets.len(),
+        every_secs = arguments.every.as_secs(),
+        store = %path.display(),
+        slack = settings.slack_webhook.is_some(),
+        "watching"
+    );
+    let what = (settings.policy.clone(), settings.targets.clone(), arguments.every);
+    let engine = Arc::new(Engine::new(store, github, chat, clock, what, 1));
+    let on_cycle = move |report: CycleReport| {
+        let CycleReport { targets, unseen, runners, online, down, quota_remaining, took } = report;
+        let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        info!(targets, unseen, runners, online, down, quota_remaining, elapsed_ms, "cycle complete");
+        if let Some(url) = heartbeat.clone() {
+            let http = http.clone();
+            tokio::spawn(async move { beat(&http, url).await });
+        }
+    };
+    engine.run(stop, on_cycle).await;
+    info!("stopped");
+    Ok(Outcome::Healthy)
+}
+
+/// Turns true at SIGTERM or SIGINT.
+pub(crate) fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = stop.send(true);
+    });
+    Ok(stopped)
+}
+
+/// A heartbeat URL often holds a key: it is checked here and shown nowhere.
+fn heartbeat_url(text: &str, settings: &monitor_config::Settings) -> anyhow::Result<reqwest::Url> {
+    let mend = "give --heartbeat-url the https address from your dead-man's switch";
+    let url = reqwest::Url::parse(text).ok().with_context(|| format!("the heartbeat URL is none: {mend}"))?;
+    let host = url.host_str().unwrap_or_default().to_lowercase();
+    let is_loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    let may_be_plain = is_loopback || settings.allow_http_hosts.contains(&host);
+    anyhow::ensure!(
+        url.scheme() == "https" || url.scheme() == "http" && may_be_plain,
+        "the heartbeat URL is not https: {mend}, or name its host in ALLOW_HTTP_HOSTS"
+    );
+    Ok(url)
+}
+
+async fn beat(http: &reqwest::Client, url: reqwest::Url) {
+    let answer = http.get(url).timeout(Duration::from_secs(10)).send().await;
+    match answer.and_then(reqwest::Response::error_for_status).map_err(reqwest::Error::without_url) {
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the heartbeat was not taken"),
+    }
+}

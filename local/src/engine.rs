@@ -1,0 +1,273 @@
+//! The pipeline in one process: hands messages to the stages and decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_domain::policy::Policy;
+use monitor_domain::target::TargetSpec;
+use monitor_embedded::queue::Queue;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_github::GitHub;
+use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
+use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
+use monitor_pipeline::stages::{
+    Check, CheckSettings, Disposition, Ending, Notify, NotifySettings, Schedule, ScheduleSettings,
+};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+
+use crate::cycle::{CycleReport, Cycles};
+
+/// How many checks are under way at once: as many as GitHub answers at once.
+const CHECKS_AT_ONCE: usize = 100;
+/// How many subjects are told of at once.
+const NOTIFIERS: usize = 4;
+/// For how long a message is hidden while its stage works: longer than any stage takes.
+const VISIBILITY: Duration = Duration::from_secs(600);
+/// How long stages under way may take to end once the program is to stop.
+const LAST_WORDS: Duration = Duration::from_secs(8);
+/// For how long told changes are kept.
+const KEEP: Duration = Duration::from_secs(30 * 86_400);
+
+/// How often a message is handed out before it is set aside.
+const RECEIVES: u32 = 5;
+
+/// A queue whose delays pass as fast as the clock of the installation runs.
+#[derive(Clone)]
+pub(crate) struct Hastened {
+    queue: Queue,
+    speed: u32,
+}
+
+impl Sender for Hastened {
+    async fn send(&self, mut messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        messages.iter_mut().for_each(|message| message.delay /= self.speed);
+        self.queue.send(messages).await
+    }
+}
+
+/// A whole installation in one process.
+pub(crate) struct Engine<Ch, Cl> {
+    /// The store.
+    pub(crate) store: EmbeddedStore,
+    /// GitHub.
+    pub(crate) source: GitHub,
+    /// Where people are told.
+    pub(crate) chat: Ch,
+    /// Time.
+    pub(crate) clock: Cl,
+    /// Jobs for the check stage.
+    pub(crate) checks: Hastened,
+    /// Wake-ups for the notify stage.
+    pub(crate) changes: Hastened,
+    /// What the check stage is set to; the schedule stage takes the same.
+    pub(crate) settings: CheckSettings,
+    /// What is known of the cycle under way.
+    pub(crate) cycles: Cycles,
+}
+
+impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
+    /// An installation with empty queues. `speed` is how many times faster than life the clock runs.
+    pub(crate) fn new(
+        store: EmbeddedStore,
+        source: GitHub,
+        chat: Ch,
+        clock: Cl,
+        (policy, configured, interval): (Policy, Vec<TargetSpec>, Duration),
+        speed: u32,
+    ) -> Self {
+        Self {
+            store,
+            source,
+            chat,
+            checks: Hastened { queue: Queue::standard(RECEIVES), speed },
+            changes: Hastened { queue: Queue::fifo(RECEIVES), speed },
+            clock,
+            settings: CheckSettings { policy, configured, interval },
+            cycles: Cycles::default(),
+        }
+    }
+
+    /// Watches until `stop` turns true, then lets the stages under way end. `on_cycle` hears of each complete cycle.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        stop: watch::Receiver<bool>,
+        on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
+    ) {
+        let on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync> = Arc::new(on_cycle);
+        let mut loops = JoinSet::new();
+        loops.spawn(self.clone().tick_loop(stop.clone(), on_cycle.clone()));
+        loops.spawn(self.clone().check_loop(stop.clone(), on_cycle));
+        loops.spawn(self.clone().notify_loop(stop.clone()));
+        loops.spawn(self.clone().prune_loop(stop));
+        while let Some(ended) = loops.join_next().await {
+            if let Err(error) = ended {
+                error!(%error, "a part of the program broke");
+            }
+        }
+    }
+
+    async fn tick_loop(
+        self: Arc<Self>,
+        mut stop: watch::Receiver<bool>,
+        on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync>,
+    ) {
+        let configured = self.settings.configured.clone();
+        let (policy, interval) = (self.settings.policy.clone(), self.settings.interval);
+        // Whoever asks GitHub keeps the pace: nothing is gained by holding jobs back here.
+        let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
+        let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
+        let stage = Schedule { store, source, jobs, wakes, clock, settings: &settings };
+        loop {
+            let began = self.clock.now();
+            if let Some(unfinished) = self.cycles.begin(began) {
+                warn!(
+                    waiting_for = unfinished,
+                    "the last cycle is not complete: GitHub is slow, or limits the credential"
+                );
+            }
+            let report = stage.run().await;
+            if let Some(report) = self.cycles.scheduled(&report.targets, self.clock.now()) {
+                on_cycle(report);
+            }
+            let rest = interval.saturating_sub(self.clock.now().since(began));
+            tokio::select! {
+                () = self.clock.sleep(rest) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    async fn check_loop(
+        self: Arc<Self>,
+        stop: watch::Receiver<bool>,
+        on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync>,
+    ) {
+        let this = self.clone();
+        let handle = move |delivery: Delivery| {
+            let (this, on_cycle) = (self.clone(), on_cycle.clone());
+            async move { this.check(&delivery, &*on_cycle).await }
+        };
+        this.work(&this.checks, CHECKS_AT_ONCE, stop, handle).await;
+    }
+
+    async fn notify_loop(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let this = self.clone();
+        let handle = move |delivery: Delivery| {
+            let this = self.clone();
+            async move { this.notify(&delivery).await }
+        };
+        this.work(&this.changes, NOTIFIERS, stop, handle).await;
+    }
+
+    async fn prune_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        loop {
+            match self.store.prune(self.clock.now().minus(KEEP)).await {
+                Ok(0) => {}
+                Ok(pruned) => debug!(pruned, "records that were told long ago were deleted"),
+                Err(error) => warn!(%error, "old records were not deleted"),
+            }
+            tokio::select! {
+                () = self.clock.sleep(Duration::from_secs(6 * 3_600)) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Takes messages out of a queue and has each handled, up to `at_once` at the same time.
+    async fn work<Handling: Future<Output = Disposition> + Send + 'static>(
+        self: &Arc<Self>,
+        queue: &Hastened,
+        at_once: usize,
+        mut stop: watch::Receiver<bool>,
+        handle: impl Fn(Delivery) -> Handling,
+    ) {
+        let places = Arc::new(Semaphore::new(at_once));
+        let mut under_way = JoinSet::new();
+        while !*stop.borrow() {
+            let received = tokio::select! {
+                received = queue.queue.receive(10, VISIBILITY, Duration::from_secs(20)) => received,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            for delivery in received.unwrap_or_else(|error| {
+                warn!(%error, "nothing was received");
+                Vec::new()
+            }) {
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let (queue, receipt) = (queue.clone(), delivery.receipt.clone());
+                let handling = handle(delivery);
+                under_way.spawn(async move {
+                    let settled = settle(&queue, &receipt, handling.await).await;
+                    if let Err(error) = settled {
+                        warn!(%error, "a message was not settled: it comes again");
+                    }
+                    drop(place);
+                });
+            }
+            while let Some(ended) = under_way.try_join_next() {
+                report_panic(ended);
+            }
+        }
+        let rest = async {
+            while let Some(ended) = under_way.join_next().await {
+                report_panic(ended);
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
+            info!("stages that did not end in time are left: nothing is lost, the next start goes on");
+        }
+    }
+
+    async fn check(&self, delivery: &Delivery, on_cycle: &(dyn Fn(CycleReport) + Send + Sync)) -> Disposition {
+        let job = match CheckJob::from_json(&delivery.body) {
+            Ok(job) => job,
+            Err(error) => return unreadable(&error),
+        };
+        let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
+        let report = Check { store, source, jobs, wakes, clock, settings: &self.settings }.run(&job).await;
+        let is_final = matches!(report.disposition, Disposition::Done) || report.ending != Ending::Broken;
+        if job.reason == Reason::Schedule
+            && is_final
+            && let Some(report) = self.cycles.checked(&job.target, &report, self.clock.now())
+        {
+            on_cycle(report);
+        }
+        report.disposition
+    }
+
+    async fn notify(&self, delivery: &Delivery) -> Disposition {
+        let wake_up = match WakeUp::from_json(&delivery.body) {
+            Ok(wake_up) => wake_up,
+            Err(error) => return unreadable(&error),
+        };
+        let settings = NotifySettings::default();
+        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, settings }
+            .run(&wake_up.subject)
+            .await
+            .disposition
+    }
+}
+
+fn unreadable(error: &MessageError) -> Disposition {
+    Disposition::SetAside { reason: error.to_string() }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        // Its message becomes visible again, and goes to the dead-letter list if it keeps breaking.
+        error!(%error, "a stage broke");
+    }
+}
+
+/// Does with a message what its stage said.
+async fn settle(queue: &Hastened, receipt: &str, disposition: Disposition) -> Result<(), QueueError> {
+    match disposition {
+        Disposition::Done => queue.queue.delete(receipt).await,
+        Disposition::Retry { after, .. } => queue.queue.release(receipt, after / queue.speed).await,
+        Disposition::SetAside { reason } => {
+            error!(reason, "a message was set aside");
+            queue.queue.release(receipt, Duration::ZERO).await
+        }
+    }
+}

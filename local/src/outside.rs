@@ -1,0 +1,92 @@
+//! The real outside, built from settings: HTTP, GitHub, the place where people are told, the store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use monitor_config::{HostOptions, Settings, Source};
+use monitor_embedded::store::EmbeddedStore;
+use monitor_github::GitHub;
+use monitor_pipeline::ports::Clock;
+use monitor_slack::{Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
+use monitor_telemetry::SystemClock;
+
+use crate::table::colour_on_stdout;
+
+/// The settings from the environment.
+pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
+    Ok(Settings::read(&Source::environment(), host_options)?)
+}
+
+/// One HTTP client for all: TLS by rustls on ring, with the machine's own root certificates.
+pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
+    // Set once for the process; a second call finds it set.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_idle_timeout(Duration::from_secs(90))
+        .build()
+        .context("the HTTP client could not be set up")
+}
+
+/// GitHub as the settings say.
+pub(crate) fn github(http: &reqwest::Client, settings: &Settings, clock: &SystemClock) -> anyhow::Result<GitHub> {
+    let of = &settings.github;
+    let credential = match &of.credential {
+        monitor_config::Credential::Token(token) => {
+            monitor_github::Credential::Token(monitor_github::Secret::new(token.expose()))
+        }
+        monitor_config::Credential::App { id, private_key } => monitor_github::Credential::App {
+            app_id: id.clone(),
+            private_key: monitor_github::Secret::new(private_key.expose()),
+        },
+    };
+    let mut asked = monitor_github::Settings::new(credential);
+    asked.api_url.clone_from(&of.api_url);
+    asked.api_version.clone_from(&of.api_version);
+    let number = |limit: std::num::NonZeroU32| usize::try_from(limit.get()).unwrap_or(usize::MAX);
+    asked.max_requests_per_minute = of.limits.requests_per_minute.map(number);
+    // Without a limit, still no more than one machine can keep open.
+    asked.max_concurrent_requests = of.limits.max_concurrent_requests.map_or(500, number);
+    let clock = clock.clone();
+    Ok(GitHub::new(http.clone(), asked, Arc::new(move || clock.now()))?)
+}
+
+/// The web address that links start with.
+pub(crate) fn web_base(settings: &Settings) -> anyhow::Result<WebBase> {
+    Ok(WebBase::parse(&settings.github.web_url)?)
+}
+
+/// The webhook, if one is set; else the console.
+pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings) -> anyhow::Result<Messenger> {
+    let web = web_base(settings)?;
+    Ok(match &settings.slack_webhook {
+        Some(url) => {
+            let hosts: Vec<String> = settings.allow_http_hosts.iter().cloned().collect();
+            let url = WebhookUrl::parse(url.expose(), &hosts)?;
+            Messenger::Webhook(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
+        }
+        None => Messenger::Console(Console::stdout(colour_on_stdout(), web)),
+    })
+}
+
+/// Opens the store, with its folder.
+pub(crate) fn store(path: &Path) -> anyhow::Result<EmbeddedStore> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} could not be made", folder.display()))?;
+    }
+    EmbeddedStore::open(path).with_context(|| format!("the store {} cannot be used", path.display()))
+}
+
+/// Opens a store that must be there, for commands that only read.
+pub(crate) fn existing_store(path: &Path) -> anyhow::Result<EmbeddedStore> {
+    anyhow::ensure!(
+        path.exists(),
+        "there is no store at {}: run `runner-monitor check` or `runner-monitor run` first, or name it with --store",
+        path.display()
+    );
+    store(path)
+}

@@ -1,0 +1,260 @@
+//! Kills the daemon at random moments under load, then counts what Slack was told.
+//!
+//! Every outage must be told once, its end once. The one exception is named and counted: a kill between Slack's
+//! acceptance and the record of it, after which the same notice goes as a further attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use monitor_domain::notices::News;
+use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::subject::Subject;
+use monitor_domain::target::Target;
+use monitor_e2e::{Chance, Setting, fleet, repository};
+use monitor_embedded::store::EmbeddedStore;
+use monitor_fakes::{FakeGitHub, FakeSlack};
+use monitor_pipeline::items::{Claim, Item, Query};
+use monitor_pipeline::ports::{Form, Store};
+use monitor_slack::{WebBase, render};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+const TARGETS: usize = 12;
+const RUNNERS: usize = 4;
+/// One bad reading opens an outage and one good one ends it, so that every start of the program decides something.
+const POLICY: &str = r#"{"confirm":1,"recover":1,"recheck":"10s","flapping":20,"flappingWindow":"1m","blind":"15m"}"#;
+/// A claim whose holder was killed is sent again after its lease of 90 s, at the next look.
+const SETTLE: Duration = Duration::from_secs(150);
+
+/// kill -9 of `runner-monitor run` under load, each followed by a restart.
+#[derive(Parser)]
+struct Arguments {
+    /// How many times
+    #[arg(long, default_value_t = 200)]
+    kills: u32,
+    /// The same seed gives the same moments, as far as the machine allows
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("store.db");
+    let github = FakeGitHub::start_with(fleet(TARGETS, RUNNERS), 0, monitor_fakes::wall_clock_ms).await?;
+    let slack = FakeSlack::start().await?;
+    {
+        let mut github = github.state();
+        github.latency_ms = 5;
+        github.limits.points_per_minute = u64::MAX;
+        github.set_hourly_limit(monitor_e2e::TOKEN, 10_000_000);
+    }
+    slack.state().latency_ms = 5;
+    let setting = Setting {
+        github_url: github.base_url(),
+        webhook: Some(slack.webhook_url()),
+        repositories: (0..TARGETS).map(repository).collect(),
+        policy: POLICY,
+        store: &path,
+    };
+
+    let mut chance = Chance::new(arguments.seed);
+    let began = Instant::now();
+    for kill in 1..=arguments.kills {
+        let mut child = setting.start(&["run", "--every", "10s"])?;
+        // The world moves on while the program starts, works and dies.
+        let alive_ms = 20 + chance.below(230);
+        let half = Duration::from_millis(alive_ms / 2);
+        sleep(half).await;
+        move_on(&github, &mut chance);
+        sleep(half).await;
+        ensure!(
+            child.try_wait()?.is_none(),
+            "the program ended by itself at kill {kill}; run with LOG=info to see why"
+        );
+        child.start_kill()?;
+        child.wait().await?;
+        move_on(&github, &mut chance);
+        if kill % 50 == 0 {
+            println!("{kill} kills, {} messages taken, {:.0} s", slack.messages().len(), began.elapsed().as_secs_f64());
+        }
+    }
+
+    // Everybody is well again, and the program is left alone until everything is told.
+    set_all(&github, "online");
+    let mut child = setting.start(&["run", "--every", "10s"])?;
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        if untold(&path).await? == 0 {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "{} changes are untold after {} s", untold(&path).await?, SETTLE.as_secs());
+    }
+    child.start_kill()?;
+    child.wait().await?;
+    let messages: Vec<Value> = slack.messages().into_iter().map(|message| message.body).collect();
+    count(&path, &messages, arguments.kills).await
+}
+
+/// Some runners go, some come back.
+fn move_on(github: &FakeGitHub, chance: &mut Chance) {
+    let mut github = github.state();
+    for _ in 0..chance.below(4) {
+        let target = repository(usize::try_from(chance.below(TARGETS as u64)).unwrap_or(0));
+        let runners = github.runners(&target);
+        let runner = &runners[usize::try_from(chance.below(RUNNERS as u64)).unwrap_or(0)];
+        let status = if runner.spec.status == "online" { "offline" } else { "online" };
+        github.set_runner(&target, runner.id, status, false);
+    }
+}
+
+fn set_all(github: &FakeGitHub, status: &str) {
+    let mut github = github.state();
+    for target in (0..TARGETS).map(repository) {
+        for runner in github.runners(&target) {
+            github.set_runner(&target, runner.id, status, false);
+        }
+    }
+}
+
+fn subjects() -> anyhow::Result<Vec<Subject>> {
+    let targets = (0..TARGETS).map(|target| repository(target).parse::<Target>());
+    let targets: Result<Vec<Subject>, _> = targets.map(|target| target.map(|target| Subject::from(&target))).collect();
+    Ok([targets?, vec![Subject::Monitor]].concat())
+}
+
+/// How many outages are open, and how many subjects have something untold.
+async fn untold(path: &Path) -> anyhow::Result<usize> {
+    let store = EmbeddedStore::open(path)?;
+    let mut waiting = 0;
+    for subject in subjects()? {
+        let mut told = 0;
+        let mut tellable = 0;
+        if let Subject::Target(id) = &subject {
+            for item in store.list(&Query::Fleet(id.clone())).await? {
+                match item {
+                    Item::Target(record) => tellable = record.last_tellable.0,
+                    Item::Cursor(cursor) => told = cursor.told_through.0,
+                    Item::Runner(item) if item.runner.open_outage().is_some() => waiting += 1,
+                    _ => {}
+                }
+            }
+        }
+        waiting += usize::from(tellable > told);
+    }
+    Ok(waiting)
+}
+
+/// One side of an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Began,
+    Ended,
+}
+
+type Told = BTreeMap<(String, u64, Side), u32>;
+
+/// Which sides of which outages a notice tells.
+fn sides(claim: &Claim) -> Vec<(String, u64, Side)> {
+    let key = |outage: &Outage, side| (outage.runner_name.clone(), outage.id.0.0, side);
+    let one = |outages: &[Outage], side| outages.iter().map(|outage| key(outage, side)).collect::<Vec<_>>();
+    let mut sides = Vec::new();
+    for news in &claim.notice.news {
+        match news {
+            News::Offline { outages } | News::MonitoringStarts { outages } => sides.extend(one(outages, Side::Began)),
+            News::Recovered { outages } => sides.extend(one(outages, Side::Ended)),
+            News::CameAndWent { outages } => {
+                sides.extend(one(outages, Side::Began));
+                sides.extend(one(outages, Side::Ended));
+            }
+            _ => {}
+        }
+    }
+    sides
+}
+
+async fn count(path: &Path, messages: &[Value], kills: u32) -> anyhow::Result<()> {
+    let store = EmbeddedStore::open(path)?;
+    let mut claims: Vec<Claim> = Vec::new();
+    let mut settled = BTreeSet::new();
+    let mut outages: Vec<Outage> = Vec::new();
+    for subject in subjects()? {
+        for item in store.list(&Query::Notices { subject: subject.clone(), limit: usize::MAX }).await? {
+            match item {
+                Item::Claim(claim) => claims.push(claim),
+                Item::Sent(sent) => {
+                    settled.insert((sent.subject.clone(), sent.number));
+                }
+                _ => {}
+            }
+        }
+        if let Subject::Target(target) = subject {
+            for item in store.list(&Query::Outages { target, runner: None }).await? {
+                if let Item::Outage(item) = item {
+                    outages.push(item.outage);
+                }
+            }
+        }
+    }
+
+    // Each message is one claim's notice, to the letter.
+    let web = WebBase::default();
+    let mut by_text: BTreeMap<String, Vec<&Claim>> = BTreeMap::new();
+    for claim in &claims {
+        let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
+        let text = serde_json::to_value(render(&claim.notice, form, &web))?.to_string();
+        by_text.entry(text).or_default().push(claim);
+    }
+    let mut told: Told = BTreeMap::new();
+    for message in messages {
+        let claim = by_text.get(&message.to_string()).and_then(|claims| claims.first());
+        let claim = claim.with_context(|| format!("a message that nobody claimed: {message}"))?;
+        for side in sides(claim) {
+            *told.entry(side).or_default() += 1;
+        }
+    }
+
+    // Where a claim has no ending, its message may have been taken: the window in which a repeat is allowed.
+    let in_window: Vec<&Claim> =
+        claims.iter().filter(|claim| !settled.contains(&(claim.subject.clone(), claim.number))).collect();
+    let allowed: Told = in_window.iter().flat_map(|claim| sides(claim)).fold(BTreeMap::new(), |mut allowed, side| {
+        *allowed.entry(side).or_default() += 1;
+        allowed
+    });
+    let (mut once, mut missed, mut repeated, mut in_window_repeats) = (0, Vec::new(), Vec::new(), 0);
+    for outage in &outages {
+        ensure!(outage.ending == Some(Ending::Recovered), "still open: {outage:?}");
+        ensure!(outage.telling != Telling::Quiet, "not to be told: {outage:?}");
+        for side in [Side::Began, Side::Ended] {
+            let key = (outage.runner_name.clone(), outage.id.0.0, side);
+            match told.get(&key).copied().unwrap_or(0) {
+                0 => missed.push(key),
+                1 => once += 1,
+                times if times - 1 <= allowed.get(&key).copied().unwrap_or(0) => in_window_repeats += 1,
+                _ => repeated.push(key),
+            }
+        }
+    }
+    println!(
+        "kills {kills} · outages {} · messages taken {} · claims {} · claims cut off by a kill {}",
+        outages.len(),
+        messages.len(),
+        claims.len(),
+        in_window.len()
+    );
+    println!(
+        "beginnings and ends told once {once} · told again after a kill between acceptance and record {in_window_repeats} · missed {} · repeated without such a kill {}",
+        missed.len(),
+        repeated.len()
+    );
+    ensure!(!outages.is_empty(), "no outage happened: the test proves nothing");
+    ensure!(missed.is_empty(), "never told: {missed:?}");
+    ensure!(repeated.is_empty(), "told more than once: {repeated:?}");
+    println!("every outage was told once");
+    Ok(())
+}

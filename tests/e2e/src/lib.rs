@@ -1,0 +1,106 @@
+#![doc = include_str!("../README.md")]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::Context;
+use monitor_fakes::github::{RunnerSpec, State};
+use tokio::process::{Child, Command};
+
+/// The token that [`fleet`] takes.
+pub const TOKEN: &str = "e2e-token";
+
+/// A GitHub with `targets` repositories of `runners` each: `acme/app-0` and so on, with `app-0-runner-0` and so on.
+pub fn fleet(targets: usize, runners: usize) -> State {
+    let mut github = State::new();
+    github.add_token(TOKEN);
+    for target in 0..targets {
+        let name = repository(target);
+        github.add_target(&name);
+        for runner in 0..runners {
+            let spec = RunnerSpec::new(&format!("app-{target}-runner-{runner}"));
+            github.add_runner(&name, spec.with_labels(&["self-hosted", "Linux", "X64"]));
+        }
+    }
+    github
+}
+
+/// The name of a repository of [`fleet`].
+pub fn repository(target: usize) -> String {
+    format!("acme/app-{target}")
+}
+
+/// The program to be tested.
+pub fn program() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("RUNNER_MONITOR") {
+        return Ok(path.into());
+    }
+    // target/PROFILE/BIN, or target/PROFILE/deps/TEST
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("runner-monitor")).find(|path| path.exists());
+    found.context("runner-monitor is not built: cargo build -p monitor-local, with the same profile")
+}
+
+/// How the program is started.
+pub struct Setting<'a> {
+    /// The fake GitHub.
+    pub github_url: String,
+    /// The fake Slack's webhook; none for the console.
+    pub webhook: Option<String>,
+    /// What is watched.
+    pub repositories: Vec<String>,
+    /// The policy as JSON.
+    pub policy: &'a str,
+    /// The store's file.
+    pub store: &'a Path,
+}
+
+impl Setting<'_> {
+    /// The program with its settings and nothing else of the environment.
+    pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = Command::new(program()?);
+        command.env_clear().args(arguments);
+        command.env("GITHUB_TOKEN", TOKEN).env("GITHUB_API_URL", &self.github_url);
+        command.env("REPOS", serde_json::to_string(&self.repositories)?).env("POLICY", self.policy);
+        command.env("RUNNER_MONITOR_STORE", self.store);
+        command.env("GITHUB_REQUESTS_PER_MINUTE", "off");
+        if let Some(webhook) = &self.webhook {
+            command.env("SLACK_WEBHOOK", webhook);
+        }
+        if let Some(log) = std::env::var_os("LOG") {
+            command.env("LOG", log);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Starts the program, its output thrown away unless LOG is set.
+    pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
+        let mut command = self.command(arguments)?;
+        command.stdout(Stdio::null());
+        if std::env::var_os("LOG").is_none() {
+            command.stderr(Stdio::null());
+        }
+        Ok(command.spawn()?)
+    }
+}
+
+/// A small random source with a seed: the same seed gives the same numbers.
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound` (SplitMix64, Steele and others 2014).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
