@@ -10,6 +10,7 @@ use monitor_domain::change::Step;
 use monitor_domain::fleet::Fleet;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::spoken_duration;
+use monitor_embedded::store::Counters;
 use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, RunnerSource, Sender};
@@ -76,13 +77,15 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     looks.sort_by(|(a, _), (b, _)| a.cmp(b));
     let took = clock.now().since(began);
 
+    // Before the records are read once more for the table.
+    let counted_store = store.counters();
     let mut fleets = Vec::new();
     for (target, _) in &looks {
         fleets.push(read_fleet(&store, target).await.context("the store cannot be read")?.fleet);
     }
     let unseen: Vec<(String, String)> = unresolved.into_iter().chain(looks.iter().filter_map(not_seen)).collect();
     if arguments.json {
-        print_json(&fleets, &looks, &unseen)?;
+        print_json(&fleets, &looks, &unseen, counted_store)?;
     } else {
         print_table(&fleets, &looks, &unseen, &clock);
         let quota = looks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
@@ -133,11 +136,17 @@ fn progress(targets: usize, json: bool) -> ProgressBar {
     }
 }
 
-fn print_json(fleets: &[Fleet], looks: &[(Target, CheckReport)], unseen: &[(String, String)]) -> anyhow::Result<()> {
+fn print_json(
+    fleets: &[Fleet],
+    looks: &[(Target, CheckReport)],
+    unseen: &[(String, String)],
+    store: Counters,
+) -> anyhow::Result<()> {
     let changes = looks.iter().filter(|(_, report)| !report.steps.is_empty());
     let document = json!({
         "targets": fleets.iter().map(TargetView::from).collect::<Vec<_>>(),
         "changes": changes.map(|(target, report)| json!({"target": target, "steps": report.steps})).collect::<Vec<_>>(),
+        "store": {"reads": store.reads, "writes": store.writes, "itemsWritten": store.items_written},
         "notSeen": unseen.iter().map(|(target, reason)| json!({"target": target, "reason": reason})).collect::<Vec<_>>(),
     });
     println!("{}", serde_json::to_string_pretty(&document)?);

@@ -18,8 +18,7 @@ pub fn fleet(targets: usize, runners: usize) -> State {
         let name = repository(target);
         github.add_target(&name);
         for runner in 0..runners {
-            let spec = RunnerSpec::new(&format!("app-{target}-runner-{runner}"));
-            github.add_runner(&name, spec.with_labels(&["self-hosted", "Linux", "X64"]));
+            github.add_runner(&name, RunnerSpec::new(&format!("app-{target}-runner-{runner}")));
         }
     }
     github

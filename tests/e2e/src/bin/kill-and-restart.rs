@@ -98,7 +98,8 @@ async fn main() -> anyhow::Result<()> {
     child.start_kill()?;
     child.wait().await?;
     let messages: Vec<Value> = slack.messages().into_iter().map(|message| message.body).collect();
-    count(&path, &messages, arguments.kills).await
+    let web = WebBase::parse(&github.base_url())?;
+    count(&path, &messages, arguments.kills, &web).await
 }
 
 /// Some runners go, some come back.
@@ -178,7 +179,7 @@ fn sides(claim: &Claim) -> Vec<(String, u64, Side)> {
     sides
 }
 
-async fn count(path: &Path, messages: &[Value], kills: u32) -> anyhow::Result<()> {
+async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> anyhow::Result<()> {
     let store = EmbeddedStore::open(path)?;
     let mut claims: Vec<Claim> = Vec::new();
     let mut settled = BTreeSet::new();
@@ -203,11 +204,10 @@ async fn count(path: &Path, messages: &[Value], kills: u32) -> anyhow::Result<()
     }
 
     // Each message is one claim's notice, to the letter.
-    let web = WebBase::default();
     let mut by_text: BTreeMap<String, Vec<&Claim>> = BTreeMap::new();
     for claim in &claims {
         let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
-        let text = serde_json::to_value(render(&claim.notice, form, &web))?.to_string();
+        let text = serde_json::to_value(render(&claim.notice, form, web))?.to_string();
         by_text.entry(text).or_default().push(claim);
     }
     let mut told: Told = BTreeMap::new();
