@@ -23,6 +23,7 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
 
 unit: ## Every Rust test
+	cargo build -p monitor-local --bin runner-monitor
 	cargo test --workspace --all-features
 
 openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description

@@ -115,7 +115,7 @@ mod tests {
     fn a_cycle_is_complete_when_every_target_was_looked_at_once() {
         let cycles = Cycles::default();
         let [web, api]: [Target; 2] = ["acme/web", "acme/api"].map(|name| name.parse().unwrap());
-        let at = |secs| Timestamp::from_epoch_ms(secs * 1_000);
+        let at = |secs: i64| Timestamp::from_epoch_ms(secs * 1_000);
         assert_eq!(cycles.begin(at(0)), None);
         // A job may be done before the tick has returned.
         assert_eq!(cycles.checked(&web, &seen(70), at(1)), None);

@@ -50,7 +50,7 @@ pub(crate) fn github(http: &reqwest::Client, settings: &Settings, clock: &System
     asked.max_requests_per_minute = of.limits.requests_per_minute.map(number);
     // Without a limit, still no more than one machine can keep open.
     asked.max_concurrent_requests = of.limits.max_concurrent_requests.map_or(500, number);
-    let clock = clock.clone();
+    let clock = *clock;
     Ok(GitHub::new(http.clone(), asked, Arc::new(move || clock.now()))?)
 }
 

@@ -1,1 +1,26 @@
 #![doc = include_str!("../README.md")]
+
+mod about;
+mod app;
+mod app_key;
+mod client;
+mod credential;
+mod examine;
+mod exchange;
+mod headers;
+mod limits;
+mod list;
+mod pace;
+mod refusal;
+mod repositories;
+mod secret;
+mod settings;
+mod transfer;
+mod wire;
+
+pub use about::CredentialKind;
+pub use app_key::KeyError;
+pub use client::{Clock, GitHub};
+pub use examine::Examination;
+pub use secret::Secret;
+pub use settings::{Credential, GITHUB_COM, Settings, SettingsError};

@@ -106,7 +106,8 @@ pub struct Claim {
     /// Whether it goes as plain text, because its layout was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain_text: bool,
-    /// What it tells.
+    /// What it tells. As `message`, because `notice` is its number.
+    #[serde(rename = "message")]
     pub notice: Notice,
 }
 

@@ -329,8 +329,10 @@ async fn what_happened_while_the_chat_was_dead_is_told_in_one_message<S: Store>(
     this.source.set_status(&web(), 1, Status::Idle);
     this.source.set_status(&web(), 2, Status::Offline);
     for _ in 0..10 {
-        this.clock.advance(Duration::from_secs(1_200));
-        this.check(&web()).await;
+        for _ in 0..2 {
+            this.clock.advance(Duration::from_secs(600));
+            this.check(&web()).await;
+        }
         this.tell().await.iter().for_each(|notice| assert_eq!(offline_of(notice), 1));
         this.chat.take();
     }

@@ -1,0 +1,301 @@
+//! The database: one SQLite file.
+
+mod migrations;
+mod prune;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params, params_from_iter};
+
+use migrations::Misfit;
+use rows::Place;
+
+/// How long a statement waits for another process that writes. A write takes milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many items a put may hold: a limit, so that no transaction keeps others waiting for long.
+const MAX_BATCH: usize = 1_000;
+
+/// The store on SQLite, in one file or in memory.
+///
+/// Calls run where they are awaited, under a mutex: a statement takes microseconds, a commit as long as the disk
+/// takes to make it safe. No thread is started and no timer used, so that a simulator can run it.
+pub struct EmbeddedStore {
+    connection: Mutex<Connection>,
+    counting: Counting,
+}
+
+/// What a store was asked since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Gets and lists.
+    pub reads: u64,
+    /// Puts and deletes, refused ones too.
+    pub writes: u64,
+    /// Items that were put.
+    pub items_written: u64,
+}
+
+#[derive(Default)]
+struct Counting {
+    reads: AtomicU64,
+    writes: AtomicU64,
+    items_written: AtomicU64,
+}
+
+/// A file that cannot be used as the store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be created or opened.
+    #[error(
+        "the store {path} cannot be opened: {reason}; it must lie on a local disk, in a folder that this user may write to"
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is damaged.
+    #[error("the store {path} is damaged: {reason}; {}", rows::MEND)]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is something else.
+    #[error("{path} is not a store of runner-monitor; name another file")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later release has written it.
+    #[error(
+        "the store {path} has version {found}, this release knows {known}: run the release that wrote it, or a later one"
+    )]
+    Later {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The last version that this release knows.
+        known: i64,
+    },
+}
+
+impl EmbeddedStore {
+    /// Opens the file, creating it for this user alone (mode 0600) where there is none, and brings it up to date.
+    ///
+    /// Several processes may have it open at once. Not on a network file system: WAL needs shared memory.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let unusable = |reason: String| OpenError::Unusable { path: path.to_owned(), reason };
+        create_privately(path).map_err(|error| unusable(error.to_string()))?;
+        // Without the flag for URIs: a file may be called `file:x?mode=memory`.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| unusable(error.to_string()))?;
+        Self::prepare(connection, path)
+    }
+
+    /// A store that ends with this value.
+    pub fn open_in_memory() -> Result<Self, OpenError> {
+        let path = Path::new(":memory:");
+        let connection = Connection::open_in_memory()
+            .map_err(|error| OpenError::Unusable { path: path.to_owned(), reason: error.to_string() })?;
+        Self::prepare(connection, path)
+    }
+
+    fn prepare(mut connection: Connection, path: &Path) -> Result<Self, OpenError> {
+        let path = || path.to_owned();
+        let unusable = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::Foreign { path: path() },
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path: path(), reason: error.to_string() },
+            _ => OpenError::Unusable { path: path(), reason: error.to_string() },
+        };
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
+        // Before anything is written to it.
+        let version = migrations::version(&mut connection).map_err(unusable)?.map_err(|misfit| match misfit {
+            Misfit::Foreign => OpenError::Foreign { path: path() },
+            Misfit::Later { found, known } => OpenError::Later { path: path(), found, known },
+        })?;
+        switch_to_wal(&connection).map_err(unusable)?;
+        // What was answered survives a power cut: the log is synced at every commit.
+        connection.pragma_update(None, "synchronous", "full").map_err(unusable)?;
+        if version < migrations::known_version() {
+            migrations::migrate(&mut connection).map_err(unusable)?;
+        }
+        Ok(Self { connection: Mutex::new(connection), counting: Counting::default() })
+    }
+
+    /// What was asked since it was opened.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            reads: self.counting.reads.load(Ordering::Relaxed),
+            writes: self.counting.writes.load(Ordering::Relaxed),
+            items_written: self.counting.items_written.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A panic under the lock leaves nothing half done: its transaction is rolled back.
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Creates the file for this user alone, unless it is there. SQLite gives its side files the same mode.
+fn create_privately(path: &Path) -> std::io::Result<()> {
+    /// Closing a file drops every lock that the process has on it, those of another store too: nobody may open it
+    /// between its creation and this close, and a file that is there must not be opened here.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _guard = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
+}
+
+/// Lets readers and a writer work at the same time. It is kept in the file: only the first switch does anything.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let pause = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
+    loop {
+        let switched = connection.pragma_update(None, "journal_mode", "wal");
+        // The busy timeout does not hold for the switch.
+        let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+        match switched {
+            Err(error) if is_busy(&error) && waited < BUSY_TIMEOUT => std::thread::sleep(pause),
+            switched => return switched,
+        }
+        waited += pause;
+    }
+}
+
+impl Store for EmbeddedStore {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.counting.writes.fetch_add(1, Ordering::Relaxed);
+        if puts.len() > MAX_BATCH {
+            let count = puts.len();
+            return Err(StoreError::Refused(format!("a batch of {count} items; at most {MAX_BATCH} go together")));
+        }
+        let rows =
+            puts.iter().map(|put| Ok((Place::of(&put.item.key())?, rows::encode(&put.item)?, put.must_not_exist)));
+        let rows: Vec<(Place, String, bool)> = rows.collect::<Result<_, StoreError>>()?;
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let outcome = put_rows(&mut self.connection(), &rows).map_err(fault)?;
+        if outcome == PutOutcome::Done {
+            self.counting.items_written.fetch_add(count, Ordering::Relaxed);
+        }
+        Ok(outcome)
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.counting.reads.fetch_add(1, Ordering::Relaxed);
+        let mut connection = self.connection();
+        // One transaction, so that all are of one moment.
+        let transaction = connection.transaction().map_err(fault)?;
+        let sql = "SELECT body FROM items
+                   WHERE section = ?1 AND subject = ?2 AND first = ?3 AND second = ?4 AND third = ?5";
+        let mut statement = transaction.prepare_cached(sql).map_err(fault)?;
+        let mut items = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Place { section, subject, numbers: [first, second, third] } = Place::of(key)?;
+            let read = |row: &rusqlite::Row<'_>| Ok(rows::decode(rows::bytes(row, 0)?, || key.to_string()));
+            let found = statement.query_row(params![section, subject, first, second, third], read).optional();
+            match found.map_err(fault)?.transpose()? {
+                None => {}
+                Some(Some(item)) if item.key() == *key => items.push(item),
+                Some(_) => return Err(rows::unreadable(key.to_string(), "another item is under its key")),
+            }
+        }
+        Ok(items)
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        self.counting.reads.fetch_add(1, Ordering::Relaxed);
+        let (sql, parameters) = rows::select(query);
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+        let mut found = statement.query(params_from_iter(parameters)).map_err(fault)?;
+        let mut items = Vec::new();
+        while let Some(row) = found.next().map_err(fault)? {
+            items.extend(rows::listed(row).map_err(fault)??);
+        }
+        Ok(items)
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.counting.writes.fetch_add(1, Ordering::Relaxed);
+        let places: Vec<Place> = keys.iter().map(Place::of).collect::<Result<_, _>>()?;
+        delete_rows(&mut self.connection(), &places).map_err(fault)
+    }
+
+    fn max_batch(&self) -> usize {
+        MAX_BATCH
+    }
+}
+
+fn put_rows(connection: &mut Connection, rows: &[(Place, String, bool)]) -> rusqlite::Result<PutOutcome> {
+    // Immediate: a transaction that reads first could not become a writer once another has written.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let insert = "INSERT INTO items (section, subject, first, second, third, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let mut create = transaction.prepare_cached(&format!("{insert} ON CONFLICT DO NOTHING"))?;
+        let mut replace =
+            transaction.prepare_cached(&format!("{insert} ON CONFLICT DO UPDATE SET body = excluded.body"))?;
+        for (Place { section, subject, numbers: [first, second, third] }, body, must_not_exist) in rows {
+            let statement = if *must_not_exist { &mut create } else { &mut replace };
+            if statement.execute(params![section, subject, first, second, third, body])? == 0 {
+                // Dropped without a commit, the transaction leaves nothing.
+                return Ok(PutOutcome::Exists);
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(PutOutcome::Done)
+}
+
+fn delete_rows(connection: &mut Connection, places: &[Place]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let sql = "DELETE FROM items WHERE section = ?1 AND subject = ?2 AND first = ?3 AND second = ?4 AND third = ?5";
+        let mut statement = transaction.prepare_cached(sql)?;
+        for Place { section, subject, numbers: [first, second, third] } in places {
+            statement.execute(params![section, subject, first, second, third])?;
+        }
+    }
+    transaction.commit()
+}
+
+/// Sorts SQLite's faults by whether another attempt may help.
+fn fault(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            rows::unreadable("somewhere in the file".to_owned(), &error.to_string())
+        }
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory,
+        ) => StoreError::Unavailable(error.to_string()),
+        _ => StoreError::Refused(error.to_string()),
+    }
+}

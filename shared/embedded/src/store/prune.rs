@@ -1,0 +1,68 @@
+//! Housekeeping: history that was told long ago.
+
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::ports::StoreError;
+use rusqlite::{Connection, params};
+
+use super::{EmbeddedStore, fault};
+
+/// How many records are looked at in one statement, so that none keeps others waiting for long.
+const PORTION: i64 = 500;
+
+/// The oldest told changes, up to the first that is kept for its age.
+const CHANGES: &str = "
+    DELETE FROM items WHERE rowid IN (
+        SELECT rowid FROM items
+        WHERE section = 'change' AND subject = ?1
+          AND first <= (SELECT json_extract(body, '$.toldThrough') FROM items WHERE section = 'cursor' AND subject = ?1)
+        ORDER BY first LIMIT ?3
+    ) AND json_extract(body, '$.decidedAt') < ?2";
+
+/// The oldest claims and endings of notices before the latest: the latest tells how far the subject is told.
+const NOTICES: &str = "
+    DELETE FROM items WHERE rowid IN (
+        SELECT rowid FROM items
+        WHERE section = 'notice' AND subject = ?1
+          AND first < (SELECT max(first) FROM items WHERE section = 'notice' AND subject = ?1)
+        ORDER BY first, second, third LIMIT ?3
+    ) AND coalesce(json_extract(body, '$.claimedAt'), json_extract(body, '$.at')) < ?2
+      AND json_extract(body, '$.through')
+          <= (SELECT json_extract(body, '$.toldThrough') FROM items WHERE section = 'cursor' AND subject = ?1)";
+
+impl EmbeddedStore {
+    /// Deletes changes, claims and endings of sends that are older than `before` and told; gives how many.
+    ///
+    /// What is untold stays however old it is, and so do each subject's latest notice and all outages. A subject that
+    /// was never told anything keeps everything.
+    pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
+        // Times are stored as text of one width, in UTC: they compare as text.
+        let before = before.to_string();
+        let subjects = subjects(&self.connection()).map_err(fault)?;
+        let mut pruned = 0;
+        for subject in subjects {
+            for statement in [CHANGES, NOTICES] {
+                loop {
+                    let deleted = portion(&self.connection(), statement, &subject, &before).map_err(fault)?;
+                    pruned += deleted;
+                    // Others first: this is in no hurry.
+                    tokio::task::yield_now().await;
+                    if deleted < PORTION.unsigned_abs() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(pruned)
+    }
+}
+
+/// Every subject of which something was told.
+fn subjects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached("SELECT subject FROM items WHERE section = 'cursor'")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+fn portion(connection: &Connection, statement: &str, subject: &str, before: &str) -> rusqlite::Result<u64> {
+    let deleted = connection.prepare_cached(statement)?.execute(params![subject, before, PORTION])?;
+    Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,138 @@
+//! Items as rows: their place in the table, their text, and the statements behind the queries.
+
+use monitor_pipeline::items::{Item, Key, Query};
+use monitor_pipeline::ports::StoreError;
+use rusqlite::Row;
+use rusqlite::types::Value;
+use serde::Deserialize;
+
+/// What to do about a row that cannot be read.
+pub(super) const MEND: &str = "put back a copy of the file, or move the file away: runner-monitor then starts with a new one and tells again what is down";
+
+/// Every item type that this release knows, as `Item` writes it.
+const KNOWN_TYPES: [&str; 10] =
+    ["target", "runner", "outage", "freshness", "change", "credential", "watchlist", "claim", "sent", "cursor"];
+
+/// The key columns of a row.
+pub(super) struct Place {
+    pub(super) section: &'static str,
+    pub(super) subject: String,
+    pub(super) numbers: [i64; 3],
+}
+
+impl Place {
+    pub(super) fn of(key: &Key) -> Result<Self, StoreError> {
+        let (section, numbers) = match key {
+            Key::Target(_) => ("target", [0; 3]),
+            Key::Runner(_, runner) => ("runner", [runner.0, 0, 0]),
+            Key::Outage(_, runner, outage) => ("outage", [runner.0, outage.0.0, 0]),
+            Key::Freshness(_) => ("freshness", [0; 3]),
+            Key::Change(_, revision) => ("change", [revision.0, 0, 0]),
+            Key::Credential(_) => ("credential", [0; 3]),
+            Key::Watchlist => ("watchlist", [0; 3]),
+            Key::Claim(_, number) => ("notice", [number.notice, u64::from(number.attempt), 0]),
+            Key::Sent(_, number) => ("notice", [number.notice, u64::from(number.attempt), 1]),
+            Key::Cursor(_) => ("cursor", [0; 3]),
+        };
+        let mut place = Place { section, subject: key.subject().to_string(), numbers: [0; 3] };
+        for (stored, number) in place.numbers.iter_mut().zip(numbers) {
+            *stored = i64::try_from(number).map_err(|_| {
+                StoreError::Refused(format!("{key}: the number {number} is larger than SQLite stores ({})", i64::MAX))
+            })?;
+        }
+        Ok(place)
+    }
+}
+
+/// An item's text.
+pub(super) fn encode(item: &Item) -> Result<String, StoreError> {
+    serde_json::to_string(item)
+        .map_err(|error| StoreError::Refused(format!("{}: it cannot be written as JSON: {error}", item.key())))
+}
+
+/// Reads an item's text; none where a later release wrote a type that this one does not know.
+pub(super) fn decode(body: &[u8], key: impl FnOnce() -> String) -> Result<Option<Item>, StoreError> {
+    #[derive(Deserialize)]
+    struct Tag<'a> {
+        item: &'a str,
+    }
+    serde_json::from_slice(body).map(Some).or_else(|error| match serde_json::from_slice::<Tag<'_>>(body) {
+        Ok(Tag { item }) if !KNOWN_TYPES.contains(&item) => Ok(None),
+        _ => Err(unreadable(key(), &error.to_string())),
+    })
+}
+
+pub(super) fn unreadable(key: String, reason: &str) -> StoreError {
+    StoreError::Unreadable { key, reason: format!("{reason}; {MEND}") }
+}
+
+/// The statement behind a query, with its parameters. Each walks one index in its order.
+pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
+    // What is larger than any stored number stands for the largest.
+    let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let limit = |limit: &usize| number(u64::try_from(*limit).unwrap_or(u64::MAX));
+    match query {
+        Query::Fleet(target) => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section IN ('cursor', 'freshness', 'runner', 'target') AND subject = ?1",
+            vec![target.to_string().into()],
+        ),
+        Query::Changes { subject, after, limit: count } => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section = 'change' AND subject = ?1 AND first > ?2 ORDER BY first LIMIT ?3",
+            vec![subject.to_string().into(), number(after.0), limit(count)],
+        ),
+        Query::Notices { subject, limit: count } => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section = 'notice' AND subject = ?1 ORDER BY first DESC, second DESC, third DESC LIMIT ?2",
+            vec![subject.to_string().into(), limit(count)],
+        ),
+        Query::Outages { target, runner: None } => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section = 'outage' AND subject = ?1 ORDER BY first, second",
+            vec![target.to_string().into()],
+        ),
+        Query::Outages { target, runner: Some(runner) } => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section = 'outage' AND subject = ?1 AND first = ?2 ORDER BY second",
+            vec![target.to_string().into(), number(runner.0)],
+        ),
+        Query::Targets => (
+            "SELECT section, subject, first, second, body FROM items WHERE section = 'target' ORDER BY subject",
+            Vec::new(),
+        ),
+    }
+}
+
+/// Reads a row that [`select`] gave.
+pub(super) fn listed(row: &Row<'_>) -> rusqlite::Result<Result<Option<Item>, StoreError>> {
+    let key = || {
+        let text = |column| row.get::<_, String>(column).unwrap_or_default();
+        let numbers = [2, 3].map(|column| row.get::<_, i64>(column).unwrap_or_default());
+        let numbers = numbers.iter().filter(|number| **number != 0).map(i64::to_string);
+        format!("{} {} {}", text(1), text(0), numbers.collect::<Vec<_>>().join(".")).trim_end().to_owned()
+    };
+    Ok(decode(bytes(row, 4)?, key))
+}
+
+/// The bytes of a body, whatever somebody may have put there by hand.
+pub(super) fn bytes<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
+    let value = row.get_ref(column)?;
+    Ok(value.as_bytes().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_pipeline::testing::samples;
+
+    use super::*;
+
+    #[test]
+    fn every_item_type_is_known_by_its_tag() {
+        for item in samples::every_item() {
+            let text = encode(&item).unwrap();
+            let tag = serde_json::from_str::<serde_json::Value>(&text).unwrap()["item"].clone();
+            assert!(KNOWN_TYPES.contains(&tag.as_str().unwrap()), "{tag}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Housekeeping takes what was told long ago, and nothing that anybody still needs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use monitor_domain::change::Step;
+use monitor_domain::subject::Revision;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::items::{Delivered, Item, Put, Query, SendEnding};
+use monitor_pipeline::ports::{PutOutcome, Store};
+use monitor_pipeline::testing::samples::{at, change, claim, cursor, outage_item, sent, subject};
+
+async fn put(store: &EmbeddedStore, items: Vec<Item>) {
+    for items in items.chunks(1_000) {
+        let puts = items.iter().cloned().map(Put::replacing).collect();
+        assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+    }
+}
+
+/// Changes 1 to `changes`, one a minute, and notices of ten changes each, in the same time.
+fn history(subject: &str, changes: u64, notices: u64) -> Vec<Item> {
+    let mut items: Vec<Item> =
+        (1..=changes).map(|revision| Item::Change(change(subject, revision, Step::MonitoringStarted))).collect();
+    for notice in 1..=notices {
+        for attempt in 1..=2 {
+            let claim = claim(subject, notice, attempt);
+            items.push(Item::Sent(sent(&claim, SendEnding::Delivered(Delivered::default()))));
+            items.push(Item::Claim(claim));
+        }
+    }
+    items
+}
+
+async fn revisions(store: &EmbeddedStore, name: &str) -> Vec<u64> {
+    let query = Query::Changes { subject: subject(name), after: Revision(0), limit: usize::MAX };
+    let items = store.list(&query).await.unwrap();
+    items
+        .iter()
+        .filter_map(|item| if let Item::Change(change) = item { Some(change.revision.0) } else { None })
+        .collect()
+}
+
+/// The numbers of the notices of which claims and endings are there, each as often as there are.
+async fn notices(store: &EmbeddedStore, name: &str) -> Vec<u64> {
+    let items = store.list(&Query::Notices { subject: subject(name), limit: usize::MAX }).await.unwrap();
+    let number = |item: &Item| match item {
+        Item::Claim(claim) => claim.number.notice,
+        Item::Sent(sent) => sent.number.notice,
+        other => panic!("{other:?} is no notice"),
+    };
+    items.iter().map(number).collect()
+}
+
+#[tokio::test]
+async fn what_is_told_and_old_goes_and_the_rest_stays() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    put(&store, history("acme/web", 60, 4)).await;
+    put(&store, vec![Item::Cursor(cursor("acme/web", 40)), outage_item("acme/web", 7, 1)]).await;
+    // Change 25 and notice 2 lie before it, change 26 and notice 3 after it.
+    let pruned = store.prune(at(25 * 60 + 30)).await.unwrap();
+    assert_eq!(revisions(&store, "acme/web").await, (26..=60).collect::<Vec<_>>());
+    assert_eq!(notices(&store, "acme/web").await, [4, 4, 4, 4, 3, 3, 3, 3]);
+    assert_eq!(pruned, 25 + 8);
+    // However late: what is untold, and the latest notice, which tells how far the subject is told.
+    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 15 + 4);
+    assert_eq!(revisions(&store, "acme/web").await, (41..=60).collect::<Vec<_>>());
+    assert_eq!(notices(&store, "acme/web").await, [4, 4, 4, 4]);
+    let outages = Query::Outages {
+        target: "acme/web".parse::<monitor_domain::target::Target>().unwrap().id().clone(),
+        runner: None,
+    };
+    assert_eq!(store.list(&outages).await.unwrap().len(), 1);
+    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_subject_goes_by_its_own_cursor() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    for name in ["acme/web", "acme/web-2", "monitor", "credential:token"] {
+        put(&store, history(name, 5, 1)).await;
+    }
+    put(&store, vec![Item::Cursor(cursor("monitor", 3)), Item::Cursor(cursor("acme/web-2", 0))]).await;
+    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 3);
+    assert_eq!(revisions(&store, "monitor").await, [4, 5]);
+    for name in ["acme/web", "acme/web-2", "credential:token"] {
+        assert_eq!(revisions(&store, name).await, [1, 2, 3, 4, 5], "{name}");
+        assert_eq!(notices(&store, name).await.len(), 4, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_history_goes_in_portions() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    put(&store, history("acme/web", 2_300, 1)).await;
+    put(&store, vec![Item::Cursor(cursor("acme/web", 2_300))]).await;
+    assert_eq!(store.prune(at(2_000 * 60 + 30)).await.unwrap(), 2_000);
+    assert_eq!(revisions(&store, "acme/web").await.len(), 300);
+}

@@ -1,0 +1,76 @@
+//! The file as the sqlite3 program shows it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::items::Put;
+use monitor_pipeline::ports::{PutOutcome, Store};
+use monitor_pipeline::testing::samples::every_item;
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+/// A view's rows as the sqlite3 program prints them.
+fn rows(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let text = |value: ValueRef<'_>| match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        other => panic!("{other:?} is nothing for people"),
+    };
+    let line = |row: &rusqlite::Row<'_>| {
+        let values: Vec<String> = (0..columns).map(|column| text(row.get_ref(column).unwrap())).collect();
+        Ok(values.join("|"))
+    };
+    statement.query_map([], line).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn every_view_shows_what_people_look_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("monitor.db");
+    let store = EmbeddedStore::open(&path).unwrap();
+    let puts = every_item().into_iter().map(Put::replacing).collect();
+    assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+    let connection = Connection::open(&path).unwrap();
+    let view = |sql: &str| rows(&connection, sql);
+
+    assert_eq!(
+        view("SELECT * FROM targets"),
+        [
+            "Acme/Web|42|41|2027-01-15T08:00:00.007Z|2027-01-15T08:42:00.007Z|2027-01-15T08:05:00.007Z|GitHub's \"limit\" — wait until 08:15; it's 100 %"
+        ]
+    );
+    assert_eq!(
+        view("SELECT target, id, status, status_since, health, os, labels, version, ephemeral FROM runners LIMIT 2"),
+        [
+            "acme/web|7|idle|2027-01-15T08:00:00.007Z|healthy|linux|self-hosted linux x64|2.331.0|0",
+            "acme/web|8|idle|2027-01-15T08:00:00.007Z|suspect|linux|self-hosted linux x64|2.331.0|0",
+        ]
+    );
+    assert_eq!(
+        view("SELECT target, runner, started_at, resolved_at, ending, in_job, outage_id FROM outages"),
+        [
+            "acme/web|build-7|2027-01-15T08:12:00.007Z|2027-01-15T08:24:00.007Z|removed|1|12",
+            "acme/web|runner-7|2027-01-15T08:41:00.007Z||open|1|41",
+        ]
+    );
+    assert_eq!(
+        view("SELECT * FROM changes WHERE subject = 'credential:token'"),
+        ["credential:token|1|2027-01-15T08:01:00.007Z|credentialExpiring|8|7|1"]
+    );
+    let notices = view("SELECT subject, notice, attempt, claimed_at, news, ending, ended_at, reason FROM notices");
+    assert_eq!(notices.len(), 7);
+    assert!(notices[0].starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline removed "), "{}", notices[0]);
+    assert!(notices[0].ends_with("|delivered|2027-01-15T08:10:03.007Z|"), "{}", notices[0]);
+    assert!(notices[4].ends_with("|givenUp|2027-01-15T08:50:03.007Z|it's \"full\""), "{}", notices[4]);
+    assert!(notices[6].ends_with("|recovered|unknown||"), "{}", notices[6]);
+    assert_eq!(
+        view("SELECT credential, revision, failing_since, expires_at FROM credentials"),
+        ["app:acme|3|2027-01-15T08:05:00.007Z|2027-01-16T08:00:00.007Z", "token|0||"]
+    );
+    assert_eq!(
+        view("SELECT * FROM watchlist"),
+        ["Acme/Web|watched", "enterprises/acme-corp|watched", "orgs/Acme|watched", "acme/old|dropping"]
+    );
+}

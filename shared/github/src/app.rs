@@ -1,0 +1,177 @@
+//! A GitHub App's way to a token for an account: signed by its key, found by its installation, kept for almost an hour.
+
+use std::time::Duration;
+
+use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::target::{Target, TargetKind};
+use monitor_domain::time::Timestamp;
+use reqwest::Method;
+use tokio::sync::Mutex;
+
+use crate::about::About;
+use crate::app_key::AppKey;
+use crate::client::GitHub;
+use crate::credential::{Holder, Session};
+use crate::exchange::Decode;
+use crate::transfer::Request;
+use crate::wire;
+
+/// A token is renewed so long before its end, which is an hour after its beginning.
+const RENEWED_BEFORE_END: Duration = Duration::from_secs(5 * 60);
+
+/// A failure to get one is passed on for so long, so that neither those who waited for it nor the next targets of the same
+/// account send the same requests in vain.
+const FAILURE_HOLDS: Duration = Duration::from_secs(30);
+
+/// An installation's token, or why there is none. Locked while it is fetched, so that others wait for that one.
+#[derive(Default)]
+pub(crate) struct Flight(Mutex<Slot>);
+
+#[derive(Default)]
+enum Slot {
+    #[default]
+    Empty,
+    Held {
+        session: Session,
+        renew_at: Timestamp,
+    },
+    Failed {
+        failure: Failure,
+        until: Timestamp,
+    },
+}
+
+impl Flight {
+    /// Lets go of a token that GitHub refuses, unless it has been renewed already.
+    pub(crate) async fn discard(&self, refused: &Session) {
+        let mut slot = self.0.lock().await;
+        if let Slot::Held { session, .. } = &*slot
+            && session.fingerprint == refused.fingerprint
+        {
+            *slot = Slot::Empty;
+        }
+    }
+}
+
+impl GitHub {
+    /// The token of the App's installation that sees what is asked for.
+    pub(crate) async fn installation_session(
+        &self,
+        key: &AppKey,
+        holder: &Holder,
+        about: About<'_>,
+    ) -> Result<Session, Failure> {
+        let account = account(about)?;
+        let mut slot = holder.flight.0.lock().await;
+        let now = self.now();
+        match &*slot {
+            Slot::Held { session, renew_at } if now < *renew_at => return Ok(session.clone()),
+            Slot::Failed { failure, until } if now < *until => return Err(failure.clone()),
+            _ => {}
+        }
+        match self.fetch_token(key, holder, about, account).await {
+            Ok((session, expires_at)) => {
+                let renew_at = expires_at.minus(RENEWED_BEFORE_END);
+                *slot = Slot::Held { session: session.clone(), renew_at };
+                Ok(session)
+            }
+            Err(failure) => {
+                let until = self.now().plus(FAILURE_HOLDS);
+                *slot = Slot::Failed { failure: failure.clone(), until };
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fetch_token(
+        &self,
+        key: &AppKey,
+        holder: &Holder,
+        about: About<'_>,
+        account: &str,
+    ) -> Result<(Session, Timestamp), Failure> {
+        let installation = self.find_installation(key, holder, about, account).await?;
+        let path = format!("/app/installations/{}/access_tokens", installation.id);
+        let token = self.as_app(key, holder, Method::POST, &path, account, wire::access_token).await;
+        let token = token.map_err(not_installed)?;
+        let session = Session::new(&token.token);
+        let session = session.ok_or_else(|| {
+            Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that cannot be sent")
+        })?;
+        Ok((session, token.expires_at))
+    }
+
+    /// By the target itself first, as it may have been renamed. An installation may also leave out this one repository, or
+    /// the repository not exist: then the account's installation is the one to ask with.
+    async fn find_installation(
+        &self,
+        key: &AppKey,
+        holder: &Holder,
+        about: About<'_>,
+        account: &str,
+    ) -> Result<wire::Installation, Failure> {
+        let mut outcome = None;
+        let repository = match about {
+            About::Runners(target) | About::Runner(target, _) if target.kind() == TargetKind::Repository => {
+                Some(target)
+            }
+            _ => None,
+        };
+        let by_repository = repository.map(|target| format!("/repos/{target}/installation"));
+        let by_account = [format!("/orgs/{account}/installation"), format!("/users/{account}/installation")];
+        for path in by_repository.into_iter().chain(by_account) {
+            let found = self.as_app(key, holder, Method::GET, &path, account, wire::installation).await;
+            match found {
+                Err(failure) if failure.fault == Fault::NotFound => outcome = Some(failure),
+                found => return found,
+            }
+        }
+        let failure = outcome.unwrap_or_else(|| Failure::new(Fault::Credential, "no installation was asked for"));
+        Err(not_installed(failure))
+    }
+
+    async fn as_app<T>(
+        &self,
+        key: &AppKey,
+        holder: &Holder,
+        method: Method,
+        path: &str,
+        account: &str,
+        decode: Decode<T>,
+    ) -> Result<T, Failure> {
+        let session = key.sign(self.now()).and_then(|token| Session::new(&token));
+        let session = session.ok_or_else(|| {
+            Failure::new(Fault::Credential, "the GitHub App's private key cannot sign; generate another")
+        })?;
+        let expected = if method == Method::POST { "a token" } else { "an installation" };
+        let about = About::Installation(account);
+        let request = Request { method, url: self.url(path), about, page: None, expected };
+        let reply = self.exchange(holder, &session, &request, None, decode).await?;
+        reply
+            .content
+            .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{about}: expected {expected}, got a 304")))
+    }
+}
+
+/// What is not found for an App is not installed there: a matter of the credential.
+fn not_installed(failure: Failure) -> Failure {
+    match failure.fault {
+        Fault::NotFound => Failure { fault: Fault::Credential, ..failure },
+        _ => failure,
+    }
+}
+
+/// The account whose installation is to ask.
+fn account<'a>(about: About<'a>) -> Result<&'a str, Failure> {
+    let target: &Target = match about {
+        About::Repositories(account) | About::Installation(account) => return Ok(account),
+        About::Runners(target) | About::Runner(target, _) => target,
+    };
+    if target.kind() == TargetKind::Enterprise {
+        let detail = format!(
+            "{target}: GitHub shows an enterprise's runners to no GitHub App; use a classic token with the scope `manage_runners:enterprise`, or watch its organizations"
+        );
+        return Err(Failure::new(Fault::Forbidden, detail));
+    }
+    Ok(target.owner())
+}

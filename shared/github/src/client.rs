@@ -1,0 +1,167 @@
+//! The client and its port.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use monitor_domain::observation::{CredentialReport, Failure, Lookup, PageTag};
+use monitor_domain::runner::RunnerId;
+use monitor_domain::subject::CredentialId;
+use monitor_domain::target::{Target, TargetId};
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::ports::{Listing, RunnerSource};
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+
+use crate::about::{About, CredentialKind};
+use crate::app_key::AppKey;
+use crate::credential::{Holder, Session};
+use crate::settings::{Credential, Settings, SettingsError};
+
+/// Tells the present moment.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// GitHub, asked over HTTP. One per process: it remembers paces, limits and tokens.
+pub struct GitHub {
+    pub(crate) http: reqwest::Client,
+    pub(crate) settings: Settings,
+    pub(crate) api_url: Url,
+    pub(crate) headers: HeaderMap,
+    login: Login,
+    clock: Clock,
+    holders: Mutex<HashMap<CredentialId, Arc<Holder>>>,
+    /// Repositories whose new address has been logged.
+    renamed: Mutex<HashSet<TargetId>>,
+}
+
+enum Login {
+    Token(Session, CredentialKind),
+    App(Box<AppKey>),
+}
+
+impl GitHub {
+    /// A client that sends over `http`, which should follow no redirects itself (`reqwest::redirect::Policy::none()`): they
+    /// are followed here, to the same host only.
+    ///
+    /// # Errors
+    /// What is wrong with a setting, and its mend.
+    pub fn new(http: reqwest::Client, settings: Settings, clock: Clock) -> Result<Self, SettingsError> {
+        settings.check_bounds()?;
+        let login = match &settings.credential {
+            Credential::Token(token) => {
+                let token = token.expose();
+                if token.is_empty() {
+                    return Err(SettingsError::Token("is empty"));
+                }
+                if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    return Err(SettingsError::Token("holds white space or a letter that no token has"));
+                }
+                let session = Session::new(token).ok_or(SettingsError::Token("cannot be sent"))?;
+                Login::Token(session, CredentialKind::of_token(token))
+            }
+            Credential::App { app_id, private_key } => {
+                let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+                if app_id.is_empty() || !app_id.bytes().all(known) {
+                    return Err(SettingsError::AppId);
+                }
+                Login::App(Box::new(AppKey::parse(app_id, private_key.expose())?))
+            }
+        };
+        Ok(Self {
+            http,
+            api_url: settings.parsed_api_url()?,
+            headers: settings.headers()?,
+            settings,
+            login,
+            clock,
+            holders: Mutex::default(),
+            renamed: Mutex::default(),
+        })
+    }
+
+    /// What GitHub last told about a credential; none before its first answer.
+    pub fn report(&self, credential: &CredentialId) -> Option<CredentialReport> {
+        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = holders.get(credential)?.news().report;
+        (report != CredentialReport::default()).then_some(report)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn kind(&self) -> CredentialKind {
+        match &self.login {
+            Login::Token(_, kind) => *kind,
+            Login::App(_) => CredentialKind::App,
+        }
+    }
+
+    /// Whether a refused token can be had anew.
+    pub(crate) fn renews(&self) -> bool {
+        matches!(self.login, Login::App(_))
+    }
+
+    pub(crate) async fn session(&self, holder: &Holder, about: About<'_>) -> Result<Session, Failure> {
+        match &self.login {
+            Login::Token(session, _) => Ok(session.clone()),
+            Login::App(key) => self.installation_session(key, holder, about).await,
+        }
+    }
+
+    pub(crate) fn holder(&self, credential: &CredentialId) -> Arc<Holder> {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let holder = holders.entry(credential.clone()).or_insert_with(|| Arc::new(Holder::new(&self.settings)));
+        Arc::clone(holder)
+    }
+
+    fn credential_of(&self, account: &str) -> CredentialId {
+        match self.login {
+            Login::Token(..) => CredentialId::token(),
+            Login::App(_) => CredentialId::app_installation(account),
+        }
+    }
+
+    /// An address below the API's.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        let mut url = self.api_url.clone();
+        let whole = format!("{}{path}", url.path().trim_end_matches('/'));
+        url.set_path(&whole);
+        url
+    }
+
+    /// The address to go on with after a request to `asked` was answered by `answered`; a new one is logged once.
+    pub(crate) fn moved(&self, target: &Target, asked: &Url, answered: &Url) -> Url {
+        if asked.path() == answered.path() {
+            return asked.clone();
+        }
+        let mut renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+        if renamed.insert(target.id().clone()) {
+            tracing::warn!(%target, "GitHub redirects: the target has been renamed; watch it by its new name");
+        }
+        answered.clone()
+    }
+}
+
+impl RunnerSource for GitHub {
+    fn credential(&self, target: &Target) -> CredentialId {
+        self.credential_of(target.owner())
+    }
+
+    async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
+        let holder = self.holder(&self.credential(target));
+        let pages = self.pages(&holder, target, known).await;
+        Listing { pages, report: holder.news().report }
+    }
+
+    /// Only after a complete list of the same target is a 404 a word about the runner: it may as well be one about the
+    /// target, renamed, deleted or no longer to be seen.
+    async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
+        let holder = self.holder(&self.credential(target));
+        self.lookup(&holder, target, id).await
+    }
+
+    async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
+        let holder = self.holder(&self.credential_of(account));
+        self.account_repositories(&holder, account).await
+    }
+}

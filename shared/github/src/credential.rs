@@ -1,0 +1,115 @@
+//! What is kept for each credential while the process lives.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use monitor_domain::observation::CredentialReport;
+use monitor_domain::time::Timestamp;
+use reqwest::header::{HeaderMap, HeaderValue};
+use ring::digest::{SHA256, digest};
+
+use crate::about::About;
+use crate::app::Flight;
+use crate::headers;
+use crate::limits::Limits;
+use crate::pace::Pace;
+use crate::settings::Settings;
+
+/// A token in use.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// The `Authorization` header, marked as sensitive.
+    pub(crate) authorization: HeaderValue,
+    /// The first 8 bytes of the token's SHA-256 in hex: tells tokens apart in what is stored, and tells no token.
+    pub(crate) fingerprint: Arc<str>,
+}
+
+impl Session {
+    /// None of a text that no header takes.
+    pub(crate) fn new(token: &str) -> Option<Self> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        authorization.set_sensitive(true);
+        let hash = digest(&SHA256, token.as_bytes());
+        let fingerprint: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Some(Self { authorization, fingerprint: fingerprint.into() })
+    }
+}
+
+/// A credential's pace, limits, token and latest news.
+pub(crate) struct Holder {
+    pub(crate) pace: Pace,
+    pub(crate) limits: Limits,
+    /// The token of a GitHub App's installation; unused with a personal access token.
+    pub(crate) flight: Flight,
+    news: Mutex<News>,
+}
+
+/// What the latest answers told besides their content.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct News {
+    pub(crate) report: CredentialReport,
+    /// This machine's clock less GitHub's, milliseconds.
+    pub(crate) clock_ahead_ms: Option<i64>,
+}
+
+impl Holder {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            pace: Pace::new(settings.max_concurrent_requests, settings.max_requests_per_minute),
+            limits: Limits::default(),
+            flight: Flight::default(),
+            news: Mutex::default(),
+        }
+    }
+
+    /// Takes note of an answer's headers. Those to an App itself tell another quota than that of its installation.
+    pub(crate) fn note(&self, headers: &HeaderMap, about: About<'_>, now: Timestamp) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(about, About::Installation(_)) {
+            headers::update(&mut news.report, headers);
+        }
+        if let Some(date) = headers::date(headers) {
+            news.clock_ahead_ms = Some(now.epoch_ms().saturating_sub(date.epoch_ms()));
+        }
+    }
+
+    pub(crate) fn news(&self) -> News {
+        *self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_short_steady_and_of_one_token() {
+        let fingerprint = |token| Session::new(token).unwrap().fingerprint;
+        // printf abc | sha256sum
+        assert_eq!(&*fingerprint("abc"), "ba7816bf8f01cfea");
+        assert_ne!(fingerprint("abc"), fingerprint("abd"));
+    }
+
+    #[test]
+    fn the_quota_of_an_app_itself_is_not_that_of_its_installation() {
+        let settings = Settings::new(crate::settings::Credential::Token(crate::secret::Secret::new("x")));
+        let holder = Holder::new(&settings);
+        let note = |remaining, about| {
+            let headers = [("x-ratelimit-remaining", remaining), ("date", "Thu, 01 Jan 1970 00:00:01 GMT")];
+            let headers = headers
+                .map(|(name, value)| (reqwest::header::HeaderName::from_static(name), HeaderValue::from_static(value)));
+            holder.note(&HeaderMap::from_iter(headers), about, Timestamp::from_epoch_ms(3_000));
+            holder.news()
+        };
+        assert_eq!(note("7", About::Installation("acme")).report, CredentialReport::default());
+        assert_eq!(note("7", About::Repositories("acme")).report.quota_remaining, Some(7));
+        assert_eq!(note("9", About::Installation("acme")).report.quota_remaining, Some(7));
+        assert_eq!(holder.news().clock_ahead_ms, Some(2_000));
+    }
+
+    #[test]
+    fn a_session_shows_no_token_and_takes_none_that_no_header_takes() {
+        let session = Session::new("ghp_hidden").unwrap();
+        assert!(!format!("{:?}", session.authorization).contains("hidden"));
+        assert!(Session::new("ghp_\nx").is_none());
+    }
+}

@@ -1,0 +1,136 @@
+//! A request until it has an answer that can be used: judging, sending again, renewing an App's token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_domain::observation::{Failure, Fault, PageTag};
+use reqwest::Url;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::client::GitHub;
+use crate::credential::{Holder, Session};
+use crate::headers::{Links, links, text};
+use crate::limits;
+use crate::refusal::{Again, Setback, refused};
+use crate::transfer::{Answer, Request};
+use crate::wire::{Misfit, error_message, is_html};
+
+/// A good answer.
+pub(crate) struct Reply<T> {
+    /// The content; none of a 304.
+    pub(crate) content: Option<T>,
+    pub(crate) etag: Option<String>,
+    pub(crate) links: Links,
+    /// The fingerprint of the token that asked.
+    pub(crate) given_to: Arc<str>,
+    /// The address that answered, after redirects.
+    pub(crate) url: Url,
+}
+
+/// How a body becomes content.
+pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Misfit>;
+
+impl GitHub {
+    /// Asks with the credential's token. Of a known page the ETag goes along if it was given to the same token.
+    pub(crate) async fn ask<T>(
+        &self,
+        holder: &Holder,
+        request: &Request<'_>,
+        known: Option<&PageTag>,
+        decode: Decode<T>,
+    ) -> Result<Reply<T>, Failure> {
+        let session = self.session(holder, request.about).await?;
+        let refused = match self.exchange(holder, &session, request, known, decode).await {
+            Err(failure) if failure.fault == Fault::Credential && self.renews() => failure,
+            done => return done,
+        };
+        // GitHub has ended the App's token before its time.
+        tracing::debug!(failure = %refused, "renewing the GitHub App's token");
+        holder.flight.discard(&session).await;
+        let session = self.session(holder, request.about).await?;
+        self.exchange(holder, &session, request, known, decode).await
+    }
+
+    /// Asks with this token, as often as is worth while.
+    pub(crate) async fn exchange<T>(
+        &self,
+        holder: &Holder,
+        session: &Session,
+        request: &Request<'_>,
+        known: Option<&PageTag>,
+        decode: Decode<T>,
+    ) -> Result<Reply<T>, Failure> {
+        let known = known.filter(|tag| *tag.given_to == *session.fingerprint);
+        let etag = known.and_then(|tag| tag.etag.as_deref());
+        let waits = &self.settings.retry_waits;
+        let mut unserved_waits = waits.iter();
+        let mut damaged_waits = waits.first().into_iter();
+        loop {
+            let setback = match self.send(holder, session, request, etag).await {
+                Ok(answer) => match self.judge(holder, session, request, etag, &answer, decode) {
+                    Ok(reply) => return Ok(reply),
+                    Err(setback) => setback,
+                },
+                Err(setback) => setback,
+            };
+            let wait = match setback.again {
+                Again::No => None,
+                Again::Unserved => unserved_waits.next(),
+                Again::Damaged => damaged_waits.next(),
+            };
+            let Some(wait) = wait else { return Err(setback.failure) };
+            tracing::debug!(failure = %setback.failure, "asking GitHub again");
+            tokio::time::sleep(lengthened(*wait)).await;
+        }
+    }
+
+    /// Whether an answer can be used.
+    pub(crate) fn judge<T>(
+        &self,
+        holder: &Holder,
+        session: &Session,
+        request: &Request<'_>,
+        etag: Option<&str>,
+        answer: &Answer,
+        decode: Decode<T>,
+    ) -> Result<Reply<T>, Setback> {
+        let status = answer.status.as_u16();
+        let now = self.now();
+        let reply = |content| Reply {
+            content,
+            etag: text(&answer.headers, "etag").map(str::to_owned),
+            links: links(&answer.headers),
+            given_to: Arc::clone(&session.fingerprint),
+            url: answer.url.clone(),
+        };
+        match status {
+            200 | 201 => {
+                holder.limits.served(now);
+                let content = decode(&answer.body).map_err(|misfit| {
+                    let got = if is_html(&answer.body) { "an HTML page".to_owned() } else { misfit.describe() };
+                    Setback::damaged(format!("{}: expected {}, got {got}", request.place(), request.expected))
+                })?;
+                Ok(reply(Some(content)))
+            }
+            304 if etag.is_some() => {
+                holder.limits.served(now);
+                Ok(reply(None))
+            }
+            _ => {
+                let message = error_message(&answer.body);
+                match limits::sign(status, &answer.headers, message.as_deref(), now) {
+                    Some(sign) => Err(holder.limits.hit(now, sign).into()),
+                    None => Err(refused(request, answer, self.kind())),
+                }
+            }
+        }
+    }
+}
+
+/// Up to half as long again, so that those who failed together do not come back together.
+fn lengthened(wait: Duration) -> Duration {
+    let mut byte = [0];
+    // Without chance it is the plain wait.
+    let _ = SystemRandom::new().fill(&mut byte);
+    wait + wait * u32::from(byte[0]) / 512
+}

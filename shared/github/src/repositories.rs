@@ -1,0 +1,90 @@
+//! The repositories of an account.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join_all;
+use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::target::Target;
+use reqwest::Method;
+
+use crate::about::About;
+use crate::client::GitHub;
+use crate::credential::Holder;
+use crate::headers::Links;
+use crate::list::page_url;
+use crate::transfer::Request;
+use crate::wire::{self, Repository};
+
+impl GitHub {
+    /// Those in use, sorted, of an organization or else of a user.
+    pub(crate) async fn account_repositories(&self, holder: &Holder, account: &str) -> Result<Vec<Target>, Failure> {
+        if Target::organization(account).is_err() {
+            return Err(Failure::new(Fault::NotFound, format!("`{account}` names no account of GitHub's")));
+        }
+        let listed = match self.all_repositories(holder, account, "orgs").await {
+            Err(failure) if failure.fault == Fault::NotFound => self.all_repositories(holder, account, "users").await,
+            listed => listed,
+        };
+        let mut targets = BTreeSet::new();
+        for repository in listed? {
+            if repository.archived == Some(true) || repository.disabled == Some(true) {
+                continue;
+            }
+            match Target::repository(&repository.full_name) {
+                Ok(target) => drop(targets.insert(target)),
+                // One odd name must not blind the monitor for all others.
+                Err(error) => tracing::warn!(%error, account, "GitHub lists a repository that cannot be watched"),
+            }
+        }
+        Ok(targets.into_iter().collect())
+    }
+
+    async fn all_repositories(&self, holder: &Holder, account: &str, kind: &str) -> Result<Vec<Repository>, Failure> {
+        let (mut listed, mut links) = self.repository_page(holder, account, kind, 1).await?;
+        let mut read = 1;
+        if let Some(last) = links.last.filter(|&last| last > 1) {
+            self.check_repository_pages(account, last)?;
+            let rest = (2..=last).map(|number| self.repository_page(holder, account, kind, number));
+            for (more, its_links) in try_join_all(rest).await? {
+                listed.extend(more);
+                links = its_links;
+            }
+            read = last;
+        }
+        while links.next {
+            read += 1;
+            self.check_repository_pages(account, read)?;
+            let (more, its_links) = self.repository_page(holder, account, kind, read).await?;
+            listed.extend(more);
+            links = its_links;
+        }
+        Ok(listed)
+    }
+
+    async fn repository_page(
+        &self,
+        holder: &Holder,
+        account: &str,
+        kind: &str,
+        number: u32,
+    ) -> Result<(Vec<Repository>, Links), Failure> {
+        let request = Request {
+            method: Method::GET,
+            url: page_url(&self.url(&format!("/{kind}/{account}/repos")), number),
+            about: About::Repositories(account),
+            page: Some(number),
+            expected: "a list of repositories",
+        };
+        let reply = self.ask(holder, &request, None, wire::repositories).await?;
+        Ok((reply.content.unwrap_or_default(), reply.links))
+    }
+
+    fn check_repository_pages(&self, account: &str, number: u32) -> Result<(), Failure> {
+        let max_pages = self.settings.max_pages;
+        if number <= max_pages {
+            return Ok(());
+        }
+        let detail = format!("{account} has more than {max_pages} pages of repositories, which is not read");
+        Err(Failure::new(Fault::BrokenAnswer, detail))
+    }
+}

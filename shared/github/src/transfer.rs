@@ -1,0 +1,157 @@
+//! One request over the wire: pace, limits, deadline, redirects, size. What the answer means is judged elsewhere.
+
+use monitor_domain::observation::Fault;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::time::timeout;
+
+use crate::about::About;
+use crate::client::GitHub;
+use crate::credential::{Holder, Session};
+use crate::refusal::{Setback, unsent};
+
+/// Addresses that one request may be sent on to; a renamed repository takes one.
+const MAX_REDIRECTS: usize = 3;
+/// Of an answer that is an error, more is not read. GitHub's own have some 200 bytes.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// What is sent.
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) about: About<'a>,
+    /// The page of a list, from 1.
+    pub(crate) page: Option<u32>,
+    /// What a good answer holds, in words that follow "expected".
+    pub(crate) expected: &'static str,
+}
+
+impl Request<'_> {
+    /// What is asked for, in words that begin a failure's line.
+    pub(crate) fn place(&self) -> String {
+        match self.page {
+            Some(page) => format!("page {page} of {}", self.about),
+            None => self.about.to_string(),
+        }
+    }
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// The address that answered, after redirects.
+    pub(crate) url: Url,
+}
+
+impl GitHub {
+    /// Sends a request as soon as its credential's pace allows, and reads its whole answer.
+    pub(crate) async fn send(
+        &self,
+        holder: &Holder,
+        session: &Session,
+        request: &Request<'_>,
+        etag: Option<&str>,
+    ) -> Result<Answer, Setback> {
+        self.check_limit(holder)?;
+        let _permit = holder.pace.begin().await;
+        // Those before it in the queue may have run into a limit meanwhile.
+        self.check_limit(holder)?;
+        let deadline = self.settings.timeout;
+        let answer = match timeout(deadline, self.transfer(session, request, etag)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(Setback::timed_out(deadline)),
+        };
+        tracing::debug!(status = answer.status.as_u16(), path = answer.url.path(), "GitHub answered");
+        holder.note(&answer.headers, request.about, self.now());
+        Ok(answer)
+    }
+
+    fn check_limit(&self, holder: &Holder) -> Result<(), Setback> {
+        holder.limits.refusal(self.now()).map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    async fn transfer(&self, session: &Session, request: &Request<'_>, etag: Option<&str>) -> Result<Answer, Setback> {
+        let host = self.api_url.host_str().unwrap_or_default();
+        let mut url = request.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut building = self.http.request(request.method.clone(), url.clone());
+            building = building.headers(self.headers.clone()).header(AUTHORIZATION, &session.authorization);
+            if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+                building = building.header(IF_NONE_MATCH, etag);
+            }
+            let sent = building.send().await;
+            let response = sent.map_err(|error| unsent(&error, host))?;
+            // Only where the HTTP client follows redirects itself; it leaves the token behind on another host.
+            self.check_origin(request, response.url())?;
+            match location(request, &response) {
+                Some(next) => {
+                    self.check_origin(request, &next)?;
+                    url = next;
+                }
+                None => return self.read(request, response).await,
+            }
+        }
+        Err(Setback::damaged(format!("{}: {host} redirects without end", request.place())))
+    }
+
+    /// The token goes to the configured host and to no other.
+    fn check_origin(&self, request: &Request<'_>, url: &Url) -> Result<(), Setback> {
+        if url.origin() == self.api_url.origin() {
+            return Ok(());
+        }
+        let detail = format!(
+            "{}: redirected to another address ({}), which is not followed; set the API address to where GitHub is",
+            request.place(),
+            url.host_str().unwrap_or("no host"),
+        );
+        Err(Setback::lasting(Fault::BrokenAnswer, detail))
+    }
+
+    async fn read(&self, request: &Request<'_>, mut response: Response) -> Result<Answer, Setback> {
+        let status = response.status();
+        let is_error = status.is_client_error() || status.is_server_error();
+        let max_bytes = if is_error { MAX_ERROR_BYTES } else { self.settings.max_answer_bytes };
+        let mut body = Vec::new();
+        let mut too_large = response.content_length().is_some_and(|length| length > max_bytes as u64);
+        while !too_large {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    too_large = body.len() + chunk.len() > max_bytes;
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => break,
+                // What arrived of an error's body is enough.
+                Err(_) if is_error => break,
+                Err(_) => {
+                    let (place, expected) = (request.place(), request.expected);
+                    return Err(Setback::damaged(format!(
+                        "{place}: expected {expected}, got an answer that breaks off"
+                    )));
+                }
+            }
+        }
+        if too_large && !is_error {
+            let (place, expected) = (request.place(), request.expected);
+            return Err(Setback::damaged(format!(
+                "{place}: expected {expected}, got an answer of more than {max_bytes} bytes"
+            )));
+        }
+        let url = response.url().clone();
+        Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body, url })
+    }
+}
+
+/// Where a redirect leads. The query goes along where the new address has none: it holds page and page size.
+fn location(request: &Request<'_>, response: &Response) -> Option<Url> {
+    let redirects = matches!(response.status().as_u16(), 301 | 302 | 307 | 308);
+    if !redirects || request.method != Method::GET {
+        return None;
+    }
+    let mut next = response.url().join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+    if next.query().is_none() {
+        next.set_query(request.url.query());
+    }
+    Some(next)
+}

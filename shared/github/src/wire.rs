@@ -1,0 +1,204 @@
+//! GitHub's JSON, straight into structs. Shapes: GitHub's OpenAPI description; fields not named here are passed over, and
+//! those that it calls optional may be missing or null.
+
+use std::borrow::Cow;
+
+use monitor_domain::observation::ObservedRunner;
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::time::Timestamp;
+use serde::Deserialize;
+use serde_json::error::Category;
+
+/// One page of a target's runners.
+pub(crate) struct RunnerPage {
+    /// How many runners there are; of an enterprise GitHub need not tell.
+    pub(crate) total_count: Option<u64>,
+    pub(crate) runners: Vec<ObservedRunner>,
+}
+
+#[derive(Deserialize)]
+struct WirePage<'a> {
+    total_count: Option<u64>,
+    #[serde(borrow)]
+    runners: Vec<WireRunner<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireRunner<'a> {
+    id: u64,
+    name: String,
+    os: Option<String>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    busy: Option<bool>,
+    ephemeral: Option<bool>,
+    version: Option<String>,
+    labels: Option<Vec<WireLabel>>,
+}
+
+#[derive(Deserialize)]
+struct WireLabel {
+    name: String,
+}
+
+impl From<WireRunner<'_>> for ObservedRunner {
+    fn from(runner: WireRunner<'_>) -> Self {
+        let busy = runner.busy.unwrap_or(false);
+        Self {
+            id: RunnerId(runner.id),
+            name: runner.name,
+            os: runner.os.unwrap_or_else(|| "unknown".to_owned()),
+            status: Status::reported(&runner.status, busy),
+            busy,
+            ephemeral: runner.ephemeral.unwrap_or(false),
+            version: runner.version.filter(|version| !version.is_empty()),
+            labels: runner.labels.unwrap_or_default().into_iter().map(|label| label.name).collect(),
+        }
+    }
+}
+
+/// A repository in an account's list.
+#[derive(Deserialize)]
+pub(crate) struct Repository {
+    pub(crate) full_name: String,
+    pub(crate) archived: Option<bool>,
+    pub(crate) disabled: Option<bool>,
+}
+
+/// A GitHub App's installation on an account.
+#[derive(Deserialize)]
+pub(crate) struct Installation {
+    pub(crate) id: u64,
+}
+
+/// The token of an installation.
+#[derive(Deserialize)]
+pub(crate) struct AccessToken {
+    pub(crate) token: String,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Where a body is not what was expected. It never holds a piece of the body, as `serde_json`'s own words may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    what: Category,
+    line: usize,
+    column: usize,
+}
+
+impl Misfit {
+    /// What was got instead, in words that follow "got".
+    pub(crate) fn describe(self) -> String {
+        let Self { what, line, column } = self;
+        match what {
+            Category::Eof => "JSON that breaks off".to_owned(),
+            Category::Data => format!("JSON of another shape (line {line}, column {column})"),
+            Category::Syntax | Category::Io => format!("no valid JSON (line {line}, column {column})"),
+        }
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Misfit> {
+    serde_json::from_slice(body).map_err(|error| Misfit {
+        what: error.classify(),
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+/// A page of `GET …/actions/runners`.
+pub(crate) fn runner_page(body: &[u8]) -> Result<RunnerPage, Misfit> {
+    let page: WirePage<'_> = decode(body)?;
+    let runners = page.runners.into_iter().map(ObservedRunner::from).collect();
+    Ok(RunnerPage { total_count: page.total_count, runners })
+}
+
+/// `GET …/actions/runners/{runner_id}`.
+pub(crate) fn runner(body: &[u8]) -> Result<ObservedRunner, Misfit> {
+    decode::<WireRunner<'_>>(body).map(ObservedRunner::from)
+}
+
+/// A page of `GET …/repos`.
+pub(crate) fn repositories(body: &[u8]) -> Result<Vec<Repository>, Misfit> {
+    decode(body)
+}
+
+/// `GET …/installation`.
+pub(crate) fn installation(body: &[u8]) -> Result<Installation, Misfit> {
+    decode(body)
+}
+
+/// `POST /app/installations/{installation_id}/access_tokens`.
+pub(crate) fn access_token(body: &[u8]) -> Result<AccessToken, Misfit> {
+    decode(body)
+}
+
+/// The `message` of GitHub's own error body; none if the body is somebody else's.
+pub(crate) fn error_message(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    decode::<Error>(body).ok().map(|error| error.message)
+}
+
+/// Whether a body is a page for a browser.
+pub(crate) fn is_html(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runner_may_lack_what_is_optional_and_have_what_is_not_known() {
+        let body = br#"{"runners": [
+            {"id": 1, "name": "a", "status": "online", "from": {"the": ["future"]}},
+            {"id": 2, "name": "b\u00e9", "os": "linux", "status": "offline", "busy": true, "ephemeral": true,
+             "version": "2.331.0", "runner_group_id": 1, "labels": [{"name": "self-hosted", "type": "read-only"}, {"id": 3, "name": "gpu"}]},
+            {"id": 3, "name": "c", "os": null, "status": "resting", "busy": null, "version": "", "labels": null}
+        ]}"#;
+        let page = runner_page(body).unwrap();
+        assert_eq!(page.total_count, None);
+        let bare = ObservedRunner {
+            id: RunnerId(1),
+            name: "a".to_owned(),
+            os: "unknown".to_owned(),
+            status: Status::Idle,
+            busy: false,
+            ephemeral: false,
+            version: None,
+            labels: vec![],
+        };
+        let full = ObservedRunner {
+            id: RunnerId(2),
+            name: "bé".to_owned(),
+            os: "linux".to_owned(),
+            status: Status::Offline,
+            busy: true,
+            ephemeral: true,
+            version: Some("2.331.0".to_owned()),
+            labels: vec!["self-hosted".to_owned(), "gpu".to_owned()],
+        };
+        let strange = ObservedRunner { id: RunnerId(3), name: "c".to_owned(), status: Status::Unknown, ..bare.clone() };
+        assert_eq!(page.runners, [bare, full, strange]);
+    }
+
+    #[test]
+    fn a_misfit_tells_where_and_never_what() {
+        let misfit = |body: &[u8]| runner_page(body).map(|_| ()).unwrap_err().describe();
+        assert_eq!(misfit(br#"{"runners": [{"id": "hush"}]}"#), "JSON of another shape (line 1, column 26)");
+        assert_eq!(misfit(br#"{"runners": [{"id": 1"#), "JSON that breaks off");
+        assert_eq!(misfit(b""), "JSON that breaks off");
+        assert!(misfit(b"hush hush").starts_with("no valid JSON"));
+        assert!(misfit(b"[]").starts_with("JSON of another shape"));
+    }
+
+    #[test]
+    fn only_githubs_own_errors_have_a_message() {
+        assert_eq!(error_message(br#"{"message":"Not Found","status":"404"}"#).as_deref(), Some("Not Found"));
+        assert_eq!(error_message(b"<html>"), None);
+        assert!(is_html(b"\n <!DOCTYPE html>") && !is_html(b"{}"));
+    }
+}

@@ -1,0 +1,126 @@
+//! GitHub's limits, by a clock in the test's hands. The order of the signs is that of
+//! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use monitor_domain::observation::{Failure, Fault as Sort};
+use monitor_domain::subject::CredentialId;
+use monitor_domain::time::Timestamp;
+use monitor_fakes::github::{Fault, Strikes};
+use monitor_github::{GitHub, Settings};
+use monitor_pipeline::ports::RunnerSource;
+
+use crate::world::{TOKEN, World, failure, pages, shape, target};
+
+fn until(failure: &Failure) -> Timestamp {
+    match failure.fault {
+        Sort::Limited { until } => until,
+        _ => panic!("not limited: {failure:?}"),
+    }
+}
+
+async fn lists(github: &GitHub) -> bool {
+    github.list(&target("acme/web"), &[]).await.pages.is_ok()
+}
+
+#[tokio::test]
+async fn while_a_limit_holds_nothing_is_sent_and_then_all_goes_on() {
+    let world = World::start().await;
+    let github = world.github();
+    for status in [403, 429] {
+        let limit = Fault::SecondaryLimit { status, retry_after_secs: Some(90) };
+        world.fake.state().fault(limit, Strikes::next(1));
+        let ends_at = world.now().plus(Duration::from_secs(90));
+        assert_eq!(until(&failure(&github, "acme/web").await), ends_at);
+        let before = world.requests();
+        world.advance(Duration::from_secs(89));
+        // Whatever is asked for: the limit is the credential's.
+        assert_eq!(until(&failure(&github, "orgs/acme").await), ends_at);
+        assert_eq!(until(&github.repositories_of("acme").await.unwrap_err()), ends_at);
+        assert_eq!(world.requests(), before);
+        world.advance(Duration::from_secs(1));
+        assert!(lists(&github).await);
+    }
+}
+
+#[tokio::test]
+async fn a_used_up_quota_is_waited_for_until_its_reset() {
+    let world = World::start().await;
+    let github = world.github();
+    assert!(lists(&github).await);
+    world.advance(Duration::from_secs(600));
+    world.fake.state().exhaust_token(TOKEN, world.now().epoch_ms());
+    let failed = failure(&github, "acme/web").await;
+    assert_eq!(until(&failed), world.now().plus(Duration::from_secs(3_000)));
+    assert_eq!(failed.detail, "GitHub's rate limit is reached: nothing is asked before 2026-11-23T13:00:00.000Z");
+    let report = github.report(&CredentialId::token()).unwrap();
+    assert_eq!((report.quota_remaining, report.quota_limit), (Some(0), Some(5_000)));
+    assert_eq!(report.quota_resets_at, Some(until(&failed)));
+    world.advance(Duration::from_secs(3_000));
+    assert!(lists(&github).await);
+}
+
+#[tokio::test]
+async fn a_limit_is_told_at_once_even_where_the_pace_would_have_to_be_waited_for() {
+    let world = World::start().await;
+    let limit = Fault::SecondaryLimit { status: 403, retry_after_secs: Some(90) };
+    world.fake.state().fault(limit, Strikes::next(1));
+    let github = world.with(Settings { max_requests_per_minute: Some(1), ..world.settings() });
+    let ends_at = until(&failure(&github, "acme/web").await);
+    let again = tokio::time::timeout(Duration::from_secs(10), failure(&github, "acme/web")).await;
+    assert_eq!(again.map(|failure| until(&failure)), Ok(ends_at));
+}
+
+// https://github.com/EnricoMi/publish-unit-test-result-action/issues/419: no `retry-after`, only words.
+#[tokio::test]
+async fn a_limit_that_does_not_say_how_long_is_waited_for_ever_longer() {
+    let world = World::start().await;
+    let github = world.github();
+    let limit = Fault::SecondaryLimit { status: 403, retry_after_secs: None };
+    world.fake.state().fault(limit, Strikes::next(3));
+    for secs in [60, 120, 240] {
+        let wait = Duration::from_secs(secs);
+        assert_eq!(until(&failure(&github, "acme/web").await), world.now().plus(wait));
+        world.advance(wait);
+    }
+    assert!(lists(&github).await);
+    let limit = Fault::SecondaryLimit { status: 429, retry_after_secs: None };
+    world.fake.state().fault(limit, Strikes::next(1));
+    let ends_at = world.now().plus(Duration::from_secs(60));
+    assert_eq!(until(&failure(&github, "acme/web").await), ends_at);
+}
+
+#[tokio::test]
+async fn pages_that_run_into_a_limit_together_make_one_wait() {
+    let world = World::start().await;
+    world.add_runners("acme/web", 1_000);
+    world.fake.state().limits.points_per_minute = 3;
+    world.fake.state().limits.retry_after_secs = None;
+    let github = world.github();
+    let incomplete = github.list(&target("acme/web"), &[]).await.pages.unwrap_err();
+    assert!(incomplete.partial);
+    assert_eq!(until(&incomplete.failure), world.now().plus(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn no_more_are_under_way_than_the_settings_say() {
+    let world = World::start().await;
+    world.add_runners("acme/web", 1_000);
+    world.add_runners("orgs/acme", 1_000);
+    {
+        let mut state = world.fake.state();
+        state.latency_ms = 50;
+        state.limits.max_in_flight = 6;
+    }
+    let github = world.with(Settings { max_concurrent_requests: 6, ..world.settings() });
+    let (web, acme) = (target("acme/web"), target("orgs/acme"));
+    let listings = join_all([github.list(&web, &[]), github.list(&acme, &[])]).await;
+    for listing in listings {
+        assert_eq!(shape(&pages(listing)).len(), 10);
+    }
+    let counters = world.fake.state().counters().clone();
+    assert_eq!(counters.limited, 0);
+    // How many met is up to the machine, that some did is not.
+    assert!((2..=6).contains(&counters.max_in_flight), "{counters:?}");
+}

@@ -1,0 +1,319 @@
+//! Sample values: the same arguments give the same value, and no field that a store could lose is left empty.
+
+use std::time::Duration;
+
+use monitor_domain::change::{Change, RunnerName, Step};
+use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
+use monitor_domain::notices::{Flap, News, Notice};
+use monitor_domain::observation::{Failure, Fault, PageTag};
+use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
+use monitor_domain::runner::{Absence, Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_domain::watchlist::Watchlist;
+
+use crate::items::{Attempt, Claim, Cursor, Delivered, Freshness, Item, OutageItem, RunnerItem, SendEnding, Sent};
+
+/// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
+pub fn at(secs: u64) -> Timestamp {
+    Timestamp::from_epoch_ms(1_800_000_000_007).plus(Duration::from_secs(secs))
+}
+
+/// A target. Panics where its name is none.
+pub fn target(name: &str) -> Target {
+    name.parse().expect("a sample's name is a target's")
+}
+
+/// A subject. Panics where its name is none.
+pub fn subject(name: &str) -> Subject {
+    name.parse().expect("a sample's name is a subject's")
+}
+
+/// A target's record at a revision.
+pub fn target_record(name: &str, revision: u64) -> TargetRecord {
+    let page = PageTag {
+        etag: Some(format!("W/\"{revision:08x}\"")),
+        given_to: "0f1e2d3c".to_owned(),
+        runner_ids: vec![RunnerId(7), RunnerId(11)],
+    };
+    TargetRecord {
+        revision: Revision(revision),
+        last_tellable: Revision(revision / 2),
+        watched_since: Some(at(0)),
+        observed_at: at(60 * revision),
+        pages: vec![page, PageTag { etag: None, given_to: "0f1e2d3c".to_owned(), runner_ids: Vec::new() }],
+        ..TargetRecord::new(target(name))
+    }
+}
+
+/// A healthy runner that was read once.
+pub fn runner(id: u64, name: &str) -> Runner {
+    Runner {
+        id: RunnerId(id),
+        current_id: RunnerId(id),
+        name: name.to_owned(),
+        os: "linux".to_owned(),
+        labels: vec!["self-hosted".to_owned(), "linux".to_owned(), "x64".to_owned()],
+        ephemeral: false,
+        version: Some("2.331.0".to_owned()),
+        status: Status::Idle,
+        busy: false,
+        first_seen_at: at(0),
+        status_since: at(0),
+        health: Health::Healthy,
+        absence: None,
+        recent_outages: Vec::new(),
+        flapping: None,
+    }
+}
+
+/// A runner of a target, as an item.
+pub fn runner_item(target_name: &str, id: u64) -> Item {
+    Item::Runner(RunnerItem { target: target(target_name).id().clone(), runner: runner(id, &format!("runner-{id}")) })
+}
+
+/// An open outage, told by an alert of its own.
+pub fn outage(runner: &Runner, id: u64) -> Outage {
+    Outage {
+        id: OutageId(Revision(id)),
+        runner_id: runner.id,
+        current_id: runner.current_id,
+        runner_name: runner.name.clone(),
+        os: runner.os.clone(),
+        version: runner.version.clone(),
+        labels: runner.labels.clone(),
+        status: Status::Offline,
+        in_job: true,
+        started_at: at(60 * id),
+        confirmed_at: at(60 * id + 120),
+        last_healthy: Some(LastHealthy { at: at(60 * id - 60), status: Status::Busy }),
+        peers: Peers { total: 7, online: 6 },
+        telling: Telling::Alert,
+        resolved_at: None,
+        ending: None,
+    }
+}
+
+/// The same outage, ended.
+pub fn ended(outage: &Outage, ending: Ending) -> Outage {
+    Outage {
+        resolved_at: Some(outage.confirmed_at.plus(Duration::from_secs(600))),
+        ending: Some(ending),
+        ..outage.clone()
+    }
+}
+
+/// An outage of a target's runner, as an item.
+pub fn outage_item(target_name: &str, runner_id: u64, id: u64) -> Item {
+    let outage = outage(&runner(runner_id, &format!("runner-{runner_id}")), id);
+    Item::Outage(OutageItem { target: target(target_name).id().clone(), outage })
+}
+
+/// A change with one step. Its nonce is its revision.
+pub fn change(subject_name: &str, revision: u64, step: Step) -> Change {
+    Change {
+        subject: subject(subject_name),
+        revision: Revision(revision),
+        nonce: revision,
+        decided_at: at(60 * revision),
+        observed_at: at(60 * revision - 1),
+        counts: Counts { total: 8, online: 7, down: 1 },
+        more: false,
+        steps: vec![step],
+    }
+}
+
+/// A notice of one recovery.
+pub fn notice(subject_name: &str) -> Notice {
+    let ended = ended(&outage(&runner(7, "build-7"), 3), Ending::Recovered);
+    Notice {
+        subject: subject(subject_name),
+        target: subject_name.parse().ok(),
+        counts: Counts { total: 8, online: 8, down: 0 },
+        news: vec![News::Recovered { outages: vec![ended] }],
+    }
+}
+
+/// A claim to send a subject's notice, which tells up to the revision `10 * notice`.
+pub fn claim(subject_name: &str, notice_number: u64, attempt: u32) -> Claim {
+    let claimed_at = at(600 * notice_number + u64::from(attempt));
+    Claim {
+        subject: subject(subject_name),
+        number: Attempt { notice: notice_number, attempt },
+        nonce: u64::MAX - notice_number,
+        after: Revision(10 * (notice_number - 1)),
+        through: Revision(10 * notice_number),
+        claimed_at,
+        lease_until: claimed_at.plus(Duration::from_secs(90)),
+        plain_text: attempt > 1,
+        notice: notice(subject_name),
+    }
+}
+
+/// The ending of a claimed attempt.
+pub fn sent(claim: &Claim, ending: SendEnding) -> Sent {
+    let at = claim.claimed_at.plus(Duration::from_secs(2));
+    Sent { subject: claim.subject.clone(), number: claim.number, through: claim.through, at, ending }
+}
+
+/// How far a subject is told.
+pub fn cursor(subject_name: &str, told_through: u64) -> Cursor {
+    Cursor { subject: subject(subject_name), told_through: Revision(told_through), next_attempt_at: None }
+}
+
+/// Looks that fail.
+pub fn failing() -> Failing {
+    let failure = Failure::new(Fault::Limited { until: at(900) }, "GitHub's \"limit\" — wait until 08:15; it's 100 %");
+    Failing { since: at(300), failure, blind: true, told: false }
+}
+
+/// At least one item of every kind, and within them every kind of step, news, health and ending; no two share a key.
+pub fn every_item() -> Vec<Item> {
+    let (web, name) = (target("Acme/Web"), "acme/web");
+    let mut items = vec![
+        Item::Target(TargetRecord { failing: Some(failing()), unfinished: true, ..target_record("Acme/Web", 42) }),
+        Item::Freshness(Freshness { subject: subject(name), at: at(601) }),
+        Item::Freshness(Freshness { subject: Subject::Monitor, at: at(602) }),
+        Item::Credential(CredentialRecord {
+            revision: Revision(3),
+            last_tellable: Revision(2),
+            failing: Some(failing()),
+            expiry_warning: Some(ExpiryWarning { expires_at: at(86_400), days: 1 }),
+            ..CredentialRecord::new(CredentialId::app_installation("Acme"))
+        }),
+        Item::Credential(CredentialRecord::new(CredentialId::token())),
+        Item::Watchlist(Watchlist {
+            revision: Revision(5),
+            last_tellable: Revision(4),
+            targets: vec![web.clone(), target("enterprises/acme-corp"), target("orgs/Acme")],
+            dropping: vec![target("acme/old")],
+            empty_refused: true,
+        }),
+        Item::Change(Change {
+            more: true,
+            steps: every_step(),
+            nonce: u64::MAX,
+            ..change(name, 42, Step::MonitoringStarted)
+        }),
+        Item::Change(change("credential:token", 1, Step::CredentialExpiring { expires_at: at(86_400) })),
+        Item::Change(change("monitor", 1, Step::Unwatched { from: at(0), until: at(9_000) })),
+        Item::Cursor(Cursor { next_attempt_at: Some(at(30)), ..cursor(name, 41) }),
+        Item::Cursor(cursor("credential:app:acme", 2)),
+    ];
+    for (health, id) in every_health().into_iter().zip(7_u64..) {
+        let absence = Absence {
+            since: at(5),
+            counted_at: at(65),
+            count: 1,
+            outage_id: OutageId(Revision(41)),
+            last_healthy: Some(LastHealthy { at: at(4), status: Status::Busy }),
+        };
+        let flapping = Flapping { since: at(10), outages: 4, healthy_since: Some(at(500)) };
+        let runner = Runner {
+            current_id: RunnerId(id + 100),
+            health,
+            absence: Some(absence),
+            recent_outages: vec![at(10), at(200)],
+            flapping: Some(flapping),
+            ..runner(id, "build \u{1F680} “7” 'a' \"b\" 100 % \\ Ü\u{301}\n\0")
+        };
+        items.push(Item::Runner(RunnerItem { target: web.id().clone(), runner }));
+    }
+    items.push(outage_item(name, 7, 41));
+    let closed = ended(&outage(&runner(7, "build-7"), 12), Ending::Removed);
+    items.push(Item::Outage(OutageItem { target: web.id().clone(), outage: closed }));
+    for (ending, number) in every_ending().into_iter().zip(1_u64..) {
+        let claim = Claim { notice: Notice { news: every_news(), ..notice(name) }, ..claim(name, number, 1) };
+        items.extend([Item::Sent(sent(&claim, ending)), Item::Claim(claim)]);
+    }
+    items.extend([Item::Claim(claim("monitor", 1, 2)), Item::Claim(claim("credential:token", 1, 1))]);
+    items
+}
+
+fn every_health() -> Vec<Health> {
+    let down = runner(9, "build-9");
+    let suspicion = Suspicion {
+        since: at(60),
+        counted_at: at(120),
+        bad_count: 2,
+        outage_id: OutageId(Revision(41)),
+        last_healthy: Some(LastHealthy { at: at(0), status: Status::Idle }),
+    };
+    let down = Down { outage: outage(&down, 40), good_count: 1, good_since: Some(at(700)), counted_at: Some(at(700)) };
+    vec![
+        Health::Healthy,
+        Health::Suspect(suspicion),
+        Health::Down(Box::new(down)),
+        Health::Gone { since: at(90), alerted: true },
+        Health::Retired,
+    ]
+}
+
+fn every_ending() -> Vec<SendEnding> {
+    let reason = || "it's \"full\"".to_owned();
+    vec![
+        SendEnding::Delivered(Delivered {
+            channel: Some("C024BE91L".to_owned()),
+            ts: Some("1800000000.000100".to_owned()),
+        }),
+        SendEnding::Delivered(Delivered::default()),
+        SendEnding::Deferred { until: at(630), reason: reason(), uncertain: true },
+        SendEnding::LayoutRefused { reason: reason() },
+        SendEnding::GivenUp { reason: reason() },
+    ]
+}
+
+fn every_step() -> Vec<Step> {
+    let runner = || RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
+    let open = outage(&self::runner(7, "build-7"), 40);
+    let failure = || Failure::new(Fault::NotFound, "GitHub knows no such target (404)");
+    vec![
+        Step::MonitoringStarted,
+        Step::Registered { runner: runner() },
+        Step::Reregistered { runner: runner(), current_id: RunnerId(8) },
+        Step::StatusChanged { runner: runner(), from: Status::Busy, to: Status::Unknown },
+        Step::Suspected { runner: runner(), outage_id: OutageId(Revision(40)) },
+        Step::Cleared { runner: runner() },
+        Step::OutageOpened { outage: Box::new(open.clone()) },
+        Step::OutageClosed { outage: Box::new(ended(&open, Ending::NoLongerMonitored)) },
+        Step::Returned { runner: runner(), gone_since: at(1), alerted: true },
+        Step::Retired { runner: runner() },
+        Step::FlappingStarted { runner: runner(), since: at(1), outages: 3 },
+        Step::FlappingEnded { runner: runner(), since: at(1), outages: 5, healthy_since: Some(at(2)) },
+        Step::LooksFail { failure: failure() },
+        Step::WentBlind { since: at(1), failure: failure(), targets: 7 },
+        Step::SeesAgain { since: at(1), until: at(2), told: true },
+        Step::Dropped { told: true },
+        Step::CredentialExpiring { expires_at: at(86_400) },
+        Step::TargetsAdded { targets: vec![target("Acme/Web")], total: 2 },
+        Step::EmptyListRefused { kept: 2 },
+        Step::ListRestored { total: 2 },
+        Step::Unwatched { from: at(1), until: at(2) },
+        Step::Unrecognised,
+    ]
+}
+
+fn every_news() -> Vec<News> {
+    let outages = || vec![ended(&outage(&runner(7, "build-7"), 12), Ending::Recovered)];
+    let runner = RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
+    let flap = Flap { runner: runner.clone(), since: at(1), outages: 3, healthy_since: Some(at(2)) };
+    vec![
+        News::Blind { since: at(1), failure: failing().failure, targets: 7 },
+        News::Offline { outages: outages() },
+        News::Removed { outages: outages() },
+        News::Flapping { runners: vec![flap.clone()] },
+        News::MonitoringStarts { outages: outages() },
+        News::Recovered { outages: outages() },
+        News::CameAndWent { outages: outages() },
+        News::Returned { runners: vec![runner] },
+        News::Calm { runners: vec![flap] },
+        News::SeesAgain { since: at(1), until: at(2) },
+        News::NoLongerMonitored { outages: outages(), whole_target: true },
+        News::Expiring { expires_at: at(86_400), noticed_at: at(3) },
+        News::EmptyListRefused { kept: 2 },
+        News::ListRestored { total: 2 },
+        News::Unwatched { from: at(1), until: at(2) },
+        News::TargetsAdded { targets: vec![target("orgs/Acme")], total: 2 },
+    ]
+}

@@ -1,0 +1,217 @@
+//! What the commands print and how they exit.
+
+use std::path::Path;
+use std::process::Output;
+
+use monitor_e2e::{Setting, TOKEN, fleet, repository};
+use monitor_fakes::FakeGitHub;
+use monitor_fakes::github::{Access, Fault, State, Strikes};
+use serde_json::Value;
+
+/// A fake GitHub, and the folder with the store.
+struct Bench {
+    github: FakeGitHub,
+    folder: tempfile::TempDir,
+    targets: usize,
+}
+
+impl Bench {
+    async fn new(targets: usize) -> Self {
+        Self::of(fleet(targets, 2), targets).await
+    }
+
+    async fn of(mut state: State, targets: usize) -> Self {
+        state.limits.points_per_minute = u64::MAX;
+        let github = FakeGitHub::start_with(state, 0, monitor_fakes::wall_clock_ms).await.expect("a free port");
+        Self { github, folder: tempfile::tempdir().expect("a folder"), targets }
+    }
+
+    fn store(&self) -> std::path::PathBuf {
+        self.folder.path().join("store.db")
+    }
+
+    async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.run_with(arguments, &[]).await
+    }
+
+    async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+        let store = self.store();
+        let setting = Setting {
+            github_url: self.github.base_url(),
+            webhook: None,
+            repositories: (0..self.targets).map(repository).collect(),
+            policy: "{}",
+            store: &store,
+        };
+        let mut command = setting.command(arguments).expect("the program is built");
+        command.envs(variables.iter().copied());
+        let Output { status, stdout, stderr } = command.output().await.expect("the program starts");
+        let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN), "the token is shown:\n{stdout}{stderr}");
+        (status.code().expect("an exit code"), stdout, stderr)
+    }
+}
+
+#[tokio::test]
+async fn check_says_what_is_healthy_what_changed_and_what_is_not_seen() {
+    let bench = Bench::new(2).await;
+    let (code, stdout, _) = bench.run(&["check"]).await;
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("app-1-runner-1") && stdout.contains("seen for the first time"), "{stdout}");
+    assert!(!stdout.contains('\x1b'), "colour is for terminals");
+
+    let runner = bench.github.state().runners("acme/app-1")[0].id;
+    bench.github.state().set_runner("acme/app-1", runner, "offline", false);
+    let (code, stdout, _) = bench.run(&["check"]).await;
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("acme/app-1: app-1-runner-0: idle → offline"), "{stdout}");
+
+    bench.github.state().set_access("acme/app-0", Access::Hidden);
+    let (code, stdout, _) = bench.run(&["check"]).await;
+    assert_eq!(code, 2, "{stdout}");
+    assert!(stdout.contains("Could not be seen") && stdout.contains("acme/app-0: "), "{stdout}");
+}
+
+#[tokio::test]
+async fn named_targets_need_no_list_and_json_is_json() {
+    let bench = Bench::new(3).await;
+    let (code, stdout, stderr) = bench.run_with(&["check", "acme/app-2", "--json"], &[("REPOS", "")]).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let document: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(document["targets"][0]["target"], "acme/app-2");
+    assert_eq!(document["targets"][0]["runners"].as_array().map(Vec::len), Some(2));
+    let (code, stdout, _) = bench.run(&["check", "acme/*", "--json"]).await;
+    let document: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!((code, document["targets"].as_array().map(Vec::len)), (0, Some(3)));
+}
+
+#[tokio::test]
+async fn every_kind_of_broken_answer_is_named_and_the_others_are_checked_all_the_same() {
+    const MANY: usize = 500;
+    let bench = Bench::new(MANY).await;
+    {
+        let mut github = bench.github.state();
+        let faults = [
+            (0, Fault::BrokenJson),
+            (1, Fault::CutOff),
+            (2, Fault::HtmlPage),
+            (3, Fault::Rubbish),
+            (4, Fault::WrongShape),
+            (5, Fault::StatusHtml(502)),
+            (6, Fault::Reset),
+        ];
+        for (target, fault) in faults {
+            github.fault(fault, Strikes::always().target(&repository(target)));
+        }
+        github.remove_target(&repository(7));
+        github.set_access(&repository(8), Access::MissingPermission);
+        github.set_access(&repository(9), Access::LegallyBlocked);
+    }
+    let (code, stdout, stderr) = bench.run(&["check", "--json"]).await;
+    assert_eq!(code, 2, "{stderr}");
+    let document: Value = serde_json::from_str(&stdout).expect("JSON");
+    let unseen = document["notSeen"].as_array().expect("a list");
+    let mut named: Vec<&str> = unseen.iter().filter_map(|one| one["target"].as_str()).collect();
+    named.sort_unstable();
+    assert_eq!(named, (0..10).map(repository).collect::<Vec<_>>());
+    assert!(unseen.iter().all(|one| one["reason"].as_str().is_some_and(|reason| reason.len() > 20)), "{unseen:?}");
+    let seen = document["targets"].as_array().expect("a list").iter().filter(|target| !target["seenAt"].is_null());
+    assert_eq!(seen.count(), MANY - 10);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_named_as_the_reason() {
+    let bench = Bench::new(3).await;
+    bench.github.state().revoke_token(TOKEN);
+    let (code, stdout, _) = bench.run(&["check"]).await;
+    assert_eq!(code, 2);
+    assert!(stdout.contains("401"), "{stdout}");
+    let (code, stdout, _) = bench.run(&["doctor"]).await;
+    assert_eq!(code, 1);
+    assert!(stdout.contains("BAD acme/app-0") && stdout.contains("401"), "{stdout}");
+}
+
+#[tokio::test]
+async fn status_and_history_read_the_store_and_ask_nobody() {
+    let bench = Bench::new(1).await;
+    let (code, _, stderr) = bench.run(&["status"]).await;
+    assert_eq!(code, 2);
+    assert!(stderr.contains("there is no store at") && stderr.contains("runner-monitor check"), "{stderr}");
+
+    let runner = bench.github.state().runners("acme/app-0")[0].id;
+    bench.github.state().set_runner("acme/app-0", runner, "offline", true);
+    bench.run(&["check"]).await;
+    let asked = bench.github.state().counters().requests;
+    let (code, stdout, _) = bench.run(&["status"]).await;
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("offline") && stdout.contains("1 open outage"), "{stdout}");
+    let (code, stdout, _) = bench.run(&["history", "--runner", "app-0-*", "--since", "1h"]).await;
+    assert_eq!(code, 0);
+    assert!(stdout.contains("app-0-runner-0") && stdout.contains("open"), "{stdout}");
+    let (_, stdout, _) = bench.run(&["history", "--runner", "nobody"]).await;
+    assert!(stdout.contains("No outage on record"), "{stdout}");
+    let (_, stdout, _) = bench.run(&["history", "--json"]).await;
+    let document: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(document["outages"][0]["outage"]["runnerName"], "app-0-runner-0");
+    assert_eq!(bench.github.state().counters().requests, asked, "GitHub is not asked");
+}
+
+#[tokio::test]
+async fn doctor_finds_nothing_in_a_sound_installation_and_says_what_to_mend_in_another() {
+    let bench = Bench::new(2).await;
+    let (code, stdout, stderr) = bench.run(&["doctor"]).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(
+        stdout.contains("ok  acme/app-0: seen; 2 runners") && stdout.contains("Nothing has to be mended"),
+        "{stdout}"
+    );
+    bench.github.state().set_access("acme/app-0", Access::MissingPermission);
+    let (code, stdout, _) = bench.run(&["doctor"]).await;
+    assert_eq!(code, 1);
+    assert!(stdout.contains("BAD acme/app-0") && stdout.contains("needs the scope `repo`"), "{stdout}");
+}
+
+#[tokio::test]
+async fn every_wrong_setting_is_named_at_once() {
+    let bench = Bench::new(1).await;
+    let wrong = [("REPOS", "acme"), ("POLICY", r#"{"confrim":1}"#), ("GITHUB_TOKEN", ""), ("SLACK_WEBHOOK", "ftp://x")];
+    let (code, _, stderr) = bench.run_with(&["run"], &wrong).await;
+    assert_eq!(code, 2);
+    for (variable, _) in wrong {
+        assert!(stderr.contains(variable), "{variable} is not named:\n{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn help_names_the_commands_and_the_exit_codes() {
+    let bench = Bench::new(1).await;
+    let (code, stdout, _) = bench.run(&["--help"]).await;
+    assert_eq!(code, 0);
+    for word in ["demo", "check", "run", "status", "history", "doctor", "Exit codes", "Examples"] {
+        assert!(stdout.contains(word), "{word}:\n{stdout}");
+    }
+    let (code, stdout, _) = bench.run(&["settings"]).await;
+    assert!(code == 0 && stdout.contains("GITHUB_TOKEN") && stdout.contains("SLACK_WEBHOOK"), "{stdout}");
+    let (code, _, stderr) = bench.run(&["check", "acme"]).await;
+    assert!(code == 2 && stderr.contains("owner/name"), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_demo_tells_everything_that_it_should() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setting = Setting {
+        github_url: String::new(),
+        webhook: None,
+        repositories: Vec::new(),
+        policy: "{}",
+        store: Path::new(folder.path()),
+    };
+    // No setting and no network: everything but the program itself is taken away.
+    let mut command = setting.command(&["demo", "--speed", "200"]).expect("the program is built");
+    command.env_clear();
+    let output = command.output().await.expect("the program starts");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("What happened, and what was told") && !stdout.contains("was NOT told"), "{stdout}");
+    assert!(stdout.contains("3 of 4 runners offline"), "{stdout}");
+}

@@ -1,0 +1,129 @@
+//! `runner-monitor run` from its start to SIGTERM.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use monitor_e2e::{Setting, fleet, repository};
+use monitor_fakes::{FakeGitHub, FakeSlack, slack};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+/// One bad reading is an outage, one good one its end: every look decides.
+const POLICY: &str = r#"{"confirm":1,"recover":1,"recheck":"10s"}"#;
+const LONG: Duration = Duration::from_secs(90);
+
+struct Bench {
+    github: FakeGitHub,
+    slack: FakeSlack,
+    _folder: tempfile::TempDir,
+    store: PathBuf,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let mut state = fleet(3, 2);
+        state.limits.points_per_minute = u64::MAX;
+        let github = FakeGitHub::start_with(state, 0, monitor_fakes::wall_clock_ms).await.expect("a free port");
+        let slack = FakeSlack::start().await.expect("a free port");
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("store.db");
+        Self { github, slack, _folder: folder, store }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let setting = Setting {
+            github_url: self.github.base_url(),
+            webhook: Some(self.slack.webhook_url()),
+            repositories: (0..3).map(repository).collect(),
+            policy: POLICY,
+            store: &self.store,
+        };
+        setting.command(arguments).expect("the program is built")
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+        command.spawn().expect("the program starts")
+    }
+
+    fn set(&self, target: &str, status: &str) {
+        let mut github = self.github.state();
+        let id = github.runners(target)[0].id;
+        github.set_runner(target, id, status, false);
+    }
+
+    async fn texts(&self, count: usize) -> Vec<String> {
+        let messages = self.slack.wait_for_messages(count, LONG).await.expect("messages");
+        messages.iter().map(|message| message.text().to_owned()).collect()
+    }
+}
+
+async fn stop(child: Child) -> String {
+    let pid = child.id().expect("it runs").to_string();
+    let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
+    assert!(killed.success());
+    let output = tokio::time::timeout(LONG, child.wait_with_output()).await.expect("it ends").expect("an ending");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    stderr
+}
+
+#[tokio::test]
+async fn an_outage_reaches_slack_and_so_does_its_end_over_a_restart_and_sigterm_ends_it_cleanly() {
+    let bench = Bench::new().await;
+    let child = bench.start(&["run", "--every", "10s"]);
+    assert!(bench.texts(1).await[0].contains("3 targets"), "{:?}", bench.texts(1).await);
+    bench.set("acme/app-1", "offline");
+    let texts = bench.texts(2).await;
+    assert!(texts[1].contains("app-1-runner-0 offline"), "{texts:?}");
+    let log = stop(child).await;
+    assert!(log.contains("cycle complete") && log.contains("targets=3") && log.contains("stopped"), "{log}");
+
+    bench.set("acme/app-1", "online");
+    let child = bench.start(&["run", "--every", "10s", "--log-format", "json"]);
+    let texts = bench.texts(3).await;
+    assert!(texts[2].contains("app-1-runner-0") && texts[2].contains("online"), "{texts:?}");
+    let log = stop(child).await;
+    let cycle = log.lines().find(|line| line.contains("cycle complete")).expect("a cycle");
+    let cycle: serde_json::Value = serde_json::from_str(cycle).expect("JSON");
+    assert_eq!((&cycle["targets"], &cycle["runners"]), (&3.into(), &6.into()));
+    assert_eq!(bench.slack.messages().len(), 3, "nothing is told twice");
+}
+
+#[tokio::test]
+async fn what_slack_did_not_take_is_told_later_and_once() {
+    let bench = Bench::new().await;
+    bench.slack.state().fault_next(slack::Fault::Answer(500, "internal_error"), 1);
+    bench.slack.state().fault_next(slack::Fault::RateLimited(1), 1);
+    let child = bench.start(&["run", "--every", "10s"]);
+    // The 500 is tried again after 30 s, at the next tick; the 429 a second later.
+    bench.texts(1).await;
+    stop(child).await;
+    assert_eq!((bench.slack.messages().len(), bench.slack.state().posts()), (1, 3));
+}
+
+#[tokio::test]
+async fn the_heartbeat_is_called_after_each_complete_cycle() {
+    let bench = Bench::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/ping/secret-key", listener.local_addr().expect("an address"));
+    let (beat, mut beats) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4_096];
+            let read = stream.read(&mut request).await.unwrap_or(0);
+            let _ = beat.send(String::from_utf8_lossy(&request[..read]).into_owned());
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    let child = bench.start(&["run", "--every", "10s", "--heartbeat-url", &url]);
+    for _ in 0..2 {
+        let request = tokio::time::timeout(LONG, beats.recv()).await.expect("a heartbeat").expect("a request");
+        assert!(request.starts_with("GET /ping/secret-key "), "{request}");
+    }
+    let log = stop(child).await;
+    assert!(!log.contains("secret-key"), "{log}");
+}
