@@ -27,8 +27,8 @@ const NOTIFIERS: usize = 4;
 const VISIBILITY: Duration = Duration::from_secs(600);
 /// How long stages under way may take to end once the program is to stop.
 const LAST_WORDS: Duration = Duration::from_secs(8);
-/// For how long told changes are kept.
-const KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// For how long changes and notices are kept once there is nothing in them to tell. Outages are kept for ever.
+const KEEP: Duration = Duration::from_secs(3 * 86_400);
 
 /// How often a message is handed out before it is set aside.
 const RECEIVES: u32 = 5;

@@ -29,6 +29,13 @@ pub struct ObservedRunner {
     pub labels: Vec<String>,
 }
 
+impl ObservedRunner {
+    /// Whether this reading shows that the runner has been connected to GitHub at some time.
+    pub fn shows_connected(&self) -> bool {
+        self.version.is_some() || self.status.is_healthy()
+    }
+}
+
 /// A page of the list as it is remembered between checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

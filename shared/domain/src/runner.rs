@@ -83,6 +83,10 @@ pub struct Runner {
     /// Its version; absent until it has connected once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whether it has ever been connected: it has a version, or was read online. An Enterprise Server may tell no
+    /// version of any runner.
+    #[serde(default)]
+    pub connected: bool,
     /// The last reading.
     pub status: Status,
     /// Whether GitHub last said that it runs a job.
@@ -200,6 +204,7 @@ impl Runner {
             labels: observed.labels.clone(),
             ephemeral: observed.ephemeral,
             version: observed.version.clone(),
+            connected: observed.shows_connected(),
             status: observed.status,
             busy: observed.busy,
             first_seen_at: at,
@@ -222,6 +227,7 @@ impl Runner {
         self.labels.clone_from(&observed.labels);
         self.ephemeral = observed.ephemeral;
         self.version.clone_from(&observed.version);
+        self.connected |= observed.shows_connected();
         self.status = observed.status;
         self.busy = observed.busy;
     }
@@ -240,7 +246,7 @@ impl Runner {
 
     /// Whether it has never connected to GitHub: registered ahead of use.
     pub fn never_connected(&self) -> bool {
-        self.version.is_none()
+        !self.connected
     }
 
     /// Whether it is no longer registered.

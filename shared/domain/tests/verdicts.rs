@@ -205,6 +205,21 @@ fn never_connected_runners_are_told_late_and_ephemeral_ones_never() {
 }
 
 #[test]
+fn a_runner_once_seen_online_has_connected_even_if_no_version_is_told() {
+    let without_version = |status| {
+        let mut runner = runner(1, status);
+        runner.version = None;
+        runner
+    };
+    let mut history = History::watching("{}", &[without_version(Idle)]);
+    let mut told = 0;
+    for secs in [300, 360, 420] {
+        told += opened(&history.see(secs, &[without_version(Offline)])).len();
+    }
+    assert_eq!(told, 1);
+}
+
+#[test]
 fn a_target_that_cannot_be_seen_is_told_after_the_blind_time_and_when_it_can() {
     let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Offline)]);
     history.see(60, &[runner(1, Offline), runner(2, Offline)]);

@@ -160,7 +160,8 @@ async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
             assert!(matches!(error, StoreError::Unreadable { .. }), "{body}: {error}");
             let said = error.to_string();
             assert!(
-                said.contains("the item acme/web runner 7 cannot be read") && said.contains("runner-monitor then starts"),
+                said.contains("the item acme/web runner 7 cannot be read")
+                    && said.contains("runner-monitor then starts"),
                 "{body}: {said}"
             );
         }

@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use monitor_domain::change::Step;
+use monitor_domain::fleet::TargetRecord;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Delivered, Item, Put, Query, SendEnding};
 use monitor_pipeline::ports::{PutOutcome, Store};
-use monitor_pipeline::testing::samples::{at, change, claim, cursor, outage_item, sent, subject};
+use monitor_pipeline::testing::samples::{at, change, claim, cursor, outage_item, sent, subject, target_record};
 
 async fn put(store: &EmbeddedStore, items: Vec<Item>) {
     for items in items.chunks(1_000) {
@@ -27,6 +28,12 @@ fn history(subject: &str, changes: u64, notices: u64) -> Vec<Item> {
         }
     }
     items
+}
+
+/// The record of a target at a revision, with something to tell last at another.
+fn record(name: &str, revision: u64, last_tellable: u64) -> Item {
+    let last_tellable = Revision(last_tellable);
+    Item::Target(TargetRecord { last_tellable, ..target_record(name, revision) })
 }
 
 async fn revisions(store: &EmbeddedStore, name: &str) -> Vec<u64> {
@@ -53,7 +60,8 @@ async fn notices(store: &EmbeddedStore, name: &str) -> Vec<u64> {
 async fn what_is_told_and_old_goes_and_the_rest_stays() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     put(&store, history("acme/web", 60, 4)).await;
-    put(&store, vec![Item::Cursor(cursor("acme/web", 40)), outage_item("acme/web", 7, 1)]).await;
+    let items = [Item::Cursor(cursor("acme/web", 40)), outage_item("acme/web", 7, 1), record("acme/web", 60, 41)];
+    put(&store, items.to_vec()).await;
     // Change 25 and notice 2 lie before it, change 26 and notice 3 after it.
     let pruned = store.prune(at(25 * 60 + 30)).await.unwrap();
     assert_eq!(revisions(&store, "acme/web").await, (26..=60).collect::<Vec<_>>());
@@ -74,15 +82,30 @@ async fn what_is_told_and_old_goes_and_the_rest_stays() {
 #[tokio::test]
 async fn a_subject_goes_by_its_own_cursor() {
     let store = EmbeddedStore::open_in_memory().unwrap();
-    for name in ["acme/web", "acme/web-2", "monitor", "credential:token"] {
+    for name in ["acme/web", "acme/web-2", "acme/web-3"] {
         put(&store, history(name, 5, 1)).await;
+        put(&store, vec![record(name, 5, 5)]).await;
     }
-    put(&store, vec![Item::Cursor(cursor("monitor", 3)), Item::Cursor(cursor("acme/web-2", 0))]).await;
+    put(&store, vec![Item::Cursor(cursor("acme/web-3", 3)), Item::Cursor(cursor("acme/web-2", 0))]).await;
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 3);
-    assert_eq!(revisions(&store, "monitor").await, [4, 5]);
-    for name in ["acme/web", "acme/web-2", "credential:token"] {
+    assert_eq!(revisions(&store, "acme/web-3").await, [4, 5]);
+    for name in ["acme/web", "acme/web-2"] {
         assert_eq!(revisions(&store, name).await, [1, 2, 3, 4, 5], "{name}");
         assert_eq!(notices(&store, name).await.len(), 4, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn changes_with_nothing_to_tell_go_when_they_are_old() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    // Never told anything, and told all there was: what came since is runners at work.
+    put(&store, history("acme/idle", 50, 0)).await;
+    put(&store, history("acme/told", 50, 1)).await;
+    put(&store, vec![record("acme/idle", 50, 0), record("acme/told", 50, 10)]).await;
+    put(&store, vec![Item::Cursor(cursor("acme/told", 10))]).await;
+    assert_eq!(store.prune(at(40 * 60 + 30)).await.unwrap(), 80);
+    for name in ["acme/idle", "acme/told"] {
+        assert_eq!(revisions(&store, name).await, (41..=50).collect::<Vec<_>>(), "{name}");
     }
 }
 
@@ -90,7 +113,7 @@ async fn a_subject_goes_by_its_own_cursor() {
 async fn a_long_history_goes_in_portions() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     put(&store, history("acme/web", 2_300, 1)).await;
-    put(&store, vec![Item::Cursor(cursor("acme/web", 2_300))]).await;
+    put(&store, vec![Item::Cursor(cursor("acme/web", 2_300)), record("acme/web", 2_300, 2_300)]).await;
     assert_eq!(store.prune(at(2_000 * 60 + 30)).await.unwrap(), 2_000);
     assert_eq!(revisions(&store, "acme/web").await.len(), 300);
 }

@@ -29,7 +29,7 @@ pub struct Settings {
     pub max_concurrent_requests: usize,
     /// Requests begun in any minute with one credential, at least 1; none for a server without limits. Default 900, as above.
     pub max_requests_per_minute: Option<usize>,
-    /// The largest answer that is read, bytes. Default 2 MB; a page of 100 runners has about 60 KB.
+    /// The largest answer that is read, bytes. Default 2 MB; a page of 100 runners has 30 to 60 KB.
     pub max_answer_bytes: usize,
     /// The most pages of 100 that a list may have. Default 100.
     pub max_pages: u32,

@@ -1,7 +1,7 @@
 //! One request over the wire: pace, limits, deadline, redirects, size. What the answer means is judged elsewhere.
 
 use monitor_domain::observation::Fault;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::time::timeout;
 
@@ -78,6 +78,10 @@ impl GitHub {
         for _ in 0..=MAX_REDIRECTS {
             let mut building = self.http.request(request.method.clone(), url.clone());
             building = building.headers(self.headers.clone()).header(AUTHORIZATION, &session.authorization);
+            if request.method == Method::POST {
+                // reqwest leaves it out, and servers between here and GitHub may ask for it with 411.
+                building = building.header(CONTENT_LENGTH, 0);
+            }
             if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
                 building = building.header(IF_NONE_MATCH, etag);
             }

@@ -1,5 +1,6 @@
 //! A target whose history is driven look by look, as a store would keep it.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

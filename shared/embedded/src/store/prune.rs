@@ -9,12 +9,23 @@ use super::{EmbeddedStore, fault};
 /// How many records are looked at in one statement, so that none keeps others waiting for long.
 const PORTION: i64 = 500;
 
-/// The oldest told changes, up to the first that is kept for its age.
+/// The oldest changes with nothing in them that is still to be told, up to the first that is kept for its age: all that
+/// are told, and where nothing tellable is untold, all that are there.
 const CHANGES: &str = "
     DELETE FROM items WHERE rowid IN (
         SELECT rowid FROM items
         WHERE section = 'change' AND subject = ?1
-          AND first <= (SELECT json_extract(body, '$.toldThrough') FROM items WHERE section = 'cursor' AND subject = ?1)
+          AND first <= (
+            SELECT CASE WHEN told >= last_tellable THEN revision ELSE told END FROM (
+                SELECT
+                    coalesce((SELECT json_extract(body, '$.toldThrough') FROM items
+                              WHERE section = 'cursor' AND subject = ?1), 0) AS told,
+                    json_extract(body, '$.lastTellable') AS last_tellable,
+                    json_extract(body, '$.revision') AS revision
+                FROM items
+                WHERE section IN ('credential', 'target', 'watchlist') AND subject = ?1
+            )
+          )
         ORDER BY first LIMIT ?3
     ) AND json_extract(body, '$.decidedAt') < ?2";
 
@@ -30,10 +41,10 @@ const NOTICES: &str = "
           <= (SELECT json_extract(body, '$.toldThrough') FROM items WHERE section = 'cursor' AND subject = ?1)";
 
 impl EmbeddedStore {
-    /// Deletes changes, claims and endings of sends that are older than `before` and told; gives how many.
+    /// Deletes changes, claims and endings of sends that are older than `before` and hold nothing that is still to be
+    /// told; gives how many.
     ///
-    /// What is untold stays however old it is, and so do each subject's latest notice and all outages. A subject that
-    /// was never told anything keeps everything.
+    /// What is untold stays however old it is, and so do each subject's latest notice and all outages.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         // Times are stored as text of one width, in UTC: they compare as text.
         let before = before.to_string();
@@ -56,9 +67,10 @@ impl EmbeddedStore {
     }
 }
 
-/// Every subject of which something was told.
+/// Every subject that has a history.
 fn subjects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare_cached("SELECT subject FROM items WHERE section = 'cursor'")?;
+    let mut statement = connection
+        .prepare_cached("SELECT subject FROM items WHERE section IN ('credential', 'target', 'watchlist')")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 

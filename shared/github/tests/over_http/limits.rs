@@ -72,6 +72,17 @@ async fn a_limit_is_told_at_once_even_where_the_pace_would_have_to_be_waited_for
     assert_eq!(again.map(|failure| until(&failure)), Ok(ends_at));
 }
 
+#[tokio::test]
+async fn those_who_wait_their_turn_when_the_limit_comes_are_not_sent() {
+    let world = World::start().await;
+    let limit = Fault::SecondaryLimit { status: 429, retry_after_secs: Some(90) };
+    world.fake.state().fault(limit, Strikes::next(1));
+    let github = world.with(Settings { max_concurrent_requests: 1, ..world.settings() });
+    let failures = join_all((0..10).map(|_| failure(&github, "acme/web"))).await;
+    assert!(failures.iter().all(|failure| until(failure) == until(&failures[0])));
+    assert_eq!(world.requests(), 1);
+}
+
 // https://github.com/EnricoMi/publish-unit-test-result-action/issues/419: no `retry-after`, only words.
 #[tokio::test]
 async fn a_limit_that_does_not_say_how_long_is_waited_for_ever_longer() {

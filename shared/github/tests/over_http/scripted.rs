@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use monitor_domain::observation::Fault as Sort;
 use monitor_domain::time::Timestamp;
-use monitor_github::{CredentialKind, GitHub, Settings};
+use monitor_fakes::github::APP_PRIVATE_KEY_PEM;
+use monitor_github::{Credential, CredentialKind, GitHub, Secret, Settings};
 use monitor_pipeline::ports::RunnerSource;
 
 use crate::script::{Script, http};
@@ -233,4 +234,27 @@ async fn the_difference_to_githubs_clock_is_told() {
     let examination = asking(&script).examine(&target("acme/web")).await;
     assert_eq!(examination.runners, Ok(1));
     assert_eq!(examination.clock_ahead_ms, Some(180_000));
+}
+
+// RFC 9110, 8.6: a POST without a body says so; some servers and proxies answer 411 otherwise.
+#[tokio::test]
+async fn the_request_for_an_apps_token_tells_that_it_has_no_body() {
+    let script = Script::start(|head| match head {
+        _ if head.starts_with("POST ") => {
+            http("201 Created", &[], r#"{"token":"ghs_x","expires_at":"2026-11-23T13:00:00Z"}"#)
+        }
+        _ if head.contains("/installation ") => http("200 OK", &[], r#"{"id":42}"#),
+        _ => http("200 OK", &[], ONE_RUNNER),
+    })
+    .await;
+    let private_key = Secret::new(APP_PRIVATE_KEY_PEM);
+    let credential = Credential::App { app_id: "7".to_owned(), private_key };
+    let settings = Settings { api_url: script.base_url(), ..quick(credential) };
+    let github = github(settings, Arc::new(|| Timestamp::from_epoch_ms(NOON_MS)));
+    assert_eq!(shape(&pages(github.list(&target("acme/web"), &[]).await)), ["1"]);
+    let heads = script.heads();
+    assert!(heads[0].starts_with("GET /repos/acme/web/installation "), "{heads:?}");
+    assert!(heads[1].starts_with("POST /app/installations/42/access_tokens "), "{heads:?}");
+    assert!(heads[1].to_lowercase().contains("content-length: 0"), "{heads:?}");
+    assert!(heads[2].contains("authorization: Bearer ghs_x"), "{heads:?}");
 }

@@ -57,6 +57,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         labels: vec!["self-hosted".to_owned(), "linux".to_owned(), "x64".to_owned()],
         ephemeral: false,
         version: Some("2.331.0".to_owned()),
+        connected: true,
         status: Status::Idle,
         busy: false,
         first_seen_at: at(0),
