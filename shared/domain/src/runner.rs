@@ -142,6 +142,9 @@ pub struct Suspicion {
     pub bad_count: u32,
     /// The id that the outage will have: the revision that recorded the first bad reading.
     pub outage_id: OutageId,
+    /// Whether the first look at the target found it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_start: bool,
     /// When it was last known to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy: Option<LastHealthy>,

@@ -61,8 +61,11 @@ fn a_good_reading_ends_a_suspicion() {
 #[test]
 fn the_first_look_records_who_is_offline_for_one_notice() {
     let mut history = History::new("{}");
-    let steps = history.see(0, &[runner(1, Offline), runner(2, Idle)]);
-    assert_eq!(opened(&steps)[0].telling, Telling::AtStart);
+    let fleet = [runner(1, Offline), runner(2, Idle)];
+    // The first look is no better than others: it is confirmed too.
+    assert!(opened(&history.see(0, &fleet)).is_empty() && opened(&history.see(60, &fleet)).is_empty());
+    let steps = history.see(120, &fleet);
+    assert_eq!((opened(&steps)[0].telling, opened(&steps)[0].started_at), (Telling::AtStart, at(0)));
     let told = fold(&Subject::from(&target()), None, Revision(0), &history.changes).notice.unwrap();
     assert!(matches!(&told.news[..], [News::MonitoringStarts { outages }] if outages.len() == 1));
     let quiet = {
@@ -257,7 +260,7 @@ fn a_fault_of_the_credential_is_not_told_again_for_each_target() {
 
 #[test]
 fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
-    let mut history = History::watching("{}", &[runner(1, Offline), runner(2, Idle)]);
+    let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Offline), runner(2, Idle)]);
     let decision = drop_target(&history.fleet, at(300));
     let steps = history.store(decision.commits(7, 50));
     assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
@@ -293,7 +296,7 @@ fn what_came_and_went_between_two_messages_is_told_in_one() {
 #[test]
 fn the_fold_stops_before_an_unfinished_decision_and_before_a_gap() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
-    let mut history = History::new("{}");
+    let mut history = History::new(r#"{"confirm":1}"#);
     history.max_items = 8;
     history.see(0, &runners);
     assert!(history.changes.len() > 1 && history.changes[0].more);
@@ -309,7 +312,7 @@ fn the_fold_stops_before_an_unfinished_decision_and_before_a_gap() {
 #[test]
 fn a_decision_that_broke_off_is_finished_by_the_next_look() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
-    let mut history = History::new("{}");
+    let mut history = History::new(r#"{"confirm":1}"#);
     history.max_items = 8;
     let commits = history.decide(&look(at(0), &runners)).commits(7, 8);
     history.store(commits.into_iter().take(1).collect());

@@ -140,7 +140,7 @@ async fn status_and_history_read_the_store_and_ask_nobody() {
 
     let runner = bench.github.state().runners("acme/app-0")[0].id;
     bench.github.state().set_runner("acme/app-0", runner, "offline", true);
-    bench.run(&["check"]).await;
+    bench.run_with(&["check"], &[("POLICY", r#"{"confirm":1}"#)]).await;
     let asked = bench.github.state().counters().requests;
     let (code, stdout, _) = bench.run(&["status"]).await;
     assert_eq!(code, 1, "{stdout}");

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod chance;
 pub mod github;
 pub mod http;
 mod server;
 pub mod slack;
 
+pub use chance::Chance;
 pub use github::FakeGitHub;
 pub use server::wall_clock_ms;
 pub use slack::FakeSlack;

@@ -112,7 +112,7 @@ const SILENT: Beat = Beat { minute: 0, what: "", act: Act::Nothing, expected: ""
 /// The story, in order.
 pub(super) const BEATS: &[Beat] = &[
     Beat {
-        what: "Monitoring starts; api-2 is offline already",
+        what: "monitoring starts; api-2 is offline already",
         expected: "monitoring starts",
         told_by: |news| matches!(news, News::MonitoringStarts { outages } if are(outages, &["api-2"])),
         ..SILENT

@@ -133,17 +133,15 @@ impl<'a> Turn<'a> {
         let waits = self.waits_for_first_connection();
         let connected = !self.runner.never_connected();
         match &mut self.runner.health {
-            Health::Healthy if self.is_starting && !waits => {
-                self.open_with(self.at, OutageId::PENDING, None, Telling::AtStart)
-            }
             Health::Healthy => {
-                self.suspect();
+                self.suspect(self.is_starting);
                 self.counted = !waits;
             }
             Health::Suspect(_) if waits => {}
             // Nobody looked for as long as would make the target blind: the readings are not in a row.
             Health::Suspect(suspicion) if connected && self.at.since(suspicion.counted_at) >= self.thresholds.blind => {
-                self.suspect();
+                let at_start = suspicion.at_start;
+                self.suspect(at_start);
                 self.counted = true;
             }
             Health::Suspect(suspicion) => {
@@ -181,13 +179,14 @@ impl<'a> Turn<'a> {
         before.status.is_healthy().then_some(LastHealthy { at, status: before.status })
     }
 
-    fn suspect(&mut self) {
+    fn suspect(&mut self, at_start: bool) {
         let last_healthy = self.last_healthy();
         self.runner.health = Health::Suspect(Suspicion {
             since: self.at,
             counted_at: self.at,
             bad_count: 1,
             outage_id: OutageId::PENDING,
+            at_start,
             last_healthy,
         });
         self.steps.push(Step::Suspected { runner: (&self.runner).into(), outage_id: OutageId::PENDING });
@@ -212,7 +211,8 @@ impl<'a> Turn<'a> {
             return;
         };
         let (since, id, last_healthy) = (suspicion.since, suspicion.outage_id, suspicion.last_healthy);
-        self.open_with(since, id, last_healthy, Telling::Alert);
+        let telling = if suspicion.at_start { Telling::AtStart } else { Telling::Alert };
+        self.open_with(since, id, last_healthy, telling);
     }
 
     fn open_with(&mut self, started_at: Timestamp, id: OutageId, last_healthy: Option<LastHealthy>, telling: Telling) {

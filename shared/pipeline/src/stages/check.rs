@@ -10,8 +10,8 @@ use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::policy::Policy;
 use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
-use monitor_domain::runner::{Health, RunnerId};
-use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::runner::RunnerId;
+use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
 use tracing::{debug, info, warn};
@@ -87,7 +87,7 @@ struct Looked {
     steps: Vec<Step>,
     credential: CredentialReport,
     /// Whether a subject has something to tell that is due.
-    to_wake: Vec<(Subject, monitor_domain::subject::Revision)>,
+    to_wake: Vec<(Subject, Revision)>,
     recheck: Option<Duration>,
 }
 
@@ -148,6 +148,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
         let credential = records::read_credential(self.store, &credential_id).await?;
         let (observation, report) = self.observe(target, &fleet).await;
+        // Whoever was held up for that long must not commit what may no longer be so.
+        if self.clock.now().since(observation.started_at) > self.settings.interval {
+            return Ok(None);
+        }
 
         let policy = self.settings.policy.for_target(target);
         let mut to_wake = Vec::new();
@@ -231,7 +235,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         observation: &Observation,
         report: &CredentialReport,
         now: Timestamp,
-    ) -> Result<(bool, Option<(Subject, monitor_domain::subject::Revision)>), StoreError> {
+    ) -> Result<(bool, Option<(Subject, Revision)>), StoreError> {
         let is_failing = record.failing.is_some();
         let targets = if is_failing { self.targets_served(&record.id).await? } else { 0 };
         let look = (observation.started_at, &observation.outcome);
@@ -263,7 +267,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         &self,
         fleet: &Fleet,
         decision: Decision,
-    ) -> Result<Option<(Vec<Step>, monitor_domain::subject::Revision)>, StoreError> {
+    ) -> Result<Option<(Vec<Step>, Revision)>, StoreError> {
         let id = fleet.record.target.id();
         let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
         let mut retired: Vec<RunnerId> = fleet.leftovers.iter().copied().filter(|leftover| !listed(leftover)).collect();
@@ -319,10 +323,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     }
 }
 
-/// Whether a target's record shows that it was closed after being dropped.
-pub(super) fn is_closed(fleet: &Fleet) -> bool {
+/// Whether a target's records show that it was closed after being dropped, and that this is told: until then every
+/// tick sends another job, which wakes the notifier.
+pub(super) fn is_closed(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
+    let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
     fleet.record.watched_since.is_none()
         && fleet.record.failing.is_none()
         && !fleet.record.unfinished
-        && fleet.runners.iter().all(|runner| runner.health == Health::Retired)
+        && fleet.runners.is_empty()
+        && fleet.record.last_tellable <= told_through
 }

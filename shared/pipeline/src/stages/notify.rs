@@ -108,6 +108,10 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let Some(claim) = self.claim(subject, &standing, through, notice, now).await? else {
             return Ok(Attempted::Nothing);
         };
+        // Whoever was held up until its lease ended has lost it to another.
+        if self.clock.now() >= claim.lease_until {
+            return Ok(Attempted::Nothing);
+        }
         if standing.may_repeat {
             warn!(%subject, notice = claim.number.notice, attempt = claim.number.attempt,
                 "sent again: an earlier attempt may have arrived without a record of it");

@@ -72,7 +72,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let configured = self.resolve().await;
         let mut closed = BTreeSet::new();
         for target in on_record.watchlist.iter().flat_map(|list| &list.dropping) {
-            if is_closed(&records::read_fleet(self.store, target).await?.fleet) {
+            if is_closed(&records::read_fleet(self.store, target).await?) {
                 closed.insert(target.id().clone());
             }
         }

@@ -239,6 +239,7 @@ fn every_health() -> Vec<Health> {
         counted_at: at(120),
         bad_count: 2,
         outage_id: OutageId(Revision(41)),
+        at_start: false,
         last_healthy: Some(LastHealthy { at: at(0), status: Status::Idle }),
     };
     let down = Down { outage: outage(&down, 40), good_count: 1, good_since: Some(at(700)), counted_at: Some(at(700)) };

@@ -94,6 +94,14 @@ impl<'a, S: Store> Installation<'a, S> {
         }
     }
 
+    /// An installation whose policy takes the first bad reading for an outage.
+    fn hasty(store: &'a S) -> Self {
+        let mut this = Self::new(store);
+        let document: PolicyDocument = serde_json::from_str(r#"{"confirm":1}"#).unwrap_or_default();
+        this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
+        this
+    }
+
     /// An installation that has seen `runners` of acme/web, all of them well.
     async fn watching(store: &'a S, runners: u64) -> Self {
         let this = Self::new(store);
@@ -220,7 +228,7 @@ async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
 }
 
 async fn a_large_decision_is_split_and_told_whole<S: Store>(store: &S) {
-    let this = Installation::new(store);
+    let this = Installation::hasty(store);
     let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 70;
     this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Offline)).collect());
     this.check(&web()).await;
@@ -232,7 +240,7 @@ async fn a_large_decision_is_split_and_told_whole<S: Store>(store: &S) {
 }
 
 async fn a_split_that_broke_off_is_finished_and_told_whole<S: Store>(store: &S) {
-    let this = Installation::new(store);
+    let this = Installation::hasty(store);
     let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 70;
     this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Offline)).collect());
     this.store.plan([PutFault::None]);
@@ -417,7 +425,7 @@ async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: 
 }
 
 async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S) {
-    let mut this = Installation::new(store);
+    let mut this = Installation::hasty(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
     this.tick().await;
@@ -435,6 +443,13 @@ async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S) {
         .filter(|job| job.reason == Reason::Dropped)
         .collect();
     assert_eq!(dropped.len(), 1);
+    this.check_for(&dropped[0].target, Reason::Dropped).await;
+    // Slack does not take it at once: it is told all the same, though nobody looks at the target any more.
+    this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
+    assert!(this.tell().await.is_empty());
+    this.clock.advance(INTERVAL);
+    this.tick().await;
+    assert_eq!(this.jobs.take().len(), 2, "the drop is sent again until it is told");
     this.check_for(&dropped[0].target, Reason::Dropped).await;
     let told = this.tell().await;
     assert!(
@@ -480,7 +495,7 @@ async fn a_repository_found_by_its_account_is_watched<S: Store>(store: &S) {
 }
 
 async fn no_item_type_has_two_writers<S: Store>(store: &S) {
-    let this = Installation::new(store);
+    let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
     let kinds = |keys: Vec<Key>| -> BTreeSet<&'static str> {
         let kind = |key: &Key| match key {

@@ -3,7 +3,7 @@
 //! Every outage must be told once, its end once. The one exception is named and counted: a kill between Slack's
 //! acceptance and the record of it, after which the same notice goes as a further attempt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use monitor_domain::notices::News;
 use monitor_domain::outage::{Ending, Outage, Telling};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
-use monitor_e2e::{Chance, Setting, fleet, repository};
+use monitor_e2e::{Setting, fleet, repository};
 use monitor_embedded::store::EmbeddedStore;
-use monitor_fakes::{FakeGitHub, FakeSlack};
+use monitor_fakes::{Chance, FakeGitHub, FakeSlack};
 use monitor_pipeline::items::{Claim, Item, Query};
 use monitor_pipeline::ports::{Form, Store};
 use monitor_slack::{WebBase, render};
@@ -203,16 +203,22 @@ async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> an
         }
     }
 
-    // Each message is one claim's notice, to the letter.
-    let mut by_text: BTreeMap<String, Vec<&Claim>> = BTreeMap::new();
-    for claim in &claims {
+    // Each message is one claim's notice, to the letter. Two outages within a second can read the same: then each notice
+    // has one message first, and further attempts have what is left.
+    claims.sort_by_key(|claim| (claim.subject.clone(), claim.number));
+    let (first, further): (Vec<&Claim>, Vec<&Claim>) = {
+        let mut known = BTreeSet::new();
+        claims.iter().partition(|claim| known.insert((claim.subject.clone(), claim.number.notice)))
+    };
+    let mut by_text: BTreeMap<String, VecDeque<&Claim>> = BTreeMap::new();
+    for claim in first.into_iter().chain(further) {
         let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
         let text = serde_json::to_value(render(&claim.notice, form, web))?.to_string();
-        by_text.entry(text).or_default().push(claim);
+        by_text.entry(text).or_default().push_back(claim);
     }
     let mut told: Told = BTreeMap::new();
     for message in messages {
-        let claim = by_text.get(&message.to_string()).and_then(|claims| claims.first());
+        let claim = by_text.get_mut(&message.to_string()).and_then(VecDeque::pop_front);
         let claim = claim.with_context(|| format!("a message that nobody claimed: {message}"))?;
         for side in sides(claim) {
             *told.entry(side).or_default() += 1;
