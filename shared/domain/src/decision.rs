@@ -68,8 +68,8 @@ impl Decision {
     }
 
     /// Cuts the decision into commits of at most `max_items` items (at least 4), by runner. All but the last are
-    /// marked `more`; ETags, and what the target itself went through, go with the last, for a page that counts as
-    /// read must not hide a runner whose change was not committed.
+    /// marked `more`; what the target itself went through, and the ETags, go with the last. The others carry no ETag at
+    /// all: should the rest never come, neither the old pages nor the new ones are what the runners are stored as.
     pub fn commits(self, nonce: u64, max_items: usize) -> Vec<Commit> {
         if self.is_empty() {
             return Vec::new();
@@ -119,6 +119,9 @@ impl Decision {
             };
             if change.is_tellable() {
                 last_tellable = revision;
+            }
+            if more {
+                record.pages.clear();
             }
             record.revision = revision;
             record.last_tellable = last_tellable;

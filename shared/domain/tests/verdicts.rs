@@ -310,6 +310,18 @@ fn the_fold_stops_before_an_unfinished_decision_and_before_a_gap() {
 }
 
 #[test]
+fn a_decision_that_broke_off_leaves_no_etag_behind() {
+    // A 304 means "as stored": it must not be asked for where half of what a page said is stored.
+    let well: Vec<_> = (1..=9).map(|id| runner(id, Idle)).collect();
+    let away: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
+    let mut history = History::watching("{}", &well);
+    assert_eq!(history.fleet.record.pages.len(), 1);
+    let commits = history.decide(&look(at(300), &away)).commits(7, 8);
+    history.store(commits.into_iter().take(1).collect());
+    assert!(history.fleet.record.pages.is_empty());
+}
+
+#[test]
 fn a_decision_that_broke_off_is_finished_by_the_next_look() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::new(r#"{"confirm":1}"#);

@@ -1,6 +1,6 @@
 //! What must and what must never be, held against the true history. Nothing here knows how the domain decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::{Outage, Telling};
@@ -8,7 +8,7 @@ use monitor_domain::runner::Health;
 use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
 
-use crate::machine::{place_of, story_ms};
+use crate::machine::story_ms;
 use crate::operations::{HOUR_MS, MINUTE_MS, Story, TARGETS, What};
 use crate::record::{Record, Side, count, sides};
 use crate::simulation::{Installation, Played, names_at};
@@ -56,7 +56,7 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
     examination.queues_are_at_rest();
     for (place, name) in TARGETS.iter().enumerate() {
         let target: Target = name.parse()?;
-        let record = Record::read(&installation.store.store, Subject::from(&target), Some(&target))?;
+        let record = Record::read(installation, Subject::from(&target), Some(&target))?;
         examination.subject(&world, &record);
         examination.outages(&world, place, &record);
         examination.real_outages_are_told(&world, place, &record);
@@ -64,7 +64,7 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
         examination.blindness(&world, place, &record);
     }
     for subject in [Subject::Credential(CredentialId::token()), Subject::Monitor] {
-        let record = Record::read(&installation.store.store, subject, None)?;
+        let record = Record::read(installation, subject, None)?;
         examination.subject(&world, &record);
     }
     examination.count_news(&world);
@@ -80,7 +80,7 @@ struct Examination<'a> {
 }
 
 /// A moment of the story in words.
-fn moment(at_ms: i64) -> String {
+pub fn moment(at_ms: i64) -> String {
     format!("{} h {} min {} s", at_ms / HOUR_MS, at_ms % HOUR_MS / MINUTE_MS, at_ms % MINUTE_MS / 1_000)
 }
 
@@ -120,14 +120,21 @@ impl Examination<'_> {
             };
             last = number;
         }
-        // A message is taken once for each notice, but for the two windows.
-        for pair in record.claims.chunk_by(|a, b| a.number.notice == b.number.notice) {
-            let number = pair[0].number.notice;
-            let told = taken.iter().filter(|taken| pair.iter().any(|claim| claim.notice == taken.notice)).count();
-            let uncertain = record.uncertain().filter(|claim| claim.number.notice == number).count();
-            self.tally.repeats += u64::try_from(told.saturating_sub(1)).unwrap_or(0);
-            if told > 1 + uncertain {
-                let what = format!("{} notice {number}: taken {told} times, {uncertain} uncertain", record.subject);
+        // A message is taken once for each notice, but for the two windows. Notices of one wording count together.
+        let mut wordings: Vec<&Notice> = Vec::new();
+        for claim in &record.claims {
+            if !wordings.contains(&&claim.notice) {
+                wordings.push(&claim.notice);
+            }
+        }
+        for wording in wordings {
+            let numbers = record.claims.iter().filter(|claim| claim.notice == *wording).map(|claim| claim.number.notice);
+            let notices = numbers.collect::<BTreeSet<_>>().len();
+            let told = taken.iter().filter(|taken| taken.notice == *wording).count();
+            let uncertain = record.uncertain().filter(|claim| claim.notice == *wording).count();
+            self.tally.repeats += u64::try_from(told.saturating_sub(notices)).unwrap_or(0);
+            if told > notices + uncertain {
+                let what = format!("{}: taken {told} times, {uncertain} uncertain: {wording:?}", record.subject);
                 self.found("at most one message for each notice, but for the two windows", what);
             }
         }
@@ -223,7 +230,11 @@ impl Examination<'_> {
         let fleet = &on_record.fleet;
         let last_tellable = fleet.record.last_tellable;
         if on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0) < last_tellable.0 {
-            self.found("nothing is untold at the end", format!("{} at revision {last_tellable}", record.subject));
+            let claims = record.claims.iter().map(|claim| (claim.number, claim.after.0, claim.through.0, moment(story_ms(claim.claimed_at))));
+            let claims: Vec<_> = claims.collect();
+            let endings: Vec<_> = record.endings.iter().map(|sent| (sent.number, &sent.ending)).collect();
+            let what = format!("{} tellable {last_tellable}, {:?}\n  claims {claims:?}\n  endings {endings:?}", record.subject, on_record.cursor);
+            self.found("nothing is untold at the end", what);
         }
         if record.outages.iter().any(Outage::is_open) {
             self.found("nothing is open once everybody is well", format!("{}: {:?}", record.subject, record.outages));
@@ -312,11 +323,16 @@ impl Examination<'_> {
     }
 }
 
+/// Whether a reading may be the first of what began then. A look is dated by its beginning, and answered a little later.
+fn is_about(started_ms: i64, began_ms: i64) -> bool {
+    (began_ms - 30_000..=began_ms + FIRST_LOOK_MS).contains(&started_ms)
+}
+
 /// Whether a notice tells that a runner's outage began, about then.
 fn tells_of(notice: &Notice, name: &str, began_ms: i64) -> bool {
     let about_then = |outage: &Outage| {
         let started_ms = story_ms(outage.started_at);
-        outage.runner_name == name && (began_ms..=began_ms + FIRST_LOOK_MS).contains(&started_ms)
+        outage.runner_name == name && is_about(started_ms, began_ms)
     };
     notice.news.iter().any(|news| match news {
         News::Offline { outages } | News::MonitoringStarts { outages } | News::CameAndWent { outages } => {
@@ -334,7 +350,7 @@ fn is_flapping(world: &World, record: &Record, name: &str, began_ms: i64) -> boo
         let started_ms = story_ms(outage.started_at);
         outage.telling == Telling::Quiet
             && outage.runner_name == name
-            && (began_ms..=began_ms + FIRST_LOOK_MS).contains(&started_ms)
+            && is_about(started_ms, began_ms)
     });
     let told = taken_of(world, &record.subject).any(|taken| {
         taken.at_ms <= began_ms + MUST_BE_TOLD_MS
@@ -342,15 +358,7 @@ fn is_flapping(world: &World, record: &Record, name: &str, began_ms: i64) -> boo
     });
     // While flapping, an outage that lasts is told after the calm time; its record then says so.
     let later = record.outages.iter().any(|outage| {
-        outage.runner_name == name && (began_ms..=began_ms + FIRST_LOOK_MS).contains(&story_ms(outage.started_at))
+        outage.runner_name == name && is_about(story_ms(outage.started_at), began_ms)
     });
     told && (quiet || later)
-}
-
-/// The place of a target by its subject; none for others.
-pub fn place_of_subject(subject: &Subject) -> Option<usize> {
-    match subject {
-        Subject::Target(id) => place_of(id.as_str()),
-        _ => None,
-    }
 }

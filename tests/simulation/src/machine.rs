@@ -236,9 +236,18 @@ impl SimulatedStore {
 impl Store for SimulatedStore {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         self.request().await?;
-        let keys: Vec<String> = puts.iter().map(|put| put.item.key().to_string()).collect();
+        let keys: Vec<Key> = puts.iter().map(|put| put.item.key()).collect();
         let outcome = self.store.put(puts).await?;
-        self.shared.lock().note(&format!("{keys:?} {outcome:?}"));
+        {
+            let mut machine = self.shared.lock();
+            let now_ms = machine.now_ms;
+            for key in keys {
+                machine.note(&format!("{key} {outcome:?}"));
+                if matches!(key, Key::Sent(..)) {
+                    machine.world.stored_ms.entry(key).or_insert(now_ms);
+                }
+            }
+        }
         self.answer().await?;
         Ok(outcome)
     }

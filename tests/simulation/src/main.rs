@@ -7,9 +7,13 @@ use anyhow::ensure;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use monitor_simulation::faults::Fault;
-use monitor_simulation::invariants::{Tally, Violation, examine};
-use monitor_simulation::operations::Story;
-use monitor_simulation::simulation::play;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::Target;
+use monitor_simulation::invariants::{Tally, Violation, examine, moment};
+use monitor_simulation::machine::story_ms;
+use monitor_simulation::operations::{Story, TARGETS};
+use monitor_simulation::record::Record;
+use monitor_simulation::simulation::{Played, play};
 
 /// The pipeline in virtual time, with every fault of its surroundings, against the true history.
 #[derive(Parser)]
@@ -29,6 +33,9 @@ struct Arguments {
     /// Play the seeds in this file, one a line, before the others
     #[arg(long)]
     known: Option<std::path::PathBuf>,
+    /// End a stage at every await of a short story, one at a time, then at pairs of them
+    #[arg(long)]
+    crash_points: bool,
     /// Stop starting new stories after so many seconds
     #[arg(long)]
     for_secs: Option<u64>,
@@ -55,8 +62,12 @@ fn main() -> anyhow::Result<()> {
         let story = Story::draw(seed, arguments.hours);
         let result = run(&story)?;
         tell(&story, &result);
+        tell_changes(&play(&story)?)?;
         ensure!(result.violations.is_empty(), "seed {seed} fails");
         return Ok(());
+    }
+    if arguments.crash_points {
+        return crash_points();
     }
     let known = match &arguments.known {
         Some(file) => std::fs::read_to_string(file)?,
@@ -114,6 +125,37 @@ fn many(seeds: impl Iterator<Item = u64>, arguments: &Arguments) -> anyhow::Resu
     Ok(())
 }
 
+/// Ends the stage that waits there at every await of the short story, and at every pair of two awaits that are no
+/// further apart than a check and the telling of it take.
+fn crash_points() -> anyhow::Result<()> {
+    const APART: u64 = 60;
+    let short = Story::short();
+    let awaits = play(&short)?.awaits;
+    let (mut single, mut pairs, mut repeats) = (0_u64, 0_u64, 0);
+    let mut at = |crashes: Vec<u64>| -> anyhow::Result<()> {
+        let story = Story { crashes, ..short.clone() };
+        let result = run(&story)?;
+        if !result.violations.is_empty() {
+            tell(&story, &result);
+            anyhow::bail!("fails with the stages ended at the awaits {:?}", story.crashes);
+        }
+        repeats += result.tally.repeats;
+        Ok(())
+    };
+    for first in 1..=awaits {
+        at(vec![first])?;
+        single += 1;
+    }
+    for first in 1..=awaits {
+        for second in (first + 1)..=(first + APART) {
+            at(vec![first, second])?;
+            pairs += 1;
+        }
+    }
+    println!("a stage ended at each of {single} awaits, and at {pairs} pairs: no violation; told again in the window {repeats}");
+    Ok(())
+}
+
 fn add(all: &mut Tally, one: &Tally) {
     all.outages += one.outages;
     all.repeats += one.repeats;
@@ -144,6 +186,20 @@ fn shorten(story: &Story, invariant: &str) -> anyhow::Result<Story> {
         }
     }
     Ok(short)
+}
+
+/// Everything that was committed about the targets.
+fn tell_changes(played: &Played) -> anyhow::Result<()> {
+    for name in TARGETS {
+        let target: Target = name.parse()?;
+        let record = Record::read(&played.installation, Subject::from(&target), Some(&target))?;
+        println!("\n{name}:");
+        for change in &record.changes {
+            let [looked, decided] = [change.observed_at, change.decided_at].map(story_ms).map(moment);
+            println!("  {:>3} looked {looked}, decided {decided}: {:?}", change.revision.0, change.steps);
+        }
+    }
+    Ok(())
 }
 
 fn tell(story: &Story, result: &Result) {

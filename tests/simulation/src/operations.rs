@@ -134,6 +134,8 @@ pub struct Story {
     pub operations: Vec<Operation>,
     /// When what may go wrong.
     pub windows: Vec<Window>,
+    /// The awaits, counted over all stages, at which the stage that waits there ends.
+    pub crashes: Vec<u64>,
 }
 
 /// How long before its end a story is calm: no fault, and nothing new.
@@ -170,7 +172,19 @@ impl Story {
                 }
             }
         }
-        Self { seed, hours, operations, windows }
+        Self { seed, hours, operations, windows, crashes: Vec::new() }
+    }
+
+    /// A short story in which everything that matters happens once, for ending a stage at each of its awaits.
+    pub fn short() -> Self {
+        let minute = |minute: i64, what| Operation { at_ms: minute * MINUTE_MS + 20_000, what };
+        let (target, runner) = (0, "runner-1".to_owned());
+        let operations = vec![
+            minute(7, What::Outage { target, runner, for_ms: 12 * MINUTE_MS }),
+            minute(8, What::Outage { target, runner: "runner-2".to_owned(), for_ms: 4 * MINUTE_MS }),
+            minute(9, What::Remove { target: 1, runner: "runner-3".to_owned() }),
+        ];
+        Self { seed: 7, hours: 1, operations, windows: Vec::new(), crashes: Vec::new() }
     }
 }
 

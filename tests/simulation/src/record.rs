@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
+use monitor_domain::change::Change;
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
-use monitor_domain::subject::Subject;
+use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
-use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::{Claim, Item, Query, SendEnding, Sent};
+use monitor_pipeline::items::{Claim, Item, Key, Query, SendEnding, Sent};
 use monitor_pipeline::ports::{Store, StoreError};
 use monitor_pipeline::records::{FleetOnRecord, read_fleet};
+
+use crate::machine::story_ms;
+use crate::simulation::Installation;
 
 /// One side of an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +39,10 @@ pub struct Record {
     pub claims: Vec<Claim>,
     /// How its attempts ended.
     pub endings: Vec<Sent>,
+    /// What was committed, in order.
+    pub changes: Vec<Change>,
+    /// When each ending was first stored.
+    pub stored_ms: BTreeMap<Key, i64>,
 }
 
 /// Takes the value of a future that does not wait.
@@ -48,7 +55,9 @@ fn ready<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
 
 impl Record {
     /// Reads everything about a subject.
-    pub fn read(store: &EmbeddedStore, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
+    pub fn read(installation: &Installation, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
+        let store = &installation.store.store;
+        let stored_ms = installation.shared.lock().world.stored_ms.clone();
         let list = |query| -> anyhow::Result<Vec<Item>> { Ok(ready(store.list(&query))??) };
         let (mut claims, mut endings, mut outages) = (Vec::new(), Vec::new(), Vec::new());
         for item in list(Query::Notices { subject: subject.clone(), limit: usize::MAX })? {
@@ -59,6 +68,9 @@ impl Record {
             }
         }
         claims.sort_by_key(|claim| claim.number);
+        let query = Query::Changes { subject: subject.clone(), after: Revision(0), limit: usize::MAX };
+        let changes = list(query)?.into_iter().filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None });
+        let changes = changes.collect();
         let mut fleet = None;
         if let Some(target) = target {
             let query = Query::Outages { target: target.id().clone(), runner: None };
@@ -66,14 +78,22 @@ impl Record {
             let read: Result<FleetOnRecord, StoreError> = ready(read_fleet(store, target))?;
             fleet = Some(read?);
         }
-        Ok(Self { subject, fleet, outages, claims, endings })
+        Ok(Self { subject, fleet, outages, claims, endings, changes, stored_ms })
     }
 
-    /// Attempts whose message may have been taken without a record of it: after a crash, or after a lost answer.
+    /// Attempts whose message may have been taken without a record of it at the time when another was made: after a
+    /// crash or a standstill between Slack's acceptance and the record, or after a lost answer.
     pub fn uncertain(&self) -> impl Iterator<Item = &Claim> {
         self.claims.iter().filter(|claim| {
             let ending = self.endings.iter().find(|sent| sent.number == claim.number);
-            ending.is_none_or(|sent| matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. }))
+            let stored_ms = self.stored_ms.get(&Key::Sent(claim.subject.clone(), claim.number));
+            let next = self.claims.iter().find(|next| {
+                next.number.notice == claim.number.notice && next.number.attempt == claim.number.attempt + 1
+            });
+            ending.is_none_or(|sent| {
+                let is_late = next.is_some_and(|next| stored_ms.is_none_or(|stored| story_ms(next.claimed_at) <= *stored));
+                is_late || matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. })
+            })
         })
     }
 }

@@ -62,6 +62,8 @@ pub struct Played {
     pub installation: Arc<Installation>,
     /// When it ended.
     pub end_ms: i64,
+    /// At how many awaits a stage went on.
+    pub awaits: u64,
 }
 
 /// Plays a story to its end.
@@ -76,11 +78,12 @@ pub fn play(story: &Story) -> anyhow::Result<Played> {
         wakes: SimulatedSender { shared: shared.clone(), fifo: true },
         shared,
     });
-    let mut player = Player { installation, tasks: BTreeMap::new(), count: 0, next_pump_ms: i64::MAX };
+    let crashes = story.crashes.clone();
+    let mut player = Player { installation, tasks: BTreeMap::new(), count: 0, next_pump_ms: i64::MAX, awaits: 0, crashes };
     // Just before a tick, so that nothing of it is under way.
     let end_ms = story.hours * HOUR_MS - 1_000;
     player.run(story, end_ms);
-    Ok(Played { installation: player.installation, end_ms })
+    Ok(Played { installation: player.installation, end_ms, awaits: player.awaits })
 }
 
 struct Player {
@@ -88,6 +91,8 @@ struct Player {
     tasks: BTreeMap<u64, Task>,
     count: u64,
     next_pump_ms: i64,
+    awaits: u64,
+    crashes: Vec<u64>,
 }
 
 impl Player {
@@ -261,7 +266,8 @@ impl Player {
                 return;
             }
             let is_late = now_ms - task.began_ms > FUNCTION_TIMEOUT_MS && !task.was_frozen;
-            if is_late || machine.strikes(Fault::Crash) {
+            self.awaits += 1;
+            if is_late || self.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
                 drop(machine);
                 self.tasks.remove(&number);
                 return;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use monitor_domain::notices::Notice;
 use monitor_domain::observation::{ObservedPage, ObservedRunner, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
+use monitor_pipeline::items::Key;
 
 use crate::operations::{MINUTE_MS, TARGETS};
 
@@ -77,6 +78,8 @@ pub struct World {
     lied_at_ms: BTreeMap<(usize, String), i64>,
     /// What Slack took, in order.
     pub taken: Vec<Taken>,
+    /// When each ending of an attempt to send was first stored.
+    pub stored_ms: BTreeMap<Key, i64>,
     /// Times in which the outside was not as it should be, as far as operations made it so.
     pub disturbed: Vec<(Option<usize>, i64, i64)>,
 }

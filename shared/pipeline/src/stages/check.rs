@@ -91,6 +91,12 @@ struct Looked {
     recheck: Option<Duration>,
 }
 
+impl Looked {
+    fn nothing(ending: Ending) -> Self {
+        Self { ending, steps: Vec::new(), credential: CredentialReport::default(), to_wake: Vec::new(), recheck: None }
+    }
+}
+
 impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<'_, St, Gh, Jobs, Wakes, Cl> {
     /// Handles one job.
     pub async fn run(&self, job: &CheckJob) -> CheckReport {
@@ -125,28 +131,26 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         for _ in 0..2 {
             let looked = match job.reason {
                 Reason::Dropped => self.drop_once(&job.target, now).await?,
-                _ => self.look_once(&job.target, now).await?,
+                _ => self.look_once(job, now).await?,
             };
             if let Some(looked) = looked {
                 return Ok(looked);
             }
             debug!(target_id = %job.target, "another check committed first: looking again");
         }
-        Ok(Looked {
-            ending: Ending::Outrun,
-            steps: Vec::new(),
-            credential: CredentialReport::default(),
-            to_wake: Vec::new(),
-            recheck: None,
-        })
+        Ok(Looked::nothing(Ending::Outrun))
     }
 
     /// One look; none where another committed first.
-    async fn look_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+    async fn look_once(&self, job: &CheckJob, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+        let target = &job.target;
         let credential_id = self.source.credential(target);
         // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
         let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
         let credential = records::read_credential(self.store, &credential_id).await?;
+        if fleet.record.watched_since.is_none() && job.reason != Reason::Manual && !self.is_listed(target).await? {
+            return Ok(Some(Looked::nothing(Ending::NotConfigured)));
+        }
         let (observation, report) = self.observe(target, &fleet).await;
         // Whoever was held up for that long must not commit what may no longer be so.
         if self.clock.now().since(observation.started_at) > self.settings.interval {
@@ -176,6 +180,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             to_wake.push((target.into(), last_tellable));
         }
         Ok(Some(Looked { ending, steps, credential: report, to_wake, recheck }))
+    }
+
+    /// Whether the schedule has a target on its list. A job that was sent before its target was dropped must not begin
+    /// to watch it anew: nobody would look at it again.
+    async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
+        let watchlist = records::read_monitor(self.store).await?.watchlist;
+        Ok(watchlist.is_none_or(|watchlist| watchlist.targets.contains(target)))
     }
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {

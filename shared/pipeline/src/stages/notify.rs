@@ -103,6 +103,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
         let Folded { through, notice } = self.fold(subject, standing.told_through).await?;
         let Some(notice) = notice else {
+            self.mend_cursor(subject, standing.told_through).await?;
             return Ok(Attempted::Nothing);
         };
         let Some(claim) = self.claim(subject, &standing, through, notice, now).await? else {
@@ -118,6 +119,17 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
         let ending = self.send(&claim).await;
         self.record(claim, ending).await
+    }
+
+    /// Whoever was held up may have put an old cursor over a newer one: then everybody is woken for nothing.
+    async fn mend_cursor(&self, subject: &Subject, told_through: Revision) -> Result<(), StoreError> {
+        let found = self.store.get(&[Key::Cursor(subject.clone())]).await?;
+        let is_right = |item: &Item| matches!(item, Item::Cursor(cursor) if cursor.told_through == told_through);
+        if told_through > Revision(0) && !found.iter().any(is_right) {
+            let cursor = Cursor { subject: subject.clone(), told_through, next_attempt_at: None };
+            let _ = self.store.put(vec![Put::replacing(Item::Cursor(cursor))]).await?;
+        }
+        Ok(())
     }
 
     /// Folds all that is untold, reading it in portions.

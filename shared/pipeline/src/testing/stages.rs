@@ -457,6 +457,11 @@ async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S) {
             if matches!(&news[..], [News::NoLongerMonitored { whole_target: true, outages }] if outages.len() == 1)),
         "{told:?}"
     );
+    // A job that was on its way all the time does not begin to watch the target anew.
+    let mut stale = Installation::new(store);
+    stale.check.configured = vec![TargetSpec::One(web())];
+    stale.source.set(&web(), vec![runner(1, Status::Idle)]);
+    assert_eq!(stale.check_for(&web(), Reason::Recheck).await.ending, Ending::NotConfigured);
     this.tick().await;
     let jobs = this.jobs.take();
     assert_eq!(jobs.len(), 1, "nothing is left to be dropped");
