@@ -107,8 +107,10 @@ pub struct Faults {
 impl Faults {
     /// Whether a fault strikes now.
     pub fn strikes(&mut self, fault: Fault, now_ms: i64, chance: &mut Chance) -> bool {
-        let is_open =
-            self.windows.iter().any(|window| window.fault == fault && (window.from_ms..window.until_ms).contains(&now_ms));
+        let is_open = self
+            .windows
+            .iter()
+            .any(|window| window.fault == fault && (window.from_ms..window.until_ms).contains(&now_ms));
         if !is_open || !chance.in_thousand(fault.often()) {
             return false;
         }

@@ -51,7 +51,8 @@ pub struct Tally {
 /// Holds a story against every invariant.
 pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>, Tally)> {
     let installation = &played.installation;
-    let mut examination = Examination { story, end_ms: played.end_ms, installation, found: Vec::new(), tally: Tally::default() };
+    let mut examination =
+        Examination { story, end_ms: played.end_ms, installation, found: Vec::new(), tally: Tally::default() };
     let world = installation.shared.lock().world.clone();
     examination.queues_are_at_rest();
     for (place, name) in TARGETS.iter().enumerate() {
@@ -128,7 +129,8 @@ impl Examination<'_> {
             }
         }
         for wording in wordings {
-            let numbers = record.claims.iter().filter(|claim| claim.notice == *wording).map(|claim| claim.number.notice);
+            let numbers =
+                record.claims.iter().filter(|claim| claim.notice == *wording).map(|claim| claim.number.notice);
             let notices = numbers.collect::<BTreeSet<_>>().len();
             let told = taken.iter().filter(|taken| taken.notice == *wording).count();
             let uncertain = record.uncertain().filter(|claim| claim.notice == *wording).count();
@@ -192,7 +194,8 @@ impl Examination<'_> {
     /// Whether nothing disturbs a target from some time before to some time after.
     fn is_sound(&self, world: &World, place: usize, from_ms: i64, until_ms: i64) -> bool {
         let (from_ms, until_ms) = (from_ms - SOUND_MS, until_ms + SOUND_MS);
-        self.installation.shared.lock().faults.is_calm(from_ms, until_ms) && world.is_undisturbed(place, from_ms, until_ms)
+        self.installation.shared.lock().faults.is_calm(from_ms, until_ms)
+            && world.is_undisturbed(place, from_ms, until_ms)
     }
 
     /// The strict rule: where the surroundings are sound, an outage that lasts is told in time.
@@ -203,8 +206,13 @@ impl Examination<'_> {
                 let due_ms = began_ms + MUST_BE_TOLD_MS;
                 let lasts = *truth == Truth::Offline && ended_ms >= due_ms;
                 // Who was back for less than two looks was not seen to be back: that is one outage, told before.
-                let was_well = index > 0 && history[index - 1].1 == Truth::Online && began_ms - history[index - 1].0 >= WELL_MS;
-                if !lasts || !was_well || !self.was_watched(world, place) || !self.is_sound(world, place, *began_ms, due_ms) {
+                let was_well =
+                    index > 0 && history[index - 1].1 == Truth::Online && began_ms - history[index - 1].0 >= WELL_MS;
+                if !lasts
+                    || !was_well
+                    || !self.was_watched(world, place)
+                    || !self.is_sound(world, place, *began_ms, due_ms)
+                {
                     continue;
                 }
                 self.tally.strict += 1;
@@ -230,10 +238,16 @@ impl Examination<'_> {
         let fleet = &on_record.fleet;
         let last_tellable = fleet.record.last_tellable;
         if on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0) < last_tellable.0 {
-            let claims = record.claims.iter().map(|claim| (claim.number, claim.after.0, claim.through.0, moment(story_ms(claim.claimed_at))));
+            let claims = record
+                .claims
+                .iter()
+                .map(|claim| (claim.number, claim.after.0, claim.through.0, moment(story_ms(claim.claimed_at))));
             let claims: Vec<_> = claims.collect();
             let endings: Vec<_> = record.endings.iter().map(|sent| (sent.number, &sent.ending)).collect();
-            let what = format!("{} tellable {last_tellable}, {:?}\n  claims {claims:?}\n  endings {endings:?}", record.subject, on_record.cursor);
+            let what = format!(
+                "{} tellable {last_tellable}, {:?}\n  claims {claims:?}\n  endings {endings:?}",
+                record.subject, on_record.cursor
+            );
             self.found("nothing is untold at the end", what);
         }
         if record.outages.iter().any(Outage::is_open) {
@@ -279,7 +293,8 @@ impl Examination<'_> {
             let (from_ms, until_ms) = (operation.at_ms, operation.at_ms + for_ms);
             let due_ms = from_ms + FIRST_LOOK_MS + BLIND_MS + FIRST_LOOK_MS;
             // Its own disturbance is what is asked about.
-            let others: Vec<_> = world.disturbed.iter().filter(|(of, began, _)| (*of, *began) != (Some(place), from_ms)).collect();
+            let others: Vec<_> =
+                world.disturbed.iter().filter(|(of, began, _)| (*of, *began) != (Some(place), from_ms)).collect();
             let is_alone = !others.iter().any(|(of, began_ms, ended_ms)| {
                 of.is_none_or(|of| of == place) && *began_ms < due_ms + SOUND_MS && *ended_ms > from_ms - SOUND_MS
             });
@@ -341,24 +356,25 @@ fn tells_of(notice: &Notice, name: &str, began_ms: i64) -> bool {
         News::Flapping { runners } => runners.iter().any(|flap| flap.runner.name == name),
         _ => false,
     }) && !sides(notice).is_empty()
-        || notice.news.iter().any(|news| matches!(news, News::Flapping { runners } if runners.iter().any(|flap| flap.runner.name == name)))
+        || notice.news.iter().any(
+            |news| matches!(news, News::Flapping { runners } if runners.iter().any(|flap| flap.runner.name == name)),
+        )
 }
 
 /// Whether the outage is one of a runner that was told to be flapping before.
 fn is_flapping(world: &World, record: &Record, name: &str, began_ms: i64) -> bool {
     let quiet = record.outages.iter().any(|outage| {
         let started_ms = story_ms(outage.started_at);
-        outage.telling == Telling::Quiet
-            && outage.runner_name == name
-            && is_about(started_ms, began_ms)
+        outage.telling == Telling::Quiet && outage.runner_name == name && is_about(started_ms, began_ms)
     });
     let told = taken_of(world, &record.subject).any(|taken| {
         taken.at_ms <= began_ms + MUST_BE_TOLD_MS
             && taken.notice.news.iter().any(|news| matches!(news, News::Flapping { runners } if runners.iter().any(|flap| flap.runner.name == name)))
     });
     // While flapping, an outage that lasts is told after the calm time; its record then says so.
-    let later = record.outages.iter().any(|outage| {
-        outage.runner_name == name && is_about(story_ms(outage.started_at), began_ms)
-    });
+    let later = record
+        .outages
+        .iter()
+        .any(|outage| outage.runner_name == name && is_about(story_ms(outage.started_at), began_ms));
     told && (quiet || later)
 }

@@ -350,7 +350,10 @@ impl RunnerSource for SimulatedGitHub {
             }
             for runner in &mut runners {
                 // The fault's chance is for each runner; the world says whether it was lied about of late.
-                if runner.status.is_healthy() && machine.strikes(Fault::GitHubLies) && machine.world.may_lie(place, &runner.name, now_ms) {
+                if runner.status.is_healthy()
+                    && machine.strikes(Fault::GitHubLies)
+                    && machine.world.may_lie(place, &runner.name, now_ms)
+                {
                     runner.status = monitor_domain::runner::Status::Offline;
                 }
             }

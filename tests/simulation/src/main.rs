@@ -6,9 +6,9 @@ use std::io::IsTerminal;
 use anyhow::ensure;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use monitor_simulation::faults::Fault;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
+use monitor_simulation::faults::Fault;
 use monitor_simulation::invariants::{Tally, Violation, examine, moment};
 use monitor_simulation::machine::story_ms;
 use monitor_simulation::operations::{Story, TARGETS};
@@ -113,14 +113,28 @@ fn many(seeds: impl Iterator<Item = u64>, arguments: &Arguments) -> anyhow::Resu
     }
     bar.finish_and_clear();
     let secs = began.elapsed().as_secs_f64();
-    println!("{played} stories of {} h each in {secs:.0} s: {:.1} a second, no violation", arguments.hours, played as f64 / secs);
-    println!("outages {} · held to the strict rule {} · told again in the two windows {}", all.outages, all.strict, all.repeats);
+    println!(
+        "{played} stories of {} h each in {secs:.0} s: {:.1} a second, no violation",
+        arguments.hours,
+        played as f64 / secs
+    );
+    println!(
+        "outages {} · held to the strict rule {} · told again in the two windows {}",
+        all.outages, all.strict, all.repeats
+    );
     let news: Vec<String> = all.news.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     println!("told: {}", news.join(" · "));
     for fault in Fault::ALL {
         let (stories, times) = struck.get(&fault).copied().unwrap_or_default();
-        println!("  {:<18} struck {times:>8} times, in {:>5.1} % of the stories", format!("{fault:?}"), stories as f64 * 100.0 / played as f64);
-        ensure!(played < 200 || stories * 50 >= played, "{fault:?} struck in less than 2 % of the stories: that proves nothing");
+        println!(
+            "  {:<18} struck {times:>8} times, in {:>5.1} % of the stories",
+            format!("{fault:?}"),
+            stories as f64 * 100.0 / played as f64
+        );
+        ensure!(
+            played < 200 || stories * 50 >= played,
+            "{fault:?} struck in less than 2 % of the stories: that proves nothing"
+        );
     }
     Ok(())
 }
@@ -152,7 +166,9 @@ fn crash_points() -> anyhow::Result<()> {
             pairs += 1;
         }
     }
-    println!("a stage ended at each of {single} awaits, and at {pairs} pairs: no violation; told again in the window {repeats}");
+    println!(
+        "a stage ended at each of {single} awaits, and at {pairs} pairs: no violation; told again in the window {repeats}"
+    );
     Ok(())
 }
 
@@ -207,7 +223,12 @@ fn tell(story: &Story, result: &Result) {
     story.operations.iter().for_each(|operation| println!("  {operation}"));
     for window in &story.windows {
         let minutes = |ms: i64| ms / 60_000;
-        println!("  {:?} may strike from minute {} to {}", window.fault, minutes(window.from_ms), minutes(window.until_ms));
+        println!(
+            "  {:?} may strike from minute {} to {}",
+            window.fault,
+            minutes(window.from_ms),
+            minutes(window.until_ms)
+        );
     }
     for violation in &result.violations {
         println!("\nVIOLATED: {}\n  {}", violation.invariant, violation.story);

@@ -69,12 +69,17 @@ impl Record {
         }
         claims.sort_by_key(|claim| claim.number);
         let query = Query::Changes { subject: subject.clone(), after: Revision(0), limit: usize::MAX };
-        let changes = list(query)?.into_iter().filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None });
+        let changes = list(query)?
+            .into_iter()
+            .filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None });
         let changes = changes.collect();
         let mut fleet = None;
         if let Some(target) = target {
             let query = Query::Outages { target: target.id().clone(), runner: None };
-            outages = list(query)?.into_iter().filter_map(|item| if let Item::Outage(item) = item { Some(item.outage) } else { None }).collect();
+            outages = list(query)?
+                .into_iter()
+                .filter_map(|item| if let Item::Outage(item) = item { Some(item.outage) } else { None })
+                .collect();
             let read: Result<FleetOnRecord, StoreError> = ready(read_fleet(store, target))?;
             fleet = Some(read?);
         }
@@ -91,7 +96,8 @@ impl Record {
                 next.number.notice == claim.number.notice && next.number.attempt == claim.number.attempt + 1
             });
             ending.is_none_or(|sent| {
-                let is_late = next.is_some_and(|next| stored_ms.is_none_or(|stored| story_ms(next.claimed_at) <= *stored));
+                let is_late =
+                    next.is_some_and(|next| stored_ms.is_none_or(|stored| story_ms(next.claimed_at) <= *stored));
                 is_late || matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. })
             })
         })
@@ -111,7 +117,8 @@ pub fn sides(notice: &Notice) -> Vec<(OutageKey, Side)> {
                 sides.extend(outages.iter().map(|outage| (key(outage), Side::Ended)));
             }
             News::CameAndWent { outages } => {
-                sides.extend(outages.iter().flat_map(|outage| [(key(outage), Side::Began), (key(outage), Side::Ended)]));
+                sides
+                    .extend(outages.iter().flat_map(|outage| [(key(outage), Side::Began), (key(outage), Side::Ended)]));
             }
             _ => {}
         }

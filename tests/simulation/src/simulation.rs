@@ -11,9 +11,7 @@ use monitor_domain::target::{Target, TargetSpec};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::messages::{CheckJob, WakeUp};
 use monitor_pipeline::ports::Delivery;
-use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Notify, NotifySettings, Schedule, ScheduleSettings,
-};
+use monitor_pipeline::stages::{Check, CheckSettings, Disposition, Notify, NotifySettings, Schedule, ScheduleSettings};
 
 use crate::faults::{Fault, Faults};
 use crate::machine::{Shared, SimulatedGitHub, SimulatedSender, SimulatedSlack, SimulatedStore, Wake};
@@ -62,7 +60,8 @@ pub struct Played {
     pub installation: Arc<Installation>,
     /// When it ended.
     pub end_ms: i64,
-    /// At how many awaits a stage went on.
+    /// At how many awaits a stage went on, up to a quarter of an hour before the end: a message whose stage was ended
+    /// comes again after some minutes.
     pub awaits: u64,
 }
 
@@ -79,11 +78,20 @@ pub fn play(story: &Story) -> anyhow::Result<Played> {
         shared,
     });
     let crashes = story.crashes.clone();
-    let mut player = Player { installation, tasks: BTreeMap::new(), count: 0, next_pump_ms: i64::MAX, awaits: 0, crashes };
     // Just before a tick, so that nothing of it is under way.
     let end_ms = story.hours * HOUR_MS - 1_000;
+    let mut player = Player {
+        end_ms,
+        installation,
+        tasks: BTreeMap::new(),
+        count: 0,
+        next_pump_ms: i64::MAX,
+        awaits: 0,
+        early_awaits: 0,
+        crashes,
+    };
     player.run(story, end_ms);
-    Ok(Played { installation: player.installation, end_ms, awaits: player.awaits })
+    Ok(Played { installation: player.installation, end_ms, awaits: player.early_awaits })
 }
 
 struct Player {
@@ -91,7 +99,9 @@ struct Player {
     tasks: BTreeMap<u64, Task>,
     count: u64,
     next_pump_ms: i64,
+    end_ms: i64,
     awaits: u64,
+    early_awaits: u64,
     crashes: Vec<u64>,
 }
 
@@ -267,6 +277,9 @@ impl Player {
             }
             let is_late = now_ms - task.began_ms > FUNCTION_TIMEOUT_MS && !task.was_frozen;
             self.awaits += 1;
+            if now_ms < self.end_ms - 15 * MINUTE_MS {
+                self.early_awaits = self.awaits;
+            }
             if is_late || self.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
                 drop(machine);
                 self.tasks.remove(&number);
@@ -281,7 +294,9 @@ impl Player {
             }
             machine.current = number;
         }
-        let Poll::Ready(disposition) = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
+        let Poll::Ready(disposition) = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            return;
+        };
         let Some(Task { queue, receipt, .. }) = self.tasks.remove(&number) else { return };
         let mut machine = self.installation.shared.lock();
         let elapsed = machine.elapsed();
@@ -328,7 +343,8 @@ async fn check(this: Arc<Installation>, body: String) -> Disposition {
     let Ok(job) = CheckJob::from_json(&body) else {
         return Disposition::SetAside { reason: body };
     };
-    let settings = CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
+    let settings =
+        CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
     let (store, source, jobs, wakes, clock) = (&this.store, &this.github, &this.jobs, &this.wakes, &this.shared);
     Check { store, source, jobs, wakes, clock, settings: &settings }.run(&job).await.disposition
 }
