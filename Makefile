@@ -8,12 +8,12 @@ PYTHON := .venv/bin/python
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
 
-.PHONY: help test lint unit openapi judge kill bench clean-tools
+.PHONY: help test lint unit openapi judge simulation soak kill bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint unit openapi judge kill ## Everything that CI runs
+test: lint unit openapi judge simulation kill ## Everything that CI runs
 	@echo "make test: all passed"
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
@@ -32,6 +32,14 @@ openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and th
 
 judge: .venv/installed ## Slack messages before an independent judge
 	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
+
+simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at every await
+	cargo build --release -p monitor-simulation
+	target/release/monitor-simulation --known tests/simulation/seeds/known.txt --seeds 1000000 --from $$(date +%s) --for-secs 120
+	target/release/monitor-simulation --crash-points
+
+soak: ## 20,000 stories of 24 h each
+	cargo run --release -p monitor-simulation -- --seeds 20000
 
 kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 	cargo build --release -p monitor-local --bin runner-monitor

@@ -274,11 +274,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
     /// Commits a decision in its parts, then deletes the runners that it retired. Gives what happened and the last
     /// revision with something to tell; none where another committed first.
-    async fn commit(
-        &self,
-        fleet: &Fleet,
-        decision: Decision,
-    ) -> Result<Option<(Vec<Step>, Revision)>, StoreError> {
+    async fn commit(&self, fleet: &Fleet, decision: Decision) -> Result<Option<(Vec<Step>, Revision)>, StoreError> {
         let id = fleet.record.target.id();
         let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
         let mut retired: Vec<RunnerId> = fleet.leftovers.iter().copied().filter(|leftover| !listed(leftover)).collect();
