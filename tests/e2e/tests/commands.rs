@@ -5,7 +5,7 @@ use std::process::Output;
 
 use monitor_e2e::{Setting, TOKEN, fleet, repository};
 use monitor_fakes::FakeGitHub;
-use monitor_fakes::github::{Access, Fault, State, Strikes};
+use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Fault, RunnerSpec, State, Strikes};
 use serde_json::Value;
 
 /// A fake GitHub, and the folder with the store.
@@ -129,6 +129,28 @@ async fn an_expired_token_is_named_as_the_reason() {
     let (code, stdout, _) = bench.run(&["doctor"]).await;
     assert_eq!(code, 1);
     assert!(stdout.contains("BAD acme/app-0") && stdout.contains("401"), "{stdout}");
+}
+
+#[tokio::test]
+async fn a_github_app_and_an_enterprise_are_looked_at() {
+    let mut state = fleet(1, 2);
+    state.add_target("orgs/acme");
+    state.add_target("enterprises/acme-corp");
+    for target in ["orgs/acme", "enterprises/acme-corp"] {
+        state.add_runner(target, RunnerSpec::new("shared-1"));
+    }
+    state.add_app(1, APP_PUBLIC_KEY_DER);
+    state.install_app(1, "acme");
+    let bench = Bench::of(state, 1).await;
+    let (code, stdout, stderr) = bench.run(&["check", "enterprises/acme-corp", "orgs/acme", "--json"]).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let app = [("GITHUB_TOKEN", ""), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", APP_PRIVATE_KEY_PEM)];
+    let (code, stdout, stderr) = bench.run_with(&["check", "acme/app-0", "orgs/acme"], &app).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("shared-1"), "{stdout}");
+    let (code, stdout, _) = bench.run_with(&["check", "enterprises/acme-corp"], &app).await;
+    assert!(code == 2 && stdout.contains("enterprises/acme-corp: "), "{stdout}");
+    assert!(!stdout.contains("PRIVATE KEY") && !stderr.contains("PRIVATE KEY"));
 }
 
 #[tokio::test]

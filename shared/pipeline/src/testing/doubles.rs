@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use monitor_domain::notices::Notice;
@@ -22,16 +22,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A clock that stands still but for waits.
-#[derive(Debug)]
+/// A clock that stands still but for waits. Clones are the same clock.
+#[derive(Clone, Debug)]
 pub struct StillClock {
-    now: Mutex<Timestamp>,
-    drawn: Mutex<u64>,
+    now: Arc<Mutex<Timestamp>>,
+    drawn: Arc<Mutex<u64>>,
 }
 
 impl Default for StillClock {
     fn default() -> Self {
-        Self { now: Mutex::new(Timestamp::from_epoch_ms(1_800_000_000_000)), drawn: Mutex::new(0) }
+        let start = Timestamp::from_epoch_ms(1_800_000_000_000);
+        Self { now: Arc::new(Mutex::new(start)), drawn: Arc::default() }
     }
 }
 

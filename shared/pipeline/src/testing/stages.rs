@@ -44,6 +44,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     old_jobs_and_unknown_targets_are_not_asked_for(&make().await).await;
     a_repository_found_by_its_account_is_watched(&make().await).await;
     no_item_type_has_two_writers(&make().await).await;
+    writers_side_by_side_lose_nothing(&make().await).await;
+    a_look_that_took_too_long_is_thrown_away(&make().await).await;
 }
 
 /// Everything of an installation but its store.
@@ -497,6 +499,60 @@ async fn a_repository_found_by_its_account_is_watched<S: Store>(store: &S) {
     assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)));
     let told = this.tell().await;
     assert!(matches!(&told[..], [Notice { news, .. }] if matches!(news[..], [News::TargetsAdded { total: 2, .. }])));
+}
+
+/// Each stage beside each: two checks, a tick beside a check, a notifier beside both, two notifiers, two ticks.
+async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), (1..=4).map(|id| runner(id, Status::Idle)).collect());
+    let subject = subject();
+    let mut told = Vec::new();
+    for round in 0..12_u64 {
+        let status = if round % 2 == 0 { Status::Offline } else { Status::Idle };
+        this.source.set_status(&web(), 1 + round / 2 % 4, status);
+        let target = web();
+        tokio::join!(
+            this.check(&target),
+            this.check(&target),
+            this.tick(),
+            this.notify(&subject),
+            this.tick(),
+            this.notify(&subject),
+        );
+        // Two recoveries' worth of readings, for the ends of the outages.
+        this.clock.advance(INTERVAL);
+        tokio::join!(this.check(&target), this.notify(&subject));
+        this.clock.advance(INTERVAL);
+        this.check(&target).await;
+        this.notify(&subject).await;
+        told.extend(this.chat.take().into_iter().map(|(notice, _)| notice).filter(|notice| notice.subject == subject));
+    }
+    for subject in [&subject, &Subject::Monitor] {
+        let revisions: Vec<u64> = this.changes(subject).await.iter().map(|change| change.revision.0).collect();
+        assert_eq!(
+            revisions,
+            (1..=revisions.len() as u64).collect::<Vec<_>>(),
+            "{subject}: no revision twice, none left out"
+        );
+    }
+    let began: usize = told.iter().map(offline_of).sum();
+    let ended = |notice: &Notice| {
+        let outages =
+            notice.news.iter().map(|news| if let News::Recovered { outages } = news { outages.len() } else { 0 });
+        outages.sum::<usize>()
+    };
+    assert_eq!((began, told.iter().map(ended).sum::<usize>()), (6, 6), "{told:?}");
+}
+
+async fn a_look_that_took_too_long_is_thrown_away<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.source.set_status(&web(), 1, Status::Offline);
+    // Held up while GitHub answers, for longer than an interval.
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move { clock.advance(INTERVAL + MINUTE) });
+    this.check(&web()).await;
+    let changes = this.changes(&subject()).await;
+    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "asked again, and dated anew");
 }
 
 async fn no_item_type_has_two_writers<S: Store>(store: &S) {
