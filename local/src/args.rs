@@ -15,7 +15,7 @@ Examples:
   runner-monitor history --since 7d
 
 A target is owner/name, owner/* (every repository of an account), orgs/NAME or enterprises/NAME.
-Settings come from the environment: see `runner-monitor help settings`.";
+Settings come from the environment: see `runner-monitor settings`.";
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -5,10 +5,10 @@ use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use serde::Serialize;
 
-use crate::table::{Row, Tone, ago};
+use crate::table::{Row, Tone, ago, table};
 
-/// The headings of [`rows`].
-pub(crate) const HEADINGS: [&str; 6] = ["target", "runner", "status", "for", "labels", "seen"];
+/// The headings of the table.
+const HEADINGS: [&str; 6] = ["target", "runner", "status", "for", "labels", "seen"];
 
 /// A target as JSON.
 #[derive(Serialize)]
@@ -102,8 +102,24 @@ pub(crate) fn tone(runner: &Runner) -> Tone {
     }
 }
 
+/// From how many targets without runners on they are only counted: `acme/*` finds many.
+const MANY_EMPTY: usize = 6;
+
+/// The table of all fleets.
+pub(crate) fn fleet_table(fleets: &[Fleet], now: Timestamp, colour: bool) -> String {
+    let is_empty = |fleet: &&Fleet| fleet.runners.is_empty() && fleet.record.failing.is_none();
+    let empty = fleets.iter().filter(is_empty).count();
+    let shown = fleets.iter().filter(|fleet| empty < MANY_EMPTY || !is_empty(fleet));
+    let all: Vec<Row> = shown.flat_map(|fleet| rows(fleet, now)).collect();
+    let mut laid_out = table(&HEADINGS, &all, colour);
+    if empty >= MANY_EMPTY {
+        laid_out.push_str(&Tone::Faint.paint(&format!("and {empty} targets without runners\n"), colour));
+    }
+    laid_out
+}
+
 /// A row for each runner, and one for a target without any or that cannot be seen.
-pub(crate) fn rows(fleet: &Fleet, now: Timestamp) -> Vec<Row> {
+fn rows(fleet: &Fleet, now: Timestamp) -> Vec<Row> {
     let target = fleet.record.target.as_str();
     let seen = fleet.seen_at().map_or_else(|| "never".to_owned(), |at| ago(at, now));
     let remark = |tone, text: &str| Row {

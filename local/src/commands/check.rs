@@ -21,9 +21,9 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::Check;
-use crate::fleet_view::{HEADINGS, TargetView, is_unhealthy, rows};
+use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
 use crate::outside;
-use crate::table::{Tone, colour_on_stdout, counted, table};
+use crate::table::{Tone, colour_on_stdout, counted};
 
 /// How many targets are looked at at once: as many as GitHub answers at once.
 const AT_ONCE: usize = 100;
@@ -156,8 +156,7 @@ fn print_json(
 fn print_table(fleets: &[Fleet], looks: &[(Target, CheckReport)], unseen: &[(String, String)], clock: &impl Clock) {
     let colour = colour_on_stdout();
     let now = clock.now();
-    let all: Vec<_> = fleets.iter().flat_map(|fleet| rows(fleet, now)).collect();
-    print!("{}", table(&HEADINGS, &all, colour));
+    print!("{}", fleet_table(fleets, now, colour));
     let changed: Vec<String> =
         looks.iter().flat_map(|(target, report)| changes_in_words(target, &report.steps)).collect();
     if !changed.is_empty() {

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::Status;
-use crate::fleet_view::{HEADINGS, TargetView, is_unhealthy, rows};
+use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
 use crate::outside;
-use crate::table::{ago, colour_on_stdout, counted, table};
+use crate::table::{ago, colour_on_stdout, counted};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = outside::existing_store(&arguments.store.path())?;
@@ -31,8 +31,7 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(TargetView::from).collect();
         println!("{}", serde_json::to_string_pretty(&json!({"now": now, "targets": targets}))?);
     } else {
-        let all: Vec<_> = fleets.iter().flat_map(|fleet| rows(fleet, now)).collect();
-        print!("{}", table(&HEADINGS, &all, colour_on_stdout()));
+        print!("{}", fleet_table(&fleets, now, colour_on_stdout()));
         println!("{}", summary(&fleets, now));
     }
     let unseen = fleets.iter().any(|fleet| fleet.record.failing.is_some());
