@@ -237,7 +237,10 @@ impl Examination<'_> {
         let Some(on_record) = &record.fleet else { return };
         let fleet = &on_record.fleet;
         let last_tellable = fleet.record.last_tellable;
-        if on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0) < last_tellable.0 {
+        // The cursor is a hint, mended by the next look; nobody looks at a dropped target.
+        let hinted = on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0);
+        let told = if world.watched[place] { hinted } else { record.told_through() };
+        if told < last_tellable.0 {
             let claims = record
                 .claims
                 .iter()

@@ -86,6 +86,12 @@ impl Record {
         Ok(Self { subject, fleet, outages, claims, endings, changes, stored_ms })
     }
 
+    /// The last revision that a message told, or that was given up.
+    pub fn told_through(&self) -> u64 {
+        let is_settled = |sent: &&Sent| matches!(sent.ending, SendEnding::Delivered(_) | SendEnding::GivenUp { .. });
+        self.endings.iter().filter(is_settled).map(|sent| sent.through.0).max().unwrap_or(0)
+    }
+
     /// Attempts whose message may have been taken without a record of it at the time when another was made: after a
     /// crash or a standstill between Slack's acceptance and the record, or after a lost answer.
     pub fn uncertain(&self) -> impl Iterator<Item = &Claim> {
