@@ -12,7 +12,8 @@
  * `credential:ID`, or `monitor`. Keys under `/repo-:repoId` hold everything; keys under `/fleet-:repoId` are a group of
  * their own with just what a check reads, so that a check costs the same however long the history is.
  *
- * `body` is JSON that only the monitor itself reads.
+ * `body` is JSON that only the monitor itself reads; a long one is `z:` and the base64 of its deflated text, so that it fits
+ * into an item (DynamoDB, below StatelyDB, takes 400 KB).
  */
 import {
   arrayOf,
@@ -55,12 +56,7 @@ const status = { type: RunnerStatus, comments: "How the runner is." };
 const labels = { type: arrayOf(string), required: false, comments: "The runner's label names in GitHub's order." };
 const revision = { ...number, comments: "The last committed revision." };
 const lastTellable = { ...number, comments: "The last revision with something to tell." };
-const body = { ...text, comments: "JSON that only the monitor itself reads." };
-const bodyParts = {
-  type: uint32,
-  required: false,
-  comments: "How many BodyPart items hold the body; 0 where `body` does.",
-};
+const body = { ...text, comments: "JSON that only the monitor itself reads; deflated where it is long." };
 const expiresAt = { type: timestampSeconds, required: false, comments: "When the item is deleted; 0 for never." };
 const createdAt = {
   ...moment,
@@ -228,7 +224,6 @@ export const Watchlist = itemType("Watchlist", {
     lastTellable,
     /** How many are watched. */
     targetCount: number,
-    bodyParts,
     body,
   },
 });
@@ -251,7 +246,6 @@ export const Change = itemType("Change", {
     more: flag,
     /** Whether a notice comes of it. */
     tellable: flag,
-    bodyParts,
     body,
     expiresAt,
   },
@@ -279,7 +273,6 @@ export const Claim = itemType("Claim", {
     leaseUntil: moment,
     /** Whether it goes as plain text. */
     plainText: flag,
-    bodyParts,
     body,
     expiresAt,
   },
@@ -306,25 +299,6 @@ export const Sent = itemType("Sent", {
     /** The message's id within the channel, if the chat says so. */
     ts: text,
     body,
-    expiresAt,
-  },
-});
-
-/** A piece of a body that is too large for one item: StatelyDB stores in DynamoDB, which takes 400 KB an item. */
-export const BodyPart = itemType("BodyPart", {
-  keyPath: "/repo-:repoId/body-:bodyOf/part-:part",
-  syncable: false,
-  ttl,
-  fields: {
-    repoId,
-    /** Whose body: `watchlist`, `change-REVISION` or `claim-NOTICE-ATTEMPT`. */
-    bodyOf: { type: string },
-    /** Its place, from 1. */
-    part: { type: uint32 },
-    /** The revision of the item that it belongs to, to tell a piece of an older watchlist. */
-    revision: number,
-    /** The piece. */
-    text,
     expiresAt,
   },
 });

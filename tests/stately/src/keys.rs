@@ -169,8 +169,13 @@ impl Template {
         Ok(Self(parts.map(segment).collect::<Result<_, String>>()?))
     }
 
-    /// An item's key; a fault where a field in it is empty.
-    pub(crate) fn fill(&self, record: &Record) -> Result<KeyPath, String> {
+    /// The numbers of the fields in it.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().filter_map(|(_, field)| *field)
+    }
+
+    /// An item's key; a fault where a field in it is empty and not one of `may_be_zero`.
+    pub(crate) fn fill(&self, record: &Record, may_be_zero: &[u32]) -> Result<KeyPath, String> {
         let segment = |(namespace, field): &(String, Option<u32>)| {
             let Some(number) = field else {
                 return Ok(Segment { namespace: namespace.clone(), id: Id::None });
@@ -181,6 +186,7 @@ impl Template {
                 Some(Value::Uint(number)) => Id::Number(*number),
                 Some(Value::Int(number)) => Id::of(&number.to_string()),
                 Some(Value::Bytes(bytes)) => Id::Text(URL_SAFE_NO_PAD.encode(bytes)),
+                None if may_be_zero.contains(number) => Id::Number(0),
                 _ => return Err(format!("field {number}, which is part of a key path, is empty")),
             };
             Ok(Segment { namespace: namespace.clone(), id })

@@ -9,7 +9,7 @@ use monitor_stately::wire::{
 
 use crate::keys::KeyPath;
 use crate::list::{Page, Position};
-use crate::put::{outgoing, prepare, store};
+use crate::put::{Limits, outgoing, prepare, store};
 use crate::refusal::{Refusal, RpcCode};
 use crate::state::State;
 use crate::table::Table;
@@ -70,6 +70,10 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_item_bytes: self.settings.max_item_bytes, zero_ids: self.settings.zero_ids }
+    }
+
     pub(crate) fn check_batch(&self, what: &str, count: usize) -> Result<(), Refusal> {
         let most = self.settings.max_batch;
         match count {
@@ -82,11 +86,11 @@ impl State {
     pub(crate) fn put(&mut self, request: &PutRequest, as_json: bool) -> Result<(PutResponse, Work), Refusal> {
         self.check_schema(request.store_id, request.schema_version_id, request.schema_id)?;
         self.check_batch("puts", request.puts.len())?;
-        let (schema, now_ms, most) = (self.schema.clone(), self.now_ms(), self.settings.max_item_bytes);
+        let (schema, now_ms, limits) = (self.schema.clone(), self.now_ms(), self.limits());
         self.table(request.store_id);
         let Self { tables, chance, .. } = self;
         let table = tables.entry(request.store_id).or_default();
-        let prepared = request.puts.iter().map(|put| prepare(&schema, table, chance, put, most));
+        let prepared = request.puts.iter().map(|put| prepare(&schema, table, chance, put, limits));
         let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
         let stored = store(&schema, table, prepared, &[], now_ms)?;
         self.writes += 1;

@@ -25,13 +25,22 @@ pub(crate) struct Prepared {
     given: Option<u32>,
 }
 
-/// Reads one put and gives the item what it lacks. The limit is in bytes of protobuf.
+/// What is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Of an item as protobuf.
+    pub(crate) max_item_bytes: usize,
+    /// Whether a number in a key path may be 0.
+    pub(crate) zero_ids: bool,
+}
+
+/// Reads one put and gives the item what it lacks.
 pub(crate) fn prepare(
     schema: &Schema,
     table: &mut Table,
     chance: &mut Chance,
     put: &PutItem,
-    max_item_bytes: usize,
+    limits: Limits,
 ) -> Result<Prepared, Refusal> {
     let item = put.item.as_ref().ok_or_else(|| Refusal::invalid("a put has no item"))?;
     let item_type = known_type(schema, &item.item_type)?;
@@ -50,14 +59,19 @@ pub(crate) fn prepare(
         }
         _ => None,
     };
-    if let Some((_, name)) = item_type.required.iter().find(|(number, _)| !record.contains_key(number)) {
+    let is_missing = |number: u32| {
+        !record.contains_key(&number) && !(limits.zero_ids && item_type.numbers_in_keys.contains(&number))
+    };
+    if let Some((_, name)) = item_type.required.iter().find(|(number, _)| is_missing(*number)) {
         return Err(Refusal::invalid(format!("{}.{name} is required and not set", item.item_type)));
     }
-    let keys = item_type.key_paths.iter().map(|path| path.fill(&record));
+    // What may not be zero was refused above.
+    let zero = &item_type.numbers_in_keys;
+    let keys = item_type.key_paths.iter().map(|path| path.fill(&record, zero));
     let keys: Vec<KeyPath> = keys.collect::<Result<_, _>>().map_err(Refusal::invalid)?;
     let bytes = schema.types.encode(&item.item_type, &record).map_err(Refusal::invalid)?.len();
-    if bytes > max_item_bytes {
-        let message = format!("an item of {bytes} bytes is more than the {max_item_bytes} that fit");
+    if bytes > limits.max_item_bytes {
+        let message = format!("an item of {bytes} bytes is more than the {} that fit", limits.max_item_bytes);
         return Err(Refusal::invalid(message));
     }
     Ok(Prepared {
@@ -99,7 +113,7 @@ fn initial_value(
             let mut with_any = record.clone();
             with_any.insert(number, vec![Value::Uint(1)]);
             let primary = item_type.key_paths.first().ok_or_else(|| Refusal::invalid("no key path"))?;
-            let parent = primary.fill(&with_any).map_err(Refusal::invalid)?.parent();
+            let parent = primary.fill(&with_any, &[]).map_err(Refusal::invalid)?.parent();
             Value::Uint(table.next_in_sequence(parent, name))
         }
     })

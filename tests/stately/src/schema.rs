@@ -29,6 +29,8 @@ pub(crate) struct ItemType {
     pub(crate) ttl: Option<Ttl>,
     /// Numbers of the fields that must not be zero, with their names.
     pub(crate) required: Vec<(u32, String)>,
+    /// Fields that are numbers and stand in a key path.
+    pub(crate) numbers_in_keys: Vec<u32>,
     pub(crate) from_metadata: Vec<(u32, Metadata, Unit)>,
     pub(crate) initial_value: Option<(u32, InitialValue)>,
 }
@@ -206,8 +208,13 @@ fn item_type(item: &GivenItem) -> Result<ItemType, String> {
     let from_metadata = item.fields.iter().filter_map(|field| {
         field.from_metadata.map(|metadata| (field.number, metadata, field.timestamp.unwrap_or_default()))
     });
+    let key_paths = key_paths.collect::<Result<Vec<_>, String>>()?;
+    let is_number = |field: &&GivenField| matches!(field.kind.as_str(), "sint32" | "sint64" | "uint32" | "uint64");
+    let numbers = item.fields.iter().filter(is_number).map(|field| field.number);
+    let in_keys = |number: &u32| key_paths.iter().any(|path| path.fields().any(|field| field == *number));
     Ok(ItemType {
-        key_paths: key_paths.collect::<Result<_, _>>()?,
+        numbers_in_keys: numbers.filter(in_keys).collect(),
+        key_paths,
         ttl,
         required: required.map(|field| (field.number, field.name.clone())).collect(),
         from_metadata: from_metadata.collect(),

@@ -82,7 +82,8 @@ impl State {
         let proto = bytes_from_base64(&kept.proto).ok_or("an item is not in base64")?;
         let record = self.schema.types.decode(&kept.item_type, &proto)?;
         let item_type = self.schema.items.get(&kept.item_type).ok_or("an item's type is not in the schema")?;
-        let keys = item_type.key_paths.iter().map(|path| path.fill(&record)).collect::<Result<_, _>>()?;
+        let zero = &item_type.numbers_in_keys;
+        let keys = item_type.key_paths.iter().map(|path| path.fill(&record, zero)).collect::<Result<_, _>>()?;
         let KeptItem { store_id, item_type, created_ms, expires_ms, .. } = kept;
         Ok((store_id, Stored { item_type, keys, record, proto, created_ms, created_version: 0, expires_ms }))
     }

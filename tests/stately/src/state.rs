@@ -24,6 +24,8 @@ pub struct Settings {
     pub max_batch: usize,
     /// How large an item may be, bytes; DynamoDB takes 400 KB.
     pub max_item_bytes: usize,
+    /// Whether a number in a key path may be 0, for suites that count runners from 0. It may not in the schema.
+    pub zero_ids: bool,
     /// How many items one list request looks at before it asks to be continued; 0 for all.
     pub page_items: usize,
     /// How the end of a list's prefix is read.
@@ -43,6 +45,7 @@ impl Default for Settings {
             token_life_secs: 3600,
             max_batch: 50,
             max_item_bytes: 400 * 1024,
+            zero_ids: false,
             page_items: 0,
             prefix_rule: PrefixRule::default(),
             latency_ms: 0,

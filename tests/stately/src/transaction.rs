@@ -182,12 +182,12 @@ impl Begun {
         state: &mut State,
         puts: &[monitor_stately::wire::PutItem],
     ) -> Result<Vec<monitor_stately::wire::transaction::GeneratedId>, Refusal> {
-        let (schema, most) = (state.schema.clone(), state.settings.max_item_bytes);
+        let (schema, limits) = (state.schema.clone(), state.limits());
         let State { tables, chance, .. } = state;
         let table = tables.entry(self.store_id).or_default();
         let mut generated_ids = Vec::new();
         for put in puts {
-            let prepared = prepare(&schema, table, chance, put, most)?;
+            let prepared = prepare(&schema, table, chance, put, limits)?;
             self.touched.extend(prepared.keys().iter().map(KeyPath::group));
             generated_ids.push(prepared.generated_id());
             self.puts.push(prepared);
