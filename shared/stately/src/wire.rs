@@ -5,6 +5,7 @@
 //! "Required" means that the service refuses the zero value.
 
 pub mod json;
+pub mod scan;
 pub mod transaction;
 
 use prost::{Enumeration, Message, Oneof};
