@@ -4,11 +4,10 @@ mod common;
 
 use std::sync::Mutex;
 
-use common::{ACCESS_KEY, http, server, settings, store};
+use common::{http, http_server, server, settings, store};
 use monitor_pipeline::testing::{stages, store as suite};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::Client;
-use monitor_stately_server::StatelyServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_keeps_a_stores_promises() {
@@ -30,8 +29,7 @@ async fn it_keeps_them_over_http() {
     // A server lives for as long as this test.
     let servers = Mutex::new(Vec::new());
     suite::run_all(async || {
-        let server = StatelyServer::start().await.unwrap();
-        server.state().settings.access_key = Some(ACCESS_KEY.to_owned());
+        let server = http_server().await;
         let store = StatelyStore::new(Client::new(http(&server), settings()));
         servers.lock().unwrap().push(server);
         store
@@ -48,8 +46,7 @@ async fn the_stages_keep_their_promises_over_this_store() {
 async fn the_stages_keep_them_over_http() {
     let servers = Mutex::new(Vec::new());
     stages::run_all(async || {
-        let server = StatelyServer::start().await.unwrap();
-        server.state().settings.access_key = Some(ACCESS_KEY.to_owned());
+        let server = http_server().await;
         let store = StatelyStore::new(Client::new(http(&server), settings()));
         servers.lock().unwrap().push(server);
         store

@@ -6,7 +6,7 @@ use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
 use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
-use monitor_stately_server::{InMemory, StatelyServer};
+use monitor_stately_server::{InMemory, State, StatelyServer};
 
 /// The key that the server takes.
 pub(crate) const ACCESS_KEY: &str = "an-access-key";
@@ -16,8 +16,21 @@ pub(crate) const STORE_ID: u64 = 17;
 /// A server in memory that wants a token.
 pub(crate) fn server() -> InMemory {
     let server = InMemory::new();
-    server.state().settings.access_key = Some(ACCESS_KEY.to_owned());
+    set_up(&mut server.state());
     server
+}
+
+/// The same server over HTTP.
+pub(crate) async fn http_server() -> StatelyServer {
+    let server = StatelyServer::start().await.unwrap();
+    set_up(&mut server.state());
+    server
+}
+
+fn set_up(state: &mut State) {
+    state.settings.access_key = Some(ACCESS_KEY.to_owned());
+    // The suite of the stages counts runners from 0, which GitHub does not.
+    state.settings.zero_ids = true;
 }
 
 /// What a client is set to that may use it.
