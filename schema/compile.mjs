@@ -89,6 +89,8 @@ export function describe(compiled) {
   const items = {};
   for (const message of compiled.messages ?? []) {
     const options = message.itemTypeOptions;
+    // The compiler lets the same name pass twice.
+    if (message.typeName in items) throw new CompileError(`two types are called ${message.typeName}`);
     items[message.typeName] = {
       keyPaths: (options?.keyPaths ?? []).map((path) => path.pathTemplate),
       ...(options?.ttl ? { ttl: ttl(options.ttl) } : {}),

@@ -60,7 +60,8 @@ pub(crate) fn prepare(
         _ => None,
     };
     let is_missing = |number: u32| {
-        !record.contains_key(&number) && !(limits.zero_ids && item_type.numbers_in_keys.contains(&number))
+        let may_be_zero = limits.zero_ids && item_type.numbers_in_keys.contains(&number);
+        !may_be_zero && !record.contains_key(&number)
     };
     if let Some((_, name)) = item_type.required.iter().find(|(number, _)| is_missing(*number)) {
         return Err(Refusal::invalid(format!("{}.{name} is required and not set", item.item_type)));
