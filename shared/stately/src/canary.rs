@@ -4,6 +4,9 @@
 //! Field numbers are given at publish time and can be read nowhere; how keys are ordered and which code a refusal has is
 //! known from the official clients alone. So an item of every type is written with another value in every field, read
 //! back by number and by name, and compared; and every kind of request that the store makes is made once.
+//!
+//! Everything is removed again, but for an item whose key is made of a wrongly numbered field: it lies elsewhere. Lists
+//! pass over it, and most of them expire.
 
 use monitor_domain::time::Timestamp;
 

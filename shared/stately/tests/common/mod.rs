@@ -57,3 +57,5 @@ pub(crate) async fn fill(store: &impl Store, items: impl IntoIterator<Item = Ite
         assert_eq!(store.put(batch.to_vec()).await.unwrap(), PutOutcome::Done);
     }
 }
+
+pub(crate) mod installation;
