@@ -8,12 +8,12 @@ PYTHON := .venv/bin/python
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
 
-.PHONY: help test lint unit openapi judge simulation soak kill bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak kill bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint unit openapi judge simulation kill ## Everything that CI runs
+test: lint unit openapi judge schema-check stately-clients simulation kill ## Everything that CI runs
 	@echo "make test: all passed"
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
@@ -41,6 +41,13 @@ simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at ev
 soak: ## 20,000 stories of 24 h each
 	cargo run --release -p monitor-simulation -- --seeds 20000
 
+schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema compiles, breaks no rule, and its numbers only grow
+	node --test schema/
+	cd schema && node check.mjs
+
+stately-clients: .venv/installed tests/stately/clients/js/node_modules/.package-lock.json ## The official StatelyDB clients against the local server
+	node tests/stately/clients/run.mjs
+
 kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 	cargo build --release -p monitor-local --bin runner-monitor
 	cargo run --release -p monitor-e2e --bin kill-and-restart -- --kills 200
@@ -60,5 +67,13 @@ tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json
 	cd tests/openapi && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+schema/node_modules/.package-lock.json: schema/package-lock.json
+	cd schema && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/js/package-lock.json
+	cd tests/stately/clients/js && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 clean-tools: ## Remove what the tests installed
-	rm -rf .tools .venv tests/openapi/node_modules
+	rm -rf .tools .venv tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules

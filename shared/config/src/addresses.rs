@@ -57,6 +57,16 @@ pub(crate) fn webhook(text: &str, allowed_http: &BTreeSet<String>) -> Result<Sec
     Ok(Secret::new(text))
 }
 
+/// Reads the address of a data plane: an origin and nothing more.
+pub(crate) fn origin(text: &str, allowed_http: &BTreeSet<String>) -> Result<String, Wrong> {
+    let url = address(text, allowed_http)?;
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    if !is_bare || !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("is more than scheme, host and port", "leave out the rest"));
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

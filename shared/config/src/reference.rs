@@ -94,6 +94,48 @@ pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     example: "https://hooks.slack.com/services/…",
     default: None,
 };
+pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
+    name: "STATELYDB_ACCESS_KEY",
+    what: "Access key of StatelyDB. This and the next two are needed where records are kept there (`--store stately`)",
+    secret: true,
+    example: "CAISR…",
+    default: None,
+};
+pub(crate) const STATELYDB_STORE_ID: Setting = Setting {
+    name: "STATELYDB_STORE_ID",
+    what: "Number of the StatelyDB store",
+    secret: false,
+    example: "7204785912541003",
+    default: None,
+};
+pub(crate) const STATELYDB_SCHEMA_ID: Setting = Setting {
+    name: "STATELYDB_SCHEMA_ID",
+    what: "Number of the StatelyDB schema that schema/schema.ts was published under",
+    secret: false,
+    example: "5371490217854203",
+    default: None,
+};
+pub(crate) const STATELYDB_REGION: Setting = Setting {
+    name: "STATELYDB_REGION",
+    what: "Region of the StatelyDB store; without it the global address is used",
+    secret: false,
+    example: "us-east-1",
+    default: None,
+};
+pub(crate) const STATELYDB_ENDPOINT: Setting = Setting {
+    name: "STATELYDB_ENDPOINT",
+    what: "Address of a StatelyDB data plane of one's own, in place of the region's",
+    secret: false,
+    example: "http://127.0.0.1:3030",
+    default: None,
+};
+pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
+    name: "STATELYDB_NO_AUTH",
+    what: "`1` where that data plane asks for no access key",
+    secret: false,
+    example: "1",
+    default: None,
+};
 pub(crate) const POLICY: Setting = Setting {
     name: "POLICY",
     what: "The thresholds: JSON text, or the path of a JSON file",
@@ -123,6 +165,12 @@ pub fn reference() -> &'static [Setting] {
         ORGANIZATIONS,
         ENTERPRISES,
         SLACK_WEBHOOK,
+        STATELYDB_ACCESS_KEY,
+        STATELYDB_STORE_ID,
+        STATELYDB_SCHEMA_ID,
+        STATELYDB_REGION,
+        STATELYDB_ENDPOINT,
+        STATELYDB_NO_AUTH,
         POLICY,
         ALLOW_HTTP_HOSTS,
     ];

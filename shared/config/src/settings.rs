@@ -15,6 +15,7 @@ use crate::policy::policy;
 use crate::reference::*;
 use crate::secret::{Secret, shown};
 use crate::source::Source;
+use crate::statelydb::StatelyDbSettings;
 
 /// Everything that an installation decides.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub targets: Vec<TargetSpec>,
     /// The incoming webhook; without it nothing is told.
     pub slack_webhook: Option<Secret>,
+    /// How StatelyDB is reached; none unless [`HostOptions::statelydb`].
+    pub statelydb: Option<StatelyDbSettings>,
     /// The thresholds.
     pub policy: Policy,
     /// Hosts that may be spoken to over plain http beside this machine, in lower case.
@@ -79,6 +82,8 @@ pub struct HostOptions {
     /// Targets that are named elsewhere, as on the command line. The policy may speak of them, and the settings need
     /// name none; they are not added to [`Settings::targets`].
     pub targets: Vec<TargetSpec>,
+    /// Whether records are kept in StatelyDB, so that its settings are needed.
+    pub statelydb: bool,
 }
 
 impl Settings {
@@ -96,6 +101,7 @@ impl Settings {
         let slack_webhook = reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts));
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
+        let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
 
         match (addresses, api_version, credential, requests_per_minute, max_concurrent_requests, targets, policy) {
             (
@@ -109,7 +115,7 @@ impl Settings {
             ) if reader.faults.is_empty() => {
                 let limits = Limits { requests_per_minute, max_concurrent_requests };
                 let github = GitHubSettings { api_url, web_url, api_version, credential, limits };
-                Ok(Self { github, targets, slack_webhook, policy, allow_http_hosts })
+                Ok(Self { github, targets, slack_webhook, statelydb, policy, allow_http_hosts })
             }
             _ => Err(reader.into_faults()),
         }
@@ -117,20 +123,20 @@ impl Settings {
 }
 
 /// Reads one setting after the other and gathers what is wrong.
-struct Reader<'a> {
-    source: &'a Source<'a>,
-    faults: Vec<Fault>,
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source<'a>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 impl Reader<'_> {
     /// The value or its default through `parse`; none where neither is there, or with the fault noted.
-    fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
         parse(&value).map_err(|wrong| self.faults.push(wrong.of(setting))).ok()
     }
 
     /// A list through `parse`, entry by entry; those at fault are noted and left out.
-    fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+    pub(crate) fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
         let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), |value| entries(&value));
         let read = match entries {
             Ok(entries) => entries.iter().map(|entry| parse(entry)).collect(),
@@ -210,7 +216,7 @@ impl Reader<'_> {
         policy(&text, targets, every).map_err(|faults| self.faults.extend(faults)).ok()
     }
 
-    fn into_faults(self) -> Faults {
+    pub(crate) fn into_faults(self) -> Faults {
         let mut faults = self.faults;
         faults.sort_by_key(|fault| reference().iter().position(|setting| setting.name == fault.setting));
         Faults(faults)

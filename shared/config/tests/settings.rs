@@ -18,10 +18,17 @@ fn read_with(variables: &[(&str, &str)], host_options: &HostOptions) -> Result<S
     Settings::read(&source, host_options)
 }
 
-/// With a token and a repository, unless `variables` say otherwise.
+/// With a token and a repository, unless `variables` say otherwise; with StatelyDB where they speak of it.
 fn read(variables: &[(&str, &str)]) -> Result<Settings, Faults> {
-    let base = [("GITHUB_TOKEN", "ghp_x"), ("REPOS", "acme/web")];
-    read_with(&[&base, variables].concat(), &HostOptions::default())
+    let base = [
+        ("GITHUB_TOKEN", "ghp_x"),
+        ("REPOS", "acme/web"),
+        ("STATELYDB_ACCESS_KEY", "key"),
+        ("STATELYDB_STORE_ID", "1"),
+        ("STATELYDB_SCHEMA_ID", "2"),
+    ];
+    let statelydb = variables.iter().any(|(name, _)| name.starts_with("STATELYDB_"));
+    read_with(&[&base, variables].concat(), &HostOptions { statelydb, ..HostOptions::default() })
 }
 
 fn targets(settings: &Settings) -> Vec<String> {
@@ -117,6 +124,13 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: is no URL", "https://"),
         (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
         (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
+        (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: is needed", "set STATELYDB_ACCESS_KEY"),
+        (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: `store-1` is no number", "console"),
+        (&[("STATELYDB_SCHEMA_ID", "")], "STATELYDB_SCHEMA_ID: is needed", "STATELYDB_SCHEMA_ID=5371490217854203"),
+        (&[("STATELYDB_REGION", "us/east")], "STATELYDB_REGION: `us/east` is no region", "us-east-1"),
+        (&[("STATELYDB_ENDPOINT", "http://db:3030")], "STATELYDB_ENDPOINT: is plain http", "ALLOW_HTTP_HOSTS"),
+        (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: is more than scheme", "leave out the rest"),
+        (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: is for a data plane", "set STATELYDB_ENDPOINT"),
         (&[("POLICY", "{\"confirm\":0}")], "POLICY: confirm: 0 is out of range", "use 1 to 20"),
         (&[("POLICY", "{\"targets\":{\"acme/x\":{}}}")], "POLICY: targets.acme/x: matches no", "remove the key"),
         (&[("POLICY", "/nowhere.json")], "POLICY: the file `/nowhere.json` cannot be read", "mend the path"),
@@ -141,7 +155,7 @@ fn every_fault_names_its_setting_and_the_mend() {
 
 #[test]
 fn all_faults_are_told_at_once_in_the_documented_order() {
-    let host_options = HostOptions { every: Some(Duration::from_secs(1200)), targets: Vec::new() };
+    let host_options = HostOptions { every: Some(Duration::from_secs(1200)), ..HostOptions::default() };
     let faults = read_with(
         &[
             ("ALLOW_HTTP_HOSTS", "*"),
@@ -177,7 +191,7 @@ fn all_faults_are_told_at_once_in_the_documented_order() {
 
 #[test]
 fn a_host_may_name_targets_itself_and_the_policy_may_speak_of_them() {
-    let host_options = HostOptions { every: None, targets: vec!["acme/cli".parse().unwrap()] };
+    let host_options = HostOptions { targets: vec!["acme/cli".parse().unwrap()], ..HostOptions::default() };
     let variables = [("GITHUB_TOKEN", "x"), ("POLICY", r#"{"targets":{"acme/cli":{"confirm":2}}}"#)];
     assert!(read_with(&variables, &host_options).unwrap().targets.is_empty());
     assert!(read_with(&variables, &HostOptions::default()).is_err());
@@ -208,16 +222,17 @@ fn the_table_and_the_reader_agree() {
         asked.borrow_mut().insert(name.to_owned());
         None
     });
-    Settings::read(&source, &HostOptions::default()).unwrap_err();
+    Settings::read(&source, &HostOptions { statelydb: true, ..HostOptions::default() }).unwrap_err();
     let asked = asked.borrow();
     let documented: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
     assert_eq!(asked.iter().map(String::as_str).collect::<BTreeSet<_>>(), documented);
     assert_eq!(documented.len(), reference().len(), "a name stands twice");
     for setting in reference() {
         // The shapes of secrets are not accepted as such: nobody shall start with `ghp_…`. An App's id stands beside a
-        // token here.
+        // token here, and no data plane is named.
         let refused = read(&[(setting.name, setting.example)]).is_err();
-        assert_eq!(refused, setting.secret || setting.name == "GITHUB_APP_ID", "{}", setting.name);
+        let goes_with_another = matches!(setting.name, "GITHUB_APP_ID" | "STATELYDB_NO_AUTH");
+        assert_eq!(refused, setting.secret || goes_with_another, "{}", setting.name);
         if let Some(default) = setting.default {
             let (given, unset) = (read(&[(setting.name, default)]).unwrap(), read(&[]).unwrap());
             assert_eq!(format!("{given:?}"), format!("{unset:?}"), "{}", setting.name);
@@ -273,7 +288,7 @@ proptest! {
             .collect();
         let source = Source::variables(|name| variables.get(name).cloned());
         let every = Some(Duration::from_secs(300));
-        match Settings::read(&source, &HostOptions { every, targets: Vec::new() }) {
+        match Settings::read(&source, &HostOptions { every, ..HostOptions::default() }) {
             Ok(settings) => prop_assert!(!settings.targets.is_empty()),
             Err(faults) => {
                 prop_assert!(!faults.0.is_empty());

@@ -1,0 +1,159 @@
+//! How StatelyDB is reached.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
+
+use crate::addresses::{host, origin};
+use crate::credential::token;
+use crate::faults::{Faults, Wrong};
+use crate::reference::{
+    ALLOW_HTTP_HOSTS, STATELYDB_ACCESS_KEY, STATELYDB_ENDPOINT, STATELYDB_NO_AUTH, STATELYDB_REGION,
+    STATELYDB_SCHEMA_ID, STATELYDB_STORE_ID, Setting,
+};
+use crate::secret::{Secret, shown};
+use crate::settings::Reader;
+use crate::source::Source;
+
+/// How StatelyDB is reached. The names are those of the predecessor, where it had one.
+#[derive(Clone, Debug)]
+pub struct StatelyDbSettings {
+    /// Exchanged for tokens; none where the data plane asks for none.
+    pub access_key: Option<Secret>,
+    /// The store's number.
+    pub store_id: NonZeroU64,
+    /// The schema's number.
+    pub schema_id: NonZeroU64,
+    /// The region, if one is given.
+    pub region: Option<String>,
+    /// A data plane of one's own: an origin, without a slash at the end.
+    pub endpoint: Option<String>,
+}
+
+impl StatelyDbSettings {
+    /// Reads these settings alone, for commands that ask nobody but the store. Every fault is reported.
+    pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
+        let mut reader = Reader { source, faults: Vec::new() };
+        let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+        match reader.statelydb(&allow_http_hosts) {
+            Some(settings) if reader.faults.is_empty() => Ok(settings),
+            _ => Err(reader.into_faults()),
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// The settings of StatelyDB; none with at least one fault noted.
+    pub(crate) fn statelydb(&mut self, allow_http_hosts: &BTreeSet<String>) -> Option<StatelyDbSettings> {
+        let faults_before = self.faults.len();
+        let region = self.read(&STATELYDB_REGION, region);
+        let endpoint = self.read(&STATELYDB_ENDPOINT, |text| origin(text, allow_http_hosts));
+        let no_auth = self.read(&STATELYDB_NO_AUTH, flag).unwrap_or(false);
+        let access_key = self.read(&STATELYDB_ACCESS_KEY, token);
+        let store_id = self.needed(&STATELYDB_STORE_ID, number);
+        let schema_id = self.needed(&STATELYDB_SCHEMA_ID, number);
+        let is_own = self.source.value(STATELYDB_ENDPOINT.name).is_some();
+        if no_auth && !is_own {
+            let what = "is for a data plane of one's own, and none is named";
+            let mend = self.source.how_to_set(STATELYDB_ENDPOINT.name, STATELYDB_ENDPOINT.example);
+            self.faults.push(Wrong::new(what, mend).of(&STATELYDB_NO_AUTH));
+        }
+        if !no_auth && self.source.value(STATELYDB_ACCESS_KEY.name).is_none() {
+            self.missing(&STATELYDB_ACCESS_KEY);
+        }
+        if self.faults.len() > faults_before {
+            return None;
+        }
+        let access_key = access_key.filter(|_| !no_auth);
+        Some(StatelyDbSettings { access_key, store_id: store_id?, schema_id: schema_id?, region, endpoint })
+    }
+
+    fn needed<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+        if self.source.value(setting.name).is_none() {
+            self.missing(setting);
+        }
+        self.read(setting, parse)
+    }
+
+    fn missing(&mut self, setting: &Setting) {
+        let mend = self.source.how_to_set(setting.name, setting.example);
+        self.faults.push(Wrong::new("is needed for records in StatelyDB and not set", mend).of(setting));
+    }
+}
+
+fn number(text: &str) -> Result<NonZeroU64, Wrong> {
+    let what = || Wrong::new(format!("`{}` is no number", shown(text)), "copy the number from StatelyDB's console");
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(what());
+    }
+    text.parse().map_err(|_| what())
+}
+
+fn region(text: &str) -> Result<String, Wrong> {
+    let name = text.strip_prefix("aws-").unwrap_or(text);
+    let is_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !name.is_empty() && name.len() <= 40 && name.bytes().all(is_label) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("`{}` is no region", shown(text)), format!("write it as {}", STATELYDB_REGION.example)))
+}
+
+fn flag(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(Wrong::new(format!("`{}` is neither yes nor no", shown(text)), "write 1, or leave it out")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPLETE: [(&str, &str); 4] = [
+        ("STATELYDB_ACCESS_KEY", "key-1"),
+        ("STATELYDB_STORE_ID", "17"),
+        ("STATELYDB_SCHEMA_ID", "18446744073709551615"),
+        ("STATELYDB_REGION", "aws-us-east-1"),
+    ];
+
+    fn read(variables: &[(&str, &str)]) -> Result<StatelyDbSettings, Faults> {
+        let variables: std::collections::BTreeMap<&str, &str> = variables.iter().copied().collect();
+        StatelyDbSettings::read(&Source::variables(|name| variables.get(name).map(|value| (*value).to_owned())))
+    }
+
+    #[test]
+    fn the_predecessors_four_settings_are_enough() {
+        let settings = read(&COMPLETE).unwrap();
+        assert_eq!((settings.store_id.get(), settings.schema_id.get()), (17, u64::MAX));
+        assert_eq!(settings.access_key.as_ref().map(Secret::expose), Some("key-1"));
+        assert_eq!((settings.region.as_deref(), settings.endpoint), (Some("aws-us-east-1"), None));
+    }
+
+    #[test]
+    fn a_data_plane_of_ones_own_may_ask_for_no_key() {
+        let own = [("STATELYDB_ENDPOINT", "http://127.0.0.1:3030/"), ("STATELYDB_NO_AUTH", "1")];
+        let settings = read(&[&COMPLETE[1..3], &own].concat()).unwrap();
+        assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:3030"));
+        assert!(settings.access_key.is_none());
+        let faults = read(&[&COMPLETE[..], &own[1..]].concat()).unwrap_err();
+        assert!(faults.to_string().contains("STATELYDB_NO_AUTH: is for a data plane of one's own"), "{faults}");
+    }
+
+    #[test]
+    fn every_fault_is_told_and_no_key_shown() {
+        let faults = read(&[]).unwrap_err();
+        assert_eq!(faults.0.iter().map(|fault| fault.setting).collect::<Vec<_>>(), COMPLETE.map(|(name, _)| name)[..3]);
+        let faults = read(&[
+            ("STATELYDB_ACCESS_KEY", "my key"),
+            ("STATELYDB_STORE_ID", "0"),
+            ("STATELYDB_SCHEMA_ID", "+5"),
+            ("STATELYDB_REGION", "us/east"),
+            ("STATELYDB_ENDPOINT", "http://db.internal"),
+            ("STATELYDB_NO_AUTH", "maybe"),
+        ])
+        .unwrap_err();
+        assert_eq!(faults.0.len(), 6, "{faults}");
+        assert!(!faults.to_string().contains("my key") && faults.to_string().contains("ALLOW_HTTP_HOSTS"), "{faults}");
+        assert!(!format!("{:?}", read(&COMPLETE).unwrap()).contains("key-1"));
+    }
+}

@@ -1,0 +1,345 @@
+//! The pipeline's items as StatelyDB's, and back.
+//!
+//! An item's whole content is JSON in its field `body`; the other fields mirror what people and other programs want
+//! to read, and are not read back. Freshness and Cursor have nothing but their fields.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::runner::{Health, Runner, Status};
+use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::target::{Target, TargetId};
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::{Cursor, Freshness, Item, Key, OutageItem, RunnerItem, SendEnding};
+use monitor_pipeline::ports::StoreError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connect::decode_base64;
+use crate::fields::{self, Field, ItemType};
+use crate::key_path::KeyPath;
+use crate::payload::{Broken, Record, Value};
+use crate::wire;
+
+/// A longer text is deflated: DynamoDB, below StatelyDB, takes 400 KB an item, and a claim that tells of a thousand
+/// outages has half a megabyte of text.
+const LONGEST_PLAIN_BODY: usize = 64 << 10;
+/// The longest text that is inflated.
+const LONGEST_BODY: usize = 64 << 20;
+/// What a deflated body begins with; JSON begins with a brace.
+const DEFLATED: &str = "z:";
+const DEFLATE_LEVEL: u8 = 6;
+
+const DAY_SECS: i64 = 86_400;
+/// How long a change without news is kept, from its decision.
+const KEEP_QUIET_CHANGE: i64 = 30 * DAY_SECS;
+/// How long news and ended outages are kept.
+const KEEP_NEWS: i64 = 400 * DAY_SECS;
+/// How long notices are kept: longer than the changes that they tell, which would otherwise seem untold.
+const KEEP_NOTICE: i64 = 430 * DAY_SECS;
+
+/// Where an item lies: its first key path.
+pub fn key_path(key: &Key) -> KeyPath {
+    let repo = |subject: &Subject| KeyPath::new().text("repo", &subject.to_string());
+    let fleet = |subject: &Subject| KeyPath::new().text("fleet", &subject.to_string());
+    let target = |target: &TargetId| KeyPath::new().text("repo", target.as_str());
+    match key {
+        Key::Target(id) => target(id),
+        Key::Runner(id, runner) => target(id).number("runner", runner.0),
+        Key::Outage(id, runner, outage) => target(id).number("runner", runner.0).number("outage", outage.0.0),
+        Key::Freshness(subject) => fleet(subject).only("freshness"),
+        Key::Cursor(subject) => fleet(subject).only("cursor"),
+        Key::Change(subject, revision) => repo(subject).number("change", revision.0),
+        Key::Credential(_) => repo(&key.subject()).only("credential"),
+        Key::Watchlist => repo(&key.subject()).only("watchlist"),
+        Key::Claim(subject, number) => {
+            repo(subject).number("notice", number.notice).number("attempt", number.attempt.into()).only("claim")
+        }
+        Key::Sent(subject, number) => {
+            repo(subject).number("notice", number.notice).number("attempt", number.attempt.into()).only("sent")
+        }
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn moment(moment: impl Into<Option<Timestamp>>) -> Value {
+    Value::Moment(moment.into().map_or(0, Timestamp::epoch_ms))
+}
+
+/// Whole seconds, `keep_secs` after a moment.
+fn expires(after: Timestamp, keep_secs: i64) -> Value {
+    Value::Moment(after.epoch_secs().saturating_add(keep_secs))
+}
+
+fn status(status: Status) -> Value {
+    Value::Status(match status {
+        Status::Online => 1,
+        Status::Offline => 2,
+        Status::Busy => 3,
+        Status::Unknown => 4,
+        Status::Idle => 5,
+    })
+}
+
+fn body(content: &impl Serialize) -> Result<Value, serde_json::Error> {
+    let json = serde_json::to_string(content)?;
+    if json.len() <= LONGEST_PLAIN_BODY {
+        return Ok(Value::Text(json));
+    }
+    let deflated = miniz_oxide::deflate::compress_to_vec(json.as_bytes(), DEFLATE_LEVEL);
+    Ok(Value::Text(format!("{DEFLATED}{}", STANDARD.encode(deflated))))
+}
+
+/// An item as it is put.
+pub fn write(item: &Item) -> Result<wire::Item, StoreError> {
+    let key = item.key();
+    let refused = |error| StoreError::Refused(format!("{key}: it cannot be written as JSON: {error}"));
+    record(item).map(|record| record.to_item()).map_err(refused)
+}
+
+/// An item's fields.
+pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
+    use Value::{Flag, Number, Texts};
+    let new = |item_type| Record::new(item_type).with("repoId", Value::Text(item.key().subject().to_string()));
+    Ok(match item {
+        Item::Target(record) => new(&fields::REPOSITORY)
+            .with("owner", text(record.target.owner()))
+            .with("name", text(record.target.name()))
+            .with("displayName", text(record.target.as_str()))
+            .with("isActive", Flag(record.watched_since.is_some()))
+            .with("revision", Number(record.revision.0))
+            .with("lastTellable", Number(record.last_tellable.0))
+            .with("watchedSince", moment(record.watched_since))
+            .with("lastSyncedAt", moment(record.observed_at))
+            .with("failingSince", moment(record.failing.as_ref().map(|failing| failing.since)))
+            .with("isBlind", Flag(record.failing.as_ref().is_some_and(|failing| failing.blind)))
+            .with("unfinished", Flag(record.unfinished))
+            .with("body", body(record)?),
+        Item::Runner(RunnerItem { runner, .. }) => new(&fields::RUNNER)
+            .with("runnerId", Number(runner.id.0))
+            .with("name", text(&runner.name))
+            .with("status", status(runner.status))
+            .with("os", text(&runner.os))
+            .with("labels", Texts(runner.labels.clone()))
+            .with("lastSeenAt", moment(last_seen_at(runner)))
+            .with("firstSeenAt", moment(runner.first_seen_at))
+            .with("statusSince", moment(runner.status_since))
+            .with("currentId", Number(runner.current_id.0))
+            .with("busy", Flag(runner.busy))
+            .with("ephemeral", Flag(runner.ephemeral))
+            .with("version", text(runner.version.as_deref().unwrap_or_default()))
+            .with("health", text(health(&runner.health)))
+            .with("body", body(runner)?),
+        Item::Outage(OutageItem { outage, .. }) => new(&fields::OUTAGE_EVENT)
+            .with("outageId", Number(outage.id.0.0))
+            .with("runnerId", Number(outage.runner_id.0))
+            .with("status", status(outage.status))
+            .with("startedAt", moment(outage.started_at))
+            .with("resolvedAt", moment(outage.resolved_at))
+            .with("description", Value::Text(description(outage)))
+            .with("runnerName", text(&outage.runner_name))
+            .with("confirmedAt", moment(outage.confirmed_at))
+            .with("ending", text(outage.ending.map_or("", ending)))
+            .with("os", text(&outage.os))
+            .with("labels", Texts(outage.labels.clone()))
+            .with("version", text(outage.version.as_deref().unwrap_or_default()))
+            .with("currentId", Number(outage.current_id.0))
+            .with("inJob", Flag(outage.in_job))
+            .with("body", body(outage)?)
+            // None while it is open: an outage that lasts is never deleted.
+            .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NEWS))),
+        Item::Freshness(freshness) => new(&fields::FRESHNESS).with("seenAt", moment(freshness.at)),
+        Item::Cursor(cursor) => new(&fields::CURSOR)
+            .with("toldThrough", Number(cursor.told_through.0))
+            .with("nextAttemptAt", moment(cursor.next_attempt_at)),
+        Item::Credential(record) => new(&fields::CREDENTIAL)
+            .with("credentialId", text(record.id.as_str()))
+            .with("revision", Number(record.revision.0))
+            .with("lastTellable", Number(record.last_tellable.0))
+            .with("body", body(record)?),
+        Item::Watchlist(list) => new(&fields::WATCHLIST)
+            .with("revision", Number(list.revision.0))
+            .with("lastTellable", Number(list.last_tellable.0))
+            .with("targetCount", Number(list.targets.len() as u64))
+            .with("body", body(list)?),
+        Item::Change(change) => {
+            let keep = if change.is_tellable() || change.more { KEEP_NEWS } else { KEEP_QUIET_CHANGE };
+            new(&fields::CHANGE)
+                .with("revision", Number(change.revision.0))
+                .with("nonce", Number(change.nonce))
+                .with("decidedAt", moment(change.decided_at))
+                .with("observedAt", moment(change.observed_at))
+                .with("more", Flag(change.more))
+                .with("tellable", Flag(change.is_tellable()))
+                .with("body", body(change)?)
+                .with("expiresAt", expires(change.decided_at, keep))
+        }
+        Item::Claim(claim) => new(&fields::CLAIM)
+            .with("notice", Number(claim.number.notice))
+            .with("attempt", Number(claim.number.attempt.into()))
+            .with("nonce", Number(claim.nonce))
+            .with("after", Number(claim.after.0))
+            .with("through", Number(claim.through.0))
+            .with("claimedAt", moment(claim.claimed_at))
+            .with("leaseUntil", moment(claim.lease_until))
+            .with("plainText", Flag(claim.plain_text))
+            .with("body", body(claim)?)
+            .with("expiresAt", expires(claim.claimed_at, KEEP_NOTICE)),
+        Item::Sent(sent) => {
+            let (ending, channel, ts) = match &sent.ending {
+                SendEnding::Delivered(delivered) => ("delivered", &delivered.channel, &delivered.ts),
+                SendEnding::Deferred { .. } => ("deferred", &None, &None),
+                SendEnding::LayoutRefused { .. } => ("layoutRefused", &None, &None),
+                SendEnding::GivenUp { .. } => ("givenUp", &None, &None),
+            };
+            new(&fields::SENT)
+                .with("notice", Number(sent.number.notice))
+                .with("attempt", Number(sent.number.attempt.into()))
+                .with("through", Number(sent.through.0))
+                .with("endedAt", moment(sent.at))
+                .with("ending", text(ending))
+                .with("channel", text(channel.as_deref().unwrap_or_default()))
+                .with("ts", text(ts.as_deref().unwrap_or_default()))
+                .with("body", body(sent)?)
+                .with("expiresAt", expires(sent.at, KEEP_NOTICE))
+        }
+    })
+}
+
+/// The latest moment at which it is known to have been connected.
+fn last_seen_at(runner: &Runner) -> Option<Timestamp> {
+    if runner.status.is_healthy() {
+        return Some(runner.status_since);
+    }
+    let last_healthy = match &runner.health {
+        Health::Suspect(suspicion) => suspicion.last_healthy,
+        Health::Down(down) => down.outage.last_healthy,
+        Health::Healthy | Health::Gone { .. } | Health::Retired => None,
+    };
+    last_healthy.or(runner.absence.as_ref().and_then(|absence| absence.last_healthy)).map(|last| last.at)
+}
+
+fn health(health: &Health) -> &'static str {
+    match health {
+        Health::Healthy => "healthy",
+        Health::Suspect(_) => "suspect",
+        Health::Down(_) => "down",
+        Health::Gone { .. } => "gone",
+        Health::Retired => "retired",
+    }
+}
+
+fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Recovered => "recovered",
+        Ending::Removed => "removed",
+        Ending::NoLongerMonitored => "noLongerMonitored",
+    }
+}
+
+fn description(outage: &Outage) -> String {
+    let job = if outage.in_job { " in the middle of a job" } else { "" };
+    let end = match outage.ending {
+        None => "still open",
+        Some(Ending::Recovered) => "recovered",
+        Some(Ending::Removed) => "no longer registered",
+        Some(Ending::NoLongerMonitored) => "no longer monitored",
+    };
+    let told = if outage.telling == Telling::Quiet { ", not told by itself" } else { "" };
+    format!("{} became {}{job}; {end}{told}", outage.runner_name, outage.status)
+}
+
+/// Reads items that came from the wire.
+#[derive(Default)]
+pub struct Reader {
+    /// The target of the item before: those of a list share one.
+    target: Option<TargetId>,
+}
+
+impl Reader {
+    /// Reads an item; none where its type is one that only a later release knows.
+    pub fn read(&mut self, item: &wire::Item) -> Result<Option<Item>, StoreError> {
+        self.item(item).map_err(|Broken(reason)| StoreError::Unreadable { key: named(item), reason })
+    }
+
+    fn item(&mut self, item: &wire::Item) -> Result<Option<Item>, Broken> {
+        let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
+        let has_body = item_type.field("body").is_some();
+        let wanted = |field: &Field| !has_body || matches!(field.name, "body" | "repoId");
+        let Some(record) = Record::read(item, wanted)? else { return Ok(None) };
+        let repo_id = record.text("repoId");
+        if repo_id.starts_with(crate::canary::MARK) {
+            return Ok(None);
+        }
+        Ok(Some(match item_type.name {
+            "Repository" => Item::Target(content(&record)?),
+            "Runner" => Item::Runner(RunnerItem { target: self.target(repo_id)?, runner: content(&record)? }),
+            "OutageEvent" => Item::Outage(OutageItem { target: self.target(repo_id)?, outage: content(&record)? }),
+            "Freshness" => {
+                let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
+                Item::Freshness(Freshness { subject: subject(repo_id)?, at })
+            }
+            "Cursor" => {
+                let due = Some(record.moment("nextAttemptAt")).filter(|moment| *moment != 0);
+                Item::Cursor(Cursor {
+                    subject: subject(repo_id)?,
+                    told_through: Revision(record.number("toldThrough")),
+                    next_attempt_at: due.map(Timestamp::from_epoch_ms),
+                })
+            }
+            "Credential" => Item::Credential(content(&record)?),
+            "Watchlist" => Item::Watchlist(content(&record)?),
+            "Change" => Item::Change(content(&record)?),
+            "Claim" => Item::Claim(content(&record)?),
+            "Sent" => Item::Sent(content(&record)?),
+            _ => return Ok(None),
+        }))
+    }
+
+    fn target(&mut self, repo_id: &str) -> Result<TargetId, Broken> {
+        if let Some(known) = self.target.as_ref().filter(|known| known.as_str() == repo_id) {
+            return Ok(known.clone());
+        }
+        let target: Target = repo_id.parse().map_err(|error| Broken(format!("repoId: {error}")))?;
+        self.target = Some(target.id().clone());
+        Ok(target.id().clone())
+    }
+}
+
+fn subject(repo_id: &str) -> Result<Subject, Broken> {
+    repo_id.parse().map_err(|error| Broken(format!("repoId: {error}")))
+}
+
+/// What the body says.
+fn content<T: DeserializeOwned>(record: &Record) -> Result<T, Broken> {
+    let broken = |error: serde_json::Error| Broken(format!("body: {error}"));
+    let body = record.text("body");
+    let Some(deflated) = body.strip_prefix(DEFLATED) else {
+        return serde_json::from_str(body).map_err(broken);
+    };
+    let deflated = decode_base64(deflated).ok_or_else(|| Broken("body: no base64".to_owned()))?;
+    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&deflated, LONGEST_BODY)
+        .map_err(|error| Broken(format!("body: {error}")))?;
+    serde_json::from_slice(&json).map_err(broken)
+}
+
+/// An item as an error names it: its type and whatever of its key can be read.
+fn named(item: &wire::Item) -> String {
+    const IN_KEYS: [&str; 6] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt"];
+    let keys = Record::read(item, |field| IN_KEYS.contains(&field.name)).ok().flatten();
+    let mut name: String = item.item_type.chars().take(40).collect();
+    for key in IN_KEYS {
+        match keys.as_ref().and_then(|record| record.get(key)) {
+            Some(Value::Text(text)) => name = format!("{name} {}", text.chars().take(160).collect::<String>()),
+            Some(Value::Number(number)) => name = format!("{name} {key} {number}"),
+            _ => {}
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests;

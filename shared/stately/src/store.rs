@@ -1,0 +1,263 @@
+//! The pipeline's `Store` on StatelyDB.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use monitor_domain::target::{Target, TargetId};
+use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
+
+use crate::client::{Client, Form, List};
+use crate::error::StatelyError;
+use crate::fields;
+use crate::items::{Reader, key_path, write};
+use crate::key_path::KeyPath;
+use crate::transport::Transport;
+use crate::wire;
+
+/// How many items a batch holds. StatelyDB's limit is not documented; DynamoDB below it takes 100 rows a transaction,
+/// and an item with two key paths is two rows.
+pub const MAX_BATCH: usize = 50;
+
+/// The store on StatelyDB.
+#[derive(Debug)]
+pub struct StatelyStore<T> {
+    client: Client<T>,
+    max_batch: usize,
+    counting: Counting,
+}
+
+/// What a store was asked since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Gets and lists.
+    pub reads: u64,
+    /// Puts and deletes, refused ones too.
+    pub writes: u64,
+    /// Items that were put.
+    pub items_written: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counting {
+    reads: AtomicU64,
+    writes: AtomicU64,
+    items_written: AtomicU64,
+}
+
+fn counted(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+impl<T: Transport> StatelyStore<T> {
+    /// A store over a client. Batches hold [`MAX_BATCH`] items.
+    pub fn new(client: Client<T>) -> Self {
+        Self { client, max_batch: MAX_BATCH, counting: Counting::default() }
+    }
+
+    /// The same store with batches of another size, at least 10.
+    #[must_use]
+    pub fn with_max_batch(self, max_batch: usize) -> Self {
+        Self { max_batch: max_batch.max(10), ..self }
+    }
+
+    /// The client beneath.
+    pub fn client(&self) -> &Client<T> {
+        &self.client
+    }
+
+    /// What was asked since it was made.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            reads: self.counting.reads.load(Ordering::Relaxed),
+            writes: self.counting.writes.load(Ordering::Relaxed),
+            items_written: self.counting.items_written.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn listed(&self, list: List) -> Result<Vec<Item>, StoreError> {
+        counted(&self.counting.reads, 1);
+        // Zero means "all" on the wire.
+        if list.limit == Some(0) {
+            return Ok(Vec::new());
+        }
+        read_all(&self.client.list(&list).await.map_err(fault)?)
+    }
+
+    async fn got(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(self.max_batch) {
+            counted(&self.counting.reads, 1);
+            let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
+            items.extend(read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
+        }
+        let asked: BTreeSet<&Key> = keys.iter().collect();
+        match items.iter().map(Item::key).find(|key| !asked.contains(key)) {
+            Some(key) => Err(StoreError::Unreadable {
+                key: key.to_string(),
+                reason: "it was given where another item was asked for".to_owned(),
+            }),
+            None => Ok(items),
+        }
+    }
+
+    /// Every target. The watchlist names them: reading it costs what there is to watch, a scan what was ever stored.
+    async fn targets(&self) -> Result<Vec<Item>, StoreError> {
+        let mut ids: BTreeSet<TargetId> = BTreeSet::new();
+        let watchlist = self.got(&[Key::Watchlist]).await?;
+        let mut items = match watchlist.into_iter().next() {
+            Some(Item::Watchlist(list)) => {
+                ids.extend(list.targets.iter().chain(&list.dropping).map(Target::id).cloned());
+                let keys: Vec<Key> = ids.into_iter().map(Key::Target).collect();
+                self.got(&keys).await?
+            }
+            _ => {
+                counted(&self.counting.reads, 1);
+                read_all(&self.client.scan(fields::REPOSITORY.name).await.map_err(fault)?)?
+            }
+        };
+        items.sort_by_key(Item::key);
+        Ok(items)
+    }
+}
+
+impl<T: Transport> Store for StatelyStore<T> {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        if puts.len() > self.max_batch {
+            let (count, most) = (puts.len(), self.max_batch);
+            return Err(StoreError::Refused(format!("a batch of {count} items; at most {most} go together")));
+        }
+        if puts.is_empty() {
+            return Ok(PutOutcome::Done);
+        }
+        let on_wire = puts.iter().map(|put| {
+            let (item, must_not_exist) = (Some(write(&put.item)?), put.must_not_exist);
+            Ok(wire::PutItem { item, must_not_exist, overwrite_metadata_timestamps: false })
+        });
+        let on_wire = on_wire.collect::<Result<Vec<_>, StoreError>>()?;
+        counted(&self.counting.writes, 1);
+        match self.client.put(on_wire).await {
+            Ok(_) => {
+                counted(&self.counting.items_written, puts.len());
+                Ok(PutOutcome::Done)
+            }
+            Err(error) if error.is_conflict() => Ok(PutOutcome::Exists),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.got(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        let limited = |limit: usize| u32::try_from(limit).ok();
+        match query {
+            Query::Fleet(target) => {
+                let prefix = KeyPath::new().text("fleet", target.as_str());
+                self.listed(List { prefix, ..List::default() }).await
+            }
+            Query::Changes { subject, after, limit } => {
+                let changes = || KeyPath::new().text("repo", &subject.to_string());
+                let after_path = (after.0 > 0).then(|| changes().number("change", after.0));
+                let prefix = changes().any("change");
+                let items =
+                    self.listed(List { prefix, after: after_path, limit: limited(*limit), ..List::default() }).await?;
+                in_order(
+                    items,
+                    |key| if let Key::Change(_, revision) = key { Some(*revision) } else { None },
+                    Some(*after),
+                )
+            }
+            Query::Notices { subject, limit } => {
+                let prefix = KeyPath::new().text("repo", &subject.to_string()).any("notice");
+                let items =
+                    self.listed(List { prefix, descending: true, limit: limited(*limit), ..List::default() }).await?;
+                let place = |key: &Key| match key {
+                    Key::Sent(_, number) => Some(std::cmp::Reverse((*number, 1))),
+                    Key::Claim(_, number) => Some(std::cmp::Reverse((*number, 0))),
+                    _ => None,
+                };
+                in_order(items, place, None)
+            }
+            Query::Outages { target, runner } => {
+                let of_target = KeyPath::new().text("repo", target.as_str());
+                let prefix = match runner {
+                    Some(runner) => of_target.number("runner", runner.0).any("outage"),
+                    None => of_target.any("runner"),
+                };
+                let item_types = vec![fields::OUTAGE_EVENT.name];
+                let mut items = self.listed(List { prefix, item_types, ..List::default() }).await?;
+                items.sort_by_key(Item::key);
+                Ok(items)
+            }
+            Query::Targets => self.targets().await,
+        }
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        for keys in keys.chunks(self.max_batch) {
+            counted(&self.counting.writes, 1);
+            let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
+            self.client.delete(&paths).await.map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+}
+
+fn read_all(items: &[wire::Item]) -> Result<Vec<Item>, StoreError> {
+    let mut reader = Reader::default();
+    let mut read = Vec::with_capacity(items.len());
+    for item in items {
+        read.extend(reader.read(item)?);
+    }
+    Ok(read)
+}
+
+/// Makes sure that a list with a limit came in the order of its numbers: that the service orders numbers by size is
+/// known from what its clients do with it, and a list that goes by their digits would leave out the latest.
+fn in_order<P: PartialOrd>(
+    items: Vec<Item>,
+    place: impl Fn(&Key) -> Option<P>,
+    after: Option<P>,
+) -> Result<Vec<Item>, StoreError> {
+    let mut last = after;
+    for item in &items {
+        let key = item.key();
+        let Some(next) = place(&key) else {
+            let reason = "it was listed among items of another kind".to_owned();
+            return Err(StoreError::Unreadable { key: key.to_string(), reason });
+        };
+        if last.as_ref().is_some_and(|last| *last >= next) {
+            let reason = "it was listed out of order: StatelyDB does not order these keys as numbers".to_owned();
+            return Err(StoreError::Unreadable { key: key.to_string(), reason });
+        }
+        last = Some(next);
+    }
+    Ok(items)
+}
+
+/// Sorts faults by whether another attempt may help.
+fn fault(error: StatelyError) -> StoreError {
+    match error.service() {
+        Some(service) if !service.may_pass() => StoreError::Refused(format!("{error}{}", mend(&error))),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+fn mend(error: &StatelyError) -> &'static str {
+    let Some(service) = error.service() else { return "" };
+    match (&*service.stately_code, &*service.rpc_code) {
+        ("SchemaVersionNotFound" | "SchemaNotFound" | "SchemaVersionMismatch", _) => {
+            "; publish the schema of this release, see schema/README.md, and check STATELYDB_SCHEMA_ID"
+        }
+        (_, "unauthenticated") => "; check STATELYDB_ACCESS_KEY",
+        (_, "permission_denied") => "; the access key must be one of the store's own",
+        (_, "not_found") => "; check STATELYDB_STORE_ID, STATELYDB_SCHEMA_ID and STATELYDB_REGION",
+        _ => "",
+    }
+}

@@ -1,0 +1,130 @@
+//! The token that stands for the access key: fetched when it is needed, by one caller for all.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Longer lives are cut to this; it only keeps the arithmetic in range.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// For how long a renewal that failed is left alone while the old token still serves.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
+
+/// The key of a StatelyDB account. It can be neither printed nor serialized.
+#[derive(Clone)]
+pub struct AccessKey(String);
+
+impl AccessKey {
+    /// Takes a text out of sight.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey(****)")
+    }
+}
+
+/// A token and how long it serves.
+#[derive(Clone)]
+pub(crate) struct Token {
+    header: Arc<str>,
+    good_until: Instant,
+    renew_from: Instant,
+}
+
+impl Token {
+    /// From the service's answer. It is renewed when less than a tenth of its life is left.
+    pub(crate) fn new(text: &str, life: Duration, now: Instant) -> Self {
+        let life = life.min(LONGEST_LIFE);
+        Self { header: format!("Bearer {text}").into(), good_until: now + life, renew_from: now + life * 9 / 10 }
+    }
+
+    /// The value of the header `authorization`.
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+
+    pub(crate) fn is_good(&self, now: Instant) -> bool {
+        now < self.good_until
+    }
+}
+
+/// The token in use, and the turn of whoever fetches one.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    current: Mutex<Option<Token>>,
+    pub(crate) fetching: tokio::sync::Mutex<()>,
+}
+
+impl Tokens {
+    fn lock(&self) -> MutexGuard<'_, Option<Token>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token, if it need not be renewed.
+    pub(crate) fn fresh(&self, now: Instant) -> Option<Token> {
+        self.lock().clone().filter(|token| now < token.renew_from)
+    }
+
+    /// The token, even if it should be renewed, as long as it serves.
+    pub(crate) fn good(&self, now: Instant) -> Option<Token> {
+        self.lock().clone().filter(|token| token.is_good(now))
+    }
+
+    pub(crate) fn keep(&self, token: Token) {
+        *self.lock() = Some(token);
+    }
+
+    /// Drops a token that was refused, unless another has taken its place.
+    pub(crate) fn forget(&self, refused: &Token) {
+        self.lock().take_if(|token| Arc::ptr_eq(&token.header, &refused.header));
+    }
+
+    /// Leaves a renewal that failed alone for a while.
+    pub(crate) fn put_off_renewal(&self, now: Instant) {
+        if let Some(token) = &mut *self.lock() {
+            token.renew_from = now + RENEWAL_PAUSE;
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(****)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_in_the_last_tenth_of_its_life() {
+        let tokens = Tokens::default();
+        let began = Instant::now();
+        let token = Token::new("abc", Duration::from_secs(1_000), began);
+        tokens.keep(token.clone());
+        let at = |secs| began + Duration::from_secs(secs);
+        assert!(tokens.fresh(at(899)).is_some() && tokens.fresh(at(900)).is_none());
+        assert!(tokens.good(at(999)).is_some() && tokens.good(at(1_000)).is_none());
+        tokens.put_off_renewal(at(910));
+        assert!(tokens.fresh(at(939)).is_some() && tokens.fresh(at(940)).is_none());
+        // A refusal of the one before does not take away its successor.
+        tokens.keep(Token::new("abc", Duration::MAX, began));
+        tokens.forget(&token);
+        assert!(tokens.fresh(at(1_000)).is_some());
+    }
+
+    #[test]
+    fn secrets_show_nothing_of_themselves() {
+        assert_eq!(format!("{:?} {:?}", AccessKey::new("hunter2"), Tokens::default()), "AccessKey(****) Tokens(****)");
+    }
+}

@@ -1,0 +1,105 @@
+//! The stages over a store, with a scripted GitHub and chat and a clock that stands still.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use monitor_domain::notices::Notice;
+use monitor_domain::observation::ObservedRunner;
+use monitor_domain::policy::{Policy, PolicyDocument};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
+use monitor_pipeline::ports::Store;
+use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, Notify, NotifySettings};
+use monitor_pipeline::testing::doubles::{Outbox, ScriptedChat, ScriptedSource, StillClock};
+
+/// Everything of an installation but its store.
+pub(crate) struct Installation<'a, S> {
+    pub(crate) store: &'a S,
+    pub(crate) source: ScriptedSource<'a>,
+    pub(crate) clock: StillClock,
+    jobs: Outbox,
+    wakes: Outbox,
+    chat: ScriptedChat,
+    settings: CheckSettings,
+}
+
+/// The one target.
+pub(crate) fn web() -> Target {
+    "acme/web".parse().unwrap()
+}
+
+fn observed(id: u64) -> ObservedRunner {
+    ObservedRunner {
+        id: RunnerId(id),
+        name: format!("runner-{id}"),
+        os: "linux".to_owned(),
+        status: Status::Idle,
+        busy: false,
+        ephemeral: false,
+        version: Some("2.331.0".to_owned()),
+        labels: vec!["self-hosted".to_owned()],
+    }
+}
+
+impl<'a, S: Store> Installation<'a, S> {
+    /// An installation that has seen nothing yet, with so many idle runners.
+    pub(crate) fn new(store: &'a S, runners: u64) -> Self {
+        let configured = vec![TargetSpec::One(web())];
+        let policy = Policy::new(PolicyDocument::default(), &configured).unwrap();
+        let source = ScriptedSource::default();
+        source.set(&web(), (1..=runners).map(observed).collect());
+        Self {
+            store,
+            source,
+            clock: StillClock::default(),
+            jobs: Outbox::default(),
+            wakes: Outbox::default(),
+            chat: ScriptedChat::default(),
+            settings: CheckSettings { policy, configured, interval: Duration::from_secs(300) },
+        }
+    }
+
+    /// Alters the status of the runners from 1 on.
+    pub(crate) fn set_status(&self, runners: u64, status: Status) {
+        (1..=runners).for_each(|id| self.source.set_status(&web(), id, status));
+    }
+
+    /// One look, a minute later.
+    pub(crate) async fn check(&self) -> CheckReport {
+        self.clock.advance(Duration::from_secs(60));
+        let (jobs, wakes, clock) = (&self.jobs, &self.wakes, &self.clock);
+        let stage = Check { store: self.store, source: &self.source, jobs, wakes, clock, settings: &self.settings };
+        stage.run(&CheckJob { target: web(), reason: Reason::Manual, requested_at: None }).await
+    }
+
+    /// Looks again until the queue would let the message go.
+    pub(crate) async fn check_until_done(&self) -> u32 {
+        for tries in 1..20 {
+            if self.check().await.disposition == Disposition::Done {
+                return tries;
+            }
+        }
+        panic!("the check does not end");
+    }
+
+    /// Hands the notifier what it was woken for, until the queue would let the messages go; gives what was told.
+    pub(crate) async fn tell(&self) -> Vec<Notice> {
+        let subjects: BTreeSet<Subject> =
+            self.wakes.take().iter().map(|message| WakeUp::from_json(&message.body).unwrap().subject).collect();
+        for subject in subjects {
+            for tries in 0.. {
+                assert!(tries < 20, "the telling does not end");
+                let settings = NotifySettings::default();
+                let stage = Notify { store: self.store, chat: &self.chat, clock: &self.clock, settings };
+                if stage.run(&subject).await.disposition == Disposition::Done {
+                    break;
+                }
+                // The lease of a claim whose answer never came has to run out.
+                self.clock.advance(settings.lease);
+            }
+        }
+        self.chat.take().into_iter().map(|(notice, _)| notice).collect()
+    }
+}

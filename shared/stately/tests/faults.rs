@@ -1,0 +1,182 @@
+//! A whole check-and-notify cycle with trouble at each of its requests.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::installation::{Installation, web};
+use common::{STORE_ID, server, settings};
+use monitor_domain::change::{Change, Step};
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::subject::{Revision, Subject};
+use monitor_pipeline::items::{Item, Query};
+use monitor_pipeline::ports::Store;
+use monitor_pipeline::stages::Disposition;
+use monitor_stately::StatelyStore;
+use monitor_stately::client::Client;
+use monitor_stately_server::{Fault, InMemory, RpcCode, Trouble};
+use tokio::time::{Duration, Instant};
+
+/// More than a batch of 10 holds, so that decisions are split.
+const RUNNERS: u64 = 12;
+
+fn small_store(server: &InMemory) -> StatelyStore<InMemory> {
+    StatelyStore::new(Client::new(server.clone(), settings())).with_max_batch(10)
+}
+
+/// Every runner goes offline, is told, comes back, and is told; gives the messages.
+async fn cycle(installation: &Installation<'_, impl Store>) -> Vec<Notice> {
+    let mut told = Vec::new();
+    installation.check_until_done().await;
+    for (status, looks) in [(Status::Offline, 3), (Status::Idle, 2)] {
+        installation.set_status(RUNNERS, status);
+        for _ in 0..looks {
+            installation.check_until_done().await;
+            told.extend(installation.tell().await);
+        }
+    }
+    // Whatever was put off is made up for.
+    installation.check_until_done().await;
+    told.extend(installation.tell().await);
+    told
+}
+
+/// What is stored and told fits together: nothing half applied, nothing twice.
+async fn is_sound(store: &impl Store, told: &[Notice], may_repeat: bool, trouble: &str) {
+    let subject = Subject::from(&web());
+    let list = async |query| store.list(&query).await.unwrap();
+    let changes = list(Query::Changes { subject, after: Revision(0), limit: 1_000 }).await;
+    let changes: Vec<Change> = changes
+        .into_iter()
+        .filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None })
+        .collect();
+    let revisions: Vec<u64> = changes.iter().map(|change| change.revision.0).collect();
+    assert_eq!(revisions, (1..=changes.len() as u64).collect::<Vec<_>>(), "{trouble}: revisions without gaps");
+
+    let outages = list(Query::Outages { target: web().id().clone(), runner: None }).await;
+    let mut opened = BTreeMap::new();
+    let mut closed = BTreeMap::new();
+    for step in changes.iter().flat_map(|change| &change.steps) {
+        match step {
+            Step::OutageOpened { outage } => *opened.entry(outage.runner_id).or_insert(0) += 1,
+            Step::OutageClosed { outage } => *closed.entry(outage.runner_id).or_insert(0) += 1,
+            _ => {}
+        }
+    }
+    let once: BTreeMap<RunnerId, i32> = (1..=RUNNERS).map(|id| (RunnerId(id), 1)).collect();
+    assert_eq!((&opened, &closed), (&once, &once), "{trouble}: each outage opens and closes once");
+    assert_eq!(outages.len() as u64, RUNNERS, "{trouble}: one record an outage");
+    assert!(
+        outages.iter().all(|item| matches!(item, Item::Outage(item) if !item.outage.is_open())),
+        "{trouble}: what the last commit says is what is stored"
+    );
+    let fleet = list(Query::Fleet(web().id().clone())).await;
+    for item in &fleet {
+        match item {
+            Item::Target(record) => assert_eq!(record.revision.0, changes.len() as u64, "{trouble}"),
+            Item::Runner(item) => assert!(item.runner.open_outage().is_none(), "{trouble}"),
+            _ => {}
+        }
+    }
+
+    let count = |of: fn(&News) -> usize| told.iter().flat_map(|notice| &notice.news).map(of).sum::<usize>() as u64;
+    let offline = count(|news| if let News::Offline { outages } = news { outages.len() } else { 0 });
+    let recovered = count(|news| if let News::Recovered { outages } = news { outages.len() } else { 0 });
+    let both = count(|news| if let News::CameAndWent { outages } = news { outages.len() } else { 0 });
+    if may_repeat {
+        assert!(offline + both >= RUNNERS && recovered + both >= RUNNERS, "{trouble}: nothing is lost: {told:?}");
+    } else {
+        assert_eq!((offline + both, recovered + both), (RUNNERS, RUNNERS), "{trouble}: nothing lost, nothing twice");
+    }
+}
+
+fn troubles() -> Vec<Trouble> {
+    vec![
+        Trouble::RequestLost,
+        Trouble::AnswerLost,
+        Trouble::AnswerCut(9),
+        Trouble::EndMissing,
+        Trouble::RequestStalls,
+        Trouble::AnswerStalls,
+        Trouble::Late(4_000),
+        Trouble::Proxy(502),
+        // A token that expires in the middle.
+        Trouble::Bare(RpcCode::Unauthenticated),
+        Trouble::Bare(RpcCode::Unavailable),
+        Trouble::stately_code("StoreThroughputExceeded"),
+        Trouble::stately_code("ConcurrentModification"),
+        Trouble::stately_code("CachedSchemaTooOld"),
+    ]
+}
+
+async fn requests_of_a_quiet_cycle() -> u64 {
+    let server = server();
+    let store = small_store(&server);
+    let told = cycle(&Installation::new(&store, RUNNERS)).await;
+    is_sound(&store, &told, false, "without trouble").await;
+    let state = server.state();
+    state.calls().count() as u64
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_once_at_any_request_changes_nothing_that_is_stored_or_told() {
+    let requests = requests_of_a_quiet_cycle().await;
+    assert!(requests > 30, "{requests} requests");
+    for trouble in troubles() {
+        for place in 0..requests {
+            let server = server();
+            let store = small_store(&server);
+            server.state().inject(Fault::once(trouble.clone()).after(place));
+            let told = cycle(&Installation::new(&store, RUNNERS)).await;
+            // A claim or a change of one's own, found after a lost answer, is recognised: nothing is sent again.
+            is_sound(&store, &told, false, &format!("{trouble:?} at request {place}")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_lasts_ends_in_a_clear_error_and_is_made_up_for() {
+    let requests = requests_of_a_quiet_cycle().await;
+    // Longer than one call, and than the tries of a put, last. A call has time for two tries that stall.
+    let lasting = [
+        (Trouble::RequestLost, 150),
+        (Trouble::AnswerLost, 150),
+        (Trouble::AnswerStalls, 15),
+        (Trouble::stately_code("StoreThroughputExceeded"), 150),
+    ];
+    for (trouble, times) in lasting {
+        for place in 0..requests {
+            let server = server();
+            let store = small_store(&server);
+            server.state().inject(Fault::once(trouble.clone()).after(place).times(times));
+            let installation = Installation::new(&store, RUNNERS);
+            let mut told = cycle(&installation).await;
+            server.state().clear_faults();
+            installation.check_until_done().await;
+            told.extend(installation.tell().await);
+            // A message that was taken and could not be recorded is sent again: the one window that is left.
+            is_sound(&store, &told, true, &format!("{trouble:?} from request {place} on")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_under_lasting_trouble_says_so_within_the_deadline() {
+    for trouble in
+        [Trouble::RequestStalls, Trouble::AnswerStalls, Trouble::RequestLost, Trouble::Bare(RpcCode::Unavailable)]
+    {
+        let server = server();
+        let store = small_store(&server);
+        let installation = Installation::new(&store, RUNNERS);
+        installation.check_until_done().await;
+        server.state().inject(Fault::once(trouble.clone()).times(u64::MAX));
+        let began_at = Instant::now();
+        let report = installation.check().await;
+        let Disposition::Retry { reason, .. } = report.disposition else { panic!("{:?}", report.disposition) };
+        assert!(reason.contains("the store is unavailable") && reason.contains("gave up after"), "{reason}");
+        assert!(began_at.elapsed() <= Duration::from_secs(11), "{trouble:?}: {:?}", began_at.elapsed());
+        assert_eq!(server.state().item_count(STORE_ID) as u64, 1 + 2 + RUNNERS, "what was there is there");
+    }
+}

@@ -1,0 +1,157 @@
+//! The stream of a transaction: commands are answered as they come.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Frame, Incoming};
+use monitor_stately::wire::transaction::{Outcome, TransactionRequest};
+use tokio::sync::mpsc;
+
+use crate::answer::{Answer, Request, route};
+use crate::faults::Trouble;
+use crate::method::Method;
+use crate::protocol::{Frames, Protocol};
+use crate::refusal::Refusal;
+use crate::server::{CutOff, Piece, lock, trailers};
+use crate::state::State;
+use crate::transaction::Session;
+
+/// A transaction about to run.
+pub(crate) struct Stream {
+    protocol: Protocol,
+    session: Session,
+    /// Why it is refused from the start.
+    refusal: Option<Refusal>,
+    trouble: Option<Trouble>,
+    latency_ms: u64,
+    request_bytes: usize,
+}
+
+/// Begins a transaction, or says why not.
+pub(crate) fn open(request: &Request, state: &Mutex<State>) -> Result<Stream, Answer> {
+    let routed = route(request)?;
+    let mut state = lock(state);
+    let trouble = state.next_trouble(Method::Transaction);
+    if let Some(answer) = state.hindered(&routed, trouble.as_ref(), 0) {
+        return Err(answer);
+    }
+    let refusal = state.authorise(request.header("authorization")).err();
+    let session = Session::new(request.wants_json_items());
+    let latency_ms = state.settings.latency_ms;
+    Ok(Stream { protocol: routed.protocol, session, refusal, trouble, latency_ms, request_bytes: 0 })
+}
+
+impl Stream {
+    pub(crate) fn content_type(&self) -> &'static str {
+        self.protocol.content_type()
+    }
+
+    /// Answers commands until the transaction or the stream ends.
+    pub(crate) async fn run(mut self, mut body: Incoming, state: Arc<Mutex<State>>, sender: mpsc::Sender<Piece>) {
+        let mut frames = Frames::default();
+        while self.refusal.is_none() && !self.session.is_over {
+            // A stream that ends before the commit leaves nothing behind.
+            let Some(Ok(frame)) = body.frame().await else { break };
+            let Ok(data) = frame.into_data() else { continue };
+            self.request_bytes += data.len();
+            frames.push(&data);
+            if let Err(Gone) = self.answer(&mut frames, &state, &sender).await {
+                return;
+            }
+        }
+        self.note(&state);
+        // What the caller still says is read, so that the answer is not lost with a reset.
+        let rest = tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
+        if self.trouble != Some(Trouble::EndMissing) {
+            let (end, ending) = self.protocol.end(self.refusal.as_ref());
+            if !end.is_empty() {
+                let _ = sender.send(Ok(Frame::data(Bytes::from(end)))).await;
+            }
+            if !ending.is_empty() {
+                let _ = sender.send(Ok(trailers(&ending))).await;
+            }
+        }
+        drop(sender);
+        let _ = rest.await;
+    }
+
+    /// Answers the commands that are there in full.
+    async fn answer(
+        &mut self,
+        frames: &mut Frames,
+        state: &Mutex<State>,
+        sender: &mpsc::Sender<Piece>,
+    ) -> Result<(), Gone> {
+        while !self.session.is_over {
+            let answered = match self.next_answer(frames, state) {
+                Ok(None) => return Ok(()),
+                Ok(Some(answered)) => answered,
+                Err(refusal) => {
+                    self.refusal = Some(refusal);
+                    return Ok(());
+                }
+            };
+            self.hold_back(state, sender).await?;
+            for message in answered {
+                let _ = sender.send(Ok(Frame::data(Bytes::from(message)))).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out the next command; gives the framed answers to it.
+    fn next_answer(&mut self, frames: &mut Frames, state: &Mutex<State>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
+        let Some(message) = frames.next()? else { return Ok(None) };
+        let codec = self.protocol.codec();
+        let mut state = lock(state);
+        let types = state.envelope.clone();
+        let command: TransactionRequest = codec.decode("TransactionRequest", &message, &types)?;
+        let mut answers = self.session.feed(&mut state, command)?;
+        if self.trouble == Some(Trouble::EndMissing) {
+            answers.retain(|answer| !matches!(answer.result, Some(Outcome::Finished(_))));
+        }
+        let framed = answers.iter().map(|answer| {
+            let message = codec.encode("TransactionResponse", answer, &types)?;
+            Ok(self.protocol.frame(&message))
+        });
+        framed.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Lets the time pass that an answer takes; trouble comes with the commit's.
+    async fn hold_back(&mut self, state: &Mutex<State>, sender: &mpsc::Sender<Piece>) -> Result<(), Gone> {
+        let mut wait_ms = self.latency_ms;
+        if self.session.is_over {
+            match &self.trouble {
+                Some(Trouble::AnswerLost | Trouble::AnswerCut(_)) => {
+                    self.note(state);
+                    let _ = sender.send(Err(CutOff)).await;
+                    return Err(Gone);
+                }
+                Some(Trouble::AnswerStalls) => {
+                    self.note(state);
+                    sender.closed().await;
+                    return Err(Gone);
+                }
+                Some(Trouble::Late(late_ms)) => wait_ms += late_ms,
+                _ => {}
+            }
+        }
+        if wait_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        }
+        Ok(())
+    }
+
+    fn note(&self, state: &Mutex<State>) {
+        let code = self
+            .refusal
+            .as_ref()
+            .map(|refusal| refusal.stately_code.clone().unwrap_or_else(|| refusal.rpc.as_str().to_owned()));
+        let failed = code.or_else(|| self.trouble.as_ref().map(|trouble| format!("{trouble:?}")));
+        lock(state).note_call(Method::Transaction, self.request_bytes, self.session.work, failed);
+    }
+}
+
+/// The stream has ended, and nothing more is to be said.
+struct Gone;

@@ -1,0 +1,58 @@
+//! The server without a network: the client's own transport, straight into the state.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use monitor_stately::transport::{Request, Response, Transport, Unreached};
+
+use crate::answer::{self, Delivery};
+use crate::schema::Schema;
+use crate::server::lock;
+use crate::state::{Settings, State};
+
+/// A server in this process. Clones share what they hold.
+#[derive(Clone)]
+pub struct InMemory {
+    state: Arc<Mutex<State>>,
+}
+
+impl InMemory {
+    /// An empty server with the product's schema.
+    pub fn new() -> Self {
+        Self::with(State::new(Schema::product(), Settings::default()))
+    }
+
+    /// A server around a state.
+    pub fn with(state: State) -> Self {
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// What it holds.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Default for InMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Transport for InMemory {
+    async fn post(&self, request: Request) -> Result<Response, Unreached> {
+        let headers = request.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let request = answer::Request { path: request.path.to_owned(), headers: headers.collect(), body: request.body };
+        let answer = lock(&self.state).handle(&request);
+        if answer.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(answer.delay_ms)).await;
+        }
+        match answer.delivery {
+            Delivery::Never => std::future::pending().await,
+            Delivery::Closed | Delivery::CutAfter(_) => Err(Unreached("the connection ended".to_owned())),
+            Delivery::Whole => {
+                Ok(Response { status: answer.status, content_type: answer.content_type, body: answer.body })
+            }
+        }
+    }
+}

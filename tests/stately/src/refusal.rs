@@ -1,0 +1,121 @@
+//! What the service says when it does not do what it was asked.
+
+use monitor_stately::wire::StatelyErrorDetails;
+use prost::Message as _;
+
+/// The codes that Connect and gRPC share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the protocols' own words")]
+pub enum RpcCode {
+    Canceled,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
+}
+
+impl RpcCode {
+    /// The word that Connect writes, and the number of gRPC.
+    fn word_and_number(self) -> (&'static str, u32) {
+        match self {
+            RpcCode::Canceled => ("canceled", 1),
+            RpcCode::Unknown => ("unknown", 2),
+            RpcCode::InvalidArgument => ("invalid_argument", 3),
+            RpcCode::DeadlineExceeded => ("deadline_exceeded", 4),
+            RpcCode::NotFound => ("not_found", 5),
+            RpcCode::AlreadyExists => ("already_exists", 6),
+            RpcCode::PermissionDenied => ("permission_denied", 7),
+            RpcCode::ResourceExhausted => ("resource_exhausted", 8),
+            RpcCode::FailedPrecondition => ("failed_precondition", 9),
+            RpcCode::Aborted => ("aborted", 10),
+            RpcCode::OutOfRange => ("out_of_range", 11),
+            RpcCode::Unimplemented => ("unimplemented", 12),
+            RpcCode::Internal => ("internal", 13),
+            RpcCode::Unavailable => ("unavailable", 14),
+            RpcCode::DataLoss => ("data_loss", 15),
+            RpcCode::Unauthenticated => ("unauthenticated", 16),
+        }
+    }
+
+    /// As Connect writes it, for example `failed_precondition`.
+    pub fn as_str(self) -> &'static str {
+        self.word_and_number().0
+    }
+
+    /// As gRPC counts.
+    pub fn number(self) -> u32 {
+        self.word_and_number().1
+    }
+
+    /// The HTTP status of a unary Connect answer with this code (connectrpc.com/docs/protocol, error codes).
+    pub(crate) fn http_status(self) -> u16 {
+        match self {
+            RpcCode::Canceled => 499,
+            RpcCode::InvalidArgument | RpcCode::FailedPrecondition | RpcCode::OutOfRange => 400,
+            RpcCode::Unauthenticated => 401,
+            RpcCode::PermissionDenied => 403,
+            RpcCode::NotFound => 404,
+            RpcCode::AlreadyExists | RpcCode::Aborted => 409,
+            RpcCode::ResourceExhausted => 429,
+            RpcCode::Unimplemented => 501,
+            RpcCode::Unavailable => 503,
+            RpcCode::DeadlineExceeded => 504,
+            RpcCode::Unknown | RpcCode::Internal | RpcCode::DataLoss => 500,
+        }
+    }
+}
+
+/// A request that was refused, or could not be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) rpc: RpcCode,
+    /// None where only the protocol's code is told.
+    pub(crate) stately_code: Option<String>,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(rpc: RpcCode, stately_code: &str, message: impl Into<String>) -> Self {
+        Self { rpc, stately_code: Some(stately_code.to_owned()), message: message.into() }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(RpcCode::InvalidArgument, "InvalidArgument", message)
+    }
+
+    /// Without details.
+    pub(crate) fn bare(rpc: RpcCode, message: impl Into<String>) -> Self {
+        Self { rpc, stately_code: None, message: message.into() }
+    }
+
+    /// The text beside the protocol's code, as the service writes it.
+    pub(crate) fn outer_message(&self) -> String {
+        match &self.stately_code {
+            Some(code) => format!("({:?}/{code})", self.rpc),
+            None => self.message.clone(),
+        }
+    }
+
+    /// The details as protobuf, if there are any.
+    pub(crate) fn details(&self) -> Option<Vec<u8>> {
+        let stately_code = self.stately_code.clone()?;
+        let details = StatelyErrorDetails {
+            stately_code,
+            message: self.message.clone(),
+            upstream_cause: String::new(),
+            code: self.rpc.number(),
+        };
+        Some(details.encode_to_vec())
+    }
+}
