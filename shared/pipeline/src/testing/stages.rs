@@ -407,7 +407,7 @@ async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: 
     this.check.configured = targets.iter().cloned().map(TargetSpec::One).collect();
     let mut told = Vec::new();
     for round in 0..10_u64 {
-        for (n, target) in (0_u64..).zip(&targets) {
+        for (n, target) in (1_u64..).zip(&targets) {
             match round {
                 1..6 => this.source.fail(target, Failure::new(Fault::Credential, "GitHub refuses the token (401)")),
                 _ => this.source.set(target, vec![runner(n, Status::Idle)]),
