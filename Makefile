@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak kill bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak kill bench stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 
 bench: ## A fleet of 800 repositories: time, requests, writes, memory
 	cargo run --release -p monitor-e2e --bin fleet-pass
+
+stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
+	node tests/stately/clients/bench.mjs
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet

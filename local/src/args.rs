@@ -62,16 +62,29 @@ pub(crate) enum Command {
     Settings,
 }
 
+/// The value of `--store` that stands for StatelyDB; a file of that name is `./stately`.
+const STATELY: &str = "stately";
+
 /// Where records are kept.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgument {
-    /// The file in which records are kept
+    /// The file in which records are kept, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
     /// [default: runner-monitor/store.db in $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE", env = "RUNNER_MONITOR_STORE")]
     pub(crate) store: Option<PathBuf>,
 }
 
 impl StoreArgument {
+    /// Whether records are kept in StatelyDB.
+    pub(crate) fn is_stately(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.as_os_str() == STATELY)
+    }
+
+    /// Where that is, for people.
+    pub(crate) fn place(&self) -> String {
+        if self.is_stately() { "StatelyDB".to_owned() } else { self.path().display().to_string() }
+    }
+
     /// The file as given, or its place by the XDG base directory specification.
     pub(crate) fn path(&self) -> PathBuf {
         if let Some(path) = &self.store {
@@ -156,6 +169,10 @@ pub(crate) struct Doctor {
     /// Send a test message to Slack
     #[arg(long)]
     pub(crate) send_test: bool,
+    /// Check StatelyDB alone, before it is used: writes an item of every type, compares what comes back with the
+    /// published schema, and removes it
+    #[arg(long, conflicts_with = "send_test")]
+    pub(crate) stately: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
     /// Print JSON instead of lines
@@ -178,6 +195,16 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn stately_is_no_file_unless_it_is_said_to_be_one() {
+        let of = |store: &str| StoreArgument { store: Some(PathBuf::from(store)) };
+        assert!(of("stately").is_stately());
+        for file in ["./stately", "stately.db", "Stately", "stately/"] {
+            assert!(!of(file).is_stately(), "{file}");
+        }
+        assert!(!StoreArgument { store: None }.is_stately());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use monitor_domain::policy::Policy;
 use monitor_domain::target::TargetSpec;
 use monitor_embedded::queue::Queue;
-use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
@@ -18,6 +17,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::cycle::{CycleReport, Cycles};
+use crate::store::ChosenStore;
 
 /// How many checks are under way at once: as many as GitHub answers at once.
 const CHECKS_AT_ONCE: usize = 100;
@@ -50,7 +50,7 @@ impl Sender for Hastened {
 /// A whole installation in one process.
 pub(crate) struct Engine<Ch, Cl> {
     /// The store.
-    pub(crate) store: EmbeddedStore,
+    pub(crate) store: ChosenStore,
     /// GitHub.
     pub(crate) source: GitHub,
     /// Where people are told.
@@ -70,7 +70,7 @@ pub(crate) struct Engine<Ch, Cl> {
 impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     /// An installation with empty queues. `speed` is how many times faster than life the clock runs.
     pub(crate) fn new(
-        store: EmbeddedStore,
+        store: ChosenStore,
         source: GitHub,
         chat: Ch,
         clock: Cl,

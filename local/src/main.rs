@@ -6,6 +6,7 @@ mod cycle;
 mod engine;
 mod fleet_view;
 mod outside;
+mod store;
 mod table;
 
 use std::process::ExitCode;

@@ -1,17 +1,21 @@
 //! The real outside, built from settings: HTTP, GitHub, the place where people are told, the store.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use monitor_config::{HostOptions, Settings, Source};
+use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
 use monitor_pipeline::ports::Clock;
 use monitor_slack::{Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately::endpoint::Endpoint;
+use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 
+use crate::args::StoreArgument;
+use crate::store::ChosenStore;
 use crate::table::colour_on_stdout;
 
 /// The settings from the environment.
@@ -19,16 +23,19 @@ pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
     Ok(Settings::read(&Source::environment(), host_options)?)
 }
 
-/// One HTTP client for all: TLS by rustls on ring, with the machine's own root certificates.
+/// One HTTP client for all but StatelyDB, which is spoken to in its own way.
 pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
+    http_settings().build().context("the HTTP client could not be set up")
+}
+
+/// TLS by rustls on ring, with the machine's own root certificates.
+fn http_settings() -> reqwest::ClientBuilder {
     // Set once for the process; a second call finds it set.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(Duration::from_secs(90))
-        .build()
-        .context("the HTTP client could not be set up")
 }
 
 /// GitHub as the settings say.
@@ -72,21 +79,44 @@ pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings) -> anyhow::
     })
 }
 
-/// Opens the store, with its folder.
-pub(crate) fn store(path: &Path) -> anyhow::Result<EmbeddedStore> {
+/// Opens the store that was chosen; a file with its folder.
+pub(crate) fn store(argument: &StoreArgument, statelydb: Option<&StatelyDbSettings>) -> anyhow::Result<ChosenStore> {
+    if argument.is_stately() {
+        let settings = statelydb.context("the settings of StatelyDB were not read")?;
+        let store = StatelyStore::new(stately_client(settings)?);
+        return Ok(ChosenStore::Stately(Box::new(store)));
+    }
+    let path = argument.path();
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} could not be made", folder.display()))?;
     }
-    EmbeddedStore::open(path).with_context(|| format!("the store {} cannot be used", path.display()))
+    let opened = EmbeddedStore::open(&path).with_context(|| format!("the store {} cannot be used", path.display()));
+    opened.map(ChosenStore::Embedded)
 }
 
-/// Opens a store that must be there, for commands that only read.
-pub(crate) fn existing_store(path: &Path) -> anyhow::Result<EmbeddedStore> {
+/// Opens a store for commands that only read: a file must be there.
+pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
+    if argument.is_stately() {
+        return store(argument, Some(&StatelyDbSettings::read(&Source::environment())?));
+    }
+    let path = argument.path();
     anyhow::ensure!(
         path.exists(),
         "there is no store at {}: run `runner-monitor check` or `runner-monitor run` first, or name it with --store",
         path.display()
     );
-    store(path)
+    store(argument, None)
+}
+
+/// A client of StatelyDB as the settings say.
+pub(crate) fn stately_client(settings: &StatelyDbSettings) -> anyhow::Result<Client<HttpTransport>> {
+    let endpoint = match &settings.endpoint {
+        Some(own) => Endpoint::parse(own)?,
+        None => Endpoint::of_region(settings.region.as_deref())?,
+    };
+    let access_key = settings.access_key.as_ref().map(|key| AccessKey::new(key.expose()));
+    let mut asked = ClientSettings::new(settings.store_id.get(), settings.schema_id.get(), access_key);
+    asked.jitter_seed = SystemClock.random();
+    Ok(Client::new(HttpTransport::new(http_settings(), endpoint)?, asked))
 }

@@ -40,7 +40,8 @@ impl Sender for Nowhere {
 }
 
 pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
-    let host_options = HostOptions { every: None, targets: arguments.targets.clone() };
+    let statelydb = arguments.store.is_stately();
+    let host_options = HostOptions { every: None, targets: arguments.targets.clone(), statelydb };
     let mut settings = outside::settings(&host_options)?;
     if !arguments.targets.is_empty() {
         settings.targets.clone_from(&arguments.targets);
@@ -48,7 +49,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let clock = SystemClock;
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &clock)?;
-    let store = outside::store(&arguments.store.path())?;
+    let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
 
     let (targets, unresolved) = resolve(&github, &settings.targets).await;
     let check = CheckSettings {

@@ -25,6 +25,7 @@ use crate::args::Demo;
 use crate::commands::run::stop_on_signal;
 use crate::engine::Engine;
 use crate::outside;
+use crate::store::ChosenStore;
 use crate::table::{Row, Tone, colour_on_stdout, table};
 
 use clock::DemoClock;
@@ -93,7 +94,7 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     let configured: Vec<TargetSpec> = TARGETS.iter().map(|target| target.parse()).collect::<Result<_, _>>()?;
     let document: PolicyDocument = serde_json::from_str(POLICY)?;
     let policy = Policy::new(document, &configured).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-    let store = EmbeddedStore::open_in_memory()?;
+    let store = ChosenStore::Embedded(EmbeddedStore::open_in_memory()?);
 
     let screen = Arc::new(Screen::new(&TARGETS));
     let notices = Arc::default();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use monitor_config::{HostOptions, Settings};
+use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
 use monitor_domain::observation::CredentialReport;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -11,6 +11,8 @@ use monitor_github::{CredentialKind, Examination, GitHub};
 use monitor_pipeline::ports::{Clock, RunnerSource};
 use monitor_pipeline::records::read_monitor;
 use monitor_slack::Messenger;
+use monitor_stately::MAX_BATCH;
+use monitor_stately::canary::{self, Findings};
 use monitor_telemetry::SystemClock;
 use serde::Serialize;
 
@@ -60,8 +62,13 @@ impl Finding {
 }
 
 pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
-    let settings = outside::settings(&HostOptions::default())?;
     let clock = SystemClock;
+    if arguments.stately {
+        let settings = StatelyDbSettings::read(&Source::environment())?;
+        return conclude(arguments, &[of_stately(&settings, &clock).await?]);
+    }
+    let settings =
+        outside::settings(&HostOptions { statelydb: arguments.store.is_stately(), ..HostOptions::default() })?;
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &clock)?;
     let mut findings = vec![Finding::good("settings", format!("readable; {}", lines(&settings)))];
@@ -69,12 +76,15 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     findings.extend(examined.iter().map(of_target));
     findings.extend(of_credentials(&examined, clock.now()));
     findings.push(of_slack(&http, &settings, arguments.send_test).await?);
-    findings.push(of_store(arguments, clock.now()).await);
+    findings.push(of_store(arguments, &settings, clock.now()).await);
+    conclude(arguments, &findings)
+}
 
+fn conclude(arguments: &Doctor, findings: &[Finding]) -> anyhow::Result<Outcome> {
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        println!("{}", serde_json::to_string_pretty(findings)?);
     } else {
-        print(&findings);
+        print(findings);
     }
     let is_fine = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     Ok(if is_fine { Outcome::Healthy } else { Outcome::Unhealthy })
@@ -207,19 +217,22 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     })
 }
 
-async fn of_store(arguments: &Doctor, now: Timestamp) -> Finding {
-    let path = arguments.store.path();
-    let what = format!("store {}", path.display());
-    if !path.exists() {
+async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Finding {
+    let what = format!("store {}", arguments.store.place());
+    let is_stately = arguments.store.is_stately();
+    if !is_stately && !arguments.store.path().exists() {
         return Finding::good(what, "not there yet; `check` and `run` make it");
     }
-    let store = match outside::store(&path) {
+    let store = match outside::store(&arguments.store, settings.statelydb.as_ref()) {
         Ok(store) => store,
         Err(error) => {
             return Finding::bad(what, format!("{error:#}"), "name another file with --store, or mend this one");
         }
     };
     match read_monitor(&store).await {
+        Err(error) if is_stately => {
+            Finding::bad(what, error.to_string(), "mend that; `doctor --stately` then tells whether all is in place")
+        }
         Err(error) => {
             Finding::bad(what, error.to_string(), "restore the file from a copy, or move it away to start anew")
         }
@@ -228,6 +241,25 @@ async fn of_store(arguments: &Doctor, now: Timestamp) -> Finding {
             Some(at) => Finding::good(what, format!("readable; `run` last looked {}", ago(at, now))),
         },
     }
+}
+
+/// Whether StatelyDB and the published schema are what this release takes them for.
+async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow::Result<Finding> {
+    let what = format!("StatelyDB store {}, schema {}", settings.store_id, settings.schema_id);
+    let client = outside::stately_client(settings)?;
+    let Findings { compared, faults } = canary::run(&client, MAX_BATCH, clock.now(), clock.random()).await;
+    if faults.is_empty() {
+        let says = format!("takes, orders and gives back what it should; {compared} fields agree with the schema");
+        return Ok(Finding::good(what, says));
+    }
+    const SHOWN: usize = 12;
+    let mut says = faults.iter().take(SHOWN).map(|fault| format!("\n        {fault}")).collect::<String>();
+    if faults.len() > SHOWN {
+        says.push_str(&format!("\n        and {} more", faults.len() - SHOWN));
+    }
+    let mend = "do not use it before this is mended: check the STATELYDB_… settings, and that the schema of this release \
+                is published under that number, as docs/STATELYDB.md says";
+    Ok(Finding::bad(what, says, mend))
 }
 
 fn print(findings: &[Finding]) {

@@ -15,7 +15,7 @@ use crate::outside;
 use crate::table::{Row, Tone, ago, colour_on_stdout, counted, table};
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
-    let store = outside::existing_store(&arguments.store.path())?;
+    let store = outside::existing_store(&arguments.store)?;
     let now = SystemClock.now();
     let mut outages: Vec<(Target, Outage)> = Vec::new();
     for item in store.list(&Query::Targets).await? {

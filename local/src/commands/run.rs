@@ -17,20 +17,21 @@ use crate::engine::Engine;
 use crate::outside;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
-    let settings = outside::settings(&HostOptions { every: Some(arguments.every), targets: Vec::new() })?;
+    let statelydb = arguments.store.is_stately();
+    let host_options = HostOptions { every: Some(arguments.every), statelydb, ..HostOptions::default() };
+    let settings = outside::settings(&host_options)?;
     let clock = SystemClock;
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &clock)?;
     let chat = outside::messenger(&http, &settings)?;
-    let path = arguments.store.path();
-    let store = outside::store(&path)?;
+    let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
     let heartbeat = arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, &settings)).transpose()?;
 
     let stop = stop_on_signal()?;
     info!(
         lines = settings.targets.len(),
         every_secs = arguments.every.as_secs(),
-        store = %path.display(),
+        store = %arguments.store.place(),
         slack = settings.slack_webhook.is_some(),
         "watching"
     );

@@ -2,7 +2,6 @@
 
 use monitor_domain::fleet::Fleet;
 use monitor_domain::target::Target;
-use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, Query};
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::records::read_fleet;
@@ -16,7 +15,7 @@ use crate::outside;
 use crate::table::{ago, colour_on_stdout, counted};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
-    let store = outside::existing_store(&arguments.store.path())?;
+    let store = outside::existing_store(&arguments.store)?;
     let mut fleets = Vec::new();
     for target in watched(&store).await? {
         if arguments.target.as_ref().is_none_or(|wanted| *wanted == target) {
@@ -39,7 +38,7 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
 }
 
 /// The targets that are watched, in order.
-pub(crate) async fn watched(store: &EmbeddedStore) -> anyhow::Result<Vec<Target>> {
+pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
     let items = store.list(&Query::Targets).await?;
     let targets = items.into_iter().filter_map(|item| match item {
         Item::Target(record) if record.watched_since.is_some() || record.failing.is_some() => Some(record.target),

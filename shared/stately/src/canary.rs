@@ -103,13 +103,21 @@ impl<T: Transport> Canary<'_, T> {
 
     async fn put(&mut self, records: &[Record]) -> Result<(), StatelyError> {
         // Noted first: a put whose answer is lost is removed as well.
+        let before = self.written.len();
         self.written.extend(records.iter().map(path));
         let put = |record: &Record| wire::PutItem {
             item: Some(record.to_item()),
             must_not_exist: true,
             overwrite_metadata_timestamps: false,
         };
-        self.client.put(records.iter().map(put).collect()).await.map(drop)
+        let outcome = self.client.put(records.iter().map(put).collect()).await;
+        if let Err(error) = &outcome
+            && error.service().is_some_and(|service| !service.may_pass())
+        {
+            // Refused for good: nothing of it is there.
+            self.written.truncate(before);
+        }
+        outcome.map(drop)
     }
 
     /// Reads records back by number and by name.

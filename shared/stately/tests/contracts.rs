@@ -8,6 +8,7 @@ use common::{http, http_server, server, settings, store};
 use monitor_pipeline::testing::{stages, store as suite};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::Client;
+use monitor_stately_server::PrefixRule;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_keeps_a_stores_promises() {
@@ -19,6 +20,17 @@ async fn it_keeps_them_where_lists_come_in_small_pages() {
     suite::run_all(async || {
         let server = server();
         server.state().settings.page_items = 3;
+        store(&server)
+    })
+    .await;
+}
+
+/// How StatelyDB reads the end of a prefix is not documented: the store asks so that it makes no difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_them_however_prefixes_are_read() {
+    suite::run_all(async || {
+        let server = server();
+        server.state().settings.prefix_rule = PrefixRule::Segments;
         store(&server)
     })
     .await;

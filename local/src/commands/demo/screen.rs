@@ -2,7 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use monitor_domain::target::Target;
-use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::ports::Store;
 use monitor_pipeline::records::read_fleet;
 
 use crate::fleet_view::{status_words, tone};
@@ -55,7 +55,7 @@ impl Screen {
     }
 
     /// Shows every runner as it is on record.
-    pub(super) async fn show(&self, store: &EmbeddedStore, minute: u32) -> anyhow::Result<()> {
+    pub(super) async fn show(&self, store: &impl Store, minute: u32) -> anyhow::Result<()> {
         if self.lines.is_hidden() {
             return Ok(());
         }

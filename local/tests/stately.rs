@@ -1,0 +1,111 @@
+//! The program with its records in StatelyDB.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::{Command, Stdio};
+
+use monitor_fakes::FakeGitHub;
+use monitor_fakes::github::{RunnerSpec, State};
+use monitor_stately_server::{Fault, Method, Schema, StatelyServer, Trouble};
+
+const ACCESS_KEY: &str = "sesame-open";
+
+struct Bench {
+    github: FakeGitHub,
+    statelydb: StatelyServer,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let mut github = State::new();
+        github.add_token("token");
+        github.add_target("acme/web");
+        for number in 0..3 {
+            github.add_runner("acme/web", RunnerSpec::new(&format!("build-{number}")));
+        }
+        let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
+        let statelydb = StatelyServer::start().await.unwrap();
+        statelydb.state().settings.access_key = Some(ACCESS_KEY.to_owned());
+        Self { github, statelydb }
+    }
+
+    /// Runs the program; gives its exit code and what it printed.
+    async fn run(&self, arguments: &[&str], without: &str) -> (i32, String) {
+        let variables = [
+            ("GITHUB_TOKEN", "token".to_owned()),
+            ("GITHUB_API_URL", self.github.base_url()),
+            ("REPOS", "acme/web".to_owned()),
+            ("RUNNER_MONITOR_STORE", "stately".to_owned()),
+            ("STATELYDB_ENDPOINT", self.statelydb.base_url()),
+            ("STATELYDB_ACCESS_KEY", ACCESS_KEY.to_owned()),
+            ("STATELYDB_STORE_ID", "17".to_owned()),
+            ("STATELYDB_SCHEMA_ID", "5".to_owned()),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
+        command.env_clear().args(arguments).stdin(Stdio::null());
+        command.envs(variables.into_iter().filter(|(name, _)| *name != without));
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        assert!(!printed.contains(ACCESS_KEY), "{printed}");
+        (output.status.code().unwrap_or(-1), printed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_check_records_is_what_status_shows() {
+    let bench = Bench::new().await;
+    let (code, printed) = bench.run(&["check"], "").await;
+    assert_eq!(code, 0, "{printed}");
+    let (code, printed) = bench.run(&["status"], "").await;
+    assert!(code == 0 && printed.contains("build-2") && printed.contains("3 runners"), "{printed}");
+    let (code, printed) = bench.run(&["history"], "").await;
+    assert!(code == 0 && printed.contains("No outage on record"), "{printed}");
+    let (code, printed) = bench.run(&["doctor"], "").await;
+    assert!(code == 0 && printed.contains("store StatelyDB: readable"), "{printed}");
+    let counted: serde_json::Value = {
+        let (_, printed) = bench.run(&["check", "--json"], "").await;
+        serde_json::from_str(&printed).unwrap()
+    };
+    assert_eq!(counted["store"], serde_json::json!({"reads": 2, "writes": 0, "itemsWritten": 0}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_canary_passes_a_sound_store_and_refuses_another() {
+    let bench = Bench::new().await;
+    // Before anything else is set up.
+    for without in ["", "GITHUB_TOKEN", "REPOS"] {
+        let (code, printed) = bench.run(&["doctor", "--stately"], without).await;
+        assert!(code == 0 && printed.contains("agree with the schema"), "{printed}");
+    }
+    assert_eq!(bench.statelydb.state().item_count(17), 0);
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/schema.json");
+    let published = std::fs::read_to_string(path).unwrap();
+    // Somebody has declared two fields of the runner the other way round.
+    let mut published: serde_json::Value = serde_json::from_str(&published).unwrap();
+    let fields = published["items"]["Runner"]["fields"].as_array_mut().unwrap();
+    for (name, number) in [("name", 5), ("os", 3)] {
+        fields.iter_mut().find(|field| field["name"] == name).unwrap()["number"] = number.into();
+    }
+    let settings = bench.statelydb.state().settings.clone();
+    let state = monitor_stately_server::State::new(Schema::from_json(&published.to_string()).unwrap(), settings);
+    let bench = Bench { statelydb: StatelyServer::start_with(0, state).await.unwrap(), ..bench };
+    let (code, printed) = bench.run(&["doctor", "--stately"], "").await;
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("Runner.name: written as number 3") && printed.contains("docs/STATELYDB.md"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_or_down_is_named() {
+    let bench = Bench::new().await;
+    for name in ["STATELYDB_ACCESS_KEY", "STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID"] {
+        for command in ["check", "status", "doctor"] {
+            let (code, printed) = bench.run(&[command], name).await;
+            assert!(code == 2 && printed.contains(&format!("{name}: is needed")), "{command}: {printed}");
+        }
+    }
+    let refused = Trouble::stately_code("SchemaVersionNotFound");
+    bench.statelydb.state().inject(Fault::once(refused).to(Method::Get));
+    let (code, printed) = bench.run(&["status"], "").await;
+    assert!(code == 2 && printed.contains("schema/README.md"), "{printed}");
+}
