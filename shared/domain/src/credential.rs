@@ -160,6 +160,13 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_began_before_the_failing_one_is_no_sign_that_it_works() {
+        let steps = looks(&[(2 * MINUTE, refused()), (MINUTE, seen()), (3 * MINUTE, seen())]);
+        assert!(steps[1].is_empty());
+        assert!(matches!(steps[2][..], [Step::SeesAgain { told: false, .. }]));
+    }
+
+    #[test]
     fn an_expiring_token_is_told_14_3_and_1_days_ahead() {
         let day = Duration::from_secs(86_400);
         let mut record = CredentialRecord::new(CredentialId::token());

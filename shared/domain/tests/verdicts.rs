@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use monitor_domain::change::Step;
 use monitor_domain::notices::{News, fold};
-use monitor_domain::observation::{Fault, Lookup, Observation, Outcome};
+use monitor_domain::observation::{Failure, Fault, Lookup, Observation, ObservedPage, Outcome, PageTag};
 use monitor_domain::outage::{Ending, Telling};
 use monitor_domain::reconcile::{drop_target, lookups_wanted};
 use monitor_domain::runner::{Health, RunnerId, Status};
@@ -56,6 +56,42 @@ fn a_good_reading_ends_a_suspicion() {
     assert!(steps.iter().any(|step| matches!(step, Step::Cleared { .. })));
     history.see(420, &[runner(1, Offline)]);
     assert!(opened(&history.see(480, &[runner(1, Offline)])).is_empty());
+}
+
+#[test]
+fn bad_readings_on_both_sides_of_a_gap_are_not_in_a_row() {
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    history.see(300, &[runner(1, Offline)]);
+    history.see(360, &[runner(1, Offline)]);
+    // Nobody looked for as long as would make the target blind.
+    for secs in [1_260, 1_320] {
+        assert!(opened(&history.see(secs, &[runner(1, Offline)])).is_empty());
+    }
+    assert_eq!(opened(&history.see(1_380, &[runner(1, Offline)]))[0].started_at, at(1_260));
+}
+
+#[test]
+fn failed_looks_between_bad_readings_count_for_nothing() {
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    history.see(300, &[runner(1, Offline)]);
+    history.look(&failed_look(at(360), Fault::Service));
+    history.look(&failed_look(at(420), Fault::Service));
+    assert!(opened(&history.see(480, &[runner(1, Offline)])).is_empty());
+    assert_eq!(opened(&history.see(540, &[runner(1, Offline)])).len(), 1);
+}
+
+#[test]
+fn a_partial_look_says_nothing_about_anybody() {
+    let mut ephemeral = runner(1, Busy);
+    ephemeral.ephemeral = true;
+    let mut history = History::watching("{}", &[ephemeral, runner(2, Idle)]);
+    let before = history.fleet.runners.clone();
+    for secs in [300, 360, 420] {
+        let failure = Failure::new(Fault::BrokenAnswer, "page 2: HTML");
+        history.look(&Observation { started_at: at(secs), outcome: Outcome::Partial(failure) });
+    }
+    assert_eq!(history.fleet.runners, before);
+    assert_eq!(history.fleet.record.failing.as_ref().map(|failing| failing.since), Some(at(300)));
 }
 
 #[test]
@@ -109,6 +145,15 @@ fn a_runner_that_is_no_longer_registered_is_told_once_and_forgotten_later() {
 }
 
 #[test]
+fn an_outage_whose_runner_is_removed_ends_as_that() {
+    let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Idle), runner(2, Idle)]);
+    history.see(300, &[runner(1, Offline), runner(2, Idle)]);
+    history.see(600, &[runner(2, Idle)]);
+    let steps = history.see(660, &[runner(2, Idle)]);
+    assert_eq!((closed(&steps)[0].ending, closed(&steps)[0].resolved_at), (Some(Ending::Removed), Some(at(600))));
+}
+
+#[test]
 fn absence_without_an_answer_by_id_is_no_verdict() {
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     for secs in [300, 360, 420] {
@@ -159,6 +204,27 @@ fn back_under_its_name_it_is_the_same_runner() {
     again.id = RunnerId(120);
     let steps = history.see(720, &[again, runner(2, Idle)]);
     assert!(steps.iter().any(|step| matches!(step, Step::Returned { alerted: true, .. })));
+}
+
+#[test]
+fn a_runner_that_slips_from_page_to_page_is_one() {
+    let mut history = History::new("{}");
+    let pages = vec![page(&[runner(1, Idle), runner(2, Idle)]), page(&[runner(2, Idle), runner(3, Idle)])];
+    history.look(&Observation { started_at: at(0), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } });
+    assert_eq!(history.fleet.runners.iter().map(|runner| runner.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn a_page_with_a_runner_that_is_not_remembered_is_read_in_full_next_time() {
+    let mut history = History::watching("{}", &[runner(1, Idle)]);
+    let tag = PageTag {
+        etag: Some("\"1\"".to_owned()),
+        given_to: "token".to_owned(),
+        runner_ids: vec![RunnerId(1), RunnerId(99)],
+    };
+    let outcome = Outcome::Complete { pages: vec![ObservedPage::Unchanged(tag)], lookups: BTreeMap::new() };
+    history.look(&Observation { started_at: at(300), outcome });
+    assert_eq!(history.fleet.record.pages[0].etag, None);
 }
 
 #[test]
@@ -272,6 +338,17 @@ fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
 }
 
 #[test]
+fn a_target_that_was_told_blind_is_told_to_be_dropped() {
+    for (blind_secs, is_told) in [(1_200, true), (600, false)] {
+        let mut history = History::watching("{}", &[runner(1, Idle)]);
+        history.look(&failed_look(at(300), Fault::NotFound));
+        history.look(&failed_look(at(300 + blind_secs), Fault::NotFound));
+        let steps = history.store(drop_target(&history.fleet, at(1_800)).commits(7, 50));
+        assert!(steps.contains(&Step::Dropped { told: is_told }), "{steps:?}");
+    }
+}
+
+#[test]
 fn an_ignored_runner_is_never_told_and_its_open_outage_is_closed() {
     let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Idle)]);
     history.see(300, &[runner(1, Offline)]);
@@ -319,6 +396,19 @@ fn a_decision_that_broke_off_leaves_no_etag_behind() {
     let commits = history.decide(&look(at(300), &away)).commits(7, 8);
     history.store(commits.into_iter().take(1).collect());
     assert!(history.fleet.record.pages.is_empty());
+}
+
+#[test]
+fn a_decision_that_broke_off_leaves_what_befell_the_target_to_the_next_look() {
+    let well: Vec<_> = (1..=9).map(|id| runner(id, Idle)).collect();
+    let busy: Vec<_> = (1..=9).map(|id| runner(id, Busy)).collect();
+    let mut history = History::watching("{}", &well);
+    history.look(&failed_look(at(300), Fault::NotFound));
+    history.look(&failed_look(at(1_500), Fault::NotFound));
+    let commits = history.decide(&look(at(1_800), &busy)).commits(7, 8);
+    history.store(commits.into_iter().take(1).collect());
+    let steps = history.see(2_100, &busy);
+    assert!(steps.iter().any(|step| matches!(step, Step::SeesAgain { told: true, .. })), "{steps:?}");
 }
 
 #[test]
