@@ -4,11 +4,11 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 /// The account's number serves as access key: LocalStack takes the account from it, moto does not mind.
-pub const ACCOUNT: &str = "123456789012";
+pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// A service at an address.
 #[derive(Clone)]
-pub struct Service {
+pub(crate) struct Service {
     http: reqwest::Client,
     url: String,
     name: &'static str,
@@ -19,12 +19,12 @@ pub struct Service {
 
 impl Service {
     /// The queues.
-    pub fn sqs(http: &reqwest::Client, url: &str, region: &str) -> Self {
+    pub(crate) fn sqs(http: &reqwest::Client, url: &str, region: &str) -> Self {
         Self::new(http, url, region, ("sqs", "AmazonSQS", "1.0"))
     }
 
     /// The parameters.
-    pub fn ssm(http: &reqwest::Client, url: &str, region: &str) -> Self {
+    pub(crate) fn ssm(http: &reqwest::Client, url: &str, region: &str) -> Self {
         Self::new(http, url, region, ("ssm", "AmazonSSM", "1.1"))
     }
 
@@ -38,7 +38,7 @@ impl Service {
     }
 
     /// Calls an action. Neither stand-in checks the signature; both take account and region from it.
-    pub async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         let scope = format!("{ACCOUNT}/20260101/{}/{}/aws4_request", self.region, self.name);
         let request = self
             .http

@@ -16,23 +16,23 @@ const ATTEMPTS: u32 = 5;
 
 /// What an instance is started with.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub(crate) struct Launch {
     /// The emulator's program.
-    pub emulator: PathBuf,
+    pub(crate) emulator: PathBuf,
     /// The folder with `bootstrap`.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// What `AWS_LAMBDA_FUNCTION_NAME` says.
-    pub name: String,
+    pub(crate) name: String,
     /// After how long the emulator ends an invocation.
-    pub timeout_secs: u64,
+    pub(crate) timeout_secs: u64,
     /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says.
-    pub memory_mb: u64,
+    pub(crate) memory_mb: u64,
     /// The function's whole environment.
-    pub environment: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// One instance of a function.
-pub struct Emulator {
+pub(crate) struct Emulator {
     process: Child,
     url: String,
     http: reqwest::Client,
@@ -40,7 +40,7 @@ pub struct Emulator {
 
 /// How an invocation ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The function answered.
     Answer(Value),
     /// It failed: `errorType` and `errorMessage`.
@@ -49,7 +49,7 @@ pub enum Outcome {
 
 impl Emulator {
     /// Starts an instance that writes to this file. The function itself starts with the first invocation.
-    pub async fn start(launch: &Launch, http: &reqwest::Client, log: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(launch: &Launch, http: &reqwest::Client, log: &Path) -> anyhow::Result<Self> {
         let mut attempt = 1;
         loop {
             match Self::start_once(launch, http, log).await {
@@ -87,7 +87,7 @@ impl Emulator {
     }
 
     /// Invokes the function and waits for what comes of it.
-    pub async fn invoke(&self, event: &Value) -> anyhow::Result<Outcome> {
+    pub(crate) async fn invoke(&self, event: &Value) -> anyhow::Result<Outcome> {
         let answer = self.http.post(&self.url).body(event.to_string()).send().await.context("the emulator is gone")?;
         let text = answer.text().await?;
         // An error of the function's comes with status 200 as well: the body tells.
@@ -103,7 +103,7 @@ impl Emulator {
     }
 
     /// `kill -9` of the function in the middle of what it does; whether there was one.
-    pub fn kill_function(&self) -> std::io::Result<bool> {
+    pub(crate) fn kill_function(&self) -> std::io::Result<bool> {
         let functions = self.process.id().map(children).transpose()?.unwrap_or_default();
         for pid in &functions {
             std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;

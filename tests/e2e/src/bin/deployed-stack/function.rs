@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -12,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::emulator::{Emulator, Launch, Outcome};
 
 /// A function with as many instances as it may have invocations at a time.
-pub struct Function {
+pub(crate) struct Function {
     name: String,
     instances: Vec<Emulator>,
     /// The instances that are not at work.
@@ -24,7 +23,12 @@ pub struct Function {
 
 impl Function {
     /// Starts the instances. They log to `NAME-1.log` and so on in this folder; events and answers go to `NAME.jsonl`.
-    pub async fn start(launch: &Launch, slots: usize, http: &reqwest::Client, logs: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        launch: &Launch,
+        slots: usize,
+        http: &reqwest::Client,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
         let mut instances = Vec::new();
         for slot in 1..=slots {
             instances.push(Emulator::start(launch, http, &logs.join(format!("{}-{slot}.log", launch.name))).await?);
@@ -40,22 +44,22 @@ impl Function {
     }
 
     /// How many invocations it can have at a time.
-    pub fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.instances.len()
     }
 
     /// How many invocations there were.
-    pub fn invocations(&self) -> u64 {
+    pub(crate) fn invocations(&self) -> u64 {
         self.invocations.load(Ordering::SeqCst)
     }
 
     /// How many are under way.
-    pub fn at_work(&self) -> usize {
+    pub(crate) fn at_work(&self) -> usize {
         self.slots() - self.permits.available_permits()
     }
 
     /// Invokes it on an instance that is free.
-    pub async fn invoke(&self, event: &Value) -> anyhow::Result<Outcome> {
+    pub(crate) async fn invoke(&self, event: &Value) -> anyhow::Result<Outcome> {
         let _permit = self.permits.acquire().await?;
         let slot = Slot::take(&self.free);
         self.invocations.fetch_add(1, Ordering::SeqCst);
@@ -69,7 +73,7 @@ impl Function {
     }
 
     /// `kill -9` of every instance's process that is there; how many.
-    pub fn kill(&self) -> std::io::Result<usize> {
+    pub(crate) fn kill(&self) -> std::io::Result<usize> {
         let mut killed = 0;
         for instance in &self.instances {
             killed += usize::from(instance.kill_function()?);
@@ -77,15 +81,8 @@ impl Function {
         Ok(killed)
     }
 
-    /// Waits until nothing is under way.
-    pub async fn idle(&self) {
-        while self.at_work() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Puts a line into the journal.
-    pub fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         let file = std::fs::File::options().create(true).append(true).open(&self.journal);
         if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
             eprintln!("{}: {error}", self.journal.display());
@@ -93,7 +90,7 @@ impl Function {
     }
 
     /// Its logical id.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// A door to a service on a port of its own; it closes when it is dropped.
-pub struct Gateway {
+pub(crate) struct Gateway {
     url: String,
     counts: Counts,
     accepting: JoinHandle<()>,
@@ -23,7 +23,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Opens a door to the service at this address.
-    pub async fn open(http: &reqwest::Client, upstream: &str) -> std::io::Result<Self> {
+    pub(crate) async fn open(http: &reqwest::Client, upstream: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let counts = Counts::default();
@@ -47,12 +47,12 @@ impl Gateway {
     }
 
     /// Where it is.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Requests by action since the last call.
-    pub fn take_counts(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn take_counts(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -21,7 +21,7 @@ const MAX_RECEIVED: usize = 10;
 const POLL_SECS: u64 = 2;
 
 /// A mapping at work; it ends when it is dropped.
-pub struct Mapping {
+pub(crate) struct Mapping {
     work: Arc<Work>,
     enabled: watch::Sender<bool>,
     _workers: JoinSet<()>,
@@ -39,20 +39,20 @@ struct Work {
 }
 
 /// Where a mapping takes messages from.
-pub struct Source {
+pub(crate) struct Source {
     /// The queue's address.
-    pub url: String,
+    pub(crate) url: String,
     /// Its ARN.
-    pub arn: String,
+    pub(crate) arn: String,
     /// Its region.
-    pub region: String,
+    pub(crate) region: String,
     /// How long messages are hidden, in place of the queue's own time, which is minutes.
-    pub visibility_secs: u64,
+    pub(crate) visibility_secs: u64,
 }
 
 impl Mapping {
     /// Starts it with as many workers as the function has slots.
-    pub fn start(plan: &MappingPlan, sqs: &Service, source: Source, function: &Arc<Function>) -> Self {
+    pub(crate) fn start(plan: &MappingPlan, sqs: &Service, source: Source, function: &Arc<Function>) -> Self {
         let work = Arc::new(Work {
             plan: plan.clone(),
             sqs: sqs.clone(),
@@ -80,7 +80,7 @@ impl Mapping {
     }
 
     /// Disables or enables it. A request that is waiting for messages ends first.
-    pub async fn enable(&self, enabled: bool) {
+    pub(crate) async fn enable(&self, enabled: bool) {
         self.enabled.send_replace(enabled);
         if !enabled {
             tokio::time::sleep(Duration::from_secs(POLL_SECS)).await;
@@ -88,7 +88,7 @@ impl Mapping {
     }
 
     /// The next so many batches that succeed are not deleted, so that each is delivered twice: SQS promises no less.
-    pub fn forget_deletes(&self, batches: u32) {
+    pub(crate) fn forget_deletes(&self, batches: u32) {
         self.work.forgotten_deletes.store(batches, Ordering::SeqCst);
     }
 }
@@ -112,11 +112,13 @@ impl Work {
             Outcome::Answer(_) => Some(BTreeSet::new()),
         };
         let Some(failed) = failed else { return Ok(()) };
-        let forget = self.forgotten_deletes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let forget =
+            self.forgotten_deletes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if forget.is_ok() {
             return Ok(());
         }
-        let succeeded = messages.iter().filter(|message| !message["MessageId"].as_str().is_some_and(|id| failed.contains(id)));
+        let succeeded =
+            messages.iter().filter(|message| !message["MessageId"].as_str().is_some_and(|id| failed.contains(id)));
         for message in succeeded {
             let body = json!({"QueueUrl": self.queue_url, "ReceiptHandle": message["ReceiptHandle"]});
             self.sqs.call("DeleteMessage", &body).await?;

@@ -9,80 +9,78 @@ use serde_json::Value;
 
 /// The stack and where its stand-ins listen.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Where CloudFormation, SSM and Lambda's settings are (moto).
-    pub aws_url: String,
+    pub(crate) aws_url: String,
     /// Where queues are.
-    pub sqs_url: String,
+    pub(crate) sqs_url: String,
     /// Whether the queues keep SQS's rules of order and de-duplication: not where moto has to serve them.
-    pub true_fifo: bool,
-    /// The account that all ARNs name.
-    pub account: String,
+    pub(crate) true_fifo: bool,
     /// The region.
-    pub region: String,
+    pub(crate) region: String,
     /// What EventBridge sends at each tick.
-    pub tick: Value,
+    pub(crate) tick: Value,
     /// The functions by logical id.
-    pub functions: BTreeMap<String, FunctionPlan>,
+    pub(crate) functions: BTreeMap<String, FunctionPlan>,
     /// The queues by logical id.
-    pub queues: BTreeMap<String, QueuePlan>,
+    pub(crate) queues: BTreeMap<String, QueuePlan>,
     /// What hands messages to functions.
-    pub mappings: Vec<MappingPlan>,
+    pub(crate) mappings: Vec<MappingPlan>,
     /// The Runtime Interface Emulator.
-    pub emulator: PathBuf,
+    pub(crate) emulator: PathBuf,
     /// The folder with a folder of each function's `bootstrap`, by logical id.
-    pub binaries: PathBuf,
+    pub(crate) binaries: PathBuf,
     /// The AWS CLI.
-    pub aws_cli: PathBuf,
+    pub(crate) aws_cli: PathBuf,
 }
 
 /// A function as CloudFormation created it.
 #[derive(Clone, Debug, Deserialize)]
-pub struct FunctionPlan {
+pub(crate) struct FunctionPlan {
     /// After how long Lambda ends an invocation.
-    pub timeout_secs: u64,
+    pub(crate) timeout_secs: u64,
     /// Its memory.
-    pub memory_mb: u64,
+    pub(crate) memory_mb: u64,
     /// Its environment.
-    pub environment: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// A queue as CloudFormation created it.
 #[derive(Clone, Debug, Deserialize)]
-pub struct QueuePlan {
+pub(crate) struct QueuePlan {
     /// Its address in the stack.
-    pub url: String,
+    pub(crate) url: String,
     /// Its attributes, as SQS names them.
-    pub attributes: BTreeMap<String, String>,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl QueuePlan {
     /// Whether it is a FIFO queue.
-    pub fn is_fifo(&self) -> bool {
+    pub(crate) fn is_fifo(&self) -> bool {
         self.attributes.get("FifoQueue").is_some_and(|value| value == "true")
     }
 }
 
 /// An event source mapping.
 #[derive(Clone, Debug, Deserialize)]
-pub struct MappingPlan {
+pub(crate) struct MappingPlan {
     /// Logical id of the function.
-    pub function: String,
+    pub(crate) function: String,
     /// Logical id of the queue.
-    pub queue: String,
+    pub(crate) queue: String,
     /// The most messages of one invocation.
-    pub batch_size: usize,
+    pub(crate) batch_size: usize,
     /// How long a batch that is not full is waited for.
-    pub window_secs: u64,
+    pub(crate) window_secs: u64,
     /// How many invocations at a time.
-    pub maximum_concurrency: Option<usize>,
+    pub(crate) maximum_concurrency: Option<usize>,
     /// Whether the answer names the messages that failed (`ReportBatchItemFailures`).
-    pub reports_failures: bool,
+    pub(crate) reports_failures: bool,
 }
 
 impl Plan {
     /// Reads the plan.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }

@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 
 /// The token that GitHub takes.
-pub const GITHUB_TOKEN: &str = "ghp_plantedGitHubToken0123456789abcdefABCD";
+pub(crate) const GITHUB_TOKEN: &str = "ghp_plantedGitHubToken0123456789abcdefABCD";
 /// The token that takes its place when the first is revoked.
-pub const ROTATED_GITHUB_TOKEN: &str = "ghp_plantedRotatedToken0123456789abcdefABC";
+pub(crate) const ROTATED_GITHUB_TOKEN: &str = "ghp_plantedRotatedToken0123456789abcdefABC";
 /// StatelyDB's access key.
-pub const STATELYDB_ACCESS_KEY: &str = "CAISplantedStatelyAccessKey0123456789";
+pub(crate) const STATELYDB_ACCESS_KEY: &str = "CAISplantedStatelyAccessKey0123456789";
 /// The path of Slack's webhook.
-pub const WEBHOOK_PATH: &str = "/services/T0FAKE/B0FAKE/plantedWebhookKey0123456";
+pub(crate) const WEBHOOK_PATH: &str = "/services/T0FAKE/B0FAKE/plantedWebhookKey0123456";
 /// Slack's signing secret.
-pub const SIGNING_SECRET: &str = "plantedsigningsecret0123456789ab";
+pub(crate) const SIGNING_SECRET: &str = "plantedsigningsecret0123456789ab";
 /// The secret half of the credentials for AWS.
-pub const AWS_SECRET_ACCESS_KEY: &str = "plantedAwsSecretAccessKey0123456789abcde";
+pub(crate) const AWS_SECRET_ACCESS_KEY: &str = "plantedAwsSecretAccessKey0123456789abcde";
 
 /// No file below this folder holds a planted secret; how many files and bytes were looked through.
-pub fn search(folder: &Path) -> anyhow::Result<(usize, usize)> {
+pub(crate) fn search(folder: &Path) -> anyhow::Result<(usize, usize)> {
     let planted = [
         GITHUB_TOKEN,
         ROTATED_GITHUB_TOKEN,

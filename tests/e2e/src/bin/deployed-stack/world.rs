@@ -25,30 +25,30 @@ const VISIBILITY_SECS: u64 = 3;
 /// The most instances of a function, whatever concurrency the template allows.
 const MAX_SLOTS: usize = 2;
 /// How long anything may take that has nothing to wait for.
-pub const SOON: Duration = Duration::from_secs(45);
+pub(crate) const SOON: Duration = Duration::from_secs(45);
 /// The store's and the schema's number.
 const STORE: u64 = 17;
 const SCHEMA: u64 = 5;
 
 /// What all scenarios share.
-pub struct Bench {
+pub(crate) struct Bench {
     /// The stack.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
     /// For the driver's own requests.
-    pub http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     /// The folder with a folder of logs for each scenario.
-    pub logs: PathBuf,
+    pub(crate) logs: PathBuf,
 }
 
 /// How a scenario's stack is set.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The repositories, with two runners each: `NAME-1` and `NAME-2`.
-    pub repositories: Vec<&'static str>,
+    pub(crate) repositories: Vec<&'static str>,
     /// The policy.
-    pub policy: &'static str,
+    pub(crate) policy: &'static str,
     /// The time between two ticks.
-    pub interval_secs: u64,
+    pub(crate) interval_secs: u64,
 }
 
 impl Default for Setting {
@@ -63,16 +63,16 @@ impl Default for Setting {
 }
 
 /// A running stack; all of it ends when it is dropped.
-pub struct World {
-    name: String,
+pub(crate) struct World {
+    stack: String,
     bench: Arc<Bench>,
     setting: Setting,
     /// GitHub.
-    pub github: FakeGitHub,
+    pub(crate) github: FakeGitHub,
     /// Slack.
-    pub slack: FakeSlack,
+    pub(crate) slack: FakeSlack,
     /// StatelyDB.
-    pub stately: StatelyServer,
+    pub(crate) stately: StatelyServer,
     sqs: Service,
     ssm: Service,
     queue_urls: BTreeMap<String, String>,
@@ -83,8 +83,12 @@ pub struct World {
 }
 
 impl World {
-    /// Starts everything, with every parameter in place.
-    pub async fn start(bench: &Arc<Bench>, name: &str, setting: Setting) -> anyhow::Result<Self> {
+    /// Starts everything, with every parameter in place. The number tells its queues and parameters from others'.
+    pub(crate) async fn start(
+        bench: &Arc<Bench>,
+        (name, number): (&str, u32),
+        setting: Setting,
+    ) -> anyhow::Result<Self> {
         let plan = &bench.plan;
         let logs = bench.logs.join(name);
         std::fs::create_dir_all(&logs)?;
@@ -100,7 +104,7 @@ impl World {
         let stately = StatelyServer::start().await?;
         stately.state().settings.access_key = Some(secrets::STATELYDB_ACCESS_KEY.to_owned());
         let mut world = Self {
-            name: name.to_owned(),
+            stack: format!("stack-{number}"),
             setting,
             github: FakeGitHub::start_with(github, 0, wall_clock_ms).await?,
             slack: FakeSlack::start_with(slack::State::new(secrets::WEBHOOK_PATH), 0, wall_clock_ms).await?,
@@ -142,19 +146,19 @@ impl World {
     }
 
     /// Sets a parameter of this stack.
-    pub async fn put_parameter(&self, name: &str, kind: &str, value: &str) -> anyhow::Result<()> {
+    pub(crate) async fn put_parameter(&self, name: &str, kind: &str, value: &str) -> anyhow::Result<()> {
         let body = json!({"Name": self.parameter(name), "Type": kind, "Value": value, "Overwrite": true});
         self.ssm.call("PutParameter", &body).await.map(drop)
     }
 
     /// Removes a parameter of this stack.
-    pub async fn delete_parameter(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn delete_parameter(&self, name: &str) -> anyhow::Result<()> {
         self.ssm.call("DeleteParameter", &json!({"Name": self.parameter(name)})).await.map(drop)
     }
 
     /// The full name of a parameter.
-    pub fn parameter(&self, name: &str) -> String {
-        format!("/{}/{name}", self.name)
+    pub(crate) fn parameter(&self, name: &str) -> String {
+        format!("/{}/{name}", self.stack)
     }
 
     /// Creates the queues as the stack has them, dead-letter queues first.
@@ -167,7 +171,8 @@ impl World {
             if let Some(redrive) = attributes.get("RedrivePolicy") {
                 let mut redrive: Value = serde_json::from_str(redrive)?;
                 let arn = redrive["deadLetterTargetArn"].as_str().unwrap_or_default();
-                let dead = plan.queues.iter().find(|(_, queue)| queue.attributes.get("QueueArn").is_some_and(|a| a == arn));
+                let dead =
+                    plan.queues.iter().find(|(_, queue)| queue.attributes.get("QueueArn").is_some_and(|a| a == arn));
                 let (dead, _) = dead.with_context(|| format!("{id} redrives to {arn}, which is not in the stack"))?;
                 redrive["deadLetterTargetArn"] = json!(self.queue_arn(dead));
                 attributes.insert("RedrivePolicy".to_owned(), redrive.to_string());
@@ -183,7 +188,7 @@ impl World {
 
     fn queue_name(&self, id: &str) -> String {
         let suffix = if self.bench.plan.queues[id].is_fifo() { ".fifo" } else { "" };
-        format!("{}-{id}{suffix}", self.name)
+        format!("{}-{id}{suffix}", self.stack)
     }
 
     fn queue_arn(&self, id: &str) -> String {
@@ -226,7 +231,7 @@ impl World {
         ensure!(environment.contains_key("PARAMETER_PREFIX"), "the template gives {id} no PARAMETER_PREFIX");
         let gateway = |service: &str| self.gateways[&format!("{id} {service}")].url().to_owned();
         let own = [
-            ("PARAMETER_PREFIX", format!("/{}", self.name)),
+            ("PARAMETER_PREFIX", format!("/{}", self.stack)),
             ("AWS_ENDPOINT_URL_SQS", gateway("sqs")),
             ("AWS_ENDPOINT_URL_SSM", gateway("ssm")),
             ("AWS_REGION", plan.region.clone()),
@@ -257,22 +262,22 @@ impl World {
     }
 
     /// A function by its logical id.
-    pub fn function(&self, id: &str) -> &Function {
+    pub(crate) fn function(&self, id: &str) -> &Function {
         &self.functions[id]
     }
 
     /// The mapping that takes from a queue.
-    pub fn mapping(&self, queue: &str) -> &Mapping {
+    pub(crate) fn mapping(&self, queue: &str) -> &Mapping {
         &self.mappings[queue]
     }
 
     /// The requests of a function to `sqs` or `ssm` since the last call.
-    pub fn take_counts(&self, function: &str, service: &str) -> BTreeMap<String, u64> {
+    pub(crate) fn take_counts(&self, function: &str, service: &str) -> BTreeMap<String, u64> {
         self.gateways[&format!("{function} {service}")].take_counts()
     }
 
     /// EventBridge's tick; what the scheduler answers.
-    pub async fn tick(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn tick(&self) -> anyhow::Result<Value> {
         match self.functions["SchedulerFunction"].invoke(&self.bench.plan.tick).await? {
             Outcome::Answer(answer) => Ok(answer),
             Outcome::Error(error) => bail!("the scheduler failed: {error}"),
@@ -280,37 +285,37 @@ impl World {
     }
 
     /// Invokes a function with an event of the scenario's own.
-    pub async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Outcome> {
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Outcome> {
         self.functions[function].invoke(event).await
     }
 
     /// The first tick, until people have been told what is watched.
-    pub async fn begin(&self) -> anyhow::Result<()> {
+    pub(crate) async fn begin(&self) -> anyhow::Result<()> {
         self.tick().await?;
         self.texts(1).await?;
         self.settled().await
     }
 
     /// The texts that Slack took, once there are so many.
-    pub async fn texts(&self, count: usize) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn texts(&self, count: usize) -> anyhow::Result<Vec<String>> {
         self.texts_within(count, SOON).await
     }
 
     /// The same with more time.
-    pub async fn texts_within(&self, count: usize, within: Duration) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn texts_within(&self, count: usize, within: Duration) -> anyhow::Result<Vec<String>> {
         let messages = self.slack.wait_for_messages(count, within).await?;
         Ok(messages.iter().map(|message| message.text().to_owned()).collect())
     }
 
     /// Sets the status of a repository's first runner.
-    pub fn set_runner(&self, target: &str, status: &str) {
+    pub(crate) fn set_runner(&self, target: &str, status: &str) {
         let mut github = self.github.state();
         let id = github.runners(target)[0].id;
         github.set_runner(target, id, status, false);
     }
 
     /// Sends a message to a queue as the driver.
-    pub async fn send(&self, queue: &str, body: &str) -> anyhow::Result<()> {
+    pub(crate) async fn send(&self, queue: &str, body: &str) -> anyhow::Result<()> {
         let mut message = json!({"QueueUrl": self.queue_urls[queue], "MessageBody": body});
         if self.bench.plan.queues[queue].is_fifo() {
             message["MessageGroupId"] = json!(format!("driver-{}", body.len()));
@@ -320,7 +325,7 @@ impl World {
     }
 
     /// Runs the AWS CLI as a person would; `{ChecksQueue}` stands for the queue's address.
-    pub async fn aws(&self, service: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(crate) async fn aws(&self, service: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let plan = &self.bench.plan;
         let endpoint = if service == "sqs" { &plan.sqs_url } else { &plan.aws_url };
         let mut command = tokio::process::Command::new(&plan.aws_cli);
@@ -340,7 +345,7 @@ impl World {
     }
 
     /// Waits until no message waits, is under way or delayed, and no function is at work.
-    pub async fn settled(&self) -> anyhow::Result<()> {
+    pub(crate) async fn settled(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + SOON;
         loop {
             let mut left = Vec::new();
@@ -359,7 +364,7 @@ impl World {
     }
 
     /// How many messages a queue holds in whatever state.
-    pub async fn waiting(&self, queue: &str) -> anyhow::Result<u64> {
+    pub(crate) async fn waiting(&self, queue: &str) -> anyhow::Result<u64> {
         let states = ["", "NotVisible", "Delayed"].map(|state| format!("ApproximateNumberOfMessages{state}"));
         let body = json!({"QueueUrl": self.queue_urls[queue], "AttributeNames": states});
         let answer = self.sqs.call("GetQueueAttributes", &body).await?;
@@ -368,7 +373,7 @@ impl World {
     }
 
     /// Takes what is in a dead-letter queue; also written to the scenario's logs.
-    pub async fn dead_letters(&self, queue: &str) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn dead_letters(&self, queue: &str) -> anyhow::Result<Vec<Value>> {
         let mut letters = Vec::new();
         loop {
             let body = json!({"QueueUrl": self.queue_urls[queue], "MaxNumberOfMessages": 10,
@@ -382,13 +387,14 @@ impl World {
             }
         }
         let written: String = letters.iter().map(|letter| format!("{letter}\n")).collect();
-        let mut file = std::fs::File::options().create(true).append(true).open(self.logs.join(format!("{queue}.jsonl")))?;
+        let mut file =
+            std::fs::File::options().create(true).append(true).open(self.logs.join(format!("{queue}.jsonl")))?;
         std::io::Write::write_all(&mut file, written.as_bytes())?;
         Ok(letters)
     }
 
     /// Waits for so many dead letters.
-    pub async fn wait_for_dead_letters(&self, queue: &str, count: usize) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn wait_for_dead_letters(&self, queue: &str, count: usize) -> anyhow::Result<Vec<Value>> {
         let deadline = Instant::now() + SOON;
         let mut letters = Vec::new();
         while letters.len() < count {
@@ -400,7 +406,7 @@ impl World {
     }
 
     /// Nothing in either dead-letter queue.
-    pub async fn no_dead_letters(&self) -> anyhow::Result<()> {
+    pub(crate) async fn no_dead_letters(&self) -> anyhow::Result<()> {
         for queue in ["ChecksDeadLetterQueue", "ChangesDeadLetterQueue"] {
             let letters = self.dead_letters(queue).await?;
             ensure!(letters.is_empty(), "{queue}: {letters:?}");
@@ -409,7 +415,7 @@ impl World {
     }
 
     /// What a function's instances have logged.
-    pub fn log(&self, function: &str) -> anyhow::Result<String> {
+    pub(crate) fn log(&self, function: &str) -> anyhow::Result<String> {
         let mut text = String::new();
         for slot in 1..=self.functions[function].slots() {
             text.push_str(&std::fs::read_to_string(self.logs.join(format!("{function}-{slot}.log")))?);
@@ -418,7 +424,12 @@ impl World {
     }
 
     /// Waits until something is so.
-    pub async fn until(&self, what: &str, within: Duration, mut is_so: impl FnMut(&Self) -> bool) -> anyhow::Result<()> {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        within: Duration,
+        mut is_so: impl FnMut(&Self) -> bool,
+    ) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
         while !is_so(self) {
             ensure!(Instant::now() < deadline, "{what}: not within {} s", within.as_secs());
