@@ -62,11 +62,7 @@ impl<'a> Reconciliation<'a> {
         Self { fleet, policy, at, now, turns: Vec::new() }
     }
 
-    fn complete(
-        mut self,
-        pages: &'a [ObservedPage],
-        lookups: &'a BTreeMap<RunnerId, Lookup>,
-    ) -> Decision {
+    fn complete(mut self, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Decision {
         let listing = Listing::match_up(self.fleet, pages, lookups);
         let starting = self.fleet.record.watched_since.is_none();
         for (runner, seen) in self.fleet.runners.iter().zip(&listing.seen) {
