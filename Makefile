@@ -8,12 +8,12 @@ PYTHON := .venv/bin/python
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak kill bench stately-bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak instructions kill bench stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint unit openapi judge schema-check stately-clients simulation kill ## Everything that CI runs
+test: lint unit openapi judge schema-check stately-clients simulation instructions kill ## Everything that CI runs
 	@echo "make test: all passed"
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
@@ -51,6 +51,10 @@ stately-clients: .venv/installed tests/stately/clients/js/node_modules/.package-
 kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 	cargo build --release -p monitor-local --bin runner-monitor
 	cargo run --release -p monitor-e2e --bin kill-and-restart -- --kills 200
+
+instructions: ## Instructions of the inner loops, counted by valgrind, against the committed figures
+	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind >/dev/null
+	cargo run --release -q -p monitor-bench --bin instructions
 
 bench: ## A fleet of 800 repositories: time, requests, writes, memory
 	cargo run --release -p monitor-e2e --bin fleet-pass
