@@ -18,7 +18,7 @@ fn parameters(values: &[(&str, &str)]) -> Parameters {
 }
 
 fn prefix() -> Prefix {
-    Prefix::new("/github-runner-monitor").unwrap()
+    Prefix::new("/github-runner-monitor").expect("it names a folder")
 }
 
 const COMPLETE: [(&str, &str); 5] = [
