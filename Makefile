@@ -5,15 +5,22 @@ SHELL := bash
 
 CARGO_DENY_VERSION := 0.20.2
 PYTHON := .venv/bin/python
+# What the functions are built into, and their logs.
+STACK := target/stack
+# The functions run on this machine here, whatever they are deployed to.
+ARCHITECTURE := $(patsubst aarch64,arm64,$(shell uname -m))
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
+export SAM_CLI_TELEMETRY := 0
+# For sam, which looks there for cargo-lambda, and that for the zig that it links with.
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak instructions kill bench stately-bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak instructions kill stack bench stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint unit openapi judge schema-check stately-clients simulation instructions kill ## Everything that CI runs
+test: lint unit openapi judge schema-check stately-clients simulation instructions kill stack ## Everything that CI runs
 	@echo "make test: all passed"
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
@@ -56,6 +63,17 @@ instructions: ## Instructions of the inner loops, counted by valgrind, against t
 	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind >/dev/null
 	cargo run --release -q -p monitor-bench --bin instructions
 
+stack: .venv/stack-installed ## The deployed stack without a cloud: template, queues, functions, containers
+	tests/e2e/stack/install-localstack
+	cd infra && $(IN_VENV) sam validate --lint
+	.venv/bin/cfn-lint infra/template.yaml
+	$(PYTHON) tests/e2e/stack/test_template.py --quiet
+	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
+		--parameter-overrides Architecture=$(ARCHITECTURE)
+	cargo build --quiet -p monitor-e2e --bin deployed-stack
+	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
+	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
+
 bench: ## A fleet of 800 repositories: time, requests, writes, memory
 	cargo run --release -p monitor-e2e --bin fleet-pass
 
@@ -68,6 +86,10 @@ stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU p
 .venv/installed: tests/requirements.txt
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --requirement tests/requirements.txt
+	touch $@
+
+.venv/stack-installed: tests/e2e/stack/requirements.txt .venv/installed
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json

@@ -12,7 +12,7 @@ import template
 
 # The Runtime Interface Emulator that `sam local` puts into its containers.
 SAM = pathlib.Path(importlib.util.find_spec("samcli").origin).parent
-EMULATOR = SAM / "local" / "rapid" / "aws-lambda-rie-x86_64"
+EMULATOR = SAM / "local" / "rapid" / f"aws-lambda-rie-{template.ARCHITECTURE}"
 
 # What moto passes over in silence. `test_template.py` checks these as they are written.
 ONLY_ON_PAPER = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig"}
@@ -44,7 +44,7 @@ def create(aws_url, sqs_url, binaries):
 def create_stack(cloudformation):
     """Creates it; gives type and physical id by logical id."""
     # Parameters and conditions are worked out before: moto keeps an `AWS::NoValue` in a policy's list of statements.
-    body = json.dumps(template.resolved({"Architecture": "x86_64"}))
+    body = json.dumps(template.resolved({"Architecture": template.ARCHITECTURE}))
     cloudformation.create_stack(StackName=template.STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     deadline = time.monotonic() + 60
     while True:

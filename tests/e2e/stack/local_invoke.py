@@ -19,6 +19,7 @@ import time
 import traceback
 
 import servers
+from template import ARCHITECTURE
 
 HERE = pathlib.Path(__file__).parent
 EVENTS = servers.ROOT / "events"
@@ -123,15 +124,15 @@ def wait_for(process, socket, log):
 @contextlib.contextmanager
 def base_image(programs):
     """The image that SAM builds upon: the original if the engine has it, else a stand-in for as long as it is needed."""
-    tag = f"{IMAGE}:al2023-x86_64"
+    tag = f"{IMAGE}:al2023-{ARCHITECTURE}"
     if subprocess.run(["docker", "image", "inspect", tag], capture_output=True).returncode == 0:
         yield
         return
-    subprocess.run([HERE / "base-image", *programs], check=True)
+    subprocess.run([HERE / "base-image", tag, *programs], check=True)
     try:
         yield
     finally:
-        subprocess.run(["docker", "image", "rm", "--force", tag, f"{IMAGE}:al2023"], capture_output=True)
+        subprocess.run(["docker", "image", "rm", "--force", tag], capture_output=True)
 
 
 def main(template):

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pathlib
+import platform
 import sys
 
 from samtranslator.yaml_helper import yaml_parse
@@ -14,6 +15,8 @@ from samtranslator.translator.transform import transform
 
 PATH = pathlib.Path(__file__).parents[3] / "infra" / "template.yaml"
 REGION, ACCOUNT, STACK = "us-east-1", "123456789012", "monitor-test"
+# The functions run on this machine.
+ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 NOTHING = object()
 
 # Needed by the translation, which asks nobody.
