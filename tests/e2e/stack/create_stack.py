@@ -17,6 +17,8 @@ EMULATOR = SAM / "local" / "rapid" / f"aws-lambda-rie-{template.ARCHITECTURE}"
 # What moto passes over in silence. `test_template.py` checks these as they are written.
 ONLY_ON_PAPER = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig"}
 
+NAMESPACE = "GitHubRunnerMonitor"
+
 
 def create(aws_url, sqs_url, binaries):
     """The plan by which the driver plays Lambda, EventBridge and SQS; `tests/e2e/src/bin/deployed-stack/plan.rs`."""
@@ -32,6 +34,7 @@ def create(aws_url, sqs_url, binaries):
         "true_fifo": sqs_url is not None,
         "region": template.REGION,
         "tick": tick(),
+        "figures": figures(),
         "functions": functions,
         "queues": queues,
         "mappings": read_mappings(client["lambda"], ids, queues),
@@ -114,3 +117,22 @@ def tick():
         "resources": [f"arn:aws:scheduler:{template.REGION}:{template.ACCOUNT}:schedule/default/{schedule['Name']}"],
         "detail": "{}",
     }
+
+
+def figures():
+    """The metrics of the monitor's own namespace that an alarm or the dashboard reads, all of them without dimensions."""
+    resources = template.resolved()["Resources"].values()
+    found = {each["Properties"]["MetricName"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"
+             and each["Properties"]["Namespace"] == NAMESPACE}
+    for each in resources:
+        if each["Type"] != "AWS::CloudWatch::Dashboard":
+            continue
+        body = each["Properties"]["DashboardBody"]
+        for widget in json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]:
+            namespace = None
+            for metric in widget["properties"].get("metrics", []):
+                # "." repeats the field of the line before, "..." all of them.
+                namespace = namespace if metric[0] in (".", "...") else metric[0]
+                if namespace == NAMESPACE and metric[0] != "...":
+                    found.add(metric[1])
+    return sorted(found)

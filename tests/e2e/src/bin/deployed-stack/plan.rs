@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) region: String,
     /// What EventBridge sends at each tick.
     pub(crate) tick: Value,
+    /// The monitor's own metrics that alarms and dashboard read, without dimensions.
+    pub(crate) figures: Vec<String>,
     /// The functions by logical id.
     pub(crate) functions: BTreeMap<String, FunctionPlan>,
     /// The queues by logical id.

@@ -261,6 +261,11 @@ impl World {
         }
     }
 
+    /// The stack as it was planned.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.bench.plan
+    }
+
     /// A function by its logical id.
     pub(crate) fn function(&self, id: &str) -> &Function {
         &self.functions[id]

@@ -1,6 +1,7 @@
 //! What happens to a deployed stack. Each scenario has a stack to itself.
 
 mod costs;
+mod figures;
 mod github;
 mod kills;
 mod queues;
@@ -38,5 +39,15 @@ pub(crate) use scenario;
 
 /// All of them, those that take longest first.
 pub(crate) fn all() -> Vec<Scenario> {
-    [kills::all(), github::all(), slack::all(), queues::all(), schedule::all(), settings::all(), costs::all()].concat()
+    [
+        kills::all(),
+        github::all(),
+        slack::all(),
+        queues::all(),
+        schedule::all(),
+        settings::all(),
+        figures::all(),
+        costs::all(),
+    ]
+    .concat()
 }
