@@ -15,6 +15,9 @@ ROOT = pathlib.Path(__file__).parents[3]
 LOCALSTACK = ROOT / ".tools" / "localstack" / "bin" / "python"
 START_SECS = 90
 
+# Whatever proxy the machine uses for the rest of the world.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
 
 @contextlib.contextmanager
 def moto(folder):

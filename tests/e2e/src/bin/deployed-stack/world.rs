@@ -399,8 +399,13 @@ impl World {
     }
 
     /// Waits for so many dead letters.
-    pub(crate) async fn wait_for_dead_letters(&self, queue: &str, count: usize) -> anyhow::Result<Vec<Value>> {
-        let deadline = Instant::now() + SOON;
+    pub(crate) async fn wait_for_dead_letters(
+        &self,
+        queue: &str,
+        count: usize,
+        within: Duration,
+    ) -> anyhow::Result<Vec<Value>> {
+        let deadline = Instant::now() + within;
         let mut letters = Vec::new();
         while letters.len() < count {
             letters.extend(self.dead_letters(queue).await?);

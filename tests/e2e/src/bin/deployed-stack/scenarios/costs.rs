@@ -14,7 +14,7 @@ const REPOSITORIES: [&str; 12] = [
     "acme/r11", "acme/r12",
 ];
 
-pub(crate) fn all() -> Vec<Scenario> {
+pub(super) fn all() -> Vec<Scenario> {
     vec![scenario!(requests_of_a_tick_and_its_checks_in_the_steady_state, fleet)]
 }
 

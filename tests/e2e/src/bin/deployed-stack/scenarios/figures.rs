@@ -7,7 +7,7 @@ use monitor_fakes::github::{Fault, Strikes};
 use serde_json::{Value, json};
 
 use super::{Scenario, scenario};
-use crate::world::World;
+use crate::world::{SOON, World};
 
 const NAMESPACE: &str = "GitHubRunnerMonitor";
 
@@ -36,7 +36,7 @@ async fn every_figure_of_alarms_and_dashboard_is_written_by_a_function(world: &W
     }
     let missing: Vec<&String> = world.plan().figures.iter().filter(|figure| !written.contains(*figure)).collect();
     ensure!(missing.is_empty(), "alarms or dashboard read {missing:?}, which nobody writes; written are {written:?}");
-    world.wait_for_dead_letters("ChecksDeadLetterQueue", 1).await.map(drop)
+    world.wait_for_dead_letters("ChecksDeadLetterQueue", 1, SOON).await.map(drop)
 }
 
 /// The figures of an EMF line that CloudWatch keeps without dimensions.

@@ -12,7 +12,7 @@ use crate::world::{SOON, World};
 /// A claim whose holder is gone is taken over after 90 s, at the next look.
 const LEASE: Duration = Duration::from_secs(92);
 
-pub(crate) fn all() -> Vec<Scenario> {
+pub(super) fn all() -> Vec<Scenario> {
     vec![
         scenario!(a_notifier_killed_while_slack_holds_its_message_tells_it_later_and_once),
         scenario!(a_notifier_killed_between_slacks_acceptance_and_the_record_repeats_that_notice_alone),

@@ -1,5 +1,7 @@
 //! What queues do: hand out the unusable, the same twice, the old after the new.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use monitor_fakes::wall_clock_ms;
 use monitor_stately_server::{Fault, RpcCode, Trouble};
@@ -7,13 +9,16 @@ use serde_json::{Value, json};
 
 use super::{Scenario, scenario};
 use crate::emulator::Outcome;
-use crate::world::{SOON, Setting, World};
+use crate::world::{SOON, World};
 
-pub(crate) fn all() -> Vec<Scenario> {
+/// Five of them, half a minute apart.
+const DELIVERIES: Duration = Duration::from_secs(200);
+
+pub(super) fn all() -> Vec<Scenario> {
     vec![
-        scenario!(a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_harmed),
         scenario!(a_job_that_fails_each_time_is_set_aside_by_the_queue_and_others_are_done),
-        scenario!(messages_delivered_twice_and_out_of_order_change_nothing, Setting::default),
+        scenario!(a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_harmed),
+        scenario!(messages_delivered_twice_and_out_of_order_change_nothing),
     ]
 }
 
@@ -29,7 +34,7 @@ async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_ha
         world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", body]).await?;
     }
     world.mapping("ChecksQueue").enable(true).await;
-    let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", poison.len()).await?;
+    let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", poison.len(), SOON).await?;
     for body in poison {
         let letter = letters.iter().find(|letter| letter["Body"] == body);
         let reason =
@@ -45,7 +50,7 @@ async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_ha
     ensure!(texts[1].contains("api-1"), "{texts:?}");
 
     world.send("ChangesQueue", r#"{"subject":7}"#).await?;
-    let letters = world.wait_for_dead_letters("ChangesDeadLetterQueue", 1).await?;
+    let letters = world.wait_for_dead_letters("ChangesDeadLetterQueue", 1, SOON).await?;
     let reason = letters[0]["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap_or_default();
     ensure!(reason.contains("subject"), "{letters:?}");
     world.set_runner("acme/api", "online");
@@ -61,7 +66,7 @@ async fn a_job_that_fails_each_time_is_set_aside_by_the_queue_and_others_are_don
     world.stately.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(u64::MAX));
     let before = world.function("PollerFunction").invocations();
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
-    let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", 1).await?;
+    let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", 1, DELIVERIES).await?;
     ensure!(letters[0]["Body"] == r#"{"repository":"acme/web"}"#, "{letters:?}");
     let deliveries = world.function("PollerFunction").invocations() - before;
     ensure!(deliveries == 5, "{deliveries} deliveries; the template's maxReceiveCount is 5");

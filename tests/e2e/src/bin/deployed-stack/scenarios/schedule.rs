@@ -5,7 +5,7 @@ use anyhow::ensure;
 use super::{Scenario, scenario};
 use crate::world::{SOON, Setting, World};
 
-pub(crate) fn all() -> Vec<Scenario> {
+pub(super) fn all() -> Vec<Scenario> {
     vec![
         scenario!(an_outage_that_the_schedule_finds_is_confirmed_told_and_so_is_its_end, confirmed),
         scenario!(a_recheck_by_hand_with_the_aws_cli_finds_an_outage_between_two_ticks),

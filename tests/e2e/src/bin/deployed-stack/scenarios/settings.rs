@@ -7,7 +7,7 @@ use crate::emulator::Outcome;
 use crate::secrets;
 use crate::world::World;
 
-pub(crate) fn all() -> Vec<Scenario> {
+pub(super) fn all() -> Vec<Scenario> {
     vec![scenario!(missing_parameters_are_named_all_at_once_with_the_commands_that_set_them)]
 }
 

@@ -11,7 +11,7 @@ use crate::world::{SOON, World};
 /// A failed attempt is repeated after 30 s, at the next look.
 const BACKOFF: Duration = Duration::from_secs(31);
 
-pub(crate) fn all() -> Vec<Scenario> {
+pub(super) fn all() -> Vec<Scenario> {
     vec![
         scenario!(slack_in_trouble_is_asked_again_at_a_later_look_and_told_once),
         scenario!(a_short_limit_of_slacks_is_waited_out),
