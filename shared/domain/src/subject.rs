@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote::quote;
 use crate::target::{Target, TargetId};
 
 /// The number of a committed change of one subject; 0 is "nothing yet". Revisions order a subject's history, times never do.
@@ -108,13 +109,14 @@ impl FromStr for Subject {
         if text == "monitor" {
             return Ok(Subject::Monitor);
         }
+        let fault = || SubjectError(quote(text, 160));
         match text.strip_prefix("credential:") {
             Some("token") => Ok(Subject::Credential(CredentialId::token())),
             Some(id) if id.starts_with("app:") => Ok(Subject::Credential(CredentialId(id.into()))),
-            Some(_) => Err(SubjectError(text.to_owned())),
+            Some(_) => Err(fault()),
             None => match text.parse::<Target>() {
                 Ok(target) => Ok(Subject::Target(target.id().clone())),
-                Err(_) => Err(SubjectError(text.to_owned())),
+                Err(_) => Err(fault()),
             },
         }
     }

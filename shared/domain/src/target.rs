@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote::quote;
+
 /// GitHub's three places where runners register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetKind {
@@ -30,6 +32,9 @@ pub struct Target {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TargetId(Arc<str>);
+
+/// No name that GitHub gives is longer: 39 signs, a slash and 100.
+const LONGEST_SHOWN: usize = 140;
 
 /// A name that GitHub could not have given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +69,7 @@ fn is_repository_name(name: &str) -> bool {
 impl Target {
     /// A repository, from `owner/name`.
     pub fn repository(full_name: &str) -> Result<Self, TargetError> {
-        let fault = TargetError { given: full_name.to_owned(), what: "repository", mend: REPOSITORY_MEND };
+        let fault = TargetError { given: quote(full_name, LONGEST_SHOWN), what: "repository", mend: REPOSITORY_MEND };
         let Some((owner, name)) = full_name.split_once('/') else {
             return Err(fault);
         };
@@ -77,7 +82,7 @@ impl Target {
     /// An organization, from its login.
     pub fn organization(login: &str) -> Result<Self, TargetError> {
         if !is_account(login) {
-            return Err(TargetError { given: login.to_owned(), what: "organization", mend: ACCOUNT_MEND });
+            return Err(TargetError { given: quote(login, LONGEST_SHOWN), what: "organization", mend: ACCOUNT_MEND });
         }
         Ok(Self::new(TargetKind::Organization, format!("orgs/{login}")))
     }
@@ -85,7 +90,7 @@ impl Target {
     /// An enterprise, from its slug.
     pub fn enterprise(slug: &str) -> Result<Self, TargetError> {
         if !is_repository_name(slug) {
-            return Err(TargetError { given: slug.to_owned(), what: "enterprise", mend: ACCOUNT_MEND });
+            return Err(TargetError { given: quote(slug, LONGEST_SHOWN), what: "enterprise", mend: ACCOUNT_MEND });
         }
         Ok(Self::new(TargetKind::Enterprise, format!("enterprises/{slug}")))
     }
