@@ -30,7 +30,7 @@ pub struct Target {
 
 /// The identity of a target, also called `repoId`: `owner/name`, `orgs/name` or `enterprises/name`, lower-cased.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct TargetId(Arc<str>);
 
 /// No name that GitHub gives is longer: 39 signs, a slash and 100.
@@ -152,6 +152,20 @@ impl TryFrom<String> for Target {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+impl TryFrom<String> for TargetId {
+    type Error = TargetError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse::<Target>().map(|target| target.id)
+    }
+}
+
+impl From<TargetId> for String {
+    fn from(id: TargetId) -> Self {
+        id.0.as_ref().to_owned()
     }
 }
 

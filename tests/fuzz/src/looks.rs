@@ -98,6 +98,8 @@ fn commit(fleet: &mut Fleet, changes: &mut Vec<Change>, commits: Vec<monitor_dom
     }
     let runners: BTreeSet<RunnerId> = open.iter().map(|(runner, _)| *runner).collect();
     assert_eq!(runners.len(), open.len(), "two open outages of one runner");
+    let on_record = fleet.runners.iter().filter_map(|runner| runner.open_outage()).map(|it| (it.runner_id, it.id));
+    assert_eq!(on_record.collect::<BTreeSet<_>>(), open, "the runners on record and the history disagree");
 }
 
 fn is_verdict(step: &Step) -> bool {

@@ -101,20 +101,42 @@ fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, 
         }
     }
 
-    // Back under the same name with another id: the same runner, registered again.
-    unknown.retain(|observed| {
-        let namesake = fleet
-            .runners
-            .iter()
-            .zip(&mut seen)
-            .find(|(runner, seen)| matches!(seen, Seen::Missing) && runner.name == observed.name);
-        match namesake {
-            Some((_, seen)) => {
-                *seen = Seen::Read(observed);
-                false
-            }
-            None => true,
-        }
-    });
+    let unknown = registered_anew(fleet, &mut seen, unknown);
     (seen, unknown, tags)
+}
+
+/// Of listed runners that are not remembered by their id, finds those that are all the same: a name is one runner's at any
+/// one time, so under a remembered name with another id it was registered again. GitHub's ids grow: a smaller one than
+/// is known of the name stands on a page from before that, and is passed over. Gives the rest.
+fn registered_anew<'a>(
+    fleet: &Fleet,
+    seen: &mut [Seen<'a>],
+    unknown: Vec<&'a ObservedRunner>,
+) -> Vec<&'a ObservedRunner> {
+    let mut new: Vec<&ObservedRunner> = Vec::new();
+    for observed in unknown {
+        // By identity too: a record is kept under it, and a second one would take its place.
+        let remembered = fleet.runners.iter().zip(&mut *seen);
+        let namesakes = remembered.filter(|(runner, _)| runner.name == observed.name || runner.id == observed.id);
+        if let Some((runner, seen)) = namesakes.min_by_key(|(_, seen)| !matches!(seen, Seen::Missing)) {
+            let is_later = match seen {
+                Seen::Read(other) => other.id < observed.id,
+                Seen::Unchanged => runner.current_id < observed.id,
+                // Once it was missed, whatever stands under its name is taken: a server put back from a copy counts anew.
+                Seen::Missing | Seen::Unasked => {
+                    runner.current_id < observed.id || runner.absence.is_some() || runner.is_gone()
+                }
+            };
+            if is_later {
+                *seen = Seen::Read(observed);
+            }
+            continue;
+        }
+        match new.iter_mut().find(|other| other.name == observed.name) {
+            Some(other) if other.id < observed.id => *other = observed,
+            Some(_) => {}
+            None => new.push(observed),
+        }
+    }
+    new
 }

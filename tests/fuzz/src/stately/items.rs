@@ -9,7 +9,7 @@ use monitor_stately::wire::json::{Kind as Json, ListValue, Struct, Value as Json
 use monitor_stately::wire::{Item, Payload};
 use prost::Message;
 
-use crate::words::assert_bearable;
+use crate::words::{SECRET, assert_bearable};
 
 const LONGEST: usize = 1_500;
 /// A field that only a later schema has.
@@ -37,7 +37,8 @@ pub(crate) fn items(input: &[u8]) {
             let again = Reader::default().read(&write(&read).expect("what was read can be put")).unwrap();
             assert_eq!(text(&again.expect("it is an item")), text(&read), "put back, it is another");
         }
-        Err(error) => assert_bearable(&error.to_string(), LONGEST),
+        // What is stored is no secret, and what is wrong with it is quoted.
+        Err(error) => assert_bearable(&error.to_string().replace(SECRET, "…"), LONGEST),
     }
 }
 
