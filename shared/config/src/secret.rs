@@ -49,7 +49,7 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-fn looks_secret(text: &str) -> bool {
+pub(crate) fn looks_secret(text: &str) -> bool {
     // Tokens without a mark are at least 36 signs long (GitHub's older ones 40) and nothing breaks them.
     let unbroken = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     SECRET_MARKS.iter().any(|mark| text.contains(mark)) || text.split(unbroken).any(|word| word.len() >= 36)

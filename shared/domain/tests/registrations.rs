@@ -67,11 +67,10 @@ fn a_list_from_before_a_registration_is_asked_about_and_no_reading() {
 }
 
 #[test]
-fn ids_that_begin_anew_are_taken_once_the_old_one_is_missed() {
+fn ids_that_begin_anew_are_taken_once_the_old_one_is_not_there() {
     let mut history = History::watching("{}", &[runner(500, Idle)]);
     let again = |status| ObservedRunner { name: "runner-500".to_owned(), ..runner(3, status) };
     history.see(300, &[again(Idle)]);
-    history.see(360, &[again(Idle)]);
     assert_eq!(history.runner(500).current_id, RunnerId(3));
     let steps: Vec<Step> = [420, 480, 540].iter().flat_map(|&secs| history.see(secs, &[again(Offline)])).collect();
     assert_eq!(opened(&steps).len(), 1, "and its outages are seen");
