@@ -3,6 +3,9 @@
 mod blocks;
 mod console;
 mod document;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod messenger;
 mod plain;
 mod render;

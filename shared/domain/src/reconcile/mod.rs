@@ -124,7 +124,7 @@ impl<'a> Reconciliation<'a> {
                 turn.take_over(observed);
                 turn.reading();
             }
-            Seen::Missing => turn.missing(),
+            Seen::Missing | Seen::Earlier(_) => turn.missing(),
             Seen::Unasked => turn.forget_when_due(),
         }
         Some(turn)
