@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -20,8 +21,6 @@ use crate::mapping::{Mapping, Source};
 use crate::plan::Plan;
 use crate::secrets;
 
-/// How long messages stay hidden, in place of the template's minutes (which `test_template.py` checks).
-const VISIBILITY_SECS: u64 = 3;
 /// The most instances of a function, whatever concurrency the template allows.
 const MAX_SLOTS: usize = 2;
 /// How long anything may take that has nothing to wait for.
@@ -49,6 +48,9 @@ pub(crate) struct Setting {
     pub(crate) policy: &'static str,
     /// The time between two ticks.
     pub(crate) interval_secs: u64,
+    /// How long messages stay hidden, in place of the template's minutes (which `test_template.py` checks). Longer than an
+    /// invocation takes.
+    pub(crate) visibility_secs: u64,
 }
 
 impl Default for Setting {
@@ -58,6 +60,7 @@ impl Default for Setting {
             repositories: vec!["acme/web", "acme/api"],
             policy: r#"{"confirm":1,"recover":1,"recheck":"10s"}"#,
             interval_secs: 300,
+            visibility_secs: 3,
         }
     }
 }
@@ -80,6 +83,7 @@ pub(crate) struct World {
     gateways: BTreeMap<String, Gateway>,
     mappings: BTreeMap<String, Mapping>,
     logs: PathBuf,
+    sent: AtomicU64,
 }
 
 impl World {
@@ -116,6 +120,7 @@ impl World {
             gateways: BTreeMap::new(),
             mappings: BTreeMap::new(),
             logs,
+            sent: AtomicU64::new(0),
             bench: Arc::clone(bench),
         };
         world.put_parameters().await?;
@@ -254,7 +259,7 @@ impl World {
                 url: self.queue_urls[&mapping.queue].clone(),
                 arn: self.queue_arn(&mapping.queue),
                 region: self.bench.plan.region.clone(),
-                visibility_secs: VISIBILITY_SECS,
+                visibility_secs: self.setting.visibility_secs,
             };
             let started = Mapping::start(mapping, &self.sqs, source, &self.functions[&mapping.function]);
             self.mappings.insert(mapping.queue.clone(), started);
@@ -321,10 +326,16 @@ impl World {
 
     /// Sends a message to a queue as the driver.
     pub(crate) async fn send(&self, queue: &str, body: &str) -> anyhow::Result<()> {
+        self.send_in_group(queue, body, "driver").await
+    }
+
+    /// The same, of a FIFO queue in this group.
+    pub(crate) async fn send_in_group(&self, queue: &str, body: &str, group: &str) -> anyhow::Result<()> {
         let mut message = json!({"QueueUrl": self.queue_urls[queue], "MessageBody": body});
         if self.bench.plan.queues[queue].is_fifo() {
-            message["MessageGroupId"] = json!(format!("driver-{}", body.len()));
-            message["MessageDeduplicationId"] = json!(format!("driver-{}", wall_clock_ms()));
+            let number = self.sent.fetch_add(1, Ordering::Relaxed);
+            message["MessageGroupId"] = json!(group);
+            message["MessageDeduplicationId"] = json!(format!("driver-{number}"));
         }
         self.sqs.call("SendMessage", &message).await.map(drop)
     }
@@ -431,6 +442,12 @@ impl World {
             text.push_str(&std::fs::read_to_string(self.logs.join(format!("{function}-{slot}.log")))?);
         }
         Ok(text)
+    }
+
+    /// A function's events with what came of each, as `{"event": …, "outcome": …}`, in the order of their ends.
+    pub(crate) fn journal(&self, function: &str) -> anyhow::Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.logs.join(format!("{function}.jsonl")))?;
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
     /// Waits until something is so.
