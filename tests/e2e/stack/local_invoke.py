@@ -88,7 +88,8 @@ def invoke(template, folder, case):
     given = folder / f"{function}-{event}"
     given.write_text(json.dumps({"Parameters": settings}))
     command = [SAM, "local", "invoke", function, "--template", template, "--event", EVENTS / event,
-               "--env-vars", given, "--skip-pull-image", "--region", "us-east-1"]
+               "--env-vars", given, "--skip-pull-image", "--region", "us-east-1",
+               "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     output = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=180,
                             env={**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "any",
                                  "AWS_SECRET_ACCESS_KEY": "any"})
