@@ -10,6 +10,7 @@ pub mod outage;
 pub mod policy;
 pub mod reconcile;
 pub mod runner;
+pub mod scope;
 pub mod subject;
 pub mod target;
 pub mod time;

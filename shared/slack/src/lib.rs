@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod blocks;
+mod button;
 mod console;
 mod document;
+pub mod incoming;
 mod messenger;
 mod plain;
 mod render;
