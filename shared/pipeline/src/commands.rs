@@ -3,9 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use monitor_domain::fleet::Fleet;
+use monitor_domain::outage::Outage;
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What a person asks, by a slash command or a button.
@@ -102,4 +105,68 @@ impl fmt::Debug for PersonId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonId(***)")
     }
+}
+
+/// What is answered to a command, and how old that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// When it was asked.
+    pub now: Timestamp,
+    /// The last tick of the schedule: whether the monitor runs at all.
+    pub ticked_at: Option<Timestamp>,
+    /// Targets whose records could not be read just now.
+    pub unread: Vec<Target>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Every target.
+    Overview {
+        /// In order of their identity.
+        fleets: Vec<Fleet>,
+    },
+    /// One target.
+    Target {
+        /// With all its runners.
+        fleet: Box<Fleet>,
+    },
+    /// The runners that go by a name or carry a label.
+    Runners {
+        /// What was asked for.
+        scope: Scope,
+        /// The targets that have such runners, with these runners alone.
+        fleets: Vec<Fleet>,
+        /// Where there are none: names that are like it.
+        similar: Vec<String>,
+    },
+    /// Outages of the runners of a name.
+    History {
+        /// What was asked for.
+        name: String,
+        /// The latest, the newest first.
+        outages: Vec<(Target, Outage)>,
+        /// How many there are in all.
+        total: usize,
+        /// The targets that have such runners now, with these runners alone.
+        fleets: Vec<Fleet>,
+        /// Where nothing was found: names that are like it.
+        similar: Vec<String>,
+    },
+    /// A look at a target was asked for.
+    RecheckSent {
+        /// Which.
+        target: Target,
+        /// The last look that is on record.
+        seen_at: Option<Timestamp>,
+    },
+    /// The target is not on the list.
+    NotWatched {
+        /// Which.
+        target: Target,
+        /// Those that might be meant.
+        similar: Vec<Target>,
+    },
 }
