@@ -84,6 +84,8 @@ pub struct HostOptions {
     pub targets: Vec<TargetSpec>,
     /// Whether records are kept in StatelyDB, so that its settings are needed.
     pub statelydb: bool,
+    /// Whether others do the telling, so that the webhook is not asked for.
+    pub without_chat: bool,
 }
 
 impl Settings {
@@ -98,7 +100,10 @@ impl Settings {
         let max_concurrent_requests = reader.read(&GITHUB_MAX_CONCURRENT_REQUESTS, limit);
         let web_url = addresses.as_ref().map_or("https://github.com", |found| &*found.web_url);
         let targets = reader.targets(web_url, &host_options.targets);
-        let slack_webhook = reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts));
+        let slack_webhook = match host_options.without_chat {
+            true => None,
+            false => reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts)),
+        };
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
         let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
@@ -150,7 +155,7 @@ impl Reader<'_> {
     fn credential(&mut self) -> Option<Credential> {
         let given = [GITHUB_TOKEN, GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY]
             .map(|setting| self.source.value(setting.name).is_some());
-        let set = |setting: &Setting| self.source.how_to_set(setting.name, setting.example);
+        let set = |setting: &Setting| self.source.how_to_set(setting);
         let one_way = match given {
             [false, false, false] => {
                 let ways = format!(
@@ -202,8 +207,7 @@ impl Reader<'_> {
             return None;
         }
         if targets.is_empty() && elsewhere.is_empty() {
-            let ways = [REPOS, ORGANIZATIONS, ENTERPRISES]
-                .map(|setting| self.source.how_to_set(setting.name, setting.example));
+            let ways = [REPOS, ORGANIZATIONS, ENTERPRISES].map(|setting| self.source.how_to_set(&setting));
             let wrong = Wrong::new("there is nothing to watch", ways.join("; or "));
             self.faults.push(wrong.of(&REPOS));
             return None;
@@ -218,6 +222,14 @@ impl Reader<'_> {
 
     pub(crate) fn into_faults(self) -> Faults {
         let mut faults = self.faults;
+        if self.source.tells_how {
+            for fault in &mut faults {
+                let how = setting(fault.setting).map(|setting| self.source.how_to_set(setting)).unwrap_or_default();
+                if !fault.text.contains(&how) {
+                    fault.text = format!("{}: {how}", fault.text);
+                }
+            }
+        }
         faults.sort_by_key(|fault| reference().iter().position(|setting| setting.name == fault.setting));
         Faults(faults)
     }

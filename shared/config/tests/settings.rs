@@ -240,14 +240,6 @@ fn the_table_and_the_reader_agree() {
     }
 }
 
-#[test]
-fn the_mend_is_in_the_words_of_the_place() {
-    let store = Source::new(|_| None, |name, example| format!("put {example} under /monitor/{name}"));
-    let faults = Settings::read(&store, &HostOptions::default()).unwrap_err().to_string();
-    assert!(faults.contains("put ghp_… under /monitor/GITHUB_TOKEN"), "{faults}");
-    assert!(faults.contains("put acme-corp under /monitor/ENTERPRISES"), "{faults}");
-}
-
 /// Text that is near to what settings hold, so that the reader gets beyond its first look.
 fn value() -> impl Strategy<Value = String> {
     let near = prop::sample::select(vec![
