@@ -5,12 +5,14 @@ use std::time::Duration;
 use monitor_pipeline::commands::Command;
 
 /// What Slack takes as a button's value.
+#[cfg(test)]
 const MAX_VALUE_CHARS: usize = 2_000;
 /// How long *Mute* mutes; no button asks for more than a slash command could.
 pub(crate) const MUTE_BY_BUTTON: Duration = Duration::from_secs(2 * 3_600);
 
 /// The `action_id` and `value` of the button for a command; none where there is no button for it, or its value would
 /// be too long.
+#[cfg(test)]
 pub(crate) fn action(command: &Command) -> Option<(&'static str, String)> {
     let value = serde_json::to_string(command).ok()?;
     let fits = value.encode_utf16().count() <= MAX_VALUE_CHARS;

@@ -3,6 +3,7 @@
 mod blocks;
 mod button;
 mod console;
+mod desk;
 mod document;
 pub mod incoming;
 mod messenger;
@@ -16,6 +17,7 @@ mod webhook_url;
 mod words;
 
 pub use console::Console;
+pub use desk::{Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
 pub use render::{Message, render, render_console};
 pub use reply::Reply;

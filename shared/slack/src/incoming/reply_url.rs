@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::webhook_url::WebhookUrl;
@@ -29,8 +28,8 @@ impl ReplyUrl {
         is_known.then_some(Self(url))
     }
 
-    pub(crate) fn url(&self) -> Url {
-        self.0.url()
+    pub(crate) fn address(&self) -> WebhookUrl {
+        self.0.clone()
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -48,7 +47,7 @@ impl TryFrom<String> for ReplyUrl {
 
 impl From<ReplyUrl> for String {
     fn from(url: ReplyUrl) -> Self {
-        url.url().into()
+        url.0.url().into()
     }
 }
 

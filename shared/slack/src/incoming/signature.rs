@@ -65,6 +65,11 @@ impl<'a> RawRequest<'a> {
         let only = |values: &[&'a [u8]]| if let [value] = values { Some(*value) } else { None };
         RawRequest { timestamp: only(&timestamps), signature: only(&signatures), body, is_base64 }
     }
+
+    /// How large its body is, as it was handed over.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
 }
 
 /// Shows the length alone.
