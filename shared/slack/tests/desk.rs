@@ -100,7 +100,7 @@ impl Bench {
     }
 
     async fn ask(&self, command: &str, text: &str) -> Value {
-        said(&self.desk().receive(&signed(&form(command, text, "")).request()).await)
+        said(&self.desk().receive(&signed(form(command, text, "")).request()).await)
     }
 }
 
