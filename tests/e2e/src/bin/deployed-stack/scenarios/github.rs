@@ -78,12 +78,14 @@ async fn a_limited_credential_ends_its_jobs_without_a_verdict_or_a_dead_letter(w
     ensure!(polled <= 2, "{polled} invocations for 2 jobs");
     world.no_dead_letters().await?;
 
-    // While it is known to be limited GitHub is left alone.
+    // An instance that has met the limit leaves GitHub alone until it is over; another one finds out for itself.
     let asked = world.github.state().counters().requests;
-    world.tick().await?;
-    world.settled().await?;
+    for _ in 0..4 {
+        world.tick().await?;
+        world.settled().await?;
+    }
     let asked = world.github.state().counters().requests - asked;
-    ensure!(asked == 0, "{asked} requests to a GitHub that said when to come back");
+    ensure!(asked <= 2, "{asked} requests by 8 jobs to a GitHub that said when to come back");
     ensure!(world.slack.messages().len() == 1, "{:?}", world.texts(1).await?);
     world.no_dead_letters().await
 }
