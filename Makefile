@@ -30,8 +30,9 @@ openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and th
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test -p monitor-github --test examples
 
-judge: .venv/installed ## Slack messages before an independent judge
+judge: .venv/installed ## Slack messages and signatures before an independent judge
 	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
+	$(PYTHON) shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
 
 simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at every await
 	cargo build --release -p monitor-simulation

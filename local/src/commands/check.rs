@@ -41,7 +41,8 @@ impl Sender for Nowhere {
 
 pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let statelydb = arguments.store.is_stately();
-    let host_options = HostOptions { every: None, targets: arguments.targets.clone(), statelydb };
+    let host_options =
+        HostOptions { every: None, targets: arguments.targets.clone(), statelydb, ..HostOptions::default() };
     let mut settings = outside::settings(&host_options)?;
     if !arguments.targets.is_empty() {
         settings.targets.clone_from(&arguments.targets);

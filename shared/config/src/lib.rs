@@ -1,19 +1,25 @@
 #![doc = include_str!("../README.md")]
 
 mod addresses;
+mod commands;
 mod credential;
 mod faults;
 mod lists;
+mod parameters;
 mod policy;
 mod reference;
 mod secret;
 mod settings;
 mod source;
 mod statelydb;
+mod telling;
 
+pub use commands::CommandSettings;
 pub use faults::{Fault, Faults};
+pub use parameters::{Parameters, Prefix, Wanted, part_name, read_or_wanted};
 pub use reference::{Setting, help_text, markdown_table, reference};
 pub use secret::Secret;
 pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings};
-pub use source::Source;
+pub use source::{Source, variable};
 pub use statelydb::StatelyDbSettings;
+pub use telling::TellingSettings;

@@ -85,7 +85,7 @@ fn too_soon_blind(policy: &Policy, document: &Value, every: Duration) -> Vec<Fau
         .map(|(place, blind)| {
             let [blind, least, every] = [blind, least, every].map(format_duration);
             let what = format!("{}: {blind} is less than twice the interval of {every}", quoted(&place));
-            Wrong::new(what, format!("use at least {least}, or a shorter --every")).of(&POLICY)
+            Wrong::new(what, format!("use at least {least}, or check more often")).of(&POLICY)
         })
         .collect()
 }
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(
             faults(text, Some(&["acme/*"]), EVERY),
             ["POLICY: targets.acme/web.blind: 9m is less than twice the interval of 5m; \
-              use at least 10m, or a shorter --every"]
+              use at least 10m, or check more often"]
         );
         assert_eq!(faults("{}", Some(&[]), Duration::from_secs(600)).len(), 1);
         assert!(faults(r#"{"blind":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());

@@ -15,6 +15,8 @@ pub struct Setting {
     pub example: &'static str,
     /// The value that holds where none is given.
     pub default: Option<&'static str>,
+    /// Its name in a parameter store, below the prefix; none where it is a variable and nothing else.
+    pub parameter: Option<&'static str>,
 }
 
 pub(crate) const GITHUB_TOKEN: Setting = Setting {
@@ -23,6 +25,7 @@ pub(crate) const GITHUB_TOKEN: Setting = Setting {
     secret: true,
     example: "ghp_…",
     default: None,
+    parameter: Some("github-token"),
 };
 pub(crate) const GITHUB_APP_ID: Setting = Setting {
     name: "GITHUB_APP_ID",
@@ -30,6 +33,7 @@ pub(crate) const GITHUB_APP_ID: Setting = Setting {
     secret: false,
     example: "123456",
     default: None,
+    parameter: Some("github-app-id"),
 };
 pub(crate) const GITHUB_APP_PRIVATE_KEY: Setting = Setting {
     name: "GITHUB_APP_PRIVATE_KEY",
@@ -37,6 +41,7 @@ pub(crate) const GITHUB_APP_PRIVATE_KEY: Setting = Setting {
     secret: true,
     example: "@/etc/runner-monitor/app.pem",
     default: None,
+    parameter: Some("github-app-private-key"),
 };
 pub(crate) const GITHUB_API_URL: Setting = Setting {
     name: "GITHUB_API_URL",
@@ -44,6 +49,7 @@ pub(crate) const GITHUB_API_URL: Setting = Setting {
     secret: false,
     example: "https://github.example.com/api/v3",
     default: Some("https://api.github.com"),
+    parameter: Some("github-api-url"),
 };
 pub(crate) const GITHUB_API_VERSION: Setting = Setting {
     name: "GITHUB_API_VERSION",
@@ -51,6 +57,7 @@ pub(crate) const GITHUB_API_VERSION: Setting = Setting {
     secret: false,
     example: "2026-03-10",
     default: Some("2022-11-28"),
+    parameter: None,
 };
 pub(crate) const GITHUB_REQUESTS_PER_MINUTE: Setting = Setting {
     name: "GITHUB_REQUESTS_PER_MINUTE",
@@ -58,6 +65,7 @@ pub(crate) const GITHUB_REQUESTS_PER_MINUTE: Setting = Setting {
     secret: false,
     example: "300",
     default: Some("900"),
+    parameter: None,
 };
 pub(crate) const GITHUB_MAX_CONCURRENT_REQUESTS: Setting = Setting {
     name: "GITHUB_MAX_CONCURRENT_REQUESTS",
@@ -65,6 +73,7 @@ pub(crate) const GITHUB_MAX_CONCURRENT_REQUESTS: Setting = Setting {
     secret: false,
     example: "20",
     default: Some("100"),
+    parameter: None,
 };
 pub(crate) const REPOS: Setting = Setting {
     name: "REPOS",
@@ -72,6 +81,7 @@ pub(crate) const REPOS: Setting = Setting {
     secret: false,
     example: "acme/web,acme-labs/*",
     default: None,
+    parameter: Some("repositories"),
 };
 pub(crate) const ORGANIZATIONS: Setting = Setting {
     name: "ORGANIZATIONS",
@@ -79,6 +89,7 @@ pub(crate) const ORGANIZATIONS: Setting = Setting {
     secret: false,
     example: "[\"acme\"]",
     default: None,
+    parameter: Some("organizations"),
 };
 pub(crate) const ENTERPRISES: Setting = Setting {
     name: "ENTERPRISES",
@@ -86,6 +97,7 @@ pub(crate) const ENTERPRISES: Setting = Setting {
     secret: false,
     example: "acme-corp",
     default: None,
+    parameter: Some("enterprises"),
 };
 pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     name: "SLACK_WEBHOOK",
@@ -93,6 +105,15 @@ pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     secret: true,
     example: "https://hooks.slack.com/services/…",
     default: None,
+    parameter: Some("slack-webhook"),
+};
+pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
+    name: "SLACK_SIGNING_SECRET",
+    what: "Signing secret of the Slack app, which shows that a slash command or a pressed button is Slack's; needed to answer these",
+    secret: true,
+    example: "8f74…",
+    default: None,
+    parameter: Some("slack-signing-secret"),
 };
 pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
     name: "STATELYDB_ACCESS_KEY",
@@ -100,6 +121,7 @@ pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
     secret: true,
     example: "CAISR…",
     default: None,
+    parameter: Some("statelydb-access-key"),
 };
 pub(crate) const STATELYDB_STORE_ID: Setting = Setting {
     name: "STATELYDB_STORE_ID",
@@ -107,6 +129,7 @@ pub(crate) const STATELYDB_STORE_ID: Setting = Setting {
     secret: false,
     example: "7204785912541003",
     default: None,
+    parameter: Some("statelydb-store-id"),
 };
 pub(crate) const STATELYDB_SCHEMA_ID: Setting = Setting {
     name: "STATELYDB_SCHEMA_ID",
@@ -114,6 +137,7 @@ pub(crate) const STATELYDB_SCHEMA_ID: Setting = Setting {
     secret: false,
     example: "5371490217854203",
     default: None,
+    parameter: Some("statelydb-schema-id"),
 };
 pub(crate) const STATELYDB_REGION: Setting = Setting {
     name: "STATELYDB_REGION",
@@ -121,6 +145,7 @@ pub(crate) const STATELYDB_REGION: Setting = Setting {
     secret: false,
     example: "us-east-1",
     default: None,
+    parameter: Some("statelydb-region"),
 };
 pub(crate) const STATELYDB_ENDPOINT: Setting = Setting {
     name: "STATELYDB_ENDPOINT",
@@ -128,6 +153,7 @@ pub(crate) const STATELYDB_ENDPOINT: Setting = Setting {
     secret: false,
     example: "http://127.0.0.1:3030",
     default: None,
+    parameter: None,
 };
 pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
     name: "STATELYDB_NO_AUTH",
@@ -135,6 +161,7 @@ pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
     secret: false,
     example: "1",
     default: None,
+    parameter: None,
 };
 pub(crate) const POLICY: Setting = Setting {
     name: "POLICY",
@@ -142,6 +169,7 @@ pub(crate) const POLICY: Setting = Setting {
     secret: false,
     example: "{\"confirm\":2,\"blind\":\"20m\"}",
     default: Some("{}"),
+    parameter: Some("policy"),
 };
 pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
     name: "ALLOW_HTTP_HOSTS",
@@ -149,7 +177,16 @@ pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
     secret: false,
     example: "github.internal,10.0.0.7",
     default: None,
+    parameter: None,
 };
+
+/// The lists: one that is too long for a parameter goes on in `NAME/2`, `NAME/3` and so on.
+pub(crate) const LISTS: [&str; 3] = [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name];
+
+/// The setting of this name.
+pub(crate) fn setting(name: &str) -> Option<&'static Setting> {
+    reference().iter().find(|setting| setting.name == name)
+}
 
 /// All settings, in the order in which they are documented.
 pub fn reference() -> &'static [Setting] {
@@ -165,6 +202,7 @@ pub fn reference() -> &'static [Setting] {
         ORGANIZATIONS,
         ENTERPRISES,
         SLACK_WEBHOOK,
+        SLACK_SIGNING_SECRET,
         STATELYDB_ACCESS_KEY,
         STATELYDB_STORE_ID,
         STATELYDB_SCHEMA_ID,
@@ -194,12 +232,13 @@ pub fn help_text() -> String {
 
 /// The settings as a table in Markdown, as the README shows it.
 pub fn markdown_table() -> String {
-    let head = "| Variable | What it is | Default | As in |\n|---|---|---|---|\n".to_owned();
+    let head = "| Variable | Parameter | What it is | Default | As in |\n|---|---|---|---|---|\n".to_owned();
     reference().iter().fold(head, |mut table, setting| {
         let default = setting.default.map_or("–".to_owned(), |default| format!("`{default}`"));
         let secret = if setting.secret { " (secret)" } else { "" };
+        let parameter = setting.parameter.map_or("–".to_owned(), |parameter| format!("`{parameter}`"));
         let Setting { name, what, example, .. } = setting;
-        let _ = writeln!(table, "| `{name}` | {what}{secret} | {default} | `{example}` |");
+        let _ = writeln!(table, "| `{name}` | {parameter} | {what}{secret} | {default} | `{example}` |");
         table
     })
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub targets: Vec<TargetSpec>,
     /// The incoming webhook; without it nothing is told.
     pub slack_webhook: Option<Secret>,
+    /// What Slack signs its requests with; none unless [`HostOptions::slack_commands`].
+    pub slack_signing_secret: Option<Secret>,
     /// How StatelyDB is reached; none unless [`HostOptions::statelydb`].
     pub statelydb: Option<StatelyDbSettings>,
     /// The thresholds.
@@ -84,6 +86,10 @@ pub struct HostOptions {
     pub targets: Vec<TargetSpec>,
     /// Whether records are kept in StatelyDB, so that its settings are needed.
     pub statelydb: bool,
+    /// Whether others do the telling, so that the webhook is not asked for.
+    pub without_chat: bool,
+    /// Whether requests of Slack's are answered, so that its signing secret is needed.
+    pub slack_commands: bool,
 }
 
 impl Settings {
@@ -98,7 +104,11 @@ impl Settings {
         let max_concurrent_requests = reader.read(&GITHUB_MAX_CONCURRENT_REQUESTS, limit);
         let web_url = addresses.as_ref().map_or("https://github.com", |found| &*found.web_url);
         let targets = reader.targets(web_url, &host_options.targets);
-        let slack_webhook = reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts));
+        let slack_webhook = match host_options.without_chat {
+            true => None,
+            false => reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts)),
+        };
+        let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
         let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
@@ -115,7 +125,7 @@ impl Settings {
             ) if reader.faults.is_empty() => {
                 let limits = Limits { requests_per_minute, max_concurrent_requests };
                 let github = GitHubSettings { api_url, web_url, api_version, credential, limits };
-                Ok(Self { github, targets, slack_webhook, statelydb, policy, allow_http_hosts })
+                Ok(Self { github, targets, slack_webhook, slack_signing_secret, statelydb, policy, allow_http_hosts })
             }
             _ => Err(reader.into_faults()),
         }
@@ -150,7 +160,7 @@ impl Reader<'_> {
     fn credential(&mut self) -> Option<Credential> {
         let given = [GITHUB_TOKEN, GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY]
             .map(|setting| self.source.value(setting.name).is_some());
-        let set = |setting: &Setting| self.source.how_to_set(setting.name, setting.example);
+        let set = |setting: &Setting| self.source.how_to_set(setting);
         let one_way = match given {
             [false, false, false] => {
                 let ways = format!(
@@ -202,8 +212,7 @@ impl Reader<'_> {
             return None;
         }
         if targets.is_empty() && elsewhere.is_empty() {
-            let ways = [REPOS, ORGANIZATIONS, ENTERPRISES]
-                .map(|setting| self.source.how_to_set(setting.name, setting.example));
+            let ways = [REPOS, ORGANIZATIONS, ENTERPRISES].map(|setting| self.source.how_to_set(&setting));
             let wrong = Wrong::new("there is nothing to watch", ways.join("; or "));
             self.faults.push(wrong.of(&REPOS));
             return None;
@@ -218,6 +227,14 @@ impl Reader<'_> {
 
     pub(crate) fn into_faults(self) -> Faults {
         let mut faults = self.faults;
+        if self.source.tells_how {
+            for fault in &mut faults {
+                let how = setting(fault.setting).map(|setting| self.source.how_to_set(setting)).unwrap_or_default();
+                if !fault.text.contains(&how) {
+                    fault.text = format!("{}: {how}", fault.text);
+                }
+            }
+        }
         faults.sort_by_key(|fault| reference().iter().position(|setting| setting.name == fault.setting));
         Faults(faults)
     }

@@ -2,36 +2,47 @@
 
 use std::fmt;
 
+use crate::parameters::{Parameters, Prefix};
+use crate::reference::{Setting, setting};
+
 type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+type HowToSet<'a> = dyn Fn(&Setting) -> String + 'a;
 
 /// Where settings come from: a look-up by name, and the words for "do this to set it".
 ///
-/// The reader asks by the names of [`crate::reference`] and knows nothing else of the place, so another place (a
-/// parameter store, read beforehand) is another pair of functions.
+/// The reader asks by the names of [`crate::reference`] and knows nothing else of the place.
 pub struct Source<'a> {
     lookup: Box<Lookup<'a>>,
-    how_to_set: fn(name: &str, example: &str) -> String,
+    how_to_set: Box<HowToSet<'a>>,
+    /// Whether each fault ends with how to set: where a setting is not simply a variable of one's own shell.
+    pub(crate) tells_how: bool,
 }
 
 impl<'a> Source<'a> {
-    /// A place of its own kind. `how_to_set` phrases, for a name and an example, what a person does to set it there.
-    pub fn new(
-        lookup: impl Fn(&str) -> Option<String> + 'a,
-        how_to_set: fn(name: &str, example: &str) -> String,
-    ) -> Self {
-        Self { lookup: Box::new(lookup), how_to_set }
-    }
-
     /// Variables as `lookup` tells them.
     pub fn variables(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
-        Self::new(lookup, |name, example| format!("set {name}, as in {name}={example}"))
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), tells_how: false }
     }
 
     /// The environment of this process.
     pub fn environment() -> Self {
-        // What is no Unicode comes in with replacement characters: names, addresses and secrets refuse them, whereas
-        // leaving the value out would make it look unset.
-        Self::variables(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+        Self::variables(variable)
+    }
+
+    /// Variables, and beneath them the parameters of a store, read beforehand: a variable that is set goes first.
+    pub fn parameters(
+        variables: impl Fn(&str) -> Option<String> + Clone + 'a,
+        prefix: &'a Prefix,
+        parameters: &'a Parameters,
+    ) -> Self {
+        let given = move |name: &str| variables(name).filter(|value| !value.trim().is_empty());
+        let given_too = given.clone();
+        let lookup = move |name: &str| given(name).or_else(|| parameters.value(setting(name)?));
+        let how_to_set = move |setting: &Setting| match setting.parameter {
+            Some(parameter) if given_too(setting.name).is_none() => prefix.how_to_set(parameter, setting),
+            _ => in_variable(setting),
+        };
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), tells_how: true }
     }
 
     /// The value without the white space around it; none where nothing else is in it.
@@ -40,9 +51,21 @@ impl<'a> Source<'a> {
         (!value.is_empty()).then_some(value)
     }
 
-    pub(crate) fn how_to_set(&self, name: &str, example: &str) -> String {
-        (self.how_to_set)(name, example)
+    pub(crate) fn how_to_set(&self, setting: &Setting) -> String {
+        (self.how_to_set)(setting)
     }
+}
+
+/// A variable of this process.
+pub fn variable(name: &str) -> Option<String> {
+    // What is no Unicode comes in with replacement characters: names, addresses and secrets refuse them, whereas
+    // leaving the value out would make it look unset.
+    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
+}
+
+fn in_variable(setting: &Setting) -> String {
+    let Setting { name, example, .. } = setting;
+    format!("set {name}, as in {name}={example}")
 }
 
 impl fmt::Debug for Source<'_> {

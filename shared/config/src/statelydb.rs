@@ -49,16 +49,16 @@ impl Reader<'_> {
         let endpoint = self.read(&STATELYDB_ENDPOINT, |text| origin(text, allow_http_hosts));
         let no_auth = self.read(&STATELYDB_NO_AUTH, flag).unwrap_or(false);
         let access_key = self.read(&STATELYDB_ACCESS_KEY, token);
-        let store_id = self.needed(&STATELYDB_STORE_ID, number);
-        let schema_id = self.needed(&STATELYDB_SCHEMA_ID, number);
+        let store_id = self.needed(&STATELYDB_STORE_ID, WHAT_FOR, number);
+        let schema_id = self.needed(&STATELYDB_SCHEMA_ID, WHAT_FOR, number);
         let is_own = self.source.value(STATELYDB_ENDPOINT.name).is_some();
         if no_auth && !is_own {
             let what = "is for a data plane of one's own, and none is named";
-            let mend = self.source.how_to_set(STATELYDB_ENDPOINT.name, STATELYDB_ENDPOINT.example);
+            let mend = self.source.how_to_set(&STATELYDB_ENDPOINT);
             self.faults.push(Wrong::new(what, mend).of(&STATELYDB_NO_AUTH));
         }
         if !no_auth && self.source.value(STATELYDB_ACCESS_KEY.name).is_none() {
-            self.missing(&STATELYDB_ACCESS_KEY);
+            self.missing(&STATELYDB_ACCESS_KEY, WHAT_FOR);
         }
         if self.faults.len() > faults_before {
             return None;
@@ -67,18 +67,25 @@ impl Reader<'_> {
         Some(StatelyDbSettings { access_key, store_id: store_id?, schema_id: schema_id?, region, endpoint })
     }
 
-    fn needed<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(crate) fn needed<T>(
+        &mut self,
+        setting: &Setting,
+        what_for: &str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         if self.source.value(setting.name).is_none() {
-            self.missing(setting);
+            self.missing(setting, what_for);
         }
         self.read(setting, parse)
     }
 
-    fn missing(&mut self, setting: &Setting) {
-        let mend = self.source.how_to_set(setting.name, setting.example);
-        self.faults.push(Wrong::new("is needed for records in StatelyDB and not set", mend).of(setting));
+    fn missing(&mut self, setting: &Setting, what_for: &str) {
+        let mend = self.source.how_to_set(setting);
+        self.faults.push(Wrong::new(format!("is needed {what_for} and not set"), mend).of(setting));
     }
 }
+
+const WHAT_FOR: &str = "for records in StatelyDB";
 
 fn number(text: &str) -> Result<NonZeroU64, Wrong> {
     let what = || Wrong::new(format!("`{}` is no number", shown(text)), "copy the number from StatelyDB's console");

@@ -1,0 +1,3 @@
+//! The notifier as a Lambda.
+
+fn main() {}

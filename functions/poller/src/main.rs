@@ -1,0 +1,3 @@
+//! The poller as a Lambda.
+
+fn main() {}

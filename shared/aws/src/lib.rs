@@ -1,0 +1,1 @@
+//! SQS, SSM parameters and the handling of batches.

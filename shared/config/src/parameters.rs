@@ -1,0 +1,123 @@
+//! Settings in a parameter store such as AWS's SSM: their names there, and their values once they were read.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::faults::Faults;
+use crate::lists::entries;
+use crate::reference::{LISTS, Setting, reference};
+use crate::source::Source;
+
+/// The folder that the parameters are in, as `/github-runner-monitor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Prefix {
+    /// A folder; with or without a slash at its ends. None where nothing else is in it: then there is no parameter store.
+    pub fn new(folder: &str) -> Option<Self> {
+        let folder = folder.trim().trim_matches('/');
+        (!folder.is_empty()).then(|| Self(format!("/{folder}")))
+    }
+
+    /// The full name of a parameter.
+    pub fn name_of(&self, parameter: &str) -> String {
+        format!("{}/{parameter}", self.0)
+    }
+
+    /// The command that sets a parameter.
+    pub(crate) fn how_to_set(&self, parameter: &str, setting: &Setting) -> String {
+        let kind = if setting.secret { "SecureString" } else { "String" };
+        // What is a file for a program on a machine of its own is one for the AWS CLI as well.
+        let value = match setting.example.strip_prefix('@') {
+            Some(path) => format!("file://{}", path.rsplit('/').next().unwrap_or(path)),
+            None => format!("'{}'", setting.example),
+        };
+        format!("aws ssm put-parameter --name {} --type {kind} --value {value} --overwrite", self.name_of(parameter))
+    }
+}
+
+/// Parameters as read, by their names below the prefix. Neither printed nor shown: some are secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// The value of a setting; of a list all of its parts.
+    pub(crate) fn value(&self, setting: &Setting) -> Option<String> {
+        let parameter = setting.parameter?;
+        let first = self.0.get(parameter)?;
+        if self.part(parameter, 2).is_none() {
+            return Some(first.clone());
+        }
+        let parts = std::iter::once(first).chain((2..).map_while(|number| self.part(parameter, number)));
+        let mut all = Vec::new();
+        for part in parts {
+            match entries(part.trim()) {
+                Ok(entries) => all.extend(entries),
+                // The reader says what is wrong with it.
+                Err(_) => return Some(part.clone()),
+            }
+        }
+        serde_json::to_string(&all).ok()
+    }
+
+    /// How many parts of a list there are.
+    pub fn parts_of(&self, parameter: &str) -> usize {
+        match self.0.contains_key(parameter) {
+            true => 1 + (2..).take_while(|number| self.part(parameter, *number).is_some()).count(),
+            false => 0,
+        }
+    }
+
+    fn part(&self, parameter: &str, number: usize) -> Option<&String> {
+        self.0.get(&part_name(parameter, number))
+    }
+}
+
+impl FromIterator<(String, String)> for Parameters {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(parameters: I) -> Self {
+        Self(parameters.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The name of a part of a list, from 1.
+pub fn part_name(parameter: &str, number: usize) -> String {
+    if number <= 1 { parameter.to_owned() } else { format!("{parameter}/{number}") }
+}
+
+/// What a reader of settings asks for and the variables do not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Parameters, below the prefix.
+    pub single: Vec<&'static str>,
+    /// Those that may go on in further ones, see [`part_name`].
+    pub lists: Vec<&'static str>,
+}
+
+/// Reads settings from variables alone; if they are not enough, gives what to ask a parameter store for.
+pub fn read_or_wanted<T>(
+    variables: impl Fn(&str) -> Option<String>,
+    read: impl FnOnce(&Source<'_>) -> Result<T, Faults>,
+) -> Result<T, Wanted> {
+    let missing = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        let value = variables(name).filter(|value| !value.trim().is_empty());
+        if value.is_none() {
+            missing.borrow_mut().insert(name.to_owned());
+        }
+        value
+    };
+    read(&Source::variables(lookup)).map_err(|_| {
+        let missing = missing.borrow();
+        let asked = reference().iter().filter(|setting| missing.contains(setting.name));
+        let (lists, single): (Vec<&Setting>, Vec<&Setting>) = asked.partition(|setting| LISTS.contains(&setting.name));
+        let parameters = |settings: Vec<&'static Setting>| settings.into_iter().filter_map(|s| s.parameter).collect();
+        Wanted { single: parameters(single), lists: parameters(lists) }
+    })
+}

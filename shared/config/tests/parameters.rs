@@ -1,0 +1,141 @@
+//! Settings from a parameter store beneath the environment: names, parts of lists, mends, and what is asked for at all.
+
+use std::collections::BTreeMap;
+
+use monitor_config::{HostOptions, Parameters, Prefix, Settings, Source, TellingSettings, read_or_wanted};
+
+const NOTHING: [(&str, &str); 0] = [];
+const LOOKING: HostOptions =
+    HostOptions { every: None, targets: Vec::new(), statelydb: true, without_chat: true, slack_commands: false };
+
+fn lookup(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + Clone + use<> {
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    move |name| variables.get(name).cloned()
+}
+
+fn parameters(values: &[(&str, &str)]) -> Parameters {
+    values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn prefix() -> Prefix {
+    Prefix::new("/github-runner-monitor").expect("it names a folder")
+}
+
+const COMPLETE: [(&str, &str); 5] = [
+    ("github-token", "ghp_planted"),
+    ("repositories", "[\"acme/web\"]"),
+    ("statelydb-access-key", "key-planted"),
+    ("statelydb-store-id", "1"),
+    ("statelydb-schema-id", "2"),
+];
+
+fn read(variables: &[(&str, &str)], values: &[(&str, &str)]) -> Result<Settings, String> {
+    let (prefix, parameters) = (prefix(), parameters(values));
+    let source = Source::parameters(lookup(variables), &prefix, &parameters);
+    Settings::read(&source, &LOOKING).map_err(|faults| faults.to_string())
+}
+
+fn targets(settings: &Settings) -> Vec<String> {
+    settings.targets.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn parameters_are_enough_and_a_variable_goes_before_its_parameter() {
+    assert_eq!(targets(&read(&[], &COMPLETE).unwrap()), ["acme/web"]);
+    let settings = read(&[("REPOS", "acme/cli"), ("STATELYDB_STORE_ID", " ")], &COMPLETE).unwrap();
+    assert_eq!(targets(&settings), ["acme/cli"]);
+    assert_eq!(settings.statelydb.unwrap().store_id.get(), 1);
+}
+
+#[test]
+fn a_list_goes_on_in_further_parameters_each_written_in_its_own_way() {
+    let more =
+        [("repositories/2", "acme/api, acme/cli"), ("repositories/3", "[\"acme/db\"]"), ("repositories/5", "x/y")];
+    let values = [&COMPLETE[..], &more].concat();
+    assert_eq!(targets(&read(&[], &values).unwrap()), ["acme/web", "acme/api", "acme/cli", "acme/db"]);
+    assert_eq!(parameters(&values).parts_of("repositories"), 3);
+    assert_eq!(parameters(&values).parts_of("organizations"), 0);
+    let broken = read(&[], &[&COMPLETE[..], &[("repositories/2", "[\"acme/api\"")]].concat()).unwrap_err();
+    assert!(broken.contains("REPOS: is no JSON array") && broken.contains("/repositories "), "{broken}");
+}
+
+#[test]
+fn every_missing_parameter_is_told_at_once_with_the_command_that_sets_it() {
+    let told = read(&[], &NOTHING).unwrap_err();
+    for command in [
+        "--name /github-runner-monitor/github-token --type SecureString --value 'ghp_…' --overwrite",
+        "--name /github-runner-monitor/github-app-private-key --type SecureString --value file://app.pem --overwrite",
+        "--name /github-runner-monitor/repositories --type String --value 'acme/web,acme-labs/*' --overwrite",
+        "--name /github-runner-monitor/statelydb-access-key --type SecureString",
+        "--name /github-runner-monitor/statelydb-store-id --type String --value '7204785912541003'",
+        "--name /github-runner-monitor/statelydb-schema-id --type String",
+    ] {
+        assert!(told.contains(&format!("aws ssm put-parameter {command}")), "{command}: {told}");
+    }
+    assert!(!told.contains("slack"), "who does not tell needs no webhook: {told}");
+    assert!(told.starts_with("5 faults in the settings:"), "{told}");
+}
+
+#[test]
+fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_one() {
+    let values = [&COMPLETE[2..], &[("github-token", "a b"), ("repositories", "acme"), ("policy", "{")]].concat();
+    let told = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
+    for (start, end) in [
+        ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value 'ghp_…' --overwrite"),
+        ("REPOS: `acme` names no repository", "/repositories --type String --value 'acme/web,acme-labs/*' --overwrite"),
+        ("POLICY: is no policy", "/policy --type String --value '{\"confirm\":2,\"blind\":\"20m\"}' --overwrite"),
+        ("STATELYDB_STORE_ID: `x` is no number", "set STATELYDB_STORE_ID, as in STATELYDB_STORE_ID=7204785912541003"),
+    ] {
+        let line = told.lines().find(|line| line.trim_start().starts_with(start));
+        assert!(line.is_some_and(|line| line.ends_with(end)), "{start}: {told}");
+    }
+    assert_eq!(told.lines().count(), 5, "{told}");
+}
+
+#[test]
+fn a_complete_environment_wants_no_parameter_and_an_incomplete_one_what_it_lacks() {
+    let environment = [
+        ("GITHUB_TOKEN", "ghp_x"),
+        ("REPOS", "acme/web"),
+        ("STATELYDB_ACCESS_KEY", "key"),
+        ("STATELYDB_STORE_ID", "1"),
+        ("STATELYDB_SCHEMA_ID", "2"),
+    ];
+    let looking = |source: &Source<'_>| Settings::read(source, &LOOKING);
+    assert!(read_or_wanted(lookup(&environment), looking).is_ok());
+
+    let wanted = read_or_wanted(lookup(&environment[1..]), looking).unwrap_err();
+    assert_eq!(wanted.lists, ["organizations", "enterprises"]);
+    for (name, is_wanted) in
+        [("github-token", true), ("policy", true), ("statelydb-store-id", false), ("slack-webhook", false)]
+    {
+        assert_eq!(wanted.single.contains(&name), is_wanted, "{name}: {wanted:?}");
+    }
+
+    let wanted = read_or_wanted(lookup(&[]), TellingSettings::read).unwrap_err();
+    assert!(wanted.lists.is_empty() && wanted.single.contains(&"slack-webhook"), "{wanted:?}");
+    assert!(!wanted.single.contains(&"github-token"), "who asks GitHub nothing needs no token: {wanted:?}");
+}
+
+#[test]
+fn who_tells_needs_the_webhook_and_the_records() {
+    let (prefix, values) =
+        (prefix(), [&COMPLETE[2..], &[("slack-webhook", "https://hooks.slack.com/services/T/B/planted")]].concat());
+    let complete = parameters(&values);
+    let settings = TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &complete)).unwrap();
+    assert_eq!(settings.web_url, "https://github.com");
+    let nothing = parameters(&[]);
+    let told = TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &nothing)).unwrap_err().to_string();
+    assert!(told.contains("SLACK_WEBHOOK: is needed to tell anybody and not set; aws ssm put-parameter"), "{told}");
+    assert_eq!(told.lines().count(), 5, "{told}");
+    for shown in [format!("{settings:?}"), format!("{complete:?}")] {
+        assert!(!shown.contains("planted"), "{shown}");
+    }
+}
+
+#[test]
+fn a_prefix_is_a_folder_and_without_one_there_is_no_store() {
+    assert_eq!(Prefix::new("x/y/").unwrap().name_of("policy"), "/x/y/policy");
+    assert!(Prefix::new(" ").is_none() && Prefix::new("/").is_none());
+}
