@@ -20,8 +20,12 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint unit openapi judge schema-check stately-clients simulation instructions kill stack ## Everything that CI runs
-	@echo "make test: all passed"
+PARTS := lint unit openapi judge schema-check stately-clients simulation instructions kill stack
+
+test: ## Everything that CI runs
+	@for part in $(PARTS); do \
+	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; times+="  $$part $$((SECONDS - began)) s"$$'\n'; \
+	done; printf 'make test: all passed in %s s\n%s' "$$SECONDS" "$$times"
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
@@ -37,8 +41,9 @@ openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and th
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test -p monitor-github --test examples
 
-judge: .venv/installed ## Slack messages before an independent judge
+judge: .venv/installed ## Slack messages and signatures before an independent judge
 	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
+	$(PYTHON) shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
 
 simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at every await
 	cargo build --release -p monitor-simulation
@@ -68,6 +73,7 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 	cd infra && $(IN_VENV) sam validate --lint
 	.venv/bin/cfn-lint infra/template.yaml
 	$(PYTHON) tests/e2e/stack/test_template.py --quiet
+	infra/cost.py --check
 	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 	cargo build --quiet -p monitor-e2e --bin deployed-stack

@@ -11,6 +11,7 @@ pub mod policy;
 pub mod quote;
 pub mod reconcile;
 pub mod runner;
+pub mod scope;
 pub mod subject;
 pub mod target;
 pub mod time;

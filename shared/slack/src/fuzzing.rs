@@ -20,3 +20,9 @@ pub fn judge_webhook(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Re
     let said = String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER_BYTES)]);
     webhook.sort(status, retry_after(headers), &said)
 }
+
+/// Reads a command that was put off, and writes it again; none where the body is no such command.
+pub fn rewrite_later(body: &str) -> Option<String> {
+    let later = serde_json::from_str::<crate::desk::Later>(body).ok()?;
+    serde_json::to_string(&later).ok()
+}

@@ -9,6 +9,7 @@ use monitor_pipeline::items::Delivered;
 use monitor_pipeline::ports::{Chat, ChatError, Form};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::render::{Message, render};
@@ -55,10 +56,11 @@ impl Webhook {
     /// Sends a message that says it is a test.
     pub async fn send_test(&self) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        self.send_message(&message).await.map(drop)
+        self.send_json(&message).await.map(drop)
     }
 
-    async fn send_message(&self, message: &Message) -> Result<Delivered, ChatError> {
+    /// Sends what Slack reads as a message.
+    pub(crate) async fn send_json(&self, message: &impl Serialize) -> Result<Delivered, ChatError> {
         let body = serde_json::to_vec(message)
             .map_err(|error| ChatError::ContentRefused(format!("the message cannot be written as JSON: {error}")))?;
         self.post(body).await
@@ -164,7 +166,7 @@ fn dead(told: &str, mend: &str) -> ChatError {
 impl Chat for Webhook {
     /// Rate limits are obeyed, not foreseen: Slack takes about one message a second, with short bursts.
     async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        self.send_message(&render(notice, form, &self.settings.web)).await
+        self.send_json(&render(notice, form, &self.settings.web)).await
     }
 }
 

@@ -19,7 +19,7 @@ pub use seeds::{Seed, seeds};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("github_answers", github::answers),
     ("github_bodies", github::bodies),
     ("github_headers", github::headers),
@@ -31,6 +31,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("policy", settings::policy),
     ("settings", settings::settings),
     ("slack_answers", slack::answers),
+    ("slack_requests", slack::requests),
     ("stately_answers", stately::answers::answers),
     ("stately_items", stately::items::items),
 ];

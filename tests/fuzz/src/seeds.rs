@@ -1,5 +1,7 @@
 //! Where the search begins: inputs made of the samples that the contract suites use.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use monitor_pipeline::items::Item;
 use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
 use monitor_pipeline::testing::samples::{at, every_item, subject, target};
@@ -72,7 +74,7 @@ fn stately() -> Vec<Seed> {
         message: "slow down".to_owned(),
         ..Default::default()
     };
-    let details = base64(&details.encode_to_vec());
+    let details = STANDARD_NO_PAD.encode(details.encode_to_vec());
     let error = |code: &str, details: &str| {
         format!(
             r#"{{"code":"{code}","message":"(x/y)","details":[{{"type":"{}","value":"{details}"}}]}}"#,
@@ -93,15 +95,4 @@ fn stately() -> Vec<Seed> {
         seed("html", 7, vec![b"502 text/html\n<html>".to_vec()]),
         seed("frames", 8, vec![b"200 frames\n\0\x0a\0\n--\n\0\x12\0\n--\n\x02{}".to_vec()]),
     ]
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |bits: u32| char::from(DIGITS[(bits & 63) as usize]);
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0, |bits, byte| (bits << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        text.extend((0..=chunk.len()).map(|place| digit(bits >> (18 - 6 * place))));
-    }
-    text
 }

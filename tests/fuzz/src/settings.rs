@@ -29,7 +29,12 @@ pub(crate) fn settings(input: &[u8]) {
     let is_secret = |name: &str| reference().iter().any(|setting| setting.name == name && setting.secret);
     let told = values.iter().any(|(name, value)| !is_secret(name) && value.replace(MISPLACED, "").contains("hunter2"));
     let source = Source::variables(|name| values.get(name).cloned());
-    let options = HostOptions { every: Some(Duration::from_secs(300)), targets: Vec::new(), statelydb: true };
+    let options = HostOptions {
+        every: Some(Duration::from_secs(300)),
+        targets: Vec::new(),
+        statelydb: true,
+        ..HostOptions::default()
+    };
     match Settings::read(&source, &options) {
         Ok(settings) => {
             assert!(told || !format!("{settings:?}").contains("hunter2"), "Debug shows a secret");
