@@ -86,16 +86,17 @@ impl Clients {
         config.region(region).credentials_provider(credentials).build()
     }
 
-    /// The address of a service by the SDK's own variables: that for the service, or else that for all.
     fn endpoint(&self, service: &str) -> Option<String> {
-        if self.stand_in.is_some() {
-            return self.stand_in.clone();
-        }
-        if set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
-            return None;
-        }
-        set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
+        self.stand_in.clone().or_else(|| endpoint(service, set))
     }
+}
+
+/// The address of a service by the SDK's own variables: that for the service, or else that for all.
+fn endpoint(service: &str, set: impl Fn(&str) -> Option<String>) -> Option<String> {
+    if set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
 }
 
 /// A variable that something is in.
@@ -124,4 +125,22 @@ where
         deeper = error.source();
     }
     reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_its_address_from_the_sdks_own_variables() {
+        let of = |service: &str, variables: &[(&str, &str)]| {
+            let found = |name: &str| variables.iter().find(|(set, _)| *set == name);
+            endpoint(service, |name| found(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let (all, ssm) = (("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_SSM", "http://ssm"));
+        assert_eq!(of("SSM", &[all, ssm]).as_deref(), Some("http://ssm"));
+        assert_eq!(of("SQS", &[all, ssm]).as_deref(), Some("http://all"));
+        assert_eq!(of("SQS", &[ssm]), None);
+        assert_eq!(of("SSM", &[all, ssm, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "TRUE")]), None);
+    }
 }
