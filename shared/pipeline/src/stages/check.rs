@@ -255,10 +255,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let mut record = record;
         if let Some(commit) = decided {
             let altered = vec![Item::Credential(commit.record.clone())];
-            // Lost to another check of the same credential: it saw the same, and the next look sees what it wrote.
-            if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
-                record = commit.record;
-            }
+            record = match records::commit(self.store, self.clock, commit.change, altered).await? {
+                Committed::Done => commit.record,
+                // Lost to another check of the same credential. It saw the same, and may have told what this one's target
+                // would now tell by itself.
+                Committed::Lost => records::read_credential(self.store, &record.id).await?.0,
+            };
         }
         let is_blind = record.failing.as_ref().is_some_and(|failing| failing.told);
         let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
