@@ -244,6 +244,9 @@ fn in_order<P: PartialOrd>(
 /// Sorts faults by whether another attempt may help.
 fn fault(error: StatelyError) -> StoreError {
     match error.service() {
+        Some(service) if matches!(&*service.rpc_code, "unauthenticated" | "permission_denied") => {
+            StoreError::Denied(format!("{error}{}", mend(&error)))
+        }
         Some(service) if !service.may_pass() => StoreError::Refused(format!("{error}{}", mend(&error))),
         _ => StoreError::Unavailable(error.to_string()),
     }
