@@ -53,8 +53,11 @@ kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 	cargo build --release -p monitor-local --bin runner-monitor
 	cargo run --release -p monitor-e2e --bin kill-and-restart -- --kills 200
 
-bench: ## A fleet of 800 repositories: time, requests, writes, memory
+bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10,000 jobs sent to SQS
 	cargo run --release -p monitor-e2e --bin fleet-pass
+	for function in scheduler poller notifier; do (cd functions/$$function && cargo build --release); done
+	cargo run --release -p monitor-e2e --bin function-start
+	cd functions && cargo run --release -p monitor-aws --example send-jobs
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
 	node tests/stately/clients/bench.mjs

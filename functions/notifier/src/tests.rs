@@ -49,7 +49,7 @@ async fn an_outage(store: &impl Store, target: &str) {
     let outage = samples::outage(&runner, 1);
     let mut record = samples::target_record(target, 1);
     record.last_tellable = record.revision;
-    let change = samples::change(target, 1, Step::OutageOpened { outage });
+    let change = samples::change(target, 1, Step::OutageOpened { outage: Box::new(outage) });
     let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
     assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
 }

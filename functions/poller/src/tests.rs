@@ -4,6 +4,8 @@
 mod over_http;
 
 use std::cell::RefCell;
+use std::io::Write;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
@@ -30,6 +32,36 @@ macro_rules! event {
     ($name:literal) => {
         serde_json::from_str::<SqsEvent>(include_str!(concat!("../../../events/", $name, ".json"))).unwrap()
     };
+}
+
+/// Every log line of every test here, whatever its level. For the whole process: a subscriber of one test alone would
+/// miss the spans that another test met first.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct ToLog;
+
+impl Write for ToLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn keep_log_lines() {
+    static SET_UP: OnceLock<()> = OnceLock::new();
+    SET_UP.get_or_init(|| {
+        let json = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::TRACE);
+        tracing::subscriber::set_global_default(json.with_writer(|| ToLog).finish()).unwrap();
+    });
+}
+
+fn log_lines() -> impl Iterator<Item = Value> {
+    let log = String::from_utf8(LOG.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.into_iter()
 }
 
 #[derive(Default)]
@@ -79,6 +111,7 @@ fn runner(id: u64, status: Status) -> ObservedRunner {
 
 impl Installation {
     fn new() -> Self {
+        keep_log_lines();
         let server = InMemory::new();
         let store = StatelyStore::new(Client::new(server.clone(), ClientSettings::new(17, 5, None)));
         let configured = ["acme/web", "acme/api", "orgs/acme"].map(|name| name.parse().unwrap()).to_vec();

@@ -33,7 +33,7 @@ impl Backstop for DeadLetters {
     async fn set_aside(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason)).build();
         let attribute = attribute.map_err(|error| QueueError(error.to_string()))?;
-        let mut call = self.sdk.sqs().await.send_message().queue_url(&self.url);
+        let mut call = self.sdk.sqs().send_message().queue_url(&self.url);
         if self.url.ends_with(".fifo") {
             let group = record.group.clone().unwrap_or_else(|| record.message_id.clone());
             call = call.message_group_id(group).message_deduplication_id(&record.message_id);
@@ -46,7 +46,7 @@ impl Backstop for DeadLetters {
     async fn put_off(&self, record: &Record, after: Duration) {
         let Some(url) = record.queue_arn.as_deref().and_then(url_of) else { return };
         let secs = i32::try_from(after.min(LONGEST_VISIBILITY).as_secs()).unwrap_or(i32::MAX);
-        let call = self.sdk.sqs().await.change_message_visibility().queue_url(url);
+        let call = self.sdk.sqs().change_message_visibility().queue_url(url);
         if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(secs).send().await {
             debug!(error = told(&error), "the message was not put off: it comes again when its visibility ends");
         }

@@ -46,7 +46,7 @@ pub(crate) async fn read(
 /// Reads up to ten parameters; those that do not exist are left out.
 async fn call(sdk: &Sdk, prefix: &Prefix, names: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let full: Vec<String> = names.iter().map(|name| prefix.name_of(name)).collect();
-    let call = sdk.ssm().await.get_parameters().set_names(Some(full)).with_decryption(true);
+    let call = sdk.ssm().get_parameters().set_names(Some(full)).with_decryption(true);
     let answer = call.send().await.map_err(|error| {
         let what = told(&error);
         let folder = prefix.name_of("*");

@@ -49,7 +49,7 @@ impl Queue {
             .collect::<Result<Vec<_>, _>>()?;
         let mut pause = FIRST_PAUSE;
         for tried in 1.. {
-            let call = self.sdk.sqs().await.send_message_batch().queue_url(&self.url);
+            let call = self.sdk.sqs().send_message_batch().queue_url(&self.url);
             let answer = call.set_entries(Some(entries.clone())).send().await;
             let failed = failures(&answer.map_err(|error| QueueError(told(&error)))?);
             let Some(first) = failed.first() else { return Ok(()) };

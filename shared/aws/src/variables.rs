@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use monitor_config::{Fault, Faults, variable};
 
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// The environment of a function. Copies are the same one.
 #[derive(Clone)]
-pub struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Variables(Arc<Lookup>);
 
 impl Variables {
     /// The environment of this process.

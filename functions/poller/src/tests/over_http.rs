@@ -1,8 +1,6 @@
 //! The poller as it runs, against stand-ins for AWS, GitHub and StatelyDB over HTTP.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use monitor_aws::host::Invocation;
@@ -31,6 +29,7 @@ struct World {
 impl World {
     /// Everything that the poller needs is in SSM, but for where its neighbours are.
     async fn new() -> Self {
+        super::keep_log_lines();
         let (aws, statelydb) = (FakeAws::start().await.unwrap(), StatelyServer::start().await.unwrap());
         statelydb.state().settings.access_key = Some("planted-key".to_owned());
         let mut github = State::new();
@@ -151,25 +150,8 @@ async fn another_kind_of_event_is_refused_with_the_mend() {
     assert!(world.aws.calls("GetParameters").is_empty());
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn log_lines_name_request_and_target_and_no_secret() {
-    let lines = Lines::default();
-    let to = lines.clone();
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::TRACE);
-    let _logging = tracing::subscriber::set_default(subscriber.with_writer(move || to.clone()).finish());
     let world = World::new().await;
     world.invoke(BY_HAND).await.unwrap();
     world.github.state().revoke_token("ghp_planted_old");
@@ -180,11 +162,10 @@ async fn log_lines_name_request_and_target_and_no_secret() {
     world.statelydb.state().revoke_tokens();
     world.invoke(BY_HAND).await.unwrap();
 
-    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let own = written.lines().filter(|line| line.contains("\"target\":\"monitor_"));
-    let own: Vec<Value> = own.map(|line| serde_json::from_str(line).unwrap()).collect();
-    let failed: Vec<&Value> = own.iter().filter(|event| event["message"] == "not checked").collect();
-    assert!(!failed.is_empty(), "{written}");
+    let own: Vec<Value> = super::log_lines().filter(|event| event["target"].to_string().contains("monitor_")).collect();
+    let failed = own.iter().filter(|event| event["message"] == "not checked" && event["target_id"] == "acme/web");
+    let failed: Vec<&Value> = failed.collect();
+    assert!(!failed.is_empty(), "{own:?}");
     for event in failed {
         assert_eq!(event["span"]["request_id"], "request-1", "{event}");
         assert_eq!(event["span"]["target_id"], "acme/web", "{event}");
