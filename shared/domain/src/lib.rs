@@ -8,6 +8,7 @@ pub mod notices;
 pub mod observation;
 pub mod outage;
 pub mod policy;
+pub mod quote;
 pub mod reconcile;
 pub mod runner;
 pub mod scope;

@@ -56,7 +56,7 @@ pub struct HttpAnswer {
 /// A command that is answered later; the message to oneself.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Later {
+pub(crate) struct Later {
     version: u32,
     /// None for a button that was not understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,9 @@ mod button;
 mod console;
 mod desk;
 mod document;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod incoming;
 mod messenger;
 mod plain;

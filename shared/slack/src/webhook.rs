@@ -18,7 +18,7 @@ use crate::webhook_url::WebhookUrl;
 use crate::words::TEST_MESSAGE;
 
 /// Slack's answers are single words; more than this is none of Slack's.
-const MAX_ANSWER_BYTES: usize = 1_024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 1_024;
 /// Where a 429 does not say.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Bounds what an answer can make one wait.
@@ -83,7 +83,12 @@ impl Webhook {
     ///
     /// A refusal counts as the content's fault only where Slack says so. Whatever else cannot succeed by repeating is
     /// taken for a fault of the webhook: then everything stays untold until somebody mends it, and nothing is lost.
-    fn sort(&self, status: StatusCode, retry_after: Option<Duration>, said: &str) -> Result<Delivered, ChatError> {
+    pub(crate) fn sort(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        said: &str,
+    ) -> Result<Delivered, ChatError> {
         let host = self.url.host();
         let said = said.trim();
         if status.is_success() {
@@ -185,7 +190,7 @@ fn error_code(said: &str) -> Option<String> {
     is_word.then_some(code)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let secs = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(secs).clamp(Duration::from_secs(1), MAX_RETRY_AFTER))
 }
