@@ -27,6 +27,7 @@ pub(crate) fn settings(input: &[u8]) {
         .map(|(name, value)| (name, value.replace("\\n", "\n")))
         .collect();
     let is_secret = |name: &str| reference().iter().any(|setting| setting.name == name && setting.secret);
+    let in_plain = values.iter().any(|(name, value)| !is_secret(name) && value.contains("hunter2"));
     let told = values.iter().any(|(name, value)| !is_secret(name) && value.replace(MISPLACED, "").contains("hunter2"));
     let source = Source::variables(|name| values.get(name).cloned());
     let options = HostOptions {
@@ -37,7 +38,7 @@ pub(crate) fn settings(input: &[u8]) {
     };
     match Settings::read(&source, &options) {
         Ok(settings) => {
-            assert!(told || !format!("{settings:?}").contains("hunter2"), "Debug shows a secret");
+            assert!(in_plain || !format!("{settings:?}").contains("hunter2"), "Debug shows a secret");
             assert!(!settings.targets.is_empty(), "nothing to watch, and no fault");
             assert_targets(&settings.targets);
             assert_thresholds(settings.policy.base(), Duration::from_secs(600));
