@@ -82,7 +82,7 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 
 bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10,000 jobs sent to SQS
 	cargo run --release -p monitor-e2e --bin fleet-pass
-	for function in scheduler poller notifier; do (cd functions/$$function && cargo build --release); done
+	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release); done
 	cargo run --release -p monitor-e2e --bin function-start
 	cd functions && cargo run --release -p monitor-aws --example send-jobs
 
