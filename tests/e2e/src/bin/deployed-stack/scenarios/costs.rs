@@ -44,11 +44,11 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
     world.stately.state().clear_calls();
     let polled = world.function("PollerFunction").invocations();
     let told = world.function("NotifierFunction").invocations();
-    world.mapping("ChecksQueue").enable(false).await;
+    world.mapping("ChecksQueue").disable().await;
     world.tick().await?;
     let by_scheduler = stately(world);
     world.stately.state().clear_calls();
-    world.mapping("ChecksQueue").enable(true).await;
+    world.mapping("ChecksQueue").enable().await;
     world.settled().await?;
     let by_poller = stately(world);
     let checks = u64::try_from(REPOSITORIES.len())?;
