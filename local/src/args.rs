@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,6 +130,9 @@ pub(crate) struct Run {
     /// Called (GET) after each cycle that looked at every target: give it to a dead-man's switch
     #[arg(long, value_name = "URL", env = "HEARTBEAT_URL", hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
+    /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SLACK_COMMANDS")]
+    pub(crate) slack_commands: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -17,10 +17,13 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::cycle::{CycleReport, Cycles};
+use crate::front_desk::{Follower, FrontDesk};
 use crate::store::ChosenStore;
 
 /// How many checks are under way at once: as many as GitHub answers at once.
 const CHECKS_AT_ONCE: usize = 100;
+/// How many commands that take longer are answered at once.
+const FOLLOW_UPS: usize = 4;
 /// How many subjects are told of at once.
 const NOTIFIERS: usize = 4;
 /// For how long a message is hidden while its stage works: longer than any stage takes.
@@ -61,6 +64,8 @@ pub(crate) struct Engine<Ch, Cl> {
     pub(crate) checks: Hastened,
     /// Wake-ups for the notify stage.
     pub(crate) changes: Hastened,
+    /// Commands whose answer takes longer.
+    pub(crate) commands: Hastened,
     /// What the check stage is set to; the schedule stage takes the same.
     pub(crate) settings: CheckSettings,
     /// What is known of the cycle under way.
@@ -83,6 +88,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             chat,
             checks: Hastened { queue: Queue::standard(RECEIVES), speed },
             changes: Hastened { queue: Queue::fifo(RECEIVES), speed },
+            commands: Hastened { queue: Queue::standard(RECEIVES), speed },
             clock,
             settings: CheckSettings { policy, configured, interval },
             cycles: Cycles::default(),
@@ -93,6 +99,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     pub(crate) async fn run(
         self: Arc<Self>,
         stop: watch::Receiver<bool>,
+        front_desk: Option<FrontDesk>,
         on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
     ) {
         let on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync> = Arc::new(on_cycle);
@@ -100,6 +107,10 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         loops.spawn(self.clone().tick_loop(stop.clone(), on_cycle.clone()));
         loops.spawn(self.clone().check_loop(stop.clone(), on_cycle));
         loops.spawn(self.clone().notify_loop(stop.clone()));
+        if let Some(front_desk) = front_desk {
+            loops.spawn(self.clone().follow_up_loop(front_desk.follower(), stop.clone()));
+            loops.spawn(front_desk.serve(self.clone(), stop.clone()));
+        }
         loops.spawn(self.clone().prune_loop(stop));
         while let Some(ended) = loops.join_next().await {
             if let Err(error) = ended {
@@ -159,6 +170,15 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             async move { this.notify(&delivery).await }
         };
         this.work(&this.changes, NOTIFIERS, stop, handle).await;
+    }
+
+    async fn follow_up_loop(self: Arc<Self>, follower: Follower, stop: watch::Receiver<bool>) {
+        let (this, follower) = (self.clone(), Arc::new(follower));
+        let handle = move |delivery: Delivery| {
+            let (this, follower) = (self.clone(), follower.clone());
+            async move { follower.follow_up(&this, &delivery).await }
+        };
+        this.work(&this.commands, FOLLOW_UPS, stop, handle).await;
     }
 
     async fn prune_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {

@@ -5,6 +5,7 @@ mod commands;
 mod cycle;
 mod engine;
 mod fleet_view;
+mod front_desk;
 mod outside;
 mod store;
 mod table;

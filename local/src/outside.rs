@@ -1,5 +1,6 @@
 //! The real outside, built from settings: HTTP, GitHub, the place where people are told, the store.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -7,12 +8,14 @@ use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
 use monitor_pipeline::ports::Clock;
+use monitor_slack::incoming::SigningSecret;
 use monitor_slack::{Console, Messenger, WebBase};
 use monitor_stately::client::Client;
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 
 use crate::args::StoreArgument;
+use crate::front_desk::FrontDesk;
 use crate::store::ChosenStore;
 use crate::table::colour_on_stdout;
 
@@ -46,6 +49,16 @@ pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings) -> anyhow::
         }
         None => Messenger::Console(Console::stdout(colour_on_stdout(), web_base(settings)?)),
     })
+}
+
+/// Where requests of Slack's come in.
+pub(crate) async fn front_desk(
+    address: SocketAddr,
+    settings: &Settings,
+    http: &reqwest::Client,
+) -> anyhow::Result<FrontDesk> {
+    let secret = settings.slack_signing_secret.as_ref().context("the signing secret of Slack was not read")?;
+    FrontDesk::bind(address, SigningSecret::new(secret.expose()), web_base(settings)?, http.clone()).await
 }
 
 /// Opens the store that was chosen; a file with its folder.

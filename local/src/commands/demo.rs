@@ -102,7 +102,7 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     let engine =
         Arc::new(Engine::new(store, source, told.clone(), clock.clone(), (policy, configured, INTERVAL), speed));
     let (end, ended) = watch::channel(false);
-    let watching = tokio::spawn(engine.clone().run(ended, |_| {}));
+    let watching = tokio::spawn(engine.clone().run(ended, None, |_| {}));
 
     let mut beats = BEATS.iter().peekable();
     while clock.minutes() < END && !*stop.borrow() {

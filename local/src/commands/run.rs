@@ -18,7 +18,9 @@ use crate::outside;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let statelydb = arguments.store.is_stately();
-    let host_options = HostOptions { every: Some(arguments.every), statelydb, ..HostOptions::default() };
+    let slack_commands = arguments.slack_commands.is_some();
+    let host_options =
+        HostOptions { every: Some(arguments.every), statelydb, slack_commands, ..HostOptions::default() };
     let settings = outside::settings(&host_options)?;
     let clock = SystemClock;
     let http = outside::http()?;
@@ -26,8 +28,15 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let chat = outside::messenger(&http, &settings)?;
     let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
     let heartbeat = arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, &settings)).transpose()?;
+    let front_desk = match arguments.slack_commands {
+        Some(address) => Some(outside::front_desk(address, &settings, &http).await?),
+        None => None,
+    };
 
     let stop = stop_on_signal()?;
+    if let Some(front_desk) = &front_desk {
+        info!(address = %front_desk.address()?, "answering Slack");
+    }
     info!(
         lines = settings.targets.len(),
         every_secs = arguments.every.as_secs(),
@@ -46,7 +55,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
             tokio::spawn(async move { beat(&http, url).await });
         }
     };
-    engine.run(stop, on_cycle).await;
+    engine.run(stop, front_desk, on_cycle).await;
     info!("stopped");
     Ok(Outcome::Healthy)
 }

@@ -6,7 +6,8 @@ use std::net::Ipv6Addr;
 use url::{Host, Url};
 
 use crate::faults::Wrong;
-use crate::secret::{Secret, shown};
+use crate::reference::GITHUB_API_URL;
+use crate::secret::{Secret, looks_secret, shown};
 
 /// Where GitHub answers and where its pages are, both without a slash at the end.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub(crate) fn github(text: &str, allowed_http: &BTreeSet<String>) -> Result<GitH
     let host = url.host_str().unwrap_or_default();
     let is_not = |mend: String| {
         let what = format!("`{}` is not where GitHub's API answers", shown(&format!("{origin}{path}")));
+        // The right address is made of the wrong one.
+        let mend = if looks_secret(&mend) { GITHUB_API_URL.example.to_owned() } else { mend };
         Err(Wrong::new(what, format!("write {mend}")))
     };
     let web_url = match (host, path) {
@@ -163,6 +166,14 @@ mod tests {
         ] {
             let wrong = format!("{:?}", github(text, &allowed()).unwrap_err());
             assert!(wrong.contains(mend) && !wrong.contains("pw"), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_an_address_is_not_repeated_in_the_mend() {
+        for text in ["https://ghp_hunter2", "https://ghp_hunter2.ghe.com"] {
+            let wrong = format!("{:?}", github(text, &allowed()).unwrap_err());
+            assert!(wrong.contains("https://github.example.com/api/v3") && !wrong.contains("hunter2"), "{wrong}");
         }
     }
 

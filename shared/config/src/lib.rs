@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod addresses;
+mod commands;
 mod credential;
 mod faults;
 mod lists;
@@ -13,6 +14,7 @@ mod source;
 mod statelydb;
 mod telling;
 
+pub use commands::CommandSettings;
 pub use faults::{Fault, Faults};
 pub use parameters::{Parameters, Prefix, Wanted, part_name, read_or_wanted};
 pub use reference::{Setting, help_text, markdown_table, reference};

@@ -107,6 +107,14 @@ pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     default: None,
     parameter: Some("slack-webhook"),
 };
+pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
+    name: "SLACK_SIGNING_SECRET",
+    what: "Signing secret of the Slack app, which shows that a slash command or a pressed button is Slack's; needed to answer these",
+    secret: true,
+    example: "8f74…",
+    default: None,
+    parameter: Some("slack-signing-secret"),
+};
 pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
     name: "STATELYDB_ACCESS_KEY",
     what: "Access key of StatelyDB. This and the next two are needed where records are kept there (`--store stately`)",
@@ -194,6 +202,7 @@ pub fn reference() -> &'static [Setting] {
         ORGANIZATIONS,
         ENTERPRISES,
         SLACK_WEBHOOK,
+        SLACK_SIGNING_SECRET,
         STATELYDB_ACCESS_KEY,
         STATELYDB_STORE_ID,
         STATELYDB_SCHEMA_ID,

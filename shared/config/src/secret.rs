@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use monitor_domain::quote::quote;
+
 /// A token, key or webhook. It can be neither printed nor serialized; [`Secret::expose`] is the only way to its text.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -25,6 +27,7 @@ impl fmt::Debug for Secret {
 }
 
 const SHOWN_CHARS: usize = 100;
+const QUOTED_CHARS: usize = 400;
 
 /// How GitHub's tokens, Slack's tokens and webhooks, and PEM keys can be told.
 const SECRET_MARKS: [&str; 11] =
@@ -33,32 +36,23 @@ const SECRET_MARKS: [&str; 11] =
 /// A wrong value as a fault may show it: on one line, cut to a bearable length, and not at all if it looks like a
 /// secret that was put under the wrong name.
 pub(crate) fn shown(text: &str) -> String {
-    let cut = match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    };
     // Judged whole: a cut could take the mark away and leave the secret.
-    if looks_secret(text) { "(hidden, it looks like a secret)".to_owned() } else { one_line(&cut) }
+    if looks_secret(text) { "(hidden, it looks like a secret)".to_owned() } else { quote(text, SHOWN_CHARS) }
 }
 
-/// A text of another library, which may quote a wrong value, under the rules of [`shown`] but uncut.
+/// A text of another library, which may quote a wrong value, under the rules of [`shown`], with room for its words.
 pub(crate) fn quoted(text: &str) -> String {
-    if looks_secret(text) { "(hidden, it quotes what looks like a secret)".to_owned() } else { one_line(text) }
+    if looks_secret(text) {
+        "(hidden, it quotes what looks like a secret)".to_owned()
+    } else {
+        quote(text, QUOTED_CHARS)
+    }
 }
 
-fn looks_secret(text: &str) -> bool {
+pub(crate) fn looks_secret(text: &str) -> bool {
     // Tokens without a mark are at least 36 signs long (GitHub's older ones 40) and nothing breaks them.
     let unbroken = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     SECRET_MARKS.iter().any(|mark| text.contains(mark)) || text.split(unbroken).any(|word| word.len() >= 36)
-}
-
-fn one_line(text: &str) -> String {
-    let plain = |c: char| c == ' ' || c == '…' || c.is_ascii_graphic() || c.is_alphanumeric();
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if plain(c) { line.push(c) } else { line.extend(c.escape_default()) }
-    }
-    line
 }
 
 #[cfg(test)]

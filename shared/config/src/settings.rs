@@ -27,6 +27,8 @@ pub struct Settings {
     pub targets: Vec<TargetSpec>,
     /// The incoming webhook; without it nothing is told.
     pub slack_webhook: Option<Secret>,
+    /// What Slack signs its requests with; none unless [`HostOptions::slack_commands`].
+    pub slack_signing_secret: Option<Secret>,
     /// How StatelyDB is reached; none unless [`HostOptions::statelydb`].
     pub statelydb: Option<StatelyDbSettings>,
     /// The thresholds.
@@ -86,6 +88,8 @@ pub struct HostOptions {
     pub statelydb: bool,
     /// Whether others do the telling, so that the webhook is not asked for.
     pub without_chat: bool,
+    /// Whether requests of Slack's are answered, so that its signing secret is needed.
+    pub slack_commands: bool,
 }
 
 impl Settings {
@@ -104,6 +108,7 @@ impl Settings {
             true => None,
             false => reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts)),
         };
+        let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
         let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
@@ -120,7 +125,7 @@ impl Settings {
             ) if reader.faults.is_empty() => {
                 let limits = Limits { requests_per_minute, max_concurrent_requests };
                 let github = GitHubSettings { api_url, web_url, api_version, credential, limits };
-                Ok(Self { github, targets, slack_webhook, statelydb, policy, allow_http_hosts })
+                Ok(Self { github, targets, slack_webhook, slack_signing_secret, statelydb, policy, allow_http_hosts })
             }
             _ => Err(reader.into_faults()),
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use monitor_config::{HostOptions, Parameters, Prefix, Settings, Source, TellingSettings, read_or_wanted};
 
 const NOTHING: [(&str, &str); 0] = [];
-const LOOKING: HostOptions = HostOptions { every: None, targets: Vec::new(), statelydb: true, without_chat: true };
+const LOOKING: HostOptions =
+    HostOptions { every: None, targets: Vec::new(), statelydb: true, without_chat: true, slack_commands: false };
 
 fn lookup(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + Clone + use<> {
     let variables: BTreeMap<String, String> =

@@ -23,12 +23,14 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, Faults> {
     let base = [
         ("GITHUB_TOKEN", "ghp_x"),
         ("REPOS", "acme/web"),
+        ("SLACK_SIGNING_SECRET", "secret"),
         ("STATELYDB_ACCESS_KEY", "key"),
         ("STATELYDB_STORE_ID", "1"),
         ("STATELYDB_SCHEMA_ID", "2"),
     ];
     let statelydb = variables.iter().any(|(name, _)| name.starts_with("STATELYDB_"));
-    read_with(&[&base, variables].concat(), &HostOptions { statelydb, ..HostOptions::default() })
+    let slack_commands = variables.iter().any(|(name, _)| *name == "SLACK_SIGNING_SECRET");
+    read_with(&[&base, variables].concat(), &HostOptions { statelydb, slack_commands, ..HostOptions::default() })
 }
 
 fn targets(settings: &Settings) -> Vec<String> {
@@ -124,6 +126,11 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: is no URL", "https://"),
         (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
         (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
+        (
+            &[("SLACK_SIGNING_SECRET", "")],
+            "SLACK_SIGNING_SECRET: is needed to answer Slack",
+            "set SLACK_SIGNING_SECRET",
+        ),
         (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: is needed", "set STATELYDB_ACCESS_KEY"),
         (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: `store-1` is no number", "console"),
         (&[("STATELYDB_SCHEMA_ID", "")], "STATELYDB_SCHEMA_ID: is needed", "STATELYDB_SCHEMA_ID=5371490217854203"),
@@ -222,7 +229,8 @@ fn the_table_and_the_reader_agree() {
         asked.borrow_mut().insert(name.to_owned());
         None
     });
-    Settings::read(&source, &HostOptions { statelydb: true, ..HostOptions::default() }).unwrap_err();
+    Settings::read(&source, &HostOptions { statelydb: true, slack_commands: true, ..HostOptions::default() })
+        .unwrap_err();
     let asked = asked.borrow();
     let documented: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
     assert_eq!(asked.iter().map(String::as_str).collect::<BTreeSet<_>>(), documented);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote::quote;
 use crate::target::{Target, TargetId};
 
 /// The number of a committed change of one subject; 0 is "nothing yet". Revisions order a subject's history, times never do.
@@ -28,7 +29,7 @@ impl fmt::Display for Revision {
 
 /// The credential that sees a target: the one token, or the GitHub App's installation for an account.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct CredentialId(Arc<str>);
 
 impl CredentialId {
@@ -55,6 +56,29 @@ impl CredentialId {
     /// The identity as text: `token` or `app:account`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for CredentialId {
+    type Err = SubjectError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_one = text == "token" || text.strip_prefix("app:").is_some_and(|account| !account.is_empty());
+        if is_one { Ok(Self(text.into())) } else { Err(SubjectError(quote(&format!("credential:{text}"), 160))) }
+    }
+}
+
+impl TryFrom<String> for CredentialId {
+    type Error = SubjectError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<CredentialId> for String {
+    fn from(id: CredentialId) -> Self {
+        id.0.as_ref().to_owned()
     }
 }
 
@@ -108,13 +132,12 @@ impl FromStr for Subject {
         if text == "monitor" {
             return Ok(Subject::Monitor);
         }
+        let fault = || SubjectError(quote(text, 160));
         match text.strip_prefix("credential:") {
-            Some("token") => Ok(Subject::Credential(CredentialId::token())),
-            Some(id) if id.starts_with("app:") => Ok(Subject::Credential(CredentialId(id.into()))),
-            Some(_) => Err(SubjectError(text.to_owned())),
+            Some(id) => id.parse().map(Subject::Credential).map_err(|_: SubjectError| fault()),
             None => match text.parse::<Target>() {
                 Ok(target) => Ok(Subject::Target(target.id().clone())),
-                Err(_) => Err(SubjectError(text.to_owned())),
+                Err(_) => Err(fault()),
             },
         }
     }
@@ -150,7 +173,7 @@ mod tests {
         for subject in subjects {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
         }
-        for bad in ["", "credential:", "credential:x", "acme"] {
+        for bad in ["", "credential:", "credential:x", "credential:app:", "acme"] {
             assert!(bad.parse::<Subject>().is_err(), "{bad}");
         }
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote::quote;
+
 /// GitHub's three places where runners register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetKind {
@@ -28,8 +30,11 @@ pub struct Target {
 
 /// The identity of a target, also called `repoId`: `owner/name`, `orgs/name` or `enterprises/name`, lower-cased.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct TargetId(Arc<str>);
+
+/// No name that GitHub gives is longer: 39 signs, a slash and 100.
+const LONGEST_SHOWN: usize = 140;
 
 /// A name that GitHub could not have given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +69,7 @@ fn is_repository_name(name: &str) -> bool {
 impl Target {
     /// A repository, from `owner/name`.
     pub fn repository(full_name: &str) -> Result<Self, TargetError> {
-        let fault = TargetError { given: full_name.to_owned(), what: "repository", mend: REPOSITORY_MEND };
+        let fault = TargetError { given: quote(full_name, LONGEST_SHOWN), what: "repository", mend: REPOSITORY_MEND };
         let Some((owner, name)) = full_name.split_once('/') else {
             return Err(fault);
         };
@@ -77,7 +82,7 @@ impl Target {
     /// An organization, from its login.
     pub fn organization(login: &str) -> Result<Self, TargetError> {
         if !is_account(login) {
-            return Err(TargetError { given: login.to_owned(), what: "organization", mend: ACCOUNT_MEND });
+            return Err(TargetError { given: quote(login, LONGEST_SHOWN), what: "organization", mend: ACCOUNT_MEND });
         }
         Ok(Self::new(TargetKind::Organization, format!("orgs/{login}")))
     }
@@ -85,7 +90,7 @@ impl Target {
     /// An enterprise, from its slug.
     pub fn enterprise(slug: &str) -> Result<Self, TargetError> {
         if !is_repository_name(slug) {
-            return Err(TargetError { given: slug.to_owned(), what: "enterprise", mend: ACCOUNT_MEND });
+            return Err(TargetError { given: quote(slug, LONGEST_SHOWN), what: "enterprise", mend: ACCOUNT_MEND });
         }
         Ok(Self::new(TargetKind::Enterprise, format!("enterprises/{slug}")))
     }
@@ -147,6 +152,20 @@ impl TryFrom<String> for Target {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+impl TryFrom<String> for TargetId {
+    type Error = TargetError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse::<Target>().map(|target| target.id)
+    }
+}
+
+impl From<TargetId> for String {
+    fn from(id: TargetId) -> Self {
+        id.0.as_ref().to_owned()
     }
 }
 

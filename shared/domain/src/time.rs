@@ -8,9 +8,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::quote::quote;
+
 /// A moment: milliseconds since 1970-01-01 UTC. Whole milliseconds, so that storing and reading back changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
+
+const BEYOND_CALENDARS: &str = " ms since 1970";
 
 impl Timestamp {
     /// From milliseconds since the epoch.
@@ -48,7 +52,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::<Utc>::from_timestamp_millis(self.0) {
             Some(moment) => f.write_str(&moment.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            None => write!(f, "{} ms since 1970", self.0),
+            None => write!(f, "{}{BEYOND_CALENDARS}", self.0),
         }
     }
 }
@@ -57,7 +61,18 @@ impl FromStr for Timestamp {
     type Err = chrono::ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DateTime::parse_from_rfc3339(text).map(|moment| Self(moment.timestamp_millis()))
+        let moment = match DateTime::parse_from_rfc3339(text) {
+            // Years of more than four digits, which have a sign, and moments beyond any calendar: a header's nonsense must
+            // not make an item that cannot be read.
+            Err(error) => {
+                if let Some(Ok(epoch_ms)) = text.strip_suffix(BEYOND_CALENDARS).map(str::parse) {
+                    return Ok(Self(epoch_ms));
+                }
+                if text.starts_with(['+', '-']) { text.parse()? } else { return Err(error) }
+            }
+            Ok(moment) => moment,
+        };
+        Ok(Self(moment.timestamp_millis()))
     }
 }
 
@@ -70,7 +85,9 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::custom(format!("`{text}` is no time; write it as 2026-11-23T09:30:00Z")))
+        text.parse().map_err(|_| {
+            D::Error::custom(format!("`{}` is no time; write it as 2026-11-23T09:30:00Z", quote(&text, 40)))
+        })
     }
 }
 
@@ -81,7 +98,7 @@ pub struct DurationError(String);
 
 /// Reads `90s`, `15m`, `24h` or `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let fault = || DurationError(text.to_owned());
+    let fault = || DurationError(quote(text, 40));
     let text = text.trim();
     let unit_secs = match text.chars().last() {
         Some('s') => 1,
@@ -153,6 +170,17 @@ mod tests {
         let moment = Timestamp::from_epoch_ms(1_763_900_000_123);
         assert_eq!(moment.to_string().parse::<Timestamp>().unwrap(), moment);
         assert_eq!(moment.since(moment.plus(Duration::from_secs(1))), Duration::ZERO);
-        assert!("yesterday".parse::<Timestamp>().is_err());
+        for bad in ["yesterday", "+2026", "1763900000123", "x ms since 1970", "2026-11-23 09:30:00"] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn moments_far_from_ours_survive_their_written_form_too() {
+        let ahead: Timestamp = "9999-12-31T23:59:59-23:59".parse().unwrap();
+        for epoch_ms in [i64::MIN, -62_200_000_000_000, -1, 0, ahead.epoch_ms(), 8_000_000_000_000_000, i64::MAX] {
+            let moment = Timestamp::from_epoch_ms(epoch_ms);
+            assert_eq!(moment.to_string().parse(), Ok(moment), "{moment}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor_embedded::queue::Queue;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::testing::queue::{Bench, MAX_RECEIVE_COUNT};
-use monitor_pipeline::testing::{queue, stages, store};
+use monitor_pipeline::testing::{commands, queue, stages, store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_in_memory_keeps_a_stores_promises() {
@@ -23,6 +23,11 @@ async fn the_store_in_a_file_keeps_a_stores_promises() {
 #[tokio::test]
 async fn the_stages_keep_their_promises_over_this_store() {
     stages::run_all(async || EmbeddedStore::open_in_memory().unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_answered_over_this_store() {
+    commands::run_all(async || EmbeddedStore::open_in_memory().unwrap()).await;
 }
 
 struct InThisProcess;

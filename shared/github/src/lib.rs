@@ -7,6 +7,9 @@ mod client;
 mod credential;
 mod examine;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod limits;
 mod list;

@@ -96,6 +96,10 @@ pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKi
     }
     let message = error_message(&answer.body);
     match (status.as_u16(), about) {
+        // Anybody can answer 404: that a runner is gone, or an App not installed, is believed only in GitHub's own words.
+        (404 | 410, _) if message.is_none() => {
+            Setback::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status)))
+        }
         (401 | 403 | 404, About::Installation(account)) => {
             Setback::lasting(installation_fault(status, message.as_deref()), installation(status, message, account))
         }
@@ -107,8 +111,7 @@ pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKi
             "GitHub refuses the token (401): it is wrong, expired or revoked; give the monitor a new one",
         ),
         (403, _) => Setback::lasting(Fault::Forbidden, forbidden(answer, about, kind)),
-        // Anybody can answer 404: a runner is held to be gone only by GitHub's own word.
-        (404 | 410, _) if message.is_some() => Setback::lasting(Fault::NotFound, not_found(about)),
+        (404 | 410, _) => Setback::lasting(Fault::NotFound, not_found(about)),
         (451, _) => {
             Setback::lasting(Fault::NotFound, format!("{about}: GitHub has closed access for legal reasons (451)"))
         }

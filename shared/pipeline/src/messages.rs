@@ -1,5 +1,6 @@
 //! The messages between the stages, as JSON that a person can write by hand.
 
+use monitor_domain::quote::quote;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind};
 use monitor_domain::time::Timestamp;
@@ -8,6 +9,9 @@ use serde_json::{Map, Value};
 
 /// The version that this release writes. It reads this one, and messages without any.
 const VERSION: u64 = 1;
+
+/// How much of another's words about a body is repeated.
+const MOST_QUOTED: usize = 200;
 
 const SHAPES: &str = r#"{"repository":"owner/name"}, {"organization":"NAME"} or {"enterprise":"NAME"}"#;
 
@@ -30,8 +34,10 @@ pub enum Reason {
     Schedule,
     /// An earlier look left a verdict open.
     Recheck,
-    /// A person.
+    /// A person, who wants a target on the list looked at now.
     Manual,
+    /// A person, who looks once, whether or not the target is on the list. Nobody looks again by himself: not for the queue.
+    Once,
     /// It was taken off the list: nothing is looked at, what is open is closed.
     Dropped,
 }
@@ -96,7 +102,7 @@ impl CheckJob {
         let (fields, versioned) = fields(body, SHAPES)?;
         let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt"];
         if let Some(strange) = fields.keys().find(|key| !versioned && !known.contains(&key.as_str())) {
-            return Err(unreadable(format!("the field `{strange}` is not known")));
+            return Err(unreadable(format!("the field `{}` is not known", quote(strange, 40))));
         }
         let named: Vec<(&str, &Value)> = ["repository", "organization", "enterprise"]
             .into_iter()
@@ -132,7 +138,7 @@ impl WakeUp {
         let (fields, _) = fields(body, SHAPE)?;
         let subject = fields.get("subject").cloned().unwrap_or_default();
         let subject = serde_json::from_value(subject)
-            .map_err(|error| MessageError::Unreadable(format!("`subject`: {error}; accepted is {SHAPE}")))?;
+            .map_err(|error| MessageError::Unreadable(format!("`subject`: {}; accepted is {SHAPE}", words(error))))?;
         Ok(Self { subject })
     }
 }
@@ -142,6 +148,11 @@ fn written(form: &impl Serialize) -> String {
     serde_json::to_string(form).unwrap_or_default()
 }
 
+/// What `serde_json` says, which may repeat what it read.
+fn words(error: serde_json::Error) -> String {
+    quote(&error.to_string(), MOST_QUOTED)
+}
+
 fn unreadable(what: String) -> MessageError {
     MessageError::Unreadable(format!("{what}; accepted are {SHAPES}"))
 }
@@ -149,7 +160,7 @@ fn unreadable(what: String) -> MessageError {
 /// The fields of a message, and whether it has a version.
 fn fields(body: &str, shapes: &str) -> Result<(Map<String, Value>, bool), MessageError> {
     let fields: Map<String, Value> = serde_json::from_str(body).map_err(|error| {
-        MessageError::Unreadable(format!("the body is no JSON object ({error}); accepted are {shapes}"))
+        MessageError::Unreadable(format!("the body is no JSON object ({}); accepted are {shapes}", words(error)))
     })?;
     match fields.get("version") {
         None => Ok((fields, false)),
@@ -167,9 +178,9 @@ fn read_field<T: serde::de::DeserializeOwned>(
 ) -> Result<Option<T>, MessageError> {
     match fields.get(field) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            serde_json::from_value(value.clone()).map(Some).map_err(|error| unreadable(format!("`{field}`: {error}")))
-        }
+        Some(value) => serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|error| unreadable(format!("`{field}`: {}", words(error)))),
     }
 }
 

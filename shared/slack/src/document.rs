@@ -99,6 +99,12 @@ impl Line {
         self
     }
 
+    /// A name that is not the main thing, cut shorter.
+    pub(crate) fn short_name(mut self, raw: &str, max: usize) -> Self {
+        self.0.push(Span::Name(clean(raw, max)));
+        self
+    }
+
     pub(crate) fn quote(mut self, raw: &str) -> Self {
         self.0.push(Span::Name(clean(raw, MAX_QUOTE)));
         self

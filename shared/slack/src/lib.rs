@@ -1,11 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod blocks;
+mod button;
 mod console;
+mod desk;
 mod document;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod incoming;
 mod messenger;
 mod plain;
 mod render;
+mod reply;
 mod text;
 mod web;
 mod webhook;
@@ -13,8 +20,10 @@ mod webhook_url;
 mod words;
 
 pub use console::Console;
+pub use desk::{Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
 pub use render::{Message, render, render_console};
+pub use reply::Reply;
 pub use web::{WebBase, WebBaseError};
 pub use webhook::{Webhook, WebhookSettings};
 pub use webhook_url::{WebhookUrl, WebhookUrlError};

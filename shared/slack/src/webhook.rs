@@ -9,6 +9,7 @@ use monitor_pipeline::items::Delivered;
 use monitor_pipeline::ports::{Chat, ChatError, Form};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::render::{Message, render};
@@ -17,7 +18,7 @@ use crate::webhook_url::WebhookUrl;
 use crate::words::TEST_MESSAGE;
 
 /// Slack's answers are single words; more than this is none of Slack's.
-const MAX_ANSWER_BYTES: usize = 1_024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 1_024;
 /// Where a 429 does not say.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Bounds what an answer can make one wait.
@@ -55,10 +56,11 @@ impl Webhook {
     /// Sends a message that says it is a test.
     pub async fn send_test(&self) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        self.send_message(&message).await.map(drop)
+        self.send_json(&message).await.map(drop)
     }
 
-    async fn send_message(&self, message: &Message) -> Result<Delivered, ChatError> {
+    /// Sends what Slack reads as a message.
+    pub(crate) async fn send_json(&self, message: &impl Serialize) -> Result<Delivered, ChatError> {
         let body = serde_json::to_vec(message)
             .map_err(|error| ChatError::ContentRefused(format!("the message cannot be written as JSON: {error}")))?;
         self.post(body).await
@@ -81,7 +83,12 @@ impl Webhook {
     ///
     /// A refusal counts as the content's fault only where Slack says so. Whatever else cannot succeed by repeating is
     /// taken for a fault of the webhook: then everything stays untold until somebody mends it, and nothing is lost.
-    fn sort(&self, status: StatusCode, retry_after: Option<Duration>, said: &str) -> Result<Delivered, ChatError> {
+    pub(crate) fn sort(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        said: &str,
+    ) -> Result<Delivered, ChatError> {
         let host = self.url.host();
         let said = said.trim();
         if status.is_success() {
@@ -159,7 +166,7 @@ fn dead(told: &str, mend: &str) -> ChatError {
 impl Chat for Webhook {
     /// Rate limits are obeyed, not foreseen: Slack takes about one message a second, with short bursts.
     async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        self.send_message(&render(notice, form, &self.settings.web)).await
+        self.send_json(&render(notice, form, &self.settings.web)).await
     }
 }
 
@@ -183,7 +190,7 @@ fn error_code(said: &str) -> Option<String> {
     is_word.then_some(code)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let secs = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(secs).clamp(Duration::from_secs(1), MAX_RETRY_AFTER))
 }

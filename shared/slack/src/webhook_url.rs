@@ -60,6 +60,11 @@ impl WebhookUrl {
     pub(crate) fn url(&self) -> Url {
         self.0.clone()
     }
+
+    /// Whether it leads to this machine itself.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(self.host())
+    }
 }
 
 impl fmt::Debug for WebhookUrl {

@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod limits;
+mod outline;
 mod samples;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use monitor_domain::notices::News;
 use monitor_pipeline::ports::Form;
-use monitor_slack::{Message, WebBase, render, render_console};
+use monitor_slack::{WebBase, render, render_console};
+use outline::outline;
 
 #[test]
 fn every_sample_reads_as_it_did() {
@@ -89,21 +90,4 @@ fn links_lead_to_the_enterprise_server_that_is_set() {
     let message = serde_json::to_string(&render(&notice, Form::Blocks, &web)).unwrap();
     assert!(message.contains("<https://git.acme.test/acme/web/settings/actions/runners/1001|"), "{message}");
     assert!(!message.contains("https://github.com"), "{message}");
-}
-
-/// The blocks as lines, in the order in which Slack shows them.
-fn outline(message: &Message) -> String {
-    let mut lines = format!("text: {}\n", message.text);
-    for block in message.blocks.iter().flatten() {
-        let kind = block["type"].as_str().unwrap_or("?");
-        let texts = std::iter::once(("", &block["text"]))
-            .chain(block["fields"].as_array().into_iter().flatten().map(|field| (" field", field)))
-            .chain(block["elements"].as_array().into_iter().flatten().map(|element| ("", element)));
-        for (part, text) in texts {
-            if let Some(text) = text["text"].as_str() {
-                writeln!(lines, "[{kind}{part}] {}", text.replace('\n', "\n    ")).unwrap();
-            }
-        }
-    }
-    lines
 }

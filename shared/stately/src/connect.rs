@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use monitor_domain::quote::quote;
 use prost::Message;
 use serde::Deserialize;
 
@@ -14,6 +15,10 @@ use crate::wire::StatelyErrorDetails;
 pub(crate) const UNARY: &str = "application/proto";
 /// The content type of a stream.
 pub(crate) const STREAM: &str = "application/connect+proto";
+
+/// How much is repeated of what others have written.
+const MOST_OF_A_TEXT: usize = 300;
+const MOST_OF_A_CODE: usize = 60;
 
 const COMPRESSED: u8 = 1;
 const END_OF_STREAM: u8 = 2;
@@ -118,7 +123,11 @@ impl From<WireError> for ServiceError {
         let StatelyErrorDetails { stately_code, message, .. } = details.unwrap_or_default();
         // The outer message only repeats the codes where there are details.
         let message = [message, error.message].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
-        ServiceError { rpc_code: error.code, stately_code, message: brief(&message) }
+        ServiceError {
+            rpc_code: quote(&error.code, MOST_OF_A_CODE),
+            stately_code: quote(&stately_code, MOST_OF_A_CODE),
+            message: quote(&message, MOST_OF_A_TEXT),
+        }
     }
 }
 
@@ -126,7 +135,7 @@ impl From<WireError> for ServiceError {
 fn error_of(response: &Response) -> StatelyError {
     let json = || serde_json::from_slice::<WireError>(&response.body).ok().filter(|error| !error.code.is_empty());
     if response.status == 200 {
-        let kind = brief(&response.content_type);
+        let kind = quote(&response.content_type, MOST_OF_A_CODE);
         return StatelyError::Garbled(format!("content of the type `{kind}`; is there a proxy in between?"));
     }
     if response.content_type == "application/json"
@@ -149,13 +158,6 @@ fn code_of_status(status: u16) -> &'static str {
         408 | 429 | 502 | 503 | 504 => "unavailable",
         _ => "unknown",
     }
-}
-
-/// One line of bearable length, for what others have written.
-fn brief(text: &str) -> String {
-    const MOST: usize = 300;
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST).collect();
-    if line.len() < text.len() && line.chars().count() == MOST { line + "…" } else { line }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::quote::quote;
 use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
@@ -29,6 +30,9 @@ const LONGEST_BODY: usize = 64 << 20;
 /// What a deflated body begins with; JSON begins with a brace.
 const DEFLATED: &str = "z:";
 const DEFLATE_LEVEL: u8 = 6;
+
+/// How much is repeated of why a body cannot be read: `serde_json` quotes what it read.
+const LONGEST_REASON: usize = 300;
 
 const DAY_SECS: i64 = 86_400;
 /// How long a change without news is kept, from its decision.
@@ -262,7 +266,10 @@ pub struct Reader {
 impl Reader {
     /// Reads an item; none where its type is one that only a later release knows.
     pub fn read(&mut self, item: &wire::Item) -> Result<Option<Item>, StoreError> {
-        self.item(item).map_err(|Broken(reason)| StoreError::Unreadable { key: named(item), reason })
+        self.item(item).map_err(|Broken(reason)| {
+            let reason = quote(&reason, LONGEST_REASON);
+            StoreError::Unreadable { key: named(item), reason }
+        })
     }
 
     fn item(&mut self, item: &wire::Item) -> Result<Option<Item>, Broken> {
@@ -330,10 +337,10 @@ fn content<T: DeserializeOwned>(record: &Record) -> Result<T, Broken> {
 fn named(item: &wire::Item) -> String {
     const IN_KEYS: [&str; 6] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt"];
     let keys = Record::read(item, |field| IN_KEYS.contains(&field.name)).ok().flatten();
-    let mut name: String = item.item_type.chars().take(40).collect();
+    let mut name = quote(&item.item_type, 40);
     for key in IN_KEYS {
         match keys.as_ref().and_then(|record| record.get(key)) {
-            Some(Value::Text(text)) => name = format!("{name} {}", text.chars().take(160).collect::<String>()),
+            Some(Value::Text(text)) => name = format!("{name} {}", quote(text, 160)),
             Some(Value::Number(number)) => name = format!("{name} {key} {number}"),
             _ => {}
         }

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Mutex;
 
 use common::{http, http_server, server, settings, store};
-use monitor_pipeline::testing::{stages, store as suite};
+use monitor_pipeline::testing::{commands, stages, store as suite};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::Client;
 use monitor_stately_server::PrefixRule;
@@ -52,6 +52,11 @@ async fn it_keeps_them_over_http() {
 #[tokio::test]
 async fn the_stages_keep_their_promises_over_this_store() {
     stages::run_all(async || store(&server())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_answered_over_this_store() {
+    commands::run_all(async || store(&server())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

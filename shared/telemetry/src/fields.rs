@@ -32,6 +32,8 @@ fields! {
     UNTIL = "until", "When it is tried again, UTC.";
     ELAPSED_MS = "elapsed_ms", "How long it took, in milliseconds.";
     REQUESTS = "requests", "How many requests it took.";
+    ADDRESS = "address", "Where requests of Slack's are answered.";
+    BODY_BYTES = "body_bytes", "How large a refused request was: all that is told of it beside the reason.";
     QUOTA_REMAINING = "quota_remaining", "Requests left to the credential within the hour, as GitHub last said.";
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Seen<'a> {
     Unchanged,
     /// Listed, or found by its id.
     Read(&'a ObservedRunner),
+    /// Listed under its name alone, as a registration from before the one that is known.
+    Earlier(&'a ObservedRunner),
     /// Not listed, and not registered as far as was asked (an ephemeral runner is not asked for).
     Missing,
     /// Not listed, and not asked for: no verdict.
@@ -36,14 +38,16 @@ impl<'a> Listing<'a> {
     pub(super) fn match_up(fleet: &Fleet, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Self {
         let (mut seen, unknown, tags) = match_pages(fleet, pages);
         for (runner, seen) in fleet.runners.iter().zip(&mut seen) {
-            if !matches!(seen, Seen::Missing) {
+            if !is_missing(seen) {
                 continue;
             }
-            *seen = match lookups.get(&runner.current_id) {
-                Some(Lookup::Found(observed)) => Seen::Read(observed),
-                Some(Lookup::NotFound) => Seen::Missing,
-                None if runner.ephemeral && !runner.is_gone() => Seen::Missing,
-                None => Seen::Unasked,
+            *seen = match (lookups.get(&runner.current_id), *seen) {
+                (Some(Lookup::Found(observed)), _) => Seen::Read(observed),
+                // Ids that begin anew: a server that was put back from a copy.
+                (Some(Lookup::NotFound), Seen::Earlier(observed)) => Seen::Read(observed),
+                (Some(Lookup::NotFound), _) => Seen::Missing,
+                (None, _) if runner.ephemeral && !runner.is_gone() => Seen::Missing,
+                (None, _) => Seen::Unasked,
             };
         }
         Self { seen, unknown, tags }
@@ -55,11 +59,15 @@ impl<'a> Listing<'a> {
 pub fn lookups_wanted(fleet: &Fleet, pages: &[ObservedPage]) -> Vec<RunnerId> {
     let (seen, ..) = match_pages(fleet, pages);
     let mut missing: Vec<_> = (fleet.runners.iter().zip(seen))
-        .filter(|(runner, seen)| matches!(seen, Seen::Missing) && !runner.ephemeral && !runner.is_gone())
+        .filter(|(runner, seen)| is_missing(seen) && !runner.ephemeral && !runner.is_gone())
         .map(|(runner, _)| (runner.absence.is_none(), runner.current_id))
         .collect();
     missing.sort_unstable();
     missing.into_iter().take(LOOKUPS_PER_CHECK).map(|(_, id)| id).collect()
+}
+
+fn is_missing(seen: &Seen<'_>) -> bool {
+    matches!(seen, Seen::Missing | Seen::Earlier(_))
 }
 
 fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, Vec<&'a ObservedRunner>, Vec<PageTag>) {
@@ -101,20 +109,43 @@ fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, 
         }
     }
 
-    // Back under the same name with another id: the same runner, registered again.
-    unknown.retain(|observed| {
-        let namesake = fleet
-            .runners
-            .iter()
-            .zip(&mut seen)
-            .find(|(runner, seen)| matches!(seen, Seen::Missing) && runner.name == observed.name);
-        match namesake {
-            Some((_, seen)) => {
-                *seen = Seen::Read(observed);
-                false
-            }
-            None => true,
-        }
-    });
+    let unknown = registered_anew(fleet, &mut seen, unknown);
     (seen, unknown, tags)
+}
+
+/// Of listed runners that are not remembered by their id, finds those that are all the same: a name is one runner's at any
+/// one time, so under a remembered name with another id it was registered again. GitHub's ids grow: a smaller one than
+/// is known of the name stands on a page from before that. Gives the rest.
+fn registered_anew<'a>(
+    fleet: &Fleet,
+    seen: &mut [Seen<'a>],
+    unknown: Vec<&'a ObservedRunner>,
+) -> Vec<&'a ObservedRunner> {
+    let mut new: Vec<&ObservedRunner> = Vec::new();
+    for observed in unknown {
+        // By identity too: a record is kept under it, and a second one would take its place.
+        let remembered = fleet.runners.iter().zip(&mut *seen);
+        let namesakes = remembered.filter(|(runner, seen)| {
+            let name = if let Seen::Read(read) = seen { &read.name } else { &runner.name };
+            *name == observed.name || runner.id == observed.id
+        });
+        if let Some((runner, seen)) = namesakes.min_by_key(|(_, seen)| !matches!(seen, Seen::Missing)) {
+            *seen = match *seen {
+                Seen::Read(other) if other.id < observed.id => Seen::Read(observed),
+                Seen::Unchanged if runner.current_id < observed.id => Seen::Read(observed),
+                Seen::Missing | Seen::Earlier(_) if runner.current_id < observed.id || runner.is_gone() => {
+                    Seen::Read(observed)
+                }
+                Seen::Missing => Seen::Earlier(observed),
+                other => other,
+            };
+            continue;
+        }
+        match new.iter_mut().find(|other| other.name == observed.name) {
+            Some(other) if other.id < observed.id => *other = observed,
+            Some(_) => {}
+            None => new.push(observed),
+        }
+    }
+    new
 }

@@ -1,5 +1,6 @@
 //! Items as rows: their place in the table, their text, and the statements behind the queries.
 
+use monitor_domain::quote::quote;
 use monitor_pipeline::items::{Item, Key, Query};
 use monitor_pipeline::ports::StoreError;
 use rusqlite::Row;
@@ -8,6 +9,9 @@ use serde::Deserialize;
 
 /// What to do about a row that cannot be read.
 pub(super) const MEND: &str = "put back a copy of the file, or move the file away: runner-monitor then starts with a new one and tells again what is down";
+
+/// How much is repeated of why a row cannot be read: `serde_json` quotes what it read.
+const LONGEST_REASON: usize = 300;
 
 /// Every item type that this release knows, as `Item` writes it.
 const KNOWN_TYPES: [&str; 10] =
@@ -63,7 +67,7 @@ pub(super) fn decode(body: &[u8], key: impl FnOnce() -> String) -> Result<Option
 }
 
 pub(super) fn unreadable(key: String, reason: &str) -> StoreError {
-    StoreError::Unreadable { key, reason: format!("{reason}; {MEND}") }
+    StoreError::Unreadable { key, reason: format!("{}; {MEND}", quote(reason, LONGEST_REASON)) }
 }
 
 /// The statement behind a query, with its parameters. Each walks one index in its order.

@@ -98,8 +98,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             }
         }
         // After the commit: a gap is told before the sign of life hides it.
-        let sign = Item::Freshness(Freshness { subject: Subject::Monitor, at: now });
-        let _ = self.store.put(vec![Put::replacing(sign)]).await?;
+        self.give_sign_of_life(now).await?;
 
         let (targets, delays) = self.paced(watchlist.targets, now);
         let disposition = match self.send_jobs(&targets, delays, &watchlist.dropping, now).await {
@@ -116,6 +115,24 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             warn!(%error, "the notifier was not woken");
         }
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping })
+    }
+
+    /// Puts on record that the monitor runs. Whoever was held up meanwhile puts an old sign over a newer, which would read
+    /// as a gap at the next tick: it runs now, so it says so.
+    async fn give_sign_of_life(&self, now: Timestamp) -> Result<(), StoreError> {
+        let is_old = |at: Timestamp| self.clock.now().since(at) >= self.settings.interval;
+        let mut at = now;
+        for _ in 0..2 {
+            if is_old(at) {
+                at = self.clock.now();
+            }
+            let sign = Item::Freshness(Freshness { subject: Subject::Monitor, at });
+            let _ = self.store.put(vec![Put::replacing(sign)]).await?;
+            if !is_old(at) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Finds the repositories that `acme/*` stands for.

@@ -314,3 +314,64 @@ impl<S: Store> Store for FaultyStore<'_, S> {
         self.store.max_batch()
     }
 }
+
+/// A store that takes its time, and loses what it is asked about some targets.
+pub struct SlowStore<'s, S> {
+    store: &'s S,
+    delay: Duration,
+    lost: Mutex<Vec<TargetId>>,
+    all_lost: Mutex<bool>,
+}
+
+impl<'s, S: Store> SlowStore<'s, S> {
+    /// A store whose every answer takes `delay` of the runtime's time.
+    pub fn over(store: &'s S, delay: Duration) -> Self {
+        Self { store, delay, lost: Mutex::default(), all_lost: Mutex::new(false) }
+    }
+
+    /// From now on, nobody answers what is asked about the runners of a target.
+    pub fn lose(&self, target: TargetId) {
+        lock(&self.lost).push(target);
+    }
+
+    /// From now on, nobody answers anything.
+    pub fn lose_all(&self) {
+        *lock(&self.all_lost) = true;
+    }
+
+    async fn answer(&self) -> Result<(), StoreError> {
+        tokio::time::sleep(self.delay).await;
+        if *lock(&self.all_lost) { Err(StoreError::Unavailable("no answer in time".to_owned())) } else { Ok(()) }
+    }
+}
+
+impl<S: Store> Store for SlowStore<'_, S> {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.answer().await?;
+        self.store.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.answer().await?;
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        self.answer().await?;
+        match query {
+            Query::Fleet(target) if lock(&self.lost).contains(target) => {
+                Err(StoreError::Unavailable("no answer in time".to_owned()))
+            }
+            query => self.store.list(query).await,
+        }
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.answer().await?;
+        self.store.delete(keys).await
+    }
+
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+}

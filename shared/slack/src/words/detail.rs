@@ -4,7 +4,6 @@ use monitor_domain::outage::{LastHealthy, Outage, Peers};
 use monitor_domain::runner::Status;
 
 use crate::document::{Fact, Line};
-use crate::text::clean;
 
 /// So many at once have a common cause more often than not.
 const MANY: usize = 3;
@@ -20,41 +19,41 @@ pub(super) fn facts(outage: &Outage) -> Vec<Fact> {
     vec![
         fact("Last healthy", last_healthy),
         fact("Job", work),
-        fact("Labels", labels(outage, 10)),
+        fact("Labels", labels(&outage.labels, 10)),
         fact("Same labels", peers(outage.peers)),
-        fact("System", system(outage)),
+        fact("System", system(&outage.os, outage.version.as_deref())),
     ]
 }
 
-fn fact(label: &'static str, value: impl Into<Line>) -> Fact {
+pub(super) fn fact(label: &'static str, value: impl Into<Line>) -> Fact {
     Fact { label, value: value.into() }
 }
 
 /// `Linux, runner 2.329.0`.
-pub(super) fn system(outage: &Outage) -> Line {
-    let os = match outage.os.to_ascii_lowercase().as_str() {
+pub(super) fn system(os: &str, version: Option<&str>) -> Line {
+    let os = match os.to_ascii_lowercase().as_str() {
         "linux" => Line::of("Linux"),
         "windows" => Line::of("Windows"),
         "macos" => Line::of("macOS"),
         "" | "unknown" => Line::of("system not known"),
-        _ => Line::default().name(&clean(&outage.os, 30)),
+        _ => Line::default().short_name(os, 30),
     };
-    match &outage.version {
-        Some(version) => os.text(", runner ").name(&clean(version, 30)),
+    match version {
+        Some(version) => os.text(", runner ").short_name(version, 30),
         None => os.text(", never connected yet"),
     }
 }
 
 /// The first labels, and how many more.
-pub(super) fn labels(outage: &Outage, max: usize) -> Line {
-    if outage.labels.is_empty() {
+pub(super) fn labels(labels: &[String], max: usize) -> Line {
+    if labels.is_empty() {
         return Line::of("none");
     }
     let mut line = Line::default();
-    for (index, label) in outage.labels.iter().take(max).enumerate() {
-        line = if index > 0 { line.text(" ") } else { line }.name(&clean(label, 40));
+    for (index, label) in labels.iter().take(max).enumerate() {
+        line = if index > 0 { line.text(" ") } else { line }.short_name(label, 40);
     }
-    match outage.labels.len().saturating_sub(max) {
+    match labels.len().saturating_sub(max) {
         0 => line,
         more => line.text(format!(" and {more} more")),
     }

@@ -2,7 +2,9 @@
 //!
 //! GitHub knows only whether it can reach a runner, so it is "reported offline", never "down".
 
+pub(crate) mod answers;
 mod detail;
+pub(crate) mod help;
 mod monitor;
 mod outages;
 mod runners;

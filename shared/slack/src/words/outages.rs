@@ -85,7 +85,11 @@ impl Scene<'_> {
             }
             None => line,
         };
-        let line = line.text(" · ").and(system(outage)).text(" · ").and(labels(outage, 4));
+        let line = line
+            .text(" · ")
+            .and(system(&outage.os, outage.version.as_deref()))
+            .text(" · ")
+            .and(labels(&outage.labels, 4));
         let line = line.text(" · ").text(match outage.peers.total {
             0 => "no others with these".to_owned(),
             total => format!("{} of {total} others online", outage.peers.online),
@@ -101,7 +105,11 @@ impl Scene<'_> {
         let title = format!("Monitoring starts: {} of {total} runners offline", outages.len());
         let item = |outage: &Outage| {
             let line = Line::default().name(&outage.runner_name).text(mid_job(outage));
-            let line = line.text(" · ").and(system(outage)).text(" · ").and(labels(outage, 4));
+            let line = line
+                .text(" · ")
+                .and(system(&outage.os, outage.version.as_deref()))
+                .text(" · ")
+                .and(labels(&outage.labels, 4));
             match self.runner_link(outage, "open") {
                 Some(link) => line.text(" · ").and(link),
                 None => line,
@@ -135,7 +143,10 @@ impl Scene<'_> {
         let title = who(outages, |outage| &outage.runner_name).text(" no longer registered");
         let item = |outage: &Outage| {
             let line = Line::default().name(&outage.runner_name).text(": ").and(since(outage)).text(mid_job(outage));
-            line.text(" · ").and(system(outage)).text(" · ").and(labels(outage, 4))
+            line.text(" · ")
+                .and(system(&outage.os, outage.version.as_deref()))
+                .text(" · ")
+                .and(labels(&outage.labels, 4))
         };
         let part = match outages {
             [one] => Part {
@@ -279,7 +290,7 @@ fn duration(outage: &Outage) -> Duration {
     outage.resolved_at.unwrap_or(outage.confirmed_at).since(outage.started_at)
 }
 
-fn lasted(outage: &Outage) -> String {
+pub(super) fn lasted(outage: &Outage) -> String {
     spoken_duration(duration(outage))
 }
 

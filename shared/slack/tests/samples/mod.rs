@@ -1,5 +1,8 @@
 //! One notice of each kind, single and grouped, and the extremes.
 
+#[allow(dead_code, reason = "not every test asks")]
+pub(crate) mod answers;
+
 use std::time::Duration;
 
 use monitor_domain::change::RunnerName;

@@ -28,7 +28,7 @@ struct Arguments {
     #[arg(long, default_value_t = 20)]
     runs: usize,
     /// Which functions
-    #[arg(default_values = ["scheduler", "poller", "notifier"])]
+    #[arg(default_values = ["scheduler", "poller", "notifier", "slack"])]
     functions: Vec<String>,
 }
 

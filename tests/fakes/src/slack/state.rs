@@ -12,6 +12,8 @@ use crate::http::{Answer, Delivery, Request};
 pub struct Message {
     /// When it came, epoch milliseconds.
     pub at_ms: i64,
+    /// The path that it was posted to.
+    pub path: String,
     /// The JSON body.
     pub body: Value,
 }
@@ -165,7 +167,9 @@ impl State {
     }
 
     fn post(&mut self, request: &Request, now_ms: i64) -> Answer {
-        if request.path != self.webhook_path {
+        // Where Slack takes answers to commands and buttons; a real one ends after five of them, or half an hour.
+        let is_reply = ["/commands/", "/actions/"].iter().any(|start| request.path.starts_with(start));
+        if request.path != self.webhook_path && !is_reply {
             return self.refuse(404, "no_service", "no such webhook");
         }
         if request.method != "POST" {
@@ -181,7 +185,7 @@ impl State {
             let secs = (due - now_ms).unsigned_abs().div_ceil(1000);
             return self.rate_limited(secs, "too soon after the last message");
         }
-        self.messages.push(Message { at_ms: now_ms, body });
+        self.messages.push(Message { at_ms: now_ms, path: request.path.clone(), body });
         Answer::new(200, "text/html", "ok")
     }
 

@@ -1,0 +1,127 @@
+//! The decoders of GitHub's answers, opened for `tests/fuzz`: they are private, for nobody else reads GitHub's bytes.
+
+use monitor_domain::observation::{CredentialReport, Failure, ObservedRunner};
+use monitor_domain::runner::RunnerId;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+
+use crate::about::About;
+use crate::client::GitHub;
+use crate::credential::{Holder, Session};
+use crate::exchange::{Decode, Reply};
+use crate::list::runners_path;
+use crate::transfer::{Answer, Request};
+use crate::{headers, limits, wire};
+
+/// What GitHub is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A page of runners.
+    Runners,
+    /// One runner.
+    Runner,
+    /// A page of an account's repositories.
+    Repositories,
+    /// The App's installation on an account.
+    Installation,
+    /// A token for the App's installation.
+    AccessToken,
+}
+
+/// What a body held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A page of runners, and how many there are in all.
+    Runners(Option<u64>, Vec<ObservedRunner>),
+    /// One runner.
+    Runner(ObservedRunner),
+    /// The names of repositories.
+    Repositories(Vec<String>),
+    /// An installation's number.
+    Installation(u64),
+    /// A token and when it ends.
+    AccessToken(String, Timestamp),
+}
+
+/// An answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Good {
+    /// None of a 304.
+    pub content: Option<Content>,
+    /// The page's ETag.
+    pub etag: Option<String>,
+    /// Whether there is a next page, and the number of the last.
+    pub links: (bool, Option<u32>),
+}
+
+/// Reads a body; of one that does not fit, the words for it.
+pub fn read(question: Question, body: &[u8]) -> Result<Content, String> {
+    decoder(question)(body).map_err(wire::Misfit::describe)
+}
+
+/// Judges an answer as the client does, to a request that carried an ETag if `conditional`.
+pub fn judge(
+    github: &GitHub,
+    (question, target): (Question, &Target),
+    conditional: bool,
+    (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
+) -> (Result<Good, Failure>, CredentialReport) {
+    let holder = Holder::new(&github.settings);
+    let url = github.url(&runners_path(target));
+    let (about, expected) = match question {
+        Question::Runners => (About::Runners(target), "a list of runners"),
+        Question::Runner => (About::Runner(target, RunnerId(7)), "a runner"),
+        Question::Repositories => (About::Repositories(target.owner()), "a list of repositories"),
+        Question::Installation => (About::Installation(target.owner()), "an installation"),
+        Question::AccessToken => (About::Installation(target.owner()), "a token"),
+    };
+    let request = Request { method: Method::GET, url: url.clone(), about, page: Some(2), expected };
+    let session = Session::new("token").expect("a plain word goes into a header");
+    let answer = Answer { status, headers, body, url };
+    holder.note(&answer.headers, about, github.now());
+    let etag = conditional.then_some("W/\"1\"");
+    let judged = github.judge(&holder, &session, &request, etag, &answer, decoder(question));
+    let judged = judged.map_err(|setback| setback.failure).map(|Reply { content, etag, links, .. }| Good {
+        content,
+        etag,
+        links: (links.next, links.last),
+    });
+    (judged, holder.news().report)
+}
+
+/// Until when nothing is to be asked, as far as an answer tells.
+pub fn limited_until(
+    status: u16,
+    headers: &HeaderMap,
+    message: Option<&str>,
+    now: Timestamp,
+) -> Option<Option<Timestamp>> {
+    limits::sign(status, headers, message, now).map(|sign| match sign {
+        limits::Sign::Until(until) => Some(until),
+        limits::Sign::Unexplained => None,
+    })
+}
+
+/// When the answer was given, and the names in a list such as `x-oauth-scopes`.
+pub fn date_and_names(headers: &HeaderMap, name: &str) -> (Option<Timestamp>, Option<Vec<String>>) {
+    (headers::date(headers), headers::names(headers, name))
+}
+
+fn decoder(question: Question) -> Decode<Content> {
+    match question {
+        Question::Runners => {
+            |body| wire::runner_page(body).map(|page| Content::Runners(page.total_count, page.runners))
+        }
+        Question::Runner => |body| wire::runner(body).map(Content::Runner),
+        Question::Repositories => |body| {
+            let names = wire::repositories(body)?.into_iter().map(|repository| repository.full_name);
+            Ok(Content::Repositories(names.collect()))
+        },
+        Question::Installation => |body| wire::installation(body).map(|found| Content::Installation(found.id)),
+        Question::AccessToken => {
+            |body| wire::access_token(body).map(|it| Content::AccessToken(it.token, it.expires_at))
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What people ask in the chat.
+
+use std::fmt;
+use std::time::Duration;
+
+use monitor_domain::fleet::Fleet;
+use monitor_domain::outage::Outage;
+use monitor_domain::scope::Scope;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What a person asks, by a slash command or a button.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "command")]
+pub enum Command {
+    /// Every target in figures, and what is unhealthy.
+    StatusAll,
+    /// One target, or the runners that go by a name.
+    Status {
+        /// Which.
+        scope: Scope,
+    },
+    /// The outages of the runners of a name, in every target; `*` and `?` stand for anything.
+    History {
+        /// The name.
+        name: String,
+    },
+    /// Look at a target now.
+    Recheck {
+        /// Which.
+        target: Target,
+    },
+    /// Tell nothing of these runners for a time.
+    #[serde(rename_all = "camelCase")]
+    Mute {
+        /// Which.
+        scope: Scope,
+        /// For how long, in seconds.
+        lasting_secs: u64,
+        /// Why, for those who wonder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Tell of them again.
+    Unmute {
+        /// Which.
+        scope: Scope,
+    },
+    /// Somebody looks after what a message told: no reminders.
+    Acknowledge {
+        /// What the message is about.
+        subject: Subject,
+        /// The number of its notice.
+        notice: u64,
+    },
+}
+
+impl Command {
+    /// For how long a mute lasts; none for other commands.
+    pub fn lasting(&self) -> Option<Duration> {
+        match self {
+            Command::Mute { lasting_secs, .. } => Some(Duration::from_secs(*lasting_secs)),
+            _ => None,
+        }
+    }
+}
+
+/// A person, by the id that the chat gives them: capital letters and digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PersonId(String);
+
+/// A text that is no person's id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a person's id is 1 to 40 capital letters and digits")]
+pub struct PersonIdError;
+
+impl PersonId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PersonId {
+    type Error = PersonIdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_id =
+            (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if is_id { Ok(Self(text)) } else { Err(PersonIdError) }
+    }
+}
+
+impl From<PersonId> for String {
+    fn from(id: PersonId) -> Self {
+        id.0
+    }
+}
+
+/// Masked: who asks is nobody's business but the chat's.
+impl fmt::Debug for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonId(***)")
+    }
+}
+
+/// What is answered to a command, and how old that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// When it was asked.
+    pub now: Timestamp,
+    /// The last tick of the schedule: whether the monitor runs at all.
+    pub ticked_at: Option<Timestamp>,
+    /// Targets whose records could not be read just now.
+    pub unread: Vec<Target>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Every target.
+    Overview {
+        /// In order of their identity.
+        fleets: Vec<Fleet>,
+    },
+    /// One target.
+    Target {
+        /// With all its runners.
+        fleet: Box<Fleet>,
+    },
+    /// The runners that go by a name or carry a label.
+    Runners {
+        /// What was asked for.
+        scope: Scope,
+        /// The targets that have such runners, with these runners alone.
+        fleets: Vec<Fleet>,
+        /// Where there are none: names that are like it.
+        similar: Vec<String>,
+    },
+    /// Outages of the runners of a name.
+    History {
+        /// What was asked for.
+        name: String,
+        /// The latest, the newest first.
+        outages: Vec<(Target, Outage)>,
+        /// How many there are in all.
+        total: usize,
+        /// The targets that have such runners now, with these runners alone.
+        fleets: Vec<Fleet>,
+        /// Where nothing was found: names that are like it.
+        similar: Vec<String>,
+    },
+    /// A look at a target was asked for.
+    RecheckSent {
+        /// Which.
+        target: Target,
+        /// The last look that is on record.
+        seen_at: Option<Timestamp>,
+    },
+    /// The target is not on the list.
+    NotWatched {
+        /// Which.
+        target: Target,
+        /// Those that might be meant.
+        similar: Vec<Target>,
+    },
+}

@@ -1,0 +1,215 @@
+//! Answer a command: read what is on record, or send on what is to be done.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use monitor_domain::fleet::Fleet;
+use monitor_domain::outage::Outage;
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use tracing::warn;
+use wildmatch::WildMatch;
+
+use crate::commands::{Answer, Answered, Command};
+use crate::items::{Item, Query};
+use crate::messages::{CheckJob, Reason};
+use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
+use crate::records::{self, MonitorOnRecord};
+
+/// How many targets are read at once: 500 of them take eight rounds.
+const READS_AT_ONCE: usize = 64;
+/// More outages than a message could hold.
+const MAX_OUTAGES: usize = 200;
+/// How many names are offered where none was found.
+const MAX_SIMILAR: usize = 5;
+
+/// The stage that answers commands, with its ports.
+pub struct Respond<'a, St, Jobs, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// Where jobs for the check stage go.
+    pub jobs: &'a Jobs,
+    /// Time.
+    pub clock: &'a Cl,
+}
+
+/// Why a command was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RespondError {
+    /// The records cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is to be done was not sent on.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// This release does not do that.
+    #[error("the command is not supported")]
+    NotSupported,
+}
+
+/// Fleets that were read, and targets that were not.
+type Read = (Vec<Fleet>, Vec<Target>);
+
+impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
+    /// Answers one command.
+    pub async fn run(&self, command: &Command) -> Result<Answered, RespondError> {
+        let now = self.clock.now();
+        let monitor = records::read_monitor(self.store).await?;
+        let ticked_at = monitor.ticked_at;
+        let watched = self.watched(monitor).await?;
+        let (answer, unread) = match command {
+            Command::StatusAll => {
+                let (fleets, unread) = self.fleets(watched).await;
+                (Answer::Overview { fleets }, unread)
+            }
+            Command::Status { scope: Scope::Target(target) } => match find(&watched, target) {
+                Some(target) => {
+                    let fleet = Box::new(records::read_fleet(self.store, target).await?.fleet);
+                    (Answer::Target { fleet }, Vec::new())
+                }
+                None => (not_watched(target, &watched), Vec::new()),
+            },
+            Command::Status { scope } => self.runners(scope, watched).await,
+            Command::History { name } => self.history(name, watched).await,
+            Command::Recheck { target } => match find(&watched, target) {
+                Some(target) => (self.recheck(target, now).await?, Vec::new()),
+                None => (not_watched(target, &watched), Vec::new()),
+            },
+            Command::Mute { .. } | Command::Unmute { .. } | Command::Acknowledge { .. } => {
+                return Err(RespondError::NotSupported);
+            }
+        };
+        if !unread.is_empty() {
+            warn!(targets = unread.len(), "targets were left out of an answer: their records could not be read");
+        }
+        Ok(Answered { now, ticked_at, unread, answer })
+    }
+
+    /// The targets that are watched, in order of their identity. Before the first tick, whatever was looked at.
+    async fn watched(&self, monitor: MonitorOnRecord) -> Result<Vec<Target>, StoreError> {
+        if let Some(watchlist) = monitor.watchlist {
+            return Ok(watchlist.targets);
+        }
+        let items = self.store.list(&Query::Targets).await?;
+        let targets = items.into_iter().filter_map(|item| match item {
+            Item::Target(record) if record.watched_since.is_some() || record.failing.is_some() => Some(record.target),
+            _ => None,
+        });
+        Ok(targets.collect())
+    }
+
+    /// Reads targets, many at a time. One that cannot be read costs the answer nothing but itself.
+    async fn fleets(&self, targets: Vec<Target>) -> Read {
+        let read = |target: Target| async move {
+            let read = records::read_fleet(self.store, &target).await;
+            (target, read.map(|on_record| on_record.fleet))
+        };
+        let (mut fleets, mut unread) = (Vec::with_capacity(targets.len()), Vec::new());
+        let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
+        while let Some((target, read)) = reads.next().await {
+            match read {
+                Ok(fleet) => fleets.push(fleet),
+                Err(_) => unread.push(target),
+            }
+        }
+        (fleets, unread)
+    }
+
+    async fn runners(&self, scope: &Scope, watched: Vec<Target>) -> (Answer, Vec<Target>) {
+        let (all, unread) = self.fleets(watched).await;
+        let with = |by_name: bool| {
+            matching(&all, |target, name, labels| scope.covers(target.id(), name, if by_name { &[] } else { labels }))
+        };
+        // Who asks for a runner does not want to hear of all that carry its name as a label.
+        let fleets = Some(with(true)).filter(|fleets| !fleets.is_empty()).unwrap_or_else(|| with(false));
+        let similar = if fleets.is_empty() { similar(&scope.to_string(), &all) } else { Vec::new() };
+        (Answer::Runners { scope: scope.clone(), fleets, similar }, unread)
+    }
+
+    /// The outages of the runners of a name. Where there is such a runner, its target's are read; where there is none in any
+    /// target, it may have been forgotten: then all targets' are.
+    async fn history(&self, name: &str, watched: Vec<Target>) -> (Answer, Vec<Target>) {
+        let pattern = WildMatch::new_case_insensitive(name);
+        let (all, mut unread) = self.fleets(watched).await;
+        let fleets = matching(&all, |_, runner, _| pattern.matches(runner));
+        let of = if fleets.is_empty() { &all } else { &fleets };
+        let mut outages = Vec::new();
+        let targets: Vec<Target> = of.iter().map(|fleet| fleet.record.target.clone()).collect();
+        let read = |target: Target| async move {
+            let query = Query::Outages { target: target.id().clone(), runner: None };
+            let read = self.store.list(&query).await;
+            (target, read)
+        };
+        let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
+        while let Some((target, read)) = reads.next().await {
+            let Ok(items) = read else {
+                unread.push(target);
+                continue;
+            };
+            let found = items.into_iter().filter_map(|item| match item {
+                Item::Outage(item) if pattern.matches(&item.outage.runner_name) => Some(item.outage),
+                _ => None,
+            });
+            outages.extend(found.map(|outage| (target.clone(), outage)));
+        }
+        let order = |(target, outage): &(Target, Outage)| {
+            (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.id)
+        };
+        outages.sort_by_key(order);
+        let total = outages.len();
+        outages.truncate(MAX_OUTAGES);
+        let similar = if fleets.is_empty() && total == 0 { similar(name, &all) } else { Vec::new() };
+        (Answer::History { name: name.to_owned(), outages, total, fleets, similar }, unread)
+    }
+
+    async fn recheck(&self, target: &Target, now: Timestamp) -> Result<Answer, RespondError> {
+        let seen_at = records::read_fleet(self.store, target).await?.fleet.seen_at();
+        let job = CheckJob { target: target.clone(), reason: Reason::Manual, requested_at: Some(now) };
+        self.jobs.send(vec![Outgoing { body: job.to_json(), delay: Duration::ZERO, ..Outgoing::default() }]).await?;
+        Ok(Answer::RecheckSent { target: target.clone(), seen_at })
+    }
+}
+
+/// The target as it is spelled on the list.
+fn find<'a>(watched: &'a [Target], target: &Target) -> Option<&'a Target> {
+    watched.iter().find(|known| *known == target)
+}
+
+/// The fleets that have runners of a kind, with these alone.
+fn matching(all: &[Fleet], is_meant: impl Fn(&Target, &str, &[String]) -> bool) -> Vec<Fleet> {
+    let meant = all.iter().map(|fleet| {
+        let of_kind =
+            |runner: &&monitor_domain::runner::Runner| is_meant(&fleet.record.target, &runner.name, &runner.labels);
+        let runners = fleet.runners.iter().filter(of_kind).cloned().collect();
+        Fleet { record: fleet.record.clone(), runners, leftovers: Vec::new(), fresh_at: fleet.fresh_at }
+    });
+    meant.filter(|fleet| !fleet.runners.is_empty()).collect()
+}
+
+/// Targets of the same name or owner.
+fn not_watched(target: &Target, watched: &[Target]) -> Answer {
+    let alike = |known: &&Target| {
+        known.name().eq_ignore_ascii_case(target.name()) || known.owner().eq_ignore_ascii_case(target.owner())
+    };
+    let similar = watched.iter().filter(alike).take(MAX_SIMILAR).cloned().collect();
+    Answer::NotWatched { target: target.clone(), similar }
+}
+
+/// Names of runners that hold what was asked for, or begin alike.
+fn similar(name: &str, all: &[Fleet]) -> Vec<String> {
+    let wanted = name.trim_matches(['*', '?']).to_lowercase();
+    let beginning: String = wanted.chars().take(3).collect();
+    let rank = |known: &str| {
+        let known = known.to_lowercase();
+        if known.contains(&wanted) { Some(0) } else { known.starts_with(&beginning).then_some(1) }
+    };
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let names = all.iter().flat_map(|fleet| &fleet.runners).map(|runner| &runner.name);
+    let mut ranked: Vec<(u8, &String)> = names.filter_map(|name| Some((rank(name)?, name))).collect();
+    ranked.sort();
+    ranked.dedup();
+    ranked.into_iter().take(MAX_SIMILAR).map(|(_, name)| name.clone()).collect()
+}

@@ -1,0 +1,209 @@
+//! What the answers to commands promise over any store: run by every store adapter, in virtual time.
+
+use std::time::Duration;
+
+use monitor_domain::fleet::Fleet;
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::runner::Runner;
+use monitor_domain::scope::Scope;
+use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::target::Target;
+use monitor_domain::watchlist::Watchlist;
+
+use crate::commands::{Answer, Answered, Command};
+use crate::items::{Freshness, Item, OutageItem, Put, RunnerItem};
+use crate::messages::{CheckJob, Reason};
+use crate::ports::Store;
+use crate::stages::{Respond, RespondError};
+use crate::testing::doubles::{Outbox, SlowStore, StillClock};
+use crate::testing::samples::{at, ended, outage, runner, target, target_record};
+
+/// Runs the whole suite, each part on a new store of `make`. The runtime's time must be paused.
+pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
+    an_overview_has_every_target_and_its_age(&make().await).await;
+    a_name_is_answered_for_each_target_that_has_it(&make().await).await;
+    a_label_is_asked_for_where_no_runner_has_the_name(&make().await).await;
+    history_comes_newest_first_from_every_target(&make().await).await;
+    history_finds_runners_that_are_forgotten(&make().await).await;
+    a_recheck_is_sent_for_what_is_watched_and_nothing_else(&make().await).await;
+    what_is_not_known_is_answered_with_what_is_like_it(&make().await).await;
+    five_hundred_targets_are_read_within_a_second(&make().await).await;
+}
+
+async fn fill<S: Store>(store: &S, items: impl IntoIterator<Item = Item>) {
+    let puts: Vec<Put> = items.into_iter().map(Put::replacing).collect();
+    for batch in puts.chunks(store.max_batch()) {
+        let _ = store.put(batch.to_vec()).await.expect("the put is answered");
+    }
+}
+
+/// An installation that watches `targets`, each with these runners.
+async fn installation<S: Store>(store: &S, targets: &[(&str, Vec<Runner>)]) {
+    let names: Vec<Target> = targets.iter().map(|(name, _)| target(name)).collect();
+    let watchlist =
+        Watchlist { revision: Revision(1), last_tellable: Revision(1), targets: names, ..Watchlist::default() };
+    let ticked = Freshness { subject: Subject::Monitor, at: at(600) };
+    fill(store, [Item::Watchlist(watchlist), Item::Freshness(ticked)]).await;
+    for (name, runners) in targets {
+        let id = target(name).id().clone();
+        let of_target = |runner: &Runner| Item::Runner(RunnerItem { target: id.clone(), runner: runner.clone() });
+        let freshness = Freshness { subject: Subject::from(&target(name)), at: at(590) };
+        let record = Item::Target(target_record(name, 3));
+        fill(store, [record, Item::Freshness(freshness)].into_iter().chain(runners.iter().map(of_target))).await;
+    }
+}
+
+fn outages(name: &str, outages: impl IntoIterator<Item = Outage>) -> Vec<Item> {
+    let target = target(name).id().clone();
+    outages.into_iter().map(|outage| Item::Outage(OutageItem { target: target.clone(), outage })).collect()
+}
+
+async fn ask<S: Store>(store: &S, command: Command) -> Answered {
+    let (jobs, clock) = (Outbox::default(), StillClock::default());
+    let answered = Respond { store, jobs: &jobs, clock: &clock }.run(&command).await.expect("it is answered");
+    assert!(jobs.take().is_empty(), "{command:?} sends no job");
+    answered
+}
+
+fn named(name: &str) -> Scope {
+    Scope::Named(name.to_owned())
+}
+
+fn found(fleets: &[Fleet]) -> Vec<(&str, Vec<&str>)> {
+    fleets
+        .iter()
+        .map(|fleet| (fleet.record.target.as_str(), fleet.runners.iter().map(|runner| runner.name.as_str()).collect()))
+        .collect()
+}
+
+async fn an_overview_has_every_target_and_its_age<S: Store>(store: &S) {
+    installation(store, &[("acme/api", vec![]), ("orgs/acme", vec![runner(1, "a"), runner(2, "b")])]).await;
+    // On record, and no longer watched.
+    fill(store, [Item::Target(target_record("acme/old", 9))]).await;
+    let answered = ask(store, Command::StatusAll).await;
+    assert_eq!((answered.ticked_at, answered.unread), (Some(at(600)), Vec::new()));
+    let Answer::Overview { fleets } = answered.answer else { panic!("an overview") };
+    assert_eq!(found(&fleets), [("acme/api", vec![]), ("orgs/acme", vec!["a", "b"])]);
+    assert!(fleets.iter().all(|fleet| fleet.seen_at() == Some(at(590))));
+}
+
+async fn a_name_is_answered_for_each_target_that_has_it<S: Store>(store: &S) {
+    let labelled = Runner { labels: vec!["build-7".to_owned()], ..runner(3, "other") };
+    let targets = [
+        ("acme/api", vec![runner(1, "Build-7"), runner(2, "build-8")]),
+        ("acme/web", vec![runner(1, "build-7"), labelled]),
+        ("orgs/acme", vec![runner(9, "build-77")]),
+    ];
+    installation(store, &targets).await;
+    let runners = async |name: &str| match ask(store, Command::Status { scope: named(name) }).await.answer {
+        Answer::Runners { fleets, .. } => fleets,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(&runners("build-7").await), [("acme/api", vec!["Build-7"]), ("acme/web", vec!["build-7"])]);
+    assert_eq!(found(&runners("BUILD-7*").await).len(), 3);
+}
+
+async fn a_label_is_asked_for_where_no_runner_has_the_name<S: Store>(store: &S) {
+    let with = |id, name, label: &str| Runner { labels: vec![label.to_owned()], ..runner(id, name) };
+    let targets =
+        [("acme/web", vec![with(1, "a", "GPU"), with(2, "b", "cpu")]), ("orgs/acme", vec![with(3, "c", "gpu")])];
+    installation(store, &targets).await;
+    let Answer::Runners { fleets, similar, .. } = ask(store, Command::Status { scope: named("gpu") }).await.answer
+    else {
+        panic!("runners")
+    };
+    assert_eq!(found(&fleets), [("acme/web", vec!["a"]), ("orgs/acme", vec!["c"])]);
+    assert!(similar.is_empty());
+}
+
+async fn history_comes_newest_first_from_every_target<S: Store>(store: &S) {
+    let build = |id| runner(id, "build-7");
+    installation(store, &[("acme/api", vec![build(1)]), ("acme/web", vec![build(2), runner(3, "x")])]).await;
+    fill(store, outages("acme/api", [outage(&build(1), 5), ended(&outage(&build(1), 20), Ending::Recovered)])).await;
+    fill(store, outages("acme/web", [outage(&build(2), 10), outage(&runner(3, "x"), 11), outage(&build(2), 30)])).await;
+    let history = |name: &str| ask(store, Command::History { name: name.to_owned() });
+    let Answer::History { outages, total, fleets, .. } = history("Build-7").await.answer else { panic!("a history") };
+    let told: Vec<(&str, u64)> = outages.iter().map(|(target, outage)| (target.as_str(), outage.id.0.0)).collect();
+    assert_eq!(told, [("acme/web", 30), ("acme/api", 20), ("acme/web", 10), ("acme/api", 5)]);
+    assert_eq!((total, fleets.len()), (4, 2));
+    let many = (100..500).map(|id| outage(&runner(3, "x"), id));
+    fill(store, self::outages("acme/web", many)).await;
+    let Answer::History { outages, total, .. } = history("x").await.answer else { panic!("a history") };
+    assert_eq!((outages.len(), total, outages[0].1.id.0), (200, 401, Revision(499)));
+}
+
+async fn history_finds_runners_that_are_forgotten<S: Store>(store: &S) {
+    installation(store, &[("acme/api", vec![runner(1, "a")]), ("acme/web", vec![])]).await;
+    fill(store, outages("acme/web", [ended(&outage(&runner(7, "gone"), 4), Ending::Removed)])).await;
+    let Answer::History { outages, fleets, similar, .. } =
+        ask(store, Command::History { name: "gone".to_owned() }).await.answer
+    else {
+        panic!("a history")
+    };
+    assert!(outages.len() == 1 && fleets.is_empty() && similar.is_empty());
+}
+
+async fn a_recheck_is_sent_for_what_is_watched_and_nothing_else<S: Store>(store: &S) {
+    installation(store, &[("Acme/Web", vec![])]).await;
+    let (jobs, clock) = (Outbox::default(), StillClock::default());
+    let respond = Respond { store, jobs: &jobs, clock: &clock };
+    let sent = respond.run(&Command::Recheck { target: target("acme/web") }).await.expect("it is answered");
+    assert!(matches!(sent.answer, Answer::RecheckSent { seen_at, .. } if seen_at == Some(at(590))));
+    let [job] = &jobs.take()[..] else { panic!("one job") };
+    let job = CheckJob::from_json(&job.body).expect("a job");
+    assert_eq!((job.target.as_str(), job.reason), ("Acme/Web", Reason::Manual));
+    let refused = respond.run(&Command::Recheck { target: target("acme/api") }).await.expect("it is answered");
+    assert!(matches!(refused.answer, Answer::NotWatched { similar, .. } if similar == [target("Acme/Web")]));
+    assert!(jobs.take().is_empty());
+}
+
+async fn what_is_not_known_is_answered_with_what_is_like_it<S: Store>(store: &S) {
+    installation(store, &[("acme/web", vec![runner(1, "build-7"), runner(2, "build-8"), runner(3, "gpu")])]).await;
+    let Answer::Runners { fleets, similar, .. } = ask(store, Command::Status { scope: named("build") }).await.answer
+    else {
+        panic!("runners")
+    };
+    assert!(fleets.is_empty());
+    assert_eq!(similar, ["build-7", "build-8"]);
+    let Answer::History { similar, .. } = ask(store, Command::History { name: "build-9".to_owned() }).await.answer
+    else {
+        panic!("a history")
+    };
+    assert_eq!(similar, ["build-7", "build-8"]);
+    let elsewhere = Scope::Target(target("orgs/acme"));
+    let Answer::NotWatched { similar, .. } = ask(store, Command::Status { scope: elsewhere }).await.answer else {
+        panic!("not watched")
+    };
+    assert_eq!(similar, [target("acme/web")]);
+}
+
+async fn five_hundred_targets_are_read_within_a_second<S: Store>(store: &S) {
+    let names: Vec<String> = (1..=500).map(|number| format!("acme/repository-{number:03}")).collect();
+    let targets: Vec<(&str, Vec<Runner>)> =
+        names.iter().map(|name| (name.as_str(), vec![runner(1, "build-1"), runner(2, "build-2")])).collect();
+    installation(store, &targets).await;
+    let slow = SlowStore::over(store, Duration::from_millis(20));
+    let commands = [
+        Command::StatusAll,
+        Command::Status { scope: named("build-1") },
+        Command::History { name: "build-1".to_owned() },
+        Command::History { name: "nobody".to_owned() },
+    ];
+    for command in commands {
+        let began = tokio::time::Instant::now();
+        let answered = ask(&slow, command.clone()).await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(1), "{command:?} takes {took:?}");
+        assert!(took > Duration::from_millis(20 * 8), "{command:?}: the store was asked too much at once: {took:?}");
+        assert!(answered.unread.is_empty());
+    }
+    // One target that cannot be read costs the answer nothing but itself.
+    slow.lose(target("acme/repository-250").id().clone());
+    let answered = ask(&slow, Command::StatusAll).await;
+    assert_eq!(answered.unread, [target("acme/repository-250")]);
+    assert!(matches!(answered.answer, Answer::Overview { fleets } if fleets.len() == 499));
+    slow.lose_all();
+    let (jobs, clock) = (Outbox::default(), StillClock::default());
+    let broken = Respond { store: &slow, jobs: &jobs, clock: &clock }.run(&Command::StatusAll).await;
+    assert!(matches!(broken, Err(RespondError::Store(_))), "{broken:?}");
+}

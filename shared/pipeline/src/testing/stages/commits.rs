@@ -1,0 +1,146 @@
+//! What is committed: races, lost answers, decisions in several parts, writers side by side.
+
+use super::*;
+
+pub(super) async fn a_lost_race_is_thrown_away_and_asked_again<S: Store>(store: &S) {
+    let other = Installation::watching(store, 2).await;
+    let this = Installation::new(store);
+    this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
+    other.source.set_status(&web(), 1, Status::Offline);
+    this.clock.advance(MINUTE);
+    other.clock.advance(MINUTE);
+    // Both read revision 1; the other commits while this one is still asking GitHub.
+    this.source.meanwhile(async {
+        let report = other.check(&web()).await;
+        assert!(report.steps.iter().any(|step| matches!(step, Step::Suspected { .. })));
+    });
+    let report = this.check(&web()).await;
+    assert_eq!(report.disposition, Disposition::Done);
+    assert!(report.steps.is_empty(), "the same reading must count once: {:?}", report.steps);
+    let changes = this.changes(&subject()).await;
+    assert_eq!(changes.len(), 2, "one commit for each revision");
+}
+
+pub(super) async fn an_own_commit_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    for fault in [PutFault::AnswerLost, PutFault::RequestLost] {
+        let status = if fault == PutFault::AnswerLost { Status::Busy } else { Status::Idle };
+        this.source.set_status(&web(), 1, status);
+        this.clock.advance(MINUTE);
+        this.store.plan([fault]);
+        let before = this.changes(&subject()).await.len();
+        let report = this.check(&web()).await;
+        assert!(matches!(report.steps[..], [Step::StatusChanged { to, .. }] if to == status), "{fault:?}");
+        assert_eq!(this.changes(&subject()).await.len(), before + 1, "{fault:?}");
+    }
+}
+
+pub(super) async fn a_large_decision_is_split_and_told_whole<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 70;
+    this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Offline)).collect());
+    this.check(&web()).await;
+    let changes = this.changes(&subject()).await;
+    assert!(changes.len() > 1 && changes.iter().rev().skip(1).all(|change| change.more));
+    assert!(changes.last().is_some_and(|change| !change.more));
+    let told = this.tell().await;
+    assert_eq!(told.iter().map(offline_of).collect::<Vec<_>>(), [usize::try_from(runners).unwrap_or(0)]);
+}
+
+pub(super) async fn a_split_that_broke_off_is_finished_and_told_whole<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 70;
+    this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Offline)).collect());
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    let report = this.check(&web()).await;
+    assert!(matches!(report.disposition, Disposition::Retry { .. }), "{:?}", report.disposition);
+    assert_eq!(this.notify(&subject()).await.delivered, []);
+    this.store.go_down(false);
+    this.clock.advance(MINUTE);
+    this.check(&web()).await;
+    let told = this.tell().await;
+    assert_eq!(told.iter().map(offline_of).collect::<Vec<_>>(), [usize::try_from(runners).unwrap_or(0)]);
+}
+
+pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
+    let kinds = |keys: Vec<Key>| -> BTreeSet<&'static str> {
+        let kind = |key: &Key| match key {
+            Key::Target(_) => "target",
+            Key::Runner(..) => "runner",
+            Key::Outage(..) => "outage",
+            Key::Freshness(Subject::Monitor) => "tick",
+            Key::Freshness(_) => "freshness",
+            Key::Change(Subject::Monitor, _) => "change of the monitor",
+            Key::Change(..) => "change of a target or credential",
+            Key::Credential(_) => "credential",
+            Key::Watchlist => "watchlist",
+            Key::Claim(..) => "claim",
+            Key::Sent(..) => "sent",
+            Key::Cursor(_) => "cursor",
+        };
+        keys.iter().map(kind).collect()
+    };
+    let (mut by_schedule, mut by_check, mut by_notify) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for round in 0..6 {
+        this.tick().await;
+        by_schedule.extend(kinds(this.store.take_written()));
+        if round == 2 {
+            this.source.set_status(&web(), 1, Status::Idle);
+        }
+        this.check(&web()).await;
+        by_check.extend(kinds(this.store.take_written()));
+        this.tell().await;
+        by_notify.extend(kinds(this.store.take_written()));
+        this.clock.advance(Duration::from_secs(660));
+    }
+    assert_eq!(by_schedule, BTreeSet::from(["tick", "change of the monitor", "watchlist"]));
+    assert_eq!(by_notify, BTreeSet::from(["claim", "sent", "cursor"]));
+    let of_check = ["target", "runner", "outage", "freshness", "change of a target or credential"];
+    assert_eq!(by_check, BTreeSet::from(of_check));
+}
+
+/// Each stage beside each: two checks, a tick beside a check, a notifier beside both, two notifiers, two ticks.
+pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), (1..=4).map(|id| runner(id, Status::Idle)).collect());
+    let subject = subject();
+    let mut told = Vec::new();
+    for round in 0..12_u64 {
+        let status = if round % 2 == 0 { Status::Offline } else { Status::Idle };
+        this.source.set_status(&web(), 1 + round / 2 % 4, status);
+        let target = web();
+        tokio::join!(
+            this.check(&target),
+            this.check(&target),
+            this.tick(),
+            this.notify(&subject),
+            this.tick(),
+            this.notify(&subject),
+        );
+        // Two recoveries' worth of readings, for the ends of the outages.
+        this.clock.advance(INTERVAL);
+        tokio::join!(this.check(&target), this.notify(&subject));
+        this.clock.advance(INTERVAL);
+        this.check(&target).await;
+        this.notify(&subject).await;
+        told.extend(this.chat.take().into_iter().map(|(notice, _)| notice).filter(|notice| notice.subject == subject));
+    }
+    for subject in [&subject, &Subject::Monitor] {
+        let revisions: Vec<u64> = this.changes(subject).await.iter().map(|change| change.revision.0).collect();
+        assert_eq!(
+            revisions,
+            (1..=revisions.len() as u64).collect::<Vec<_>>(),
+            "{subject}: no revision twice, none left out"
+        );
+    }
+    let began: usize = told.iter().map(offline_of).sum();
+    let ended = |notice: &Notice| {
+        let outages =
+            notice.news.iter().map(|news| if let News::Recovered { outages } = news { outages.len() } else { 0 });
+        outages.sum::<usize>()
+    };
+    assert_eq!((began, told.iter().map(ended).sum::<usize>()), (6, 6), "{told:?}");
+}

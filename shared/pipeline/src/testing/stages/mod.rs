@@ -1,0 +1,194 @@
+//! What the stages promise over any store: run by every store adapter.
+
+mod commits;
+mod looking;
+mod telling;
+mod watching;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use monitor_domain::change::Step;
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::observation::{Failure, Fault, ObservedRunner};
+use monitor_domain::policy::{Policy, PolicyDocument};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::target::{Target, TargetSpec};
+
+use crate::items::{Attempt, Item, Key, Query, SendEnding};
+use crate::messages::{CheckJob, Reason, WakeUp};
+use crate::ports::{ChatError, Clock, Form, Store};
+use crate::stages::{
+    Check, CheckReport, CheckSettings, Disposition, Ending, Notify, NotifyReport, NotifySettings, Schedule,
+    ScheduleReport, ScheduleSettings,
+};
+use crate::testing::doubles::{FaultyStore, Outbox, PutFault, Requests, ScriptedChat, ScriptedSource, StillClock};
+
+const INTERVAL: Duration = Duration::from_secs(300);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs the whole suite, each part on a new store of `make`.
+pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
+    commits::a_lost_race_is_thrown_away_and_asked_again(&make().await).await;
+    commits::an_own_commit_whose_answer_is_lost_is_recognised(&make().await).await;
+    commits::a_large_decision_is_split_and_told_whole(&make().await).await;
+    commits::a_split_that_broke_off_is_finished_and_told_whole(&make().await).await;
+    commits::no_item_type_has_two_writers(&make().await).await;
+    commits::writers_side_by_side_lose_nothing(&make().await).await;
+    telling::a_claim_whose_answer_is_lost_is_recognised(&make().await).await;
+    telling::two_notifiers_at_once_send_one_message(&make().await).await;
+    telling::a_claim_without_record_is_sent_again_after_its_lease(&make().await).await;
+    telling::a_send_that_failed_is_repeated_when_it_is_due(&make().await).await;
+    telling::a_short_wait_is_waited_out(&make().await).await;
+    telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await).await;
+    telling::what_happened_while_the_chat_was_dead_is_told_in_one_message(&make().await).await;
+    looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
+    looking::nothing_to_tell_wakes_nobody(&make().await).await;
+    looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;
+    looking::old_jobs_and_unknown_targets_are_not_asked_for(&make().await).await;
+    looking::a_look_that_took_too_long_is_thrown_away(&make().await).await;
+    watching::a_refused_credential_is_told_once_for_all_its_targets(&make().await).await;
+    watching::a_dropped_target_is_closed_and_forgotten(&make().await).await;
+    watching::a_repository_found_by_its_account_is_watched(&make().await).await;
+}
+
+/// Everything of an installation but its store.
+struct Installation<'a, S> {
+    store: FaultyStore<'a, S>,
+    source: ScriptedSource<'a>,
+    jobs: Outbox,
+    wakes: Outbox,
+    chat: ScriptedChat,
+    clock: StillClock,
+    check: CheckSettings,
+}
+
+fn web() -> Target {
+    Target::repository("acme/web").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn repository(name: &str) -> Target {
+    Target::repository(&format!("acme/{name}")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn runner(id: u64, status: Status) -> ObservedRunner {
+    ObservedRunner {
+        id: RunnerId(id),
+        name: format!("runner-{id}"),
+        os: "linux".to_owned(),
+        status,
+        busy: status == Status::Busy,
+        ephemeral: false,
+        version: Some("2.331.0".to_owned()),
+        labels: vec!["self-hosted".to_owned()],
+    }
+}
+
+impl<'a, S: Store> Installation<'a, S> {
+    fn new(store: &'a S) -> Self {
+        let document = PolicyDocument::default();
+        let configured = vec![TargetSpec::One(web())];
+        let policy = Policy::new(document, &configured).unwrap_or_default();
+        Self {
+            store: FaultyStore::over(store),
+            source: ScriptedSource::default(),
+            jobs: Outbox::default(),
+            wakes: Outbox::default(),
+            chat: ScriptedChat::default(),
+            clock: StillClock::default(),
+            check: CheckSettings { policy, configured, interval: INTERVAL },
+        }
+    }
+
+    /// An installation whose policy takes the first bad reading for an outage.
+    fn hasty(store: &'a S) -> Self {
+        let mut this = Self::new(store);
+        let document: PolicyDocument = serde_json::from_str(r#"{"confirm":1}"#).unwrap_or_default();
+        this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
+        this
+    }
+
+    /// An installation that has seen `runners` of acme/web, all of them well.
+    async fn watching(store: &'a S, runners: u64) -> Self {
+        let this = Self::new(store);
+        this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Idle)).collect());
+        this.check(&web()).await;
+        this
+    }
+
+    async fn check(&self, target: &Target) -> CheckReport {
+        self.check_for(target, Reason::Manual).await
+    }
+
+    async fn check_for(&self, target: &Target, reason: Reason) -> CheckReport {
+        let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
+        let stage = Check { store, source, jobs, wakes, clock: &self.clock, settings: &self.check };
+        stage.run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()) }).await
+    }
+
+    async fn notify(&self, subject: &Subject) -> NotifyReport {
+        let settings = NotifySettings::default();
+        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, settings }.run(subject).await
+    }
+
+    async fn tick(&self) -> ScheduleReport {
+        let settings = ScheduleSettings {
+            policy: self.check.policy.clone(),
+            configured: self.check.configured.clone(),
+            interval: INTERVAL,
+            jobs_per_minute: None,
+        };
+        let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
+        Schedule { store, source, jobs, wakes, clock: &self.clock, settings: &settings }.run().await
+    }
+
+    /// Hands the notifier what it was woken for.
+    async fn tell(&self) -> Vec<Notice> {
+        let subjects: BTreeSet<Subject> = self
+            .wakes
+            .take()
+            .iter()
+            .filter_map(|message| WakeUp::from_json(&message.body).ok())
+            .map(|w| w.subject)
+            .collect();
+        for subject in subjects {
+            self.notify(&subject).await;
+        }
+        self.chat.take().into_iter().map(|(notice, _)| notice).collect()
+    }
+
+    /// Three looks that find runner 1 offline, a minute apart: an outage.
+    async fn outage(&self) {
+        self.source.set_status(&web(), 1, Status::Offline);
+        for _ in 0..3 {
+            self.clock.advance(MINUTE);
+            self.check(&web()).await;
+        }
+    }
+
+    async fn changes(&self, subject: &Subject) -> Vec<monitor_domain::change::Change> {
+        let query = Query::Changes { subject: subject.clone(), after: Revision(0), limit: 1_000 };
+        let items = self.store.list(&query).await.unwrap_or_else(|error| panic!("{error}"));
+        items.into_iter().filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None }).collect()
+    }
+
+    async fn endings(&self, subject: &Subject) -> Vec<(Attempt, SendEnding)> {
+        let query = Query::Notices { subject: subject.clone(), limit: 100 };
+        let items = self.store.list(&query).await.unwrap_or_else(|error| panic!("{error}"));
+        let sent = items.into_iter().filter_map(|item| if let Item::Sent(sent) = item { Some(sent) } else { None });
+        sent.map(|sent| (sent.number, sent.ending)).collect()
+    }
+}
+
+fn subject() -> Subject {
+    Subject::from(&web())
+}
+
+fn offline_of(notice: &Notice) -> usize {
+    let count = |news: &News| match news {
+        News::Offline { outages } | News::MonitoringStarts { outages } => outages.len(),
+        _ => 0,
+    };
+    notice.news.iter().map(count).sum()
+}

@@ -1,0 +1,106 @@
+//! What is sent: once, in time, in the form that is taken.
+
+use super::*;
+
+pub(super) async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.store.plan([PutFault::AnswerLost]);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
+    assert_eq!(this.chat.take().len(), 1);
+}
+
+pub(super) async fn two_notifiers_at_once_send_one_message<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    let subject = subject();
+    tokio::join!(this.notify(&subject), this.notify(&subject), this.notify(&subject));
+    assert_eq!(this.chat.take().len(), 1);
+    assert_eq!(this.endings(&subject).await.len(), 1);
+}
+
+pub(super) async fn a_claim_without_record_is_sent_again_after_its_lease<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    // The claim is stored and the message taken; then nothing more gets through, as after a crash.
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    let report = this.notify(&subject()).await;
+    assert!(matches!(report.disposition, Disposition::Retry { .. }));
+    assert_eq!(this.chat.take().len(), 1);
+    this.store.go_down(false);
+    let crashed_for = this.clock.now();
+    this.notify(&subject()).await;
+    assert_eq!(this.chat.take().len(), 0, "the lease still holds at {crashed_for}");
+    this.clock.advance(NotifySettings::default().lease);
+    this.notify(&subject()).await;
+    assert_eq!(this.chat.take().len(), 1);
+    assert_eq!(this.endings(&subject()).await[0].0, Attempt { notice: 1, attempt: 2 });
+    this.clock.advance(NotifySettings::default().lease);
+    this.notify(&subject()).await;
+    assert_eq!(this.chat.take().len(), 0, "told is told");
+}
+
+pub(super) async fn a_send_that_failed_is_repeated_when_it_is_due<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
+    assert_eq!(this.notify(&subject()).await.disposition, Disposition::Done);
+    this.clock.advance(NotifySettings::default().first_backoff / 2);
+    this.wakes.take();
+    this.check(&web()).await;
+    assert_eq!(this.wakes.take().len(), 0, "nobody is woken before the attempt is due");
+    assert_eq!(this.notify(&subject()).await.delivered, []);
+    this.clock.advance(NotifySettings::default().first_backoff);
+    this.check(&web()).await;
+    assert_eq!(this.tell().await.len(), 1);
+}
+
+pub(super) async fn a_short_wait_is_waited_out<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.chat.refuse([ChatError::Busy { retry_after: Duration::from_secs(3) }]);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
+    assert_eq!(this.endings(&subject()).await.len(), 1);
+}
+
+pub(super) async fn a_refused_layout_goes_as_plain_text_and_then_no_more<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    let refused = || ChatError::ContentRefused("invalid_blocks".to_owned());
+    this.chat.refuse([refused()]);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
+    assert!(matches!(this.chat.take()[..], [(_, Form::PlainText)]));
+    // Refused in both forms: given up, and what comes later is told.
+    this.source.set_status(&web(), 1, Status::Idle);
+    for _ in 0..2 {
+        this.clock.advance(MINUTE);
+        this.check(&web()).await;
+    }
+    this.chat.refuse([refused(), refused()]);
+    assert_eq!(this.notify(&subject()).await.delivered, []);
+    this.outage().await;
+    let told = this.tell().await;
+    assert!(matches!(&told[..], [notice] if offline_of(notice) == 1), "{told:?}");
+}
+
+pub(super) async fn what_happened_while_the_chat_was_dead_is_told_in_one_message<S: Store>(store: &S) {
+    let this = Installation::watching(store, 2).await;
+    this.outage().await;
+    this.chat.refuse((0..8).map(|_| ChatError::Dead("404 no_service: make a new webhook".to_owned())));
+    this.notify(&subject()).await;
+    this.source.set_status(&web(), 1, Status::Idle);
+    this.source.set_status(&web(), 2, Status::Offline);
+    for _ in 0..10 {
+        for _ in 0..2 {
+            this.clock.advance(Duration::from_secs(600));
+            this.check(&web()).await;
+        }
+        this.tell().await.iter().for_each(|notice| assert_eq!(offline_of(notice), 1));
+        this.chat.take();
+    }
+    let delivered: Vec<_> =
+        this.endings(&subject()).await.into_iter().filter(|(_, e)| matches!(e, SendEnding::Delivered(_))).collect();
+    assert_eq!(delivered.len(), 1, "one message for both runners");
+    assert_eq!(delivered[0].0, Attempt { notice: 1, attempt: 9 });
+}

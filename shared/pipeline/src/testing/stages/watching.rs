@@ -1,0 +1,86 @@
+//! What is watched, and by which credential.
+
+use super::*;
+
+pub(super) async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    let targets: Vec<Target> = (0..5).map(|n| repository(&format!("app-{n}"))).collect();
+    this.check.configured = targets.iter().cloned().map(TargetSpec::One).collect();
+    let mut told = Vec::new();
+    for round in 0..10_u64 {
+        for (n, target) in (1_u64..).zip(&targets) {
+            match round {
+                1..6 => this.source.fail(target, Failure::new(Fault::Credential, "GitHub refuses the token (401)")),
+                _ => this.source.set(target, vec![runner(n, Status::Idle)]),
+            }
+        }
+        this.tick().await;
+        for target in &targets {
+            this.check(target).await;
+        }
+        told.extend(this.tell().await);
+        this.clock.advance(INTERVAL);
+    }
+    let of_credential: Vec<&News> =
+        told.iter().filter(|n| matches!(n.subject, Subject::Credential(_))).flat_map(|n| &n.news).collect();
+    assert!(matches!(of_credential[..], [News::Blind { targets: 5, .. }, News::SeesAgain { .. }]), "{of_credential:?}");
+    assert!(!told.iter().any(|notice| matches!(notice.subject, Subject::Target(_))), "{told:?}");
+}
+
+pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S) {
+    let mut this = Installation::hasty(store);
+    this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
+    this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
+    this.tick().await;
+    this.check(&web()).await;
+    this.tell().await;
+    this.check.configured = vec![TargetSpec::One(repository("api"))];
+    this.clock.advance(INTERVAL);
+    // The first job is lost on its way: the next tick sends another.
+    for _ in 0..2 {
+        this.jobs.take();
+        this.tick().await;
+    }
+    let jobs = this.jobs.take();
+    let dropped: Vec<CheckJob> = (jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok()))
+        .filter(|job| job.reason == Reason::Dropped)
+        .collect();
+    assert_eq!(dropped.len(), 1);
+    this.check_for(&dropped[0].target, Reason::Dropped).await;
+    // Slack does not take it at once: it is told all the same, though nobody looks at the target any more.
+    this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
+    assert!(this.tell().await.is_empty());
+    this.clock.advance(INTERVAL);
+    this.tick().await;
+    assert_eq!(this.jobs.take().len(), 2, "the drop is sent again until it is told");
+    this.check_for(&dropped[0].target, Reason::Dropped).await;
+    let told = this.tell().await;
+    assert!(
+        matches!(&told[..], [Notice { news, .. }]
+            if matches!(&news[..], [News::NoLongerMonitored { whole_target: true, outages }] if outages.len() == 1)),
+        "{told:?}"
+    );
+    // A job that was on its way all the time does not begin to watch the target anew.
+    let mut stale = Installation::new(store);
+    stale.check.configured = vec![TargetSpec::One(web())];
+    stale.source.set(&web(), vec![runner(1, Status::Idle)]);
+    assert_eq!(stale.check_for(&web(), Reason::Recheck).await.ending, Ending::NotConfigured);
+    this.tick().await;
+    let jobs = this.jobs.take();
+    assert_eq!(jobs.len(), 1, "nothing is left to be dropped");
+    let fleet = store.list(&Query::Fleet(web().id().clone())).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(!fleet.iter().any(|item| matches!(item, Item::Runner(_))), "{fleet:?}");
+}
+
+pub(super) async fn a_repository_found_by_its_account_is_watched<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
+    this.source.set_repositories("acme", vec![web()]);
+    assert_eq!(this.tick().await.targets, [web()]);
+    this.source.set_repositories("acme", vec![web(), repository("api")]);
+    this.clock.advance(INTERVAL);
+    assert_eq!(this.tick().await.targets, [repository("api"), web()]);
+    assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)));
+    let told = this.tell().await;
+    assert!(matches!(&told[..], [Notice { news, .. }] if matches!(news[..], [News::TargetsAdded { total: 2, .. }])));
+}

@@ -1,0 +1,206 @@
+//! Where requests of Slack's are answered: at once, or by `response_url` where it takes longer.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::{Command, PersonId};
+use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Sender, Store, StoreError};
+use monitor_pipeline::stages::{Disposition, Respond, RespondError};
+use serde::{Deserialize, Serialize};
+use tracing::{debug, error, warn};
+
+use crate::incoming::{Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, ReplyUrl, SigningSecret, read};
+use crate::reply::Reply;
+use crate::web::WebBase;
+use crate::webhook::{Webhook, WebhookSettings};
+use crate::words::help::Trouble;
+
+/// Slack takes answers by `response_url` for half an hour.
+const REPLY_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// For so long the records are asked for again before it is said that they cannot be read.
+const KEEP_TRYING: Duration = Duration::from_secs(60);
+/// Between two tries.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// The version of the messages to oneself.
+const VERSION: u32 = 1;
+
+/// Everything that answering takes.
+pub struct Desk<'a, St, Jobs, Later, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// Where jobs for the check stage go.
+    pub jobs: &'a Jobs,
+    /// Where what takes longer goes: a queue that [`Desk::follow_up`] works off.
+    pub later: &'a Later,
+    /// Time.
+    pub clock: &'a Cl,
+    /// What Slack signs with.
+    pub secret: &'a SigningSecret,
+    /// Where links lead.
+    pub web: &'a WebBase,
+    /// How long an answer may take before it goes the longer way. Slack waits for 3 s in all.
+    pub patience: Duration,
+}
+
+/// The answer to an HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// JSON; empty where there is nothing to say.
+    pub body: String,
+}
+
+/// A command that is answered later; the message to oneself.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Later {
+    version: u32,
+    /// None for a button that was not understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    command: Option<Command>,
+    by: PersonId,
+    public: bool,
+    pressed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<ReplyUrl>,
+    asked_at: Timestamp,
+}
+
+impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue, Cl> {
+    /// Answers one request. What is not Slack's, or cannot be shown to be, gets a status and nothing else.
+    pub async fn receive(&self, request: &RawRequest<'_>) -> HttpAnswer {
+        let now = self.clock.now();
+        match read(request, self.secret, now) {
+            Err(refusal) => {
+                warn!(reason = %refusal, body_bytes = request.body_bytes(), "a request was refused");
+                HttpAnswer { status: refusal.http_status(), body: String::new() }
+            }
+            Ok(Incoming::Nothing) => HttpAnswer { status: 200, body: String::new() },
+            // Slack shows no answer to a press itself, but that it failed; what comes of it is said by `response_url`.
+            Ok(Incoming::Ask(ask)) if ask.pressed => {
+                let status = if self.put_off(*ask, now).await { 200 } else { 503 };
+                HttpAnswer { status, body: String::new() }
+            }
+            Ok(Incoming::Ask(ask)) => {
+                let reply = self.asked(*ask, now).await;
+                HttpAnswer { status: 200, body: serde_json::to_string(&reply).unwrap_or_default() }
+            }
+        }
+    }
+
+    /// Answers a command at once, or says that the answer follows.
+    async fn asked(&self, ask: Ask, now: Timestamp) -> Reply {
+        let command = match &ask.asked {
+            Asked::Help => return Reply::help().public(ask.public),
+            Asked::Misunderstood(misunderstanding) => return Reply::misunderstood(misunderstanding),
+            Asked::Command(command) => command,
+        };
+        let answer = {
+            let (respond, patience) = (pin!(self.respond(command)), pin!(self.clock.sleep(self.patience)));
+            match select(respond, patience).await {
+                Either::Left((answer, _)) => Some(answer),
+                Either::Right(_) => None,
+            }
+        };
+        match answer {
+            Some(Ok(reply)) => reply.public(ask.public),
+            Some(Err(error)) => failed(&error),
+            None if ask.reply_to.is_some() && self.put_off(ask, now).await => Reply::trouble(Trouble::Later),
+            None => Reply::trouble(Trouble::TooSlow),
+        }
+    }
+
+    async fn respond(&self, command: &Command) -> Result<Reply, RespondError> {
+        let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command).await?;
+        Ok(Reply::answered(&answered, self.web))
+    }
+
+    /// Sends a command to oneself.
+    async fn put_off(&self, ask: Ask, asked_at: Timestamp) -> bool {
+        let Ask { asked, public, by, reply_to, pressed } = ask;
+        let command = if let Asked::Command(command) = asked { Some(command) } else { None };
+        let later = Later { version: VERSION, command, by, public, pressed, reply_to, asked_at };
+        let Ok(body) = serde_json::to_string(&later) else { return false };
+        match self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(%error, "a command that takes longer was not put off");
+                false
+            }
+        }
+    }
+
+    /// Answers what was put off, by its `response_url`.
+    pub async fn follow_up(&self, body: &str, replies: &Replies) -> Disposition {
+        let now = self.clock.now();
+        let later = match serde_json::from_str::<Later>(body) {
+            Ok(later) if later.version == VERSION => later,
+            // The body holds an address that is a secret: no error may quote it.
+            _ => {
+                error!(body_bytes = body.len(), "a command that was put off cannot be read: another release wrote it");
+                return Disposition::Done;
+            }
+        };
+        let age = now.since(later.asked_at);
+        if age > REPLY_WITHIN {
+            warn!("a command was put off for so long that nobody waits for its answer");
+            return Disposition::Done;
+        }
+        let reply = match &later.command {
+            None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }),
+            Some(command) => match self.respond(command).await {
+                Ok(reply) => reply.public(later.public),
+                Err(error @ (RespondError::Store(StoreError::Unavailable(_)) | RespondError::Queue(_)))
+                    if age < KEEP_TRYING =>
+                {
+                    debug!(%error, "a command is not answered yet");
+                    return Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() };
+                }
+                Err(error) => failed(&error),
+            },
+        };
+        let Some(reply_to) = later.reply_to else { return Disposition::Done };
+        let reply = if later.pressed { reply.beside() } else { reply };
+        match replies.post(&reply_to, &reply).await {
+            Ok(()) => Disposition::Done,
+            Err(ChatError::Busy { retry_after }) => {
+                Disposition::Retry { after: retry_after, reason: "Slack asks to wait".to_owned() }
+            }
+            Err(ChatError::Transient(reason)) => Disposition::Retry { after: RETRY_AFTER, reason },
+            Err(ChatError::ContentRefused(_) | ChatError::Dead(_)) => {
+                warn!("an answer was not taken: its address is used up, or none of Slack's any more");
+                Disposition::Done
+            }
+        }
+    }
+}
+
+fn failed(error: &RespondError) -> Reply {
+    warn!(%error, "a command was not answered");
+    Reply::trouble(match error {
+        RespondError::Store(_) => Trouble::NoRecords,
+        RespondError::Queue(_) => Trouble::NotSent,
+        RespondError::NotSupported => Trouble::NotSupported,
+    })
+}
+
+/// Posts answers to the addresses that Slack gave.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    http: reqwest::Client,
+    settings: WebhookSettings,
+}
+
+impl Replies {
+    /// Posts by `http`, which should follow no redirects.
+    pub fn new(http: reqwest::Client) -> Self {
+        Self { http, settings: WebhookSettings::default() }
+    }
+
+    async fn post(&self, to: &ReplyUrl, reply: &Reply) -> Result<(), ChatError> {
+        Webhook::new(self.http.clone(), to.address(), self.settings.clone()).send_json(reply).await.map(drop)
+    }
+}

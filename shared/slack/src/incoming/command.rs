@@ -1,0 +1,336 @@
+//! The text of a slash command, read as a person would mean it.
+
+use std::time::Duration;
+
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
+use monitor_domain::time::parse_duration;
+use monitor_pipeline::commands::Command;
+
+use super::{Asked, Verb};
+
+/// GitHub allows names of 64 and labels of 256 characters.
+const MAX_NAME_CHARS: usize = 300;
+/// Kept with a mute and shown with it.
+const MAX_REASON_CHARS: usize = 200;
+/// A mute that lasts longer was not meant.
+const MUTE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+
+/// A command that cannot be done as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misunderstanding {
+    /// The command, if there is such a one.
+    pub verb: Option<Verb>,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// What is wrong with a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no command of this name.
+    Unknown(String),
+    /// It does not say of which target.
+    NoTarget,
+    /// It does not say of which runner.
+    NoName,
+    /// It does not say of what.
+    NoScope,
+    /// It does not say for how long.
+    NoDuration,
+    /// Longer or shorter than makes sense.
+    DurationOutOfRange,
+    /// A name that GitHub cannot have given to a target.
+    NotATarget(String),
+    /// An option that is not known.
+    UnknownOption(String),
+    /// Words where nothing is expected.
+    TooMuch(String),
+    /// A name longer than any at GitHub.
+    TooLong,
+    /// A button that another release made.
+    OldButton,
+}
+
+/// Reads a command and whether its answer is for the whole channel.
+pub fn parse_command(command: &str, text: &str) -> (Asked, bool) {
+    let text = unescaped(text);
+    let mut words = words(&text);
+    let before = words.len();
+    words.retain(|word| !word.is_option("public"));
+    let public = words.len() < before;
+    let verb = Verb::from_name(command);
+    let asked = match verb {
+        None => Err(Fault::Unknown(shortened(command, MAX_NAME_CHARS))),
+        Some(Verb::Help) => Ok(Asked::Help),
+        Some(_) if matches!(&words[..], [only] if !only.quoted && only.is("help")) => Ok(Asked::Help),
+        Some(verb) => command_of(verb, &words).map(Asked::Command),
+    };
+    (asked.unwrap_or_else(|fault| Asked::Misunderstood(Misunderstanding { verb, fault })), public)
+}
+
+fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, Fault> {
+    // The reason for a mute is free text; everywhere else two dashes are a slip.
+    let until_reason = words.iter().position(|word| lasting(word).is_some()).filter(|_| verb == Verb::Mute);
+    let strange = words[..until_reason.unwrap_or(words.len())].iter().find(|word| word.option().is_some());
+    if let Some(strange) = strange {
+        return Err(Fault::UnknownOption(shortened(strange.text, MAX_NAME_CHARS)));
+    }
+    match verb {
+        Verb::StatusAll | Verb::Help if words.is_empty() => Ok(Command::StatusAll),
+        Verb::StatusAll | Verb::Help => Err(Fault::TooMuch(shortened(&joined(words), MAX_NAME_CHARS))),
+        Verb::Status if words.is_empty() => Ok(Command::StatusAll),
+        Verb::Status => Ok(Command::Status { scope: scope(&joined(words), Fault::NoScope)? }),
+        Verb::History => name(&joined(words), Fault::NoName).map(|name| Command::History { name }),
+        Verb::Recheck => Ok(Command::Recheck { target: target(&name(&joined(words), Fault::NoTarget)?)? }),
+        Verb::Mute => mute(words),
+        Verb::Unmute => Ok(Command::Unmute { scope: scope(&joined(words), Fault::NoScope)? }),
+    }
+}
+
+/// What is to be muted, for how long, and why. The first duration after the beginning parts them, so that a name with
+/// spaces needs no quotes.
+fn mute(words: &[Word<'_>]) -> Result<Command, Fault> {
+    let [_, rest @ ..] = words else { return Err(Fault::NoScope) };
+    let found = rest.iter().enumerate().find_map(|(index, word)| Some((index + 1, lasting(word)?)));
+    let Some((at, lasting)) = found else { return Err(Fault::NoDuration) };
+    if !MUTE_RANGE.contains(&lasting) {
+        return Err(Fault::DurationOutOfRange);
+    }
+    let scope = scope(&joined(&words[..at]), Fault::NoScope)?;
+    let reason = joined(&words[at + 1..]);
+    let reason = (!reason.is_empty()).then(|| shortened(&reason, MAX_REASON_CHARS));
+    Ok(Command::Mute { scope, lasting_secs: lasting.as_secs(), reason })
+}
+
+fn lasting(word: &Word<'_>) -> Option<Duration> {
+    if word.quoted { None } else { parse_duration(&word.text.to_ascii_lowercase()).ok() }
+}
+
+fn name(text: &str, missing: Fault) -> Result<String, Fault> {
+    match text.chars().count() {
+        0 => Err(missing),
+        count if count > MAX_NAME_CHARS => Err(Fault::TooLong),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A slash stands in the name of every target, and in no runner's.
+fn scope(text: &str, missing: Fault) -> Result<Scope, Fault> {
+    let text = name(text, missing)?;
+    if text.contains('/') { target(&text).map(Scope::Target) } else { Ok(Scope::Named(text)) }
+}
+
+fn target(text: &str) -> Result<Target, Fault> {
+    pasted(text).parse().map_err(|_| Fault::NotATarget(text.to_owned()))
+}
+
+/// The target in an address that was copied from a browser: `https://github.com/acme/web/settings/actions/runners`.
+fn pasted(text: &str) -> String {
+    let bare = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    let bare = bare.split('|').next().unwrap_or_default();
+    let Some(address) = bare.strip_prefix("https://").or_else(|| bare.strip_prefix("http://")) else {
+        return text.to_owned();
+    };
+    let mut parts = address.split(['/', '?', '#']).skip(1).filter(|part| !part.is_empty());
+    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let first = if first == "organizations" { "orgs" } else { first };
+    format!("{first}/{second}")
+}
+
+/// A word, or what stood between quotes.
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    text: &'a str,
+    quoted: bool,
+}
+
+impl Word<'_> {
+    fn is(&self, text: &str) -> bool {
+        self.text.eq_ignore_ascii_case(text)
+    }
+
+    /// What follows two dashes. Phones make one long dash of them.
+    fn option(&self) -> Option<&str> {
+        let stripped = ["--", "—", "–"].iter().find_map(|dash| self.text.strip_prefix(dash))?;
+        (!self.quoted && !stripped.is_empty()).then_some(stripped)
+    }
+
+    fn is_option(&self, name: &str) -> bool {
+        self.option().is_some_and(|option| option.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Splits at white space, but not between quotes: straight, curly as phones write them, or the backticks of a name
+/// that was copied from a message.
+fn words(text: &str) -> Vec<Word<'_>> {
+    const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('\'', '\''), ('`', '`')];
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let closing = QUOTES.iter().find(|(open, _)| *open == first).map(|(_, close)| *close);
+        let quoted = closing.and_then(|close| {
+            let inner = &rest[first.len_utf8()..];
+            let end = inner.find(close)?;
+            let after = &inner[end + close.len_utf8()..];
+            // A quote within a word is a sign like any other.
+            let is_end = after.chars().next().is_none_or(char::is_whitespace);
+            is_end.then(|| (inner[..end].trim(), after))
+        });
+        let (word, after) = match quoted {
+            Some((text, after)) => (Word { text, quoted: true }, after),
+            None => {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                (Word { text: &rest[..end], quoted: false }, &rest[end..])
+            }
+        };
+        if !word.text.is_empty() {
+            words.push(word);
+        }
+        rest = after.trim_start();
+    }
+    words
+}
+
+fn joined(words: &[Word<'_>]) -> String {
+    words.iter().map(|word| word.text).collect::<Vec<_>>().join(" ")
+}
+
+/// Slack escapes these three, and only these.
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+fn shortened(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(command: &str, text: &str) -> Asked {
+        parse_command(command, text).0
+    }
+
+    fn command(command: &str, text: &str) -> Command {
+        match asked(command, text) {
+            Asked::Command(command) => command,
+            other => panic!("{command} {text}: {other:?}"),
+        }
+    }
+
+    fn fault(command: &str, text: &str) -> Fault {
+        match asked(command, text) {
+            Asked::Misunderstood(Misunderstanding { fault, .. }) => fault,
+            other => panic!("{command} {text}: {other:?}"),
+        }
+    }
+
+    fn of_target(name: &str) -> Scope {
+        Scope::Target(name.parse().unwrap())
+    }
+
+    fn named(name: &str) -> Scope {
+        Scope::Named(name.to_owned())
+    }
+
+    #[test]
+    fn every_command_is_read_from_its_example() {
+        let read: Vec<Asked> = Verb::ALL
+            .map(|verb| verb.example().split_once(' ').unwrap_or((verb.example(), "")))
+            .map(|(name, text)| asked(name, text))
+            .into();
+        let [web, organization] = ["acme/web", "orgs/acme"].map(|name| name.parse::<Target>().unwrap());
+        let expected = [
+            Asked::Command(Command::StatusAll),
+            Asked::Command(Command::Status { scope: Scope::Target(web) }),
+            Asked::Command(Command::History { name: "build-7".to_owned() }),
+            Asked::Command(Command::Recheck { target: organization }),
+            Asked::Command(Command::Mute {
+                scope: named("build-7"),
+                lasting_secs: 7_200,
+                reason: Some("new disk".to_owned()),
+            }),
+            Asked::Command(Command::Unmute { scope: named("build-7") }),
+            Asked::Help,
+        ];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_pasted() {
+        let status = |text| command("/runner-status", text);
+        for text in [
+            "Acme/Web",
+            " acme/web ",
+            "`acme/web`",
+            "\"acme/web\"",
+            "“acme/web”",
+            "https://github.com/acme/web",
+            "<https://github.com/acme/web/settings/actions/runners|github.com/acme/web>",
+            "&lt;https://github.com/acme/web&gt;",
+        ] {
+            assert_eq!(status(text), Command::Status { scope: of_target("acme/web") }, "{text}");
+        }
+        assert_eq!(
+            status("https://ghes.acme.test/organizations/acme/settings/actions/runners"),
+            Command::Status { scope: of_target("orgs/acme") }
+        );
+        assert_eq!(status("my old runner"), Command::Status { scope: named("my old runner") });
+        assert_eq!(status("it's"), Command::Status { scope: named("it's") });
+        assert_eq!(status("a &amp;lt; b"), Command::Status { scope: named("a &lt; b") });
+        assert_eq!(command("/runner-history", "`build *`"), Command::History { name: "build *".to_owned() });
+    }
+
+    #[test]
+    fn an_answer_is_public_where_that_is_asked_anywhere() {
+        for text in ["--public", "—public build-7", "build-7 –PUBLIC", "--public build-7 --public"] {
+            assert!(parse_command("/runner-status", text).1, "{text}");
+        }
+        for text in ["", "build-7", "\"--public\"", "--publicly", "public"] {
+            assert!(!parse_command("/runner-status", text).1, "{text}");
+        }
+        assert_eq!(command("/runner-status", "—public gpu"), Command::Status { scope: named("gpu") });
+    }
+
+    #[test]
+    fn a_mute_takes_a_duration_and_a_reason() {
+        let mute = |text| match command("/runner-mute", text) {
+            Command::Mute { scope, lasting_secs, reason } => (scope, lasting_secs, reason.unwrap_or_default()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(mute("acme/web 30m"), (of_target("acme/web"), 1_800, String::new()));
+        assert_eq!(
+            mute("gpu rack 1D rack -- is moved in 2h"),
+            (named("gpu rack"), 86_400, "rack -- is moved in 2h".to_owned())
+        );
+        assert_eq!(mute("\"2h\" 2h"), (named("2h"), 7_200, String::new()));
+        assert_eq!(mute("gpu 2h --public disk").2, "disk");
+        assert_eq!(mute(&format!("gpu 2h {}", "x".repeat(900))).2.len(), MAX_REASON_CHARS);
+        assert_eq!(fault("/runner-mute", ""), Fault::NoScope);
+        assert_eq!(fault("/runner-mute", "gpu"), Fault::NoDuration);
+        assert_eq!(fault("/runner-mute", "2h"), Fault::NoDuration);
+        assert_eq!(fault("/runner-mute", "gpu forever"), Fault::NoDuration);
+        assert_eq!(fault("/runner-mute", "gpu 30s"), Fault::DurationOutOfRange);
+        assert_eq!(fault("/runner-mute", "gpu 31d"), Fault::DurationOutOfRange);
+        assert_eq!(fault("/runner-mute", "--until gpu 2h"), Fault::UnknownOption("--until".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_done_as_written_is_told_apart() {
+        assert_eq!(fault("/runner-reboot", "now"), Fault::Unknown("/runner-reboot".to_owned()));
+        assert_eq!(fault("/runner-history", "  "), Fault::NoName);
+        assert_eq!(fault("/runner-history", "--public"), Fault::NoName);
+        assert_eq!(fault("/runner-recheck", ""), Fault::NoTarget);
+        assert_eq!(fault("/runner-recheck", "acme"), Fault::NotATarget("acme".to_owned()));
+        assert_eq!(fault("/runner-status", "a/b/c"), Fault::NotATarget("a/b/c".to_owned()));
+        assert_eq!(fault("/runner-status", "--verbose gpu"), Fault::UnknownOption("--verbose".to_owned()));
+        assert_eq!(fault("/runner-status-all", "acme/web"), Fault::TooMuch("acme/web".to_owned()));
+        assert_eq!(fault("/runner-status", &"x".repeat(301)), Fault::TooLong);
+        for verb in Verb::ALL {
+            assert_eq!(asked(verb.name(), " Help "), Asked::Help, "{}", verb.name());
+        }
+        assert_eq!(command("/runner-history", "\"help\""), Command::History { name: "help".to_owned() });
+    }
+}

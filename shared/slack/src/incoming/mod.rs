@@ -1,0 +1,117 @@
+//! What Slack sends: slash commands and pressed buttons, checked and read. Pure, and total: any bytes give an answer.
+
+mod command;
+mod form;
+mod interaction;
+mod reply_url;
+mod signature;
+mod verb;
+
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::{Command, PersonId};
+
+pub use command::{Fault, Misunderstanding, parse_command};
+pub use reply_url::ReplyUrl;
+pub use signature::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
+pub use verb::Verb;
+
+/// What a request that Slack signed asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A person asks something.
+    Ask(Box<Ask>),
+    /// Nothing to be done: Slack tries the address, or tells of something that nobody here asked for.
+    Nothing,
+}
+
+/// A person asks something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What.
+    pub asked: Asked,
+    /// Whether the whole channel is to see the answer.
+    pub public: bool,
+    /// Who.
+    pub by: PersonId,
+    /// Where an answer can be sent for half an hour.
+    pub reply_to: Option<ReplyUrl>,
+    /// Whether it was a button, whose answer Slack does not show, and not a slash command.
+    pub pressed: bool,
+}
+
+/// What a person asks, as far as it was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something to be done.
+    Command(Command),
+    /// What there is to ask.
+    Help,
+    /// Something that cannot be done as it was written.
+    Misunderstood(Misunderstanding),
+}
+
+/// Checks a request and reads it.
+pub fn read(request: &RawRequest<'_>, secret: &SigningSecret, now: Timestamp) -> Result<Incoming, Refusal> {
+    decode(&signature::verified(request, secret, now)?)
+}
+
+/// Reads the body of a request whose signature was checked.
+pub fn decode(body: &[u8]) -> Result<Incoming, Refusal> {
+    let fields = form::decode(body)?;
+    if let Some(payload) = form::field(&fields, "payload") {
+        return interaction::decode(payload);
+    }
+    let Some(command) = form::field(&fields, "command") else {
+        // Slack tries the certificate of the address now and then.
+        let is_trial = form::field(&fields, "ssl_check").is_some();
+        return if is_trial { Ok(Incoming::Nothing) } else { Err(Refusal::Unreadable("neither command nor payload")) };
+    };
+    let by = person(form::field(&fields, "user_id").unwrap_or_default())?;
+    let (asked, public) = parse_command(command, form::field(&fields, "text").unwrap_or_default());
+    let reply_to = form::field(&fields, "response_url").and_then(|url| ReplyUrl::parse(url, &[]));
+    Ok(Incoming::Ask(Box::new(Ask { asked, public, by, reply_to, pressed: false })))
+}
+
+fn person(id: &str) -> Result<PersonId, Refusal> {
+    PersonId::try_from(id.to_owned()).map_err(|_| Refusal::Unreadable("no person's id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_command_is_read_from_its_form() {
+        let body = "token=x&command=%2Frunner-status&text=acme%2Fweb+--public&user_id=U2CERLKJA\
+                    &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2F1234%2F5678";
+        let Ok(Incoming::Ask(ask)) = decode(body.as_bytes()) else { panic!("it is read") };
+        let target = "acme/web".parse().unwrap();
+        let scope = monitor_domain::scope::Scope::Target(target);
+        assert_eq!(ask.asked, Asked::Command(Command::Status { scope }));
+        assert!(ask.public && !ask.pressed && ask.reply_to.is_some());
+        assert!(!format!("{ask:?}").contains("commands/1234") && !format!("{ask:?}").contains("U2CERLKJA"));
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_or_let_be() {
+        assert_eq!(decode(b"ssl_check=1&token=x"), Ok(Incoming::Nothing));
+        let refused = |body: &[u8]| decode(body).unwrap_err();
+        assert!(matches!(refused(b""), Refusal::Unreadable(_)));
+        assert!(matches!(refused(b"command=%2Frunner-status"), Refusal::Unreadable(_)));
+        assert!(matches!(refused(b"command=%2Frunner-status&user_id=<@U1>"), Refusal::Unreadable(_)));
+        assert_eq!(refused(b"command=\xff"), Refusal::NotUtf8);
+        assert_eq!(refused(b"command=%ff"), Refusal::NotUtf8);
+    }
+
+    #[test]
+    fn an_answer_goes_to_slack_and_nowhere_else() {
+        let ask = |url: &str| match decode(format!("command=%2Frunner-help&user_id=U1&response_url={url}").as_bytes()) {
+            Ok(Incoming::Ask(ask)) => ask.reply_to.is_some(),
+            other => panic!("{other:?}"),
+        };
+        assert!(ask("https://hooks.slack.com/commands/1/2"));
+        assert!(!ask("https://hooks.slack.com.evil.test/commands/1/2"));
+        assert!(!ask("http://hooks.slack.com/commands/1/2"));
+        assert!(!ask("https://169.254.169.254/latest/meta-data"));
+    }
+}

@@ -1,0 +1,106 @@
+//! The slash commands: their names, what follows them, and what they are for. Help, parser and app manifest agree on
+//! this table.
+
+/// A slash command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `/runner-status-all`
+    StatusAll,
+    /// `/runner-status`
+    Status,
+    /// `/runner-history`
+    History,
+    /// `/runner-recheck`
+    Recheck,
+    /// `/runner-mute`
+    Mute,
+    /// `/runner-unmute`
+    Unmute,
+    /// `/runner-help`
+    Help,
+}
+
+impl Verb {
+    /// All that are understood.
+    pub const ALL: [Verb; 7] =
+        [Verb::StatusAll, Verb::Status, Verb::History, Verb::Recheck, Verb::Mute, Verb::Unmute, Verb::Help];
+
+    /// Those that are offered, in the order in which help lists them. Muting is read, and answered with that it is not
+    /// possible: nothing is kept quiet yet.
+    pub const OFFERED: [Verb; 5] = [Verb::StatusAll, Verb::Status, Verb::History, Verb::Recheck, Verb::Help];
+
+    /// The command by its name, with or without the slash, in any case.
+    pub fn from_name(name: &str) -> Option<Verb> {
+        let name = name.trim().trim_start_matches('/');
+        Self::ALL.into_iter().find(|verb| verb.name()[1..].eq_ignore_ascii_case(name))
+    }
+
+    /// Its name, with the slash.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::StatusAll => "/runner-status-all",
+            Verb::Status => "/runner-status",
+            Verb::History => "/runner-history",
+            Verb::Recheck => "/runner-recheck",
+            Verb::Mute => "/runner-mute",
+            Verb::Unmute => "/runner-unmute",
+            Verb::Help => "/runner-help",
+        }
+    }
+
+    /// What follows the name; Slack shows it as a hint.
+    pub fn arguments(self) -> &'static str {
+        match self {
+            Verb::StatusAll => "[--public]",
+            Verb::Status => "[TARGET or NAME or label] [--public]",
+            Verb::History => "NAME [--public]",
+            Verb::Recheck => "TARGET [--public]",
+            Verb::Mute => "TARGET|NAME|label 2h [reason] [--public]",
+            Verb::Unmute => "TARGET|NAME|label [--public]",
+            Verb::Help => "",
+        }
+    }
+
+    /// What it is for.
+    pub fn what(self) -> &'static str {
+        match self {
+            Verb::StatusAll => "every target in figures, and which runners are unhealthy",
+            Verb::Status => "one target, or the runners of a name or label in every target",
+            Verb::History => "the outages of the runners of a name",
+            Verb::Recheck => "look at a target now, without waiting for the schedule",
+            Verb::Mute => "tell nothing of these runners for a time; their outages are recorded",
+            Verb::Unmute => "tell of them again",
+            Verb::Help => "this list",
+        }
+    }
+
+    /// One use of it.
+    pub fn example(self) -> &'static str {
+        match self {
+            Verb::StatusAll => "/runner-status-all",
+            Verb::Status => "/runner-status acme/web",
+            Verb::History => "/runner-history build-7",
+            Verb::Recheck => "/runner-recheck orgs/acme",
+            Verb::Mute => "/runner-mute build-7 2h new disk",
+            Verb::Unmute => "/runner-unmute build-7",
+            Verb::Help => "/runner-help",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_by_its_name_and_example() {
+        for verb in Verb::ALL {
+            assert_eq!(Verb::from_name(verb.name()), Some(verb));
+            let (name, _) = verb.example().split_once(' ').unwrap_or((verb.example(), ""));
+            assert_eq!(name, verb.name());
+        }
+        assert_eq!(Verb::from_name(" Runner-Status "), Some(Verb::Status));
+        assert_eq!(Verb::from_name("/runner"), None);
+        assert_eq!(Verb::from_name(""), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! What there is to ask, and what to do about a question that was not understood or came to nothing.
+
+use super::{counted, part};
+use crate::document::{Document, Line, Mark, Part};
+use crate::incoming::{Fault, Misunderstanding, Verb};
+
+/// Every command.
+pub(crate) fn help() -> Document {
+    let target = Line::of("A TARGET is ")
+        .command("owner/name")
+        .text(", ")
+        .command("orgs/NAME")
+        .text(" or ")
+        .command("enterprises/NAME")
+        .text("; in a name or label ")
+        .command("*")
+        .text(" stands for anything. Only you see the answer, unless you add ")
+        .command("--public")
+        .text(".");
+    one(Part {
+        brief: Line::of(counted(Verb::OFFERED.len(), "command", "commands")),
+        lead: Line::of("GitHub Runner Monitor answers from what is on record:"),
+        items: Verb::OFFERED.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
+        total: Verb::OFFERED.len(),
+        advice: vec![target],
+        ..part(Mark::Info, "What you can ask")
+    })
+}
+
+/// What is wrong with a command, and how it is written.
+pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstanding) -> Document {
+    let what = match fault {
+        Fault::Unknown(name) => Line::default().name(name).text(" is no command of GitHub Runner Monitor."),
+        Fault::NoTarget => Line::of("Say which target."),
+        Fault::NoName => Line::of("Say which runner."),
+        Fault::NoScope => Line::of("Say which target, runner or label."),
+        Fault::NoDuration => Line::of("Say for how long, as in ")
+            .command("30m")
+            .text(", ")
+            .command("2h")
+            .text(" or ")
+            .command("1d")
+            .text("; a reason may follow."),
+        Fault::DurationOutOfRange => Line::of("From ")
+            .command("1m")
+            .text(" to ")
+            .command("30d")
+            .text(" is possible; a runner that nobody needs is better removed on GitHub, or named in the policy's ")
+            .command("ignore")
+            .text("."),
+        Fault::NotATarget(text) => Line::default()
+            .name(text)
+            .text(" names no target: write ")
+            .command("owner/name")
+            .text(", ")
+            .command("orgs/NAME")
+            .text(" or ")
+            .command("enterprises/NAME")
+            .text("."),
+        Fault::UnknownOption(option) => {
+            Line::default().name(option).text(" is not known; the one option is ").command("--public").text(".")
+        }
+        Fault::TooMuch(words) => Line::of("Nothing is expected after it; there stands ").name(words).text("."),
+        Fault::TooLong => Line::of("That name is longer than any at GitHub."),
+        Fault::OldButton => Line::of("This button belongs to another release. Ask with a command:"),
+    };
+    let usages: Vec<Verb> = match verb {
+        Some(verb) => vec![*verb],
+        None => Verb::OFFERED.to_vec(),
+    };
+    let line = |verb: &Verb| match verbs_example(*verb) {
+        Some(example) => usage(*verb).text(", as in ").and(example),
+        None => usage(*verb),
+    };
+    one(Part {
+        brief: what.clone(),
+        lead: what,
+        items: usages.iter().map(line).collect(),
+        total: usages.len(),
+        ..part(Mark::Warning, "That was not understood")
+    })
+}
+
+/// Why an answer did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It takes longer; the answer follows.
+    Later,
+    /// The records cannot be read.
+    NoRecords,
+    /// What was asked for was not sent on.
+    NotSent,
+    /// It took too long, and nothing can follow.
+    TooSlow,
+    /// It is not possible here.
+    NotSupported,
+}
+
+pub(crate) fn trouble(trouble: Trouble) -> Document {
+    let (mark, title, lead) = match trouble {
+        Trouble::Later => (Mark::Info, "Still reading", "The records take longer than usual. The answer follows here."),
+        Trouble::NoRecords => (
+            Mark::Warning,
+            "The records cannot be read",
+            "The store does not answer, so nothing can be said just now. Ask again in a minute; if it stays so, whoever runs the monitor finds the reason in its log.",
+        ),
+        Trouble::NotSent => (
+            Mark::Warning,
+            "That was not passed on",
+            "The queue does not answer, so nothing was done. Ask again in a minute.",
+        ),
+        Trouble::TooSlow => (
+            Mark::Warning,
+            "That took too long",
+            "The records did not come in time. Ask again, or for one target alone.",
+        ),
+        Trouble::NotSupported => (
+            Mark::Warning,
+            "That is not possible here",
+            "Muting and acknowledging are understood, but this release cannot do them yet: nothing was changed.",
+        ),
+    };
+    one(Part { brief: Line::of(lead), lead: Line::of(lead), ..part(mark, title) })
+}
+
+fn usage(verb: Verb) -> Line {
+    let line = Line::default().command(verb.name());
+    if verb.arguments().is_empty() { line } else { line.text(" ").command(verb.arguments()) }
+}
+
+fn verbs_example(verb: Verb) -> Option<Line> {
+    (verb.example() != verb.name()).then(|| Line::default().command(verb.example()))
+}
+
+fn one(part: Part) -> Document {
+    Document { parts: vec![part], ..Document::default() }
+}

@@ -1,0 +1,349 @@
+//! Requests of Slack's from the raw bytes to the answer: over a real store, with real signatures, and over HTTP where an
+//! answer follows.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use monitor_domain::subject::Revision;
+use monitor_domain::time::Timestamp;
+use monitor_domain::watchlist::Watchlist;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_fakes::FakeSlack;
+use monitor_fakes::slack::Fault;
+use monitor_pipeline::items::{Item, Put, RunnerItem};
+use monitor_pipeline::messages::CheckJob;
+use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender, Store};
+use monitor_pipeline::stages::Disposition;
+use monitor_pipeline::testing::doubles::{Outbox, SlowStore};
+use monitor_pipeline::testing::samples::{runner, target, target_record};
+use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, SigningSecret};
+use monitor_slack::{Desk, HttpAnswer, Replies, WebBase};
+use serde_json::{Value, json};
+
+const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+const START_SECS: i64 = 1_800_000_000;
+
+/// The runtime's time, which a test may have paused.
+struct RuntimeClock(tokio::time::Instant);
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_epoch_ms(START_SECS * 1_000).plus(self.0.elapsed())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+}
+
+/// A queue that takes nothing.
+struct Shut;
+
+impl Sender for Shut {
+    async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
+        Err(QueueError("shut".to_owned()))
+    }
+}
+
+struct Bench {
+    store: EmbeddedStore,
+    jobs: Outbox,
+    later: Outbox,
+    clock: RuntimeClock,
+    secret: SigningSecret,
+    web: WebBase,
+}
+
+impl Bench {
+    /// An installation with so many repositories of two runners each.
+    async fn new(targets: u64) -> Self {
+        let store = EmbeddedStore::open_in_memory().unwrap();
+        let names: Vec<String> = (1..=targets).map(|number| format!("acme/app-{number:03}")).collect();
+        let watchlist = Watchlist {
+            revision: Revision(1),
+            targets: names.iter().map(|name| target(name)).collect(),
+            ..Watchlist::default()
+        };
+        let _ = store.put(vec![Put::replacing(Item::Watchlist(watchlist))]).await.unwrap();
+        for name in &names {
+            let of_target = |id| {
+                let runner = runner(id, &format!("build-{id}"));
+                Put::replacing(Item::Runner(RunnerItem { target: target(name).id().clone(), runner }))
+            };
+            let record = Put::replacing(Item::Target(target_record(name, 1)));
+            let _ = store.put(vec![record, of_target(1), of_target(2)]).await.unwrap();
+        }
+        Self {
+            store,
+            jobs: Outbox::default(),
+            later: Outbox::default(),
+            clock: RuntimeClock(tokio::time::Instant::now()),
+            secret: SigningSecret::new(SECRET),
+            web: WebBase::default(),
+        }
+    }
+
+    fn desk_over<'a, S, Q>(&'a self, store: &'a S, later: &'a Q) -> Desk<'a, S, Outbox, Q, RuntimeClock> {
+        let Self { jobs, clock, secret, web, .. } = self;
+        Desk { store, jobs, later, clock, secret, web, patience: Duration::from_millis(1_500) }
+    }
+
+    fn desk(&self) -> Desk<'_, EmbeddedStore, Outbox, Outbox, RuntimeClock> {
+        self.desk_over(&self.store, &self.later)
+    }
+
+    async fn ask(&self, command: &str, text: &str) -> Value {
+        said(&self.desk().receive(&signed(form(command, text, "")).request()).await)
+    }
+}
+
+fn said(answer: &HttpAnswer) -> Value {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+/// A request with headers that live as long as it.
+struct Signed {
+    timestamp: String,
+    signature: String,
+    body: Vec<u8>,
+}
+
+impl Signed {
+    fn request(&self) -> RawRequest<'_> {
+        let headers = [
+            ("x-slack-request-timestamp", self.timestamp.as_bytes()),
+            ("x-slack-signature", self.signature.as_bytes()),
+        ];
+        RawRequest::new(headers, &self.body, false)
+    }
+}
+
+fn signed(body: impl AsRef<[u8]>) -> Signed {
+    let body = body.as_ref().to_vec();
+    Signed { timestamp: START_SECS.to_string(), signature: SigningSecret::new(SECRET).sign(START_SECS, &body), body }
+}
+
+fn form(command: &str, text: &str, response_url: &str) -> String {
+    let fields = [("command", command), ("text", text), ("user_id", "U2CERLKJA"), ("response_url", response_url)];
+    fields.map(|(name, value)| format!("{name}={}", percent(value))).join("&")
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn button(action_id: &str, value: &Value, response_url: &str) -> String {
+    let payload = json!({
+        "type": "block_actions",
+        "user": {"id": "U2CERLKJA"},
+        "response_url": response_url,
+        "actions": [{"action_id": action_id, "value": value.to_string()}],
+    });
+    format!("payload={}", percent(&payload.to_string()))
+}
+
+fn replies() -> Replies {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Replies::new(reqwest::Client::builder().no_proxy().build().unwrap())
+}
+
+fn reply_url(slack: &FakeSlack) -> String {
+    format!("{}/commands/T0FAKE/1/notasecretreply", slack.base_url())
+}
+
+#[tokio::test]
+async fn a_signed_command_is_answered_at_once() {
+    let bench = Bench::new(3).await;
+    let status = bench.ask("/runner-status-all", "").await;
+    assert_eq!(status["response_type"], "ephemeral");
+    assert!(status["text"].as_str().unwrap().contains("All 6 runners online"), "{status}");
+    assert_eq!(bench.ask("/runner-status", "build-1 --public").await["response_type"], "in_channel");
+    assert!(bench.ask("/runner-history", "").await["text"].as_str().unwrap().contains("Say which runner"));
+    assert!(bench.ask("/runner-help", "").await["text"].as_str().unwrap().contains("What you can ask"));
+    assert!(bench.ask("/nonsense", "").await["text"].as_str().unwrap().contains("is no command"));
+    assert!(bench.jobs.take().is_empty() && bench.later.take().is_empty());
+
+    let recheck = bench.ask("/runner-recheck", "acme/app-002").await;
+    assert!(recheck["text"].as_str().unwrap().contains("Looking at acme/app-002 again"), "{recheck}");
+    let [job] = &bench.jobs.take()[..] else { panic!("one job") };
+    assert_eq!(CheckJob::from_json(&job.body).unwrap().target, target("acme/app-002"));
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_slack_did_not_sign_is_refused_and_leaves_no_trace_but_length_and_reason() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+    let _guard = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+
+    let bench = Bench::new(1).await;
+    let good = signed(form("/runner-recheck", "acme/app-001", "https://hooks.slack.com/commands/marker"));
+    let with = |change: &dyn Fn(&mut Signed)| {
+        let mut request = signed(&good.body);
+        change(&mut request);
+        request
+    };
+    let stale = |secs: i64| {
+        let at = START_SECS + secs;
+        Signed { timestamp: at.to_string(), signature: bench.secret.sign(at, &good.body), body: good.body.clone() }
+    };
+    let mut not_utf8 = b"command=/runner-recheck&text=marker".to_vec();
+    not_utf8.push(0xff);
+    let refused: Vec<(&str, Signed, u16)> = vec![
+        ("timestamp more than 300 s off", stale(-301), 401),
+        ("timestamp more than 300 s off", stale(400), 401),
+        ("signature does not match", with(&|request| request.body.truncate(20)), 401),
+        ("signature does not match", with(&|request| request.signature.replace_range(10..11, "z")), 401),
+        ("timestamp is no integer", with(&|request| request.timestamp.push_str("marker")), 401),
+        ("larger than 1 MiB", signed(vec![b'a'; MAX_BODY_BYTES + 1]), 413),
+        ("not UTF-8", signed(not_utf8), 401),
+        ("not understood: payload", signed("payload=%7Bmarker"), 401),
+    ];
+    for (reason, request, status) in &refused {
+        let answer = bench.desk().receive(&request.request()).await;
+        assert_eq!(answer, HttpAnswer { status: *status, body: String::new() }, "{reason}");
+    }
+    let unsigned = RawRequest::new([("x-slack-signature", &b"marker"[..])], b"text=marker", false);
+    assert_eq!(bench.desk().receive(&unsigned).await.status, 401);
+    assert!(bench.jobs.take().is_empty() && bench.later.take().is_empty(), "nothing is done");
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for (reason, request, _) in &refused {
+        assert!(log.contains(&format!("reason={reason} body_bytes={}", request.body.len())), "{reason}: {log}");
+    }
+    assert!(!log.contains("marker") && !log.contains("acme") && !log.contains("v0="), "{log}");
+    assert_eq!(log.lines().count(), refused.len() + 1, "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_targets_are_answered_within_a_second() {
+    let bench = Bench::new(500).await;
+    let slow = SlowStore::over(&bench.store, Duration::from_millis(20));
+    let began = tokio::time::Instant::now();
+    let answer =
+        bench.desk_over(&slow, &bench.later).receive(&signed(form("/runner-status-all", "", "")).request()).await;
+    assert!(said(&answer)["text"].as_str().unwrap().contains("All 1000 runners online"));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_is_answered_by_response_url() {
+    let bench = Bench::new(1).await;
+    let slack = FakeSlack::start().await.unwrap();
+    let slow = SlowStore::over(&bench.store, Duration::from_secs(5));
+    let desk = bench.desk_over(&slow, &bench.later);
+    let began = tokio::time::Instant::now();
+    let request = signed(form("/runner-status", "acme/app-001 --public", &reply_url(&slack)));
+    let answer = desk.receive(&request.request()).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(1_500));
+    assert!(said(&answer)["text"].as_str().unwrap().contains("The answer follows here"));
+    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+
+    // Over HTTP, in real time.
+    tokio::time::resume();
+    let slack_is_busy = bench.desk();
+    slack.state().fault_next(Fault::RateLimited(2), 1);
+    slack.state().fault_next(Fault::Answer(500, "oops"), 1);
+    let busy = slack_is_busy.follow_up(&later.body, &replies()).await;
+    assert!(matches!(busy, Disposition::Retry { after, .. } if after == Duration::from_secs(2)));
+    assert!(matches!(bench.desk().follow_up(&later.body, &replies()).await, Disposition::Retry { .. }));
+    assert_eq!(bench.desk().follow_up(&later.body, &replies()).await, Disposition::Done);
+    let [message] = &slack.messages()[..] else { panic!("one answer") };
+    assert_eq!(message.path, "/commands/T0FAKE/1/notasecretreply");
+    assert_eq!(message.body["response_type"], "in_channel");
+    assert!(message.text().contains("acme/app-001: All 2 runners online"), "{}", message.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_way_to_answer_later_it_is_said_that_it_took_too_long() {
+    let bench = Bench::new(1).await;
+    let slow = SlowStore::over(&bench.store, Duration::from_secs(5));
+    let ask = async |desk: Desk<'_, _, _, Shut, _>, url: &str| {
+        said(&desk.receive(&signed(form("/runner-status-all", "", url)).request()).await)["text"].to_string()
+    };
+    assert!(ask(bench.desk_over(&slow, &Shut), "").await.contains("took too long"));
+    assert!(ask(bench.desk_over(&slow, &Shut), "https://hooks.slack.com/commands/1/2").await.contains("took too long"));
+    let quick = SlowStore::over(&bench.store, Duration::ZERO);
+    quick.lose_all();
+    assert!(ask(bench.desk_over(&quick, &Shut), "").await.contains("records cannot be read"));
+}
+
+#[tokio::test]
+async fn a_pressed_button_is_taken_on_and_answered_beside_its_message() {
+    let bench = Bench::new(1).await;
+    let slack = FakeSlack::start().await.unwrap();
+    let recheck = json!({"command": "recheck", "target": "acme/app-001"});
+    let press = |body: String| async { bench.desk().receive(&signed(body).request()).await };
+    let answer = press(button("recheck", &recheck, &reply_url(&slack))).await;
+    assert_eq!(answer, HttpAnswer { status: 200, body: String::new() });
+    assert!(bench.jobs.take().is_empty(), "it is done once it is on the queue");
+    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    assert_eq!(bench.desk().follow_up(&later.body, &replies()).await, Disposition::Done);
+    assert_eq!(bench.jobs.take().len(), 1);
+
+    press(button("recheck", &json!("of another release"), &reply_url(&slack))).await;
+    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    assert_eq!(bench.desk().follow_up(&later.body, &replies()).await, Disposition::Done);
+    let messages = slack.messages();
+    assert!(messages[0].text().contains("Looking at acme/app-001 again"), "{}", messages[0].text());
+    assert!(messages[1].text().contains("belongs to another release"), "{}", messages[1].text());
+    assert!(messages.iter().all(|message| message.body["replace_original"] == false));
+
+    let shut = bench.desk_over(&bench.store, &Shut);
+    let failed = shut.receive(&signed(button("recheck", &recheck, "")).request()).await;
+    assert_eq!(failed.status, 503, "Slack shows that the press failed");
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_let_be() {
+    let bench = Bench::new(1).await;
+    let slack = FakeSlack::start().await.unwrap();
+    let later = |asked_at: &str, version: u32| {
+        json!({
+            "version": version, "command": {"command": "statusAll"}, "by": "U1", "public": false, "pressed": false,
+            "replyTo": reply_url(&slack), "askedAt": asked_at,
+        })
+        .to_string()
+    };
+    let fresh = Timestamp::from_epoch_ms(START_SECS * 1_000);
+    let minutes_ago = |minutes: u64| fresh.minus(Duration::from_secs(60 * minutes)).to_string();
+    for body in [later(&minutes_ago(31), 1), later(&minutes_ago(0), 2), "{".to_owned(), String::new()] {
+        assert_eq!(bench.desk().follow_up(&body, &replies()).await, Disposition::Done, "{body}");
+    }
+    assert!(slack.messages().is_empty());
+
+    // Records that cannot be read are asked for again for a minute, then that is said.
+    let lost = SlowStore::over(&bench.store, Duration::ZERO);
+    lost.lose_all();
+    let desk = bench.desk_over(&lost, &bench.later);
+    assert!(matches!(desk.follow_up(&later(&minutes_ago(0), 1), &replies()).await, Disposition::Retry { .. }));
+    assert_eq!(desk.follow_up(&later(&minutes_ago(2), 1), &replies()).await, Disposition::Done);
+    let messages = slack.messages();
+    assert!(messages.len() == 1 && messages[0].text().contains("records cannot be read"));
+
+    // An address that is used up is no reason to try again.
+    slack.state().fault_next(Fault::Answer(404, "used_url"), 1);
+    assert_eq!(bench.desk().follow_up(&later(&minutes_ago(0), 1), &replies()).await, Disposition::Done);
+}

@@ -1,0 +1,296 @@
+//! One answer of each kind, and the extremes.
+
+use monitor_domain::fleet::{Failing, Fleet, TargetRecord};
+use monitor_domain::observation::{Failure, Fault as LookFault};
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::runner::{Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::{Answer, Answered};
+use monitor_slack::incoming::{Fault, Misunderstanding, Verb, parse_command};
+use monitor_slack::{Reply, WebBase};
+
+use super::{DAY, HOUR, MINUTE, ended, outage, start};
+
+/// 40 minutes after the start: when everything is asked.
+fn now() -> Timestamp {
+    start().plus(MINUTE * 40)
+}
+
+fn target(name: &str) -> Target {
+    name.parse().unwrap()
+}
+
+/// Runner `build-01` and so on, idle or at work since before the start.
+fn runner(number: u64) -> Runner {
+    let Outage { runner_id, current_id, runner_name, os, version, labels, .. } = outage(number);
+    let busy = number.is_multiple_of(3);
+    Runner {
+        id: runner_id,
+        current_id,
+        name: runner_name,
+        os,
+        labels,
+        ephemeral: false,
+        version,
+        connected: true,
+        status: if busy { Status::Busy } else { Status::Idle },
+        busy,
+        first_seen_at: start().minus(DAY * 30),
+        status_since: start().minus(MINUTE * 5),
+        health: Health::Healthy,
+        absence: None,
+        recent_outages: Vec::new(),
+        flapping: None,
+    }
+}
+
+fn offline(number: u64) -> Runner {
+    let down = Down { outage: outage(number), good_count: 0, good_since: None, counted_at: None };
+    let status_since = outage(number).started_at;
+    Runner {
+        status: Status::Offline,
+        busy: false,
+        status_since,
+        health: Health::Down(Box::new(down)),
+        ..runner(number)
+    }
+}
+
+fn suspect(number: u64) -> Runner {
+    let suspicion = Suspicion {
+        since: now().minus(MINUTE),
+        counted_at: now().minus(MINUTE),
+        bad_count: 1,
+        outage_id: outage(number).id,
+        at_start: false,
+        last_healthy: None,
+    };
+    Runner { status: Status::Offline, health: Health::Suspect(suspicion), ..runner(number) }
+}
+
+/// A runner in each state that there is.
+fn every_state() -> Vec<Runner> {
+    let Health::Down(mut down) = offline(3).health else { unreachable!("it is offline") };
+    down.good_count = 1;
+    let flapping = Flapping { since: start(), outages: 4, healthy_since: Some(now()) };
+    vec![
+        runner(1),
+        Runner { status: Status::Offline, ..runner(2) },
+        Runner { health: Health::Down(down), status: Status::Idle, ..runner(3) },
+        offline(4),
+        suspect(5),
+        Runner { connected: false, version: None, first_seen_at: start(), ..suspect(6) },
+        Runner { health: Health::Gone { since: start(), alerted: true }, status: Status::Unknown, ..runner(7) },
+        Runner { flapping: Some(flapping), ..runner(8) },
+        Runner { ephemeral: true, ..runner(9) },
+    ]
+}
+
+fn fleet(name: &str, runners: Vec<Runner>) -> Fleet {
+    let record = TargetRecord {
+        watched_since: Some(start().minus(DAY)),
+        observed_at: start(),
+        ..TargetRecord::new(target(name))
+    };
+    Fleet { record, runners, leftovers: Vec::new(), fresh_at: Some(now().minus(MINUTE * 4)) }
+}
+
+fn blind(name: &str, runners: Vec<Runner>) -> Fleet {
+    let failure = Failure::new(LookFault::Forbidden, "GitHub refuses access (403): Resource not accessible");
+    let mut fleet = fleet(name, runners);
+    fleet.record.failing = Some(Failing { since: start(), failure, blind: true, told: true });
+    fleet
+}
+
+fn named(name: &str) -> Scope {
+    Scope::Named(name.to_owned())
+}
+
+fn answered(answer: Answer) -> Answered {
+    Answered { now: now(), ticked_at: Some(now().minus(MINUTE * 2)), unread: Vec::new(), answer }
+}
+
+/// Every sample under its name.
+pub(crate) fn all() -> Vec<(&'static str, Reply)> {
+    let answers = [overviews(), targets(), runners(), histories(), others(), extremes()].into_iter().flatten();
+    let web = WebBase::default();
+    let answers = answers.map(|(name, answered)| (name, Reply::answered(&answered, &web)));
+    answers.chain(helps()).collect()
+}
+
+fn overviews() -> Vec<(&'static str, Answered)> {
+    let of = |fleets| answered(Answer::Overview { fleets });
+    let well = vec![fleet("acme/api", vec![runner(1), runner(3)]), fleet("orgs/acme", vec![runner(4)])];
+    let mixed = vec![
+        fleet("acme/api", vec![runner(1), offline(2), suspect(5)]),
+        blind("acme/web", vec![offline(3)]),
+        fleet("enterprises/acme-corp", vec![]),
+        fleet("orgs/acme", vec![runner(1), runner(3), runner(4)]),
+    ];
+    let stands_still = Answered {
+        ticked_at: Some(start().minus(HOUR)),
+        unread: vec![target("acme/slow"), target("orgs/slow")],
+        ..of(well.clone())
+    };
+    vec![
+        ("overview_all_well", of(well)),
+        ("overview_mixed", of(mixed)),
+        ("overview_of_nothing", Answered { ticked_at: None, ..of(Vec::new()) }),
+        ("overview_while_the_monitor_stands_still", stands_still),
+    ]
+}
+
+fn targets() -> Vec<(&'static str, Answered)> {
+    let of = |fleet| answered(Answer::Target { fleet: Box::new(fleet) });
+    let unseen = Fleet::unknown(target("acme/new"));
+    vec![
+        ("target_in_every_state", of(fleet("acme/web", every_state()))),
+        ("target_all_well", of(fleet("orgs/acme", vec![runner(1), runner(2)]))),
+        ("target_without_runners", of(fleet("acme/empty", Vec::new()))),
+        ("target_not_seen_yet", of(unseen)),
+        ("target_that_cannot_be_seen", of(blind("acme/web", vec![runner(1)]))),
+    ]
+}
+
+fn runners() -> Vec<(&'static str, Answered)> {
+    let of = |name: &str, fleets| answered(Answer::Runners { scope: named(name), fleets, similar: Vec::new() });
+    let everywhere = vec![fleet("acme/api", vec![runner(1)]), blind("acme/web", vec![offline(1)])];
+    let gpu = vec![fleet("acme/web", vec![runner(2), offline(6)]), fleet("orgs/acme", vec![offline(10)])];
+    let nobody = Answer::Runners {
+        scope: named("bild-01"),
+        fleets: Vec::new(),
+        similar: vec!["build-01".to_owned(), "build-02".to_owned()],
+    };
+    vec![
+        ("runner_idle", of("build-01", vec![fleet("acme/web", vec![runner(1)])])),
+        ("runner_offline", of("build-03", vec![fleet("orgs/acme", vec![offline(3)])])),
+        ("runner_that_cannot_be_seen", of("build-01", vec![blind("acme/web", vec![runner(1)])])),
+        ("runner_in_two_targets", of("build-01", everywhere)),
+        ("runners_with_a_label", of("gpu", gpu)),
+        ("runner_nobody", answered(nobody)),
+    ]
+}
+
+fn histories() -> Vec<(&'static str, Answered)> {
+    let of = |name: &str, fleets: Vec<Fleet>, outages: Vec<(Target, Outage)>| {
+        let total = outages.len();
+        answered(Answer::History { name: name.to_owned(), outages, total, fleets, similar: Vec::new() })
+    };
+    let here = |outage| (target("acme/web"), outage);
+    let removed = Outage { status: Status::Unknown, ..ended(1, MINUTE * 20, Ending::Removed) };
+    let several = vec![
+        here(outage(3)),
+        here(ended(3, HOUR * 2 + MINUTE * 5, Ending::Recovered)),
+        (target("orgs/acme"), ended(3, DAY, Ending::NoLongerMonitored)),
+    ];
+    let nobody = Answer::History {
+        name: "nobody".to_owned(),
+        outages: Vec::new(),
+        total: 0,
+        fleets: Vec::new(),
+        similar: Vec::new(),
+    };
+    let in_both = vec![fleet("acme/web", vec![offline(3)]), fleet("orgs/acme", vec![runner(3)])];
+    vec![
+        (
+            "history_of_one",
+            of(
+                "build-01",
+                vec![fleet("acme/web", vec![runner(1)])],
+                vec![here(ended(1, MINUTE * 20, Ending::Recovered))],
+            ),
+        ),
+        ("history_in_two_targets", of("build-03", in_both, several)),
+        ("history_without_outages", of("build-01", vec![fleet("acme/web", vec![runner(1)])], Vec::new())),
+        ("history_of_one_that_is_forgotten", of("build-01", Vec::new(), vec![here(removed)])),
+        ("history_of_nobody", answered(nobody)),
+    ]
+}
+
+fn others() -> Vec<(&'static str, Answered)> {
+    let sent = |target, seen_at| answered(Answer::RecheckSent { target, seen_at });
+    let unknown = |similar| answered(Answer::NotWatched { target: target("acme/wbe"), similar });
+    vec![
+        ("recheck_sent", sent(target("acme/web"), Some(now().minus(MINUTE * 4)))),
+        ("recheck_of_what_was_never_seen", sent(target("orgs/acme"), None)),
+        ("not_watched", unknown(Vec::new())),
+        ("not_watched_but_like_it", unknown(vec![target("acme/api"), target("orgs/acme")])),
+    ]
+}
+
+fn extremes() -> Vec<(&'static str, Answered)> {
+    let many = |count: u64, make: &dyn Fn(u64) -> Runner| (1..=count).map(make).collect::<Vec<_>>();
+    let longest = format!("{}/{}", "o".repeat(39), "r".repeat(100));
+    let fleets = (1..=500).map(|number| {
+        let make = |id: u64| if (id + number).is_multiple_of(10) { offline(id) } else { runner(id) };
+        fleet(&format!("acme/repository-{number:03}"), many(4, &make))
+    });
+    let strange = [
+        "*bold* _it_ ~no~ `code` <!channel> <@U1> & <https://x|y>",
+        "admin\u{202E}gnp",
+        "בונה-7",
+        "🦀👩\u{200D}🔧",
+        "a\nb\r\tc\u{0}",
+        "",
+    ];
+    let named_so = |index: usize, name: &str| Runner {
+        id: RunnerId(index as u64),
+        name: name.to_owned(),
+        labels: vec![name.to_owned(), "l".repeat(300)],
+        os: name.to_owned(),
+        ..offline(1)
+    };
+    let strange: Vec<Runner> = strange.iter().enumerate().map(|(index, name)| named_so(index, name)).collect();
+    let history: Vec<(Target, Outage)> =
+        (1..=200).map(|number| (target(&longest), ended(number % 40 + 1, HOUR, Ending::Recovered))).collect();
+    vec![
+        ("overview_of_500_targets", answered(Answer::Overview { fleets: fleets.collect() })),
+        (
+            "target_with_1000_runners",
+            answered(Answer::Target { fleet: Box::new(fleet(&longest, many(1_000, &offline))) }),
+        ),
+        ("target_with_strange_names", answered(Answer::Target { fleet: Box::new(fleet("acme/web", strange.clone())) })),
+        (
+            "runner_with_a_strange_name",
+            answered(Answer::Runners {
+                scope: named(&strange[0].name),
+                fleets: vec![fleet("acme/web", vec![strange[0].clone()])],
+                similar: Vec::new(),
+            }),
+        ),
+        (
+            "history_of_4000_outages",
+            answered(Answer::History {
+                name: "`x`<y>".to_owned(),
+                outages: history,
+                total: 4_000,
+                fleets: vec![fleet(&longest, strange)],
+                similar: Vec::new(),
+            }),
+        ),
+    ]
+}
+
+fn helps() -> Vec<(&'static str, Reply)> {
+    let misunderstood = |command: &str, text: &str| match parse_command(command, text).0 {
+        monitor_slack::incoming::Asked::Misunderstood(fault) => Reply::misunderstood(&fault),
+        other => panic!("{command} {text}: {other:?}"),
+    };
+    let old = Misunderstanding { verb: None, fault: Fault::OldButton };
+    vec![
+        ("help", Reply::help()),
+        ("not_a_command", misunderstood("/runner-`reboot` <!here>", "now")),
+        ("no_name", misunderstood(Verb::History.name(), "")),
+        ("no_target", misunderstood(Verb::Recheck.name(), "")),
+        ("not_a_target", misunderstood(Verb::Recheck.name(), "acme")),
+        ("no_scope", misunderstood(Verb::Mute.name(), "")),
+        ("no_duration", misunderstood(Verb::Mute.name(), "gpu")),
+        ("duration_out_of_range", misunderstood(Verb::Mute.name(), "gpu 90d")),
+        ("unknown_option", misunderstood(Verb::Status.name(), "--json")),
+        ("too_much", misunderstood(Verb::StatusAll.name(), "acme/web")),
+        ("too_long", misunderstood(Verb::Status.name(), &"x".repeat(400))),
+        ("old_button", Reply::misunderstood(&old)),
+    ]
+}

@@ -1,0 +1,137 @@
+//! GitHub's answers: bodies, headers, and whole answers as the client judges them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use monitor_domain::observation::{Fault, ObservedRunner};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_fakes::github::APP_PRIVATE_KEY_PEM;
+use monitor_github::fuzzing::{Content, Question, date_and_names, judge, limited_until, read};
+use monitor_github::{Credential, GitHub, Secret, Settings};
+use serde_json::{Value, json};
+
+use crate::answer::{answer, headers as read_headers};
+use crate::words::{SECRET, assert_bearable, assert_storable};
+
+const QUESTIONS: [Question; 5] =
+    [Question::Runners, Question::Runner, Question::Repositories, Question::Installation, Question::AccessToken];
+const NOW: Timestamp = Timestamp::from_epoch_ms(1_800_000_000_000);
+const LONGEST: usize = 600;
+
+/// A body is read alike after what was read is written in GitHub's words; one that is not says where, never what.
+pub(crate) fn bodies(input: &[u8]) {
+    let Some((&which, body)) = input.split_first() else { return };
+    let question = QUESTIONS[usize::from(which) % QUESTIONS.len()];
+    match read(question, body) {
+        Ok(content) => {
+            let again = read(question, written(&content).to_string().as_bytes());
+            assert_eq!(again, Ok(content), "what was read is read otherwise");
+        }
+        Err(words) => assert_bearable(&words, 100),
+    }
+}
+
+/// Headers give moments that can be stored, waits that are bounded, and links only as numbers.
+pub(crate) fn headers(input: &[u8]) {
+    let (headers, message) = read_headers(input);
+    let message = String::from_utf8_lossy(message);
+    for status in [200, 403, 429] {
+        match limited_until(status, &headers, Some(&message), NOW) {
+            Some(_) if status == 200 => panic!("a limit in an answer that is none"),
+            Some(Some(until)) => assert!(
+                until > NOW && until <= NOW.plus(Duration::from_secs(86_400)),
+                "a limit that ends at {until}, which is none"
+            ),
+            None if status == 429 => panic!("429 is always a limit"),
+            _ => {}
+        }
+    }
+    let (date, names) = date_and_names(&headers, "x-oauth-scopes");
+    date.into_iter().for_each(assert_storable);
+    let is_name = |name: &String| !name.is_empty() && !name.contains(',') && name.trim() == name;
+    assert!(names.unwrap_or_default().iter().all(is_name));
+    let target = target();
+    let ok = || (reqwest::StatusCode::OK, headers.clone(), b"{\"runners\":[]}".to_vec());
+    let (judged, report) = judge(github(false), (Question::Runners, &target), false, ok());
+    report.expires_at.into_iter().chain(report.quota_resets_at).for_each(assert_storable);
+    let good = judged.unwrap();
+    let link_count = headers.get_all("link").iter().count();
+    assert!(link_count > 0 || good.links == (false, None), "links from nowhere: {:?}", good.links);
+    assert_eq!(good.etag.is_some(), headers.get("etag").is_some_and(|etag| etag.to_str().is_ok()));
+    // What an answer to the App itself says of a quota is not the installation's.
+    let (_, report) = judge(github(true), (Question::Installation, &target), false, ok());
+    assert_eq!(report, Default::default());
+}
+
+/// A whole answer leads to content or to a failure in plain words that holds nothing of the body.
+pub(crate) fn answers(input: &[u8]) {
+    let Some((&which, rest)) = input.split_first() else { return };
+    let Some((status, headers, body)) = answer(rest) else { return };
+    let question = QUESTIONS[usize::from(which) % QUESTIONS.len()];
+    let conditional = which & 0x80 != 0;
+    for is_app in [false, true] {
+        let asked = (status, headers.clone(), body.clone());
+        let (judged, _) = judge(github(is_app), (question, &target()), conditional, asked);
+        match judged {
+            Ok(good) => {
+                assert!(matches!(status.as_u16(), 200 | 201 | 304), "{status} is no success");
+                assert_eq!(good.content.is_none(), status == 304, "content and status agree");
+                assert!(status != 304 || conditional, "a 304 that nobody asked for");
+                assert_eq!(good.content, good.content.is_some().then(|| read(question, &body).unwrap()));
+            }
+            Err(failure) => {
+                assert_bearable(&failure.detail, LONGEST);
+                if let Fault::Limited { until } = failure.fault {
+                    assert!(until > NOW, "a limit that is over");
+                    assert_storable(until);
+                }
+                // Only GitHub's own word says that something is not there: the notice that a runner is gone rests on it.
+                let said = serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["message"].is_string());
+                assert!(failure.fault != Fault::NotFound || said || status == 451, "anybody's 404 was believed");
+            }
+        }
+    }
+}
+
+/// What was read, as GitHub would write it.
+fn written(content: &Content) -> Value {
+    match content {
+        Content::Runners(total, runners) => {
+            json!({"total_count": total, "runners": runners.iter().map(runner).collect::<Vec<_>>()})
+        }
+        Content::Runner(read) => runner(read),
+        Content::Repositories(names) => names.iter().map(|name| json!({"full_name": name})).collect(),
+        Content::Installation(id) => json!({"id": id}),
+        Content::AccessToken(token, expires_at) => json!({"token": token, "expires_at": expires_at}),
+    }
+}
+
+/// A runner as GitHub writes it.
+pub(crate) fn runner(runner: &ObservedRunner) -> Value {
+    let status = if runner.status.is_healthy() { "online".to_owned() } else { runner.status.to_string() };
+    let labels: Vec<Value> = runner.labels.iter().map(|name| json!({"name": name})).collect();
+    json!({
+        "id": runner.id, "name": runner.name, "os": runner.os, "status": status, "busy": runner.busy,
+        "ephemeral": runner.ephemeral, "version": runner.version, "labels": labels,
+    })
+}
+
+fn target() -> Target {
+    "acme/web".parse().unwrap()
+}
+
+fn github(is_app: bool) -> &'static GitHub {
+    static CLIENTS: OnceLock<[GitHub; 2]> = OnceLock::new();
+    let clients = CLIENTS.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client =
+            |credential| GitHub::new(reqwest::Client::new(), Settings::new(credential), Arc::new(|| NOW)).unwrap();
+        let private_key = Secret::new(APP_PRIVATE_KEY_PEM);
+        [
+            client(Credential::Token(Secret::new(SECRET))),
+            client(Credential::App { app_id: "7".to_owned(), private_key }),
+        ]
+    });
+    &clients[usize::from(is_app)]
+}

@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+#![allow(clippy::unwrap_used, reason = "what must hold is said by panicking")]
+
+mod answer;
+mod github;
+mod looks;
+mod messages;
+mod names;
+mod seeds;
+mod settings;
+mod slack;
+mod stately;
+mod stored;
+mod words;
+
+pub use seeds::{Seed, seeds};
+
+/// What must hold for some bytes, whatever they are; it panics where it does not.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is that of its folder in `corpus/`.
+pub const TARGETS: [(&str, Target); 14] = [
+    ("github_answers", github::answers),
+    ("github_bodies", github::bodies),
+    ("github_headers", github::headers),
+    ("github_looks", looks::looks),
+    ("item_fields", stored::fields),
+    ("items", stored::items),
+    ("messages", messages::messages),
+    ("names", names::names),
+    ("policy", settings::policy),
+    ("settings", settings::settings),
+    ("slack_answers", slack::answers),
+    ("slack_requests", slack::requests),
+    ("stately_answers", stately::answers::answers),
+    ("stately_items", stately::items::items),
+];

@@ -1,0 +1,31 @@
+//! The bodies of the queues' messages.
+
+use monitor_pipeline::messages::{CheckJob, WakeUp};
+
+use crate::words::{assert_bearable, assert_storable};
+
+const LONGEST: usize = 1_200;
+
+/// A message that is read says the same once it is written; one that is not names its fault in a line.
+pub(crate) fn messages(input: &[u8]) {
+    let body = String::from_utf8_lossy(input);
+    match CheckJob::from_json(&body) {
+        Ok(job) => {
+            let again = CheckJob::from_json(&job.to_json()).unwrap();
+            assert_eq!((again.target.as_str(), again.reason), (job.target.as_str(), job.reason));
+            assert_eq!(again.requested_at, job.requested_at);
+            job.requested_at.into_iter().for_each(assert_storable);
+            assert!(again.target.id().as_str().len() <= 140, "a repoId that no key takes");
+        }
+        Err(error) => assert_words(&error.to_string()),
+    }
+    match WakeUp::from_json(&body) {
+        Ok(wake_up) => assert_eq!(WakeUp::from_json(&wake_up.to_json()), Ok(wake_up)),
+        Err(error) => assert_words(&error.to_string()),
+    }
+}
+
+/// A message is no place for secrets, so its faults may quote it: what matters is the length.
+fn assert_words(text: &str) {
+    assert_bearable(&text.replace(crate::words::SECRET, "…"), LONGEST);
+}

@@ -1,0 +1,56 @@
+//! What people and settings name: targets, subjects, moments, durations.
+
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetKind, TargetSpec};
+use monitor_domain::time::{Timestamp, format_duration, parse_duration, spoken_duration};
+
+use crate::words::assert_storable;
+
+const LONGEST: usize = 800;
+
+/// A name that is read is written as it was read, and identity does not depend on case.
+pub(crate) fn names(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    match text.parse::<Target>() {
+        Ok(target) => {
+            assert_eq!(target.to_string().parse::<Target>().unwrap().as_str(), target.as_str());
+            let shouted: Target = target.as_str().to_ascii_uppercase().parse().unwrap();
+            assert_eq!((shouted.id(), shouted.kind()), (target.id(), target.kind()));
+            let rebuilt = match target.kind() {
+                TargetKind::Repository => Target::repository(&format!("{}/{}", target.owner(), target.name())),
+                TargetKind::Organization => Target::organization(target.name()),
+                TargetKind::Enterprise => Target::enterprise(target.name()),
+            };
+            assert_eq!(rebuilt.unwrap(), target, "a target is not the sum of its parts");
+            assert!(TargetSpec::One(target.clone()).covers(&target));
+            assert_eq!(Subject::from(&target).to_string().parse::<Subject>(), Ok(Subject::from(&target)));
+        }
+        Err(error) => assert_line(&error.to_string()),
+    }
+    match text.parse::<TargetSpec>() {
+        Ok(spec) => assert_eq!(spec.to_string().parse::<TargetSpec>().unwrap(), spec),
+        Err(error) => assert_line(&error.to_string()),
+    }
+    match text.parse::<Subject>() {
+        Ok(subject) => assert_eq!(subject.to_string().parse::<Subject>(), Ok(subject)),
+        Err(error) => assert_line(&error.to_string()),
+    }
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        assert_storable(moment);
+    }
+    match parse_duration(&text) {
+        Ok(duration) => {
+            assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+            assert!(!spoken_duration(duration).is_empty());
+        }
+        Err(error) => assert_line(&error.to_string()),
+    }
+    if let Some(bytes) = input.first_chunk::<8>() {
+        let moment = Timestamp::from_epoch_ms(i64::from_le_bytes(*bytes));
+        assert_storable(moment);
+    }
+}
+
+fn assert_line(text: &str) {
+    crate::words::assert_bearable(&text.replace(crate::words::SECRET, "…"), LONGEST);
+}

@@ -1,0 +1,118 @@
+//! The settings, as an environment or a parameter store gives them, and the policy within.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use monitor_config::{Credential, HostOptions, Settings, Source, reference};
+use monitor_domain::policy::{Policy, PolicyDocument, Thresholds};
+use monitor_domain::target::{Target, TargetSpec};
+
+use crate::words::{SECRET, assert_bearable};
+
+const LONGEST: usize = 2_000;
+/// A secret that landed under the wrong name can be told by such a mark.
+const MISPLACED: &str = "ghp_hunter2hunter2";
+
+/// Each line is a setting, `NAME=value`; `\n` in a value is a line break. What is wrong is told without secrets.
+pub(crate) fn settings(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    // An at sign or a bare path in front of a value names a file, and files are none of this test's business.
+    let is_file = |name: &str, value: &str| {
+        let value = value.trim_start();
+        value.starts_with('@') || (name == "POLICY" && !value.starts_with(['{', '[', '"']))
+    };
+    let values: BTreeMap<&str, String> = lines
+        .filter(|(name, value)| !is_file(name, value))
+        .map(|(name, value)| (name, value.replace("\\n", "\n")))
+        .collect();
+    let is_secret = |name: &str| reference().iter().any(|setting| setting.name == name && setting.secret);
+    // An address is shown in lower case.
+    let shows = |value: &str| value.to_lowercase().contains(SECRET);
+    let of_plain = |shows: &dyn Fn(&str) -> bool| values.iter().any(|(name, value)| !is_secret(name) && shows(value));
+    let in_plain = of_plain(&shows);
+    let told = of_plain(&|value| shows(&value.replace(MISPLACED, "")));
+    let source = Source::variables(|name| values.get(name).cloned());
+    let options = HostOptions {
+        every: Some(Duration::from_secs(300)),
+        targets: Vec::new(),
+        statelydb: true,
+        ..HostOptions::default()
+    };
+    match Settings::read(&source, &options) {
+        Ok(settings) => {
+            assert!(in_plain || !format!("{settings:?}").contains(SECRET), "Debug shows a secret");
+            assert!(!settings.targets.is_empty(), "nothing to watch, and no fault");
+            assert_targets(&settings.targets);
+            assert_thresholds(settings.policy.base(), Duration::from_secs(600));
+            assert!(!settings.github.api_url.ends_with('/') && !settings.github.web_url.ends_with('/'));
+            let secrets = match &settings.github.credential {
+                Credential::Token(token) => vec![token],
+                Credential::App { private_key, .. } => vec![private_key],
+            };
+            for secret in secrets.into_iter().chain(&settings.slack_webhook) {
+                assert!(!secret.expose().trim().is_empty(), "an empty secret");
+            }
+        }
+        Err(faults) => {
+            assert!(!faults.0.is_empty(), "refused without a fault");
+            for fault in &faults.0 {
+                let text = fault.to_string();
+                assert!(told || !text.contains(SECRET), "a secret is told: {text}");
+                assert!(reference().iter().any(|setting| setting.name == fault.setting), "{} is none", fault.setting);
+                assert_bearable(&text.replace(SECRET, "…"), LONGEST);
+            }
+        }
+    }
+}
+
+/// A policy that is taken keeps every threshold within its bounds, for every target and runner.
+pub(crate) fn policy(input: &[u8]) {
+    let document = match serde_json::from_slice::<PolicyDocument>(input) {
+        Ok(document) => document,
+        Err(_) => return,
+    };
+    let configured: Vec<TargetSpec> =
+        ["acme/web", "acme/*", "orgs/acme", "enterprises/big"].iter().map(|spec| spec.parse().unwrap()).collect();
+    match Policy::new(document, &configured) {
+        Ok(policy) => {
+            assert_thresholds(policy.base(), Duration::ZERO);
+            for target in ["acme/web", "acme/api", "orgs/acme", "enterprises/big"] {
+                let target: Target = target.parse().unwrap();
+                let policy = policy.for_target(&target);
+                assert_thresholds(policy.thresholds(), Duration::ZERO);
+                for name in ["build-7", "gpu-a1", ""] {
+                    let labels = ["self-hosted".to_owned(), "gpu".to_owned()];
+                    let thresholds = policy.for_runner(name, &labels);
+                    assert_thresholds(&thresholds, Duration::ZERO);
+                    let of_target = (policy.thresholds().recheck, policy.thresholds().blind);
+                    assert_eq!((thresholds.recheck, thresholds.blind), of_target, "these hold for whole targets");
+                    assert_eq!(policy.ignores(name), policy.ignores(&name.to_uppercase()), "case makes a difference");
+                }
+            }
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty(), "refused without a fault");
+            assert!(faults.iter().all(|fault| !fault.place.is_empty() && !fault.fault.is_empty()));
+        }
+    }
+}
+
+fn assert_targets(targets: &[TargetSpec]) {
+    let mut identities: Vec<String> = targets.iter().map(|spec| spec.to_string().to_ascii_lowercase()).collect();
+    identities.sort();
+    identities.dedup();
+    assert_eq!(identities.len(), targets.len(), "a target twice");
+}
+
+fn assert_thresholds(thresholds: &Thresholds, least_blind: Duration) {
+    let Thresholds { confirm, recover, recheck, blind, forget, never_connected, flapping, .. } = *thresholds;
+    let day = Duration::from_secs(86_400);
+    assert!((1..=20).contains(&confirm) && (1..=20).contains(&recover) && (2..=20).contains(&flapping));
+    assert!((10..=900).contains(&recheck.as_secs()), "SQS delays no message by {recheck:?}");
+    assert!(blind >= least_blind && (Duration::from_secs(60)..=7 * day).contains(&blind));
+    assert!((Duration::from_secs(60)..=30 * day).contains(&forget) && never_connected <= 30 * day);
+    for span in [thresholds.flapping_window, thresholds.flapping_calm] {
+        assert!((Duration::from_secs(60)..=7 * day).contains(&span));
+    }
+}

@@ -1,0 +1,164 @@
+//! Whole answers, through the client and the store: frames, error details, lists, tokens.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use monitor_domain::subject::Revision;
+use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::ports::{Store, StoreError};
+use monitor_pipeline::testing::samples::{runner_item, subject, target};
+use monitor_stately::client::{Client, ClientSettings, List};
+use monitor_stately::key_path::KeyPath;
+use monitor_stately::transport::{Request, Response, Transport, Unreached};
+use monitor_stately::wire::{ListFinished, ListPart, ListPartialResult, ListResponse, ListToken};
+use monitor_stately::{AccessKey, StatelyStore};
+use prost::Message;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::words::{SECRET, assert_bearable, parts};
+
+const LONGEST: usize = 2_000;
+const STREAM: &str = "application/connect+proto";
+
+/// Gives one answer after the other; then none.
+struct Script(Mutex<VecDeque<Response>>);
+
+impl Transport for Script {
+    async fn post(&self, _: Request) -> Result<Response, Unreached> {
+        self.0.lock().unwrap().pop_front().ok_or_else(|| Unreached("no more answers".to_owned()))
+    }
+}
+
+/// The first byte says what is asked, the parts of the rest are the answers: a line with status and content type, then
+/// the body. Of the content type `frames`, a body is messages between lines of two dashes, each with its flags before it.
+pub(crate) fn answers(input: &[u8]) {
+    let Some((&which, rest)) = input.split_first() else { return };
+    let script: Vec<Response> = parts(rest).into_iter().take(8).filter_map(answer).collect();
+    // What StatelyDB says is told, so only the key that the client has must not be in it.
+    let has_secret = contains(rest, SECRET.as_bytes());
+    let outcome = run(which, script.clone());
+    match &outcome {
+        Ok(items) => items.iter().for_each(|item| {
+            let text = serde_json::to_string(item).unwrap();
+            assert_eq!(serde_json::to_string(&serde_json::from_str::<Item>(&text).unwrap()).unwrap(), text);
+        }),
+        Err(error) => {
+            let text = error.to_string();
+            let text = if has_secret { text.replace(SECRET, "…") } else { text };
+            assert_bearable(&text, LONGEST);
+        }
+    }
+    assert_eq!(run(which, script.clone()), outcome, "the same answers lead elsewhere");
+    // A stream says the same however it is cut into messages.
+    let cut: Vec<Response> = script.iter().map(one_by_one).collect();
+    if cut != script {
+        assert_eq!(run(which, cut), outcome, "cut otherwise, it says something else");
+    }
+}
+
+fn answer(part: &[u8]) -> Option<Response> {
+    let end = part.iter().position(|&byte| byte == b'\n').unwrap_or(part.len());
+    let head = std::str::from_utf8(&part[..end]).ok()?;
+    let (status, content_type) = head.split_once(' ').unwrap_or((head, ""));
+    let body = part.get(end + 1..).unwrap_or_default();
+    let status = status.parse().ok()?;
+    if content_type == "frames" {
+        return Some(Response { status, content_type: STREAM.to_owned(), body: framed(body) });
+    }
+    Some(Response { status, content_type: content_type.to_owned(), body: body.to_vec() })
+}
+
+fn framed(mut body: &[u8]) -> Vec<u8> {
+    const BETWEEN: &[u8] = b"\n--\n";
+    let mut framed = Vec::new();
+    loop {
+        let end = body.windows(BETWEEN.len()).position(|window| window == BETWEEN);
+        let message = &body[..end.unwrap_or(body.len())];
+        if let Some((&flags, message)) = message.split_first() {
+            frame(flags, message, &mut framed);
+        }
+        match end {
+            Some(end) => body = &body[end + BETWEEN.len()..],
+            None => return framed,
+        }
+    }
+}
+
+fn frame(flags: u8, message: &[u8], into: &mut Vec<u8>) {
+    into.push(flags);
+    into.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    into.extend(message);
+}
+
+/// The same list with each item in a message of its own, if it is one that can be read.
+fn one_by_one(answer: &Response) -> Response {
+    let mut body = Vec::new();
+    let mut rest = &answer.body[..];
+    while let Some((prefix, after)) = rest.split_at_checked(5) {
+        let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
+        let Some((message, after)) = after.split_at_checked(length) else { return answer.clone() };
+        rest = after;
+        match ListResponse::decode(message).map(|message| message.response) {
+            Ok(Some(ListPart::Result(ListPartialResult { items }))) if prefix[0] == 0 => {
+                for item in items {
+                    let response = Some(ListPart::Result(ListPartialResult { items: vec![item] }));
+                    frame(0, &ListResponse { response }.encode_to_vec(), &mut body);
+                }
+            }
+            // What has no items is left as it is; so is what cannot be read.
+            _ => frame(prefix[0], message, &mut body),
+        }
+    }
+    body.extend(rest);
+    Response { body, ..answer.clone() }
+}
+
+/// A list of these items as the service sends it, for the seeds.
+pub(crate) fn listed(items: Vec<monitor_stately::wire::Item>, can_continue: bool) -> Vec<u8> {
+    let token = ListToken { token_data: vec![1, 2, 3], can_continue, can_sync: false, schema_version_id: 1 };
+    let mut body = Vec::new();
+    let mut send = |part| frame(0, &ListResponse { response: Some(part) }.encode_to_vec(), &mut body);
+    send(ListPart::Result(ListPartialResult { items }));
+    send(ListPart::Finished(ListFinished { token: Some(token) }));
+    frame(2, b"{}", &mut body);
+    body
+}
+
+fn run(which: u8, script: Vec<Response>) -> Result<Vec<Item>, StoreError> {
+    thread_local! {
+        // Its clock stands still, and jumps where everybody waits: a deadline costs nothing.
+        static RUNTIME: RefCell<Runtime> =
+            RefCell::new(Builder::new_current_thread().enable_time().start_paused(true).build().unwrap());
+    }
+    // A call that wants no token, or one that gets it in the first answer.
+    let access_key = (which & 0x80 != 0).then(|| AccessKey::new(SECRET));
+    let settings = ClientSettings { deadline: Duration::from_secs(2), ..ClientSettings::new(17, 5, access_key) };
+    let store = StatelyStore::new(Client::new(Script(Mutex::new(script.into())), settings));
+    RUNTIME.with_borrow(|runtime| runtime.block_on(ask(&store, which & 0x7f)))
+}
+
+async fn ask(store: &StatelyStore<Script>, which: u8) -> Result<Vec<Item>, StoreError> {
+    let web = || target("acme/web").id().clone();
+    match which % 9 {
+        0 => store.list(&Query::Fleet(web())).await,
+        1 => store.list(&Query::Changes { subject: subject("acme/web"), after: Revision(7), limit: 3 }).await,
+        2 => store.list(&Query::Notices { subject: subject("acme/web"), limit: 4 }).await,
+        3 => store.list(&Query::Outages { target: web(), runner: None }).await,
+        4 => store.list(&Query::Targets).await,
+        5 => store.get(&[Key::Watchlist, Key::Target(web())]).await,
+        6 => store.put(vec![Put::new(runner_item("acme/web", 7))]).await.map(|_| Vec::new()),
+        7 => store.delete(&[Key::Target(web())]).await.map(|()| Vec::new()),
+        // Not through the store: an item type that only a later release knows is no item there.
+        _ => {
+            let list = List { prefix: KeyPath::new().text("fleet", "acme/web"), limit: Some(2), ..List::default() };
+            let items = store.client().list(&list).await;
+            items.map(|items| assert!(items.len() <= 2, "more than was asked for")).map_or(Ok(vec![]), |()| Ok(vec![]))
+        }
+    }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}

@@ -1,0 +1,82 @@
+//! Stored items, which another release may have written.
+
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::Item;
+use monitor_pipeline::testing::samples::every_item;
+use monitor_stately::items::{Reader, key_path, write};
+use serde_json::Value;
+
+/// What is read is written so that it is read alike, as JSON and as StatelyDB's items.
+pub(crate) fn items(input: &[u8]) {
+    let Ok(item) = serde_json::from_slice::<Item>(input) else { return };
+    let text = json(&item);
+    let again: Item = serde_json::from_str(&text).expect("what was written is read");
+    assert_eq!(json(&again), text, "what was read is written otherwise");
+    assert_eq!(again.key(), item.key());
+    assert!(!item.key().to_string().is_empty() && key_path(&item.key()).as_str().starts_with('/'));
+    let on_wire = write(&item).expect("what was read can be put");
+    if let Some(read) = Reader::default().read(&on_wire).expect("what was put is read") {
+        assert_eq!(json(&read), text, "StatelyDB gives back something else");
+    }
+}
+
+/// The keys that say which variant a value is: another word there changes what the rest means.
+const TAGS: [&str; 6] = ["item", "step", "state", "ending", "kind", "news"];
+
+/// One field of a sample item is replaced: the item is then refused, or holds the new value and is otherwise as before.
+pub(crate) fn fields(input: &[u8]) {
+    let [which, low, high, value @ ..] = input else { return };
+    let Ok(value) = serde_json::from_slice::<Value>(value) else { return };
+    let samples = every_item();
+    let sample = serde_json::to_value(&samples[usize::from(*which) % samples.len()]).unwrap();
+    let mut leaves = Vec::new();
+    gather(&sample, String::new(), &mut leaves);
+    let leaf = &leaves[usize::from(u16::from_le_bytes([*low, *high])) % leaves.len()];
+    let is_tag = TAGS.iter().any(|tag| leaf.rsplit('/').next() == Some(tag));
+    let mut altered = sample;
+    let Some(place) = altered.pointer_mut(leaf) else { return };
+    if is_tag {
+        return;
+    }
+    *place = value;
+    if let Ok(item) = serde_json::from_value::<Item>(altered.clone()) {
+        let written = serde_json::to_value(&item).unwrap();
+        assert_eq!(canonical(written), canonical(altered), "{leaf} or something beside it was lost");
+    }
+}
+
+fn json(item: &Item) -> String {
+    serde_json::to_string(item).expect("an item can be written")
+}
+
+/// The places of all values that hold no others.
+fn gather(value: &Value, place: String, leaves: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| gather(value, format!("{place}/{name}"), leaves));
+        }
+        Value::Array(values) => {
+            values.iter().enumerate().for_each(|(index, value)| gather(value, format!("{place}/{index}"), leaves));
+        }
+        _ => leaves.push(place),
+    }
+}
+
+/// Without what is left out when it is written, moments in their one spelling, and names in their one case.
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, value)| (name, canonical(value)));
+            let is_default = |value: &Value| {
+                matches!(value, Value::Null | Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty)
+            };
+            Value::Object(fields.filter(|(_, value)| !is_default(value)).collect())
+        }
+        Value::Array(values) => values.into_iter().map(canonical).collect(),
+        Value::String(text) => match text.parse::<Timestamp>() {
+            Ok(moment) => Value::String(moment.to_string()),
+            Err(_) => Value::String(text.to_ascii_lowercase()),
+        },
+        other => other,
+    }
+}
