@@ -49,6 +49,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     looking::old_jobs_and_unknown_targets_are_not_asked_for(&make().await).await;
     looking::a_look_that_took_too_long_is_thrown_away(&make().await).await;
     watching::a_refused_credential_is_told_once_for_all_its_targets(&make().await).await;
+    watching::a_refused_credential_is_told_once_by_checks_side_by_side(&make().await).await;
     watching::a_dropped_target_is_closed_and_forgotten(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
 }
