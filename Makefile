@@ -5,16 +5,27 @@ SHELL := bash
 
 CARGO_DENY_VERSION := 0.20.2
 PYTHON := .venv/bin/python
+# What the functions are built into, and their logs.
+STACK := target/stack
+# The functions run on this machine here, whatever they are deployed to.
+ARCHITECTURE := $(patsubst aarch64,arm64,$(shell uname -m))
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
+export SAM_CLI_TELEMETRY := 0
+# For sam, which looks there for cargo-lambda, and that for the zig that it links with.
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak kill bench stately-bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak instructions kill stack bench stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint unit openapi judge schema-check stately-clients simulation kill ## Everything that CI runs
-	@echo "make test: all passed"
+PARTS := lint unit openapi judge schema-check stately-clients simulation instructions kill stack
+
+test: ## Everything that CI runs
+	@for part in $(PARTS); do \
+	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; times+="  $$part $$((SECONDS - began)) s"$$'\n'; \
+	done; printf 'make test: all passed in %s s\n%s' "$$SECONDS" "$$times"
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
@@ -53,8 +64,27 @@ kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 	cargo build --release -p monitor-local --bin runner-monitor
 	cargo run --release -p monitor-e2e --bin kill-and-restart -- --kills 200
 
-bench: ## A fleet of 800 repositories: time, requests, writes, memory
+instructions: ## Instructions of the inner loops, counted by valgrind, against the committed figures
+	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind >/dev/null
+	cargo run --release -q -p monitor-bench --bin instructions
+
+stack: .venv/stack-installed ## The deployed stack without a cloud: template, queues, functions, containers
+	tests/e2e/stack/install-localstack
+	cd infra && $(IN_VENV) sam validate --lint
+	.venv/bin/cfn-lint infra/template.yaml
+	$(PYTHON) tests/e2e/stack/test_template.py --quiet
+	infra/cost.py --check
+	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
+		--parameter-overrides Architecture=$(ARCHITECTURE)
+	cargo build --quiet -p monitor-e2e --bin deployed-stack
+	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
+	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
+
+bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10,000 jobs sent to SQS
 	cargo run --release -p monitor-e2e --bin fleet-pass
+	for function in scheduler poller notifier; do (cd functions/$$function && cargo build --release); done
+	cargo run --release -p monitor-e2e --bin function-start
+	cd functions && cargo run --release -p monitor-aws --example send-jobs
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
 	node tests/stately/clients/bench.mjs
@@ -65,6 +95,10 @@ stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU p
 .venv/installed: tests/requirements.txt
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --requirement tests/requirements.txt
+	touch $@
+
+.venv/stack-installed: tests/e2e/stack/requirements.txt .venv/installed
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json

@@ -92,7 +92,10 @@ async fn the_canary_passes_a_sound_store_and_refuses_another() {
     let bench = Bench { statelydb: StatelyServer::start_with(0, state).await.unwrap(), ..bench };
     let (code, printed) = bench.run(&["doctor", "--stately"], "").await;
     assert_eq!(code, 1, "{printed}");
-    assert!(printed.contains("Runner.name: written as number 3") && printed.contains("docs/STATELYDB.md"), "{printed}");
+    assert!(
+        printed.contains("Runner.name: written as number 3") && printed.contains("docs/OPERATIONS.md"),
+        "{printed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -258,7 +258,7 @@ async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow
         says.push_str(&format!("\n        and {} more", faults.len() - SHOWN));
     }
     let mend = "do not use it before this is mended: check the STATELYDB_… settings, and that the schema of this release \
-                is published under that number, as docs/STATELYDB.md says";
+                is published under that number, as docs/OPERATIONS.md says";
     Ok(Finding::bad(what, says, mend))
 }
 

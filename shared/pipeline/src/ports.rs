@@ -48,6 +48,9 @@ pub enum StoreError {
     /// It did not answer, or not in time. A put may have been done all the same.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// It refuses whoever asks, until a person mends the key or its rights: no fault of the request.
+    #[error("the store refuses whoever asks: {0}")]
+    Denied(String),
     /// It refuses the request, and will again.
     #[error("the store refuses: {0}")]
     Refused(String),

@@ -107,7 +107,7 @@ async fn a_refused_token_is_replaced_once_also_in_a_stream() {
     server.state().inject(Fault::once(refusal).to(Method::Get).times(9));
     server.state().clear_calls();
     let error = store.get(&[Key::Watchlist]).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused(text) if text.contains("check STATELYDB_ACCESS_KEY")), "{error}");
+    assert!(matches!(&error, StoreError::Denied(text) if text.contains("check STATELYDB_ACCESS_KEY")), "{error}");
     assert_eq!(counts(&server, [Method::GetAuthToken, Method::Get]), [1, 2]);
 }
 
@@ -117,7 +117,7 @@ async fn a_wrong_access_key_is_refused_at_once_and_not_shown() {
     let wrong = ClientSettings { access_key: Some(AccessKey::new("wrong-hunter2")), ..settings() };
     let store = StatelyStore::new(Client::new(server.clone(), wrong.clone()));
     let error = store.list(&fleet()).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused(text) if text.contains("check STATELYDB_ACCESS_KEY")), "{error}");
+    assert!(matches!(&error, StoreError::Denied(text) if text.contains("check STATELYDB_ACCESS_KEY")), "{error}");
     assert!(!format!("{error:?} {wrong:?}").contains("hunter2"));
     assert_eq!(counts(&server, [Method::GetAuthToken, Method::BeginList]), [1, 0]);
 }
@@ -170,7 +170,9 @@ async fn what_allows_no_other_try_is_told_at_once() {
         let store = store(&server);
         server.state().inject(Fault::once(trouble.clone()).to(Method::Put).times(9));
         let error = store.put(first_change()).await.unwrap_err();
-        assert!(matches!(&error, StoreError::Refused(_)), "{trouble:?}: {error}");
+        let is_denied = matches!(trouble, Trouble::Bare(RpcCode::PermissionDenied));
+        assert_eq!(matches!(&error, StoreError::Denied(_)), is_denied, "{trouble:?}: {error}");
+        assert_eq!(matches!(&error, StoreError::Refused(_)), !is_denied, "{trouble:?}: {error}");
         assert_eq!(server.state().count(Method::Put), 1, "{trouble:?}");
     }
 }

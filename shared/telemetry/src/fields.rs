@@ -14,6 +14,8 @@ macro_rules! fields {
 
 fields! {
     STAGE = "stage", "Which stage is at work: `schedule`, `check`, `notify` or `slack`.";
+    REQUEST_ID = "request_id", "The invocation of a Lambda, by AWS's id of it.";
+    MESSAGE_ID = "message_id", "A message of a queue, by the queue's id of it.";
     TARGET_ID = "target_id", "The target: `owner/name`, `orgs/name` or `enterprises/name`.";
     SUBJECT = "subject", "Whose history it is about: a target, a credential or the monitor itself.";
     ACCOUNT = "account", "The account whose repositories are looked up.";
@@ -25,6 +27,7 @@ fields! {
     DISPOSITION = "disposition", "What becomes of the message: `done`, `retry` or `set aside`.";
     REASON = "reason", "Why, in the words of whoever decided it.";
     FAILURE = "failure", "How an answer of GitHub failed, by its kind.";
+    PLACE = "place", "Where in the source a stage broke.";
     ERROR = "error", "An error's text, without addresses and secrets.";
     UNTIL = "until", "When it is tried again, UTC.";
     ELAPSED_MS = "elapsed_ms", "How long it took, in milliseconds.";

@@ -3,6 +3,7 @@
 mod clock;
 pub mod fields;
 mod logging;
+pub mod metrics;
 
 pub use clock::SystemClock;
 pub use logging::{Format, LoggingError, init};

@@ -6,11 +6,11 @@ use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt as layer};
+use tracing_subscriber::{Layer as _, fmt as layer};
 
 /// How the names of the monitor's own crates begin.
 const OWN_CRATES: [&str; 2] = ["monitor_", "runner_monitor"];
@@ -59,25 +59,22 @@ fn is_coloured(format: Format, to_terminal: bool, no_color: bool) -> bool {
     format == Format::Human && to_terminal && !no_color
 }
 
-fn filter(default_filter: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<EnvFilter, LoggingError> {
+fn filter(default_filter: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Targets, LoggingError> {
     let given = ["LOG", "RUST_LOG"]
         .into_iter()
         .find_map(|name| Some((name, lookup(name)?.trim().to_owned())).filter(|(_, text)| !text.is_empty()));
     let (variable, mut text) = given.unwrap_or_else(|| ("default_filter", default_filter.to_owned()));
     let fault = |reason: String| LoggingError::Filter { variable, reason };
-    // Within brackets stand spans and their fields, which may hold anything.
-    if !text.contains('[') {
-        // A space would become part of a module's name, and a lone word would be taken for one: both would silence
-        // other modules unasked.
-        text.retain(|c| !c.is_whitespace());
-        let words = text.split(',').filter(|word| !word.is_empty() && !word.contains('='));
-        for word in words {
-            if word.parse::<LevelFilter>().is_err() {
-                return Err(fault(format!("`{}` is no level", word.escape_debug())));
-            }
+    // A space would become part of a module's name, and a lone word would be taken for one: both would silence other
+    // modules unasked.
+    text.retain(|c| !c.is_whitespace());
+    let words = text.split(',').filter(|word| !word.is_empty() && !word.contains('='));
+    for word in words {
+        if word.parse::<LevelFilter>().is_err() {
+            return Err(fault(format!("`{}` is no level", word.escape_debug())));
         }
     }
-    EnvFilter::builder().parse(&text).map_err(|error| fault(format!("is no filter ({error})")))
+    text.parse::<Targets>().map_err(|error| fault(format!("is no filter ({error})")))
 }
 
 /// Whether an event may be shown, whatever the filter says.
@@ -85,7 +82,7 @@ fn may_be_shown(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= tracing::Level::INFO || OWN_CRATES.iter().any(|own| metadata.target().starts_with(own))
 }
 
-fn subscriber<W>(format: Format, colour: bool, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(format: Format, colour: bool, filter: Targets, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

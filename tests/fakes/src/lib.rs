@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+pub mod aws;
 mod chance;
 pub mod github;
 pub mod http;
 mod server;
 pub mod slack;
 
+pub use aws::FakeAws;
 pub use chance::Chance;
 pub use github::FakeGitHub;
 pub use server::wall_clock_ms;

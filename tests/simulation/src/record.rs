@@ -1,19 +1,19 @@
 //! What the store and Slack hold when a story has ended.
 
 use std::collections::BTreeMap;
-use std::task::{Context, Poll, Waker};
 
+use anyhow::Context;
 use monitor_domain::change::Change;
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
-use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_pipeline::items::{Claim, Item, Key, Query, SendEnding, Sent};
-use monitor_pipeline::ports::{Store, StoreError};
-use monitor_pipeline::records::{FleetOnRecord, read_fleet};
+use monitor_pipeline::records::FleetOnRecord;
 
 use crate::machine::story_ms;
-use crate::simulation::Installation;
+use crate::operations::TARGETS;
+use crate::simulation::Played;
 
 /// One side of an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,11 @@ pub enum Side {
 
 /// Runner's name and outage's number.
 pub type OutageKey = (String, u64);
+
+/// The key of an outage.
+pub fn key_of(outage: &Outage) -> OutageKey {
+    (outage.runner_name.clone(), outage.id.0.0)
+}
 
 /// Everything about one subject.
 pub struct Record {
@@ -42,24 +47,14 @@ pub struct Record {
     /// What was committed, in order.
     pub changes: Vec<Change>,
     /// When each ending was first stored.
-    pub stored_ms: BTreeMap<Key, i64>,
-}
-
-/// Takes the value of a future that does not wait.
-fn ready<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Ok(value),
-        Poll::Pending => anyhow::bail!("the embedded store waits"),
-    }
+    stored_ms: BTreeMap<Key, i64>,
 }
 
 impl Record {
     /// Reads everything about a subject.
-    pub fn read(installation: &Installation, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
-        let store = &installation.store.store;
-        let stored_ms = installation.shared.lock().world.stored_ms.clone();
-        let list = |query| -> anyhow::Result<Vec<Item>> { Ok(ready(store.list(&query))??) };
+    pub fn read(played: &Played, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
         let (mut claims, mut endings, mut outages) = (Vec::new(), Vec::new(), Vec::new());
+        let list = |query| played.stored.list(&query);
         for item in list(Query::Notices { subject: subject.clone(), limit: usize::MAX })? {
             match item {
                 Item::Claim(claim) => claims.push(claim),
@@ -80,9 +75,11 @@ impl Record {
                 .into_iter()
                 .filter_map(|item| if let Item::Outage(item) = item { Some(item.outage) } else { None })
                 .collect();
-            let read: Result<FleetOnRecord, StoreError> = ready(read_fleet(store, target))?;
-            fleet = Some(read?);
+            fleet = Some(played.stored.fleet(target)?);
         }
+        let of_subject = |key: &&Key| key.subject() == subject;
+        let stored = played.world.stored_ms.iter().filter(|(key, _)| of_subject(key));
+        let stored_ms = stored.map(|(key, at_ms)| (key.clone(), *at_ms)).collect();
         Ok(Self { subject, fleet, outages, claims, endings, changes, stored_ms })
     }
 
@@ -111,20 +108,18 @@ impl Record {
 }
 
 /// Which sides of which outages a notice tells.
-pub fn sides(notice: &Notice) -> Vec<(OutageKey, Side)> {
+pub fn sides(notice: &Notice) -> Vec<(&Outage, Side)> {
     let mut sides = Vec::new();
-    let key = |outage: &Outage| (outage.runner_name.clone(), outage.id.0.0);
     for news in &notice.news {
         match news {
             News::Offline { outages } | News::MonitoringStarts { outages } => {
-                sides.extend(outages.iter().map(|outage| (key(outage), Side::Began)));
+                sides.extend(outages.iter().map(|outage| (outage, Side::Began)));
             }
             News::Recovered { outages } | News::Removed { outages } | News::NoLongerMonitored { outages, .. } => {
-                sides.extend(outages.iter().map(|outage| (key(outage), Side::Ended)));
+                sides.extend(outages.iter().map(|outage| (outage, Side::Ended)));
             }
             News::CameAndWent { outages } => {
-                sides
-                    .extend(outages.iter().flat_map(|outage| [(key(outage), Side::Began), (key(outage), Side::Ended)]));
+                sides.extend(outages.iter().flat_map(|outage| [(outage, Side::Began), (outage, Side::Ended)]));
             }
             _ => {}
         }
@@ -135,8 +130,53 @@ pub fn sides(notice: &Notice) -> Vec<(OutageKey, Side)> {
 /// How often each side is told.
 pub fn count<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeMap<(OutageKey, Side), usize> {
     let mut counts = BTreeMap::new();
-    for side in notices.flat_map(sides) {
-        *counts.entry(side).or_default() += 1;
+    for (outage, side) in notices.flat_map(sides) {
+        *counts.entry((key_of(outage), side)).or_default() += 1;
     }
     counts
+}
+
+/// The name of a kind of news.
+pub fn kind_of(news: &News) -> &'static str {
+    match news {
+        News::Blind { .. } => "blind",
+        News::Offline { .. } => "offline",
+        News::Removed { .. } => "removed",
+        News::Flapping { .. } => "flapping",
+        News::MonitoringStarts { .. } => "monitoring starts",
+        News::Recovered { .. } => "recovered",
+        News::CameAndWent { .. } => "came and went",
+        News::Returned { .. } => "returned",
+        News::Calm { .. } => "calm",
+        News::SeesAgain { .. } => "sees again",
+        News::NoLongerMonitored { .. } => "no longer monitored",
+        News::Expiring { .. } => "expiring",
+        News::EmptyListRefused { .. } => "empty list refused",
+        News::ListRestored { .. } => "list restored",
+        News::Unwatched { .. } => "unwatched",
+        News::TargetsAdded { .. } => "targets added",
+    }
+}
+
+/// A digest of everything that a story left behind, to the byte.
+pub fn fingerprint(played: &Played) -> anyhow::Result<u64> {
+    let mut digest = played.trace;
+    let mut add = |text: String| {
+        for byte in text.bytes() {
+            digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for name in TARGETS {
+        let target: Target = name.parse()?;
+        let record = Record::read(played, Subject::from(&target), Some(&target))?;
+        let FleetOnRecord { fleet, cursor } = record.fleet.as_ref().context("a target has a fleet")?;
+        add(format!("{fleet:?} {cursor:?} {:?} {:?}", record.outages, record.changes));
+        add(format!("{:?} {:?}", record.claims, record.endings));
+    }
+    for subject in [Subject::Credential(CredentialId::token()), Subject::Monitor] {
+        let record = Record::read(played, subject, None)?;
+        add(format!("{:?} {:?} {:?}", record.claims, record.endings, record.changes));
+    }
+    add(format!("{:?} {:?} {:?}", played.world.taken, played.struck, played.depths));
+    Ok(digest)
 }

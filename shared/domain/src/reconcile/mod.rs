@@ -5,6 +5,7 @@ mod failed;
 mod listing;
 mod verdict;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use drop_target::drop_target;
@@ -61,11 +62,7 @@ impl<'a> Reconciliation<'a> {
         Self { fleet, policy, at, now, turns: Vec::new() }
     }
 
-    fn complete(
-        mut self,
-        pages: &'a [ObservedPage],
-        lookups: &'a std::collections::BTreeMap<RunnerId, Lookup>,
-    ) -> Decision {
+    fn complete(mut self, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Decision {
         let listing = Listing::match_up(self.fleet, pages, lookups);
         let starting = self.fleet.record.watched_since.is_none();
         for (runner, seen) in self.fleet.runners.iter().zip(&listing.seen) {
@@ -102,8 +99,8 @@ impl<'a> Reconciliation<'a> {
             return decision;
         }
         decision.after.observed_at = self.at.max(before.observed_at);
-        let counted = |runner: &Runner| decision.runners.iter().any(|change| change.runner.id == runner.id);
-        let untouched = self.fleet.runners.iter().filter(|runner| !counted(runner));
+        let ids: BTreeSet<RunnerId> = decision.runners.iter().map(|change| change.runner.id).collect();
+        let untouched = self.fleet.runners.iter().filter(|runner| !ids.contains(&runner.id));
         let altered = decision.runners.iter().map(|change| &change.runner);
         decision.counts = Counts::of(untouched.chain(altered.filter(|runner| runner.health != Health::Retired)));
         decision
@@ -150,14 +147,28 @@ impl<'a> Reconciliation<'a> {
             self.turns[index].open();
         }
         let opening: Vec<usize> = (0..self.turns.len()).filter(|&index| self.turns[index].opens()).collect();
-        for index in opening {
-            let peers = self.peers_of(self.turns[index].runner());
+        let peers = self.peers_of(&opening);
+        for (index, peers) in opening.into_iter().zip(peers) {
             self.turns[index].each_outage(|outage: &mut Outage| outage.peers = peers);
         }
     }
 
-    /// Counts the others that could take a runner's jobs, as they are after this look.
-    fn peers_of(&self, of: &Runner) -> Peers {
+    /// Counts, for each of these turns' runners, the others that could take its jobs, as they are after this look.
+    fn peers_of(&self, turns: &[usize]) -> Vec<Peers> {
+        // Runners that go down together mostly have the same labels: those are counted once.
+        let mut by_labels: BTreeMap<&[String], Peers> = BTreeMap::new();
+        let others_of = |index: &usize| {
+            let of = self.turns[*index].runner();
+            let with_itself = by_labels.entry(&of.labels).or_insert_with(|| self.able_to_replace(of));
+            let itself = u32::from(counts_as_peer(of));
+            let online = u32::from(counts_as_peer(of) && of.status.is_healthy());
+            Peers { total: with_itself.total - itself, online: with_itself.online - online }
+        };
+        turns.iter().map(others_of).collect()
+    }
+
+    /// Counts the runners with all labels of one, itself among them.
+    fn able_to_replace(&self, of: &Runner) -> Peers {
         let mut peers = Peers::default();
         // Turns stand in the order of the fleet's runners, followed by new ones.
         let mut turns = self.turns.iter().map(Turn::runner).peekable();
@@ -166,11 +177,7 @@ impl<'a> Reconciliation<'a> {
             None => runner,
         });
         let mut count = |runner: &Runner| {
-            if runner.id != of.id
-                && !runner.is_gone()
-                && runner.health != Health::Retired
-                && runner.has_labels(&of.labels)
-            {
+            if counts_as_peer(runner) && runner.has_labels(&of.labels) {
                 peers.total += 1;
                 peers.online += u32::from(runner.status.is_healthy());
             }
@@ -193,6 +200,11 @@ impl<'a> Reconciliation<'a> {
         }
         after
     }
+}
+
+/// Whether a runner is there to take jobs, at least in principle.
+fn counts_as_peer(runner: &Runner) -> bool {
+    !runner.is_gone() && runner.health != Health::Retired
 }
 
 /// Whether two looks are far enough apart to count as two readings.

@@ -57,7 +57,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 impl From<StoreError> for Disposition {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() },
+            StoreError::Unavailable(_) | StoreError::Denied(_) => {
+                Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() }
+            }
             StoreError::Refused(_) | StoreError::Unreadable { .. } => {
                 Disposition::SetAside { reason: error.to_string() }
             }

@@ -1,13 +1,13 @@
 //! The tick: settle the list of targets and send a job for each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use monitor_domain::policy::Policy;
-use monitor_domain::subject::Subject;
+use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::{Configured, Tick, spread, tick};
+use monitor_domain::watchlist::{Configured, Pace, Tick, tick};
 use tracing::{info, warn};
 
 use crate::items::{Freshness, Item, Put};
@@ -26,9 +26,12 @@ pub struct ScheduleSettings {
     pub configured: Vec<TargetSpec>,
     /// The time between two ticks.
     pub interval: Duration,
-    /// How many jobs may begin in a minute; none where whoever asks GitHub keeps the pace.
+    /// How many jobs of one credential may begin in a minute; none where whoever asks GitHub keeps the pace.
     pub jobs_per_minute: Option<u32>,
 }
+
+/// The longest that a queue holds a job back.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// The schedule stage with its ports.
 pub struct Schedule<'a, St, Gh, Jobs, Wakes, Cl> {
@@ -53,6 +56,14 @@ pub struct ScheduleReport {
     pub disposition: Disposition,
     /// The targets that a job was sent for.
     pub targets: Vec<Target>,
+    /// Those taken off the list whose end is not told yet.
+    pub dropped: Vec<Target>,
+}
+
+impl ScheduleReport {
+    fn nothing(disposition: Disposition) -> Self {
+        Self { disposition, targets: Vec::new(), dropped: Vec::new() }
+    }
 }
 
 impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedule<'_, St, Gh, Jobs, Wakes, Cl> {
@@ -62,7 +73,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             Ok(report) => report,
             Err(error) => {
                 warn!(%error, "the tick was broken off");
-                ScheduleReport { disposition: error.into(), targets: Vec::new() }
+                ScheduleReport::nothing(error.into())
             }
         }
     }
@@ -83,14 +94,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             let altered = vec![Item::Watchlist(watchlist.clone())];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick settled the list of targets first: it sends the jobs");
-                return Ok(ScheduleReport { disposition: Disposition::Done, targets: Vec::new() });
+                return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
         // After the commit: a gap is told before the sign of life hides it.
-        let sign = Item::Freshness(Freshness { subject: Subject::Monitor, at: now });
-        let _ = self.store.put(vec![Put::replacing(sign)]).await?;
+        self.give_sign_of_life(now).await?;
 
-        let disposition = match self.send_jobs(&watchlist.targets, &watchlist.dropping, now).await {
+        let (targets, delays) = self.paced(watchlist.targets, now);
+        let disposition = match self.send_jobs(&targets, delays, &watchlist.dropping, now).await {
             Ok(()) => Disposition::Done,
             Err(error) => {
                 warn!(%error, "not every job was sent");
@@ -103,7 +114,25 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             // The next tick wakes it again.
             warn!(%error, "the notifier was not woken");
         }
-        Ok(ScheduleReport { disposition, targets: watchlist.targets })
+        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping })
+    }
+
+    /// Puts on record that the monitor runs. Whoever was held up meanwhile puts an old sign over a newer, which would read
+    /// as a gap at the next tick: it runs now, so it says so.
+    async fn give_sign_of_life(&self, now: Timestamp) -> Result<(), StoreError> {
+        let is_old = |at: Timestamp| self.clock.now().since(at) >= self.settings.interval;
+        let mut at = now;
+        for _ in 0..2 {
+            if is_old(at) {
+                at = self.clock.now();
+            }
+            let sign = Item::Freshness(Freshness { subject: Subject::Monitor, at });
+            let _ = self.store.put(vec![Put::replacing(sign)]).await?;
+            if !is_old(at) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Finds the repositories that `acme/*` stands for.
@@ -124,16 +153,40 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         configured
     }
 
+    /// The targets that a job goes out for at this tick, and how long each is held back.
+    fn paced(&self, targets: Vec<Target>, now: Timestamp) -> (Vec<Target>, Vec<Duration>) {
+        let ScheduleSettings { interval, jobs_per_minute, .. } = *self.settings;
+        let mut served: BTreeMap<CredentialId, usize> = BTreeMap::new();
+        for target in &targets {
+            *served.entry(self.source.credential(target)).or_default() += 1;
+        }
+        let mut paces: BTreeMap<CredentialId, (Pace, usize)> = BTreeMap::new();
+        for (credential, count) in served {
+            let pace = Pace::of(count, jobs_per_minute, interval, LONGEST_DELAY);
+            if pace.turns > 1 {
+                let (turns, subject) = (pace.turns, Subject::Credential(credential.clone()));
+                warn!(%subject, targets = count, turns, "more targets than one credential can look at in an interval: they take turns");
+            }
+            paces.insert(credential, (pace, 0));
+        }
+        let tick = now.epoch_secs().unsigned_abs() / interval.as_secs().max(1);
+        let due = targets.into_iter().filter_map(|target| {
+            let (pace, index) = paces.get_mut(&self.source.credential(&target))?;
+            *index += 1;
+            pace.delay(*index - 1, tick).map(|delay| (target, delay))
+        });
+        due.unzip()
+    }
+
     async fn send_jobs(
         &self,
         targets: &[Target],
+        delays: Vec<Duration>,
         dropping: &[Target],
         now: Timestamp,
     ) -> Result<(), crate::ports::QueueError> {
         let job =
             |target: &Target, reason| CheckJob { target: target.clone(), reason, requested_at: Some(now) }.to_json();
-        let per_minute = self.settings.jobs_per_minute.unwrap_or(u32::MAX);
-        let delays = spread(targets.len(), per_minute, self.settings.interval);
         let checks = targets.iter().zip(delays).map(|(target, delay)| (job(target, Reason::Schedule), delay));
         let drops = dropping.iter().map(|target| (job(target, Reason::Dropped), Duration::ZERO));
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });

@@ -18,10 +18,10 @@ pub(crate) fn help() -> Document {
         .command("--public")
         .text(".");
     one(Part {
-        brief: Line::of(counted(Verb::ALL.len(), "command", "commands")),
+        brief: Line::of(counted(Verb::OFFERED.len(), "command", "commands")),
         lead: Line::of("GitHub Runner Monitor answers from what is on record:"),
-        items: Verb::ALL.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
-        total: Verb::ALL.len(),
+        items: Verb::OFFERED.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
+        total: Verb::OFFERED.len(),
         advice: vec![target],
         ..part(Mark::Info, "What you can ask")
     })
@@ -66,7 +66,7 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
     };
     let usages: Vec<Verb> = match verb {
         Some(verb) => vec![*verb],
-        None => Verb::ALL.to_vec(),
+        None => Verb::OFFERED.to_vec(),
     };
     let line = |verb: &Verb| match verbs_example(*verb) {
         Some(example) => usage(*verb).text(", as in ").and(example),
@@ -114,7 +114,11 @@ pub(crate) fn trouble(trouble: Trouble) -> Document {
             "That took too long",
             "The records did not come in time. Ask again, or for one target alone.",
         ),
-        Trouble::NotSupported => (Mark::Warning, "That is not possible here", "This release does not know how."),
+        Trouble::NotSupported => (
+            Mark::Warning,
+            "That is not possible here",
+            "Muting and acknowledging are understood, but this release cannot do them yet: nothing was changed.",
+        ),
     };
     one(Part { brief: Line::of(lead), lead: Line::of(lead), ..part(mark, title) })
 }

@@ -1,0 +1,100 @@
+//! A batch of wake-ups in, what is untold of each subject told, what is to come again out.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use monitor_aws::batch::{self, Backstop, Budget, Record};
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::Delivered;
+use monitor_pipeline::messages::WakeUp;
+use monitor_pipeline::ports::{Chat, ChatError, Clock, Form, Store};
+use monitor_pipeline::stages::{Disposition, Notify};
+use monitor_telemetry::metrics::{Metric, Metrics};
+use tracing::{Instrument as _, info_span};
+
+/// How many subjects are told of at once. Slack takes about one message a second.
+const AT_ONCE: usize = 4;
+
+/// A chat of which it is noted that it takes no message until a person mends something.
+pub(crate) struct Attentive<'a, Ch> {
+    chat: &'a Ch,
+    is_dead: AtomicBool,
+}
+
+impl<'a, Ch> Attentive<'a, Ch> {
+    pub(crate) fn to(chat: &'a Ch) -> Self {
+        Self { chat, is_dead: AtomicBool::new(false) }
+    }
+}
+
+impl<Ch: Chat> Chat for Attentive<'_, Ch> {
+    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
+        let sent = self.chat.send(notice, form).await;
+        if matches!(sent, Err(ChatError::Dead(_))) {
+            self.is_dead.store(true, Ordering::Relaxed);
+        }
+        sent
+    }
+}
+
+/// How a batch is handled.
+pub(crate) struct Batch<'a, St, Ch, Cl, Bs> {
+    /// The stage with its ports.
+    pub(crate) notify: &'a Notify<'a, St, Attentive<'a, Ch>, Cl>,
+    /// Where messages go that were not done.
+    pub(crate) backstop: &'a Bs,
+    /// How much time there is.
+    pub(crate) budget: Budget,
+    /// The invocation.
+    pub(crate) request_id: &'a str,
+}
+
+/// What came of a batch.
+pub(crate) struct Report {
+    /// For Lambda.
+    pub(crate) response: SqsBatchResponse,
+    /// For CloudWatch.
+    pub(crate) metrics: Metrics,
+    /// Whether the webhook is dead, or the store's key may have been changed: the settings are worth another look.
+    pub(crate) is_doubtful: bool,
+}
+
+impl<St: Store, Ch: Chat, Cl: Clock, Bs: Backstop> Batch<'_, St, Ch, Cl, Bs> {
+    pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
+        let metrics = RefCell::new(Metrics::of("notifier"));
+        metrics.borrow_mut().add(Metric::NoticesSent, 0);
+        let is_broken = Cell::new(false);
+        let tell = async |record: &Record| {
+            let WakeUp { subject } = match WakeUp::from_json(&record.body) {
+                Ok(wake_up) => wake_up,
+                Err(error) => return Disposition::SetAside { reason: error.to_string() },
+            };
+            let span = info_span!("notify", stage = "notify", request_id = self.request_id, %subject);
+            let report = self.notify.run(&subject).instrument(span).await;
+            is_broken.set(is_broken.get() || report.disposition != Disposition::Done);
+            count(&mut metrics.borrow_mut(), &report.delivered, self.notify.clock.now());
+            report.disposition
+        };
+        let span = info_span!("batch", stage = "notify", request_id = self.request_id);
+        let handled = batch::handle(event, self.budget, AT_ONCE, self.backstop, tell).instrument(span).await;
+        let mut metrics = metrics.into_inner();
+        metrics.add(Metric::MessagesSetAside, u64::from(handled.set_aside));
+        let is_doubtful = is_broken.get() || self.notify.chat.is_dead.load(Ordering::Relaxed);
+        Report { response: handled.response, metrics, is_doubtful }
+    }
+}
+
+fn count(metrics: &mut Metrics, delivered: &[Notice], now: Timestamp) {
+    for notice in delivered {
+        metrics.add(Metric::NoticesSent, 1);
+        let outages = notice.news.iter().flat_map(|news| match news {
+            News::Offline { outages } => &outages[..],
+            _ => &[],
+        });
+        if let Some(began) = outages.map(|outage| outage.started_at).min() {
+            metrics.note(Metric::AlertLatency, u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What the notifier works with, kept from one invocation to the next.
+
+use monitor_aws::batch::Budget;
+use monitor_aws::host::{self, Invocation};
+use monitor_aws::{DeadLetters, Failure, Kept, Sdk, Variables, Wiring};
+use monitor_config::TellingSettings;
+use monitor_outside::BuiltInRoots;
+use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::stages::{Notify, NotifySettings};
+use monitor_slack::Webhook;
+use monitor_stately::{HttpTransport, StatelyStore};
+use monitor_telemetry::SystemClock;
+use serde_json::Value;
+
+use crate::handler::{Attentive, Batch, Report};
+
+/// The notifier; its clients are made when they are first needed.
+pub(crate) struct Notifier {
+    kept: Kept<TellingSettings, Ready>,
+    dead_letters: DeadLetters,
+}
+
+/// What is made of the settings.
+struct Ready {
+    store: StatelyStore<HttpTransport>,
+    webhook: Webhook,
+}
+
+impl Notifier {
+    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
+        let mut wiring = Wiring::of(variables);
+        let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
+        let build = |settings| Ready::of(&settings).map_err(Failure::setup);
+        let kept = Kept::new(variables, sdk, wiring.into_faults(), TellingSettings::read, build);
+        Self { kept, dead_letters }
+    }
+
+    pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
+        let event = host::messages(event)?;
+        let clock = &SystemClock;
+        let now = clock.now();
+        let ready = self.kept.get(now).await?;
+        let chat = Attentive::to(&ready.webhook);
+        let notify = Notify { store: &ready.store, chat: &chat, clock, settings: NotifySettings::default() };
+        let budget = Budget::of(invocation.left(now));
+        let batch = Batch { notify: &notify, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
+        let Report { response, metrics, is_doubtful } = batch.handle(event).await;
+        if is_doubtful {
+            self.kept.doubt();
+        }
+        host::publish(&metrics, clock.now(), &invocation.request_id);
+        host::answer(&response)
+    }
+}
+
+impl Ready {
+    fn of(settings: &TellingSettings) -> Result<Self, monitor_outside::SetupError> {
+        let roots = BuiltInRoots::read()?;
+        let TellingSettings { slack_webhook, web_url, statelydb, allow_http_hosts } = settings;
+        let client = monitor_outside::client(roots.http())?;
+        let webhook = monitor_outside::webhook(&client, slack_webhook, web_url, allow_http_hosts)?;
+        let store = StatelyStore::new(monitor_outside::stately(roots.http(), statelydb, SystemClock.random())?);
+        Ok(Self { store, webhook })
+    }
+}

@@ -1,0 +1,241 @@
+//! The notifier over the sample events: first with its neighbours in memory, then with everything over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use monitor_aws::batch::{Backstop, Budget, Record};
+use monitor_aws::host::Invocation;
+use monitor_aws::{Failure, Sdk, Variables};
+use monitor_domain::change::Step;
+use monitor_fakes::{FakeAws, FakeSlack};
+use monitor_pipeline::items::{Item, Put};
+use monitor_pipeline::ports::{ChatError, Clock as _, PutOutcome, QueueError, Store};
+use monitor_pipeline::stages::{Notify, NotifySettings};
+use monitor_pipeline::testing::doubles::{ScriptedChat, StillClock};
+use monitor_pipeline::testing::samples;
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately::endpoint::Endpoint;
+use monitor_stately::{HttpTransport, StatelyStore};
+use monitor_stately_server::{Fault, InMemory, RpcCode, StatelyServer, Trouble};
+use monitor_telemetry::SystemClock;
+use serde_json::{Value, json};
+
+use crate::handler::{Attentive, Batch, Report};
+use crate::notifier::Notifier;
+
+const WAKE_UP: &str = include_str!("../../../events/notifier-wake-up.json");
+const CREDENTIAL: &str = include_str!("../../../events/notifier-credential.json");
+const MALFORMED: &str = include_str!("../../../events/notifier-malformed.json");
+const MIXED_GROUPS: &str = include_str!("../../../events/notifier-mixed-groups.json");
+
+#[derive(Default)]
+struct Notes(RefCell<Vec<String>>);
+
+impl Backstop for Notes {
+    async fn set_aside(&self, _: &Record, reason: &str) -> Result<(), QueueError> {
+        self.0.borrow_mut().push(reason.to_owned());
+        Ok(())
+    }
+
+    async fn put_off(&self, _: &Record, _: Duration) {}
+}
+
+/// Puts on record that a runner of a target went offline.
+async fn an_outage(store: &impl Store, target: &str) {
+    let runner = samples::runner(1, "build-1");
+    let outage = samples::outage(&runner, 1);
+    let mut record = samples::target_record(target, 1);
+    record.last_tellable = record.revision;
+    let change = samples::change(target, 1, Step::OutageOpened { outage: Box::new(outage) });
+    let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
+    assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
+}
+
+struct Installation {
+    server: InMemory,
+    store: StatelyStore<InMemory>,
+    chat: ScriptedChat,
+    clock: StillClock,
+    notes: Notes,
+}
+
+impl Installation {
+    async fn with_outages_of(targets: &[&str]) -> Self {
+        let server = InMemory::new();
+        let store = StatelyStore::new(Client::new(server.clone(), ClientSettings::new(17, 5, None)));
+        for target in targets {
+            an_outage(&store, target).await;
+        }
+        let (chat, clock, notes) = (ScriptedChat::default(), StillClock::default(), Notes::default());
+        Self { server, store, chat, clock, notes }
+    }
+
+    async fn handle(&self, event: &str) -> Report {
+        let chat = Attentive::to(&self.chat);
+        let settings = NotifySettings::default();
+        let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, settings };
+        let budget = Budget::of(Duration::from_secs(60));
+        let event: SqsEvent = serde_json::from_str(event).unwrap();
+        Batch { notify: &notify, backstop: &self.notes, budget, request_id: "request-1" }.handle(event).await
+    }
+
+    fn counted(&self, report: &Report) -> Value {
+        serde_json::from_str(&report.metrics.line(self.clock.now(), "request-1").unwrap()).unwrap()
+    }
+}
+
+fn failed(report: &Report) -> usize {
+    report.response.batch_item_failures.len()
+}
+
+#[tokio::test]
+async fn a_wake_up_tells_what_is_untold_and_a_second_one_nothing() {
+    let installation = Installation::with_outages_of(&["acme/web"]).await;
+    let report = installation.handle(WAKE_UP).await;
+    assert!(failed(&report) == 0 && !report.is_doubtful);
+    assert_eq!(installation.chat.take().len(), 1);
+    let counted = installation.counted(&report);
+    assert_eq!((&counted["NoticesSent"], &counted["MessagesSetAside"]), (&1.into(), &0.into()));
+    assert!(counted["AlertLatency"].as_u64().is_some(), "{counted}");
+    let report = installation.handle(WAKE_UP).await;
+    assert_eq!(installation.counted(&report)["NoticesSent"], 0);
+    assert!(installation.chat.take().is_empty());
+}
+
+#[tokio::test]
+async fn a_subject_with_nothing_to_tell_is_done() {
+    let installation = Installation::with_outages_of(&[]).await;
+    for event in [WAKE_UP, CREDENTIAL] {
+        let report = installation.handle(event).await;
+        assert!(failed(&report) == 0 && installation.chat.take().is_empty(), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_wake_up_that_names_no_subject_is_set_aside_with_the_accepted_shape() {
+    let installation = Installation::with_outages_of(&[]).await;
+    let report = installation.handle(MALFORMED).await;
+    assert_eq!((failed(&report), &installation.counted(&report)["MessagesSetAside"]), (0, &1.into()));
+    let reasons = installation.notes.0.take();
+    assert!(reasons[0].contains("accepted is {\"subject\":\"owner/name\"}"), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn several_subjects_in_one_batch_are_each_told_once() {
+    let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
+    let report = installation.handle(MIXED_GROUPS).await;
+    assert_eq!(failed(&report), 0);
+    assert_eq!(installation.chat.take().len(), 2);
+    let reasons = installation.notes.0.take();
+    assert!(reasons.len() == 1 && reasons[0].contains("has version 9"), "{reasons:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_returns_each_group_from_its_first_failure_on() {
+    let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
+    installation.server.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
+    let report = installation.handle(MIXED_GROUPS).await;
+    // All five: the message of the later release comes after a failure of its group, so it is left as it is.
+    assert_eq!(failed(&report), 5);
+    assert!(installation.notes.0.take().is_empty() && report.is_doubtful);
+    installation.server.state().clear_faults();
+    assert_eq!(failed(&installation.handle(MIXED_GROUPS).await), 0);
+    assert_eq!(installation.chat.take().len(), 2);
+}
+
+#[tokio::test]
+async fn slacks_trouble_is_no_messages_failure_and_a_dead_webhook_is_a_reason_to_read_the_settings_again() {
+    let installation = Installation::with_outages_of(&["acme/web"]).await;
+    installation.chat.refuse([ChatError::Transient("500".to_owned())]);
+    let report = installation.handle(WAKE_UP).await;
+    assert!(failed(&report) == 0 && !report.is_doubtful);
+    installation.clock.advance(Duration::from_secs(60));
+    installation.chat.refuse([ChatError::Dead("no_service".to_owned())]);
+    let report = installation.handle(WAKE_UP).await;
+    assert!(failed(&report) == 0 && report.is_doubtful);
+    installation.clock.advance(Duration::from_secs(900));
+    installation.handle(WAKE_UP).await;
+    assert_eq!(installation.chat.take().len(), 1, "it stayed untold until then");
+}
+
+const PREFIX: &str = "/github-runner-monitor";
+const DEAD: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead.fifo";
+
+struct World {
+    aws: FakeAws,
+    slack: FakeSlack,
+    store: StatelyStore<HttpTransport>,
+    notifier: Notifier,
+    _statelydb: StatelyServer,
+}
+
+impl World {
+    async fn new() -> Self {
+        let aws = FakeAws::start().await.unwrap();
+        let (slack, statelydb) = (FakeSlack::start().await.unwrap(), StatelyServer::start().await.unwrap());
+        for (name, value) in [("slack-webhook", &*slack.webhook_url()), ("statelydb-store-id", "17")] {
+            aws.set_parameter(&format!("{PREFIX}/{name}"), value);
+        }
+        let endpoint = statelydb.base_url();
+        let variables = BTreeMap::from([
+            ("CHANGES_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
+            ("STATELYDB_ENDPOINT", endpoint.clone()),
+            ("STATELYDB_NO_AUTH", "1".to_owned()),
+            ("STATELYDB_SCHEMA_ID", "5".to_owned()),
+        ]);
+        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let notifier = Notifier::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        let transport = HttpTransport::new(monitor_outside::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
+        let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
+        Self { aws, slack, store, notifier, _statelydb: statelydb }
+    }
+
+    async fn invoke(&self, event: &str) -> Result<Value, Failure> {
+        let deadline = SystemClock.now().plus(Duration::from_secs(60));
+        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
+        self.notifier.handle(serde_json::from_str(event).unwrap(), invocation).await
+    }
+}
+
+#[tokio::test]
+async fn over_http_the_outage_is_in_slack_and_a_bad_message_in_its_queue() {
+    let world = World::new().await;
+    an_outage(&world.store, "acme/web").await;
+    assert_eq!(world.invoke(MIXED_GROUPS).await, Ok(json!({"batchItemFailures": []})));
+    let messages = world.slack.messages();
+    assert!(messages.len() == 1 && messages[0].text().contains("build-1"), "{:?}", messages.len());
+    let set_aside = world.aws.take_sent(DEAD);
+    assert_eq!(set_aside.len(), 1);
+    assert!(set_aside[0].group.is_some() && set_aside[0].deduplication_id.is_some());
+    let names = world.aws.calls("GetParameters");
+    assert!(!names.iter().any(|call| call.to_string().contains("github-token")), "who tells needs no token: {names:?}");
+}
+
+#[tokio::test]
+async fn a_new_webhook_is_in_use_right_after_the_old_one_is_dead() {
+    let world = World::new().await;
+    an_outage(&world.store, "acme/web").await;
+    world.slack.state().replace_webhook("/services/T0FAKE/B0FAKE/another");
+    assert_eq!(world.invoke(WAKE_UP).await, Ok(json!({"batchItemFailures": []})));
+    world.aws.set_parameter("/github-runner-monitor/slack-webhook", &world.slack.webhook_url());
+    // The attempt was put off; what is told of another target goes the new way at once.
+    an_outage(&world.store, "acme/api").await;
+    world.invoke(MIXED_GROUPS).await.unwrap();
+    assert_eq!(world.slack.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn settings_that_are_missing_are_told_at_once() {
+    let world = World::new().await;
+    for name in ["slack-webhook", "statelydb-store-id"] {
+        world.aws.remove_parameter(&format!("{PREFIX}/{name}"));
+    }
+    let told = world.invoke(WAKE_UP).await.unwrap_err().to_string();
+    for name in ["slack-webhook --type SecureString", "statelydb-store-id --type String"] {
+        assert!(told.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{told}");
+    }
+    assert_eq!(told.lines().count(), 3, "{told}");
+}

@@ -1,0 +1,80 @@
+//! What the poller works with, kept from one invocation to the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_aws::batch::Budget;
+use monitor_aws::host::{self, Invocation};
+use monitor_aws::{DeadLetters, Failure, Kept, Queue, Sdk, Variables, Wiring};
+use monitor_config::{HostOptions, Settings, Source};
+use monitor_github::GitHub;
+use monitor_outside::BuiltInRoots;
+use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::stages::{Check, CheckSettings};
+use monitor_stately::{HttpTransport, StatelyStore};
+use monitor_telemetry::SystemClock;
+use serde_json::Value;
+
+use crate::handler::{Batch, Report};
+
+/// The poller with its queues; its clients are made when they are first needed.
+pub(crate) struct Poller {
+    kept: Kept<Settings, Ready>,
+    jobs: Queue,
+    wakes: Queue,
+    dead_letters: DeadLetters,
+}
+
+/// What is made of the settings. The client of GitHub remembers paces, limits and tokens.
+struct Ready {
+    github: GitHub,
+    store: StatelyStore<HttpTransport>,
+    settings: CheckSettings,
+}
+
+impl Poller {
+    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
+        let mut wiring = Wiring::of(variables);
+        let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
+        let wakes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
+        let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHECKS_DEAD_LETTER_QUEUE_URL"));
+        let every = wiring.interval();
+        let options = HostOptions { every: Some(every), statelydb: true, without_chat: true, ..HostOptions::default() };
+        let read = move |source: &Source<'_>| Settings::read(source, &options);
+        let build = move |settings| Ready::of(settings, every);
+        let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
+        Self { kept, jobs, wakes, dead_letters }
+    }
+
+    pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
+        let event = host::messages(event)?;
+        let clock = &SystemClock;
+        let now = clock.now();
+        let ready = self.kept.get(now).await?;
+        let Ready { github: source, store, settings } = &*ready;
+        let check = Check { store, source, jobs: &self.jobs, wakes: &self.wakes, clock, settings };
+        let budget = Budget::of(invocation.left(now));
+        let batch = Batch { check: &check, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
+        let Report { response, metrics, is_doubtful } = batch.handle(event).await;
+        if is_doubtful {
+            self.kept.doubt();
+        }
+        host::publish(&metrics, clock.now(), &invocation.request_id);
+        host::answer(&response)
+    }
+}
+
+impl Ready {
+    fn of(settings: Settings, interval: Duration) -> Result<Self, Failure> {
+        let roots = BuiltInRoots::read().map_err(Failure::setup)?;
+        let now = Arc::new(|| SystemClock.now());
+        let client = monitor_outside::client(roots.http()).map_err(Failure::setup)?;
+        let github = monitor_outside::github(&client, &settings.github, now).map_err(Failure::setup)?;
+        let Settings { policy, targets: configured, statelydb, .. } = settings;
+        let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;
+        let client =
+            monitor_outside::stately(roots.http(), &statelydb, SystemClock.random()).map_err(Failure::setup)?;
+        let store = StatelyStore::new(client);
+        Ok(Self { github, store, settings: CheckSettings { policy, configured, interval } })
+    }
+}

@@ -1,0 +1,270 @@
+//! The poller over the sample events: first with its neighbours in memory, then with everything over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod over_http;
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use monitor_aws::batch::{Backstop, Budget, Record};
+use monitor_domain::observation::{Failure, Fault, ObservedRunner};
+use monitor_domain::policy::Policy;
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::target::Target;
+use monitor_pipeline::messages::{CheckJob, Reason};
+use monitor_pipeline::ports::QueueError;
+use monitor_pipeline::stages::{Check, CheckSettings};
+use monitor_pipeline::testing::doubles::{FaultyStore, Outbox, ScriptedSource, StillClock};
+use monitor_stately::StatelyStore;
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately_server::{Fault as StoreFault, InMemory, RpcCode, Trouble};
+use monitor_telemetry::metrics::Metrics;
+use serde_json::Value;
+
+use crate::handler::{Batch, Report};
+
+const INTERVAL: Duration = Duration::from_secs(300);
+
+macro_rules! event {
+    ($name:literal) => {
+        serde_json::from_str::<SqsEvent>(include_str!(concat!("../../../events/", $name, ".json"))).unwrap()
+    };
+}
+
+/// Every log line of every test here, whatever its level. For the whole process: a subscriber of one test alone would
+/// miss the spans that another test met first.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct ToLog;
+
+impl Write for ToLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn keep_log_lines() {
+    static SET_UP: OnceLock<()> = OnceLock::new();
+    SET_UP.get_or_init(|| {
+        let json = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::TRACE);
+        tracing::subscriber::set_global_default(json.with_writer(|| ToLog).finish()).unwrap();
+    });
+}
+
+fn log_lines() -> impl Iterator<Item = Value> {
+    let log = String::from_utf8(LOG.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.into_iter()
+}
+
+#[derive(Default)]
+struct Notes {
+    set_aside: RefCell<Vec<(String, String)>>,
+    put_off: RefCell<Vec<Duration>>,
+}
+
+impl Backstop for Notes {
+    async fn set_aside(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
+        self.set_aside.borrow_mut().push((record.body.clone(), reason.to_owned()));
+        Ok(())
+    }
+
+    async fn put_off(&self, _: &Record, after: Duration) {
+        self.put_off.borrow_mut().push(after);
+    }
+}
+
+struct Installation {
+    server: InMemory,
+    store: StatelyStore<InMemory>,
+    source: ScriptedSource<'static>,
+    jobs: Outbox,
+    wakes: Outbox,
+    clock: StillClock,
+    settings: CheckSettings,
+    notes: Notes,
+}
+
+fn target(name: &str) -> Target {
+    name.parse().unwrap()
+}
+
+fn runner(id: u64, status: Status) -> ObservedRunner {
+    ObservedRunner {
+        id: RunnerId(id),
+        name: format!("runner-{id}"),
+        os: "linux".to_owned(),
+        status,
+        busy: false,
+        ephemeral: false,
+        version: Some("2.331.0".to_owned()),
+        labels: vec!["self-hosted".to_owned()],
+    }
+}
+
+impl Installation {
+    fn new() -> Self {
+        keep_log_lines();
+        let server = InMemory::new();
+        let store = StatelyStore::new(Client::new(server.clone(), ClientSettings::new(17, 5, None)));
+        let configured = ["acme/web", "acme/api", "orgs/acme"].map(|name| name.parse().unwrap()).to_vec();
+        let settings = CheckSettings { policy: Policy::default(), configured, interval: INTERVAL };
+        let this = Self {
+            server,
+            store,
+            source: ScriptedSource::default(),
+            jobs: Outbox::default(),
+            wakes: Outbox::default(),
+            clock: StillClock::default(),
+            settings,
+            notes: Notes::default(),
+        };
+        for (number, name) in (1..).zip(["acme/web", "acme/api", "orgs/acme"]) {
+            this.source.set(&target(name), vec![runner(number, Status::Idle), runner(number + 10, Status::Busy)]);
+        }
+        this
+    }
+
+    async fn handle(&self, event: SqsEvent) -> Report {
+        let store = FaultyStore::over(&self.store);
+        let Self { source, jobs, wakes, clock, settings, notes, .. } = self;
+        let check = Check { store: &store, source, jobs, wakes, clock, settings };
+        let budget = Budget::of(Duration::from_secs(60));
+        Batch { check: &check, backstop: notes, budget, request_id: "request-1" }.handle(event).await
+    }
+}
+
+fn failed(report: &Report) -> usize {
+    report.response.batch_item_failures.len()
+}
+
+fn counted(metrics: &Metrics) -> Value {
+    let line = metrics.line(monitor_domain::time::Timestamp::from_epoch_ms(0), "request-1").unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[tokio::test]
+async fn a_job_of_the_schedule_is_a_look_and_counts_the_fleet() {
+    let installation = Installation::new();
+    let report = installation.handle(event!("poller-by-schedule")).await;
+    assert!(failed(&report) == 0 && !report.is_doubtful);
+    let counted = counted(&report.metrics);
+    for (metric, value) in [
+        ("ChecksCompleted", 1),
+        ("ChecksFailed", 0),
+        ("RunnersTotal", 2),
+        ("RunnersOnline", 2),
+        ("RunnersDown", 0),
+        ("MessagesSetAside", 0),
+    ] {
+        assert_eq!(counted[metric], value, "{metric}: {counted}");
+    }
+    assert_eq!((&counted["Function"], &counted["request_id"]), (&"poller".into(), &"request-1".into()));
+}
+
+#[tokio::test]
+async fn a_job_by_hand_is_a_look_and_does_not_count_the_fleet_twice() {
+    let installation = Installation::new();
+    for event in [event!("poller-by-hand"), event!("poller-by-hand-organization")] {
+        let report = installation.handle(event).await;
+        assert_eq!(failed(&report), 0);
+        let counted = counted(&report.metrics);
+        assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&1.into(), &Value::Null));
+    }
+    assert_eq!(installation.source.fresh_pages(), 2);
+}
+
+#[tokio::test]
+async fn a_doubtful_runner_is_looked_at_again_and_its_outage_wakes_the_notifier() {
+    let installation = Installation::new();
+    installation.handle(event!("poller-by-hand")).await;
+    installation.source.set_status(&target("acme/web"), 1, Status::Offline);
+    for _ in 0..3 {
+        assert!(installation.wakes.take().is_empty());
+        installation.clock.advance(Duration::from_secs(60));
+        installation.handle(event!("poller-by-hand")).await;
+        let rechecks = installation.jobs.take();
+        let job = rechecks.first().map(|job| (CheckJob::from_json(&job.body).unwrap().reason, job.delay));
+        assert!(job.is_none_or(|job| job == (Reason::Recheck, Duration::from_secs(60))), "{job:?}");
+    }
+    let wakes = installation.wakes.take();
+    assert_eq!(wakes.len(), 1);
+    assert!(wakes[0].body.contains("acme/web") && wakes[0].group.is_some() && wakes[0].deduplication_id.is_some());
+}
+
+#[tokio::test]
+async fn a_typing_mistake_is_set_aside_with_the_field_and_the_accepted_shapes() {
+    let installation = Installation::new();
+    let report = installation.handle(event!("poller-malformed")).await;
+    assert_eq!((failed(&report), &counted(&report.metrics)["MessagesSetAside"]), (0, &1.into()));
+    let set_aside = installation.notes.set_aside.take();
+    let [(body, reason)] = &set_aside[..] else { panic!("{set_aside:?}") };
+    assert_eq!(body, "{\"repo\":\"acme/web\"}");
+    assert!(reason.contains("`repo` is not known") && reason.contains("{\"repository\":\"owner/name\"}"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_batch_with_bad_messages_is_done_but_for_them() {
+    let installation = Installation::new();
+    let report = installation.handle(event!("poller-mixed-batch")).await;
+    assert_eq!(failed(&report), 0);
+    let counted = counted(&report.metrics);
+    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesSetAside"]), (&3.into(), &2.into()));
+    let reasons: Vec<String> = installation.notes.set_aside.take().into_iter().map(|(_, reason)| reason).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("no JSON object")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("has version 2")), "{reasons:?}");
+    // somebody/else is not configured: neither looked at nor set aside.
+    assert_eq!(installation.source.fresh_pages(), 3);
+}
+
+#[tokio::test]
+async fn what_comes_twice_is_recorded_once() {
+    let installation = Installation::new();
+    let report = installation.handle(event!("poller-duplicates")).await;
+    assert_eq!(failed(&report), 0);
+    let kept = installation.server.state().items(17).len();
+    installation.handle(event!("poller-duplicates")).await;
+    assert_eq!(installation.server.state().items(17).len(), kept);
+    assert!(installation.wakes.take().is_empty(), "nothing is told of runners that are well");
+}
+
+#[tokio::test]
+async fn a_limited_credential_ends_the_job() {
+    let installation = Installation::new();
+    let until = monitor_domain::time::Timestamp::from_epoch_ms(1_800_000_600_000);
+    let failure = Failure { fault: Fault::Limited { until }, detail: "limited".to_owned() };
+    installation.source.fail(&target("acme/web"), failure);
+    let report = installation.handle(event!("poller-by-schedule")).await;
+    assert!(failed(&report) == 0 && !report.is_doubtful, "the next tick brings it again");
+    assert_eq!(counted(&report.metrics)["ChecksFailed"], 1);
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_a_reason_to_read_the_settings_again() {
+    let installation = Installation::new();
+    installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
+    let report = installation.handle(event!("poller-by-schedule")).await;
+    assert!(failed(&report) == 0 && report.is_doubtful);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_gives_the_jobs_back_and_only_theirs() {
+    for code in [RpcCode::Unavailable, RpcCode::Unauthenticated] {
+        let installation = Installation::new();
+        installation.server.state().inject(StoreFault::once(Trouble::Bare(code)).times(1_000));
+        let report = installation.handle(event!("poller-mixed-batch")).await;
+        let ids: Vec<&str> =
+            report.response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
+        assert_eq!(ids.len(), 3, "{code:?}: the three that can be looked at");
+        assert_eq!(installation.notes.set_aside.take().len(), 2, "{code:?}: the two that can never be");
+        assert_eq!(installation.notes.put_off.take(), [Duration::from_secs(30); 3], "{code:?}");
+        assert!(report.is_doubtful, "{code:?}: the key may have been changed");
+    }
+}

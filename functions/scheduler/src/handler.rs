@@ -1,0 +1,41 @@
+//! A tick in, jobs sent, how many out.
+
+use monitor_aws::Failure;
+use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
+use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport};
+use monitor_telemetry::metrics::{Metric, Metrics};
+use serde_json::{Value, json};
+use tracing::{Instrument as _, info_span};
+
+/// What came of a tick.
+pub(crate) struct Report {
+    /// For Lambda.
+    pub(crate) answer: Result<Value, Failure>,
+    /// For CloudWatch.
+    pub(crate) metrics: Metrics,
+}
+
+/// Whether an event is a tick: EventBridge's `aws.events` or `aws.scheduler`, or an object written by hand. What is in it
+/// does not matter; only what is clearly meant for another function is refused.
+pub(crate) fn accept(event: &Value) -> Result<(), Failure> {
+    let is_tick = event.as_object().is_some_and(|event| !event.contains_key("Records"));
+    let refusal =
+        || Failure::Event("this is no tick of the schedule; invoke with {}, or an event as in events/".to_owned());
+    is_tick.then_some(()).ok_or_else(refusal)
+}
+
+pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock>(
+    schedule: &Schedule<'_, St, Gh, Jobs, Wakes, Cl>,
+    request_id: &str,
+) -> Report {
+    let span = info_span!("schedule", stage = "schedule", request_id);
+    let ScheduleReport { disposition, targets, dropped } = schedule.run().instrument(span).await;
+    let mut metrics = Metrics::of("scheduler");
+    metrics.add(Metric::TargetsScheduled, u64::try_from(targets.len()).unwrap_or(u64::MAX));
+    let answer = match disposition {
+        Disposition::Done => Ok(json!({"targets": targets.len(), "dropped": dropped.len()})),
+        // Lambda tries twice more, and the next tick brings the same.
+        Disposition::Retry { reason, .. } | Disposition::SetAside { reason } => Err(Failure::BrokenOff(reason)),
+    };
+    Report { answer, metrics }
+}

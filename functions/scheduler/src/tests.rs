@@ -1,0 +1,183 @@
+//! The scheduler over the sample events: first with its neighbours in memory, then with everything over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use monitor_aws::host::Invocation;
+use monitor_aws::{Failure, Sdk, Variables};
+use monitor_domain::policy::Policy;
+use monitor_fakes::aws::CallFault;
+use monitor_fakes::{FakeAws, FakeGitHub};
+use monitor_pipeline::messages::{CheckJob, Reason};
+use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::stages::{Schedule, ScheduleSettings};
+use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
+use monitor_stately::StatelyStore;
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately_server::{Fault, InMemory, RpcCode, StatelyServer, Trouble};
+use monitor_telemetry::SystemClock;
+use serde_json::{Value, json};
+
+use crate::handler::{self, Report};
+use crate::scheduler::Scheduler;
+
+const TICKS: [&str; 4] = [
+    include_str!("../../../events/scheduler-empty.json"),
+    include_str!("../../../events/scheduler-aws-events.json"),
+    include_str!("../../../events/scheduled-event.json"),
+    include_str!("../../../events/scheduler-eventbridge-scheduler.json"),
+];
+
+struct Installation {
+    server: InMemory,
+    store: StatelyStore<InMemory>,
+    source: ScriptedSource<'static>,
+    jobs: Outbox,
+    wakes: Outbox,
+    clock: StillClock,
+    settings: ScheduleSettings,
+}
+
+impl Installation {
+    fn watching(targets: &[&str]) -> Self {
+        let server = InMemory::new();
+        let configured = targets.iter().map(|target| target.parse().unwrap()).collect();
+        let interval = Duration::from_secs(300);
+        Self {
+            store: StatelyStore::new(Client::new(server.clone(), ClientSettings::new(17, 5, None))),
+            server,
+            source: ScriptedSource::default(),
+            jobs: Outbox::default(),
+            wakes: Outbox::default(),
+            clock: StillClock::default(),
+            settings: ScheduleSettings { policy: Policy::default(), configured, interval, jobs_per_minute: Some(900) },
+        }
+    }
+
+    async fn tick(&self) -> Report {
+        let Self { store, source, jobs, wakes, clock, settings, .. } = self;
+        handler::handle(&Schedule { store, source, jobs, wakes, clock, settings }, "request-1").await
+    }
+}
+
+#[test]
+fn every_form_of_a_tick_is_one_and_another_functions_event_is_not() {
+    for tick in TICKS {
+        assert_eq!(handler::accept(&serde_json::from_str(tick).unwrap()), Ok(()), "{tick}");
+    }
+    for other in [include_str!("../../../events/poller-by-hand.json"), "[]", "null", "\"tick\""] {
+        let told = handler::accept(&serde_json::from_str(other).unwrap()).unwrap_err().to_string();
+        assert!(told.contains("no tick of the schedule; invoke with {}"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn each_target_gets_a_job_and_one_that_was_taken_off_the_list_its_last() {
+    let mut installation = Installation::watching(&["acme/web", "acme/api", "orgs/acme"]);
+    let report = installation.tick().await;
+    assert_eq!(report.answer, Ok(json!({"targets": 3, "dropped": 0})));
+    let line = report.metrics.line(installation.clock.now(), "request-1").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["TargetsScheduled"], 3);
+    let jobs = installation.jobs.take();
+    let read: Vec<CheckJob> = jobs.iter().map(|job| CheckJob::from_json(&job.body).unwrap()).collect();
+    assert!(
+        read.iter().all(|job| job.reason == Reason::Schedule && job.requested_at == Some(installation.clock.now()))
+    );
+
+    installation.clock.advance(Duration::from_secs(300));
+    installation.settings.configured.pop();
+    let report = installation.tick().await;
+    assert_eq!(report.answer, Ok(json!({"targets": 2, "dropped": 1})));
+    let reasons: Vec<Reason> =
+        installation.jobs.take().iter().map(|job| CheckJob::from_json(&job.body).unwrap().reason).collect();
+    assert_eq!(reasons, [Reason::Dropped, Reason::Schedule, Reason::Schedule]);
+}
+
+#[tokio::test]
+async fn an_empty_list_after_one_that_was_not_is_refused_and_told() {
+    let mut installation = Installation::watching(&["acme/*"]);
+    installation.source.set_repositories("acme", vec!["acme/web".parse().unwrap()]);
+    installation.tick().await;
+    installation.source.set_repositories("acme", Vec::new());
+    installation.settings.configured = vec!["acme/*".parse().unwrap()];
+    installation.wakes.take();
+    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 1, "dropped": 0})));
+    let wakes = installation.wakes.take();
+    assert!(wakes.iter().any(|wake| wake.body.contains("\"monitor\"")), "{wakes:?}");
+}
+
+#[tokio::test]
+async fn four_thousand_targets_of_one_credential_keep_within_900_a_minute() {
+    let names: Vec<String> = (0..4_000).map(|number| format!("acme/app-{number}")).collect();
+    let installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 4_000, "dropped": 0})));
+    let delays: Vec<u64> = installation.jobs.take().iter().map(|job| job.delay.as_secs()).collect();
+    assert_eq!(delays.len(), 4_000);
+    for second in 0..300 {
+        let in_a_minute = delays.iter().filter(|delay| (second..second + 60).contains(*delay)).count();
+        assert!(in_a_minute <= 900, "{in_a_minute} from second {second}");
+    }
+    assert!(delays.iter().all(|delay| *delay < 300));
+}
+
+#[tokio::test]
+async fn more_than_fit_into_an_interval_take_turns() {
+    let names: Vec<String> = (0..5_000).map(|number| format!("acme/app-{number}")).collect();
+    let installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut looked_at = BTreeMap::new();
+    for _ in 0..2 {
+        installation.tick().await;
+        for job in installation.jobs.take() {
+            *looked_at.entry(CheckJob::from_json(&job.body).unwrap().target.to_string()).or_insert(0) += 1;
+        }
+        installation.clock.advance(Duration::from_secs(300));
+    }
+    assert!(looked_at.len() == 5_000 && looked_at.values().all(|times| *times == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_fails_the_invocation() {
+    let installation = Installation::watching(&["acme/web"]);
+    installation.server.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
+    let report = installation.tick().await;
+    assert!(matches!(report.answer, Err(Failure::BrokenOff(_))), "{:?}", report.answer);
+    assert!(installation.jobs.take().is_empty());
+}
+
+const CHECKS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/checks";
+const CHANGES: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/changes.fifo";
+
+#[tokio::test]
+async fn over_http_the_jobs_are_in_the_queue() {
+    let aws = FakeAws::start().await.unwrap();
+    let (github, statelydb) = (FakeGitHub::start().await.unwrap(), StatelyServer::start().await.unwrap());
+    let variables = BTreeMap::from([
+        ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
+        ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
+        ("GITHUB_TOKEN", "ghp_x".to_owned()),
+        ("GITHUB_API_URL", github.base_url()),
+        ("REPOS", (0..25).map(|number| format!("acme/app-{number} ")).collect()),
+        ("STATELYDB_ENDPOINT", statelydb.base_url()),
+        ("STATELYDB_NO_AUTH", "1".to_owned()),
+        ("STATELYDB_STORE_ID", "17".to_owned()),
+        ("STATELYDB_SCHEMA_ID", "5".to_owned()),
+    ]);
+    let variables = Variables::new(move |name| variables.get(name).cloned());
+    let scheduler = Scheduler::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+    let invoke = async |event: &str| {
+        let deadline = SystemClock.now().plus(Duration::from_secs(30));
+        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
+        scheduler.handle(serde_json::from_str(event).unwrap(), invocation).await
+    };
+    for tick in TICKS {
+        assert_eq!(invoke(tick).await, Ok(json!({"targets": 25, "dropped": 0})), "{tick}");
+        let sent = aws.take_sent(CHECKS);
+        assert!(sent.len() == 25 && sent.iter().all(|job| CheckJob::from_json(&job.body).is_ok()));
+    }
+    assert!(aws.calls("GetParameters").is_empty(), "the environment is complete");
+    aws.plan("SendMessageBatch", [CallFault::Refused(403, "AccessDenied")]);
+    let told = invoke("{}").await.unwrap_err();
+    assert!(matches!(&told, Failure::BrokenOff(reason) if reason.contains("AccessDenied")), "{told}");
+    assert!(matches!(invoke("{\"Records\":[]}").await, Err(Failure::Event(_))));
+}

@@ -1,0 +1,17 @@
+//! Slash commands and buttons as a Lambda: answers what Slack asks, at once or by `response_url`.
+
+mod handler;
+mod slack;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use monitor_aws::{Sdk, Variables, host};
+
+use crate::slack::Slack;
+
+fn main() -> ExitCode {
+    let slack = Slack::new(&Variables::of_process(), &Sdk::new());
+    host::serve(async |event, invocation| slack.handle(event, invocation).await)
+}

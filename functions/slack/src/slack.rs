@@ -1,0 +1,91 @@
+//! What the function works with, kept from one invocation to the next.
+
+use std::time::Duration;
+
+use monitor_aws::batch::Budget;
+use monitor_aws::host::{self, Invocation};
+use monitor_aws::{DeadLetters, Failure, Kept, Queue, Sdk, Variables, Wiring};
+use monitor_config::CommandSettings;
+use monitor_outside::BuiltInRoots;
+use monitor_pipeline::ports::Clock as _;
+use monitor_slack::incoming::SigningSecret;
+use monitor_slack::{Desk, Replies, WebBase};
+use monitor_stately::{HttpTransport, StatelyStore};
+use monitor_telemetry::SystemClock;
+use serde_json::Value;
+
+use crate::handler::{self, Event, NothingKept};
+
+/// Slack waits for 3 s, of which a cold start, the gateway and the way take their part.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_800);
+/// Where reading the settings took nearly all of that, an answer still has a chance before it goes the longer way.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The function; its clients are made when they are first needed.
+pub(crate) struct Slack {
+    kept: Kept<CommandSettings, Ready>,
+    jobs: Queue,
+    later: Queue,
+    backstop: NothingKept<DeadLetters>,
+}
+
+/// What is made of the settings.
+struct Ready {
+    store: StatelyStore<HttpTransport>,
+    secret: SigningSecret,
+    web: WebBase,
+    replies: Replies,
+}
+
+impl Slack {
+    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
+        let mut wiring = Wiring::of(variables);
+        let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
+        let later = Queue::new(sdk.clone(), wiring.queue_url("COMMANDS_QUEUE_URL"));
+        let backstop = NothingKept(DeadLetters::new(sdk.clone(), ""));
+        let build = |settings| Ready::of(&settings).map_err(Failure::setup);
+        let kept = Kept::new(variables, sdk, wiring.into_faults(), CommandSettings::read, build);
+        Self { kept, jobs, later, backstop }
+    }
+
+    pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
+        let clock = &SystemClock;
+        let began = clock.now();
+        let event = Event::read(event)?;
+        let ready = self.kept.get(began).await?;
+        let patience = ANSWER_WITHIN.saturating_sub(clock.now().since(began)).max(LEAST_PATIENCE);
+        let Ready { store, secret, web, replies } = &*ready;
+        let desk = Desk { store, jobs: &self.jobs, later: &self.later, clock, secret, web, patience };
+        let request_id = &invocation.request_id;
+        match event {
+            Event::Request(request) => {
+                let response = handler::answer(&desk, &request, request_id).await;
+                if response.status_code == 401 {
+                    // The secret may have been changed. Whoever forges requests makes this happen rarely, not often.
+                    self.kept.doubt();
+                }
+                host::answer(&response)
+            }
+            Event::Messages(event) => {
+                let budget = Budget::of(invocation.left(clock.now()));
+                let response = handler::follow_up(&desk, replies, (event, budget), &self.backstop, request_id).await;
+                host::answer(&response)
+            }
+        }
+    }
+}
+
+impl Ready {
+    fn of(settings: &CommandSettings) -> Result<Self, Failure> {
+        let CommandSettings { slack_signing_secret, web_url, statelydb, .. } = settings;
+        let roots = BuiltInRoots::read().map_err(Failure::setup)?;
+        let http = monitor_outside::client(roots.http()).map_err(Failure::setup)?;
+        let client = monitor_outside::stately(roots.http(), statelydb, SystemClock.random());
+        Ok(Self {
+            store: StatelyStore::new(client.map_err(Failure::setup)?),
+            secret: SigningSecret::new(slack_signing_secret.expose()),
+            web: WebBase::parse(web_url).map_err(Failure::setup)?,
+            replies: Replies::new(http),
+        })
+    }
+}

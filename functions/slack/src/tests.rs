@@ -1,0 +1,301 @@
+//! The function over the sample events, signed as Slack signs: over HTTP, with stand-ins for AWS, Slack and StatelyDB.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use monitor_aws::host::Invocation;
+use monitor_aws::{Failure, Sdk, Variables};
+use monitor_domain::subject::Revision;
+use monitor_domain::watchlist::Watchlist;
+use monitor_fakes::{FakeAws, FakeSlack};
+use monitor_pipeline::items::{Item, Put};
+use monitor_pipeline::messages::CheckJob;
+use monitor_pipeline::ports::{Clock as _, PutOutcome, Store};
+use monitor_pipeline::testing::samples::{outage_item, runner_item, target, target_record};
+use monitor_slack::incoming::{MAX_BODY_BYTES, SigningSecret};
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately::endpoint::Endpoint;
+use monitor_stately::{HttpTransport, StatelyStore};
+use monitor_stately_server::{Fault, RpcCode, StatelyServer, Trouble};
+use monitor_telemetry::SystemClock;
+use serde_json::{Value, json};
+
+use crate::slack::Slack;
+
+const PREFIX: &str = "/github-runner-monitor";
+const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+const CHECKS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/checks";
+const COMMANDS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/commands";
+
+struct World {
+    aws: FakeAws,
+    slack: FakeSlack,
+    statelydb: StatelyServer,
+    function: Slack,
+}
+
+impl World {
+    /// An installation that watches acme/web and orgs/acme with a runner-7 each, of which one had an outage.
+    async fn new() -> Self {
+        let aws = FakeAws::start().await.unwrap();
+        let (slack, statelydb) = (FakeSlack::start().await.unwrap(), StatelyServer::start().await.unwrap());
+        for (name, value) in [("slack-signing-secret", SECRET), ("statelydb-store-id", "17")] {
+            aws.set_parameter(&format!("{PREFIX}/{name}"), value);
+        }
+        let endpoint = statelydb.base_url();
+        let variables = BTreeMap::from([
+            ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
+            ("COMMANDS_QUEUE_URL", COMMANDS.to_owned()),
+            ("STATELYDB_ENDPOINT", endpoint.clone()),
+            ("STATELYDB_NO_AUTH", "1".to_owned()),
+            ("STATELYDB_SCHEMA_ID", "5".to_owned()),
+        ]);
+        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let function = Slack::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        let transport = HttpTransport::new(monitor_outside::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
+        let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
+        let names = ["acme/web", "orgs/acme"];
+        let targets = names.iter().map(|name| target(name)).collect();
+        let watchlist = Watchlist { revision: Revision(1), targets, ..Watchlist::default() };
+        let of = |name: &str| [Item::Target(target_record(name, 1)), runner_item(name, 7), runner_item(name, 8)];
+        let items =
+            names.iter().flat_map(|name| of(name)).chain([Item::Watchlist(watchlist), outage_item("acme/web", 7, 3)]);
+        assert_eq!(store.put(items.map(Put::replacing).collect()).await, Ok(PutOutcome::Done));
+        Self { aws, slack, statelydb, function }
+    }
+
+    async fn invoke(&self, event: Value) -> Result<Value, Failure> {
+        let deadline = SystemClock.now().plus(Duration::from_secs(30));
+        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
+        self.function.handle(event, invocation).await
+    }
+
+    /// What is answered to a sample event that Slack signed.
+    async fn answer(&self, name: &str) -> Value {
+        let response = self.invoke(signed(sample(name))).await.unwrap();
+        assert_eq!(response["statusCode"], 200, "{name}: {response}");
+        assert_eq!(response["headers"]["content-type"], "application/json; charset=utf-8", "{name}: {response}");
+        serde_json::from_str(response["body"].as_str().unwrap()).unwrap()
+    }
+
+    async fn text(&self, name: &str) -> String {
+        self.answer(name).await["text"].as_str().unwrap().to_owned()
+    }
+
+    fn nothing_is_enqueued(&self) -> bool {
+        self.aws.take_sent(CHECKS).is_empty() && self.aws.take_sent(COMMANDS).is_empty()
+    }
+}
+
+fn sample(name: &str) -> Value {
+    let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))).unwrap()
+}
+
+fn raw_body(event: &Value) -> Vec<u8> {
+    let body = event["body"].as_str().unwrap();
+    if event["isBase64Encoded"] == true { STANDARD.decode(body).unwrap() } else { body.as_bytes().to_vec() }
+}
+
+fn signed(event: Value) -> Value {
+    signed_at(event, SystemClock.now().epoch_secs(), SECRET)
+}
+
+fn signed_at(mut event: Value, at_secs: i64, secret: &str) -> Value {
+    let signature = SigningSecret::new(secret).sign(at_secs, &raw_body(&event));
+    event["headers"]["x-slack-request-timestamp"] = at_secs.to_string().into();
+    event["headers"]["x-slack-signature"] = signature.into();
+    event
+}
+
+fn with_body(body: &str, is_base64: bool) -> Value {
+    let mut event = sample("slack-runner-status-all");
+    (event["body"], event["isBase64Encoded"]) = (body.into(), is_base64.into());
+    event
+}
+
+#[tokio::test]
+async fn every_command_is_answered() {
+    let world = World::new().await;
+    assert!(world.text("slack-runner-status-all").await.contains("All 4 runners online: in 2 targets"));
+    assert!(world.text("slack-base64").await.contains("All 4 runners online"));
+    assert!(world.text("slack-runner-status").await.contains("acme/web: All 2 runners online"));
+    let named = world.answer("slack-runner-status-of-a-name").await;
+    assert!(named["text"].as_str().unwrap().contains("runner-7: All 2 online: in 2 targets"), "{named}");
+    assert_eq!(named["response_type"], "in_channel");
+    let history = world.answer("slack-runner-history").await;
+    assert!(history["text"].as_str().unwrap().contains("runner-7: 1 outage on record"), "{history}");
+    assert_eq!(history["response_type"], "ephemeral");
+    assert!(world.text("slack-runner-help").await.contains("What you can ask"));
+    assert!(world.text("slack-unknown-command").await.contains("/runner-reboot is no command"));
+    assert!(world.text("slack-empty-argument").await.contains("Say which runner"));
+    assert!(world.nothing_is_enqueued());
+
+    assert!(world.text("slack-runner-recheck").await.contains("Looking at acme/web again"));
+    let jobs = world.aws.take_sent(CHECKS);
+    assert!(jobs.len() == 1 && CheckJob::from_json(&jobs[0].body).unwrap().target == target("acme/web"));
+    let names = world.aws.calls("GetParameters");
+    for other in ["github-token", "slack-webhook", "repositories"] {
+        assert!(!names.iter().any(|call| call.to_string().contains(other)), "it is not asked for {other}: {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_signer_signs_every_event_as_slack_would() {
+    let world = World::new().await;
+    let folder = format!("{}/../../events", env!("CARGO_MANIFEST_DIR"));
+    let sign = |arguments: &[&str], secret: &str, stdin: &str| {
+        let mut command = Command::new("python3");
+        command.arg(format!("{folder}/sign")).args(arguments).env("SLACK_SIGNING_SECRET", secret);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("python3");
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    for name in ["slack-runner-status-all", "slack-runner-history", "slack-base64", "slack-button-recheck"] {
+        let output = sign(&[&format!("{folder}/{name}.json")], SECRET, "");
+        let event: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        assert_eq!(world.invoke(event).await.unwrap()["statusCode"], 200, "{name}");
+        let unsigned = world.invoke(sample(name)).await.unwrap();
+        assert_eq!(unsigned["statusCode"], 401, "{name}: a committed event carries no signature that holds");
+    }
+    let piped = sign(&["-"], SECRET, &sample("slack-runner-help").to_string());
+    assert_eq!(world.invoke(serde_json::from_slice(&piped.stdout).unwrap()).await.unwrap()["statusCode"], 200);
+    for (arguments, secret, said) in [
+        (&["-"][..], "", "SLACK_SIGNING_SECRET is not set"),
+        (&["-"], SECRET, "cannot be read"),
+        (&[], SECRET, "usage"),
+    ] {
+        let output = sign(arguments, secret, "{");
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_slack_did_not_sign_is_refused_without_a_word_and_nothing_is_enqueued() {
+    let world = World::new().await;
+    let recheck = || sample("slack-runner-recheck");
+    let now = SystemClock.now().epoch_secs();
+    let mut truncated = signed(recheck());
+    truncated["body"] = truncated["body"].as_str().unwrap()[1..].into();
+    let mut without = recheck();
+    without["headers"] = json!({});
+    let mut encoded = signed(recheck());
+    encoded["isBase64Encoded"] = true.into();
+    let refused = [
+        (signed_at(recheck(), now, "another"), 401),
+        (signed_at(recheck(), now - 301, SECRET), 401),
+        (signed_at(recheck(), now + 400, SECRET), 401),
+        (truncated, 401),
+        (without, 401),
+        (encoded, 401),
+        (signed(with_body(&STANDARD.encode(b"command=\xff"), true)), 401),
+        (signed(with_body(&STANDARD.encode(vec![b'a'; MAX_BODY_BYTES + 1]), true)), 413),
+        (signed(with_body(&"a".repeat(MAX_BODY_BYTES + 1), false)), 413),
+    ];
+    for (event, status) in refused {
+        let response = world.invoke(event).await.unwrap();
+        assert_eq!((&response["statusCode"], &response["body"]), (&status.into(), &Value::Null), "{response}");
+    }
+    assert!(world.nothing_is_enqueued());
+}
+
+#[tokio::test]
+async fn headers_count_in_any_case() {
+    let world = World::new().await;
+    let mut event = signed(sample("slack-runner-help"));
+    let headers = event["headers"].as_object().unwrap().clone();
+    event["headers"] = headers.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect();
+    assert_eq!(world.invoke(event).await.unwrap()["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn a_pressed_button_goes_over_the_queue_and_is_answered_where_it_stands() {
+    let world = World::new().await;
+    let mut event = sample("slack-button-recheck");
+    let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", world.slack.base_url());
+    // The address within the form, percent-encoded as everything in it.
+    let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let body = event["body"].as_str().unwrap().replace(
+        "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN",
+        &encoded,
+    );
+    event["body"] = body.into();
+    let response = world.invoke(signed(event)).await.unwrap();
+    assert_eq!((&response["statusCode"], &response["body"]), (&200.into(), &Value::Null), "{response}");
+    assert!(world.aws.take_sent(CHECKS).is_empty());
+    let later = world.aws.take_sent(COMMANDS);
+    assert_eq!(later.len(), 1);
+
+    let mut batch = sample("slack-later");
+    batch["Records"][0]["body"] = later[0].body.clone().into();
+    assert_eq!(world.invoke(batch).await, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(world.aws.take_sent(CHECKS).len(), 1);
+    let messages = world.slack.messages();
+    assert!(messages.len() == 1 && messages[0].text().contains("Looking at acme/web again"), "{messages:?}");
+    assert_eq!(messages[0].body["replace_original"], false);
+}
+
+#[tokio::test]
+async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_not() {
+    let world = World::new().await;
+    let batch = |asked_at: monitor_domain::time::Timestamp| {
+        let mut batch = sample("slack-later");
+        let mut later: Value = serde_json::from_str(batch["Records"][0]["body"].as_str().unwrap()).unwrap();
+        later["askedAt"] = asked_at.to_string().into();
+        later["replyTo"] = format!("{}/commands/T0FAKE/1/notasecretreply", world.slack.base_url()).into();
+        batch["Records"][0]["body"] = later.to_string().into();
+        batch
+    };
+    let now = SystemClock.now();
+    world.slack.state().fault_next(monitor_fakes::slack::Fault::Answer(503, "later"), 1);
+    let id = sample("slack-later")["Records"][0]["messageId"].clone();
+    assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": [{"itemIdentifier": id}]})));
+    assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": []})));
+    assert!(world.slack.messages()[0].text().contains("acme/web: All 2 runners online"));
+    // As it lies in events/: asked long ago, or not yet.
+    assert_eq!(world.invoke(batch(now.minus(Duration::from_secs(1_801)))).await, Ok(json!({"batchItemFailures": []})));
+    let mut broken = sample("slack-later");
+    broken["Records"][0]["body"] = "{}".into();
+    assert_eq!(world.invoke(broken).await, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(world.slack.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn records_that_do_not_come_are_said_so_within_the_time_that_slack_gives() {
+    let world = World::new().await;
+    world.statelydb.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
+    let began = tokio::time::Instant::now();
+    let text = world.text("slack-runner-status-all").await;
+    assert!(text.contains("The answer follows here") || text.contains("cannot be read"), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_new_signing_secret_is_in_use_after_one_refused_request() {
+    let world = World::new().await;
+    assert!(world.text("slack-runner-help").await.contains("What you can ask"));
+    let anew = "anewsecretanewsecretanewsecret00";
+    let event = || signed_at(sample("slack-runner-help"), SystemClock.now().epoch_secs(), anew);
+    world.aws.set_parameter(&format!("{PREFIX}/slack-signing-secret"), anew);
+    assert_eq!(world.invoke(event()).await.unwrap()["statusCode"], 401);
+    assert_eq!(world.invoke(event()).await.unwrap()["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_at_once_and_other_events_are_named() {
+    let world = World::new().await;
+    world.aws.remove_parameter(&format!("{PREFIX}/slack-signing-secret"));
+    world.aws.remove_parameter(&format!("{PREFIX}/statelydb-store-id"));
+    let told = world.invoke(signed(sample("slack-runner-help"))).await.unwrap_err().to_string();
+    for name in ["slack-signing-secret --type SecureString", "statelydb-store-id --type String"] {
+        assert!(told.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{told}");
+    }
+    let strange = world.invoke(json!({"body": "marker"})).await.unwrap_err().to_string();
+    assert!(strange.contains("events/sign") && !strange.contains("marker"), "{strange}");
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""What the monitor costs a month on AWS, from list prices and what the test of the deployed stack counts.
+
+    infra/cost.py            the table in docs/OPERATIONS.md
+    infra/cost.py --check    whether that page has it
+
+Prices: us-east-1, 2026-11, arm64, without the free tier. Of the requests, `make stack` prints the counts.
+"""
+
+import math
+import pathlib
+import sys
+
+DOLLARS = {
+    "lambda_request": 0.20e-6,
+    "lambda_gb_s": 13.3334e-6,
+    "sqs_standard": 0.40e-6,
+    "sqs_fifo": 0.50e-6,
+    "log_gb": 0.50 + 0.03,
+    "metric": 0.30,
+    "alarm": 0.10,
+}
+
+DAYS = 30
+TICKS = DAYS * 24 * 12
+MEMORY_GB = 0.25
+ALARMS = 15
+METRICS = 10
+
+# Counted by `make stack`: what a check and a tick ask for.
+STORE_READS_PER_CHECK = 2
+STORE_READS_PER_TICK = 1
+STORE_WRITES_PER_TICK = 1
+# A look that changes nothing is put on record once in ten minutes: at every second tick.
+STORE_WRITES_PER_CHECK = 1 / 2
+JOBS_PER_SEND = 10
+
+# Assumed: GitHub answers in 300 ms and the store in 20 ms, and a second of a paced tick fills half a batch.
+JOBS_PER_INVOCATION = 5
+POLLER_SECS = 0.5
+SCHEDULER_SECS = 1.0
+LOG_BYTES_PER_INVOCATION = 700
+# Lambda keeps five connections to each queue, and each asks every 20 s while there is nothing.
+IDLE_RECEIVES = 5 * DAYS * 24 * 180
+
+
+def month(targets):
+    """Dollars by service, and the requests to the store."""
+    checks = TICKS * targets
+    batches = max(math.ceil(targets / JOBS_PER_INVOCATION) * TICKS, TICKS)
+    invocations = batches + TICKS
+    gb_s = MEMORY_GB * (batches * POLLER_SECS + TICKS * SCHEDULER_SECS)
+    # Each batch is received and deleted; two standard queues and one FIFO queue are polled.
+    standard = math.ceil(targets / JOBS_PER_SEND) * TICKS + 2 * batches + 2 * IDLE_RECEIVES
+    return {
+        "Lambda": invocations * DOLLARS["lambda_request"] + gb_s * DOLLARS["lambda_gb_s"],
+        "SQS": standard * DOLLARS["sqs_standard"] + IDLE_RECEIVES * DOLLARS["sqs_fifo"],
+        "CloudWatch": invocations * LOG_BYTES_PER_INVOCATION / 1e9 * DOLLARS["log_gb"]
+        + ALARMS * DOLLARS["alarm"]
+        + METRICS * DOLLARS["metric"],
+        "reads": checks * STORE_READS_PER_CHECK + TICKS * STORE_READS_PER_TICK,
+        "writes": checks * STORE_WRITES_PER_CHECK + TICKS * STORE_WRITES_PER_TICK,
+    }
+
+
+def table():
+    """The table as Markdown."""
+    lines = [
+        "| targets | Lambda | SQS | CloudWatch | AWS in all | StatelyDB reads | StatelyDB writes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for targets in (10, 1_000, 4_000):
+        costs = month(targets)
+        services = [costs[name] for name in ("Lambda", "SQS", "CloudWatch")]
+        money = [f"${dollars:.2f}" for dollars in [*services, sum(services)]]
+        millions = [f"{costs[name] / 1e6:.2f} M" for name in ("reads", "writes")]
+        lines.append("| " + " | ".join([f"{targets:,}", *money, *millions]) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    """Prints the table, or holds the page to it."""
+    if sys.argv[1:] == ["--check"]:
+        page = pathlib.Path(__file__).parent.parent / "docs" / "OPERATIONS.md"
+        if table() not in page.read_text(encoding="utf-8"):
+            sys.exit(f"docs/OPERATIONS.md has another table of costs than infra/cost.py:\n{table()}")
+    elif sys.argv[1:]:
+        sys.exit(__doc__)
+    else:
+        print(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+//! A batch of messages, each handled by itself.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use monitor_pipeline::ports::QueueError;
+use monitor_pipeline::stages::Disposition;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, warn};
+
+/// One message of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Its id, by which it is returned as failed.
+    pub message_id: String,
+    /// What to name it by to the queue, this time.
+    pub receipt: String,
+    /// Its text.
+    pub body: String,
+    /// Its group, if it has one.
+    pub group: Option<String>,
+    /// The queue that it comes from.
+    pub queue_arn: Option<String>,
+    /// Whether that is a FIFO queue.
+    is_fifo: bool,
+}
+
+impl From<SqsMessage> for Record {
+    fn from(mut message: SqsMessage) -> Self {
+        let arn = message.event_source_arn;
+        // A standard queue may have groups too, and no order.
+        let is_fifo = arn.as_deref().is_some_and(|arn| arn.ends_with(".fifo"))
+            || message.attributes.contains_key("SequenceNumber");
+        Self {
+            message_id: message.message_id.unwrap_or_default(),
+            receipt: message.receipt_handle.unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+            group: message.attributes.remove("MessageGroupId"),
+            queue_arn: arn,
+            is_fifo,
+        }
+    }
+}
+
+/// What is done with a message that was not done.
+pub trait Backstop {
+    /// Puts it where a person sees it.
+    fn set_aside(&self, record: &Record, reason: &str) -> impl Future<Output = Result<(), QueueError>>;
+
+    /// Keeps its queue from handing it out again for a while, if it can.
+    fn put_off(&self, record: &Record, after: Duration) -> impl Future<Output = ()>;
+}
+
+/// How much time an invocation has.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// From then on no message is begun.
+    pub begin_until: Instant,
+    /// Then those under way are given up, so that the others are acknowledged.
+    pub end_by: Instant,
+}
+
+impl Budget {
+    /// For an invocation with so much time left. A message may take a quarter of it, and at most 20 s.
+    pub fn of(left: Duration) -> Self {
+        let now = Instant::now();
+        let to_answer = (left / 20).min(Duration::from_secs(2));
+        let to_work = (left / 4).min(Duration::from_secs(20));
+        Self {
+            begin_until: now + left.saturating_sub(to_answer + to_work),
+            end_by: now + left.saturating_sub(to_answer),
+        }
+    }
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Handled {
+    /// For Lambda: what is to be handed out again.
+    pub response: SqsBatchResponse,
+    /// How many messages were set aside.
+    pub set_aside: u32,
+}
+
+/// Has every message of a batch handled, up to `at_once` at the same time.
+///
+/// Of a group of a FIFO queue one after the other; once one fails, the later ones are returned with it, untouched. What
+/// one message meets, a panic too, is no other's concern.
+pub async fn handle(
+    event: SqsEvent,
+    budget: Budget,
+    at_once: usize,
+    backstop: &impl Backstop,
+    handler: impl AsyncFn(&Record) -> Disposition,
+) -> Handled {
+    let lanes = lanes(event.records.into_iter().map(Record::from));
+    let failed = Mutex::new(Vec::new());
+    let set_aside = Mutex::new(0);
+    let work = stream::iter(lanes).for_each_concurrent(at_once, async |lane| {
+        let mut lane = lane.into_iter();
+        for (position, record) in lane.by_ref() {
+            match settle(&record, budget, backstop, &handler).await {
+                Settled::Done => {}
+                Settled::SetAside => *locked(&set_aside) += 1,
+                Settled::Failed => {
+                    locked(&failed).push((position, record.message_id));
+                    break;
+                }
+            }
+        }
+        locked(&failed).extend(lane.map(|(position, record)| (position, record.message_id)));
+    });
+    work.await;
+    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.sort_unstable();
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed.into_iter().map(|(_, id)| returned(id)).collect();
+    Handled { response, set_aside: set_aside.into_inner().unwrap_or_else(PoisonError::into_inner) }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn returned(id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = id;
+    failure
+}
+
+/// Messages with their position, in lanes: what is in one goes one after the other.
+fn lanes(records: impl Iterator<Item = Record>) -> Vec<Vec<(usize, Record)>> {
+    let mut lanes: Vec<Vec<(usize, Record)>> = Vec::new();
+    let mut of_group: HashMap<Option<String>, usize> = HashMap::new();
+    for (position, record) in records.enumerate() {
+        let lane = match record.is_fifo {
+            true => *of_group.entry(record.group.clone()).or_insert(lanes.len()),
+            false => lanes.len(),
+        };
+        if lane == lanes.len() {
+            lanes.push(Vec::new());
+        }
+        lanes[lane].push((position, record));
+    }
+    lanes
+}
+
+enum Settled {
+    Done,
+    SetAside,
+    Failed,
+}
+
+/// Has one message handled, and does with it what is said.
+async fn settle(
+    record: &Record,
+    budget: Budget,
+    backstop: &impl Backstop,
+    handler: &impl AsyncFn(&Record) -> Disposition,
+) -> Settled {
+    let message_id = &record.message_id;
+    if Instant::now() >= budget.begin_until {
+        warn!(message_id, "not begun: the function is nearly out of time");
+        return Settled::Failed;
+    }
+    let handling = AssertUnwindSafe(handler(record)).catch_unwind();
+    let disposition = match timeout_at(budget.end_by, handling).await {
+        Ok(Ok(disposition)) => disposition,
+        // What broke is in the log: the panic hook wrote it.
+        Ok(Err(_)) => return Settled::Failed,
+        Err(_) => {
+            warn!(message_id, "given up: the function is out of time");
+            return Settled::Failed;
+        }
+    };
+    match disposition {
+        Disposition::Done => Settled::Done,
+        Disposition::Retry { after, .. } => {
+            backstop.put_off(record, after).await;
+            Settled::Failed
+        }
+        Disposition::SetAside { reason } => match backstop.set_aside(record, &reason).await {
+            Ok(()) => {
+                error!(message_id, reason, "a message was set aside");
+                Settled::SetAside
+            }
+            Err(error) => {
+                error!(message_id, reason, %error, "a message could not be set aside: it comes again");
+                Settled::Failed
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

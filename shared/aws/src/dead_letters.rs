@@ -1,0 +1,95 @@
+//! What becomes of a message that was not done: set aside for a person to see, or held back for a while.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::MessageAttributeValue;
+use monitor_pipeline::ports::QueueError;
+use tracing::debug;
+
+use crate::batch::{Backstop, Record};
+use crate::sdk::{Sdk, told};
+
+/// A reason is a sentence. SQS counts it with the body.
+const LONGEST_REASON_CHARS: usize = 1_000;
+/// The longest that a message can be hidden.
+const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3_600);
+
+/// A dead-letter queue, beside the queue that messages come from.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    sdk: Sdk,
+    url: String,
+}
+
+impl DeadLetters {
+    /// The dead-letter queue at this URL; a FIFO queue by the `.fifo` at its end.
+    pub fn new(sdk: Sdk, url: impl Into<String>) -> Self {
+        Self { sdk, url: url.into() }
+    }
+}
+
+impl Backstop for DeadLetters {
+    /// The body as it came, and why as the attribute `reason`.
+    async fn set_aside(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason)).build();
+        let attribute = attribute.map_err(|error| QueueError(error.to_string()))?;
+        let mut call = self.sdk.sqs().send_message().queue_url(&self.url);
+        if self.url.ends_with(".fifo") {
+            let group = record.group.clone().unwrap_or_else(|| record.message_id.clone());
+            call = call.message_group_id(group).message_deduplication_id(&record.message_id);
+        }
+        let sent = call.message_body(&record.body).message_attributes("reason", attribute).send().await;
+        sent.map(|_| ()).map_err(|error| QueueError(told(&error)))
+    }
+
+    /// Without it the message comes again when its visibility ends: later, and no harm.
+    async fn put_off(&self, record: &Record, after: Duration) {
+        let Some(url) = record.queue_arn.as_deref().and_then(url_of) else { return };
+        let secs = i32::try_from(after.min(LONGEST_VISIBILITY).as_secs()).unwrap_or(i32::MAX);
+        let call = self.sdk.sqs().change_message_visibility().queue_url(url);
+        if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(secs).send().await {
+            debug!(error = told(&error), "the message was not put off: it comes again when its visibility ends");
+        }
+    }
+}
+
+/// The URL of the queue with this ARN, so that a function need not be told where its own messages come from.
+fn url_of(arn: &str) -> Option<String> {
+    let ["arn", partition, "sqs", region, account, name] = arn.split(':').collect::<Vec<_>>()[..] else { return None };
+    let domain = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    Some(format!("https://sqs.{region}.{domain}/{account}/{name}"))
+}
+
+/// A reason as an attribute may be: not empty, not long, and without control characters.
+fn sendable(reason: &str) -> String {
+    let cut = reason.chars().take(LONGEST_REASON_CHARS);
+    let text: String =
+        cut.map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect();
+    if text.trim().is_empty() { "no reason is known".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queues_url_follows_from_its_arn() {
+        assert_eq!(
+            url_of("arn:aws:sqs:eu-central-1:123456789012:changes.fifo").as_deref(),
+            Some("https://sqs.eu-central-1.amazonaws.com/123456789012/changes.fifo")
+        );
+        assert_eq!(
+            url_of("arn:aws-cn:sqs:cn-north-1:1:x").as_deref(),
+            Some("https://sqs.cn-north-1.amazonaws.com.cn/1/x")
+        );
+        assert_eq!(url_of("arn:aws:sns:us-east-1:1:x"), None);
+        assert_eq!(url_of(""), None);
+    }
+
+    #[test]
+    fn a_reason_can_be_sent_whatever_is_in_it() {
+        assert_eq!(sendable("a\nb\u{0}\u{ffff}ü"), "a b  ü");
+        assert_eq!(sendable(" \n"), "no reason is known");
+        assert_eq!(sendable(&"é".repeat(5_000)).chars().count(), LONGEST_REASON_CHARS);
+    }
+}

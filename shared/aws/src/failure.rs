@@ -1,0 +1,56 @@
+//! Why an invocation came to nothing, as Lambda reports it.
+
+use std::fmt;
+
+use lambda_runtime::Diagnostic;
+use monitor_config::Faults;
+
+/// Why an invocation came to nothing. Neither form of it shows a secret.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Settings are missing or cannot be used.
+    #[error(transparent)]
+    Settings(Faults),
+    /// The parameters of SSM could not be read.
+    #[error("the parameters could not be read: {0}")]
+    Parameters(String),
+    /// A client could not be made from the settings.
+    #[error("{0}")]
+    Setup(String),
+    /// The event is none that this function takes.
+    #[error("{0}")]
+    Event(String),
+    /// The work was broken off; another invocation may do it.
+    #[error("broken off: {0}")]
+    BrokenOff(String),
+}
+
+impl Failure {
+    /// A client could not be made.
+    pub fn setup(error: impl fmt::Display) -> Self {
+        Failure::Setup(error.to_string())
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Failure::Settings(_) => "Settings",
+            Failure::Parameters(_) => "Parameters",
+            Failure::Setup(_) => "Setup",
+            Failure::Event(_) => "Event",
+            Failure::BrokenOff(_) => "BrokenOff",
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    // lambda_runtime logs this form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {self}", self.kind())
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.kind().to_owned(), error_message: failure.to_string() }
+    }
+}

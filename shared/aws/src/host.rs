@@ -1,0 +1,85 @@
+//! A function from its start to its last invocation.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use lambda_runtime::{LambdaEvent, service_fn};
+use monitor_domain::time::Timestamp;
+use monitor_telemetry::Format;
+use monitor_telemetry::metrics::Metrics;
+use serde_json::Value;
+use tracing::error;
+
+use crate::failure::Failure;
+
+/// What an invocation is known by, and when it ends.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Lambda's id of it.
+    pub request_id: String,
+    /// When Lambda stops it.
+    pub deadline: Timestamp,
+}
+
+impl Invocation {
+    /// How much time is left.
+    pub fn left(&self, now: Timestamp) -> Duration {
+        self.deadline.since(now)
+    }
+}
+
+/// Serves invocations until Lambda ends the process. Nothing is asked of anybody before the first one.
+pub fn serve(handler: impl AsyncFn(Value, Invocation) -> Result<Value, Failure>) -> ExitCode {
+    if let Err(error) = monitor_telemetry::init(Format::Json, "info") {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let said = panic.payload_as_str().unwrap_or_default();
+        error!(place, reason = said, "a stage broke");
+    }));
+    // One thread: a Lambda of this size has less than one processor.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "the runtime could not be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    let service = service_fn(|event: LambdaEvent<Value>| {
+        let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let invocation =
+            Invocation { request_id: event.context.request_id, deadline: Timestamp::from_epoch_ms(deadline) };
+        handler(event.payload, invocation)
+    });
+    match runtime.block_on(lambda_runtime::Runtime::new(service).run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error, "the function ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what an invocation counted, for CloudWatch.
+pub fn publish(metrics: &Metrics, now: Timestamp, request_id: &str) {
+    if let Some(line) = metrics.line(now, request_id) {
+        println!("{line}");
+    }
+}
+
+/// An answer as Lambda takes it.
+pub fn answer(answer: &impl serde::Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(Failure::setup)
+}
+
+/// Reads an event of SQS.
+pub fn messages(event: Value) -> Result<SqsEvent, Failure> {
+    serde_json::from_value(event).map_err(|error| {
+        Failure::Event(format!(
+            "this is no event of SQS ({error}); send the message to the queue, or invoke with an event as in events/"
+        ))
+    })
+}

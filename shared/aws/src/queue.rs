@@ -1,0 +1,174 @@
+//! Sending to a queue of SQS.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use monitor_pipeline::ports::{Outgoing, QueueError, Sender};
+use tracing::debug;
+
+use crate::sdk::{Sdk, told};
+
+/// What SQS takes in one call: so many messages, and so many bytes of them all.
+const MESSAGES_PER_CALL: usize = 10;
+const BYTES_PER_CALL: usize = 1024 * 1024;
+/// The longest that SQS holds a message back.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+/// How often entries that SQS could not take are sent, with the first time.
+const TRIES: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Calls under way at once: enough for 10,000 messages in half a second, and few enough connections for a small Lambda.
+pub(crate) const CALLS_AT_ONCE: usize = 20;
+
+/// The sending side of one queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    sdk: Sdk,
+    url: String,
+}
+
+impl Queue {
+    /// The queue at this URL; a FIFO queue by the `.fifo` at its end.
+    pub fn new(sdk: Sdk, url: impl Into<String>) -> Self {
+        Self { sdk, url: url.into() }
+    }
+
+    fn is_fifo(&self) -> bool {
+        self.url.ends_with(".fifo")
+    }
+
+    /// Sends up to ten messages; those that SQS could not take again, after a pause that doubles.
+    async fn send_call(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        let mut entries = messages
+            .into_iter()
+            .enumerate()
+            .map(|(index, message)| entry(index, message, self.is_fifo()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut pause = FIRST_PAUSE;
+        for tried in 1.. {
+            let call = self.sdk.sqs().send_message_batch().queue_url(&self.url);
+            let answer = call.set_entries(Some(entries.clone())).send().await;
+            let failed = failures(&answer.map_err(|error| QueueError(told(&error)))?);
+            let Some(first) = failed.first() else { return Ok(()) };
+            if tried == TRIES || failed.iter().all(|failure| failure.is_final) {
+                return Err(QueueError(format!(
+                    "{} of {} messages not taken: {}",
+                    failed.len(),
+                    entries.len(),
+                    first.reason
+                )));
+            }
+            debug!(messages = failed.len(), reason = first.reason, "not taken yet: sent again");
+            entries.retain(|entry| failed.iter().any(|failure| failure.id == entry.id()));
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+}
+
+impl Sender for Queue {
+    /// Every call is tried even if another fails: the more jobs go out, the better.
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        // In order where order counts.
+        let at_once = if self.is_fifo() { 1 } else { CALLS_AT_ONCE };
+        let calls = Calls(messages.into_iter().peekable()).map(|messages| self.send_call(messages));
+        let ended = stream::iter(calls).buffer_unordered(at_once);
+        let faults = ended.fold((0_usize, None), async |(count, first), ended| match ended {
+            Ok(()) => (count, first),
+            Err(error) => (count + 1, first.or(Some(error))),
+        });
+        match faults.await {
+            (0, _) | (_, None) => Ok(()),
+            (1, Some(error)) => Err(error),
+            (count, Some(QueueError(first))) => Err(QueueError(format!("{count} calls failed, the first: {first}"))),
+        }
+    }
+}
+
+/// Messages in the portions that SQS takes in a call.
+struct Calls<I: Iterator<Item = Outgoing>>(std::iter::Peekable<I>);
+
+impl<I: Iterator<Item = Outgoing>> Iterator for Calls<I> {
+    type Item = Vec<Outgoing>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = self.0.next()?;
+        let mut bytes = first.body.len();
+        let mut portion = vec![first];
+        while portion.len() < MESSAGES_PER_CALL {
+            let fits = |next: &Outgoing| bytes + next.body.len() <= BYTES_PER_CALL;
+            let Some(next) = self.0.next_if(fits) else { break };
+            bytes += next.body.len();
+            portion.push(next);
+        }
+        Some(portion)
+    }
+}
+
+fn entry(index: usize, message: Outgoing, is_fifo: bool) -> Result<SendMessageBatchRequestEntry, QueueError> {
+    let Outgoing { body, delay, group, deduplication_id } = message;
+    // A FIFO queue takes no delay of single messages. SQS counts in whole seconds.
+    let delay_secs = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
+    SendMessageBatchRequestEntry::builder()
+        .id(index.to_string())
+        .message_body(body)
+        .set_delay_seconds((!is_fifo && delay_secs > 0).then_some(delay_secs))
+        .set_message_group_id(group)
+        .set_message_deduplication_id(deduplication_id)
+        .build()
+        .map_err(|error| QueueError(error.to_string()))
+}
+
+/// A message that SQS did not take.
+struct NotTaken {
+    id: String,
+    /// Whether it never will.
+    is_final: bool,
+    reason: String,
+}
+
+fn failures(answer: &SendMessageBatchOutput) -> Vec<NotTaken> {
+    let not_taken = answer.failed().iter().map(|failed| NotTaken {
+        id: failed.id().to_owned(),
+        is_final: failed.sender_fault(),
+        reason: format!("{}: {}", failed.code(), failed.message().unwrap_or("no reason is given")),
+    });
+    not_taken.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn portions(sizes: &[usize]) -> Vec<usize> {
+        let message = |size: &usize| Outgoing { body: "x".repeat(*size), ..Outgoing::default() };
+        let messages: Vec<Outgoing> = sizes.iter().map(message).collect();
+        Calls(messages.into_iter().peekable()).map(|portion| portion.len()).collect()
+    }
+
+    #[test]
+    fn a_call_holds_ten_messages_and_a_mebibyte() {
+        assert_eq!(portions(&[10; 25]), [10, 10, 5]);
+        let half = BYTES_PER_CALL / 2;
+        assert_eq!(portions(&[half, half, 1, half, half]), [2, 2, 1]);
+        // What is too large by itself is SQS's to refuse.
+        assert_eq!(portions(&[BYTES_PER_CALL + 1, 1]), [1, 1]);
+        assert!(portions(&[]).is_empty());
+    }
+
+    #[test]
+    fn delays_are_whole_seconds_up_to_what_sqs_takes_and_none_on_a_fifo_queue() {
+        let delayed = |delay_ms, is_fifo| {
+            let message =
+                Outgoing { body: "x".to_owned(), delay: Duration::from_millis(delay_ms), ..Outgoing::default() };
+            entry(0, message, is_fifo).unwrap().delay_seconds()
+        };
+        assert_eq!(delayed(59_999, false), Some(59));
+        assert_eq!(delayed(3_600_000, false), Some(900));
+        assert_eq!((delayed(999, false), delayed(60_000, true)), (None, None));
+    }
+}

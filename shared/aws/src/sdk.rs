@@ -1,0 +1,146 @@
+//! The AWS SDK's clients: one HTTP client for all, set up when one is first needed.
+
+use std::error::Error;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+
+/// The clients of one process. Copies share them.
+#[derive(Clone, Debug, Default)]
+pub struct Sdk(Arc<Clients>);
+
+#[derive(Debug, Default)]
+struct Clients {
+    /// In place of the environment: a stand-in on this machine, which takes any credential.
+    stand_in: Option<String>,
+    config: OnceLock<SdkConfig>,
+    sqs: OnceLock<aws_sdk_sqs::Client>,
+    ssm: OnceLock<aws_sdk_ssm::Client>,
+}
+
+impl Sdk {
+    /// Region, credentials and addresses from the environment, where Lambda puts them. The SDK's longer search
+    /// (profiles, containers, instances, STS) would find nothing else there, and is not linked.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Clients of a stand-in for AWS at this address.
+    pub fn of_stand_in(url: impl Into<String>) -> Self {
+        Self(Arc::new(Clients { stand_in: Some(url.into()), ..Clients::default() }))
+    }
+
+    pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
+        self.0.sqs.get_or_init(|| {
+            let mut config = aws_sdk_sqs::config::Builder::from(self.0.config());
+            config.set_endpoint_url(self.0.endpoint("SQS"));
+            aws_sdk_sqs::Client::from_conf(config.build())
+        })
+    }
+
+    pub(crate) fn ssm(&self) -> &aws_sdk_ssm::Client {
+        self.0.ssm.get_or_init(|| {
+            let mut config = aws_sdk_ssm::config::Builder::from(self.0.config());
+            config.set_endpoint_url(self.0.endpoint("SSM"));
+            aws_sdk_ssm::Client::from_conf(config.build())
+        })
+    }
+}
+
+impl Clients {
+    fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| self.load())
+    }
+
+    fn load(&self) -> SdkConfig {
+        let crypto = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        // A call goes on within one invocation of a function: it cannot be waited for as long as the SDK would.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(5))
+            .operation_timeout(Duration::from_secs(15))
+            .build();
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().tls_provider(crypto).build_https())
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts);
+        let (region, credentials) = match &self.stand_in {
+            Some(_) => (
+                "us-east-1".to_owned(),
+                SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "stand-in")),
+            ),
+            None => (
+                set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).unwrap_or_default(),
+                SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()),
+            ),
+        };
+        let region = (!region.is_empty()).then(|| Region::new(region));
+        config.region(region).credentials_provider(credentials).build()
+    }
+
+    fn endpoint(&self, service: &str) -> Option<String> {
+        self.stand_in.clone().or_else(|| endpoint(service, set))
+    }
+}
+
+/// The address of a service by the SDK's own variables: that for the service, or else that for all.
+fn endpoint(service: &str, set: impl Fn(&str) -> Option<String>) -> Option<String> {
+    if set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
+}
+
+/// A variable that something is in.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// An error of the SDK on one line: the service's code and words, or else why it was not reached.
+pub(crate) fn told<E: ProvideErrorMetadata + Error + 'static, R>(error: &SdkError<E, R>) -> String
+where
+    R: std::fmt::Debug + 'static,
+{
+    if let (Some(code), message) = (error.code(), error.message()) {
+        return match message {
+            Some(message) => format!("{code}: {message}"),
+            None => code.to_owned(),
+        };
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    let mut deeper: Option<&dyn Error> = Some(error);
+    while let Some(error) = deeper {
+        let reason = error.to_string();
+        if !reasons.iter().any(|told| told.contains(&reason)) {
+            reasons.push(reason);
+        }
+        deeper = error.source();
+    }
+    reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_its_address_from_the_sdks_own_variables() {
+        let of = |service: &str, variables: &[(&str, &str)]| {
+            let found = |name: &str| variables.iter().find(|(set, _)| *set == name);
+            endpoint(service, |name| found(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let (all, ssm) = (("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_SSM", "http://ssm"));
+        assert_eq!(of("SSM", &[all, ssm]).as_deref(), Some("http://ssm"));
+        assert_eq!(of("SQS", &[all, ssm]).as_deref(), Some("http://all"));
+        assert_eq!(of("SQS", &[ssm]), None);
+        assert_eq!(of("SSM", &[all, ssm, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "TRUE")]), None);
+    }
+}

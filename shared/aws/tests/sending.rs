@@ -1,0 +1,159 @@
+//! Sending to SQS and setting aside, against a stand-in that keeps what it is sent.
+
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsMessage;
+use monitor_aws::batch::{Backstop as _, Record};
+use monitor_aws::{DeadLetters, Queue, Sdk};
+use monitor_fakes::FakeAws;
+use monitor_fakes::aws::CallFault;
+use monitor_pipeline::ports::{Outgoing, Sender as _};
+
+const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/1/checks";
+const FIFO: &str = "https://sqs.us-east-1.amazonaws.com/1/changes.fifo";
+
+async fn stand_in() -> (FakeAws, Sdk) {
+    let aws = FakeAws::start().await.expect("a port");
+    let sdk = Sdk::of_stand_in(aws.base_url());
+    (aws, sdk)
+}
+
+fn numbered(count: usize) -> Vec<Outgoing> {
+    (0..count).map(|number| Outgoing { body: number.to_string(), ..Outgoing::default() }).collect()
+}
+
+fn sorted_bodies(aws: &FakeAws, queue: &str) -> Vec<usize> {
+    let mut bodies: Vec<usize> = aws.take_sent(queue).iter().map(|sent| sent.body.parse().expect("a number")).collect();
+    bodies.sort_unstable();
+    bodies
+}
+
+#[tokio::test]
+async fn messages_go_by_tens_with_their_delays() {
+    let (aws, sdk) = stand_in().await;
+    let mut messages = numbered(25);
+    messages[3].delay = Duration::from_millis(61_500);
+    Queue::new(sdk, QUEUE).send(messages).await.expect("sent");
+    let mut sizes: Vec<usize> =
+        aws.calls("SendMessageBatch").iter().map(|call| call["Entries"].as_array().map_or(0, Vec::len)).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [5, 10, 10]);
+    let sent = aws.take_sent(QUEUE);
+    let delayed: Vec<_> = sent.iter().filter(|sent| sent.delay_secs > 0).collect();
+    assert_eq!((sent.len(), delayed.len()), (25, 1));
+    assert_eq!((&*delayed[0].body, delayed[0].delay_secs), ("3", 61));
+}
+
+#[tokio::test]
+async fn a_fifo_queue_gets_its_messages_in_order_with_group_and_id() {
+    let (aws, sdk) = stand_in().await;
+    let messages: Vec<Outgoing> = numbered(25)
+        .into_iter()
+        .map(|message| Outgoing {
+            group: Some("g".to_owned()),
+            deduplication_id: Some(format!("d{}", message.body)),
+            ..message
+        })
+        .collect();
+    Queue::new(sdk, FIFO).send(messages).await.expect("sent");
+    let sent = aws.take_sent(FIFO);
+    let in_order = sent.iter().enumerate().all(|(number, sent)| {
+        sent.body == number.to_string()
+            && sent.group.as_deref() == Some("g")
+            && sent.deduplication_id == Some(format!("d{number}"))
+    });
+    assert!(in_order && sent.len() == 25, "{sent:?}");
+    assert_eq!(aws.most_in_flight(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_taken_is_sent_again_and_nothing_else() {
+    let (aws, sdk) = stand_in().await;
+    aws.plan("SendMessageBatch", [CallFault::Entries(vec![1, 4], false), CallFault::Entries(vec![0], false)]);
+    Queue::new(sdk, QUEUE).send(numbered(6)).await.expect("sent in the end");
+    assert_eq!(sorted_bodies(&aws, QUEUE), [0, 1, 2, 3, 4, 5]);
+    let sizes: Vec<usize> =
+        aws.calls("SendMessageBatch").iter().map(|call| call["Entries"].as_array().map_or(0, Vec::len)).collect();
+    assert_eq!(sizes, [6, 2, 1]);
+}
+
+#[tokio::test]
+async fn what_is_never_taken_is_told_and_does_not_hold_back_the_others() {
+    let (aws, sdk) = stand_in().await;
+    // A message at fault is not sent again and again; a queue that stays in trouble is left after four tries.
+    aws.plan("SendMessageBatch", [CallFault::Entries(vec![2], true)]);
+    let error = Queue::new(sdk.clone(), QUEUE).send(numbered(3)).await.expect_err("one is not taken").to_string();
+    assert!(error.contains("1 of 3 messages not taken: InvalidMessageContents: as planned"), "{error}");
+    assert_eq!(aws.calls("SendMessageBatch").len(), 1);
+
+    aws.plan("SendMessageBatch", std::iter::repeat_n(CallFault::Entries(vec![0], false), 4));
+    let error = Queue::new(sdk.clone(), QUEUE).send(numbered(1)).await.expect_err("never taken").to_string();
+    assert!(error.contains("InternalError"), "{error}");
+    assert_eq!(aws.calls("SendMessageBatch").len(), 1 + 4);
+
+    aws.take_sent(QUEUE);
+    aws.plan("SendMessageBatch", [CallFault::Refused(403, "AccessDeniedException")]);
+    let error = Queue::new(sdk, QUEUE).send(numbered(30)).await.expect_err("a call is refused").to_string();
+    assert!(error.contains("AccessDeniedException: as planned"), "{error}");
+    assert_eq!(aws.take_sent(QUEUE).len(), 20, "the other calls are made all the same");
+}
+
+#[tokio::test]
+async fn a_service_in_trouble_is_asked_again_and_one_that_is_not_there_is_told() {
+    let (aws, sdk) = stand_in().await;
+    aws.plan("SendMessageBatch", [CallFault::Refused(500, "InternalFailure")]);
+    Queue::new(sdk, QUEUE).send(numbered(1)).await.expect("the second time");
+    assert_eq!(aws.calls("SendMessageBatch").len(), 2);
+    let nowhere = Sdk::of_stand_in("http://127.0.0.1:1");
+    let error = Queue::new(nowhere, QUEUE).send(numbered(1)).await.expect_err("nobody is there").to_string();
+    assert!(error.contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn many_calls_are_under_way_together_and_no_more_than_twenty() {
+    let (aws, sdk) = stand_in().await;
+    aws.set_latency_ms(20);
+    Queue::new(sdk, QUEUE).send(numbered(1_000)).await.expect("sent");
+    assert_eq!(sorted_bodies(&aws, QUEUE).len(), 1_000);
+    assert!((15..=20).contains(&aws.most_in_flight()), "{}", aws.most_in_flight());
+}
+
+fn record(arn: &str, group: Option<&str>) -> Record {
+    let mut message = SqsMessage::default();
+    message.message_id = Some("m-1".to_owned());
+    message.receipt_handle = Some("receipt-1".to_owned());
+    message.body = Some("{\"repo\":1}".to_owned());
+    message.event_source_arn = Some(arn.to_owned());
+    message.attributes.extend(group.map(|group| ("MessageGroupId".to_owned(), group.to_owned())));
+    message.into()
+}
+
+#[tokio::test]
+async fn a_message_is_set_aside_as_it_came_with_the_reason_beside_it() {
+    let (aws, sdk) = stand_in().await;
+    let standard = record("arn:aws:sqs:us-east-1:1:checks", None);
+    DeadLetters::new(sdk.clone(), QUEUE).set_aside(&standard, "the field `repo`\nis not known").await.expect("sent");
+    let sent = aws.take_sent(QUEUE);
+    assert_eq!((&*sent[0].body, sent[0].reason.as_deref()), ("{\"repo\":1}", Some("the field `repo` is not known")));
+    assert_eq!((&sent[0].group, &sent[0].deduplication_id), (&None, &None));
+
+    let grouped = record("arn:aws:sqs:us-east-1:1:changes.fifo", Some("g"));
+    DeadLetters::new(sdk, FIFO).set_aside(&grouped, "never").await.expect("sent");
+    let sent = aws.take_sent(FIFO);
+    assert_eq!((sent[0].group.as_deref(), sent[0].deduplication_id.as_deref()), (Some("g"), Some("m-1")));
+}
+
+#[tokio::test]
+async fn a_message_is_put_off_at_the_queue_that_it_came_from() {
+    let (aws, sdk) = stand_in().await;
+    let dead_letters = DeadLetters::new(sdk, FIFO);
+    let came = record("arn:aws:sqs:us-east-1:1:changes.fifo", Some("g"));
+    dead_letters.put_off(&came, Duration::from_millis(30_900)).await;
+    assert_eq!(aws.visibility(), [("receipt-1".to_owned(), 30)]);
+    assert_eq!(aws.calls("ChangeMessageVisibility")[0]["QueueUrl"], FIFO);
+    // Refused, or without a queue: no harm.
+    aws.plan("ChangeMessageVisibility", [CallFault::Refused(403, "AccessDenied")]);
+    dead_letters.put_off(&came, Duration::from_secs(1)).await;
+    dead_letters.put_off(&record("", None), Duration::from_secs(1)).await;
+    assert_eq!(aws.visibility().len(), 1);
+}

@@ -1,0 +1,233 @@
+//! Settings from SSM: what is asked, how long it is kept, when it is doubted, and what is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_aws::{Failure, Kept, Sdk, Variables, Wiring};
+use monitor_config::{Credential, Faults, HostOptions, Settings, Source};
+use monitor_domain::time::Timestamp;
+use monitor_fakes::FakeAws;
+use monitor_fakes::aws::CallFault;
+
+const PREFIX: &str = "/github-runner-monitor";
+const COMPLETE: [(&str, &str); 5] = [
+    ("github-token", "ghp_planted"),
+    ("repositories", "acme/web"),
+    ("statelydb-access-key", "key-planted"),
+    ("statelydb-store-id", "1"),
+    ("statelydb-schema-id", "2"),
+];
+
+struct World {
+    aws: FakeAws,
+    kept: Kept<Settings, Settings>,
+}
+
+fn read(source: &Source<'_>) -> Result<Settings, Faults> {
+    let options = HostOptions { statelydb: true, without_chat: true, ..HostOptions::default() };
+    Settings::read(source, &options)
+}
+
+async fn world(variables: &[(&str, &str)], parameters: &[(&str, &str)]) -> World {
+    let aws = FakeAws::start().await.expect("a port");
+    for (name, value) in parameters {
+        aws.set_parameter(&format!("{PREFIX}/{name}"), value);
+    }
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let variables = Variables::new(move |name| variables.get(name).cloned());
+    let kept = Kept::new(&variables, &Sdk::of_stand_in(aws.base_url()), Faults(Vec::new()), read, Ok);
+    World { aws, kept }
+}
+
+impl World {
+    async fn at(&self, secs: i64) -> Result<Arc<Settings>, Failure> {
+        self.kept.get(Timestamp::from_epoch_ms(1_800_000_000_000 + secs * 1_000)).await
+    }
+
+    fn set(&self, name: &str, value: &str) {
+        self.aws.set_parameter(&format!("{PREFIX}/{name}"), value);
+    }
+
+    fn names_asked(&self) -> Vec<Vec<String>> {
+        let names = |call: &serde_json::Value| {
+            let names = call["Names"].as_array().into_iter().flatten();
+            names.filter_map(|name| Some(name.as_str()?.strip_prefix("/github-runner-monitor/")?.to_owned())).collect()
+        };
+        self.aws.calls("GetParameters").iter().map(names).collect()
+    }
+}
+
+fn token(settings: &Settings) -> &str {
+    let Credential::Token(token) = &settings.github.credential else { panic!("{settings:?}") };
+    token.expose()
+}
+
+#[tokio::test]
+async fn parameters_are_asked_for_by_tens_together_and_kept_for_five_minutes() {
+    let world = world(&[], &COMPLETE).await;
+    world.aws.set_latency_ms(30);
+    let first = world.at(0).await.expect("complete");
+    assert_eq!(token(&first), "ghp_planted");
+    let asked = world.names_asked();
+    assert_eq!(asked.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10]);
+    assert_eq!(world.aws.most_in_flight(), 2);
+    let asked = asked.concat();
+    for name in ["github-token", "policy", "enterprises", "repositories/2", "organizations/2"] {
+        assert!(asked.contains(&name.to_owned()), "{name}: {asked:?}");
+    }
+    assert!(!asked.iter().any(|name| name.starts_with("slack")), "{asked:?}");
+
+    world.set("repositories", "acme/web acme/new");
+    assert!(Arc::ptr_eq(&first, &world.at(299).await.expect("kept")));
+    assert_eq!(world.names_asked().len(), 2);
+    assert_eq!(world.at(300).await.expect("read anew").targets.len(), 2);
+    // What has not changed is not made anew: clients remember paces and tokens.
+    let second = world.at(301).await.expect("kept");
+    assert!(Arc::ptr_eq(&second, &world.at(700).await.expect("read anew")));
+    assert_eq!(world.names_asked().len(), 6);
+}
+
+#[tokio::test]
+async fn a_rotated_secret_is_picked_up_as_soon_as_the_old_one_is_refused() {
+    let world = world(&[], &COMPLETE).await;
+    world.at(0).await.expect("complete");
+    world.set("github-token", "ghp_new");
+    assert_eq!(token(&world.at(1).await.expect("kept")), "ghp_planted");
+    world.kept.doubt();
+    assert_eq!(token(&world.at(1).await.expect("read anew")), "ghp_new");
+    // A secret that stays refused does not make every invocation ask.
+    for secs in 2..60 {
+        world.kept.doubt();
+        world.at(secs).await.expect("as before");
+    }
+    let rounds = world.names_asked().len() / 2;
+    assert!((4..=6).contains(&rounds), "{rounds}");
+    world.set("github-token", "ghp_newer");
+    world.kept.doubt();
+    assert_eq!(token(&world.at(120).await.expect("read anew")), "ghp_newer");
+}
+
+#[tokio::test]
+async fn a_complete_environment_asks_nobody() {
+    let variables = [
+        ("GITHUB_TOKEN", "ghp_of_the_environment"),
+        ("REPOS", "acme/cli"),
+        ("STATELYDB_ACCESS_KEY", "key"),
+        ("STATELYDB_STORE_ID", "1"),
+        ("STATELYDB_SCHEMA_ID", "2"),
+    ];
+    let complete = world(&variables, &COMPLETE).await;
+    for secs in [0, 400] {
+        complete.kept.doubt();
+        assert_eq!(token(&complete.at(secs).await.expect("complete")), "ghp_of_the_environment");
+    }
+    assert!(complete.names_asked().is_empty());
+
+    // One is missing: the others still come from the environment, and are not asked for.
+    let world = world(&variables[1..], &COMPLETE).await;
+    let settings = world.at(0).await.expect("complete");
+    assert_eq!((token(&settings), settings.targets[0].to_string()), ("ghp_planted", "acme/cli".to_owned()));
+    let asked = world.names_asked().concat();
+    assert!(!asked.iter().any(|name| name == "repositories" || name.starts_with("statelydb-store")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_empty_prefix_means_the_environment_alone() {
+    let world = world(&[("PARAMETER_PREFIX", "")], &COMPLETE).await;
+    let told = world.at(0).await.expect_err("nothing is set").to_string();
+    assert!(told.contains("set GITHUB_TOKEN, as in") && !told.contains("aws ssm"), "{told}");
+    assert!(world.names_asked().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_all_at_once_and_asked_for_again() {
+    let world = world(&[], &COMPLETE[3..]).await;
+    for _ in 0..2 {
+        let told = world.at(0).await.expect_err("three are missing").to_string();
+        for name in ["github-token", "repositories", "statelydb-access-key"] {
+            assert!(told.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name} --type ")), "{name}: {told}");
+        }
+        assert!(!told.contains("statelydb-store-id"), "{told}");
+    }
+    COMPLETE.iter().for_each(|(name, value)| world.set(name, value));
+    world.at(1).await.expect("mended, and asked for at once");
+}
+
+#[tokio::test]
+async fn long_lists_go_on_and_cost_another_round_only_once() {
+    let parts: Vec<(String, String)> =
+        (2..=30).map(|part| (format!("repositories/{part}"), format!("a/{part}"))).collect();
+    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let world = world(&[], &[&COMPLETE[..], &parts].concat()).await;
+    assert_eq!(world.at(0).await.expect("complete").targets.len(), 30);
+    let first = world.names_asked().len();
+    world.aws.set_latency_ms(30);
+    assert_eq!(world.at(400).await.expect("read anew").targets.len(), 30);
+    let again = world.names_asked().len() - first;
+    assert_eq!(world.aws.most_in_flight(), again, "all of it in one round: {first} {again}");
+    assert!(world.names_asked().iter().all(|names| names.len() <= 10));
+}
+
+#[tokio::test]
+async fn while_ssm_does_not_answer_what_was_read_before_stays_in_use() {
+    let world = world(&[], &COMPLETE).await;
+    world.aws.plan("GetParameters", [CallFault::Refused(400, "AccessDeniedException")]);
+    let told = world.at(0).await.expect_err("not allowed");
+    assert!(matches!(told, Failure::Parameters(_)), "{told}");
+    let told = told.to_string();
+    assert!(
+        told.contains("AccessDeniedException: as planned; the function's role needs ssm:GetParameters on"),
+        "{told}"
+    );
+
+    let first = world.at(1).await.expect("now it answers");
+    world.aws.plan("GetParameters", std::iter::repeat_n(CallFault::Refused(400, "AccessDeniedException"), 2));
+    assert!(Arc::ptr_eq(&first, &world.at(400).await.expect("what was read before")));
+    world.set("github-token", "ghp_new");
+    assert!(Arc::ptr_eq(&first, &world.at(405).await.expect("left alone for a while")));
+    assert_eq!(token(&world.at(411).await.expect("read anew")), "ghp_new");
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_error() {
+    let broken = [
+        ("github-token", "ghp_pl anted"),
+        ("repositories", "ghp_planted"),
+        ("statelydb-access-key", "key pl anted"),
+        ("statelydb-store-id", "0123456789planted0123456789planted0123456789"),
+        ("policy", "{\"ghp_planted\":1}"),
+    ];
+    let world = world(&[], &broken).await;
+    let failure = world.at(0).await.expect_err("all of it is malformed");
+    for shown in [
+        failure.to_string(),
+        format!("{failure:?}"),
+        format!("{:?}", lambda_runtime::Diagnostic::from(failure.clone())),
+    ] {
+        assert!(!shown.contains("planted") && !shown.contains("anted"), "{shown}");
+        assert!(shown.contains("POLICY: "), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_template_sets_is_told_together_with_the_settings() {
+    let aws = FakeAws::start().await.expect("a port");
+    let variables = Variables::new(|name| match name {
+        "CHECK_INTERVAL_SECS" => Some("soon".to_owned()),
+        "CHANGES_QUEUE_URL" => Some("changes".to_owned()),
+        _ => None,
+    });
+    let mut wiring = Wiring::of(&variables);
+    assert_eq!(wiring.queue_url("CHECKS_QUEUE_URL"), "");
+    wiring.queue_url("CHANGES_QUEUE_URL");
+    assert_eq!(wiring.interval(), Duration::from_secs(300));
+    let kept = Kept::new(&variables, &Sdk::of_stand_in(aws.base_url()), wiring.into_faults(), read, Ok);
+    let told = kept.get(Timestamp::from_epoch_ms(0)).await.map(|_| ()).expect_err("nothing is set").to_string();
+    for start in
+        ["CHECKS_QUEUE_URL: is not set", "CHANGES_QUEUE_URL: is no URL", "CHECK_INTERVAL_SECS: is no", "REPOS: "]
+    {
+        assert!(told.contains(&format!("\n  {start}")), "{start}: {told}");
+    }
+}

@@ -1,0 +1,98 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "built-in-roots")]
+mod roots;
+
+use std::time::Duration;
+
+use monitor_config::StatelyDbSettings;
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately::endpoint::Endpoint;
+use monitor_stately::{AccessKey, HttpTransport};
+
+#[cfg(feature = "built-in-roots")]
+pub use roots::BuiltInRoots;
+
+/// Why a client could not be built, with the mend where there is one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SetupError(Box<dyn std::error::Error + Send + Sync>);
+
+impl SetupError {
+    fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// How HTTP is spoken: TLS by rustls on ring, with the machine's own root certificates.
+pub fn http() -> reqwest::ClientBuilder {
+    // Set once for the process; a second call finds it set.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_idle_timeout(Duration::from_secs(90))
+}
+
+/// A client as `http` says.
+pub fn client(http: reqwest::ClientBuilder) -> Result<reqwest::Client, SetupError> {
+    http.build().map_err(SetupError::of)
+}
+
+/// GitHub as the settings say.
+#[cfg(feature = "github")]
+pub fn github(
+    http: &reqwest::Client,
+    settings: &monitor_config::GitHubSettings,
+    clock: monitor_github::Clock,
+) -> Result<monitor_github::GitHub, SetupError> {
+    use monitor_github::{Credential, Secret};
+
+    let credential = match &settings.credential {
+        monitor_config::Credential::Token(token) => Credential::Token(Secret::new(token.expose())),
+        monitor_config::Credential::App { id, private_key } => {
+            Credential::App { app_id: id.clone(), private_key: Secret::new(private_key.expose()) }
+        }
+    };
+    let mut asked = monitor_github::Settings::new(credential);
+    asked.api_url.clone_from(&settings.api_url);
+    asked.api_version.clone_from(&settings.api_version);
+    let number = |limit: std::num::NonZeroU32| usize::try_from(limit.get()).unwrap_or(usize::MAX);
+    asked.max_requests_per_minute = settings.limits.requests_per_minute.map(number);
+    // Without a limit, still no more than one machine can keep open.
+    asked.max_concurrent_requests = settings.limits.max_concurrent_requests.map_or(500, number);
+    monitor_github::GitHub::new(http.clone(), asked, clock).map_err(SetupError::of)
+}
+
+/// Slack's webhook, with links that start with `web_url`.
+#[cfg(feature = "slack")]
+pub fn webhook(
+    http: &reqwest::Client,
+    url: &monitor_config::Secret,
+    web_url: &str,
+    allow_http_hosts: &std::collections::BTreeSet<String>,
+) -> Result<monitor_slack::Webhook, SetupError> {
+    use monitor_slack::{WebBase, Webhook, WebhookSettings, WebhookUrl};
+
+    let hosts: Vec<String> = allow_http_hosts.iter().cloned().collect();
+    let url = WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of)?;
+    let web = WebBase::parse(web_url).map_err(SetupError::of)?;
+    Ok(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
+}
+
+/// A client of StatelyDB as the settings say. It speaks HTTP/2 in a way of its own, so it takes the builder.
+pub fn stately(
+    http: reqwest::ClientBuilder,
+    settings: &StatelyDbSettings,
+    jitter_seed: u64,
+) -> Result<Client<HttpTransport>, SetupError> {
+    let endpoint = match &settings.endpoint {
+        Some(own) => Endpoint::parse(own).map_err(SetupError::of)?,
+        None => Endpoint::of_region(settings.region.as_deref()).map_err(SetupError::of)?,
+    };
+    let access_key = settings.access_key.as_ref().map(|key| AccessKey::new(key.expose()));
+    let mut asked = ClientSettings::new(settings.store_id.get(), settings.schema_id.get(), access_key);
+    asked.jitter_seed = jitter_seed;
+    let transport = HttpTransport::new(http, endpoint).map_err(SetupError::of)?;
+    Ok(Client::new(transport, asked))
+}

@@ -1,0 +1,44 @@
+//! Root certificates that are built in.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::SetupError;
+
+/// Mozilla's root certificates, which are built in, and those in the PEM file that `SSL_CERT_FILE` names: an Enterprise
+/// Server may have a certificate of its own house.
+#[derive(Clone, Debug)]
+pub struct BuiltInRoots(ClientConfig);
+
+impl BuiltInRoots {
+    /// Reads the file, if one is named.
+    pub fn read() -> Result<Self, SetupError> {
+        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        if let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+            let unreadable = |reason: &dyn std::fmt::Display| {
+                let path = path.to_string_lossy();
+                SetupError(format!("SSL_CERT_FILE: `{path}` cannot be read as PEM ({reason}); mend the path").into())
+            };
+            for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| unreadable(&error))? {
+                // A bundle may hold one that is too old to be read: the others serve.
+                let _ = roots.add(certificate.map_err(|error| unreadable(&error))?);
+            }
+        }
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .map_err(SetupError::of)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(tls))
+    }
+
+    /// As [`crate::http`], but trusting these.
+    pub fn http(&self) -> reqwest::ClientBuilder {
+        crate::http().tls_backend_preconfigured(self.0.clone())
+    }
+}

@@ -1,0 +1,105 @@
+//! What is measured, by name.
+
+use std::hint::black_box;
+
+use monitor_domain::change::{Change, Step};
+use monitor_domain::notices::{Notice, fold};
+use monitor_domain::runner::Status;
+use monitor_domain::subject::{Revision, Subject};
+use monitor_pipeline::items::{Item, RunnerItem};
+use monitor_pipeline::ports::Form;
+use monitor_slack::{WebBase, render};
+
+use crate::fleets::{Watched, listed};
+
+/// Something that is done again and again.
+type Work = Box<dyn Fn()>;
+
+/// What is measured.
+pub struct Workload {
+    /// Its name, as in `instructions.json`.
+    pub name: &'static str,
+    /// Makes what it works on, and gives what does it once.
+    pub set_up: fn() -> Work,
+}
+
+/// Every workload.
+pub const ALL: [Workload; 8] = [
+    Workload { name: "reconcile, 5 runners, 304", set_up: || unchanged(5) },
+    Workload { name: "reconcile, 100 runners, 304", set_up: || unchanged(100) },
+    Workload { name: "reconcile, 1,000 runners, 304", set_up: || unchanged(1_000) },
+    Workload { name: "reconcile, 1,000 runners, the same list in full", set_up: || same_list(1_000) },
+    Workload { name: "reconcile, 1,000 runners, all confirmed offline", set_up: || all_offline(1_000) },
+    Workload { name: "stored runners read, 100", set_up: || stored_runners(100) },
+    Workload { name: "notice rendered, 1 runner", set_up: || rendered(1) },
+    Workload { name: "notice rendered, 1,000 runners", set_up: || rendered(1_000) },
+];
+
+fn unchanged(runners: usize) -> Work {
+    let watched = Watched::idle(runners);
+    let observation = watched.observe(&watched.unchanged());
+    assert!(watched.decide(&observation).is_empty(), "nothing has changed");
+    Box::new(move || drop(black_box(watched.decide(black_box(&observation)))))
+}
+
+fn same_list(runners: usize) -> Work {
+    let watched = Watched::idle(runners);
+    let observation = watched.observe(&listed(runners, Status::Idle));
+    assert!(watched.decide(&observation).is_empty(), "nothing has changed");
+    Box::new(move || drop(black_box(watched.decide(black_box(&observation)))))
+}
+
+fn all_offline(runners: usize) -> Work {
+    let (watched, pages) = about_to_go_down(runners);
+    let observation = watched.observe(&pages);
+    Box::new(move || drop(black_box(watched.decide(black_box(&observation)))))
+}
+
+/// A target whose next look confirms that every runner is offline.
+fn about_to_go_down(runners: usize) -> (Watched, Vec<monitor_domain::observation::ObservedPage>) {
+    let mut watched = Watched::idle(runners);
+    let pages = listed(runners, Status::Offline);
+    for _ in 0..10 {
+        let opens = |step: &Step| matches!(step, Step::OutageOpened { .. });
+        if watched.decide(&watched.observe(&pages)).all_steps().any(opens) {
+            return (watched, pages);
+        }
+        watched.look(&pages);
+    }
+    unreachable!("ten bad readings confirm an outage")
+}
+
+fn stored_runners(runners: usize) -> Work {
+    let fleet = Watched::idle(runners).fleet;
+    let item = |runner| Item::Runner(RunnerItem { target: fleet.record.target.id().clone(), runner });
+    let stored: Vec<String> = fleet.runners.iter().cloned().map(item).map(|item| json(&item)).collect();
+    let read = move || {
+        for text in &stored {
+            let item: Result<Item, _> = serde_json::from_str(black_box(text));
+            assert!(black_box(item).is_ok(), "what was written is read");
+        }
+    };
+    Box::new(read)
+}
+
+fn json(item: &Item) -> String {
+    serde_json::to_string(item).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn rendered(runners: usize) -> Work {
+    let notice = notice(runners);
+    let web = WebBase::default();
+    Box::new(move || drop(black_box(render(black_box(&notice), Form::Blocks, &web))))
+}
+
+/// The notice that tells of so many outages at once.
+fn notice(runners: usize) -> Notice {
+    let (watched, pages) = about_to_go_down(runners);
+    let decision = watched.decide(&watched.observe(&pages));
+    let changes: Vec<Change> = decision.commits(7, usize::MAX).into_iter().map(|commit| commit.change).collect();
+    let target = &watched.fleet.record.target;
+    let before = changes.first().map_or(Revision(0), |change| Revision(change.revision.0 - 1));
+    fold(&Subject::from(target), Some(target), before, &changes)
+        .notice
+        .unwrap_or_else(|| unreachable!("outages are told"))
+}

@@ -1,0 +1,106 @@
+//! What a tick and a check ask of each service in the steady state: docs/OPERATIONS.md works out the price from it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anyhow::ensure;
+use monitor_stately_server::Method;
+
+use super::{Scenario, scenario};
+use crate::world::{Setting, World};
+
+/// Enough for two messages a send and two batches a poll.
+const REPOSITORIES: [&str; 12] = [
+    "acme/r1", "acme/r2", "acme/r3", "acme/r4", "acme/r5", "acme/r6", "acme/r7", "acme/r8", "acme/r9", "acme/r10",
+    "acme/r11", "acme/r12",
+];
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![scenario!(requests_of_a_tick_and_its_checks_in_the_steady_state, fleet)]
+}
+
+fn fleet() -> Setting {
+    Setting { repositories: REPOSITORIES.to_vec(), ..Setting::default() }
+}
+
+async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) -> anyhow::Result<()> {
+    world.begin().await?;
+    // Every instance has its parameters, and every page its ETag.
+    world.tick().await?;
+    world.settled().await?;
+    let functions = ["SchedulerFunction", "PollerFunction", "NotifierFunction"];
+    let mut table = String::new();
+    for function in functions {
+        world.take_counts(function, "sqs");
+        let (instances, parameters) = (world.function(function).slots(), world.take_counts(function, "ssm"));
+        writeln!(table, "  {function}, settings of up to {instances} instances, every 5 minutes: SSM {parameters:?}")?;
+    }
+    writeln!(
+        table,
+        "  tokens of all instances, each for an hour: StatelyDB {}",
+        world.stately.state().count(Method::GetAuthToken)
+    )?;
+    world.github.state().reset_counters();
+    world.stately.state().clear_calls();
+    let polled = world.function("PollerFunction").invocations();
+    let told = world.function("NotifierFunction").invocations();
+    world.mapping("ChecksQueue").enable(false).await;
+    world.tick().await?;
+    let by_scheduler = stately(world);
+    world.stately.state().clear_calls();
+    world.mapping("ChecksQueue").enable(true).await;
+    world.settled().await?;
+    let by_poller = stately(world);
+    let checks = u64::try_from(REPOSITORIES.len())?;
+    let polled = world.function("PollerFunction").invocations() - polled;
+    let counters = world.github.state().counters().clone();
+    writeln!(table, "requests in the steady state, one tick, {checks} targets:")?;
+    writeln!(
+        table,
+        "  scheduler: SQS {:?}, SSM {:?}, StatelyDB {by_scheduler:?}",
+        world.take_counts(functions[0], "sqs"),
+        world.take_counts(functions[0], "ssm")
+    )?;
+    writeln!(
+        table,
+        "  poller, {polled} invocations for {checks} checks: SQS {:?}, SSM {:?}, StatelyDB {by_poller:?}",
+        world.take_counts(functions[1], "sqs"),
+        world.take_counts(functions[1], "ssm")
+    )?;
+    writeln!(table, "  GitHub: {} requests, of these {} unchanged (304)", counters.requests, counters.not_modified)?;
+    ensure!(world.function(functions[2]).invocations() == told, "a quiet check wakes nobody");
+
+    // What is told costs more, and is rare.
+    world.stately.state().clear_calls();
+    world.set_runner(REPOSITORIES[0], "offline");
+    world.send("ChecksQueue", &format!(r#"{{"repository":"{}"}}"#, REPOSITORIES[0])).await?;
+    world.texts(2).await?;
+    world.settled().await?;
+    writeln!(table, "one look that opens an outage, and its message:")?;
+    writeln!(
+        table,
+        "  StatelyDB {:?}; SQS of the poller {:?}, of the notifier {:?}",
+        stately(world),
+        world.take_counts(functions[1], "sqs"),
+        world.take_counts(functions[2], "sqs")
+    )?;
+    print!("{table}");
+
+    ensure!(
+        counters.requests == checks && counters.not_modified == checks,
+        "one conditional request a check: {counters:?}"
+    );
+    let reads: usize = by_poller.values().sum();
+    ensure!(reads as u64 <= 2 * checks, "at most two store requests a check, all of them reads: {by_poller:?}");
+    ensure!(!by_poller.contains_key("Put"), "a quiet check writes nothing: {by_poller:?}");
+    ensure!(world.slack.messages().len() == 2, "{:?}", world.texts(2).await?);
+    world.no_dead_letters().await
+}
+
+fn stately(world: &World) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for call in world.stately.state().calls() {
+        *counts.entry(format!("{:?}", call.method)).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,85 @@
+//! `kill -9` of a function in the middle.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use monitor_fakes::github::{self, Strikes};
+use monitor_fakes::slack;
+
+use super::{Scenario, scenario};
+use crate::world::{SOON, World};
+
+/// A claim whose holder is gone is taken over after 90 s, at the next look.
+const LEASE: Duration = Duration::from_secs(92);
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        scenario!(a_notifier_killed_while_slack_holds_its_message_tells_it_later_and_once),
+        scenario!(a_notifier_killed_between_slacks_acceptance_and_the_record_repeats_that_notice_alone),
+        scenario!(a_poller_killed_while_github_hangs_leaves_its_job_to_the_next),
+    ]
+}
+
+async fn a_poller_killed_while_github_hangs_leaves_its_job_to_the_next(world: &World) -> anyhow::Result<()> {
+    world.begin().await?;
+    world.set_runner("acme/web", "offline");
+    world.github.state().fault(github::Fault::Hang, Strikes::next(1).target("acme/web"));
+    world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
+    world.until("GitHub hangs", SOON, |world| world.github.state().counters().unanswered == 1).await?;
+    ensure!(world.function("PollerFunction").kill()? > 0, "no poller was there to be killed");
+    let texts = world.texts(2).await?;
+    ensure!(texts[1].contains("web-1") && texts[1].contains("offline"), "{texts:?}");
+    ensure!(world.log("PollerFunction")?.contains("signal: killed"), "the emulator did not see the kill");
+    world.settled().await?;
+    ensure!(world.slack.messages().len() == 2, "{:?}", world.texts(2).await?);
+    world.no_dead_letters().await
+}
+
+async fn a_notifier_killed_while_slack_holds_its_message_tells_it_later_and_once(world: &World) -> anyhow::Result<()> {
+    world.begin().await?;
+    kill_the_notifier(world, slack::Fault::Hang).await?;
+    ensure!(world.slack.messages().len() == 1, "Slack kept what it never answered");
+    told_after_the_lease(world, 2).await
+}
+
+async fn a_notifier_killed_between_slacks_acceptance_and_the_record_repeats_that_notice_alone(
+    world: &World,
+) -> anyhow::Result<()> {
+    world.begin().await?;
+    kill_the_notifier(world, slack::Fault::Slow(3_600_000)).await?;
+    ensure!(world.slack.messages().len() == 2, "Slack kept it before the kill");
+    told_after_the_lease(world, 3).await?;
+    let texts = world.texts(3).await?;
+    ensure!(texts[1] == texts[2], "the same notice: {texts:?}");
+    Ok(())
+}
+
+/// An outage whose message is on its way when the notifier ends.
+async fn kill_the_notifier(world: &World, fault: slack::Fault) -> anyhow::Result<()> {
+    world.slack.state().fault_next(fault, 1);
+    let posts = world.slack.state().posts();
+    world.set_runner("acme/web", "offline");
+    world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
+    world.until("the notifier posts", SOON, |world| world.slack.state().posts() > posts).await?;
+    ensure!(world.function("NotifierFunction").kill()? > 0, "no notifier was there to be killed");
+    // The wake-up is delivered once more, finds the claim and goes away.
+    world.settled().await
+}
+
+/// The next look after the lease has it told, and then nothing is left to tell.
+async fn told_after_the_lease(world: &World, messages: usize) -> anyhow::Result<()> {
+    let posts = world.slack.state().posts();
+    world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
+    world.settled().await?;
+    ensure!(world.slack.state().posts() == posts, "it was told again while the claim was held");
+    tokio::time::sleep(LEASE).await;
+    world.tick().await?;
+    let texts = world.texts(messages).await?;
+    ensure!(texts[messages - 1].contains("web-1"), "{texts:?}");
+    world.settled().await?;
+    world.tick().await?;
+    world.settled().await?;
+    ensure!(world.slack.messages().len() == messages, "{:?}", world.texts(messages).await?);
+    ensure!(world.log("NotifierFunction")?.contains("sent again"), "that it may be a repetition is not in the log");
+    world.no_dead_letters().await
+}

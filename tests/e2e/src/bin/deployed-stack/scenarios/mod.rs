@@ -1,0 +1,53 @@
+//! What happens to a deployed stack. Each scenario has a stack to itself.
+
+mod costs;
+mod figures;
+mod github;
+mod kills;
+mod queues;
+mod schedule;
+mod settings;
+mod slack;
+
+use std::pin::Pin;
+
+use crate::world::{Setting, World};
+
+type Playing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+/// A scenario.
+#[derive(Clone)]
+pub(crate) struct Scenario {
+    /// Its name: a sentence with `_` between the words.
+    pub(crate) name: &'static str,
+    /// How its stack is set.
+    pub(crate) setting: fn() -> Setting,
+    /// What happens.
+    pub(crate) run: for<'a> fn(&'a World) -> Playing<'a>,
+}
+
+/// A scenario from an async function of the same name, and a setting other than the default one.
+macro_rules! scenario {
+    ($name:ident) => {
+        scenario!($name, $crate::world::Setting::default)
+    };
+    ($name:ident, $setting:expr) => {
+        $crate::scenarios::Scenario { name: stringify!($name), setting: $setting, run: |world| Box::pin($name(world)) }
+    };
+}
+pub(crate) use scenario;
+
+/// All of them, those that take longest first.
+pub(crate) fn all() -> Vec<Scenario> {
+    [
+        kills::all(),
+        github::all(),
+        slack::all(),
+        queues::all(),
+        schedule::all(),
+        settings::all(),
+        figures::all(),
+        costs::all(),
+    ]
+    .concat()
+}

@@ -1,0 +1,75 @@
+//! From the schedule to Slack.
+
+use anyhow::ensure;
+
+use super::{Scenario, scenario};
+use crate::world::{SOON, Setting, World};
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        scenario!(an_outage_that_the_schedule_finds_is_confirmed_told_and_so_is_its_end, confirmed),
+        scenario!(a_recheck_by_hand_with_the_aws_cli_finds_an_outage_between_two_ticks),
+    ]
+}
+
+/// As in production, but for the time between two readings.
+fn confirmed() -> Setting {
+    Setting { policy: r#"{"confirm":2,"recover":2,"recheck":"10s"}"#, ..Setting::default() }
+}
+
+async fn an_outage_that_the_schedule_finds_is_confirmed_told_and_so_is_its_end(world: &World) -> anyhow::Result<()> {
+    let report = world.tick().await?;
+    ensure!(report["targets"] == 2, "{report}");
+    let begun = world.texts(1).await?;
+    ensure!(begun[0].contains("2 targets"), "{begun:?}");
+    world.settled().await?;
+
+    world.set_runner("acme/web", "offline");
+    world.tick().await?;
+    let texts = world.texts(2).await?;
+    ensure!(texts[1].contains("web-1") && texts[1].contains("offline"), "{texts:?}");
+    ensure!(!texts[1].contains("web-2") && !texts[1].contains("api-"), "only one runner is away: {texts:?}");
+    // The first reading, and the one that confirmed it: a message that had been held back by SQS.
+    let looks = world.github.state().target_counters("acme/web").requests;
+    ensure!(looks >= 3, "{looks} looks at acme/web: the outage was told without a second reading");
+    world.settled().await?;
+
+    world.set_runner("acme/web", "online");
+    world.tick().await?;
+    let texts = world.texts(3).await?;
+    ensure!(texts[2].contains("web-1") && texts[2].contains("online"), "{texts:?}");
+    world.settled().await?;
+    world.tick().await?;
+    world.settled().await?;
+    ensure!(world.slack.messages().len() == 3, "nothing is told twice: {:?}", world.texts(3).await?);
+    world.no_dead_letters().await
+}
+
+async fn a_recheck_by_hand_with_the_aws_cli_finds_an_outage_between_two_ticks(world: &World) -> anyhow::Result<()> {
+    world.begin().await?;
+    world.set_runner("acme/api", "offline");
+    let job = r#"{"repository":"acme/api"}"#;
+    world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", job]).await?;
+    let texts = world.texts(2).await?;
+    ensure!(texts[1].contains("api-1") && texts[1].contains("offline"), "{texts:?}");
+    ensure!(world.function("SchedulerFunction").invocations() == 1, "no tick did it");
+
+    // A name that is written otherwise is the same target; one that is not watched is refused in the log.
+    world.set_runner("acme/api", "online");
+    let job = r#"{"repository":"Acme/API"}"#;
+    world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", job]).await?;
+    let texts = world.texts(3).await?;
+    ensure!(texts[2].contains("api-1") && texts[2].contains("online"), "{texts:?}");
+    let job = r#"{"repository":"acme/unheard-of"}"#;
+    world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", job]).await?;
+    world
+        .until("a log line about acme/unheard-of", SOON, |world| {
+            world
+                .log("PollerFunction")
+                .is_ok_and(|log| log.contains("acme/unheard-of") && log.contains("not configured"))
+        })
+        .await?;
+    world.settled().await?;
+    ensure!(world.github.state().target_counters("acme/unheard-of").requests == 0, "GitHub was asked about it");
+    world.no_dead_letters().await
+}

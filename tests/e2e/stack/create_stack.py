@@ -1,0 +1,138 @@
+"""Creates the stack in moto from the translated template, and reads back what was created."""
+
+import importlib.util
+import json
+import pathlib
+import sys
+import time
+
+import boto3
+
+import template
+
+# The Runtime Interface Emulator that `sam local` puts into its containers.
+SAM = pathlib.Path(importlib.util.find_spec("samcli").origin).parent
+EMULATOR = SAM / "local" / "rapid" / f"aws-lambda-rie-{template.ARCHITECTURE}"
+
+# What moto passes over in silence. `test_template.py` checks these as they are written.
+ONLY_ON_PAPER = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig"}
+
+NAMESPACE = "GitHubRunnerMonitor"
+
+
+def create(aws_url, sqs_url, binaries):
+    """The plan by which the driver plays Lambda, EventBridge and SQS; `tests/e2e/src/bin/deployed-stack/plan.rs`."""
+    session = boto3.Session("any", "any", region_name=template.REGION)
+    client = {name: session.client(name, endpoint_url=aws_url) for name in ("cloudformation", "lambda", "sqs")}
+    ids = create_stack(client["cloudformation"])
+    queues = {id_: read_queue(client["sqs"], url) for id_, (kind, url) in ids.items() if kind == "AWS::SQS::Queue"}
+    functions = {id_: read_function(client["lambda"], name) for id_, (kind, name) in ids.items()
+                 if kind == "AWS::Lambda::Function"}
+    return {
+        "aws_url": aws_url,
+        "sqs_url": sqs_url or aws_url,
+        "true_fifo": sqs_url is not None,
+        "region": template.REGION,
+        "tick": tick(),
+        "figures": figures(),
+        "functions": functions,
+        "queues": queues,
+        "mappings": read_mappings(client["lambda"], ids, queues),
+        "emulator": str(EMULATOR),
+        "binaries": str(binaries),
+        "aws_cli": str(pathlib.Path(sys.executable).with_name("aws")),
+    }
+
+
+def create_stack(cloudformation):
+    """Creates it; gives type and physical id by logical id."""
+    # Parameters and conditions are worked out before: moto keeps an `AWS::NoValue` in a policy's list of statements.
+    body = json.dumps(template.resolved({"Architecture": template.ARCHITECTURE}))
+    cloudformation.create_stack(StackName=template.STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+    deadline = time.monotonic() + 60
+    while True:
+        stack = cloudformation.describe_stacks(StackName=template.STACK)["Stacks"][0]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            break
+        if not stack["StackStatus"].endswith("IN_PROGRESS") or time.monotonic() > deadline:
+            raise SystemExit(f"the stack was not created: {stack['StackStatus']} {stack.get('StackStatusReason')}")
+        time.sleep(0.2)
+    resources = cloudformation.describe_stack_resources(StackName=template.STACK)["StackResources"]
+    missing = [output["OutputKey"] for output in stack["Outputs"] if not output["OutputValue"]]
+    assert not missing, f"outputs without a value: {missing}"
+    created = {each["LogicalResourceId"]: (each["ResourceType"], each["PhysicalResourceId"])
+               for each in resources if "LogicalResourceId" in each}
+    left_out = {each["Type"] for id_, each in template.resolved()["Resources"].items() if id_ not in created}
+    assert left_out <= ONLY_ON_PAPER, f"not created: {left_out - ONLY_ON_PAPER}"
+    return created
+
+
+def read_queue(sqs, url):
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return {"url": url, "attributes": attributes}
+
+
+def read_function(lambda_, name):
+    found = lambda_.get_function_configuration(FunctionName=name)
+    return {"timeout_secs": found["Timeout"], "memory_mb": found["MemorySize"],
+            "environment": found["Environment"]["Variables"]}
+
+
+def read_mappings(lambda_, ids, queues):
+    """As they were created, and disabled, so that moto does not take messages for functions that it cannot run."""
+    of_arn = {queue["attributes"]["QueueArn"]: id_ for id_, queue in queues.items()}
+    names = {name: id_ for id_, (kind, name) in ids.items() if kind == "AWS::Lambda::Function"}
+    declared = {id_: each["Properties"] for id_, each in template.resolved()["Resources"].items()
+                if each["Type"] == "AWS::Lambda::EventSourceMapping"}
+    mappings = []
+    for found in lambda_.list_event_source_mappings()["EventSourceMappings"]:
+        lambda_.update_event_source_mapping(UUID=found["UUID"], Enabled=False)
+        function = names[found["FunctionArn"].split(":function:")[1].split(":")[0]]
+        (properties,) = [each for each in declared.values() if each["FunctionName"] == {"Ref": function}]
+        assert found["BatchSize"] == properties["BatchSize"], found
+        mappings.append({
+            "function": function,
+            "queue": of_arn[found["EventSourceArn"]],
+            "batch_size": found["BatchSize"],
+            # moto keeps neither of these.
+            "window_secs": properties.get("MaximumBatchingWindowInSeconds", 0),
+            "maximum_concurrency": properties.get("ScalingConfig", {}).get("MaximumConcurrency"),
+            "reports_failures": "ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+        })
+    assert len(mappings) == len(declared), f"{len(mappings)} of {len(declared)} mappings were created"
+    return mappings
+
+
+def tick():
+    """What EventBridge Scheduler sends: the input that the schedule names, or its own envelope."""
+    (schedule,) = [each["Properties"] for each in template.resolved()["Resources"].values()
+                   if each["Type"] == "AWS::Scheduler::Schedule"]
+    given = schedule["Target"].get("Input")
+    if given is not None:
+        return json.loads(given)
+    return {
+        "version": "0", "id": "d32c5b47-3a9c-4b3e-9f1a-0d6c3b1f6a01", "detail-type": "Scheduled Event",
+        "source": "aws.scheduler", "account": template.ACCOUNT, "time": "2026-11-24T05:00:00Z",
+        "region": template.REGION,
+        "resources": [f"arn:aws:scheduler:{template.REGION}:{template.ACCOUNT}:schedule/default/{schedule['Name']}"],
+        "detail": "{}",
+    }
+
+
+def figures():
+    """The metrics of the monitor's own namespace that an alarm or the dashboard reads, all of them without dimensions."""
+    resources = template.resolved()["Resources"].values()
+    found = {each["Properties"]["MetricName"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"
+             and each["Properties"]["Namespace"] == NAMESPACE}
+    for each in resources:
+        if each["Type"] != "AWS::CloudWatch::Dashboard":
+            continue
+        body = each["Properties"]["DashboardBody"]
+        for widget in json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]:
+            namespace = None
+            for metric in widget["properties"].get("metrics", []):
+                # "." repeats the field of the line before, "..." all of them.
+                namespace = namespace if metric[0] in (".", "...") else metric[0]
+                if namespace == NAMESPACE and metric[0] != "...":
+                    found.add(metric[1])
+    return sorted(found)

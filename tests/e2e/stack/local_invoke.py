@@ -1,0 +1,202 @@
+"""`sam local invoke` of each function for real, in a container, with events whose answer needs nobody outside.
+
+    python local_invoke.py TEMPLATE      a template that `sam build` wrote
+
+Uses a Docker engine that runs already, or else starts one of its own (root, Debian's docker.io), which ends with it.
+Where neither can be had it says so and passes.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import servers
+from template import ARCHITECTURE
+
+HERE = pathlib.Path(__file__).parent
+EVENTS = servers.ROOT / "events"
+SAM = pathlib.Path(sys.executable).with_name("sam")
+IMAGE = "public.ecr.aws/lambda/provided"
+PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables", "busybox": "busybox-static"}
+AT_ONCE = 2
+
+
+class NoEngine(Exception):
+    """Why there is no container engine."""
+
+
+# ---- what is invoked, and what is expected
+
+# Containers reach nobody here, SSM included.
+NOTHING_SET = {"PARAMETER_PREFIX": ""}
+ALL_SET = {
+    "PARAMETER_PREFIX": "", "GITHUB_TOKEN": "ghp_example", "REPOS": "acme/web",
+    "SLACK_WEBHOOK": "http://127.0.0.1:9/services/example", "STATELYDB_ENDPOINT": "http://127.0.0.1:9",
+    "STATELYDB_NO_AUTH": "1", "STATELYDB_STORE_ID": "17", "STATELYDB_SCHEMA_ID": "5",
+    "CHECKS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/checks",
+    "CHANGES_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/changes.fifo",
+    "CHECKS_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/checks-dead-letters",
+    "CHANGES_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/changes-dead-letters.fifo",
+}
+STORE = ["STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID", "STATELYDB_ACCESS_KEY"]
+
+
+def names(*settings):
+    """One error that names every setting that is missing."""
+    def check(answer, _log, _event):
+        assert answer.get("errorType") == "Settings", answer
+        missing = [name for name in settings if name not in answer["errorMessage"]]
+        assert not missing, f"{missing} not in: {answer['errorMessage']}"
+    return check
+
+
+def refuses(kind, words):
+    def check(answer, _log, _event):
+        assert answer.get("errorType") == kind and words in answer["errorMessage"], answer
+    return check
+
+
+def hands_back(words):
+    """What cannot be read is told in the log, and comes again where no dead-letter queue can be reached."""
+    def check(answer, log, event):
+        ids = [record["messageId"] for record in event["Records"]]
+        assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}, answer
+        assert words in log and "could not be set aside" in log, log
+    return check
+
+
+CASES = [
+    ("SchedulerFunction", "scheduler-empty.json", NOTHING_SET, names("GITHUB_TOKEN", "REPOS", *STORE)),
+    ("PollerFunction", "poller-by-hand.json", NOTHING_SET, names("GITHUB_TOKEN", *STORE)),
+    ("NotifierFunction", "notifier-wake-up.json", NOTHING_SET, names("SLACK_WEBHOOK", *STORE)),
+    ("SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "no tick")),
+    ("PollerFunction", "poller-malformed.json", ALL_SET, hands_back("the field `repo` is not known")),
+    ("NotifierFunction", "notifier-malformed.json", ALL_SET, hands_back("`subject`")),
+]
+
+
+def invoke(template, folder, case):
+    function, event, settings, check = case
+    given = folder / f"{function}-{event}"
+    given.write_text(json.dumps({"Parameters": settings}))
+    command = [SAM, "local", "invoke", function, "--template", template, "--event", EVENTS / event,
+               "--env-vars", given, "--skip-pull-image", "--region", "us-east-1",
+               "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+    output = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=180,
+                            env={**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "any",
+                                 "AWS_SECRET_ACCESS_KEY": "any"})
+    answers = [line for line in output.stdout.splitlines() if line.startswith("{")]
+    assert answers, f"no answer: {output.stdout}\n{output.stderr}"
+    check(json.loads(answers[-1]), output.stdout + output.stderr, json.loads((EVENTS / event).read_text()))
+
+
+# ---- the engine
+
+
+@contextlib.contextmanager
+def engine(folder):
+    """A Docker engine; its address is in DOCKER_HOST."""
+    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0:
+        yield
+        return
+    if os.geteuid() != 0:
+        raise NoEngine("no Docker engine runs, and only root can start one")
+    install()
+    socket = f"unix://{folder}/docker.sock"
+    command = ["dockerd", "--host", socket, "--data-root", folder / "data", "--exec-root", folder / "exec",
+               "--pidfile", folder / "docker.pid"]
+    had_bridge = bridge_exists()
+    try:
+        with servers.server(command, os.environ, folder / "dockerd.log") as process:
+            wait_for(process, socket, folder / "dockerd.log")
+            os.environ["DOCKER_HOST"] = socket
+            yield
+    finally:
+        os.environ.pop("DOCKER_HOST", None)
+        if not had_bridge and shutil.which("ip"):
+            subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True)
+
+
+def install():
+    missing = sorted({package for program, package in PACKAGES.items() if not shutil.which(program)})
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise NoEngine(f"{', '.join(missing)} not installed, and there is no apt-get")
+    subprocess.run(["apt-get", "update", "-qq"], capture_output=True)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    if done.returncode != 0:
+        raise NoEngine(f"apt-get install {' '.join(missing)}: {done.stderr.strip()[-300:]}")
+
+
+def bridge_exists():
+    return pathlib.Path("/sys/class/net/docker0").exists()
+
+
+def wait_for(process, socket, log):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        if subprocess.run(["docker", "--host", socket, "info"], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.2)
+    raise NoEngine(f"dockerd does not start: {log.read_text().strip()[-500:]}")
+
+
+@contextlib.contextmanager
+def base_image(programs):
+    """The image that SAM builds upon: the original if the engine has it, else a stand-in for as long as it is needed."""
+    tag = f"{IMAGE}:al2023-{ARCHITECTURE}"
+    if subprocess.run(["docker", "image", "inspect", tag], capture_output=True).returncode == 0:
+        yield
+        return
+    subprocess.run([HERE / "base-image", tag, *programs], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "image", "rm", "--force", tag], capture_output=True)
+
+
+def main(template):
+    template = pathlib.Path(template).resolve()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="engine-"))
+    try:
+        with engine(folder), base_image(template.parent.glob("*/bootstrap")):
+            return invoke_all(template, folder)
+    except NoEngine as reason:
+        print(f"SKIPPED `sam local invoke`, no container engine can be started here: {reason}")
+        return 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def invoke_all(template, folder):
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        # The first one alone: SAM builds its image on the base image.
+        first = pool.submit(invoke, template, folder, CASES[0])
+        concurrent.futures.wait([first])
+        running = [first, *(pool.submit(invoke, template, folder, case) for case in CASES[1:])]
+        for (function, event, _, _), future in zip(CASES, running):
+            error = future.exception()
+            failed += error is not None
+            print(f"{'FAILED' if error else 'ok    '}  sam local invoke {function} -e events/{event}", flush=True)
+            if error:
+                traceback.print_exception(error)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,33 @@
+"""Creates the stack on stand-ins for AWS, then runs the scenarios on it.
+
+    python run.py BINARIES LOGS PROGRAM [ARGUMENT …]
+
+BINARIES has a folder with a `bootstrap` for each function, PROGRAM is the driver (`deployed-stack`).
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import create_stack
+import servers
+
+
+def main(binaries, logs, program, *arguments):
+    with tempfile.TemporaryDirectory(prefix="stack-") as folder:
+        folder = pathlib.Path(folder)
+        with servers.moto(folder) as aws_url, servers.localstack(folder) as sqs_url:
+            plan = create_stack.create(aws_url, sqs_url, pathlib.Path(binaries).resolve())
+            (folder / "plan.json").write_text(json.dumps(plan, indent=2))
+            made = f"{len(plan['functions'])} functions, {len(plan['queues'])} queues, {len(plan['mappings'])} mappings"
+            print(f"stack created: {made}; queues by {'LocalStack' if sqs_url else 'moto'}", flush=True)
+            command = [program, "--plan", folder / "plan.json", "--logs", logs, *arguments]
+            return subprocess.run(command).returncode
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""Stand-ins for AWS on free ports of 127.0.0.1, each ended with the block that uses it."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).parents[3]
+LOCALSTACK = ROOT / ".tools" / "localstack" / "bin" / "python"
+START_SECS = 90
+
+# Whatever proxy the machine uses for the rest of the world.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+@contextlib.contextmanager
+def moto(folder):
+    """CloudFormation, Lambda's settings, SSM, and SQS where nothing better can be had. Gives the address."""
+    port = free_port()
+    program = pathlib.Path(sys.executable).with_name("moto_server")
+    # The artifacts that the template would name are never uploaded.
+    environment = {**os.environ, "VALIDATE_LAMBDA_S3": "false"}
+    with server([program, "-H", "127.0.0.1", "-p", port], environment, folder / "moto.log"):
+        yield answered(f"http://127.0.0.1:{port}", "/moto-api/", folder / "moto.log")
+
+
+@contextlib.contextmanager
+def localstack(folder):
+    """SQS with the order and the de-duplication of FIFO queues. Gives the address; none where it is not installed."""
+    if not (LOCALSTACK.parents[1] / "installed").exists():
+        yield None
+        return
+    port = free_port()
+    state = folder / "localstack"
+    state.mkdir()
+    program = [LOCALSTACK, pathlib.Path(__file__).with_name("run_localstack.py"), port, state]
+    with server(program, {**os.environ, "TMPDIR": str(state)}, folder / "localstack.log"):
+        yield answered(f"http://127.0.0.1:{port}", "/_localstack/health", folder / "localstack.log")
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(command, environment, log):
+    with open(log, "w") as output:
+        # A session of its own, so that whatever it starts ends with it.
+        process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            env=environment, start_new_session=True)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process, within_secs=10):
+    """SIGTERM to the process and all that it started, then SIGKILL."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal_number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(within_secs)
+            return
+
+
+def answered(url, path, log):
+    """The address, once something answers there."""
+    deadline = time.monotonic() + START_SECS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(url + path, timeout=2).close()
+            return url
+        time.sleep(0.1)
+    raise SystemExit(f"nothing answers at {url} after {START_SECS} s:\n{log.read_text()[-2000:]}")

@@ -1,0 +1,334 @@
+"""What the template makes of an AWS account, above all what the stand-ins pass over: schedule, alarms, policies."""
+
+import json
+import unittest
+
+import template
+
+FUNCTIONS = {"SchedulerFunction": "scheduler", "PollerFunction": "poller", "NotifierFunction": "notifier"}
+DEAD_LETTERS = {"ChecksQueue": "ChecksDeadLetterQueue", "ChangesQueue": "ChangesDeadLetterQueue"}
+DAY_SECS = 86_400
+PREFIX = "/github-runner-monitor"
+
+
+def arn_of(id_):
+    return {"Fn::GetAtt": [id_, "Arn"]}
+
+
+def ref(id_):
+    return {"Ref": id_}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+class Stack:
+    def __init__(self, **given):
+        self.template = template.resolved(given)
+        self.resources = self.template["Resources"]
+
+    def of_type(self, kind):
+        return {id_: each["Properties"] for id_, each in self.resources.items() if each["Type"] == kind}
+
+    def one(self, kind):
+        ((_, properties),) = self.of_type(kind).items()
+        return properties
+
+    def properties(self, id_):
+        return self.resources[id_]["Properties"]
+
+    def statements(self, function):
+        """Everything that a function's role allows."""
+        role = self.properties(self.properties(function)["Role"]["Fn::GetAtt"][0])
+        documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+        for managed in role.get("ManagedPolicyArns", []):
+            # A policy of AWS's own would be a text, and nobody could check here what is in it.
+            documents.append(self.properties(managed["Ref"])["PolicyDocument"])
+        return [statement for document in documents for statement in document["Statement"]]
+
+    def allowed(self, function, prefix=""):
+        """Pairs of an action with this prefix and a resource."""
+        return {(action, json.dumps(resource)) for statement in self.statements(function)
+                for action in listed(statement["Action"]) if action.startswith(prefix)
+                for resource in listed(statement["Resource"])}
+
+
+class TemplateTest(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack()
+
+    # ---- schedule
+
+    def test_the_scheduler_is_invoked_at_each_interval_and_by_nobody_else(self):
+        schedule = self.stack.one("AWS::Scheduler::Schedule")
+        self.assertEqual(schedule["ScheduleExpression"], "rate(5 minutes)")
+        self.assertEqual(schedule["State"], "ENABLED")
+        self.assertEqual(schedule["FlexibleTimeWindow"], {"Mode": "OFF"})
+        target = schedule["Target"]
+        self.assertEqual(target["Arn"], arn_of("SchedulerFunction"))
+        # A tick that cannot be delivered is worth nothing once the next one is due.
+        self.assertLessEqual(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 300)
+        self.assertGreaterEqual(target["RetryPolicy"]["MaximumRetryAttempts"], 1)
+        role = self.stack.properties(target["RoleArn"]["Fn::GetAtt"][0])
+        (policy,) = role["Policies"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        self.assertEqual(listed(statement["Action"]), ["lambda:InvokeFunction"])
+        self.assertEqual(listed(statement["Resource"]), [arn_of("SchedulerFunction")])
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        self.assertEqual(trust["Principal"], {"Service": ["scheduler.amazonaws.com"]})
+
+    def test_the_interval_is_one_parameter_for_schedule_functions_and_dead_mans_switch(self):
+        for minutes in self.allowed_values("IntervalMinutes"):
+            stack = Stack(IntervalMinutes=minutes)
+            expression = stack.one("AWS::Scheduler::Schedule")["ScheduleExpression"]
+            self.assertEqual(expression, f"rate({minutes} minutes)")
+            for function in FUNCTIONS:
+                variables = stack.properties(function)["Environment"]["Variables"]
+                self.assertEqual(variables["CHECK_INTERVAL_SECS"], str(60 * minutes), function)
+            alarm = stack.properties("SilentAlarm")
+            silent_secs = alarm["Period"] * alarm["EvaluationPeriods"]
+            self.assertEqual(silent_secs, max(15 * 60, 3 * 60 * minutes), f"{minutes} minutes")
+
+    def test_a_tick_that_failed_is_tried_again_but_not_for_longer_than_an_interval(self):
+        config = self.stack.one("AWS::Lambda::EventInvokeConfig")
+        self.assertEqual(config["FunctionName"], ref("SchedulerFunction"))
+        self.assertGreaterEqual(config["MaximumRetryAttempts"], 1)
+        self.assertLessEqual(config["MaximumEventAgeInSeconds"], 300)
+
+    def test_the_schedule_can_be_paused(self):
+        self.assertEqual(Stack(ScheduleState="DISABLED").one("AWS::Scheduler::Schedule")["State"], "DISABLED")
+
+    def allowed_values(self, parameter):
+        return template.source()["Parameters"][parameter]["AllowedValues"]
+
+    # ---- functions
+
+    def test_each_function_is_built_from_its_own_folder_for_arm_or_else_for_intel(self):
+        written = template.source()["Resources"]
+        for architecture in self.allowed_values("Architecture"):
+            stack = Stack(Architecture=architecture)
+            self.assertEqual(set(stack.of_type("AWS::Lambda::Function")) & set(FUNCTIONS), set(FUNCTIONS))
+            for function in stack.of_type("AWS::Lambda::Function").values():
+                self.assertEqual(function["Architectures"], [architecture])
+                self.assertEqual(function["Runtime"], "provided.al2023")
+        self.assertEqual(self.stack.properties("PollerFunction")["Architectures"], ["arm64"])
+        for id_, binary in FUNCTIONS.items():
+            self.assertEqual(written[id_]["Properties"]["CodeUri"].strip("./"), f"functions/{binary}")
+            metadata = written[id_]["Metadata"]
+            self.assertEqual(metadata, {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": binary}})
+
+    def test_functions_find_their_queues_and_parameters(self):
+        wanted = {
+            "SchedulerFunction": {"CHECKS_QUEUE_URL": "ChecksQueue", "CHANGES_QUEUE_URL": "ChangesQueue"},
+            "PollerFunction": {"CHECKS_QUEUE_URL": "ChecksQueue", "CHANGES_QUEUE_URL": "ChangesQueue",
+                               "CHECKS_DEAD_LETTER_QUEUE_URL": "ChecksDeadLetterQueue"},
+            "NotifierFunction": {"CHANGES_DEAD_LETTER_QUEUE_URL": "ChangesDeadLetterQueue"},
+        }
+        for function, queues in wanted.items():
+            variables = self.stack.properties(function)["Environment"]["Variables"]
+            for name, queue in queues.items():
+                self.assertEqual(variables.get(name), ref(queue), f"{function} {name}")
+            self.assertEqual(variables["PARAMETER_PREFIX"], PREFIX)
+
+    def test_a_notifier_ends_before_its_claim_does(self):
+        self.assertLess(self.stack.properties("NotifierFunction")["Timeout"], 90)
+
+    def test_executions_are_reserved_only_on_demand_and_then_cover_what_the_mappings_use(self):
+        for function in self.stack.of_type("AWS::Lambda::Function").values():
+            self.assertNotIn("ReservedConcurrentExecutions", function)
+        reserved = Stack(ReserveConcurrency="true")
+        for mapping in reserved.of_type("AWS::Lambda::EventSourceMapping").values():
+            function = reserved.properties(mapping["FunctionName"]["Ref"])
+            most = mapping["ScalingConfig"]["MaximumConcurrency"]
+            self.assertGreaterEqual(function["ReservedConcurrentExecutions"], most)
+
+    # ---- mappings and queues
+
+    def test_mappings_report_single_failures_and_are_bounded(self):
+        mappings = self.stack.of_type("AWS::Lambda::EventSourceMapping").values()
+        pairs = {(each["FunctionName"]["Ref"], each["EventSourceArn"]["Fn::GetAtt"][0]) for each in mappings}
+        self.assertLessEqual({("PollerFunction", "ChecksQueue"), ("NotifierFunction", "ChangesQueue")}, pairs)
+        for mapping in mappings:
+            self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+            self.assertTrue(2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 1000)
+            self.assertTrue(1 <= mapping["BatchSize"] <= 10)
+            self.assertIsNot(mapping.get("Enabled"), False)
+            queue = self.stack.properties(mapping["EventSourceArn"]["Fn::GetAtt"][0])
+            if queue.get("FifoQueue"):
+                # Lambda refuses a window on a FIFO queue.
+                self.assertNotIn("MaximumBatchingWindowInSeconds", mapping)
+            function = self.stack.properties(mapping["FunctionName"]["Ref"])
+            # AWS: six times the timeout, plus the window.
+            least_secs = 6 * function["Timeout"] + mapping.get("MaximumBatchingWindowInSeconds", 0)
+            self.assertGreaterEqual(queue["VisibilityTimeout"], least_secs, mapping)
+
+    def test_every_queue_is_encrypted_and_its_messages_last_long_enough(self):
+        for id_, queue in self.stack.of_type("AWS::SQS::Queue").items():
+            self.assertTrue(queue.get("SqsManagedSseEnabled") or queue.get("KmsMasterKeyId"), id_)
+            self.assertIn("MessageRetentionPeriod", queue, id_)
+        for id_, dead in DEAD_LETTERS.items():
+            self.assertEqual(self.stack.properties(dead)["MessageRetentionPeriod"], 14 * DAY_SECS)
+            self.assertLess(self.stack.properties(id_)["MessageRetentionPeriod"], 14 * DAY_SECS, id_)
+
+    def test_what_fails_time_and_again_goes_to_the_dead_letter_queue_of_its_kind(self):
+        for id_, dead in DEAD_LETTERS.items():
+            queue, letters = self.stack.properties(id_), self.stack.properties(dead)
+            self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], arn_of(dead))
+            self.assertGreaterEqual(queue["RedrivePolicy"]["maxReceiveCount"], 5)
+            self.assertEqual(queue.get("FifoQueue"), letters.get("FifoQueue"), "a FIFO queue needs a FIFO one")
+
+    def test_the_changes_queue_keeps_the_order_within_a_subject_only(self):
+        queue = self.stack.properties("ChangesQueue")
+        self.assertTrue(queue["FifoQueue"] and queue["QueueName"].endswith(".fifo"))
+        self.assertEqual(queue["DeduplicationScope"], "messageGroup")
+        self.assertEqual(queue["FifoThroughputLimit"], "perMessageGroupId")
+        self.assertNotIn("FifoQueue", self.stack.properties("ChecksQueue"))
+
+    # ---- policies
+
+    def test_no_policy_names_everything(self):
+        for function in self.stack.of_type("AWS::Lambda::Function"):
+            for statement in self.stack.statements(function):
+                self.assertEqual(statement["Effect"], "Allow")
+                for action in listed(statement["Action"]):
+                    self.assertNotIn("*", action, statement)
+                for resource in listed(statement["Resource"]):
+                    self.assertNotEqual(resource, "*", statement)
+                    if isinstance(resource, str) and "*" in resource:
+                        # Continued lists: `…/repositories/2`.
+                        self.assertRegex(resource, r":parameter/.+/(repositories|organizations|enterprises)/\*$")
+
+    def test_each_function_may_send_to_and_take_from_its_own_queues_only(self):
+        taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+        wanted = {
+            "SchedulerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue"]},
+            "PollerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue", "ChecksDeadLetterQueue"],
+                               **{action: ["ChecksQueue"] for action in taking}},
+            "NotifierFunction": {"sqs:SendMessage": ["ChangesDeadLetterQueue"],
+                                 **{action: ["ChangesQueue"] for action in taking}},
+        }
+        for function, actions in wanted.items():
+            pairs = {(action, json.dumps(arn_of(queue))) for action, queues in actions.items() for queue in queues}
+            self.assertEqual(self.stack.allowed(function, "sqs:"), pairs, function)
+
+    def test_each_function_may_read_the_parameters_of_its_own_stage_only(self):
+        store = ["statelydb-access-key", "statelydb-store-id", "statelydb-schema-id", "statelydb-region", "policy"]
+        lists = [name + end for name in ("repositories", "organizations", "enterprises") for end in ("", "/*")]
+        github = ["github-token", "github-app-id", "github-app-private-key", "github-api-url", *lists]
+        slack = ["slack-webhook", "slack-bot-token", "slack-channel", "github-api-url"]
+        wanted = {"SchedulerFunction": store + github, "PollerFunction": store + github,
+                  "NotifierFunction": store + slack}
+        arn = f"arn:aws:ssm:{template.REGION}:{template.ACCOUNT}:parameter{PREFIX}"
+        for function, names in wanted.items():
+            pairs = {("ssm:GetParameters", json.dumps(f"{arn}/{name}")) for name in names}
+            self.assertEqual(self.stack.allowed(function, "ssm:"), pairs, function)
+
+    def test_a_key_of_ones_own_may_be_used_to_decrypt_and_no_other(self):
+        for function in FUNCTIONS:
+            self.assertEqual(self.stack.allowed(function, "kms:"), set())
+        key = f"arn:aws:kms:{template.REGION}:{template.ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+        stack = Stack(ParameterKeyArn=key)
+        for function in FUNCTIONS:
+            self.assertEqual(stack.allowed(function, "kms:"), {("kms:Decrypt", json.dumps(key))}, function)
+
+    def test_each_function_writes_to_its_own_log_only_and_its_log_ends(self):
+        for function in FUNCTIONS:
+            group = self.stack.properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
+            self.assertGreater(self.stack.properties(group)["RetentionInDays"], 0)
+            pairs = {(action, json.dumps(arn_of(group))) for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
+            self.assertEqual(self.stack.allowed(function, "logs:"), pairs, function)
+        groups = self.stack.of_type("AWS::Logs::LogGroup")
+        self.assertTrue(all("RetentionInDays" in group for group in groups.values()), groups)
+
+    def test_nothing_else_is_allowed(self):
+        known = ("sqs:", "ssm:", "kms:", "logs:")
+        for function in FUNCTIONS:
+            others = [action for action, _ in self.stack.allowed(function) if not action.startswith(known)]
+            self.assertEqual(others, [], function)
+
+    # ---- alarms
+
+    def test_every_alarm_goes_off_to_the_topic_and_says_when_it_is_over(self):
+        alarms = self.stack.of_type("AWS::CloudWatch::Alarm")
+        self.assertGreaterEqual(len(alarms), 11)
+        for id_, alarm in alarms.items():
+            self.assertEqual(alarm["AlarmActions"], [ref("AlarmTopic")], id_)
+            self.assertEqual(alarm["OKActions"], [ref("AlarmTopic")], id_)
+            self.assertIsNot(alarm.get("ActionsEnabled"), False, id_)
+            self.assertIn("AlarmDescription", alarm, id_)
+            self.assertEqual(alarm["TreatMissingData"], "breaching" if id_ == "SilentAlarm" else "notBreaching", id_)
+
+    def test_a_monitor_that_checks_nothing_for_15_minutes_is_an_alarm_also_where_no_figure_comes(self):
+        alarm = self.stack.properties("SilentAlarm")
+        self.assertEqual((alarm["Namespace"], alarm["MetricName"]), ("GitHubRunnerMonitor", "ChecksCompleted"))
+        self.assertNotIn("Dimensions", alarm)
+        self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]),
+                         ("Sum", "LessThanThreshold", 1))
+        self.assertEqual((alarm["Period"], alarm["EvaluationPeriods"]), (300, 3))
+        self.assertNotIn("DatapointsToAlarm", alarm, "all periods have to be silent")
+        self.assertEqual(alarm["TreatMissingData"], "breaching")
+
+    def test_a_dead_letter_is_an_alarm(self):
+        for dead in DEAD_LETTERS.values():
+            alarm = self.alarm("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", self.queue_name(dead))
+            self.assertEqual((alarm["Statistic"], alarm["EvaluationPeriods"]), ("Maximum", 1))
+            self.assertEqual((alarm["ComparisonOperator"], alarm["Threshold"]), ("GreaterThanThreshold", 0))
+
+    def test_a_message_that_waits_is_an_alarm(self):
+        for queue, most_secs in [("ChecksQueue", 1800), ("ChangesQueue", 600)]:
+            alarm = self.alarm("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", self.queue_name(queue))
+            self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"]), ("Maximum", "GreaterThanThreshold"))
+            self.assertEqual(alarm["Threshold"], most_secs)
+            # An age can only be noticed while the message is still there.
+            self.assertLess(alarm["Threshold"], self.stack.properties(queue)["MessageRetentionPeriod"])
+
+    def test_errors_and_throttles_of_each_function_are_alarms(self):
+        for function in FUNCTIONS:
+            for metric in ("Errors", "Throttles"):
+                alarm = self.alarm("AWS/Lambda", metric, "FunctionName", ref(function))
+                self.assertEqual((alarm["Statistic"], alarm["Threshold"]), ("Sum", 1), function)
+                self.assertEqual(alarm["ComparisonOperator"], "GreaterThanOrEqualToThreshold")
+                self.assertLessEqual(alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"])
+
+    def alarm(self, namespace, metric, dimension, value):
+        """The one alarm on a metric."""
+        wanted = (namespace, metric, [{"Name": dimension, "Value": value}])
+        (found,) = [alarm for alarm in self.stack.of_type("AWS::CloudWatch::Alarm").values()
+                    if (alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions")) == wanted]
+        return found
+
+    def queue_name(self, id_):
+        return {"Fn::GetAtt": [id_, "QueueName"]}
+
+    def test_alarms_are_mailed_to_whom_one_names(self):
+        self.assertEqual(self.stack.of_type("AWS::SNS::Subscription"), {})
+        subscription = Stack(AlarmEmail="ops@example.com").one("AWS::SNS::Subscription")
+        self.assertEqual((subscription["Protocol"], subscription["Endpoint"]), ("email", "ops@example.com"))
+        self.assertEqual(subscription["TopicArn"], ref("AlarmTopic"))
+
+    # ---- dashboard and outputs
+
+    def test_the_dashboard_is_json_and_shows_every_figure_that_is_promised(self):
+        body = self.stack.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
+        widgets = json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]
+        shown = json.dumps(widgets)
+        for metric in ["RunnersTotal", "RunnersOnline", "RunnersDown", "ChecksCompleted", "ChecksFailed",
+                       "QuotaRemaining", "AlertLatency", "ApproximateNumberOfMessagesVisible"]:
+            self.assertIn(f'"{metric}"', shown)
+        places = [(each["x"], each["y"]) for each in widgets]
+        self.assertEqual(len(places), len(set(places)), "two widgets in one place")
+
+    def test_outputs_name_queues_and_topic(self):
+        outputs = {name: output["Value"] for name, output in self.stack.template["Outputs"].items()}
+        for name, id_ in [("ChecksQueueUrl", "ChecksQueue"), ("ChangesQueueUrl", "ChangesQueue"),
+                          ("ChecksDeadLetterQueueUrl", "ChecksDeadLetterQueue"),
+                          ("ChangesDeadLetterQueueUrl", "ChangesDeadLetterQueue"), ("AlarmTopicArn", "AlarmTopic")]:
+            self.assertEqual(outputs.get(name), ref(id_))
+
+
+if __name__ == "__main__":
+    unittest.main()

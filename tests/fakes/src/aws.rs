@@ -1,0 +1,212 @@
+//! The few calls of SQS and SSM that a function makes, in AWS's own words: what was sent is kept for the test to see.
+//!
+//! It hands no message out and keeps no time. How a queue behaves is shown elsewhere, with emulators.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Request};
+use crate::server::Server;
+
+/// SQS takes as much in one batch.
+const MESSAGES_PER_CALL: usize = 10;
+/// SSM takes as many names in one call.
+const NAMES_PER_CALL: usize = 10;
+
+/// A running stand-in for SQS and SSM; it ends when it is dropped.
+pub struct FakeAws {
+    server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+/// A message as it was sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SentMessage {
+    /// Its text.
+    pub body: String,
+    /// Not handed out before.
+    pub delay_secs: u64,
+    /// Its group.
+    pub group: Option<String>,
+    /// Its de-duplication id.
+    pub deduplication_id: Option<String>,
+    /// The attribute `reason`.
+    pub reason: Option<String>,
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallFault {
+    /// It is answered with this status and error code.
+    Refused(u16, &'static str),
+    /// Of a batch, the entries at these positions are not taken; whether that is the sender's fault.
+    Entries(Vec<usize>, bool),
+}
+
+#[derive(Default)]
+struct State {
+    parameters: BTreeMap<String, String>,
+    sent: BTreeMap<String, Vec<SentMessage>>,
+    calls: BTreeMap<String, Vec<Value>>,
+    visibility: Vec<(String, u64)>,
+    faults: BTreeMap<String, VecDeque<CallFault>>,
+    latency_ms: u64,
+    most_in_flight: usize,
+    keeps_messages: bool,
+}
+
+impl FakeAws {
+    /// Starts it on a free port of 127.0.0.1.
+    pub async fn start() -> std::io::Result<Self> {
+        let state = Arc::new(Mutex::new(State { keeps_messages: true, ..State::default() }));
+        let answering = Arc::clone(&state);
+        let server = Server::start(0, move |request| locked(&answering).answer(request)).await?;
+        Ok(Self { server, state })
+    }
+
+    /// Its address, for `AWS_ENDPOINT_URL`.
+    pub fn base_url(&self) -> String {
+        self.server.base_url()
+    }
+
+    /// Sets a parameter, by its full name.
+    pub fn set_parameter(&self, name: &str, value: &str) {
+        locked(&self.state).parameters.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Removes a parameter.
+    pub fn remove_parameter(&self, name: &str) {
+        locked(&self.state).parameters.remove(name);
+    }
+
+    /// How long every answer takes.
+    pub fn set_latency_ms(&self, latency_ms: u64) {
+        locked(&self.state).latency_ms = latency_ms;
+    }
+
+    /// Only counts the messages from now on, so that memory tells of the sender alone.
+    pub fn forget_messages(&self) {
+        locked(&self.state).keeps_messages = false;
+    }
+
+    /// What happens to the next calls of an action such as `GetParameters`, in order.
+    pub fn plan(&self, action: &str, faults: impl IntoIterator<Item = CallFault>) {
+        locked(&self.state).faults.entry(action.to_owned()).or_default().extend(faults);
+    }
+
+    /// The bodies of the calls of an action so far.
+    pub fn calls(&self, action: &str) -> Vec<Value> {
+        locked(&self.state).calls.get(action).cloned().unwrap_or_default()
+    }
+
+    /// How many calls there were at the same time.
+    pub fn most_in_flight(&self) -> usize {
+        locked(&self.state).most_in_flight
+    }
+
+    /// Takes out what was sent to a queue, by its URL.
+    pub fn take_sent(&self, queue_url: &str) -> Vec<SentMessage> {
+        locked(&self.state).sent.remove(queue_url).unwrap_or_default()
+    }
+
+    /// For how many seconds which receipts were hidden, in order.
+    pub fn visibility(&self) -> Vec<(String, u64)> {
+        locked(&self.state).visibility.clone()
+    }
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn answer(&mut self, request: &Request) -> Answer {
+        let action = request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
+        let action = action.to_owned();
+        self.most_in_flight = self.most_in_flight.max(request.in_flight);
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let fault = self.faults.get_mut(&action).and_then(VecDeque::pop_front);
+        let answered = match &fault {
+            Some(CallFault::Refused(status, code)) => Err((*status, *code)),
+            Some(CallFault::Entries(positions, is_senders)) => self.send_batch(&body, positions, *is_senders),
+            None => match &*action {
+                "GetParameters" => self.get_parameters(&body),
+                "SendMessageBatch" => self.send_batch(&body, &[], false),
+                "SendMessage" => self.send(&body),
+                "ChangeMessageVisibility" => self.change_visibility(&body),
+                _ => Err((400, "UnknownOperationException")),
+            },
+        };
+        let calls = self.calls.entry(action).or_default();
+        calls.push(if self.keeps_messages { body } else { Value::Null });
+        let (status, body) = match answered {
+            Ok(body) => (200, body),
+            Err((status, code)) => {
+                (status, json!({"__type": format!("com.amazonaws#{code}"), "message": "as planned"}))
+            }
+        };
+        let mut answer = Answer::new(status, "application/x-amz-json-1.0", body.to_string());
+        answer.delay_ms = self.latency_ms;
+        answer
+    }
+
+    fn get_parameters(&self, body: &Value) -> Result<Value, (u16, &'static str)> {
+        let names: Vec<&str> = body["Names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if names.is_empty() || names.len() > NAMES_PER_CALL || body["WithDecryption"] != true {
+            return Err((400, "ValidationException"));
+        }
+        let (found, missing): (Vec<&str>, Vec<&str>) =
+            names.into_iter().partition(|name| self.parameters.contains_key(*name));
+        let parameter =
+            |name: &str| json!({"Name": name, "Type": "String", "Value": self.parameters[name], "Version": 1});
+        let found: Vec<Value> = found.into_iter().map(parameter).collect();
+        Ok(json!({"Parameters": found, "InvalidParameters": missing}))
+    }
+
+    fn send_batch(&mut self, body: &Value, refused: &[usize], is_senders: bool) -> Result<Value, (u16, &'static str)> {
+        let entries = body["Entries"].as_array().cloned().unwrap_or_default();
+        if entries.is_empty() || entries.len() > MESSAGES_PER_CALL {
+            return Err((400, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"));
+        }
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for (position, entry) in entries.iter().enumerate() {
+            if refused.contains(&position) {
+                let code = if is_senders { "InvalidMessageContents" } else { "InternalError" };
+                failed
+                    .push(json!({"Id": entry["Id"], "SenderFault": is_senders, "Code": code, "Message": "as planned"}));
+            } else {
+                self.keep(&body["QueueUrl"], entry);
+                successful.push(json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": ""}));
+            }
+        }
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    fn send(&mut self, body: &Value) -> Result<Value, (u16, &'static str)> {
+        self.keep(&body["QueueUrl"], body);
+        Ok(json!({"MessageId": "m", "MD5OfMessageBody": ""}))
+    }
+
+    fn change_visibility(&mut self, body: &Value) -> Result<Value, (u16, &'static str)> {
+        let receipt = body["ReceiptHandle"].as_str().unwrap_or_default().to_owned();
+        self.visibility.push((receipt, body["VisibilityTimeout"].as_u64().unwrap_or_default()));
+        Ok(json!({}))
+    }
+
+    fn keep(&mut self, queue_url: &Value, message: &Value) {
+        if !self.keeps_messages {
+            return;
+        }
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let sent = SentMessage {
+            body: text(&message["MessageBody"]).unwrap_or_default(),
+            delay_secs: message["DelaySeconds"].as_u64().unwrap_or_default(),
+            group: text(&message["MessageGroupId"]),
+            deduplication_id: text(&message["MessageDeduplicationId"]),
+            reason: text(&message["MessageAttributes"]["reason"]["StringValue"]),
+        };
+        self.sent.entry(text(queue_url).unwrap_or_default()).or_default().push(sent);
+    }
+}
