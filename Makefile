@@ -4,6 +4,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_SECS ?= 60
 PYTHON := .venv/bin/python
 # What the functions are built into, and their logs.
 STACK := target/stack
@@ -15,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 # For sam, which looks there for cargo-lambda, and that for the zig that it links with.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak instructions kill stack bench stately-bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack bench stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +34,8 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --quiet
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
+	cargo fmt --manifest-path tests/fuzz/fuzz/Cargo.toml --check
+	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 
 unit: ## Every Rust test
 	cargo build -p monitor-local --bin runner-monitor
@@ -52,6 +56,12 @@ simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at ev
 
 soak: ## 20,000 stories of 24 h each
 	cargo run --release -p monitor-simulation -- --seeds 20000
+
+fuzz: .tools/bin/cargo-fuzz ## Search for inputs that break a decoder, FUZZ_SECS (60) for each target
+	tests/fuzz/run.sh $(FUZZ_SECS)
+
+mutations: ## Small faults, each of which a test or the simulation must notice; about an hour
+	python3 tests/mutations/run.py
 
 schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema compiles, breaks no rule, and its numbers only grow
 	node --test schema/
@@ -88,6 +98,9 @@ bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
 	node tests/stately/clients/bench.mjs
+
+.tools/bin/cargo-fuzz:
+	cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root .tools --quiet
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet

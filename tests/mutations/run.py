@@ -33,8 +33,8 @@ LIMIT_SECS = 900
 
 CONTRACTS = ["test", "-p", "monitor-embedded", "--test", "contracts"]
 STAGES = {
-    "shared/domain": [["test", "-p", "monitor-domain", "--lib", "--tests"], CONTRACTS],
     "shared/pipeline": [CONTRACTS, ["test", "-p", "monitor-pipeline", "--lib", "--tests"]],
+    "shared/domain": [["test", "-p", "monitor-domain", "--lib", "--tests"], CONTRACTS],
     "shared/embedded": [["test", "-p", "monitor-embedded", "--lib", "--test", "contracts", "--test", "file"]],
     "shared/stately": [["test", "-p", "monitor-stately", "--lib", "--test", "contracts", "--test", "client"]],
     "shared/github": [["test", "-p", "monitor-github", "--lib", "--tests"]],
@@ -77,14 +77,22 @@ def noticed_by_tests(command):
         return None
     if said.startswith("did not end"):
         return said
-    failed = re.findall(r"^test (\S+) \.\.\. FAILED|^    (\S+)$", said, re.M)
-    names = [a or b for a, b in failed]
+    if re.search(r"^error: could not compile", said, re.M):
+        raise Unusable(f"it does not compile:\n{said[-3000:]}")
+    names = re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", said, re.M)
     if not names:
         raise Unusable(f"cargo {' '.join(command)}:\n{said[-3000:]}")
-    # The suites are single tests that run many: the place of the panic names the part.
-    part = re.search(r"panicked at \S*?(?:testing/)?(\w+(?:/\w+)*)\.rs:(\d+)", said)
-    place = f" ({part[1]}.rs:{part[2]})" if part and "suite" in names[0] else ""
-    return f"`{names[0]}`{place}"
+    return f"`{names[0]}`{place_of(said, names[0])}"
+
+
+def place_of(said, test):
+    """The suites are single tests of many parts: the part in which it panicked."""
+    panicked = re.search(r"panicked at (shared/\S+\.rs):(\d+)", said)
+    if not panicked or not (TREE / panicked[1]).exists():
+        return ""
+    before = (TREE / panicked[1]).read_text().splitlines()[: int(panicked[2])]
+    part = next((found[1] for line in reversed(before) if (found := re.match(r"\s*(?:pub.* )?(?:async )?fn (\w+)", line))), None)
+    return f", `{part}`" if part and part not in test else ""
 
 
 def noticed_by_simulation(simulation):
@@ -122,13 +130,49 @@ def area(file):
     return "/".join(Path(file).parts[:2])
 
 
-def try_out(mutant, simulation):
-    for command in STAGES[area(mutant["file"])]:
-        if found := noticed_by_tests(command):
-            return found
-    if area(mutant["file"]) in SIMULATED:
-        return noticed_by_simulation(simulation)
-    return None
+def noticed(mutant, by):
+    """What `by` says of the tree with the fault in it."""
+    path, before = alter(mutant)
+    try:
+        return by()
+    finally:
+        path.write_text(before)
+
+
+def first_of(stages):
+    return next((found for command in stages if (found := noticed_by_tests(command))), None)
+
+
+def try_all(mutants, simulation):
+    """The tests for every fault, then the simulation for what they let pass; gives what noticed each."""
+    results, left, sound = {}, [], set()
+
+    def attempt(mutant, by):
+        began = time.monotonic()
+        try:
+            found = noticed(mutant, by)
+        except Unusable as error:
+            print(f"CANNOT BE TRIED  {mutant['name']}\n{error}", flush=True)
+            return False
+        print(f"{time.monotonic() - began:4.0f} s  {mutant['name']}: {found or 'nothing'}", flush=True)
+        results[mutant["name"]] = found
+        return True
+
+    # By the part of the tree that they are in, so that little is built anew between two of them.
+    for mutant in sorted(mutants, key=lambda mutant: list(STAGES).index(area(mutant["file"]))):
+        place = area(mutant["file"])
+        if place not in sound:
+            sound.add(place)
+            if found := first_of(STAGES[place]):
+                raise SystemExit(f"fails without a fault already: {found}")
+            print(f"without a fault {place} passes", flush=True)
+        if attempt(mutant, lambda: first_of(STAGES[place])) and results[mutant["name"]] is None and place in SIMULATED:
+            left.append(mutant)
+    if left and (found := noticed_by_simulation(simulation)):
+        raise SystemExit(f"fails without a fault already: {found}")
+    for mutant in left:
+        attempt(mutant, lambda: noticed_by_simulation(simulation))
+    return results
 
 
 def main():
@@ -144,41 +188,22 @@ def main():
     copy_tree()
     known = "tests/simulation/seeds/known.txt"
     simulation = ["--known", known, "--seeds", str(arguments.seeds), "--for-secs", "120"]
-    rows, survivors, unusable = [], 0, 0
     if arguments.list:
         for mutant in mutants:
             path, before = alter(mutant)
             path.write_text(before)
             print(f"{mutant['rule']:>9}  {mutant['name']}")
         return 0
-    print("without a fault …", flush=True)
-    for area_stages in {area(mutant["file"]): STAGES[area(mutant["file"])] for mutant in mutants}.values():
-        for command in area_stages:
-            if found := noticed_by_tests(command):
-                print(f"fails without a fault already: {found}")
-                return 2
-    if found := noticed_by_simulation(simulation):
-        print(f"fails without a fault already: {found}")
-        return 2
-    for number, mutant in enumerate(mutants, 1):
-        began = time.monotonic()
-        try:
-            path, before = alter(mutant)
-            try:
-                found = try_out(mutant, simulation)
-            finally:
-                path.write_text(before)
-        except Unusable as error:
-            unusable += 1
-            print(f"{number:>2} CANNOT BE TRIED  {mutant['name']}\n{error}", flush=True)
-            continue
-        survivors += found is None
-        rows.append(f"| {mutant['rule']} | {mutant['name']} | {found or '**nothing**'} |")
-        secs = time.monotonic() - began
-        print(f"{number:>2} {'SURVIVES' if found is None else 'noticed'}  {secs:4.0f} s  {mutant['name']}: {found}", flush=True)
+    results = try_all(mutants, simulation)
+    survivors = [name for name, found in results.items() if found is None]
     if arguments.markdown:
-        arguments.markdown.write_text("| rule | fault | noticed by |\n|---|---|---|\n" + "\n".join(rows) + "\n")
-    print(f"{len(rows)} faults, {len(rows) - survivors} noticed, {survivors} not; {unusable} could not be tried")
+        tried = [mutant for mutant in mutants if mutant["name"] in results]
+        rows = [f"| {it['rule']} | {it['name']} | {results[it['name']] or '**nothing**'} |\n" for it in tried]
+        arguments.markdown.write_text("| rule | fault | noticed by |\n|---|---|---|\n" + "".join(rows))
+    unusable = len(mutants) - len(results)
+    print(f"{len(results)} faults, {len(results) - len(survivors)} noticed; {unusable} could not be tried")
+    for name in survivors:
+        print(f"SURVIVES: {name}")
     return 2 if unusable else 1 if survivors else 0
 
 

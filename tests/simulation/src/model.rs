@@ -388,10 +388,11 @@ impl<'a> Model<'a> {
                     (true, Some(since_ms)) => {
                         off_since_ms = None;
                         let off_ms = history[index..].iter().find(|(_, list)| !list[place]).map(|(at_ms, _)| *at_ms);
-                        // The schedule knows of it only if it ticked in between.
-                        let mut ticks = self.world.ticks_ms.iter();
-                        let was_noticed =
-                            since_ms < 0 || ticks.any(|(tick_ms, _)| (since_ms..at_ms - LOOK_MS).contains(tick_ms));
+                        // The schedule knows that it was off only if it ticked in between, and could read the list.
+                        let unlisted = Some(Source::Unlisted);
+                        let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
+                        let ticked = next_tick(since_ms.max(0)) + LOOK_MS < *at_ms;
+                        let was_noticed = since_ms < 0 || (is_sound && ticked);
                         let bound = |from_ms| next_tick(from_ms) + LOOK_MS + TELL_MS;
                         let until = (*at_ms, off_ms.unwrap_or(self.end_ms));
                         let told_by_ms = self.due(Some(place), Some(Source::Unlisted), until, bound);

@@ -135,9 +135,18 @@ fn is_down(shared: &Shared) -> bool {
     machine.world.store_down_until_ms > machine.now_ms
 }
 
+/// Whether somebody stood still for so long, with a request not sent yet, that the connection is gone.
+fn is_gone(shared: &Shared, began_ms: i64) -> bool {
+    shared.lock().now_ms - began_ms > FOR_EVER_MS
+}
+
 /// The embedded store's way there and back.
 async fn request(shared: &Shared) -> Result<(), StoreError> {
+    let began_ms = shared.lock().now_ms;
     shared.latency(2, 20).await;
+    if is_gone(shared, began_ms) {
+        return Err(StoreError::Unavailable("the connection ended".to_owned()));
+    }
     if is_down(shared) || shared.lock().strikes(Fault::StoreRequestLost) {
         shared.wait(GIVEN_UP_MS).await;
         return Err(StoreError::Unavailable("no answer in time".to_owned()));
@@ -354,7 +363,11 @@ impl Transport for Connection {
     async fn post(&self, request: Request) -> Result<Response, Unreached> {
         let shared = &self.shared;
         let gone = || Unreached("the connection ended".to_owned());
+        let began_ms = shared.lock().now_ms;
         shared.latency(2, 20).await;
+        if is_gone(shared, began_ms) {
+            return Err(gone());
+        }
         if is_down(shared) || shared.lock().strikes(Fault::StoreRequestLost) {
             // Half of the connections end, the others say nothing more.
             let says_so = shared.lock().chance.below(2) > 0;

@@ -31,6 +31,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Runs the whole suite, each part on a new store of `make`.
 pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     commits::a_lost_race_is_thrown_away_and_asked_again(&make().await).await;
+    commits::what_was_seen_before_a_lost_race_is_not_believed(&make().await).await;
     commits::an_own_commit_whose_answer_is_lost_is_recognised(&make().await).await;
     commits::a_large_decision_is_split_and_told_whole(&make().await).await;
     commits::a_split_that_broke_off_is_finished_and_told_whole(&make().await).await;
