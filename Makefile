@@ -33,13 +33,19 @@ openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and th
 judge: .venv/installed ## Slack messages before an independent judge
 	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
 
-simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at every await
+SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
+
+simulation: ## Known seeds, fresh stories for 2 minutes on both stores, and a stage ended at every await
 	cargo build --release -p monitor-simulation
-	target/release/monitor-simulation --known tests/simulation/seeds/known.txt --seeds 1000000 --from $$(date +%s) --for-secs 120
+	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 80
+	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 40 --store stately
 	target/release/monitor-simulation --crash-points
 
-soak: ## 20,000 stories of 24 h each
-	cargo run --release -p monitor-simulation -- --seeds 20000
+soak: ## 20,000 stories of 24 h each, and 5,000 on StatelyDB
+	cargo build --release -p monitor-simulation
+	$(SIMULATION) --seeds 20000
+	$(SIMULATION) --seeds 5000 --store stately
+	target/release/monitor-simulation --crash-points --store stately
 
 schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema compiles, breaks no rule, and its numbers only grow
 	node --test schema/
