@@ -39,13 +39,17 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     nothing_to_tell_wakes_nobody(&make().await).await;
     only_a_look_that_counted_sends_a_recheck(&make().await).await;
-    a_refused_credential_is_told_once_for_all_its_targets(&make().await).await;
+    a_refused_credential_is_told_once_for_all_its_targets(&make().await, false).await;
+    a_refused_credential_is_told_once_for_all_its_targets(&make().await, true).await;
     a_dropped_target_is_closed_and_forgotten(&make().await).await;
     old_jobs_and_unknown_targets_are_not_asked_for(&make().await).await;
     a_repository_found_by_its_account_is_watched(&make().await).await;
     no_item_type_has_two_writers(&make().await).await;
     writers_side_by_side_lose_nothing(&make().await).await;
     a_look_that_took_too_long_is_thrown_away(&make().await).await;
+    a_tick_that_was_held_up_makes_no_gap(&make().await).await;
+    a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
+    what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
 }
 
 /// Everything of an installation but its store.
@@ -401,7 +405,8 @@ async fn only_a_look_that_counted_sends_a_recheck<S: Store>(store: &S) {
     assert_eq!(sent, [vec![MINUTE], vec![], vec![MINUTE], vec![], vec![]]);
 }
 
-async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: &S) {
+/// Whether its targets are looked at one after the other, or at once.
+async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: &S, at_once: bool) {
     let mut this = Installation::new(store);
     let targets: Vec<Target> = (0..5).map(|n| repository(&format!("app-{n}"))).collect();
     this.check.configured = targets.iter().cloned().map(TargetSpec::One).collect();
@@ -414,8 +419,13 @@ async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: 
             }
         }
         this.tick().await;
-        for target in &targets {
-            this.check(target).await;
+        if at_once {
+            let [a, b, c, d, e] = &targets[..] else { panic!("five targets") };
+            tokio::join!(this.check(a), this.check(b), this.check(c), this.check(d), this.check(e));
+        } else {
+            for target in &targets {
+                this.check(target).await;
+            }
         }
         told.extend(this.tell().await);
         this.clock.advance(INTERVAL);
@@ -553,6 +563,48 @@ async fn a_look_that_took_too_long_is_thrown_away<S: Store>(store: &S) {
     this.check(&web()).await;
     let changes = this.changes(&subject()).await;
     assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "asked again, and dated anew");
+}
+
+fn gaps(told: &[Notice]) -> usize {
+    told.iter().flat_map(|notice| &notice.news).filter(|news| matches!(news, News::Unwatched { .. })).count()
+}
+
+async fn a_tick_that_was_held_up_makes_no_gap<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
+    this.source.set_repositories("acme", vec![web()]);
+    this.tick().await;
+    this.clock.advance(INTERVAL);
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move { clock.advance(2 * INTERVAL) });
+    this.tick().await;
+    this.clock.advance(INTERVAL);
+    this.tick().await;
+    assert_eq!(gaps(&this.tell().await), 0, "its sign of life is of when it gave it");
+}
+
+async fn a_gap_is_told_once_by_a_tick_that_broke_off<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.tick().await;
+    this.clock.advance(4 * INTERVAL);
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    this.tick().await;
+    this.store.go_down(false);
+    this.clock.advance(MINUTE);
+    this.tick().await;
+    assert_eq!(gaps(&this.tell().await), 1);
+}
+
+async fn what_the_list_does_not_find_is_looked_at_once_at_most<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
+    this.source.set_repositories("acme", vec![web()]);
+    this.tick().await;
+    let archived = repository("archived");
+    this.source.set(&archived, vec![runner(1, Status::Idle)]);
+    assert_eq!(this.check_for(&archived, Reason::Manual).await.ending, Ending::NotConfigured);
+    assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, Ending::Seen(_)));
 }
 
 async fn no_item_type_has_two_writers<S: Store>(store: &S) {
