@@ -17,9 +17,9 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 
-use crate::items::{Attempt, Item, Key, Query, SendEnding};
+use crate::items::{Attempt, Item, Key, Put, Query, SendEnding, Sent};
 use crate::messages::{CheckJob, Reason, WakeUp};
-use crate::ports::{ChatError, Clock, Form, Store};
+use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
     Check, CheckReport, CheckSettings, Disposition, Ending, Notify, NotifyReport, NotifySettings, Schedule,
     ScheduleReport, ScheduleSettings,
@@ -41,6 +41,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::a_claim_whose_answer_is_lost_is_recognised(&make().await).await;
     telling::two_notifiers_at_once_send_one_message(&make().await).await;
     telling::a_claim_without_record_is_sent_again_after_its_lease(&make().await).await;
+    telling::a_notifier_that_was_frozen_takes_nothing_back(&make().await).await;
+    telling::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await).await;
     telling::a_send_that_failed_is_repeated_when_it_is_due(&make().await).await;
     telling::a_short_wait_is_waited_out(&make().await).await;
     telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await).await;
