@@ -40,13 +40,10 @@ pub(crate) fn web_base(settings: &Settings) -> anyhow::Result<WebBase> {
     Ok(WebBase::parse(&settings.github.web_url)?)
 }
 
-/// The webhook, if one is set; else the console.
+/// Slack, if it is set; else the console.
 pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings) -> anyhow::Result<Messenger> {
-    Ok(match &settings.slack_webhook {
-        Some(url) => {
-            let (web_url, hosts) = (&settings.github.web_url, &settings.allow_http_hosts);
-            Messenger::Webhook(monitor_outside::webhook(http, url, web_url, hosts)?)
-        }
+    Ok(match &settings.slack {
+        Some(slack) => monitor_outside::slack(http, slack, &settings.github.web_url, &settings.allow_http_hosts)?,
         None => Messenger::Console(Console::stdout(colour_on_stdout(), web_base(settings)?)),
     })
 }

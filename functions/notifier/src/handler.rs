@@ -7,9 +7,9 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::batch::{self, Backstop, Budget, Record};
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::Delivered;
+use monitor_pipeline::items::{Delivered, LiveMessage, Place};
 use monitor_pipeline::messages::WakeUp;
-use monitor_pipeline::ports::{Chat, ChatError, Clock, Form, Store};
+use monitor_pipeline::ports::{Chat, ChatError, Clock, EditError, Form, Store};
 use monitor_pipeline::stages::{Disposition, Notify};
 use monitor_telemetry::metrics::{Metric, Metrics};
 use tracing::{Instrument as _, info_span};
@@ -27,15 +27,38 @@ impl<'a, Ch> Attentive<'a, Ch> {
     pub(crate) fn to(chat: &'a Ch) -> Self {
         Self { chat, is_dead: AtomicBool::new(false) }
     }
+
+    fn heed(&self, error: Option<&ChatError>) {
+        if matches!(error, Some(ChatError::Dead(_))) {
+            self.is_dead.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<Ch: Chat> Chat for Attentive<'_, Ch> {
     async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
         let sent = self.chat.send(notice, form).await;
-        if matches!(sent, Err(ChatError::Dead(_))) {
-            self.is_dead.store(true, Ordering::Relaxed);
-        }
+        self.heed(sent.as_ref().err());
         sent
+    }
+
+    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        let sent = self.chat.reply(notice, form, to).await;
+        self.heed(sent.as_ref().err().and_then(of_chat));
+        sent
+    }
+
+    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
+        let edited = self.chat.edit(message, notice).await;
+        self.heed(edited.as_ref().err().and_then(of_chat));
+        edited
+    }
+}
+
+fn of_chat(error: &EditError) -> Option<&ChatError> {
+    match error {
+        EditError::Chat(error) => Some(error),
+        EditError::Gone => None,
     }
 }
 
@@ -57,7 +80,7 @@ pub(crate) struct Report {
     pub(crate) response: SqsBatchResponse,
     /// For CloudWatch.
     pub(crate) metrics: Metrics,
-    /// Whether the webhook is dead, or the store's key may have been changed: the settings are worth another look.
+    /// Whether the webhook or token is dead, or the store's key may have been changed: the settings are worth another look.
     pub(crate) is_doubtful: bool,
 }
 

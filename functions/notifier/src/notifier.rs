@@ -7,7 +7,7 @@ use monitor_config::TellingSettings;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Notify, NotifySettings};
-use monitor_slack::Webhook;
+use monitor_slack::Messenger;
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) struct Notifier {
 /// What is made of the settings.
 struct Ready {
     store: StatelyStore<HttpTransport>,
-    webhook: Webhook,
+    slack: Messenger,
 }
 
 impl Notifier {
@@ -40,7 +40,7 @@ impl Notifier {
         let clock = &SystemClock;
         let now = clock.now();
         let ready = self.kept.get(now).await?;
-        let chat = Attentive::to(&ready.webhook);
+        let chat = Attentive::to(&ready.slack);
         let notify = Notify { store: &ready.store, chat: &chat, clock, settings: NotifySettings::default() };
         let budget = Budget::of(invocation.left(now));
         let batch = Batch { notify: &notify, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
@@ -56,10 +56,10 @@ impl Notifier {
 impl Ready {
     fn of(settings: &TellingSettings) -> Result<Self, monitor_outside::SetupError> {
         let roots = BuiltInRoots::read()?;
-        let TellingSettings { slack_webhook, web_url, statelydb, allow_http_hosts } = settings;
+        let TellingSettings { slack, web_url, statelydb, allow_http_hosts } = settings;
         let client = monitor_outside::client(roots.http())?;
-        let webhook = monitor_outside::webhook(&client, slack_webhook, web_url, allow_http_hosts)?;
+        let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts)?;
         let store = StatelyStore::new(monitor_outside::stately(roots.http(), statelydb, SystemClock.random())?);
-        Ok(Self { store, webhook })
+        Ok(Self { store, slack })
     }
 }

@@ -197,17 +197,19 @@ fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
 }
 
 async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Finding> {
-    let webhook = match outside::messenger(http, settings)? {
-        Messenger::Webhook(webhook) => webhook,
+    let messenger = outside::messenger(http, settings)?;
+    let what = match &messenger {
+        Messenger::Webhook(_) => "a webhook is set",
+        Messenger::Bot(_) => "a bot is set",
         Messenger::Console(_) => {
-            let says = "no webhook is set: messages go to the console";
+            let says = "neither webhook nor bot is set: messages go to the console";
             return Ok(Finding::doubtful("Slack", says, "set SLACK_WEBHOOK to tell a channel"));
         }
     };
     if !send_test {
-        return Ok(Finding::good("Slack", "a webhook is set; not tried (`doctor --send-test` sends a message)"));
+        return Ok(Finding::good("Slack", format!("{what}; not tried (`doctor --send-test` sends a message)")));
     }
-    Ok(match webhook.send_test().await {
+    Ok(match messenger.send_test().await {
         Ok(()) => Finding::good("Slack", "took the test message"),
         Err(error) => Finding::bad(
             "Slack",

@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         lines = settings.targets.len(),
         every_secs = arguments.every.as_secs(),
         store = %arguments.store.place(),
-        slack = settings.slack_webhook.is_some(),
+        slack = settings.slack.is_some(),
         "watching"
     );
     let what = (settings.policy.clone(), settings.targets.clone(), arguments.every);

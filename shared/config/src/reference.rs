@@ -107,6 +107,30 @@ pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     default: None,
     parameter: Some("slack-webhook"),
 };
+pub(crate) const SLACK_BOT_TOKEN: Setting = Setting {
+    name: "SLACK_BOT_TOKEN",
+    what: "Bot token of the Slack app: alerts are then edited as they end. Goes with SLACK_CHANNEL, and before SLACK_WEBHOOK",
+    secret: true,
+    example: "xoxb-…",
+    default: None,
+    parameter: Some("slack-bot-token"),
+};
+pub(crate) const SLACK_CHANNEL: Setting = Setting {
+    name: "SLACK_CHANNEL",
+    what: "Channel that the bot writes to, by its id or name",
+    secret: false,
+    example: "C0123456789",
+    default: None,
+    parameter: Some("slack-channel"),
+};
+pub(crate) const SLACK_API_URL: Setting = Setting {
+    name: "SLACK_API_URL",
+    what: "Address of Slack's Web API, where it is another than Slack's own",
+    secret: false,
+    example: "https://slack-gov.com/api",
+    default: Some("https://slack.com/api"),
+    parameter: None,
+};
 pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
     name: "SLACK_SIGNING_SECRET",
     what: "Signing secret of the Slack app, which shows that a slash command or a pressed button is Slack's; needed to answer these",
@@ -202,6 +226,9 @@ pub fn reference() -> &'static [Setting] {
         ORGANIZATIONS,
         ENTERPRISES,
         SLACK_WEBHOOK,
+        SLACK_BOT_TOKEN,
+        SLACK_CHANNEL,
+        SLACK_API_URL,
         SLACK_SIGNING_SECRET,
         STATELYDB_ACCESS_KEY,
         STATELYDB_STORE_ID,

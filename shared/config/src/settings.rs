@@ -7,7 +7,7 @@ use std::time::Duration;
 use monitor_domain::policy::Policy;
 use monitor_domain::target::{TargetKind, TargetSpec};
 
-use crate::addresses::{GitHubAddresses, github, host, webhook};
+use crate::addresses::{GitHubAddresses, github, host};
 use crate::credential::{app_id, private_key, token};
 use crate::faults::{Fault, Faults, Wrong};
 use crate::lists::{entries, merged, target};
@@ -16,6 +16,7 @@ use crate::reference::*;
 use crate::secret::{Secret, shown};
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
+use crate::telling::SlackSettings;
 
 /// Everything that an installation decides.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub struct Settings {
     /// What the settings name to be watched, each once, in the order as written. Empty only where
     /// [`HostOptions::targets`] is not.
     pub targets: Vec<TargetSpec>,
-    /// The incoming webhook; without it nothing is told.
-    pub slack_webhook: Option<Secret>,
+    /// Where people are told in Slack, if they are.
+    pub slack: Option<SlackSettings>,
     /// What Slack signs its requests with; none unless [`HostOptions::slack_commands`].
     pub slack_signing_secret: Option<Secret>,
     /// How StatelyDB is reached; none unless [`HostOptions::statelydb`].
@@ -104,10 +105,7 @@ impl Settings {
         let max_concurrent_requests = reader.read(&GITHUB_MAX_CONCURRENT_REQUESTS, limit);
         let web_url = addresses.as_ref().map_or("https://github.com", |found| &*found.web_url);
         let targets = reader.targets(web_url, &host_options.targets);
-        let slack_webhook = match host_options.without_chat {
-            true => None,
-            false => reader.read(&SLACK_WEBHOOK, |text| webhook(text, &allow_http_hosts)),
-        };
+        let slack = if host_options.without_chat { None } else { reader.slack(&allow_http_hosts) };
         let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
@@ -125,7 +123,7 @@ impl Settings {
             ) if reader.faults.is_empty() => {
                 let limits = Limits { requests_per_minute, max_concurrent_requests };
                 let github = GitHubSettings { api_url, web_url, api_version, credential, limits };
-                Ok(Self { github, targets, slack_webhook, slack_signing_secret, statelydb, policy, allow_http_hosts })
+                Ok(Self { github, targets, slack, slack_signing_secret, statelydb, policy, allow_http_hosts })
             }
             _ => Err(reader.into_faults()),
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use monitor_config::{Credential, Faults, HostOptions, Settings, Source, reference};
+use monitor_config::{Credential, Faults, HostOptions, Settings, SlackSettings, Source, reference};
 use proptest::prelude::*;
 
 const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\n-----END RSA PRIVATE KEY-----";
@@ -48,7 +48,7 @@ fn a_token_and_a_repository_are_enough() {
     let limits = settings.github.limits;
     assert_eq!(limits.requests_per_minute.map(|most| most.get()), Some(900));
     assert_eq!(limits.max_concurrent_requests.map(|most| most.get()), Some(100));
-    assert!(settings.slack_webhook.is_none() && settings.allow_http_hosts.is_empty());
+    assert!(settings.slack.is_none() && settings.allow_http_hosts.is_empty());
     assert_eq!(settings.policy.base(), &Default::default());
     assert_eq!(targets(&settings), ["acme/web"]);
 }
@@ -78,7 +78,8 @@ fn everything_can_be_set() {
     assert_eq!(settings.github.limits.requests_per_minute, None);
     assert_eq!(settings.github.limits.max_concurrent_requests.map(|most| most.get()), Some(7));
     assert_eq!(targets(&settings), ["Acme/Web", "acme/api", "acme/*", "orgs/acme", "orgs/labs", "enterprises/corp"]);
-    assert_eq!(settings.slack_webhook.unwrap().expose(), "http://[::1]:9/hook");
+    let Some(SlackSettings::Webhook(webhook)) = settings.slack else { panic!("a webhook") };
+    assert_eq!(webhook.expose(), "http://[::1]:9/hook");
     let api = "acme/api".parse().unwrap();
     assert_eq!(settings.policy.base().confirm, 2);
     assert_eq!(settings.policy.for_target(&api).thresholds().confirm, 5);
@@ -131,6 +132,19 @@ fn every_fault_names_its_setting_and_the_mend() {
             "SLACK_SIGNING_SECRET: is needed to answer Slack",
             "set SLACK_SIGNING_SECRET",
         ),
+        (&[("SLACK_CHANNEL", "C1")], "SLACK_BOT_TOKEN: SLACK_CHANNEL is given without it", "set SLACK_BOT_TOKEN"),
+        (
+            &[("SLACK_BOT_TOKEN", "xoxp-1"), ("SLACK_CHANNEL", "C1")],
+            "SLACK_BOT_TOKEN: is no bot token",
+            "begins with xoxb-",
+        ),
+        (&[("SLACK_BOT_TOKEN", "xoxb-1")], "SLACK_CHANNEL: SLACK_BOT_TOKEN is given without it", "set SLACK_CHANNEL"),
+        (
+            &[("SLACK_BOT_TOKEN", "xoxb-1"), ("SLACK_CHANNEL", "my channel")],
+            "SLACK_CHANNEL: `my channel` is no channel",
+            "#runners",
+        ),
+        (&[("SLACK_API_URL", "http://chat/api")], "SLACK_API_URL: is plain http", "ALLOW_HTTP_HOSTS"),
         (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: is needed", "set STATELYDB_ACCESS_KEY"),
         (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: `store-1` is no number", "console"),
         (&[("STATELYDB_SCHEMA_ID", "")], "STATELYDB_SCHEMA_ID: is needed", "STATELYDB_SCHEMA_ID=5371490217854203"),
@@ -239,7 +253,7 @@ fn the_table_and_the_reader_agree() {
         // The shapes of secrets are not accepted as such: nobody shall start with `ghp_…`. An App's id stands beside a
         // token here, and no data plane is named.
         let refused = read(&[(setting.name, setting.example)]).is_err();
-        let goes_with_another = matches!(setting.name, "GITHUB_APP_ID" | "STATELYDB_NO_AUTH");
+        let goes_with_another = matches!(setting.name, "GITHUB_APP_ID" | "SLACK_CHANNEL" | "STATELYDB_NO_AUTH");
         assert_eq!(refused, setting.secret || goes_with_another, "{}", setting.name);
         if let Some(default) = setting.default {
             let (given, unset) = (read(&[(setting.name, default)]).unwrap(), read(&[]).unwrap());

@@ -64,20 +64,29 @@ pub fn github(
     monitor_github::GitHub::new(http.clone(), asked, clock).map_err(SetupError::of)
 }
 
-/// Slack's webhook, with links that start with `web_url`.
+/// Where people are told in Slack, with links that start with `web_url`.
 #[cfg(feature = "slack")]
-pub fn webhook(
+pub fn slack(
     http: &reqwest::Client,
-    url: &monitor_config::Secret,
+    settings: &monitor_config::SlackSettings,
     web_url: &str,
     allow_http_hosts: &std::collections::BTreeSet<String>,
-) -> Result<monitor_slack::Webhook, SetupError> {
-    use monitor_slack::{WebBase, Webhook, WebhookSettings, WebhookUrl};
+) -> Result<monitor_slack::Messenger, SetupError> {
+    use monitor_config::SlackSettings;
+    use monitor_slack::{Bot, BotSettings, BotToken, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
 
-    let hosts: Vec<String> = allow_http_hosts.iter().cloned().collect();
-    let url = WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of)?;
     let web = WebBase::parse(web_url).map_err(SetupError::of)?;
-    Ok(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
+    Ok(match settings {
+        SlackSettings::Webhook(url) => {
+            let hosts: Vec<String> = allow_http_hosts.iter().cloned().collect();
+            let url = WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of)?;
+            Messenger::Webhook(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
+        }
+        SlackSettings::Bot { token, channel, api_url } => {
+            let settings = BotSettings { web, api_url: api_url.clone(), ..BotSettings::default() };
+            Messenger::Bot(Bot::new(http.clone(), BotToken::new(token.expose()), channel, settings))
+        }
+    })
 }
 
 /// A client of StatelyDB as the settings say. It speaks HTTP/2 in a way of its own, so it takes the builder.

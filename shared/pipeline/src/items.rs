@@ -109,6 +109,29 @@ pub struct Claim {
     /// What it tells. As `message`, because `notice` is its number.
     #[serde(rename = "message")]
     pub notice: Notice,
+    /// The earlier messages whose outages were open before it: with the notice they say what is sent and what is edited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub live: Vec<LiveMessage>,
+}
+
+/// A message of which not every outage has ended: it is edited as they do. Only of chats that can edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveMessage {
+    /// Where it stands.
+    pub place: Place,
+    /// Its outages, those that have ended with their end.
+    pub outages: Vec<Outage>,
+}
+
+/// A message in the chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The channel.
+    pub channel: String,
+    /// The message's id within it.
+    pub ts: String,
 }
 
 /// How an attempt ended.
@@ -170,6 +193,13 @@ pub struct Delivered {
     /// The message's id within the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ts: Option<String>,
+}
+
+impl Delivered {
+    /// The message, if the chat says where it is.
+    pub fn place(&self) -> Option<Place> {
+        Some(Place { channel: self.channel.clone()?, ts: self.ts.clone()? })
+    }
 }
 
 /// How far a subject is told.

@@ -10,7 +10,7 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Delivered, Item, Key, Put, Query};
+use crate::items::{Delivered, Item, Key, LiveMessage, Place, Put, Query};
 
 /// The database: items under keys, atomic batches, and one condition.
 ///
@@ -156,6 +156,35 @@ pub struct Incomplete {
 pub trait Chat: Send + Sync {
     /// Sends a notice as a message.
     fn send(&self, notice: &Notice, form: Form) -> impl Future<Output = Result<Delivered, ChatError>> + Send;
+
+    /// Sends a notice as a reply to an earlier message. A chat without threads never says where a message is, so that
+    /// nothing can be replied to.
+    fn reply(
+        &self,
+        notice: &Notice,
+        form: Form,
+        to: &Place,
+    ) -> impl Future<Output = Result<Delivered, EditError>> + Send {
+        let _ = (notice, form, to);
+        std::future::ready(Err(EditError::Gone))
+    }
+
+    /// Puts into an earlier message what has become of its outages. Doing it twice is the same as doing it once.
+    fn edit(&self, message: &LiveMessage, notice: &Notice) -> impl Future<Output = Result<(), EditError>> + Send {
+        let _ = (message, notice);
+        std::future::ready(Err(EditError::Gone))
+    }
+}
+
+/// Faults of altering an earlier message, or of replying to it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// It is not there, or can no longer be altered.
+    #[error("the earlier message cannot be edited or replied to")]
+    Gone,
+    /// As with any message.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
 }
 
 /// How a notice is written.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod blocks;
+mod bot;
 mod button;
 mod console;
 mod desk;
@@ -19,10 +20,11 @@ mod webhook;
 mod webhook_url;
 mod words;
 
+pub use bot::{Bot, BotSettings, BotToken};
 pub use console::Console;
 pub use desk::{Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
-pub use render::{Message, render, render_console};
+pub use render::{Message, render, render_console, render_live};
 pub use reply::Reply;
 pub use web::{WebBase, WebBaseError};
 pub use webhook::{Webhook, WebhookSettings};

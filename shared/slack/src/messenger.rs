@@ -1,26 +1,55 @@
 //! The place where people are told, chosen when a host starts.
 
 use monitor_domain::notices::Notice;
-use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Form};
+use monitor_pipeline::items::{Delivered, LiveMessage, Place};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
 
+use crate::bot::Bot;
 use crate::console::Console;
 use crate::webhook::Webhook;
 
-/// Either place.
+/// One of these places.
 #[derive(Debug)]
 pub enum Messenger {
-    /// Slack.
+    /// Slack, by a webhook: a new message for each notice.
     Webhook(Webhook),
+    /// Slack, by a bot's token: messages that live as long as their outages.
+    Bot(Bot),
     /// The console.
     Console(Console),
+}
+
+impl Messenger {
+    /// Sends a message that says it is a test; to a console none.
+    pub async fn send_test(&self) -> Result<(), ChatError> {
+        match self {
+            Messenger::Webhook(webhook) => webhook.send_test().await,
+            Messenger::Bot(bot) => bot.send_test().await,
+            Messenger::Console(_) => Ok(()),
+        }
+    }
 }
 
 impl Chat for Messenger {
     async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
         match self {
             Messenger::Webhook(webhook) => webhook.send(notice, form).await,
+            Messenger::Bot(bot) => bot.send(notice, form).await,
             Messenger::Console(console) => console.send(notice, form).await,
+        }
+    }
+
+    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        match self {
+            Messenger::Bot(bot) => bot.reply(notice, form, to).await,
+            Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
+        }
+    }
+
+    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
+        match self {
+            Messenger::Bot(bot) => bot.edit(message, notice).await,
+            Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
         }
     }
 }

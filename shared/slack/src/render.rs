@@ -1,6 +1,7 @@
 //! From a notice to what is sent or printed.
 
 use monitor_domain::notices::Notice;
+use monitor_domain::outage::Outage;
 use monitor_pipeline::ports::Form;
 use serde::Serialize;
 use serde_json::Value;
@@ -33,6 +34,12 @@ pub fn render(notice: &Notice, form: Form, web: &WebBase) -> Message {
         },
         Form::PlainText => Message { text: escape(&plain::plain_text(document)), blocks: None, mrkdwn: Some(false) },
     }
+}
+
+/// What has become of a message's outages, in its place; `notice` is what ended some of them.
+pub fn render_live(outages: &[Outage], notice: &Notice, web: &WebBase) -> Message {
+    let document = words::live(outages, notice, web);
+    Message { text: escape(&plain::notification(&document)), blocks: Some(blocks::blocks(document)), mrkdwn: None }
 }
 
 /// A notice as lines for a console, ending with a line break. Times are UTC.

@@ -20,7 +20,7 @@ use crate::words::TEST_MESSAGE;
 /// Slack's answers are single words; more than this is none of Slack's.
 pub(crate) const MAX_ANSWER_BYTES: usize = 1_024;
 /// Where a 429 does not say.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Bounds what an answer can make one wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
@@ -69,12 +69,13 @@ impl Webhook {
     async fn post(&self, body: Vec<u8>) -> Result<Delivered, ChatError> {
         let request = self.http.post(self.url.url()).timeout(self.settings.timeout);
         let request = request.header("content-type", "application/json; charset=utf-8").body(body);
-        let answer = request.send().await.map_err(|error| self.broken(error))?;
+        let broken = |error| broken(self.url.host(), self.settings.timeout, error);
+        let answer = request.send().await.map_err(broken)?;
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
-        match read(answer).await {
+        match read(answer, MAX_ANSWER_BYTES).await {
             Ok(said) => self.sort(status, retry_after, &said),
             // The status tells enough, but for the success that only the body confirms.
-            Err(error) if status.is_success() => Err(self.broken(error)),
+            Err(error) if status.is_success() => Err(broken(error)),
             Err(_) => self.sort(status, retry_after, ""),
         }
     }
@@ -137,29 +138,28 @@ impl Webhook {
             _ => Err(dead(&told, CHECK_URL)),
         }
     }
+}
 
-    /// A request that came to nothing, without the URL.
-    fn broken(&self, error: reqwest::Error) -> ChatError {
-        let host = self.url.host();
-        let error = error.without_url();
-        let what = if error.is_timeout() {
-            format!("no answer from {host} within {} s", self.settings.timeout.as_secs_f32())
-        } else if error.is_connect() {
-            format!("no connection to {host}")
-        } else {
-            format!("the connection to {host} broke")
-        };
-        let innermost = std::iter::successors(error.source(), |&inner| inner.source()).last();
-        ChatError::Transient(match innermost {
-            Some(reason) if !error.is_timeout() => format!("{what}: {reason}"),
-            _ => what,
-        })
-    }
+/// A request that came to nothing, without the URL.
+pub(crate) fn broken(host: &str, timeout: Duration, error: reqwest::Error) -> ChatError {
+    let error = error.without_url();
+    let what = if error.is_timeout() {
+        format!("no answer from {host} within {} s", timeout.as_secs_f32())
+    } else if error.is_connect() {
+        format!("no connection to {host}")
+    } else {
+        format!("the connection to {host} broke")
+    };
+    let innermost = std::iter::successors(error.source(), |&inner| inner.source()).last();
+    ChatError::Transient(match innermost {
+        Some(reason) if !error.is_timeout() => format!("{what}: {reason}"),
+        _ => what,
+    })
 }
 
 const CHECK_URL: &str = "see whether the webhook's URL is the one that Slack gave, and whether a proxy stands between";
 
-fn dead(told: &str, mend: &str) -> ChatError {
+pub(crate) fn dead(told: &str, mend: &str) -> ChatError {
     ChatError::Dead(format!("{told}; {mend}"))
 }
 
@@ -196,11 +196,11 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The beginning of an answer's body.
-async fn read(mut answer: Response) -> Result<String, reqwest::Error> {
+pub(crate) async fn read(mut answer: Response, max_bytes: usize) -> Result<String, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(MAX_ANSWER_BYTES - body.len())]);
-        if body.len() == MAX_ANSWER_BYTES {
+        body.extend_from_slice(&chunk[..chunk.len().min(max_bytes - body.len())]);
+        if body.len() == max_bytes {
             break;
         }
     }

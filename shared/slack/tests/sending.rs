@@ -1,19 +1,25 @@
-//! The webhook against a Slack over HTTP, which judges every message by its own rules.
+//! The webhook and the bot against a Slack over HTTP, which judges every message by its own rules.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod limits;
+mod outline;
+#[allow(dead_code, reason = "shared with the tests of what is said")]
 mod samples;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::outage::{Ending, Outage};
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::Fault;
-use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Form};
-use monitor_slack::{Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_console};
+use monitor_pipeline::items::{Delivered, LiveMessage};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_slack::{
+    Bot, BotSettings, BotToken, Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_console,
+};
 
 fn webhook_at(url: &str, timeout: Duration) -> Webhook {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -191,4 +197,124 @@ async fn a_messenger_writes_to_the_console_or_to_slack() {
     let messenger = Messenger::Webhook(webhook(&slack));
     messenger.send(&notice, Form::Blocks).await.unwrap();
     assert_eq!(slack.messages().len(), 1);
+}
+
+fn bot(slack: &FakeSlack, token: &str) -> Bot {
+    let settings = BotSettings { api_url: slack.api_url(), ..BotSettings::default() };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    Bot::new(http, BotToken::new(token), monitor_fakes::slack::CHANNEL, settings)
+}
+
+fn outages_of(notice: &Notice) -> Vec<Outage> {
+    match &notice.news[0] {
+        News::Offline { outages } => outages.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_bot_sends_edits_and_replies() {
+    let slack = FakeSlack::start().await.unwrap();
+    let bot = bot(&slack, monitor_fakes::slack::BOT_TOKEN);
+    let opened = sample("offline_2_more");
+    let place = bot.send(&opened, Form::Blocks).await.unwrap().place().expect("it says where it is");
+    assert_eq!(place.channel, monitor_fakes::slack::CHANNEL_ID);
+
+    let mut outages = outages_of(&opened);
+    for open in [1, 0] {
+        let outage = &mut outages[open];
+        outage.resolved_at = Some(outage.started_at.plus(Duration::from_secs(1_800)));
+        outage.ending = Some(Ending::Recovered);
+        let message = LiveMessage { place: place.clone(), outages: outages.clone() };
+        bot.edit(&message, &opened).await.unwrap();
+        bot.edit(&message, &opened).await.unwrap();
+        bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
+    }
+    let messages = slack.messages();
+    assert_eq!(messages.len(), 3, "edits are no messages of their own");
+    assert_eq!(messages[0].edits, 4);
+    assert_eq!(messages[0].text(), "✅ 2 runners back online in acme/web: after 30 min");
+    assert!(messages[1..].iter().all(|reply| reply.body["thread_ts"] == *place.ts));
+    assert!(messages.iter().all(|message| message.body["unfurl_links"] == false));
+
+    slack.state().messages_are_gone = true;
+    let message = LiveMessage { place: place.clone(), outages };
+    assert_eq!(bot.edit(&message, &opened).await, Err(EditError::Gone));
+    assert_eq!(bot.reply(&opened, Form::Blocks, &place).await.unwrap_err(), EditError::Gone);
+}
+
+#[tokio::test]
+async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
+    let slack = FakeSlack::start().await.unwrap();
+    let answer = async |fault: Fault| {
+        slack.state().fault_next(fault, 1);
+        bot(&slack, monitor_fakes::slack::BOT_TOKEN).send(&sample("offline_one"), Form::Blocks).await.unwrap_err()
+    };
+    let busy = |secs| ChatError::Busy { retry_after: Duration::from_secs(secs) };
+    assert_eq!(answer(Fault::RateLimited(7)).await, busy(7));
+    assert_eq!(answer(Fault::Answer(200, r#"{"ok":false,"error":"ratelimited"}"#)).await, busy(30));
+    for trouble in [
+        Fault::Answer(503, "later"),
+        Fault::Answer(200, r#"{"ok":false,"error":"internal_error"}"#),
+        Fault::Answer(200, r#"{"ok":false,"error":"fatal_error"}"#),
+        Fault::LostAnswer,
+        Fault::Reset,
+    ] {
+        assert!(matches!(answer(trouble.clone()).await, ChatError::Transient(_)), "{trouble:?}");
+    }
+    for code in [r#"{"ok":false,"error":"invalid_blocks"}"#, r#"{"ok":false,"error":"msg_blocks_too_long"}"#] {
+        assert!(matches!(answer(Fault::Answer(200, code)).await, ChatError::ContentRefused(_)), "{code}");
+    }
+    for (code, mend) in [
+        (r#"{"ok":false,"error":"invalid_auth"}"#, "SLACK_BOT_TOKEN"),
+        (r#"{"ok":false,"error":"token_revoked"}"#, "SLACK_BOT_TOKEN"),
+        (r#"{"ok":false,"error":"account_inactive"}"#, "SLACK_BOT_TOKEN"),
+        (r#"{"ok":false,"error":"missing_scope"}"#, "chat:write"),
+        (r#"{"ok":false,"error":"channel_not_found"}"#, "SLACK_CHANNEL"),
+        (r#"{"ok":false,"error":"is_archived"}"#, "SLACK_CHANNEL"),
+        (r#"{"ok":false,"error":"not_in_channel"}"#, "invite the bot"),
+        (r#"{"ok":false,"error":"a_word_of_tomorrow"}"#, "a_word_of_tomorrow"),
+        (r#"{"ok":false,"error":"<html>"}"#, "answers with an error"),
+        (r#"{"ok":false}"#, "not as Slack does"),
+        ("<html>please log in</html>", "not as Slack does"),
+    ] {
+        let error = answer(Fault::Answer(200, code)).await;
+        assert!(matches!(&error, ChatError::Dead(told) if told.contains(mend)), "{code}: {error:?}");
+    }
+    let wrong = bot(&slack, "xoxb-0-0-hunter2");
+    let error = wrong.send(&sample("offline_one"), Form::Blocks).await.unwrap_err();
+    assert!(matches!(&error, ChatError::Dead(told) if told.contains("invalid_auth")), "{error:?}");
+    assert!(!format!("{error:?} {wrong:?}").contains("hunter2"));
+    assert!(wrong.send_test().await.is_err());
+    bot(&slack, monitor_fakes::slack::BOT_TOKEN).send_test().await.unwrap();
+}
+
+#[test]
+fn an_edited_message_says_what_has_become_of_each() {
+    use monitor_slack::render_live;
+    let notice = sample("offline_7_of_8");
+    let opened = outages_of(&notice);
+    let ended = |outage: &Outage, ending| Outage {
+        resolved_at: Some(outage.started_at.plus(Duration::from_secs(7_500))),
+        ending: Some(ending),
+        ..outage.clone()
+    };
+    let all = |ending: Ending| opened.iter().map(|outage| ended(outage, ending)).collect::<Vec<_>>();
+    let mut some = all(Ending::Recovered);
+    some[2..5].clone_from_slice(&opened[2..5]);
+    some[6] = ended(&opened[6], Ending::Removed);
+    let cases = [
+        ("edited_one_is_back", all(Ending::Recovered)[..1].to_vec()),
+        ("edited_some_are_back", some),
+        ("edited_all_are_back", all(Ending::Recovered)),
+        ("edited_all_are_removed", all(Ending::Removed)),
+        ("edited_all_are_over", [all(Ending::Removed), all(Ending::Recovered)].concat()),
+        ("edited_many", vec![opened[0].clone(); 50]),
+    ];
+    for (name, outages) in cases {
+        let message = render_live(&outages, &notice, &WebBase::default());
+        limits::check(&message);
+        insta::assert_snapshot!(name, outline::outline(&message));
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use monitor_config::{Credential, HostOptions, Settings, Source, reference};
+use monitor_config::{Credential, HostOptions, Settings, SlackSettings, Source, reference};
 use monitor_domain::policy::{Policy, PolicyDocument, Thresholds};
 use monitor_domain::target::{Target, TargetSpec};
 
@@ -50,7 +50,10 @@ pub(crate) fn settings(input: &[u8]) {
                 Credential::Token(token) => vec![token],
                 Credential::App { private_key, .. } => vec![private_key],
             };
-            for secret in secrets.into_iter().chain(&settings.slack_webhook) {
+            let of_slack = settings.slack.iter().map(|slack| match slack {
+                SlackSettings::Webhook(secret) | SlackSettings::Bot { token: secret, .. } => secret,
+            });
+            for secret in secrets.into_iter().chain(of_slack) {
                 assert!(!secret.expose().trim().is_empty(), "an empty secret");
             }
         }

@@ -5,6 +5,7 @@ mod notify;
 mod respond;
 mod schedule;
 mod standing;
+mod threads;
 
 use std::fmt;
 use std::time::Duration;

@@ -9,10 +9,11 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use tracing::{error, info, warn};
 
-use crate::items::{Attempt, Claim, Cursor, Item, Key, Put, Query, SendEnding, Sent};
-use crate::ports::{Chat, ChatError, Clock, Form, PutOutcome, Store, StoreError};
+use crate::items::{Attempt, Claim, Cursor, Delivered, Item, Key, Put, Query, SendEnding, Sent};
+use crate::ports::{Chat, ChatError, Clock, EditError, Form, PutOutcome, Store, StoreError};
 use crate::records;
 use crate::stages::standing::{Standing, standing};
+use crate::stages::threads::{self, Plan};
 use crate::stages::{Disposition, RETRY_AFTER};
 
 /// How many changes are read at a time.
@@ -74,6 +75,14 @@ enum Attempted {
     Again,
     /// Nothing to send, or not now.
     Nothing,
+}
+
+/// An edit that is refused for what is in it must not cost the notice its layout: it waits, and is tried again.
+fn edit_fault(error: ChatError) -> ChatError {
+    match error {
+        ChatError::ContentRefused(reason) => ChatError::Transient(format!("an edit was refused: {reason}")),
+        error => error,
+    }
 }
 
 impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
@@ -183,6 +192,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             lease_until: now.plus(self.settings.lease),
             plain_text: standing.plain_text,
             notice,
+            live: standing.live.clone(),
         };
         let put = vec![Put::new(Item::Claim(claim.clone()))];
         if records::put_until_answered(self.store, self.clock, put).await? == PutOutcome::Done {
@@ -196,8 +206,9 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     /// Sends a claimed notice, waiting out what the chat asks for where that is short.
     async fn send(&self, claim: &Claim) -> SendEnding {
         let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
+        let plan = threads::plan(&claim.live, &claim.notice);
         loop {
-            let outcome = self.chat.send(&claim.notice, form).await;
+            let outcome = self.carry_out(&plan, &claim.notice, form).await;
             let now = self.clock.now();
             let put_off = |wait: Duration, reason: String, uncertain| SendEnding::Deferred {
                 until: now.plus(wait),
@@ -221,6 +232,29 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
                 Err(ChatError::ContentRefused(reason)) => SendEnding::GivenUp { reason },
             };
         }
+    }
+
+    /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
+    ///
+    /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
+    /// message is gone, the notice stands for itself.
+    async fn carry_out(&self, plan: &Plan, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
+        let mut reply_to = plan.reply_to.as_ref();
+        for message in &plan.edits {
+            match self.chat.edit(message, notice).await {
+                Ok(()) => {}
+                Err(EditError::Gone) => reply_to = reply_to.filter(|place| **place != message.place),
+                Err(EditError::Chat(error)) => return Err(edit_fault(error)),
+            }
+        }
+        if let Some(place) = reply_to {
+            match self.chat.reply(notice, form, place).await {
+                Err(EditError::Gone) => {}
+                Err(EditError::Chat(error)) => return Err(error),
+                Ok(delivered) => return Ok(delivered),
+            }
+        }
+        self.chat.send(notice, form).await
     }
 
     fn backoff(&self, number: Attempt) -> Duration {

@@ -3,7 +3,8 @@
 use monitor_domain::subject::Revision;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Attempt, Claim, Item, SendEnding, Sent};
+use crate::items::{Attempt, Claim, Item, LiveMessage, SendEnding, Sent};
+use crate::stages::threads;
 
 /// Where the telling of a subject stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Standing {
     pub plain_text: bool,
     /// Whether an earlier attempt at the same notice may have been delivered without a record of it.
     pub may_repeat: bool,
+    /// The messages that are edited as their outages end.
+    pub live: Vec<LiveMessage>,
 }
 
 /// Reads the standing off a subject's latest Claim and Sent items, in any order.
@@ -29,15 +32,25 @@ pub fn standing(records: &[Item]) -> Standing {
     let numbers = claims.iter().map(|claim| claim.number).chain(endings.iter().map(|sent| sent.number));
     let Some(latest) = numbers.max() else {
         let next = Attempt { notice: 1, attempt: 1 };
-        return Standing { told_through: Revision(0), next, not_before: None, plain_text: false, may_repeat: false };
+        return Standing {
+            told_through: Revision(0),
+            next,
+            not_before: None,
+            plain_text: false,
+            may_repeat: false,
+            live: Vec::new(),
+        };
     };
 
     let of_notice = endings.iter().filter(|sent| sent.number.notice == latest.notice);
     let is_settled = |sent: &Sent| matches!(sent.ending, SendEnding::Delivered(_) | SendEnding::GivenUp { .. });
     // Whichever attempt was delivered, the notice is told; with two, the one that told more.
-    if let Some(told_through) = of_notice.clone().filter(|sent| is_settled(sent)).map(|sent| sent.through).max() {
+    if let Some(settled) = of_notice.clone().filter(|sent| is_settled(sent)).max_by_key(|sent| sent.through) {
         let next = Attempt { notice: latest.notice + 1, attempt: 1 };
-        return Standing { told_through, next, not_before: None, plain_text: false, may_repeat: false };
+        let claim = claims.iter().find(|claim| claim.number == settled.number);
+        let live = claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &settled.ending));
+        let told_through = settled.through;
+        return Standing { told_through, next, not_before: None, plain_text: false, may_repeat: false, live };
     }
 
     let claim = claims.iter().find(|claim| claim.number == latest);
@@ -57,5 +70,7 @@ pub fn standing(records: &[Item]) -> Standing {
         plain_text: claim.is_some_and(|claim| claim.plain_text)
             || matches!(ending, Some(SendEnding::LayoutRefused { .. })),
         may_repeat: claims.iter().any(|claim| unanswered(&claim)) || of_notice.clone().any(|sent| uncertain(&sent)),
+        // What was live before the notice stays so until it is settled, whatever its attempts have edited.
+        live: claim.map_or_else(Vec::new, |claim| claim.live.clone()),
     }
 }

@@ -12,10 +12,10 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Delivered, Item, Key, Put, Query};
+use crate::items::{Delivered, Item, Key, LiveMessage, Place, Put, Query};
 use crate::ports::{
-    Chat, ChatError, Clock, Form, Incomplete, Listing, Outgoing, PutOutcome, QueueError, RunnerSource, Sender, Store,
-    StoreError,
+    Chat, ChatError, Clock, EditError, Form, Incomplete, Listing, Outgoing, PutOutcome, QueueError, RunnerSource,
+    Sender, Store, StoreError,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -184,9 +184,42 @@ impl Sender for Outbox {
 pub struct ScriptedChat {
     answers: Mutex<VecDeque<ChatError>>,
     taken: Mutex<Vec<(Notice, Form)>>,
+    /// None where it has no threads.
+    threads: Option<Mutex<Threads>>,
+}
+
+/// What became of messages in a chat that has threads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Threads {
+    /// The messages that were edited, as they read then; by their id.
+    pub edits: Vec<LiveMessage>,
+    /// The ids of the messages that were replied to.
+    pub replies: Vec<String>,
+    sent: u32,
+    are_gone: bool,
 }
 
 impl ScriptedChat {
+    /// A chat that says where its messages are, so that they can be edited and replied to.
+    pub fn with_threads() -> Self {
+        Self { threads: Some(Mutex::default()), ..Self::default() }
+    }
+
+    /// Takes out what became of earlier messages.
+    pub fn take_threads(&self) -> Threads {
+        let Some(threads) = &self.threads else { return Threads::default() };
+        let mut threads = lock(threads);
+        let (sent, are_gone) = (threads.sent, threads.are_gone);
+        std::mem::replace(&mut *threads, Threads { sent, are_gone, ..Threads::default() })
+    }
+
+    /// From now on, no earlier message is there any more.
+    pub fn lose_messages(&self) {
+        if let Some(threads) = &self.threads {
+            lock(threads).are_gone = true;
+        }
+    }
+
     /// Refuses the next messages so, in order.
     pub fn refuse(&self, answers: impl IntoIterator<Item = ChatError>) {
         lock(&self.answers).extend(answers);
@@ -206,7 +239,32 @@ impl Chat for ScriptedChat {
         // Another task may run between taking a message and answering.
         tokio::task::yield_now().await;
         lock(&self.taken).push((notice.clone(), form));
-        Ok(Delivered::default())
+        let Some(threads) = &self.threads else { return Ok(Delivered::default()) };
+        let mut threads = lock(threads);
+        threads.sent += 1;
+        Ok(Delivered { channel: Some("C1".to_owned()), ts: Some(threads.sent.to_string()) })
+    }
+
+    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        let Some(threads) = &self.threads else { return Err(EditError::Gone) };
+        if lock(threads).are_gone {
+            return Err(EditError::Gone);
+        }
+        let delivered = self.send(notice, form).await?;
+        lock(threads).replies.push(to.ts.clone());
+        Ok(delivered)
+    }
+
+    async fn edit(&self, message: &LiveMessage, _: &Notice) -> Result<(), EditError> {
+        let Some(threads) = &self.threads else { return Err(EditError::Gone) };
+        if lock(threads).are_gone {
+            return Err(EditError::Gone);
+        }
+        if let Some(answer) = lock(&self.answers).pop_front() {
+            return Err(answer.into());
+        }
+        lock(threads).edits.push(message.clone());
+        Ok(())
     }
 }
 

@@ -13,7 +13,9 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 
-use crate::items::{Attempt, Claim, Cursor, Delivered, Freshness, Item, OutageItem, RunnerItem, SendEnding, Sent};
+use crate::items::{
+    Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, OutageItem, Place, RunnerItem, SendEnding, Sent,
+};
 
 /// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
 pub fn at(secs: u64) -> Timestamp {
@@ -149,6 +151,10 @@ pub fn claim(subject_name: &str, notice_number: u64, attempt: u32) -> Claim {
         lease_until: claimed_at.plus(Duration::from_secs(90)),
         plain_text: attempt > 1,
         notice: notice(subject_name),
+        live: vec![LiveMessage {
+            place: Place { channel: "C0SAMPLE".to_owned(), ts: format!("{notice_number}.000100") },
+            outages: vec![outage(&runner(7, "runner-7"), notice_number)],
+        }],
     }
 }
 

@@ -36,6 +36,19 @@ pub(crate) fn document(notice: &Notice, web: &WebBase) -> Document {
     }
 }
 
+/// What has become of the outages of an earlier message.
+pub(crate) fn live(outages: &[Outage], notice: &Notice, web: &WebBase) -> Document {
+    let scene = Scene::of(notice, web);
+    Document {
+        place: scene.target.as_ref().map_or_else(String::new, |target| format!(" in {}", place(target))),
+        parts: vec![scene.live(outages)],
+        omitted: 0,
+        footer: scene.target.as_ref().map(|target| {
+            Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
+        }),
+    }
+}
+
 /// What every part needs to know.
 struct Scene<'a> {
     notice: &'a Notice,

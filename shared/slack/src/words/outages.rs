@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_domain::outage::Outage;
+use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
@@ -232,6 +232,52 @@ impl Scene<'_> {
         }
     }
 
+    /// A message about outages once some of them have ended.
+    pub(super) fn live(&self, outages: &[Outage]) -> Part {
+        let open = outages.iter().filter(|outage| outage.is_open()).count();
+        let all_ended_as = |ending| outages.iter().all(|outage| outage.ending == Some(ending));
+        let (mark, title) = match open {
+            0 if all_ended_as(Ending::Recovered) => {
+                (Mark::Good, who(outages, |outage| &outage.runner_name).text(" back online"))
+            }
+            0 if all_ended_as(Ending::Removed) => {
+                (Mark::Info, who(outages, |outage| &outage.runner_name).text(" no longer registered"))
+            }
+            0 => (Mark::Info, who(outages, |outage| &outage.runner_name).text(" no longer offline")),
+            open => (
+                Mark::Alarm,
+                Line::of(format!("{open} of {} still offline", counted(outages.len(), "runner", "runners"))),
+            ),
+        };
+        let lead = match outages {
+            [one] => Line::of("It was ").and(course(one)).text("."),
+            _ if open == 0 => Line::of(format!("All of it is over, after up to {}.", longest(outages))),
+            _ => Line::of("What has become of each:"),
+        };
+        let items = match outages {
+            [_] => Vec::new(),
+            _ => {
+                let mut sorted: Vec<&Outage> = outages.iter().collect();
+                sorted.sort_by_key(|outage| !outage.is_open());
+                let item = |outage: &&Outage| Line::default().name(&outage.runner_name).text(": ").and(course(outage));
+                sorted.iter().take(MAX_ITEMS).map(item).collect()
+            }
+        };
+        Part {
+            brief: if open == 0 {
+                Line::of(format!("after {}", longest(outages)))
+            } else {
+                Line::of("the others are back")
+            },
+            lead,
+            facts: if let [one] = outages { facts(one) } else { Vec::new() },
+            total: if outages.len() > 1 { outages.len() } else { 0 },
+            items,
+            link: if let [one] = outages { self.runner_link(one, "Open this runner on GitHub") } else { None },
+            ..part(mark, title)
+        }
+    }
+
     pub(super) fn no_longer_monitored(&self, outages: &[Outage], whole_target: bool) -> Part {
         let item = |outage: &Outage| {
             Line::default().name(&outage.runner_name).text(" reported offline since ").at(outage.started_at)
@@ -273,6 +319,23 @@ fn mid_job(outage: &Outage) -> &'static str {
 
 fn was_in_job(outage: &Outage) -> &'static str {
     if outage.in_job { "; it was in mid-job" } else { "" }
+}
+
+/// From when to when an outage was, or since when it is.
+fn course(outage: &Outage) -> Line {
+    let line = match (outage.resolved_at, outage.ending) {
+        (Some(end), ending) => {
+            let line = Line::of("offline from ").at(outage.started_at).text(" to ").at(end);
+            let then = match ending {
+                Some(Ending::Removed) => ", then no longer registered",
+                Some(Ending::NoLongerMonitored) => ", then no longer monitored",
+                Some(Ending::Recovered) | None => "",
+            };
+            line.text(format!(" ({}){then}", lasted(outage)))
+        }
+        _ => Line::of("offline since ").at(outage.started_at),
+    };
+    line.text(mid_job(outage))
 }
 
 /// One line of a list of outages that ended.

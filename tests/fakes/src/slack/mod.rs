@@ -1,4 +1,4 @@
-//! Slack's incoming webhooks: [`State`] decides, [`FakeSlack`] serves it over HTTP.
+//! Slack's incoming webhooks and the two methods of its Web API that a bot needs: [`State`] decides, [`FakeSlack`] serves it over HTTP.
 
 mod blocks;
 mod state;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub use state::{Fault, Message, Refusal, State};
+pub use state::{BOT_TOKEN, CHANNEL, CHANNEL_ID, Fault, Message, Refusal, State};
 
 use crate::server::{Server, wall_clock_ms};
 
@@ -60,6 +60,11 @@ impl FakeSlack {
     pub fn webhook_url(&self) -> String {
         let path = self.state().webhook_path().to_owned();
         format!("{}{path}", self.base_url())
+    }
+
+    /// Where the methods of its Web API are.
+    pub fn api_url(&self) -> String {
+        format!("{}/api", self.base_url())
     }
 
     /// The state, locked: use it in one expression and keep it across no `.await`.

@@ -14,8 +14,12 @@ pub struct Message {
     pub at_ms: i64,
     /// The path that it was posted to.
     pub path: String,
-    /// The JSON body.
+    /// The JSON body; of a message that was edited, the latest.
     pub body: Value,
+    /// Its id, if it was posted by a bot's token.
+    pub ts: Option<String>,
+    /// How often it was edited.
+    pub edits: u32,
 }
 
 impl Message {
@@ -63,13 +67,22 @@ pub enum Fault {
     Slow(u64),
 }
 
-/// One Slack with one incoming webhook; see [`State::handle`].
+/// The token of the bot.
+pub const BOT_TOKEN: &str = "xoxb-0-0-notasecrettoken";
+/// The name of the channel that the bot may write to.
+pub const CHANNEL: &str = "#runners";
+/// The id of that channel.
+pub const CHANNEL_ID: &str = "C0FAKE";
+
+/// One Slack with one incoming webhook and one bot; see [`State::handle`].
 #[derive(Clone)]
 pub struct State {
     /// Pause before every answer, milliseconds.
     pub latency_ms: u64,
     /// Least time between two messages kept, milliseconds; sooner is answered 429. Slack's is about 1000.
     pub min_interval_ms: Option<u32>,
+    /// Whether earlier messages can no longer be edited or replied to.
+    pub messages_are_gone: bool,
     webhook_path: String,
     messages: Vec<Message>,
     refusals: Vec<Refusal>,
@@ -84,6 +97,7 @@ impl State {
         Self {
             latency_ms: 0,
             min_interval_ms: None,
+            messages_are_gone: false,
             webhook_path: webhook_path.to_owned(),
             messages: Vec::new(),
             refusals: Vec::new(),
@@ -167,6 +181,9 @@ impl State {
     }
 
     fn post(&mut self, request: &Request, now_ms: i64) -> Answer {
+        if let Some(method) = request.path.strip_prefix("/api/") {
+            return self.call(method, request, now_ms);
+        }
         // Where Slack takes answers to commands and buttons; a real one ends after five of them, or half an hour.
         let is_reply = ["/commands/", "/actions/"].iter().any(|start| request.path.starts_with(start));
         if request.path != self.webhook_path && !is_reply {
@@ -185,8 +202,62 @@ impl State {
             let secs = (due - now_ms).unsigned_abs().div_ceil(1000);
             return self.rate_limited(secs, "too soon after the last message");
         }
-        self.messages.push(Message { at_ms: now_ms, path: request.path.clone(), body });
+        self.keep(request, now_ms, body, None);
         Answer::new(200, "text/html", "ok")
+    }
+
+    fn keep(&mut self, request: &Request, at_ms: i64, body: Value, ts: Option<String>) {
+        self.messages.push(Message { at_ms, path: request.path.clone(), body, ts, edits: 0 });
+    }
+
+    /// A method of the Web API: `chat.postMessage` or `chat.update`, by the bot's token, in the bot's channel.
+    fn call(&mut self, method: &str, request: &Request, now_ms: i64) -> Answer {
+        let token = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+        if token != Some(BOT_TOKEN) {
+            return self.not_ok(if token.is_some() { "invalid_auth" } else { "not_authed" });
+        }
+        let body = match payload(request) {
+            Ok(body) => body,
+            Err(refused) => return self.not_ok(refused.error),
+        };
+        if body["channel"] != CHANNEL && body["channel"] != CHANNEL_ID {
+            return self.not_ok("channel_not_found");
+        }
+        let find = |messages: &[Message], ts: &Value| {
+            let is_it = |message: &Message| message.ts.as_deref().is_some_and(|known| ts.as_str() == Some(known));
+            messages.iter().position(is_it)
+        };
+        let ts = match method {
+            "chat.postMessage" => {
+                let thread = &body["thread_ts"];
+                if !thread.is_null() && (self.messages_are_gone || find(&self.messages, thread).is_none()) {
+                    return self.not_ok("thread_not_found");
+                }
+                let ts = format!("{}.{:06}", now_ms / 1_000, self.posts);
+                self.keep(request, now_ms, body, Some(ts.clone()));
+                ts
+            }
+            // By name it does not go: a real one takes only the id.
+            "chat.update" if body["channel"] != CHANNEL_ID => return self.not_ok("channel_not_found"),
+            "chat.update" => match find(&self.messages, &body["ts"]).filter(|_| !self.messages_are_gone) {
+                Some(at) => {
+                    let ts = body["ts"].as_str().unwrap_or_default().to_owned();
+                    let message = &mut self.messages[at];
+                    (message.body, message.edits) = (body, message.edits + 1);
+                    ts
+                }
+                None => return self.not_ok("message_not_found"),
+            },
+            _ => return self.not_ok("unknown_method"),
+        };
+        let answer = serde_json::json!({"ok": true, "channel": CHANNEL_ID, "ts": ts});
+        Answer::new(200, "application/json", answer.to_string())
+    }
+
+    /// An error of the Web API has the status of a success.
+    fn not_ok(&mut self, error: &str) -> Answer {
+        self.refusals.push(Refusal { status: 200, error: error.to_owned(), reason: String::new() });
+        Answer::new(200, "application/json", serde_json::json!({"ok": false, "error": error}).to_string())
     }
 
     fn rate_limited(&mut self, retry_after_secs: u64, reason: &str) -> Answer {

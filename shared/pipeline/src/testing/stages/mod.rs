@@ -17,7 +17,7 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 
-use crate::items::{Attempt, Item, Key, Put, Query, SendEnding, Sent};
+use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent};
 use crate::messages::{CheckJob, Reason, WakeUp};
 use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
@@ -47,6 +47,9 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::a_short_wait_is_waited_out(&make().await).await;
     telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await).await;
     telling::what_happened_while_the_chat_was_dead_is_told_in_one_message(&make().await).await;
+    telling::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await).await;
+    telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await).await;
+    telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await).await;
     looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     looking::nothing_to_tell_wakes_nobody(&make().await).await;
     looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;

@@ -140,3 +140,82 @@ pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(stor
     assert_eq!(put, Ok(PutOutcome::Done));
     assert_eq!(this.notify(&subject()).await.delivered, [], "what was told stays told");
 }
+
+/// An installation whose chat has threads, after runners 1 and 2 went offline in one alert and runner 3 in another.
+async fn two_alerts<S: Store>(store: &S) -> Installation<'_, S> {
+    let mut this = Installation::hasty(store);
+    this.chat = ScriptedChat::with_threads();
+    let document = serde_json::from_str(r#"{"confirm":1,"recover":1}"#).unwrap_or_default();
+    this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
+    this.source.set(&web(), (1..=4).map(|id| runner(id, Status::Idle)).collect());
+    this.check(&web()).await;
+    for offline in [&[1, 2][..], &[3]] {
+        this.clock.advance(MINUTE);
+        offline.iter().for_each(|id| this.source.set_status(&web(), *id, Status::Offline));
+        this.check(&web()).await;
+        assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
+    }
+    assert_eq!((this.chat.take().len(), this.chat.take_threads().edits.len()), (2, 0));
+    this
+}
+
+/// Has runners come back, and tells of it.
+async fn back<S: Store>(this: &Installation<'_, S>, runners: &[u64]) {
+    this.clock.advance(MINUTE);
+    runners.iter().for_each(|id| this.source.set_status(&web(), *id, Status::Idle));
+    this.check(&web()).await;
+    this.notify(&subject()).await;
+}
+
+/// The messages that were edited with how many of their outages are open, and those that were replied to.
+fn threads<S: Store>(this: &Installation<'_, S>) -> (Vec<(String, usize)>, Vec<String>) {
+    let threads = this.chat.take_threads();
+    let open = |message: &LiveMessage| message.outages.iter().filter(|outage| outage.is_open()).count();
+    (threads.edits.iter().map(|message| (message.place.ts.clone(), open(message))).collect(), threads.replies)
+}
+
+pub(super) async fn an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    let edited = |ts: &str, open| (ts.to_owned(), open);
+    back(&this, &[1]).await;
+    assert_eq!(threads(&this), (vec![edited("1", 1)], vec!["1".to_owned()]));
+    // The ends of two alerts at once stand for themselves, and both are edited.
+    back(&this, &[2, 3]).await;
+    assert_eq!(threads(&this), (vec![edited("1", 0), edited("2", 0)], vec![]));
+    assert_eq!(this.chat.take().len(), 2, "one message for each end that was told");
+    this.clock.advance(MINUTE);
+    this.notify(&subject()).await;
+    assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])));
+}
+
+pub(super) async fn an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
+    back(&this, &[3]).await;
+    assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])), "nothing goes out before the edit");
+    this.clock.advance(NotifySettings::default().first_backoff);
+    this.notify(&subject()).await;
+    assert_eq!(this.chat.take().len(), 1);
+    assert_eq!(threads(&this), (vec![("2".to_owned(), 0)], vec!["2".to_owned()]));
+    // Slack took it and the record is lost, as after a crash: the one message repeats, and the edit with it.
+    back(&this, &[]).await;
+    this.source.set_status(&web(), 1, Status::Idle);
+    this.clock.advance(MINUTE);
+    this.check(&web()).await;
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    let _ = this.notify(&subject()).await;
+    this.store.go_down(false);
+    this.clock.advance(NotifySettings::default().lease);
+    this.notify(&subject()).await;
+    assert_eq!(this.chat.take().len(), 2);
+    assert_eq!(threads(&this), (vec![("1".to_owned(), 1); 2], vec!["1".to_owned(); 2]));
+}
+
+pub(super) async fn where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    this.chat.lose_messages();
+    back(&this, &[1, 2]).await;
+    assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec![])));
+    assert_eq!(this.endings(&subject()).await.len(), 3);
+}

@@ -1,0 +1,207 @@
+//! Alerts that live as one message: which earlier messages a notice concerns, and where it goes itself.
+
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::outage::Outage;
+
+use crate::items::{Claim, LiveMessage, Place, SendEnding};
+
+/// A message about more outages than this is not edited: each claim carries them on until they end.
+const MAX_OUTAGES: usize = 50;
+/// So many messages of one subject are edited as their outages end; of more, the oldest are let be.
+const MAX_MESSAGES: usize = 8;
+
+/// What a notice does in a chat that can edit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// The message in whose thread it goes; none where it stands for itself.
+    pub(super) reply_to: Option<Place>,
+    /// The messages that it alters, as they are afterwards.
+    pub(super) edits: Vec<LiveMessage>,
+    /// All messages as they are afterwards, the oldest first.
+    after: Vec<LiveMessage>,
+}
+
+/// Finds the messages whose outages a notice ends.
+///
+/// A notice that tells of nothing but the ends of one message's outages goes in that message's thread.
+pub(super) fn plan(live: &[LiveMessage], notice: &Notice) -> Plan {
+    let ended: Vec<&Outage> = notice.news.iter().flat_map(endings).collect();
+    let end_of = |outage: &Outage| {
+        let is_same = |end: &&&Outage| (end.runner_id, end.id) == (outage.runner_id, outage.id);
+        ended.iter().find(is_same).filter(|_| outage.is_open()).map(|end| (**end).clone())
+    };
+    let mut plan = Plan::default();
+    let mut found = 0;
+    for message in live {
+        let ends: Vec<Option<Outage>> = message.outages.iter().map(end_of).collect();
+        let ending = ends.iter().flatten().count();
+        if ending == 0 {
+            plan.after.push(message.clone());
+            continue;
+        }
+        found += ending;
+        let outages = message.outages.iter().zip(ends).map(|(outage, end)| end.unwrap_or_else(|| outage.clone()));
+        let edited = LiveMessage { place: message.place.clone(), outages: outages.collect() };
+        plan.edits.push(edited.clone());
+        plan.after.push(edited);
+    }
+    if let [message] = &plan.edits[..]
+        && found == ended.len()
+        && notice.news.iter().all(|news| !endings(news).is_empty())
+    {
+        plan.reply_to = Some(message.place.clone());
+    }
+    plan
+}
+
+/// The messages that are live once a notice is told.
+pub(super) fn live_after(claim: &Claim, ending: &SendEnding) -> Vec<LiveMessage> {
+    let mut live = plan(&claim.live, &claim.notice).after;
+    live.retain(|message| message.outages.iter().any(Outage::is_open));
+    let opened: Vec<Outage> = claim.notice.news.iter().flat_map(openings).cloned().collect();
+    if let SendEnding::Delivered(delivered) = ending
+        && let Some(place) = delivered.place()
+        && (1..=MAX_OUTAGES).contains(&opened.len())
+    {
+        live.push(LiveMessage { place, outages: opened });
+    }
+    live.drain(..live.len().saturating_sub(MAX_MESSAGES));
+    live
+}
+
+fn endings(news: &News) -> &[Outage] {
+    match news {
+        News::Recovered { outages } | News::NoLongerMonitored { outages, .. } => outages,
+        News::Removed { outages } => outages,
+        _ => &[],
+    }
+}
+
+fn openings(news: &News) -> &[Outage] {
+    match news {
+        News::Offline { outages } | News::MonitoringStarts { outages } => outages,
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_domain::fleet::Counts;
+    use monitor_domain::outage::{Ending, LastHealthy, OutageId, Peers, Telling};
+    use monitor_domain::runner::{RunnerId, Status};
+    use monitor_domain::subject::{Revision, Subject};
+    use monitor_domain::time::Timestamp;
+
+    use super::*;
+    use crate::items::{Attempt, Delivered};
+
+    fn outage(runner: u64) -> Outage {
+        let at = Timestamp::from_epoch_ms(1_800_000_000_000);
+        Outage {
+            id: OutageId(Revision(runner + 40)),
+            runner_id: RunnerId(runner),
+            current_id: RunnerId(runner),
+            runner_name: format!("runner-{runner}"),
+            os: "linux".to_owned(),
+            version: None,
+            labels: Vec::new(),
+            status: Status::Offline,
+            in_job: false,
+            started_at: at,
+            confirmed_at: at,
+            last_healthy: Some(LastHealthy { at, status: Status::Idle }),
+            peers: Peers::default(),
+            telling: Telling::Alert,
+            resolved_at: None,
+            ending: None,
+        }
+    }
+
+    fn ended(runner: u64) -> Outage {
+        let outage = outage(runner);
+        Outage { resolved_at: Some(outage.started_at), ending: Some(Ending::Recovered), ..outage }
+    }
+
+    fn notice(news: Vec<News>) -> Notice {
+        Notice { subject: Subject::Monitor, target: None, counts: Counts::default(), news }
+    }
+
+    fn recovered(runners: &[u64]) -> News {
+        News::Recovered { outages: runners.iter().map(|runner| ended(*runner)).collect() }
+    }
+
+    fn place(ts: &str) -> Place {
+        Place { channel: "C1".to_owned(), ts: ts.to_owned() }
+    }
+
+    fn message(ts: &str, runners: &[u64]) -> LiveMessage {
+        LiveMessage { place: place(ts), outages: runners.iter().map(|runner| outage(*runner)).collect() }
+    }
+
+    fn claim(live: &[LiveMessage], notice: Notice) -> Claim {
+        let now = Timestamp::from_epoch_ms(0);
+        Claim {
+            subject: Subject::Monitor,
+            number: Attempt { notice: 1, attempt: 1 },
+            nonce: 1,
+            after: Revision(0),
+            through: Revision(1),
+            claimed_at: now,
+            lease_until: now,
+            plain_text: false,
+            notice,
+            live: live.to_vec(),
+        }
+    }
+
+    fn open(live: &[LiveMessage]) -> Vec<(&str, usize)> {
+        let open = |message: &LiveMessage| message.outages.iter().filter(|outage| outage.is_open()).count();
+        live.iter().map(|message| (&*message.place.ts, open(message))).collect()
+    }
+
+    #[test]
+    fn the_end_of_one_messages_outages_goes_in_its_thread() {
+        let live = [message("1", &[1, 2]), message("2", &[3])];
+        let first = notice(vec![recovered(&[1])]);
+        let planned = plan(&live, &first);
+        assert_eq!(planned.reply_to, Some(place("1")));
+        assert_eq!(open(&planned.edits), [("1", 1)]);
+        let after = live_after(&claim(&live, first), &SendEnding::Delivered(Delivered::default()));
+        assert_eq!(open(&after), [("1", 1), ("2", 1)]);
+        let second = notice(vec![recovered(&[2])]);
+        assert_eq!(open(&plan(&after, &second).edits), [("1", 0)]);
+        let after = live_after(&claim(&after, second), &SendEnding::Delivered(Delivered::default()));
+        assert_eq!(open(&after), [("2", 1)], "what has ended is edited no more");
+    }
+
+    #[test]
+    fn what_concerns_several_messages_or_more_than_ends_stands_for_itself() {
+        let live = [message("1", &[1, 2]), message("2", &[3])];
+        for news in [
+            vec![recovered(&[1, 3])],
+            vec![recovered(&[1, 9])],
+            vec![recovered(&[1]), News::Offline { outages: vec![outage(9)] }],
+            vec![News::Offline { outages: vec![outage(9)] }],
+            vec![recovered(&[9])],
+        ] {
+            assert_eq!(plan(&live, &notice(news.clone())).reply_to, None, "{news:?}");
+        }
+        assert_eq!(open(&plan(&live, &notice(vec![recovered(&[1, 3])])).edits), [("1", 1), ("2", 0)]);
+    }
+
+    #[test]
+    fn a_message_lives_while_an_outage_of_it_is_open_and_the_chat_says_where_it_is() {
+        let opens =
+            |runners: std::ops::Range<u64>| notice(vec![News::Offline { outages: runners.map(outage).collect() }]);
+        let at =
+            |ts: &str| SendEnding::Delivered(Delivered { channel: Some("C1".to_owned()), ts: Some(ts.to_owned()) });
+        assert_eq!(open(&live_after(&claim(&[], opens(1..3)), &at("7"))), [("7", 2)]);
+        assert!(live_after(&claim(&[], opens(1..3)), &SendEnding::Delivered(Delivered::default())).is_empty());
+        assert!(live_after(&claim(&[], opens(0..51)), &at("7")).is_empty());
+        let mut live = Vec::new();
+        for number in 1..20_u64 {
+            live = live_after(&claim(&live, opens(number..number + 1)), &at(&number.to_string()));
+        }
+        assert_eq!((live.len(), &*live[0].place.ts), (8, "12"));
+    }
+}
