@@ -83,20 +83,29 @@ def responds(status, words):
 
 
 CASES = [
-    ("SchedulerFunction", "scheduler-empty.json", NOTHING_SET, names("GITHUB_TOKEN", "REPOS", *STORE)),
-    ("PollerFunction", "poller-by-hand.json", NOTHING_SET, names("GITHUB_TOKEN", *STORE)),
-    ("NotifierFunction", "notifier-wake-up.json", NOTHING_SET, names("SLACK_WEBHOOK", *STORE)),
-    ("SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "no tick")),
-    ("PollerFunction", "poller-malformed.json", ALL_SET, hands_back("the field `repo` is not known")),
-    ("NotifierFunction", "notifier-malformed.json", ALL_SET, hands_back("`subject`")),
-    ("SlackFunction", "slack-runner-help.json", NOTHING_SET, names("SLACK_SIGNING_SECRET", *STORE)),
-    ("SlackFunction", "slack-runner-help.json", ALL_SET, responds(200, "/runner-status")),
-    ("SlackFunction", "slack-runner-help.json", {**ALL_SET, "SLACK_SIGNING_SECRET": "another"}, responds(401, "")),
+    ("names every setting that is missing",
+     "SchedulerFunction", "scheduler-empty.json", NOTHING_SET, names("GITHUB_TOKEN", "REPOS", *STORE)),
+    ("names every setting that is missing",
+     "PollerFunction", "poller-by-hand.json", NOTHING_SET, names("GITHUB_TOKEN", *STORE)),
+    ("names every setting that is missing",
+     "NotifierFunction", "notifier-wake-up.json", NOTHING_SET, names("SLACK_WEBHOOK", *STORE)),
+    ("refuses another function's event",
+     "SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "no tick")),
+    ("hands back a job that it can neither read nor set aside",
+     "PollerFunction", "poller-malformed.json", ALL_SET, hands_back("the field `repo` is not known")),
+    ("hands back a wake-up that it can neither read nor set aside",
+     "NotifierFunction", "notifier-malformed.json", ALL_SET, hands_back("`subject`")),
+    ("names every setting that is missing",
+     "SlackFunction", "slack-runner-help.json", NOTHING_SET, names("SLACK_SIGNING_SECRET", *STORE)),
+    ("answers a signed request for help",
+     "SlackFunction", "slack-runner-help.json", ALL_SET, responds(200, "/runner-status")),
+    ("refuses a request with another signature",
+     "SlackFunction", "slack-runner-help.json", {**ALL_SET, "SLACK_SIGNING_SECRET": "another"}, responds(401, "")),
 ]
 
 
 def invoke(template, folder, number, case):
-    function, event, settings, check = case
+    _, function, event, settings, check = case
     given, sent = folder / f"env-{number}.json", folder / f"event-{number}.json"
     given.write_text(json.dumps({"Parameters": settings}))
     # As a person would do it: Slack's requests have to be signed.
@@ -205,10 +214,10 @@ def invoke_all(template, folder):
             running.append(pool.submit(invoke, template, folder, number, case))
             if number == 0:
                 concurrent.futures.wait(running)
-        for (function, event, _, _), future in zip(CASES, running):
+        for (title, function, event, _, _), future in zip(CASES, running):
             error = future.exception()
             failed += error is not None
-            print(f"{'FAILED' if error else 'ok    '}  sam local invoke {function} -e events/{event}", flush=True)
+            print(f"{'FAILED' if error else 'ok    '}  sam local invoke {function} -e events/{event} {title}", flush=True)
             if error:
                 traceback.print_exception(error)
     return 1 if failed else 0
