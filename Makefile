@@ -49,13 +49,19 @@ judge: .venv/installed ## Slack messages and signatures before an independent ju
 	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
 	$(PYTHON) shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
 
-simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at every await
+SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
+
+simulation: ## Known seeds, fresh stories for 2 minutes on both stores, and a stage ended at every await
 	cargo build --release -p monitor-simulation
-	target/release/monitor-simulation --known tests/simulation/seeds/known.txt --seeds 1000000 --from $$(date +%s) --for-secs 120
+	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 80
+	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 40 --store stately
 	target/release/monitor-simulation --crash-points
 
-soak: ## 20,000 stories of 24 h each
-	cargo run --release -p monitor-simulation -- --seeds 20000
+soak: ## 20,000 stories of 24 h each, and 5,000 on StatelyDB
+	cargo build --release -p monitor-simulation
+	$(SIMULATION) --seeds 20000
+	$(SIMULATION) --seeds 5000 --store stately
+	target/release/monitor-simulation --crash-points --store stately
 
 fuzz: .tools/bin/cargo-fuzz ## Search for inputs that break a decoder, FUZZ_SECS (60) for each target
 	tests/fuzz/run.sh $(FUZZ_SECS)
@@ -92,7 +98,7 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 
 bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10,000 jobs sent to SQS
 	cargo run --release -p monitor-e2e --bin fleet-pass
-	for function in scheduler poller notifier; do (cd functions/$$function && cargo build --release); done
+	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release); done
 	cargo run --release -p monitor-e2e --bin function-start
 	cd functions && cargo run --release -p monitor-aws --example send-jobs
 

@@ -37,12 +37,14 @@ class NoEngine(Exception):
 
 # Containers reach nobody here, SSM included.
 NOTHING_SET = {"PARAMETER_PREFIX": ""}
+SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 ALL_SET = {
-    "PARAMETER_PREFIX": "", "GITHUB_TOKEN": "ghp_example", "REPOS": "acme/web",
+    "PARAMETER_PREFIX": "", "GITHUB_TOKEN": "ghp_example", "REPOS": "acme/web", "SLACK_SIGNING_SECRET": SIGNING_SECRET,
     "SLACK_WEBHOOK": "http://127.0.0.1:9/services/example", "STATELYDB_ENDPOINT": "http://127.0.0.1:9",
     "STATELYDB_NO_AUTH": "1", "STATELYDB_STORE_ID": "17", "STATELYDB_SCHEMA_ID": "5",
     "CHECKS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/checks",
     "CHANGES_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/changes.fifo",
+    "COMMANDS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/commands",
     "CHECKS_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/checks-dead-letters",
     "CHANGES_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/changes-dead-letters.fifo",
 }
@@ -73,6 +75,13 @@ def hands_back(words):
     return check
 
 
+def responds(status, words):
+    """What an HTTP API hands back to Slack."""
+    def check(answer, _log, _event):
+        assert answer.get("statusCode") == status and words in (answer.get("body") or ""), answer
+    return check
+
+
 CASES = [
     ("SchedulerFunction", "scheduler-empty.json", NOTHING_SET, names("GITHUB_TOKEN", "REPOS", *STORE)),
     ("PollerFunction", "poller-by-hand.json", NOTHING_SET, names("GITHUB_TOKEN", *STORE)),
@@ -80,14 +89,21 @@ CASES = [
     ("SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "no tick")),
     ("PollerFunction", "poller-malformed.json", ALL_SET, hands_back("the field `repo` is not known")),
     ("NotifierFunction", "notifier-malformed.json", ALL_SET, hands_back("`subject`")),
+    ("SlackFunction", "slack-runner-help.json", NOTHING_SET, names("SLACK_SIGNING_SECRET", *STORE)),
+    ("SlackFunction", "slack-runner-help.json", ALL_SET, responds(200, "/runner-status")),
+    ("SlackFunction", "slack-runner-help.json", {**ALL_SET, "SLACK_SIGNING_SECRET": "another"}, responds(401, "")),
 ]
 
 
-def invoke(template, folder, case):
+def invoke(template, folder, number, case):
     function, event, settings, check = case
-    given = folder / f"{function}-{event}"
+    given, sent = folder / f"env-{number}.json", folder / f"event-{number}.json"
     given.write_text(json.dumps({"Parameters": settings}))
-    command = [SAM, "local", "invoke", function, "--template", template, "--event", EVENTS / event,
+    # As a person would do it: Slack's requests have to be signed.
+    signed = subprocess.run([EVENTS / "sign", EVENTS / event], capture_output=True, text=True, check=True,
+                            env={**os.environ, "SLACK_SIGNING_SECRET": SIGNING_SECRET})
+    sent.write_text(signed.stdout if function == "SlackFunction" else (EVENTS / event).read_text())
+    command = [SAM, "local", "invoke", function, "--template", template, "--event", sent,
                "--env-vars", given, "--skip-pull-image", "--region", "us-east-1",
                "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     output = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=180,
@@ -95,7 +111,7 @@ def invoke(template, folder, case):
                                  "AWS_SECRET_ACCESS_KEY": "any"})
     answers = [line for line in output.stdout.splitlines() if line.startswith("{")]
     assert answers, f"no answer: {output.stdout}\n{output.stderr}"
-    check(json.loads(answers[-1]), output.stdout + output.stderr, json.loads((EVENTS / event).read_text()))
+    check(json.loads(answers[-1]), output.stdout + output.stderr, json.loads(sent.read_text()))
 
 
 # ---- the engine
@@ -184,9 +200,11 @@ def invoke_all(template, folder):
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         # The first one alone: SAM builds its image on the base image.
-        first = pool.submit(invoke, template, folder, CASES[0])
-        concurrent.futures.wait([first])
-        running = [first, *(pool.submit(invoke, template, folder, case) for case in CASES[1:])]
+        running = []
+        for number, case in enumerate(CASES):
+            running.append(pool.submit(invoke, template, folder, number, case))
+            if number == 0:
+                concurrent.futures.wait(running)
         for (function, event, _, _), future in zip(CASES, running):
             error = future.exception()
             failed += error is not None

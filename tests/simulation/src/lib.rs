@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod faults;
+mod happens;
 pub mod installation;
 pub mod invariants;
 pub mod machine;
@@ -9,5 +10,6 @@ pub mod operations;
 pub mod outside;
 pub mod record;
 pub mod simulation;
+mod stately;
 pub mod store;
 pub mod world;

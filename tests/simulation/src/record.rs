@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use monitor_domain::change::Change;
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
@@ -44,8 +43,6 @@ pub struct Record {
     pub claims: Vec<Claim>,
     /// How its attempts ended.
     pub endings: Vec<Sent>,
-    /// What was committed, in order.
-    pub changes: Vec<Change>,
     /// When each ending was first stored.
     stored_ms: BTreeMap<Key, i64>,
 }
@@ -63,11 +60,6 @@ impl Record {
             }
         }
         claims.sort_by_key(|claim| claim.number);
-        let query = Query::Changes { subject: subject.clone(), after: Revision(0), limit: usize::MAX };
-        let changes = list(query)?
-            .into_iter()
-            .filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None });
-        let changes = changes.collect();
         let mut fleet = None;
         if let Some(target) = target {
             let query = Query::Outages { target: target.id().clone(), runner: None };
@@ -80,7 +72,7 @@ impl Record {
         let of_subject = |key: &&Key| key.subject() == subject;
         let stored = played.world.stored_ms.iter().filter(|(key, _)| of_subject(key));
         let stored_ms = stored.map(|(key, at_ms)| (key.clone(), *at_ms)).collect();
-        Ok(Self { subject, fleet, outages, claims, endings, changes, stored_ms })
+        Ok(Self { subject, fleet, outages, claims, endings, stored_ms })
     }
 
     /// The last revision that a message told, or that was given up.
@@ -105,6 +97,15 @@ impl Record {
             })
         })
     }
+}
+
+/// What was committed about a subject, in order.
+pub fn changes_of(played: &Played, subject: Subject) -> anyhow::Result<Vec<Change>> {
+    let changes = played.stored.list(&Query::Changes { subject, after: Revision(0), limit: usize::MAX })?;
+    Ok(changes
+        .into_iter()
+        .filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None })
+        .collect())
 }
 
 /// Which sides of which outages a notice tells.
@@ -166,16 +167,18 @@ pub fn fingerprint(played: &Played) -> anyhow::Result<u64> {
             digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
+    let mut subjects = vec![(Subject::Credential(CredentialId::token()), None), (Subject::Monitor, None)];
     for name in TARGETS {
         let target: Target = name.parse()?;
-        let record = Record::read(played, Subject::from(&target), Some(&target))?;
-        let FleetOnRecord { fleet, cursor } = record.fleet.as_ref().context("a target has a fleet")?;
-        add(format!("{fleet:?} {cursor:?} {:?} {:?}", record.outages, record.changes));
-        add(format!("{:?} {:?}", record.claims, record.endings));
+        subjects.push((Subject::from(&target), Some(target)));
     }
-    for subject in [Subject::Credential(CredentialId::token()), Subject::Monitor] {
-        let record = Record::read(played, subject, None)?;
-        add(format!("{:?} {:?} {:?}", record.claims, record.endings, record.changes));
+    for (subject, target) in subjects {
+        let record = Record::read(played, subject.clone(), target.as_ref())?;
+        if let Some(FleetOnRecord { fleet, cursor }) = &record.fleet {
+            add(format!("{fleet:?} {cursor:?}"));
+        }
+        add(format!("{:?} {:?} {:?}", record.outages, record.claims, record.endings));
+        add(format!("{:?}", changes_of(played, subject)?));
     }
     add(format!("{:?} {:?} {:?}", played.world.taken, played.struck, played.depths));
     Ok(digest)

@@ -6,7 +6,7 @@ use monitor_simulation::faults::{Fault, Stage};
 use monitor_simulation::invariants::{Violation, moment};
 use monitor_simulation::machine::story_ms;
 use monitor_simulation::operations::{MINUTE_MS, Story, TARGETS};
-use monitor_simulation::record::Record;
+use monitor_simulation::record::changes_of;
 use monitor_simulation::simulation::Played;
 
 use crate::many::Sum;
@@ -31,9 +31,8 @@ pub(crate) fn story(story: &Story, violations: &[Violation]) {
 pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
     for name in TARGETS {
         let target: Target = name.parse()?;
-        let record = Record::read(played, Subject::from(&target), Some(&target))?;
         println!("\n{name}:");
-        for change in &record.changes {
+        for change in changes_of(played, Subject::from(&target))? {
             let [looked, decided] = [change.observed_at, change.decided_at].map(story_ms).map(moment);
             println!("  {:>3} looked {looked}, decided {decided}: {:?}", change.revision.0, change.steps);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use monitor_domain::change::Step;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::decision::Decision;
-use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::policy::Policy;
 use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
@@ -162,11 +162,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
         let policy = self.settings.policy.for_target(target);
         let mut to_wake = Vec::new();
-        let (credential_is_blind, wake_for_credential) =
-            self.settle_credential(credential, &observation, &report, now).await?;
+        let (credential, wake_for_credential) = self.settle_credential(credential, &observation, &report, now).await?;
         to_wake.extend(wake_for_credential);
 
-        let decision = reconcile(&fleet, &observation, &policy, credential_is_blind, now);
+        let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
+        let decision = reconcile(&fleet, &observation, &policy, is_explained, now);
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
             Outcome::Complete { .. } => Ending::Seen(decision.counts),
@@ -241,15 +241,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         lookups
     }
 
-    /// Commits what the look says of the credential. Gives whether a notice is open that it sees nothing, and the
-    /// wake-up that is due for it.
+    /// Commits what the look says of the credential. Gives its record then, and the wake-up that is due for it.
     async fn settle_credential(
         &self,
-        on_record: (monitor_domain::fleet::CredentialRecord, Option<Cursor>),
+        on_record: (CredentialRecord, Option<Cursor>),
         observation: &Observation,
         report: &CredentialReport,
         now: Timestamp,
-    ) -> Result<(bool, Option<(Subject, Revision)>), StoreError> {
+    ) -> Result<(CredentialRecord, Option<(Subject, Revision)>), StoreError> {
         let (mut record, mut cursor) = on_record;
         let look = (observation.started_at, &observation.outcome);
         let base = self.settings.policy.base();
@@ -266,10 +265,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
             (record, cursor) = records::read_credential(self.store, &record.id).await?;
         }
-        let is_blind = record.failing.as_ref().is_some_and(|failing| failing.told);
         let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
-        let wake_up = (Subject::Credential(record.id), record.last_tellable);
-        Ok((is_blind, due.then_some(wake_up)))
+        let wake_up = due.then(|| (Subject::Credential(record.id.clone()), record.last_tellable));
+        Ok((record, wake_up))
     }
 
     async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {

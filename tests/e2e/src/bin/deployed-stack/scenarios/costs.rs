@@ -44,11 +44,11 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
     world.stately.state().clear_calls();
     let polled = world.function("PollerFunction").invocations();
     let told = world.function("NotifierFunction").invocations();
-    world.mapping("ChecksQueue").enable(false).await;
+    world.mapping("ChecksQueue").disable().await;
     world.tick().await?;
     let by_scheduler = stately(world);
     world.stately.state().clear_calls();
-    world.mapping("ChecksQueue").enable(true).await;
+    world.mapping("ChecksQueue").enable().await;
     world.settled().await?;
     let by_poller = stately(world);
     let checks = u64::try_from(REPOSITORIES.len())?;
@@ -90,7 +90,8 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
         counters.requests == checks && counters.not_modified == checks,
         "one conditional request a check: {counters:?}"
     );
-    let reads: usize = by_poller.values().sum();
+    // An instance that had nothing to do so far asks for its token first.
+    let reads: usize = by_poller.iter().filter(|(method, _)| *method != "GetAuthToken").map(|(_, count)| count).sum();
     ensure!(reads as u64 <= 2 * checks, "at most two store requests a check, all of them reads: {by_poller:?}");
     ensure!(!by_poller.contains_key("Put"), "a quiet check writes nothing: {by_poller:?}");
     ensure!(world.slack.messages().len() == 2, "{:?}", world.texts(2).await?);

@@ -33,12 +33,12 @@ async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_ha
     world.begin().await?;
     world.set_runner("acme/api", "offline");
     // All in one batch: what is good stands between what is not.
-    world.mapping("ChecksQueue").enable(false).await;
+    world.mapping("ChecksQueue").disable().await;
     let poison = [r#"{"repo":"acme/web"}"#, "acme/web", r#"{"repository":"acme"}"#];
     for body in [poison[0], r#"{"repository":"acme/api"}"#, poison[1], poison[2]] {
         world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", body]).await?;
     }
-    world.mapping("ChecksQueue").enable(true).await;
+    world.mapping("ChecksQueue").enable().await;
     let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", poison.len(), SOON).await?;
     for body in poison {
         let letter = letters.iter().find(|letter| letter["Body"] == body);
@@ -94,7 +94,7 @@ async fn a_job_that_kills_its_poller_each_time_is_set_aside_by_the_queue_and_oth
 
 async fn a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject(world: &World) -> anyhow::Result<()> {
     world.begin().await?;
-    world.mapping("ChangesQueue").enable(false).await;
+    world.mapping("ChangesQueue").disable().await;
     let told_before = world.journal("NotifierFunction")?.len();
     for number in 1..=3 {
         // The number is a field of a later release's: it does no harm.
@@ -102,7 +102,7 @@ async fn a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject(world: &W
         world.send_in_group("ChangesQueue", &body, "web").await?;
     }
     world.stately.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(u64::MAX));
-    world.mapping("ChangesQueue").enable(true).await;
+    world.mapping("ChangesQueue").enable().await;
     world
         .until("a wake-up fails", SOON, |world| {
             world.journal("NotifierFunction").is_ok_and(|journal| journal.len() > told_before)
