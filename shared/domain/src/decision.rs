@@ -57,9 +57,9 @@ pub struct Commit {
 }
 
 impl Decision {
-    /// Whether there is nothing to commit.
+    /// Whether there is nothing to commit. After a decision that broke off there always is: the record says `unfinished`.
     pub fn is_empty(&self) -> bool {
-        self.runners.is_empty() && self.steps.is_empty() && self.before == self.after && !self.before.unfinished
+        self.runners.is_empty() && self.steps.is_empty() && self.before == self.after
     }
 
     /// What happened, in order.

@@ -412,6 +412,19 @@ fn a_decision_that_broke_off_leaves_what_befell_the_target_to_the_next_look() {
 }
 
 #[test]
+fn no_part_of_a_decision_is_larger_than_a_batch() {
+    let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
+    let history = History::new(r#"{"confirm":1}"#);
+    for max_items in 4..=21 {
+        for commit in history.decide(&look(at(0), &runners)).commits(7, max_items) {
+            // The change and the target's record go with each.
+            let items = 2 + commit.runners.len() + commit.outages.len();
+            assert!(items <= max_items, "{items} items, {max_items} are taken");
+        }
+    }
+}
+
+#[test]
 fn a_decision_that_broke_off_is_finished_by_the_next_look() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::new(r#"{"confirm":1}"#);

@@ -389,3 +389,24 @@ fn read_page(response: &Response) -> Result<Page, StatelyError> {
     page.next = Some(token).filter(|token| token.can_continue);
     Ok(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The protocol's end of a stream is not the list's.
+    #[test]
+    fn a_page_without_its_end_broke_off() {
+        let item = Item { item_type: "Cursor".to_owned(), payload: None };
+        let part = |response| connect::frame(&wire::ListResponse { response: Some(response) });
+        let items = part(ListPart::Result(wire::ListPartialResult { items: vec![item] }));
+        let end = part(ListPart::Finished(wire::ListFinished::default()));
+        let stream_end = b"\x02\0\0\0\x02{}".to_vec();
+        let read = |frames: &[&[u8]]| {
+            let content_type = connect::STREAM.to_owned();
+            read_page(&Response { status: 200, content_type, body: frames.concat() })
+        };
+        assert_eq!(read(&[&items, &end, &stream_end]).map(|page| page.items.len()), Ok(1));
+        assert!(matches!(read(&[&items, &stream_end]), Err(StatelyError::Unreached(_))));
+    }
+}

@@ -64,7 +64,7 @@ impl Clock for StillClock {
 #[derive(Default)]
 pub struct ScriptedSource<'a> {
     runners: Mutex<BTreeMap<TargetId, Vec<ObservedRunner>>>,
-    failures: Mutex<BTreeMap<TargetId, Failure>>,
+    failures: Mutex<BTreeMap<TargetId, Incomplete>>,
     repositories: Mutex<BTreeMap<String, Vec<Target>>>,
     meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>,
     fresh_pages: Mutex<u32>,
@@ -89,7 +89,12 @@ impl<'a> ScriptedSource<'a> {
 
     /// Makes every look at a target fail, until its runners are set again.
     pub fn fail(&self, target: &Target, failure: Failure) {
-        lock(&self.failures).insert(target.id().clone(), failure);
+        lock(&self.failures).insert(target.id().clone(), Incomplete { partial: false, failure });
+    }
+
+    /// Makes every look at a target break off after some pages, until its runners are set again.
+    pub fn break_off(&self, target: &Target, failure: Failure) {
+        lock(&self.failures).insert(target.id().clone(), Incomplete { partial: true, failure });
     }
 
     /// Gives an account its repositories.
@@ -134,7 +139,7 @@ impl RunnerSource for ScriptedSource<'_> {
             happens.await;
         }
         let pages = match failure {
-            Some(failure) => Err(Incomplete { partial: false, failure }),
+            Some(incomplete) => Err(incomplete),
             None => {
                 let mut chunks: Vec<&[ObservedRunner]> = runners.chunks(100).collect();
                 if chunks.is_empty() {

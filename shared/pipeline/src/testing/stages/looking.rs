@@ -80,3 +80,17 @@ pub(super) async fn a_look_that_took_too_long_is_thrown_away<S: Store>(store: &S
     let changes = this.changes(&subject()).await;
     assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "asked again, and dated anew");
 }
+
+pub(super) async fn a_list_that_breaks_off_is_no_verdict<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    let leaving = ObservedRunner { ephemeral: true, ..runner(2, Status::Idle) };
+    this.source.set(&web(), vec![runner(1, Status::Idle), leaving]);
+    this.check(&web()).await;
+    this.source.break_off(&web(), Failure::new(Fault::BrokenAnswer, "page 2 is an HTML page"));
+    for _ in 0..3 {
+        this.clock.advance(MINUTE);
+        let report = this.check(&web()).await;
+        assert!(matches!(report.ending, Ending::Failed(_)), "{:?}", report.ending);
+        assert!(report.steps.iter().all(|step| matches!(step, Step::LooksFail { .. })), "{:?}", report.steps);
+    }
+}

@@ -116,3 +116,16 @@ pub(super) async fn a_repository_found_by_its_account_is_watched<S: Store>(store
     let told = this.tell().await;
     assert!(matches!(&told[..], [Notice { news, .. }] if matches!(news[..], [News::TargetsAdded { total: 2, .. }])));
 }
+
+pub(super) async fn a_gap_is_on_record_before_the_sign_of_life_that_hides_it<S: Store>(store: &S) {
+    let this = Installation::new(store);
+    this.tick().await;
+    this.store.take_written();
+    this.clock.advance(Duration::from_secs(7_200));
+    this.tick().await;
+    let written = this.store.take_written();
+    assert!(matches!(written.first(), Some(Key::Change(Subject::Monitor, _))), "{written:?}");
+    assert!(matches!(written.last(), Some(Key::Freshness(Subject::Monitor))), "{written:?}");
+    let told = this.tell().await;
+    assert!(told.iter().flat_map(|notice| &notice.news).any(|news| matches!(news, News::Unwatched { .. })), "{told:?}");
+}
