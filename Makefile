@@ -4,6 +4,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_SECS ?= 60
 PYTHON := .venv/bin/python
 # What the functions are built into, and their logs.
 STACK := target/stack
@@ -15,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 # For sam, which looks there for cargo-lambda, and that for the zig that it links with.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak instructions kill stack bench stately-bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack bench stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +34,8 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --quiet
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
+	cargo fmt --manifest-path tests/fuzz/fuzz/Cargo.toml --check
+	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 
 unit: ## Every Rust test
 	cargo build -p monitor-local --bin runner-monitor
@@ -45,13 +49,25 @@ judge: .venv/installed ## Slack messages and signatures before an independent ju
 	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
 	$(PYTHON) shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
 
-simulation: ## Known seeds, fresh stories for 2 minutes, and a stage ended at every await
+SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
+
+simulation: ## Known seeds, fresh stories for 2 minutes on both stores, and a stage ended at every await
 	cargo build --release -p monitor-simulation
-	target/release/monitor-simulation --known tests/simulation/seeds/known.txt --seeds 1000000 --from $$(date +%s) --for-secs 120
+	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 80
+	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 40 --store stately
 	target/release/monitor-simulation --crash-points
 
-soak: ## 20,000 stories of 24 h each
-	cargo run --release -p monitor-simulation -- --seeds 20000
+soak: ## 20,000 stories of 24 h each, and 5,000 on StatelyDB
+	cargo build --release -p monitor-simulation
+	$(SIMULATION) --seeds 20000
+	$(SIMULATION) --seeds 5000 --store stately
+	target/release/monitor-simulation --crash-points --store stately
+
+fuzz: .tools/bin/cargo-fuzz ## Search for inputs that break a decoder, FUZZ_SECS (60) for each target
+	tests/fuzz/run.sh $(FUZZ_SECS)
+
+mutations: ## Small faults, each of which a test or the simulation must notice; about an hour
+	python3 tests/mutations/run.py
 
 schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema compiles, breaks no rule, and its numbers only grow
 	node --test schema/
@@ -82,12 +98,15 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 
 bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10,000 jobs sent to SQS
 	cargo run --release -p monitor-e2e --bin fleet-pass
-	for function in scheduler poller notifier; do (cd functions/$$function && cargo build --release); done
+	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release); done
 	cargo run --release -p monitor-e2e --bin function-start
 	cd functions && cargo run --release -p monitor-aws --example send-jobs
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
 	node tests/stately/clients/bench.mjs
+
+.tools/bin/cargo-fuzz:
+	cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root .tools --quiet
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet

@@ -24,7 +24,7 @@ DOLLARS = {
 DAYS = 30
 TICKS = DAYS * 24 * 12
 MEMORY_GB = 0.25
-ALARMS = 15
+ALARMS = 13
 METRICS = 10
 
 # Counted by `make stack`: what a check and a tick ask for.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::change::{Change, Step};
-use crate::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing};
+use crate::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
 use crate::observation::{CredentialReport, Outcome};
 use crate::policy::Thresholds;
 use crate::subject::{CredentialId, Subject};
@@ -87,6 +87,16 @@ pub fn reconcile_credential(
     Some(CredentialCommit { change, record: after })
 }
 
+impl CredentialRecord {
+    /// Whether it explains why a target cannot be seen: a notice is open that it sees nothing, or it has failed for about as
+    /// long as the target, so that this notice is about to come.
+    pub fn explains(&self, target: &TargetRecord, thresholds: &Thresholds) -> bool {
+        let Some(failing) = &self.failing else { return false };
+        let is_as_old = |of_target: &Failing| failing.since.since(of_target.since) < thresholds.blind / 2;
+        failing.told || target.failing.as_ref().is_none_or(is_as_old)
+    }
+}
+
 /// The warning that is due now and was not given yet.
 fn expiry_warning(record: &CredentialRecord, report: &CredentialReport, now: Timestamp) -> Option<ExpiryWarning> {
     // An App's installation token lives for an hour and is renewed by itself.
@@ -149,6 +159,23 @@ mod tests {
         assert!(steps[3].is_empty());
         assert!(matches!(steps[4][..], [Step::SeesAgain { told: true, .. }]));
         assert!(steps[5].is_empty());
+    }
+
+    #[test]
+    fn a_credential_explains_what_its_targets_met_at_about_the_same_time() {
+        let failing =
+            |since, told| Some(Failing { since, failure: Failure::new(Fault::Network, "no"), blind: told, told });
+        let mut credential = CredentialRecord::new(CredentialId::token());
+        let mut target = TargetRecord::new("acme/web".parse().unwrap());
+        target.failing = failing(start(), false);
+        let explains = |credential: &CredentialRecord| credential.explains(&target, &Thresholds::default());
+        assert!(!explains(&credential), "it works");
+        credential.failing = failing(start().plus(5 * MINUTE), false);
+        assert!(explains(&credential), "another target met it a little later");
+        credential.failing = failing(start().plus(10 * MINUTE), false);
+        assert!(!explains(&credential), "other targets were seen meanwhile");
+        credential.failing = failing(start().plus(10 * MINUTE), true);
+        assert!(explains(&credential), "a notice says so");
     }
 
     #[test]

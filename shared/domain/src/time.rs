@@ -68,7 +68,7 @@ impl FromStr for Timestamp {
                 if let Some(Ok(epoch_ms)) = text.strip_suffix(BEYOND_CALENDARS).map(str::parse) {
                     return Ok(Self(epoch_ms));
                 }
-                text.starts_with(['+', '-']).then(|| text.parse()).unwrap_or(Err(error))?
+                if text.starts_with(['+', '-']) { text.parse()? } else { return Err(error) }
             }
             Ok(moment) => moment,
         };

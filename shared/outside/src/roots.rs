@@ -1,5 +1,6 @@
 //! Root certificates that are built in.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -16,15 +17,23 @@ pub struct BuiltInRoots(ClientConfig);
 impl BuiltInRoots {
     /// Reads the file, if one is named.
     pub fn read() -> Result<Self, SetupError> {
+        Self::with(std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()))
+    }
+
+    fn with(file: Option<OsString>) -> Result<Self, SetupError> {
         let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        if let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+        if let Some(path) = file {
             let unreadable = |reason: &dyn std::fmt::Display| {
                 let path = path.to_string_lossy();
                 SetupError(format!("SSL_CERT_FILE: `{path}` cannot be read as PEM ({reason}); mend the path").into())
             };
+            let built_in = roots.len();
             for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| unreadable(&error))? {
                 // A bundle may hold one that is too old to be read: the others serve.
                 let _ = roots.add(certificate.map_err(|error| unreadable(&error))?);
+            }
+            if roots.len() == built_in {
+                return Err(unreadable(&"there is no certificate in it"));
             }
         }
         let ring = Arc::new(rustls::crypto::ring::default_provider());
@@ -40,5 +49,21 @@ impl BuiltInRoots {
     /// As [`crate::http`], but trusting these.
     pub fn http(&self) -> reqwest::ClientBuilder {
         crate::http().tls_backend_preconfigured(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roots_of_a_house_are_read_or_the_variable_is_named() {
+        let built = BuiltInRoots::with(None).unwrap();
+        assert!(crate::client(built.http()).is_ok());
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (path, reason) in [("/nowhere.pem", "cannot be read as PEM"), (here, "there is no certificate in it")] {
+            let told = BuiltInRoots::with(Some(path.into())).map(|_| ()).unwrap_err().to_string();
+            assert!(told.starts_with("SSL_CERT_FILE: `/") && told.contains(reason), "{told}");
+        }
     }
 }

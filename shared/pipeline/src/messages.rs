@@ -34,8 +34,10 @@ pub enum Reason {
     Schedule,
     /// An earlier look left a verdict open.
     Recheck,
-    /// A person.
+    /// A person, who wants a target on the list looked at now.
     Manual,
+    /// A person, who looks once, whether or not the target is on the list. Nobody looks again by himself: not for the queue.
+    Once,
     /// It was taken off the list: nothing is looked at, what is open is closed.
     Dropped,
 }

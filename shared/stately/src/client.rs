@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prost::Message;
-use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::connect;
 use crate::error::{Retry, StatelyError};
 use crate::key_path::KeyPath;
+use crate::timer::{Timer, TokioTimer, by};
 use crate::token::{AccessKey, Token, Tokens};
 use crate::transport::{Request, Response, Transport};
 use crate::wire::{self, Item, ListPart, ListToken, SortDirection, path, scan};
@@ -85,8 +85,9 @@ pub struct Page {
 
 /// A client of one store.
 #[derive(Debug)]
-pub struct Client<T> {
+pub struct Client<T, Ti = TokioTimer> {
     transport: T,
+    timer: Ti,
     settings: ClientSettings,
     tokens: Tokens,
     jitter: AtomicU64,
@@ -95,8 +96,20 @@ pub struct Client<T> {
 impl<T: Transport> Client<T> {
     /// A client that has asked for nothing yet.
     pub fn new(transport: T, settings: ClientSettings) -> Self {
+        Self::with_timer(transport, settings, TokioTimer::default())
+    }
+}
+
+impl<T: Transport, Ti: Timer> Client<T, Ti> {
+    /// The same with another time than tokio's.
+    pub fn with_timer(transport: T, settings: ClientSettings, timer: Ti) -> Self {
         let jitter = AtomicU64::new(settings.jitter_seed | 1);
-        Self { transport, settings, tokens: Tokens::default(), jitter }
+        Self { transport, timer, settings, tokens: Tokens::default(), jitter }
+    }
+
+    /// The way to the service.
+    pub fn transport(&self) -> &T {
+        &self.transport
     }
 
     /// Puts all items or none; gives them as stored, with what the service filled in.
@@ -188,7 +201,7 @@ impl<T: Transport> Client<T> {
         path: &'static str,
         goes_on: impl Fn(ListToken) -> Next,
         most: usize,
-        deadline: Instant,
+        deadline: Duration,
     ) -> Result<Vec<Item>, StatelyError> {
         let Page { mut items, mut next } = begun;
         for _ in 0..MOST_PAGES {
@@ -200,7 +213,7 @@ impl<T: Transport> Client<T> {
         Err(StatelyError::Garbled(format!("a list of more than {MOST_PAGES} pages")))
     }
 
-    async fn page(&self, path: &'static str, request: &impl Message, deadline: Instant) -> Result<Page, StatelyError> {
+    async fn page(&self, path: &'static str, request: &impl Message, deadline: Duration) -> Result<Page, StatelyError> {
         let frame = connect::frame(request);
         self.call((path, connect::STREAM, &frame), Form::default(), deadline, read_page).await
     }
@@ -221,7 +234,7 @@ impl<T: Transport> Client<T> {
         &self,
         what: (&'static str, &'static str, &[u8]),
         form: Form,
-        deadline: Instant,
+        deadline: Duration,
         read: impl Fn(&Response) -> Result<R, StatelyError>,
     ) -> Result<R, StatelyError> {
         let (mut tries, mut renewed) = (0, false);
@@ -243,16 +256,16 @@ impl<T: Transport> Client<T> {
     }
 
     /// Waits before the next try, or gives the error back where there is none to come.
-    async fn pause(&self, error: StatelyError, tries: u32, deadline: Instant) -> Result<(), StatelyError> {
+    async fn pause(&self, error: StatelyError, tries: u32, deadline: Duration) -> Result<(), StatelyError> {
         let pause = match error.retry() {
             Retry::Never => return Err(error),
             Retry::Now if tries == 1 => Duration::ZERO,
             Retry::Now | Retry::Later => self.chance(tries),
         };
-        if Instant::now() + pause >= deadline {
+        if self.timer.elapsed() + pause >= deadline {
             return Err(StatelyError::GaveUp { tries, within: self.settings.deadline, last: Box::new(error) });
         }
-        sleep(pause).await;
+        self.timer.sleep(pause).await;
         Ok(())
     }
 
@@ -261,12 +274,12 @@ impl<T: Transport> Client<T> {
         (path, content_type, body): (&'static str, &'static str, &[u8]),
         form: Form,
         token: Option<&Token>,
-        deadline: Instant,
+        deadline: Duration,
         read: impl Fn(&Response) -> Result<R, StatelyError>,
     ) -> Result<R, StatelyError> {
-        let now = Instant::now();
+        let now = self.timer.elapsed();
         let until = deadline.min(now + self.settings.stall);
-        let allowed = until.duration_since(now);
+        let allowed = until.saturating_sub(now);
         let mut headers = vec![
             ("content-type", content_type.to_owned()),
             ("connect-protocol-version", "1".to_owned()),
@@ -278,24 +291,23 @@ impl<T: Transport> Client<T> {
             headers.push(("sc-rf", "application/json".to_owned()));
         }
         let request = Request { path, headers, body: body.to_vec() };
-        match timeout_at(until, self.transport.post(request)).await {
-            Ok(Ok(response)) => read(&response),
-            Ok(Err(unreached)) => Err(StatelyError::Unreached(unreached.0)),
-            Err(_) => Err(StatelyError::Unreached(format!("nothing within {} ms", allowed.as_millis()))),
+        match by(&self.timer, until, self.transport.post(request)).await {
+            Some(Ok(response)) => read(&response),
+            Some(Err(unreached)) => Err(StatelyError::Unreached(unreached.0)),
+            None => Err(StatelyError::Unreached(format!("nothing within {} ms", allowed.as_millis()))),
         }
     }
 
     /// A token that serves; none where there is no access key.
-    async fn token(&self, deadline: Instant) -> Result<Option<Token>, StatelyError> {
+    async fn token(&self, deadline: Duration) -> Result<Option<Token>, StatelyError> {
         let Some(access_key) = &self.settings.access_key else { return Ok(None) };
-        if let Some(token) = self.tokens.fresh(Instant::now()) {
+        if let Some(token) = self.tokens.fresh(self.timer.elapsed()) {
             return Ok(Some(token));
         }
-        let in_time = timeout_at(deadline, self.tokens.fetching.lock()).await;
-        let waited = || StatelyError::Unreached("no token in time".to_owned());
-        let _turn = in_time.map_err(|_| waited())?;
+        let turn = by(&self.timer, deadline, self.tokens.fetching.lock()).await;
+        let _turn = turn.ok_or_else(|| StatelyError::Unreached("no token in time".to_owned()))?;
         // Whoever had the turn before has fetched one for all.
-        let now = Instant::now();
+        let now = self.timer.elapsed();
         if let Some(token) = self.tokens.fresh(now) {
             return Ok(Some(token));
         }
@@ -308,7 +320,7 @@ impl<T: Transport> Client<T> {
             }
             Err(error) => match still_good {
                 Some(token) => {
-                    self.tokens.put_off_renewal(Instant::now());
+                    self.tokens.put_off_renewal(self.timer.elapsed());
                     Ok(Some(token))
                 }
                 None => Err(error),
@@ -316,7 +328,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    async fn fetch_token(&self, access_key: &AccessKey, deadline: Instant) -> Result<Token, StatelyError> {
+    async fn fetch_token(&self, access_key: &AccessKey, deadline: Duration) -> Result<Token, StatelyError> {
         let identity = Some(wire::Identity::AccessKey(access_key.expose().to_owned()));
         let body = wire::GetAuthTokenRequest { identity }.encode_to_vec();
         let read = |response: &Response| connect::message(response).and_then(connect::decode);
@@ -325,7 +337,7 @@ impl<T: Transport> Client<T> {
         loop {
             tries += 1;
             // From before the request: the token is not younger than that.
-            let asked_at = Instant::now();
+            let asked_at = self.timer.elapsed();
             match self.attempt(what, Form::default(), None, deadline, &read).await {
                 Ok(wire::GetAuthTokenResponse { auth_token, expires_in_s }) => {
                     if auth_token.is_empty() || !auth_token.bytes().all(|b| b.is_ascii_graphic()) {
@@ -338,8 +350,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.deadline
+    fn deadline(&self) -> Duration {
+        self.timer.elapsed() + self.settings.deadline
     }
 
     /// A pause of chance length, so that many clients do not come back together (xorshift64).

@@ -11,6 +11,7 @@ pub mod items;
 pub mod key_path;
 pub mod payload;
 mod store;
+pub mod timer;
 mod token;
 pub mod transport;
 pub mod wire;

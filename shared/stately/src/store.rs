@@ -12,6 +12,7 @@ use crate::error::StatelyError;
 use crate::fields;
 use crate::items::{Reader, key_path, write};
 use crate::key_path::KeyPath;
+use crate::timer::{Timer, TokioTimer};
 use crate::transport::Transport;
 use crate::wire;
 
@@ -21,8 +22,8 @@ pub const MAX_BATCH: usize = 50;
 
 /// The store on StatelyDB.
 #[derive(Debug)]
-pub struct StatelyStore<T> {
-    client: Client<T>,
+pub struct StatelyStore<T, Ti = TokioTimer> {
+    client: Client<T, Ti>,
     max_batch: usize,
     counting: Counting,
 }
@@ -49,9 +50,9 @@ fn counted(counter: &AtomicU64, count: usize) {
     counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-impl<T: Transport> StatelyStore<T> {
+impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     /// A store over a client. Batches hold [`MAX_BATCH`] items.
-    pub fn new(client: Client<T>) -> Self {
+    pub fn new(client: Client<T, Ti>) -> Self {
         Self { client, max_batch: MAX_BATCH, counting: Counting::default() }
     }
 
@@ -62,7 +63,7 @@ impl<T: Transport> StatelyStore<T> {
     }
 
     /// The client beneath.
-    pub fn client(&self) -> &Client<T> {
+    pub fn client(&self) -> &Client<T, Ti> {
         &self.client
     }
 
@@ -121,7 +122,7 @@ impl<T: Transport> StatelyStore<T> {
     }
 }
 
-impl<T: Transport> Store for StatelyStore<T> {
+impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         if puts.len() > self.max_batch {
             let (count, most) = (puts.len(), self.max_batch);

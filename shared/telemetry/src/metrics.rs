@@ -63,7 +63,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing is counted so far. `function` is the one dimension.
+    /// Nothing is counted so far. `function` stands in the line for people who search it.
     pub fn of(function: &'static str) -> Self {
         Self { function, values: BTreeMap::new() }
     }
@@ -96,8 +96,8 @@ impl Metrics {
         let units: Vec<Value> =
             self.values.keys().map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
         let mut line = Map::new();
-        // For the alarms also without any dimension.
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["Function"], []], "Metrics": units});
+        // No dimension: no two functions count the same, and CloudWatch charges for each combination.
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[]], "Metrics": units});
         line.insert("_aws".to_owned(), json!({"Timestamp": now.epoch_ms(), "CloudWatchMetrics": [directive]}));
         line.insert("Function".to_owned(), self.function.into());
         line.insert(fields::REQUEST_ID.to_owned(), request_id.into());
@@ -137,7 +137,7 @@ mod tests {
                 "Timestamp": 1_800_000_000_000_u64,
                 "CloudWatchMetrics": [{
                     "Namespace": "GitHubRunnerMonitor",
-                    "Dimensions": [["Function"], []],
+                    "Dimensions": [[]],
                     "Metrics": units.map(|(name, unit)| json!({"Name": name, "Unit": unit})),
                 }],
             },

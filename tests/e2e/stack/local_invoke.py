@@ -35,35 +35,83 @@ class NoEngine(Exception):
 
 # ---- what is invoked, and what is expected
 
-
-def settings_error(answer, names):
-    """One error that names each setting and the variable or command that sets it."""
-    assert answer.get("errorType") == "Settings", answer
-    missing = [name for name in names if name not in answer["errorMessage"]]
-    assert not missing, f"{missing} not in: {answer['errorMessage']}"
-
-
-def no_failures(answer):
-    assert answer == {"batchItemFailures": []}, answer
-
-
+# Containers reach nobody here, SSM included.
+NOTHING_SET = {"PARAMETER_PREFIX": ""}
+SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+ALL_SET = {
+    "PARAMETER_PREFIX": "", "GITHUB_TOKEN": "ghp_example", "REPOS": "acme/web", "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+    "SLACK_WEBHOOK": "http://127.0.0.1:9/services/example", "STATELYDB_ENDPOINT": "http://127.0.0.1:9",
+    "STATELYDB_NO_AUTH": "1", "STATELYDB_STORE_ID": "17", "STATELYDB_SCHEMA_ID": "5",
+    "CHECKS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/checks",
+    "CHANGES_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/changes.fifo",
+    "COMMANDS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/commands",
+    "CHECKS_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/checks-dead-letters",
+    "CHANGES_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/changes-dead-letters.fifo",
+}
 STORE = ["STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID", "STATELYDB_ACCESS_KEY"]
+
+
+def names(*settings):
+    """One error that names every setting that is missing."""
+    def check(answer, _log, _event):
+        assert answer.get("errorType") == "Settings", answer
+        missing = [name for name in settings if name not in answer["errorMessage"]]
+        assert not missing, f"{missing} not in: {answer['errorMessage']}"
+    return check
+
+
+def refuses(kind, words):
+    def check(answer, _log, _event):
+        assert answer.get("errorType") == kind and words in answer["errorMessage"], answer
+    return check
+
+
+def hands_back(words):
+    """What cannot be read is told in the log, and comes again where no dead-letter queue can be reached."""
+    def check(answer, log, event):
+        ids = [record["messageId"] for record in event["Records"]]
+        assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}, answer
+        assert words in log and "could not be set aside" in log, log
+    return check
+
+
+def responds(status, words):
+    """What an HTTP API hands back to Slack."""
+    def check(answer, _log, _event):
+        assert answer.get("statusCode") == status and words in (answer.get("body") or ""), answer
+    return check
+
+
 CASES = [
-    ("SchedulerFunction", "scheduler-empty.json", lambda answer: settings_error(answer, ["GITHUB_TOKEN", "REPOS", *STORE])),
-    ("PollerFunction", "poller-by-hand.json", lambda answer: settings_error(answer, ["GITHUB_TOKEN", *STORE])),
-    ("NotifierFunction", "notifier-wake-up.json", lambda answer: settings_error(answer, ["SLACK_WEBHOOK", *STORE])),
+    ("SchedulerFunction", "scheduler-empty.json", NOTHING_SET, names("GITHUB_TOKEN", "REPOS", *STORE)),
+    ("PollerFunction", "poller-by-hand.json", NOTHING_SET, names("GITHUB_TOKEN", *STORE)),
+    ("NotifierFunction", "notifier-wake-up.json", NOTHING_SET, names("SLACK_WEBHOOK", *STORE)),
+    ("SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "no tick")),
+    ("PollerFunction", "poller-malformed.json", ALL_SET, hands_back("the field `repo` is not known")),
+    ("NotifierFunction", "notifier-malformed.json", ALL_SET, hands_back("`subject`")),
+    ("SlackFunction", "slack-runner-help.json", NOTHING_SET, names("SLACK_SIGNING_SECRET", *STORE)),
+    ("SlackFunction", "slack-runner-help.json", ALL_SET, responds(200, "/runner-status")),
+    ("SlackFunction", "slack-runner-help.json", {**ALL_SET, "SLACK_SIGNING_SECRET": "another"}, responds(401, "")),
 ]
 
 
-def invoke(template, function, event, check, environment):
-    command = [SAM, "local", "invoke", function, "--template", template, "--event", EVENTS / event,
-               "--env-vars", environment, "--skip-pull-image", "--region", "us-east-1"]
+def invoke(template, folder, number, case):
+    function, event, settings, check = case
+    given, sent = folder / f"env-{number}.json", folder / f"event-{number}.json"
+    given.write_text(json.dumps({"Parameters": settings}))
+    # As a person would do it: Slack's requests have to be signed.
+    signed = subprocess.run([EVENTS / "sign", EVENTS / event], capture_output=True, text=True, check=True,
+                            env={**os.environ, "SLACK_SIGNING_SECRET": SIGNING_SECRET})
+    sent.write_text(signed.stdout if function == "SlackFunction" else (EVENTS / event).read_text())
+    command = [SAM, "local", "invoke", function, "--template", template, "--event", sent,
+               "--env-vars", given, "--skip-pull-image", "--region", "us-east-1",
+               "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     output = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=180,
                             env={**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "any",
                                  "AWS_SECRET_ACCESS_KEY": "any"})
-    lines = [line for line in output.stdout.splitlines() if line.startswith("{")]
-    assert lines, f"no answer: {output.stdout}\n{output.stderr}"
-    check(json.loads(lines[-1]))
+    answers = [line for line in output.stdout.splitlines() if line.startswith("{")]
+    assert answers, f"no answer: {output.stdout}\n{output.stderr}"
+    check(json.loads(answers[-1]), output.stdout + output.stderr, json.loads(sent.read_text()))
 
 
 # ---- the engine
@@ -149,15 +197,15 @@ def main(template):
 
 
 def invoke_all(template, folder):
-    environment = folder / "env.json"
-    # Nothing is asked of SSM: containers reach nobody here.
-    environment.write_text(json.dumps({"Parameters": {"PARAMETER_PREFIX": ""}}))
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        # The first one alone: SAM builds its image.
-        invoke(template, *CASES[0][:2], lambda answer: None, environment)
-        running = [(case, pool.submit(invoke, template, *case, environment)) for case in CASES]
-        for (function, event, _), future in running:
+        # The first one alone: SAM builds its image on the base image.
+        running = []
+        for number, case in enumerate(CASES):
+            running.append(pool.submit(invoke, template, folder, number, case))
+            if number == 0:
+                concurrent.futures.wait(running)
+        for (function, event, _, _), future in zip(CASES, running):
             error = future.exception()
             failed += error is not None
             print(f"{'FAILED' if error else 'ok    '}  sam local invoke {function} -e events/{event}", flush=True)

@@ -121,6 +121,10 @@ class Resolver:
         text, own = operand if isinstance(operand, list) else (operand, {})
         known = {**self.values, **{name: self.value(value) for name, value in own.items()}}
         for name, value in known.items():
+            if isinstance(value, dict) and "Ref" in value:
+                value = "${" + value["Ref"] + "}"
+            elif isinstance(value, dict) and "Fn::GetAtt" in value:
+                value = "${" + ".".join(value["Fn::GetAtt"]) + "}"
             if isinstance(value, (str, int)):
                 text = text.replace("${" + name + "}", str(value))
         return {"Fn::Sub": text} if "${" in text else text

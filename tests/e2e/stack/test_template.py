@@ -5,7 +5,8 @@ import unittest
 
 import template
 
-FUNCTIONS = {"SchedulerFunction": "scheduler", "PollerFunction": "poller", "NotifierFunction": "notifier"}
+FUNCTIONS = {"SchedulerFunction": "scheduler", "PollerFunction": "poller", "NotifierFunction": "notifier",
+             "SlackFunction": "slack"}
 DEAD_LETTERS = {"ChecksQueue": "ChecksDeadLetterQueue", "ChangesQueue": "ChangesDeadLetterQueue"}
 DAY_SECS = 86_400
 PREFIX = "/github-runner-monitor"
@@ -127,6 +128,7 @@ class TemplateTest(unittest.TestCase):
             "PollerFunction": {"CHECKS_QUEUE_URL": "ChecksQueue", "CHANGES_QUEUE_URL": "ChangesQueue",
                                "CHECKS_DEAD_LETTER_QUEUE_URL": "ChecksDeadLetterQueue"},
             "NotifierFunction": {"CHANGES_DEAD_LETTER_QUEUE_URL": "ChangesDeadLetterQueue"},
+            "SlackFunction": {"CHECKS_QUEUE_URL": "ChecksQueue", "COMMANDS_QUEUE_URL": "CommandsQueue"},
         }
         for function, queues in wanted.items():
             variables = self.stack.properties(function)["Environment"]["Variables"]
@@ -151,7 +153,8 @@ class TemplateTest(unittest.TestCase):
     def test_mappings_report_single_failures_and_are_bounded(self):
         mappings = self.stack.of_type("AWS::Lambda::EventSourceMapping").values()
         pairs = {(each["FunctionName"]["Ref"], each["EventSourceArn"]["Fn::GetAtt"][0]) for each in mappings}
-        self.assertLessEqual({("PollerFunction", "ChecksQueue"), ("NotifierFunction", "ChangesQueue")}, pairs)
+        self.assertEqual(pairs, {("PollerFunction", "ChecksQueue"), ("NotifierFunction", "ChangesQueue"),
+                                 ("SlackFunction", "CommandsQueue")})
         for mapping in mappings:
             self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
             self.assertTrue(2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 1000)
@@ -180,6 +183,25 @@ class TemplateTest(unittest.TestCase):
             self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], arn_of(dead))
             self.assertGreaterEqual(queue["RedrivePolicy"]["maxReceiveCount"], 5)
             self.assertEqual(queue.get("FifoQueue"), letters.get("FifoQueue"), "a FIFO queue needs a FIFO one")
+
+    def test_a_slash_command_is_kept_for_as_long_as_slack_takes_its_answer(self):
+        queue = self.stack.properties("CommandsQueue")
+        self.assertEqual(queue["MessageRetentionPeriod"], 30 * 60)
+        # What it holds is an address that is a secret: not to be kept as a dead letter.
+        self.assertNotIn("RedrivePolicy", queue)
+
+    def test_slack_reaches_its_function_by_one_route_that_is_held_to_a_rate(self):
+        api = self.stack.one("AWS::ApiGatewayV2::Api")
+        self.assertEqual({path: list(methods) for path, methods in api["Body"]["paths"].items()}, {"/slack": ["post"]})
+        integration = api["Body"]["paths"]["/slack"]["post"]["x-amazon-apigateway-integration"]
+        self.assertEqual(integration["payloadFormatVersion"], "2.0")
+        self.assertIn("${SlackFunction.Arn}", integration["uri"]["Fn::Sub"])
+        settings = self.stack.one("AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]
+        self.assertTrue(0 < settings["ThrottlingRateLimit"] <= 10 and 0 < settings["ThrottlingBurstLimit"] <= 20)
+        permission = self.stack.one("AWS::Lambda::Permission")
+        self.assertEqual((permission["FunctionName"], permission["Principal"]),
+                         (ref("SlackFunction"), "apigateway.amazonaws.com"))
+        self.assertTrue(permission["SourceArn"]["Fn::Sub"].endswith("/POST/slack"), permission)
 
     def test_the_changes_queue_keeps_the_order_within_a_subject_only(self):
         queue = self.stack.properties("ChangesQueue")
@@ -210,6 +232,8 @@ class TemplateTest(unittest.TestCase):
                                **{action: ["ChecksQueue"] for action in taking}},
             "NotifierFunction": {"sqs:SendMessage": ["ChangesDeadLetterQueue"],
                                  **{action: ["ChangesQueue"] for action in taking}},
+            "SlackFunction": {"sqs:SendMessage": ["ChecksQueue", "CommandsQueue"],
+                              **{action: ["CommandsQueue"] for action in taking}},
         }
         for function, actions in wanted.items():
             pairs = {(action, json.dumps(arn_of(queue))) for action, queues in actions.items() for queue in queues}
@@ -221,7 +245,8 @@ class TemplateTest(unittest.TestCase):
         github = ["github-token", "github-app-id", "github-app-private-key", "github-api-url", *lists]
         slack = ["slack-webhook", "slack-bot-token", "slack-channel", "github-api-url"]
         wanted = {"SchedulerFunction": store + github, "PollerFunction": store + github,
-                  "NotifierFunction": store + slack}
+                  "NotifierFunction": store + slack,
+                  "SlackFunction": [*store, "slack-signing-secret", "github-api-url"]}
         arn = f"arn:aws:ssm:{template.REGION}:{template.ACCOUNT}:parameter{PREFIX}"
         for function, names in wanted.items():
             pairs = {("ssm:GetParameters", json.dumps(f"{arn}/{name}")) for name in names}
@@ -254,7 +279,7 @@ class TemplateTest(unittest.TestCase):
 
     def test_every_alarm_goes_off_to_the_topic_and_says_when_it_is_over(self):
         alarms = self.stack.of_type("AWS::CloudWatch::Alarm")
-        self.assertGreaterEqual(len(alarms), 11)
+        self.assertGreaterEqual(len(alarms), 13)
         for id_, alarm in alarms.items():
             self.assertEqual(alarm["AlarmActions"], [ref("AlarmTopic")], id_)
             self.assertEqual(alarm["OKActions"], [ref("AlarmTopic")], id_)
@@ -328,6 +353,7 @@ class TemplateTest(unittest.TestCase):
                           ("ChecksDeadLetterQueueUrl", "ChecksDeadLetterQueue"),
                           ("ChangesDeadLetterQueueUrl", "ChangesDeadLetterQueue"), ("AlarmTopicArn", "AlarmTopic")]:
             self.assertEqual(outputs.get(name), ref(id_))
+        self.assertEqual(outputs["SlackCommandsUrl"], {"Fn::Sub": "${SlackApi.ApiEndpoint}/slack"})
 
 
 if __name__ == "__main__":

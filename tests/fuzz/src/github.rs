@@ -9,6 +9,7 @@ use monitor_domain::time::Timestamp;
 use monitor_fakes::github::APP_PRIVATE_KEY_PEM;
 use monitor_github::fuzzing::{Content, Question, date_and_names, judge, limited_until, read};
 use monitor_github::{Credential, GitHub, Secret, Settings};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{answer, headers as read_headers};
@@ -87,11 +88,17 @@ pub(crate) fn answers(input: &[u8]) {
                     assert_storable(until);
                 }
                 // Only GitHub's own word says that something is not there: the notice that a runner is gone rests on it.
-                let said = serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["message"].is_string());
-                assert!(failure.fault != Fault::NotFound || said || status == 451, "anybody's 404 was believed");
+                let says = serde_json::from_slice::<OwnWords>(&body).is_ok_and(|words| words.message.is_some());
+                assert!(failure.fault != Fault::NotFound || says || status == 451, "anybody's 404 was believed");
             }
         }
     }
+}
+
+/// The body of GitHub's own refusals.
+#[derive(Deserialize)]
+struct OwnWords {
+    message: Option<String>,
 }
 
 /// What was read, as GitHub would write it.

@@ -1,11 +1,13 @@
 //! A target's history from whatever lists GitHub may give: what is decided on them is sound.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::change::{Change, Step};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::notices::fold;
-use monitor_domain::observation::{Failure, Fault, Lookup, Observation, ObservedPage, Outcome, PageTag};
+use monitor_domain::observation::{
+    Failure, Fault, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag,
+};
 use monitor_domain::policy::Policy;
 use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, RunnerId};
@@ -28,6 +30,7 @@ pub(crate) fn looks(input: &[u8]) {
     let policy = policy.for_target(&target);
     let mut fleet = Fleet::unknown(target.clone());
     let mut changes: Vec<Change> = Vec::new();
+    let (mut names, mut keep_their_names) = (BTreeMap::new(), true);
     let mut at = Timestamp::from_epoch_ms(1_800_000_000_000);
     for part in parts(input).into_iter().take(40) {
         at = at.plus(std::time::Duration::from_secs(60));
@@ -38,7 +41,14 @@ pub(crate) fn looks(input: &[u8]) {
             assert!(!decision.all_steps().any(is_verdict), "a verdict from a failed look");
         }
         commit(&mut fleet, &mut changes, decision.commits(7, MAX_ITEMS));
-        if let Outcome::Complete { .. } = observation.outcome {
+        if let Outcome::Complete { pages, .. } = &observation.outcome {
+            keep_their_names &= pages.iter().flat_map(runners).all(|runner| {
+                let name = names.entry(runner.id).or_insert_with(|| runner.name.clone());
+                *name == runner.name
+            });
+        }
+        // GitHub knows no renaming. Where names change hands, who is who depends on what was seen before.
+        if keep_their_names {
             let again = reconcile(&fleet, &observation, &policy, false, at);
             assert!(!again.all_steps().any(is_verdict), "the same look twice is another verdict");
         }
@@ -66,6 +76,10 @@ fn page(body: &[u8]) -> Option<ObservedPage> {
     let Ok(Content::Runners(_, runners)) = read(Question::Runners, body) else { return None };
     let runner_ids = runners.iter().map(|runner| runner.id).collect();
     Some(ObservedPage::Fresh { tag: PageTag { etag: None, given_to: "token".to_owned(), runner_ids }, runners })
+}
+
+fn runners(page: &ObservedPage) -> &[ObservedRunner] {
+    if let ObservedPage::Fresh { runners, .. } = page { runners } else { &[] }
 }
 
 /// Stores commits as a store does, and holds them to what it relies on.

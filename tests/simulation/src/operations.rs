@@ -4,14 +4,17 @@ use std::fmt;
 
 use monitor_fakes::Chance;
 
-use crate::faults::{Fault, Window};
+use crate::faults::{Fault, StoreKind, Window};
 
 /// A minute, milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
 /// An hour, milliseconds.
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
-/// The names of the targets of every story; the last is not watched from the beginning.
-pub const TARGETS: [&str; 4] = ["acme/web", "acme/api", "orgs/acme", "acme/late"];
+/// The names of the targets of every story. The last is the only repository of its account, found by `late/*`, and does
+/// not exist at the beginning.
+pub const TARGETS: [&str; 4] = ["acme/web", "acme/api", "orgs/acme", "late/one"];
+/// The target that is found by its account.
+pub const FOUND: usize = 3;
 
 /// Something that happens at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,77 +25,40 @@ pub struct Operation {
     pub what: What,
 }
 
-/// What can happen.
+/// What can happen. A `target` is a place in [`TARGETS`], a `runner` a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields say what they are")]
 pub enum What {
     /// A runner goes offline and is back after a while.
-    Outage {
-        /// Which target, by its place in [`TARGETS`].
-        target: usize,
-        /// Which runner, by its name.
-        runner: String,
-        /// For how long.
-        for_ms: i64,
-    },
+    Outage { target: usize, runner: String, for_ms: i64 },
+    /// A runner goes offline and comes back, again and again.
+    Flaps { target: usize, runner: String, times: i64, down_ms: i64, up_ms: i64 },
     /// A runner begins or ends a job.
-    Work {
-        /// Which target.
-        target: usize,
-        /// Which runner.
-        runner: String,
-    },
+    Work { target: usize, runner: String },
     /// An ephemeral runner registers, works and leaves.
-    Ephemeral {
-        /// Which target.
-        target: usize,
-        /// For how long it is there.
-        for_ms: i64,
-    },
-    /// A runner is removed from GitHub.
-    Remove {
-        /// Which target.
-        target: usize,
-        /// Which runner.
-        runner: String,
-    },
-    /// A runner is registered again under its name.
-    Reregister {
-        /// Which target.
-        target: usize,
-        /// Which runner.
-        runner: String,
-    },
+    Ephemeral { target: usize, for_ms: i64 },
+    /// A runner is removed from GitHub, and registered again under its name after a while, if so.
+    Remove { target: usize, runner: String, again_ms: Option<i64> },
     /// The credential loses its access to a target for a while.
-    AccessLost {
-        /// Which target.
-        target: usize,
-        /// For how long.
-        for_ms: i64,
-    },
+    AccessLost { target: usize, for_ms: i64 },
     /// The credential is refused everywhere for a while.
-    CredentialRefused {
-        /// For how long.
-        for_ms: i64,
-    },
+    CredentialRefused { for_ms: i64 },
     /// GitHub gives out other ETags from now on, as for a new token.
     TokenRenewed,
     /// The monitor does not run for a while.
-    MonitorDown {
-        /// For how long.
-        for_ms: i64,
-    },
+    MonitorDown { for_ms: i64 },
     /// Slack takes nothing for a while.
-    SlackDead {
-        /// For how long.
-        for_ms: i64,
-    },
+    SlackDead { for_ms: i64 },
     /// The policy wants another number of bad readings.
     Confirm(u32),
-    /// A target is put on the list or taken off it.
-    Toggle {
-        /// Which target.
-        target: usize,
-    },
+    /// The policy wants to hear of removed runners, or not.
+    TellRemoved(bool),
+    /// A target is put on the list or taken off it, and the other way round after a while, if so.
+    Toggle { target: usize, again_ms: Option<i64> },
+    /// GitHub lists no repository of any account for a while.
+    RepositoriesHidden { for_ms: i64 },
+    /// A person asks for a check, so many times within seconds.
+    Ask { target: usize, times: i64 },
 }
 
 impl fmt::Display for Operation {
@@ -104,12 +70,23 @@ impl fmt::Display for Operation {
             What::Outage { target, runner, for_ms } => {
                 write!(f, "{runner} of {} goes offline for {} min", name(target), minutes(for_ms))
             }
+            What::Flaps { target, runner, times, down_ms, up_ms } => {
+                let (down, up, target) = (minutes(down_ms), minutes(up_ms), name(target));
+                write!(f, "{runner} of {target} goes offline {times} times for {down} min, with {up} min in between")
+            }
             What::Work { target, runner } => write!(f, "{runner} of {} begins or ends a job", name(target)),
             What::Ephemeral { target, for_ms } => {
                 write!(f, "an ephemeral runner is at {} for {} min", name(target), minutes(for_ms))
             }
-            What::Remove { target, runner } => write!(f, "{runner} of {} is removed", name(target)),
-            What::Reregister { target, runner } => write!(f, "{runner} of {} is registered again", name(target)),
+            What::Remove { target, runner, again_ms: None } => write!(f, "{runner} of {} is removed", name(target)),
+            What::Remove { target, runner, again_ms: Some(again_ms) } => {
+                write!(
+                    f,
+                    "{runner} of {} is removed and registered again {} min later",
+                    name(target),
+                    minutes(again_ms)
+                )
+            }
             What::AccessLost { target, for_ms } => {
                 write!(f, "the credential loses {} for {} min", name(target), minutes(for_ms))
             }
@@ -118,7 +95,16 @@ impl fmt::Display for Operation {
             What::MonitorDown { for_ms } => write!(f, "the monitor is down for {} min", minutes(for_ms)),
             What::SlackDead { for_ms } => write!(f, "Slack takes nothing for {} min", minutes(for_ms)),
             What::Confirm(confirm) => write!(f, "the policy confirms after {confirm} readings"),
-            What::Toggle { target } => write!(f, "{} is put on the list or taken off", name(target)),
+            What::TellRemoved(true) => write!(f, "the policy wants to hear of removed runners"),
+            What::TellRemoved(false) => write!(f, "the policy wants to hear of no removed runners"),
+            What::Toggle { target, again_ms: None } => write!(f, "{} is put on the list or taken off", name(target)),
+            What::Toggle { target, again_ms: Some(again_ms) } => {
+                write!(f, "{} is put on the list or taken off for {} min", name(target), minutes(again_ms))
+            }
+            What::RepositoriesHidden { for_ms } => {
+                write!(f, "GitHub lists no account's repositories for {} min", minutes(for_ms))
+            }
+            What::Ask { target, times } => write!(f, "somebody asks for a check of {}, {times} times", name(target)),
         }
     }
 }
@@ -130,6 +116,8 @@ pub struct Story {
     pub seed: u64,
     /// How long it is.
     pub hours: i64,
+    /// The store.
+    pub store: StoreKind,
     /// What happens, in order.
     pub operations: Vec<Operation>,
     /// When what may go wrong.
@@ -140,10 +128,12 @@ pub struct Story {
 
 /// How long before its end a story is calm: no fault, and nothing new.
 pub const CALM_MS: i64 = 4 * HOUR_MS;
+/// How long what has begun before may go on into the calm: outages are found and told there too.
+const LINGERS_MS: i64 = 90 * MINUTE_MS;
 
 impl Story {
     /// Draws a story.
-    pub fn draw(seed: u64, hours: i64) -> Self {
+    pub fn draw(seed: u64, hours: i64, store: StoreKind) -> Self {
         let mut chance = Chance::new(seed);
         let busy_ms = (hours * HOUR_MS - CALM_MS).max(HOUR_MS);
         let moment = |chance: &mut Chance| i64::try_from(chance.below(busy_ms.unsigned_abs())).unwrap_or(0);
@@ -157,58 +147,74 @@ impl Story {
         operations.sort_by_key(|operation| operation.at_ms);
 
         let mut windows = Vec::new();
-        // A third of the stories has no fault at all: what is asked of those is strict.
+        // A third of the stories has no fault at all: what is asked of those is strict. The others have half of the kinds.
         if chance.below(3) > 0 {
-            for fault in Fault::ALL {
-                // Messages are rare beside requests.
-                let is_of_slack = matches!(
-                    fault,
-                    Fault::SlackBusy | Fault::SlackFails | Fault::SlackAnswerLost | Fault::SlackRefuses
-                );
-                for _ in 0..chance.below(if is_of_slack { 7 } else { 3 }) {
+            for fault in Fault::ALL.iter().copied().filter(|fault| fault.has_windows()) {
+                let how_many = if chance.below(2) > 0 { 1 + chance.below(fault.most_windows()) } else { 0 };
+                for _ in 0..how_many {
                     let from_ms = moment(&mut chance);
-                    let length_ms = (5 + i64::try_from(chance.below(115)).unwrap_or(0)) * MINUTE_MS;
-                    windows.push(Window { fault, from_ms, until_ms: (from_ms + length_ms).min(busy_ms) });
+                    let length_ms = minutes(5, 115, &mut chance);
+                    if fault.is_of(store) {
+                        windows.push(Window { fault, from_ms, until_ms: (from_ms + length_ms).min(busy_ms) });
+                    }
                 }
             }
         }
-        Self { seed, hours, operations, windows, crashes: Vec::new() }
+        Self { seed, hours, store, operations, windows, crashes: Vec::new() }
     }
 
     /// A short story in which everything that matters happens once, for ending a stage at each of its awaits.
-    pub fn short() -> Self {
+    pub fn short(store: StoreKind) -> Self {
         let minute = |minute: i64, what| Operation { at_ms: minute * MINUTE_MS + 20_000, what };
         let (target, runner) = (0, "runner-1".to_owned());
         let operations = vec![
             minute(7, What::Outage { target, runner, for_ms: 12 * MINUTE_MS }),
             minute(8, What::Outage { target, runner: "runner-2".to_owned(), for_ms: 4 * MINUTE_MS }),
-            minute(9, What::Remove { target: 1, runner: "runner-3".to_owned() }),
+            minute(9, What::Remove { target: 1, runner: "runner-3".to_owned(), again_ms: None }),
         ];
-        Self { seed: 7, hours: 1, operations, windows: Vec::new(), crashes: Vec::new() }
+        Self { seed: 7, hours: 1, store, operations, windows: Vec::new(), crashes: Vec::new() }
     }
+}
+
+/// A span between two numbers of minutes, with seconds.
+fn minutes(least: i64, most: u64, chance: &mut Chance) -> i64 {
+    least * MINUTE_MS + i64::try_from(chance.below(most * 60)).unwrap_or(0) * 1_000
 }
 
 fn draw_what(chance: &mut Chance, left_ms: i64) -> What {
     let target = usize::try_from(chance.below(TARGETS.len() as u64)).unwrap_or(0);
     let runner = format!("runner-{}", 1 + chance.below(5));
-    let mut span = |most_minutes: u64| {
-        let minutes = 1 + i64::try_from(chance.below(most_minutes)).unwrap_or(0);
-        (minutes * MINUTE_MS).min(left_ms)
-    };
-    let (short, long) = (span(40), span(240));
-    match chance.below(100) {
-        0..35 => What::Outage { target, runner, for_ms: short },
-        35..45 => What::Outage { target, runner, for_ms: long },
-        45..65 => What::Work { target, runner },
-        65..71 => What::Ephemeral { target, for_ms: short },
-        71..75 => What::Remove { target, runner },
-        75..80 => What::Reregister { target, runner },
-        80..84 => What::AccessLost { target, for_ms: long },
-        84..87 => What::CredentialRefused { for_ms: short },
-        87..90 => What::TokenRenewed,
-        90..93 => What::MonitorDown { for_ms: long },
-        93..95 => What::SlackDead { for_ms: long },
-        95..97 => What::Confirm(2 + u32::try_from(chance.below(3)).unwrap_or(0)),
-        _ => What::Toggle { target },
+    let short = minutes(1, 40, chance).min(left_ms + LINGERS_MS);
+    let long = minutes(1, 240, chance);
+    let lingering = long.min(left_ms + LINGERS_MS);
+    let long = long.min(left_ms);
+    let span = short.min(left_ms);
+    match chance.below(1_000) {
+        0..290 => What::Outage { target, runner, for_ms: short },
+        290..380 => What::Outage { target, runner, for_ms: lingering },
+        380..420 => {
+            let (down_ms, up_ms) = (minutes(1, 14, chance), minutes(1, 24, chance));
+            let fitting = left_ms / (down_ms + up_ms);
+            let times = (2 + i64::try_from(chance.below(5)).unwrap_or(0)).min(fitting.max(1));
+            What::Flaps { target, runner, times, down_ms, up_ms }
+        }
+        420..570 => What::Work { target, runner },
+        570..630 => What::Ephemeral { target, for_ms: span },
+        630..670 => What::Remove { target, runner, again_ms: None },
+        670..700 => What::Remove { target, runner, again_ms: Some(0) },
+        700..740 => What::Remove { target, runner, again_ms: Some(short) },
+        740..780 => What::AccessLost { target, for_ms: long },
+        780..810 => What::CredentialRefused { for_ms: span },
+        810..830 => What::TokenRenewed,
+        830..855 => What::MonitorDown { for_ms: long },
+        // For as long as a day.
+        855..858 => What::SlackDead { for_ms: left_ms },
+        858..875 => What::SlackDead { for_ms: long },
+        875..890 => What::Confirm(2 + u32::try_from(chance.below(3)).unwrap_or(0)),
+        890..900 => What::TellRemoved(chance.below(2) > 0),
+        900..915 => What::Toggle { target, again_ms: None },
+        915..930 => What::Toggle { target, again_ms: Some(span) },
+        930..940 => What::RepositoriesHidden { for_ms: span },
+        _ => What::Ask { target, times: 1 + i64::try_from(chance.below(4)).unwrap_or(0) },
     }
 }

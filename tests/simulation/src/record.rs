@@ -1,19 +1,18 @@
 //! What the store and Slack hold when a story has ended.
 
 use std::collections::BTreeMap;
-use std::task::{Context, Poll, Waker};
 
 use monitor_domain::change::Change;
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
-use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_pipeline::items::{Claim, Item, Key, Query, SendEnding, Sent};
-use monitor_pipeline::ports::{Store, StoreError};
-use monitor_pipeline::records::{FleetOnRecord, read_fleet};
+use monitor_pipeline::records::FleetOnRecord;
 
 use crate::machine::story_ms;
-use crate::simulation::Installation;
+use crate::operations::TARGETS;
+use crate::simulation::Played;
 
 /// One side of an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +26,11 @@ pub enum Side {
 /// Runner's name and outage's number.
 pub type OutageKey = (String, u64);
 
+/// The key of an outage.
+pub fn key_of(outage: &Outage) -> OutageKey {
+    (outage.runner_name.clone(), outage.id.0.0)
+}
+
 /// Everything about one subject.
 pub struct Record {
     /// The subject.
@@ -39,27 +43,15 @@ pub struct Record {
     pub claims: Vec<Claim>,
     /// How its attempts ended.
     pub endings: Vec<Sent>,
-    /// What was committed, in order.
-    pub changes: Vec<Change>,
     /// When each ending was first stored.
-    pub stored_ms: BTreeMap<Key, i64>,
-}
-
-/// Takes the value of a future that does not wait.
-fn ready<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Ok(value),
-        Poll::Pending => anyhow::bail!("the embedded store waits"),
-    }
+    stored_ms: BTreeMap<Key, i64>,
 }
 
 impl Record {
     /// Reads everything about a subject.
-    pub fn read(installation: &Installation, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
-        let store = &installation.store.store;
-        let stored_ms = installation.shared.lock().world.stored_ms.clone();
-        let list = |query| -> anyhow::Result<Vec<Item>> { Ok(ready(store.list(&query))??) };
+    pub fn read(played: &Played, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
         let (mut claims, mut endings, mut outages) = (Vec::new(), Vec::new(), Vec::new());
+        let list = |query| played.stored.list(&query);
         for item in list(Query::Notices { subject: subject.clone(), limit: usize::MAX })? {
             match item {
                 Item::Claim(claim) => claims.push(claim),
@@ -68,11 +60,6 @@ impl Record {
             }
         }
         claims.sort_by_key(|claim| claim.number);
-        let query = Query::Changes { subject: subject.clone(), after: Revision(0), limit: usize::MAX };
-        let changes = list(query)?
-            .into_iter()
-            .filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None });
-        let changes = changes.collect();
         let mut fleet = None;
         if let Some(target) = target {
             let query = Query::Outages { target: target.id().clone(), runner: None };
@@ -80,10 +67,12 @@ impl Record {
                 .into_iter()
                 .filter_map(|item| if let Item::Outage(item) = item { Some(item.outage) } else { None })
                 .collect();
-            let read: Result<FleetOnRecord, StoreError> = ready(read_fleet(store, target))?;
-            fleet = Some(read?);
+            fleet = Some(played.stored.fleet(target)?);
         }
-        Ok(Self { subject, fleet, outages, claims, endings, changes, stored_ms })
+        let of_subject = |key: &&Key| key.subject() == subject;
+        let stored = played.world.stored_ms.iter().filter(|(key, _)| of_subject(key));
+        let stored_ms = stored.map(|(key, at_ms)| (key.clone(), *at_ms)).collect();
+        Ok(Self { subject, fleet, outages, claims, endings, stored_ms })
     }
 
     /// The last revision that a message told, or that was given up.
@@ -110,21 +99,28 @@ impl Record {
     }
 }
 
+/// What was committed about a subject, in order.
+pub fn changes_of(played: &Played, subject: Subject) -> anyhow::Result<Vec<Change>> {
+    let changes = played.stored.list(&Query::Changes { subject, after: Revision(0), limit: usize::MAX })?;
+    Ok(changes
+        .into_iter()
+        .filter_map(|item| if let Item::Change(change) = item { Some(change) } else { None })
+        .collect())
+}
+
 /// Which sides of which outages a notice tells.
-pub fn sides(notice: &Notice) -> Vec<(OutageKey, Side)> {
+pub fn sides(notice: &Notice) -> Vec<(&Outage, Side)> {
     let mut sides = Vec::new();
-    let key = |outage: &Outage| (outage.runner_name.clone(), outage.id.0.0);
     for news in &notice.news {
         match news {
             News::Offline { outages } | News::MonitoringStarts { outages } => {
-                sides.extend(outages.iter().map(|outage| (key(outage), Side::Began)));
+                sides.extend(outages.iter().map(|outage| (outage, Side::Began)));
             }
             News::Recovered { outages } | News::Removed { outages } | News::NoLongerMonitored { outages, .. } => {
-                sides.extend(outages.iter().map(|outage| (key(outage), Side::Ended)));
+                sides.extend(outages.iter().map(|outage| (outage, Side::Ended)));
             }
             News::CameAndWent { outages } => {
-                sides
-                    .extend(outages.iter().flat_map(|outage| [(key(outage), Side::Began), (key(outage), Side::Ended)]));
+                sides.extend(outages.iter().flat_map(|outage| [(outage, Side::Began), (outage, Side::Ended)]));
             }
             _ => {}
         }
@@ -135,8 +131,55 @@ pub fn sides(notice: &Notice) -> Vec<(OutageKey, Side)> {
 /// How often each side is told.
 pub fn count<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeMap<(OutageKey, Side), usize> {
     let mut counts = BTreeMap::new();
-    for side in notices.flat_map(sides) {
-        *counts.entry(side).or_default() += 1;
+    for (outage, side) in notices.flat_map(sides) {
+        *counts.entry((key_of(outage), side)).or_default() += 1;
     }
     counts
+}
+
+/// The name of a kind of news.
+pub fn kind_of(news: &News) -> &'static str {
+    match news {
+        News::Blind { .. } => "blind",
+        News::Offline { .. } => "offline",
+        News::Removed { .. } => "removed",
+        News::Flapping { .. } => "flapping",
+        News::MonitoringStarts { .. } => "monitoring starts",
+        News::Recovered { .. } => "recovered",
+        News::CameAndWent { .. } => "came and went",
+        News::Returned { .. } => "returned",
+        News::Calm { .. } => "calm",
+        News::SeesAgain { .. } => "sees again",
+        News::NoLongerMonitored { .. } => "no longer monitored",
+        News::Expiring { .. } => "expiring",
+        News::EmptyListRefused { .. } => "empty list refused",
+        News::ListRestored { .. } => "list restored",
+        News::Unwatched { .. } => "unwatched",
+        News::TargetsAdded { .. } => "targets added",
+    }
+}
+
+/// A digest of everything that a story left behind, to the byte.
+pub fn fingerprint(played: &Played) -> anyhow::Result<u64> {
+    let mut digest = played.trace;
+    let mut add = |text: String| {
+        for byte in text.bytes() {
+            digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    let mut subjects = vec![(Subject::Credential(CredentialId::token()), None), (Subject::Monitor, None)];
+    for name in TARGETS {
+        let target: Target = name.parse()?;
+        subjects.push((Subject::from(&target), Some(target)));
+    }
+    for (subject, target) in subjects {
+        let record = Record::read(played, subject.clone(), target.as_ref())?;
+        if let Some(FleetOnRecord { fleet, cursor }) = &record.fleet {
+            add(format!("{fleet:?} {cursor:?}"));
+        }
+        add(format!("{:?} {:?} {:?}", record.outages, record.claims, record.endings));
+        add(format!("{:?}", changes_of(played, subject)?));
+    }
+    add(format!("{:?} {:?} {:?}", played.world.taken, played.struck, played.depths));
+    Ok(digest)
 }

@@ -1,54 +1,40 @@
 //! A story played: ticks, messages handed to stages, and everything that happens to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use monitor_domain::policy::{Policy, PolicyDocument};
-use monitor_domain::target::{Target, TargetSpec};
-use monitor_embedded::store::EmbeddedStore;
+use monitor_embedded::queue::Depth;
 use monitor_pipeline::messages::{CheckJob, WakeUp};
 use monitor_pipeline::ports::Delivery;
-use monitor_pipeline::stages::{Check, CheckSettings, Disposition, Notify, NotifySettings, Schedule, ScheduleSettings};
+use monitor_pipeline::stages::Disposition;
 
-use crate::faults::{Fault, Faults};
-use crate::machine::{Shared, SimulatedGitHub, SimulatedSender, SimulatedSlack, SimulatedStore, Wake};
-use crate::operations::{HOUR_MS, MINUTE_MS, Story, TARGETS, What};
+use crate::faults::{Fault, Faults, Stage, Struck};
+use crate::installation::{INTERVAL_MS, Installation, check, notify, schedule};
+use crate::machine::{Shared, Wake};
+use crate::operations::{HOUR_MS, MINUTE_MS, Story};
+use crate::store::{SimulatedStore, Stored};
+use crate::world::{TrueRunner, World};
 
-const INTERVAL_MS: i64 = 5 * MINUTE_MS;
 /// What a function may take; SQS hides its message for six times as long.
 const FUNCTION_TIMEOUT_MS: i64 = 60_000;
 const VISIBILITY: Duration = Duration::from_secs(360);
 /// How many functions of a kind run at once.
 const AT_ONCE: usize = 6;
-/// How long a disturbance can still be felt once it is over: an attempt to send that was put off, a lease, a queue.
-const AFTERMATH_MS: i64 = 25 * MINUTE_MS;
-
-/// The ports of an installation.
-pub struct Installation {
-    /// The surroundings.
-    pub shared: Shared,
-    /// The store.
-    pub store: SimulatedStore,
-    github: SimulatedGitHub,
-    slack: SimulatedSlack,
-    jobs: SimulatedSender,
-    wakes: SimulatedSender,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Queue {
-    None,
-    Checks,
-    Changes,
-}
+/// How often a tick is tried once more that ended in vain.
+const TICK_RETRIES: u32 = 2;
 
 struct Task {
     future: Pin<Box<dyn Future<Output = Disposition>>>,
-    queue: Queue,
+    stage: Stage,
+    /// What it is about.
+    subject: String,
     receipt: String,
+    store: Arc<SimulatedStore>,
+    /// How often its tick was tried before.
+    tries: u32,
     began_ms: i64,
     frozen_until_ms: i64,
     was_frozen: bool,
@@ -56,8 +42,16 @@ struct Task {
 
 /// A story that was played.
 pub struct Played {
-    /// What is left of it.
-    pub installation: Arc<Installation>,
+    /// The outside at the end, with its history.
+    pub world: World,
+    /// What is stored at the end.
+    pub stored: Stored,
+    /// What waits in the queues at the end.
+    pub depths: [(&'static str, Depth); 2],
+    /// How often which fault struck which stage.
+    pub struck: Struck,
+    /// A digest of everything that happened.
+    pub trace: u64,
     /// When it ended.
     pub end_ms: i64,
     /// At how many awaits a stage went on, up to a quarter of an hour before the end: a message whose stage was ended
@@ -69,78 +63,103 @@ pub struct Played {
 pub fn play(story: &Story) -> anyhow::Result<Played> {
     let faults = Faults { windows: story.windows.clone(), ..Faults::default() };
     let shared = Shared::new(story.seed, faults);
-    let installation = Arc::new(Installation {
-        store: SimulatedStore { store: EmbeddedStore::open_in_memory()?, shared: shared.clone() },
-        github: SimulatedGitHub(shared.clone()),
-        slack: SimulatedSlack(shared.clone()),
-        jobs: SimulatedSender { shared: shared.clone(), fifo: false },
-        wakes: SimulatedSender { shared: shared.clone(), fifo: true },
-        shared,
-    });
-    let crashes = story.crashes.clone();
+    let installation = Arc::new(Installation::new(story.store, shared.clone())?);
     // Just before a tick, so that nothing of it is under way.
     let end_ms = story.hours * HOUR_MS - 1_000;
     let mut player = Player {
+        story,
         end_ms,
-        installation,
+        installation: installation.clone(),
         tasks: BTreeMap::new(),
         count: 0,
         next_pump_ms: i64::MAX,
         awaits: 0,
         early_awaits: 0,
-        crashes,
     };
-    player.run(story, end_ms);
-    Ok(Played { installation: player.installation, end_ms, awaits: player.early_awaits })
+    player.run();
+    let awaits = player.early_awaits;
+    drop(player);
+    installation.stop();
+    let mut machine = shared.lock();
+    let elapsed = machine.elapsed();
+    Ok(Played {
+        depths: [("checks", machine.checks.depth(elapsed)), ("changes", machine.changes.depth(elapsed))],
+        world: std::mem::take(&mut machine.world),
+        stored: installation.stored.clone(),
+        struck: std::mem::take(&mut machine.faults.struck),
+        trace: machine.trace,
+        end_ms,
+        awaits,
+    })
 }
 
-struct Player {
-    installation: Arc<Installation>,
+/// Plays a story.
+pub(crate) struct Player<'a> {
+    story: &'a Story,
+    pub(crate) installation: Arc<Installation>,
     tasks: BTreeMap<u64, Task>,
     count: u64,
     next_pump_ms: i64,
     end_ms: i64,
     awaits: u64,
     early_awaits: u64,
-    crashes: Vec<u64>,
 }
 
-impl Player {
-    fn run(&mut self, story: &Story, end_ms: i64) {
+impl Player<'_> {
+    fn run(&mut self) {
         {
             let mut machine = self.installation.shared.lock();
             machine.at(0, Wake::Tick);
-            for (number, operation) in story.operations.iter().enumerate() {
+            for (number, operation) in self.story.operations.iter().enumerate() {
                 machine.at(operation.at_ms, Wake::Operation(number));
             }
         }
         loop {
-            let Some(wake) = self.installation.shared.lock().next(end_ms) else { break };
+            let Some(wake) = self.installation.shared.lock().next(self.end_ms) else { break };
             match wake {
                 Wake::Tick => self.tick(),
-                Wake::Operation(number) => self.operate(&story.operations[number].what),
+                Wake::TickAgain(tries) => self.start_tick(tries),
+                Wake::Operation(number) => self.operate(&self.story.operations[number].what),
+                Wake::Away(target, runner) => self.alter(target, &runner, |runner| runner.online = false),
                 Wake::Back(target, runner) => self.alter(target, &runner, |runner| runner.online = true),
-                Wake::Leave(target, runner) => {
-                    let mut machine = self.installation.shared.lock();
-                    let now_ms = machine.now_ms;
-                    machine.world.remove(now_ms, target, &runner);
+                Wake::Again(target, runner) => {
+                    self.world(|world, now_ms| world.register(now_ms, target, runner, false))
                 }
+                Wake::Leave(target, runner) => self.world(|world, now_ms| _ = world.remove(now_ms, target, &runner)),
+                Wake::Toggle(target) => self.world(|world, now_ms| world.toggle(now_ms, target)),
+                Wake::Unhide => self.world(|world, now_ms| world.note_listed(now_ms)),
                 Wake::Task(task) => self.go_on(task),
+                Wake::Late(number) => {
+                    let late = self.installation.shared.lock().take_late(number);
+                    if let Some(late) = late {
+                        late();
+                    }
+                }
                 Wake::Pump => self.next_pump_ms = i64::MAX,
             }
             self.pump();
         }
     }
 
-    fn alter(&self, target: usize, runner: &str, alter: impl FnOnce(&mut crate::world::TrueRunner)) {
+    fn world(&self, happens: impl FnOnce(&mut World, i64)) {
         let mut machine = self.installation.shared.lock();
         let now_ms = machine.now_ms;
-        machine.world.alter(now_ms, target, runner, alter);
+        happens(&mut machine.world, now_ms);
+    }
+
+    fn alter(&self, target: usize, runner: &str, alter: impl FnOnce(&mut TrueRunner)) {
+        self.world(|world, now_ms| world.alter(now_ms, target, runner, alter));
     }
 
     fn is_down(&self) -> bool {
         let machine = self.installation.shared.lock();
         machine.world.down_until_ms > machine.now_ms
+    }
+
+    /// Everything that runs ends in the middle.
+    pub(crate) fn stop(&mut self) {
+        self.tasks.clear();
+        self.installation.stop();
     }
 
     fn tick(&mut self) {
@@ -149,70 +168,18 @@ impl Player {
             let now_ms = machine.now_ms;
             machine.at(now_ms + INTERVAL_MS, Wake::Tick);
             machine.world.remember(now_ms);
-            machine.strikes(Fault::TickRepeats)
+            machine.strikes_at(Fault::TickRepeats, Stage::Schedule)
         };
-        if !self.is_down() {
-            for _ in 0..=u32::from(again) {
-                let future = schedule(self.installation.clone());
-                self.start(Box::pin(future), Queue::None, String::new());
-            }
+        for _ in 0..=u32::from(again) {
+            self.start_tick(0);
         }
     }
 
-    fn operate(&mut self, what: &What) {
-        let mut machine = self.installation.shared.lock();
-        let now_ms = machine.now_ms;
-        machine.note(&format!("{what:?}"));
-        let world = &mut machine.world;
-        match what {
-            What::Outage { target, runner, for_ms } => {
-                world.alter(now_ms, *target, runner, |runner| runner.online = false);
-                machine.at(now_ms + for_ms, Wake::Back(*target, runner.clone()));
-            }
-            What::Work { target, runner } => {
-                world.alter(now_ms, *target, runner, |runner| runner.busy = runner.online && !runner.busy);
-            }
-            What::Ephemeral { target, for_ms } => {
-                let name = format!("ephemeral-{now_ms}");
-                world.register(now_ms, *target, name.clone(), true);
-                machine.at(now_ms + for_ms, Wake::Leave(*target, name));
-            }
-            What::Remove { target, runner } => {
-                world.remove(now_ms, *target, runner);
-            }
-            What::Reregister { target, runner } => {
-                if world.remove(now_ms, *target, runner) {
-                    world.register(now_ms, *target, runner.clone(), false);
-                }
-            }
-            What::AccessLost { target, for_ms } => {
-                world.no_access_until_ms[*target] = world.no_access_until_ms[*target].max(now_ms + for_ms);
-                world.disturbed.push((Some(*target), now_ms, now_ms + for_ms + AFTERMATH_MS));
-            }
-            What::CredentialRefused { for_ms } => {
-                world.refused_until_ms = world.refused_until_ms.max(now_ms + for_ms);
-                world.disturbed.push((None, now_ms, now_ms + for_ms + AFTERMATH_MS));
-            }
-            What::TokenRenewed => world.token += 1,
-            What::MonitorDown { for_ms } => {
-                world.down_until_ms = world.down_until_ms.max(now_ms + for_ms);
-                world.disturbed.push((None, now_ms, now_ms + for_ms + AFTERMATH_MS));
-                drop(machine);
-                self.tasks.clear();
-            }
-            What::SlackDead { for_ms } => {
-                world.slack_dead_until_ms = world.slack_dead_until_ms.max(now_ms + for_ms);
-                world.disturbed.push((None, now_ms, now_ms + for_ms + AFTERMATH_MS));
-            }
-            What::Confirm(confirm) => world.confirm = *confirm,
-            What::Toggle { target } => {
-                // The list is never empty: that is refused, and has a test of its own.
-                let is_last = world.watched[*target] && world.watched.iter().filter(|watched| **watched).count() == 1;
-                if !is_last {
-                    world.watched[*target] = !world.watched[*target];
-                    world.disturbed.push((Some(*target), now_ms - AFTERMATH_MS, now_ms + AFTERMATH_MS));
-                }
-            }
+    fn start_tick(&mut self, tries: u32) {
+        if !self.is_down() {
+            let store = self.installation.start();
+            let future = Box::pin(schedule(self.installation.clone(), store.clone()));
+            self.start(future, Stage::Schedule, ("monitor".to_owned(), String::new()), store, tries);
         }
     }
 
@@ -227,20 +194,28 @@ impl Player {
             }
             return;
         }
-        for queue in [Queue::Checks, Queue::Changes] {
-            let running = self.tasks.values().filter(|task| task.queue == queue).count();
+        for stage in [Stage::Check, Stage::Notify] {
+            let running = self.tasks.values().filter(|task| task.stage == stage).count();
             let deliveries = {
                 let mut machine = self.installation.shared.lock();
                 let elapsed = machine.elapsed();
-                let state = if queue == Queue::Checks { &mut machine.checks } else { &mut machine.changes };
-                state.receive(elapsed, AT_ONCE.saturating_sub(running), VISIBILITY)
+                let state = if stage == Stage::Check { &mut machine.checks } else { &mut machine.changes };
+                let mut deliveries = state.receive(elapsed, AT_ONCE.saturating_sub(running), VISIBILITY);
+                if stage == Stage::Check && deliveries.len() > 1 && machine.strikes_at(Fault::QueueReorders, stage) {
+                    deliveries.reverse();
+                }
+                deliveries
             };
-            for delivery in deliveries {
-                let Delivery { body, receipt, .. } = delivery;
-                let installation = self.installation.clone();
-                match queue {
-                    Queue::Checks => self.start(Box::pin(check(installation, body)), queue, receipt),
-                    _ => self.start(Box::pin(notify(installation, body)), queue, receipt),
+            for Delivery { body, receipt, .. } in deliveries {
+                let (installation, store) = (self.installation.clone(), self.installation.start());
+                if stage == Stage::Check {
+                    let subject = CheckJob::from_json(&body).map(|job| job.target.to_string()).unwrap_or_default();
+                    let future = Box::pin(check(installation, store.clone(), body));
+                    self.start(future, stage, (subject, receipt), store, 0);
+                } else {
+                    let subject = WakeUp::from_json(&body).map(|wake| wake.subject.to_string()).unwrap_or_default();
+                    let future = Box::pin(notify(installation, store.clone(), body));
+                    self.start(future, stage, (subject, receipt), store, 0);
                 }
             }
         }
@@ -256,10 +231,25 @@ impl Player {
         }
     }
 
-    fn start(&mut self, future: Pin<Box<dyn Future<Output = Disposition>>>, queue: Queue, receipt: String) {
+    fn start(
+        &mut self,
+        future: Pin<Box<dyn Future<Output = Disposition>>>,
+        stage: Stage,
+        (subject, receipt): (String, String),
+        store: Arc<SimulatedStore>,
+        tries: u32,
+    ) {
         self.count += 1;
-        let began_ms = self.installation.shared.lock().now_ms;
-        let task = Task { future, queue, receipt, began_ms, frozen_until_ms: 0, was_frozen: false };
+        let began_ms = {
+            let mut machine = self.installation.shared.lock();
+            machine.current = (self.count, stage);
+            if self.tasks.values().any(|task| task.stage == stage && task.subject == subject) {
+                machine.came(Fault::Overlap);
+            }
+            machine.now_ms
+        };
+        let task =
+            Task { future, stage, subject, receipt, store, tries, began_ms, frozen_until_ms: 0, was_frozen: false };
         self.tasks.insert(self.count, task);
         self.go_on(self.count);
     }
@@ -269,96 +259,67 @@ impl Player {
         let Some(task) = self.tasks.get_mut(&number) else { return };
         {
             let mut machine = self.installation.shared.lock();
+            machine.current = (number, task.stage);
             let now_ms = machine.now_ms;
             if task.frozen_until_ms > now_ms {
                 let until_ms = task.frozen_until_ms;
                 machine.at(until_ms, Wake::Task(number));
                 return;
             }
-            let is_late = now_ms - task.began_ms > FUNCTION_TIMEOUT_MS && !task.was_frozen;
             self.awaits += 1;
             if now_ms < self.end_ms - 15 * MINUTE_MS {
                 self.early_awaits = self.awaits;
             }
-            if is_late || self.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
+            // Whoever stood still has its time stand still too.
+            let is_late = now_ms - task.began_ms >= FUNCTION_TIMEOUT_MS && !task.was_frozen;
+            if is_late || self.story.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
                 drop(machine);
-                self.tasks.remove(&number);
+                self.ends(number, None);
                 return;
             }
-            if !task.was_frozen && machine.strikes(Fault::Freeze) {
+            let stands_still = !task.was_frozen && machine.strikes(Fault::Freeze);
+            if stands_still {
                 task.was_frozen = true;
-                let for_ms = (1 + i64::try_from(machine.chance.below(20)).unwrap_or(0)) * MINUTE_MS;
-                task.frozen_until_ms = now_ms + for_ms;
-                machine.at(now_ms + for_ms, Wake::Task(number));
+                task.frozen_until_ms = now_ms + machine.between(1, 20) * MINUTE_MS;
+            } else if !task.was_frozen && machine.strikes(Fault::Timeout) {
+                task.frozen_until_ms = task.began_ms + FUNCTION_TIMEOUT_MS;
+            }
+            if task.frozen_until_ms > now_ms {
+                machine.at(task.frozen_until_ms, Wake::Task(number));
                 return;
             }
-            machine.current = number;
         }
-        let Poll::Ready(disposition) = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-            return;
-        };
-        let Some(Task { queue, receipt, .. }) = self.tasks.remove(&number) else { return };
+        if let Poll::Ready(disposition) = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            self.ends(number, Some(disposition));
+        }
+    }
+
+    /// A task has ended: in order, or in the middle.
+    fn ends(&mut self, number: u64, disposition: Option<Disposition>) {
+        let Some(Task { future, stage, receipt, store, tries, .. }) = self.tasks.remove(&number) else { return };
+        drop(future);
+        if disposition.is_some() {
+            self.installation.keep_warm(store);
+        }
         let mut machine = self.installation.shared.lock();
-        let elapsed = machine.elapsed();
-        let state = match queue {
-            Queue::None => return,
-            Queue::Checks => &mut machine.checks,
-            Queue::Changes => &mut machine.changes,
+        let (elapsed, now_ms) = (machine.elapsed(), machine.now_ms);
+        let is_done = disposition == Some(Disposition::Done);
+        let state = match stage {
+            Stage::Schedule => {
+                // As Lambda does with what it was given to do by itself.
+                if !is_done && tries < TICK_RETRIES {
+                    machine.at(now_ms + i64::from(tries + 1) * MINUTE_MS, Wake::TickAgain(tries + 1));
+                }
+                return;
+            }
+            _ if is_done && machine.strikes(Fault::QueueRedelivers) => return,
+            Stage::Check => &mut machine.checks,
+            Stage::Notify => &mut machine.changes,
         };
         match disposition {
-            Disposition::Done => state.delete(elapsed, &receipt),
-            Disposition::Retry { after, .. } => state.release(elapsed, &receipt, after),
-            Disposition::SetAside { .. } => {}
+            Some(Disposition::Done) => state.delete(elapsed, &receipt),
+            Some(Disposition::Retry { after, .. }) => state.release(elapsed, &receipt, after),
+            Some(Disposition::SetAside { .. }) | None => {}
         }
     }
-}
-
-impl Installation {
-    fn configured(&self) -> Vec<TargetSpec> {
-        let machine = self.shared.lock();
-        let watched = TARGETS.iter().zip(machine.world.watched).filter(|(_, watched)| *watched);
-        watched.filter_map(|(name, _)| name.parse::<Target>().ok()).map(TargetSpec::One).collect()
-    }
-
-    fn policy(&self) -> Policy {
-        let confirm = self.shared.lock().world.confirm;
-        let document: PolicyDocument = serde_json::from_str(&format!(r#"{{"confirm":{confirm}}}"#)).unwrap_or_default();
-        Policy::new(document, &[]).unwrap_or_default()
-    }
-
-    fn interval() -> Duration {
-        Duration::from_millis(INTERVAL_MS.unsigned_abs())
-    }
-}
-
-async fn schedule(this: Arc<Installation>) -> Disposition {
-    let (policy, configured) = (this.policy(), this.configured());
-    let settings =
-        ScheduleSettings { policy, configured, interval: Installation::interval(), jobs_per_minute: Some(600) };
-    let (store, source, jobs, wakes, clock) = (&this.store, &this.github, &this.jobs, &this.wakes, &this.shared);
-    Schedule { store, source, jobs, wakes, clock, settings: &settings }.run().await.disposition
-}
-
-async fn check(this: Arc<Installation>, body: String) -> Disposition {
-    let Ok(job) = CheckJob::from_json(&body) else {
-        return Disposition::SetAside { reason: body };
-    };
-    let settings =
-        CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
-    let (store, source, jobs, wakes, clock) = (&this.store, &this.github, &this.jobs, &this.wakes, &this.shared);
-    Check { store, source, jobs, wakes, clock, settings: &settings }.run(&job).await.disposition
-}
-
-async fn notify(this: Arc<Installation>, body: String) -> Disposition {
-    let Ok(wake_up) = WakeUp::from_json(&body) else {
-        return Disposition::SetAside { reason: body };
-    };
-    let (store, chat, clock) = (&this.store, &this.slack, &this.shared);
-    let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
-    Notify { store, chat, clock, settings }.run(&wake_up.subject).await.disposition
-}
-
-/// The names of the runners that GitHub has at a target.
-pub fn names_at(installation: &Installation, target: usize) -> BTreeSet<String> {
-    installation.shared.lock().world.runners(target).iter().map(|runner| runner.name.clone()).collect()
 }

@@ -7,10 +7,12 @@ use monitor_domain::observation::{ObservedPage, ObservedRunner, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_pipeline::items::Key;
 
-use crate::operations::{MINUTE_MS, TARGETS};
+use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 
 /// How far back a stale answer can be.
 pub const STALE_MS: i64 = 3 * MINUTE_MS;
+/// How many runners a target has that stay. Their names are `runner-1` and so on.
+pub const RUNNERS: usize = 5;
 
 /// A runner as it truly is.
 #[derive(Clone, Debug)]
@@ -38,6 +40,33 @@ pub enum Truth {
     Absent,
 }
 
+/// What a look at a target was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// Every page. Each runner that stays has a bit.
+    List {
+        /// Listed as online.
+        online: u8,
+        /// Listed as offline.
+        offline: u8,
+        /// Left out although it is registered: what is read of it depends on what asking by its id gives.
+        slipped: u8,
+    },
+    /// Nothing, for a reason that is the target's own.
+    Refused,
+    /// Nothing, for a reason that every target of the credential shares.
+    Unserved,
+}
+
+/// A look at a target, as GitHub has it in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// When it was asked for.
+    pub at_ms: i64,
+    /// What came of it.
+    pub answered: Answered,
+}
+
 /// A message that Slack took.
 #[derive(Clone, Debug)]
 pub struct Taken {
@@ -47,6 +76,21 @@ pub struct Taken {
     pub notice: Notice,
     /// Whether the sender heard of it.
     pub answered: bool,
+}
+
+/// What of the policy changes in a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How many bad readings make an outage.
+    pub confirm: u32,
+    /// Whether a runner that is removed is told of.
+    pub tell_removed: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { confirm: 3, tell_removed: true }
+    }
 }
 
 /// GitHub, Slack, and what happened to them.
@@ -59,14 +103,22 @@ pub struct World {
     pub refused_until_ms: i64,
     /// Until when GitHub limits the credential.
     pub limited_until_ms: i64,
+    /// Until when GitHub lists no repository of the account.
+    pub hidden_until_ms: i64,
     /// Until when the monitor does not run.
     pub down_until_ms: i64,
     /// Until when Slack takes nothing.
     pub slack_dead_until_ms: i64,
-    /// Which targets are on the list.
+    /// Until when the store answers nobody.
+    pub store_down_until_ms: i64,
+    /// Which targets are on the list, or exist where the list is an account's repositories.
     pub watched: [bool; TARGETS.len()],
-    /// How many bad readings the policy wants.
-    pub confirm: u32,
+    /// The lists there were, from when on.
+    pub listed_history: Vec<(i64, [bool; TARGETS.len()])>,
+    /// The policy.
+    pub rules: Rules,
+    /// The policies there were, from when on.
+    pub rules_history: Vec<(i64, Rules)>,
     /// Changes with each new token.
     pub token: u32,
     next_id: u64,
@@ -76,33 +128,53 @@ pub struct World {
     past: VecDeque<(i64, [Vec<TrueRunner>; TARGETS.len()])>,
     /// When each runner was last lied about: not twice in a row.
     lied_at_ms: BTreeMap<(usize, String), i64>,
+    /// The looks at each target, in order of their answers.
+    pub looks: [Vec<Look>; TARGETS.len()],
+    /// The ticks that were settled: when each began, and when it was.
+    pub ticks_ms: Vec<(i64, i64)>,
     /// What Slack took, in order.
     pub taken: Vec<Taken>,
     /// When each ending of an attempt to send was first stored.
     pub stored_ms: BTreeMap<Key, i64>,
-    /// Times in which the outside was not as it should be, as far as operations made it so.
-    pub disturbed: Vec<(Option<usize>, i64, i64)>,
 }
 
 impl World {
     /// Five runners at each target, all well.
     pub fn new() -> Self {
-        let mut world = Self { confirm: 3, next_id: 1, ..Self::default() };
+        let mut world = Self { next_id: 1, ..Self::default() };
         world.watched = [true, true, true, false];
+        world.set_rules(0, Rules::default());
+        world.note_listed(0);
         for target in 0..TARGETS.len() {
-            for number in 1..=5 {
+            for number in 1..=RUNNERS {
                 world.register(0, target, format!("runner-{number}"), false);
             }
         }
         world
     }
 
+    /// Sets the policy.
+    pub fn set_rules(&mut self, now_ms: i64, rules: Rules) {
+        self.rules = rules;
+        self.rules_history.push((now_ms, rules));
+    }
+
+    /// Notes which targets the list amounts to now.
+    pub fn note_listed(&mut self, now_ms: i64) {
+        let mut listed = self.watched;
+        listed[FOUND] &= self.hidden_until_ms <= now_ms;
+        self.listed_history.push((now_ms, listed));
+    }
+
     /// Registers a runner, online.
     pub fn register(&mut self, now_ms: i64, target: usize, name: String, ephemeral: bool) {
+        if self.runners[target].iter().any(|runner| runner.name == name) {
+            return;
+        }
         let id = self.next_id;
         self.next_id += 1;
-        self.runners[target].push(TrueRunner { id, name: name.clone(), online: true, busy: ephemeral, ephemeral });
         self.note(now_ms, target, &name, Truth::Online);
+        self.runners[target].push(TrueRunner { id, name, online: true, busy: ephemeral, ephemeral });
     }
 
     fn note(&mut self, now_ms: i64, target: usize, name: &str, truth: Truth) {
@@ -161,6 +233,26 @@ impl World {
         last.is_none_or(|last| now_ms - last > 30 * MINUTE_MS)
     }
 
+    /// Writes a list into GitHub's log.
+    pub fn log_list(&mut self, target: usize, at_ms: i64, runners: &[ObservedRunner], slipped: Option<&str>) {
+        let bits = |is_meant: &dyn Fn(&ObservedRunner) -> bool| {
+            runners.iter().filter(|runner| is_meant(runner)).filter_map(|runner| bit_of(&runner.name)).sum()
+        };
+        let answered = Answered::List {
+            online: bits(&|runner| runner.status.is_healthy()),
+            offline: bits(&|runner| !runner.status.is_healthy()),
+            slipped: slipped.and_then(bit_of).unwrap_or(0),
+        };
+        self.looks[target].push(Look { at_ms, answered });
+    }
+
+    /// Notes when endings of attempts to send are first stored.
+    pub fn stored(&mut self, now_ms: i64, endings: Vec<Key>) {
+        for key in endings {
+            self.stored_ms.entry(key).or_insert(now_ms);
+        }
+    }
+
     /// The list as pages with ETags, two runners a page, so that there are several.
     pub fn pages(&self, runners: Vec<ObservedRunner>, known: &[PageTag]) -> Vec<ObservedPage> {
         let given_to = format!("token-{}", self.token);
@@ -169,7 +261,7 @@ impl World {
             chunks.push(Vec::new());
         }
         let page = |(index, runners): (usize, Vec<ObservedRunner>)| {
-            let etag = Some(format!("{given_to} {runners:?}"));
+            let etag = Some(format!("{given_to} {}", etag_of(&runners)));
             let runner_ids = runners.iter().map(|runner| runner.id).collect();
             let tag = PageTag { etag, given_to: given_to.clone(), runner_ids };
             match known.get(index) {
@@ -179,27 +271,17 @@ impl World {
         };
         chunks.into_iter().enumerate().map(page).collect()
     }
+}
 
-    /// What was true of a runner's name at a moment.
-    pub fn truth_at(&self, target: usize, name: &str, at_ms: i64) -> Truth {
-        let history = self.history.get(&(target, name.to_owned()));
-        let last = history.and_then(|history| history.iter().rev().find(|(from_ms, _)| *from_ms <= at_ms));
-        last.map_or(Truth::Absent, |(_, truth)| *truth)
-    }
+/// Everything about a page that can change.
+fn etag_of(runners: &[ObservedRunner]) -> String {
+    runners.iter().map(|runner| format!("{}{:?}{} ", runner.id, runner.status, u8::from(runner.busy))).collect()
+}
 
-    /// Whether something other than online was true at some time in between.
-    pub fn was_ever_away(&self, target: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
-        let history = self.history.get(&(target, name.to_owned())).map_or(&[][..], Vec::as_slice);
-        self.truth_at(target, name, from_ms) != Truth::Online
-            || history.iter().any(|(at_ms, truth)| (from_ms..=until_ms).contains(at_ms) && *truth != Truth::Online)
-    }
-
-    /// Whether the outside was as it should be for a target all the time in between.
-    pub fn is_undisturbed(&self, target: usize, from_ms: i64, until_ms: i64) -> bool {
-        !self.disturbed.iter().any(|(of, began_ms, ended_ms)| {
-            of.is_none_or(|of| of == target) && *began_ms < until_ms && *ended_ms > from_ms
-        })
-    }
+/// The bit of a runner that stays.
+pub fn bit_of(name: &str) -> Option<u8> {
+    let number: u32 = name.strip_prefix("runner-")?.parse().ok()?;
+    1_u8.checked_shl(number)
 }
 
 /// A runner as GitHub lists it.

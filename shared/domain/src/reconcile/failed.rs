@@ -14,7 +14,7 @@ pub(super) fn look_failed(
     failure: &Failure,
     at: Timestamp,
     policy: &TargetPolicy<'_>,
-    credential_is_blind: bool,
+    is_explained: bool,
     now: Timestamp,
 ) -> Decision {
     let mut after = fleet.record.clone();
@@ -31,8 +31,7 @@ pub(super) fn look_failed(
         runners = fleet.runners.iter().filter(|runner| is_suspected(runner)).map(unsuspected).collect();
     }
     // A fault that the credential's notice explains is not told again for each of its targets.
-    let explained = failure.fault.is_shared() && credential_is_blind;
-    if failing.blind && !failing.told && !explained {
+    if failing.blind && !failing.told && !(failure.fault.is_shared() && is_explained) {
         failing.told = true;
         failing.failure = failure.clone();
         steps.push(Step::WentBlind { since: failing.since, failure: failure.clone(), targets: 1 });

@@ -125,7 +125,10 @@ fn registered_anew<'a>(
     for observed in unknown {
         // By identity too: a record is kept under it, and a second one would take its place.
         let remembered = fleet.runners.iter().zip(&mut *seen);
-        let namesakes = remembered.filter(|(runner, _)| runner.name == observed.name || runner.id == observed.id);
+        let namesakes = remembered.filter(|(runner, seen)| {
+            let name = if let Seen::Read(read) = seen { &read.name } else { &runner.name };
+            *name == observed.name || runner.id == observed.id
+        });
         if let Some((runner, seen)) = namesakes.min_by_key(|(_, seen)| !matches!(seen, Seen::Missing)) {
             *seen = match *seen {
                 Seen::Read(other) if other.id < observed.id => Seen::Read(observed),

@@ -28,13 +28,13 @@ pub const FRESHNESS_LAG: Duration = Duration::from_secs(600);
 
 /// Decides what a look means.
 ///
-/// Pure: the same arguments give the same decision. `credential_is_blind` says whether a notice is open that the
-/// credential sees nothing, which then explains a fault that all its targets share.
+/// Pure: the same arguments give the same decision. `is_explained` says whether the credential explains a fault
+/// that all its targets share.
 pub fn reconcile(
     fleet: &Fleet,
     observation: &Observation,
     policy: &TargetPolicy<'_>,
-    credential_is_blind: bool,
+    is_explained: bool,
     now: Timestamp,
 ) -> Decision {
     match &observation.outcome {
@@ -42,7 +42,7 @@ pub fn reconcile(
             Reconciliation::new(fleet, observation.started_at, policy, now).complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
-            failed::look_failed(fleet, failure, observation.started_at, policy, credential_is_blind, now)
+            failed::look_failed(fleet, failure, observation.started_at, policy, is_explained, now)
         }
     }
 }

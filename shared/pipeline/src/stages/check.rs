@@ -6,7 +6,7 @@ use std::time::Duration;
 use monitor_domain::change::Step;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::decision::Decision;
-use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::policy::Policy;
 use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
@@ -21,6 +21,9 @@ use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Committed, FleetOnRecord};
 use crate::stages::{Disposition, wake};
+
+/// How often a credential's history is tried to be written to while other checks do the same.
+const CREDENTIAL_TRIES: u32 = 4;
 
 /// What the check stage is set to.
 #[derive(Clone, Debug)]
@@ -148,7 +151,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
         let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
         let credential = records::read_credential(self.store, &credential_id).await?;
-        if fleet.record.watched_since.is_none() && job.reason != Reason::Manual && !self.is_listed(target).await? {
+        if fleet.record.watched_since.is_none() && job.reason != Reason::Once && !self.is_listed(target).await? {
             return Ok(Some(Looked::nothing(Ending::NotConfigured)));
         }
         let (observation, report) = self.observe(target, &fleet).await;
@@ -159,11 +162,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
         let policy = self.settings.policy.for_target(target);
         let mut to_wake = Vec::new();
-        let (credential_is_blind, wake_for_credential) =
-            self.settle_credential(credential, &observation, &report, now).await?;
+        let (credential, wake_for_credential) = self.settle_credential(credential, &observation, &report, now).await?;
         to_wake.extend(wake_for_credential);
 
-        let decision = reconcile(&fleet, &observation, &policy, credential_is_blind, now);
+        let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
+        let decision = reconcile(&fleet, &observation, &policy, is_explained, now);
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
             Outcome::Complete { .. } => Ending::Seen(decision.counts),
@@ -182,8 +185,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         Ok(Some(Looked { ending, steps, credential: report, to_wake, recheck }))
     }
 
-    /// Whether the schedule has a target on its list. A job that was sent before its target was dropped must not begin
-    /// to watch it anew: nobody would look at it again.
+    /// Whether the schedule has a target on its list. A job that was sent before its target was dropped, or for one that
+    /// `acme/*` covers and does not find, must not begin to watch it: nobody would look at it again.
     async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
         let watchlist = records::read_monitor(self.store).await?.watchlist;
         Ok(watchlist.is_none_or(|watchlist| watchlist.targets.contains(target)))
@@ -238,32 +241,33 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         lookups
     }
 
-    /// Commits what the look says of the credential. Gives whether a notice is open that it sees nothing, and the
-    /// wake-up that is due for it.
+    /// Commits what the look says of the credential. Gives its record then, and the wake-up that is due for it.
     async fn settle_credential(
         &self,
-        (record, cursor): (monitor_domain::fleet::CredentialRecord, Option<Cursor>),
+        on_record: (CredentialRecord, Option<Cursor>),
         observation: &Observation,
         report: &CredentialReport,
         now: Timestamp,
-    ) -> Result<(bool, Option<(Subject, Revision)>), StoreError> {
-        let is_failing = record.failing.is_some();
-        let targets = if is_failing { self.targets_served(&record.id).await? } else { 0 };
+    ) -> Result<(CredentialRecord, Option<(Subject, Revision)>), StoreError> {
+        let (mut record, mut cursor) = on_record;
         let look = (observation.started_at, &observation.outcome);
         let base = self.settings.policy.base();
-        let decided = reconcile_credential(&record, look, report, targets, base, (now, self.clock.random()));
-        let mut record = record;
-        if let Some(commit) = decided {
+        for _ in 0..CREDENTIAL_TRIES {
+            let is_failing = record.failing.is_some();
+            let targets = if is_failing { self.targets_served(&record.id).await? } else { 0 };
+            let decided = reconcile_credential(&record, look, report, targets, base, (now, self.clock.random()));
+            let Some(commit) = decided else { break };
             let altered = vec![Item::Credential(commit.record.clone())];
-            // Lost to another check of the same credential: it saw the same, and the next look sees what it wrote.
             if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
                 record = commit.record;
+                break;
             }
+            // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
+            (record, cursor) = records::read_credential(self.store, &record.id).await?;
         }
-        let is_blind = record.failing.as_ref().is_some_and(|failing| failing.told);
         let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
-        let wake_up = (Subject::Credential(record.id), record.last_tellable);
-        Ok((is_blind, due.then_some(wake_up)))
+        let wake_up = due.then(|| (Subject::Credential(record.id.clone()), record.last_tellable));
+        Ok((record, wake_up))
     }
 
     async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {

@@ -17,6 +17,9 @@ use crate::records::{self, Committed};
 use crate::stages::check::is_closed;
 use crate::stages::{Disposition, wake};
 
+/// Whoever took longer from its tick to its sign of life was held up.
+const HELD_UP: Duration = Duration::from_secs(15);
+
 /// What the schedule stage is set to.
 #[derive(Clone, Debug)]
 pub struct ScheduleSettings {
@@ -87,19 +90,22 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                 closed.insert(target.id().clone());
             }
         }
-        let ticked = (on_record.ticked_at, self.settings.policy.base().blind);
+        // Shorter than three ticks it would be a gap whenever one is late.
+        let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
+        let ticked = (on_record.ticked_at, gap);
         let before = on_record.watchlist.as_ref();
         let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
-        if let Some(change) = change {
-            let altered = vec![Item::Watchlist(watchlist.clone())];
-            if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
-                info!("another tick settled the list of targets first: it sends the jobs");
-                return Ok(ScheduleReport::nothing(Disposition::Done));
+        match change {
+            // The sign of life goes with it: a gap that is told is over.
+            Some(change) => {
+                let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now)];
+                if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
+                    info!("another tick settled the list of targets first: it sends the jobs");
+                    return Ok(ScheduleReport::nothing(Disposition::Done));
+                }
             }
+            None => self.give_sign_of_life(now).await?,
         }
-        // After the commit: a gap is told before the sign of life hides it.
-        let sign = Item::Freshness(Freshness { subject: Subject::Monitor, at: now });
-        let _ = self.store.put(vec![Put::replacing(sign)]).await?;
 
         let (targets, delays) = self.paced(watchlist.targets, now);
         let disposition = match self.send_jobs(&targets, delays, &watchlist.dropping, now).await {
@@ -116,6 +122,15 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             warn!(%error, "the notifier was not woken");
         }
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping })
+    }
+
+    /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
+    /// as a gap at the next tick: it runs now, so it says so.
+    async fn give_sign_of_life(&self, now: Timestamp) -> Result<(), StoreError> {
+        let present = self.clock.now();
+        let at = if present.since(now) >= HELD_UP { present } else { now };
+        let _ = self.store.put(vec![Put::replacing(sign_of_life(at))]).await?;
+        Ok(())
     }
 
     /// Finds the repositories that `acme/*` stands for.
@@ -175,4 +190,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
         self.jobs.send(messages.collect()).await
     }
+}
+
+fn sign_of_life(at: Timestamp) -> Item {
+    Item::Freshness(Freshness { subject: Subject::Monitor, at })
 }

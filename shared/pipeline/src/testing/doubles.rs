@@ -97,7 +97,7 @@ impl<'a> ScriptedSource<'a> {
         lock(&self.repositories).insert(account.to_owned(), repositories);
     }
 
-    /// Something that happens while the next list is being read, once.
+    /// Something that happens while the next list, of runners or of repositories, is being read, once.
     pub fn meanwhile(&self, happens: impl Future<Output = ()> + Send + 'a) {
         *lock(&self.meanwhile) = Some(Box::pin(happens));
     }
@@ -153,6 +153,10 @@ impl RunnerSource for ScriptedSource<'_> {
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
+        let meanwhile = lock(&self.meanwhile).take();
+        if let Some(happens) = meanwhile {
+            happens.await;
+        }
         Ok(lock(&self.repositories).get(account).cloned().unwrap_or_default())
     }
 }

@@ -3,7 +3,7 @@
 //! Functions are built before, each in its own folder, as `sam build` does: `cd functions/poller && cargo build --release`.
 
 use std::io::Read as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -28,7 +28,7 @@ struct Arguments {
     #[arg(long, default_value_t = 20)]
     runs: usize,
     /// Which functions
-    #[arg(default_values = ["scheduler", "poller", "notifier"])]
+    #[arg(default_values = ["scheduler", "poller", "notifier", "slack"])]
     functions: Vec<String>,
 }
 
@@ -88,17 +88,18 @@ fn start(path: &Path) -> anyhow::Result<(Duration, u64)> {
         ])
         .stdin(Stdio::null())
         .spawn()?;
+    // The connection stays open until then: the function waits for work.
     let asked = asked_for_work(&runtime_api);
     let took = began.elapsed();
     let peak_kib = peak_kib(function.id());
     function.kill()?;
     function.wait()?;
-    asked?;
+    drop(asked?);
     Ok((took, peak_kib?))
 }
 
 /// Waits until a function asks for work; it gets no answer.
-fn asked_for_work(runtime_api: &TcpListener) -> anyhow::Result<()> {
+fn asked_for_work(runtime_api: &TcpListener) -> anyhow::Result<TcpStream> {
     let (mut connection, _) = runtime_api.accept()?;
     connection.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut request = Vec::new();
@@ -110,7 +111,7 @@ fn asked_for_work(runtime_api: &TcpListener) -> anyhow::Result<()> {
         }
     }
     ensure!(request.starts_with(b"GET /2018-06-01/runtime/invocation/next "), "another request came first");
-    Ok(())
+    Ok(connection)
 }
 
 fn peak_kib(process: u32) -> anyhow::Result<u64> {

@@ -1,4 +1,5 @@
-//! libFuzzer's program for every target: `FUZZ_TARGET` names the one, and it is built and linked once.
+//! libFuzzer's program for every target, so that it is built and linked once. `FUZZ_TARGET` names the one, or several
+//! with commas between them: then each input goes through all of them.
 #![no_main]
 
 use std::env;
@@ -9,17 +10,20 @@ use monitor_fuzz::{TARGETS, Target};
 
 fuzz_target!(
     init: {
-        let _ = target();
+        let _ = targets();
     },
-    |input: &[u8]| target()(input)
+    |input: &[u8]| for target in targets() {
+        target(input);
+    }
 );
 
-fn target() -> Target {
-    static TARGET: OnceLock<Target> = OnceLock::new();
-    *TARGET.get_or_init(|| {
+fn targets() -> &'static [Target] {
+    static CHOSEN: OnceLock<Vec<Target>> = OnceLock::new();
+    CHOSEN.get_or_init(|| {
         let named = env::var("FUZZ_TARGET").unwrap_or_default();
-        let target = TARGETS.iter().find(|(name, _)| *name == named);
+        let find = |name| TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target);
         let names = || TARGETS.map(|(name, _)| name).join(", ");
-        target.unwrap_or_else(|| panic!("set FUZZ_TARGET to one of {}", names())).1
+        let one = |name| find(name).unwrap_or_else(|| panic!("FUZZ_TARGET has to name some of {}", names()));
+        named.split(',').map(one).collect()
     })
 }

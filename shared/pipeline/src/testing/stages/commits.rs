@@ -144,3 +144,20 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
     };
     assert_eq!((began, told.iter().map(ended).sum::<usize>()), (6, 6), "{told:?}");
 }
+
+pub(super) async fn what_was_seen_before_a_lost_race_is_not_believed<S: Store>(store: &S) {
+    let other = Installation::watching(store, 2).await;
+    let this = Installation::new(store);
+    this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
+    other.source.set_status(&web(), 2, Status::Busy);
+    this.clock.advance(MINUTE);
+    other.clock.advance(MINUTE);
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move {
+        other.check(&web()).await;
+        clock.advance(Duration::from_secs(10));
+    });
+    this.check(&web()).await;
+    let changes = this.changes(&subject()).await;
+    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "GitHub is asked anew");
+}

@@ -3,6 +3,7 @@
 mod commits;
 mod looking;
 mod telling;
+mod ticks;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -16,9 +17,9 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 
-use crate::items::{Attempt, Item, Key, LiveMessage, Query, SendEnding};
+use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent};
 use crate::messages::{CheckJob, Reason, WakeUp};
-use crate::ports::{ChatError, Clock, Form, Store};
+use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
     Check, CheckReport, CheckSettings, Disposition, Ending, Notify, NotifyReport, NotifySettings, Schedule,
     ScheduleReport, ScheduleSettings,
@@ -31,6 +32,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Runs the whole suite, each part on a new store of `make`.
 pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     commits::a_lost_race_is_thrown_away_and_asked_again(&make().await).await;
+    commits::what_was_seen_before_a_lost_race_is_not_believed(&make().await).await;
     commits::an_own_commit_whose_answer_is_lost_is_recognised(&make().await).await;
     commits::a_large_decision_is_split_and_told_whole(&make().await).await;
     commits::a_split_that_broke_off_is_finished_and_told_whole(&make().await).await;
@@ -39,6 +41,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::a_claim_whose_answer_is_lost_is_recognised(&make().await).await;
     telling::two_notifiers_at_once_send_one_message(&make().await).await;
     telling::a_claim_without_record_is_sent_again_after_its_lease(&make().await).await;
+    telling::a_notifier_that_was_frozen_takes_nothing_back(&make().await).await;
+    telling::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await).await;
     telling::a_send_that_failed_is_repeated_when_it_is_due(&make().await).await;
     telling::a_short_wait_is_waited_out(&make().await).await;
     telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await).await;
@@ -52,8 +56,12 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     looking::old_jobs_and_unknown_targets_are_not_asked_for(&make().await).await;
     looking::a_look_that_took_too_long_is_thrown_away(&make().await).await;
     watching::a_refused_credential_is_told_once_for_all_its_targets(&make().await).await;
+    watching::a_refused_credential_is_told_once_by_checks_side_by_side(&make().await).await;
     watching::a_dropped_target_is_closed_and_forgotten(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
+    ticks::a_tick_that_was_held_up_makes_no_gap(&make().await).await;
+    ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
+    ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
 }
 
 /// Everything of an installation but its store.

@@ -183,3 +183,39 @@ pub(super) async fn where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_
     assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec![])));
     assert_eq!(this.endings(&subject()).await.len(), 3);
 }
+
+pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    // The claim gets through at the third try, after its short lease: another may have sent the notice by now.
+    this.store.plan([PutFault::RequestLost, PutFault::RequestLost]);
+    let settings = NotifySettings { lease: Duration::from_secs(1), ..NotifySettings::default() };
+    let late = Notify { store: &this.store, chat: &this.chat, clock: &this.clock, settings };
+    assert_eq!(late.run(&subject()).await.delivered, []);
+    assert_eq!(this.chat.take().len(), 0);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 1, "whoever comes next sends it");
+    assert_eq!(this.endings(&subject()).await[0].0, Attempt { notice: 1, attempt: 2 });
+}
+
+pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(store: &S) {
+    let this = Installation::watching(store, 2).await;
+    this.outage().await;
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    this.notify(&subject()).await;
+    this.store.go_down(false);
+    let told_by_the_frozen = this.changes(&subject()).await.last().map(|change| change.revision).unwrap_or_default();
+    this.source.set_status(&web(), 2, Status::Offline);
+    for _ in 0..3 {
+        this.clock.advance(MINUTE);
+        this.check(&web()).await;
+    }
+    let second = this.notify(&subject()).await.delivered;
+    assert_eq!(second.iter().map(offline_of).collect::<Vec<_>>(), [2], "both are told after the lease");
+    // Only now it comes to record that it told of the first.
+    let (number, ending) = (Attempt { notice: 1, attempt: 1 }, SendEnding::Delivered(Default::default()));
+    let late = Sent { subject: subject(), number, through: told_by_the_frozen, at: this.clock.now(), ending };
+    let put = store.put(vec![Put::replacing(Item::Sent(late))]).await;
+    assert_eq!(put, Ok(PutOutcome::Done));
+    assert_eq!(this.notify(&subject()).await.delivered, [], "what was told stays told");
+}

@@ -27,6 +27,38 @@ pub(super) async fn a_refused_credential_is_told_once_for_all_its_targets<S: Sto
     assert!(!told.iter().any(|notice| matches!(notice.subject, Subject::Target(_))), "{told:?}");
 }
 
+pub(super) async fn a_refused_credential_is_told_once_by_checks_side_by_side<S: Store>(store: &S) {
+    let api = repository("api");
+    let mut other = Installation::new(store);
+    let mut this = Installation::new(store);
+    let configured = vec![TargetSpec::One(web()), TargetSpec::One(api.clone())];
+    other.check.configured.clone_from(&configured);
+    this.check.configured = configured;
+    other.source.set(&api, vec![runner(2, Status::Idle)]);
+    this.source.set(&web(), vec![runner(1, Status::Idle)]);
+    this.tick().await;
+    for round in 0..5 {
+        // In the last round both find that the credential has been refused for long enough, at the same time.
+        if round == 4 {
+            this.source.meanwhile(async {
+                other.check(&api).await;
+            });
+        } else {
+            other.check(&api).await;
+        }
+        this.check(&web()).await;
+        let refused = Failure::new(Fault::Credential, "GitHub refuses the token (401)");
+        other.source.fail(&api, refused.clone());
+        this.source.fail(&web(), refused);
+        other.clock.advance(INTERVAL);
+        this.clock.advance(INTERVAL);
+    }
+    let told = [other.tell().await, this.tell().await].concat();
+    let blind = told.iter().filter(|notice| matches!(notice.news[..], [News::Blind { .. }]));
+    let subjects: Vec<&Subject> = blind.map(|notice| &notice.subject).collect();
+    assert!(matches!(subjects[..], [Subject::Credential(_)]), "{subjects:?}");
+}
+
 pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S) {
     let mut this = Installation::hasty(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];

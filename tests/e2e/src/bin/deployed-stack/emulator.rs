@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,8 @@ use tokio::time::{Instant, sleep};
 
 const START: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 5;
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 10_000;
 
 /// What an instance is started with.
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ impl Emulator {
 
     /// The ports are free when they are looked for; another process may be faster to take them.
     async fn start_once(launch: &Launch, http: &reqwest::Client, log: &Path) -> anyhow::Result<Self> {
-        let (invoke, runtime) = (free_address().await?, free_address().await?);
+        let (invoke, runtime) = (next_free_address().await?, next_free_address().await?);
         let output = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(&launch.emulator);
         command.args(["--runtime-interface-emulator-address", &invoke, "--runtime-api-address", &runtime]);
@@ -138,6 +141,18 @@ fn children(pid: u32) -> std::io::Result<Vec<u32>> {
     Ok(found)
 }
 
-async fn free_address() -> std::io::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())
+/// An address that no other instance is given. Below the ports that the kernel gives out by itself, so that no
+/// connection or server of this program takes one between the look and its use.
+async fn next_free_address() -> anyhow::Result<String> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..PORTS {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        // Several of these programs at a time begin at different places.
+        let begin = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap_or_default();
+        let address = format!("127.0.0.1:{}", FIRST_PORT + (begin + offset) % PORTS);
+        if TcpListener::bind(&address).await.is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS - 1)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,7 +23,9 @@ const POLL_SECS: u64 = 2;
 /// A mapping at work; it ends when it is dropped.
 pub(crate) struct Mapping {
     work: Arc<Work>,
-    enabled: watch::Sender<bool>,
+    /// Read by each worker for the time of a batch.
+    gate: Arc<RwLock<()>>,
+    closed: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
     _workers: JoinSet<()>,
 }
 
@@ -63,12 +65,13 @@ impl Mapping {
             function: Arc::clone(function),
             forgotten_deletes: AtomicU32::new(0),
         });
-        let (enabled, watched) = watch::channel(true);
+        let gate = Arc::new(RwLock::new(()));
         let mut workers = JoinSet::new();
         for _ in 0..function.slots() {
-            let (work, mut enabled) = (Arc::clone(&work), watched.clone());
+            let (work, gate) = (Arc::clone(&work), Arc::clone(&gate));
             workers.spawn(async move {
-                while enabled.wait_for(|enabled| *enabled).await.is_ok() {
+                loop {
+                    let _open = gate.read().await;
                     if let Err(error) = work.one_batch().await {
                         work.function.note(&format!("the mapping's request failed: {error:#}"));
                         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -76,15 +79,18 @@ impl Mapping {
                 }
             });
         }
-        Self { work, enabled, _workers: workers }
+        Self { work, gate, closed: Mutex::new(None), _workers: workers }
     }
 
-    /// Disables or enables it. A request that is waiting for messages ends first.
-    pub(crate) async fn enable(&self, enabled: bool) {
-        self.enabled.send_replace(enabled);
-        if !enabled {
-            tokio::time::sleep(Duration::from_secs(POLL_SECS)).await;
-        }
+    /// Disables it, and waits until no message is under way.
+    pub(crate) async fn disable(&self) {
+        let closed = Arc::clone(&self.gate).write_owned().await;
+        *self.closed.lock().await = Some(closed);
+    }
+
+    /// Enables it again.
+    pub(crate) async fn enable(&self) {
+        *self.closed.lock().await = None;
     }
 
     /// The next so many batches that succeed are not deleted, so that each is delivered twice: SQS promises no less.

@@ -1,5 +1,6 @@
 //! What happens to a deployed stack. Each scenario has a stack to itself.
 
+mod commands;
 mod costs;
 mod figures;
 mod github;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         slack::all(),
         queues::all(),
         schedule::all(),
+        commands::all(),
         settings::all(),
         figures::all(),
         costs::all(),

@@ -1,25 +1,30 @@
 //! What queues do: hand out the unusable, the same twice, the old after the new.
 
-use std::time::Duration;
-
 use anyhow::ensure;
+use monitor_fakes::github::{self, Strikes};
 use monitor_fakes::wall_clock_ms;
 use monitor_stately_server::{Fault, RpcCode, Trouble};
 use serde_json::{Value, json};
 
 use super::{Scenario, scenario};
 use crate::emulator::Outcome;
-use crate::world::{SOON, World};
+use crate::world::{SOON, Setting, World};
 
-/// Five of them, half a minute apart.
-const DELIVERIES: Duration = Duration::from_secs(200);
+/// As the template has it.
+const MAX_RECEIVE_COUNT: u64 = 5;
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        scenario!(a_job_that_fails_each_time_is_set_aside_by_the_queue_and_others_are_done),
+        scenario!(a_job_that_kills_its_poller_each_time_is_set_aside_by_the_queue_and_others_are_done),
         scenario!(a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_harmed),
+        scenario!(a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject, store_away),
         scenario!(messages_delivered_twice_and_out_of_order_change_nothing),
     ]
+}
+
+/// A client asks a store that is away for some seconds before it gives up.
+fn store_away() -> Setting {
+    Setting { visibility_secs: 20, ..Setting::default() }
 }
 
 async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_harmed(
@@ -28,12 +33,12 @@ async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_ha
     world.begin().await?;
     world.set_runner("acme/api", "offline");
     // All in one batch: what is good stands between what is not.
-    world.mapping("ChecksQueue").enable(false).await;
+    world.mapping("ChecksQueue").disable().await;
     let poison = [r#"{"repo":"acme/web"}"#, "acme/web", r#"{"repository":"acme"}"#];
     for body in [poison[0], r#"{"repository":"acme/api"}"#, poison[1], poison[2]] {
         world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", body]).await?;
     }
-    world.mapping("ChecksQueue").enable(true).await;
+    world.mapping("ChecksQueue").enable().await;
     let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", poison.len(), SOON).await?;
     for body in poison {
         let letter = letters.iter().find(|letter| letter["Body"] == body);
@@ -60,22 +65,64 @@ async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_ha
     world.no_dead_letters().await
 }
 
-async fn a_job_that_fails_each_time_is_set_aside_by_the_queue_and_others_are_done(world: &World) -> anyhow::Result<()> {
+async fn a_job_that_kills_its_poller_each_time_is_set_aside_by_the_queue_and_others_are_done(
+    world: &World,
+) -> anyhow::Result<()> {
     world.begin().await?;
-    // The store is away. Nothing but the queue's own count of deliveries ends this.
-    world.stately.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(u64::MAX));
-    let before = world.function("PollerFunction").invocations();
+    world.github.state().fault(github::Fault::Hang, Strikes::always().target("acme/web"));
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
-    let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", 1, DELIVERIES).await?;
+    // Nothing but the queue's own count of deliveries ends this.
+    for delivery in 1..=MAX_RECEIVE_COUNT {
+        world
+            .until(&format!("delivery {delivery}"), SOON, |world| {
+                world.github.state().counters().unanswered == delivery
+            })
+            .await?;
+        world.function("PollerFunction").kill()?;
+    }
+    let letters = world.wait_for_dead_letters("ChecksDeadLetterQueue", 1, SOON).await?;
     ensure!(letters[0]["Body"] == r#"{"repository":"acme/web"}"#, "{letters:?}");
-    let deliveries = world.function("PollerFunction").invocations() - before;
-    ensure!(deliveries == 5, "{deliveries} deliveries; the template's maxReceiveCount is 5");
-    world.stately.state().clear_faults();
+    let unanswered = world.github.state().counters().unanswered;
+    ensure!(unanswered == MAX_RECEIVE_COUNT, "{unanswered} deliveries, against the template's maxReceiveCount");
     world.set_runner("acme/api", "offline");
     world.send("ChecksQueue", r#"{"repository":"acme/api"}"#).await?;
     let texts = world.texts(2).await?;
     ensure!(texts[1].contains("api-1"), "{texts:?}");
     world.settled().await?;
+    world.no_dead_letters().await
+}
+
+async fn a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject(world: &World) -> anyhow::Result<()> {
+    world.begin().await?;
+    world.mapping("ChangesQueue").disable().await;
+    let told_before = world.journal("NotifierFunction")?.len();
+    for number in 1..=3 {
+        // The number is a field of a later release's: it does no harm.
+        let body = json!({"version": 1, "subject": "acme/web", "number": number}).to_string();
+        world.send_in_group("ChangesQueue", &body, "web").await?;
+    }
+    world.stately.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(u64::MAX));
+    world.mapping("ChangesQueue").enable().await;
+    world
+        .until("a wake-up fails", SOON, |world| {
+            world.journal("NotifierFunction").is_ok_and(|journal| journal.len() > told_before)
+        })
+        .await?;
+    world.stately.state().clear_faults();
+    world.settled().await?;
+    let mut failures = 0;
+    let mut done: Vec<String> = Vec::new();
+    for invocation in &world.journal("NotifierFunction")?[told_before..] {
+        let failed = invocation["outcome"]["batchItemFailures"].to_string();
+        for record in invocation["event"]["Records"].as_array().into_iter().flatten() {
+            let has_failed = record["messageId"].as_str().is_some_and(|id| failed.contains(id));
+            failures += usize::from(has_failed);
+            done.extend((!has_failed).then(|| record["attributes"]["SequenceNumber"].to_string()));
+        }
+    }
+    ensure!(failures > 0, "the store's fault met nobody");
+    ensure!(done.len() == 3, "{done:?}");
+    ensure!(!world.plan().true_fifo || done.is_sorted(), "out of order: {done:?}");
     world.no_dead_letters().await
 }
 

@@ -1,34 +1,28 @@
 //! A deployed stack for one scenario: own queues, parameters, functions, GitHub, Slack and StatelyDB.
 
+mod deploy;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use monitor_fakes::github::RunnerSpec;
-use monitor_fakes::{FakeGitHub, FakeSlack, slack, wall_clock_ms};
+use monitor_fakes::{FakeGitHub, FakeSlack};
 use monitor_stately_server::StatelyServer;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::aws::{ACCOUNT, Service};
-use crate::emulator::{Launch, Outcome};
+use crate::emulator::Outcome;
 use crate::function::Function;
 use crate::gateway::Gateway;
-use crate::mapping::{Mapping, Source};
+use crate::mapping::Mapping;
 use crate::plan::Plan;
-use crate::secrets;
 
-/// How long messages stay hidden, in place of the template's minutes (which `test_template.py` checks).
-const VISIBILITY_SECS: u64 = 3;
-/// The most instances of a function, whatever concurrency the template allows.
-const MAX_SLOTS: usize = 2;
 /// How long anything may take that has nothing to wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(45);
-/// The store's and the schema's number.
-const STORE: u64 = 17;
-const SCHEMA: u64 = 5;
 
 /// What all scenarios share.
 pub(crate) struct Bench {
@@ -49,6 +43,9 @@ pub(crate) struct Setting {
     pub(crate) policy: &'static str,
     /// The time between two ticks.
     pub(crate) interval_secs: u64,
+    /// How long messages stay hidden, in place of the template's minutes (which `test_template.py` checks). Longer than an
+    /// invocation takes.
+    pub(crate) visibility_secs: u64,
 }
 
 impl Default for Setting {
@@ -58,6 +55,7 @@ impl Default for Setting {
             repositories: vec!["acme/web", "acme/api"],
             policy: r#"{"confirm":1,"recover":1,"recheck":"10s"}"#,
             interval_secs: 300,
+            visibility_secs: 3,
         }
     }
 }
@@ -80,71 +78,10 @@ pub(crate) struct World {
     gateways: BTreeMap<String, Gateway>,
     mappings: BTreeMap<String, Mapping>,
     logs: PathBuf,
+    sent: AtomicU64,
 }
 
 impl World {
-    /// Starts everything, with every parameter in place. The number tells its queues and parameters from others'.
-    pub(crate) async fn start(
-        bench: &Arc<Bench>,
-        (name, number): (&str, u32),
-        setting: Setting,
-    ) -> anyhow::Result<Self> {
-        let plan = &bench.plan;
-        let logs = bench.logs.join(name);
-        std::fs::create_dir_all(&logs)?;
-        let mut github = monitor_fakes::github::State::new();
-        github.add_token(secrets::GITHUB_TOKEN);
-        for target in &setting.repositories {
-            github.add_target(target);
-            let short = target.rsplit('/').next().unwrap_or(target);
-            for number in 1..=2 {
-                github.add_runner(target, RunnerSpec::new(&format!("{short}-{number}")));
-            }
-        }
-        let stately = StatelyServer::start().await?;
-        stately.state().settings.access_key = Some(secrets::STATELYDB_ACCESS_KEY.to_owned());
-        let mut world = Self {
-            stack: format!("stack-{number}"),
-            setting,
-            github: FakeGitHub::start_with(github, 0, wall_clock_ms).await?,
-            slack: FakeSlack::start_with(slack::State::new(secrets::WEBHOOK_PATH), 0, wall_clock_ms).await?,
-            stately,
-            sqs: Service::sqs(&bench.http, &plan.sqs_url, &plan.region),
-            ssm: Service::ssm(&bench.http, &plan.aws_url, &plan.region),
-            queue_urls: BTreeMap::new(),
-            functions: BTreeMap::new(),
-            gateways: BTreeMap::new(),
-            mappings: BTreeMap::new(),
-            logs,
-            bench: Arc::clone(bench),
-        };
-        world.put_parameters().await?;
-        world.create_queues().await?;
-        world.start_functions().await?;
-        world.start_mappings();
-        Ok(world)
-    }
-
-    async fn put_parameters(&self) -> anyhow::Result<()> {
-        let repositories = serde_json::to_string(&self.setting.repositories)?;
-        let (store, schema) = (STORE.to_string(), SCHEMA.to_string());
-        for (name, kind, value) in [
-            ("github-token", "SecureString", secrets::GITHUB_TOKEN),
-            ("statelydb-access-key", "SecureString", secrets::STATELYDB_ACCESS_KEY),
-            ("statelydb-store-id", "String", &store),
-            ("statelydb-schema-id", "String", &schema),
-            ("statelydb-region", "String", "us-east-1"),
-            ("slack-webhook", "SecureString", &self.slack.webhook_url()),
-            ("slack-signing-secret", "SecureString", secrets::SIGNING_SECRET),
-            ("repositories", "String", &repositories),
-            ("github-api-url", "String", &self.github.base_url()),
-            ("policy", "String", self.setting.policy),
-        ] {
-            self.put_parameter(name, kind, value).await?;
-        }
-        Ok(())
-    }
-
     /// Sets a parameter of this stack.
     pub(crate) async fn put_parameter(&self, name: &str, kind: &str, value: &str) -> anyhow::Result<()> {
         let body = json!({"Name": self.parameter(name), "Type": kind, "Value": value, "Overwrite": true});
@@ -159,106 +96,6 @@ impl World {
     /// The full name of a parameter.
     pub(crate) fn parameter(&self, name: &str) -> String {
         format!("/{}/{name}", self.stack)
-    }
-
-    /// Creates the queues as the stack has them, dead-letter queues first.
-    async fn create_queues(&mut self) -> anyhow::Result<()> {
-        let plan = &self.bench.plan;
-        let mut queues: Vec<_> = plan.queues.iter().collect();
-        queues.sort_by_key(|(_, queue)| queue.attributes.contains_key("RedrivePolicy"));
-        for (id, queue) in queues {
-            let mut attributes = queue.attributes.clone();
-            if let Some(redrive) = attributes.get("RedrivePolicy") {
-                let mut redrive: Value = serde_json::from_str(redrive)?;
-                let arn = redrive["deadLetterTargetArn"].as_str().unwrap_or_default();
-                let dead =
-                    plan.queues.iter().find(|(_, queue)| queue.attributes.get("QueueArn").is_some_and(|a| a == arn));
-                let (dead, _) = dead.with_context(|| format!("{id} redrives to {arn}, which is not in the stack"))?;
-                redrive["deadLetterTargetArn"] = json!(self.queue_arn(dead));
-                attributes.insert("RedrivePolicy".to_owned(), redrive.to_string());
-            }
-            attributes.retain(|name, _| is_settable(name));
-            let body = json!({"QueueName": self.queue_name(id), "Attributes": attributes});
-            let created = self.sqs.call("CreateQueue", &body).await?;
-            let url = created["QueueUrl"].as_str().context("no QueueUrl")?;
-            self.queue_urls.insert(id.clone(), url.to_owned());
-        }
-        Ok(())
-    }
-
-    fn queue_name(&self, id: &str) -> String {
-        let suffix = if self.bench.plan.queues[id].is_fifo() { ".fifo" } else { "" };
-        format!("{}-{id}{suffix}", self.stack)
-    }
-
-    fn queue_arn(&self, id: &str) -> String {
-        format!("arn:aws:sqs:{}:{ACCOUNT}:{}", self.bench.plan.region, self.queue_name(id))
-    }
-
-    async fn start_functions(&mut self) -> anyhow::Result<()> {
-        let bench = Arc::clone(&self.bench);
-        let plan = &bench.plan;
-        for (id, function) in &plan.functions {
-            let concurrency = plan.mappings.iter().filter(|mapping| mapping.function == *id);
-            let slots = concurrency.map(|mapping| mapping.maximum_concurrency.unwrap_or(MAX_SLOTS)).max().unwrap_or(1);
-            for (service, upstream) in [("sqs", &plan.sqs_url), ("ssm", &plan.aws_url)] {
-                let gateway = Gateway::open(&bench.http, upstream).await?;
-                self.gateways.insert(format!("{id} {service}"), gateway);
-            }
-            let launch = Launch {
-                emulator: plan.emulator.clone(),
-                folder: plan.binaries.join(id),
-                name: id.clone(),
-                timeout_secs: function.timeout_secs,
-                memory_mb: function.memory_mb,
-                environment: self.environment(id, &function.environment)?,
-            };
-            let function = Function::start(&launch, slots.min(MAX_SLOTS), &bench.http, &self.logs).await?;
-            self.functions.insert(id.clone(), Arc::new(function));
-        }
-        Ok(())
-    }
-
-    /// The template's variables with this world's queues and parameters, and what Lambda itself adds.
-    fn environment(&self, id: &str, template: &BTreeMap<String, String>) -> anyhow::Result<BTreeMap<String, String>> {
-        let plan = &self.bench.plan;
-        let mut environment = BTreeMap::new();
-        for (name, value) in template {
-            let queue = plan.queues.iter().find(|(_, queue)| queue.url == *value);
-            let value = queue.map_or_else(|| value.clone(), |(queue, _)| self.queue_urls[queue].clone());
-            environment.insert(name.clone(), value);
-        }
-        ensure!(environment.contains_key("PARAMETER_PREFIX"), "the template gives {id} no PARAMETER_PREFIX");
-        let gateway = |service: &str| self.gateways[&format!("{id} {service}")].url().to_owned();
-        let own = [
-            ("PARAMETER_PREFIX", format!("/{}", self.stack)),
-            ("AWS_ENDPOINT_URL_SQS", gateway("sqs")),
-            ("AWS_ENDPOINT_URL_SSM", gateway("ssm")),
-            ("AWS_REGION", plan.region.clone()),
-            ("AWS_ACCESS_KEY_ID", ACCOUNT.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", secrets::AWS_SECRET_ACCESS_KEY.to_owned()),
-            ("STATELYDB_ENDPOINT", self.stately.base_url()),
-            ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
-            ("TZ", ":UTC".to_owned()),
-        ];
-        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        if let Some(interval) = environment.get_mut("CHECK_INTERVAL_SECS") {
-            *interval = self.setting.interval_secs.to_string();
-        }
-        Ok(environment)
-    }
-
-    fn start_mappings(&mut self) {
-        for mapping in &self.bench.plan.mappings {
-            let source = Source {
-                url: self.queue_urls[&mapping.queue].clone(),
-                arn: self.queue_arn(&mapping.queue),
-                region: self.bench.plan.region.clone(),
-                visibility_secs: VISIBILITY_SECS,
-            };
-            let started = Mapping::start(mapping, &self.sqs, source, &self.functions[&mapping.function]);
-            self.mappings.insert(mapping.queue.clone(), started);
-        }
     }
 
     /// The stack as it was planned.
@@ -321,10 +158,16 @@ impl World {
 
     /// Sends a message to a queue as the driver.
     pub(crate) async fn send(&self, queue: &str, body: &str) -> anyhow::Result<()> {
+        self.send_in_group(queue, body, "driver").await
+    }
+
+    /// The same, of a FIFO queue in this group.
+    pub(crate) async fn send_in_group(&self, queue: &str, body: &str, group: &str) -> anyhow::Result<()> {
         let mut message = json!({"QueueUrl": self.queue_urls[queue], "MessageBody": body});
         if self.bench.plan.queues[queue].is_fifo() {
-            message["MessageGroupId"] = json!(format!("driver-{}", body.len()));
-            message["MessageDeduplicationId"] = json!(format!("driver-{}", wall_clock_ms()));
+            let number = self.sent.fetch_add(1, Ordering::Relaxed);
+            message["MessageGroupId"] = json!(group);
+            message["MessageDeduplicationId"] = json!(format!("driver-{number}"));
         }
         self.sqs.call("SendMessage", &message).await.map(drop)
     }
@@ -433,6 +276,12 @@ impl World {
         Ok(text)
     }
 
+    /// A function's events with what came of each, as `{"event": …, "outcome": …}`, in the order of their ends.
+    pub(crate) fn journal(&self, function: &str) -> anyhow::Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.logs.join(format!("{function}.jsonl")))?;
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
     /// Waits until something is so.
     pub(crate) async fn until(
         &self,
@@ -447,20 +296,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// The attributes that can be set; the others say how a queue is doing.
-fn is_settable(attribute: &str) -> bool {
-    matches!(
-        attribute,
-        "VisibilityTimeout"
-            | "MessageRetentionPeriod"
-            | "DelaySeconds"
-            | "ReceiveMessageWaitTimeSeconds"
-            | "RedrivePolicy"
-            | "FifoQueue"
-            | "ContentBasedDeduplication"
-            | "DeduplicationScope"
-            | "FifoThroughputLimit"
-    )
 }

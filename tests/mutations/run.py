@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Applies small faults one at a time and says which test notices each.
+
+Works on a copy of the tree in target/mutations, with the quick tests first and the simulation for what they let pass.
+Exit code 1 if a fault passes everything, 2 if one cannot be applied or does not compile.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "target" / "mutations"
+TREE = WORK / "tree"
+# One profile for tests and simulation, so that every crate is built once for each fault. Without debug information
+# linking takes seconds, with some optimisation a story takes milliseconds.
+ENVIRONMENT = os.environ | {
+    "CARGO_TARGET_DIR": str(WORK / "build"),
+    "CARGO_PROFILE_DEV_OPT_LEVEL": "1",
+    "CARGO_PROFILE_DEV_DEBUG": "false",
+    "CARGO_INCREMENTAL": "1",
+    "CARGO_TERM_COLOR": "never",
+    "INSTA_UPDATE": "no",
+    "RUST_BACKTRACE": "0",
+}
+LIMIT_SECS = 900
+
+CONTRACTS = ["test", "-p", "monitor-embedded", "--test", "contracts"]
+STAGES = {
+    "shared/pipeline": [CONTRACTS, ["test", "-p", "monitor-pipeline", "--lib", "--tests"]],
+    "shared/domain": [["test", "-p", "monitor-domain", "--lib", "--tests"], CONTRACTS],
+    "shared/embedded": [["test", "-p", "monitor-embedded", "--lib", "--test", "contracts", "--test", "file"]],
+    "shared/stately": [["test", "-p", "monitor-stately", "--lib", "--test", "contracts", "--test", "client"]],
+    "shared/github": [["test", "-p", "monitor-github", "--lib", "--tests"]],
+}
+SIMULATED = ("shared/domain", "shared/pipeline", "shared/embedded")
+
+
+def copy_tree():
+    """Copies what git knows or would add; a file that is as it was keeps its time, so that nothing is built anew."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+    )
+    wanted = {name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()}
+    for name in sorted(wanted):
+        source, copy = ROOT / name, TREE / name
+        if not copy.exists() or copy.read_bytes() != source.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+    for found in [path for path in TREE.rglob("*") if path.is_file()]:
+        if str(found.relative_to(TREE)) not in wanted:
+            found.unlink()
+
+
+def run(command):
+    """Runs a command to its end; gives whether it succeeded and what it said."""
+    try:
+        done = subprocess.run(
+            ["cargo", *command], cwd=TREE, env=ENVIRONMENT, text=True, errors="replace", timeout=LIMIT_SECS,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"did not end within {LIMIT_SECS} s"
+    return done.returncode == 0, done.stdout
+
+
+def noticed_by_tests(command):
+    """The first test that fails; none if all pass."""
+    succeeded, said = run(command)
+    if succeeded:
+        return None
+    if said.startswith("did not end"):
+        return said
+    if re.search(r"^error: could not compile", said, re.M):
+        raise Unusable(f"it does not compile:\n{said[-3000:]}")
+    names = re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", said, re.M)
+    if not names:
+        raise Unusable(f"cargo {' '.join(command)}:\n{said[-3000:]}")
+    return f"`{names[0]}`{place_of(said, names[0])}"
+
+
+def place_of(said, test):
+    """The suites are single tests of many parts: the part in which it panicked."""
+    panicked = re.search(r"panicked at (shared/\S+\.rs):(\d+)", said)
+    if not panicked or not (TREE / panicked[1]).exists():
+        return ""
+    before = (TREE / panicked[1]).read_text().splitlines()[: int(panicked[2])]
+    part = next((found[1] for line in reversed(before) if (found := re.match(r"\s*(?:pub.* )?(?:async )?fn (\w+)", line))), None)
+    return f", `{part}`" if part and part not in test else ""
+
+
+def noticed_by_simulation(simulation):
+    """The invariant that a story breaks; none if no story does."""
+    command = ["run", "-q", "-p", "monitor-simulation", "--", *simulation]
+    _, said = run(command)
+    broken = re.search(r"^seed (\d+) fails: (.*)$", said, re.M)
+    if broken:
+        return f"simulation, seed {broken[1]}: {broken[2]}"
+    if re.search(r"no violation|proves nothing|never struck", said):
+        return None
+    if said.startswith("did not end"):
+        return "simulation: " + said
+    if "panicked at" in said:
+        return "simulation: a stage panics"
+    raise Unusable(f"the simulation did not play:\n{said[-3000:]}")
+
+
+class Unusable(Exception):
+    """A fault that cannot be tried."""
+
+
+def alter(mutant):
+    """Applies a fault; gives the file and its text before."""
+    path = TREE / mutant["file"]
+    before = path.read_text()
+    count = before.count(mutant["search"])
+    if count != 1:
+        raise Unusable(f"{mutant['file']}: the text to be replaced is there {count} times, not once")
+    path.write_text(before.replace(mutant["search"], mutant["replace"]))
+    return path, before
+
+
+def area(file):
+    return "/".join(Path(file).parts[:2])
+
+
+def noticed(mutant, by):
+    """What `by` says of the tree with the fault in it."""
+    path, before = alter(mutant)
+    try:
+        return by()
+    finally:
+        path.write_text(before)
+
+
+def first_of(stages):
+    return next((found for command in stages if (found := noticed_by_tests(command))), None)
+
+
+def try_all(mutants, simulation):
+    """The tests for every fault, then the simulation for what they let pass; gives what noticed each."""
+    results, left, sound = {}, [], set()
+
+    def attempt(mutant, by):
+        began = time.monotonic()
+        try:
+            found = noticed(mutant, by)
+        except Unusable as error:
+            print(f"CANNOT BE TRIED  {mutant['name']}\n{error}", flush=True)
+            return False
+        print(f"{time.monotonic() - began:4.0f} s  {mutant['name']}: {found or 'nothing'}", flush=True)
+        results[mutant["name"]] = found
+        return True
+
+    # By the part of the tree that they are in, so that little is built anew between two of them.
+    for mutant in sorted(mutants, key=lambda mutant: list(STAGES).index(area(mutant["file"]))):
+        place = area(mutant["file"])
+        if place not in sound:
+            sound.add(place)
+            if found := first_of(STAGES[place]):
+                raise SystemExit(f"fails without a fault already: {found}")
+            print(f"without a fault {place} passes", flush=True)
+        if attempt(mutant, lambda: first_of(STAGES[place])) and results[mutant["name"]] is None and place in SIMULATED:
+            left.append(mutant)
+    if left and (found := noticed_by_simulation(simulation)):
+        raise SystemExit(f"fails without a fault already: {found}")
+    for mutant in left:
+        attempt(mutant, lambda: noticed_by_simulation(simulation))
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", metavar="WORDS", help="only faults whose name holds these words")
+    parser.add_argument("--seeds", type=int, default=400, help="stories that the simulation plays for each fault [400]")
+    parser.add_argument("--list", action="store_true", help="list the faults and check that each can be applied")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file too")
+    arguments = parser.parse_args()
+    mutants = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
+    if arguments.only:
+        mutants = [mutant for mutant in mutants if arguments.only in mutant["name"]]
+    copy_tree()
+    known = "tests/simulation/seeds/known.txt"
+    simulation = ["--known", known, "--seeds", str(arguments.seeds), "--for-secs", "120"]
+    if arguments.list:
+        for mutant in mutants:
+            path, before = alter(mutant)
+            path.write_text(before)
+            print(f"{mutant['rule']:>9}  {mutant['name']}")
+        return 0
+    results = try_all(mutants, simulation)
+    survivors = [name for name, found in results.items() if found is None]
+    if arguments.markdown:
+        tried = [mutant for mutant in mutants if mutant["name"] in results]
+        rows = [f"| {it['rule']} | {it['name']} | {results[it['name']] or '**nothing**'} |\n" for it in tried]
+        arguments.markdown.write_text("| rule | fault | noticed by |\n|---|---|---|\n" + "".join(rows))
+    unusable = len(mutants) - len(results)
+    print(f"{len(results)} faults, {len(results) - len(survivors)} noticed; {unusable} could not be tried")
+    for name in survivors:
+        print(f"SURVIVES: {name}")
+    return 2 if unusable else 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+//! The monitor as it is installed in a story: its ports, its settings, and a function for each stage.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use monitor_domain::policy::{Policy, PolicyDocument};
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_pipeline::messages::{CheckJob, WakeUp};
+use monitor_pipeline::stages::{Check, CheckSettings, Disposition, Notify, NotifySettings, Schedule, ScheduleSettings};
+
+use crate::faults::StoreKind;
+use crate::machine::Shared;
+use crate::operations::{FOUND, MINUTE_MS, TARGETS};
+use crate::outside::{SimulatedGitHub, SimulatedSender, SimulatedSlack};
+use crate::store::{SimulatedStore, Stored};
+
+/// The time between two ticks.
+pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
+
+/// The ports of an installation.
+pub struct Installation {
+    /// The surroundings.
+    pub shared: Shared,
+    /// What is stored.
+    pub stored: Stored,
+    github: SimulatedGitHub,
+    slack: SimulatedSlack,
+    jobs: SimulatedSender,
+    wakes: SimulatedSender,
+    /// Functions that wait for the next message, each with its connection to the store.
+    warm: Mutex<Vec<Arc<SimulatedStore>>>,
+}
+
+impl Installation {
+    /// An installation on an empty store.
+    pub fn new(store: StoreKind, shared: Shared) -> anyhow::Result<Self> {
+        Ok(Self {
+            stored: Stored::new(store, &shared)?,
+            github: SimulatedGitHub(shared.clone()),
+            slack: SimulatedSlack(shared.clone()),
+            jobs: SimulatedSender { shared: shared.clone(), fifo: false },
+            wakes: SimulatedSender { shared: shared.clone(), fifo: true },
+            warm: Mutex::default(),
+            shared,
+        })
+    }
+
+    /// A function's connection to the store: one that is warm, else a new one.
+    pub fn start(&self) -> Arc<SimulatedStore> {
+        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        warm.unwrap_or_else(|| Arc::new(self.stored.connect(&self.shared)))
+    }
+
+    /// A function has ended in order, and waits for the next message.
+    pub fn keep_warm(&self, store: Arc<SimulatedStore>) {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner).push(store);
+    }
+
+    /// Nothing runs any more.
+    pub fn stop(&self) {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn configured(&self) -> Vec<TargetSpec> {
+        let machine = self.shared.lock();
+        let by_name = TARGETS.iter().zip(machine.world.watched).take(FOUND).filter(|(_, watched)| *watched);
+        let by_name = by_name.filter_map(|(name, _)| name.parse::<Target>().ok()).map(TargetSpec::One);
+        by_name.chain([TargetSpec::RepositoriesOf("late".to_owned())]).collect()
+    }
+
+    fn policy(&self) -> Policy {
+        let rules = self.shared.lock().world.rules;
+        let removed = if rules.tell_removed { "alert" } else { "quiet" };
+        let json = format!(r#"{{"confirm":{},"removed":"{removed}"}}"#, rules.confirm);
+        let document: PolicyDocument = serde_json::from_str(&json).unwrap_or_default();
+        Policy::new(document, &[]).unwrap_or_default()
+    }
+
+    fn interval() -> Duration {
+        Duration::from_millis(INTERVAL_MS.unsigned_abs())
+    }
+}
+
+/// The schedule as a function.
+pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Disposition {
+    let (policy, configured) = (this.policy(), this.configured());
+    let settings =
+        ScheduleSettings { policy, configured, interval: Installation::interval(), jobs_per_minute: Some(600) };
+    let (store, source, jobs, wakes, clock) = (&*store, &this.github, &this.jobs, &this.wakes, &this.shared);
+    let began_ms = clock.lock().now_ms;
+    let report = Schedule { store, source, jobs, wakes, clock, settings: &settings }.run().await;
+    if report.disposition == Disposition::Done {
+        let mut machine = clock.lock();
+        let settled_ms = machine.now_ms;
+        machine.world.ticks_ms.push((began_ms, settled_ms));
+    }
+    report.disposition
+}
+
+/// The check of what a message names.
+pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
+    let Ok(job) = CheckJob::from_json(&body) else {
+        return Disposition::SetAside { reason: body };
+    };
+    let settings =
+        CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
+    let (store, source, jobs, wakes, clock) = (&*store, &this.github, &this.jobs, &this.wakes, &this.shared);
+    Check { store, source, jobs, wakes, clock, settings: &settings }.run(&job).await.disposition
+}
+
+/// The telling of what a message names.
+pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
+    let Ok(wake_up) = WakeUp::from_json(&body) else {
+        return Disposition::SetAside { reason: body };
+    };
+    let (store, chat, clock) = (&*store, &this.slack, &this.shared);
+    let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
+    Notify { store, chat, clock, settings }.run(&wake_up.subject).await.disposition
+}

@@ -1,0 +1,209 @@
+//! Nothing is said without a cause: whatever was told is held against what was true, and against GitHub's own log.
+
+use std::collections::BTreeMap;
+
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::subject::{CredentialId, Subject};
+
+use super::{Examination, moment};
+use crate::machine::story_ms;
+use crate::model::{BLIND_MS, READINGS, Reading, count_apart};
+use crate::operations::{MINUTE_MS, TARGETS};
+use crate::record::Record;
+use crate::world::{Answered, Look, STALE_MS, bit_of};
+
+const NO_CAUSE: &str = "no outage without a cause";
+const READ: &str = "an outage begins and ends with readings that GitHub gave";
+const UNSEEN: &str = "nothing is called blind that was seen";
+const WATCHED: &str = "nobody is said to be absent who watched";
+
+impl Examination<'_> {
+    /// What was told and recorded of a target.
+    pub(super) fn evidence(&mut self, place: usize, record: &Record) {
+        self.tally.outages += record.outages.len() as u64;
+        let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
+        for outage in &record.outages {
+            by_runner.entry(outage.runner_id.0).or_default().push(outage);
+            let from_ms = story_ms(outage.started_at) - STALE_MS - MINUTE_MS;
+            let until_ms = story_ms(outage.confirmed_at);
+            if !self.model.was_ever_away(place, &outage.runner_name, from_ms, until_ms) {
+                self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
+            }
+            // An ephemeral runner leaves after its job.
+            if bit_of(&outage.runner_name).is_none() {
+                self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
+                continue;
+            }
+            if let Some(fault) = self.began(place, outage).or_else(|| self.ended(place, outage)) {
+                self.found(READ, format!("{} {}: {fault}: {outage:?}", record.subject, outage.runner_name));
+            }
+        }
+        for outages in by_runner.values_mut() {
+            outages.sort_by_key(|outage| outage.id);
+            for pair in outages.windows(2) {
+                if pair[0].resolved_at.is_none_or(|end| end > pair[1].started_at) {
+                    let what = format!("{}: {:?} and {:?}", record.subject, pair[0], pair[1]);
+                    self.found("at most one open outage per runner", what);
+                }
+            }
+        }
+        for taken in self.taken_of(&record.subject) {
+            self.flapping(record, &taken.notice, taken.at_ms);
+            for news in &taken.notice.news {
+                if let News::Blind { since, .. } = news {
+                    let looks = &self.played.world.looks[place];
+                    self.blind(&[looks], story_ms(*since), taken.at_ms, &record.subject);
+                }
+            }
+        }
+    }
+
+    /// What is wrong with how an outage began, if anything.
+    fn began(&self, place: usize, outage: &Outage) -> Option<&'static str> {
+        let [started_ms, confirmed_ms] = [outage.started_at, outage.confirmed_at].map(story_ms);
+        let readings = self.model.readings(place, &outage.runner_name, started_ms, confirmed_ms);
+        let is_bad = |reading: &Reading| *reading != Reading::Good;
+        let bad = || readings.iter().filter(|(_, reading)| is_bad(reading)).map(|(at_ms, _)| *at_ms);
+        if !bad().any(|at_ms| at_ms == started_ms) {
+            return Some("its first reading was none");
+        }
+        if !bad().any(|at_ms| at_ms == confirmed_ms) {
+            return Some("the reading that confirmed it was none");
+        }
+        let missing = readings.iter().filter(|(_, reading)| matches!(reading, Reading::Missing | Reading::Slipped));
+        let is_gone =
+            outage.ending == Some(Ending::Removed) && count_apart(missing.map(|(at_ms, _)| *at_ms)) >= READINGS;
+        let needed = self.model.least_confirm(started_ms, confirmed_ms + MINUTE_MS);
+        if !is_gone && count_apart(bad()) < needed {
+            return Some("too few bad readings");
+        }
+        let is_calm = self.model.is_calm(place, started_ms, confirmed_ms);
+        let in_between =
+            |(at_ms, reading): &(i64, Reading)| !is_bad(reading) && (started_ms..confirmed_ms).contains(at_ms);
+        (is_calm && readings.iter().any(in_between)).then_some("a good reading in between")
+    }
+
+    /// What is wrong with how an outage ended, if anything.
+    fn ended(&self, place: usize, outage: &Outage) -> Option<&'static str> {
+        let resolved_ms = story_ms(outage.resolved_at?);
+        let name = &outage.runner_name;
+        match outage.ending? {
+            Ending::Recovered => {
+                let readings = self.model.readings(place, name, resolved_ms, self.played.end_ms);
+                let is_good = |reading: &Reading| matches!(reading, Reading::Good | Reading::Slipped);
+                let good = || readings.iter().take_while(|(_, reading)| is_good(reading)).map(|(at_ms, _)| *at_ms);
+                let first_is =
+                    readings.first().is_some_and(|(at_ms, reading)| *at_ms == resolved_ms && is_good(reading));
+                if !first_is {
+                    return Some("it ended with a reading that was none");
+                }
+                let is_calm = self.model.is_calm(place, resolved_ms, resolved_ms + 10 * MINUTE_MS);
+                (is_calm && count_apart(good()) < READINGS).then_some("too few good readings in a row")
+            }
+            Ending::Removed => {
+                let readings = self.model.readings(place, name, resolved_ms, resolved_ms);
+                let is_missing = |reading: &Reading| matches!(reading, Reading::Missing | Reading::Slipped);
+                (!readings.iter().any(|(_, reading)| is_missing(reading))).then_some("it was not missing")
+            }
+            Ending::NoLongerMonitored => {
+                // The schedule hears of a list that has changed back only at its next tick.
+                let settled = self.played.world.ticks_ms.iter().rev().find(|(_, settled_ms)| *settled_ms < resolved_ms);
+                let since_ms =
+                    settled.map_or(0, |(tick_ms, _)| tick_ms - 2 * MINUTE_MS).min(resolved_ms - 7 * MINUTE_MS);
+                (!self.model.was_ever_unlisted(place, since_ms, resolved_ms)).then_some("the target is on the list")
+            }
+        }
+    }
+
+    /// A runner flaps after three outages within the hour.
+    fn flapping(&mut self, record: &Record, notice: &Notice, at_ms: i64) {
+        for flap in notice.news.iter().filter_map(|news| match news {
+            News::Flapping { runners } => Some(runners),
+            _ => None,
+        }) {
+            for flap in flap {
+                let since_ms = story_ms(flap.since);
+                let starts: Vec<i64> = record
+                    .outages
+                    .iter()
+                    .filter(|outage| outage.runner_name == flap.runner.name)
+                    .map(|outage| story_ms(outage.started_at))
+                    .filter(|started_ms| {
+                        (since_ms..since_ms + 60 * MINUTE_MS).contains(started_ms) && *started_ms < at_ms
+                    })
+                    .collect();
+                if starts.len() < 3 || !starts.contains(&since_ms) {
+                    let what = format!("{} {}: {flap:?}, {starts:?}", record.subject, flap.runner.name);
+                    self.found("a runner flaps after three outages within the hour", what);
+                }
+            }
+        }
+    }
+
+    /// What was told of the credential and the monitor.
+    pub(super) fn evidence_of_all(&mut self) {
+        let world = &self.played.world;
+        let credential = Subject::Credential(CredentialId::token());
+        let looks: Vec<&Vec<Look>> = world.looks.iter().collect();
+        for taken in self.taken_of(&credential) {
+            for news in &taken.notice.news {
+                if let News::Blind { since, .. } = news {
+                    self.blind(&looks, story_ms(*since), taken.at_ms, &credential);
+                }
+            }
+        }
+        let mut refused = false;
+        for taken in self.taken_of(&Subject::Monitor) {
+            for news in &taken.notice.news {
+                match news {
+                    News::Unwatched { from, until } => self.unwatched(story_ms(*from), story_ms(*until)),
+                    News::EmptyListRefused { .. } => {
+                        refused = true;
+                        let was_empty = |(at_ms, list): &(i64, [bool; TARGETS.len()])| {
+                            *at_ms < taken.at_ms && !list.iter().any(|listed| *listed)
+                        };
+                        if !world.listed_history.iter().any(was_empty) {
+                            self.found("an empty list is refused", format!("at {}", moment(taken.at_ms)));
+                        }
+                    }
+                    News::ListRestored { .. } if !refused => {
+                        self.found("an empty list is refused", format!("restored at {}", moment(taken.at_ms)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Looks failed from then on, for long enough, and none succeeded in between unless what came of it was lost.
+    fn blind(&mut self, looks: &[&Vec<Look>], since_ms: i64, told_ms: i64, subject: &Subject) {
+        let is_shared = matches!(subject, Subject::Credential(_));
+        let fails = |look: &Look| match look.answered {
+            Answered::List { .. } => false,
+            Answered::Refused => !is_shared,
+            Answered::Unserved => true,
+        };
+        let looks = || looks.iter().flat_map(|looks| looks.iter());
+        let began = looks().any(|look| look.at_ms == since_ms && fails(look));
+        let mut last = looks().filter(|look| fails(look) && look.at_ms <= told_ms).map(|look| look.at_ms);
+        let lasted = last.any(|at_ms| at_ms - since_ms >= BLIND_MS);
+        // Functions that end in the middle lose what they saw.
+        let is_sound = !self.model.may_lose(since_ms, told_ms);
+        let seen = looks().any(|look| !fails(look) && (since_ms + 1..since_ms + BLIND_MS).contains(&look.at_ms));
+        if !began || !lasted || (is_sound && seen) {
+            let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(told_ms));
+            self.found(UNSEEN, what);
+        }
+    }
+
+    /// No tick was settled in between.
+    fn unwatched(&mut self, from_ms: i64, until_ms: i64) {
+        let ticks = &self.played.world.ticks_ms;
+        let ticked = ticks.iter().find(|(began_ms, settled_ms)| *began_ms > from_ms && *settled_ms < until_ms);
+        if until_ms - from_ms < BLIND_MS || ticked.is_some() {
+            let what = format!("from {} to {}, but ticked at {ticked:?}", moment(from_ms), moment(until_ms));
+            self.found(WATCHED, what);
+        }
+    }
+}

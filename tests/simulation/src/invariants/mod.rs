@@ -1,0 +1,105 @@
+//! What must and what must never be: the record of a story held against the model of it.
+
+mod evidence;
+mod messages;
+mod promises;
+mod rest;
+
+pub use promises::PROMISES;
+
+use std::collections::BTreeMap;
+
+use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::target::Target;
+
+use crate::model::Model;
+use crate::operations::{HOUR_MS, MINUTE_MS, Story, TARGETS};
+use crate::record::{Record, kind_of};
+use crate::simulation::Played;
+use crate::world::Taken;
+
+/// Something that must not be.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What was found.
+    pub story: String,
+}
+
+/// What a story came to, for the statistics.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Pieces of news by kind.
+    pub news: BTreeMap<&'static str, u64>,
+    /// Outages recorded.
+    pub outages: u64,
+    /// Messages told again in one of the two windows.
+    pub repeats: u64,
+    /// What had to be told by a certain time, by kind.
+    pub promises: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Tally) {
+        self.outages += other.outages;
+        self.repeats += other.repeats;
+        for (sum, more) in [(&mut self.news, &other.news), (&mut self.promises, &other.promises)] {
+            for (kind, count) in more {
+                *sum.entry(kind).or_default() += count;
+            }
+        }
+    }
+}
+
+/// Holds a story against every invariant.
+pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>, Tally)> {
+    let mut records = Vec::new();
+    for name in TARGETS {
+        let target: Target = name.parse()?;
+        records.push(Record::read(played, Subject::from(&target), Some(&target))?);
+    }
+    records.push(Record::read(played, Subject::Credential(CredentialId::token()), None)?);
+    records.push(Record::read(played, Subject::Monitor, None)?);
+
+    let model = Model::new(story, &played.world, played.end_ms);
+    let mut examination = Examination { played, model, found: Vec::new(), tally: Tally::default() };
+    for record in &records {
+        examination.messages(record);
+    }
+    for (place, record) in records.iter().take(TARGETS.len()).enumerate() {
+        examination.evidence(place, record);
+        examination.rest(place, record);
+    }
+    examination.evidence_of_all();
+    examination.promises(&records);
+    examination.queues_are_at_rest();
+    for news in played.world.taken.iter().flat_map(|taken| &taken.notice.news) {
+        *examination.tally.news.entry(kind_of(news)).or_default() += 1;
+    }
+    Ok((examination.found, examination.tally))
+}
+
+struct Examination<'a> {
+    played: &'a Played,
+    model: Model<'a>,
+    found: Vec<Violation>,
+    tally: Tally,
+}
+
+/// A moment of the story in words.
+pub fn moment(at_ms: i64) -> String {
+    format!("{} h {} min {} s", at_ms / HOUR_MS, at_ms % HOUR_MS / MINUTE_MS, at_ms % MINUTE_MS / 1_000)
+}
+
+impl<'a> Examination<'a> {
+    fn found(&mut self, invariant: &'static str, story: String) {
+        self.found.push(Violation { invariant, story });
+    }
+
+    /// What Slack took about a subject, in order.
+    fn taken_of(&self, subject: &Subject) -> Vec<&'a Taken> {
+        self.played.world.taken.iter().filter(|taken| taken.notice.subject == *subject).collect()
+    }
+}

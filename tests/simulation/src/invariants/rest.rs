@@ -1,0 +1,64 @@
+//! How a story must end: after the calm, the store knows what GitHub knows, and nothing is open, untold or under way.
+
+use monitor_domain::outage::Outage;
+use monitor_domain::runner::Health;
+
+use super::{Examination, moment};
+use crate::machine::story_ms;
+use crate::record::Record;
+
+impl Examination<'_> {
+    pub(super) fn queues_are_at_rest(&mut self) {
+        for (name, depth) in self.played.depths {
+            if depth.visible + depth.delayed + depth.in_flight > 0 {
+                self.found("queues empty at rest", format!("{name}: {depth:?}"));
+            }
+        }
+    }
+
+    pub(super) fn rest(&mut self, place: usize, record: &Record) {
+        let Some(on_record) = &record.fleet else { return };
+        let (fleet, world) = (&on_record.fleet, &self.played.world);
+        let is_watched = world.listed_history.last().is_some_and(|(_, list)| list[place]);
+        let truly: Vec<&str> = world.runners(place).iter().map(|runner| &*runner.name).collect();
+        let last_tellable = fleet.record.last_tellable;
+        // The cursor is a hint, mended by the next look; nobody looks at a dropped target.
+        let hinted = on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0);
+        let told = if is_watched { hinted } else { record.told_through() };
+        if told < last_tellable.0 {
+            let claims = record
+                .claims
+                .iter()
+                .map(|claim| (claim.number, claim.after.0, claim.through.0, moment(story_ms(claim.claimed_at))));
+            let claims: Vec<_> = claims.collect();
+            let endings: Vec<_> = record.endings.iter().map(|sent| (sent.number, &sent.ending)).collect();
+            let what = format!(
+                "{} tellable {last_tellable}, {:?}\n  claims {claims:?}\n  endings {endings:?}",
+                record.subject, on_record.cursor
+            );
+            self.found("nothing is untold at the end", what);
+        }
+        if record.outages.iter().any(Outage::is_open) {
+            self.found("nothing is open once everybody is well", format!("{}: {:?}", record.subject, record.outages));
+        }
+        if !is_watched {
+            if !fleet.runners.is_empty() {
+                self.found("a dropped target is forgotten", format!("{}: {:?}", record.subject, fleet.runners));
+            }
+            return;
+        }
+        let registered = || fleet.runners.iter().filter(|runner| !runner.is_gone());
+        let mut known: Vec<&str> = registered().map(|runner| &*runner.name).collect();
+        let mut truly = truly;
+        known.sort_unstable();
+        truly.sort_unstable();
+        if known != truly {
+            self.found("the store ends as GitHub", format!("{}: {known:?}, truly {truly:?}", record.subject));
+        }
+        for runner in registered() {
+            if runner.health != Health::Healthy || !runner.status.is_healthy() || runner.flapping.is_some() {
+                self.found("the store ends as GitHub", format!("{}: {runner:?}", record.subject));
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Many stories, on as many threads as there are processors. Each story is played on one of them; what comes out is
+//! taken in the order of the seeds, so that it does not depend on how many threads there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use monitor_simulation::faults::{Fault, Stage, StoreKind, Struck};
+use monitor_simulation::invariants::{PROMISES, Tally, Violation, examine};
+use monitor_simulation::operations::Story;
+use monitor_simulation::record::fingerprint;
+use monitor_simulation::simulation::play;
+
+use crate::{Arguments, tell};
+
+/// Each so many stories one is played twice.
+const PLAYED_TWICE: u64 = 16;
+/// From so many stories on, everything that can happen must have happened.
+const ENOUGH: u64 = 200;
+
+/// One story's result.
+pub(crate) struct Result {
+    /// What must not be.
+    pub(crate) violations: Vec<Violation>,
+    tally: Tally,
+    struck: Struck,
+}
+
+/// What stories came to.
+pub(crate) struct Sum {
+    /// On which store.
+    pub(crate) store: StoreKind,
+    /// How many there were.
+    pub(crate) played: u64,
+    /// What was told.
+    pub(crate) tally: Tally,
+    /// Which faults struck which stages.
+    pub(crate) struck: Struck,
+    /// In how many stories each fault struck.
+    pub(crate) stories_with: BTreeMap<Fault, u64>,
+}
+
+/// Plays a story and holds it against every invariant; twice if wanted: the same story is the same to the byte.
+pub(crate) fn run(story: &Story, twice: bool) -> anyhow::Result<Result> {
+    let once = || -> anyhow::Result<(Result, u64)> {
+        let played = play(story)?;
+        let (mut violations, tally) = examine(story, &played)?;
+        for (fault, stage) in played.struck.keys().filter(|(fault, stage)| !fault.can_befall(*stage)) {
+            let story = format!("{fault} struck {stage:?}");
+            violations.push(Violation { invariant: "no fault strikes where it cannot", story });
+        }
+        let fingerprint = if twice { fingerprint(&played)? } else { 0 };
+        Ok((Result { violations, tally, struck: played.struck }, fingerprint))
+    };
+    let played = catch_unwind(AssertUnwindSafe(|| -> anyhow::Result<Result> {
+        let (mut result, print) = once()?;
+        if twice && once()?.1 != print {
+            let story = format!("seed {}", story.seed);
+            result.violations.push(Violation { invariant: "a story played twice is the same to the byte", story });
+        }
+        Ok(result)
+    }));
+    played.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let violation = Violation { invariant: "nothing panics", story: text.unwrap_or_default().to_owned() };
+        Ok(Result { violations: vec![violation], tally: Tally::default(), struck: Struck::default() })
+    })
+}
+
+/// Does something with each item on several threads, and takes what comes of it in order, until `take` says stop or
+/// `goes_on` does.
+fn in_order<I: Sync, R: Send>(
+    items: &[I],
+    jobs: usize,
+    goes_on: impl Fn() -> bool + Sync,
+    each: impl Fn(&I) -> R + Sync,
+    mut take: impl FnMut(&I, R) -> bool,
+) {
+    let (next, stops) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            let sender = sender.clone();
+            scope.spawn(|| {
+                let sender = sender;
+                while !stops.load(Ordering::Relaxed) && goes_on() {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(number) else { break };
+                    if sender.send((number, each(item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        let mut taken = 0;
+        for (number, result) in receiver {
+            early.insert(number, result);
+            while let Some(result) = early.remove(&taken) {
+                let stop = stops.load(Ordering::Relaxed) || !take(&items[taken], result);
+                stops.fetch_or(stop, Ordering::Relaxed);
+                taken += 1;
+            }
+        }
+    });
+}
+
+/// Plays the story of each seed, up to the first that fails.
+pub(crate) fn stories(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()> {
+    let is_seen = std::io::stderr().is_terminal();
+    let bar = if is_seen { ProgressBar::new(seeds.len() as u64) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} stories  {per_sec}  {eta}")?);
+    let clock = ProgressBar::hidden();
+    let store = arguments.store;
+    let mut sum =
+        Sum { store, played: 0, tally: Tally::default(), struck: Struck::default(), stories_with: BTreeMap::new() };
+    let story_of = |seed: &u64| Story::draw(*seed, arguments.hours, store);
+    let mut failed = None;
+    in_order(
+        seeds,
+        arguments.jobs(),
+        || arguments.for_secs.is_none_or(|secs| clock.elapsed() < Duration::from_secs(secs)),
+        |seed| run(&story_of(seed), seed.is_multiple_of(PLAYED_TWICE)),
+        |seed, result| {
+            bar.inc(1);
+            match result {
+                Ok(result) if result.violations.is_empty() => {
+                    sum.add(&result);
+                    true
+                }
+                result => {
+                    failed = Some((*seed, result));
+                    false
+                }
+            }
+        },
+    );
+    bar.finish_and_clear();
+    if let Some((seed, result)) = failed {
+        let (played, invariant) = (sum.played, result?.violations[0].invariant);
+        println!("seed {seed} fails: {invariant}");
+        let short = shorten(&story_of(&seed), invariant)?;
+        tell::story(&short, &run(&short, false)?.violations);
+        bail!("seed {seed} fails after {played} that do not; --replay {seed} tells the whole story");
+    }
+    let secs = clock.elapsed().as_secs_f64();
+    println!(
+        "{} stories of {} h each on the {store:?} store in {secs:.0} s: {:.1} a second, no violation",
+        sum.played,
+        arguments.hours,
+        sum.played as f64 / secs
+    );
+    tell::sum(&sum);
+    sum.is_proof()
+}
+
+impl Sum {
+    fn add(&mut self, result: &Result) {
+        self.played += 1;
+        self.tally.add(&result.tally);
+        let kinds: BTreeSet<Fault> = result.struck.keys().map(|(fault, _)| *fault).collect();
+        for fault in kinds {
+            *self.stories_with.entry(fault).or_default() += 1;
+        }
+        for (pair, times) in &result.struck {
+            *self.struck.entry(*pair).or_default() += times;
+        }
+    }
+
+    /// A fault that never happened proves nothing.
+    fn is_proof(&self) -> anyhow::Result<()> {
+        if self.played < ENOUGH {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(self.store)) {
+            if self.stories_with.get(&fault).is_none_or(|stories| stories * 50 < self.played) {
+                missing.push(format!("{fault} struck in less than 2 % of the stories"));
+            }
+            let pairs = Stage::ALL.into_iter().filter(|stage| fault.can_befall(*stage));
+            for stage in pairs.filter(|stage| !self.struck.contains_key(&(fault, *stage))) {
+                missing.push(format!("{fault} never struck {stage:?}"));
+            }
+        }
+        for promise in PROMISES.iter().filter(|promise| !self.tally.promises.contains_key(*promise)) {
+            missing.push(format!("nothing was held to the rule for: {promise}"));
+        }
+        ensure!(missing.is_empty(), "that proves nothing: {}", missing.join("; "));
+        Ok(())
+    }
+}
+
+/// Ends the stage that waits there at every await of the short story, and at every pair of two awaits that are no
+/// further apart than a check and the telling of it take.
+pub(crate) fn crash_points(store: StoreKind, jobs: usize) -> anyhow::Result<()> {
+    const APART: u64 = 60;
+    let short = Story::short(store);
+    let awaits = play(&short)?.awaits;
+    let singles = (1..=awaits).map(|first| vec![first]);
+    let pairs = (1..=awaits).flat_map(|first| (first + 1..=first + APART).map(move |second| vec![first, second]));
+    let crashes: Vec<Vec<u64>> = singles.chain(pairs).collect();
+    let story_of = |crashes: &Vec<u64>| Story { crashes: crashes.clone(), ..short.clone() };
+    let (mut repeats, mut failed) = (0, None);
+    in_order(
+        &crashes,
+        jobs,
+        || true,
+        |crashes| run(&story_of(crashes), false),
+        |crashes, result| match result {
+            Ok(result) if result.violations.is_empty() => {
+                repeats += result.tally.repeats;
+                true
+            }
+            result => {
+                failed = Some((story_of(crashes), result));
+                false
+            }
+        },
+    );
+    if let Some((story, result)) = failed {
+        tell::story(&story, &result?.violations);
+        bail!("fails with the stages ended at the awaits {:?}", story.crashes);
+    }
+    let pairs = crashes.len() as u64 - awaits;
+    println!(
+        "{store:?} store: a stage ended at each of {awaits} awaits, and at {pairs} pairs: no violation; told again in the window {repeats}"
+    );
+    Ok(())
+}
+
+/// Takes out of a story whatever is not needed for it to fail in the same way.
+fn shorten(story: &Story, invariant: &str) -> anyhow::Result<Story> {
+    let mut short = story.clone();
+    let fails = |story: &Story| -> anyhow::Result<bool> {
+        let twice = invariant.contains("twice");
+        Ok(run(story, twice)?.violations.iter().any(|violation| violation.invariant == invariant))
+    };
+    for _ in 0..2 {
+        let mut index = 0;
+        while index < short.operations.len() {
+            let mut without = short.clone();
+            without.operations.remove(index);
+            if fails(&without)? { short = without } else { index += 1 }
+        }
+        index = 0;
+        while index < short.windows.len() {
+            let mut without = short.clone();
+            without.windows.remove(index);
+            if fails(&without)? { short = without } else { index += 1 }
+        }
+    }
+    Ok(short)
+}

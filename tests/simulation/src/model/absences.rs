@@ -1,0 +1,180 @@
+//! Runners that were away: what must have been said of each time.
+
+use super::{
+    AFTERMATH_MS, CALM_MS, FLAPPING, FLAPPING_WINDOW_MS, LOOK_MS, Model, RECHECK_MS, TELL_MS, TICK_MS, next_tick,
+};
+use crate::operations::MINUTE_MS;
+use crate::world::{Truth, bit_of};
+
+/// A time in which a runner was not online, and what must have been said of it.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// The target.
+    pub place: usize,
+    /// The runner.
+    pub name: String,
+    /// When it began.
+    pub began_ms: i64,
+    /// When it was online again, or the story ended.
+    pub ended_ms: i64,
+    /// Whether it began with the runner's removal.
+    pub removed: bool,
+    /// That it began must be told by then, as an outage or a removal.
+    pub told_by_ms: Option<i64>,
+    /// In place of that it may be told that the runner flaps.
+    pub may_flap: bool,
+    /// It must be told by then that the runner flaps.
+    pub flaps_by_ms: Option<i64>,
+    /// As an outage it must be told by then all the same.
+    pub lasts_by_ms: Option<i64>,
+    /// An outage that was told while it lasted must be told to have ended by then.
+    pub end_by_ms: Option<i64>,
+    /// When the outage ended that must be told so: the runner was online, or removed.
+    pub left_ms: i64,
+    /// A removal that was told must be followed by the news of its return by then.
+    pub returns_by_ms: Option<i64>,
+    /// Flapping that was told must be told to be over by then.
+    pub calm_by_ms: Option<i64>,
+    /// Nothing about it may be told: the policy does not want to hear of it.
+    pub untold: bool,
+}
+
+impl Model<'_> {
+    /// Whether another runner of a target went offline about then: outages that are found together are told together.
+    fn has_company(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
+        let others = self.world.history.iter().filter(|((of, other), _)| *of == place && other != name);
+        let mut changes = others.flat_map(|(_, history)| history);
+        changes.any(|(at_ms, truth)| *truth == Truth::Offline && (from_ms..=until_ms).contains(at_ms))
+    }
+
+    fn offline_bound(&self, place: usize, name: &str, from_ms: i64) -> i64 {
+        let rules = self.rules(from_ms, from_ms + 30 * MINUTE_MS);
+        let confirm = i64::from(rules.map(|rules| rules.confirm).max().unwrap_or(3));
+        let alone_ms = next_tick(from_ms) + LOOK_MS + (confirm - 1) * RECHECK_MS + TELL_MS;
+        let company_ms = alone_ms + RECHECK_MS;
+        if self.has_company(place, name, from_ms - 20 * MINUTE_MS, company_ms) { company_ms } else { alone_ms }
+    }
+
+    /// What must have been said of each time in which a runner that stays was not online, in order.
+    pub fn absences(&self) -> Vec<Absence> {
+        let mut absences = Vec::new();
+        for ((place, name), history) in &self.world.history {
+            if bit_of(name).is_none() {
+                continue;
+            }
+            let mut before: Vec<Absence> = Vec::new();
+            let mut index = 0;
+            while index < history.len() {
+                if history[index].1 == Truth::Online {
+                    index += 1;
+                    continue;
+                }
+                let online = (index..history.len()).find(|later| history[*later].1 == Truth::Online);
+                before.push(self.absence(
+                    *place,
+                    name,
+                    &history[index..],
+                    online.map(|online| online - index),
+                    &before,
+                ));
+                index = online.unwrap_or(history.len());
+            }
+            absences.append(&mut before);
+        }
+        absences
+    }
+
+    /// `history` begins with the absence; `online` is where it ends.
+    fn absence(
+        &self,
+        place: usize,
+        name: &str,
+        history: &[(i64, Truth)],
+        online: Option<usize>,
+        before: &[Absence],
+    ) -> Absence {
+        let from = |index: usize| history.get(index).map_or(self.end_ms, |(at_ms, _)| *at_ms);
+        let (began_ms, removed) = (history[0].0, history[0].1 == Truth::Absent);
+        let (left_ms, ended_ms) = (from(1), online.map_or(self.end_ms, from));
+        let here = Some(place);
+        let removed_bound = |from_ms| next_tick(from_ms) + LOOK_MS + RECHECK_MS + TELL_MS;
+        let offline_bound = |from_ms| self.offline_bound(place, name, from_ms);
+        let wants_removed: Vec<bool> =
+            self.rules(began_ms, ended_ms + TICK_MS).map(|rules| rules.tell_removed).collect();
+
+        let may_flap = may_flap(before, began_ms);
+        let told_by_ms = match removed {
+            true if !wants_removed.iter().all(|wanted| *wanted) => None,
+            // Nobody misses a runner that was never seen.
+            true => self
+                .due(here, None, (began_ms, left_ms), removed_bound)
+                .filter(|by_ms| !self.was_ever_unlisted(place, began_ms - AFTERMATH_MS, *by_ms)),
+            false => self.due(here, None, (began_ms, left_ms), offline_bound),
+        };
+        let lasts_ms = |from_ms| next_tick(next_tick(from_ms) + LOOK_MS + CALM_MS) + LOOK_MS + TELL_MS;
+        let lasts_by_ms = if removed { None } else { self.due(here, None, (began_ms, left_ms), lasts_ms) };
+
+        // How it ended, and for how long that was so.
+        let is_gone = history.get(1).is_some_and(|(_, truth)| *truth == Truth::Absent);
+        let until_ms = from(2);
+        let end_by_ms = if removed || left_ms >= self.end_ms {
+            None
+        } else if is_gone {
+            self.due(here, None, (left_ms, until_ms), removed_bound)
+        } else {
+            self.due(here, None, (left_ms, until_ms), |from_ms| next_tick(from_ms) + LOOK_MS + RECHECK_MS + TELL_MS)
+        };
+        let online_until_ms = online.map_or(self.end_ms, |online| from(online + 1));
+        let was_gone = history[..online.unwrap_or(history.len())].iter().any(|(_, truth)| *truth == Truth::Absent);
+        let returns_by_ms = (was_gone && online.is_some())
+            .then(|| {
+                self.due(here, None, (ended_ms, online_until_ms), |from_ms| next_tick(from_ms) + LOOK_MS + TELL_MS)
+            })
+            .flatten();
+        let well_ms = |from_ms| next_tick(next_tick(from_ms) + LOOK_MS + CALM_MS) + TICK_MS + LOOK_MS + TELL_MS;
+        let calm_by_ms = self.due(here, None, (ended_ms, online_until_ms), well_ms);
+
+        let mut absence = Absence {
+            place,
+            name: name.to_owned(),
+            began_ms,
+            ended_ms,
+            removed,
+            told_by_ms,
+            may_flap,
+            flaps_by_ms: None,
+            lasts_by_ms,
+            end_by_ms,
+            left_ms,
+            returns_by_ms,
+            calm_by_ms,
+            untold: removed && wants_removed.iter().all(|wanted| !*wanted),
+        };
+        absence.flaps_by_ms = self.flaps_by(before, &absence);
+        absence
+    }
+
+    /// Three outages that were surely seen, each of which surely ended, within the hour and after a calm one.
+    fn flaps_by(&self, before: &[Absence], last: &Absence) -> Option<i64> {
+        let first = before.len().checked_sub(FLAPPING - 1)?;
+        let chain = before[first..].iter().chain([last]);
+        let began_ms = before[first].began_ms;
+        let is_sure = chain.clone().all(|absence| absence.told_by_ms.is_some_and(|by_ms| by_ms <= absence.left_ms))
+            && before[first..].iter().all(|absence| absence.end_by_ms.is_some())
+            && last.began_ms + TICK_MS < began_ms + FLAPPING_WINDOW_MS
+            && before[first..].iter().all(|absence| !absence.may_flap)
+            && !last.removed
+            && self.is_calm(last.place, began_ms - FLAPPING_WINDOW_MS, last.told_by_ms?);
+        // An earlier one within the hour would have made it flap before.
+        let is_first = before[..first].iter().all(|absence| absence.ended_ms < began_ms - FLAPPING_WINDOW_MS - TICK_MS);
+        (is_sure && is_first).then_some(last.told_by_ms).flatten()
+    }
+}
+
+/// Whether a runner may be held to flap when another absence begins.
+fn may_flap(before: &[Absence], began_ms: i64) -> bool {
+    let recent =
+        before.iter().rev().take_while(|absence| absence.ended_ms > began_ms - FLAPPING_WINDOW_MS - 2 * TICK_MS);
+    let still = before.last().is_some_and(|last| last.may_flap && began_ms - last.ended_ms < CALM_MS + 2 * TICK_MS);
+    still || recent.count() >= FLAPPING - 1
+}

@@ -1,0 +1,56 @@
+//! GitHub's log of the looks, read for one runner.
+
+use super::Model;
+use crate::world::{Answered, Look, bit_of};
+
+/// Readings count that are so far apart.
+const APART_MS: i64 = 30_000;
+
+/// What a look said of a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Online.
+    Good,
+    /// Offline.
+    Bad,
+    /// Not on the list.
+    Missing,
+    /// Not on the list though it is registered: it depends on what asking by its id gave.
+    Slipped,
+}
+
+fn reading(look: &Look, bit: u8) -> Option<Reading> {
+    let Answered::List { online, offline, slipped } = look.answered else { return None };
+    Some(match () {
+        () if online & bit > 0 => Reading::Good,
+        () if offline & bit > 0 => Reading::Bad,
+        () if slipped & bit > 0 => Reading::Slipped,
+        () => Reading::Missing,
+    })
+}
+
+/// How many of these moments are far enough apart to count.
+pub fn count_apart(moments: impl Iterator<Item = i64>) -> usize {
+    let mut last_ms = None;
+    moments
+        .filter(|at_ms| {
+            let counts = last_ms.is_none_or(|last_ms| at_ms - last_ms >= APART_MS);
+            if counts {
+                last_ms = Some(*at_ms);
+            }
+            counts
+        })
+        .count()
+}
+
+impl Model<'_> {
+    /// The looks at a target that were answered in full, from one moment to another, with what each said of a runner.
+    pub fn readings(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> Vec<(i64, Reading)> {
+        let bit = bit_of(name).unwrap_or(0);
+        let looks = self.world.looks[place].iter().filter(|look| (from_ms..=until_ms).contains(&look.at_ms));
+        let mut readings: Vec<(i64, Reading)> =
+            looks.filter_map(|look| Some((look.at_ms, reading(look, bit)?))).collect();
+        readings.sort_by_key(|(at_ms, _)| *at_ms);
+        readings
+    }
+}

@@ -1,0 +1,185 @@
+//! What must have been said, and by when, derived from what was true. It knows the policy's numbers, how often the
+//! monitor looks and how long requests take; it knows nothing of how anything is decided.
+
+mod absences;
+mod looks;
+mod unseen;
+
+pub use absences::Absence;
+pub use looks::{Reading, count_apart};
+pub use unseen::{Listed, Unseen};
+
+use crate::operations::{MINUTE_MS, Story, TARGETS, What};
+use crate::world::{RUNNERS, Rules, Truth, World};
+
+/// A tick comes so often.
+const TICK_MS: i64 = 5 * MINUTE_MS;
+/// A second look comes a minute after the first, and takes some seconds.
+const RECHECK_MS: i64 = 63_000;
+/// From a tick to the end of the looks that it brings.
+const LOOK_MS: i64 = 3_000;
+/// From a decision to Slack.
+const TELL_MS: i64 = 10_000;
+/// How long a disturbance can be felt once it is over: an attempt to send that was put off, a lease, a function that
+/// stands still.
+const AFTERMATH_MS: i64 = 30 * MINUTE_MS;
+/// How long looks may fail, or the monitor be away, before that is told.
+pub const BLIND_MS: i64 = 15 * MINUTE_MS;
+/// How many good readings end an outage, and how many lists without it make a runner gone.
+pub const READINGS: usize = 2;
+/// So many outages within the hour make a runner flap, until it is well for half an hour.
+const FLAPPING: usize = 3;
+const FLAPPING_WINDOW_MS: i64 = 60 * MINUTE_MS;
+const CALM_MS: i64 = 30 * MINUTE_MS;
+
+/// Where a disturbance comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Window,
+    Operation(usize),
+    Unlisted,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Disturbance {
+    place: Option<usize>,
+    source: Source,
+    from_ms: i64,
+    until_ms: i64,
+}
+
+/// The model of a story.
+pub struct Model<'a> {
+    story: &'a Story,
+    world: &'a World,
+    end_ms: i64,
+    disturbances: Vec<Disturbance>,
+}
+
+/// The first tick at or after a moment.
+fn next_tick(at_ms: i64) -> i64 {
+    at_ms + (TICK_MS - at_ms.rem_euclid(TICK_MS)) % TICK_MS
+}
+
+impl<'a> Model<'a> {
+    /// The model of a story that ended then.
+    pub fn new(story: &'a Story, world: &'a World, end_ms: i64) -> Self {
+        let mut disturbances = Vec::new();
+        let mut disturb = |place, source, from_ms, until_ms: i64| {
+            disturbances.push(Disturbance { place, source, from_ms, until_ms: until_ms + AFTERMATH_MS });
+        };
+        for window in &story.windows {
+            disturb(None, Source::Window, window.from_ms, window.until_ms);
+        }
+        for (number, operation) in story.operations.iter().enumerate() {
+            let (place, for_ms) = match operation.what {
+                What::AccessLost { target, for_ms } => (Some(target), for_ms),
+                What::CredentialRefused { for_ms } | What::MonitorDown { for_ms } | What::SlackDead { for_ms } => {
+                    (None, for_ms)
+                }
+                _ => continue,
+            };
+            disturb(place, Source::Operation(number), operation.at_ms, operation.at_ms + for_ms);
+        }
+        for (place, from_ms, until_ms) in unlisted(world, end_ms) {
+            disturb(Some(place), Source::Unlisted, from_ms, until_ms);
+        }
+        Self { story, world, end_ms, disturbances }
+    }
+
+    /// By when something must have come of what was so from `at_ms` until `limit_ms`: `bound` says how long it takes where
+    /// nothing disturbs it, and it is counted anew from the end of each disturbance. None where it need not at all.
+    fn due(
+        &self,
+        place: Option<usize>,
+        but: Option<Source>,
+        (at_ms, limit_ms): (i64, i64),
+        bound: impl Fn(i64) -> i64,
+    ) -> Option<i64> {
+        let mut from_ms = at_ms;
+        loop {
+            let due_ms = bound(from_ms);
+            if due_ms > limit_ms.min(self.end_ms) {
+                return None;
+            }
+            match self.disturbance(place, but, from_ms, due_ms) {
+                None => return Some(due_ms),
+                Some(disturbance) => from_ms = disturbance.until_ms,
+            }
+        }
+    }
+
+    /// The first of what disturbs a target, or all of them, between two moments.
+    fn disturbance(
+        &self,
+        place: Option<usize>,
+        but: Option<Source>,
+        from_ms: i64,
+        until_ms: i64,
+    ) -> Option<&Disturbance> {
+        self.disturbances.iter().find(|disturbance| {
+            // A target that is not on the list is no disturbance of what befalls all.
+            let is_of = match place {
+                None => disturbance.source != Source::Unlisted,
+                Some(_) => disturbance.place.is_none() || disturbance.place == place,
+            };
+            is_of && Some(disturbance.source) != but && disturbance.from_ms < until_ms && disturbance.until_ms > from_ms
+        })
+    }
+
+    /// Whether nothing disturbs a target all the time in between.
+    pub fn is_calm(&self, place: usize, from_ms: i64, until_ms: i64) -> bool {
+        self.disturbance(Some(place), None, from_ms, until_ms).is_none()
+    }
+
+    /// Whether functions may end in the middle in between, so that what they saw is lost.
+    pub fn may_lose(&self, from_ms: i64, until_ms: i64) -> bool {
+        self.disturbances.iter().any(|disturbance| {
+            let is_outside = match disturbance.source {
+                Source::Operation(number) => !matches!(self.story.operations[number].what, What::MonitorDown { .. }),
+                Source::Unlisted => true,
+                Source::Window => false,
+            };
+            !is_outside && disturbance.from_ms < until_ms && disturbance.until_ms > from_ms
+        })
+    }
+
+    /// The policies that were in force at some time in between.
+    pub fn rules(&self, from_ms: i64, until_ms: i64) -> impl Iterator<Item = Rules> + use<'a> {
+        let history = &self.world.rules_history;
+        let first = history.iter().rposition(|(at_ms, _)| *at_ms <= from_ms).unwrap_or(0);
+        history[first..].iter().take_while(move |(at_ms, _)| *at_ms <= until_ms).map(|(_, rules)| *rules)
+    }
+
+    /// How many bad readings were needed at least, by any policy in between.
+    pub fn least_confirm(&self, from_ms: i64, until_ms: i64) -> usize {
+        self.rules(from_ms, until_ms).map(|rules| rules.confirm).min().unwrap_or(1) as usize
+    }
+
+    /// Whether a runner was other than online at some time in between.
+    pub fn was_ever_away(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
+        let history = self.world.history.get(&(place, name.to_owned())).map_or(&[][..], Vec::as_slice);
+        let before =
+            history.iter().rev().find(|(at_ms, _)| *at_ms <= from_ms).map_or(Truth::Absent, |(_, truth)| *truth);
+        before != Truth::Online
+            || history.iter().any(|(at_ms, truth)| (from_ms..=until_ms).contains(at_ms) && *truth != Truth::Online)
+    }
+
+    /// Whether a target was off the list at some time in between.
+    pub fn was_ever_unlisted(&self, place: usize, from_ms: i64, until_ms: i64) -> bool {
+        unlisted(self.world, self.end_ms)
+            .any(|(of, began_ms, ended_ms)| of == place && began_ms <= until_ms && ended_ms >= from_ms)
+    }
+}
+
+/// When which targets were off the list.
+fn unlisted(world: &World, end_ms: i64) -> impl Iterator<Item = (usize, i64, i64)> {
+    let history = &world.listed_history;
+    history.iter().enumerate().flat_map(move |(index, (from_ms, list))| {
+        let until_ms = history.get(index + 1).map_or(end_ms, |(at_ms, _)| *at_ms);
+        let off = move |place: &usize| !list[*place];
+        (0..TARGETS.len()).filter(off).map(move |place| (place, *from_ms, until_ms))
+    })
+}
+
+const _: () = assert!(RUNNERS < 8, "each runner that stays has a bit");

@@ -1,0 +1,98 @@
+//! What could not be seen or did not run, and what came onto the list: what must have been said of each.
+
+use super::{BLIND_MS, LOOK_MS, Model, Source, TELL_MS, TICK_MS, next_tick};
+use crate::operations::{TARGETS, What};
+
+/// A time in which something could not be seen or did not run, in which nothing else went wrong.
+#[derive(Clone, Debug)]
+pub struct Unseen {
+    /// What could not be seen.
+    pub what: What,
+    /// When it began.
+    pub began_ms: i64,
+    /// When it ended.
+    pub ended_ms: i64,
+    /// It must be told by then, once.
+    pub told_by_ms: Option<i64>,
+    /// It must not be told at all.
+    pub untold: bool,
+    /// That it is over must be told by then, once, if it was told.
+    pub over_by_ms: Option<i64>,
+}
+
+/// A target that came onto the list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Which.
+    pub place: usize,
+    /// When.
+    pub at_ms: i64,
+    /// It must be told by then.
+    pub told_by_ms: Option<i64>,
+}
+
+impl Model<'_> {
+    /// What must have been said of what could not be seen while nothing else was wrong.
+    pub fn unseen(&self) -> Vec<Unseen> {
+        let mut unseen = Vec::new();
+        for (number, operation) in self.story.operations.iter().enumerate() {
+            let (what, began_ms) = (operation.what.clone(), operation.at_ms);
+            let (place, for_ms) = match what {
+                What::AccessLost { target, for_ms } => (Some(target), for_ms),
+                What::CredentialRefused { for_ms } | What::MonitorDown { for_ms } => (None, for_ms),
+                _ => continue,
+            };
+            let (ended_ms, but) = (began_ms + for_ms, Some(Source::Operation(number)));
+            let alone = |until_ms: i64| self.disturbance(place, but, began_ms, until_ms).is_none();
+            let over_ms = next_tick(ended_ms) + LOOK_MS + TELL_MS;
+            let mut this = Unseen { what, began_ms, ended_ms, told_by_ms: None, untold: false, over_by_ms: None };
+            if let What::MonitorDown { .. } = this.what {
+                let last_tick_ms = next_tick(began_ms) - TICK_MS;
+                let gap_ms = next_tick(ended_ms) - last_tick_ms;
+                // A tick at the very moment is cut off or not.
+                if alone(over_ms) && began_ms - last_tick_ms > LOOK_MS && over_ms <= self.end_ms {
+                    this.told_by_ms = (gap_ms >= BLIND_MS).then_some(over_ms);
+                    this.untold = gap_ms < BLIND_MS;
+                }
+            } else {
+                let due_ms = next_tick(began_ms) + BLIND_MS + TICK_MS + LOOK_MS + TELL_MS;
+                if alone(over_ms) {
+                    this.told_by_ms = (due_ms <= ended_ms.min(self.end_ms)).then_some(due_ms);
+                    this.untold = for_ms < BLIND_MS;
+                    this.over_by_ms = (over_ms <= self.end_ms).then_some(over_ms);
+                }
+            }
+            unseen.push(this);
+        }
+        unseen
+    }
+
+    /// What must have been said of targets that came onto the list.
+    pub fn listed(&self) -> Vec<Listed> {
+        let history = &self.world.listed_history;
+        let mut listed = Vec::new();
+        for place in 0..TARGETS.len() {
+            let mut off_since_ms = Some(i64::MIN / 2);
+            for (index, (at_ms, list)) in history.iter().enumerate() {
+                match (list[place], off_since_ms) {
+                    (false, None) => off_since_ms = Some(*at_ms),
+                    (true, Some(since_ms)) => {
+                        off_since_ms = None;
+                        let off_ms = history[index..].iter().find(|(_, list)| !list[place]).map(|(at_ms, _)| *at_ms);
+                        // The schedule knows that it was off only if it ticked in between, and could read the list.
+                        let unlisted = Some(Source::Unlisted);
+                        let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
+                        let ticked = next_tick(since_ms.max(0)) + LOOK_MS < *at_ms;
+                        let was_noticed = since_ms < 0 || (is_sound && ticked);
+                        let bound = |from_ms| next_tick(from_ms) + LOOK_MS + TELL_MS;
+                        let until = (*at_ms, off_ms.unwrap_or(self.end_ms));
+                        let told_by_ms = self.due(Some(place), Some(Source::Unlisted), until, bound);
+                        listed.push(Listed { place, at_ms: *at_ms, told_by_ms: told_by_ms.filter(|_| was_noticed) });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        listed
+    }
+}

@@ -1,0 +1,233 @@
+//! The two stores behind a network that fails: the embedded one, and the StatelyDB client over the server in memory.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use monitor_domain::target::Target;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
+use monitor_pipeline::records::{FleetOnRecord, read_fleet};
+use monitor_stately::StatelyStore;
+use monitor_stately_server::State;
+
+use crate::faults::{Fault, StoreKind};
+use crate::machine::Shared;
+use crate::stately::{self, Connection};
+
+/// How long somebody waits who gives up in the end.
+pub(crate) const FOR_EVER_MS: i64 = 60_000;
+/// After how long the embedded store is given up.
+const GIVEN_UP_MS: i64 = 1_000;
+/// What is stored in a story, whoever reads it.
+#[derive(Clone)]
+pub enum Stored {
+    /// In SQLite.
+    Embedded(Arc<EmbeddedStore>),
+    /// In the StatelyDB server.
+    Stately(Arc<Mutex<State>>),
+}
+
+/// The store as a function has it. Each has a connection of its own, which is warm from one message to the next.
+pub enum SimulatedStore {
+    /// The embedded store.
+    Embedded(Arc<EmbeddedStore>, Shared),
+    /// The StatelyDB store.
+    Stately(Box<StatelyStore<Connection, Shared>>, Shared),
+}
+
+/// Takes the value of a future that does not wait.
+pub fn ready<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => anyhow::bail!("the store waits where nobody else is"),
+    }
+}
+
+impl Stored {
+    /// An empty one.
+    pub fn new(kind: StoreKind, shared: &Shared) -> anyhow::Result<Self> {
+        Ok(match kind {
+            StoreKind::Embedded => Self::Embedded(Arc::new(EmbeddedStore::open_in_memory()?)),
+            StoreKind::Stately => Self::Stately(stately::server(shared)),
+        })
+    }
+
+    /// A function's own way to it.
+    pub fn connect(&self, shared: &Shared) -> SimulatedStore {
+        match self {
+            Self::Embedded(store) => SimulatedStore::Embedded(store.clone(), shared.clone()),
+            Self::Stately(server) => {
+                SimulatedStore::Stately(Box::new(stately::connect(server, shared)), shared.clone())
+            }
+        }
+    }
+
+    /// Everything that a query lists, at once and without fault.
+    pub fn list(&self, query: &Query) -> anyhow::Result<Vec<Item>> {
+        match self {
+            Self::Embedded(store) => Ok(ready(store.list(query))??),
+            Self::Stately(server) => Ok(ready(stately::direct(server).list(query))??),
+        }
+    }
+
+    /// What a check would read of a target.
+    pub fn fleet(&self, target: &Target) -> anyhow::Result<FleetOnRecord> {
+        match self {
+            Self::Embedded(store) => Ok(ready(read_fleet(&**store, target))??),
+            Self::Stately(server) => Ok(ready(read_fleet(&stately::direct(server), target))??),
+        }
+    }
+}
+
+impl SimulatedStore {
+    fn shared(&self) -> &Shared {
+        let (Self::Embedded(_, shared) | Self::Stately(_, shared)) = self;
+        shared
+    }
+
+    fn note(&self, puts: &[Put], outcome: PutOutcome) {
+        let mut machine = self.shared().lock();
+        for put in puts {
+            machine.note(format!("{} {outcome:?}", put.item.key()).as_bytes());
+        }
+        if outcome == PutOutcome::Exists {
+            machine.came(Fault::StoreConflict);
+        }
+    }
+}
+
+fn endings(puts: &[Put]) -> Vec<Key> {
+    puts.iter().map(|put| put.item.key()).filter(|key| matches!(key, Key::Sent(..))).collect()
+}
+
+/// Whether the store answers nobody now, or does so from now on.
+pub(crate) fn is_down(shared: &Shared) -> bool {
+    let mut machine = shared.lock();
+    if machine.strikes(Fault::StoreIsDown) {
+        machine.world.store_down_until_ms = machine.now_ms + machine.between(5_000, 60_000);
+    }
+    machine.world.store_down_until_ms > machine.now_ms
+}
+
+/// Whether somebody stood still for so long, with a request not sent yet, that the connection is gone.
+pub(crate) fn is_gone(shared: &Shared, began_ms: i64) -> bool {
+    shared.lock().now_ms - began_ms > FOR_EVER_MS
+}
+
+/// The embedded store's way there and back.
+async fn request(shared: &Shared) -> Result<(), StoreError> {
+    let began_ms = shared.lock().now_ms;
+    shared.latency(2, 20).await;
+    if is_gone(shared, began_ms) {
+        return Err(StoreError::Unavailable("the connection ended".to_owned()));
+    }
+    if is_down(shared) || shared.lock().strikes(Fault::StoreRequestLost) {
+        shared.wait(GIVEN_UP_MS).await;
+        return Err(StoreError::Unavailable("no answer in time".to_owned()));
+    }
+    Ok(())
+}
+
+async fn answer(shared: &Shared) -> Result<(), StoreError> {
+    if shared.lock().strikes(Fault::StoreAnswerLost) {
+        shared.wait(GIVEN_UP_MS).await;
+        return Err(StoreError::Unavailable("the answer was lost".to_owned()));
+    }
+    shared.latency(2, 20).await;
+    Ok(())
+}
+
+/// Puts into the embedded store, now.
+fn put_now(store: &EmbeddedStore, shared: &Shared, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    let endings = endings(&puts);
+    let outcome = ready(store.put(puts)).unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
+    if outcome == PutOutcome::Done {
+        let mut machine = shared.lock();
+        let now_ms = machine.now_ms;
+        machine.world.stored(now_ms, endings);
+    }
+    Ok(outcome)
+}
+
+impl Store for SimulatedStore {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        match self {
+            Self::Embedded(store, shared) => {
+                request(shared).await?;
+                if shared.lock().strikes(Fault::StoreIsLate) {
+                    let (store, surroundings) = (store.clone(), shared.clone());
+                    later(shared, 1_000, move || drop(put_now(&store, &surroundings, puts)));
+                    shared.wait(GIVEN_UP_MS).await;
+                    return Err(StoreError::Unavailable("no answer in time".to_owned()));
+                }
+                let outcome = put_now(store, shared, puts.clone())?;
+                self.note(&puts, outcome);
+                answer(shared).await?;
+                Ok(outcome)
+            }
+            Self::Stately(store, _) => {
+                store.client().transport().stores(endings(&puts));
+                let outcome = store.put(puts.clone()).await?;
+                self.note(&puts, outcome);
+                Ok(outcome)
+            }
+        }
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        match self {
+            Self::Embedded(store, shared) => {
+                request(shared).await?;
+                let items = store.get(keys).await?;
+                answer(shared).await?;
+                Ok(items)
+            }
+            Self::Stately(store, _) => store.get(keys).await,
+        }
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        match self {
+            Self::Embedded(store, shared) => {
+                request(shared).await?;
+                let items = store.list(query).await?;
+                answer(shared).await?;
+                Ok(items)
+            }
+            Self::Stately(store, _) => store.list(query).await,
+        }
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store, shared) => {
+                request(shared).await?;
+                if shared.lock().strikes(Fault::StoreIsLate) {
+                    let (store, keys) = (store.clone(), keys.to_vec());
+                    later(shared, 1_000, move || drop(ready(store.delete(&keys))));
+                    shared.wait(GIVEN_UP_MS).await;
+                    return Err(StoreError::Unavailable("no answer in time".to_owned()));
+                }
+                store.delete(keys).await?;
+                answer(shared).await
+            }
+            Self::Stately(store, _) => store.delete(keys).await,
+        }
+    }
+
+    /// Small, so that decisions are split.
+    fn max_batch(&self) -> usize {
+        match self {
+            Self::Embedded(..) => 5,
+            Self::Stately(store, _) => store.max_batch(),
+        }
+    }
+}
+
+/// Does something within half a minute, whoever waits for it.
+pub(crate) fn later(shared: &Shared, least_ms: u64, what: impl FnOnce() + Send + 'static) {
+    let mut machine = shared.lock();
+    let late_ms = machine.between(least_ms, 30_000);
+    machine.later(late_ms, what);
+}

@@ -1,0 +1,69 @@
+//! A story in plain words.
+
+use monitor_domain::subject::Subject;
+use monitor_domain::target::Target;
+use monitor_simulation::faults::{Fault, Stage};
+use monitor_simulation::invariants::{Violation, moment};
+use monitor_simulation::machine::story_ms;
+use monitor_simulation::operations::{MINUTE_MS, Story, TARGETS};
+use monitor_simulation::record::changes_of;
+use monitor_simulation::simulation::Played;
+
+use crate::many::Sum;
+
+/// What happens in a story, what may go wrong, and what must not be.
+pub(crate) fn story(story: &Story, violations: &[Violation]) {
+    println!("\nThe story of seed {}, {} h, on the {:?} store:", story.seed, story.hours, story.store);
+    story.operations.iter().for_each(|operation| println!("  {operation}"));
+    for window in &story.windows {
+        let [from, until] = [window.from_ms, window.until_ms].map(|ms| ms / MINUTE_MS);
+        println!("  {} may strike from minute {from} to {until}", window.fault);
+    }
+    if !story.crashes.is_empty() {
+        println!("  the stage that waits there ends at the awaits {:?}", story.crashes);
+    }
+    for violation in violations {
+        println!("\nVIOLATED: {}\n  {}", violation.invariant, violation.story);
+    }
+}
+
+/// Everything that was committed about the targets, and everything that was told.
+pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
+    for name in TARGETS {
+        let target: Target = name.parse()?;
+        println!("\n{name}:");
+        for change in changes_of(played, Subject::from(&target))? {
+            let [looked, decided] = [change.observed_at, change.decided_at].map(story_ms).map(moment);
+            println!("  {:>3} looked {looked}, decided {decided}: {:?}", change.revision.0, change.steps);
+        }
+    }
+    println!("\ntold:");
+    for taken in &played.world.taken {
+        println!("  {} {}: {:?}", moment(taken.at_ms), taken.notice.subject, taken.notice.news);
+    }
+    Ok(())
+}
+
+/// What stories came to.
+pub(crate) fn sum(sum: &Sum) {
+    println!("outages {} · told again in the two windows {}", sum.tally.outages, sum.tally.repeats);
+    let list = |counts: &std::collections::BTreeMap<&'static str, u64>| {
+        let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        counts.join(" · ")
+    };
+    println!("told: {}", list(&sum.tally.news));
+    println!("had to be told by a certain time, and were: {}", list(&sum.tally.promises));
+    println!("\n{:<17} {:>9} {:>10} {:>10} {:>10}", "fault", "stories", "schedule", "check", "notify");
+    for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(sum.store)) {
+        let stories = sum.stories_with.get(&fault).copied().unwrap_or_default();
+        print!("{fault:<17} {:>7.1} %", stories as f64 * 100.0 / sum.played.max(1) as f64);
+        for stage in Stage::ALL {
+            if fault.can_befall(stage) {
+                print!(" {:>10}", sum.struck.get(&(fault, stage)).copied().unwrap_or_default());
+            } else {
+                print!(" {:>10}", "–");
+            }
+        }
+        println!("   {}", fault.elsewhere());
+    }
+}
