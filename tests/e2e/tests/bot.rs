@@ -1,0 +1,42 @@
+//! `runner-monitor run` with a bot's token: an alert lives as one message.
+
+use std::time::Duration;
+
+use monitor_e2e::{Setting, fleet, repository};
+use monitor_fakes::slack::{BOT_TOKEN, CHANNEL};
+use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
+
+const LONG: Duration = Duration::from_secs(90);
+
+#[tokio::test]
+async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
+    let mut state = fleet(1, 2);
+    state.limits.points_per_minute = u64::MAX;
+    let github = FakeGitHub::start_with(state, 0, wall_clock_ms).await.expect("a free port");
+    let slack = FakeSlack::start().await.expect("a free port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let setting = Setting {
+        github_url: github.base_url(),
+        webhook: None,
+        repositories: vec![repository(0)],
+        policy: r#"{"confirm":1,"recover":1,"recheck":"10s"}"#,
+        store: &folder.path().join("store.db"),
+    };
+    let mut command = setting.command(&["run", "--every", "10s"]).expect("the program is built");
+    command.env("SLACK_BOT_TOKEN", BOT_TOKEN).env("SLACK_CHANNEL", CHANNEL).env("SLACK_API_URL", slack.api_url());
+    let _child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+    let set = |status: &str| {
+        let mut github = github.state();
+        let id = github.runners("acme/app-0")[0].id;
+        github.set_runner("acme/app-0", id, status, false);
+    };
+    slack.wait_for_messages(1, LONG).await.expect("what is watched");
+    set("offline");
+    let alert = slack.wait_for_messages(2, LONG).await.expect("an alert").remove(1);
+    assert!(alert.text().contains("app-0-runner-0 offline"), "{}", alert.text());
+    set("online");
+    let messages = slack.wait_for_messages(3, LONG).await.expect("its end");
+    assert_eq!((messages[1].edits, messages.len()), (1, 3));
+    assert!(messages[1].text().contains("app-0-runner-0 back online"), "{}", messages[1].text());
+    assert_eq!(messages[2].body["thread_ts"].as_str(), alert.ts.as_deref());
+}
