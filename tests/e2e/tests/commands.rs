@@ -229,7 +229,7 @@ async fn the_demo_tells_everything_that_it_should() {
         store: Path::new(folder.path()),
     };
     // No setting and no network: everything but the program itself is taken away.
-    let mut command = setting.command(&["demo", "--speed", "200"]).expect("the program is built");
+    let mut command = setting.command(&["demo", "--speed", "100"]).expect("the program is built");
     command.env_clear();
     let output = command.output().await.expect("the program starts");
     let stdout = String::from_utf8_lossy(&output.stdout);
