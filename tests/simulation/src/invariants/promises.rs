@@ -40,10 +40,13 @@ struct Told<'a> {
     side: Side,
 }
 
-/// Flapping that was told to begin or to end.
-struct Flapped {
-    at_ms: i64,
-    begins: bool,
+/// What was told of a runner's flapping: that it does, that it does no more, or both in one message, in which order nobody
+/// can tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flaps {
+    Yes,
+    No,
+    Either,
 }
 
 impl Examination<'_> {
@@ -91,8 +94,9 @@ impl Examination<'_> {
             format!("{subject} {name}, away from {began} to {}: {what} by {}", moment(absence.ended_ms), moment(by_ms))
         };
         let flapped = flapped(&taken, &absence.name);
-        let is_flapping =
-            |at_ms: i64| flapped.iter().rev().find(|flap| flap.at_ms <= at_ms).is_some_and(|flap| flap.begins);
+        let flaps = |at_ms: i64| {
+            flapped.iter().rev().find(|(told_ms, _)| *told_ms <= at_ms).map_or(Flaps::No, |(_, flaps)| *flaps)
+        };
         // One that began before and was not seen to end is the same.
         let covers = |told: &&Told<'_>, by_ms: i64| {
             let ended_ms = told.outage.resolved_at.map_or(i64::MAX, story_ms);
@@ -103,7 +107,7 @@ impl Examination<'_> {
 
         if let Some(by_ms) = absence.told_by_ms {
             self.promised(if absence.removed { "removal" } else { "outage" });
-            let by_flapping = absence.may_flap && (absence.removed || is_flapping(by_ms));
+            let by_flapping = absence.may_flap && (absence.removed || flaps(by_ms) != Flaps::No);
             if !is_told(by_ms) && !by_flapping {
                 self.found(IN_TIME, what("not told", by_ms));
             }
@@ -116,13 +120,13 @@ impl Examination<'_> {
         }
         if let Some(by_ms) = absence.flaps_by_ms {
             self.promised("flapping");
-            if !is_flapping(by_ms) {
+            if flaps(by_ms) == Flaps::No {
                 self.found("flapping is told in time", what("not told to flap", by_ms));
             }
         }
-        if let Some(by_ms) = absence.calm_by_ms.filter(|_| is_flapping(absence.ended_ms)) {
+        if let Some(by_ms) = absence.calm_by_ms.filter(|_| flaps(absence.ended_ms) == Flaps::Yes) {
             self.promised("calm");
-            if is_flapping(by_ms) {
+            if flaps(by_ms) == Flaps::Yes {
                 self.found("flapping is told in time", what("not told to flap no more", by_ms));
             }
         }
@@ -217,23 +221,27 @@ impl Examination<'_> {
 }
 
 /// When a runner was told to flap, and when no more, in order. What is told as an outage flaps no more.
-fn flapped(taken: &[&Taken], name: &str) -> Vec<Flapped> {
-    let mut flapped = Vec::new();
-    for taken in taken {
-        for news in &taken.notice.news {
-            let (begins, is_meant) = match news {
-                News::Flapping { runners } => (true, runners.iter().any(|flap| flap.runner.name == name)),
-                News::Calm { runners } => (false, runners.iter().any(|flap| flap.runner.name == name)),
-                News::Offline { outages } => (false, outages.iter().any(|outage| outage.runner_name == name)),
-                News::NoLongerMonitored { whole_target, .. } => (false, *whole_target),
-                _ => continue,
-            };
-            if is_meant {
-                flapped.push(Flapped { at_ms: taken.at_ms, begins });
-            }
-        }
-    }
-    flapped
+fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
+    let is_told = |news: &News| match news {
+        News::Calm { runners } => runners.iter().any(|flap| flap.runner.name == name),
+        News::NoLongerMonitored { whole_target, .. } => *whole_target,
+        _ => false,
+    };
+    let begins =
+        |news: &News| matches!(news, News::Flapping { runners } if runners.iter().any(|flap| flap.runner.name == name));
+    let of = |taken: &&Taken| {
+        let notice = &taken.notice;
+        let as_outage = sides(notice).iter().any(|(outage, side)| *side == Side::Began && outage.runner_name == name);
+        let ends = as_outage || notice.news.iter().any(is_told);
+        let flaps = match (notice.news.iter().any(begins), ends) {
+            (true, false) => Flaps::Yes,
+            (false, true) => Flaps::No,
+            (true, true) => Flaps::Either,
+            (false, false) => return None,
+        };
+        Some((taken.at_ms, flaps))
+    };
+    taken.iter().filter_map(of).collect()
 }
 
 /// Whether an end was told as a removal.

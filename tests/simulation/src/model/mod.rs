@@ -71,6 +71,9 @@ impl<'a> Model<'a> {
         for window in &story.windows {
             disturb(None, Source::Window, window.from_ms, window.until_ms);
         }
+        if !story.crashes.is_empty() {
+            disturb(None, Source::Window, 0, end_ms);
+        }
         for (number, operation) in story.operations.iter().enumerate() {
             let (place, for_ms) = match operation.what {
                 What::AccessLost { target, for_ms } => (Some(target), for_ms),
