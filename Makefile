@@ -22,6 +22,8 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# All of the workspace, also where one part is wanted: with the same features nothing is built twice.
+WHOLE := --workspace --all-features
 PARTS := lint unit openapi judge schema-check stately-clients simulation instructions kill stack
 
 test: ## Everything that CI runs
@@ -38,27 +40,28 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 
 unit: ## Every Rust test
-	cargo build -p monitor-local --bin runner-monitor
-	cargo test --workspace --all-features
+	cargo build $(WHOLE) --bin runner-monitor
+	cargo test $(WHOLE)
 
 openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description
 	node tests/openapi/check.mjs
-	node tests/openapi/mock.mjs cargo test -p monitor-github --test examples
+	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
 
 judge: .venv/installed ## Slack messages and signatures before an independent judge
-	cargo run --quiet -p monitor-slack --example render_all | $(PYTHON) shared/slack/tests/judge.py
-	$(PYTHON) shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
+	cargo build --quiet $(WHOLE) --example render_all --example signatures
+	target/debug/examples/render_all | $(PYTHON) shared/slack/tests/judge.py
+	$(PYTHON) shared/slack/tests/judge_signatures.py target/debug/examples/signatures
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 
 simulation: ## Known seeds, fresh stories for 2 minutes on both stores, and a stage ended at every await
-	cargo build --release -p monitor-simulation
+	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 80
 	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 40 --store stately
 	target/release/monitor-simulation --crash-points
 
 soak: ## 20,000 stories of 24 h each, and 5,000 on StatelyDB
-	cargo build --release -p monitor-simulation
+	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --seeds 20000
 	$(SIMULATION) --seeds 5000 --store stately
 	target/release/monitor-simulation --crash-points --store stately
@@ -77,12 +80,12 @@ stately-clients: .venv/installed tests/stately/clients/js/node_modules/.package-
 	node tests/stately/clients/run.mjs
 
 kill: ## kill -9 of the daemon under load, 200 times: every outage told once
-	cargo build --release -p monitor-local --bin runner-monitor
-	cargo run --release -p monitor-e2e --bin kill-and-restart -- --kills 200
+	cargo build --release $(WHOLE) --bin runner-monitor --bin kill-and-restart
+	target/release/kill-and-restart --kills 200
 
 instructions: ## Instructions of the inner loops, counted by valgrind, against the committed figures
 	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind >/dev/null
-	cargo run --release -q -p monitor-bench --bin instructions
+	cargo run --release -q $(WHOLE) --bin instructions
 
 stack: .venv/stack-installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack
@@ -92,7 +95,7 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 	infra/cost.py --check
 	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
-	cargo build --quiet -p monitor-e2e --bin deployed-stack
+	cargo build --quiet $(WHOLE) --bin deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 

@@ -95,16 +95,17 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let ticked = (on_record.ticked_at, gap);
         let before = on_record.watchlist.as_ref();
         let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
-        match change {
+        let has_changed = change.is_some();
+        if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
-            Some(change) => {
-                let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now)];
-                if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
-                    info!("another tick settled the list of targets first: it sends the jobs");
-                    return Ok(ScheduleReport::nothing(Disposition::Done));
-                }
+            let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now)];
+            if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
+                info!("another tick settled the list of targets first: it sends the jobs");
+                return Ok(ScheduleReport::nothing(Disposition::Done));
             }
-            None => self.give_sign_of_life(now).await?,
+        }
+        if !has_changed || self.is_held_up(now) {
+            self.give_sign_of_life(now).await?;
         }
 
         let (targets, delays) = self.paced(watchlist.targets, now);
@@ -124,11 +125,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping })
     }
 
+    fn is_held_up(&self, now: Timestamp) -> bool {
+        self.clock.now().since(now) >= HELD_UP
+    }
+
     /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
     /// as a gap at the next tick: it runs now, so it says so.
     async fn give_sign_of_life(&self, now: Timestamp) -> Result<(), StoreError> {
-        let present = self.clock.now();
-        let at = if present.since(now) >= HELD_UP { present } else { now };
+        let at = if self.is_held_up(now) { self.clock.now() } else { now };
         let _ = self.store.put(vec![Put::replacing(sign_of_life(at))]).await?;
         Ok(())
     }

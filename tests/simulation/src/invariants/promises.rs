@@ -202,7 +202,7 @@ impl Examination<'_> {
         }
         if let Some(by_ms) = unseen.over_by_ms {
             let times = told(unseen.ended_ms, by_ms, &sees_again);
-            let was_told = told(unseen.began_ms, unseen.ended_ms, &is_blind);
+            let was_told = told(unseen.began_ms, by_ms, &is_blind);
             self.promised("sight");
             if times != was_told.min(1) {
                 self.found(SIGHT, what(&format!("told {times} times by {}", moment(by_ms))));
