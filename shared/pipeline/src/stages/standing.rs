@@ -37,7 +37,12 @@ pub fn standing(records: &[Item]) -> Standing {
     // Whichever attempt was delivered, the notice is told; with two, the one that told more.
     if let Some(told_through) = of_notice.clone().filter(|sent| is_settled(sent)).map(|sent| sent.through).max() {
         let next = Attempt { notice: latest.notice + 1, attempt: 1 };
-        return Standing { told_through, next, not_before: None, plain_text: false, may_repeat: false };
+        // An attempt that is still under way may tell more than the one on record, whose maker was held up.
+        let is_open = |claim: &&&Claim| {
+            claim.number.notice == latest.notice && !endings.iter().any(|sent| sent.number == claim.number)
+        };
+        let not_before = claims.iter().filter(is_open).map(|claim| claim.lease_until).max();
+        return Standing { told_through, next, not_before, plain_text: false, may_repeat: false };
     }
 
     let claim = claims.iter().find(|claim| claim.number == latest);
@@ -57,5 +62,50 @@ pub fn standing(records: &[Item]) -> Standing {
         plain_text: claim.is_some_and(|claim| claim.plain_text)
             || matches!(ending, Some(SendEnding::LayoutRefused { .. })),
         may_repeat: claims.iter().any(|claim| unanswered(&claim)) || of_notice.clone().any(|sent| uncertain(&sent)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_domain::fleet::Counts;
+    use monitor_domain::notices::Notice;
+    use monitor_domain::subject::Subject;
+
+    use super::*;
+    use crate::items::Delivered;
+
+    fn claim(attempt: u32, through: u64, lease_until_ms: i64) -> Item {
+        let notice = Notice { subject: Subject::Monitor, target: None, counts: Counts::default(), news: Vec::new() };
+        Item::Claim(Claim {
+            subject: Subject::Monitor,
+            number: Attempt { notice: 3, attempt },
+            nonce: 1,
+            after: Revision(4),
+            through: Revision(through),
+            claimed_at: Timestamp::from_epoch_ms(0),
+            lease_until: Timestamp::from_epoch_ms(lease_until_ms),
+            plain_text: false,
+            notice,
+        })
+    }
+
+    fn delivered(attempt: u32, through: u64) -> Item {
+        Item::Sent(Sent {
+            subject: Subject::Monitor,
+            number: Attempt { notice: 3, attempt },
+            through: Revision(through),
+            at: Timestamp::from_epoch_ms(0),
+            ending: SendEnding::Delivered(Delivered::default()),
+        })
+    }
+
+    #[test]
+    fn a_late_record_of_an_earlier_attempt_does_not_open_the_next_notice_while_a_later_one_is_under_way() {
+        let mut records = vec![claim(1, 5, 1_000), claim(2, 7, 2_000), delivered(1, 5)];
+        let standing_now = standing(&records);
+        assert_eq!(standing_now.not_before, Some(Timestamp::from_epoch_ms(2_000)));
+        records.push(delivered(2, 7));
+        let standing_then = standing(&records);
+        assert_eq!((standing_then.told_through, standing_then.not_before), (Revision(7), None));
     }
 }
