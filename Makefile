@@ -85,7 +85,8 @@ kill: ## kill -9 of the daemon under load, 200 times: every outage told once
 
 instructions: ## Instructions of the inner loops, counted by valgrind, against the committed figures
 	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind >/dev/null
-	cargo run --release -q $(WHOLE) --bin instructions
+	cargo build --release -q $(WHOLE) --bin instructions
+	target/release/instructions
 
 stack: .venv/stack-installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack

@@ -188,8 +188,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     /// Whether the schedule has a target on its list. A job that was sent before its target was dropped, or for one that
     /// `acme/*` covers and does not find, must not begin to watch it: nobody would look at it again.
     async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
-        let watchlist = records::read_monitor(self.store).await?.watchlist;
-        Ok(watchlist.is_none_or(|watchlist| watchlist.targets.contains(target)))
+        let is_named = |spec: &TargetSpec| matches!(spec, TargetSpec::One(named) if named == target);
+        Ok(match records::read_monitor(self.store).await?.watchlist {
+            Some(watchlist) => watchlist.targets.contains(target),
+            // Before the first tick, nobody has found what `acme/*` stands for.
+            None => self.settings.configured.iter().any(is_named),
+        })
     }
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {

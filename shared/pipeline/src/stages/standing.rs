@@ -44,20 +44,22 @@ pub fn standing(records: &[Item]) -> Standing {
 
     let of_notice = endings.iter().filter(|sent| sent.number.notice == latest.notice);
     let is_settled = |sent: &Sent| matches!(sent.ending, SendEnding::Delivered(_) | SendEnding::GivenUp { .. });
+    let unanswered = |claim: &&&Claim| {
+        claim.number.notice == latest.notice && !endings.iter().any(|sent| sent.number == claim.number)
+    };
     // Whichever attempt was delivered, the notice is told; with two, the one that told more.
     if let Some(settled) = of_notice.clone().filter(|sent| is_settled(sent)).max_by_key(|sent| sent.through) {
         let next = Attempt { notice: latest.notice + 1, attempt: 1 };
         let claim = claims.iter().find(|claim| claim.number == settled.number);
         let live = claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &settled.ending));
         let told_through = settled.through;
-        return Standing { told_through, next, not_before: None, plain_text: false, may_repeat: false, live };
+        // An attempt that is still under way may tell more than the one on record, whose maker was held up.
+        let not_before = claims.iter().filter(unanswered).map(|claim| claim.lease_until).max();
+        return Standing { told_through, next, not_before, plain_text: false, may_repeat: false, live };
     }
 
     let claim = claims.iter().find(|claim| claim.number == latest);
     let ending = of_notice.clone().find(|sent| sent.number == latest).map(|sent| &sent.ending);
-    let unanswered = |claim: &&&Claim| {
-        claim.number.notice == latest.notice && !endings.iter().any(|sent| sent.number == claim.number)
-    };
     let uncertain = |sent: &&&Sent| matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. });
     Standing {
         told_through: claim.map_or(Revision(0), |claim| claim.after),
@@ -72,5 +74,51 @@ pub fn standing(records: &[Item]) -> Standing {
         may_repeat: claims.iter().any(|claim| unanswered(&claim)) || of_notice.clone().any(|sent| uncertain(&sent)),
         // What was live before the notice stays so until it is settled, whatever its attempts have edited.
         live: claim.map_or_else(Vec::new, |claim| claim.live.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_domain::fleet::Counts;
+    use monitor_domain::notices::Notice;
+    use monitor_domain::subject::Subject;
+
+    use super::*;
+    use crate::items::Delivered;
+
+    fn claim(attempt: u32, through: u64, lease_until_ms: i64) -> Item {
+        let notice = Notice { subject: Subject::Monitor, target: None, counts: Counts::default(), news: Vec::new() };
+        Item::Claim(Claim {
+            subject: Subject::Monitor,
+            number: Attempt { notice: 3, attempt },
+            nonce: 1,
+            after: Revision(4),
+            through: Revision(through),
+            claimed_at: Timestamp::from_epoch_ms(0),
+            lease_until: Timestamp::from_epoch_ms(lease_until_ms),
+            plain_text: false,
+            live: Vec::new(),
+            notice,
+        })
+    }
+
+    fn delivered(attempt: u32, through: u64) -> Item {
+        Item::Sent(Sent {
+            subject: Subject::Monitor,
+            number: Attempt { notice: 3, attempt },
+            through: Revision(through),
+            at: Timestamp::from_epoch_ms(0),
+            ending: SendEnding::Delivered(Delivered::default()),
+        })
+    }
+
+    #[test]
+    fn a_late_record_of_an_earlier_attempt_does_not_open_the_next_notice_while_a_later_one_is_under_way() {
+        let mut records = vec![claim(1, 5, 1_000), claim(2, 7, 2_000), delivered(1, 5)];
+        let standing_now = standing(&records);
+        assert_eq!(standing_now.not_before, Some(Timestamp::from_epoch_ms(2_000)));
+        records.push(delivered(2, 7));
+        let standing_then = standing(&records);
+        assert_eq!((standing_then.told_through, standing_then.not_before), (Revision(7), None));
     }
 }

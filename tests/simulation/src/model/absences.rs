@@ -105,10 +105,11 @@ impl Model<'_> {
         let may_flap = may_flap(before, began_ms);
         let told_by_ms = match removed {
             true if !wants_removed.iter().all(|wanted| *wanted) => None,
-            // Nobody misses a runner that was never seen.
-            true => self
-                .due(here, None, (began_ms, left_ms), removed_bound)
-                .filter(|by_ms| !self.was_ever_unlisted(place, began_ms - AFTERMATH_MS, *by_ms)),
+            // Nobody misses a runner that was never seen, or not seen to be back.
+            true => self.due(here, None, (began_ms, left_ms), removed_bound).filter(|by_ms| {
+                let was_seen = before.last().is_none_or(|last| next_tick(last.ended_ms) + LOOK_MS < began_ms);
+                was_seen && !self.was_ever_unlisted(place, began_ms - AFTERMATH_MS, *by_ms)
+            }),
             false => self.due(here, None, (began_ms, left_ms), offline_bound),
         };
         let lasts_ms = |from_ms| next_tick(next_tick(from_ms) + LOOK_MS + CALM_MS) + LOOK_MS + TELL_MS;
