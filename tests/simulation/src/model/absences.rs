@@ -1,8 +1,6 @@
 //! Runners that were away: what must have been said of each time.
 
-use super::{
-    AFTERMATH_MS, CALM_MS, FLAPPING, FLAPPING_WINDOW_MS, LOOK_MS, Model, RECHECK_MS, TELL_MS, TICK_MS, next_tick,
-};
+use super::{CALM_MS, FLAPPING, FLAPPING_WINDOW_MS, LOOK_MS, Model, RECHECK_MS, TELL_MS, TICK_MS, next_tick};
 use crate::operations::MINUTE_MS;
 use crate::world::{Truth, bit_of};
 
