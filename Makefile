@@ -54,10 +54,13 @@ judge: .venv/installed ## Slack messages and signatures before an independent ju
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 
+# Fresh seeds every day, and the same ones for everybody on a day: a failure can be repeated.
+TODAY := $(shell date -u +%Y%m%d00000)
+
 simulation: ## Known seeds, fresh stories for 2 minutes on both stores, and a stage ended at every await
 	cargo build --release $(WHOLE) --bin monitor-simulation
-	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 80
-	$(SIMULATION) --seeds 1000000 --from $$(date +%s) --for-secs 40 --store stately
+	$(SIMULATION) --seeds 1000000 --from $(TODAY) --for-secs 80
+	$(SIMULATION) --seeds 1000000 --from $(TODAY) --for-secs 40 --store stately
 	target/release/monitor-simulation --crash-points
 
 soak: ## 20,000 stories of 24 h each, and 5,000 on StatelyDB

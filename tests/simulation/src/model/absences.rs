@@ -1,8 +1,6 @@
 //! Runners that were away: what must have been said of each time.
 
-use super::{
-    AFTERMATH_MS, CALM_MS, FLAPPING, FLAPPING_WINDOW_MS, LOOK_MS, Model, RECHECK_MS, TELL_MS, TICK_MS, next_tick,
-};
+use super::{CALM_MS, FLAPPING, FLAPPING_WINDOW_MS, LOOK_MS, Model, RECHECK_MS, TELL_MS, TICK_MS, next_tick};
 use crate::operations::MINUTE_MS;
 use crate::world::{Truth, bit_of};
 
@@ -105,10 +103,11 @@ impl Model<'_> {
         let may_flap = may_flap(before, began_ms);
         let told_by_ms = match removed {
             true if !wants_removed.iter().all(|wanted| *wanted) => None,
-            // Nobody misses a runner that was never seen, or not seen to be back.
+            // Nobody misses a runner that was not seen since it is there and the target is on the list.
             true => self.due(here, None, (began_ms, left_ms), removed_bound).filter(|by_ms| {
-                let was_seen = before.last().is_none_or(|last| next_tick(last.ended_ms) + LOOK_MS < began_ms);
-                was_seen && !self.was_ever_unlisted(place, began_ms - AFTERMATH_MS, *by_ms)
+                let there_ms = before.last().map_or(0, |last| last.ended_ms);
+                let since_ms = there_ms.max(self.listed_since(place, began_ms));
+                self.was_seen(place, name, since_ms, began_ms) && !self.was_ever_unlisted(place, began_ms, *by_ms)
             }),
             false => self.due(here, None, (began_ms, left_ms), offline_bound),
         };

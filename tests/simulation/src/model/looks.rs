@@ -1,6 +1,7 @@
 //! GitHub's log of the looks, read for one runner.
 
 use super::Model;
+use crate::operations::MINUTE_MS;
 use crate::world::{Answered, Look, bit_of};
 
 /// Readings count that are so far apart.
@@ -52,5 +53,11 @@ impl Model<'_> {
             looks.filter_map(|look| Some((look.at_ms, reading(look, bit)?))).collect();
         readings.sort_by_key(|(at_ms, _)| *at_ms);
         readings
+    }
+
+    /// Whether a runner was seen online in between, by a look whose outcome was not lost.
+    pub(super) fn was_seen(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
+        let readings = self.readings(place, name, from_ms, until_ms);
+        readings.iter().any(|(at_ms, reading)| *reading == Reading::Good && !self.may_lose(*at_ms, at_ms + MINUTE_MS))
     }
 }

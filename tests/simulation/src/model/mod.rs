@@ -168,6 +168,12 @@ impl<'a> Model<'a> {
             || history.iter().any(|(at_ms, truth)| (from_ms..=until_ms).contains(at_ms) && *truth != Truth::Online)
     }
 
+    /// Since when a target is on the list, where it is at that moment.
+    fn listed_since(&self, place: usize, at_ms: i64) -> i64 {
+        let before = unlisted(self.world, self.end_ms).filter(|(of, from_ms, _)| *of == place && *from_ms <= at_ms);
+        before.map(|(.., until_ms)| until_ms).max().unwrap_or(0)
+    }
+
     /// Whether a target was off the list at some time in between.
     pub fn was_ever_unlisted(&self, place: usize, from_ms: i64, until_ms: i64) -> bool {
         unlisted(self.world, self.end_ms)
