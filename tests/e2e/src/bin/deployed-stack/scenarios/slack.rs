@@ -8,8 +8,8 @@ use monitor_fakes::slack::Fault;
 use super::{Scenario, scenario};
 use crate::world::{SOON, World};
 
-/// A failed attempt is repeated after 30 s, at the next look.
-const BACKOFF: Duration = Duration::from_secs(31);
+/// A failed attempt is repeated after 30 s, at the next look. Two wake-ups of one minute are one to SQS.
+const BACKOFF: Duration = Duration::from_secs(61);
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
