@@ -1,11 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod running;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::Context;
 use monitor_fakes::github::{RunnerSpec, State};
 use tokio::process::{Child, Command};
+
+pub use running::Running;
 
 /// The token that [`fleet`] takes.
 pub const TOKEN: &str = "e2e-token";

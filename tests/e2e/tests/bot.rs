@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_e2e::{Setting, fleet, repository};
+use monitor_e2e::{Running, Setting, fleet, repository};
 use monitor_fakes::slack::{BOT_TOKEN, CHANNEL};
 use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
 
@@ -24,13 +24,15 @@ async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
     };
     let mut command = setting.command(&["run", "--every", "10s"]).expect("the program is built");
     command.env("SLACK_BOT_TOKEN", BOT_TOKEN).env("SLACK_CHANNEL", CHANNEL).env("SLACK_API_URL", slack.api_url());
-    let _child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+    let mut running = Running::start(command).expect("the program starts");
     let set = |status: &str| {
         let mut github = github.state();
         let id = github.runners("acme/app-0")[0].id;
         github.set_runner("acme/app-0", id, status, false);
     };
     slack.wait_for_messages(1, LONG).await.expect("what is watched");
+    // Offline at its first check, it would be told with the start of monitoring.
+    running.logged("cycle complete").await;
     set("offline");
     let alert = slack.wait_for_messages(2, LONG).await.expect("an alert").remove(1);
     assert!(alert.text().contains("app-0-runner-0 offline"), "{}", alert.text());
@@ -39,4 +41,5 @@ async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
     assert_eq!((messages[1].edits, messages.len()), (1, 3));
     assert!(messages[1].text().contains("app-0-runner-0 back online"), "{}", messages[1].text());
     assert_eq!(messages[2].body["thread_ts"].as_str(), alert.ts.as_deref());
+    running.stop().await;
 }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use monitor_e2e::{Setting, fleet, repository};
+use monitor_e2e::{Running, Setting, fleet, repository};
 use monitor_fakes::{FakeGitHub, FakeSlack, slack};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::mpsc;
 
 /// One bad reading is an outage, one good one its end: every look decides.
@@ -43,10 +43,8 @@ impl Bench {
         setting.command(arguments).expect("the program is built")
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
-        let mut command = self.command(arguments);
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
-        command.spawn().expect("the program starts")
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments)).expect("the program starts")
     }
 
     fn set(&self, target: &str, status: &str) {
@@ -61,32 +59,24 @@ impl Bench {
     }
 }
 
-async fn stop(child: Child) -> String {
-    let pid = child.id().expect("it runs").to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
-    assert!(killed.success());
-    let output = tokio::time::timeout(LONG, child.wait_with_output()).await.expect("it ends").expect("an ending");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
-    stderr
-}
-
 #[tokio::test]
 async fn an_outage_reaches_slack_and_so_does_its_end_over_a_restart_and_sigterm_ends_it_cleanly() {
     let bench = Bench::new().await;
-    let child = bench.start(&["run", "--every", "10s"]);
+    let mut running = bench.start(&["run", "--every", "10s"]);
     assert!(bench.texts(1).await[0].contains("3 targets"), "{:?}", bench.texts(1).await);
+    // Offline at its first check, it would be told with the start of monitoring.
+    running.logged("cycle complete").await;
     bench.set("acme/app-1", "offline");
     let texts = bench.texts(2).await;
     assert!(texts[1].contains("app-1-runner-0 offline"), "{texts:?}");
-    let log = stop(child).await;
+    let log = running.stop().await;
     assert!(log.contains("cycle complete") && log.contains("targets=3") && log.contains("stopped"), "{log}");
 
     bench.set("acme/app-1", "online");
-    let child = bench.start(&["run", "--every", "10s", "--log-format", "json"]);
+    let running = bench.start(&["run", "--every", "10s", "--log-format", "json"]);
     let texts = bench.texts(3).await;
     assert!(texts[2].contains("app-1-runner-0") && texts[2].contains("online"), "{texts:?}");
-    let log = stop(child).await;
+    let log = running.stop().await;
     let cycle = log.lines().find(|line| line.contains("cycle complete")).expect("a cycle");
     let cycle: serde_json::Value = serde_json::from_str(cycle).expect("JSON");
     assert_eq!((&cycle["targets"], &cycle["runners"]), (&3.into(), &6.into()));
@@ -98,10 +88,10 @@ async fn what_slack_did_not_take_is_told_later_and_once() {
     let bench = Bench::new().await;
     bench.slack.state().fault_next(slack::Fault::Answer(500, "internal_error"), 1);
     bench.slack.state().fault_next(slack::Fault::RateLimited(1), 1);
-    let child = bench.start(&["run", "--every", "10s"]);
+    let running = bench.start(&["run", "--every", "10s"]);
     // The 500 is tried again after 30 s, at the next tick; the 429 a second later.
     bench.texts(1).await;
-    stop(child).await;
+    running.stop().await;
     assert_eq!((bench.slack.messages().len(), bench.slack.state().posts()), (1, 3));
 }
 
@@ -119,11 +109,11 @@ async fn the_heartbeat_is_called_after_each_complete_cycle() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
         }
     });
-    let child = bench.start(&["run", "--every", "10s", "--heartbeat-url", &url]);
+    let running = bench.start(&["run", "--every", "10s", "--heartbeat-url", &url]);
     for _ in 0..2 {
         let request = tokio::time::timeout(LONG, beats.recv()).await.expect("a heartbeat").expect("a request");
         assert!(request.starts_with("GET /ping/secret-key "), "{request}");
     }
-    let log = stop(child).await;
+    let log = running.stop().await;
     assert!(!log.contains("secret-key"), "{log}");
 }

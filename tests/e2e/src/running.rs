@@ -1,0 +1,53 @@
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+
+const LONG: Duration = Duration::from_secs(90);
+
+/// The program while it runs, and what it has logged until now.
+pub struct Running {
+    child: Child,
+    log: watch::Receiver<String>,
+}
+
+impl Running {
+    /// Starts the program and reads its log.
+    pub fn start(mut command: Command) -> std::io::Result<Self> {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let (written, log) = watch::channel(String::new());
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(read_log(stderr, written));
+        }
+        Ok(Self { child, log })
+    }
+
+    /// Waits until the log has these words; panics if it ends without them.
+    pub async fn logged(&mut self, words: &str) {
+        let waiting = tokio::time::timeout(LONG, self.log.wait_for(|log| log.contains(words)));
+        let found = matches!(waiting.await, Ok(Ok(_)));
+        assert!(found, "no {words:?} in:\n{}", *self.log.borrow());
+    }
+
+    /// Ends the program as its supervisor does; panics if it does not end well. Returns its whole log.
+    pub async fn stop(mut self) -> String {
+        let pid = self.child.id().expect("it runs").to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
+        assert!(killed.success());
+        let status = tokio::time::timeout(LONG, self.child.wait()).await.expect("it ends").expect("an ending");
+        // The log is whole once its writer is gone.
+        while self.log.changed().await.is_ok() {}
+        let log = self.log.borrow().clone();
+        assert_eq!(status.code(), Some(0), "{log}");
+        log
+    }
+}
+
+async fn read_log(stderr: ChildStderr, written: watch::Sender<String>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        written.send_modify(|log| *log += &(line + "\n"));
+    }
+}
