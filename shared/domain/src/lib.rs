@@ -16,3 +16,4 @@ pub mod subject;
 pub mod target;
 pub mod time;
 pub mod watchlist;
+pub mod wishes;
