@@ -200,9 +200,10 @@ impl<'a> Turn<'a> {
         self.runner.health = Health::Down(down);
     }
 
+    /// What was offline when monitoring started is told once.
     fn wants_reminder(&self, down: &Down) -> bool {
         let told_at = down.told_at.unwrap_or(down.outage.confirmed_at);
-        down.outage.telling.is_told()
+        down.outage.telling == Telling::Alert
             && down.reminders < self.thresholds.reminders
             && self.at.since(told_at) >= self.thresholds.remind
             && !self.wishes.acknowledged.contains(&(self.runner.id, down.outage.id))
