@@ -14,11 +14,13 @@ pub enum Stage {
     Check,
     /// The telling.
     Notify,
+    /// The answer to what a person asks for.
+    Respond,
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 3] = [Stage::Schedule, Stage::Check, Stage::Notify];
+    pub const ALL: [Stage; 4] = [Stage::Schedule, Stage::Check, Stage::Notify, Stage::Respond];
 }
 
 /// The store of a story.
@@ -74,12 +76,13 @@ use Stage::{Check, Notify, Schedule};
 
 const EVERYWHERE: &[Stage] = &Stage::ALL;
 const LISTS: &str = "only a check lists runners";
-const ASKS: &str = "the notifier does not ask GitHub";
+const ASKS: &str = "neither the notifier nor who answers people asks GitHub";
 const SENDS: &str = "only the notifier sends messages";
 const STANDARD: &str = "only checks come from the standard queue";
-const QUEUED: &str = "ticks come from no queue";
+const QUEUED: &str = "ticks and people come from no queue";
 const TICKS: &str = "only the schedule is started by ticks";
-const POSTS: &str = "the notifier puts nothing into a queue";
+const POSTS: &str = "neither telling nor muting puts anything into a queue";
+const WISHES: &str = "what people ask for is put over what was there";
 const STATELY: Option<StoreKind> = Some(StoreKind::Stately);
 
 faults! {
@@ -116,7 +119,7 @@ faults! {
     /// The store holds every token to be expired.
     TokenExpires = InWindows(60), EVERYWHERE, "", STATELY;
     /// A put must not find what it finds: another was first, or one's own first try.
-    StoreConflict = ByItself, EVERYWHERE, "", None;
+    StoreConflict = ByItself, &[Schedule, Check, Notify], WISHES, None;
     /// Slack asks to wait.
     SlackBusy = InWindows(400), &[Notify], SENDS, None;
     /// Slack answers 5xx and has taken nothing.
@@ -125,6 +128,8 @@ faults! {
     SlackAnswerLost = InWindows(400), &[Notify], SENDS, None;
     /// Slack refuses the layout.
     SlackRefuses = InWindows(300), &[Notify], SENDS, None;
+    /// Somebody has deleted an earlier message.
+    SlackGone = InWindows(400), &[Notify], SENDS, None;
     /// Slack takes nothing until a person mends it.
     SlackDead = ByItself, &[Notify], SENDS, None;
     /// A message of the standard queue comes twice.
@@ -160,7 +165,7 @@ impl Fault {
     /// How many windows a story may have: messages are rare beside requests, and the monitor's store beside its awaits.
     pub fn most_windows(self) -> u64 {
         match self {
-            Fault::SlackBusy | Fault::SlackFails | Fault::SlackAnswerLost | Fault::SlackRefuses => 6,
+            Fault::SlackBusy | Fault::SlackFails | Fault::SlackAnswerLost | Fault::SlackRefuses | Fault::SlackGone => 6,
             _ => 2,
         }
     }

@@ -1,16 +1,33 @@
 //! What each operation does to the world.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use monitor_domain::outage::OutageId;
+use monitor_domain::runner::RunnerId;
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
+use monitor_pipeline::commands::Command;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::Outgoing;
 
 use crate::machine::Wake;
-use crate::operations::{FOUND, TARGETS, What};
+use crate::operations::{FOUND, Muted, TARGETS, What};
+use crate::record::{Side, sides};
 use crate::simulation::Player;
 use crate::world::{Rules, World};
 
 impl Player<'_> {
+    /// A person asks for something, and often twice at once.
+    fn ask(&mut self, command: Command, at_ms: i64) {
+        self.asked.push(command);
+        let mut machine = self.installation.shared.lock();
+        let times = 1 + u64::from(machine.chance.below(3) == 0);
+        for _ in 0..times {
+            machine.at(at_ms, Wake::Respond(self.asked.len() - 1, 0));
+        }
+    }
+
     /// An operation happens.
     pub(crate) fn operate(&mut self, what: &What) {
         let mut machine = self.installation.shared.lock();
@@ -78,6 +95,23 @@ impl Player<'_> {
                 let until_ms = world.hidden_until_ms;
                 machine.at(until_ms, Wake::Unhide);
             }
+            What::Mute { scope, for_ms, unmute_ms } => {
+                drop(machine);
+                let Some(scope) = scope_of(scope) else { return };
+                if let Some(unmute_ms) = unmute_ms {
+                    self.ask(Command::Unmute { scope: scope.clone() }, now_ms + unmute_ms);
+                }
+                let lasting_secs = for_ms.unsigned_abs() / 1_000;
+                self.ask(Command::Mute { scope, lasting_secs, reason: None }, now_ms);
+            }
+            What::Acknowledge { target } => {
+                let open =
+                    (0..TARGETS.len()).find_map(|further| world.told_and_open((target + further) % TARGETS.len()));
+                drop(machine);
+                if let Some((target, outages)) = open {
+                    self.ask(Command::Acknowledge { target, outages }, now_ms);
+                }
+            }
             What::Ask { target, times } => {
                 let elapsed = machine.elapsed();
                 let Ok(target) = TARGETS[*target].parse() else { return };
@@ -93,7 +127,34 @@ impl Player<'_> {
     }
 }
 
+fn scope_of(muted: &Muted) -> Option<Scope> {
+    let target = muted.target.and_then(|target| TARGETS[target].parse::<Target>().ok());
+    Some(match (target, muted.runner.clone()) {
+        (Some(target), Some(name)) => Scope::Runner { target, name },
+        (Some(target), None) => Scope::Target(target),
+        (None, Some(name)) => Scope::Named(name),
+        (None, None) => return None,
+    })
+}
+
 impl World {
+    /// The outages of a target that were told and whose end was not, if there are any.
+    fn told_and_open(&self, place: usize) -> Option<(Target, Vec<(RunnerId, OutageId)>)> {
+        let target: Target = TARGETS[place].parse().ok()?;
+        let mut open = BTreeSet::new();
+        for taken in self.taken.iter().filter(|taken| taken.notice.target.as_ref() == Some(&target)) {
+            for (outage, side) in sides(&taken.notice) {
+                let key = (outage.runner_id, outage.id);
+                if side == Side::Began {
+                    open.insert(key)
+                } else {
+                    open.remove(&key)
+                };
+            }
+        }
+        (!open.is_empty()).then(|| (target, open.into_iter().collect()))
+    }
+
     /// Puts a target on the list or takes it off, unless it is the last: an empty list is refused.
     pub(crate) fn toggle(&mut self, now_ms: i64, target: usize) {
         let is_listed = |place: usize| self.watched[place] && (place != FOUND || self.hidden_until_ms <= now_ms);

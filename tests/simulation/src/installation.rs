@@ -5,17 +5,28 @@ use std::time::Duration;
 
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
+use monitor_pipeline::commands::{Command, PersonId};
 use monitor_pipeline::messages::{CheckJob, WakeUp};
-use monitor_pipeline::stages::{Check, CheckSettings, Disposition, Notify, NotifySettings, Schedule, ScheduleSettings};
+use monitor_pipeline::stages::{
+    Check, CheckSettings, Disposition, Notify, NotifySettings, Respond, Schedule, ScheduleSettings,
+};
 
 use crate::faults::StoreKind;
 use crate::machine::Shared;
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::outside::{SimulatedGitHub, SimulatedSender, SimulatedSlack};
+use crate::outside::{SimulatedGitHub, SimulatedSender};
+use crate::slack::SimulatedSlack;
 use crate::store::{SimulatedStore, Stored};
 
 /// The time between two ticks.
 pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
+/// After how long people are reminded of an outage: soon, so that it happens in a day's story.
+pub const REMIND_MS: i64 = 60 * MINUTE_MS;
+/// How often they are.
+pub const REMINDERS: u32 = 2;
+
+/// After how long a person asks again who got no answer.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The ports of an installation.
 pub struct Installation {
@@ -33,11 +44,11 @@ pub struct Installation {
 
 impl Installation {
     /// An installation on an empty store.
-    pub fn new(store: StoreKind, shared: Shared) -> anyhow::Result<Self> {
+    pub fn new(store: StoreKind, is_bot: bool, shared: Shared) -> anyhow::Result<Self> {
         Ok(Self {
             stored: Stored::new(store, &shared)?,
             github: SimulatedGitHub(shared.clone()),
-            slack: SimulatedSlack(shared.clone()),
+            slack: SimulatedSlack { shared: shared.clone(), is_bot },
             jobs: SimulatedSender { shared: shared.clone(), fifo: false },
             wakes: SimulatedSender { shared: shared.clone(), fifo: true },
             warm: Mutex::default(),
@@ -71,7 +82,11 @@ impl Installation {
     fn policy(&self) -> Policy {
         let rules = self.shared.lock().world.rules;
         let removed = if rules.tell_removed { "alert" } else { "quiet" };
-        let json = format!(r#"{{"confirm":{},"removed":"{removed}"}}"#, rules.confirm);
+        let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
+        let json = format!(
+            r#"{{"confirm":{},"removed":"{removed}","remind":"{remind}m","reminders":{reminders}}}"#,
+            rules.confirm
+        );
         let document: PolicyDocument = serde_json::from_str(&json).unwrap_or_default();
         Policy::new(document, &[]).unwrap_or_default()
     }
@@ -116,4 +131,16 @@ pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: S
     let (store, chat, clock) = (&*store, &this.slack, &this.shared);
     let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
     Notify { store, chat, clock, settings }.run(&wake_up.subject).await.disposition
+}
+
+/// The answer to what a person asks for. Whoever gets none asks again.
+pub async fn respond(this: Arc<Installation>, store: Arc<SimulatedStore>, command: Command) -> Disposition {
+    let Ok(person) = PersonId::try_from("U0SOMEBODY".to_owned()) else {
+        return Disposition::SetAside { reason: "no person".to_owned() };
+    };
+    let respond = Respond { store: &*store, jobs: &this.jobs, clock: &this.shared };
+    match respond.run(&command, &person).await {
+        Ok(_) => Disposition::Done,
+        Err(error) => Disposition::Retry { after: ASK_AGAIN, reason: error.to_string() },
+    }
 }

@@ -10,6 +10,7 @@ pub mod operations;
 pub mod outside;
 pub mod record;
 pub mod simulation;
+pub mod slack;
 mod stately;
 pub mod store;
 pub mod world;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use monitor_domain::time::Timestamp;
@@ -57,6 +57,8 @@ pub enum Wake {
     Task(u64),
     /// A request arrives that nobody waits for any more.
     Late(u64),
+    /// A person asks for what has this number, after so many times in vain.
+    Respond(usize, u32),
     /// A message may be due.
     Pump,
 }
@@ -85,6 +87,8 @@ pub struct Machine {
     timers: BinaryHeap<Reverse<(i64, u64, Wake)>>,
     timer_count: u64,
     late: BTreeMap<u64, Late>,
+    /// Who waits within a task that waits for several things at once.
+    wakers: Vec<(u64, i64, Waker)>,
 }
 
 /// The surroundings, shared by the ports.
@@ -118,6 +122,19 @@ impl Machine {
         let number = self.timer_count;
         self.late.insert(number, Box::new(what));
         self.at(self.now_ms + ms, Wake::Late(number));
+    }
+
+    /// Wakes whatever waits within a task and is due.
+    pub fn wake(&mut self, task: u64) {
+        let now_ms = self.now_ms;
+        for (.., waker) in self.wakers.extract_if(.., |(of, due_ms, _)| *of == task && *due_ms <= now_ms) {
+            waker.wake();
+        }
+    }
+
+    /// A task waits for nothing any more.
+    pub fn forget(&mut self, task: u64) {
+        self.wakers.retain(|(of, ..)| *of != task);
     }
 
     /// What was to be done later.
@@ -174,6 +191,7 @@ impl Shared {
             timers: BinaryHeap::new(),
             timer_count: 0,
             late: BTreeMap::new(),
+            wakers: Vec::new(),
         })))
     }
 
@@ -204,7 +222,7 @@ struct Wait {
 impl Future for Wait {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let shared = self.shared.clone();
         let mut machine = shared.lock();
         match self.due_ms {
@@ -213,6 +231,7 @@ impl Future for Wait {
                 self.due_ms = Some(due_ms);
                 let task = machine.current.0;
                 machine.at(due_ms, Wake::Task(task));
+                machine.wakers.push((task, due_ms, context.waker().clone()));
                 Poll::Pending
             }
             Some(due_ms) if machine.now_ms >= due_ms => Poll::Ready(()),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use monitor_fakes::Chance;
 
-use crate::faults::{Fault, StoreKind, Window};
+use crate::faults::{Fault, Stage, StoreKind, Window};
 
 /// A minute, milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
@@ -59,6 +59,26 @@ pub enum What {
     RepositoriesHidden { for_ms: i64 },
     /// A person asks for a check, so many times within seconds.
     Ask { target: usize, times: i64 },
+    /// A person mutes runners, and unmutes them after a while, if so.
+    Mute { scope: Muted, for_ms: i64, unmute_ms: Option<i64> },
+    /// A person acknowledges whatever was told and is open of the first target, from this one on, that has such.
+    Acknowledge { target: usize },
+}
+
+/// Whom a person mutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Muted {
+    /// Of this target; of all where there is none.
+    pub target: Option<usize>,
+    /// The runner of this name; all where there is none.
+    pub runner: Option<String>,
+}
+
+impl fmt::Display for Muted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.and_then(|target| TARGETS.get(target)).copied().unwrap_or("every target");
+        write!(f, "{} of {target}", self.runner.as_deref().unwrap_or("every runner"))
+    }
 }
 
 impl fmt::Display for Operation {
@@ -105,6 +125,16 @@ impl fmt::Display for Operation {
                 write!(f, "GitHub lists no account's repositories for {} min", minutes(for_ms))
             }
             What::Ask { target, times } => write!(f, "somebody asks for a check of {}, {times} times", name(target)),
+            What::Mute { scope, for_ms, unmute_ms: None } => {
+                write!(f, "somebody mutes {scope} for {} min", minutes(for_ms))
+            }
+            What::Mute { scope, for_ms, unmute_ms: Some(unmute_ms) } => {
+                let (long, early) = (minutes(for_ms), minutes(unmute_ms));
+                write!(f, "somebody mutes {scope} for {long} min, and unmutes after {early} min")
+            }
+            What::Acknowledge { target } => {
+                write!(f, "somebody acknowledges what is open of {}, or of the next that has such", name(target))
+            }
         }
     }
 }
@@ -118,6 +148,8 @@ pub struct Story {
     pub hours: i64,
     /// The store.
     pub store: StoreKind,
+    /// Whether Slack is told by a bot, whose messages are edited and replied to, or by a webhook.
+    pub is_bot: bool,
     /// What happens, in order.
     pub operations: Vec<Operation>,
     /// When what may go wrong.
@@ -160,20 +192,66 @@ impl Story {
                 }
             }
         }
-        Self { seed, hours, store, operations, windows, crashes: Vec::new() }
+        // Drawn last, so that the rest of a seed's story does not depend on it.
+        let is_bot = chance.below(2) > 0;
+        draw_people(&mut chance, &mut operations, &windows, busy_ms);
+        operations.sort_by_key(|operation| operation.at_ms);
+        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new() }
     }
 
     /// A short story in which everything that matters happens once, for ending a stage at each of its awaits.
     pub fn short(store: StoreKind) -> Self {
         let minute = |minute: i64, what| Operation { at_ms: minute * MINUTE_MS + 20_000, what };
         let (target, runner) = (0, "runner-1".to_owned());
+        let muted = Muted { target: Some(target), runner: Some("runner-4".to_owned()) };
         let operations = vec![
             minute(7, What::Outage { target, runner, for_ms: 12 * MINUTE_MS }),
             minute(8, What::Outage { target, runner: "runner-2".to_owned(), for_ms: 4 * MINUTE_MS }),
             minute(9, What::Remove { target: 1, runner: "runner-3".to_owned(), again_ms: None }),
+            minute(14, What::Acknowledge { target }),
+            minute(20, What::Mute { scope: muted, for_ms: 9 * MINUTE_MS, unmute_ms: None }),
+            minute(21, What::Outage { target, runner: "runner-4".to_owned(), for_ms: 12 * MINUTE_MS }),
         ];
-        Self { seed: 7, hours: 1, store, operations, windows: Vec::new(), crashes: Vec::new() }
+        Self { seed: 7, hours: 1, store, is_bot: true, operations, windows: Vec::new(), crashes: Vec::new() }
     }
+}
+
+/// What people ask for: mostly of an outage, and sometimes while something goes wrong.
+fn draw_people(chance: &mut Chance, operations: &mut Vec<Operation>, windows: &[Window], busy_ms: i64) {
+    let mut asked = Vec::new();
+    for Operation { at_ms, what } in operations.iter() {
+        let (What::Outage { target, runner, .. } | What::Flaps { target, runner, .. }) = what else { continue };
+        let left_ms = busy_ms - at_ms;
+        let within = |ms: i64| ms.min(left_ms).max(0);
+        match chance.below(10) {
+            0..3 => {
+                let target = (chance.below(8) > 0).then_some(*target);
+                let runner = (target.is_none() || chance.below(3) > 0).then(|| runner.clone());
+                let for_ms = within(minutes(5, 150, chance)).max(MINUTE_MS);
+                let unmute_ms = (chance.below(3) == 0).then(|| minutes(1, 60, chance).min(for_ms));
+                let before_ms = minutes(-6, 16, chance);
+                let what = What::Mute { scope: Muted { target, runner }, for_ms, unmute_ms };
+                asked.push(Operation { at_ms: (at_ms - before_ms).clamp(0, busy_ms), what });
+            }
+            3..5 => {
+                let after_ms = minutes(6, 90, chance);
+                asked.push(Operation { at_ms: at_ms + within(after_ms), what: What::Acknowledge { target: *target } });
+            }
+            _ => {}
+        }
+    }
+    let of_respond: Vec<&Window> = windows.iter().filter(|window| window.fault.can_befall(Stage::Respond)).collect();
+    for _ in 0..if of_respond.is_empty() { 0 } else { 5 } {
+        let window = of_respond[usize::try_from(chance.below(of_respond.len() as u64)).unwrap_or(0)];
+        let length_ms = (window.until_ms - window.from_ms).max(1).unsigned_abs();
+        let at_ms = window.from_ms + i64::try_from(chance.below(length_ms)).unwrap_or(0);
+        let runner = Some(format!("runner-{}", 1 + chance.below(5)));
+        let target = Some(usize::try_from(chance.below(TARGETS.len() as u64)).unwrap_or(0));
+        let for_ms = minutes(5, 20, chance);
+        let unmute_ms = (chance.below(3) == 0).then(|| minutes(1, 5, chance).min(for_ms));
+        asked.push(Operation { at_ms, what: What::Mute { scope: Muted { target, runner }, for_ms, unmute_ms } });
+    }
+    operations.append(&mut asked);
 }
 
 /// A span between two numbers of minutes, with seconds.

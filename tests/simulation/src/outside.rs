@@ -1,22 +1,20 @@
-//! GitHub, Slack and the queues behind a network that fails.
+//! GitHub and the queues behind a network that fails.
 
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
 use monitor_domain::observation::{CredentialReport, Failure, Fault as Trouble, Lookup, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
-use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Form, Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender};
+use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender};
 
 use crate::faults::{Fault, Stage};
 use crate::machine::{Shared, timestamp};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::world::{Answered, Look, Taken, observed};
+use crate::world::{Answered, Look, observed};
 
 /// After how long a client gives up a request.
-const TIMEOUT_MS: i64 = 10_000;
+pub(crate) const TIMEOUT_MS: i64 = 10_000;
 
 /// GitHub over a network.
 pub struct SimulatedGitHub(pub Shared);
@@ -134,49 +132,6 @@ impl RunnerSource for SimulatedGitHub {
         let machine = self.0.lock();
         let is_listed = machine.world.watched[FOUND] && machine.world.hidden_until_ms <= machine.now_ms;
         Ok(is_listed.then(|| TARGETS[FOUND].parse().ok()).flatten().into_iter().collect())
-    }
-}
-
-/// Slack over a network.
-pub struct SimulatedSlack(pub Shared);
-
-impl Chat for SimulatedSlack {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        let began_ms = self.0.lock().now_ms;
-        self.0.latency(50, 400).await;
-        let number = {
-            let mut machine = self.0.lock();
-            let now_ms = machine.now_ms;
-            // Whoever stood still finds the connection gone.
-            if now_ms - began_ms > TIMEOUT_MS {
-                return Err(ChatError::Transient("no answer in time".to_owned()));
-            }
-            if machine.world.slack_dead_until_ms > now_ms {
-                machine.came(Fault::SlackDead);
-                return Err(ChatError::Dead("404 no_service: make a new webhook".to_owned()));
-            }
-            if machine.strikes(Fault::SlackBusy) {
-                let retry_after = Duration::from_secs(1 + machine.chance.below(120));
-                return Err(ChatError::Busy { retry_after });
-            }
-            if machine.strikes(Fault::SlackFails) {
-                return Err(ChatError::Transient("Slack answers 503".to_owned()));
-            }
-            if form == Form::Blocks && machine.strikes(Fault::SlackRefuses) {
-                return Err(ChatError::ContentRefused("invalid_blocks".to_owned()));
-            }
-            machine.note(format!("taken {notice:?}").as_bytes());
-            machine.world.taken.push(Taken { at_ms: now_ms, notice: notice.clone(), answered: false });
-            machine.world.taken.len() - 1
-        };
-        let is_lost = self.0.lock().strikes(Fault::SlackAnswerLost);
-        if is_lost {
-            self.0.wait(TIMEOUT_MS).await;
-            return Err(ChatError::Transient("no answer in time".to_owned()));
-        }
-        self.0.latency(20, 100).await;
-        self.0.lock().world.taken[number].answered = true;
-        Ok(Delivered::default())
     }
 }
 

@@ -128,6 +128,19 @@ pub fn sides(notice: &Notice) -> Vec<(&Outage, Side)> {
     sides
 }
 
+/// The outages that a message begins to tell of as open ones.
+pub fn openings(notice: &Notice) -> impl Iterator<Item = &Outage> {
+    notice.news.iter().flat_map(|news| match news {
+        News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => &outages[..],
+        _ => &[],
+    })
+}
+
+/// The outages that a message reminds of.
+pub fn reminded(notice: &Notice) -> impl Iterator<Item = &Outage> {
+    notice.news.iter().flat_map(|news| if let News::StillOffline { outages, .. } = news { &outages[..] } else { &[] })
+}
+
 /// How often each side is told.
 pub fn count<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeMap<(OutageKey, Side), usize> {
     let mut counts = BTreeMap::new();

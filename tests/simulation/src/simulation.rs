@@ -7,12 +7,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use monitor_embedded::queue::Depth;
+use monitor_pipeline::commands::Command;
 use monitor_pipeline::messages::{CheckJob, WakeUp};
 use monitor_pipeline::ports::Delivery;
 use monitor_pipeline::stages::Disposition;
 
 use crate::faults::{Fault, Faults, Stage, Struck};
-use crate::installation::{INTERVAL_MS, Installation, check, notify, schedule};
+use crate::installation::{INTERVAL_MS, Installation, check, notify, respond, schedule};
 use crate::machine::{Shared, Wake};
 use crate::operations::{HOUR_MS, MINUTE_MS, Story};
 use crate::store::{SimulatedStore, Stored};
@@ -25,15 +26,18 @@ const VISIBILITY: Duration = Duration::from_secs(360);
 const AT_ONCE: usize = 6;
 /// How often a tick is tried once more that ended in vain.
 const TICK_RETRIES: u32 = 2;
+/// How often a person asks once more.
+const ASK_RETRIES: u32 = 3;
 
 struct Task {
     future: Pin<Box<dyn Future<Output = Disposition>>>,
     stage: Stage,
     /// What it is about.
     subject: String,
+    /// Of its message; for an answer, the number of what was asked for.
     receipt: String,
     store: Arc<SimulatedStore>,
-    /// How often its tick was tried before.
+    /// How often its tick or question was tried before.
     tries: u32,
     began_ms: i64,
     frozen_until_ms: i64,
@@ -63,7 +67,7 @@ pub struct Played {
 pub fn play(story: &Story) -> anyhow::Result<Played> {
     let faults = Faults { windows: story.windows.clone(), ..Faults::default() };
     let shared = Shared::new(story.seed, faults);
-    let installation = Arc::new(Installation::new(story.store, shared.clone())?);
+    let installation = Arc::new(Installation::new(story.store, story.is_bot, shared.clone())?);
     // Just before a tick, so that nothing of it is under way.
     let end_ms = story.hours * HOUR_MS - 1_000;
     let mut player = Player {
@@ -75,6 +79,7 @@ pub fn play(story: &Story) -> anyhow::Result<Played> {
         next_pump_ms: i64::MAX,
         awaits: 0,
         early_awaits: 0,
+        asked: Vec::new(),
     };
     player.run();
     let awaits = player.early_awaits;
@@ -103,6 +108,8 @@ pub(crate) struct Player<'a> {
     end_ms: i64,
     awaits: u64,
     early_awaits: u64,
+    /// What people ask for, in order.
+    pub(crate) asked: Vec<Command>,
 }
 
 impl Player<'_> {
@@ -128,6 +135,7 @@ impl Player<'_> {
                 Wake::Leave(target, runner) => self.world(|world, now_ms| _ = world.remove(now_ms, target, &runner)),
                 Wake::Toggle(target) => self.world(|world, now_ms| world.toggle(now_ms, target)),
                 Wake::Unhide => self.world(|world, now_ms| world.note_listed(now_ms)),
+                Wake::Respond(number, tries) => self.start_answer(number, tries),
                 Wake::Task(task) => self.go_on(task),
                 Wake::Late(number) => {
                     let late = self.installation.shared.lock().take_late(number);
@@ -158,7 +166,9 @@ impl Player<'_> {
 
     /// Everything that runs ends in the middle.
     pub(crate) fn stop(&mut self) {
-        self.tasks.clear();
+        for task in std::mem::take(&mut self.tasks).into_keys() {
+            self.installation.shared.lock().forget(task);
+        }
         self.installation.stop();
     }
 
@@ -180,6 +190,15 @@ impl Player<'_> {
             let store = self.installation.start();
             let future = Box::pin(schedule(self.installation.clone(), store.clone()));
             self.start(future, Stage::Schedule, ("monitor".to_owned(), String::new()), store, tries);
+        }
+    }
+
+    fn start_answer(&mut self, number: usize, tries: u32) {
+        if !self.is_down() {
+            let (command, store) = (self.asked[number].clone(), self.installation.start());
+            let subject = format!("{command:?}");
+            let future = Box::pin(respond(self.installation.clone(), store.clone(), command));
+            self.start(future, Stage::Respond, (subject, number.to_string()), store, tries);
         }
     }
 
@@ -289,6 +308,7 @@ impl Player<'_> {
                 return;
             }
         }
+        self.installation.shared.lock().wake(number);
         if let Poll::Ready(disposition) = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             self.ends(number, Some(disposition));
         }
@@ -302,6 +322,7 @@ impl Player<'_> {
             self.installation.keep_warm(store);
         }
         let mut machine = self.installation.shared.lock();
+        machine.forget(number);
         let (elapsed, now_ms) = (machine.elapsed(), machine.now_ms);
         let is_done = disposition == Some(Disposition::Done);
         let state = match stage {
@@ -309,6 +330,13 @@ impl Player<'_> {
                 // As Lambda does with what it was given to do by itself.
                 if !is_done && tries < TICK_RETRIES {
                     machine.at(now_ms + i64::from(tries + 1) * MINUTE_MS, Wake::TickAgain(tries + 1));
+                }
+                return;
+            }
+            Stage::Respond => {
+                // As a person does who gets no answer.
+                if let (false, true, Ok(number)) = (is_done, tries < ASK_RETRIES, receipt.parse()) {
+                    machine.at(now_ms + MINUTE_MS, Wake::Respond(number, tries + 1));
                 }
                 return;
             }

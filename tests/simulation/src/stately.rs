@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_pipeline::items::Key;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::timer::Timer;
 use monitor_stately::transport::{Request, Response, Transport, Unreached};
@@ -15,6 +14,7 @@ use monitor_stately_server::{Delivery, Fault as Injected, RpcCode, Schema, Setti
 use crate::faults::Fault;
 use crate::machine::{Shared, timestamp};
 use crate::store::{FOR_EVER_MS, is_down, is_gone, later};
+use crate::world::Noted;
 
 const STORE_ID: u64 = 17;
 const SCHEMA_ID: u64 = 5;
@@ -90,13 +90,13 @@ fn carry_out(server: &Mutex<State>, request: Request) -> (Response, Delivery) {
 pub struct Connection {
     server: Arc<Mutex<State>>,
     shared: Shared,
-    /// The endings of attempts to send that the put under way stores.
-    storing: Arc<Mutex<Vec<Key>>>,
+    /// What matters of the put or deletion under way.
+    storing: Arc<Mutex<Vec<Noted>>>,
 }
 
 impl Connection {
-    pub(crate) fn stores(&self, endings: Vec<Key>) {
-        *lock(&self.storing) = endings;
+    pub(crate) fn stores(&self, noted: Vec<Noted>) {
+        *lock(&self.storing) = noted;
     }
 
     /// What becomes of a request that the server gets, if that is anything out of the ordinary.
@@ -132,7 +132,7 @@ impl Connection {
 fn arrives(
     server: &Mutex<State>,
     shared: &Shared,
-    (request, path, storing): (Request, &str, Vec<Key>),
+    (request, path, storing): (Request, &str, Vec<Noted>),
 ) -> (Response, Delivery) {
     let asked = request.body.clone();
     let (response, delivery) = carry_out(server, request);
@@ -140,7 +140,7 @@ fn arrives(
     machine.note(path.as_bytes());
     machine.note(&asked);
     machine.note(&response.body);
-    if path == path::PUT && response.status == 200 {
+    if [path::PUT, path::DELETE].contains(&path) && response.status == 200 {
         let now_ms = machine.now_ms;
         machine.world.stored(now_ms, storing);
     }

@@ -14,6 +14,7 @@ use monitor_stately_server::State;
 use crate::faults::{Fault, StoreKind};
 use crate::machine::Shared;
 use crate::stately::{self, Connection};
+use crate::world::Noted;
 
 /// How long somebody waits who gives up in the end.
 pub(crate) const FOR_EVER_MS: i64 = 60_000;
@@ -97,10 +98,6 @@ impl SimulatedStore {
     }
 }
 
-fn endings(puts: &[Put]) -> Vec<Key> {
-    puts.iter().map(|put| put.item.key()).filter(|key| matches!(key, Key::Sent(..))).collect()
-}
-
 /// Whether the store answers nobody now, or does so from now on.
 pub(crate) fn is_down(shared: &Shared) -> bool {
     let mut machine = shared.lock();
@@ -140,14 +137,23 @@ async fn answer(shared: &Shared) -> Result<(), StoreError> {
 
 /// Puts into the embedded store, now.
 fn put_now(store: &EmbeddedStore, shared: &Shared, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-    let endings = endings(&puts);
+    let noted = Noted::of_puts(&puts);
     let outcome = ready(store.put(puts)).unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
     if outcome == PutOutcome::Done {
         let mut machine = shared.lock();
         let now_ms = machine.now_ms;
-        machine.world.stored(now_ms, endings);
+        machine.world.stored(now_ms, noted);
     }
     Ok(outcome)
+}
+
+/// Deletes from the embedded store, now.
+fn delete_now(store: &EmbeddedStore, shared: &Shared, keys: &[Key]) -> Result<(), StoreError> {
+    ready(store.delete(keys)).unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
+    let mut machine = shared.lock();
+    let now_ms = machine.now_ms;
+    machine.world.stored(now_ms, Noted::of_keys(keys));
+    Ok(())
 }
 
 impl Store for SimulatedStore {
@@ -167,7 +173,7 @@ impl Store for SimulatedStore {
                 Ok(outcome)
             }
             Self::Stately(store, _) => {
-                store.client().transport().stores(endings(&puts));
+                store.client().transport().stores(Noted::of_puts(&puts));
                 let outcome = store.put(puts.clone()).await?;
                 self.note(&puts, outcome);
                 Ok(outcome)
@@ -204,15 +210,18 @@ impl Store for SimulatedStore {
             Self::Embedded(store, shared) => {
                 request(shared).await?;
                 if shared.lock().strikes(Fault::StoreIsLate) {
-                    let (store, keys) = (store.clone(), keys.to_vec());
-                    later(shared, 1_000, move || drop(ready(store.delete(&keys))));
+                    let (store, surroundings, keys) = (store.clone(), shared.clone(), keys.to_vec());
+                    later(shared, 1_000, move || drop(delete_now(&store, &surroundings, &keys)));
                     shared.wait(GIVEN_UP_MS).await;
                     return Err(StoreError::Unavailable("no answer in time".to_owned()));
                 }
-                store.delete(keys).await?;
+                delete_now(store, shared, keys)?;
                 answer(shared).await
             }
-            Self::Stately(store, _) => store.delete(keys).await,
+            Self::Stately(store, _) => {
+                store.client().transport().stores(Noted::of_keys(keys));
+                store.delete(keys).await
+            }
         }
     }
 

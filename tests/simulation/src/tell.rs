@@ -53,7 +53,10 @@ pub(crate) fn sum(sum: &Sum) {
     };
     println!("told: {}", list(&sum.tally.news));
     println!("had to be told by a certain time, and were: {}", list(&sum.tally.promises));
-    println!("\n{:<17} {:>9} {:>10} {:>10} {:>10}", "fault", "stories", "schedule", "check", "notify");
+    println!(
+        "\n{:<17} {:>9} {:>10} {:>10} {:>10} {:>10}",
+        "fault", "stories", "schedule", "check", "notify", "respond"
+    );
     for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(sum.store)) {
         let stories = sum.stories_with.get(&fault).copied().unwrap_or_default();
         print!("{fault:<17} {:>7.1} %", stories as f64 * 100.0 / sum.played.max(1) as f64);

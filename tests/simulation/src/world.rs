@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use monitor_domain::notices::Notice;
 use monitor_domain::observation::{ObservedPage, ObservedRunner, PageTag};
+use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::runner::{RunnerId, Status};
-use monitor_pipeline::items::Key;
+use monitor_domain::scope::Scope;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::TargetId;
+use monitor_pipeline::items::{Acknowledgement, Item, Key, Mute as ItemMute, Put};
 
+use crate::machine::story_ms;
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
+use crate::outside::place_of;
 
 /// How far back a stale answer can be.
 pub const STALE_MS: i64 = 3 * MINUTE_MS;
@@ -76,6 +82,77 @@ pub struct Taken {
     pub notice: Notice,
     /// Whether the sender heard of it.
     pub answered: bool,
+    /// The message in whose thread it stands, by its number.
+    pub thread: Option<usize>,
+    /// The outages that it began to tell of, as it shows them after the last edit.
+    pub shown: Vec<Outage>,
+    /// Whether somebody has deleted it.
+    pub is_gone: bool,
+}
+
+/// That Slack asked to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// Who was to wait: whoever tells of this subject.
+    pub subject: Subject,
+    /// When it said so.
+    pub at_ms: i64,
+    /// Until when.
+    pub until_ms: i64,
+}
+
+/// A mute as it was stored.
+#[derive(Clone, Debug)]
+pub struct Mute {
+    number: u64,
+    target: Option<usize>,
+    runner: Option<String>,
+    /// When it was stored.
+    pub from_ms: i64,
+    /// When it ends by itself.
+    pub until_ms: i64,
+    /// When it was taken back, or another was stored in its place.
+    pub ended_ms: Option<i64>,
+}
+
+impl Mute {
+    /// Whether it concerns a runner.
+    pub fn covers(&self, place: usize, name: &str) -> bool {
+        self.target.is_none_or(|target| target == place) && self.runner.as_deref().is_none_or(|runner| runner == name)
+    }
+}
+
+/// Something put into the store or taken out of it, whose time matters.
+#[derive(Clone, Debug)]
+pub enum Noted {
+    /// A commit, or how an attempt to send ended.
+    Record(Key),
+    /// A mute.
+    Muted(ItemMute),
+    /// An acknowledgement.
+    Acknowledged(Acknowledgement),
+    /// A mute taken back.
+    Unmuted(u64),
+}
+
+impl Noted {
+    /// What matters of a put.
+    pub fn of_puts(puts: &[Put]) -> Vec<Self> {
+        let noted = |put: &Put| match &put.item {
+            Item::Sent(_) | Item::Change(_) => Some(Self::Record(put.item.key())),
+            Item::Mute(mute) => Some(Self::Muted(mute.clone())),
+            Item::Acknowledgement(item) => Some(Self::Acknowledged(item.clone())),
+            _ => None,
+        };
+        puts.iter().filter_map(noted).collect()
+    }
+
+    /// What matters of a deletion.
+    pub fn of_keys(keys: &[Key]) -> Vec<Self> {
+        keys.iter()
+            .filter_map(|key| if let Key::Mute(number) = key { Some(Self::Unmuted(*number)) } else { None })
+            .collect()
+    }
 }
 
 /// What of the policy changes in a story.
@@ -134,8 +211,18 @@ pub struct World {
     pub ticks_ms: Vec<(i64, i64)>,
     /// What Slack took, in order.
     pub taken: Vec<Taken>,
-    /// When each ending of an attempt to send was first stored.
+    /// When each commit, and each ending of an attempt to send, was first stored.
     pub stored_ms: BTreeMap<Key, i64>,
+    /// The mutes there were.
+    pub mutes: Vec<Mute>,
+    /// When each acknowledgement was first stored.
+    pub acknowledged_ms: BTreeMap<(TargetId, RunnerId, OutageId), i64>,
+    /// When Slack asked to wait.
+    pub busy: Vec<Busy>,
+    /// Requests that came before the end of such a wait, and when.
+    pub hasty: Vec<(Busy, i64)>,
+    /// Outages that an edit showed as open after another had shown them as over.
+    pub reopened: Vec<Outage>,
 }
 
 impl World {
@@ -246,11 +333,54 @@ impl World {
         self.looks[target].push(Look { at_ms, answered });
     }
 
-    /// Notes when endings of attempts to send are first stored.
-    pub fn stored(&mut self, now_ms: i64, endings: Vec<Key>) {
-        for key in endings {
-            self.stored_ms.entry(key).or_insert(now_ms);
+    /// Notes when what matters is stored, or deleted.
+    pub fn stored(&mut self, now_ms: i64, noted: Vec<Noted>) {
+        for noted in noted {
+            match noted {
+                Noted::Record(key) => _ = self.stored_ms.entry(key).or_insert(now_ms),
+                Noted::Muted(mute) => {
+                    let number = ItemMute::number_of(&mute.scope);
+                    self.end_mute(number, now_ms);
+                    let runner = match &mute.scope {
+                        Scope::Target(_) => None,
+                        Scope::Runner { name, .. } | Scope::Named(name) => Some(name.clone()),
+                    };
+                    let target = mute.scope.target().and_then(|target| place_of(target.as_str()));
+                    let until_ms = story_ms(mute.until);
+                    self.mutes.push(Mute { number, target, runner, from_ms: now_ms, until_ms, ended_ms: None });
+                }
+                Noted::Unmuted(number) => self.end_mute(number, now_ms),
+                Noted::Acknowledged(item) => {
+                    let key = (item.target, item.runner_id, item.outage_id);
+                    self.acknowledged_ms.entry(key).or_insert(now_ms);
+                }
+            }
         }
+    }
+
+    fn end_mute(&mut self, number: u64, now_ms: i64) {
+        let of_number = self.mutes.iter_mut().filter(|mute| mute.number == number && mute.ended_ms.is_none());
+        of_number.for_each(|mute| mute.ended_ms = Some(now_ms));
+    }
+
+    /// The waits that whoever tells of a subject is asked for now.
+    pub fn busy_with(&self, subject: &Subject, now_ms: i64) -> Vec<Busy> {
+        let of_now = |busy: &&Busy| busy.subject == *subject && busy.until_ms > now_ms;
+        self.busy.iter().filter(of_now).cloned().collect()
+    }
+
+    /// A message shows its outages like this from now on.
+    pub fn edit(&mut self, number: usize, outages: &[Outage]) {
+        let Some(taken) = self.taken.get_mut(number) else { return };
+        let is_over = |outage: &&Outage| {
+            taken
+                .shown
+                .iter()
+                .any(|shown| !shown.is_open() && (shown.runner_id, shown.id) == (outage.runner_id, outage.id))
+        };
+        let reopened = outages.iter().filter(|outage| outage.is_open()).filter(is_over).cloned();
+        self.reopened.extend(reopened);
+        taken.shown = outages.to_vec();
     }
 
     /// The list as pages with ETags, two runners a page, so that there are several.

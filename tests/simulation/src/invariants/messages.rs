@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use monitor_domain::notices::Notice;
-use monitor_domain::outage::Telling;
 
 use super::{Examination, moment};
 use crate::record::{Record, Side, count, key_of};
@@ -55,7 +54,7 @@ impl Examination<'_> {
                 self.found("each side of an outage is told once, but for the two windows", what);
             }
         }
-        for outage in record.outages.iter().filter(|outage| outage.telling != Telling::Quiet) {
+        for outage in record.outages.iter().filter(|outage| outage.telling.is_told()) {
             let key = key_of(outage);
             let is_told = |side| told.contains_key(&(key.clone(), side));
             let what = || format!("{} {} outage {}: {outage:?}", record.subject, key.0, key.1);

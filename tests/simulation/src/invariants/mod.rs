@@ -4,6 +4,8 @@ mod evidence;
 mod messages;
 mod promises;
 mod rest;
+mod threads;
+mod wishes;
 
 pub use promises::PROMISES;
 
@@ -14,7 +16,7 @@ use monitor_domain::target::Target;
 
 use crate::model::Model;
 use crate::operations::{HOUR_MS, MINUTE_MS, Story, TARGETS};
-use crate::record::{Record, kind_of};
+use crate::record::{Record, changes_of, kind_of};
 use crate::simulation::Played;
 use crate::world::Taken;
 
@@ -71,8 +73,13 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
     for (place, record) in records.iter().take(TARGETS.len()).enumerate() {
         examination.evidence(place, record);
         examination.rest(place, record);
+        examination.wishes(place, record, &changes_of(played, record.subject.clone())?);
+        examination.threads(story, record);
+        examination.silences(record);
     }
     examination.evidence_of_all();
+    examination.edits();
+    examination.waits(&records);
     examination.promises(&records);
     examination.queues_are_at_rest();
     for news in played.world.taken.iter().flat_map(|taken| &taken.notice.news) {

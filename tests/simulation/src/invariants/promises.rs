@@ -4,11 +4,12 @@ use monitor_domain::notices::News;
 use monitor_domain::outage::Outage;
 use monitor_domain::subject::{CredentialId, Subject};
 
+use super::wishes::{REMINDED, UNMUTED};
 use super::{Examination, moment};
 use crate::machine::story_ms;
 use crate::model::{Absence, Unseen};
 use crate::operations::{MINUTE_MS, TARGETS, What};
-use crate::record::{Record, Side, key_of, sides};
+use crate::record::{Record, Side, key_of, openings, reminded, sides};
 use crate::world::Taken;
 
 const IN_TIME: &str = "every real outage that lasts is told in time";
@@ -17,7 +18,12 @@ const BLIND: &str = "blindness is told in time, once, and only then";
 const SIGHT: &str = "sight regained is told in time, once";
 
 /// What may have to be told by a certain time.
-pub const PROMISES: [&str; 13] = [
+pub const PROMISES: [&str; 18] = [
+    "message that shows an end",
+    "reply in a thread",
+    "muted outage that lasts",
+    "reminder",
+    "news of a long silence of Slack",
     "outage",
     "removal",
     "end of an outage",
@@ -50,7 +56,7 @@ enum Flaps {
 }
 
 impl Examination<'_> {
-    fn promised(&mut self, kind: &'static str) {
+    pub(super) fn promised(&mut self, kind: &'static str) {
         *self.tally.promises.entry(kind).or_default() += 1;
     }
 
@@ -128,6 +134,27 @@ impl Examination<'_> {
             self.promised("calm");
             if flaps(by_ms) == Flaps::Yes {
                 self.found("flapping is told in time", what("not told to flap no more", by_ms));
+            }
+        }
+        if let Some((ended_ms, by_ms)) = absence.unmuted_ms {
+            self.promised("muted outage that lasts");
+            let within = taken.iter().filter(|taken| (absence.began_ms..=by_ms).contains(&taken.at_ms));
+            let of_name = within.flat_map(|taken| openings(&taken.notice).map(|outage| (taken.at_ms, outage)));
+            let times: Vec<i64> =
+                of_name.filter(|(_, outage)| outage.runner_name == absence.name).map(|(at_ms, _)| at_ms).collect();
+            if times.len() != 1 || times[0] < ended_ms {
+                let what = what(&format!("told at {times:?}, muted until {}, not once then", moment(ended_ms)), by_ms);
+                self.found(UNMUTED, what);
+            }
+        }
+        for (before, by_ms) in absence.reminded_by_ms.iter().enumerate() {
+            self.promised("reminder");
+            let within = taken.iter().filter(|taken| (absence.began_ms..=*by_ms).contains(&taken.at_ms));
+            let of_name =
+                within.filter(|taken| reminded(&taken.notice).any(|outage| outage.runner_name == absence.name));
+            let times = of_name.count();
+            if times <= before {
+                self.found(REMINDED, what(&format!("reminded of {times} times"), *by_ms));
             }
         }
         if absence.untold {

@@ -35,6 +35,10 @@ pub struct Absence {
     pub calm_by_ms: Option<i64>,
     /// Nothing about it may be told: the policy does not want to hear of it.
     pub untold: bool,
+    /// It was muted when it was found, and must be told between these, when the mute had ended.
+    pub unmuted_ms: Option<(i64, i64)>,
+    /// People must have been reminded of it by then: once, twice and so on.
+    pub reminded_by_ms: Vec<i64>,
 }
 
 impl Model<'_> {
@@ -101,6 +105,11 @@ impl Model<'_> {
             self.rules(began_ms, ended_ms + TICK_MS).map(|rules| rules.tell_removed).collect();
 
         let may_flap = may_flap(before, began_ms);
+        let mute_in = |from_ms: i64, until_ms: i64| {
+            let muted =
+                self.muted(place, name).filter(|(began_ms, ended_ms)| *began_ms < until_ms && *ended_ms > from_ms);
+            muted.map(|(_, ended_ms)| ended_ms).max()
+        };
         let told_by_ms = match removed {
             true if !wants_removed.iter().all(|wanted| *wanted) => None,
             // Nobody misses a runner that was not seen since it is there and the target is on the list.
@@ -109,10 +118,14 @@ impl Model<'_> {
                 let since_ms = there_ms.max(self.listed_since(place, began_ms));
                 self.was_seen(place, name, since_ms, began_ms) && !self.was_ever_unlisted(place, began_ms, *by_ms)
             }),
-            false => self.due(here, None, (began_ms, left_ms), offline_bound),
+            false => self.due_unless(here, None, (began_ms, left_ms), offline_bound, mute_in),
         };
+        // Removed while it is muted, it is not told; and flapping that begins so is told when it goes away once more.
+        let told_by_ms =
+            told_by_ms.filter(|by_ms| !(removed || may_flap) || !self.is_ever_muted(place, name, began_ms, *by_ms));
         let lasts_ms = |from_ms| next_tick(next_tick(from_ms) + LOOK_MS + CALM_MS) + LOOK_MS + TELL_MS;
-        let lasts_by_ms = if removed { None } else { self.due(here, None, (began_ms, left_ms), lasts_ms) };
+        let lasts_by_ms =
+            if removed { None } else { self.due_unless(here, None, (began_ms, left_ms), lasts_ms, mute_in) };
 
         // How it ended, and for how long that was so.
         let is_gone = history.get(1).is_some_and(|(_, truth)| *truth == Truth::Absent);
@@ -149,7 +162,11 @@ impl Model<'_> {
             returns_by_ms,
             calm_by_ms,
             untold: removed && wants_removed.iter().all(|wanted| !*wanted),
+            unmuted_ms: None,
+            reminded_by_ms: Vec::new(),
         };
+        absence.unmuted_ms = self.unmuted_by(before, &absence, offline_bound(began_ms));
+        absence.reminded_by_ms = self.reminded_by(before, &absence);
         absence.flaps_by_ms = self.flaps_by(before, &absence);
         absence
     }
@@ -164,6 +181,7 @@ impl Model<'_> {
             && last.began_ms + TICK_MS < began_ms + FLAPPING_WINDOW_MS
             && before[first..].iter().all(|absence| !absence.may_flap)
             && !last.removed
+            && !self.is_ever_muted(last.place, &last.name, began_ms, last.told_by_ms?)
             && self.is_calm(last.place, began_ms - FLAPPING_WINDOW_MS, last.told_by_ms?);
         // An earlier one within the hour would have made it flap before.
         let is_first = before[..first].iter().all(|absence| absence.ended_ms < began_ms - FLAPPING_WINDOW_MS - TICK_MS);

@@ -4,10 +4,12 @@
 mod absences;
 mod looks;
 mod unseen;
+mod wishes;
 
 pub use absences::Absence;
 pub use looks::{Reading, count_apart};
 pub use unseen::{Listed, Unseen};
+pub use wishes::{Decided, Silence};
 
 use crate::operations::{MINUTE_MS, Story, TARGETS, What};
 use crate::world::{RUNNERS, Rules, Truth, World};
@@ -99,15 +101,28 @@ impl<'a> Model<'a> {
         (at_ms, limit_ms): (i64, i64),
         bound: impl Fn(i64) -> i64,
     ) -> Option<i64> {
+        self.due_unless(place, but, (at_ms, limit_ms), bound, |_, _| None)
+    }
+
+    /// The same, where it waits for the end of something else too: `waits` says when that is, if it is so in between.
+    fn due_unless(
+        &self,
+        place: Option<usize>,
+        but: Option<Source>,
+        (at_ms, limit_ms): (i64, i64),
+        bound: impl Fn(i64) -> i64,
+        waits: impl Fn(i64, i64) -> Option<i64>,
+    ) -> Option<i64> {
         let mut from_ms = at_ms;
         loop {
             let due_ms = bound(from_ms);
             if due_ms > limit_ms.min(self.end_ms) {
                 return None;
             }
-            match self.disturbance(place, but, from_ms, due_ms) {
+            let disturbance = self.disturbance(place, but, from_ms, due_ms);
+            match disturbance.map(|disturbance| disturbance.until_ms).or_else(|| waits(from_ms, due_ms)) {
                 None => return Some(due_ms),
-                Some(disturbance) => from_ms = disturbance.until_ms,
+                Some(until_ms) => from_ms = until_ms,
             }
         }
     }

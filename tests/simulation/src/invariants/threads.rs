@@ -1,0 +1,107 @@
+//! Alerts that live as one message: they show what has become of their outages, and later news stand in their threads.
+
+use std::collections::BTreeMap;
+
+use monitor_domain::notices::Notice;
+use monitor_domain::outage::Outage;
+
+use super::{Examination, moment};
+use crate::operations::Story;
+use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides};
+use crate::world::Taken;
+
+const SHOWS: &str = "a message shows at last what has become of its outages";
+const THREAD: &str = "what becomes of an outage is told in the thread of the message that told of it";
+const REOPENED: &str = "no edit opens again what was shown to be over";
+
+/// The outages that a message follows up: those that it ends, and those that it reminds of.
+fn follows_up(notice: &Notice) -> Vec<&Outage> {
+    let told = sides(notice);
+    let begins = |outage: &Outage| told.iter().any(|(one, side)| *side == Side::Began && key_of(one) == key_of(outage));
+    let ended = told.iter().filter(|(outage, side)| *side == Side::Ended && !begins(outage)).map(|(outage, _)| *outage);
+    ended.chain(reminded(notice)).collect()
+}
+
+/// Whether a message tells nothing but the ends of outages and reminders.
+fn is_follow_up(notice: &Notice) -> bool {
+    use monitor_domain::notices::News;
+    notice.news.iter().all(|news| {
+        matches!(
+            news,
+            News::Recovered { .. } | News::Removed { .. } | News::StillOffline { .. } | News::NoLongerMonitored { .. }
+        )
+    })
+}
+
+impl Examination<'_> {
+    /// What became of each message of a target that a bot sent.
+    pub(super) fn threads(&mut self, story: &Story, record: &Record) {
+        if !story.is_bot {
+            return;
+        }
+        let all = &self.played.world.taken;
+        let of_subject = || all.iter().enumerate().filter(|(_, taken)| taken.notice.subject == record.subject);
+        // Which messages told of an outage first, as open or over.
+        let mut began: BTreeMap<OutageKey, Vec<usize>> = BTreeMap::new();
+        for (number, taken) in of_subject() {
+            for (outage, _) in sides(&taken.notice).into_iter().filter(|(_, side)| *side == Side::Began) {
+                began.entry(key_of(outage)).or_default().push(number);
+            }
+        }
+        for (number, taken) in of_subject() {
+            self.shows(record, taken, number, &began);
+            self.stands(record, taken, &began);
+        }
+    }
+
+    fn shows(&mut self, record: &Record, taken: &Taken, number: usize, began: &BTreeMap<OutageKey, Vec<usize>>) {
+        // Where Slack's answer was lost, nobody knows where the message is.
+        if taken.is_gone || !taken.answered {
+            return;
+        }
+        for shown in openings(&taken.notice) {
+            let key = key_of(shown);
+            let is_only = began.get(&key).is_some_and(|told| *told == [number]);
+            let now = taken.shown.iter().find(|outage| key_of(outage) == key);
+            let recorded = record.outages.iter().find(|outage| key_of(outage) == key);
+            let Some(recorded) = recorded.filter(|_| is_only) else { continue };
+            self.promised("message that shows an end");
+            let ends = |outage: &Outage| (outage.resolved_at, outage.ending);
+            if now.map(ends) != Some(ends(recorded)) {
+                let at = moment(taken.at_ms);
+                self.found(SHOWS, format!("{} message of {at}: {now:?}, truly {recorded:?}", record.subject));
+            }
+        }
+    }
+
+    fn stands(&mut self, record: &Record, taken: &Taken, began: &BTreeMap<OutageKey, Vec<usize>>) {
+        let of: Vec<&Outage> = follows_up(&taken.notice);
+        let what = |fault: &str| {
+            format!("{} message of {}: {fault}: {:?}", record.subject, moment(taken.at_ms), taken.notice.news)
+        };
+        let told_in = |outage: &&Outage| began.get(&key_of(outage)).cloned().unwrap_or_default();
+        if let Some(thread) = taken.thread {
+            if !is_follow_up(&taken.notice) || !of.iter().all(|outage| told_in(outage).contains(&thread)) {
+                self.found(THREAD, what("in another's thread"));
+            }
+            self.promised("reply in a thread");
+            return;
+        }
+        let first = of.first().map(told_in).unwrap_or_default();
+        let [number] = first[..] else { return };
+        let message = &self.played.world.taken[number];
+        let is_known = message.answered
+            && !message.is_gone
+            && openings(&message.notice).any(|outage| of.first().is_some_and(|first| key_of(first) == key_of(outage)));
+        if is_known && is_follow_up(&taken.notice) && of.iter().all(|outage| told_in(outage) == first) {
+            self.found(THREAD, what("in no thread"));
+        }
+    }
+
+    /// What the world noted of edits.
+    pub(super) fn edits(&mut self) {
+        for outage in &self.played.world.reopened {
+            self.found.push(super::Violation { invariant: REOPENED, story: format!("{outage:?}") });
+        }
+    }
+}
