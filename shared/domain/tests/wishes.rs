@@ -95,6 +95,34 @@ fn a_mute_keeps_flapping_and_removal_quiet_and_what_goes_on_flapping_is_told_aft
 }
 
 #[test]
+fn what_was_told_to_flap_before_a_mute_and_stays_away_in_it_is_told_to_be_well_or_as_an_outage_after_it() {
+    for is_back_in_the_mute in [true, false] {
+        let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
+        let [down, well] = [Status::Offline, Status::Idle].map(|status| [runner(1, status)]);
+        for secs in [300, 900, 1_500] {
+            history.see(secs, &down);
+            history.see(secs + 300, &well);
+        }
+        let through = history.fleet.record.revision.0;
+        assert!(told(&history, 0).iter().any(|news| matches!(news, News::Flapping { .. })));
+        history.wishes.muted = muted("runner-1");
+        for minutes in (35..75).step_by(5) {
+            history.see(minutes * 60, &down);
+        }
+        assert!(told(&history, through).is_empty(), "{:?}", told(&history, through));
+        if is_back_in_the_mute {
+            history.see(80 * 60, &well);
+            history.see(120 * 60, &well);
+            assert!(matches!(&told(&history, through)[..], [News::Calm { .. }]));
+        } else {
+            history.wishes.muted.clear();
+            history.see(80 * 60, &down);
+            assert!(matches!(&told(&history, through)[..], [News::Offline { outages }] if outages.len() == 1));
+        }
+    }
+}
+
+#[test]
 fn an_open_outage_is_reminded_of_as_often_as_the_policy_says() {
     let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
     let down = [runner(1, Status::Offline)];

@@ -181,8 +181,9 @@ impl<'a> Turn<'a> {
         let Health::Down(mut down) = std::mem::replace(&mut self.runner.health, Health::Healthy) else { return };
         // Down for longer than it would have to be well: that is an outage, no flapping.
         let lasts = self.at.since(down.outage.started_at) >= self.thresholds.flapping_calm;
-        if lasts && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
-            down.outage.telling = self.heeding_mutes(Telling::Alert);
+        // In a mute it goes on flapping, so that what was told of that has an end.
+        if lasts && !self.is_muted() && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
+            down.outage.telling = Telling::Alert;
             down.told_at = Some(self.at);
             self.outages.push(down.outage.clone());
             self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
