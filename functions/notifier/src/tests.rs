@@ -10,6 +10,7 @@ use monitor_aws::batch::{Backstop, Budget, Record};
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
 use monitor_domain::change::Step;
+use monitor_domain::policy::Policy;
 use monitor_fakes::{FakeAws, FakeSlack};
 use monitor_pipeline::items::{Item, Put};
 use monitor_pipeline::ports::{ChatError, Clock as _, PutOutcome, QueueError, Store};
@@ -76,7 +77,8 @@ impl Installation {
     async fn handle(&self, event: &str) -> Report {
         let chat = Attentive::to(&self.chat);
         let settings = NotifySettings::default();
-        let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, settings };
+        let policy = &Policy::default();
+        let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, policy, settings };
         let budget = Budget::of(Duration::from_secs(60));
         let event: SqsEvent = serde_json::from_str(event).unwrap();
         Batch { notify: &notify, backstop: &self.notes, budget, request_id: "request-1" }.handle(event).await

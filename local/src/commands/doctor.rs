@@ -8,7 +8,7 @@ use monitor_domain::observation::CredentialReport;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_github::{CredentialKind, Examination, GitHub};
-use monitor_pipeline::ports::{Clock, RunnerSource};
+use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
 use monitor_slack::Messenger;
 use monitor_stately::MAX_BATCH;
@@ -209,7 +209,7 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     if !send_test {
         return Ok(Finding::good("Slack", format!("{what}; not tried (`doctor --send-test` sends a message)")));
     }
-    Ok(match messenger.send_test().await {
+    Ok(match messenger.send_test(Route::Default).await {
         Ok(()) => Finding::good("Slack", "took the test message"),
         Err(error) => Finding::bad(
             "Slack",

@@ -212,13 +212,13 @@ impl Overrides {
 
 /// Whether a channel may be called so: an id or a name, with or without its sign.
 pub fn is_channel(text: &str) -> bool {
-    let name = bare(text);
+    let name = bare_channel(text);
     (1..=80).contains(&name.chars().count())
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 /// A channel's name without its sign.
-fn bare(channel: &str) -> &str {
+pub fn bare_channel(channel: &str) -> &str {
     channel.strip_prefix('#').unwrap_or(channel)
 }
 
@@ -308,7 +308,7 @@ impl Policy {
 
     /// The same policy, knowing what the default channel is called: whoever names that one means the default.
     pub fn with_default_channel(mut self, channel: &str) -> Self {
-        self.default_channel = Some(bare(channel).to_owned());
+        self.default_channel = Some(bare_channel(channel).to_owned());
         self
     }
 
@@ -374,7 +374,7 @@ impl TargetPolicy<'_> {
     }
 
     fn named<'c>(&self, channel: Option<&'c str>) -> Option<&'c str> {
-        channel.filter(|channel| self.policy.default_channel.as_deref() != Some(bare(channel)))
+        channel.filter(|channel| self.policy.default_channel.as_deref() != Some(bare_channel(channel)))
     }
 
     /// Whether a runner of this name is not watched.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use monitor_domain::notices::Notice;
 use monitor_pipeline::items::{Delivered, LiveMessage, Place};
-use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::render::{Message, render, render_live};
+use crate::render::{Message, render, render_live, render_to};
 use crate::web::WebBase;
 use crate::webhook::{self, DEFAULT_RETRY_AFTER, dead};
 use crate::words::TEST_MESSAGE;
@@ -52,7 +52,7 @@ impl fmt::Debug for BotToken {
     }
 }
 
-/// Sends notices to one channel, and edits them as their outages end.
+/// Sends notices to its channel or to others, and edits them as their outages end.
 #[derive(Debug)]
 pub struct Bot {
     http: Client,
@@ -76,26 +76,30 @@ struct Call<'a> {
 }
 
 impl Bot {
-    /// A bot that writes to `channel`, by its id or name, reached by `http`, which should follow no redirects.
+    /// A bot that writes to `channel`, by its id or name, where no other is named; reached by `http`, which should follow
+    /// no redirects.
     pub fn new(http: Client, token: BotToken, channel: &str, settings: BotSettings) -> Self {
         Self { http, token, channel: channel.to_owned(), settings }
     }
 
     /// Sends a message that says it is a test.
-    pub async fn send_test(&self) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        match self.post(&message, None).await {
+        match self.post(&message, self.channel_of(to), None).await {
             Ok(_) => Ok(()),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
     }
 
-    async fn post(&self, message: &Message, thread: Option<&Place>) -> Result<Delivered, EditError> {
-        let (channel, thread_ts) = match thread {
-            Some(place) => (&*place.channel, Some(&*place.ts)),
-            None => (&*self.channel, None),
-        };
+    fn channel_of<'a>(&'a self, to: Route<'a>) -> &'a str {
+        match to {
+            Route::Default | Route::InsteadOf { .. } => &self.channel,
+            Route::Channel(channel) => channel,
+        }
+    }
+
+    async fn post(&self, message: &Message, channel: &str, thread_ts: Option<&str>) -> Result<Delivered, EditError> {
         let call = Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, message };
         self.call("chat.postMessage", &call).await
     }
@@ -169,16 +173,18 @@ fn sorted(host: &str, code: &str, retry_after: Option<Duration>) -> EditError {
             dead(&told, "give the app the scope chat:write, install it again and set SLACK_BOT_TOKEN to its bot token")
         }
         "not_in_channel" => dead(&told, "invite the bot to the channel, or give the app the scope chat:write.public"),
-        "channel_not_found" | "is_archived" => {
-            dead(&told, "set SLACK_CHANNEL to a channel that is there; to a private one the bot must be invited")
-        }
+        "channel_not_found" | "is_archived" => dead(
+            &told,
+            "set SLACK_CHANNEL, or the policy's channel, to one that is there; to a private one the bot must be invited",
+        ),
         _ => dead(&told, CHECK),
     })
 }
 
 impl Chat for Bot {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        match self.post(&render(notice, form, &self.settings.web), None).await {
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        let message = render_to(notice, form, to, &self.settings.web);
+        match self.post(&message, self.channel_of(to), None).await {
             Ok(delivered) => Ok(delivered),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
@@ -186,7 +192,7 @@ impl Chat for Bot {
     }
 
     async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        self.post(&render(notice, form, &self.settings.web), Some(to)).await
+        self.post(&render(notice, form, &self.settings.web), &to.channel, Some(&to.ts)).await
     }
 
     async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {

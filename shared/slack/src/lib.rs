@@ -24,7 +24,7 @@ pub use bot::{Bot, BotSettings, BotToken};
 pub use console::Console;
 pub use desk::{Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
-pub use render::{Message, render, render_console, render_live};
+pub use render::{Message, render, render_console, render_live, render_to};
 pub use reply::Reply;
 pub use web::{WebBase, WebBaseError};
 pub use webhook::{Webhook, WebhookSettings};
