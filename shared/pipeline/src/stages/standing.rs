@@ -146,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_to_the_default_channel_alone_is_stored_as_before_there_were_others() {
+        let Item::Claim(claim) = claim(1, 5, 1_000) else { panic!() };
+        let Item::Sent(sent) = delivered(1, 5) else { panic!() };
+        let keys = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            keys(serde_json::to_value(&claim).unwrap()),
+            "after attempt claimedAt leaseUntil message nonce notice subject through"
+        );
+        assert_eq!(keys(serde_json::to_value(&sent).unwrap()), "at attempt ending notice subject through");
+        assert_eq!(claim.parts().count(), 1);
+        assert_eq!(sent.part_endings(), [PartEnding::Delivered(Delivered::default())]);
+    }
+
+    #[test]
     fn a_late_record_of_an_earlier_attempt_does_not_open_the_next_notice_while_a_later_one_is_under_way() {
         let mut records = vec![claim(1, 5, 1_000), claim(2, 7, 2_000), delivered(1, 5)];
         let standing_now = standing(&records);
