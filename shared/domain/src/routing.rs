@@ -61,6 +61,11 @@ fn portions<'p>(
     let of_flap = |flap: &Flap| of_runner(&flap.runner);
     match news {
         News::Offline { outages } => grouped(outages, of_outage, |outages| News::Offline { outages }),
+        News::MuteEnded { outages } => grouped(outages, of_outage, |outages| News::MuteEnded { outages }),
+        News::StillOffline { outages, noticed_at, is_last } => {
+            let (noticed_at, is_last) = (*noticed_at, *is_last);
+            grouped(outages, of_outage, |outages| News::StillOffline { outages, noticed_at, is_last })
+        }
         News::Removed { outages } => grouped(outages, of_outage, |outages| News::Removed { outages }),
         News::MonitoringStarts { outages } => grouped(outages, of_outage, |outages| News::MonitoringStarts { outages }),
         News::Recovered { outages } => grouped(outages, of_outage, |outages| News::Recovered { outages }),

@@ -74,6 +74,10 @@ fn news() -> impl Strategy<Value = News> {
     }
     prop_oneof![
         runners().prop_map(|runners| News::Offline { outages: outages(runners) }),
+        runners().prop_map(|runners| News::MuteEnded { outages: outages(runners) }),
+        (runners(), any::<bool>()).prop_map(move |(runners, is_last)| {
+            News::StillOffline { outages: outages(runners), noticed_at: since, is_last }
+        }),
         runners().prop_map(|runners| News::Removed { outages: outages(runners) }),
         runners().prop_map(|runners| News::MonitoringStarts { outages: outages(runners) }),
         runners().prop_map(|runners| News::Recovered { outages: outages(runners) }),
@@ -104,6 +108,8 @@ fn told(news: &News) -> Vec<(String, Option<u64>)> {
     let kind = serde_json::to_value(news).unwrap()["news"].as_str().unwrap().to_owned();
     let runners: Vec<u64> = match news {
         News::Offline { outages }
+        | News::MuteEnded { outages }
+        | News::StillOffline { outages, .. }
         | News::Removed { outages }
         | News::MonitoringStarts { outages }
         | News::Recovered { outages }

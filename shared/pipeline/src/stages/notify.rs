@@ -236,7 +236,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     /// What one channel does not take keeps no other waiting. What is delivered is on record before the next part is
     /// sent, so that no crash makes it go twice.
     async fn send(&self, claim: Claim) -> Result<Attempted, StoreError> {
-        let mut sending = Sending::of(self.chat, self.clock, self.settings, &claim);
+        let mut sending = Sending::of((self.store, self.chat, self.clock), self.settings, &claim);
         let mut endings: Vec<SendEnding> = Vec::new();
         let mut attempted = Attempted::default();
         for (index, (channel, notice)) in claim.parts().enumerate() {

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use monitor_domain::notices::Notice;
+use monitor_domain::subject::Subject;
 use monitor_domain::time::Timestamp;
 use tracing::error;
 
-use crate::items::{Claim, Delivered, LiveMessage, SendEnding};
-use crate::ports::{Chat, ChatError, Clock, EditError, Form, Route};
+use crate::items::{Acknowledgement, Claim, Delivered, LiveMessage, SendEnding};
+use crate::ports::{Chat, ChatError, Clock, EditError, Form, Route, Store, StoreError};
+use crate::records;
 use crate::stages::notify::NotifySettings;
 use crate::stages::threads::{self, Plan};
 
 /// The sending of a claim's parts, one after the other.
-pub(super) struct Sending<'a, Ch, Cl> {
+pub(super) struct Sending<'a, St, Ch, Cl> {
+    store: &'a St,
     chat: &'a Ch,
     clock: &'a Cl,
     settings: NotifySettings,
@@ -21,9 +24,13 @@ pub(super) struct Sending<'a, Ch, Cl> {
     live: Vec<LiveMessage>,
 }
 
-impl<'a, Ch: Chat, Cl: Clock> Sending<'a, Ch, Cl> {
-    pub(super) fn of(chat: &'a Ch, clock: &'a Cl, settings: NotifySettings, claim: &'a Claim) -> Self {
-        Self { chat, clock, settings, claim, live: claim.live.clone() }
+impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
+    pub(super) fn of(
+        (store, chat, clock): (&'a St, &'a Ch, &'a Cl),
+        settings: NotifySettings,
+        claim: &'a Claim,
+    ) -> Self {
+        Self { store, chat, clock, settings, claim, live: claim.live.clone() }
     }
 
     /// Whether a further part may be begun: half of the lease is left for sending it and for its record.
@@ -41,13 +48,20 @@ impl<'a, Ch: Chat, Cl: Clock> Sending<'a, Ch, Cl> {
     /// and where its message should have gone.
     pub(super) async fn part(&mut self, channel: Option<&str>, notice: &Notice) -> SendEnding {
         let plan = threads::plan(&self.live, notice);
+        let acknowledged = match self.acknowledged(&plan).await {
+            Ok(acknowledged) => acknowledged,
+            Err(error) => {
+                let until = self.clock.now().plus(self.backoff());
+                return SendEnding::Deferred { until, reason: error.to_string(), uncertain: false };
+            }
+        };
         let mut dead: Option<String> = None;
         loop {
             let outcome = match (&dead, channel) {
                 (Some(reason), Some(channel)) => {
-                    self.carry_out(&Plan::default(), notice, Route::InsteadOf { channel, reason }).await
+                    self.carry_out(&Plan::default(), notice, &[], Route::InsteadOf { channel, reason }).await
                 }
-                _ => self.carry_out(&plan, notice, Route::to(channel)).await,
+                _ => self.carry_out(&plan, notice, &acknowledged, Route::to(channel)).await,
             };
             let now = self.clock.now();
             let put_off =
@@ -83,15 +97,29 @@ impl<'a, Ch: Chat, Cl: Clock> Sending<'a, Ch, Cl> {
         }
     }
 
+    /// Who looks after the outages of the messages that are edited.
+    async fn acknowledged(&self, plan: &Plan) -> Result<Vec<Acknowledgement>, StoreError> {
+        let Subject::Target(target) = &self.claim.subject else { return Ok(Vec::new()) };
+        let outages = plan.edits.iter().flat_map(|message| &message.outages);
+        let open = outages.filter(|outage| outage.is_open()).map(|outage| (outage.runner_id, outage.id));
+        records::read_acknowledgements(self.store, target, open).await
+    }
+
     /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
     ///
     /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
     /// message is gone, or its channel is dead, the notice stands for itself.
-    async fn carry_out(&self, plan: &Plan, notice: &Notice, to: Route<'_>) -> Result<Delivered, ChatError> {
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+        to: Route<'_>,
+    ) -> Result<Delivered, ChatError> {
         let form = if self.claim.plain_text { Form::PlainText } else { Form::Blocks };
         let mut reply_to = plan.reply_to.as_ref();
         for message in &plan.edits {
-            match self.chat.edit(message, notice).await {
+            match self.chat.edit(message, notice, acknowledged).await {
                 Ok(()) => {}
                 Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {
                     reply_to = reply_to.filter(|place| **place != message.place);
