@@ -57,7 +57,7 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
     parts.extend(unread(&answered.unread));
     // The most urgent thing to know of what follows.
     parts.splice(0..0, scene.standstill(answered.ticked_at));
-    Document { place: String::new(), parts, omitted: 0, footer: scene.age(&seen, answered.ticked_at) }
+    Document { parts, footer: scene.age(&seen, answered.ticked_at), ..Document::default() }
 }
 
 fn ages(fleets: &[Fleet]) -> Vec<Option<Timestamp>> {
