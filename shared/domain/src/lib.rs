@@ -10,6 +10,7 @@ pub mod outage;
 pub mod policy;
 pub mod quote;
 pub mod reconcile;
+pub mod routing;
 pub mod runner;
 pub mod scope;
 pub mod subject;

@@ -79,10 +79,13 @@ pub fn slack(
 
     let web = WebBase::parse(web_url).map_err(SetupError::of)?;
     Ok(match settings {
-        SlackSettings::Webhook(url) => {
+        SlackSettings::Webhook { url, named } => {
             let hosts: Vec<String> = allow_http_hosts.iter().cloned().collect();
-            let url = WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of)?;
-            Messenger::Webhook(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
+            let read = |url: &monitor_config::Secret| WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of);
+            let named =
+                named.0.iter().map(|(name, url)| Ok((name.clone(), read(url)?))).collect::<Result<_, SetupError>>()?;
+            let settings = WebhookSettings { web, ..WebhookSettings::default() };
+            Messenger::Webhook(Webhook::new(http.clone(), read(url)?, settings).with_named(named))
         }
         SlackSettings::Bot { token, channel, api_url } => {
             let settings = BotSettings { web, api_url: api_url.clone(), buttons, ..BotSettings::default() };

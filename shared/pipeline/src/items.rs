@@ -8,6 +8,7 @@ use monitor_domain::change::Change;
 use monitor_domain::fleet::{CredentialRecord, TargetRecord};
 use monitor_domain::notices::Notice;
 use monitor_domain::outage::{Outage, OutageId};
+use monitor_domain::routing::Part;
 use monitor_domain::runner::{Runner, RunnerId};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
@@ -113,12 +114,29 @@ pub struct Claim {
     /// Whether it goes as plain text, because its layout was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain_text: bool,
-    /// What it tells. As `message`, because `notice` is its number.
+    /// Whether it takes up the parts that an earlier attempt left untold, as they were then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumes: bool,
+    /// The channel that its first part goes to; none for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// What it tells there. As `message`, because `notice` is its number.
     #[serde(rename = "message")]
     pub notice: Notice,
+    /// What it tells in further channels, in the order in which that is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Part>,
     /// The earlier messages whose outages were open before it: with the notice they say what is sent and what is edited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<LiveMessage>,
+}
+
+impl Claim {
+    /// What it sends: to which channel, none for the default, and what.
+    pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, &Notice)> {
+        let first = (self.channel.as_deref(), &self.notice);
+        std::iter::once(first).chain(self.further.iter().map(|part| (part.channel.as_deref(), &part.notice)))
+    }
 }
 
 /// A message of which not every outage has ended: it is edited as they do. Only of chats that can edit.
@@ -157,6 +175,42 @@ pub struct Sent {
     /// How.
     #[serde(flatten)]
     pub ending: SendEnding,
+    /// Of a claim with several parts, what became of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartEnding>,
+}
+
+impl Sent {
+    /// What became of each part of its claim.
+    pub fn part_endings(&self) -> Vec<PartEnding> {
+        if !self.parts.is_empty() {
+            return self.parts.clone();
+        }
+        vec![PartEnding::of(&self.ending)]
+    }
+}
+
+/// What became of one part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "part")]
+pub enum PartEnding {
+    /// It was taken.
+    Delivered(Delivered),
+    /// It was refused in either form: nobody will be told.
+    GivenUp,
+    /// It is still to be sent.
+    Waits,
+}
+
+impl PartEnding {
+    /// What the ending of an attempt means for its only part.
+    pub fn of(ending: &SendEnding) -> Self {
+        match ending {
+            SendEnding::Delivered(delivered) => PartEnding::Delivered(delivered.clone()),
+            SendEnding::GivenUp { .. } => PartEnding::GivenUp,
+            SendEnding::Deferred { .. } | SendEnding::LayoutRefused { .. } => PartEnding::Waits,
+        }
+    }
 }
 
 /// How an attempt to send ended.

@@ -22,6 +22,10 @@ const MAX_EPOCH_SECS: i64 = 253_402_300_799;
 pub(crate) fn blocks(document: Document) -> Vec<Value> {
     let document = document.fit(MAX_BLOCK_TEXT - MAX_HEADER, |line| units(&mrkdwn(line)) + PER_LINE);
     let mut blocks = Vec::new();
+    blocks.extend(document.heading.as_ref().map(|line| {
+        let line = format!("{} {}", emoji(Mark::Warning), mrkdwn(line));
+        json!({ "type": "section", "text": text(&line) })
+    }));
     for (index, part) in document.parts.iter().enumerate() {
         let heading = if index == 0 {
             let title = clip(&plain::headline(&document, part), MAX_HEADER);

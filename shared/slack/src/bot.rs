@@ -7,13 +7,13 @@ use std::time::Duration;
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
-use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::button;
-use crate::render::{Message, render, render_live};
+use crate::render::{Message, render_live, render_to};
 use crate::web::WebBase;
 use crate::webhook::{self, DEFAULT_RETRY_AFTER, dead};
 use crate::words::TEST_MESSAGE;
@@ -56,7 +56,7 @@ impl fmt::Debug for BotToken {
     }
 }
 
-/// Sends notices to one channel, and edits them as their outages end.
+/// Sends notices to its channel or to others, and edits them as their outages end.
 #[derive(Debug)]
 pub struct Bot {
     http: Client,
@@ -83,24 +83,32 @@ struct Call<'a> {
 }
 
 impl Bot {
-    /// A bot that writes to `channel`, by its id or name, reached by `http`, which should follow no redirects.
+    /// A bot that writes to `channel`, by its id or name, where no other is named; reached by `http`, which should follow
+    /// no redirects.
     pub fn new(http: Client, token: BotToken, channel: &str, settings: BotSettings) -> Self {
         Self { http, token, channel: channel.to_owned(), settings }
     }
 
     /// Sends a message that says it is a test.
-    pub async fn send_test(&self) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        match self.post(&message, None, false).await {
+        match self.post(&message, self.channel_of(to), None, false).await {
             Ok(_) => Ok(()),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
     }
 
+    fn channel_of<'a>(&'a self, to: Route<'a>) -> &'a str {
+        match to {
+            Route::Default | Route::InsteadOf { .. } => &self.channel,
+            Route::Channel(channel) => channel,
+        }
+    }
+
     /// A notice as a message, with buttons where it tells of what is open.
-    fn message(&self, notice: &Notice, form: Form) -> Message {
-        let message = render(notice, form, &self.settings.web);
+    fn message(&self, notice: &Notice, form: Form, to: Route<'_>) -> Message {
+        let message = render_to(notice, form, to, &self.settings.web);
         match &notice.target {
             Some(target) if self.settings.buttons && form == Form::Blocks => {
                 let open = notice.news.iter().flat_map(button::open_in);
@@ -113,13 +121,10 @@ impl Bot {
     async fn post(
         &self,
         message: &Message,
-        thread: Option<&Place>,
+        channel: &str,
+        thread_ts: Option<&str>,
         reply_broadcast: bool,
     ) -> Result<Delivered, EditError> {
-        let (channel, thread_ts) = match thread {
-            Some(place) => (&*place.channel, Some(&*place.ts)),
-            None => (&*self.channel, None),
-        };
         let call =
             Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, reply_broadcast, message };
         self.call("chat.postMessage", &call).await
@@ -194,16 +199,17 @@ fn sorted(host: &str, code: &str, retry_after: Option<Duration>) -> EditError {
             dead(&told, "give the app the scope chat:write, install it again and set SLACK_BOT_TOKEN to its bot token")
         }
         "not_in_channel" => dead(&told, "invite the bot to the channel, or give the app the scope chat:write.public"),
-        "channel_not_found" | "is_archived" => {
-            dead(&told, "set SLACK_CHANNEL to a channel that is there; to a private one the bot must be invited")
-        }
+        "channel_not_found" | "is_archived" => dead(
+            &told,
+            "set SLACK_CHANNEL, or the policy's channel, to one that is there; to a private one the bot must be invited",
+        ),
         _ => dead(&told, CHECK),
     })
 }
 
 impl Chat for Bot {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        match self.post(&self.message(notice, form), None, false).await {
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        match self.post(&self.message(notice, form, to), self.channel_of(to), None, false).await {
             Ok(delivered) => Ok(delivered),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
@@ -213,7 +219,7 @@ impl Chat for Bot {
     async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
         // Nobody is reminded by what stands in a thread alone.
         let reminds = notice.news.iter().any(|news| matches!(news, News::StillOffline { .. }));
-        self.post(&self.message(notice, form), Some(to), reminds).await
+        self.post(&self.message(notice, form, Route::Default), &to.channel, Some(&to.ts), reminds).await
     }
 
     async fn edit(

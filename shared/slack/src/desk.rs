@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::{Command, PersonId};
-use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Sender, Store, StoreError};
+use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Route, Sender, Store, StoreError};
 use monitor_pipeline::stages::{Disposition, Respond, RespondError};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, warn};
@@ -213,6 +213,9 @@ impl Replies {
     }
 
     async fn post(&self, to: &ReplyUrl, reply: &Reply) -> Result<(), ChatError> {
-        Webhook::new(self.http.clone(), to.address(), self.settings.clone()).send_json(reply).await.map(drop)
+        Webhook::new(self.http.clone(), to.address(), self.settings.clone())
+            .send_json(reply, Route::Default)
+            .await
+            .map(drop)
     }
 }

@@ -15,6 +15,8 @@ const MAX_QUOTE: usize = 240;
 pub(crate) struct Document {
     /// Where: ` in acme/web`, put after the title of the whole; empty where it is no place.
     pub(crate) place: String,
+    /// Said before everything else, in a channel that the message was not meant for.
+    pub(crate) heading: Option<Line>,
     /// What is told, most urgent first; never empty.
     pub(crate) parts: Vec<Part>,
     /// How many further parts there would be.
@@ -151,7 +153,7 @@ impl Document {
         /// For "and 37 more" under a list, and the like.
         const REMAINDER: usize = 40;
         let kept = self.parts.iter().map(|part| cost(&part.title) + cost(&part.lead) + REMAINDER);
-        let foot = self.footer.as_ref().map_or(0, &cost) + REMAINDER;
+        let foot = self.footer.iter().chain(&self.heading).map(&cost).sum::<usize>() + REMAINDER;
         let mut spare = budget.saturating_sub(kept.sum::<usize>() + foot);
         let mut take = |wanted: usize| {
             let fits = wanted <= spare;

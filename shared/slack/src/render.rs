@@ -3,7 +3,7 @@
 use monitor_domain::notices::Notice;
 use monitor_domain::outage::Outage;
 use monitor_pipeline::items::Acknowledgement;
-use monitor_pipeline::ports::Form;
+use monitor_pipeline::ports::{Form, Route};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -26,7 +26,15 @@ pub struct Message {
 
 /// A notice as a message within all of Slack's limits, whatever the notice holds.
 pub fn render(notice: &Notice, form: Form, web: &WebBase) -> Message {
-    let document = words::document(notice, web);
+    render_to(notice, form, Route::Default, web)
+}
+
+/// The same for a channel; in place of another, with a line at its head that says so.
+pub fn render_to(notice: &Notice, form: Form, to: Route<'_>, web: &WebBase) -> Message {
+    let mut document = words::document(notice, web);
+    if let Route::InsteadOf { channel, reason } = to {
+        document.heading = Some(words::diverted(channel, reason));
+    }
     match form {
         Form::Blocks => Message {
             text: escape(&plain::notification(&document)),

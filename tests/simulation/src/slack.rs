@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor_domain::notices::Notice;
 use monitor_domain::subject::Subject;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
-use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::faults::Fault;
 use crate::machine::Shared;
@@ -97,7 +97,7 @@ impl SimulatedSlack {
 }
 
 impl Chat for SimulatedSlack {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
+    async fn send(&self, notice: &Notice, form: Form, _: Route<'_'>) -> Result<Delivered, ChatError> {
         self.request(&notice.subject, Some(form)).await?;
         self.post(notice, None).await
     }

@@ -4,6 +4,7 @@ mod check;
 mod notify;
 mod respond;
 mod schedule;
+mod sending;
 mod standing;
 mod threads;
 
@@ -21,7 +22,7 @@ pub use check::{Check, CheckReport, CheckSettings, Ending};
 pub use notify::{Notify, NotifyReport, NotifySettings};
 pub use respond::{Respond, RespondError};
 pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
-pub use standing::{Standing, standing};
+pub use standing::{Rest, Standing, standing};
 
 /// What is to become of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, Ta
 use monitor_domain::notices::{Flap, News, Notice};
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
+use monitor_domain::routing::Part;
 use monitor_domain::runner::{Absence, Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
@@ -16,8 +17,8 @@ use monitor_domain::watchlist::Watchlist;
 
 use crate::commands::PersonId;
 use crate::items::{
-    Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Mute, OutageItem, Place,
-    RunnerItem, SendEnding, Sent,
+    Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Mute, OutageItem, PartEnding,
+    Place, RunnerItem, SendEnding, Sent,
 };
 
 /// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
@@ -153,7 +154,10 @@ pub fn claim(subject_name: &str, notice_number: u64, attempt: u32) -> Claim {
         claimed_at,
         lease_until: claimed_at.plus(Duration::from_secs(90)),
         plain_text: attempt > 1,
+        resumes: false,
+        channel: None,
         notice: notice(subject_name),
+        further: Vec::new(),
         live: vec![LiveMessage {
             place: Place { channel: "C0SAMPLE".to_owned(), ts: format!("{notice_number}.000100") },
             outages: vec![outage(&runner(7, "runner-7"), notice_number)],
@@ -164,7 +168,7 @@ pub fn claim(subject_name: &str, notice_number: u64, attempt: u32) -> Claim {
 /// The ending of a claimed attempt.
 pub fn sent(claim: &Claim, ending: SendEnding) -> Sent {
     let at = claim.claimed_at.plus(Duration::from_secs(2));
-    Sent { subject: claim.subject.clone(), number: claim.number, through: claim.through, at, ending }
+    Sent { subject: claim.subject.clone(), number: claim.number, through: claim.through, at, ending, parts: Vec::new() }
 }
 
 /// How far a subject is told.
@@ -259,6 +263,21 @@ pub fn every_item() -> Vec<Item> {
         let claim = Claim { notice: Notice { news: every_news(), ..notice(name) }, ..claim(name, number, 1) };
         items.extend([Item::Sent(sent(&claim, ending)), Item::Claim(claim)]);
     }
+    let in_parts = Claim {
+        resumes: true,
+        channel: Some("#gpu \"alerts\"".to_owned()),
+        further: ["C024BE91L", "ü"]
+            .map(|channel| Part { channel: Some(channel.to_owned()), notice: notice(name) })
+            .to_vec(),
+        ..claim(name, 20, 2)
+    };
+    let parts = vec![
+        PartEnding::Delivered(Delivered { channel: Some("C9".to_owned()), ts: Some("1.2".to_owned()) }),
+        PartEnding::GivenUp,
+        PartEnding::Waits,
+    ];
+    let deferred = SendEnding::Deferred { until: at(630), reason: "later".to_owned(), uncertain: false };
+    items.extend([Item::Sent(Sent { parts, ..sent(&in_parts, deferred) }), Item::Claim(in_parts)]);
     items.extend([Item::Claim(claim("monitor", 1, 2)), Item::Claim(claim("credential:token", 1, 1))]);
     let scopes = [
         Scope::Target(web.clone()),

@@ -35,7 +35,13 @@ pub(crate) fn document(notice: &Notice, web: &WebBase) -> Document {
         parts: notice.news.iter().take(MAX_PARTS).map(|news| scene.part(news)).collect(),
         omitted: notice.news.len().saturating_sub(MAX_PARTS),
         footer: scene.footer(),
+        ..Document::default()
     }
+}
+
+/// What stands at the head of a message that goes to the default channel in place of another.
+pub(crate) fn diverted(channel: &str, reason: &str) -> Line {
+    Line::of("This was for ").name(channel).text(", which takes no message: ").quote(reason)
 }
 
 /// What has become of the outages of an earlier message, and who looks after those that are open.
@@ -44,10 +50,10 @@ pub(crate) fn live(outages: &[Outage], notice: &Notice, acknowledged: &[Acknowle
     Document {
         place: scene.target.as_ref().map_or_else(String::new, |target| format!(" in {}", place(target))),
         parts: vec![Part { advice: wishes::looked_after(outages, acknowledged), ..scene.live(outages) }],
-        omitted: 0,
         footer: scene.target.as_ref().map(|target| {
             Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
         }),
+        ..Document::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod commits;
 mod looking;
+mod routing;
 mod telling;
 mod ticks;
 mod watching;
@@ -51,6 +52,14 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await).await;
     telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await).await;
     telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await).await;
+    routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await).await;
+    routing::what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it(&make().await).await;
+    routing::a_crash_between_two_channels_repeats_nothing(&make().await).await;
+    routing::a_record_that_is_lost_repeats_its_own_channel_alone(&make().await).await;
+    routing::a_dead_channel_is_told_of_in_the_default_one(&make().await).await;
+    routing::a_dead_channel_does_not_keep_an_end_from_being_told(&make().await).await;
+    routing::a_layout_refused_in_one_channel_repeats_nothing_in_another(&make().await).await;
+    routing::runners_named_without_their_labels_go_by_them_all_the_same(&make().await).await;
     looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     looking::nothing_to_tell_wakes_nobody(&make().await).await;
     looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;
@@ -147,7 +156,8 @@ impl<'a, S: Store> Installation<'a, S> {
 
     async fn notify(&self, subject: &Subject) -> NotifyReport {
         let settings = NotifySettings::default();
-        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, settings }.run(subject).await
+        let policy = &self.check.policy;
+        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }.run(subject).await
     }
 
     async fn tick(&self) -> ScheduleReport {
