@@ -38,6 +38,7 @@ impl SimulatedSlack {
         machine.world.hasty.extend(hasty);
         if machine.world.slack_dead_until_ms > now_ms {
             machine.came(Fault::SlackDead);
+            machine.world.deaths.push((subject.clone(), now_ms));
             return Err(ChatError::Dead("404 no_service: make a new webhook".to_owned()));
         }
         if machine.strikes(Fault::SlackBusy) {
@@ -71,8 +72,15 @@ impl SimulatedSlack {
             let mut machine = self.shared.lock();
             machine.note(format!("taken {notice:?} {thread:?}").as_bytes());
             let shown = openings(notice).cloned().collect();
-            let taken =
-                Taken { at_ms: machine.now_ms, notice: notice.clone(), answered: false, thread, shown, is_gone: false };
+            let taken = Taken {
+                at_ms: machine.now_ms,
+                notice: notice.clone(),
+                answered: false,
+                thread,
+                shown,
+                is_gone: false,
+                is_let_be: false,
+            };
             machine.world.taken.push(taken);
             machine.world.taken.len() - 1
         };
@@ -97,7 +105,7 @@ impl SimulatedSlack {
 }
 
 impl Chat for SimulatedSlack {
-    async fn send(&self, notice: &Notice, form: Form, _: Route<'_'>) -> Result<Delivered, ChatError> {
+    async fn send(&self, notice: &Notice, form: Form, _: Route<'_>) -> Result<Delivered, ChatError> {
         self.request(&notice.subject, Some(form)).await?;
         self.post(notice, None).await
     }
@@ -109,7 +117,13 @@ impl Chat for SimulatedSlack {
     }
 
     async fn edit(&self, message: &LiveMessage, notice: &Notice, _: &[Acknowledgement]) -> Result<(), EditError> {
-        self.request(&notice.subject, None).await?;
+        let outcome = self.request(&notice.subject, None).await;
+        if let (Err(ChatError::Dead(_)), Ok(number)) = (&outcome, message.place.ts.parse::<usize>())
+            && let Some(taken) = self.shared.lock().world.taken.get_mut(number)
+        {
+            taken.is_let_be = true;
+        }
+        outcome?;
         let number = self.message_at(&message.place)?;
         {
             let mut machine = self.shared.lock();

@@ -88,6 +88,8 @@ pub struct Taken {
     pub shown: Vec<Outage>,
     /// Whether somebody has deleted it.
     pub is_gone: bool,
+    /// Whether Slack was dead when it was to be edited last: then it is let be.
+    pub is_let_be: bool,
 }
 
 /// That Slack asked to wait.
@@ -221,6 +223,8 @@ pub struct World {
     pub busy: Vec<Busy>,
     /// Requests that came before the end of such a wait, and when.
     pub hasty: Vec<(Busy, i64)>,
+    /// When Slack was dead to whoever tells of a subject.
+    pub deaths: Vec<(Subject, i64)>,
     /// Outages that an edit showed as open after another had shown them as over.
     pub reopened: Vec<Outage>,
 }
@@ -381,6 +385,7 @@ impl World {
         let reopened = outages.iter().filter(|outage| outage.is_open()).filter(is_over).cloned();
         self.reopened.extend(reopened);
         taken.shown = outages.to_vec();
+        taken.is_let_be = false;
     }
 
     /// The list as pages with ETags, two runners a page, so that there are several.

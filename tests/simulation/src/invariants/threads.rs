@@ -56,7 +56,7 @@ impl Examination<'_> {
 
     fn shows(&mut self, record: &Record, taken: &Taken, number: usize, began: &BTreeMap<OutageKey, Vec<usize>>) {
         // Where Slack's answer was lost, nobody knows where the message is.
-        if taken.is_gone || !taken.answered {
+        if taken.is_gone || taken.is_let_be || !taken.answered {
             return;
         }
         for shown in openings(&taken.notice) {
@@ -85,6 +85,13 @@ impl Examination<'_> {
                 self.found(THREAD, what("in another's thread"));
             }
             self.promised("reply in a thread");
+            return;
+        }
+        // Where the thread's channel takes nothing, the message stands for itself: it may do so again a moment later.
+        let was_dead = |(subject, at_ms): &(_, i64)| {
+            *subject == record.subject && (taken.at_ms - 2_000..=taken.at_ms).contains(at_ms)
+        };
+        if self.played.world.deaths.iter().any(was_dead) {
             return;
         }
         let first = of.first().map(told_in).unwrap_or_default();
