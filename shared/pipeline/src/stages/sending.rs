@@ -57,6 +57,12 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
         };
         let mut dead: Option<String> = None;
         loop {
+            // Whoever was held up until its lease ended has lost it to another, whose later edits it must not undo.
+            let now = self.clock.now();
+            if now >= self.claim.lease_until {
+                let reason = "held up until the lease had ended".to_owned();
+                return SendEnding::Deferred { until: now, reason, uncertain: false };
+            }
             let outcome = match (&dead, channel) {
                 (Some(reason), Some(channel)) => {
                     self.carry_out(&Plan::default(), notice, &[], Route::InsteadOf { channel, reason }).await
