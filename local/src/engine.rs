@@ -262,7 +262,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             Err(error) => return unreadable(&error),
         };
         let settings = NotifySettings::default();
-        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, settings }
+        let policy = &self.settings.policy;
+        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }
             .run(&wake_up.subject)
             .await
             .disposition

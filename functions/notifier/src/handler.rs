@@ -7,9 +7,9 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::batch::{self, Backstop, Budget, Record};
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Delivered, LiveMessage, Place};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::messages::WakeUp;
-use monitor_pipeline::ports::{Chat, ChatError, Clock, EditError, Form, Store};
+use monitor_pipeline::ports::{Chat, ChatError, Clock, EditError, Form, Route, Store};
 use monitor_pipeline::stages::{Disposition, Notify};
 use monitor_telemetry::metrics::{Metric, Metrics};
 use tracing::{Instrument as _, info_span};
@@ -36,8 +36,8 @@ impl<'a, Ch> Attentive<'a, Ch> {
 }
 
 impl<Ch: Chat> Chat for Attentive<'_, Ch> {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        let sent = self.chat.send(notice, form).await;
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        let sent = self.chat.send(notice, form, to).await;
         self.heed(sent.as_ref().err());
         sent
     }
@@ -48,8 +48,13 @@ impl<Ch: Chat> Chat for Attentive<'_, Ch> {
         sent
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
-        let edited = self.chat.edit(message, notice).await;
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<(), EditError> {
+        let edited = self.chat.edit(message, notice, acknowledged).await;
         self.heed(edited.as_ref().err().and_then(of_chat));
         edited
     }

@@ -4,6 +4,7 @@ use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
 use monitor_aws::{DeadLetters, Failure, Kept, Sdk, Variables, Wiring};
 use monitor_config::TellingSettings;
+use monitor_domain::policy::Policy;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Notify, NotifySettings};
@@ -24,6 +25,7 @@ pub struct Notifier {
 struct Ready {
     store: StatelyStore<HttpTransport>,
     slack: Messenger,
+    policy: Policy,
 }
 
 impl Notifier {
@@ -43,7 +45,8 @@ impl Notifier {
         let now = clock.now();
         let ready = self.kept.get(now).await?;
         let chat = Attentive::to(&ready.slack);
-        let notify = Notify { store: &ready.store, chat: &chat, clock, settings: NotifySettings::default() };
+        let (store, policy, settings) = (&ready.store, &ready.policy, NotifySettings::default());
+        let notify = Notify { store, chat: &chat, clock, policy, settings };
         let budget = Budget::of(invocation.left(now));
         let batch = Batch { notify: &notify, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
         let Report { response, metrics, is_doubtful } = batch.handle(event).await;
@@ -58,10 +61,11 @@ impl Notifier {
 impl Ready {
     fn of(settings: &TellingSettings) -> Result<Self, monitor_outside::SetupError> {
         let roots = BuiltInRoots::read()?;
-        let TellingSettings { slack, web_url, statelydb, allow_http_hosts } = settings;
+        let TellingSettings { slack, policy, web_url, statelydb, allow_http_hosts } = settings;
         let client = monitor_outside::client(roots.http())?;
-        let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts)?;
+        // The slack function of the same stack answers when a button is pressed.
+        let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts, true)?;
         let store = StatelyStore::new(monitor_outside::stately(roots.http(), statelydb, SystemClock.random())?);
-        Ok(Self { store, slack })
+        Ok(Self { store, slack, policy: policy.clone() })
     }
 }

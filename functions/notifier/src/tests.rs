@@ -10,6 +10,7 @@ use monitor_aws::batch::{Backstop, Budget, Record};
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
 use monitor_domain::change::Step;
+use monitor_domain::policy::Policy;
 use monitor_fakes::{FakeAws, FakeSlack};
 use monitor_pipeline::items::{Item, Put};
 use monitor_pipeline::ports::{ChatError, Clock as _, PutOutcome, QueueError, Store};
@@ -76,7 +77,8 @@ impl Installation {
     async fn handle(&self, event: &str) -> Report {
         let chat = Attentive::to(&self.chat);
         let settings = NotifySettings::default();
-        let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, settings };
+        let policy = &Policy::default();
+        let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, policy, settings };
         let budget = Budget::of(Duration::from_secs(60));
         let event: SqsEvent = serde_json::from_str(event).unwrap();
         Batch { notify: &notify, backstop: &self.notes, budget, request_id: "request-1" }.handle(event).await
@@ -212,6 +214,38 @@ async fn over_http_the_outage_is_in_slack_and_a_bad_message_in_its_queue() {
     assert!(set_aside[0].group.is_some() && set_aside[0].deduplication_id.is_some());
     let names = world.aws.calls("GetParameters");
     assert!(!names.iter().any(|call| call.to_string().contains("github-token")), "who tells needs no token: {names:?}");
+}
+
+#[tokio::test]
+async fn over_http_an_outage_goes_to_the_webhook_that_the_policy_names_or_says_where_it_should_have_gone() {
+    const GPU_PATH: &str = "/services/T0FAKE/B0GPU/notasecreteither";
+    let world = World::new().await;
+    world.slack.state().add_webhook(GPU_PATH);
+    let default = world.slack.webhook_url();
+    let gpu = default.replace(world.slack.state().webhook_path(), GPU_PATH);
+    world.aws.set_parameter(&format!("{PREFIX}/slack-webhooks"), &json!({ "gpu-alerts": gpu }).to_string());
+    // What it says of targets is for those who look at them.
+    let policy = json!({"blind": "1m", "targets": {"acme/*": {"channel": "gpu-alerts"}, "other/x": {"confirm": 2}}});
+    world.aws.set_parameter(&format!("{PREFIX}/policy"), &policy.to_string());
+    an_outage(&world.store, "acme/web").await;
+    world.invoke(WAKE_UP).await.unwrap();
+    assert_eq!(world.slack.messages().iter().map(|message| &*message.path).collect::<Vec<_>>(), [GPU_PATH]);
+
+    world.slack.state().revoke_webhook(GPU_PATH);
+    an_outage(&world.store, "acme/api").await;
+    assert_eq!(world.invoke(MIXED_GROUPS).await, Ok(json!({"batchItemFailures": []})));
+    let messages = world.slack.messages();
+    assert_eq!(messages.len(), 2);
+    assert!(default.ends_with(&messages[1].path), "{}", messages[1].path);
+    assert!(messages[1].text().contains("This was for gpu-alerts, which takes no message"), "{}", messages[1].text());
+}
+
+#[tokio::test]
+async fn a_channel_that_cannot_be_is_told_as_a_fault_of_the_settings() {
+    let world = World::new().await;
+    world.aws.set_parameter(&format!("{PREFIX}/policy"), r#"{"labels":{"gpu":{"channel":"gpu-alerts"}}}"#);
+    let told = world.invoke(WAKE_UP).await.unwrap_err().to_string();
+    assert!(told.contains("labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS"), "{told}");
 }
 
 #[tokio::test]

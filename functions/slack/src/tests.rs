@@ -87,6 +87,19 @@ impl World {
         self.answer(name).await["text"].as_str().unwrap().to_owned()
     }
 
+    /// A pressed button whose answer goes to the fake Slack.
+    fn with_reply_url(&self, mut event: Value) -> Value {
+        let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", self.slack.base_url());
+        // The address within the form, percent-encoded as everything in it.
+        let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let body = event["body"].as_str().unwrap().replace(
+            "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN",
+            &encoded,
+        );
+        event["body"] = body.into();
+        event
+    }
+
     fn nothing_is_enqueued(&self) -> bool {
         self.aws.take_sent(CHECKS).is_empty() && self.aws.take_sent(COMMANDS).is_empty()
     }
@@ -157,7 +170,7 @@ async fn the_signer_signs_every_event_as_slack_would() {
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     };
-    for name in ["slack-runner-status-all", "slack-runner-history", "slack-base64", "slack-button-recheck"] {
+    for name in ["slack-runner-status-all", "slack-runner-history", "slack-base64", "slack-button-acknowledge"] {
         let output = sign(&[&format!("{folder}/{name}.json")], SECRET, "");
         let event: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         assert_eq!(world.invoke(event).await.unwrap()["statusCode"], 200, "{name}");
@@ -217,15 +230,7 @@ async fn headers_count_in_any_case() {
 #[tokio::test]
 async fn a_pressed_button_goes_over_the_queue_and_is_answered_where_it_stands() {
     let world = World::new().await;
-    let mut event = sample("slack-button-recheck");
-    let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", world.slack.base_url());
-    // The address within the form, percent-encoded as everything in it.
-    let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let body = event["body"].as_str().unwrap().replace(
-        "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN",
-        &encoded,
-    );
-    event["body"] = body.into();
+    let event = world.with_reply_url(sample("slack-button-recheck"));
     let response = world.invoke(signed(event)).await.unwrap();
     assert_eq!((&response["statusCode"], &response["body"]), (&200.into(), &Value::Null), "{response}");
     assert!(world.aws.take_sent(CHECKS).is_empty());
@@ -239,6 +244,32 @@ async fn a_pressed_button_goes_over_the_queue_and_is_answered_where_it_stands() 
     let messages = world.slack.messages();
     assert!(messages.len() == 1 && messages[0].text().contains("Looking at acme/web again"), "{messages:?}");
     assert_eq!(messages[0].body["replace_original"], false);
+}
+
+#[tokio::test]
+async fn a_mute_is_kept_shown_and_ended_and_an_acknowledgement_stands_in_the_message() {
+    let world = World::new().await;
+    assert!(world.text("slack-runner-mute").await.contains("runner-7 muted"));
+    let shown = world.answer("slack-runner-status").await.to_string();
+    assert!(shown.contains("1 mute") && shown.contains("new disk"), "{shown}");
+    assert!(world.text("slack-runner-unmute").await.contains("runner-7 no longer muted"));
+    assert!(world.text("slack-runner-unmute").await.contains("runner-7 is not muted"));
+
+    let press = async |name: &str| {
+        let response = world.invoke(signed(world.with_reply_url(sample(name)))).await.unwrap();
+        assert_eq!(response["statusCode"], 200, "{response}");
+        let mut batch = sample("slack-later");
+        batch["Records"][0]["body"] = world.aws.take_sent(COMMANDS)[0].body.clone().into();
+        assert_eq!(world.invoke(batch).await, Ok(json!({"batchItemFailures": []})));
+        world.slack.messages().last().unwrap().body.clone()
+    };
+    assert_eq!(press("slack-button-mute").await["replace_original"], false);
+    assert!(world.answer("slack-runner-status").await.to_string().contains("1 mute"));
+    let altered = press("slack-button-acknowledge").await;
+    assert_eq!(altered["replace_original"], true);
+    let blocks = altered["blocks"].to_string();
+    assert!(blocks.contains("Acknowledged by <@U2CERLKJA>") && !blocks.contains("acknowledge\""), "{blocks}");
+    assert!(world.aws.take_sent(CHECKS).is_empty());
 }
 
 #[tokio::test]

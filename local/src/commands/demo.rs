@@ -16,7 +16,7 @@ use monitor_embedded::store::EmbeddedStore;
 use monitor_fakes::FakeGitHub;
 use monitor_github::GitHub;
 use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Clock, Form};
+use monitor_pipeline::ports::{Chat, ChatError, Clock, Form, Route};
 use monitor_slack::{WebBase, render_console};
 use tokio::sync::watch;
 
@@ -51,7 +51,7 @@ impl Told {
 }
 
 impl Chat for Told {
-    async fn send(&self, notice: &Notice, _form: Form) -> Result<Delivered, ChatError> {
+    async fn send(&self, notice: &Notice, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
         let now = self.clock.now();
         self.screen.message(&render_console(notice, colour_on_stdout(), &self.web), self.clock.minutes());
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push((now, notice.clone()));

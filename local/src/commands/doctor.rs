@@ -1,5 +1,6 @@
 //! `runner-monitor doctor`: what is wrong with an installation, and how to mend it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -8,7 +9,7 @@ use monitor_domain::observation::CredentialReport;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_github::{CredentialKind, Examination, GitHub};
-use monitor_pipeline::ports::{Clock, RunnerSource};
+use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
 use monitor_slack::Messenger;
 use monitor_stately::MAX_BATCH;
@@ -75,7 +76,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     let examined = examine(&github, &settings.targets, &mut findings).await;
     findings.extend(examined.iter().map(of_target));
     findings.extend(of_credentials(&examined, clock.now()));
-    findings.push(of_slack(&http, &settings, arguments.send_test).await?);
+    findings.extend(of_slack(&http, &settings, arguments.send_test).await?);
     findings.push(of_store(arguments, &settings, clock.now()).await);
     conclude(arguments, &findings)
 }
@@ -196,27 +197,32 @@ fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
     }
 }
 
-async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Finding> {
-    let messenger = outside::messenger(http, settings)?;
+async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Vec<Finding>> {
+    let messenger = outside::messenger(http, settings, false)?;
     let what = match &messenger {
         Messenger::Webhook(_) => "a webhook is set",
         Messenger::Bot(_) => "a bot is set",
         Messenger::Console(_) => {
             let says = "neither webhook nor bot is set: messages go to the console";
-            return Ok(Finding::doubtful("Slack", says, "set SLACK_WEBHOOK to tell a channel"));
+            return Ok(vec![Finding::doubtful("Slack", says, "set SLACK_WEBHOOK to tell a channel")]);
         }
     };
+    let named: BTreeSet<&str> = settings.policy.channels().map(|(_, channel)| channel).collect();
     if !send_test {
-        return Ok(Finding::good("Slack", format!("{what}; not tried (`doctor --send-test` sends a message)")));
+        let further = if named.is_empty() { "" } else { ", and the policy names further channels" };
+        let says = format!("{what}{further}; not tried (`doctor --send-test` sends a message)");
+        return Ok(vec![Finding::good("Slack", says)]);
     }
-    Ok(match messenger.send_test().await {
-        Ok(()) => Finding::good("Slack", "took the test message"),
-        Err(error) => Finding::bad(
-            "Slack",
-            error.to_string(),
-            "see the reason; a new webhook is made in the Slack app's settings",
-        ),
-    })
+    let mut findings = Vec::new();
+    for channel in std::iter::once(None).chain(named.into_iter().map(Some)) {
+        let what = channel.map_or("Slack".to_owned(), |channel| format!("Slack, {channel}"));
+        let mend = "see the reason; a new webhook is made in the Slack app's settings";
+        findings.push(match messenger.send_test(Route::to(channel)).await {
+            Ok(()) => Finding::good(what, "took the test message"),
+            Err(error) => Finding::bad(what, error.to_string(), mend),
+        });
+    }
+    Ok(findings)
 }
 
 async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Finding {

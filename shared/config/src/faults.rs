@@ -30,6 +30,11 @@ impl Wrong {
         Self { what: what.into(), mend: mend.into() }
     }
 
+    /// The same of a part of the value.
+    pub(crate) fn within(self, part: &str) -> Self {
+        Self { what: format!("{part} {}", self.what), ..self }
+    }
+
     pub(crate) fn of(self, setting: &Setting) -> Fault {
         Fault { setting: setting.name, text: format!("{}; {}", self.what, self.mend) }
     }

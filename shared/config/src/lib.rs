@@ -22,4 +22,4 @@ pub use secret::Secret;
 pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings};
 pub use source::{Source, variable};
 pub use statelydb::StatelyDbSettings;
-pub use telling::{SlackSettings, TellingSettings};
+pub use telling::{NamedWebhooks, SlackSettings, TellingSettings};

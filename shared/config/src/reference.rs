@@ -107,6 +107,14 @@ pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     default: None,
     parameter: Some("slack-webhook"),
 };
+pub(crate) const SLACK_WEBHOOKS: Setting = Setting {
+    name: "SLACK_WEBHOOKS",
+    what: "Webhooks of further channels, by the names that the policy calls them: a JSON object. Goes with SLACK_WEBHOOK, which is the default",
+    secret: true,
+    example: "{\"gpu-alerts\":\"https://hooks.slack.com/services/…\"}",
+    default: None,
+    parameter: Some("slack-webhooks"),
+};
 pub(crate) const SLACK_BOT_TOKEN: Setting = Setting {
     name: "SLACK_BOT_TOKEN",
     what: "Bot token of the Slack app: alerts are then edited as they end. Goes with SLACK_CHANNEL, and before SLACK_WEBHOOK",
@@ -117,7 +125,7 @@ pub(crate) const SLACK_BOT_TOKEN: Setting = Setting {
 };
 pub(crate) const SLACK_CHANNEL: Setting = Setting {
     name: "SLACK_CHANNEL",
-    what: "Channel that the bot writes to, by its id or name",
+    what: "Channel that the bot writes to where the policy names no other, by its id or name",
     secret: false,
     example: "C0123456789",
     default: None,
@@ -189,7 +197,7 @@ pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
 };
 pub(crate) const POLICY: Setting = Setting {
     name: "POLICY",
-    what: "The thresholds: JSON text, or the path of a JSON file",
+    what: "The thresholds, and which channel is told of what: JSON text, or the path of a JSON file",
     secret: false,
     example: "{\"confirm\":2,\"blind\":\"20m\"}",
     default: Some("{}"),
@@ -226,6 +234,7 @@ pub fn reference() -> &'static [Setting] {
         ORGANIZATIONS,
         ENTERPRISES,
         SLACK_WEBHOOK,
+        SLACK_WEBHOOKS,
         SLACK_BOT_TOKEN,
         SLACK_CHANNEL,
         SLACK_API_URL,

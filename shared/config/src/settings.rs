@@ -87,7 +87,7 @@ pub struct HostOptions {
     pub targets: Vec<TargetSpec>,
     /// Whether records are kept in StatelyDB, so that its settings are needed.
     pub statelydb: bool,
-    /// Whether others do the telling, so that the webhook is not asked for.
+    /// Whether others do the telling, so that neither webhook nor bot is asked for.
     pub without_chat: bool,
     /// Whether requests of Slack's are answered, so that its signing secret is needed.
     pub slack_commands: bool,
@@ -109,6 +109,7 @@ impl Settings {
         let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
+        let policy = policy.map(|policy| reader.routed(policy, slack.as_ref()));
         let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
 
         match (addresses, api_version, credential, requests_per_minute, max_concurrent_requests, targets, policy) {
@@ -218,7 +219,7 @@ impl Reader<'_> {
         Some(merged(targets))
     }
 
-    fn policy(&mut self, targets: Option<&[TargetSpec]>, every: Option<Duration>) -> Option<Policy> {
+    pub(crate) fn policy(&mut self, targets: Option<&[TargetSpec]>, every: Option<Duration>) -> Option<Policy> {
         let text = self.source.value(POLICY.name).or(POLICY.default.map(str::to_owned))?;
         policy(&text, targets, every).map_err(|faults| self.faults.extend(faults)).ok()
     }

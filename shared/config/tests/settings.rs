@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use monitor_config::{Credential, Faults, HostOptions, Settings, SlackSettings, Source, reference};
+use monitor_config::{Credential, Faults, HostOptions, Settings, SlackSettings, Source, TellingSettings, reference};
 use proptest::prelude::*;
 
 const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\n-----END RSA PRIVATE KEY-----";
@@ -67,7 +67,8 @@ fn everything_can_be_set() {
         ("ORGANIZATIONS", "acme, ACME orgs/labs"),
         ("ENTERPRISES", "corp"),
         ("SLACK_WEBHOOK", "http://[::1]:9/hook"),
-        ("POLICY", r#"{"confirm":2,"targets":{"acme/api":{"confirm":5}}}"#),
+        ("SLACK_WEBHOOKS", r##"{"#gpu":"http://[::1]:9/gpu","ops":" http://[::1]:9/ops "}"##),
+        ("POLICY", r#"{"confirm":2,"targets":{"acme/api":{"confirm":5,"channel":"gpu"}}}"#),
         ("ALLOW_HTTP_HOSTS", "GitHub.internal"),
     ])
     .unwrap();
@@ -78,11 +79,64 @@ fn everything_can_be_set() {
     assert_eq!(settings.github.limits.requests_per_minute, None);
     assert_eq!(settings.github.limits.max_concurrent_requests.map(|most| most.get()), Some(7));
     assert_eq!(targets(&settings), ["Acme/Web", "acme/api", "acme/*", "orgs/acme", "orgs/labs", "enterprises/corp"]);
-    let Some(SlackSettings::Webhook(webhook)) = settings.slack else { panic!("a webhook") };
-    assert_eq!(webhook.expose(), "http://[::1]:9/hook");
+    let Some(SlackSettings::Webhook { url, named }) = settings.slack else { panic!("a webhook") };
+    assert_eq!(url.expose(), "http://[::1]:9/hook");
+    let named: Vec<(&str, &str)> = named.0.iter().map(|(name, url)| (&**name, url.expose())).collect();
+    assert_eq!(named, [("gpu", "http://[::1]:9/gpu"), ("ops", "http://[::1]:9/ops")]);
     let api = "acme/api".parse().unwrap();
     assert_eq!(settings.policy.base().confirm, 2);
     assert_eq!(settings.policy.for_target(&api).thresholds().confirm, 5);
+    assert_eq!(settings.policy.for_target(&api).channel(), Some("gpu"));
+}
+
+#[test]
+fn every_channel_of_the_policy_can_be_reached() {
+    const POLICY: &str = r##"{"labels":{"gpu":{"channel":"gpu-alerts"}},"runners":{"spot-*":{"channel":"#runners"}}}"##;
+    let hook = ("SLACK_WEBHOOK", "https://hooks.slack.com/services/T/B/x");
+    let faults = read(&[hook, ("POLICY", POLICY)]).unwrap_err();
+    let faults: Vec<String> = faults.0.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        faults,
+        [
+            "POLICY: labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS, or mend the name",
+            "POLICY: runners.spot-*.channel: no webhook is called `#runners`; add it to SLACK_WEBHOOKS, or mend the name",
+        ]
+    );
+    let named = r#"{"gpu-alerts":"https://hooks.slack.com/services/T/B/y","runners":"https://hooks.slack.com/z"}"#;
+    let settings = read(&[hook, ("SLACK_WEBHOOKS", named), ("POLICY", POLICY)]).unwrap();
+    assert!(!format!("{settings:?}").contains("hooks.slack"), "{settings:?}");
+    // A bot finds its channels in Slack, and the default one by its name too.
+    let bot = [("SLACK_BOT_TOKEN", "xoxb-1-2"), ("SLACK_CHANNEL", "runners"), ("POLICY", POLICY)];
+    let settings = read(&bot).unwrap();
+    let policy = settings.policy.for_target(&"acme/web".parse().unwrap());
+    assert_eq!(policy.channel_for("x", &["gpu".to_owned()]), Some("gpu-alerts"));
+    assert_eq!(policy.channel_for("spot-1", &[]), None);
+    // On the console there is but one place, and whoever tells nobody needs none.
+    assert!(read(&[("POLICY", POLICY)]).is_ok());
+    let without_chat = HostOptions { without_chat: true, ..HostOptions::default() };
+    assert!(
+        read_with(&[("GITHUB_TOKEN", "x"), ("REPOS", "acme/web"), hook, ("POLICY", POLICY)], &without_chat).is_ok()
+    );
+}
+
+#[test]
+fn whoever_tells_reads_the_routes_and_holds_no_threshold_against_a_list() {
+    let read = |policy: &str| {
+        let policy = policy.to_owned();
+        let variables = move |name: &str| match name {
+            "SLACK_WEBHOOK" => Some("https://hooks.slack.com/services/T/B/x".to_owned()),
+            "SLACK_WEBHOOKS" => Some(r#"{"web":"https://hooks.slack.com/services/T/B/y"}"#.to_owned()),
+            "STATELYDB_STORE_ID" | "STATELYDB_SCHEMA_ID" => Some("7".to_owned()),
+            "STATELYDB_ACCESS_KEY" => Some("key".to_owned()),
+            "POLICY" => Some(policy.clone()),
+            _ => None,
+        };
+        TellingSettings::read(&Source::variables(variables))
+    };
+    let settings = read(r#"{"blind":"1m","targets":{"acme/web":{"channel":"web"}}}"#).unwrap();
+    assert_eq!(settings.policy.for_target(&"acme/web".parse().unwrap()).channel(), Some("web"));
+    let faults = read(r#"{"targets":{"acme/web":{"channel":"wob"}}}"#).unwrap_err().to_string();
+    assert!(faults.contains("targets.acme/web.channel: no webhook is called `wob`"), "{faults}");
 }
 
 #[test]
@@ -128,6 +182,29 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
         (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
         (
+            &[("SLACK_WEBHOOKS", "{\"a\":\"https://x.test/y\"}")],
+            "SLACK_WEBHOOK: SLACK_WEBHOOKS is given without it",
+            "set SLACK_WEBHOOK, as in",
+        ),
+        (
+            &[("SLACK_WEBHOOK", "https://x.test/y"), ("SLACK_WEBHOOKS", "[\"https://x.test/hunter2\"]")],
+            "SLACK_WEBHOOKS: is no JSON object of texts",
+            "gpu-alerts",
+        ),
+        (
+            &[("SLACK_WEBHOOK", "https://x.test/y"), ("SLACK_WEBHOOKS", "{\"https://x.test/hunter2\":\"a\"}")],
+            "SLACK_WEBHOOKS: the name at place 1 of the alphabet is none; write names",
+            "gpu-alerts",
+        ),
+        (
+            &[
+                ("SLACK_WEBHOOK", "https://x.test/y"),
+                ("SLACK_WEBHOOKS", "{\"a\":\"https://x.test/y\",\"b\":\"http://x/hunter2\"}"),
+            ],
+            "SLACK_WEBHOOKS: the URL whose name is at place 2 of the alphabet is plain http",
+            "ALLOW_HTTP_HOSTS",
+        ),
+        (
             &[("SLACK_SIGNING_SECRET", "")],
             "SLACK_SIGNING_SECRET: is needed to answer Slack",
             "set SLACK_SIGNING_SECRET",
@@ -167,6 +244,7 @@ fn every_fault_names_its_setting_and_the_mend() {
         let text = faults.0[0].to_string();
         assert!(faults.0.len() == 1 && text.starts_with(start) && text.contains(mend), "{variables:?}: {faults}");
         assert_eq!(faults.to_string(), format!("1 fault in the settings:\n  {text}"));
+        assert!(!text.contains("hunter2"), "{text}");
     }
     let at_fault: BTreeSet<&str> =
         cases.iter().filter_map(|case| case.1.split_once(':')).map(|(name, _)| name).collect();
@@ -335,7 +413,13 @@ proptest! {
             5 => format!("{planted}://x"),
             _ => wrap(2),
         };
-        let mut variables = vec![("GITHUB_TOKEN", &*token), ("SLACK_WEBHOOK", &webhook), ("REPOS", &repos)];
+        let named = format!(r#"{{"{planted}":"{webhook}"}}"#);
+        let mut variables = vec![
+            ("GITHUB_TOKEN", &*token),
+            ("SLACK_WEBHOOK", &webhook),
+            ("SLACK_WEBHOOKS", &named),
+            ("REPOS", &repos),
+        ];
         if key_given {
             variables.extend([("GITHUB_APP_PRIVATE_KEY", &*key), ("GITHUB_APP_ID", "1")]);
             variables.remove(0);

@@ -1,4 +1,4 @@
-//! Every threshold: per installation, and per target, label or runner-name pattern.
+//! Every threshold, and who is told: per installation, and per target, label or runner-name pattern.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,6 +43,10 @@ pub struct Thresholds {
     pub flapping_window: Duration,
     /// How long it must be healthy to flap no more; 1 min to 7 days.
     pub flapping_calm: Duration,
+    /// After how long people are reminded of an outage that is still open; 10 min to 30 days.
+    pub remind: Duration,
+    /// How many reminders there are until it ends; 0 to 20.
+    pub reminders: u32,
 }
 
 impl Default for Thresholds {
@@ -58,6 +62,8 @@ impl Default for Thresholds {
             flapping: 3,
             flapping_window: Duration::from_secs(3_600),
             flapping_calm: Duration::from_secs(30 * 60),
+            remind: Duration::from_secs(24 * 3_600),
+            reminders: 3,
         }
     }
 }
@@ -70,6 +76,10 @@ pub struct Policy {
     targets: Vec<(WildMatch, Overrides)>,
     labels: Vec<(WildMatch, Overrides)>,
     runners: Vec<(WildMatch, Overrides)>,
+    /// Every channel with its place.
+    channels: Vec<(String, String)>,
+    /// What the default channel is called, where it has a name.
+    default_channel: Option<String>,
 }
 
 /// The policy as it holds for one target.
@@ -104,13 +114,17 @@ pub struct PolicyDocument {
     flapping: Option<u32>,
     flapping_window: Option<Span>,
     flapping_calm: Option<Span>,
+    /// Known only to be refused with its mend.
+    channel: Option<String>,
+    remind: Option<Span>,
+    reminders: Option<u32>,
     ignore: Vec<String>,
     targets: BTreeMap<String, Overrides>,
     labels: BTreeMap<String, Overrides>,
     runners: BTreeMap<String, Overrides>,
 }
 
-/// Thresholds that differ somewhere.
+/// What differs somewhere.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 struct Overrides {
@@ -124,6 +138,9 @@ struct Overrides {
     flapping: Option<u32>,
     flapping_window: Option<Span>,
     flapping_calm: Option<Span>,
+    channel: Option<String>,
+    remind: Option<Span>,
+    reminders: Option<u32>,
     ignore: Vec<String>,
 }
 
@@ -154,6 +171,8 @@ impl Overrides {
         set(self.flapping, &mut to.flapping);
         set(self.flapping_window.map(|span| span.0), &mut to.flapping_window);
         set(self.flapping_calm.map(|span| span.0), &mut to.flapping_calm);
+        set(self.remind.map(|span| span.0), &mut to.remind);
+        set(self.reminders, &mut to.reminders);
     }
 
     fn is_ignored(&self, name: &str) -> bool {
@@ -165,7 +184,12 @@ impl Overrides {
             let place = if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
             faults.push(PolicyFault { place, fault: text });
         };
-        let counts = [("confirm", self.confirm, 1), ("recover", self.recover, 1), ("flapping", self.flapping, 2)];
+        let counts = [
+            ("confirm", self.confirm, 1),
+            ("recover", self.recover, 1),
+            ("flapping", self.flapping, 2),
+            ("reminders", self.reminders, 0),
+        ];
         for (key, count, least) in counts {
             if let Some(count) = count
                 && !(least..=20).contains(&count)
@@ -181,6 +205,7 @@ impl Overrides {
             ("neverConnected", self.never_connected, 0, 30 * DAY_SECS),
             ("flappingWindow", self.flapping_window, 60, 7 * DAY_SECS),
             ("flappingCalm", self.flapping_calm, 60, 7 * DAY_SECS),
+            ("remind", self.remind, 600, 30 * DAY_SECS),
         ];
         for (key, span, least_secs, most_secs) in spans {
             let Some(Span(duration)) = span else { continue };
@@ -192,10 +217,27 @@ impl Overrides {
                 fault(key, "holds for whole targets; move it to the policy itself or under targets".to_owned());
             }
         }
+        // Not repeated: it may be the address of a webhook, which is a secret.
+        if self.channel.as_deref().is_some_and(|channel| !is_channel(channel)) {
+            let known = "C0123456789, its name, as in #runners, or the name of one of the webhooks";
+            fault("channel", format!("names no channel; write its id, as in {known}"));
+        }
         if of_runners && !self.ignore.is_empty() {
             fault("ignore", "stands in the policy itself or under targets, as a list of runner names".to_owned());
         }
     }
+}
+
+/// Whether a channel may be called so: an id or a name, with or without its sign.
+pub fn is_channel(text: &str) -> bool {
+    let name = bare_channel(text);
+    (1..=80).contains(&name.chars().count())
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// A channel's name without its sign.
+pub fn bare_channel(channel: &str) -> &str {
+    channel.strip_prefix('#').unwrap_or(channel)
 }
 
 fn pattern_of(text: &str) -> WildMatch {
@@ -224,9 +266,17 @@ impl Policy {
             flapping: document.flapping,
             flapping_window: document.flapping_window,
             flapping_calm: document.flapping_calm,
+            channel: None,
+            remind: document.remind,
+            reminders: document.reminders,
             ignore: Vec::new(),
         };
         own.check("", false, &mut faults);
+        if document.channel.is_some() {
+            let fault = "the default channel is the setting SLACK_CHANNEL or SLACK_WEBHOOK; \
+                         set that, or move this under targets, labels or runners";
+            faults.push(PolicyFault { place: "channel".to_owned(), fault: fault.to_owned() });
+        }
         for (pattern, overrides) in &document.targets {
             let place = format!("targets.{pattern}");
             if !configured.iter().any(|spec| may_cover(spec, pattern)) {
@@ -245,8 +295,15 @@ impl Policy {
         }
         let mut base = Thresholds::default();
         own.apply(&mut base);
+        let sections = [("targets", &document.targets), ("labels", &document.labels), ("runners", &document.runners)];
+        let channels = sections.into_iter().flat_map(|(section, map)| {
+            let named = map.iter().filter_map(|(pattern, overrides)| Some((pattern, overrides.channel.clone()?)));
+            named.map(move |(pattern, channel)| (format!("{section}.{pattern}.channel"), channel))
+        });
         Ok(Self {
             base,
+            channels: channels.collect(),
+            default_channel: None,
             ignore: document.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
             targets: ranked(document.targets),
             labels: ranked(document.labels),
@@ -257,6 +314,22 @@ impl Policy {
     /// The thresholds that hold where nothing narrower does.
     pub fn base(&self) -> &Thresholds {
         &self.base
+    }
+
+    /// Every channel that it names, with the place: all but the default.
+    pub fn channels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.channels.iter().map(|(place, channel)| (&**place, &**channel))
+    }
+
+    /// Whether what is told of a runner may depend on its labels.
+    pub fn routes_by_label(&self) -> bool {
+        self.labels.iter().any(|(_, overrides)| overrides.channel.is_some())
+    }
+
+    /// The same policy, knowing what the default channel is called: whoever names that one means the default.
+    pub fn with_default_channel(mut self, channel: &str) -> Self {
+        self.default_channel = Some(bare_channel(channel).to_owned());
+        self
     }
 
     /// The policy as it holds for a target.
@@ -302,6 +375,28 @@ impl TargetPolicy<'_> {
         thresholds
     }
 
+    /// The channel that is told of the target itself; none for the default.
+    pub fn channel(&self) -> Option<&str> {
+        self.named(self.of_target())
+    }
+
+    /// The channel that is told of one of its runners, by the same precedence as the thresholds; none for the default.
+    pub fn channel_for(&self, name: &str, labels: &[String]) -> Option<&str> {
+        let by_name = self.policy.runners.iter().filter(|(pattern, _)| pattern.matches(name));
+        let has_label = |pattern: &WildMatch| labels.iter().any(|label| pattern.matches(label));
+        let by_label = self.policy.labels.iter().filter(|(pattern, _)| has_label(pattern));
+        let channel = by_label.chain(by_name).filter_map(|(_, overrides)| overrides.channel.as_deref()).next_back();
+        self.named(channel.or_else(|| self.of_target()))
+    }
+
+    fn of_target(&self) -> Option<&str> {
+        self.target.iter().filter_map(|overrides| overrides.channel.as_deref()).next_back()
+    }
+
+    fn named<'c>(&self, channel: Option<&'c str>) -> Option<&'c str> {
+        channel.filter(|channel| self.policy.default_channel.as_deref() != Some(bare_channel(channel)))
+    }
+
     /// Whether a runner of this name is not watched.
     pub fn ignores(&self, name: &str) -> bool {
         self.policy.ignore.iter().any(|pattern| pattern.matches(name))
@@ -341,6 +436,49 @@ mod tests {
         assert_eq!(narrowest.recheck, Duration::from_secs(90));
         assert!(policy.for_target(&web).ignores("tmp-1") && !policy.for_target(&api).ignores("tmp-1"));
         assert!(policy.for_target(&api).ignores("TEST-1"));
+    }
+
+    #[test]
+    fn the_channel_of_the_narrowest_place_wins() {
+        let policy = policy(
+            r##"{"targets":{"acme/*":{"channel":"#all"},"acme/web":{"channel":"C0WEB","confirm":2}},
+                "labels":{"gpu":{"channel":"#gpu"},"gpu-a*":{"confirm":6}},
+                "runners":{"spot-*":{"channel":"#spot"},"spot-1":{"channel":"#runners"}}}"##,
+            &["acme/web", "acme/api", "orgs/acme"],
+        )
+        .unwrap()
+        .with_default_channel("runners");
+        let of = |target: &str, name: &str, label: &str| {
+            let target: Target = target.parse().unwrap();
+            policy.for_target(&target).channel_for(name, &[label.to_owned()]).map(str::to_owned)
+        };
+        assert_eq!(policy.for_target(&"acme/web".parse().unwrap()).channel(), Some("C0WEB"));
+        assert_eq!(policy.for_target(&"orgs/acme".parse().unwrap()).channel(), None);
+        assert_eq!(of("acme/web", "build-1", "linux").as_deref(), Some("C0WEB"));
+        assert_eq!(of("acme/api", "build-1", "linux").as_deref(), Some("#all"));
+        assert_eq!(of("acme/api", "build-1", "GPU").as_deref(), Some("#gpu"));
+        assert_eq!(of("acme/web", "gpu-1", "gpu-a100").as_deref(), Some("C0WEB"), "its place names no channel");
+        assert_eq!(of("acme/web", "spot-2", "gpu").as_deref(), Some("#spot"));
+        assert_eq!(of("acme/web", "spot-1", "gpu"), None, "the default by its name");
+        assert_eq!(of("orgs/acme", "build-1", "linux"), None);
+        assert!(policy.routes_by_label());
+        let places: Vec<&str> = policy.channels().map(|(place, _)| place).collect();
+        assert_eq!(places.len(), 5);
+        assert_eq!(places[0], "targets.acme/*.channel");
+    }
+
+    #[test]
+    fn a_channel_in_the_wrong_place_or_form_is_a_fault_that_does_not_repeat_it() {
+        let faults = policy(
+            r#"{"channel":"C0123456789","labels":{"gpu":{"channel":"https://hooks.slack.com/services/hunter2"}},
+                "runners":{"a":{"channel":""}},"targets":{"acme/web":{"channel":"two words"}}}"#,
+            &["acme/web"],
+        )
+        .unwrap_err();
+        assert_eq!(faults.len(), 4, "{faults:?}");
+        assert!(faults[0].starts_with("channel: the default channel is the setting SLACK_CHANNEL"), "{faults:?}");
+        assert!(faults[1].starts_with("targets.acme/web.channel: names no channel; write its id"), "{faults:?}");
+        assert!(!faults.concat().contains("hunter2"), "{faults:?}");
     }
 
     #[test]

@@ -71,26 +71,31 @@ pub fn github(
     monitor_github::GitHub::new(http.clone(), asked, clock).map_err(SetupError::of)
 }
 
-/// Where people are told in Slack, with links that start with `web_url`.
+/// Where people are told in Slack, with links that start with `web_url`. A bot's alerts have buttons where somebody answers
+/// when they are pressed.
 #[cfg(feature = "slack")]
 pub fn slack(
     http: &reqwest::Client,
     settings: &monitor_config::SlackSettings,
     web_url: &str,
     allow_http_hosts: &std::collections::BTreeSet<String>,
+    buttons: bool,
 ) -> Result<monitor_slack::Messenger, SetupError> {
     use monitor_config::SlackSettings;
     use monitor_slack::{Bot, BotSettings, BotToken, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
 
     let web = WebBase::parse(web_url).map_err(SetupError::of)?;
     Ok(match settings {
-        SlackSettings::Webhook(url) => {
+        SlackSettings::Webhook { url, named } => {
             let hosts: Vec<String> = allow_http_hosts.iter().cloned().collect();
-            let url = WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of)?;
-            Messenger::Webhook(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
+            let read = |url: &monitor_config::Secret| WebhookUrl::parse(url.expose(), &hosts).map_err(SetupError::of);
+            let named =
+                named.0.iter().map(|(name, url)| Ok((name.clone(), read(url)?))).collect::<Result<_, SetupError>>()?;
+            let settings = WebhookSettings { web, ..WebhookSettings::default() };
+            Messenger::Webhook(Webhook::new(http.clone(), read(url)?, settings).with_named(named))
         }
         SlackSettings::Bot { token, channel, api_url } => {
-            let settings = BotSettings { web, api_url: api_url.clone(), ..BotSettings::default() };
+            let settings = BotSettings { web, api_url: api_url.clone(), buttons, ..BotSettings::default() };
             Messenger::Bot(Bot::new(http.clone(), BotToken::new(token.expose()), channel, settings))
         }
     })

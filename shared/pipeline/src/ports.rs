@@ -10,7 +10,7 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Delivered, Item, Key, LiveMessage, Place, Put, Query};
+use crate::items::{Acknowledgement, Delivered, Item, Key, LiveMessage, Place, Put, Query};
 
 /// The database: items under keys, atomic batches, and one condition.
 ///
@@ -160,7 +160,12 @@ pub struct Incomplete {
 /// Where people are told.
 pub trait Chat: Send + Sync {
     /// Sends a notice as a message.
-    fn send(&self, notice: &Notice, form: Form) -> impl Future<Output = Result<Delivered, ChatError>> + Send;
+    fn send(
+        &self,
+        notice: &Notice,
+        form: Form,
+        to: Route<'_>,
+    ) -> impl Future<Output = Result<Delivered, ChatError>> + Send;
 
     /// Sends a notice as a reply to an earlier message. A chat without threads never says where a message is, so that
     /// nothing can be replied to.
@@ -174,10 +179,40 @@ pub trait Chat: Send + Sync {
         std::future::ready(Err(EditError::Gone))
     }
 
-    /// Puts into an earlier message what has become of its outages. Doing it twice is the same as doing it once.
-    fn edit(&self, message: &LiveMessage, notice: &Notice) -> impl Future<Output = Result<(), EditError>> + Send {
-        let _ = (message, notice);
+    /// Puts into an earlier message what has become of its outages, and who looks after those that are open. Doing it
+    /// twice is the same as doing it once.
+    fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> impl Future<Output = Result<(), EditError>> + Send {
+        let _ = (message, notice, acknowledged);
         std::future::ready(Err(EditError::Gone))
+    }
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// To the default channel.
+    #[default]
+    Default,
+    /// To this one. A chat that knows no such channel says that it is dead.
+    Channel(&'a str),
+    /// To the default channel in place of one that takes nothing, which the message says at its head.
+    InsteadOf {
+        /// Where it should have gone.
+        channel: &'a str,
+        /// Why it could not.
+        reason: &'a str,
+    },
+}
+
+impl<'a> Route<'a> {
+    /// The way to a channel; none is the default.
+    pub fn to(channel: Option<&'a str>) -> Self {
+        channel.map_or(Route::Default, Route::Channel)
     }
 }
 

@@ -4,8 +4,8 @@
 #[path = "../tests/samples/mod.rs"]
 mod samples;
 
-use monitor_pipeline::ports::Form;
-use monitor_slack::{WebBase, render};
+use monitor_pipeline::ports::{Form, Route};
+use monitor_slack::{WebBase, render, render_to};
 
 fn main() -> serde_json::Result<()> {
     let web = WebBase::default();
@@ -13,7 +13,14 @@ fn main() -> serde_json::Result<()> {
         for form in [Form::Blocks, Form::PlainText] {
             let message = serde_json::to_value(render(&notice, form, &web))?;
             println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}"), "message": message }));
+            let to =
+                Route::InsteadOf { channel: "#gpu-alerts", reason: "slack.com answers is_archived; mend *it* <now>" };
+            let message = serde_json::to_value(render_to(&notice, form, to, &web))?;
+            println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}/instead"), "message": message }));
         }
+    }
+    for (name, message) in samples::by_bot() {
+        println!("{}", serde_json::json!({ "name": name, "message": message }));
     }
     for (name, reply) in samples::answers::all() {
         let message = serde_json::to_value(reply.message())?;

@@ -22,6 +22,10 @@ const MAX_EPOCH_SECS: i64 = 253_402_300_799;
 pub(crate) fn blocks(document: Document) -> Vec<Value> {
     let document = document.fit(MAX_BLOCK_TEXT - MAX_HEADER, |line| units(&mrkdwn(line)) + PER_LINE);
     let mut blocks = Vec::new();
+    blocks.extend(document.heading.as_ref().map(|line| {
+        let line = format!("{} {}", emoji(Mark::Warning), mrkdwn(line));
+        json!({ "type": "section", "text": text(&line) })
+    }));
     for (index, part) in document.parts.iter().enumerate() {
         let heading = if index == 0 {
             let title = clip(&plain::headline(&document, part), MAX_HEADER);
@@ -73,6 +77,11 @@ fn field(fact: &Fact) -> Value {
     text(&format!("*{}*\n{}", fact.label, mrkdwn(&fact.value)))
 }
 
+/// A line in small letters.
+pub(crate) fn small(line: &Line) -> Value {
+    context(&mrkdwn(line))
+}
+
 fn context(line: &str) -> Value {
     json!({ "type": "context", "elements": [text(line)] })
 }
@@ -100,6 +109,7 @@ fn mrkdwn(line: &Line) -> String {
         Span::Name(name) => format!("`{}`", escape(&name.replace('`', "'"))),
         Span::Command(command) => format!("`{}`", escape(command)),
         Span::At(moment) | Span::On(moment) => date(*moment),
+        Span::Person(id) => format!("<@{}>", id.as_str()),
         Span::Link { label, url } => format!("<{}|{}>", escape(url), escape(label)),
     };
     line.0.iter().map(span).collect()

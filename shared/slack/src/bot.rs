@@ -4,14 +4,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
-use monitor_pipeline::items::{Delivered, LiveMessage, Place};
-use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::outage::Outage;
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::render::{Message, render, render_live};
+use crate::button;
+use crate::render::{Message, render_live, render_to};
 use crate::web::WebBase;
 use crate::webhook::{self, DEFAULT_RETRY_AFTER, dead};
 use crate::words::TEST_MESSAGE;
@@ -25,13 +27,15 @@ pub struct BotSettings {
     pub timeout: Duration,
     /// Where the methods are; without a slash at the end.
     pub api_url: String,
+    /// Whether alerts have buttons: somebody must answer when they are pressed.
+    pub buttons: bool,
 }
 
 impl Default for BotSettings {
-    /// github.com, 10 s, slack.com.
+    /// github.com, 10 s, slack.com, no buttons.
     fn default() -> Self {
         let api_url = "https://slack.com/api".to_owned();
-        Self { web: WebBase::default(), timeout: Duration::from_secs(10), api_url }
+        Self { web: WebBase::default(), timeout: Duration::from_secs(10), api_url, buttons: false }
     }
 }
 
@@ -52,7 +56,7 @@ impl fmt::Debug for BotToken {
     }
 }
 
-/// Sends notices to one channel, and edits them as their outages end.
+/// Sends notices to its channel or to others, and edits them as their outages end.
 #[derive(Debug)]
 pub struct Bot {
     http: Client,
@@ -71,32 +75,58 @@ struct Call<'a> {
     thread_ts: Option<&'a str>,
     unfurl_links: bool,
     unfurl_media: bool,
+    /// Whether a reply is shown in the channel too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reply_broadcast: bool,
     #[serde(flatten)]
     message: &'a Message,
 }
 
 impl Bot {
-    /// A bot that writes to `channel`, by its id or name, reached by `http`, which should follow no redirects.
+    /// A bot that writes to `channel`, by its id or name, where no other is named; reached by `http`, which should follow
+    /// no redirects.
     pub fn new(http: Client, token: BotToken, channel: &str, settings: BotSettings) -> Self {
         Self { http, token, channel: channel.to_owned(), settings }
     }
 
     /// Sends a message that says it is a test.
-    pub async fn send_test(&self) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        match self.post(&message, None).await {
+        match self.post(&message, self.channel_of(to), None, false).await {
             Ok(_) => Ok(()),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
     }
 
-    async fn post(&self, message: &Message, thread: Option<&Place>) -> Result<Delivered, EditError> {
-        let (channel, thread_ts) = match thread {
-            Some(place) => (&*place.channel, Some(&*place.ts)),
-            None => (&*self.channel, None),
-        };
-        let call = Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, message };
+    fn channel_of<'a>(&'a self, to: Route<'a>) -> &'a str {
+        match to {
+            Route::Default | Route::InsteadOf { .. } => &self.channel,
+            Route::Channel(channel) => channel,
+        }
+    }
+
+    /// A notice as a message, with buttons where it tells of what is open.
+    fn message(&self, notice: &Notice, form: Form, to: Route<'_>) -> Message {
+        let message = render_to(notice, form, to, &self.settings.web);
+        match &notice.target {
+            Some(target) if self.settings.buttons && form == Form::Blocks => {
+                let open = notice.news.iter().flat_map(button::open_in);
+                button::with_buttons(message, target, open, |_| false)
+            }
+            _ => message,
+        }
+    }
+
+    async fn post(
+        &self,
+        message: &Message,
+        channel: &str,
+        thread_ts: Option<&str>,
+        reply_broadcast: bool,
+    ) -> Result<Delivered, EditError> {
+        let call =
+            Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, reply_broadcast, message };
         self.call("chat.postMessage", &call).await
     }
 
@@ -169,16 +199,17 @@ fn sorted(host: &str, code: &str, retry_after: Option<Duration>) -> EditError {
             dead(&told, "give the app the scope chat:write, install it again and set SLACK_BOT_TOKEN to its bot token")
         }
         "not_in_channel" => dead(&told, "invite the bot to the channel, or give the app the scope chat:write.public"),
-        "channel_not_found" | "is_archived" => {
-            dead(&told, "set SLACK_CHANNEL to a channel that is there; to a private one the bot must be invited")
-        }
+        "channel_not_found" | "is_archived" => dead(
+            &told,
+            "set SLACK_CHANNEL, or the policy's channel, to one that is there; to a private one the bot must be invited",
+        ),
         _ => dead(&told, CHECK),
     })
 }
 
 impl Chat for Bot {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        match self.post(&render(notice, form, &self.settings.web), None).await {
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        match self.post(&self.message(notice, form, to), self.channel_of(to), None, false).await {
             Ok(delivered) => Ok(delivered),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
@@ -186,14 +217,40 @@ impl Chat for Bot {
     }
 
     async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        self.post(&render(notice, form, &self.settings.web), Some(to)).await
+        // Nobody is reminded by what stands in a thread alone.
+        let reminds = notice.news.iter().any(|news| matches!(news, News::StillOffline { .. }));
+        self.post(&self.message(notice, form, Route::Default), &to.channel, Some(&to.ts), reminds).await
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<(), EditError> {
         let LiveMessage { place, outages } = message;
-        let message = &render_live(outages, notice, &self.settings.web);
+        let mut message = render_live(outages, notice, acknowledged, &self.settings.web);
+        if let Some(target) = notice.target.as_ref().filter(|_| self.settings.buttons) {
+            let is_acknowledged = |outage: &Outage| {
+                acknowledged.iter().any(|item| (item.runner_id, item.outage_id) == (outage.runner_id, outage.id))
+            };
+            message = button::with_buttons(
+                message,
+                target,
+                outages.iter().filter(|outage| outage.is_open()),
+                is_acknowledged,
+            );
+        }
         let (channel, ts) = (&*place.channel, Some(&*place.ts));
-        let call = Call { channel, ts, thread_ts: None, unfurl_links: false, unfurl_media: false, message };
+        let call = Call {
+            channel,
+            ts,
+            thread_ts: None,
+            unfurl_links: false,
+            unfurl_media: false,
+            reply_broadcast: false,
+            message: &message,
+        };
         self.call("chat.update", &call).await.map(drop)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use monitor_domain::notices::Notice;
 use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Form};
+use monitor_pipeline::ports::{Chat, ChatError, Form, Route};
 
 use crate::render::render_console;
 use crate::web::WebBase;
@@ -37,8 +37,8 @@ impl Console {
 }
 
 impl Chat for Console {
-    /// The form makes no difference: there is no layout to be refused.
-    async fn send(&self, notice: &Notice, _form: Form) -> Result<Delivered, ChatError> {
+    /// The form makes no difference: there is no layout to be refused. Nor does the channel: there is but one console.
+    async fn send(&self, notice: &Notice, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
         let lines = render_console(notice, self.colour, &self.web);
         // An empty line keeps it apart from the next.
         match self.write(&format!("{lines}\n")) {

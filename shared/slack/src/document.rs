@@ -1,6 +1,7 @@
 //! A message before it takes a form: what is said, in order of urgency, without any markup.
 
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::PersonId;
 
 use crate::text::clean;
 
@@ -14,6 +15,8 @@ const MAX_QUOTE: usize = 240;
 pub(crate) struct Document {
     /// Where: ` in acme/web`, put after the title of the whole; empty where it is no place.
     pub(crate) place: String,
+    /// Said before everything else, in a channel that the message was not meant for.
+    pub(crate) heading: Option<Line>,
     /// What is told, most urgent first; never empty.
     pub(crate) parts: Vec<Part>,
     /// How many further parts there would be.
@@ -77,6 +80,8 @@ pub(crate) enum Span {
         label: &'static str,
         url: String,
     },
+    /// Somebody, by the id that the chat gives them: capital letters and digits.
+    Person(PersonId),
 }
 
 impl Line {
@@ -130,6 +135,11 @@ impl Line {
         self
     }
 
+    pub(crate) fn person(mut self, person: &PersonId) -> Self {
+        self.0.push(Span::Person(person.clone()));
+        self
+    }
+
     pub(crate) fn and(mut self, mut other: Line) -> Self {
         self.0.append(&mut other.0);
         self
@@ -143,7 +153,7 @@ impl Document {
         /// For "and 37 more" under a list, and the like.
         const REMAINDER: usize = 40;
         let kept = self.parts.iter().map(|part| cost(&part.title) + cost(&part.lead) + REMAINDER);
-        let foot = self.footer.as_ref().map_or(0, &cost) + REMAINDER;
+        let foot = self.footer.iter().chain(&self.heading).map(&cost).sum::<usize>() + REMAINDER;
         let mut spare = budget.saturating_sub(kept.sum::<usize>() + foot);
         let mut take = |wanted: usize| {
             let fits = wanted <= spare;

@@ -21,10 +21,11 @@ mod webhook_url;
 mod words;
 
 pub use bot::{Bot, BotSettings, BotToken};
+pub use button::{open_in, with_buttons};
 pub use console::Console;
 pub use desk::{Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
-pub use render::{Message, render, render_console, render_live};
+pub use render::{Message, render, render_console, render_live, render_to};
 pub use reply::Reply;
 pub use web::{WebBase, WebBaseError};
 pub use webhook::{Webhook, WebhookSettings};

@@ -1,8 +1,8 @@
 //! The place where people are told, chosen when a host starts.
 
 use monitor_domain::notices::Notice;
-use monitor_pipeline::items::{Delivered, LiveMessage, Place};
-use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::bot::Bot;
 use crate::console::Console;
@@ -21,21 +21,21 @@ pub enum Messenger {
 
 impl Messenger {
     /// Sends a message that says it is a test; to a console none.
-    pub async fn send_test(&self) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
         match self {
-            Messenger::Webhook(webhook) => webhook.send_test().await,
-            Messenger::Bot(bot) => bot.send_test().await,
+            Messenger::Webhook(webhook) => webhook.send_test(to).await,
+            Messenger::Bot(bot) => bot.send_test(to).await,
             Messenger::Console(_) => Ok(()),
         }
     }
 }
 
 impl Chat for Messenger {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
         match self {
-            Messenger::Webhook(webhook) => webhook.send(notice, form).await,
-            Messenger::Bot(bot) => bot.send(notice, form).await,
-            Messenger::Console(console) => console.send(notice, form).await,
+            Messenger::Webhook(webhook) => webhook.send(notice, form, to).await,
+            Messenger::Bot(bot) => bot.send(notice, form, to).await,
+            Messenger::Console(console) => console.send(notice, form, to).await,
         }
     }
 
@@ -46,9 +46,14 @@ impl Chat for Messenger {
         }
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<(), EditError> {
         match self {
-            Messenger::Bot(bot) => bot.edit(message, notice).await,
+            Messenger::Bot(bot) => bot.edit(message, notice, acknowledged).await,
             Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
         }
     }

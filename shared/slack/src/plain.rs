@@ -30,6 +30,10 @@ pub(crate) fn omitted(parts: usize) -> String {
     format!("and {parts} more pieces of news")
 }
 
+fn heading(plain: &Plain, line: &Line) -> String {
+    format!("{} {}", emoji(Mark::Warning), plain.line(line))
+}
+
 /// The short text beside the blocks: complete in itself, not escaped.
 pub(crate) fn notification(document: &Document) -> String {
     let plain = Plain::of(document);
@@ -41,6 +45,9 @@ pub(crate) fn notification(document: &Document) -> String {
             text.push_str(&format!(" · {} {}", emoji(part.mark), plain.line(&part.title)));
         }
     }
+    if let Some(line) = &document.heading {
+        text.push_str(&format!(" · {}", heading(&plain, line)));
+    }
     clip(&text, MAX_NOTIFICATION)
 }
 
@@ -48,7 +55,7 @@ pub(crate) fn notification(document: &Document) -> String {
 pub(crate) fn plain_text(document: Document) -> String {
     let plain = Plain::of(&document);
     let document = document.fit(MAX_PLAIN_TEXT - 200, |line| cost(&plain.line(line)) + PER_LINE);
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = document.heading.iter().map(|line| heading(&plain, line)).collect();
     for (index, part) in document.parts.iter().enumerate() {
         if index == 0 {
             lines.push(headline(&document, part));
@@ -115,6 +122,7 @@ impl Plain {
             Span::Command(command) => self.paint("36", command),
             Span::At(moment) => utc(*moment, self.day_of),
             Span::On(moment) => utc(*moment, None),
+            Span::Person(id) => format!("@{}", id.as_str()),
             Span::Link { url, .. } => url.clone(),
         };
         line.0.iter().map(span).collect()

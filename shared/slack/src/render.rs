@@ -2,7 +2,8 @@
 
 use monitor_domain::notices::Notice;
 use monitor_domain::outage::Outage;
-use monitor_pipeline::ports::Form;
+use monitor_pipeline::items::Acknowledgement;
+use monitor_pipeline::ports::{Form, Route};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +26,15 @@ pub struct Message {
 
 /// A notice as a message within all of Slack's limits, whatever the notice holds.
 pub fn render(notice: &Notice, form: Form, web: &WebBase) -> Message {
-    let document = words::document(notice, web);
+    render_to(notice, form, Route::Default, web)
+}
+
+/// The same for a channel; in place of another, with a line at its head that says so.
+pub fn render_to(notice: &Notice, form: Form, to: Route<'_>, web: &WebBase) -> Message {
+    let mut document = words::document(notice, web);
+    if let Route::InsteadOf { channel, reason } = to {
+        document.heading = Some(words::diverted(channel, reason));
+    }
     match form {
         Form::Blocks => Message {
             text: escape(&plain::notification(&document)),
@@ -36,9 +45,9 @@ pub fn render(notice: &Notice, form: Form, web: &WebBase) -> Message {
     }
 }
 
-/// What has become of a message's outages, in its place; `notice` is what ended some of them.
-pub fn render_live(outages: &[Outage], notice: &Notice, web: &WebBase) -> Message {
-    let document = words::live(outages, notice, web);
+/// What has become of a message's outages, in its place; `notice` is what ended some of them, or reminds of them.
+pub fn render_live(outages: &[Outage], notice: &Notice, acknowledged: &[Acknowledgement], web: &WebBase) -> Message {
+    let document = words::live(outages, notice, acknowledged, web);
     Message { text: escape(&plain::notification(&document)), blocks: Some(blocks::blocks(document)), mrkdwn: None }
 }
 

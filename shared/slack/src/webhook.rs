@@ -1,18 +1,20 @@
 //! Slack's incoming webhook (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>).
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 use monitor_domain::notices::Notice;
+use monitor_domain::policy::bare_channel;
 use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Form};
+use monitor_pipeline::ports::{Chat, ChatError, Form, Route};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::render::{Message, render};
+use crate::render::{Message, render_to};
 use crate::web::WebBase;
 use crate::webhook_url::WebhookUrl;
 use crate::words::TEST_MESSAGE;
@@ -40,103 +42,120 @@ impl Default for WebhookSettings {
     }
 }
 
-/// Sends notices to one channel.
+/// Sends notices to the channel of a webhook, or to those of others that have names.
 pub struct Webhook {
     http: Client,
     url: WebhookUrl,
+    named: BTreeMap<String, WebhookUrl>,
     settings: WebhookSettings,
 }
 
 impl Webhook {
     /// A webhook at `url`, reached by `http`, which should follow no redirects.
     pub fn new(http: Client, url: WebhookUrl, settings: WebhookSettings) -> Self {
-        Self { http, url, settings }
+        Self { http, url, named: BTreeMap::new(), settings }
+    }
+
+    /// The same, with further webhooks by the names that a policy calls them, without a sign.
+    pub fn with_named(mut self, named: BTreeMap<String, WebhookUrl>) -> Self {
+        self.named = named;
+        self
+    }
+
+    fn url_of(&self, to: Route<'_>) -> Result<&WebhookUrl, ChatError> {
+        match to {
+            Route::Default | Route::InsteadOf { .. } => Ok(&self.url),
+            Route::Channel(name) => self
+                .named
+                .get(bare_channel(name))
+                .ok_or_else(|| dead("no webhook has this name", "add it to SLACK_WEBHOOKS, or mend the policy")),
+        }
     }
 
     /// Sends a message that says it is a test.
-    pub async fn send_test(&self) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        self.send_json(&message).await.map(drop)
+        self.send_json(&message, to).await.map(drop)
     }
 
     /// Sends what Slack reads as a message.
-    pub(crate) async fn send_json(&self, message: &impl Serialize) -> Result<Delivered, ChatError> {
+    pub(crate) async fn send_json(&self, message: &impl Serialize, to: Route<'_>) -> Result<Delivered, ChatError> {
+        let url = self.url_of(to)?;
         let body = serde_json::to_vec(message)
             .map_err(|error| ChatError::ContentRefused(format!("the message cannot be written as JSON: {error}")))?;
-        self.post(body).await
+        self.post(url, body).await
     }
 
-    async fn post(&self, body: Vec<u8>) -> Result<Delivered, ChatError> {
-        let request = self.http.post(self.url.url()).timeout(self.settings.timeout);
+    async fn post(&self, url: &WebhookUrl, body: Vec<u8>) -> Result<Delivered, ChatError> {
+        let request = self.http.post(url.url()).timeout(self.settings.timeout);
         let request = request.header("content-type", "application/json; charset=utf-8").body(body);
-        let broken = |error| broken(self.url.host(), self.settings.timeout, error);
+        let broken = |error| broken(url.host(), self.settings.timeout, error);
         let answer = request.send().await.map_err(broken)?;
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
         match read(answer, MAX_ANSWER_BYTES).await {
-            Ok(said) => self.sort(status, retry_after, &said),
+            Ok(said) => sort(url.host(), status, retry_after, &said),
             // The status tells enough, but for the success that only the body confirms.
             Err(error) if status.is_success() => Err(broken(error)),
-            Err(_) => self.sort(status, retry_after, ""),
+            Err(_) => sort(url.host(), status, retry_after, ""),
         }
     }
+}
 
-    /// What an answer means for the caller.
-    ///
-    /// A refusal counts as the content's fault only where Slack says so. Whatever else cannot succeed by repeating is
-    /// taken for a fault of the webhook: then everything stays untold until somebody mends it, and nothing is lost.
-    pub(crate) fn sort(
-        &self,
-        status: StatusCode,
-        retry_after: Option<Duration>,
-        said: &str,
-    ) -> Result<Delivered, ChatError> {
-        let host = self.url.host();
-        let said = said.trim();
-        if status.is_success() {
-            return if is_accepted(said) {
-                Ok(Delivered::default())
-            } else {
-                Err(dead(&format!("{host} answers {status}, but not as Slack does"), CHECK_URL))
-            };
-        }
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(ChatError::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) });
-        }
-        let code = error_code(said);
-        let told = match &code {
-            Some(code) => format!("{host} answers {status}: {code}"),
-            None => format!("{host} answers {status}"),
+/// What an answer means for the caller.
+///
+/// A refusal counts as the content's fault only where Slack says so. Whatever else cannot succeed by repeating is
+/// taken for a fault of the webhook: then everything stays untold until somebody mends it, and nothing is lost.
+pub(crate) fn sort(
+    host: &str,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    said: &str,
+) -> Result<Delivered, ChatError> {
+    let said = said.trim();
+    if status.is_success() {
+        return if is_accepted(said) {
+            Ok(Delivered::default())
+        } else {
+            Err(dead(&format!("{host} answers {status}, but not as Slack does"), CHECK_URL))
         };
-        if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY) {
-            return Err(ChatError::Transient(told));
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(ChatError::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) });
+    }
+    let code = error_code(said);
+    let told = match &code {
+        Some(code) => format!("{host} answers {status}: {code}"),
+        None => format!("{host} answers {status}"),
+    };
+    if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY) {
+        return Err(ChatError::Transient(told));
+    }
+    match (status.as_u16(), code.as_deref()) {
+        (
+            _,
+            Some(
+                "invalid_token" | "no_service" | "no_service_id" | "no_active_hooks" | "token_revoked"
+                | "account_inactive",
+            ),
+        ) => Err(dead(&told, "the webhook was revoked or never existed; make a new one in Slack and set its URL")),
+        (_, Some("channel_is_archived" | "channel_not_found")) => {
+            Err(dead(&told, "its channel is archived or gone; restore it, or set the webhook of another channel"))
         }
-        match (status.as_u16(), code.as_deref()) {
-            (
-                _,
-                Some(
-                    "invalid_token" | "no_service" | "no_service_id" | "no_active_hooks" | "token_revoked"
-                    | "account_inactive",
-                ),
-            ) => Err(dead(&told, "the webhook was revoked or never existed; make a new one in Slack and set its URL")),
-            (_, Some("channel_is_archived" | "channel_not_found")) => {
-                Err(dead(&told, "its channel is archived or gone; restore it, or set the webhook of another channel"))
-            }
-            (_, Some("user_not_found" | "no_team" | "team_disabled" | "org_login_required")) => {
-                Err(dead(&told, "its workspace or the person it writes to is gone; set another webhook"))
-            }
-            (403, _) => Err(dead(
-                &told,
-                "Slack does not let this webhook post; ask an admin of the workspace, or set another webhook",
-            )),
-            (400 | 413 | 422, Some(_)) | (413, None) => Err(ChatError::ContentRefused(told)),
-            (410, _) => {
-                Err(dead(&told, "its channel is archived or gone; restore it, or set the webhook of another channel"))
-            }
-            (404, _) => {
-                Err(dead(&told, "the webhook was revoked or never existed; make a new one in Slack and set its URL"))
-            }
-            _ => Err(dead(&told, CHECK_URL)),
+        (_, Some("user_not_found" | "no_team" | "team_disabled" | "org_login_required")) => {
+            Err(dead(&told, "its workspace or the person it writes to is gone; set another webhook"))
         }
+        (403, _) => Err(dead(
+            &told,
+            "Slack does not let this webhook post; ask an admin of the workspace, or set another webhook",
+        )),
+        (400 | 413 | 422, Some(_)) | (413, None) => Err(ChatError::ContentRefused(told)),
+        (410, _) => {
+            Err(dead(&told, "its channel is archived or gone; restore it, or set the webhook of another channel"))
+        }
+        (404, _) => {
+            Err(dead(&told, "the webhook was revoked or never existed; make a new one in Slack and set its URL"))
+        }
+        _ => Err(dead(&told, CHECK_URL)),
     }
 }
 
@@ -165,14 +184,18 @@ pub(crate) fn dead(told: &str, mend: &str) -> ChatError {
 
 impl Chat for Webhook {
     /// Rate limits are obeyed, not foreseen: Slack takes about one message a second, with short bursts.
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        self.send_json(&render(notice, form, &self.settings.web)).await
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        self.send_json(&render_to(notice, form, to, &self.settings.web), to).await
     }
 }
 
 impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Webhook").field("url", &self.url).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Webhook")
+            .field("url", &self.url)
+            .field("named", &self.named.len())
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use monitor_domain::outage::{Ending, Outage};
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::Fault;
 use monitor_pipeline::items::{Delivered, LiveMessage};
-use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
+use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 use monitor_slack::{
     Bot, BotSettings, BotToken, Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_console,
 };
@@ -38,7 +38,7 @@ fn sample(name: &str) -> Notice {
 
 async fn fault(slack: &FakeSlack, fault: Fault) -> ChatError {
     slack.state().fault_next(fault, 1);
-    webhook(slack).send(&sample("offline_one"), Form::Blocks).await.unwrap_err()
+    webhook(slack).send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err()
 }
 
 /// No part of the webhook's path may be told.
@@ -54,7 +54,7 @@ async fn every_sample_is_taken_in_both_forms() {
     let webhook = webhook(&slack);
     for (name, notice) in &samples {
         for form in [Form::Blocks, Form::PlainText] {
-            let sent = webhook.send(notice, form).await;
+            let sent = webhook.send(notice, form, Route::Default).await;
             assert_eq!(sent, Ok(Delivered::default()), "{name}: {:?}", slack.state().refusals().last());
         }
     }
@@ -106,7 +106,10 @@ async fn refused_content_is_told_from_a_dead_webhook() {
     }
     assert!(slack.messages().is_empty());
     slack.state().fault_next(Fault::Answer(200, r#"{"ok":true}"#), 1);
-    assert_eq!(webhook(&slack).send(&sample("offline_one"), Form::Blocks).await, Ok(Delivered::default()));
+    assert_eq!(
+        webhook(&slack).send(&sample("offline_one"), Form::Blocks, Route::Default).await,
+        Ok(Delivered::default())
+    );
 }
 
 #[tokio::test]
@@ -114,7 +117,7 @@ async fn a_webhook_that_was_made_anew_is_dead_at_its_old_address() {
     let slack = FakeSlack::start().await.unwrap();
     let old = webhook(&slack);
     slack.state().replace_webhook("/services/T0FAKE/B0FAKE/notasecreteither");
-    let error = old.send(&sample("offline_one"), Form::Blocks).await.unwrap_err();
+    let error = old.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(
         matches!(&error, ChatError::Dead(told) if told.contains("no_service") && told.contains("make a new one")),
         "{error:?}"
@@ -138,7 +141,7 @@ async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
     }
     slack.state().fault_next(Fault::Hang, 1);
     let impatient = webhook_at(&slack.webhook_url(), Duration::from_millis(200));
-    let error = impatient.send(&sample("offline_one"), Form::Blocks).await.unwrap_err();
+    let error = impatient.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(
         matches!(&error, ChatError::Transient(told) if told.contains("no answer from 127.0.0.1 within 0.2 s")),
         "{error:?}"
@@ -148,7 +151,7 @@ async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
     let url = slack.webhook_url();
     drop(slack);
     let gone = webhook_at(&url, Duration::from_secs(5));
-    let error = gone.send(&sample("offline_one"), Form::Blocks).await.unwrap_err();
+    let error = gone.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(matches!(&error, ChatError::Transient(told) if told.contains("127.0.0.1")), "{error:?}");
     assert_secret_kept(&error);
     assert!(!format!("{gone:?}").contains("notasecret"), "{gone:?}");
@@ -185,17 +188,17 @@ impl Write for Full {
 async fn a_messenger_writes_to_the_console_or_to_slack() {
     let (paper, notice) = (Paper::default(), sample("offline_7_of_8"));
     let console = Messenger::Console(Console::new(paper.clone(), false, WebBase::default()));
-    assert_eq!(console.send(&notice, Form::Blocks).await, Ok(Delivered::default()));
+    assert_eq!(console.send(&notice, Form::Blocks, Route::Default).await, Ok(Delivered::default()));
     let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     assert_eq!(written, render_console(&notice, false, &WebBase::default()) + "\n");
 
     let full = Messenger::Console(Console::new(Full, false, WebBase::default()));
-    let error = full.send(&notice, Form::Blocks).await.unwrap_err();
+    let error = full.send(&notice, Form::Blocks, Route::Default).await.unwrap_err();
     assert_eq!(error, ChatError::Transient("the console takes no output: no space left".to_owned()));
 
     let slack = FakeSlack::start().await.unwrap();
     let messenger = Messenger::Webhook(webhook(&slack));
-    messenger.send(&notice, Form::Blocks).await.unwrap();
+    messenger.send(&notice, Form::Blocks, Route::Default).await.unwrap();
     assert_eq!(slack.messages().len(), 1);
 }
 
@@ -218,7 +221,7 @@ async fn a_bot_sends_edits_and_replies() {
     let slack = FakeSlack::start().await.unwrap();
     let bot = bot(&slack, monitor_fakes::slack::BOT_TOKEN);
     let opened = sample("offline_2_more");
-    let place = bot.send(&opened, Form::Blocks).await.unwrap().place().expect("it says where it is");
+    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("it says where it is");
     assert_eq!(place.channel, monitor_fakes::slack::CHANNEL_ID);
 
     let mut outages = outages_of(&opened);
@@ -227,8 +230,8 @@ async fn a_bot_sends_edits_and_replies() {
         outage.resolved_at = Some(outage.started_at.plus(Duration::from_secs(1_800)));
         outage.ending = Some(Ending::Recovered);
         let message = LiveMessage { place: place.clone(), outages: outages.clone() };
-        bot.edit(&message, &opened).await.unwrap();
-        bot.edit(&message, &opened).await.unwrap();
+        bot.edit(&message, &opened, &[]).await.unwrap();
+        bot.edit(&message, &opened, &[]).await.unwrap();
         bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
     }
     let messages = slack.messages();
@@ -240,8 +243,31 @@ async fn a_bot_sends_edits_and_replies() {
 
     slack.state().messages_are_gone = true;
     let message = LiveMessage { place: place.clone(), outages };
-    assert_eq!(bot.edit(&message, &opened).await, Err(EditError::Gone));
+    assert_eq!(bot.edit(&message, &opened, &[]).await, Err(EditError::Gone));
     assert_eq!(bot.reply(&opened, Form::Blocks, &place).await.unwrap_err(), EditError::Gone);
+}
+
+#[tokio::test]
+async fn a_reminder_is_seen_in_the_channel_and_what_is_open_has_buttons() {
+    let slack = FakeSlack::start().await.unwrap();
+    let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let bot = Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
+    let opened = sample("offline_one");
+    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("it says where it is");
+    bot.reply(&sample("still_offline_one"), Form::Blocks, &place).await.unwrap();
+    bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
+    bot.send(&opened, Form::PlainText, Route::Default).await.unwrap();
+    let messages = slack.messages();
+    let buttons = |message: &monitor_fakes::slack::Message| -> Vec<String> {
+        let blocks = message.body["blocks"].as_array().into_iter().flatten();
+        let elements = blocks.filter(|block| block["type"] == "actions").flat_map(|block| block["elements"].as_array());
+        elements.flatten().map(|button| button["action_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ["recheck", "mute", "acknowledge"];
+    assert_eq!(messages.iter().map(buttons).collect::<Vec<_>>(), [&all[..], &all, &[], &[]]);
+    let in_channel: Vec<bool> = messages.iter().map(|message| message.body["reply_broadcast"] == true).collect();
+    assert_eq!(in_channel, [false, true, false, false]);
 }
 
 #[tokio::test]
@@ -249,7 +275,10 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
     let slack = FakeSlack::start().await.unwrap();
     let answer = async |fault: Fault| {
         slack.state().fault_next(fault, 1);
-        bot(&slack, monitor_fakes::slack::BOT_TOKEN).send(&sample("offline_one"), Form::Blocks).await.unwrap_err()
+        bot(&slack, monitor_fakes::slack::BOT_TOKEN)
+            .send(&sample("offline_one"), Form::Blocks, Route::Default)
+            .await
+            .unwrap_err()
     };
     let busy = |secs| ChatError::Busy { retry_after: Duration::from_secs(secs) };
     assert_eq!(answer(Fault::RateLimited(7)).await, busy(7));
@@ -283,11 +312,11 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
         assert!(matches!(&error, ChatError::Dead(told) if told.contains(mend)), "{code}: {error:?}");
     }
     let wrong = bot(&slack, "xoxb-0-0-hunter2");
-    let error = wrong.send(&sample("offline_one"), Form::Blocks).await.unwrap_err();
+    let error = wrong.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(matches!(&error, ChatError::Dead(told) if told.contains("invalid_auth")), "{error:?}");
     assert!(!format!("{error:?} {wrong:?}").contains("hunter2"));
-    assert!(wrong.send_test().await.is_err());
-    bot(&slack, monitor_fakes::slack::BOT_TOKEN).send_test().await.unwrap();
+    assert!(wrong.send_test(Route::Default).await.is_err());
+    bot(&slack, monitor_fakes::slack::BOT_TOKEN).send_test(Route::Default).await.unwrap();
 }
 
 #[test]
@@ -313,7 +342,7 @@ fn an_edited_message_says_what_has_become_of_each() {
         ("edited_many", vec![opened[0].clone(); 50]),
     ];
     for (name, outages) in cases {
-        let message = render_live(&outages, &notice, &WebBase::default());
+        let message = render_live(&outages, &notice, &[], &WebBase::default());
         limits::check(&message);
         insta::assert_snapshot!(name, outline::outline(&message));
     }

@@ -243,7 +243,7 @@ class TemplateTest(unittest.TestCase):
         store = ["statelydb-access-key", "statelydb-store-id", "statelydb-schema-id", "statelydb-region", "policy"]
         lists = [name + end for name in ("repositories", "organizations", "enterprises") for end in ("", "/*")]
         github = ["github-token", "github-app-id", "github-app-private-key", "github-api-url", *lists]
-        slack = ["slack-webhook", "slack-bot-token", "slack-channel", "github-api-url"]
+        slack = ["slack-webhook", "slack-webhooks", "slack-bot-token", "slack-channel", "github-api-url"]
         wanted = {"SchedulerFunction": store + github, "PollerFunction": store + github,
                   "NotifierFunction": store + slack,
                   "SlackFunction": [*store, "slack-signing-secret", "github-api-url"]}

@@ -148,6 +148,28 @@ async fn commands_are_answered_and_a_recheck_is_done() {
 }
 
 #[tokio::test]
+async fn what_is_muted_is_told_when_the_mute_ends() {
+    let mut bench = Bench::start().await;
+    let muted = bench.ask("command=%2Frunner-mute&text=app-2-runner-0+2h+new+disk&user_id=U1").await;
+    assert!(text(&muted).contains("app-2-runner-0 muted"), "{muted}");
+    {
+        let mut github = bench.github.state();
+        let ids: Vec<u64> = github.runners("acme/app-2").iter().map(|runner| runner.id).collect();
+        ids.iter().for_each(|id| github.set_runner("acme/app-2", *id, "offline", false));
+    }
+    let before = bench.slack.messages().len();
+    bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
+    let told = bench.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
+    assert!(told[before].text().contains("app-2-runner-1 offline"), "{}", told[before].text());
+    let unmuted = bench.ask("command=%2Frunner-unmute&text=app-2-runner-0&user_id=U1").await;
+    assert!(text(&unmuted).contains("app-2-runner-0 no longer muted"), "{unmuted}");
+    bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
+    let told = bench.slack.wait_for_messages(before + 2, LONG).await.expect("what the mute kept quiet");
+    assert!(told[before + 1].text().contains("app-2-runner-0 offline after a mute"), "{}", told[before + 1].text());
+    bench.child.kill().await.expect("it ends");
+}
+
+#[tokio::test]
 async fn what_slack_did_not_sign_is_refused_and_does_nothing() {
     let mut bench = Bench::start().await;
     let before = bench.asked_of_github();

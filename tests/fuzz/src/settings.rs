@@ -51,7 +51,7 @@ pub(crate) fn settings(input: &[u8]) {
                 Credential::App { private_key, .. } => vec![private_key],
             };
             let of_slack = settings.slack.iter().map(|slack| match slack {
-                SlackSettings::Webhook(secret) | SlackSettings::Bot { token: secret, .. } => secret,
+                SlackSettings::Webhook { url: secret, .. } | SlackSettings::Bot { token: secret, .. } => secret,
             });
             for secret in secrets.into_iter().chain(of_slack) {
                 assert!(!secret.expose().trim().is_empty(), "an empty secret");

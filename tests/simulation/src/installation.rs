@@ -115,5 +115,6 @@ pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: S
     };
     let (store, chat, clock) = (&*store, &this.slack, &this.shared);
     let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
-    Notify { store, chat, clock, settings }.run(&wake_up.subject).await.disposition
+    let policy = &this.policy();
+    Notify { store, chat, clock, policy, settings }.run(&wake_up.subject).await.disposition
 }

@@ -8,7 +8,9 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::{Chat, ChatError, Form, Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender};
+use monitor_pipeline::ports::{
+    Chat, ChatError, Form, Incomplete, Listing, Outgoing, QueueError, Route, RunnerSource, Sender,
+};
 
 use crate::faults::{Fault, Stage};
 use crate::machine::{Shared, timestamp};
@@ -141,7 +143,7 @@ impl RunnerSource for SimulatedGitHub {
 pub struct SimulatedSlack(pub Shared);
 
 impl Chat for SimulatedSlack {
-    async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
+    async fn send(&self, notice: &Notice, form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
         let began_ms = self.0.lock().now_ms;
         self.0.latency(50, 400).await;
         let number = {

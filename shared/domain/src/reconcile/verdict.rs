@@ -1,13 +1,17 @@
 //! One runner's turn in a look: what its reading counts for.
 
+mod telling;
+
 use crate::change::{RunnerName, Step};
 use crate::decision::RunnerChange;
 use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Telling};
 use crate::policy::{Removed, TargetPolicy, Thresholds};
 use crate::reconcile::far_enough;
-use crate::runner::{Absence, Down, Flapping, Health, Runner, Status, Suspicion};
+use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
+use crate::target::TargetId;
 use crate::time::Timestamp;
+use crate::wishes::Wishes;
 
 /// How many polls must miss a runner before it is held to be gone.
 const POLLS_UNTIL_GONE: u32 = 2;
@@ -25,6 +29,20 @@ pub(super) struct Turn<'a> {
     seen_at: Option<Timestamp>,
     /// Whether this look counted towards a verdict.
     counted: bool,
+    wishes: &'a Wishes,
+    target: &'a TargetId,
+}
+
+/// What a look has in common for all its runners.
+pub(super) struct Look<'a> {
+    pub(super) policy: &'a TargetPolicy<'a>,
+    pub(super) wishes: &'a Wishes,
+    pub(super) target: &'a TargetId,
+    pub(super) at: Timestamp,
+    /// When the look before it began.
+    pub(super) seen_at: Option<Timestamp>,
+    /// Whether it is the first complete look at the target.
+    pub(super) is_starting: bool,
 }
 
 impl From<&Runner> for RunnerName {
@@ -34,25 +52,13 @@ impl From<&Runner> for RunnerName {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(
-        before: &'a Runner,
-        policy: &TargetPolicy<'_>,
-        at: Timestamp,
-        seen_at: Option<Timestamp>,
-        is_starting: bool,
-    ) -> Self {
-        Self { before: Some(before), ..Self::registered(before.clone(), policy, at, seen_at, is_starting) }
-            .without_steps()
+    pub(super) fn new(before: &'a Runner, look: &Look<'a>) -> Self {
+        Self { before: Some(before), ..Self::registered(before.clone(), look) }.without_steps()
     }
 
     /// The turn of a runner that was never read before.
-    pub(super) fn registered(
-        runner: Runner,
-        policy: &TargetPolicy<'_>,
-        at: Timestamp,
-        seen_at: Option<Timestamp>,
-        is_starting: bool,
-    ) -> Self {
+    pub(super) fn registered(runner: Runner, look: &Look<'a>) -> Self {
+        let Look { policy, wishes, target, at, seen_at, is_starting } = *look;
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
@@ -63,6 +69,8 @@ impl<'a> Turn<'a> {
             at,
             seen_at,
             counted: false,
+            wishes,
+            target,
             runner,
         }
     }
@@ -155,13 +163,7 @@ impl<'a> Turn<'a> {
                 down.good_count = 0;
                 down.good_since = None;
                 down.counted_at = None;
-                // Down for longer than it would have to be well: that is an outage, no flapping.
-                let lasts = self.at.since(down.outage.started_at) >= self.thresholds.flapping_calm;
-                if lasts && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
-                    down.outage.telling = Telling::Alert;
-                    self.outages.push(down.outage.clone());
-                    self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
-                }
+                self.still_down();
             }
             Health::Gone { .. } | Health::Retired => {}
         }
@@ -217,30 +219,11 @@ impl<'a> Turn<'a> {
 
     fn open_with(&mut self, started_at: Timestamp, id: OutageId, last_healthy: Option<LastHealthy>, telling: Telling) {
         let telling = self.note_flapping(started_at, telling);
+        let telling = self.heeding_mutes(telling);
         let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
         self.outages.push(outage.clone());
         self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
-        self.runner.health = Health::Down(Box::new(Down { outage, good_count: 0, good_since: None, counted_at: None }));
-    }
-
-    /// Counts an outage towards flapping; gives how it is told.
-    fn note_flapping(&mut self, started_at: Timestamp, telling: Telling) -> Telling {
-        let window = self.thresholds.flapping_window;
-        self.runner.recent_outages.retain(|&start| started_at.since(start) < window);
-        self.runner.recent_outages.push(started_at);
-        if let Some(flapping) = &mut self.runner.flapping {
-            flapping.outages += 1;
-            flapping.healthy_since = None;
-            return Telling::Quiet;
-        }
-        let outages = u32::try_from(self.runner.recent_outages.len()).unwrap_or(u32::MAX);
-        if outages < self.thresholds.flapping {
-            return telling;
-        }
-        let since = self.runner.recent_outages[0];
-        self.runner.flapping = Some(Flapping { since, outages, healthy_since: None });
-        self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages });
-        Telling::Quiet
+        self.runner.health = Health::Down(Box::new(Down::new(outage)));
     }
 
     /// Whether an outage opened in this turn.
@@ -273,23 +256,6 @@ impl<'a> Turn<'a> {
         }
         self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
         self.outages.push(outage);
-    }
-
-    /// Ends flapping after the policy's time in health.
-    fn calm_down(&mut self) {
-        let calm = |flapping: &Flapping| {
-            flapping.healthy_since.is_some_and(|since| self.at.since(since) >= self.thresholds.flapping_calm)
-        };
-        if self.runner.flapping.as_ref().is_some_and(calm) {
-            self.end_flapping();
-        }
-    }
-
-    fn end_flapping(&mut self) {
-        if let Some(Flapping { since, outages, healthy_since }) = self.runner.flapping.take() {
-            self.runner.recent_outages.clear();
-            self.steps.push(Step::FlappingEnded { runner: (&self.runner).into(), since, outages, healthy_since });
-        }
     }
 
     /// The policy no longer wants to hear of this runner.
@@ -337,7 +303,7 @@ impl<'a> Turn<'a> {
         let mut alerted = wanted && !self.runner.never_connected() && self.runner.flapping.is_none();
         match &self.runner.health {
             Health::Down(down) => {
-                alerted = down.outage.telling != Telling::Quiet;
+                alerted = down.outage.telling.is_told();
                 self.close(since, Ending::Removed);
             }
             health if alerted => {
@@ -345,7 +311,9 @@ impl<'a> Turn<'a> {
                     Health::Suspect(suspicion) => (suspicion.since, suspicion.outage_id, suspicion.last_healthy),
                     _ => (since, absence.outage_id, absence.last_healthy),
                 };
-                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, Telling::Alert);
+                let telling = self.heeding_mutes(Telling::Alert);
+                alerted = telling.is_told();
+                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
                 self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
                 let outage = outage.ended(self.at, Ending::Removed);
                 self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });

@@ -1,20 +1,23 @@
-//! Tell what is untold of one subject: fold, claim, send, record.
+//! Tell what is untold of one subject: fold, split by channel, claim, send, record.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join;
 use monitor_domain::change::Change;
-use monitor_domain::notices::{Folded, Notice, fold};
+use monitor_domain::notices::{Folded, News, Notice, fold};
+use monitor_domain::policy::Policy;
+use monitor_domain::routing::{Part, split};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use tracing::{error, info, warn};
 
-use crate::items::{Attempt, Claim, Cursor, Delivered, Item, Key, Put, Query, SendEnding, Sent};
-use crate::ports::{Chat, ChatError, Clock, EditError, Form, PutOutcome, Store, StoreError};
+use crate::items::{Attempt, Claim, Cursor, Item, Key, PartEnding, Put, Query, SendEnding, Sent};
+use crate::ports::{Chat, Clock, PutOutcome, Store, StoreError};
 use crate::records;
-use crate::stages::standing::{Standing, standing};
-use crate::stages::threads::{self, Plan};
+use crate::stages::sending::Sending;
+use crate::stages::standing::{Rest, Standing, standing};
 use crate::stages::{Disposition, RETRY_AFTER};
 
 /// How many changes are read at a time.
@@ -56,6 +59,8 @@ pub struct Notify<'a, St, Ch, Cl> {
     pub chat: &'a Ch,
     /// Time.
     pub clock: &'a Cl,
+    /// Which channel is told of what.
+    pub policy: &'a Policy,
     /// What it is set to.
     pub settings: NotifySettings,
 }
@@ -65,25 +70,16 @@ pub struct Notify<'a, St, Ch, Cl> {
 pub struct NotifyReport {
     /// What is to become of the message.
     pub disposition: Disposition,
-    /// The notices that were delivered.
+    /// The messages that were delivered: a notice for each, or of a notice that was split each of its parts.
     pub delivered: Vec<Notice>,
 }
 
 /// How one attempt ended.
-enum Attempted {
-    Delivered(Box<Notice>),
-    /// The layout was refused: again as plain text.
-    Again,
-    /// Nothing to send, or not now.
-    Nothing,
-}
-
-/// An edit that is refused for what is in it must not cost the notice its layout: it waits, and is tried again.
-fn edit_fault(error: ChatError) -> ChatError {
-    match error {
-        ChatError::ContentRefused(reason) => ChatError::Transient(format!("an edit was refused: {reason}")),
-        error => error,
-    }
+#[derive(Default)]
+struct Attempted {
+    delivered: Vec<Notice>,
+    /// Whether there is something to try at once: what came after a notice, or what is left of it.
+    again: bool,
 }
 
 impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
@@ -92,9 +88,12 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let mut delivered = Vec::new();
         for _ in 0..NOTICES_PER_WAKE_UP {
             match self.attempt(subject).await {
-                Ok(Attempted::Delivered(notice)) => delivered.push(*notice),
-                Ok(Attempted::Again) => {}
-                Ok(Attempted::Nothing) => break,
+                Ok(attempted) => {
+                    delivered.extend(attempted.delivered);
+                    if !attempted.again {
+                        break;
+                    }
+                }
                 Err(error) => {
                     warn!(%subject, %error, "the telling was broken off");
                     return NotifyReport { disposition: error.into(), delivered };
@@ -109,26 +108,49 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let records = self.store.list(&Query::Notices { subject: subject.clone(), limit: RECORDS_READ }).await?;
         let standing = standing(&records);
         if standing.not_before.is_some_and(|due| now < due) {
-            return Ok(Attempted::Nothing);
+            return Ok(Attempted::default());
         }
-        let Folded { through, notice } = self.fold(subject, standing.told_through).await?;
-        let Some(notice) = notice else {
-            self.mend_cursor(subject, standing.told_through).await?;
-            return Ok(Attempted::Nothing);
+        let untold = match standing.rest.clone() {
+            // Folded anew, what some channels were told could not be told from what the others were not.
+            Some(rest) => Some(rest),
+            None => self.untold(subject, standing.told_through).await?,
         };
-        let Some(claim) = self.claim(subject, &standing, through, notice, now).await? else {
-            return Ok(Attempted::Nothing);
+        let Some(untold) = untold else {
+            self.mend_cursor(subject, standing.told_through).await?;
+            return Ok(Attempted::default());
+        };
+        let Some(claim) = self.claim(subject, &standing, untold, now).await? else {
+            return Ok(Attempted::default());
         };
         // Whoever was held up until its lease ended has lost it to another.
         if self.clock.now() >= claim.lease_until {
-            return Ok(Attempted::Nothing);
+            return Ok(Attempted::default());
         }
         if standing.may_repeat {
             warn!(%subject, notice = claim.number.notice, attempt = claim.number.attempt,
                 "sent again: an earlier attempt may have arrived without a record of it");
         }
-        let ending = self.send(&claim).await;
-        self.record(claim, ending).await
+        self.send(claim).await
+    }
+
+    /// What is untold, by channel; none where nothing is.
+    async fn untold(&self, subject: &Subject, told_through: Revision) -> Result<Option<Rest>, StoreError> {
+        let Folded { through, notice } = self.fold(subject, told_through).await?;
+        let Some(notice) = notice else { return Ok(None) };
+        let has_no_labels =
+            |news: &News| matches!(news, News::Flapping { .. } | News::Calm { .. } | News::Returned { .. });
+        let mut labels = BTreeMap::new();
+        if let Subject::Target(target) = subject
+            && self.policy.routes_by_label()
+            && notice.news.iter().any(has_no_labels)
+        {
+            let fleet = self.store.list(&Query::Fleet(target.clone())).await?;
+            labels.extend(fleet.into_iter().filter_map(|item| match item {
+                Item::Runner(item) => Some((item.runner.id, item.runner.labels)),
+                _ => None,
+            }));
+        }
+        Ok(Some(Rest { through, parts: split(notice, self.policy, &labels) }))
     }
 
     /// Whoever was held up may have put an old cursor over a newer one: then everybody is woken for nothing.
@@ -183,10 +205,13 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         &self,
         subject: &Subject,
         standing: &Standing,
-        through: Revision,
-        notice: Notice,
+        Rest { through, mut parts }: Rest,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let Part { channel, notice } = parts.remove(0);
         let claim = Claim {
             subject: subject.clone(),
             number: standing.next,
@@ -196,7 +221,10 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             claimed_at: now,
             lease_until: now.plus(self.settings.lease),
             plain_text: standing.plain_text,
+            resumes: standing.rest.is_some(),
+            channel,
             notice,
+            further: parts,
             live: standing.live.clone(),
         };
         let put = vec![Put::new(Item::Claim(claim.clone()))];
@@ -208,99 +236,98 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(found.iter().any(is_mine).then_some(claim))
     }
 
-    /// Sends a claimed notice, waiting out what the chat asks for where that is short.
-    async fn send(&self, claim: &Claim) -> SendEnding {
-        let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
-        let plan = threads::plan(&claim.live, &claim.notice);
-        loop {
-            let outcome = self.carry_out(&plan, &claim.notice, form).await;
-            let now = self.clock.now();
-            let put_off = |wait: Duration, reason: String, uncertain| SendEnding::Deferred {
-                until: now.plus(wait),
-                reason,
-                uncertain,
-            };
-            return match outcome {
-                Ok(delivered) => SendEnding::Delivered(delivered),
-                Err(ChatError::Busy { retry_after }) => {
-                    // Half of the lease is left for the send itself and for its record.
-                    let in_lease = now.plus(retry_after) <= claim.claimed_at.plus(self.settings.lease / 2);
-                    if retry_after <= self.settings.patience && in_lease {
-                        self.clock.sleep(retry_after).await;
-                        continue;
-                    }
-                    put_off(retry_after, format!("asked to wait {} s", retry_after.as_secs()), false)
-                }
-                Err(ChatError::Transient(reason)) => put_off(self.backoff(claim.number), reason, true),
-                Err(ChatError::Dead(reason)) => put_off(self.backoff(claim.number), reason, false),
-                Err(ChatError::ContentRefused(reason)) if !claim.plain_text => SendEnding::LayoutRefused { reason },
-                Err(ChatError::ContentRefused(reason)) => SendEnding::GivenUp { reason },
-            };
-        }
-    }
-
-    /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
+    /// Sends the parts of a claim one after the other, and records what became of them.
     ///
-    /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
-    /// message is gone, the notice stands for itself.
-    async fn carry_out(&self, plan: &Plan, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        let mut reply_to = plan.reply_to.as_ref();
-        for message in &plan.edits {
-            match self.chat.edit(message, notice).await {
-                Ok(()) => {}
-                Err(EditError::Gone) => reply_to = reply_to.filter(|place| **place != message.place),
-                Err(EditError::Chat(error)) => return Err(edit_fault(error)),
+    /// What one channel does not take keeps no other waiting. What is delivered is on record before the next part is
+    /// sent, so that no crash makes it go twice.
+    async fn send(&self, claim: Claim) -> Result<Attempted, StoreError> {
+        let mut sending = Sending::of((self.store, self.chat, self.clock), self.settings, &claim);
+        let mut endings: Vec<SendEnding> = Vec::new();
+        let mut attempted = Attempted::default();
+        for (index, (channel, notice)) in claim.parts().enumerate() {
+            let ending = if index == 0 || sending.is_in_time() {
+                sending.part(channel, notice).await
+            } else {
+                let reason = "there was no time left for this channel".to_owned();
+                SendEnding::Deferred { until: self.clock.now(), reason, uncertain: false }
+            };
+            self.log(&claim, channel, &ending);
+            if matches!(ending, SendEnding::Delivered(_)) {
+                attempted.delivered.push(notice.clone());
+            }
+            let is_settled = PartEnding::of(&ending) != PartEnding::Waits;
+            endings.push(ending);
+            if is_settled && index < claim.further.len() {
+                self.record_progress(&claim, &endings).await?;
             }
         }
-        if let Some(place) = reply_to {
-            match self.chat.reply(notice, form, place).await {
-                Err(EditError::Gone) => {}
-                Err(EditError::Chat(error)) => return Err(error),
-                Ok(delivered) => return Ok(delivered),
-            }
-        }
-        self.chat.send(notice, form).await
+        let parts = parts_of(&claim, &endings);
+        let ending = SendEnding::of_all(endings);
+        attempted.again = match &ending {
+            SendEnding::Deferred { until, .. } => *until <= self.clock.now(),
+            _ => true,
+        };
+        self.record(claim, parts, ending).await?;
+        Ok(attempted)
     }
 
-    fn backoff(&self, number: Attempt) -> Duration {
-        let doubled = self.settings.first_backoff.saturating_mul(1 << number.attempt.saturating_sub(1).min(16));
-        doubled.min(self.settings.longest_backoff)
+    fn log(&self, claim: &Claim, channel: Option<&str>, ending: &SendEnding) {
+        let Claim { subject, number: Attempt { notice, attempt }, .. } = claim;
+        match ending {
+            SendEnding::Delivered(_) => info!(%subject, notice, attempt, channel, "told"),
+            SendEnding::Deferred { until, reason, .. } => {
+                warn!(%subject, notice, attempt, channel, %until, reason, "not told yet");
+            }
+            SendEnding::LayoutRefused { reason } => {
+                error!(%subject, notice, attempt, channel, reason, "refused as laid out; going on as plain text");
+            }
+            SendEnding::GivenUp { reason } => {
+                error!(%subject, notice, attempt, channel, reason, "given up: refused as plain text too");
+            }
+        }
+    }
+
+    /// Records what is delivered before the next part is sent: after a crash, this is how the attempt ended.
+    async fn record_progress(&self, claim: &Claim, endings: &[SendEnding]) -> Result<(), StoreError> {
+        let reason = "it broke off between two channels".to_owned();
+        let sent = Sent {
+            subject: claim.subject.clone(),
+            number: claim.number,
+            through: claim.through,
+            at: self.clock.now(),
+            ending: SendEnding::Deferred { until: claim.lease_until, reason, uncertain: true },
+            parts: parts_of(claim, endings),
+        };
+        records::put_until_answered(self.store, self.clock, vec![Put::replacing(Item::Sent(sent))]).await.map(drop)
     }
 
     /// Records how an attempt ended, and how far the subject is told.
-    async fn record(&self, claim: Claim, ending: SendEnding) -> Result<Attempted, StoreError> {
-        let Claim { subject, number, after, through, notice, .. } = claim;
-        let (notice_number, attempt) = (number.notice, number.attempt);
+    async fn record(&self, claim: Claim, parts: Vec<PartEnding>, ending: SendEnding) -> Result<(), StoreError> {
+        let Claim { subject, number, after, through, .. } = claim;
         let mut cursor = Cursor { subject: subject.clone(), told_through: after, next_attempt_at: None };
-        let attempted = match &ending {
-            SendEnding::Delivered(_) => {
-                info!(%subject, notice = notice_number, attempt, "told");
-                cursor.told_through = through;
-                Attempted::Delivered(Box::new(notice))
-            }
-            SendEnding::Deferred { until, reason, .. } => {
-                warn!(%subject, notice = notice_number, attempt, %until, reason, "not told yet");
-                cursor.next_attempt_at = Some(*until);
-                Attempted::Nothing
-            }
-            SendEnding::LayoutRefused { reason } => {
-                error!(%subject, notice = notice_number, attempt, reason, "refused as laid out; going on as plain text");
-                Attempted::Again
-            }
-            SendEnding::GivenUp { reason } => {
-                error!(%subject, notice = notice_number, attempt, reason, "given up: refused as plain text too");
-                cursor.told_through = through;
-                Attempted::Again
-            }
-        };
-        let sent = Sent { subject: subject.clone(), number, through, at: self.clock.now(), ending };
+        match &ending {
+            SendEnding::Delivered(_) | SendEnding::GivenUp { .. } => cursor.told_through = through,
+            SendEnding::Deferred { until, .. } => cursor.next_attempt_at = Some(*until),
+            SendEnding::LayoutRefused { .. } => {}
+        }
+        let sent = Sent { subject: subject.clone(), number, through, at: self.clock.now(), ending, parts };
         // A message that was taken and is not on record is sent again: worth more tries than a read.
         let put = vec![Put::replacing(Item::Sent(sent)), Put::replacing(Item::Cursor(cursor))];
         if let Err(error) = records::put_until_answered(self.store, self.clock, put.clone()).await {
-            warn!(%subject, notice = notice_number, attempt, %error, "the ending is not on record yet: trying once more");
+            let Attempt { notice, attempt } = number;
+            warn!(%subject, notice, attempt, %error, "the ending is not on record yet: trying once more");
             self.clock.sleep(RETRY_AFTER / 6).await;
             let _ = records::put_until_answered(self.store, self.clock, put).await?;
         }
-        Ok(attempted)
+        Ok(())
     }
+}
+
+/// What became of the parts of a claim, those not yet tried with it; nothing where there is but one.
+fn parts_of(claim: &Claim, endings: &[SendEnding]) -> Vec<PartEnding> {
+    if claim.further.is_empty() {
+        return Vec::new();
+    }
+    let of = |index: usize| endings.get(index).map_or(PartEnding::Waits, PartEnding::of);
+    (0..=claim.further.len()).map(of).collect()
 }

@@ -1,9 +1,10 @@
 //! Where the telling of a subject stands, read off its claims and their endings.
 
+use monitor_domain::routing::Part;
 use monitor_domain::subject::Revision;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Attempt, Claim, Item, LiveMessage, SendEnding, Sent};
+use crate::items::{Attempt, Claim, Item, LiveMessage, PartEnding, SendEnding, Sent};
 use crate::stages::threads;
 
 /// Where the telling of a subject stands.
@@ -21,6 +22,17 @@ pub struct Standing {
     pub may_repeat: bool,
     /// The messages that are edited as their outages end.
     pub live: Vec<LiveMessage>,
+    /// What is left of a notice of which some channels were told: it is sent as it was, whatever has happened since.
+    pub rest: Option<Rest>,
+}
+
+/// What is left of a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The last revision that the whole notice tells.
+    pub through: Revision,
+    /// The parts that are still to be sent; never empty.
+    pub parts: Vec<Part>,
 }
 
 /// Reads the standing off a subject's latest Claim and Sent items, in any order.
@@ -39,6 +51,7 @@ pub fn standing(records: &[Item]) -> Standing {
             plain_text: false,
             may_repeat: false,
             live: Vec::new(),
+            rest: None,
         };
     };
 
@@ -51,15 +64,17 @@ pub fn standing(records: &[Item]) -> Standing {
     if let Some(settled) = of_notice.clone().filter(|sent| is_settled(sent)).max_by_key(|sent| sent.through) {
         let next = Attempt { notice: latest.notice + 1, attempt: 1 };
         let claim = claims.iter().find(|claim| claim.number == settled.number);
-        let live = claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &settled.ending));
+        let live = claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &settled.part_endings()));
         let told_through = settled.through;
         // An attempt that is still under way may tell more than the one on record, whose maker was held up.
         let not_before = claims.iter().filter(unanswered).map(|claim| claim.lease_until).max();
-        return Standing { told_through, next, not_before, plain_text: false, may_repeat: false, live };
+        return Standing { told_through, next, not_before, plain_text: false, may_repeat: false, live, rest: None };
     }
 
     let claim = claims.iter().find(|claim| claim.number == latest);
-    let ending = of_notice.clone().find(|sent| sent.number == latest).map(|sent| &sent.ending);
+    let sent = of_notice.clone().find(|sent| sent.number == latest);
+    let ending = sent.map(|sent| &sent.ending);
+    let parts = sent.map_or_else(Vec::new, |sent| sent.part_endings());
     let uncertain = |sent: &&&Sent| matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. });
     Standing {
         told_through: claim.map_or(Revision(0), |claim| claim.after),
@@ -72,9 +87,23 @@ pub fn standing(records: &[Item]) -> Standing {
         plain_text: claim.is_some_and(|claim| claim.plain_text)
             || matches!(ending, Some(SendEnding::LayoutRefused { .. })),
         may_repeat: claims.iter().any(|claim| unanswered(&claim)) || of_notice.clone().any(|sent| uncertain(&sent)),
-        // What was live before the notice stays so until it is settled, whatever its attempts have edited.
-        live: claim.map_or_else(Vec::new, |claim| claim.live.clone()),
+        // What was live before a part stays so until it is settled, whatever its attempts have edited.
+        live: claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &parts)),
+        rest: claim.and_then(|claim| rest(claim, &parts)),
     }
+}
+
+/// What an attempt has left of a notice of which it, or one before it, told a part.
+fn rest(claim: &Claim, endings: &[PartEnding]) -> Option<Rest> {
+    let waits = |index: usize| endings.get(index).is_none_or(|ending| *ending == PartEnding::Waits);
+    let parts: Vec<Part> = claim
+        .parts()
+        .enumerate()
+        .filter(|(index, _)| waits(*index))
+        .map(|(_, (channel, notice))| Part { channel: channel.map(str::to_owned), notice: notice.clone() })
+        .collect();
+    let is_begun = claim.resumes || parts.len() <= claim.further.len();
+    (is_begun && !parts.is_empty()).then_some(Rest { through: claim.through, parts })
 }
 
 #[cfg(test)]
@@ -97,8 +126,11 @@ mod tests {
             claimed_at: Timestamp::from_epoch_ms(0),
             lease_until: Timestamp::from_epoch_ms(lease_until_ms),
             plain_text: false,
+            resumes: false,
+            channel: None,
             live: Vec::new(),
             notice,
+            further: Vec::new(),
         })
     }
 
@@ -109,7 +141,22 @@ mod tests {
             through: Revision(through),
             at: Timestamp::from_epoch_ms(0),
             ending: SendEnding::Delivered(Delivered::default()),
+            parts: Vec::new(),
         })
+    }
+
+    #[test]
+    fn what_goes_to_the_default_channel_alone_is_stored_as_before_there_were_others() {
+        let Item::Claim(claim) = claim(1, 5, 1_000) else { panic!() };
+        let Item::Sent(sent) = delivered(1, 5) else { panic!() };
+        let keys = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            keys(serde_json::to_value(&claim).unwrap()),
+            "after attempt claimedAt leaseUntil message nonce notice subject through"
+        );
+        assert_eq!(keys(serde_json::to_value(&sent).unwrap()), "at attempt ending notice subject through");
+        assert_eq!(claim.parts().count(), 1);
+        assert_eq!(sent.part_endings(), [PartEnding::Delivered(Delivered::default())]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
 
-use crate::items::{Claim, LiveMessage, Place, SendEnding};
+use crate::items::{Claim, LiveMessage, PartEnding, Place};
 
 /// A message about more outages than this is not edited: each claim carries them on until they end.
 const MAX_OUTAGES: usize = 50;
@@ -18,53 +18,60 @@ pub(super) struct Plan {
     /// The messages that it alters, as they are afterwards.
     pub(super) edits: Vec<LiveMessage>,
     /// All messages as they are afterwards, the oldest first.
-    after: Vec<LiveMessage>,
+    pub(super) after: Vec<LiveMessage>,
 }
 
-/// Finds the messages whose outages a notice ends.
+/// Finds the messages whose outages a notice ends, or reminds of.
 ///
-/// A notice that tells of nothing but the ends of one message's outages goes in that message's thread.
+/// A notice that tells of nothing but one message's outages goes in that message's thread.
 pub(super) fn plan(live: &[LiveMessage], notice: &Notice) -> Plan {
     let ended: Vec<&Outage> = notice.news.iter().flat_map(endings).collect();
     let end_of = |outage: &Outage| {
-        let is_same = |end: &&&Outage| (end.runner_id, end.id) == (outage.runner_id, outage.id);
-        ended.iter().find(is_same).filter(|_| outage.is_open()).map(|end| (**end).clone())
+        ended.iter().find(|end| is_same(end, outage)).filter(|_| outage.is_open()).map(|end| (**end).clone())
     };
+    let reminded: Vec<&Outage> = notice.news.iter().flat_map(reminders).collect();
+    let is_reminded = |outage: &&Outage| reminded.iter().any(|one| is_same(one, outage));
     let mut plan = Plan::default();
     let mut found = 0;
     for message in live {
         let ends: Vec<Option<Outage>> = message.outages.iter().map(end_of).collect();
-        let ending = ends.iter().flatten().count();
-        if ending == 0 {
+        let concerned = ends.iter().flatten().count() + message.outages.iter().filter(is_reminded).count();
+        if concerned == 0 {
             plan.after.push(message.clone());
             continue;
         }
-        found += ending;
+        found += concerned;
         let outages = message.outages.iter().zip(ends).map(|(outage, end)| end.unwrap_or_else(|| outage.clone()));
         let edited = LiveMessage { place: message.place.clone(), outages: outages.collect() };
         plan.edits.push(edited.clone());
         plan.after.push(edited);
     }
     if let [message] = &plan.edits[..]
-        && found == ended.len()
-        && notice.news.iter().all(|news| !endings(news).is_empty())
+        && found == ended.len() + reminded.len()
+        && notice.news.iter().all(|news| !endings(news).is_empty() || !reminders(news).is_empty())
     {
         plan.reply_to = Some(message.place.clone());
     }
     plan
 }
 
-/// The messages that are live once a notice is told.
-pub(super) fn live_after(claim: &Claim, ending: &SendEnding) -> Vec<LiveMessage> {
-    let mut live = plan(&claim.live, &claim.notice).after;
-    live.retain(|message| message.outages.iter().any(Outage::is_open));
-    let opened: Vec<Outage> = claim.notice.news.iter().flat_map(openings).cloned().collect();
-    if let SendEnding::Delivered(delivered) = ending
-        && let Some(place) = delivered.place()
-        && (1..=MAX_OUTAGES).contains(&opened.len())
-    {
-        live.push(LiveMessage { place, outages: opened });
+/// The messages that are live after an attempt, which told some of the parts of its claim or all.
+pub(super) fn live_after(claim: &Claim, parts: &[PartEnding]) -> Vec<LiveMessage> {
+    let mut live = claim.live.clone();
+    for ((_, notice), ending) in claim.parts().zip(parts) {
+        if *ending == PartEnding::Waits {
+            continue;
+        }
+        live = plan(&live, notice).after;
+        let opened: Vec<Outage> = notice.news.iter().flat_map(openings).cloned().collect();
+        if let PartEnding::Delivered(delivered) = ending
+            && let Some(place) = delivered.place()
+            && (1..=MAX_OUTAGES).contains(&opened.len())
+        {
+            live.push(LiveMessage { place, outages: opened });
+        }
     }
+    live.retain(|message| message.outages.iter().any(Outage::is_open));
     live.drain(..live.len().saturating_sub(MAX_MESSAGES));
     live
 }
@@ -77,9 +84,17 @@ fn endings(news: &News) -> &[Outage] {
     }
 }
 
+fn reminders(news: &News) -> &[Outage] {
+    if let News::StillOffline { outages, .. } = news { outages } else { &[] }
+}
+
+fn is_same(a: &Outage, b: &Outage) -> bool {
+    (a.runner_id, a.id) == (b.runner_id, b.id)
+}
+
 fn openings(news: &News) -> &[Outage] {
     match news {
-        News::Offline { outages } | News::MonitoringStarts { outages } => outages,
+        News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => outages,
         _ => &[],
     }
 }
@@ -149,7 +164,10 @@ mod tests {
             claimed_at: now,
             lease_until: now,
             plain_text: false,
+            resumes: false,
+            channel: None,
             notice,
+            further: Vec::new(),
             live: live.to_vec(),
         }
     }
@@ -166,11 +184,11 @@ mod tests {
         let planned = plan(&live, &first);
         assert_eq!(planned.reply_to, Some(place("1")));
         assert_eq!(open(&planned.edits), [("1", 1)]);
-        let after = live_after(&claim(&live, first), &SendEnding::Delivered(Delivered::default()));
+        let after = live_after(&claim(&live, first), &[PartEnding::Delivered(Delivered::default())]);
         assert_eq!(open(&after), [("1", 1), ("2", 1)]);
         let second = notice(vec![recovered(&[2])]);
         assert_eq!(open(&plan(&after, &second).edits), [("1", 0)]);
-        let after = live_after(&claim(&after, second), &SendEnding::Delivered(Delivered::default()));
+        let after = live_after(&claim(&after, second), &[PartEnding::Delivered(Delivered::default())]);
         assert_eq!(open(&after), [("2", 1)], "what has ended is edited no more");
     }
 
@@ -194,9 +212,9 @@ mod tests {
         let opens =
             |runners: std::ops::Range<u64>| notice(vec![News::Offline { outages: runners.map(outage).collect() }]);
         let at =
-            |ts: &str| SendEnding::Delivered(Delivered { channel: Some("C1".to_owned()), ts: Some(ts.to_owned()) });
+            |ts: &str| [PartEnding::Delivered(Delivered { channel: Some("C1".to_owned()), ts: Some(ts.to_owned()) })];
         assert_eq!(open(&live_after(&claim(&[], opens(1..3)), &at("7"))), [("7", 2)]);
-        assert!(live_after(&claim(&[], opens(1..3)), &SendEnding::Delivered(Delivered::default())).is_empty());
+        assert!(live_after(&claim(&[], opens(1..3)), &[PartEnding::Delivered(Delivered::default())]).is_empty());
         assert!(live_after(&claim(&[], opens(0..51)), &at("7")).is_empty());
         let mut live = Vec::new();
         for number in 1..20_u64 {

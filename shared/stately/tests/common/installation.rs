@@ -92,7 +92,8 @@ impl<'a, S: Store> Installation<'a, S> {
             for tries in 0.. {
                 assert!(tries < 20, "the telling does not end");
                 let settings = NotifySettings::default();
-                let stage = Notify { store: self.store, chat: &self.chat, clock: &self.clock, settings };
+                let policy = &Policy::default();
+                let stage = Notify { store: self.store, chat: &self.chat, clock: &self.clock, policy, settings };
                 if stage.run(&subject).await.disposition == Disposition::Done {
                     break;
                 }

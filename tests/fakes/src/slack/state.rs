@@ -1,6 +1,6 @@
 //! What Slack has been told, and what it says to the next post.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
@@ -74,7 +74,7 @@ pub const CHANNEL: &str = "#runners";
 /// The id of that channel.
 pub const CHANNEL_ID: &str = "C0FAKE";
 
-/// One Slack with one incoming webhook and one bot; see [`State::handle`].
+/// One Slack with one incoming webhook and one bot in one channel, as long as no more are added; see [`State::handle`].
 #[derive(Clone)]
 pub struct State {
     /// Pause before every answer, milliseconds.
@@ -84,6 +84,9 @@ pub struct State {
     /// Whether earlier messages can no longer be edited or replied to.
     pub messages_are_gone: bool,
     webhook_path: String,
+    further_webhooks: Vec<String>,
+    /// The channels that the bot may write to: id and name, and whether they are archived.
+    channels: BTreeMap<String, (String, bool)>,
     messages: Vec<Message>,
     refusals: Vec<Refusal>,
     posts: u64,
@@ -99,6 +102,8 @@ impl State {
             min_interval_ms: None,
             messages_are_gone: false,
             webhook_path: webhook_path.to_owned(),
+            further_webhooks: Vec::new(),
+            channels: BTreeMap::from([(CHANNEL_ID.to_owned(), (CHANNEL.to_owned(), false))]),
             messages: Vec::new(),
             refusals: Vec::new(),
             posts: 0,
@@ -115,6 +120,28 @@ impl State {
     /// Moves the webhook, as when it is revoked and made anew: the old path is answered 404.
     pub fn replace_webhook(&mut self, path: &str) {
         path.clone_into(&mut self.webhook_path);
+    }
+
+    /// Adds the webhook of another channel.
+    pub fn add_webhook(&mut self, path: &str) {
+        self.further_webhooks.push(path.to_owned());
+    }
+
+    /// Revokes a webhook that was added: its path is answered 404.
+    pub fn revoke_webhook(&mut self, path: &str) {
+        self.further_webhooks.retain(|known| known != path);
+    }
+
+    /// Adds a channel that the bot may write to.
+    pub fn add_channel(&mut self, id: &str, name: &str) {
+        self.channels.insert(id.to_owned(), (name.to_owned(), false));
+    }
+
+    /// Archives a channel: nothing is written or edited there any more.
+    pub fn archive_channel(&mut self, id: &str) {
+        if let Some((_, is_archived)) = self.channels.get_mut(id) {
+            *is_archived = true;
+        }
     }
 
     /// The messages kept, oldest first.
@@ -186,7 +213,8 @@ impl State {
         }
         // Where Slack takes answers to commands and buttons; a real one ends after five of them, or half an hour.
         let is_reply = ["/commands/", "/actions/"].iter().any(|start| request.path.starts_with(start));
-        if request.path != self.webhook_path && !is_reply {
+        let is_webhook = request.path == self.webhook_path || self.further_webhooks.contains(&request.path);
+        if !is_webhook && !is_reply {
             return self.refuse(404, "no_service", "no such webhook");
         }
         if request.method != "POST" {
@@ -210,7 +238,7 @@ impl State {
         self.messages.push(Message { at_ms, path: request.path.clone(), body, ts, edits: 0 });
     }
 
-    /// A method of the Web API: `chat.postMessage` or `chat.update`, by the bot's token, in the bot's channel.
+    /// A method of the Web API: `chat.postMessage` or `chat.update`, by the bot's token, in the bot's channels.
     fn call(&mut self, method: &str, request: &Request, now_ms: i64) -> Answer {
         let token = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
         if token != Some(BOT_TOKEN) {
@@ -220,8 +248,15 @@ impl State {
             Ok(body) => body,
             Err(refused) => return self.not_ok(refused.error),
         };
-        if body["channel"] != CHANNEL && body["channel"] != CHANNEL_ID {
+        let wanted = body["channel"].as_str().unwrap_or_default();
+        let is_it = |(id, (name, _)): &(&String, &(String, bool))| *id == wanted || name == wanted;
+        let Some((channel, is_archived)) =
+            self.channels.iter().find(is_it).map(|(id, (_, is_archived))| (id.clone(), *is_archived))
+        else {
             return self.not_ok("channel_not_found");
+        };
+        if is_archived {
+            return self.not_ok("is_archived");
         }
         let find = |messages: &[Message], ts: &Value| {
             let is_it = |message: &Message| message.ts.as_deref().is_some_and(|known| ts.as_str() == Some(known));
@@ -238,7 +273,7 @@ impl State {
                 ts
             }
             // By name it does not go: a real one takes only the id.
-            "chat.update" if body["channel"] != CHANNEL_ID => return self.not_ok("channel_not_found"),
+            "chat.update" if body["channel"] != *channel => return self.not_ok("channel_not_found"),
             "chat.update" => match find(&self.messages, &body["ts"]).filter(|_| !self.messages_are_gone) {
                 Some(at) => {
                     let ts = body["ts"].as_str().unwrap_or_default().to_owned();
@@ -250,7 +285,7 @@ impl State {
             },
             _ => return self.not_ok("unknown_method"),
         };
-        let answer = serde_json::json!({"ok": true, "channel": CHANNEL_ID, "ts": ts});
+        let answer = serde_json::json!({"ok": true, "channel": channel, "ts": ts});
         Answer::new(200, "application/json", answer.to_string())
     }
 

@@ -2,10 +2,12 @@
 
 mod commits;
 mod looking;
+mod routing;
 mod telling;
 mod ticks;
 mod together;
 mod watching;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -51,6 +53,14 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await).await;
     telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await).await;
     telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await).await;
+    routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await).await;
+    routing::what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it(&make().await).await;
+    routing::a_crash_between_two_channels_repeats_nothing(&make().await).await;
+    routing::a_record_that_is_lost_repeats_its_own_channel_alone(&make().await).await;
+    routing::a_dead_channel_is_told_of_in_the_default_one(&make().await).await;
+    routing::a_dead_channel_does_not_keep_an_end_from_being_told(&make().await).await;
+    routing::a_layout_refused_in_one_channel_repeats_nothing_in_another(&make().await).await;
+    routing::runners_named_without_their_labels_go_by_them_all_the_same(&make().await).await;
     looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     looking::nothing_to_tell_wakes_nobody(&make().await).await;
     looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;
@@ -64,6 +74,10 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     together::a_notifier_reads_changes_and_target_at_the_same_time(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
+    wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;
+    wishes::what_ended_in_a_mute_is_never_told(&make().await).await;
+    wishes::reminders_come_in_the_alerts_thread_until_somebody_looks_after_it(&make().await).await;
+    wishes::a_day_without_the_chat_is_told_in_one_message(&make().await).await;
     ticks::a_tick_that_was_held_up_makes_no_gap(&make().await).await;
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
     ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
@@ -145,7 +159,8 @@ impl<'a, S: Store> Installation<'a, S> {
 
     async fn notify(&self, subject: &Subject) -> NotifyReport {
         let settings = NotifySettings::default();
-        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, settings }.run(subject).await
+        let policy = &self.check.policy;
+        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }.run(subject).await
     }
 
     async fn tick(&self) -> ScheduleReport {

@@ -111,7 +111,8 @@ pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store
     // The claim gets through at the third try, after its short lease: another may have sent the notice by now.
     this.store.plan([PutFault::RequestLost, PutFault::RequestLost]);
     let settings = NotifySettings { lease: Duration::from_secs(1), ..NotifySettings::default() };
-    let late = Notify { store: &this.store, chat: &this.chat, clock: &this.clock, settings };
+    let policy = &this.check.policy;
+    let late = Notify { store: &this.store, chat: &this.chat, clock: &this.clock, policy, settings };
     assert_eq!(late.run(&subject()).await.delivered, []);
     assert_eq!(this.chat.take().len(), 0);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 1, "whoever comes next sends it");
@@ -135,7 +136,8 @@ pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(stor
     assert_eq!(second.iter().map(offline_of).collect::<Vec<_>>(), [2], "both are told after the lease");
     // Only now it comes to record that it told of the first.
     let (number, ending) = (Attempt { notice: 1, attempt: 1 }, SendEnding::Delivered(Default::default()));
-    let late = Sent { subject: subject(), number, through: told_by_the_frozen, at: this.clock.now(), ending };
+    let (through, at) = (told_by_the_frozen, this.clock.now());
+    let late = Sent { subject: subject(), number, through, at, ending, parts: Vec::new() };
     let put = store.put(vec![Put::replacing(Item::Sent(late))]).await;
     assert_eq!(put, Ok(PutOutcome::Done));
     assert_eq!(this.notify(&subject()).await.delivered, [], "what was told stays told");

@@ -1,0 +1,175 @@
+//! One part of a notice on its way: edits and replies, waits, and what is done where its channel is dead.
+
+use std::time::Duration;
+
+use monitor_domain::notices::Notice;
+use monitor_domain::subject::Subject;
+use monitor_domain::time::Timestamp;
+use tracing::error;
+
+use crate::items::{Acknowledgement, Claim, Delivered, LiveMessage, SendEnding};
+use crate::ports::{Chat, ChatError, Clock, EditError, Form, Route, Store, StoreError};
+use crate::records;
+use crate::stages::notify::NotifySettings;
+use crate::stages::threads::{self, Plan};
+
+/// The sending of a claim's parts, one after the other.
+pub(super) struct Sending<'a, St, Ch, Cl> {
+    store: &'a St,
+    chat: &'a Ch,
+    clock: &'a Cl,
+    settings: NotifySettings,
+    claim: &'a Claim,
+    /// The live messages, as what was delivered so far has altered them.
+    live: Vec<LiveMessage>,
+}
+
+impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
+    pub(super) fn of(
+        (store, chat, clock): (&'a St, &'a Ch, &'a Cl),
+        settings: NotifySettings,
+        claim: &'a Claim,
+    ) -> Self {
+        Self { store, chat, clock, settings, claim, live: claim.live.clone() }
+    }
+
+    /// Whether a further part may be begun: half of the lease is left for sending it and for its record.
+    pub(super) fn is_in_time(&self) -> bool {
+        self.is_before_half_time(self.clock.now())
+    }
+
+    fn is_before_half_time(&self, moment: Timestamp) -> bool {
+        moment <= self.claim.claimed_at.plus(self.settings.lease / 2)
+    }
+
+    /// Sends a part, waiting out what the chat asks for where that is short.
+    ///
+    /// A channel that takes nothing until a person mends it keeps nobody waiting: the default channel is told instead,
+    /// and where its message should have gone.
+    pub(super) async fn part(&mut self, channel: Option<&str>, notice: &Notice) -> SendEnding {
+        let plan = threads::plan(&self.live, notice);
+        let acknowledged = match self.acknowledged(&plan).await {
+            Ok(acknowledged) => acknowledged,
+            Err(error) => {
+                let until = self.clock.now().plus(self.backoff());
+                return SendEnding::Deferred { until, reason: error.to_string(), uncertain: false };
+            }
+        };
+        let mut dead: Option<String> = None;
+        loop {
+            let outcome = match (&dead, channel) {
+                (Some(reason), Some(channel)) => {
+                    self.carry_out(&Plan::default(), notice, &[], Route::InsteadOf { channel, reason }).await
+                }
+                _ => self.carry_out(&plan, notice, &acknowledged, Route::to(channel)).await,
+            };
+            let now = self.clock.now();
+            let put_off =
+                |wait: Duration, reason, uncertain| SendEnding::Deferred { until: now.plus(wait), reason, uncertain };
+            return match outcome {
+                Ok(delivered) => {
+                    self.live = plan.after;
+                    SendEnding::Delivered(delivered)
+                }
+                Err(ChatError::Busy { retry_after }) => {
+                    if retry_after <= self.settings.patience && self.is_before_half_time(now.plus(retry_after)) {
+                        self.clock.sleep(retry_after).await;
+                        continue;
+                    }
+                    put_off(retry_after, format!("asked to wait {} s", retry_after.as_secs()), false)
+                }
+                Err(ChatError::Transient(reason)) => put_off(self.backoff(), reason, true),
+                Err(ChatError::Dead(reason)) if channel.is_some() && dead.is_none() => {
+                    let subject = &self.claim.subject;
+                    error!(%subject, channel, reason, "a channel takes no message: the default one is told instead");
+                    dead = Some(reason);
+                    continue;
+                }
+                Err(ChatError::Dead(reason)) => put_off(self.backoff(), reason, false),
+                Err(ChatError::ContentRefused(reason)) if !self.claim.plain_text => {
+                    SendEnding::LayoutRefused { reason }
+                }
+                Err(ChatError::ContentRefused(reason)) => {
+                    self.live = plan.after;
+                    SendEnding::GivenUp { reason }
+                }
+            };
+        }
+    }
+
+    /// Who looks after the outages of the messages that are edited.
+    async fn acknowledged(&self, plan: &Plan) -> Result<Vec<Acknowledgement>, StoreError> {
+        let Subject::Target(target) = &self.claim.subject else { return Ok(Vec::new()) };
+        let outages = plan.edits.iter().flat_map(|message| &message.outages);
+        let open = outages.filter(|outage| outage.is_open()).map(|outage| (outage.runner_id, outage.id));
+        records::read_acknowledgements(self.store, target, open).await
+    }
+
+    /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
+    ///
+    /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
+    /// message is gone, or its channel is dead, the notice stands for itself.
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+        to: Route<'_>,
+    ) -> Result<Delivered, ChatError> {
+        let form = if self.claim.plain_text { Form::PlainText } else { Form::Blocks };
+        let mut reply_to = plan.reply_to.as_ref();
+        for message in &plan.edits {
+            match self.chat.edit(message, notice, acknowledged).await {
+                Ok(()) => {}
+                Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {
+                    reply_to = reply_to.filter(|place| **place != message.place);
+                }
+                Err(EditError::Chat(error)) => return Err(edit_fault(error)),
+            }
+        }
+        if let Some(place) = reply_to {
+            match self.chat.reply(notice, form, place).await {
+                Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {}
+                Err(EditError::Chat(error)) => return Err(error),
+                Ok(delivered) => return Ok(delivered),
+            }
+        }
+        self.chat.send(notice, form, to).await
+    }
+
+    fn backoff(&self) -> Duration {
+        let repeats = self.claim.number.attempt.saturating_sub(1).min(16);
+        self.settings.first_backoff.saturating_mul(1 << repeats).min(self.settings.longest_backoff)
+    }
+}
+
+/// An edit that is refused for what is in it must not cost the notice its layout: it waits, and is tried again.
+fn edit_fault(error: ChatError) -> ChatError {
+    match error {
+        ChatError::ContentRefused(reason) => ChatError::Transient(format!("an edit was refused: {reason}")),
+        error => error,
+    }
+}
+
+impl SendEnding {
+    /// How an attempt at several parts ended: put off until the last of them is due, if one is; else as the worst.
+    pub(super) fn of_all(endings: Vec<SendEnding>) -> SendEnding {
+        let rank = |ending: &SendEnding| match ending {
+            SendEnding::Deferred { until, .. } => (3, Some(*until)),
+            SendEnding::LayoutRefused { .. } => (2, None),
+            // One that told somebody says more than one that told nobody.
+            SendEnding::Delivered(_) => (1, None),
+            SendEnding::GivenUp { .. } => (0, None),
+        };
+        let may_have_arrived =
+            endings.iter().any(|ending| matches!(ending, SendEnding::Deferred { uncertain: true, .. }));
+        let worst = endings.into_iter().rev().max_by_key(rank);
+        match worst {
+            Some(SendEnding::Deferred { until, reason, .. }) => {
+                SendEnding::Deferred { until, reason, uncertain: may_have_arrived }
+            }
+            Some(ending) => ending,
+            None => SendEnding::Delivered(Delivered::default()),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What goes to several channels: each is told once, whatever becomes of the others.
+
+use super::*;
+
+const ROUTES: &str = r##"{"confirm":1,"recover":1,"flapping":2,
+    "targets":{"acme/web":{"channel":"web"}},
+    "labels":{"gpu":{"channel":"gpu"}},
+    "runners":{"runner-3":{"channel":"three"}}}"##;
+
+fn dead() -> ChatError {
+    ChatError::Dead("is_archived".to_owned())
+}
+
+fn failed() -> ChatError {
+    ChatError::Transient("no answer".to_owned())
+}
+
+fn policy(json: &str) -> Policy {
+    let document = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}"));
+    Policy::new(document, &[TargetSpec::One(web())]).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+/// An installation whose policy has routes, after a look at five runners in health: 2 and 4 have the label `gpu`.
+async fn installation<S: Store>(store: &S) -> Installation<'_, S> {
+    let mut this = Installation::new(store);
+    this.chat = ScriptedChat::with_threads();
+    this.check.policy = policy(ROUTES);
+    let label = |id| if id % 2 == 0 { "gpu" } else { "linux" };
+    let labelled = |id| ObservedRunner { labels: vec![label(id).to_owned()], ..runner(id, Status::Idle) };
+    this.source.set(&web(), (1..=5).map(labelled).collect());
+    this.check(&web()).await;
+    this
+}
+
+/// Has runners go offline, or come back.
+async fn turn<S: Store>(this: &Installation<'_, S>, runners: &[u64], status: Status) {
+    this.clock.advance(MINUTE);
+    runners.iter().for_each(|id| this.source.set_status(&web(), *id, status));
+    this.check(&web()).await;
+}
+
+/// Where messages went and which runners each names, in their order.
+fn told<S: Store>(this: &Installation<'_, S>) -> Vec<(String, Vec<u64>)> {
+    let names = |notice: &Notice| {
+        let of_news = |news: &News| match news {
+            News::Offline { outages } | News::Recovered { outages } | News::CameAndWent { outages } => {
+                outages.iter().map(|outage| outage.runner_id.0).collect()
+            }
+            News::Flapping { runners } => runners.iter().map(|flap| flap.runner.id.0).collect(),
+            _ => Vec::new(),
+        };
+        notice.news.iter().flat_map(of_news).collect()
+    };
+    let messages = this.chat.take();
+    let routes = this.chat.take_routes();
+    assert_eq!(routes.len(), messages.len());
+    routes.into_iter().zip(messages.iter().map(|(notice, _)| names(notice))).collect()
+}
+
+fn to(channel: &str, runners: &[u64]) -> (String, Vec<u64>) {
+    (channel.to_owned(), runners.to_vec())
+}
+
+pub(super) async fn each_channel_is_told_of_its_own_and_its_messages_live_on<S: Store>(store: &S) {
+    let this = installation(store).await;
+    turn(&this, &[1, 2, 3, 4], Status::Offline).await;
+    let report = this.notify(&subject()).await;
+    assert_eq!(report.delivered.len(), 3);
+    assert_eq!(told(&this), [to("gpu", &[2, 4]), to("three", &[3]), to("web", &[1])]);
+    // One notice, told in three messages; each is edited by itself, and replied to in its thread.
+    assert_eq!(this.endings(&subject()).await.len(), 1);
+    turn(&this, &[1, 4], Status::Idle).await;
+    this.notify(&subject()).await;
+    let threads = this.chat.take_threads();
+    let edited: Vec<(&str, &str)> =
+        threads.edits.iter().map(|message| (&*message.place.channel, &*message.place.ts)).collect();
+    assert_eq!((edited, &threads.replies[..]), (vec![("gpu", "1"), ("web", "3")], &["1", "3"].map(str::to_owned)[..]));
+    assert_eq!(told(&this), [to("gpu", &[4]), to("web", &[1])]);
+    this.clock.advance(MINUTE);
+    this.notify(&subject()).await;
+    assert_eq!((told(&this), this.endings(&subject()).await.len()), (vec![], 2), "told is told");
+}
+
+pub(super) async fn what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it<S: Store>(store: &S) {
+    let mut this = installation(store).await;
+    turn(&this, &[1, 2, 3], Status::Offline).await;
+    this.chat.refuse_in("three", [failed()]);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
+    // What happens meanwhile, in the fleet and to the policy, comes in the next notice: the rest goes where it was to go.
+    this.check.policy = policy(r##"{"confirm":1,"recover":1,"labels":{"*":{"channel":"other"}}}"##);
+    turn(&this, &[3], Status::Idle).await;
+    turn(&this, &[5], Status::Offline).await;
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("three", &[3]), to("other", &[5, 3])], "the ends that come later stay apart");
+    let threads = this.chat.take_threads();
+    assert_eq!(threads.edits.len(), 1, "the message that waited lives too");
+    assert_eq!(threads.edits[0].place.channel, "three");
+    let endings = this.endings(&subject()).await;
+    let numbers: Vec<(u64, u32)> = endings.iter().map(|(number, _)| (number.notice, number.attempt)).collect();
+    assert_eq!(numbers, [(2, 1), (1, 2), (1, 1)]);
+    turn(&this, &[2], Status::Idle).await;
+    this.notify(&subject()).await;
+    assert_eq!((told(&this), this.chat.take_threads().replies), (vec![to("gpu", &[2])], vec!["1".to_owned()]));
+}
+
+/// A notifier that is gone while its message to a channel is on its way.
+async fn broken_off<S: Store>(this: &Installation<'_, S>, channel: &str) {
+    this.chat.hang_in(Some(channel));
+    let subject = subject();
+    tokio::select! {
+        report = this.notify(&subject) => panic!("{report:?}"),
+        () = this.chat.until_it_hangs() => {}
+    }
+    this.chat.hang_in(None);
+}
+
+pub(super) async fn a_crash_between_two_channels_repeats_nothing<S: Store>(store: &S) {
+    let this = installation(store).await;
+    turn(&this, &[1, 2, 3], Status::Offline).await;
+    broken_off(&this, "three").await;
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("gpu", &[2])], "the lease still holds");
+    this.clock.advance(NotifySettings::default().lease);
+    // Broken off again: what is left stays what it is, though no ending of this attempt is on record.
+    broken_off(&this, "three").await;
+    this.clock.advance(NotifySettings::default().lease);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("three", &[3]), to("web", &[1])]);
+    this.clock.advance(NotifySettings::default().lease);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), []);
+}
+
+pub(super) async fn a_record_that_is_lost_repeats_its_own_channel_alone<S: Store>(store: &S) {
+    let this = installation(store).await;
+    turn(&this, &[1, 2], Status::Offline).await;
+    // The claim and what the first channel took are on record; then nothing more gets through, as after a crash.
+    this.store.plan([PutFault::None, PutFault::None]);
+    this.store.go_down(true);
+    let report = this.notify(&subject()).await;
+    assert!(matches!(report.disposition, Disposition::Retry { .. }), "{report:?}");
+    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
+    this.store.go_down(false);
+    this.clock.advance(NotifySettings::default().lease);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("web", &[1])]);
+}
+
+pub(super) async fn a_dead_channel_is_told_of_in_the_default_one<S: Store>(store: &S) {
+    let this = installation(store).await;
+    turn(&this, &[1, 2], Status::Offline).await;
+    this.chat.refuse_in("gpu", [dead()]);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 2);
+    assert_eq!(told(&this), [to("→gpu: is_archived", &[2]), to("web", &[1])]);
+    // The message lives where it stands: its end goes in its thread.
+    turn(&this, &[2], Status::Idle).await;
+    this.notify(&subject()).await;
+    assert_eq!((told(&this), this.chat.take_threads().replies), (vec![to("", &[2])], vec!["1".to_owned()]));
+    // With the default dead as well it waits, and nothing is lost.
+    turn(&this, &[2], Status::Offline).await;
+    this.chat.refuse_in("gpu", [dead()]);
+    this.chat.refuse_in("", [dead()]);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), []);
+    this.clock.advance(NotifySettings::default().longest_backoff);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("gpu", &[2])], "mended by then");
+}
+
+pub(super) async fn a_dead_channel_does_not_keep_an_end_from_being_told<S: Store>(store: &S) {
+    let this = installation(store).await;
+    turn(&this, &[2], Status::Offline).await;
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("gpu", &[2])]);
+    turn(&this, &[2], Status::Idle).await;
+    // Neither edited, nor replied to, nor sent to; then the default takes it.
+    this.chat.refuse([dead()]);
+    this.chat.refuse_in("gpu", [dead()]);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("→gpu: is_archived", &[2])]);
+    assert_eq!(this.chat.take_threads().replies.len(), 0);
+}
+
+pub(super) async fn a_layout_refused_in_one_channel_repeats_nothing_in_another<S: Store>(store: &S) {
+    let this = installation(store).await;
+    turn(&this, &[1, 2, 3], Status::Offline).await;
+    let refused = || ChatError::ContentRefused("invalid_blocks".to_owned());
+    this.chat.refuse_in("three", [refused()]);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 3);
+    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1]), to("three", &[3])]);
+    // Refused in both forms it is given up, and the others have been told.
+    turn(&this, &[1, 2, 3], Status::Idle).await;
+    this.chat.take_threads();
+    this.chat.lose_messages();
+    this.chat.refuse_in("three", [refused(), refused()]);
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
+    turn(&this, &[5], Status::Offline).await;
+    this.notify(&subject()).await;
+    assert_eq!(told(&this), [to("web", &[5])]);
+}
+
+pub(super) async fn runners_named_without_their_labels_go_by_them_all_the_same<S: Store>(store: &S) {
+    let this = installation(store).await;
+    for status in [Status::Offline, Status::Idle, Status::Offline, Status::Idle] {
+        turn(&this, &[2, 5], status).await;
+    }
+    this.notify(&subject()).await;
+    let told = told(&this);
+    assert_eq!(told.iter().map(|(channel, _)| &**channel).collect::<Vec<_>>(), ["gpu", "web"]);
+    assert!(told[0].1.iter().all(|runner| *runner == 2) && told[1].1.iter().all(|runner| *runner == 5), "{told:?}");
+    let ended = this.endings(&subject()).await;
+    assert!(matches!(&ended[..], [(_, SendEnding::Delivered(_))]), "{ended:?}");
+}
