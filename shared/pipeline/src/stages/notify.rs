@@ -166,12 +166,12 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
 
     /// Folds all that is untold.
     async fn fold(&self, subject: &Subject, told_through: Revision) -> Result<Folded, StoreError> {
-        let (changes, target) = try_join(self.untold(subject, told_through), self.target_of(subject)).await?;
+        let (changes, target) = try_join(self.changes(subject, told_through), self.target_of(subject)).await?;
         Ok(fold(subject, target.as_ref(), told_through, &changes))
     }
 
     /// The changes that are untold, read in portions.
-    async fn untold(&self, subject: &Subject, told_through: Revision) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, subject: &Subject, told_through: Revision) -> Result<Vec<Change>, StoreError> {
         let mut changes: Vec<Change> = Vec::new();
         let mut after = told_through;
         loop {

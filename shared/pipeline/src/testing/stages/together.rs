@@ -98,6 +98,7 @@ pub(super) async fn a_notifier_reads_changes_and_target_at_the_same_time<S: Stor
     this.outage().await;
     let meeting = Meeting::of(2);
     let store = MeetingStore(store, &meeting);
-    let stage = Notify { store: &store, chat: &this.chat, clock: &this.clock, settings: NotifySettings::default() };
+    let (policy, settings) = (&this.check.policy, NotifySettings::default());
+    let stage = Notify { store: &store, chat: &this.chat, clock: &this.clock, policy, settings };
     assert_eq!(stage.run(&subject()).await.delivered.len(), 1);
 }

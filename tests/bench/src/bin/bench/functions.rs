@@ -1,6 +1,6 @@
 //! Each function's binary: its size, its start, its first invocation and those that follow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use monitor_pipeline::ports::Clock as _;
@@ -55,7 +55,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, only: &[String], warm: u
     Ok(())
 }
 
-fn start(table: &mut Table, binary: &PathBuf, bounds: &Bounds) -> anyhow::Result<()> {
+fn start(table: &mut Table, binary: &Path, bounds: &Bounds) -> anyhow::Result<()> {
     let (mut times, mut peak_kib) = (Vec::new(), 0.0_f64);
     // The first one reads the file from disk.
     for round in 0..=STARTS {

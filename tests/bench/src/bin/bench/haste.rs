@@ -24,6 +24,7 @@ impl Haste {
         }
         tokio::time::pause();
         let (tick, mut ticks) = mpsc::unbounded_channel();
+        #[allow(clippy::disallowed_methods, reason = "tokio's clock stands still here: this is what moves it")]
         tokio::task::spawn_blocking(move || {
             let mut last = std::time::Instant::now();
             loop {
