@@ -103,11 +103,10 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
-bench: ## A fleet of 800 repositories; the functions' size, start and memory; 10,000 jobs sent to SQS
-	cargo run --release -p monitor-e2e --bin fleet-pass
-	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release); done
-	cargo run --release -p monitor-e2e --bin function-start
-	cd functions && cargo run --release -p monitor-aws --example send-jobs
+bench: ## Everything that is measured, as a table, as target/bench.json and target/bench.md; BENCH='--help' tells its options
+	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release --bin $$function); done
+	cargo build --release $(WHOLE) --bin runner-monitor --bin bench
+	target/release/bench $(BENCH)
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
 	node tests/stately/clients/bench.mjs

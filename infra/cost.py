@@ -3,10 +3,12 @@
 
     infra/cost.py            the table in docs/OPERATIONS.md
     infra/cost.py --check    whether that page has it
+    infra/cost.py --json     the figures, for `make bench`
 
 Prices: us-east-1, 2026-11, arm64, without the free tier. Of the requests, `make stack` prints the counts.
 """
 
+import json
 import math
 import pathlib
 import sys
@@ -21,6 +23,8 @@ DOLLARS = {
     "alarm": 0.10,
 }
 
+TARGETS = (10, 1_000, 4_000)
+SERVICES = ("Lambda", "SQS", "CloudWatch")
 DAYS = 30
 TICKS = DAYS * 24 * 12
 MEMORY_GB = 0.25
@@ -69,9 +73,9 @@ def table():
         "| targets | Lambda | SQS | CloudWatch | AWS in all | StatelyDB reads | StatelyDB writes |",
         "|---|---|---|---|---|---|---|",
     ]
-    for targets in (10, 1_000, 4_000):
+    for targets in TARGETS:
         costs = month(targets)
-        services = [costs[name] for name in ("Lambda", "SQS", "CloudWatch")]
+        services = [costs[name] for name in SERVICES]
         money = [f"${dollars:.2f}" for dollars in [*services, sum(services)]]
         millions = [f"{costs[name] / 1e6:.2f} M" for name in ("reads", "writes")]
         lines.append("| " + " | ".join([f"{targets:,}", *money, *millions]) + " |")
@@ -84,6 +88,9 @@ def main():
         page = pathlib.Path(__file__).parent.parent / "docs" / "OPERATIONS.md"
         if table() not in page.read_text(encoding="utf-8"):
             sys.exit(f"docs/OPERATIONS.md has another table of costs than infra/cost.py:\n{table()}")
+    elif sys.argv[1:] == ["--json"]:
+        months = [{"targets": targets, **month(targets)} for targets in TARGETS]
+        print(json.dumps([{**costs, "AWS": sum(costs[name] for name in SERVICES)} for costs in months]))
     elif sys.argv[1:]:
         sys.exit(__doc__)
     else:

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::handler::{Attentive, Batch, Report};
 
 /// The notifier; its clients are made when they are first needed.
-pub(crate) struct Notifier {
+pub struct Notifier {
     kept: Kept<TellingSettings, Ready>,
     dead_letters: DeadLetters,
 }
@@ -29,7 +29,8 @@ struct Ready {
 }
 
 impl Notifier {
-    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
+    /// Reads which queues it has; everything else when it is first needed.
+    pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
         let mut wiring = Wiring::of(variables);
         let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
         let build = |settings| Ready::of(&settings).map_err(Failure::setup);
@@ -37,7 +38,8 @@ impl Notifier {
         Self { kept, dead_letters }
     }
 
-    pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
+    /// Handles one invocation.
+    pub async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
         let event = host::messages(event)?;
         let clock = &SystemClock;
         let now = clock.now();

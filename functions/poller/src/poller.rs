@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::handler::{Batch, Report};
 
 /// The poller with its queues; its clients are made when they are first needed.
-pub(crate) struct Poller {
+pub struct Poller {
     kept: Kept<Settings, Ready>,
     jobs: Queue,
     wakes: Queue,
@@ -33,7 +33,8 @@ struct Ready {
 }
 
 impl Poller {
-    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
+    /// Reads which queues it has; everything else when it is first needed.
+    pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
         let mut wiring = Wiring::of(variables);
         let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
         let wakes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
@@ -46,7 +47,8 @@ impl Poller {
         Self { kept, jobs, wakes, dead_letters }
     }
 
-    pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
+    /// Handles one invocation.
+    pub async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
         let event = host::messages(event)?;
         let clock = &SystemClock;
         let now = clock.now();

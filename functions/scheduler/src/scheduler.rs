@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::handler::{self, Report};
 
 /// The scheduler with its queues; its clients are made when they are first needed.
-pub(crate) struct Scheduler {
+pub struct Scheduler {
     kept: Kept<Settings, Ready>,
     jobs: Queue,
     wakes: Queue,
@@ -31,7 +31,8 @@ struct Ready {
 }
 
 impl Scheduler {
-    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
+    /// Reads which queues it has; everything else when it is first needed.
+    pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
         let mut wiring = Wiring::of(variables);
         let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
         let wakes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
@@ -43,7 +44,8 @@ impl Scheduler {
         Self { kept, jobs, wakes }
     }
 
-    pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
+    /// Handles one invocation.
+    pub async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
         handler::accept(&event)?;
         let clock = &SystemClock;
         let ready = self.kept.get(clock.now()).await?;

@@ -12,6 +12,6 @@ use monitor_aws::{Sdk, Variables, host};
 use crate::slack::Slack;
 
 fn main() -> ExitCode {
-    let slack = Slack::new(&Variables::of_process(), &Sdk::new());
+    let slack = Slack::new(&Variables::of_process(), &Sdk::new(monitor_outside::client_with_built_in_roots));
     host::serve(async |event, invocation| slack.handle(event, invocation).await)
 }

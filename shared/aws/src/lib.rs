@@ -4,6 +4,7 @@ pub mod batch;
 mod dead_letters;
 mod failure;
 pub mod host;
+mod http;
 mod kept;
 mod parameters;
 mod queue;

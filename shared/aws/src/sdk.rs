@@ -10,16 +10,20 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::shared::IntoShared as _;
+
+use crate::http::{MakeHttp, OverReqwest};
 
 /// The clients of one process. Copies share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sdk(Arc<Clients>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Clients {
     /// In place of the environment: a stand-in on this machine, which takes any credential.
     stand_in: Option<String>,
+    http: SharedHttpClient,
     config: OnceLock<SdkConfig>,
     sqs: OnceLock<aws_sdk_sqs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
@@ -27,14 +31,31 @@ struct Clients {
 
 impl Sdk {
     /// Region, credentials and addresses from the environment, where Lambda puts them. The SDK's longer search
-    /// (profiles, containers, instances, STS) would find nothing else there, and is not linked.
-    pub fn new() -> Self {
-        Self::default()
+    /// (profiles, containers, instances, STS) would find nothing else there, and is not linked. `http` is asked once, at the
+    /// first call.
+    pub fn new<E: Error + Send + Sync + 'static>(
+        http: impl Fn() -> Result<reqwest::Client, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(None, Box::new(move || http().map_err(Into::into)))
     }
 
-    /// Clients of a stand-in for AWS at this address.
+    /// Clients of a stand-in for AWS at this address, which takes no TLS.
     pub fn of_stand_in(url: impl Into<String>) -> Self {
-        Self(Arc::new(Clients { stand_in: Some(url.into()), ..Clients::default() }))
+        let plain = || {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            Ok(reqwest::Client::builder().no_proxy().build()?)
+        };
+        Self::with(Some(url.into()), Box::new(plain))
+    }
+
+    fn with(stand_in: Option<String>, http: Box<MakeHttp>) -> Self {
+        Self(Arc::new(Clients {
+            stand_in,
+            http: OverReqwest::new(http).into_shared(),
+            config: OnceLock::new(),
+            sqs: OnceLock::new(),
+            ssm: OnceLock::new(),
+        }))
     }
 
     pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
@@ -60,16 +81,14 @@ impl Clients {
     }
 
     fn load(&self) -> SdkConfig {
-        let crypto = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
         // A call goes on within one invocation of a function: it cannot be waited for as long as the SDK would.
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(Duration::from_secs(5))
             .operation_timeout(Duration::from_secs(15))
             .build();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().tls_provider(crypto).build_https())
+            .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts);
         let (region, credentials) = match &self.stand_in {

@@ -147,6 +147,12 @@ impl RunnerSource for GitHub {
         self.credential_of(target.owner())
     }
 
+    /// A failure is the list's to tell: it is kept for a while.
+    async fn prepare(&self, target: &Target) {
+        let holder = self.holder(&self.credential(target));
+        let _ = self.session(&holder, About::Runners(target)).await;
+    }
+
     async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
         let holder = self.holder(&self.credential(target));
         let pages = self.pages(&holder, target, known).await;

@@ -39,6 +39,13 @@ pub fn client(http: reqwest::ClientBuilder) -> Result<reqwest::Client, SetupErro
     http.build().map_err(SetupError::of)
 }
 
+/// A client that trusts the built-in roots, as [`BuiltInRoots`] says, for AWS.
+#[cfg(feature = "built-in-roots")]
+pub fn client_with_built_in_roots() -> Result<reqwest::Client, SetupError> {
+    // A call goes on within one invocation of a function: a connection cannot be waited for as long as elsewhere.
+    client(BuiltInRoots::read()?.http().connect_timeout(Duration::from_secs(3)))
+}
+
 /// GitHub as the settings say.
 #[cfg(feature = "github")]
 pub fn github(

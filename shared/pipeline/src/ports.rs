@@ -124,6 +124,11 @@ pub trait RunnerSource: Send + Sync {
     /// The credential that sees a target.
     fn credential(&self, target: &Target) -> CredentialId;
 
+    /// Fetches what a target is asked for with, such as a token, so that a look need not wait for it.
+    fn prepare(&self, _target: &Target) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Lists a target's runners, asking with the ETags of the pages that are known.
     fn list(&self, target: &Target, known: &[PageTag]) -> impl Future<Output = Listing> + Send;
 

@@ -6,6 +6,9 @@ use monitor_domain::change::{Change, Step};
 use monitor_domain::notices::{Notice, fold};
 use monitor_domain::runner::Status;
 use monitor_domain::subject::{Revision, Subject};
+use monitor_fakes::github::{RunnerSpec, State};
+use monitor_fakes::http::Request;
+use monitor_github::fuzzing::{Question, read};
 use monitor_pipeline::items::{Item, RunnerItem};
 use monitor_pipeline::ports::Form;
 use monitor_slack::{WebBase, render};
@@ -13,7 +16,7 @@ use monitor_slack::{WebBase, render};
 use crate::fleets::{Watched, listed};
 
 /// Something that is done again and again.
-type Work = Box<dyn Fn()>;
+pub type Work = Box<dyn Fn()>;
 
 /// What is measured.
 pub struct Workload {
@@ -24,12 +27,15 @@ pub struct Workload {
 }
 
 /// Every workload.
-pub const ALL: [Workload; 8] = [
+pub const ALL: [Workload; 11] = [
     Workload { name: "reconcile, 5 runners, 304", set_up: || unchanged(5) },
     Workload { name: "reconcile, 100 runners, 304", set_up: || unchanged(100) },
     Workload { name: "reconcile, 1,000 runners, 304", set_up: || unchanged(1_000) },
     Workload { name: "reconcile, 1,000 runners, the same list in full", set_up: || same_list(1_000) },
     Workload { name: "reconcile, 1,000 runners, all confirmed offline", set_up: || all_offline(1_000) },
+    Workload { name: "list decoded, 5 runners", set_up: || decoded(5) },
+    Workload { name: "list decoded, 100 runners", set_up: || decoded(100) },
+    Workload { name: "list decoded, 1,000 runners on 10 pages", set_up: || decoded(1_000) },
     Workload { name: "stored runners read, 100", set_up: || stored_runners(100) },
     Workload { name: "notice rendered, 1 runner", set_up: || rendered(1) },
     Workload { name: "notice rendered, 1,000 runners", set_up: || rendered(1_000) },
@@ -67,6 +73,40 @@ fn about_to_go_down(runners: usize) -> (Watched, Vec<monitor_domain::observation
         watched.look(&pages);
     }
     unreachable!("ten bad readings confirm an outage")
+}
+
+fn decoded(runners: usize) -> Work {
+    let pages = pages(runners);
+    let decode = move || {
+        for page in &pages {
+            let read = read(Question::Runners, black_box(page));
+            assert!(black_box(read).is_ok(), "a page of GitHub's is read");
+        }
+    };
+    Box::new(decode)
+}
+
+/// A page of 100 runners as GitHub answers it.
+pub fn page_of_100() -> Vec<u8> {
+    pages(100).swap_remove(0)
+}
+
+/// The bodies of a whole list.
+fn pages(runners: usize) -> Vec<Vec<u8>> {
+    let mut github = State::new();
+    github.add_token("token");
+    github.add_target("acme/web");
+    for number in 1..=runners {
+        let runner = RunnerSpec::new(&format!("build-{number:04}")).with_labels(&["gpu"]);
+        github.add_runner("acme/web", runner);
+    }
+    let page = |number: usize| {
+        let request = Request::get(&format!("/repos/acme/web/actions/runners?per_page=100&page={number}"))
+            .with_header("user-agent", "bench")
+            .with_header("authorization", "Bearer token");
+        github.handle(&request, 1_795_435_200_000).body
+    };
+    (1..=runners.div_ceil(100)).map(page).collect()
 }
 
 fn stored_runners(runners: usize) -> Work {

@@ -15,7 +15,20 @@ import create_stack
 import servers
 
 
+# How a Rust program ends whose panic unwinds to `main`; one that aborts is ended by a signal.
+UNWOUND = 101
+
+
+def check_unwinding(binaries):
+    """lambda_runtime makes an error of a panic only where panics unwind; without Lambda's variables it panics at its start."""
+    for bootstrap in sorted(binaries.glob("*/bootstrap")):
+        ended = subprocess.run([bootstrap], env={}, capture_output=True, timeout=30).returncode
+        if ended != UNWOUND:
+            sys.exit(f"{bootstrap}: a panic ended it with {ended} and not {UNWOUND}: see `panic` in Cargo.toml")
+
+
 def main(binaries, logs, program, *arguments):
+    check_unwinding(pathlib.Path(binaries).resolve())
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
         folder = pathlib.Path(folder)
         with servers.moto(folder) as aws_url, servers.localstack(folder) as sqs_url:

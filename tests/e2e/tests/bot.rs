@@ -1,4 +1,4 @@
-//! `runner-monitor run` with a bot's token: an alert lives as one message.
+//! `runner-monitor run` with a bot's token: an alert lives as one message, in the channel that the policy names.
 
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
     state.limits.points_per_minute = u64::MAX;
     let github = FakeGitHub::start_with(state, 0, wall_clock_ms).await.expect("a free port");
     let slack = FakeSlack::start().await.expect("a free port");
+    slack.state().add_channel("C0GPU", "#gpu-alerts");
     let folder = tempfile::tempdir().expect("a folder");
     let setting = Setting {
         github_url: github.base_url(),
         webhook: None,
         repositories: vec![repository(0)],
-        policy: r#"{"confirm":1,"recover":1,"recheck":"10s"}"#,
+        policy: r##"{"confirm":1,"recover":1,"recheck":"10s","runners":{"*-runner-0":{"channel":"#gpu-alerts"}}}"##,
         store: &folder.path().join("store.db"),
     };
     let mut command = setting.command(&["run", "--every", "10s"]).expect("the program is built");
@@ -41,5 +42,7 @@ async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
     assert_eq!((messages[1].edits, messages.len()), (1, 3));
     assert!(messages[1].text().contains("app-0-runner-0 back online"), "{}", messages[1].text());
     assert_eq!(messages[2].body["thread_ts"].as_str(), alert.ts.as_deref());
+    let channels: Vec<_> = messages.iter().map(|message| message.body["channel"].as_str()).collect();
+    assert_eq!(channels, [Some(CHANNEL), Some("C0GPU"), Some("C0GPU")], "edited and replied to by its id");
     running.stop().await;
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Output;
 
 use monitor_e2e::{Setting, TOKEN, fleet, repository};
-use monitor_fakes::FakeGitHub;
 use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Fault, RunnerSpec, State, Strikes};
+use monitor_fakes::{FakeGitHub, FakeSlack};
 use serde_json::Value;
 
 /// A fake GitHub, and the folder with the store.
@@ -191,6 +191,24 @@ async fn doctor_finds_nothing_in_a_sound_installation_and_says_what_to_mend_in_a
     let (code, stdout, _) = bench.run(&["doctor"]).await;
     assert_eq!(code, 1);
     assert!(stdout.contains("BAD acme/app-0") && stdout.contains("needs the scope `repo`"), "{stdout}");
+}
+
+#[tokio::test]
+async fn doctor_tries_every_channel_that_the_policy_names() {
+    const GPU_PATH: &str = "/services/T0FAKE/B0GPU/notasecreteither";
+    let (bench, slack) = (Bench::new(1).await, FakeSlack::start().await.expect("a free port"));
+    slack.state().add_webhook(GPU_PATH);
+    let default = slack.webhook_url();
+    let gpu = default.replace(slack.state().webhook_path(), GPU_PATH);
+    let named = format!(r#"{{"gpu":"{gpu}","old":"{gpu}-revoked"}}"#);
+    let policy = r#"{"labels":{"gpu":{"channel":"gpu"},"a100":{"channel":"gpu"}},"runners":{"x":{"channel":"old"}}}"#;
+    let variables = [("SLACK_WEBHOOK", &*default), ("SLACK_WEBHOOKS", &*named), ("POLICY", policy)];
+    let (code, stdout, stderr) = bench.run_with(&["doctor", "--send-test"], &variables).await;
+    assert_eq!((code, slack.messages().len()), (1, 2), "{stdout}{stderr}");
+    assert!(stdout.contains("ok  Slack: took the test message"), "{stdout}");
+    assert!(stdout.contains("ok  Slack, gpu: took the test message"), "{stdout}");
+    assert!(stdout.contains("BAD Slack, old: ") && stdout.contains("no_service"), "{stdout}");
+    assert!(!stdout.contains("notasecret") && !stderr.contains("notasecret"), "{stdout}{stderr}");
 }
 
 #[tokio::test]

@@ -141,8 +141,10 @@ async fn deliver(answer: Answer) -> Result<hyper::Response<SentBody>, CutOff> {
         Delivery::Whole => {}
     }
     let (sender, receiver) = mpsc::channel(4);
-    // The channel has room for all of it.
-    let _ = sender.try_send(Ok(Frame::data(body)));
+    // The channel has room for all of it. An empty piece that is not the last breaks the connection once there were many.
+    if !body.is_empty() {
+        let _ = sender.try_send(Ok(Frame::data(body)));
+    }
     if answer.delivery != Delivery::Whole {
         // A failed body drops what is still buffered, so the first part gets a moment to go out.
         tokio::spawn(async move {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::{join, try_join};
 use monitor_domain::change::Step;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::decision::Decision;
@@ -149,9 +150,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     async fn look_once(&self, job: &CheckJob, now: Timestamp) -> Result<Option<Looked>, StoreError> {
         let target = &job.target;
         let credential_id = self.source.credential(target);
-        // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
-        let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
-        let credential = records::read_credential(self.store, &credential_id).await?;
+        // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer. What GitHub
+        // is asked with may be fetched meanwhile.
+        let on_record =
+            try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id));
+        let (on_record, ()) = join(on_record, self.source.prepare(target)).await;
+        let (FleetOnRecord { fleet, cursor }, credential) = on_record?;
         if fleet.record.watched_since.is_none() && job.reason != Reason::Once && !self.is_listed(target).await? {
             return Ok(Some(Looked::nothing(Ending::NotConfigured)));
         }

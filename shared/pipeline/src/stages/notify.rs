@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::try_join;
 use monitor_domain::change::Change;
 use monitor_domain::notices::{Folded, News, Notice, fold};
 use monitor_domain::policy::Policy;
@@ -163,8 +164,14 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(())
     }
 
-    /// Folds all that is untold, reading it in portions.
+    /// Folds all that is untold.
     async fn fold(&self, subject: &Subject, told_through: Revision) -> Result<Folded, StoreError> {
+        let (changes, target) = try_join(self.changes(subject, told_through), self.target_of(subject)).await?;
+        Ok(fold(subject, target.as_ref(), told_through, &changes))
+    }
+
+    /// The changes that are untold, read in portions.
+    async fn changes(&self, subject: &Subject, told_through: Revision) -> Result<Vec<Change>, StoreError> {
         let mut changes: Vec<Change> = Vec::new();
         let mut after = told_through;
         loop {
@@ -177,11 +184,9 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             }));
             match changes.last() {
                 Some(last) if !is_last && last.revision > after => after = last.revision,
-                _ => break,
+                _ => return Ok(changes),
             }
         }
-        let target = self.target_of(subject).await?;
-        Ok(fold(subject, target.as_ref(), told_through, &changes))
     }
 
     /// The target as people write it.

@@ -5,6 +5,7 @@ mod looking;
 mod routing;
 mod telling;
 mod ticks;
+mod together;
 mod watching;
 mod wishes;
 
@@ -69,6 +70,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     watching::a_refused_credential_is_told_once_by_checks_side_by_side(&make().await).await;
     watching::a_dropped_target_is_closed_and_forgotten(&make().await).await;
     watching::a_gap_is_on_record_before_the_sign_of_life_that_hides_it(&make().await).await;
+    together::a_look_reads_its_records_and_fetches_its_token_at_the_same_time(&make().await).await;
+    together::a_notifier_reads_changes_and_target_at_the_same_time(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
     wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;

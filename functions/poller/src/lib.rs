@@ -1,0 +1,8 @@
+//! The poller as a Lambda: looks at the targets that a batch of jobs names.
+
+mod handler;
+mod poller;
+#[cfg(test)]
+mod tests;
+
+pub use poller::Poller;

@@ -1,0 +1,104 @@
+//! What is fetched at the same time, and not one after another.
+
+use monitor_domain::observation::{Failure, Lookup, PageTag};
+use monitor_domain::subject::CredentialId;
+use tokio::sync::{Barrier, Mutex};
+
+use super::*;
+use crate::ports::{Listing, RunnerSource, StoreError};
+
+/// How long requests that are to be under way together wait for each other.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Lets the first requests go on once so many different ones are under way.
+struct Meeting {
+    barrier: Barrier,
+    met: Mutex<BTreeSet<&'static str>>,
+}
+
+impl Meeting {
+    fn of(requests: usize) -> Self {
+        Self { barrier: Barrier::new(requests), met: Mutex::default() }
+    }
+
+    async fn come(&self, request: &'static str) {
+        if self.met.lock().await.insert(request) {
+            let met = tokio::time::timeout(PATIENCE, self.barrier.wait()).await;
+            assert!(met.is_ok(), "{request} is alone under way");
+        }
+    }
+}
+
+struct MeetingStore<'a, S>(&'a S, &'a Meeting);
+
+impl<S: Store> Store for MeetingStore<'_, S> {
+    fn max_batch(&self) -> usize {
+        self.0.max_batch()
+    }
+
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.0.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.1.come("get").await;
+        self.0.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        if !matches!(query, Query::Notices { .. }) {
+            self.1.come("list").await;
+        }
+        self.0.list(query).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.0.delete(keys).await
+    }
+}
+
+struct MeetingSource<'a, 's>(&'a ScriptedSource<'s>, &'a Meeting);
+
+impl RunnerSource for MeetingSource<'_, '_> {
+    fn credential(&self, target: &Target) -> CredentialId {
+        self.0.credential(target)
+    }
+
+    async fn prepare(&self, _: &Target) {
+        self.1.come("prepare").await;
+    }
+
+    async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
+        assert_eq!(self.1.met.lock().await.len(), 3, "the store is read before GitHub is asked");
+        self.0.list(target, known).await
+    }
+
+    async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
+        self.0.runner(target, id).await
+    }
+
+    async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
+        self.0.repositories_of(account).await
+    }
+}
+
+pub(super) async fn a_look_reads_its_records_and_fetches_its_token_at_the_same_time<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.clock.advance(INTERVAL);
+    let meeting = Meeting::of(3);
+    let (store, source) = (MeetingStore(store, &meeting), MeetingSource(&this.source, &meeting));
+    let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
+    let stage = Check { store: &store, source: &source, jobs, wakes, clock, settings: &this.check };
+    let job = CheckJob { target: web(), reason: Reason::Manual, requested_at: None };
+    assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
+}
+
+pub(super) async fn a_notifier_reads_changes_and_target_at_the_same_time<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    let meeting = Meeting::of(2);
+    let store = MeetingStore(store, &meeting);
+    let (policy, settings) = (&this.check.policy, NotifySettings::default());
+    let stage = Notify { store: &store, chat: &this.chat, clock: &this.clock, policy, settings };
+    assert_eq!(stage.run(&subject()).await.delivered.len(), 1);
+}

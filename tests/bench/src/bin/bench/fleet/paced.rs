@@ -1,0 +1,73 @@
+//! The check stage on the embedded store where GitHub's limits hold, with a clock that runs faster than life.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use monitor_domain::policy::Policy;
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_e2e::TOKEN;
+use monitor_embedded::queue::Queue;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_github::{Credential, GitHub, Secret};
+use monitor_pipeline::messages::{CheckJob, Reason};
+use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::stages::{Check, CheckSettings};
+use monitor_telemetry::SystemClock;
+use tokio::time::Instant;
+
+use super::{LATENCY_MS, PER_MINUTE, Pass, add, world};
+use crate::haste::Haste;
+use crate::table::Table;
+use crate::world::{World, repository};
+
+const SPEED: u32 = 20;
+const AT_ONCE: usize = 100;
+
+pub(super) fn measure(table: &mut Table, targets: usize) -> anyhow::Result<()> {
+    // What is done within a burst takes no minute, and is measured in real time.
+    let speed = if targets > PER_MINUTE { SPEED } else { 1 };
+    let world = world(targets, true, speed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pass = runtime.block_on(pass(&world, targets, speed))?;
+    pass.check(targets, "one process, paced")?;
+    // 900 at once, 900 a minute later, and so on; the rest of the last minute's as fast as they are answered.
+    let minutes = (targets - 1) / PER_MINUTE;
+    let rest = targets - minutes * PER_MINUTE;
+    let floor_ms = minutes as f64 * 60_000.0 + rest.div_ceil(AT_ONCE) as f64 * LATENCY_MS as f64;
+    let clock =
+        if speed == 1 { "real time".to_owned() } else { format!("clock {speed} times faster than life, work is not") };
+    let note = format!("check stage, embedded store; {clock}; none limited");
+    add(table, &format!("one process, {targets} repositories, first pass"), pass.took, floor_ms, None, &note);
+    Ok(())
+}
+
+async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass> {
+    let haste = Haste::of(speed);
+    let folder = tempfile::tempdir()?;
+    let store = EmbeddedStore::open(folder.path().join("store.db"))?;
+    let http = monitor_outside::client(monitor_outside::http().no_proxy())?;
+    let mut settings = monitor_github::Settings::new(Credential::Token(Secret::new(TOKEN)));
+    settings.api_url = world.github_url();
+    settings.max_requests_per_minute = Some(PER_MINUTE);
+    let source = GitHub::new(http, settings, Arc::new(|| SystemClock.now()))?;
+    let (jobs, wakes) = (Queue::standard(5), Queue::fifo(5));
+    let names = (0..targets).map(repository);
+    let targets = names.map(|name| Target::repository(&name)).collect::<Result<Vec<_>, _>>()?;
+    let settings = CheckSettings {
+        policy: Policy::default(),
+        configured: targets.iter().cloned().map(TargetSpec::One).collect(),
+        interval: Duration::from_secs(300),
+    };
+    let check =
+        Check { store: &store, source: &source, jobs: &jobs, wakes: &wakes, clock: &SystemClock, settings: &settings };
+    let began = Instant::now();
+    let look = async |target| {
+        check.run(&CheckJob { target, reason: Reason::Once, requested_at: None }).await;
+    };
+    stream::iter(targets).for_each_concurrent(AT_ONCE, look).await;
+    let pass = Pass { took: began.elapsed(), github: world.github.state().counters().clone() };
+    drop(haste);
+    Ok(pass)
+}

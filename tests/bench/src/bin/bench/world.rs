@@ -1,0 +1,190 @@
+//! GitHub, Slack, AWS and StatelyDB as stand-ins on a thread of their own, and functions that know where they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context;
+use monitor_aws::host::Invocation;
+use monitor_aws::{Sdk, Variables};
+use monitor_e2e::TOKEN;
+use monitor_fakes::github::{Limits, RunnerSpec, State};
+use monitor_fakes::{FakeAws, FakeGitHub, FakeSlack};
+use monitor_pipeline::ports::Clock as _;
+use monitor_stately_server::StatelyServer;
+use monitor_telemetry::SystemClock;
+use serde_json::{Value, json};
+
+use crate::haste::Haste;
+
+pub(crate) const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+pub(crate) const CHECKS: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/checks";
+pub(crate) const CHANGES: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/changes.fifo";
+const DEAD: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/dead";
+/// The store in StatelyDB.
+const STORE: u64 = 17;
+
+/// What a world is made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    /// Repositories, of five runners each.
+    pub(crate) repositories: usize,
+    /// How long GitHub takes to answer.
+    pub(crate) github_latency_ms: u64,
+    /// Whether GitHub has limits, and is not an Enterprise Server.
+    pub(crate) is_limited: bool,
+    /// How much faster than life the clocks of the stand-ins and of whoever asks them run.
+    pub(crate) speed: u32,
+}
+
+/// The stand-ins. They end with the process.
+pub(crate) struct World {
+    pub(crate) github: FakeGitHub,
+    pub(crate) slack: FakeSlack,
+    pub(crate) aws: FakeAws,
+    pub(crate) statelydb: StatelyServer,
+    terms: Terms,
+}
+
+/// The name of a repository: short, since 10,000 of them have to go into one variable.
+pub(crate) fn repository(number: usize) -> String {
+    format!("a/r{number}")
+}
+
+impl World {
+    pub(crate) fn start(terms: Terms) -> anyhow::Result<Self> {
+        let (started, starting) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let haste = Haste::of(terms.speed);
+                let _ = started.send(Self::listen(terms).await);
+                haste.forever().await;
+            });
+            std::io::Result::Ok(())
+        });
+        starting.recv().context("the stand-ins did not start")?
+    }
+
+    async fn listen(terms: Terms) -> anyhow::Result<Self> {
+        let mut github = State::new();
+        github.add_token(TOKEN);
+        github.set_hourly_limit(TOKEN, 10_000_000);
+        github.latency_ms = terms.github_latency_ms;
+        github.limits = Limits { max_in_flight: 1_000, ..Limits::default() };
+        for repository in (0..terms.repositories).map(repository) {
+            github.add_target(&repository);
+            for runner in 0..5 {
+                github.add_runner(&repository, RunnerSpec::new(&format!("runner-{runner}")));
+            }
+        }
+        let began = tokio::time::Instant::now();
+        let began_ms = AtomicI64::new(SystemClock.now().epoch_ms());
+        // By tokio's clock, which may run faster than life.
+        let now_ms = move || {
+            let since = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+            began_ms.load(Ordering::Relaxed).saturating_add(since)
+        };
+        let github = FakeGitHub::start_with(github, 0, now_ms).await?;
+        let (slack, aws, statelydb) =
+            (FakeSlack::start().await?, FakeAws::start().await?, StatelyServer::start().await?);
+        statelydb.state().settings.access_key = Some("bench-key".to_owned());
+        Ok(Self { github, slack, aws, statelydb, terms })
+    }
+
+    /// The address of GitHub's API.
+    pub(crate) fn github_url(&self) -> String {
+        let base = self.github.base_url();
+        if self.terms.is_limited { base } else { format!("{base}/api/v3") }
+    }
+
+    /// All settings as parameters: name below the prefix, and value.
+    pub(crate) fn parameters(&self, policy: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("github-token", TOKEN.to_owned()),
+            ("github-api-url", self.github_url()),
+            ("repositories", self.repositories()),
+            ("statelydb-access-key", "bench-key".to_owned()),
+            ("statelydb-store-id", STORE.to_string()),
+            ("statelydb-schema-id", "5".to_owned()),
+            ("slack-webhook", self.slack.webhook_url()),
+            ("slack-signing-secret", SIGNING_SECRET.to_owned()),
+            ("policy", policy.to_owned()),
+        ]
+    }
+
+    /// Every target, as the setting lists them.
+    pub(crate) fn repositories(&self) -> String {
+        (0..self.terms.repositories).map(repository).collect::<Vec<_>>().join(",")
+    }
+
+    /// The variables that the template sets, and where the stand-ins are.
+    pub(crate) fn wiring(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
+            ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
+            ("CHECKS_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
+            ("CHANGES_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
+            ("COMMANDS_QUEUE_URL", DEAD.to_owned()),
+            ("STATELYDB_ENDPOINT", self.statelydb.base_url()),
+            ("ALLOW_HTTP_HOSTS", "127.0.0.1".to_owned()),
+        ])
+    }
+
+    /// The same with every setting, so that SSM is not asked, and with these on top.
+    pub(crate) fn variables(&self, policy: &str, more: &[(&'static str, String)]) -> Variables {
+        let mut variables = self.wiring();
+        for (parameter, value) in self.parameters(policy) {
+            let name = match parameter {
+                "github-token" => "GITHUB_TOKEN",
+                "github-api-url" => "GITHUB_API_URL",
+                "repositories" => "REPOS",
+                "statelydb-access-key" => "STATELYDB_ACCESS_KEY",
+                "statelydb-store-id" => "STATELYDB_STORE_ID",
+                "statelydb-schema-id" => "STATELYDB_SCHEMA_ID",
+                "slack-webhook" => "SLACK_WEBHOOK",
+                "slack-signing-secret" => "SLACK_SIGNING_SECRET",
+                _ => "POLICY",
+            };
+            variables.insert(name, value);
+        }
+        variables.extend(more.iter().cloned());
+        let variables = Arc::new(variables);
+        Variables::new(move |name| variables.get(name).cloned())
+    }
+
+    /// The SDK's clients of the stand-in for AWS.
+    pub(crate) fn sdk(&self) -> Sdk {
+        Sdk::of_stand_in(self.aws.base_url())
+    }
+}
+
+/// An invocation that begins now.
+pub(crate) fn invocation() -> Invocation {
+    let deadline = SystemClock.now().plus(Duration::from_secs(600));
+    Invocation { request_id: "bench".to_owned(), deadline }
+}
+
+/// An event of SQS with these bodies.
+pub(crate) fn messages<'a>(queue: &str, bodies: impl IntoIterator<Item = &'a str>) -> Value {
+    let record = |(index, body): (usize, &'a str)| {
+        json!({
+            "messageId": format!("m{index}"),
+            "receiptHandle": "r",
+            "body": body,
+            "attributes": {"MessageGroupId": format!("g{index}"), "SequenceNumber": index.to_string()},
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": format!("arn:aws:sqs:us-east-1:123456789012:{queue}"),
+            "awsRegion": "us-east-1",
+        })
+    };
+    json!({"Records": bodies.into_iter().enumerate().map(record).collect::<Vec<_>>()})
+}
+
+/// A job by hand.
+pub(crate) fn job(repository: &str) -> String {
+    json!({"repository": repository}).to_string()
+}

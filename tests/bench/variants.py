@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""What each measure against a slow cold start saves: a function built without it, one at a time, and measured.
+
+    tests/bench/variants.py                  every variant of the poller (about 3 minutes each on 2 processors)
+    tests/bench/variants.py --only base,lto  some of them
+    tests/bench/variants.py --function slack of another function
+    tests/bench/variants.py --list           what there is
+
+Builds a copy of what is committed below target/variants, and measures with target/release/bench (`make bench` builds it):
+the stripped binary, exec to the first request for work, peak memory there, and the first invocation. Prints Markdown.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TREE = ROOT / "target" / "variants"
+
+CONFIG = "functions/.cargo/config.toml"
+HOST = "shared/aws/src/host.rs"
+SDK = "shared/aws/src/sdk.rs"
+ROOTS = "shared/outside/src/roots.rs"
+
+# Name: what is said of it, replacements (file, old text, new text), variables.
+VARIANTS = {
+    "base": ("as it is deployed", [], {}),
+    "relocated": (
+        "position-independent: relocated at the start",
+        [(CONFIG, 'rustflags = ["-C", "relocation-model=static"]', "rustflags = []")],
+        {},
+    ),
+    "lto": ("LTO: thin and not fat", [], {"CARGO_PROFILE_RELEASE_LTO": "thin"}),
+    "no-lto": ("no LTO, 16 codegen units", [], {
+        "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
+    }),
+    "opt-3": ("optimised for speed: level 3 and not z", [], {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "3"}),
+    "threads": (
+        "tokio on several threads and not on one",
+        [(HOST, "Builder::new_current_thread()", "Builder::new_multi_thread()")],
+        {},
+    ),
+    "eager": (
+        "clients of AWS made at the start and not when they are first needed",
+        [(SDK, "Self::with(None, Box::new(move || http().map_err(Into::into)))",
+          "let sdk = Self::with(None, Box::new(move || http().map_err(Into::into)));\n        sdk.sqs();\n        sdk.ssm();\n        sdk")],
+        {},
+    ),
+    "native-roots": (
+        "root certificates of the machine and not built in",
+        [(ROOTS, "RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())",
+          "RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().take(0).cloned());\n        "
+          "roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)"),
+         ("shared/outside/Cargo.toml", "rustls.workspace = true", 'rustls.workspace = true\nrustls-native-certs = "0.8"')],
+        {},
+    ),
+    "aws-lc": (
+        "aws-lc-rs for cryptography and not ring",
+        [("Cargo.toml", 'features = ["logging", "ring", "std", "tls12"]', 'features = ["logging", "aws_lc_rs", "std", "tls12"]'),
+         (ROOTS, "crypto::ring::", "crypto::aws_lc_rs::"),
+         ("shared/outside/src/lib.rs", "crypto::ring::", "crypto::aws_lc_rs::"),
+         (SDK, "crypto::ring::", "crypto::aws_lc_rs::")],
+        {},
+    ),
+    "trace": (
+        "what libraries trace and log is compiled in",
+        [("Cargo.toml", 'log = { version = "0.4", features = ["release_max_level_off"] }', 'log = "0.4"'),
+         ("Cargo.toml", 'tracing = { version = "0.1", features = ["release_max_level_debug"] }', 'tracing = "0.1"')],
+        {},
+    ),
+    "abort": ("panics end the process: not to be had, an error would be a crash", [], {"CARGO_PROFILE_RELEASE_PANIC": "abort"}),
+}
+
+
+def prepare(replacements):
+    """A fresh copy of what is committed, altered. Files that are the same keep their time, so that cargo does no more than it must."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    altered = {}
+    for file, old, new in replacements:
+        text = altered.get(file) or (ROOT / file).read_text(encoding="utf-8")
+        if old not in text:
+            sys.exit(f"{file} has no {old!r}: tests/bench/variants.py is out of date")
+        altered[file] = text.replace(old, new, 1)
+    for name in filter(None, listed.decode().split("\0")):
+        source, copy = ROOT / name, TREE / name
+        if not source.is_file():
+            continue
+        content = altered[name].encode() if name in altered else source.read_bytes()
+        if not copy.exists() or copy.read_bytes() != content:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+
+
+def measure(name, function):
+    """Builds and measures a variant: its figures by name."""
+    _, replacements, variables = VARIANTS[name]
+    prepare(replacements)
+    build = subprocess.run(
+        ["cargo", "build", "--release", "--quiet", "--bin", function],
+        cwd=TREE / "functions" / function,
+        env={**os.environ, **variables, "CARGO_TARGET_DIR": str(TREE / "target")},
+        check=False,
+    )
+    if build.returncode:
+        return None
+    figures = TREE / "figures.json"
+    bench = [ROOT / "target/release/bench", "--only", "functions", "--function", function, "--warm", "50"]
+    bench += ["--functions", TREE / "target/release", "--json", figures]
+    subprocess.run(bench, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return {figure["what"]: figure["value"] for figure in json.loads(figures.read_text(encoding="utf-8"))["figures"]}
+
+
+def main():
+    """Measures variants, and prints a line for each as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(VARIANTS), help="names of variants, with commas between them")
+    parser.add_argument("--function", default="poller", choices=["scheduler", "poller", "notifier", "slack"])
+    parser.add_argument("--list", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(f"{name:<14} {said}" for name, (said, _, _) in VARIANTS.items()))
+        return
+    names = arguments.only.split(",")
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown:
+        sys.exit(f"there is no variant {', '.join(unknown)}; --list names them")
+    print(f"| {arguments.function} | stripped, MB | exec → first request, ms | peak there, MiB | first invocation, ms |")
+    print("|---|--:|--:|--:|--:|")
+    failed = []
+    for name in names:
+        print(f"building {name} …", file=sys.stderr)
+        figures = measure(name, arguments.function)
+        if figures is None:
+            failed.append(name)
+            continue
+        columns = ["binary, stripped", "exec → first request for work", "peak memory there", "first invocation, settings from SSM"]
+        print(f"| {VARIANTS[name][0]} | " + " | ".join(f"{figures[column]:.2f}" for column in columns) + " |", flush=True)
+    if failed:
+        sys.exit(f"not built: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
