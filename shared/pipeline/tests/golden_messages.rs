@@ -5,7 +5,7 @@ use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
 
 fn job(target: &str, reason: Reason, requested_at: Option<&str>) -> CheckJob {
     let requested_at = requested_at.map(|time| time.parse().expect("a time"));
-    CheckJob { target: target.parse().expect("a target"), reason, requested_at }
+    CheckJob { target: target.parse().expect("a target"), reason, requested_at, good_until: None }
 }
 
 #[test]
