@@ -302,3 +302,44 @@ export const Sent = itemType("Sent", {
     expiresAt,
   },
 });
+
+/** Runners of whom nothing is told for a time. */
+export const Mute = itemType("Mute", {
+  keyPath: "/repo-:repoId/mute-:muteId",
+  syncable: false,
+  ttl,
+  fields: {
+    /** `monitor`: a mute may concern any target. */
+    repoId,
+    /** A number made of whom it concerns: of two mutes of the same runners, the later one holds. */
+    muteId: { type: uint },
+    /** Whom it concerns, as people wrote it. */
+    scope: text,
+    since: moment,
+    until: moment,
+    reason: text,
+    /** The id that the chat gives to whoever asked for it. */
+    by: text,
+    body,
+    expiresAt,
+  },
+});
+
+/** An outage that somebody looks after: nobody is reminded of it. */
+export const Acknowledgement = itemType("Acknowledgement", {
+  keyPath: "/repo-:repoId/acknowledged-:runnerId/outage-:outageId",
+  syncable: false,
+  ttl,
+  fields: {
+    repoId,
+    /** GitHub's id of the runner's first registration. */
+    runnerId: { type: uint },
+    /** The number of its outage. */
+    outageId: { type: uint },
+    acknowledgedAt: moment,
+    /** The id that the chat gives to whoever looks after it. */
+    by: text,
+    body,
+    expiresAt,
+  },
+});

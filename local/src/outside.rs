@@ -40,10 +40,13 @@ pub(crate) fn web_base(settings: &Settings) -> anyhow::Result<WebBase> {
     Ok(WebBase::parse(&settings.github.web_url)?)
 }
 
-/// Slack, if it is set; else the console.
-pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings) -> anyhow::Result<Messenger> {
+/// Slack, if it is set, with buttons where they are answered; else the console.
+pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings, buttons: bool) -> anyhow::Result<Messenger> {
     Ok(match &settings.slack {
-        Some(slack) => monitor_outside::slack(http, slack, &settings.github.web_url, &settings.allow_http_hosts)?,
+        Some(slack) => {
+            let (web_url, allow_http_hosts) = (&settings.github.web_url, &settings.allow_http_hosts);
+            monitor_outside::slack(http, slack, web_url, allow_http_hosts, buttons)?
+        }
         None => Messenger::Console(Console::stdout(colour_on_stdout(), web_base(settings)?)),
     })
 }

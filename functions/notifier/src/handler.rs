@@ -7,7 +7,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::batch::{self, Backstop, Budget, Record};
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Delivered, LiveMessage, Place};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::messages::WakeUp;
 use monitor_pipeline::ports::{Chat, ChatError, Clock, EditError, Form, Store};
 use monitor_pipeline::stages::{Disposition, Notify};
@@ -48,8 +48,13 @@ impl<Ch: Chat> Chat for Attentive<'_, Ch> {
         sent
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
-        let edited = self.chat.edit(message, notice).await;
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<(), EditError> {
+        let edited = self.chat.edit(message, notice, acknowledged).await;
         self.heed(edited.as_ref().err().and_then(of_chat));
         edited
     }

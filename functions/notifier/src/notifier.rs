@@ -58,7 +58,8 @@ impl Ready {
         let roots = BuiltInRoots::read()?;
         let TellingSettings { slack, web_url, statelydb, allow_http_hosts } = settings;
         let client = monitor_outside::client(roots.http())?;
-        let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts)?;
+        // The slack function of the same stack answers when a button is pressed.
+        let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts, true)?;
         let store = StatelyStore::new(monitor_outside::stately(roots.http(), statelydb, SystemClock.random())?);
         Ok(Self { store, slack })
     }

@@ -197,7 +197,7 @@ fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
 }
 
 async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Finding> {
-    let messenger = outside::messenger(http, settings)?;
+    let messenger = outside::messenger(http, settings, false)?;
     let what = match &messenger {
         Messenger::Webhook(_) => "a webhook is set",
         Messenger::Bot(_) => "a bot is set",

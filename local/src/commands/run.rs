@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let clock = SystemClock;
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &clock)?;
-    let chat = outside::messenger(&http, &settings)?;
+    let chat = outside::messenger(&http, &settings, slack_commands)?;
     let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
     let heartbeat = arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, &settings)).transpose()?;
     let front_desk = match arguments.slack_commands {

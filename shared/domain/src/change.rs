@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::Counts;
 use crate::observation::Failure;
-use crate::outage::{Outage, OutageId, Telling};
+use crate::outage::{Outage, OutageId};
 use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
@@ -99,6 +99,19 @@ pub enum Step {
         /// The outage.
         outage: Box<Outage>,
     },
+    /// An outage goes on for so long that people are reminded of it.
+    #[serde(rename_all = "camelCase")]
+    Reminded {
+        /// The outage.
+        outage: Box<Outage>,
+        /// Whether that is the last reminder until it ends.
+        is_last: bool,
+    },
+    /// The mute is over, and the outage is still open.
+    MuteEnded {
+        /// The outage, told from now on.
+        outage: Box<Outage>,
+    },
     /// A runner that was held to be gone is registered again.
     Returned {
         /// Which.
@@ -121,6 +134,9 @@ pub enum Step {
         since: Timestamp,
         /// How many so far.
         outages: u32,
+        /// Whether a mute keeps that from being told.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        muted: bool,
     },
     /// It has been calm for long enough, or is no longer watched.
     FlappingEnded {
@@ -133,6 +149,9 @@ pub enum Step {
         /// Since when it has been healthy; none where it is no longer watched.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         healthy_since: Option<Timestamp>,
+        /// Whether nobody heard of its beginning either.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        muted: bool,
     },
     /// A look failed after good ones.
     LooksFail {
@@ -197,14 +216,25 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it would be otherwise if people had asked for something ([`crate::wishes::Wishes`]).
+    pub fn heeds_wishes(&self) -> bool {
+        match self {
+            Step::OutageOpened { outage } => outage.telling.is_told(),
+            Step::FlappingStarted { muted, .. } => !muted,
+            Step::Reminded { .. } | Step::MuteEnded { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether a notice comes of it.
     pub fn is_tellable(&self) -> bool {
         match self {
-            Step::OutageOpened { outage } | Step::OutageClosed { outage } => outage.telling != Telling::Quiet,
+            Step::OutageOpened { outage } | Step::OutageClosed { outage } => outage.telling.is_told(),
             Step::Returned { alerted, .. } => *alerted,
             Step::SeesAgain { told, .. } | Step::Dropped { told } => *told,
-            Step::FlappingStarted { .. }
-            | Step::FlappingEnded { .. }
+            Step::FlappingStarted { muted, .. } | Step::FlappingEnded { muted, .. } => !muted,
+            Step::Reminded { .. }
+            | Step::MuteEnded { .. }
             | Step::WentBlind { .. }
             | Step::CredentialExpiring { .. }
             | Step::TargetsAdded { .. }

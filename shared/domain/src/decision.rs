@@ -62,6 +62,12 @@ impl Decision {
         self.runners.is_empty() && self.steps.is_empty() && self.before == self.after
     }
 
+    /// Whether it would be otherwise if people had asked for something: then it is to be decided again, with what they asked
+    /// for ([`crate::wishes::Wishes`]).
+    pub fn heeds_wishes(&self) -> bool {
+        self.all_steps().any(Step::heeds_wishes)
+    }
+
     /// What happened, in order.
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
         self.runners.iter().flat_map(|runner| &runner.steps).chain(&self.steps)
@@ -150,7 +156,10 @@ fn settle(change: &mut RunnerChange, revision: Revision) {
 fn outage_id_of(step: &mut Step) -> Option<&mut OutageId> {
     match step {
         Step::Suspected { outage_id, .. } => Some(outage_id),
-        Step::OutageOpened { outage } | Step::OutageClosed { outage } => Some(&mut outage.id),
+        Step::OutageOpened { outage }
+        | Step::OutageClosed { outage }
+        | Step::Reminded { outage, .. }
+        | Step::MuteEnded { outage } => Some(&mut outage.id),
         _ => None,
     }
 }

@@ -17,3 +17,4 @@ pub mod subject;
 pub mod target;
 pub mod time;
 pub mod watchlist;
+pub mod wishes;

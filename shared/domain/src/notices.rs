@@ -44,6 +44,21 @@ pub enum News {
         /// In the order in which they were confirmed.
         outages: Vec<Outage>,
     },
+    /// Outages that a mute kept quiet, and that are still open after it.
+    MuteEnded {
+        /// In the order in which they were confirmed.
+        outages: Vec<Outage>,
+    },
+    /// Outages that were told and are still open.
+    #[serde(rename_all = "camelCase")]
+    StillOffline {
+        /// In the order in which they were confirmed.
+        outages: Vec<Outage>,
+        /// When that was found.
+        noticed_at: Timestamp,
+        /// Whether nobody is reminded of them again.
+        is_last: bool,
+    },
     /// Runners that are no longer registered.
     Removed {
         /// The outages that this began or ended.
@@ -184,9 +199,21 @@ pub fn fold(subject: &Subject, target: Option<&Target>, told_through: Revision, 
     }
 }
 
+struct Reminder {
+    outage: Outage,
+    at: Timestamp,
+    is_last: bool,
+}
+
+fn is_same(a: &Outage, b: &Outage) -> bool {
+    (a.runner_id, a.id) == (b.runner_id, b.id)
+}
+
 #[derive(Default)]
 struct Fold {
     opened: Vec<Outage>,
+    unmuted: Vec<Outage>,
+    reminded: Vec<Reminder>,
     closed: Vec<Outage>,
     flapping: Vec<Flap>,
     calm: Vec<Flap>,
@@ -201,15 +228,22 @@ struct Fold {
 impl Fold {
     fn step(&mut self, step: &Step, change: &Change) {
         match step {
-            Step::OutageOpened { outage } if outage.telling != Telling::Quiet => self.opened.push((**outage).clone()),
-            Step::OutageClosed { outage } if outage.telling != Telling::Quiet => self.closed.push((**outage).clone()),
-            Step::FlappingStarted { runner, since, outages } => self.flapping.push(Flap {
+            Step::OutageOpened { outage } if outage.telling.is_told() => self.opened.push((**outage).clone()),
+            Step::OutageClosed { outage } if outage.telling.is_told() => self.closed.push((**outage).clone()),
+            Step::MuteEnded { outage } => self.unmuted.push((**outage).clone()),
+            Step::Reminded { outage, is_last } => {
+                self.reminded.retain(|known| !is_same(&known.outage, outage));
+                let outage = (**outage).clone();
+                self.reminded.push(Reminder { outage, at: change.decided_at, is_last: *is_last });
+            }
+            Step::FlappingStarted { muted: true, .. } | Step::FlappingEnded { muted: true, .. } => {}
+            Step::FlappingStarted { runner, since, outages, .. } => self.flapping.push(Flap {
                 runner: runner.clone(),
                 since: *since,
                 outages: *outages,
                 healthy_since: None,
             }),
-            Step::FlappingEnded { runner, since, outages, healthy_since } => {
+            Step::FlappingEnded { runner, since, outages, healthy_since, .. } => {
                 self.flapping.retain(|flap| flap.runner.id != runner.id);
                 self.calm.push(Flap {
                     runner: runner.clone(),
@@ -269,19 +303,35 @@ impl Fold {
 
     /// Sorts outages by what became of them, and the rest by urgency.
     fn into_news(self) -> Vec<News> {
-        let Fold { opened, closed, flapping, calm, returned, blind, sees_again, dropped, single } = self;
-        let same = |a: &Outage, b: &Outage| (a.runner_id, a.id) == (b.runner_id, b.id);
+        let Fold {
+            opened,
+            mut unmuted,
+            mut reminded,
+            closed,
+            flapping,
+            calm,
+            returned,
+            blind,
+            sees_again,
+            dropped,
+            single,
+        } = self;
         let (mut recovered, mut came_and_went, mut removed, mut unwatched) = (vec![], vec![], vec![], vec![]);
         for outage in &closed {
             let list = match outage.ending {
                 Some(Ending::Removed) => &mut removed,
                 Some(Ending::NoLongerMonitored) => &mut unwatched,
-                _ if opened.iter().any(|opened| same(opened, outage)) => &mut came_and_went,
+                _ if opened.iter().chain(&unmuted).any(|opened| is_same(opened, outage)) => &mut came_and_went,
                 _ => &mut recovered,
             };
             list.push(outage.clone());
         }
-        let still_open = opened.into_iter().filter(|opened| !closed.iter().any(|closed| same(closed, opened)));
+        let is_over = |outage: &Outage| closed.iter().any(|closed| is_same(closed, outage));
+        unmuted.retain(|outage| !is_over(outage));
+        // Whoever hears of an outage for the first time needs no reminder of it.
+        let is_new = |outage: &Outage| opened.iter().chain(&unmuted).any(|known| is_same(known, outage));
+        reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
+        let still_open = opened.into_iter().filter(|opened| !is_over(opened));
         let (at_start, alerts): (Vec<_>, Vec<_>) = still_open.partition(|outage| outage.telling == Telling::AtStart);
 
         let mut news = Vec::new();
@@ -302,6 +352,12 @@ impl Fold {
         };
         let empty = |outages: &Vec<Outage>| outages.is_empty();
         add(News::Offline { outages: alerts.clone() }, empty(&alerts));
+        add(News::MuteEnded { outages: unmuted.clone() }, empty(&unmuted));
+        if let Some(noticed_at) = reminded.iter().map(|reminder| reminder.at).max() {
+            let is_last = reminded.iter().all(|reminder| reminder.is_last);
+            let outages = reminded.into_iter().map(|reminder| reminder.outage).collect();
+            add(News::StillOffline { outages, noticed_at, is_last }, false);
+        }
         add(News::Removed { outages: removed.clone() }, empty(&removed));
         add(News::Flapping { runners: flapping.clone() }, flapping.is_empty());
         add(News::MonitoringStarts { outages: at_start.clone() }, empty(&at_start));

@@ -53,6 +53,15 @@ pub enum Telling {
     AtStart,
     /// Not by itself: the runner is flapping, or the policy wants quiet.
     Quiet,
+    /// Not while a mute lasts; told after it by an alert, if it is still open.
+    Muted,
+}
+
+impl Telling {
+    /// Whether people hear of it, and so of its end.
+    pub fn is_told(self) -> bool {
+        matches!(self, Telling::Alert | Telling::AtStart)
+    }
 }
 
 /// How an outage ended.

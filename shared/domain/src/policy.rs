@@ -43,6 +43,10 @@ pub struct Thresholds {
     pub flapping_window: Duration,
     /// How long it must be healthy to flap no more; 1 min to 7 days.
     pub flapping_calm: Duration,
+    /// After how long people are reminded of an outage that is still open; 10 min to 30 days.
+    pub remind: Duration,
+    /// How many reminders there are until it ends; 0 to 20.
+    pub reminders: u32,
 }
 
 impl Default for Thresholds {
@@ -58,6 +62,8 @@ impl Default for Thresholds {
             flapping: 3,
             flapping_window: Duration::from_secs(3_600),
             flapping_calm: Duration::from_secs(30 * 60),
+            remind: Duration::from_secs(24 * 3_600),
+            reminders: 3,
         }
     }
 }
@@ -104,6 +110,8 @@ pub struct PolicyDocument {
     flapping: Option<u32>,
     flapping_window: Option<Span>,
     flapping_calm: Option<Span>,
+    remind: Option<Span>,
+    reminders: Option<u32>,
     ignore: Vec<String>,
     targets: BTreeMap<String, Overrides>,
     labels: BTreeMap<String, Overrides>,
@@ -124,6 +132,8 @@ struct Overrides {
     flapping: Option<u32>,
     flapping_window: Option<Span>,
     flapping_calm: Option<Span>,
+    remind: Option<Span>,
+    reminders: Option<u32>,
     ignore: Vec<String>,
 }
 
@@ -154,6 +164,8 @@ impl Overrides {
         set(self.flapping, &mut to.flapping);
         set(self.flapping_window.map(|span| span.0), &mut to.flapping_window);
         set(self.flapping_calm.map(|span| span.0), &mut to.flapping_calm);
+        set(self.remind.map(|span| span.0), &mut to.remind);
+        set(self.reminders, &mut to.reminders);
     }
 
     fn is_ignored(&self, name: &str) -> bool {
@@ -165,7 +177,12 @@ impl Overrides {
             let place = if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
             faults.push(PolicyFault { place, fault: text });
         };
-        let counts = [("confirm", self.confirm, 1), ("recover", self.recover, 1), ("flapping", self.flapping, 2)];
+        let counts = [
+            ("confirm", self.confirm, 1),
+            ("recover", self.recover, 1),
+            ("flapping", self.flapping, 2),
+            ("reminders", self.reminders, 0),
+        ];
         for (key, count, least) in counts {
             if let Some(count) = count
                 && !(least..=20).contains(&count)
@@ -181,6 +198,7 @@ impl Overrides {
             ("neverConnected", self.never_connected, 0, 30 * DAY_SECS),
             ("flappingWindow", self.flapping_window, 60, 7 * DAY_SECS),
             ("flappingCalm", self.flapping_calm, 60, 7 * DAY_SECS),
+            ("remind", self.remind, 600, 30 * DAY_SECS),
         ];
         for (key, span, least_secs, most_secs) in spans {
             let Some(Span(duration)) = span else { continue };
@@ -224,6 +242,8 @@ impl Policy {
             flapping: document.flapping,
             flapping_window: document.flapping_window,
             flapping_calm: document.flapping_calm,
+            remind: document.remind,
+            reminders: document.reminders,
             ignore: Vec::new(),
         };
         own.check("", false, &mut faults);

@@ -164,6 +164,23 @@ pub struct Down {
     /// The last of them that counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
+    /// When it was last decided to tell of it, where that was not when it was confirmed: at a reminder, or after a mute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+    /// How many reminders there have been.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reminders: u32,
+}
+
+impl Down {
+    /// An outage that has just been confirmed.
+    pub fn new(outage: Outage) -> Self {
+        Self { outage, good_count: 0, good_since: None, counted_at: None, told_at: None, reminders: 0 }
+    }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Polls that did not find a runner.
@@ -194,6 +211,9 @@ pub struct Flapping {
     /// Since when it has been healthy; none while an outage is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
+    /// Whether it began during a mute, and nobody has heard of it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
 }
 
 impl Runner {

@@ -11,6 +11,7 @@ use monitor_domain::outage::{Ending, Telling};
 use monitor_domain::reconcile::{drop_target, lookups_wanted};
 use monitor_domain::runner::{Health, RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::wishes::Wishes;
 
 use support::{History, at, closed, failed_look, look, opened, page, runner, target};
 
@@ -315,12 +316,19 @@ fn a_fault_of_the_credential_is_not_told_again_for_each_target() {
     let policy = history.policy.clone();
     let policy = policy.for_target(&target());
     let late = failed_look(at(1_500), Fault::Credential);
-    let explained = reconcile(&history.fleet, &late, &policy, true, at(1_500));
+    let explained = reconcile(&history.fleet, &late, &policy, &Wishes::default(), true, at(1_500));
     assert!(!explained.all_steps().any(Step::is_tellable));
-    let alone = reconcile(&history.fleet, &late, &policy, false, at(1_500));
+    let alone = reconcile(&history.fleet, &late, &policy, &Wishes::default(), false, at(1_500));
     assert!(alone.all_steps().any(Step::is_tellable));
     // Its own fault is its own, whatever the credential is told to be.
-    let gone = reconcile(&history.fleet, &failed_look(at(1_500), Fault::NotFound), &policy, true, at(1_500));
+    let gone = reconcile(
+        &history.fleet,
+        &failed_look(at(1_500), Fault::NotFound),
+        &policy,
+        &Wishes::default(),
+        true,
+        at(1_500),
+    );
     assert!(gone.all_steps().any(Step::is_tellable));
 }
 

@@ -7,7 +7,9 @@ use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Delivered, Item, Put, Query, SendEnding};
 use monitor_pipeline::ports::{PutOutcome, Store};
-use monitor_pipeline::testing::samples::{at, change, claim, cursor, outage_item, sent, subject, target_record};
+use monitor_pipeline::testing::samples::{
+    acknowledgement, at, change, claim, cursor, mute, outage_item, sent, subject, target_record,
+};
 
 async fn put(store: &EmbeddedStore, items: Vec<Item>) {
     for items in items.chunks(1_000) {
@@ -107,6 +109,18 @@ async fn changes_with_nothing_to_tell_go_when_they_are_old() {
     for name in ["acme/idle", "acme/told"] {
         assert_eq!(revisions(&store, name).await, (41..=50).collect::<Vec<_>>(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_people_asked_for_goes_when_it_is_over_and_old() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    let mute = |name: &str, hours| Item::Mute(mute(monitor_domain::scope::Scope::Named(name.to_owned()), hours));
+    put(&store, vec![mute("gpu", 1), mute("build-7", 3)]).await;
+    put(&store, vec![Item::Acknowledgement(acknowledgement("acme/web", 7, 41)), record("acme/web", 5, 5)]).await;
+    let watchlist = monitor_domain::watchlist::Watchlist::default();
+    put(&store, vec![Item::Watchlist(watchlist)]).await;
+    assert_eq!(store.prune(at(2 * 3_600)).await.unwrap(), 2);
+    assert_eq!(store.list(&Query::Mutes).await.unwrap(), [mute("build-7", 3)]);
 }
 
 #[tokio::test]

@@ -61,7 +61,11 @@ async fn every_view_shows_what_people_look_for() {
     );
     let notices = view("SELECT subject, notice, attempt, claimed_at, news, ending, ended_at, reason FROM notices");
     assert_eq!(notices.len(), 7);
-    assert!(notices[0].starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline removed "), "{}", notices[0]);
+    assert!(
+        notices[0].starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline muteEnded stillOffline removed "),
+        "{}",
+        notices[0]
+    );
     assert!(notices[0].ends_with("|delivered|2027-01-15T08:10:03.007Z|"), "{}", notices[0]);
     assert!(notices[4].ends_with("|givenUp|2027-01-15T08:50:03.007Z|it's \"full\""), "{}", notices[4]);
     assert!(notices[6].ends_with("|recovered|unknown||"), "{}", notices[6]);
@@ -73,4 +77,15 @@ async fn every_view_shows_what_people_look_for() {
         view("SELECT * FROM watchlist"),
         ["Acme/Web|watched", "enterprises/acme-corp|watched", "orgs/Acme|watched", "acme/old|dropping"]
     );
+    let mut mutes = view("SELECT scope, until, reason FROM mutes");
+    mutes.sort();
+    assert_eq!(
+        mutes,
+        [
+            "Acme/Web|2027-01-15T09:00:00.007Z|new “disk” <b>",
+            "Build \"7\" in Acme/Web|2027-01-15T10:00:00.007Z|",
+            "gpu-*|2027-01-15T11:00:00.007Z|new “disk” <b>",
+        ]
+    );
+    assert_eq!(view("SELECT * FROM acknowledgements"), ["acme/web|7|41|2027-01-15T08:46:00.007Z|U2CERLKJA"]);
 }

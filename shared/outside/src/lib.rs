@@ -64,13 +64,15 @@ pub fn github(
     monitor_github::GitHub::new(http.clone(), asked, clock).map_err(SetupError::of)
 }
 
-/// Where people are told in Slack, with links that start with `web_url`.
+/// Where people are told in Slack, with links that start with `web_url`. A bot's alerts have buttons where somebody answers
+/// when they are pressed.
 #[cfg(feature = "slack")]
 pub fn slack(
     http: &reqwest::Client,
     settings: &monitor_config::SlackSettings,
     web_url: &str,
     allow_http_hosts: &std::collections::BTreeSet<String>,
+    buttons: bool,
 ) -> Result<monitor_slack::Messenger, SetupError> {
     use monitor_config::SlackSettings;
     use monitor_slack::{Bot, BotSettings, BotToken, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
@@ -83,7 +85,7 @@ pub fn slack(
             Messenger::Webhook(Webhook::new(http.clone(), url, WebhookSettings { web, ..WebhookSettings::default() }))
         }
         SlackSettings::Bot { token, channel, api_url } => {
-            let settings = BotSettings { web, api_url: api_url.clone(), ..BotSettings::default() };
+            let settings = BotSettings { web, api_url: api_url.clone(), buttons, ..BotSettings::default() };
             Messenger::Bot(Bot::new(http.clone(), BotToken::new(token.expose()), channel, settings))
         }
     })

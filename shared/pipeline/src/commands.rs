@@ -4,12 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
-use monitor_domain::outage::Outage;
+use monitor_domain::outage::{Outage, OutageId};
+use monitor_domain::runner::RunnerId;
 use monitor_domain::scope::Scope;
-use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::items::Mute;
 
 /// What a person asks, by a slash command or a button.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +50,12 @@ pub enum Command {
         /// Which.
         scope: Scope,
     },
-    /// Somebody looks after what a message told: no reminders.
+    /// Somebody looks after these outages: no reminders.
     Acknowledge {
-        /// What the message is about.
-        subject: Subject,
-        /// The number of its notice.
-        notice: u64,
+        /// The target.
+        target: Target,
+        /// Its outages, by runner.
+        outages: Vec<(RunnerId, OutageId)>,
     },
 }
 
@@ -116,6 +118,8 @@ pub struct Answered {
     pub ticked_at: Option<Timestamp>,
     /// Targets whose records could not be read just now.
     pub unread: Vec<Target>,
+    /// The mutes in force that concern what was asked for.
+    pub mutes: Vec<Mute>,
     /// The answer.
     pub answer: Answer,
 }
@@ -161,6 +165,34 @@ pub enum Answer {
         target: Target,
         /// The last look that is on record.
         seen_at: Option<Timestamp>,
+    },
+    /// Nothing is told of these runners until the mute ends.
+    Muted {
+        /// The mute.
+        mute: Mute,
+        /// The targets that have such runners, with these runners alone.
+        fleets: Vec<Fleet>,
+    },
+    /// These runners are told of again.
+    Unmuted {
+        /// The mute that was ended.
+        mute: Mute,
+    },
+    /// There is no such mute.
+    NotMuted {
+        /// What was asked for.
+        scope: Scope,
+        /// The mutes in force.
+        mutes: Vec<Mute>,
+    },
+    /// Nobody is reminded of these outages.
+    Acknowledged {
+        /// The target.
+        target: Target,
+        /// How many outages.
+        outages: usize,
+        /// Who looks after them.
+        by: PersonId,
     },
     /// The target is not on the list.
     NotWatched {

@@ -9,11 +9,14 @@ use monitor_domain::fleet::{CredentialRecord, TargetRecord};
 use monitor_domain::notices::Notice;
 use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::runner::{Runner, RunnerId};
+use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::TargetId;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 use serde::{Deserialize, Serialize};
+
+use crate::commands::PersonId;
 
 /// One stored item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,10 @@ pub enum Item {
     Sent(Sent),
     /// How far a subject is told: a hint for the check stage, never ahead of the truth. Written by the notify stage.
     Cursor(Cursor),
+    /// Runners of whom nothing is told for a time; written by the respond stage.
+    Mute(Mute),
+    /// An outage that somebody looks after; written by the respond stage.
+    Acknowledgement(Acknowledgement),
 }
 
 /// A runner within its target.
@@ -215,6 +222,53 @@ pub struct Cursor {
     pub next_attempt_at: Option<Timestamp>,
 }
 
+/// Runners of whom nothing is told for a time. Their outages are recorded; what is still open afterwards is told then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mute {
+    /// Which.
+    pub scope: Scope,
+    /// When it was asked for.
+    pub since: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why, for those who wonder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who asked for it.
+    pub by: PersonId,
+}
+
+impl Mute {
+    /// Its number in its key: of two mutes of the same runners, the later one holds.
+    pub fn number_of(scope: &Scope) -> u64 {
+        // SQLite's numbers have a sign.
+        fnv(&scope.to_string().to_lowercase()) >> 1
+    }
+}
+
+/// FNV-1a, 64 bits.
+pub(crate) fn fnv(text: &str) -> u64 {
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
+}
+
+/// An outage that somebody looks after: nobody is reminded of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acknowledgement {
+    /// The target.
+    pub target: TargetId,
+    /// The runner.
+    pub runner_id: RunnerId,
+    /// Its outage.
+    pub outage_id: OutageId,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who.
+    pub by: PersonId,
+}
+
 /// An item's key. Keys of one subject lie together, in the order of the variants' fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -238,6 +292,10 @@ pub enum Key {
     Sent(Subject, Attempt),
     /// See [`Item::Cursor`].
     Cursor(Subject),
+    /// See [`Item::Mute`], by [`Mute::number_of`].
+    Mute(u64),
+    /// See [`Item::Acknowledgement`].
+    Acknowledgement(TargetId, RunnerId, OutageId),
 }
 
 /// An item to be put.
@@ -290,6 +348,8 @@ pub enum Query {
         /// Only of this runner.
         runner: Option<RunnerId>,
     },
+    /// Every Mute item, in order of its number, those that have ended among them.
+    Mutes,
     /// Every Target item, in order of identity. May be slow: for people, not for the pipeline.
     Targets,
 }
@@ -308,6 +368,8 @@ impl Item {
             Item::Claim(claim) => Key::Claim(claim.subject.clone(), claim.number),
             Item::Sent(sent) => Key::Sent(sent.subject.clone(), sent.number),
             Item::Cursor(cursor) => Key::Cursor(cursor.subject.clone()),
+            Item::Mute(mute) => Key::Mute(Mute::number_of(&mute.scope)),
+            Item::Acknowledgement(item) => Key::Acknowledgement(item.target.clone(), item.runner_id, item.outage_id),
         }
     }
 }
@@ -316,9 +378,12 @@ impl Key {
     /// The subject that the item belongs to.
     pub fn subject(&self) -> Subject {
         match self {
-            Key::Target(target) | Key::Runner(target, _) | Key::Outage(target, ..) => Subject::Target(target.clone()),
+            Key::Target(target)
+            | Key::Runner(target, _)
+            | Key::Outage(target, ..)
+            | Key::Acknowledgement(target, ..) => Subject::Target(target.clone()),
             Key::Credential(id) => Subject::Credential(id.clone()),
-            Key::Watchlist => Subject::Monitor,
+            Key::Watchlist | Key::Mute(_) => Subject::Monitor,
             Key::Freshness(subject)
             | Key::Change(subject, _)
             | Key::Claim(subject, _)
@@ -342,6 +407,10 @@ impl fmt::Display for Key {
             Key::Claim(_, number) => write!(f, "{subject} claim {}.{}", number.notice, number.attempt),
             Key::Sent(_, number) => write!(f, "{subject} sent {}.{}", number.notice, number.attempt),
             Key::Cursor(_) => write!(f, "{subject} cursor"),
+            Key::Mute(number) => write!(f, "{subject} mute {number}"),
+            Key::Acknowledgement(_, runner, outage) => {
+                write!(f, "{subject} runner {runner} outage {} acknowledgement", outage.0)
+            }
         }
     }
 }

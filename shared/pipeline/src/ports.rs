@@ -11,7 +11,7 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Delivered, Item, Key, LiveMessage, Place, Put, Query};
+use crate::items::{Acknowledgement, Delivered, Item, Key, LiveMessage, Place, Put, Query};
 
 /// The database: items under keys, atomic batches, and one condition.
 ///
@@ -177,9 +177,15 @@ pub trait Chat: Send + Sync {
         std::future::ready(Err(EditError::Gone))
     }
 
-    /// Puts into an earlier message what has become of its outages. Doing it twice is the same as doing it once.
-    fn edit(&self, message: &LiveMessage, notice: &Notice) -> impl Future<Output = Result<(), EditError>> + Send {
-        let _ = (message, notice);
+    /// Puts into an earlier message what has become of its outages, and who looks after those that are open. Doing it
+    /// twice is the same as doing it once.
+    fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> impl Future<Output = Result<(), EditError>> + Send {
+        let _ = (message, notice, acknowledged);
         std::future::ready(Err(EditError::Gone))
     }
 }

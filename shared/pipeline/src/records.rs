@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use monitor_domain::change::Change;
-use monitor_domain::decision::Commit;
+use monitor_domain::change::{Change, Step};
+use monitor_domain::decision::{Commit, Decision};
 use monitor_domain::fleet::{CredentialRecord, Fleet};
+use monitor_domain::outage::OutageId;
 use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{CredentialId, Subject};
-use monitor_domain::target::Target;
+use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
+use monitor_domain::wishes::Wishes;
 
-use crate::items::{Cursor, Item, Key, OutageItem, Put, Query, RunnerItem};
+use crate::items::{Acknowledgement, Cursor, Item, Key, Mute, OutageItem, Put, Query, RunnerItem};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
 /// How often a put is tried whose answer does not come.
@@ -63,6 +65,45 @@ pub async fn read_credential(
         }
     }
     Ok((record, cursor))
+}
+
+/// The mutes that are in force.
+pub async fn read_mutes(store: &impl Store, now: Timestamp) -> Result<Vec<Mute>, StoreError> {
+    let items = store.list(&Query::Mutes).await?;
+    let mutes = items.into_iter().filter_map(|item| if let Item::Mute(mute) = item { Some(mute) } else { None });
+    Ok(mutes.filter(|mute| now < mute.until).collect())
+}
+
+/// The acknowledgements of a target's outages, of those that are named.
+pub async fn read_acknowledgements(
+    store: &impl Store,
+    target: &TargetId,
+    outages: impl IntoIterator<Item = (RunnerId, OutageId)>,
+) -> Result<Vec<Acknowledgement>, StoreError> {
+    let keys: Vec<Key> =
+        outages.into_iter().map(|(runner, outage)| Key::Acknowledgement(target.clone(), runner, outage)).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = store.get(&keys).await?.into_iter();
+    Ok(found.filter_map(|item| if let Item::Acknowledgement(item) = item { Some(item) } else { None }).collect())
+}
+
+/// What people ask for that a decision needs to know, in one request, or two where it reminds of outages.
+pub async fn read_wishes(
+    store: &impl Store,
+    target: &TargetId,
+    decision: &Decision,
+    now: Timestamp,
+) -> Result<Wishes, StoreError> {
+    let reminded = decision.all_steps().filter_map(|step| match step {
+        Step::Reminded { outage, .. } => Some((outage.runner_id, outage.id)),
+        _ => None,
+    });
+    let muted = read_mutes(store, now).await?.into_iter().map(|mute| mute.scope).collect();
+    let acknowledged = read_acknowledgements(store, target, reminded).await?;
+    let acknowledged = acknowledged.into_iter().map(|item| (item.runner_id, item.outage_id)).collect();
+    Ok(Wishes { muted, acknowledged })
 }
 
 /// The monitor's own records.

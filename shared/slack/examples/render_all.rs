@@ -15,6 +15,9 @@ fn main() -> serde_json::Result<()> {
             println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}"), "message": message }));
         }
     }
+    for (name, message) in samples::by_bot() {
+        println!("{}", serde_json::json!({ "name": name, "message": message }));
+    }
     for (name, reply) in samples::answers::all() {
         let message = serde_json::to_value(reply.message())?;
         println!("{}", serde_json::json!({ "name": name, "message": message }));

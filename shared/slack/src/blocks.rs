@@ -73,6 +73,11 @@ fn field(fact: &Fact) -> Value {
     text(&format!("*{}*\n{}", fact.label, mrkdwn(&fact.value)))
 }
 
+/// A line in small letters.
+pub(crate) fn small(line: &Line) -> Value {
+    context(&mrkdwn(line))
+}
+
 fn context(line: &str) -> Value {
     json!({ "type": "context", "elements": [text(line)] })
 }
@@ -100,6 +105,7 @@ fn mrkdwn(line: &Line) -> String {
         Span::Name(name) => format!("`{}`", escape(&name.replace('`', "'"))),
         Span::Command(command) => format!("`{}`", escape(command)),
         Span::At(moment) | Span::On(moment) => date(*moment),
+        Span::Person(id) => format!("<@{}>", id.as_str()),
         Span::Link { label, url } => format!("<{}|{}>", escape(url), escape(label)),
     };
     line.0.iter().map(span).collect()

@@ -4,13 +4,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
-use monitor_pipeline::items::{Delivered, LiveMessage, Place};
+use monitor_domain::notices::{News, Notice};
+use monitor_domain::outage::Outage;
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
 use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::button;
 use crate::render::{Message, render, render_live};
 use crate::web::WebBase;
 use crate::webhook::{self, DEFAULT_RETRY_AFTER, dead};
@@ -25,13 +27,15 @@ pub struct BotSettings {
     pub timeout: Duration,
     /// Where the methods are; without a slash at the end.
     pub api_url: String,
+    /// Whether alerts have buttons: somebody must answer when they are pressed.
+    pub buttons: bool,
 }
 
 impl Default for BotSettings {
-    /// github.com, 10 s, slack.com.
+    /// github.com, 10 s, slack.com, no buttons.
     fn default() -> Self {
         let api_url = "https://slack.com/api".to_owned();
-        Self { web: WebBase::default(), timeout: Duration::from_secs(10), api_url }
+        Self { web: WebBase::default(), timeout: Duration::from_secs(10), api_url, buttons: false }
     }
 }
 
@@ -71,6 +75,9 @@ struct Call<'a> {
     thread_ts: Option<&'a str>,
     unfurl_links: bool,
     unfurl_media: bool,
+    /// Whether a reply is shown in the channel too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reply_broadcast: bool,
     #[serde(flatten)]
     message: &'a Message,
 }
@@ -84,19 +91,37 @@ impl Bot {
     /// Sends a message that says it is a test.
     pub async fn send_test(&self) -> Result<(), ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
-        match self.post(&message, None).await {
+        match self.post(&message, None, false).await {
             Ok(_) => Ok(()),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
     }
 
-    async fn post(&self, message: &Message, thread: Option<&Place>) -> Result<Delivered, EditError> {
+    /// A notice as a message, with buttons where it tells of what is open.
+    fn message(&self, notice: &Notice, form: Form) -> Message {
+        let message = render(notice, form, &self.settings.web);
+        match &notice.target {
+            Some(target) if self.settings.buttons && form == Form::Blocks => {
+                let open = notice.news.iter().flat_map(button::open_in);
+                button::with_buttons(message, target, open, |_| false)
+            }
+            _ => message,
+        }
+    }
+
+    async fn post(
+        &self,
+        message: &Message,
+        thread: Option<&Place>,
+        reply_broadcast: bool,
+    ) -> Result<Delivered, EditError> {
         let (channel, thread_ts) = match thread {
             Some(place) => (&*place.channel, Some(&*place.ts)),
             None => (&*self.channel, None),
         };
-        let call = Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, message };
+        let call =
+            Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, reply_broadcast, message };
         self.call("chat.postMessage", &call).await
     }
 
@@ -178,7 +203,7 @@ fn sorted(host: &str, code: &str, retry_after: Option<Duration>) -> EditError {
 
 impl Chat for Bot {
     async fn send(&self, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
-        match self.post(&render(notice, form, &self.settings.web), None).await {
+        match self.post(&self.message(notice, form), None, false).await {
             Ok(delivered) => Ok(delivered),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
@@ -186,14 +211,40 @@ impl Chat for Bot {
     }
 
     async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        self.post(&render(notice, form, &self.settings.web), Some(to)).await
+        // Nobody is reminded by what stands in a thread alone.
+        let reminds = notice.news.iter().any(|news| matches!(news, News::StillOffline { .. }));
+        self.post(&self.message(notice, form), Some(to), reminds).await
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<(), EditError> {
         let LiveMessage { place, outages } = message;
-        let message = &render_live(outages, notice, &self.settings.web);
+        let mut message = render_live(outages, notice, acknowledged, &self.settings.web);
+        if let Some(target) = notice.target.as_ref().filter(|_| self.settings.buttons) {
+            let is_acknowledged = |outage: &Outage| {
+                acknowledged.iter().any(|item| (item.runner_id, item.outage_id) == (outage.runner_id, outage.id))
+            };
+            message = button::with_buttons(
+                message,
+                target,
+                outages.iter().filter(|outage| outage.is_open()),
+                is_acknowledged,
+            );
+        }
         let (channel, ts) = (&*place.channel, Some(&*place.ts));
-        let call = Call { channel, ts, thread_ts: None, unfurl_links: false, unfurl_media: false, message };
+        let call = Call {
+            channel,
+            ts,
+            thread_ts: None,
+            unfurl_links: false,
+            unfurl_media: false,
+            reply_broadcast: false,
+            message: &message,
+        };
         self.call("chat.update", &call).await.map(drop)
     }
 }

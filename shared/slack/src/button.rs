@@ -2,17 +2,68 @@
 
 use std::time::Duration;
 
+use monitor_domain::notices::News;
+use monitor_domain::outage::Outage;
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
 use monitor_pipeline::commands::Command;
+use serde_json::{Value, json};
+
+use crate::render::Message;
 
 /// What Slack takes as a button's value.
-#[cfg(test)]
 const MAX_VALUE_CHARS: usize = 2_000;
+/// A message has at most so many.
+pub(crate) const MAX_BLOCKS: usize = 50;
 /// How long *Mute* mutes; no button asks for more than a slash command could.
 pub(crate) const MUTE_BY_BUTTON: Duration = Duration::from_secs(2 * 3_600);
 
+/// The outages of a piece of news about which something can be done.
+pub fn open_in(news: &News) -> &[Outage] {
+    match news {
+        News::Offline { outages }
+        | News::MonitoringStarts { outages }
+        | News::MuteEnded { outages }
+        | News::StillOffline { outages, .. } => outages,
+        _ => &[],
+    }
+}
+
+/// The message with buttons for these outages, which are open; as it is where there are none, or no room.
+pub fn with_buttons<'a>(
+    mut message: Message,
+    target: &Target,
+    open: impl Iterator<Item = &'a Outage>,
+    is_acknowledged: impl Fn(&Outage) -> bool,
+) -> Message {
+    let open: Vec<&Outage> = open.collect();
+    let Some(blocks) = message.blocks.as_mut().filter(|blocks| !open.is_empty() && blocks.len() < MAX_BLOCKS) else {
+        return message;
+    };
+    let scope = match open[..] {
+        [one] => Scope::Runner { target: target.clone(), name: one.runner_name.clone() },
+        _ => Scope::Target(target.clone()),
+    };
+    let outages: Vec<_> = open.iter().filter(|one| !is_acknowledged(one)).map(|one| (one.runner_id, one.id)).collect();
+    let mute = Command::Mute { scope, lasting_secs: MUTE_BY_BUTTON.as_secs(), reason: None };
+    let mut elements: Vec<Value> = Vec::new();
+    elements.extend(button("Recheck now", &Command::Recheck { target: target.clone() }));
+    elements.extend(button("Mute 2 h", &mute));
+    if !outages.is_empty() {
+        elements.extend(button("Acknowledge", &Command::Acknowledge { target: target.clone(), outages }));
+    }
+    blocks.push(json!({ "type": "actions", "elements": elements }));
+    message
+}
+
+fn button(label: &str, command: &Command) -> Option<Value> {
+    let (action_id, value) = action(command)?;
+    let text = json!({ "type": "plain_text", "text": label, "emoji": false });
+    Some(json!({ "type": "button", "text": text, "action_id": action_id, "value": value }))
+}
+
 /// The `action_id` and `value` of the button for a command; none where there is no button for it, or its value would
 /// be too long.
-#[cfg(test)]
 pub(crate) fn action(command: &Command) -> Option<(&'static str, String)> {
     let value = serde_json::to_string(command).ok()?;
     let fits = value.encode_utf16().count() <= MAX_VALUE_CHARS;
@@ -28,14 +79,17 @@ pub(crate) fn command(id: &str, value: &str) -> Option<Command> {
 
 /// Whether a button is one of these.
 pub(crate) fn is_ours(id: &str) -> bool {
-    ["recheck", "mute", "acknowledge"].contains(&id)
+    ["recheck", "mute", ACKNOWLEDGE].contains(&id)
 }
+
+/// The `action_id` of *Acknowledge*.
+pub(crate) const ACKNOWLEDGE: &str = "acknowledge";
 
 fn action_id(command: &Command) -> Option<&'static str> {
     match command {
         Command::Recheck { .. } => Some("recheck"),
         Command::Mute { .. } => Some("mute"),
-        Command::Acknowledge { .. } => Some("acknowledge"),
+        Command::Acknowledge { .. } => Some(ACKNOWLEDGE),
         Command::StatusAll | Command::Status { .. } | Command::History { .. } | Command::Unmute { .. } => None,
     }
 }

@@ -11,7 +11,9 @@ use monitor_pipeline::stages::{Disposition, Respond, RespondError};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, warn};
 
-use crate::incoming::{Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, ReplyUrl, SigningSecret, read};
+use crate::incoming::{
+    Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, ReplyUrl, Shown, SigningSecret, read,
+};
 use crate::reply::Reply;
 use crate::web::WebBase;
 use crate::webhook::{Webhook, WebhookSettings};
@@ -67,6 +69,8 @@ pub(crate) struct Later {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply_to: Option<ReplyUrl>,
     asked_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<Shown>,
 }
 
 impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue, Cl> {
@@ -99,7 +103,7 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             Asked::Command(command) => command,
         };
         let answer = {
-            let (respond, patience) = (pin!(self.respond(command)), pin!(self.clock.sleep(self.patience)));
+            let (respond, patience) = (pin!(self.respond(command, &ask.by)), pin!(self.clock.sleep(self.patience)));
             match select(respond, patience).await {
                 Either::Left((answer, _)) => Some(answer),
                 Either::Right(_) => None,
@@ -113,16 +117,16 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
         }
     }
 
-    async fn respond(&self, command: &Command) -> Result<Reply, RespondError> {
-        let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command).await?;
+    async fn respond(&self, command: &Command, by: &PersonId) -> Result<Reply, RespondError> {
+        let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command, by).await?;
         Ok(Reply::answered(&answered, self.web))
     }
 
     /// Sends a command to oneself.
     async fn put_off(&self, ask: Ask, asked_at: Timestamp) -> bool {
-        let Ask { asked, public, by, reply_to, pressed } = ask;
+        let Ask { asked, public, by, reply_to, pressed, on } = ask;
         let command = if let Asked::Command(command) = asked { Some(command) } else { None };
-        let later = Later { version: VERSION, command, by, public, pressed, reply_to, asked_at };
+        let later = Later { version: VERSION, command, by, public, pressed, reply_to, asked_at, on };
         let Ok(body) = serde_json::to_string(&later) else { return false };
         match self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
             Ok(()) => true,
@@ -149,10 +153,14 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             warn!("a command was put off for so long that nobody waits for its answer");
             return Disposition::Done;
         }
+        let mut is_done = false;
         let reply = match &later.command {
             None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }),
-            Some(command) => match self.respond(command).await {
-                Ok(reply) => reply.public(later.public),
+            Some(command) => match self.respond(command, &later.by).await {
+                Ok(reply) => {
+                    is_done = true;
+                    reply.public(later.public)
+                }
                 Err(error @ (RespondError::Store(StoreError::Unavailable(_)) | RespondError::Queue(_)))
                     if age < KEEP_TRYING =>
                 {
@@ -163,7 +171,12 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             },
         };
         let Some(reply_to) = later.reply_to else { return Disposition::Done };
-        let reply = if later.pressed { reply.beside() } else { reply };
+        let is_acknowledged = matches!(later.command, Some(Command::Acknowledge { .. })) && is_done;
+        let reply = match later.on {
+            Some(on) if is_acknowledged => Reply::acknowledged(on, &later.by, now),
+            _ if later.pressed => reply.beside(),
+            _ => reply,
+        };
         match replies.post(&reply_to, &reply).await {
             Ok(()) => Disposition::Done,
             Err(ChatError::Busy { retry_after }) => {
@@ -183,7 +196,6 @@ fn failed(error: &RespondError) -> Reply {
     Reply::trouble(match error {
         RespondError::Store(_) => Trouble::NoRecords,
         RespondError::Queue(_) => Trouble::NotSent,
-        RespondError::NotSupported => Trouble::NotSupported,
     })
 }
 

@@ -1,6 +1,7 @@
 //! A message before it takes a form: what is said, in order of urgency, without any markup.
 
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::PersonId;
 
 use crate::text::clean;
 
@@ -77,6 +78,8 @@ pub(crate) enum Span {
         label: &'static str,
         url: String,
     },
+    /// Somebody, by the id that the chat gives them: capital letters and digits.
+    Person(PersonId),
 }
 
 impl Line {
@@ -127,6 +130,11 @@ impl Line {
 
     pub(crate) fn link(mut self, label: &'static str, url: String) -> Self {
         self.0.push(Span::Link { label, url });
+        self
+    }
+
+    pub(crate) fn person(mut self, person: &PersonId) -> Self {
+        self.0.push(Span::Person(person.clone()));
         self
     }
 

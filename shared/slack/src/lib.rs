@@ -21,6 +21,7 @@ mod webhook_url;
 mod words;
 
 pub use bot::{Bot, BotSettings, BotToken};
+pub use button::{open_in, with_buttons};
 pub use console::Console;
 pub use desk::{Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;

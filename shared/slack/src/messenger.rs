@@ -1,7 +1,7 @@
 //! The place where people are told, chosen when a host starts.
 
 use monitor_domain::notices::Notice;
-use monitor_pipeline::items::{Delivered, LiveMessage, Place};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
 
 use crate::bot::Bot;
@@ -46,9 +46,14 @@ impl Chat for Messenger {
         }
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice) -> Result<(), EditError> {
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<(), EditError> {
         match self {
-            Messenger::Bot(bot) => bot.edit(message, notice).await,
+            Messenger::Bot(bot) => bot.edit(message, notice, acknowledged).await,
             Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
         }
     }

@@ -115,6 +115,7 @@ impl Plain {
             Span::Command(command) => self.paint("36", command),
             Span::At(moment) => utc(*moment, self.day_of),
             Span::On(moment) => utc(*moment, None),
+            Span::Person(id) => format!("@{}", id.as_str()),
             Span::Link { url, .. } => url.clone(),
         };
         line.0.iter().map(span).collect()

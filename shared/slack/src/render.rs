@@ -2,6 +2,7 @@
 
 use monitor_domain::notices::Notice;
 use monitor_domain::outage::Outage;
+use monitor_pipeline::items::Acknowledgement;
 use monitor_pipeline::ports::Form;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,9 +37,9 @@ pub fn render(notice: &Notice, form: Form, web: &WebBase) -> Message {
     }
 }
 
-/// What has become of a message's outages, in its place; `notice` is what ended some of them.
-pub fn render_live(outages: &[Outage], notice: &Notice, web: &WebBase) -> Message {
-    let document = words::live(outages, notice, web);
+/// What has become of a message's outages, in its place; `notice` is what ended some of them, or reminds of them.
+pub fn render_live(outages: &[Outage], notice: &Notice, acknowledged: &[Acknowledgement], web: &WebBase) -> Message {
+    let document = words::live(outages, notice, acknowledged, web);
     Message { text: escape(&plain::notification(&document)), blocks: Some(blocks::blocks(document)), mrkdwn: None }
 }
 

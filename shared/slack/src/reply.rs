@@ -1,14 +1,18 @@
 //! Answers to what people ask, as Slack takes them.
 
-use monitor_pipeline::commands::Answered;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::{Answered, PersonId};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::incoming::Misunderstanding;
+use crate::button;
+use crate::incoming::{Misunderstanding, Shown};
 use crate::render::Message;
 use crate::text::escape;
 use crate::web::WebBase;
 use crate::words::answers;
 use crate::words::help::{self, Trouble};
+use crate::words::wishes::acknowledged_by;
 use crate::{blocks, document::Document, plain};
 
 /// An answer: the body of the response to a slash command, or of a post to its `response_url`.
@@ -53,6 +57,22 @@ impl Reply {
     pub(crate) fn beside(mut self) -> Self {
         self.replace_original = Some(false);
         self
+    }
+
+    /// The message whose *Acknowledge* was pressed, with who did it in place of the button.
+    pub(crate) fn acknowledged(on: Shown, by: &PersonId, at: Timestamp) -> Self {
+        let Shown { text, mut blocks } = on;
+        for block in &mut blocks {
+            if let Some(elements) = block.get_mut("elements").and_then(Value::as_array_mut) {
+                elements.retain(|element| element["action_id"] != button::ACKNOWLEDGE);
+            }
+        }
+        blocks.retain(|block| block["elements"].as_array().is_none_or(|elements| !elements.is_empty()));
+        if blocks.len() < button::MAX_BLOCKS {
+            blocks.push(blocks::small(&acknowledged_by(by, at)));
+        }
+        let message = Message { text, blocks: Some(blocks), mrkdwn: None };
+        Self { response_type: "in_channel", replace_original: Some(true), message }
     }
 
     /// What is said.

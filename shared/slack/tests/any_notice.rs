@@ -14,7 +14,7 @@ use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::ports::Form;
-use monitor_slack::{WebBase, render, render_console};
+use monitor_slack::{WebBase, open_in, render, render_console, render_live, with_buttons};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -114,6 +114,12 @@ fn news() -> impl Strategy<Value = News> {
             targets
         }),
         outages().prop_map(|outages| News::Offline { outages }),
+        outages().prop_map(|outages| News::MuteEnded { outages }),
+        (outages(), moment(), any::<bool>()).prop_map(|(outages, noticed_at, is_last)| News::StillOffline {
+            outages,
+            noticed_at,
+            is_last
+        }),
         outages().prop_map(|outages| News::Removed { outages }),
         outages().prop_map(|outages| News::MonitoringStarts { outages }),
         outages().prop_map(|outages| News::Recovered { outages }),
@@ -160,6 +166,10 @@ proptest! {
         for form in [Form::Blocks, Form::PlainText] {
             limits::check(&render(&notice, form, &web));
         }
+        let target = "acme/web".parse().unwrap();
+        let open: Vec<Outage> = notice.news.iter().flat_map(open_in).cloned().collect();
+        limits::check(&with_buttons(render(&notice, Form::Blocks, &web), &target, open.iter(), |_| false));
+        limits::check(&with_buttons(render_live(&open, &notice, &[], &web), &target, open.iter(), |_| true));
         let console = render_console(&notice, false, &web);
         prop_assert!(console.chars().all(|c| c == '\n' || !c.is_control()), "{console:?}");
         prop_assert!(console.ends_with('\n'));

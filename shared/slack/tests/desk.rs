@@ -7,6 +7,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use monitor_domain::outage::OutageId;
+use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::Revision;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
@@ -314,6 +316,69 @@ async fn a_pressed_button_is_taken_on_and_answered_beside_its_message() {
     let shut = bench.desk_over(&bench.store, &Shut);
     let failed = shut.receive(&signed(button("recheck", &recheck, "")).request()).await;
     assert_eq!(failed.status, 503, "Slack shows that the press failed");
+}
+
+#[tokio::test]
+async fn whoever_acknowledges_stands_in_the_message_and_is_kept() {
+    let bench = Bench::new(1).await;
+    let slack = FakeSlack::start().await.unwrap();
+    let command = json!({"command": "acknowledge", "target": "acme/app-001", "outages": [[1, 41], [2, 41]]});
+    let button = |action: &str| json!({"type": "button", "text": {"type": "plain_text", "text": action}, "action_id": action, "value": "x"});
+    let mut payload = json!({
+        "type": "block_actions",
+        "user": {"id": "U2CERLKJA"},
+        "response_url": reply_url(&slack),
+        "actions": [{"action_id": "acknowledge", "value": command.to_string()}],
+        "message": {
+            "type": "message", "ts": "1.2", "text": "2 runners offline",
+            "blocks": [
+                {"type": "header", "text": {"type": "plain_text", "text": "2 runners offline"}},
+                {"type": "actions", "block_id": "b", "elements": [button("recheck"), button("acknowledge")]},
+            ],
+        },
+    });
+    let press = async |payload: &Value| {
+        let body = format!("payload={}", percent(&payload.to_string()));
+        assert_eq!(bench.desk().receive(&signed(body).request()).await.status, 200);
+        let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+        assert_eq!(bench.desk().follow_up(&later.body, &replies()).await, Disposition::Done);
+        slack.messages().last().unwrap().body.clone()
+    };
+    let shown = press(&payload).await;
+    assert_eq!((&shown["replace_original"], &shown["text"]), (&json!(true), &json!("2 runners offline")));
+    let blocks = shown["blocks"].as_array().unwrap();
+    assert_eq!(blocks[1]["elements"].as_array().unwrap().len(), 1, "the others may still be pressed");
+    let line = blocks[2]["elements"][0]["text"].as_str().unwrap();
+    assert!(line.contains("Acknowledged by <@U2CERLKJA> <!date^1800000000^"), "{line}");
+    let id = target("acme/app-001").id().clone();
+    let outages = [1, 2].map(|runner| (RunnerId(runner), OutageId(Revision(41))));
+    let kept = monitor_pipeline::records::read_acknowledgements(&bench.store, &id, outages).await.unwrap();
+    assert_eq!(kept.len(), 2);
+
+    // Where the message is not shown, whoever pressed is told.
+    payload["message"] = Value::Null;
+    let told = press(&payload).await;
+    assert_eq!(told["replace_original"], false);
+    assert!(told["text"].as_str().unwrap().contains("2 outages acknowledged"), "{told}");
+}
+
+#[tokio::test]
+async fn a_mute_is_asked_for_by_command_and_by_button() {
+    let bench = Bench::new(1).await;
+    let muted = bench.ask("/runner-mute", "build-1 2h new disk").await;
+    assert!(muted["text"].as_str().unwrap().contains("build-1 muted"), "{muted}");
+    let status = bench.ask("/runner-status", "acme/app-001").await.to_string();
+    assert!(status.contains("1 mute") && status.contains("new disk") && status.contains("<@U2CERLKJA>"), "{status}");
+    let scope = json!({"runner": {"target": "acme/app-001", "name": "build-2"}});
+    let command = json!({"command": "mute", "scope": scope, "lastingSecs": 7200});
+    assert_eq!(bench.desk().receive(&signed(button("mute", &command, "")).request()).await.status, 200);
+    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    assert_eq!(bench.desk().follow_up(&later.body, &replies()).await, Disposition::Done);
+    assert!(bench.ask("/runner-status-all", "").await.to_string().contains("2 mutes"));
+    let unmuted = bench.ask("/runner-unmute", "build-1").await;
+    assert!(unmuted["text"].as_str().unwrap().contains("build-1 no longer muted"), "{unmuted}");
+    assert!(bench.ask("/runner-unmute", "build-1").await["text"].as_str().unwrap().contains("is not muted"));
+    assert!(bench.ask("/runner-mute", "biuld-1 2h").await["text"].as_str().unwrap().contains("Nothing goes by"));
 }
 
 #[tokio::test]

@@ -40,7 +40,9 @@ def faults(message):
         except Exception as fault:  # The SDK raises several kinds.
             yield f"block {index}: {fault}"
         texts = [raw.get("text"), *raw.get("fields", []), *raw.get("elements", [])]
-        for said in (part["text"] for part in texts if part):
+        # A button's text is an object of its own.
+        said_in = (part["text"] for part in texts if part)
+        for said in (text["text"] if isinstance(text, dict) else text for text in said_in):
             total += len(said)
             if not said:
                 yield f"block {index}: an empty text"

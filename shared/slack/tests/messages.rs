@@ -26,6 +26,14 @@ fn every_sample_reads_as_it_did() {
 }
 
 #[test]
+fn what_a_bot_sends_has_buttons_for_what_is_open_and_keeps_the_limits() {
+    for (name, message) in samples::by_bot() {
+        insta::assert_snapshot!(name, outline(&message));
+        limits::check(&message);
+    }
+}
+
+#[test]
 fn every_sample_keeps_the_limits_in_every_form() {
     for (_, notice) in samples::all() {
         for form in [Form::Blocks, Form::PlainText] {
@@ -37,7 +45,7 @@ fn every_sample_keeps_the_limits_in_every_form() {
 #[test]
 fn there_is_a_sample_of_every_kind_of_news() {
     let seen: BTreeSet<&str> = samples::all().iter().flat_map(|(_, notice)| &notice.news).map(kind).collect();
-    assert_eq!(seen.len(), 16, "{seen:?}");
+    assert_eq!(seen.len(), 18, "{seen:?}");
 }
 
 /// Does not compile once there is another kind: it wants a sample, and the number above raised.
@@ -45,6 +53,8 @@ fn kind(news: &News) -> &'static str {
     match news {
         News::Blind { .. } => "Blind",
         News::Offline { .. } => "Offline",
+        News::MuteEnded { .. } => "MuteEnded",
+        News::StillOffline { .. } => "StillOffline",
         News::Removed { .. } => "Removed",
         News::Flapping { .. } => "Flapping",
         News::MonitoringStarts { .. } => "MonitoringStarts",

@@ -227,8 +227,8 @@ async fn a_bot_sends_edits_and_replies() {
         outage.resolved_at = Some(outage.started_at.plus(Duration::from_secs(1_800)));
         outage.ending = Some(Ending::Recovered);
         let message = LiveMessage { place: place.clone(), outages: outages.clone() };
-        bot.edit(&message, &opened).await.unwrap();
-        bot.edit(&message, &opened).await.unwrap();
+        bot.edit(&message, &opened, &[]).await.unwrap();
+        bot.edit(&message, &opened, &[]).await.unwrap();
         bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
     }
     let messages = slack.messages();
@@ -240,8 +240,31 @@ async fn a_bot_sends_edits_and_replies() {
 
     slack.state().messages_are_gone = true;
     let message = LiveMessage { place: place.clone(), outages };
-    assert_eq!(bot.edit(&message, &opened).await, Err(EditError::Gone));
+    assert_eq!(bot.edit(&message, &opened, &[]).await, Err(EditError::Gone));
     assert_eq!(bot.reply(&opened, Form::Blocks, &place).await.unwrap_err(), EditError::Gone);
+}
+
+#[tokio::test]
+async fn a_reminder_is_seen_in_the_channel_and_what_is_open_has_buttons() {
+    let slack = FakeSlack::start().await.unwrap();
+    let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let bot = Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
+    let opened = sample("offline_one");
+    let place = bot.send(&opened, Form::Blocks).await.unwrap().place().expect("it says where it is");
+    bot.reply(&sample("still_offline_one"), Form::Blocks, &place).await.unwrap();
+    bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
+    bot.send(&opened, Form::PlainText).await.unwrap();
+    let messages = slack.messages();
+    let buttons = |message: &monitor_fakes::slack::Message| -> Vec<String> {
+        let blocks = message.body["blocks"].as_array().into_iter().flatten();
+        let elements = blocks.filter(|block| block["type"] == "actions").flat_map(|block| block["elements"].as_array());
+        elements.flatten().map(|button| button["action_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ["recheck", "mute", "acknowledge"];
+    assert_eq!(messages.iter().map(buttons).collect::<Vec<_>>(), [&all[..], &all, &[], &[]]);
+    let in_channel: Vec<bool> = messages.iter().map(|message| message.body["reply_broadcast"] == true).collect();
+    assert_eq!(in_channel, [false, true, false, false]);
 }
 
 #[tokio::test]
@@ -313,7 +336,7 @@ fn an_edited_message_says_what_has_become_of_each() {
         ("edited_many", vec![opened[0].clone(); 50]),
     ];
     for (name, outages) in cases {
-        let message = render_live(&outages, &notice, &WebBase::default());
+        let message = render_live(&outages, &notice, &[], &WebBase::default());
         limits::check(&message);
         insta::assert_snapshot!(name, outline::outline(&message));
     }

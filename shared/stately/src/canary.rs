@@ -265,6 +265,10 @@ fn path(record: &Record) -> KeyPath {
         "Watchlist" => repo.only("watchlist"),
         "Claim" => notice(repo).only("claim"),
         "Sent" => notice(repo).only("sent"),
+        "Mute" => repo.number("mute", record.number("muteId")),
+        "Acknowledgement" => {
+            repo.number("acknowledged", record.number("runnerId")).number("outage", record.number("outageId"))
+        }
         _ => repo,
     }
 }

@@ -226,9 +226,51 @@ pub const SENT: ItemType = ItemType {
     ],
 };
 
+/// `Item::Mute`
+pub const MUTE: ItemType = ItemType {
+    name: "Mute",
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "muteId", Number),
+        field(3, "scope", Text),
+        field(4, "since", Millis),
+        field(5, "until", Millis),
+        field(6, "reason", Text),
+        field(7, "by", Text),
+        field(8, "body", Text),
+        field(9, "expiresAt", Seconds),
+    ],
+};
+
+/// `Item::Acknowledgement`
+pub const ACKNOWLEDGEMENT: ItemType = ItemType {
+    name: "Acknowledgement",
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "runnerId", Number),
+        field(3, "outageId", Number),
+        field(4, "acknowledgedAt", Millis),
+        field(5, "by", Text),
+        field(6, "body", Text),
+        field(7, "expiresAt", Seconds),
+    ],
+};
+
 /// Every item type, in the order of schema.ts.
-pub const ALL: [&ItemType; 10] =
-    [&REPOSITORY, &RUNNER, &OUTAGE_EVENT, &FRESHNESS, &CURSOR, &CREDENTIAL, &WATCHLIST, &CHANGE, &CLAIM, &SENT];
+pub const ALL: [&ItemType; 12] = [
+    &REPOSITORY,
+    &RUNNER,
+    &OUTAGE_EVENT,
+    &FRESHNESS,
+    &CURSOR,
+    &CREDENTIAL,
+    &WATCHLIST,
+    &CHANGE,
+    &CLAIM,
+    &SENT,
+    &MUTE,
+    &ACKNOWLEDGEMENT,
+];
 
 /// `RunnerStatus` by name. 0 stands for "not told".
 pub const RUNNER_STATUS: [(&str, i32); 5] = [("ONLINE", 1), ("OFFLINE", 2), ("BUSY", 3), ("UNKNOWN", 4), ("IDLE", 5)];

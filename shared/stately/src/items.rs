@@ -11,7 +11,7 @@ use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Cursor, Freshness, Item, Key, OutageItem, RunnerItem, SendEnding};
+use monitor_pipeline::items::{Cursor, Freshness, Item, Key, Mute, OutageItem, RunnerItem, SendEnding};
 use monitor_pipeline::ports::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,10 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Change(subject, revision) => repo(subject).number("change", revision.0),
         Key::Credential(_) => repo(&key.subject()).only("credential"),
         Key::Watchlist => repo(&key.subject()).only("watchlist"),
+        Key::Mute(number) => repo(&key.subject()).number("mute", *number),
+        Key::Acknowledgement(id, runner, outage) => {
+            target(id).number("acknowledged", runner.0).number("outage", outage.0.0)
+        }
         Key::Claim(subject, number) => {
             repo(subject).number("notice", number.notice).number("attempt", number.attempt.into()).only("claim")
         }
@@ -192,6 +196,22 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("plainText", Flag(claim.plain_text))
             .with("body", body(claim)?)
             .with("expiresAt", expires(claim.claimed_at, KEEP_NOTICE)),
+        Item::Mute(mute) => new(&fields::MUTE)
+            .with("muteId", Number(Mute::number_of(&mute.scope)))
+            .with("scope", Value::Text(mute.scope.to_string()))
+            .with("since", moment(mute.since))
+            .with("until", moment(mute.until))
+            .with("reason", text(mute.reason.as_deref().unwrap_or_default()))
+            .with("by", text(mute.by.as_str()))
+            .with("body", body(mute)?)
+            .with("expiresAt", expires(mute.until, DAY_SECS)),
+        Item::Acknowledgement(item) => new(&fields::ACKNOWLEDGEMENT)
+            .with("runnerId", Number(item.runner_id.0))
+            .with("outageId", Number(item.outage_id.0.0))
+            .with("acknowledgedAt", moment(item.at))
+            .with("by", text(item.by.as_str()))
+            .with("body", body(item)?)
+            .with("expiresAt", expires(item.at, KEEP_NEWS)),
         Item::Sent(sent) => {
             let (ending, channel, ts) = match &sent.ending {
                 SendEnding::Delivered(delivered) => ("delivered", &delivered.channel, &delivered.ts),
@@ -252,7 +272,11 @@ fn description(outage: &Outage) -> String {
         Some(Ending::Removed) => "no longer registered",
         Some(Ending::NoLongerMonitored) => "no longer monitored",
     };
-    let told = if outage.telling == Telling::Quiet { ", not told by itself" } else { "" };
+    let told = match outage.telling {
+        Telling::Alert | Telling::AtStart => "",
+        Telling::Quiet => ", not told by itself",
+        Telling::Muted => ", muted",
+    };
     format!("{} became {}{job}; {end}{told}", outage.runner_name, outage.status)
 }
 
@@ -302,6 +326,8 @@ impl Reader {
             "Change" => Item::Change(content(&record)?),
             "Claim" => Item::Claim(content(&record)?),
             "Sent" => Item::Sent(content(&record)?),
+            "Mute" => Item::Mute(content(&record)?),
+            "Acknowledgement" => Item::Acknowledgement(content(&record)?),
             _ => return Ok(None),
         }))
     }
@@ -335,7 +361,7 @@ fn content<T: DeserializeOwned>(record: &Record) -> Result<T, Broken> {
 
 /// An item as an error names it: its type and whatever of its key can be read.
 fn named(item: &wire::Item) -> String {
-    const IN_KEYS: [&str; 6] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt"];
+    const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt", "muteId"];
     let keys = Record::read(item, |field| IN_KEYS.contains(&field.name)).ok().flatten();
     let mut name = quote(&item.item_type, 40);
     for key in IN_KEYS {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId};
 use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
@@ -189,6 +190,12 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
                 };
                 let item_types = vec![fields::OUTAGE_EVENT.name];
                 let mut items = self.listed(List { prefix, item_types, ..List::default() }).await?;
+                items.sort_by_key(Item::key);
+                Ok(items)
+            }
+            Query::Mutes => {
+                let prefix = KeyPath::new().text("repo", &Subject::Monitor.to_string()).any("mute");
+                let mut items = self.listed(List { prefix, ..List::default() }).await?;
                 items.sort_by_key(Item::key);
                 Ok(items)
             }

@@ -11,6 +11,7 @@ use monitor_domain::reconcile::reconcile;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::wishes::Wishes;
 
 /// Runners on a page, as GitHub's maximum is.
 const PER_PAGE: usize = 100;
@@ -45,7 +46,7 @@ impl Watched {
     /// What a look means.
     pub fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
-        reconcile(&self.fleet, observation, &policy, false, observation.started_at)
+        reconcile(&self.fleet, observation, &policy, &Wishes::default(), false, observation.started_at)
     }
 
     /// Looks, and stores what was decided.

@@ -14,6 +14,7 @@ use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::wishes::Wishes;
 use monitor_github::fuzzing::{Content, Question, read};
 use monitor_pipeline::ports::Form;
 use monitor_slack::{WebBase, render};
@@ -35,8 +36,12 @@ pub(crate) fn looks(input: &[u8]) {
     for part in parts(input).into_iter().take(40) {
         at = at.plus(std::time::Duration::from_secs(60));
         let observation = Observation { started_at: at, outcome: outcome(&fleet, part) };
-        let decision = reconcile(&fleet, &observation, &policy, false, at);
-        assert_eq!(decision, reconcile(&fleet, &observation, &policy, false, at), "the same look decides the same");
+        let decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), false, at);
+        assert_eq!(
+            decision,
+            reconcile(&fleet, &observation, &policy, &Wishes::default(), false, at),
+            "the same look decides the same"
+        );
         if matches!(observation.outcome, Outcome::Failed(_)) {
             assert!(!decision.all_steps().any(is_verdict), "a verdict from a failed look");
         }
@@ -49,7 +54,7 @@ pub(crate) fn looks(input: &[u8]) {
         }
         // GitHub knows no renaming. Where names change hands, who is who depends on what was seen before.
         if keep_their_names {
-            let again = reconcile(&fleet, &observation, &policy, false, at);
+            let again = reconcile(&fleet, &observation, &policy, &Wishes::default(), false, at);
             assert!(!again.all_steps().any(is_verdict), "the same look twice is another verdict");
         }
     }

@@ -113,7 +113,7 @@ pub fn sides(notice: &Notice) -> Vec<(&Outage, Side)> {
     let mut sides = Vec::new();
     for news in &notice.news {
         match news {
-            News::Offline { outages } | News::MonitoringStarts { outages } => {
+            News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => {
                 sides.extend(outages.iter().map(|outage| (outage, Side::Began)));
             }
             News::Recovered { outages } | News::Removed { outages } | News::NoLongerMonitored { outages, .. } => {
@@ -142,6 +142,8 @@ pub fn kind_of(news: &News) -> &'static str {
     match news {
         News::Blind { .. } => "blind",
         News::Offline { .. } => "offline",
+        News::MuteEnded { .. } => "mute ended",
+        News::StillOffline { .. } => "still offline",
         News::Removed { .. } => "removed",
         News::Flapping { .. } => "flapping",
         News::MonitoringStarts { .. } => "monitoring starts",

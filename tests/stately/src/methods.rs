@@ -64,7 +64,8 @@ impl State {
         if self.settings.schema_id.is_some_and(|known| schema_id != 0 && schema_id != known) {
             return unknown("SchemaNotFound", format!("there is no schema {schema_id}"));
         }
-        if version != self.schema.version {
+        // Earlier versions stay published: later ones only add to them.
+        if version > self.schema.version {
             return unknown("SchemaVersionNotFound", format!("schema version {version} is not published"));
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::change::Step;
 use crate::decision::{Decision, RunnerChange};
 use crate::fleet::{Counts, Fleet, TargetRecord};
-use crate::outage::{Ending, Telling};
+use crate::outage::Ending;
 use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
 use crate::time::Timestamp;
@@ -15,8 +15,8 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
         TargetRecord { watched_since: None, pages: Vec::new(), failing: None, unfinished: false, ..before.clone() };
     let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
     let told = before.failing.as_ref().is_some_and(|failing| failing.told)
-        || runners.iter().flat_map(|change| &change.outages).any(|outage| outage.telling != Telling::Quiet)
-        || fleet.runners.iter().any(|runner| runner.flapping.is_some());
+        || runners.iter().flat_map(|change| &change.outages).any(|outage| outage.telling.is_told())
+        || fleet.runners.iter().any(|runner| runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted));
     let is_known = !runners.is_empty() || after != *before;
     Decision {
         before: before.clone(),

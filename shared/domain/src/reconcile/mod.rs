@@ -19,9 +19,10 @@ use crate::outage::{Outage, Peers};
 use crate::policy::TargetPolicy;
 use crate::runner::{Health, Runner, RunnerId};
 use crate::time::Timestamp;
+use crate::wishes::Wishes;
 
 use listing::{Listing, Seen};
-use verdict::Turn;
+use verdict::{Look, Turn};
 
 /// How far the recorded time of the last look may lag behind while nothing changes.
 pub const FRESHNESS_LAG: Duration = Duration::from_secs(600);
@@ -29,17 +30,27 @@ pub const FRESHNESS_LAG: Duration = Duration::from_secs(600);
 /// Decides what a look means.
 ///
 /// Pure: the same arguments give the same decision. `is_explained` says whether the credential explains a fault
-/// that all its targets share.
+/// that all its targets share. What people ask for is needed only where [`Decision::heeds_wishes`]: deciding without it
+/// first saves reading it.
 pub fn reconcile(
     fleet: &Fleet,
     observation: &Observation,
     policy: &TargetPolicy<'_>,
+    wishes: &Wishes,
     is_explained: bool,
     now: Timestamp,
 ) -> Decision {
     match &observation.outcome {
         Outcome::Complete { pages, lookups } => {
-            Reconciliation::new(fleet, observation.started_at, policy, now).complete(pages, lookups)
+            let look = Look {
+                policy,
+                wishes,
+                target: fleet.record.target.id(),
+                at: observation.started_at,
+                seen_at: fleet.seen_at(),
+                is_starting: fleet.record.watched_since.is_none(),
+            };
+            Reconciliation { fleet, look, now, turns: Vec::new() }.complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             failed::look_failed(fleet, failure, observation.started_at, policy, is_explained, now)
@@ -50,43 +61,38 @@ pub fn reconcile(
 /// A complete look on its way to a decision.
 struct Reconciliation<'a> {
     fleet: &'a Fleet,
-    policy: &'a TargetPolicy<'a>,
-    at: Timestamp,
+    look: Look<'a>,
     now: Timestamp,
     /// Runners whose state may change, each with what has happened to it so far.
     turns: Vec<Turn<'a>>,
 }
 
 impl<'a> Reconciliation<'a> {
-    fn new(fleet: &'a Fleet, at: Timestamp, policy: &'a TargetPolicy<'a>, now: Timestamp) -> Self {
-        Self { fleet, policy, at, now, turns: Vec::new() }
-    }
-
     fn complete(mut self, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Decision {
         let listing = Listing::match_up(self.fleet, pages, lookups);
-        let starting = self.fleet.record.watched_since.is_none();
         for (runner, seen) in self.fleet.runners.iter().zip(&listing.seen) {
-            if let Some(turn) = self.turn(runner, *seen, starting) {
+            if let Some(turn) = self.turn(runner, *seen) {
                 self.turns.push(turn);
             }
         }
         for observed in &listing.unknown {
-            let turn = self.first_turn(observed, starting);
+            let turn = self.first_turn(observed);
             self.turns.push(turn);
         }
         self.open_confirmed();
 
         let mut steps = Vec::new();
-        let after = self.record_after(listing.tags, starting, &mut steps);
+        let after = self.record_after(listing.tags, &mut steps);
         let before = &self.fleet.record;
-        let recheck = self.turns.iter().any(Turn::wants_recheck).then(|| self.policy.thresholds().recheck);
+        let recheck = self.turns.iter().any(Turn::wants_recheck).then(|| self.look.policy.thresholds().recheck);
+        let at = self.look.at;
         let mut decision = Decision {
             before: before.clone(),
             after,
             runners: self.turns.into_iter().filter_map(Turn::into_change).collect(),
             steps,
             counts: Counts::default(),
-            observed_at: self.at,
+            observed_at: at,
             decided_at: self.now,
             recheck,
             fresh_at: None,
@@ -95,10 +101,10 @@ impl<'a> Reconciliation<'a> {
         decision.after.observed_at = before.observed_at;
         if decision.is_empty() {
             let seen_at = self.fleet.seen_at();
-            decision.fresh_at = seen_at.is_none_or(|seen| self.at.since(seen) >= FRESHNESS_LAG).then_some(self.at);
+            decision.fresh_at = seen_at.is_none_or(|seen| at.since(seen) >= FRESHNESS_LAG).then_some(at);
             return decision;
         }
-        decision.after.observed_at = self.at.max(before.observed_at);
+        decision.after.observed_at = at.max(before.observed_at);
         let ids: BTreeSet<RunnerId> = decision.runners.iter().map(|change| change.runner.id).collect();
         let untouched = self.fleet.runners.iter().filter(|runner| !ids.contains(&runner.id));
         let altered = decision.runners.iter().map(|change| &change.runner);
@@ -107,7 +113,7 @@ impl<'a> Reconciliation<'a> {
     }
 
     /// Evaluates a known runner; none where there is nothing to evaluate, which is the rule.
-    fn turn(&self, runner: &'a Runner, seen: Seen<'a>, starting: bool) -> Option<Turn<'a>> {
+    fn turn(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Turn<'a>> {
         let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
         match seen {
             Seen::Unchanged if well && runner.status.is_healthy() => return None,
@@ -117,7 +123,7 @@ impl<'a> Reconciliation<'a> {
             Seen::Unasked if !runner.is_gone() => return None,
             _ => {}
         }
-        let mut turn = Turn::new(runner, self.policy, self.at, self.fleet.seen_at(), starting);
+        let mut turn = Turn::new(runner, &self.look);
         match seen {
             Seen::Unchanged => turn.reading(),
             Seen::Read(observed) => {
@@ -130,9 +136,9 @@ impl<'a> Reconciliation<'a> {
         Some(turn)
     }
 
-    fn first_turn(&self, observed: &ObservedRunner, starting: bool) -> Turn<'a> {
-        let runner = Runner::first_seen(observed, self.at);
-        let mut turn = Turn::registered(runner, self.policy, self.at, self.fleet.seen_at(), starting);
+    fn first_turn(&self, observed: &ObservedRunner) -> Turn<'a> {
+        let runner = Runner::first_seen(observed, self.look.at);
+        let mut turn = Turn::registered(runner, &self.look);
         turn.reading();
         turn
     }
@@ -187,16 +193,16 @@ impl<'a> Reconciliation<'a> {
         peers
     }
 
-    fn record_after(&self, pages: Vec<PageTag>, starting: bool, steps: &mut Vec<Step>) -> TargetRecord {
+    fn record_after(&self, pages: Vec<PageTag>, steps: &mut Vec<Step>) -> TargetRecord {
         let mut after = self.fleet.record.clone();
         after.pages = pages;
         after.unfinished = false;
-        if starting {
-            after.watched_since = Some(self.at);
+        if self.look.is_starting {
+            after.watched_since = Some(self.look.at);
             steps.push(Step::MonitoringStarted);
         }
         if let Some(failing) = after.failing.take() {
-            steps.push(Step::SeesAgain { since: failing.since, until: self.at, told: failing.told });
+            steps.push(Step::SeesAgain { since: failing.since, until: self.look.at, told: failing.told });
         }
         after
     }

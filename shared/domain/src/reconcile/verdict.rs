@@ -7,7 +7,9 @@ use crate::outage::{Ending, LastHealthy, Outage, OutageId, Telling};
 use crate::policy::{Removed, TargetPolicy, Thresholds};
 use crate::reconcile::far_enough;
 use crate::runner::{Absence, Down, Flapping, Health, Runner, Status, Suspicion};
+use crate::target::TargetId;
 use crate::time::Timestamp;
+use crate::wishes::Wishes;
 
 /// How many polls must miss a runner before it is held to be gone.
 const POLLS_UNTIL_GONE: u32 = 2;
@@ -25,6 +27,20 @@ pub(super) struct Turn<'a> {
     seen_at: Option<Timestamp>,
     /// Whether this look counted towards a verdict.
     counted: bool,
+    wishes: &'a Wishes,
+    target: &'a TargetId,
+}
+
+/// What a look has in common for all its runners.
+pub(super) struct Look<'a> {
+    pub(super) policy: &'a TargetPolicy<'a>,
+    pub(super) wishes: &'a Wishes,
+    pub(super) target: &'a TargetId,
+    pub(super) at: Timestamp,
+    /// When the look before it began.
+    pub(super) seen_at: Option<Timestamp>,
+    /// Whether it is the first complete look at the target.
+    pub(super) is_starting: bool,
 }
 
 impl From<&Runner> for RunnerName {
@@ -34,25 +50,13 @@ impl From<&Runner> for RunnerName {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(
-        before: &'a Runner,
-        policy: &TargetPolicy<'_>,
-        at: Timestamp,
-        seen_at: Option<Timestamp>,
-        is_starting: bool,
-    ) -> Self {
-        Self { before: Some(before), ..Self::registered(before.clone(), policy, at, seen_at, is_starting) }
-            .without_steps()
+    pub(super) fn new(before: &'a Runner, look: &Look<'a>) -> Self {
+        Self { before: Some(before), ..Self::registered(before.clone(), look) }.without_steps()
     }
 
     /// The turn of a runner that was never read before.
-    pub(super) fn registered(
-        runner: Runner,
-        policy: &TargetPolicy<'_>,
-        at: Timestamp,
-        seen_at: Option<Timestamp>,
-        is_starting: bool,
-    ) -> Self {
+    pub(super) fn registered(runner: Runner, look: &Look<'a>) -> Self {
+        let Look { policy, wishes, target, at, seen_at, is_starting } = *look;
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
@@ -63,8 +67,19 @@ impl<'a> Turn<'a> {
             at,
             seen_at,
             counted: false,
+            wishes,
+            target,
             runner,
         }
+    }
+
+    fn is_muted(&self) -> bool {
+        self.wishes.mutes(self.target, &self.runner.name, &self.runner.labels)
+    }
+
+    /// How an outage is told, given what people asked for.
+    fn heeding_mutes(&self, telling: Telling) -> Telling {
+        if telling.is_told() && self.is_muted() { Telling::Muted } else { telling }
     }
 
     fn without_steps(mut self) -> Self {
@@ -155,16 +170,44 @@ impl<'a> Turn<'a> {
                 down.good_count = 0;
                 down.good_since = None;
                 down.counted_at = None;
-                // Down for longer than it would have to be well: that is an outage, no flapping.
-                let lasts = self.at.since(down.outage.started_at) >= self.thresholds.flapping_calm;
-                if lasts && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
-                    down.outage.telling = Telling::Alert;
-                    self.outages.push(down.outage.clone());
-                    self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
-                }
+                self.still_down();
             }
             Health::Gone { .. } | Health::Retired => {}
         }
+    }
+
+    /// An outage that goes on: what kept it from being told may be over, and people may have to be reminded.
+    fn still_down(&mut self) {
+        let Health::Down(mut down) = std::mem::replace(&mut self.runner.health, Health::Healthy) else { return };
+        // Down for longer than it would have to be well: that is an outage, no flapping.
+        let lasts = self.at.since(down.outage.started_at) >= self.thresholds.flapping_calm;
+        if lasts && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
+            down.outage.telling = self.heeding_mutes(Telling::Alert);
+            down.told_at = Some(self.at);
+            self.outages.push(down.outage.clone());
+            self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
+        } else if down.outage.telling == Telling::Muted && !self.is_muted() {
+            down.outage.telling = Telling::Alert;
+            down.told_at = Some(self.at);
+            self.outages.push(down.outage.clone());
+            self.steps.push(Step::MuteEnded { outage: Box::new(down.outage.clone()) });
+        } else if self.wants_reminder(&down) {
+            down.reminders += 1;
+            down.told_at = Some(self.at);
+            let is_last = down.reminders >= self.thresholds.reminders;
+            self.steps.push(Step::Reminded { outage: Box::new(down.outage.clone()), is_last });
+        }
+        self.runner.health = Health::Down(down);
+    }
+
+    /// What was offline when monitoring started is told once.
+    fn wants_reminder(&self, down: &Down) -> bool {
+        let told_at = down.told_at.unwrap_or(down.outage.confirmed_at);
+        down.outage.telling == Telling::Alert
+            && down.reminders < self.thresholds.reminders
+            && self.at.since(told_at) >= self.thresholds.remind
+            && !self.wishes.acknowledged.contains(&(self.runner.id, down.outage.id))
+            && !self.is_muted()
     }
 
     /// Registered ahead of use: an ephemeral one may wait for ever, others for the policy's `neverConnected`.
@@ -217,20 +260,26 @@ impl<'a> Turn<'a> {
 
     fn open_with(&mut self, started_at: Timestamp, id: OutageId, last_healthy: Option<LastHealthy>, telling: Telling) {
         let telling = self.note_flapping(started_at, telling);
+        let telling = self.heeding_mutes(telling);
         let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
         self.outages.push(outage.clone());
         self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
-        self.runner.health = Health::Down(Box::new(Down { outage, good_count: 0, good_since: None, counted_at: None }));
+        self.runner.health = Health::Down(Box::new(Down::new(outage)));
     }
 
     /// Counts an outage towards flapping; gives how it is told.
     fn note_flapping(&mut self, started_at: Timestamp, telling: Telling) -> Telling {
-        let window = self.thresholds.flapping_window;
+        let (window, muted) = (self.thresholds.flapping_window, self.is_muted());
         self.runner.recent_outages.retain(|&start| started_at.since(start) < window);
         self.runner.recent_outages.push(started_at);
         if let Some(flapping) = &mut self.runner.flapping {
             flapping.outages += 1;
             flapping.healthy_since = None;
+            let Flapping { since, outages, .. } = *flapping;
+            if flapping.muted && !muted {
+                flapping.muted = false;
+                self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
+            }
             return Telling::Quiet;
         }
         let outages = u32::try_from(self.runner.recent_outages.len()).unwrap_or(u32::MAX);
@@ -238,8 +287,8 @@ impl<'a> Turn<'a> {
             return telling;
         }
         let since = self.runner.recent_outages[0];
-        self.runner.flapping = Some(Flapping { since, outages, healthy_since: None });
-        self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages });
+        self.runner.flapping = Some(Flapping { since, outages, healthy_since: None, muted });
+        self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
         Telling::Quiet
     }
 
@@ -286,9 +335,10 @@ impl<'a> Turn<'a> {
     }
 
     fn end_flapping(&mut self) {
-        if let Some(Flapping { since, outages, healthy_since }) = self.runner.flapping.take() {
+        if let Some(Flapping { since, outages, healthy_since, muted }) = self.runner.flapping.take() {
             self.runner.recent_outages.clear();
-            self.steps.push(Step::FlappingEnded { runner: (&self.runner).into(), since, outages, healthy_since });
+            let runner = (&self.runner).into();
+            self.steps.push(Step::FlappingEnded { runner, since, outages, healthy_since, muted });
         }
     }
 
@@ -337,7 +387,7 @@ impl<'a> Turn<'a> {
         let mut alerted = wanted && !self.runner.never_connected() && self.runner.flapping.is_none();
         match &self.runner.health {
             Health::Down(down) => {
-                alerted = down.outage.telling != Telling::Quiet;
+                alerted = down.outage.telling.is_told();
                 self.close(since, Ending::Removed);
             }
             health if alerted => {
@@ -345,7 +395,9 @@ impl<'a> Turn<'a> {
                     Health::Suspect(suspicion) => (suspicion.since, suspicion.outage_id, suspicion.last_healthy),
                     _ => (since, absence.outage_id, absence.last_healthy),
                 };
-                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, Telling::Alert);
+                let telling = self.heeding_mutes(Telling::Alert);
+                alerted = telling.is_told();
+                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
                 self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
                 let outage = outage.ended(self.at, Ending::Removed);
                 self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });

@@ -16,6 +16,7 @@ use monitor_domain::reconcile::{lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, Runner, RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::wishes::Wishes;
 
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000).plus(std::time::Duration::from_secs(secs))
@@ -64,11 +65,13 @@ pub(crate) struct History {
     pub(crate) policy: Policy,
     pub(crate) changes: Vec<Change>,
     pub(crate) max_items: usize,
+    pub(crate) wishes: Wishes,
 }
 
 impl History {
     pub(crate) fn new(policy_json: &str) -> Self {
-        Self { fleet: Fleet::unknown(target()), policy: policy(policy_json), changes: Vec::new(), max_items: 50 }
+        let (fleet, policy) = (Fleet::unknown(target()), policy(policy_json));
+        Self { fleet, policy, changes: Vec::new(), max_items: 50, wishes: Wishes::default() }
     }
 
     /// A history that has seen `runners` once, so that the next look is not the first.
@@ -80,7 +83,7 @@ impl History {
 
     pub(crate) fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
-        reconcile(&self.fleet, observation, &policy, false, observation.started_at)
+        reconcile(&self.fleet, observation, &policy, &self.wishes, false, observation.started_at)
     }
 
     /// Looks, decides and commits; gives what happened.

@@ -40,9 +40,15 @@ const NOTICES: &str = "
       AND json_extract(body, '$.through')
           <= (SELECT json_extract(body, '$.toldThrough') FROM items WHERE section = 'cursor' AND subject = ?1)";
 
+/// Mutes that ended long ago, and acknowledgements of long ago.
+const WISHES: &str = "
+    DELETE FROM items
+    WHERE section IN ('acknowledgement', 'mute') AND subject = ?1
+      AND coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 AND ?3 > 0";
+
 impl EmbeddedStore {
     /// Deletes changes, claims and endings of sends that are older than `before` and hold nothing that is still to be
-    /// told; gives how many.
+    /// told, and what people asked for before; gives how many.
     ///
     /// What is untold stays however old it is, and so do each subject's latest notice and all outages.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -51,7 +57,7 @@ impl EmbeddedStore {
         let subjects = subjects(&self.connection()).map_err(fault)?;
         let mut pruned = 0;
         for subject in subjects {
-            for statement in [CHANGES, NOTICES] {
+            for statement in [CHANGES, NOTICES, WISHES] {
                 loop {
                     let deleted = portion(&self.connection(), statement, &subject, &before).map_err(fault)?;
                     pruned += deleted;

@@ -14,8 +14,20 @@ pub(super) const MEND: &str = "put back a copy of the file, or move the file awa
 const LONGEST_REASON: usize = 300;
 
 /// Every item type that this release knows, as `Item` writes it.
-const KNOWN_TYPES: [&str; 10] =
-    ["target", "runner", "outage", "freshness", "change", "credential", "watchlist", "claim", "sent", "cursor"];
+const KNOWN_TYPES: [&str; 12] = [
+    "target",
+    "runner",
+    "outage",
+    "freshness",
+    "change",
+    "credential",
+    "watchlist",
+    "claim",
+    "sent",
+    "cursor",
+    "mute",
+    "acknowledgement",
+];
 
 /// The key columns of a row.
 pub(super) struct Place {
@@ -37,6 +49,8 @@ impl Place {
             Key::Claim(_, number) => ("notice", [number.notice, u64::from(number.attempt), 0]),
             Key::Sent(_, number) => ("notice", [number.notice, u64::from(number.attempt), 1]),
             Key::Cursor(_) => ("cursor", [0; 3]),
+            Key::Mute(number) => ("mute", [*number, 0, 0]),
+            Key::Acknowledgement(_, runner, outage) => ("acknowledgement", [runner.0, outage.0.0, 0]),
         };
         let mut place = Place { section, subject: key.subject().to_string(), numbers: [0; 3] };
         for (stored, number) in place.numbers.iter_mut().zip(numbers) {
@@ -100,6 +114,11 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
             "SELECT section, subject, first, second, body FROM items
              WHERE section = 'outage' AND subject = ?1 AND first = ?2 ORDER BY second",
             vec![target.to_string().into(), number(runner.0)],
+        ),
+        Query::Mutes => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section = 'mute' AND subject = 'monitor' ORDER BY first",
+            Vec::new(),
         ),
         Query::Targets => (
             "SELECT section, subject, first, second, body FROM items WHERE section = 'target' ORDER BY subject",

@@ -14,6 +14,7 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
+use monitor_domain::wishes::Wishes;
 use tracing::{debug, info, warn};
 
 use crate::items::{Cursor, Freshness, Item, Key, Put};
@@ -166,7 +167,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         to_wake.extend(wake_for_credential);
 
         let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
-        let decision = reconcile(&fleet, &observation, &policy, is_explained, now);
+        let mut decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), is_explained, now);
+        if decision.heeds_wishes() {
+            let wishes = records::read_wishes(self.store, target.id(), &decision, now).await?;
+            decision = reconcile(&fleet, &observation, &policy, &wishes, is_explained, now);
+        }
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
             Outcome::Complete { .. } => Ending::Seen(decision.counts),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::time::Timestamp;
 
+use crate::items::fnv;
 use crate::messages::WakeUp;
 use crate::ports::{Outgoing, QueueError, Sender, StoreError};
 
@@ -88,9 +89,8 @@ async fn wake(queue: &impl Sender, subject: &Subject, revision: Revision, now: T
     queue.send(vec![message]).await
 }
 
-/// FNV-1a, 64 bits, as hex: SQS takes ids of at most 128 characters, and a target's may be longer. Subjects that
-/// share a digest merely wait for each other.
+/// SQS takes ids of at most 128 characters, and a target's may be longer. Subjects that share a digest merely wait for
+/// each other.
 fn digest(text: &str) -> String {
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
+    format!("{:016x}", fnv(text))
 }

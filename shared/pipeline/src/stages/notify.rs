@@ -9,7 +9,7 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use tracing::{error, info, warn};
 
-use crate::items::{Attempt, Claim, Cursor, Delivered, Item, Key, Put, Query, SendEnding, Sent};
+use crate::items::{Acknowledgement, Attempt, Claim, Cursor, Delivered, Item, Key, Put, Query, SendEnding, Sent};
 use crate::ports::{Chat, ChatError, Clock, EditError, Form, PutOutcome, Store, StoreError};
 use crate::records;
 use crate::stages::standing::{Standing, standing};
@@ -207,8 +207,15 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     async fn send(&self, claim: &Claim) -> SendEnding {
         let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
         let plan = threads::plan(&claim.live, &claim.notice);
+        let acknowledged = match self.acknowledged(&plan, &claim.subject).await {
+            Ok(acknowledged) => acknowledged,
+            Err(error) => {
+                let until = self.clock.now().plus(self.backoff(claim.number));
+                return SendEnding::Deferred { until, reason: error.to_string(), uncertain: false };
+            }
+        };
         loop {
-            let outcome = self.carry_out(&plan, &claim.notice, form).await;
+            let outcome = self.carry_out(&plan, &claim.notice, form, &acknowledged).await;
             let now = self.clock.now();
             let put_off = |wait: Duration, reason: String, uncertain| SendEnding::Deferred {
                 until: now.plus(wait),
@@ -234,14 +241,28 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
     }
 
+    /// Who looks after the outages of the messages that are edited.
+    async fn acknowledged(&self, plan: &Plan, subject: &Subject) -> Result<Vec<Acknowledgement>, StoreError> {
+        let Subject::Target(target) = subject else { return Ok(Vec::new()) };
+        let outages = plan.edits.iter().flat_map(|message| &message.outages);
+        let open = outages.filter(|outage| outage.is_open()).map(|outage| (outage.runner_id, outage.id));
+        records::read_acknowledgements(self.store, target, open).await
+    }
+
     /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
     ///
     /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
     /// message is gone, the notice stands for itself.
-    async fn carry_out(&self, plan: &Plan, notice: &Notice, form: Form) -> Result<Delivered, ChatError> {
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        notice: &Notice,
+        form: Form,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<Delivered, ChatError> {
         let mut reply_to = plan.reply_to.as_ref();
         for message in &plan.edits {
-            match self.chat.edit(message, notice).await {
+            match self.chat.edit(message, notice, acknowledged).await {
                 Ok(()) => {}
                 Err(EditError::Gone) => reply_to = reply_to.filter(|place| **place != message.place),
                 Err(EditError::Chat(error)) => return Err(edit_fault(error)),

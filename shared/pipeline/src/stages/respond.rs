@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::Outage;
@@ -11,8 +12,8 @@ use monitor_domain::time::Timestamp;
 use tracing::warn;
 use wildmatch::WildMatch;
 
-use crate::commands::{Answer, Answered, Command};
-use crate::items::{Item, Query};
+use crate::commands::{Answer, Answered, Command, PersonId};
+use crate::items::{Acknowledgement, Item, Key, Mute, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
 use crate::records::{self, MonitorOnRecord};
@@ -43,9 +44,6 @@ pub enum RespondError {
     /// What is to be done was not sent on.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// This release does not do that.
-    #[error("the command is not supported")]
-    NotSupported,
 }
 
 /// Fleets that were read, and targets that were not.
@@ -53,9 +51,10 @@ type Read = (Vec<Fleet>, Vec<Target>);
 
 impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     /// Answers one command.
-    pub async fn run(&self, command: &Command) -> Result<Answered, RespondError> {
+    pub async fn run(&self, command: &Command, by: &PersonId) -> Result<Answered, RespondError> {
         let now = self.clock.now();
-        let monitor = records::read_monitor(self.store).await?;
+        let (monitor, mutes) =
+            future::try_join(records::read_monitor(self.store), records::read_mutes(self.store, now)).await?;
         let ticked_at = monitor.ticked_at;
         let watched = self.watched(monitor).await?;
         let (answer, unread) = match command {
@@ -76,14 +75,63 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
                 Some(target) => (self.recheck(target, now).await?, Vec::new()),
                 None => (not_watched(target, &watched), Vec::new()),
             },
-            Command::Mute { .. } | Command::Unmute { .. } | Command::Acknowledge { .. } => {
-                return Err(RespondError::NotSupported);
+            Command::Mute { scope: Scope::Target(target) | Scope::Runner { target, .. }, .. }
+                if find(&watched, target).is_none() =>
+            {
+                (not_watched(target, &watched), Vec::new())
+            }
+            Command::Mute { scope, lasting_secs, reason } => {
+                let until = now.plus(Duration::from_secs(*lasting_secs));
+                let mute = Mute { scope: scope.clone(), since: now, until, reason: reason.clone(), by: by.clone() };
+                self.mute(mute, watched).await?
+            }
+            Command::Unmute { scope } => (self.unmute(scope, &mutes).await?, Vec::new()),
+            Command::Acknowledge { target, outages } => {
+                let acknowledged = outages.iter().map(|&(runner_id, outage_id)| Acknowledgement {
+                    target: target.id().clone(),
+                    runner_id,
+                    outage_id,
+                    at: now,
+                    by: by.clone(),
+                });
+                let puts: Vec<Put> = acknowledged.map(|item| Put::replacing(Item::Acknowledgement(item))).collect();
+                for batch in puts.chunks(self.store.max_batch()) {
+                    let _ = self.store.put(batch.to_vec()).await?;
+                }
+                let (target, outages, by) = (target.clone(), outages.len(), by.clone());
+                (Answer::Acknowledged { target, outages, by }, Vec::new())
             }
         };
         if !unread.is_empty() {
             warn!(targets = unread.len(), "targets were left out of an answer: their records could not be read");
         }
-        Ok(Answered { now, ticked_at, unread, answer })
+        let mutes = mutes.into_iter().filter(|mute| concerns(mute, &answer)).collect();
+        Ok(Answered { now, ticked_at, unread, mutes, answer })
+    }
+
+    /// Mutes runners that there are. What goes by no name is a slip, and muting it would keep nothing quiet.
+    async fn mute(&self, mute: Mute, watched: Vec<Target>) -> Result<(Answer, Vec<Target>), StoreError> {
+        let of = match mute.scope.target() {
+            Some(target) => watched.into_iter().filter(|known| known == target).collect(),
+            None => watched,
+        };
+        let (all, unread) = self.fleets(of).await;
+        let fleets = matching(&all, |target, name, labels| mute.scope.covers(target.id(), name, labels));
+        if fleets.is_empty() && !matches!(mute.scope, Scope::Target(_)) && unread.is_empty() {
+            let similar = similar(&mute.scope.to_string(), &all);
+            return Ok((Answer::Runners { scope: mute.scope, fleets, similar }, unread));
+        }
+        let _ = self.store.put(vec![Put::replacing(Item::Mute(mute.clone()))]).await?;
+        Ok((Answer::Muted { mute, fleets }, unread))
+    }
+
+    async fn unmute(&self, scope: &Scope, mutes: &[Mute]) -> Result<Answer, StoreError> {
+        let number = Mute::number_of(scope);
+        let Some(mute) = mutes.iter().find(|mute| Mute::number_of(&mute.scope) == number) else {
+            return Ok(Answer::NotMuted { scope: scope.clone(), mutes: mutes.to_vec() });
+        };
+        self.store.delete(&[Key::Mute(number)]).await?;
+        Ok(Answer::Unmuted { mute: mute.clone() })
     }
 
     /// The targets that are watched, in order of their identity. Before the first tick, whatever was looked at.
@@ -169,6 +217,23 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             CheckJob { target: target.clone(), reason: Reason::Manual, requested_at: Some(now), good_until: None };
         self.jobs.send(vec![Outgoing { body: job.to_json(), delay: Duration::ZERO, ..Outgoing::default() }]).await?;
         Ok(Answer::RecheckSent { target: target.clone(), seen_at })
+    }
+}
+
+/// Whether somebody who reads the answer should know of a mute.
+fn concerns(mute: &Mute, answer: &Answer) -> bool {
+    let any_of = |fleets: &[Fleet]| {
+        fleets.iter().any(|fleet| {
+            let target = fleet.record.target.id();
+            mute.scope == Scope::Target(fleet.record.target.clone())
+                || fleet.runners.iter().any(|runner| mute.scope.covers(target, &runner.name, &runner.labels))
+        })
+    };
+    match answer {
+        Answer::Overview { .. } => true,
+        Answer::Target { fleet } => any_of(std::slice::from_ref(fleet)),
+        Answer::Runners { fleets, .. } | Answer::History { fleets, .. } => any_of(fleets),
+        _ => false,
     }
 }
 

@@ -21,33 +21,34 @@ pub(super) struct Plan {
     after: Vec<LiveMessage>,
 }
 
-/// Finds the messages whose outages a notice ends.
+/// Finds the messages whose outages a notice ends, or reminds of.
 ///
-/// A notice that tells of nothing but the ends of one message's outages goes in that message's thread.
+/// A notice that tells of nothing but one message's outages goes in that message's thread.
 pub(super) fn plan(live: &[LiveMessage], notice: &Notice) -> Plan {
     let ended: Vec<&Outage> = notice.news.iter().flat_map(endings).collect();
     let end_of = |outage: &Outage| {
-        let is_same = |end: &&&Outage| (end.runner_id, end.id) == (outage.runner_id, outage.id);
-        ended.iter().find(is_same).filter(|_| outage.is_open()).map(|end| (**end).clone())
+        ended.iter().find(|end| is_same(end, outage)).filter(|_| outage.is_open()).map(|end| (**end).clone())
     };
+    let reminded: Vec<&Outage> = notice.news.iter().flat_map(reminders).collect();
+    let is_reminded = |outage: &&Outage| reminded.iter().any(|one| is_same(one, outage));
     let mut plan = Plan::default();
     let mut found = 0;
     for message in live {
         let ends: Vec<Option<Outage>> = message.outages.iter().map(end_of).collect();
-        let ending = ends.iter().flatten().count();
-        if ending == 0 {
+        let concerned = ends.iter().flatten().count() + message.outages.iter().filter(is_reminded).count();
+        if concerned == 0 {
             plan.after.push(message.clone());
             continue;
         }
-        found += ending;
+        found += concerned;
         let outages = message.outages.iter().zip(ends).map(|(outage, end)| end.unwrap_or_else(|| outage.clone()));
         let edited = LiveMessage { place: message.place.clone(), outages: outages.collect() };
         plan.edits.push(edited.clone());
         plan.after.push(edited);
     }
     if let [message] = &plan.edits[..]
-        && found == ended.len()
-        && notice.news.iter().all(|news| !endings(news).is_empty())
+        && found == ended.len() + reminded.len()
+        && notice.news.iter().all(|news| !endings(news).is_empty() || !reminders(news).is_empty())
     {
         plan.reply_to = Some(message.place.clone());
     }
@@ -77,9 +78,17 @@ fn endings(news: &News) -> &[Outage] {
     }
 }
 
+fn reminders(news: &News) -> &[Outage] {
+    if let News::StillOffline { outages, .. } = news { outages } else { &[] }
+}
+
+fn is_same(a: &Outage, b: &Outage) -> bool {
+    (a.runner_id, a.id) == (b.runner_id, b.id)
+}
+
 fn openings(news: &News) -> &[Outage] {
     match news {
-        News::Offline { outages } | News::MonitoringStarts { outages } => outages,
+        News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => outages,
         _ => &[],
     }
 }

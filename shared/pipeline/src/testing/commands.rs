@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
-use monitor_domain::outage::{Ending, Outage};
-use monitor_domain::runner::Runner;
+use monitor_domain::outage::{Ending, Outage, OutageId};
+use monitor_domain::runner::{Runner, RunnerId};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::watchlist::Watchlist;
 
 use crate::commands::{Answer, Answered, Command};
-use crate::items::{Freshness, Item, OutageItem, Put, RunnerItem};
+use crate::items::{Freshness, Item, OutageItem, Put, Query, RunnerItem};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::Store;
+use crate::records;
 use crate::stages::{Respond, RespondError};
 use crate::testing::doubles::{Outbox, SlowStore, StillClock};
-use crate::testing::samples::{at, ended, outage, runner, target, target_record};
+use crate::testing::samples::{at, ended, outage, person, runner, target, target_record};
 
 /// Runs the whole suite, each part on a new store of `make`. The runtime's time must be paused.
 pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
@@ -27,6 +28,9 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     history_finds_runners_that_are_forgotten(&make().await).await;
     a_recheck_is_sent_for_what_is_watched_and_nothing_else(&make().await).await;
     what_is_not_known_is_answered_with_what_is_like_it(&make().await).await;
+    a_mute_is_kept_shown_and_ended(&make().await).await;
+    what_nobody_goes_by_is_not_muted(&make().await).await;
+    an_acknowledgement_is_kept_for_each_outage(&make().await).await;
     five_hundred_targets_are_read_within_a_second(&make().await).await;
 }
 
@@ -60,7 +64,8 @@ fn outages(name: &str, outages: impl IntoIterator<Item = Outage>) -> Vec<Item> {
 
 async fn ask<S: Store>(store: &S, command: Command) -> Answered {
     let (jobs, clock) = (Outbox::default(), StillClock::default());
-    let answered = Respond { store, jobs: &jobs, clock: &clock }.run(&command).await.expect("it is answered");
+    let answered =
+        Respond { store, jobs: &jobs, clock: &clock }.run(&command, &person()).await.expect("it is answered");
     assert!(jobs.take().is_empty(), "{command:?} sends no job");
     answered
 }
@@ -147,14 +152,71 @@ async fn a_recheck_is_sent_for_what_is_watched_and_nothing_else<S: Store>(store:
     installation(store, &[("Acme/Web", vec![])]).await;
     let (jobs, clock) = (Outbox::default(), StillClock::default());
     let respond = Respond { store, jobs: &jobs, clock: &clock };
-    let sent = respond.run(&Command::Recheck { target: target("acme/web") }).await.expect("it is answered");
+    let sent = respond.run(&Command::Recheck { target: target("acme/web") }, &person()).await.expect("it is answered");
     assert!(matches!(sent.answer, Answer::RecheckSent { seen_at, .. } if seen_at == Some(at(590))));
     let [job] = &jobs.take()[..] else { panic!("one job") };
     let job = CheckJob::from_json(&job.body).expect("a job");
     assert_eq!((job.target.as_str(), job.reason), ("Acme/Web", Reason::Manual));
-    let refused = respond.run(&Command::Recheck { target: target("acme/api") }).await.expect("it is answered");
+    let refused =
+        respond.run(&Command::Recheck { target: target("acme/api") }, &person()).await.expect("it is answered");
     assert!(matches!(refused.answer, Answer::NotWatched { similar, .. } if similar == [target("Acme/Web")]));
     assert!(jobs.take().is_empty());
+}
+
+async fn a_mute_is_kept_shown_and_ended<S: Store>(store: &S) {
+    installation(store, &[("acme/web", vec![runner(1, "build-7")]), ("acme/api", vec![runner(2, "build-8")])]).await;
+    let mute = |name: &str, hours: u64| Command::Mute {
+        scope: named(name),
+        lasting_secs: hours * 3_600,
+        reason: Some("new disk".to_owned()),
+    };
+    let answered = ask(store, mute("build-7", 2)).await;
+    let Answer::Muted { mute: made, fleets } = &answered.answer else { panic!("{:?}", answered.answer) };
+    assert_eq!((made.since, made.until), (answered.now, answered.now.plus(Duration::from_secs(7_200))));
+    assert_eq!(found(fleets), [("acme/web", vec!["build-7"])]);
+    ask(store, mute("BUILD-7", 3)).await;
+
+    let shown = async |scope: &str| {
+        let command = match scope.parse() {
+            Ok(target) => Command::Status { scope: Scope::Target(target) },
+            Err(_) => Command::Status { scope: named(scope) },
+        };
+        ask(store, command).await.mutes.len()
+    };
+    assert_eq!((shown("acme/web").await, shown("acme/api").await), (1, 0), "of two of the same, the later holds");
+    assert_eq!((shown("build-7").await, shown("build-8").await), (1, 0));
+    assert_eq!(ask(store, Command::StatusAll).await.mutes.len(), 1);
+
+    let unmute = |name: &str| Command::Unmute { scope: named(name) };
+    let answer = ask(store, unmute("build-8")).await.answer;
+    assert!(matches!(&answer, Answer::NotMuted { mutes, .. } if mutes.len() == 1), "{answer:?}");
+    let answer = ask(store, unmute("build-7")).await.answer;
+    assert!(matches!(&answer, Answer::Unmuted { mute } if mute.by == person()), "{answer:?}");
+    assert!(ask(store, Command::StatusAll).await.mutes.is_empty());
+    // One that has ended by itself is none.
+    let over = crate::items::Mute { until: answered.now, ..made.clone() };
+    fill(store, [Item::Mute(over)]).await;
+    assert!(ask(store, Command::StatusAll).await.mutes.is_empty());
+}
+
+async fn what_nobody_goes_by_is_not_muted<S: Store>(store: &S) {
+    installation(store, &[("acme/web", vec![runner(1, "build-7")])]).await;
+    let mute = |scope| Command::Mute { scope, lasting_secs: 60, reason: None };
+    let answer = ask(store, mute(named("biuld-7"))).await.answer;
+    assert!(matches!(&answer, Answer::Runners { fleets, .. } if fleets.is_empty()), "{answer:?}");
+    let answer = ask(store, mute(Scope::Target(target("acme/wob")))).await.answer;
+    assert!(matches!(&answer, Answer::NotWatched { similar, .. } if similar == &[target("acme/web")]), "{answer:?}");
+    assert!(store.list(&Query::Mutes).await.expect("a list").is_empty());
+}
+
+async fn an_acknowledgement_is_kept_for_each_outage<S: Store>(store: &S) {
+    installation(store, &[("acme/web", vec![runner(1, "build-7")])]).await;
+    let outages: Vec<_> = (1..=120).map(|id| (RunnerId(id), OutageId(Revision(40 + id)))).collect();
+    let target = target("acme/web");
+    let command = Command::Acknowledge { target: target.clone(), outages: outages.clone() };
+    assert!(matches!(ask(store, command).await.answer, Answer::Acknowledged { outages: 120, .. }));
+    let kept = records::read_acknowledgements(store, target.id(), outages).await.expect("they are read");
+    assert!(kept.len() == 120 && kept.iter().all(|item| item.by == person()));
 }
 
 async fn what_is_not_known_is_answered_with_what_is_like_it<S: Store>(store: &S) {
@@ -204,6 +266,6 @@ async fn five_hundred_targets_are_read_within_a_second<S: Store>(store: &S) {
     assert!(matches!(answered.answer, Answer::Overview { fleets } if fleets.len() == 499));
     slow.lose_all();
     let (jobs, clock) = (Outbox::default(), StillClock::default());
-    let broken = Respond { store: &slow, jobs: &jobs, clock: &clock }.run(&Command::StatusAll).await;
+    let broken = Respond { store: &slow, jobs: &jobs, clock: &clock }.run(&Command::StatusAll, &person()).await;
     assert!(matches!(broken, Err(RespondError::Store(_))), "{broken:?}");
 }

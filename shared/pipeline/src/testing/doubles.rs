@@ -12,7 +12,7 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Delivered, Item, Key, LiveMessage, Place, Put, Query};
+use crate::items::{Acknowledgement, Delivered, Item, Key, LiveMessage, Place, Put, Query};
 use crate::ports::{
     Chat, ChatError, Clock, EditError, Form, Incomplete, Listing, Outgoing, PutOutcome, QueueError, RunnerSource,
     Sender, Store, StoreError,
@@ -230,6 +230,11 @@ impl ScriptedChat {
         lock(&self.answers).extend(answers);
     }
 
+    /// Forgets the answers that it was to give: it takes messages again.
+    pub fn accept(&self) {
+        lock(&self.answers).clear();
+    }
+
     /// Takes out the messages taken so far.
     pub fn take(&self) -> Vec<(Notice, Form)> {
         std::mem::take(&mut lock(&self.taken))
@@ -260,7 +265,7 @@ impl Chat for ScriptedChat {
         Ok(delivered)
     }
 
-    async fn edit(&self, message: &LiveMessage, _: &Notice) -> Result<(), EditError> {
+    async fn edit(&self, message: &LiveMessage, _: &Notice, _: &[Acknowledgement]) -> Result<(), EditError> {
         let Some(threads) = &self.threads else { return Err(EditError::Gone) };
         if lock(threads).are_gone {
             return Err(EditError::Gone);

@@ -8,13 +8,16 @@ use monitor_domain::notices::{Flap, News, Notice};
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
 use monitor_domain::runner::{Absence, Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
+use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 
+use crate::commands::PersonId;
 use crate::items::{
-    Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, OutageItem, Place, RunnerItem, SendEnding, Sent,
+    Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Mute, OutageItem, Place,
+    RunnerItem, SendEnding, Sent,
 };
 
 /// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
@@ -169,6 +172,28 @@ pub fn cursor(subject_name: &str, told_through: u64) -> Cursor {
     Cursor { subject: subject(subject_name), told_through: Revision(told_through), next_attempt_at: None }
 }
 
+/// A mute that was asked for in the beginning and lasts for some hours.
+pub fn mute(scope: Scope, hours: u64) -> Mute {
+    let reason = (hours % 2 == 1).then(|| "new “disk” <b>".to_owned());
+    Mute { scope, since: at(0), until: at(3_600 * hours), reason, by: person() }
+}
+
+/// An acknowledgement of a runner's outage.
+pub fn acknowledgement(target_name: &str, runner: u64, outage: u64) -> Acknowledgement {
+    Acknowledgement {
+        target: target(target_name).id().clone(),
+        runner_id: RunnerId(runner),
+        outage_id: OutageId(Revision(outage)),
+        at: at(60 * outage + 300),
+        by: person(),
+    }
+}
+
+/// Somebody.
+pub fn person() -> PersonId {
+    PersonId::try_from("U2CERLKJA".to_owned()).expect("an id")
+}
+
 /// Looks that fail.
 pub fn failing() -> Failing {
     let failure = Failure::new(Fault::Limited { until: at(900) }, "GitHub's \"limit\" — wait until 08:15; it's 100 %");
@@ -216,7 +241,7 @@ pub fn every_item() -> Vec<Item> {
             outage_id: OutageId(Revision(41)),
             last_healthy: Some(LastHealthy { at: at(4), status: Status::Busy }),
         };
-        let flapping = Flapping { since: at(10), outages: 4, healthy_since: Some(at(500)) };
+        let flapping = Flapping { since: at(10), outages: 4, healthy_since: Some(at(500)), muted: true };
         let runner = Runner {
             current_id: RunnerId(id + 100),
             health,
@@ -235,6 +260,13 @@ pub fn every_item() -> Vec<Item> {
         items.extend([Item::Sent(sent(&claim, ending)), Item::Claim(claim)]);
     }
     items.extend([Item::Claim(claim("monitor", 1, 2)), Item::Claim(claim("credential:token", 1, 1))]);
+    let scopes = [
+        Scope::Target(web.clone()),
+        Scope::Runner { target: web.clone(), name: "Build \"7\"".to_owned() },
+        Scope::Named("gpu-*".to_owned()),
+    ];
+    items.extend(scopes.into_iter().zip(1_u64..).map(|(scope, hours)| Item::Mute(mute(scope, hours))));
+    items.push(Item::Acknowledgement(acknowledgement(name, 7, 41)));
     items
 }
 
@@ -248,7 +280,14 @@ fn every_health() -> Vec<Health> {
         at_start: false,
         last_healthy: Some(LastHealthy { at: at(0), status: Status::Idle }),
     };
-    let down = Down { outage: outage(&down, 40), good_count: 1, good_since: Some(at(700)), counted_at: Some(at(700)) };
+    let down = Down {
+        good_count: 1,
+        good_since: Some(at(700)),
+        counted_at: Some(at(700)),
+        told_at: Some(at(650)),
+        reminders: 2,
+        ..Down::new(Outage { telling: Telling::Muted, ..outage(&down, 40) })
+    };
     vec![
         Health::Healthy,
         Health::Suspect(suspicion),
@@ -287,8 +326,10 @@ fn every_step() -> Vec<Step> {
         Step::OutageClosed { outage: Box::new(ended(&open, Ending::NoLongerMonitored)) },
         Step::Returned { runner: runner(), gone_since: at(1), alerted: true },
         Step::Retired { runner: runner() },
-        Step::FlappingStarted { runner: runner(), since: at(1), outages: 3 },
-        Step::FlappingEnded { runner: runner(), since: at(1), outages: 5, healthy_since: Some(at(2)) },
+        Step::FlappingStarted { runner: runner(), since: at(1), outages: 3, muted: true },
+        Step::FlappingEnded { runner: runner(), since: at(1), outages: 5, healthy_since: Some(at(2)), muted: true },
+        Step::Reminded { outage: Box::new(open.clone()), is_last: true },
+        Step::MuteEnded { outage: Box::new(open.clone()) },
         Step::LooksFail { failure: failure() },
         Step::WentBlind { since: at(1), failure: failure(), targets: 7 },
         Step::SeesAgain { since: at(1), until: at(2), told: true },
@@ -309,6 +350,8 @@ fn every_news() -> Vec<News> {
     vec![
         News::Blind { since: at(1), failure: failing().failure, targets: 7 },
         News::Offline { outages: outages() },
+        News::MuteEnded { outages: outages() },
+        News::StillOffline { outages: outages(), noticed_at: at(4), is_last: true },
         News::Removed { outages: outages() },
         News::Flapping { runners: vec![flap.clone()] },
         News::MonitoringStarts { outages: outages() },

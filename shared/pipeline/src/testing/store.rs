@@ -5,6 +5,7 @@ use std::sync::Arc;
 use monitor_domain::change::{Change, Step};
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::{Runner, RunnerId};
+use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::TargetId;
 use tokio::task::JoinSet;
@@ -12,7 +13,8 @@ use tokio::task::JoinSet;
 use crate::items::{Attempt, Freshness, Item, Key, Put, Query, RunnerItem, SendEnding};
 use crate::ports::{PutOutcome, Store, StoreError};
 use crate::testing::samples::{
-    change, claim, cursor, every_item, outage_item, runner, runner_item, sent, subject, target, target_record,
+    acknowledgement, change, claim, cursor, every_item, mute, outage_item, runner, runner_item, sent, subject, target,
+    target_record,
 };
 
 /// How many writers race for one revision.
@@ -35,6 +37,7 @@ pub async fn run_all<S: Store + 'static>(make: impl AsyncFn() -> S) {
     notices_come_latest_first_the_ending_before_its_claim(&make().await).await;
     outages_come_by_runner_and_number(&make().await).await;
     targets_come_in_order_of_identity(&make().await).await;
+    mutes_are_listed_with_nothing_else(&make().await).await;
     names_as_strange_as_they_may_be_are_kept_apart(&make().await).await;
     of_two_writers_of_one_revision_one_wins(Arc::new(make().await)).await;
 }
@@ -291,6 +294,31 @@ async fn targets_come_in_order_of_identity<S: Store>(store: &S) {
     let mut ids = names.map(id);
     ids.sort();
     assert_eq!(keys(store, Query::Targets).await, ids.map(Key::Target));
+}
+
+async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
+    let scopes = [
+        Scope::Named("build-7".to_owned()),
+        Scope::Named("gpu".to_owned()),
+        Scope::Target(target("acme/web")),
+        Scope::Runner { target: target("acme/web"), name: "build-7".to_owned() },
+    ];
+    let mut mutes: Vec<Item> = scopes.into_iter().map(|scope| Item::Mute(mute(scope, 2))).collect();
+    mutes.sort_by_key(Item::key);
+    fill(store, mutes.clone()).await;
+    fill(store, [Item::Freshness(Freshness { subject: Subject::Monitor, at: super::samples::at(1) })]).await;
+    fill(store, [Item::Acknowledgement(acknowledgement("acme/web", 7, 41)), runner_item("acme/web", 7)]).await;
+    assert_eq!(list(store, Query::Mutes).await, mutes);
+    // The same runners in another spelling are the same mute.
+    let again = Item::Mute(mute(Scope::Named("GPU".to_owned()), 5));
+    fill(store, [again.clone()]).await;
+    let found = list(store, Query::Mutes).await;
+    assert!(found.len() == 4 && found.contains(&again), "{found:?}");
+    store.delete(&[again.key()]).await.expect("the delete is answered");
+    assert_eq!(keys(store, Query::Mutes).await.len(), 3);
+    let runner = Some(RunnerId(7));
+    assert_eq!(keys(store, Query::Outages { target: id("acme/web"), runner }).await, [], "acknowledged is no outage");
+    assert_eq!(keys(store, Query::Fleet(id("acme/web"))).await.len(), 1);
 }
 
 async fn names_as_strange_as_they_may_be_are_kept_apart<S: Store>(store: &S) {

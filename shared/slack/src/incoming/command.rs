@@ -115,9 +115,14 @@ fn name(text: &str, missing: Fault) -> Result<String, Fault> {
     }
 }
 
-/// A slash stands in the name of every target, and in no runner's.
+/// A slash stands in the name of every target, and in no runner's. `NAME in TARGET` is one runner, as mutes are listed.
 fn scope(text: &str, missing: Fault) -> Result<Scope, Fault> {
     let text = name(text, missing)?;
+    if let Some((name, of)) = text.rsplit_once(" in ").filter(|(name, _)| !name.contains('/'))
+        && let Ok(target) = target(of)
+    {
+        return Ok(Scope::Runner { target, name: name.trim().to_owned() });
+    }
     if text.contains('/') { target(&text).map(Scope::Target) } else { Ok(Scope::Named(text)) }
 }
 
@@ -307,7 +312,11 @@ mod tests {
         );
         assert_eq!(mute("\"2h\" 2h"), (named("2h"), 7_200, String::new()));
         assert_eq!(mute("gpu 2h --public disk").2, "disk");
-        assert_eq!(mute(&format!("gpu 2h {}", "x".repeat(900))).2.len(), MAX_REASON_CHARS);
+        let long = format!("gpu 2h {}", "x".repeat(900));
+        assert_eq!(mute(&long).2.len(), MAX_REASON_CHARS);
+        let one = Scope::Runner { target: "acme/web".parse().unwrap(), name: "build 7".to_owned() };
+        assert_eq!(mute("build 7 in acme/web 2h").0, one);
+        assert_eq!(mute("racks in use 2h").0, named("racks in use"));
         assert_eq!(fault("/runner-mute", ""), Fault::NoScope);
         assert_eq!(fault("/runner-mute", "gpu"), Fault::NoDuration);
         assert_eq!(fault("/runner-mute", "2h"), Fault::NoDuration);

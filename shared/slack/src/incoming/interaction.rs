@@ -3,7 +3,7 @@
 use monitor_pipeline::commands::Command;
 use serde::Deserialize;
 
-use super::{Ask, Asked, Fault, Incoming, Misunderstanding, Refusal, ReplyUrl, person};
+use super::{Ask, Asked, Fault, Incoming, Misunderstanding, Refusal, ReplyUrl, Shown, person};
 use crate::button;
 
 #[derive(Deserialize)]
@@ -14,6 +14,7 @@ struct Payload {
     #[serde(default)]
     actions: Vec<Action>,
     response_url: Option<String>,
+    message: Option<Shown>,
 }
 
 #[derive(Deserialize)]
@@ -47,11 +48,15 @@ pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
         // Of a release that is no longer, or not yet, here.
         _ => Asked::Misunderstood(Misunderstanding { verb: None, fault: Fault::OldButton }),
     };
-    Ok(Incoming::Ask(Box::new(Ask { asked, public: false, by, reply_to, pressed: true })))
+    let on = payload.message.filter(|_| action.action_id == button::ACKNOWLEDGE);
+    Ok(Incoming::Ask(Box::new(Ask { asked, public: false, by, reply_to, pressed: true, on })))
 }
 
 #[cfg(test)]
 mod tests {
+    use monitor_domain::outage::OutageId;
+    use monitor_domain::runner::RunnerId;
+    use monitor_domain::subject::Revision;
     use serde_json::{Value, json};
 
     use super::*;
@@ -87,7 +92,7 @@ mod tests {
                 lasting_secs: 7_200,
                 reason: None,
             },
-            Command::Acknowledge { subject: (&target).into(), notice: 9 },
+            Command::Acknowledge { target, outages: vec![(RunnerId(7), OutageId(Revision(41)))] },
         ];
         for command in commands {
             let (action_id, value) = button::action(&command).unwrap();

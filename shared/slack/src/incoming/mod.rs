@@ -9,6 +9,8 @@ mod verb;
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::{Command, PersonId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use command::{Fault, Misunderstanding, parse_command};
 pub use reply_url::ReplyUrl;
@@ -37,6 +39,19 @@ pub struct Ask {
     pub reply_to: Option<ReplyUrl>,
     /// Whether it was a button, whose answer Slack does not show, and not a slash command.
     pub pressed: bool,
+    /// The message that the button stands on, where the answer alters it.
+    pub on: Option<Shown>,
+}
+
+/// A message as Slack shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its text.
+    #[serde(default)]
+    pub text: String,
+    /// Its layout.
+    #[serde(default)]
+    pub blocks: Vec<Value>,
 }
 
 /// What a person asks, as far as it was understood.
@@ -69,7 +84,7 @@ pub fn decode(body: &[u8]) -> Result<Incoming, Refusal> {
     let by = person(form::field(&fields, "user_id").unwrap_or_default())?;
     let (asked, public) = parse_command(command, form::field(&fields, "text").unwrap_or_default());
     let reply_to = form::field(&fields, "response_url").and_then(|url| ReplyUrl::parse(url, &[]));
-    Ok(Incoming::Ask(Box::new(Ask { asked, public, by, reply_to, pressed: false })))
+    Ok(Incoming::Ask(Box::new(Ask { asked, public, by, reply_to, pressed: false, on: None })))
 }
 
 fn person(id: &str) -> Result<PersonId, Refusal> {

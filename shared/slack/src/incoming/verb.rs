@@ -21,13 +21,9 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All that are understood.
+    /// All, in the order in which help lists them.
     pub const ALL: [Verb; 7] =
         [Verb::StatusAll, Verb::Status, Verb::History, Verb::Recheck, Verb::Mute, Verb::Unmute, Verb::Help];
-
-    /// Those that are offered, in the order in which help lists them. Muting is read, and answered with that it is not
-    /// possible: nothing is kept quiet yet.
-    pub const OFFERED: [Verb; 5] = [Verb::StatusAll, Verb::Status, Verb::History, Verb::Recheck, Verb::Help];
 
     /// The command by its name, with or without the slash, in any case.
     pub fn from_name(name: &str) -> Option<Verb> {

@@ -11,7 +11,7 @@ use monitor_pipeline::commands::{Answer, Answered};
 
 use super::detail::{fact, labels, system};
 use super::outages::lasted;
-use super::{counted, part, place};
+use super::{counted, part, place, wishes};
 use crate::document::{Document, Line, Mark, Part};
 use crate::web::WebBase;
 
@@ -39,8 +39,15 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
             (scene.history(name, outages, *total, fleets), ages(fleets))
         }
         Answer::RecheckSent { target, seen_at } => (vec![recheck_sent(target)], vec![*seen_at]),
+        Answer::Muted { mute, fleets } => (vec![wishes::muted(mute, fleets)], ages(fleets)),
+        Answer::Unmuted { mute } => (vec![wishes::unmuted(mute)], Vec::new()),
+        Answer::NotMuted { scope, mutes } => (vec![wishes::not_muted(scope, mutes)], Vec::new()),
+        Answer::Acknowledged { target, outages, by } => {
+            (vec![wishes::acknowledged(target, *outages, by, answered.now)], Vec::new())
+        }
         Answer::NotWatched { target, similar } => (vec![not_watched(target, similar)], Vec::new()),
     };
+    parts.extend(wishes::mutes(&answered.mutes));
     parts.extend(unread(&answered.unread));
     // The most urgent thing to know of what follows.
     parts.splice(0..0, scene.standstill(answered.ticked_at));

@@ -18,10 +18,10 @@ pub(crate) fn help() -> Document {
         .command("--public")
         .text(".");
     one(Part {
-        brief: Line::of(counted(Verb::OFFERED.len(), "command", "commands")),
+        brief: Line::of(counted(Verb::ALL.len(), "command", "commands")),
         lead: Line::of("GitHub Runner Monitor answers from what is on record:"),
-        items: Verb::OFFERED.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
-        total: Verb::OFFERED.len(),
+        items: Verb::ALL.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
+        total: Verb::ALL.len(),
         advice: vec![target],
         ..part(Mark::Info, "What you can ask")
     })
@@ -66,7 +66,7 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
     };
     let usages: Vec<Verb> = match verb {
         Some(verb) => vec![*verb],
-        None => Verb::OFFERED.to_vec(),
+        None => Verb::ALL.to_vec(),
     };
     let line = |verb: &Verb| match verbs_example(*verb) {
         Some(example) => usage(*verb).text(", as in ").and(example),
@@ -92,8 +92,6 @@ pub(crate) enum Trouble {
     NotSent,
     /// It took too long, and nothing can follow.
     TooSlow,
-    /// It is not possible here.
-    NotSupported,
 }
 
 pub(crate) fn trouble(trouble: Trouble) -> Document {
@@ -113,11 +111,6 @@ pub(crate) fn trouble(trouble: Trouble) -> Document {
             Mark::Warning,
             "That took too long",
             "The records did not come in time. Ask again, or for one target alone.",
-        ),
-        Trouble::NotSupported => (
-            Mark::Warning,
-            "That is not possible here",
-            "Muting and acknowledging are understood, but this release cannot do them yet: nothing was changed.",
         ),
     };
     one(Part { brief: Line::of(lead), lead: Line::of(lead), ..part(mark, title) })

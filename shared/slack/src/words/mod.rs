@@ -8,11 +8,13 @@ pub(crate) mod help;
 mod monitor;
 mod outages;
 mod runners;
+pub(crate) mod wishes;
 
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind};
+use monitor_pipeline::items::Acknowledgement;
 
 use crate::document::{Document, Line, Mark, Part};
 use crate::web::WebBase;
@@ -36,12 +38,12 @@ pub(crate) fn document(notice: &Notice, web: &WebBase) -> Document {
     }
 }
 
-/// What has become of the outages of an earlier message.
-pub(crate) fn live(outages: &[Outage], notice: &Notice, web: &WebBase) -> Document {
+/// What has become of the outages of an earlier message, and who looks after those that are open.
+pub(crate) fn live(outages: &[Outage], notice: &Notice, acknowledged: &[Acknowledgement], web: &WebBase) -> Document {
     let scene = Scene::of(notice, web);
     Document {
         place: scene.target.as_ref().map_or_else(String::new, |target| format!(" in {}", place(target))),
-        parts: vec![scene.live(outages)],
+        parts: vec![Part { advice: wishes::looked_after(outages, acknowledged), ..scene.live(outages) }],
         omitted: 0,
         footer: scene.target.as_ref().map(|target| {
             Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
@@ -69,6 +71,8 @@ impl<'a> Scene<'a> {
         match news {
             News::Blind { since, failure, targets } => self.blind(*since, failure, *targets),
             News::Offline { outages } => self.offline(outages),
+            News::MuteEnded { outages } => self.mute_ended(outages),
+            News::StillOffline { outages, noticed_at, is_last } => self.still_offline(outages, *noticed_at, *is_last),
             News::Removed { outages } => self.removed(outages),
             News::Flapping { runners } => self.flapping(runners),
             News::MonitoringStarts { outages } => self.monitoring_starts(outages),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_domain::notices::News;
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -232,9 +233,16 @@ impl Scene<'_> {
         }
     }
 
-    /// A message about outages once some of them have ended.
+    /// A message about outages once some of them have ended, or when people are reminded of them.
     pub(super) fn live(&self, outages: &[Outage]) -> Part {
         let open = outages.iter().filter(|outage| outage.is_open()).count();
+        let reminded_at = self.notice.news.iter().find_map(|news| match news {
+            News::StillOffline { noticed_at, .. } => Some(*noticed_at),
+            _ => None,
+        });
+        if let Some(noticed_at) = reminded_at.filter(|_| open == outages.len()) {
+            return self.still_offline(outages, noticed_at, false);
+        }
         let all_ended_as = |ending| outages.iter().all(|outage| outage.ending == Some(ending));
         let (mark, title) = match open {
             0 if all_ended_as(Ending::Recovered) => {
@@ -313,7 +321,7 @@ impl Scene<'_> {
     }
 }
 
-fn mid_job(outage: &Outage) -> &'static str {
+pub(super) fn mid_job(outage: &Outage) -> &'static str {
     if outage.in_job { ", in mid-job" } else { "" }
 }
 
@@ -361,6 +369,6 @@ fn longest(outages: &[Outage]) -> String {
     spoken_duration(outages.iter().map(duration).max().unwrap_or_default())
 }
 
-fn first_start(outages: &[Outage]) -> Timestamp {
+pub(super) fn first_start(outages: &[Outage]) -> Timestamp {
     outages.iter().map(|outage| outage.started_at).min().unwrap_or_default()
 }

@@ -7,7 +7,8 @@ use monitor_domain::runner::{Down, Flapping, Health, Runner, RunnerId, Status, S
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Answer, Answered};
+use monitor_pipeline::commands::{Answer, Answered, PersonId};
+use monitor_pipeline::items::Mute;
 use monitor_slack::incoming::{Fault, Misunderstanding, Verb, parse_command};
 use monitor_slack::{Reply, WebBase};
 
@@ -47,7 +48,7 @@ fn runner(number: u64) -> Runner {
 }
 
 fn offline(number: u64) -> Runner {
-    let down = Down { outage: outage(number), good_count: 0, good_since: None, counted_at: None };
+    let down = Down::new(outage(number));
     let status_since = outage(number).started_at;
     Runner {
         status: Status::Offline,
@@ -74,7 +75,7 @@ fn suspect(number: u64) -> Runner {
 fn every_state() -> Vec<Runner> {
     let Health::Down(mut down) = offline(3).health else { unreachable!("it is offline") };
     down.good_count = 1;
-    let flapping = Flapping { since: start(), outages: 4, healthy_since: Some(now()) };
+    let flapping = Flapping { since: start(), outages: 4, healthy_since: Some(now()), muted: false };
     vec![
         runner(1),
         Runner { status: Status::Offline, ..runner(2) },
@@ -109,15 +110,46 @@ fn named(name: &str) -> Scope {
 }
 
 fn answered(answer: Answer) -> Answered {
-    Answered { now: now(), ticked_at: Some(now().minus(MINUTE * 2)), unread: Vec::new(), answer }
+    Answered { now: now(), ticked_at: Some(now().minus(MINUTE * 2)), unread: Vec::new(), mutes: Vec::new(), answer }
 }
 
 /// Every sample under its name.
 pub(crate) fn all() -> Vec<(&'static str, Reply)> {
-    let answers = [overviews(), targets(), runners(), histories(), others(), extremes()].into_iter().flatten();
+    let answers =
+        [overviews(), targets(), runners(), histories(), wishes(), others(), extremes()].into_iter().flatten();
     let web = WebBase::default();
     let answers = answers.map(|(name, answered)| (name, Reply::answered(&answered, &web)));
     answers.chain(helps()).collect()
+}
+
+fn mute(scope: Scope, reason: Option<&str>) -> Mute {
+    let by = PersonId::try_from("U2CERLKJA".to_owned()).unwrap();
+    Mute { scope, since: now(), until: now().plus(HOUR * 2), reason: reason.map(str::to_owned), by }
+}
+
+fn wishes() -> Vec<(&'static str, Answered)> {
+    let mutes = || {
+        let one = Scope::Runner { target: target("acme/web"), name: "build-01".to_owned() };
+        vec![
+            mute(Scope::Target(target("orgs/acme")), None),
+            mute(named("gpu-*"), Some("rack <3> is *moved*")),
+            mute(one, Some("new disk")),
+        ]
+    };
+    let fleets = || vec![fleet("acme/api", vec![runner(1), offline(2)]), fleet("orgs/acme", vec![runner(4)])];
+    let web = fleet("acme/web", vec![runner(1)]);
+    let with_mutes = |answered: Answered| Answered { mutes: mutes(), ..answered };
+    let by = mute(named("x"), None).by;
+    vec![
+        ("muted_one", answered(Answer::Muted { mute: mutes().remove(2), fleets: vec![web.clone()] })),
+        ("muted_while_one_is_offline", answered(Answer::Muted { mute: mutes().remove(1), fleets: fleets() })),
+        ("unmuted", answered(Answer::Unmuted { mute: mutes().remove(0) })),
+        ("not_muted", answered(Answer::NotMuted { scope: named("gpu"), mutes: mutes() })),
+        ("nothing_muted", answered(Answer::NotMuted { scope: named("gpu"), mutes: Vec::new() })),
+        ("acknowledged", answered(Answer::Acknowledged { target: target("acme/web"), outages: 2, by })),
+        ("overview_with_mutes", with_mutes(answered(Answer::Overview { fleets: fleets() }))),
+        ("target_with_mutes", with_mutes(answered(Answer::Target { fleet: Box::new(web) }))),
+    ]
 }
 
 fn overviews() -> Vec<(&'static str, Answered)> {

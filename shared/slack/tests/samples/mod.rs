@@ -14,6 +14,10 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::PersonId;
+use monitor_pipeline::items::Acknowledgement;
+use monitor_pipeline::ports::Form;
+use monitor_slack::{Message, WebBase, open_in, render, render_live, with_buttons};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -112,6 +116,51 @@ fn offline() -> Vec<(&'static str, Notice)> {
     ]
 }
 
+fn still_offline(count: u64, after: Duration, is_last: bool) -> News {
+    News::StillOffline { outages: outages(count), noticed_at: start().plus(after), is_last }
+}
+
+/// Messages of a bot: with buttons, and edited.
+#[allow(dead_code, reason = "not every test asks")]
+pub(crate) fn by_bot() -> Vec<(&'static str, Message)> {
+    let web = WebBase::default();
+    let target: Target = "acme/web".parse().unwrap();
+    let person = PersonId::try_from("U2CERLKJA".to_owned()).unwrap();
+    let acknowledged = |number: u64| Acknowledgement {
+        target: target.id().clone(),
+        runner_id: RunnerId(number),
+        outage_id: outage(number).id,
+        at: start().plus(HOUR),
+        by: person.clone(),
+    };
+    let sent = |news: Vec<News>| {
+        let notice = about("acme/web", 3, news);
+        let open = notice.news.iter().flat_map(open_in);
+        with_buttons(render(&notice, Form::Blocks, &web), &target, open, |_| false)
+    };
+    let edited = |outages: &[Outage], news: News, acknowledged: &[Acknowledgement]| {
+        let notice = about("acme/web", 2, vec![news]);
+        let open = outages.iter().filter(|outage| outage.is_open());
+        let is_acknowledged = |outage: &Outage| acknowledged.iter().any(|item| item.runner_id == outage.runner_id);
+        with_buttons(render_live(outages, &notice, acknowledged, &web), &target, open, is_acknowledged)
+    };
+    let back = ended(1, HOUR * 2, Ending::Recovered);
+    let recovered = || News::Recovered { outages: vec![back.clone()] };
+    vec![
+        ("bot_offline_one", sent(vec![News::Offline { outages: outages(1) }])),
+        ("bot_offline_3", sent(vec![News::Offline { outages: outages(3) }])),
+        ("bot_offline_400", sent(vec![News::Offline { outages: outages(400) }])),
+        ("bot_recovered", sent(vec![recovered()])),
+        ("bot_edited_over", edited(std::slice::from_ref(&back), recovered(), &[])),
+        ("bot_edited_2_of_3_open", edited(&[back.clone(), outage(2), outage(3)], recovered(), &[acknowledged(2)])),
+        ("bot_edited_reminder", edited(&outages(1), still_offline(1, DAY, false), &[])),
+        (
+            "bot_edited_all_acknowledged",
+            edited(&[back.clone(), outage(2)], recovered(), &[acknowledged(1), acknowledged(2)]),
+        ),
+    ]
+}
+
 fn other_outages() -> Vec<(&'static str, Notice)> {
     let recovered = |number| ended(number, HOUR * 2 + MINUTE * 5, Ending::Recovered);
     let removed = |number| Outage { status: Status::Unknown, ..ended(number, MINUTE * 10, Ending::Removed) };
@@ -119,6 +168,11 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
     let dropped = |number| ended(number, DAY, Ending::NoLongerMonitored);
     let later = start().plus(HOUR);
     vec![
+        ("mute_ended_one", about("acme/web", 1, vec![News::MuteEnded { outages: outages(1) }])),
+        ("mute_ended_3", about("acme/web", 3, vec![News::MuteEnded { outages: outages(3) }])),
+        ("still_offline_one", about("acme/web", 1, vec![still_offline(1, DAY, false)])),
+        ("still_offline_one_for_the_last_time", about("orgs/acme", 1, vec![still_offline(1, DAY * 3, true)])),
+        ("still_offline_3", about("acme/web", 4, vec![still_offline(3, DAY, false)])),
         ("monitoring_starts_one", about("acme/web", 1, vec![News::MonitoringStarts { outages: outages(1) }])),
         ("monitoring_starts_3", about("acme/web", 3, vec![News::MonitoringStarts { outages: outages(3) }])),
         ("recovered_one", about("acme/web", 0, vec![News::Recovered { outages: vec![recovered(1)] }])),

@@ -168,7 +168,7 @@ fn what_cannot_be_read_is_named() {
 
 #[test]
 fn what_a_later_release_wrote_is_passed_over() {
-    let unknown = wire::Item { item_type: "Mute".to_owned(), payload: Some(Payload::Proto(vec![0xff; 9])) };
+    let unknown = wire::Item { item_type: "Escalation".to_owned(), payload: Some(Payload::Proto(vec![0xff; 9])) };
     assert_eq!(read(&unknown).unwrap(), None);
     // A field that is not known here, of every wire type, before and after those that are.
     let item = runner_item("acme/web", 7);

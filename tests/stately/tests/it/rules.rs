@@ -83,7 +83,7 @@ fn what_is_not_in_order_is_refused_and_nothing_is_stored() {
     }
     assert_eq!(state.item_count(1), 0);
     for (version, store_id, code) in
-        [(2, 1, "SchemaVersionNotFound"), (0, 1, "InvalidArgument"), (3, 0, "InvalidArgument")]
+        [(4, 1, "SchemaVersionNotFound"), (0, 1, "InvalidArgument"), (3, 0, "InvalidArgument")]
     {
         let mut message = put_request(version, [cat("AA==", json!({}))]);
         message.store_id = store_id;

@@ -80,6 +80,8 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
             Key::Claim(..) => "claim",
             Key::Sent(..) => "sent",
             Key::Cursor(_) => "cursor",
+            Key::Mute(_) => "mute",
+            Key::Acknowledgement(..) => "acknowledgement",
         };
         keys.iter().map(kind).collect()
     };

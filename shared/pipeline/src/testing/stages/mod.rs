@@ -5,6 +5,7 @@ mod looking;
 mod telling;
 mod ticks;
 mod watching;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -61,6 +62,10 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     watching::a_gap_is_on_record_before_the_sign_of_life_that_hides_it(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
+    wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;
+    wishes::what_ended_in_a_mute_is_never_told(&make().await).await;
+    wishes::reminders_come_in_the_alerts_thread_until_somebody_looks_after_it(&make().await).await;
+    wishes::a_day_without_the_chat_is_told_in_one_message(&make().await).await;
     ticks::a_tick_that_was_held_up_makes_no_gap(&make().await).await;
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
     ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;

@@ -1,0 +1,177 @@
+//! Mutes, reminders and acknowledgements: what is told of them, and what is answered.
+
+use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::outage::Outage;
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
+use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::commands::PersonId;
+use monitor_pipeline::items::{Acknowledgement, Mute};
+
+use super::detail::facts;
+use super::outages::{first_start, mid_job};
+use super::{MAX_ITEMS, Scene, counted, part, place, who};
+use crate::document::{Line, Mark, Part};
+
+/// So many people are named who look after one message's outages.
+const MAX_PEOPLE: usize = 5;
+
+impl Scene<'_> {
+    /// Outages that a mute kept quiet: told in one line, and a list where there are several.
+    pub(super) fn mute_ended(&self, outages: &[Outage]) -> Part {
+        let lead = match outages {
+            [one] => Line::of("GitHub reports ")
+                .name(&one.runner_name)
+                .text(" offline since ")
+                .at(one.started_at)
+                .text(mid_job(one))
+                .text(". A mute kept that quiet until now."),
+            _ => Line::of("GitHub reports them offline, the first since ")
+                .at(first_start(outages))
+                .text(". A mute kept that quiet until now."),
+        };
+        Part {
+            brief: Line::of("the mute is over"),
+            lead,
+            ..self.open(outages, Mark::Alarm, who(outages, |outage| &outage.runner_name).text(" offline after a mute"))
+        }
+    }
+
+    /// A reminder.
+    pub(super) fn still_offline(&self, outages: &[Outage], noticed_at: Timestamp, is_last: bool) -> Part {
+        let lasts = |outage: &Outage| noticed_at.since(outage.started_at);
+        let longest = spoken_duration(outages.iter().map(lasts).max().unwrap_or_default());
+        let lead = match outages {
+            [one] => Line::of("GitHub reports ")
+                .name(&one.runner_name)
+                .text(" offline since ")
+                .at(one.started_at)
+                .text(format!(", for {longest} by now{}.", mid_job(one))),
+            _ => Line::of(format!("GitHub reports them offline, for up to {longest} by now.")),
+        };
+        let lead = lead.text(if is_last { " This is the last reminder: the end is told." } else { "" });
+        Part {
+            brief: Line::of(format!("for {longest} by now")),
+            lead,
+            ..self.open(outages, Mark::Alarm, who(outages, |outage| &outage.runner_name).text(" still offline"))
+        }
+    }
+
+    fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Part {
+        match outages {
+            [one] => Part {
+                facts: facts(one),
+                link: self.runner_link(one, "Open this runner on GitHub"),
+                ..part(mark, title)
+            },
+            _ => {
+                let item = |outage: &Outage| {
+                    let line = Line::default().name(&outage.runner_name).text(" since ").at(outage.started_at);
+                    match self.runner_link(outage, "open") {
+                        Some(link) => line.text(mid_job(outage)).text(" · ").and(link),
+                        None => line.text(mid_job(outage)),
+                    }
+                };
+                let items = outages.iter().take(MAX_ITEMS).map(item).collect();
+                Part { items, total: outages.len(), ..part(mark, title) }
+            }
+        }
+    }
+}
+
+/// Who looks after the outages of a message that are still open.
+pub(super) fn looked_after(outages: &[Outage], acknowledged: &[Acknowledgement]) -> Vec<Line> {
+    let is_open = |item: &&Acknowledgement| {
+        let is_it = |outage: &Outage| (outage.runner_id, outage.id) == (item.runner_id, item.outage_id);
+        outages.iter().any(|outage| outage.is_open() && is_it(outage))
+    };
+    let mut people: Vec<(&PersonId, Timestamp)> = Vec::new();
+    for item in acknowledged.iter().filter(is_open) {
+        if !people.iter().any(|(by, at)| (*by, *at) == (&item.by, item.at)) {
+            people.push((&item.by, item.at));
+        }
+    }
+    people.sort_by_key(|(_, at)| *at);
+    people.into_iter().take(MAX_PEOPLE).map(|(by, at)| acknowledged_by(by, at)).collect()
+}
+
+/// Who looks after it, and since when.
+pub(crate) fn acknowledged_by(by: &PersonId, at: Timestamp) -> Line {
+    Line::of("👀 Acknowledged by ").person(by).text(" ").on(at).text(": no reminders until it is over")
+}
+
+pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: Timestamp) -> Part {
+    Part {
+        brief: Line::of("no reminders until it is over"),
+        lead: acknowledged_by(by, now).text(", in ").name(&place(target)).text("."),
+        ..part(Mark::Info, format!("{} acknowledged", counted(outages, "outage", "outages")))
+    }
+}
+
+pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
+    let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
+    let targets = counted(fleets.len(), "target", "targets");
+    let runners = counted(counts.total, "runner", "runners");
+    let lead = Line::of("Until ").on(mute.until).text(format!(", nothing is told of {runners} in {targets}."));
+    let open = match counts.down {
+        0 => " Outages are recorded; what is still open then is told in one line.".to_owned(),
+        down => format!(
+            " Outages are recorded; what is still open then is told in one line. Of {} that {} open already, the end \
+             is told.",
+            counted(down, "outage", "outages"),
+            if down == 1 { "is" } else { "are" }
+        ),
+    };
+    Part {
+        brief: Line::of("until ").on(mute.until),
+        lead: lead.text(open),
+        advice: vec![Line::of("Sooner: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
+        ..part(Mark::Info, scope(&mute.scope).text(" muted"))
+    }
+}
+
+pub(super) fn unmuted(mute: &Mute) -> Part {
+    Part {
+        brief: Line::of("told of again"),
+        lead: scope(&mute.scope)
+            .text(" is told of again. What went offline in the meantime and is still so comes with the next look, within minutes."),
+        ..part(Mark::Info, scope(&mute.scope).text(" no longer muted"))
+    }
+}
+
+pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
+    let none = if mutes.is_empty() { " Nothing is muted at all." } else { " Muted are:" };
+    Part {
+        brief: Line::of("nothing was changed"),
+        lead: Line::of("There is no mute of ").name(&asked.to_string()).text(".").text(none),
+        items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
+        total: mutes.len(),
+        ..part(Mark::Warning, scope(asked).text(" is not muted"))
+    }
+}
+
+/// The mutes that whoever reads an answer should know of.
+pub(super) fn mutes(mutes: &[Mute]) -> Option<Part> {
+    (!mutes.is_empty()).then(|| Part {
+        lead: Line::of("Their outages are recorded and not told."),
+        items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
+        total: mutes.len(),
+        ..part(Mark::Info, counted(mutes.len(), "mute", "mutes"))
+    })
+}
+
+fn line(mute: &Mute) -> Line {
+    let line = scope(&mute.scope).text(" until ").on(mute.until).text(", by ").person(&mute.by);
+    match &mute.reason {
+        Some(reason) => line.text(": ").quote(reason),
+        None => line,
+    }
+}
+
+fn scope(scope: &Scope) -> Line {
+    match scope {
+        Scope::Target(target) => Line::default().name(&place(target)),
+        Scope::Runner { target, name } => Line::default().name(name).text(" in ").name(&place(target)),
+        Scope::Named(name) => Line::default().name(name),
+    }
+}
