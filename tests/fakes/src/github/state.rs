@@ -278,6 +278,12 @@ impl State {
         &self.counters
     }
 
+    /// The most points that any token, or any installation by all of its tokens, has taken in a minute.
+    pub fn most_points_in_a_minute(&self) -> u64 {
+        let tokens = self.tokens.values().map(|token| &token.usage);
+        tokens.chain(self.installation_usage.values()).map(|usage| usage.most_points).max().unwrap_or(0)
+    }
+
     /// What was asked and answered about one target, whether it exists or not.
     pub fn target_counters(&self, target: &str) -> Counters {
         let counters = self.target_counters.get(&TargetKey::new(target));
