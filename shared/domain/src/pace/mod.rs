@@ -31,13 +31,15 @@ pub struct Pace {
     count: usize,
     /// How many fit into an interval.
     fits: usize,
+    /// How far apart neighbours in the list lie on the ring, see [`turned_by`].
+    stride: usize,
 }
 
 impl Pace {
     /// The pace of `count` jobs; all at once where there is no limit. A queue holds a job back no longer than `longest_delay`.
     pub fn of(count: usize, per_minute: Option<u32>, interval: Duration, longest_delay: Duration) -> Self {
-        let at_once =
-            Self { step: Duration::ZERO, is_tight: false, interval, patience: interval, count, fits: usize::MAX };
+        let (step, fits, stride) = (Duration::ZERO, usize::MAX, stride(count));
+        let at_once = Self { step, is_tight: false, interval, patience: interval, count, fits, stride };
         let Some(per_minute) = per_minute else { return at_once };
         let head_room = per_minute / HEAD_ROOM;
         let step = Duration::from_micros(60_000_000_u64.div_ceil((per_minute - head_room).max(1).into()));
@@ -90,17 +92,16 @@ impl Pace {
         if jobs >= self.count {
             return after(index);
         }
-        let is_even = jobs == self.fits;
-        let begins_at = if is_even { in_a_row(tick, jobs, self.count) } else { turned_by(tick, self.count) };
-        let place = (index + self.count - begins_at) % self.count;
-        match place < jobs {
+        if jobs == self.fits {
             // As many at every tick: the next round begins where the last one ended, and all are looked at equally often.
-            true if is_even => after(place),
-            // Each at its own moment of the interval, which it keeps, unless the list is too long for that.
-            true if self.count <= self.fits => after(index),
-            true => after(place),
-            false => None,
+            let place = (index + self.count - in_a_row(tick, jobs, self.count)) % self.count;
+            return (place < jobs).then(|| after(place)).flatten();
         }
+        let on_the_ring = usize::try_from(index as u128 * self.stride as u128 % self.count as u128).unwrap_or(0);
+        let place = (on_the_ring + self.count - turned_by(tick, self.count)) % self.count;
+        // Each at its own moment of the interval, which it keeps, unless the list is too long for that.
+        let moment = if self.count <= self.fits { index } else { place };
+        (place < jobs).then(|| after(moment)).flatten()
     }
 }
 
@@ -110,13 +111,27 @@ fn in_a_row(tick: u64, jobs: usize, places: usize) -> usize {
     usize::try_from(begins_at).unwrap_or(0)
 }
 
-/// Those that go out lie side by side in the list, as on a ring that is turned on by the golden section at each tick. No other
+const GOLDEN_SECTION: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The list as a ring, which is turned on by the golden section at each tick; those on the same stretch of it go out. No other
 /// angle leaves as little between two visits at the same place, whatever part of the ring is let through and however this
 /// part changes; so nothing has to be remembered for all to get their turn.
 fn turned_by(tick: u64, places: usize) -> usize {
-    const GOLDEN_SECTION: u64 = 0x9E37_79B9_7F4A_7C15;
     let turned = u128::from(tick.wrapping_mul(GOLDEN_SECTION)) * places as u128;
     usize::try_from(turned >> 64).unwrap_or(0)
+}
+
+/// So that those on the same stretch of the ring come from all over the list: neighbours are often alike, and what is learnt
+/// from some is taken for all.
+fn stride(count: usize) -> usize {
+    let coprime = |stride: &usize| {
+        let (mut a, mut b) = (count, *stride);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a == 1
+    };
+    (turned_by(1, count).max(1)..count.max(2)).find(coprime).unwrap_or(1)
 }
 
 #[cfg(test)]

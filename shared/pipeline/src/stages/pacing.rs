@@ -143,7 +143,8 @@ pub(super) async fn departures(
         }
     }
     for (credential, (moments, first_looks)) in moments {
-        meters.of(&credential, |metered| metered.meter.sent(moments, first_looks));
+        let is_whole = departing.get(&credential).is_some_and(|its| its.allowed >= its.pace.jobs());
+        meters.of(&credential, |metered| metered.meter.sent(moments, first_looks, is_whole));
     }
     departures
 }

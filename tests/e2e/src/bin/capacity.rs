@@ -43,7 +43,12 @@ fn scenarios() -> Vec<(String, Stretch, Scenario)> {
     }
     for (name, stretch, scenario) in [
         ("12,500/h, pollers 4", Stretch::Never, Scenario { hourly_limit: 12_500, ..one.clone() }),
-        ("40 % change, 5,000/h, pollers 4", Stretch::Always, Scenario { changing: 400, ..one.clone() }),
+        (
+            "the same 40 % change, 5,000/h, pollers 4",
+            Stretch::Always,
+            Scenario { changing: 400, same: true, ..one.clone() },
+        ),
+        ("now these 40 %, now those, 5,000/h, pollers 4", Stretch::Always, Scenario { changing: 400, ..one.clone() }),
         ("5 % change, scheduler always cold", Stretch::AtFirst, Scenario { forgets: true, ..one.clone() }),
         (
             "4 credentials × 4,000 targets, 12,500/h, pollers 1",

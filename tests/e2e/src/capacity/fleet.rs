@@ -55,6 +55,8 @@ pub(super) fn github(scenario: &Scenario) -> State {
 pub(super) struct Fleet {
     scenario: Scenario,
     changes: u64,
+    /// How many targets take part.
+    changing: u64,
     every_us: i64,
     /// When the next change is.
     pub(super) next_change_ms: i64,
@@ -62,15 +64,17 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) fn new(scenario: &Scenario) -> Self {
-        let an_interval = (total(scenario) as u64 * scenario.changing / 1_000).max(1);
+        let total = total(scenario) as u64;
+        let an_interval = (total * scenario.changing / 1_000).max(1);
+        let changing = if scenario.same { an_interval } else { total };
         let every_us =
             i64::try_from(INTERVAL.as_micros()).unwrap_or(i64::MAX) / i64::try_from(an_interval).unwrap_or(1);
-        Self { scenario: scenario.clone(), changes: 0, every_us, next_change_ms: START_MS }
+        Self { scenario: scenario.clone(), changes: 0, changing, every_us, next_change_ms: START_MS }
     }
 
     pub(super) fn change_until(&mut self, now_ms: i64, github: &FakeGitHub) {
         while self.next_change_ms <= now_ms {
-            let number = self.changes.wrapping_mul(STRIDE) % total(&self.scenario) as u64;
+            let number = (self.changes % self.changing).wrapping_mul(STRIDE) % total(&self.scenario) as u64;
             let name = name(&self.scenario, usize::try_from(number).unwrap_or(0));
             let is_status = self.changes.is_multiple_of(STATUS_CHANGES);
             let mut state = github.state();

@@ -39,6 +39,8 @@ pub struct Scenario {
     pub pollers: usize,
     /// How many of a thousand targets change in each interval.
     pub changing: u64,
+    /// Whether it is always the same ones that change. Otherwise each has its turn, and whoever is looked at rarely has changed.
+    pub same: bool,
     /// Requests that a credential has in an hour.
     pub hourly_limit: u64,
     /// Requests that GitHub takes of a credential in a minute.
@@ -56,6 +58,7 @@ impl Default for Scenario {
             targets: 4_000,
             pollers: 4,
             changing: 50,
+            same: false,
             hourly_limit: 5_000,
             per_minute: 900,
             forgets: false,
