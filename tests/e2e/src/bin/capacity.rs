@@ -104,14 +104,19 @@ fn figure(name: &str, outcome: &Outcome) -> anyhow::Result<Value> {
 
 fn check(name: &str, stretch: Stretch, outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.limited == 0, "{name}: {} answers were limited", outcome.limited);
-    ensure!(outcome.failed == 0, "{name}: {} looks failed", outcome.failed);
+    // Where the quota never lasts, the clients stop by themselves now and then, a little before the end of an hour.
+    let may_fail = if stretch == Stretch::Always { outcome.looks / 100 } else { 0 };
+    ensure!(outcome.failed <= may_fail, "{name}: {} looks failed", outcome.failed);
     ensure!(outcome.never_seen == 0, "{name}: {} targets were never seen", outcome.never_seen);
     ensure!(outcome.most_in_a_minute <= 900, "{name}: {} in a minute", outcome.most_in_a_minute);
     match stretch {
-        Stretch::Never => ensure!(outcome.stretched_ticks == 0, "{name}: the interval was stretched"),
+        Stretch::Never => {
+            ensure!(outcome.stretched_ticks == 0, "{name}: the interval was stretched");
+            ensure!(outcome.longest_gap_secs < 310.0, "{name}: {} s", outcome.longest_gap_secs);
+        }
         Stretch::AtFirst => {
-            let first_hours = outcome.stretched_ticks <= 12;
-            ensure!((1..=12).contains(&outcome.stretched_ticks) && first_hours, "{name}: {}", outcome.stretched_ticks);
+            ensure!((1..=24).contains(&outcome.stretched_ticks), "{name}: stretched at {}", outcome.stretched_ticks);
+            ensure!(outcome.whole_longest_gap_secs < 310.0, "{name}: {} s", outcome.whole_longest_gap_secs);
         }
         Stretch::Always => ensure!(outcome.stretched_ticks * 2 > outcome.ticks, "{name}: it was not said so"),
     }
@@ -143,5 +148,9 @@ fn show(name: &str, outcome: &Outcome) {
     let jobs = outcome.fewest_jobs.zip(outcome.most_jobs).map_or_else(String::new, |(fewest, most)| {
         format!(", to {} s at most: {fewest} to {most} jobs a tick", outcome.stretched_to_secs)
     });
-    println!("  stretched at {} of {} ticks{jobs}\n", outcome.stretched_ticks, outcome.ticks);
+    println!("  stretched at {} of {} ticks{jobs}", outcome.stretched_ticks, outcome.ticks);
+    println!(
+        "  and where it is not: p99 {:.1} s, longest {:.1} s between two looks\n",
+        outcome.whole_p99_gap_secs, outcome.whole_longest_gap_secs
+    );
 }

@@ -173,7 +173,7 @@ impl Installation {
         let meters = if self.forgets { &forgotten } else { &self.meters };
         let settings = &self.schedule_settings;
         let report = Schedule { store, source, jobs, wakes, clock, settings, meters }.run().await;
-        lock(&self.tally).ticked(&report);
+        lock(&self.tally).ticked(&report, clock.now());
     }
 
     /// One invocation of a poller.

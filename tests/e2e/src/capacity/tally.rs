@@ -9,12 +9,17 @@ use monitor_fakes::github::{Counters, Endpoint};
 use monitor_pipeline::stages::{CheckReport, Ending, ScheduleReport};
 use serde::Serialize;
 
+use super::INTERVAL;
+
 /// Counts while a scenario is played.
 #[derive(Debug, Default)]
 pub struct Tally {
     seen_at: BTreeMap<TargetId, Option<Timestamp>>,
     /// Between two looks that saw a target, milliseconds.
     gaps_ms: Vec<u32>,
+    /// Those of them that began after the interval was last stretched.
+    whole_gaps_ms: Vec<u32>,
+    whole_since: Timestamp,
     looks: u64,
     rechecks: u64,
     failed: u64,
@@ -63,6 +68,10 @@ pub struct Outcome {
     pub p99_gap_secs: f64,
     /// and the longest, with the time since the last look at the end.
     pub longest_gap_secs: f64,
+    /// The same, of those that began after the interval was last stretched: of a hundred all but the longest one,
+    pub whole_p99_gap_secs: f64,
+    /// and the longest.
+    pub whole_longest_gap_secs: f64,
     /// Ticks.
     pub ticks: u64,
     /// Those at which the quota did not last.
@@ -80,9 +89,14 @@ impl Tally {
         Self { seen_at: targets.iter().map(|target| (target.id().clone(), None)).collect(), ..Self::default() }
     }
 
-    pub(super) fn ticked(&mut self, report: &ScheduleReport) {
+    pub(super) fn ticked(&mut self, report: &ScheduleReport, now: Timestamp) {
         self.ticks += 1;
         self.stretched_ticks += u64::from(!report.stretched.is_empty());
+        if !report.stretched.is_empty() {
+            // Whose turn was not at this tick is looked at a tick later.
+            self.whole_since = now.plus(2 * INTERVAL);
+            self.whole_gaps_ms.clear();
+        }
         for stretched in &report.stretched {
             self.stretched_every = self.stretched_every.max(stretched.every);
             self.stretched_jobs.push(stretched.jobs);
@@ -97,7 +111,11 @@ impl Tally {
                 self.looks += 1;
                 self.rechecks += u64::from(!by_schedule);
                 if let Some(Some(before)) = self.seen_at.insert(target.id().clone(), Some(began)) {
-                    self.gaps_ms.push(in_ms(began.since(before)));
+                    let gap_ms = in_ms(began.since(before));
+                    self.gaps_ms.push(gap_ms);
+                    if before >= self.whole_since {
+                        self.whole_gaps_ms.push(gap_ms);
+                    }
                 }
             }
             Ending::Overtaken => self.let_pass += 1,
@@ -116,6 +134,8 @@ impl Tally {
         let mut gaps_ms = self.gaps_ms.clone();
         gaps_ms.extend(self.seen_at.values().flatten().map(|seen_at| in_ms(end.since(*seen_at))));
         gaps_ms.sort_unstable();
+        let mut whole_gaps_ms = self.whole_gaps_ms.clone();
+        whole_gaps_ms.sort_unstable();
         let secs = |ms: Option<&u32>| ms.map_or(0.0, |ms| f64::from(*ms) / 1_000.0);
         let whole: u64 = self.gaps_ms.iter().map(|ms| u64::from(*ms)).sum();
         Outcome {
@@ -135,6 +155,8 @@ impl Tally {
             mean_gap_secs: whole as f64 / 1_000.0 / self.gaps_ms.len().max(1) as f64,
             p99_gap_secs: secs(gaps_ms.get(gaps_ms.len() * 99 / 100)),
             longest_gap_secs: secs(gaps_ms.last()),
+            whole_p99_gap_secs: secs(whole_gaps_ms.get(whole_gaps_ms.len() * 99 / 100)),
+            whole_longest_gap_secs: secs(whole_gaps_ms.last()),
             ticks: self.ticks,
             stretched_ticks: self.stretched_ticks,
             stretched_to_secs: self.stretched_every.as_secs(),
