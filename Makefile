@@ -17,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 # For sam, which looks there for cargo-lambda, and that for the zig that it links with.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack bench stately-bench clean-tools
+.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack bench capacity stately-bench clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -107,6 +107,10 @@ bench: ## Everything that is measured, as a table, as target/bench.json and targ
 	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release --bin $$function); done
 	cargo build --release $(WHOLE) --bin runner-monitor --bin bench
 	target/release/bench $(BENCH)
+
+capacity: ## 4,000 targets of a credential before GitHub's limits: 24 h of virtual time in nine ways, and 2 real minutes; half an hour
+	cargo build --release $(WHOLE) --bin capacity
+	target/release/capacity
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
 	node tests/stately/clients/bench.mjs

@@ -10,7 +10,7 @@ use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Ending, Notify, NotifySettings, Schedule, ScheduleSettings,
+    Check, CheckSettings, Disposition, Ending, Meters, Notify, NotifySettings, Schedule, ScheduleSettings,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -129,7 +129,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         // Whoever asks GitHub keeps the pace: nothing is gained by holding jobs back here.
         let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
         let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
-        let stage = Schedule { store, source, jobs, wakes, clock, settings: &settings };
+        let meters = &Meters::default();
+        let stage = Schedule { store, source, jobs, wakes, clock, settings: &settings, meters };
         loop {
             let began = self.clock.now();
             if let Some(unfinished) = self.cycles.begin(began) {

@@ -29,9 +29,13 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sen
     request_id: &str,
 ) -> Report {
     let span = info_span!("schedule", stage = "schedule", request_id);
-    let ScheduleReport { disposition, targets, dropped } = schedule.run().instrument(span).await;
+    let ScheduleReport { disposition, targets, dropped, stretched } = schedule.run().instrument(span).await;
     let mut metrics = Metrics::of("scheduler");
     metrics.add(Metric::TargetsScheduled, u64::try_from(targets.len()).unwrap_or(u64::MAX));
+    // Only where there is something to show: CloudWatch charges for a metric by the hours in which it was sent.
+    if let Some(every) = stretched.iter().map(|stretched| stretched.every).max() {
+        metrics.add(Metric::IntervalStretched, every.as_secs());
+    }
     let answer = match disposition {
         Disposition::Done => Ok(json!({"targets": targets.len(), "dropped": dropped.len()})),
         // Lambda tries twice more, and the next tick brings the same.

@@ -9,7 +9,7 @@ use monitor_config::{HostOptions, Settings, Source};
 use monitor_github::GitHub;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
-use monitor_pipeline::stages::{Schedule, ScheduleSettings};
+use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings};
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -21,6 +21,7 @@ pub struct Scheduler {
     kept: Kept<Settings, Ready>,
     jobs: Queue,
     wakes: Queue,
+    meters: Meters,
 }
 
 /// What is made of the settings.
@@ -41,7 +42,7 @@ impl Scheduler {
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let build = move |settings| Ready::of(settings, every);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
-        Self { kept, jobs, wakes }
+        Self { kept, jobs, wakes, meters: Meters::default() }
     }
 
     /// Handles one invocation.
@@ -50,7 +51,8 @@ impl Scheduler {
         let clock = &SystemClock;
         let ready = self.kept.get(clock.now()).await?;
         let Ready { github: source, store, settings } = &*ready;
-        let schedule = Schedule { store, source, jobs: &self.jobs, wakes: &self.wakes, clock, settings };
+        let Self { jobs, wakes, meters, .. } = self;
+        let schedule = Schedule { store, source, jobs, wakes, clock, settings, meters };
         let Report { answer, metrics } = handler::handle(&schedule, &invocation.request_id).await;
         host::publish(&metrics, clock.now(), &invocation.request_id);
         if answer.is_err() {

@@ -64,7 +64,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let progress = progress(targets.len(), arguments.json);
     let mut looks: Vec<(Target, CheckReport)> = futures_util::stream::iter(&targets)
         .map(|target| {
-            let job = CheckJob { target: target.clone(), reason: Reason::Once, requested_at: None };
+            let job = CheckJob { target: target.clone(), reason: Reason::Once, requested_at: None, good_until: None };
             let (stage, progress) = (&stage, &progress);
             async move {
                 let report = stage.run(&job).await;

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod notices;
 pub mod observation;
 pub mod outage;
+pub mod pace;
 pub mod policy;
 pub mod quote;
 pub mod reconcile;

@@ -121,34 +121,6 @@ pub fn tick(
     Tick { watchlist, change }
 }
 
-/// In which way the jobs of one credential go out, so that no more than so many begin in a minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// The time between two jobs.
-    pub step: Duration,
-    /// Where the interval is too short for all of them, they take turns: each goes out at every so many ticks.
-    pub turns: u64,
-}
-
-impl Pace {
-    /// The pace of `count` jobs; all at once where there is no limit. They begin in the first nine tenths of the interval,
-    /// since one that begins after it is overtaken, and no later than `longest_delay`.
-    pub fn of(count: usize, per_minute: Option<u32>, interval: Duration, longest_delay: Duration) -> Self {
-        let Some(per_minute) = per_minute else { return Self { step: Duration::ZERO, turns: 1 } };
-        let step = Duration::from_millis(60_000_u64.div_ceil(per_minute.max(1).into()));
-        let window = (interval / 10 * 9).min(longest_delay);
-        let fits = u64::try_from(window.as_millis() / step.as_millis()).unwrap_or(u64::MAX).max(1);
-        Self { step, turns: u64::try_from(count).unwrap_or(u64::MAX).div_ceil(fits).max(1) }
-    }
-
-    /// How long to hold back the job at `index`; none if it is not its turn.
-    pub fn delay(self, index: usize, tick: u64) -> Option<Duration> {
-        let index = u64::try_from(index).unwrap_or(u64::MAX);
-        let place = u32::try_from(index / self.turns).unwrap_or(u32::MAX);
-        (index % self.turns == tick % self.turns).then(|| self.step.saturating_mul(place))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,42 +198,5 @@ mod tests {
         assert!(late(14).change.is_none());
         let told = late(180);
         assert!(matches!(steps(&told), [Step::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
-    }
-
-    const INTERVAL: Duration = Duration::from_secs(300);
-    const LONGEST: Duration = Duration::from_secs(900);
-
-    fn delays(count: usize, per_minute: u32, interval: Duration, tick: u64) -> Vec<Duration> {
-        let pace = Pace::of(count, Some(per_minute), interval, LONGEST);
-        (0..count).filter_map(|index| pace.delay(index, tick)).collect()
-    }
-
-    #[test]
-    fn jobs_keep_within_the_limit_and_the_interval() {
-        assert_eq!(delays(3, 600, INTERVAL, 0), [0, 100, 200].map(Duration::from_millis));
-        for (count, per_minute, interval) in
-            [(4_000, 900, 300), (4_500, 900, 300), (10_000, 900, 60), (9_000, 7, 86_400)]
-        {
-            let delays = delays(count, per_minute, Duration::from_secs(interval), 5);
-            let most = usize::try_from(per_minute).unwrap();
-            let in_a_minute = |from: &Duration| {
-                delays.iter().filter(|at| *at >= from && **at < *from + Duration::from_secs(60)).count()
-            };
-            assert!(delays.iter().all(|from| in_a_minute(from) <= most), "{count}");
-            assert!(delays.iter().all(|at| *at < Duration::from_secs(interval * 9 / 10).min(LONGEST)), "{count}");
-        }
-        assert_eq!(delays(4_000, 900, INTERVAL, 7).len(), 4_000, "all of them at each tick");
-        let unlimited = Pace::of(10_000, None, INTERVAL, LONGEST);
-        assert!((0..10_000).all(|index| unlimited.delay(index, 3) == Some(Duration::ZERO)));
-    }
-
-    #[test]
-    fn what_does_not_fit_into_one_interval_takes_turns() {
-        let pace = Pace::of(10_000, Some(900), INTERVAL, LONGEST);
-        assert_eq!(pace.turns, 3);
-        for index in 0..10_000 {
-            let turns = (100..103).filter(|tick| pace.delay(index, *tick).is_some()).count();
-            assert_eq!(turns, 1, "each of them once in three ticks");
-        }
     }
 }

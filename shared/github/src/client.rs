@@ -4,18 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, PageTag};
+use monitor_domain::pace::Quota;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::ports::{Listing, RunnerSource};
-use reqwest::Url;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
 
 use crate::about::{About, CredentialKind};
 use crate::app_key::AppKey;
 use crate::credential::{Holder, Session};
 use crate::settings::{Credential, Settings, SettingsError};
+use crate::transfer::Request;
+use crate::wire;
 
 /// Tells the present moment.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -83,6 +86,24 @@ impl GitHub {
         let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         let report = holders.get(credential)?.news().report;
         (report != CredentialReport::default()).then_some(report)
+    }
+
+    /// GitHub's own count of the hour, which costs nothing to ask for. A server without limits answers 404.
+    async fn rate_limit(&self, holder: &Holder, through: &Target) -> Option<Quota> {
+        let request = Request {
+            method: Method::GET,
+            url: self.url("/rate_limit"),
+            about: About::Runners(through),
+            page: None,
+            expected: "what is left of the quota",
+        };
+        match self.ask(holder, &request, None, wire::quota).await {
+            Ok(reply) => reply.content,
+            Err(failure) => {
+                tracing::debug!(%failure, "GitHub does not tell what is left of the quota");
+                None
+            }
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -164,6 +185,11 @@ impl RunnerSource for GitHub {
     async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
         let holder = self.holder(&self.credential(target));
         self.lookup(&holder, target, id).await
+    }
+
+    async fn quota(&self, through: &Target) -> Option<Quota> {
+        let holder = self.holder(&self.credential(through));
+        self.rate_limit(&holder, through).await
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

@@ -7,6 +7,7 @@ use monitor_domain::observation::{Failure, Fault, PageTag};
 use reqwest::Url;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::about::About;
 use crate::client::GitHub;
 use crate::credential::{Holder, Session};
 use crate::headers::{Links, links, text};
@@ -96,6 +97,11 @@ impl GitHub {
     ) -> Result<Reply<T>, Setback> {
         let status = answer.status.as_u16();
         let now = self.now();
+        if !matches!(request.about, About::Installation(_))
+            && let Some(until) = limits::nearly_used_up(&answer.headers, now)
+        {
+            holder.limits.stop(until);
+        }
         let reply = |content| Reply {
             content,
             etag: text(&answer.headers, "etag").map(str::to_owned),

@@ -15,6 +15,8 @@ use crate::headers::{number, text};
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// Of the hour, one request in so many is never used: those who ask at the same time must not run into the end of it.
+const NEVER_USED: u64 = 50;
 /// A longer wait than this is no limit but a mistake of whoever wrote the header.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -56,6 +58,18 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
     Some(until.clamp(now.plus(Duration::from_secs(1)), now.plus(LONGEST_ASKED)))
 }
 
+/// When the next hour begins, where an answer tells that this one is as good as used up. Every answer tells what all who use
+/// the credential have left, so that they stop without knowing of each other.
+pub(crate) fn nearly_used_up(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let remaining = number(headers, "x-ratelimit-remaining")?;
+    if remaining > number(headers, "x-ratelimit-limit")? / NEVER_USED {
+        return None;
+    }
+    let reset_secs = number(headers, "x-ratelimit-reset").and_then(|secs| i64::try_from(secs).ok())?;
+    let reset = Timestamp::from_epoch_ms(reset_secs.saturating_mul(1000));
+    (reset > now && reset <= now.plus(LONGEST_ASKED)).then_some(reset)
+}
+
 /// What is remembered of one credential's limits, for as long as the process lives.
 #[derive(Default)]
 pub(crate) struct Limits(Mutex<Memory>);
@@ -88,6 +102,11 @@ impl Limits {
             }
             failure(memory.until)
         })
+    }
+
+    /// Remembers that nothing is to be asked until then, although nothing was refused.
+    pub(crate) fn stop(&self, until: Timestamp) {
+        self.memory(|memory| memory.until = until.max(memory.until));
     }
 
     /// Remembers a good answer; one that overtook a limit does not end it.
@@ -150,6 +169,26 @@ mod tests {
         assert_eq!(read(429, &[], "Whoa there!"), Some(Sign::Unexplained));
         assert_eq!(read(403, &[("x-ratelimit-remaining", "12")], "Resource not accessible"), None);
         assert_eq!(read(404, &spent, "Not Found"), None);
+    }
+
+    #[test]
+    fn the_end_of_the_hour_is_seen_before_it_is_reached() {
+        let told = |remaining, limit, reset| {
+            let pairs =
+                [("x-ratelimit-remaining", remaining), ("x-ratelimit-limit", limit), ("x-ratelimit-reset", reset)];
+            let headers = pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            nearly_used_up(&HeaderMap::from_iter(headers), NOW)
+        };
+        assert_eq!(told("101", "5000", "1795436000"), None);
+        assert_eq!(told("100", "5000", "1795436000"), Some(after(800)));
+        assert_eq!(told("0", "40", "1795436000"), Some(after(800)));
+        assert_eq!((told("0", "5000", "1795430000"), told("0", "5000", "9999999999")), (None, None));
+        assert_eq!(nearly_used_up(&HeaderMap::new(), NOW), None);
+        let limits = Limits::default();
+        limits.stop(after(800));
+        limits.served(NOW);
+        assert_eq!(limits.refusal(after(799)).map(|failure| failure.fault), Some(Fault::Limited { until: after(800) }));
+        assert_eq!(limits.refusal(after(800)), None);
     }
 
     #[test]

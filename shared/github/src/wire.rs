@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use monitor_domain::observation::ObservedRunner;
+use monitor_domain::pace::Quota;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::time::Timestamp;
 use serde::Deserialize;
@@ -131,6 +132,26 @@ pub(crate) fn installation(body: &[u8]) -> Result<Installation, Misfit> {
 /// `POST /app/installations/{installation_id}/access_tokens`.
 pub(crate) fn access_token(body: &[u8]) -> Result<AccessToken, Misfit> {
     decode(body)
+}
+
+/// `GET /rate_limit`: what is left of the hour.
+pub(crate) fn quota(body: &[u8]) -> Result<Quota, Misfit> {
+    #[derive(Deserialize)]
+    struct Overview {
+        resources: Resources,
+    }
+    #[derive(Deserialize)]
+    struct Resources {
+        core: Core,
+    }
+    #[derive(Deserialize)]
+    struct Core {
+        limit: u32,
+        remaining: u32,
+        reset: i64,
+    }
+    let Core { limit, remaining, reset } = decode::<Overview>(body)?.resources.core;
+    Ok(Quota { limit, remaining, resets_at: Timestamp::from_epoch_ms(reset.saturating_mul(1_000)) })
 }
 
 /// The `message` of GitHub's own error body; none if the body is somebody else's.

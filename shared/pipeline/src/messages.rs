@@ -24,6 +24,8 @@ pub struct CheckJob {
     pub reason: Reason,
     /// When it was asked for; none in a message written by hand.
     pub requested_at: Option<Timestamp>,
+    /// Until when it is worth doing; none where that is for one interval.
+    pub good_until: Option<Timestamp>,
 }
 
 /// Why a target is looked at.
@@ -73,6 +75,8 @@ struct CheckJobForm<'a> {
     reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
     requested_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    good_until: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +96,7 @@ impl CheckJob {
             enterprise: named(TargetKind::Enterprise),
             reason: self.reason,
             requested_at: self.requested_at,
+            good_until: self.good_until,
         };
         written(&form)
     }
@@ -100,7 +105,7 @@ impl CheckJob {
     /// release's addition in one with it.
     pub fn from_json(body: &str) -> Result<Self, MessageError> {
         let (fields, versioned) = fields(body, SHAPES)?;
-        let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt"];
+        let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt", "goodUntil"];
         if let Some(strange) = fields.keys().find(|key| !versioned && !known.contains(&key.as_str())) {
             return Err(unreadable(format!("the field `{}` is not known", quote(strange, 40))));
         }
@@ -121,8 +126,9 @@ impl CheckJob {
         };
         let target = target.map_err(|error| unreadable(format!("`{field}`: {error}")))?;
         let requested_at = read_field::<Timestamp>(&fields, "requestedAt")?;
+        let good_until = read_field::<Timestamp>(&fields, "goodUntil")?;
         let reason = read_field::<Reason>(&fields, "reason")?.unwrap_or(Reason::Manual);
-        Ok(Self { target, reason, requested_at })
+        Ok(Self { target, reason, requested_at, good_until })
     }
 }
 

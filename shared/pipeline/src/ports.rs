@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use monitor_domain::notices::Notice;
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, ObservedPage, PageTag};
+use monitor_domain::pace::Quota;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
@@ -134,6 +135,13 @@ pub trait RunnerSource: Send + Sync {
 
     /// One runner by the id of its present registration.
     fn runner(&self, target: &Target, id: RunnerId) -> impl Future<Output = Result<Lookup, Failure>> + Send;
+
+    /// What is left of the hour of the credential that sees a target, for everybody who uses it; none where there is no such
+    /// limit, or where it is not told. Asking for it costs nothing.
+    fn quota(&self, through: &Target) -> impl Future<Output = Option<Quota>> + Send {
+        let _ = through;
+        std::future::ready(None)
+    }
 
     /// Every repository of an account that the credential sees and that is not archived.
     fn repositories_of(&self, account: &str) -> impl Future<Output = Result<Vec<Target>, Failure>> + Send;

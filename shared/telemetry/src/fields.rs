@@ -35,6 +35,9 @@ fields! {
     ADDRESS = "address", "Where requests of Slack's are answered.";
     BODY_BYTES = "body_bytes", "How large a refused request was: all that is told of it beside the reason.";
     QUOTA_REMAINING = "quota_remaining", "Requests left to the credential within the hour, as GitHub last said.";
+    TARGETS = "targets", "How many targets the credential sees.";
+    JOBS = "jobs", "How many of them are looked at at this tick.";
+    EVERY_SECS = "every_secs", "How far apart the looks at one target are at this rate, in seconds.";
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ metrics! {
     RunnersOnline, "Count", "Those of them that GitHub reports online.";
     RunnersDown, "Count", "Those of them with an open outage.";
     QuotaRemaining, "Count", "Requests left to the credential within the hour, the least that was told.";
+    IntervalStretched, "Seconds", "Between two looks at one target, of the credential with the least quota. Only while a quota does not last.";
     NoticesSent, "Count", "Notices that Slack took.";
     AlertLatency, "Milliseconds", "From the first bad reading of a runner until Slack took the notice of its outage.";
     MessagesSetAside, "Count", "Messages that went to a dead-letter queue because they can never be used.";

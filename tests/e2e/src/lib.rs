@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod capacity;
 mod running;
 
 use std::path::{Path, PathBuf};

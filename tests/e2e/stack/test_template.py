@@ -66,7 +66,7 @@ class TemplateTest(unittest.TestCase):
 
     def test_the_scheduler_is_invoked_at_each_interval_and_by_nobody_else(self):
         schedule = self.stack.one("AWS::Scheduler::Schedule")
-        self.assertEqual(schedule["ScheduleExpression"], "rate(5 minutes)")
+        self.assertEqual(schedule["ScheduleExpression"], "cron(0/5 * * * ? *)")
         self.assertEqual(schedule["State"], "ENABLED")
         self.assertEqual(schedule["FlexibleTimeWindow"], {"Mode": "OFF"})
         target = schedule["Target"]
@@ -86,7 +86,7 @@ class TemplateTest(unittest.TestCase):
         for minutes in self.allowed_values("IntervalMinutes"):
             stack = Stack(IntervalMinutes=minutes)
             expression = stack.one("AWS::Scheduler::Schedule")["ScheduleExpression"]
-            self.assertEqual(expression, f"rate({minutes} minutes)")
+            self.assertEqual(expression, f"cron(0/{minutes} * * * ? *)")
             for function in FUNCTIONS:
                 variables = stack.properties(function)["Environment"]["Variables"]
                 self.assertEqual(variables["CHECK_INTERVAL_SECS"], str(60 * minutes), function)

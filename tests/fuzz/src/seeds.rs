@@ -38,9 +38,14 @@ pub fn seeds() -> Vec<Seed> {
     }
     seeds.push(("stately_items", "cursor-json".to_owned(), [&[0x84][..], CURSOR_JSON.as_bytes()].concat()));
     let jobs = [
-        CheckJob { target: target("Acme/Web"), reason: Reason::Schedule, requested_at: Some(at(0)) },
-        CheckJob { target: target("orgs/acme"), reason: Reason::Dropped, requested_at: None },
-        CheckJob { target: target("enterprises/acme-corp"), reason: Reason::Recheck, requested_at: Some(at(9)) },
+        CheckJob { target: target("Acme/Web"), reason: Reason::Schedule, requested_at: Some(at(0)), good_until: None },
+        CheckJob { target: target("orgs/acme"), reason: Reason::Dropped, requested_at: None, good_until: None },
+        CheckJob {
+            target: target("enterprises/acme-corp"),
+            reason: Reason::Recheck,
+            requested_at: Some(at(9)),
+            good_until: None,
+        },
     ];
     for (job, name) in jobs.iter().zip(["job-repository", "job-organization", "job-enterprise"]) {
         seeds.push(("messages", name.to_owned(), job.to_json().into_bytes()));

@@ -115,7 +115,7 @@ impl Player<'_> {
             What::Ask { target, times } => {
                 let elapsed = machine.elapsed();
                 let Ok(target) = TARGETS[*target].parse() else { return };
-                let body = CheckJob { target, reason: Reason::Manual, requested_at: None }.to_json();
+                let body = CheckJob { target, reason: Reason::Manual, requested_at: None, good_until: None }.to_json();
                 for time in 0..times.unsigned_abs() {
                     let delay = Duration::from_secs(time * 2);
                     let _ = machine

@@ -8,7 +8,7 @@ use monitor_domain::target::{Target, TargetSpec};
 use monitor_pipeline::commands::{Command, PersonId};
 use monitor_pipeline::messages::{CheckJob, WakeUp};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Notify, NotifySettings, Respond, Schedule, ScheduleSettings,
+    Check, CheckSettings, Disposition, Meters, Notify, NotifySettings, Respond, Schedule, ScheduleSettings,
 };
 
 use crate::faults::StoreKind;
@@ -103,7 +103,8 @@ pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Di
         ScheduleSettings { policy, configured, interval: Installation::interval(), jobs_per_minute: Some(600) };
     let (store, source, jobs, wakes, clock) = (&*store, &this.github, &this.jobs, &this.wakes, &this.shared);
     let began_ms = clock.lock().now_ms;
-    let report = Schedule { store, source, jobs, wakes, clock, settings: &settings }.run().await;
+    let meters = &Meters::default();
+    let report = Schedule { store, source, jobs, wakes, clock, settings: &settings, meters }.run().await;
     if report.disposition == Disposition::Done {
         let mut machine = clock.lock();
         let settled_ms = machine.now_ms;

@@ -74,7 +74,7 @@ pub enum Ending {
     Seen(Counts),
     /// The target could not be seen.
     Failed(Failure),
-    /// The job was older than one interval: GitHub was not asked.
+    /// The job came too late, and the next tick brings another: GitHub was not asked.
     Overtaken,
     /// The target is not on the configured list: GitHub was not asked.
     NotConfigured,
@@ -117,9 +117,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             warn!(target_id = %target, "refused to check a target that is not configured; add it to the list of targets");
             return idle(Ending::NotConfigured);
         }
-        let is_old = |at: Timestamp| now.since(at) > self.settings.interval;
-        if job.reason == Reason::Schedule && job.requested_at.is_some_and(is_old) {
-            debug!(target_id = %target, "the job is older than one interval: the next tick brings another");
+        let good_until = job.good_until.or(job.requested_at.map(|at| at.plus(self.settings.interval)));
+        if job.reason == Reason::Schedule && good_until.is_some_and(|until| now > until) {
+            debug!(target_id = %target, "the job comes too late: the next tick brings another");
             return idle(Ending::Overtaken);
         }
         match self.look_and_commit(job, now).await {
@@ -319,7 +319,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     async fn pass_on(&self, target: &Target, looked: Looked, now: Timestamp) -> CheckReport {
         let mut disposition = Disposition::Done;
         if let Some(delay) = looked.recheck {
-            let job = CheckJob { target: target.clone(), reason: Reason::Recheck, requested_at: Some(now) };
+            let job =
+                CheckJob { target: target.clone(), reason: Reason::Recheck, requested_at: Some(now), good_until: None };
             let message = Outgoing { body: job.to_json(), delay, ..Outgoing::default() };
             if let Err(error) = self.jobs.send(vec![message]).await {
                 // The next tick looks again in any case: the verdict comes later, no sooner than it should.

@@ -2,6 +2,7 @@
 
 mod check;
 mod notify;
+mod pacing;
 mod respond;
 mod schedule;
 mod sending;
@@ -20,6 +21,7 @@ use crate::ports::{Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckReport, CheckSettings, Ending};
 pub use notify::{Notify, NotifyReport, NotifySettings};
+pub use pacing::{Meters, Stretched};
 pub use respond::{Respond, RespondError};
 pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
 pub use standing::{Rest, Standing, standing};

@@ -213,7 +213,8 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
 
     async fn recheck(&self, target: &Target, now: Timestamp) -> Result<Answer, RespondError> {
         let seen_at = records::read_fleet(self.store, target).await?.fleet.seen_at();
-        let job = CheckJob { target: target.clone(), reason: Reason::Manual, requested_at: Some(now) };
+        let job =
+            CheckJob { target: target.clone(), reason: Reason::Manual, requested_at: Some(now), good_until: None };
         self.jobs.send(vec![Outgoing { body: job.to_json(), delay: Duration::ZERO, ..Outgoing::default() }]).await?;
         Ok(Answer::RecheckSent { target: target.clone(), seen_at })
     }

@@ -1,13 +1,13 @@
 //! The tick: settle the list of targets and send a job for each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use monitor_domain::policy::Policy;
-use monitor_domain::subject::{CredentialId, Subject};
-use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::{Configured, Pace, Tick, tick};
+use monitor_domain::watchlist::{Configured, Tick, tick};
 use tracing::{info, warn};
 
 use crate::items::{Freshness, Item, Put};
@@ -15,6 +15,7 @@ use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Committed};
 use crate::stages::check::is_closed;
+use crate::stages::pacing::{Departures, Due, Meters, Stretched, Targets, departures};
 use crate::stages::{Disposition, wake};
 
 /// Whoever took longer from its tick to its sign of life was held up.
@@ -29,12 +30,10 @@ pub struct ScheduleSettings {
     pub configured: Vec<TargetSpec>,
     /// The time between two ticks.
     pub interval: Duration,
-    /// How many jobs of one credential may begin in a minute; none where whoever asks GitHub keeps the pace.
+    /// How many requests GitHub takes of one credential in a minute, and so how many jobs may begin; none where whoever asks
+    /// GitHub keeps the pace.
     pub jobs_per_minute: Option<u32>,
 }
-
-/// The longest that a queue holds a job back.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// The schedule stage with its ports.
 pub struct Schedule<'a, St, Gh, Jobs, Wakes, Cl> {
@@ -50,6 +49,8 @@ pub struct Schedule<'a, St, Gh, Jobs, Wakes, Cl> {
     pub clock: &'a Cl,
     /// What it is set to.
     pub settings: &'a ScheduleSettings,
+    /// What it remembers, as long as it lasts.
+    pub meters: &'a Meters,
 }
 
 /// What came of a tick.
@@ -61,11 +62,13 @@ pub struct ScheduleReport {
     pub targets: Vec<Target>,
     /// Those taken off the list whose end is not told yet.
     pub dropped: Vec<Target>,
+    /// The credentials whose quota does not last, so that fewer jobs went out.
+    pub stretched: Vec<Stretched>,
 }
 
 impl ScheduleReport {
     fn nothing(disposition: Disposition) -> Self {
-        Self { disposition, targets: Vec::new(), dropped: Vec::new() }
+        Self { disposition, targets: Vec::new(), dropped: Vec::new(), stretched: Vec::new() }
     }
 }
 
@@ -108,8 +111,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             self.give_sign_of_life(now).await?;
         }
 
-        let (targets, delays) = self.paced(watchlist.targets, now);
-        let disposition = match self.send_jobs(&targets, delays, &watchlist.dropping, now).await {
+        let known: BTreeSet<&TargetId> = before.iter().flat_map(|list| &list.targets).map(Target::id).collect();
+        let is_new = |target: &&Target| !known.contains(target.id());
+        let added = watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()).collect();
+        let targets = Targets { all: watchlist.targets, added: &added, ticked_at: on_record.ticked_at };
+        let Departures { due, stretched } = departures(self.source, self.settings, self.meters, targets, now).await;
+        let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
             Ok(()) => Disposition::Done,
             Err(error) => {
                 warn!(%error, "not every job was sent");
@@ -122,7 +129,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             // The next tick wakes it again.
             warn!(%error, "the notifier was not woken");
         }
-        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping })
+        let targets = due.into_iter().map(|due| due.target).collect();
+        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched })
     }
 
     fn is_held_up(&self, now: Timestamp) -> bool {
@@ -155,42 +163,20 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         configured
     }
 
-    /// The targets that a job goes out for at this tick, and how long each is held back.
-    fn paced(&self, targets: Vec<Target>, now: Timestamp) -> (Vec<Target>, Vec<Duration>) {
-        let ScheduleSettings { interval, jobs_per_minute, .. } = *self.settings;
-        let mut served: BTreeMap<CredentialId, usize> = BTreeMap::new();
-        for target in &targets {
-            *served.entry(self.source.credential(target)).or_default() += 1;
-        }
-        let mut paces: BTreeMap<CredentialId, (Pace, usize)> = BTreeMap::new();
-        for (credential, count) in served {
-            let pace = Pace::of(count, jobs_per_minute, interval, LONGEST_DELAY);
-            if pace.turns > 1 {
-                let (turns, subject) = (pace.turns, Subject::Credential(credential.clone()));
-                warn!(%subject, targets = count, turns, "more targets than one credential can look at in an interval: they take turns");
-            }
-            paces.insert(credential, (pace, 0));
-        }
-        let tick = now.epoch_secs().unsigned_abs() / interval.as_secs().max(1);
-        let due = targets.into_iter().filter_map(|target| {
-            let (pace, index) = paces.get_mut(&self.source.credential(&target))?;
-            *index += 1;
-            pace.delay(*index - 1, tick).map(|delay| (target, delay))
-        });
-        due.unzip()
-    }
-
     async fn send_jobs(
         &self,
-        targets: &[Target],
-        delays: Vec<Duration>,
+        due: &[Due],
         dropping: &[Target],
         now: Timestamp,
     ) -> Result<(), crate::ports::QueueError> {
-        let job =
-            |target: &Target, reason| CheckJob { target: target.clone(), reason, requested_at: Some(now) }.to_json();
-        let checks = targets.iter().zip(delays).map(|(target, delay)| (job(target, Reason::Schedule), delay));
-        let drops = dropping.iter().map(|target| (job(target, Reason::Dropped), Duration::ZERO));
+        let job = |target: &Target, reason, good_until| {
+            CheckJob { target: target.clone(), reason, requested_at: Some(now), good_until }.to_json()
+        };
+        // A queue holds back from the moment of sending, and finding out what to send took its time.
+        let sent_at = self.clock.now();
+        let checks =
+            due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.good_until)), due.at.since(sent_at)));
+        let drops = dropping.iter().map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
         self.jobs.send(messages.collect()).await
     }

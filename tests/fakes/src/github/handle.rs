@@ -140,7 +140,9 @@ impl Exchange<'_> {
             return bad_credentials();
         };
         let ended = token.expires_at_ms.is_some_and(|end| self.now_ms >= end);
+        state.swap_usage(&mut token);
         let answer = if ended { bad_credentials() } else { self.charged(state, &name, &mut token) };
+        state.swap_usage(&mut token);
         state.tokens.insert(name, token);
         answer
     }

@@ -34,6 +34,8 @@ pub(crate) struct Usage {
     used: u64,
     hour_began_ms: Option<i64>,
     points: VecDeque<(i64, u64)>,
+    /// The most points that were taken in any minute.
+    pub(crate) most_points: u64,
 }
 
 /// The primary limit as the `x-ratelimit-*` headers tell it.
@@ -47,7 +49,7 @@ pub(crate) struct Primary {
 
 impl Usage {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, used: 0, hour_began_ms: None, points: VecDeque::new() }
+        Self { limit, used: 0, hour_began_ms: None, points: VecDeque::new(), most_points: 0 }
     }
 
     /// The primary limit at this time; an hour begins with its first charged request.
@@ -87,6 +89,7 @@ impl Usage {
             return false;
         }
         self.points.push_back((now_ms, points));
+        self.most_points = self.most_points.max(taken + points);
         true
     }
 }

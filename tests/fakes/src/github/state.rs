@@ -29,6 +29,8 @@ pub struct State {
     /// Former names of repositories, by the number that still leads to them.
     pub(crate) moved: BTreeMap<TargetKey, u64>,
     pub(crate) tokens: BTreeMap<String, Token>,
+    /// What each installation has used, by all of its tokens.
+    pub(crate) installation_usage: BTreeMap<u64, Usage>,
     pub(crate) apps: BTreeMap<u64, App>,
     pub(crate) label_ids: BTreeMap<String, u64>,
     pub(crate) faults: Faults,
@@ -55,6 +57,7 @@ impl State {
             targets: BTreeMap::new(),
             moved: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            installation_usage: BTreeMap::new(),
             apps: BTreeMap::new(),
             label_ids: BTreeMap::new(),
             faults: Faults::default(),
@@ -217,6 +220,11 @@ impl State {
         self.usage_mut(token).limit = limit;
     }
 
+    /// Sets the requests an hour of one installation, by all of its tokens.
+    pub fn set_installation_hourly_limit(&mut self, installation: u64, limit: u64) {
+        self.usage_of_installation(installation).limit = limit;
+    }
+
     /// Uses up a token's hour: 403 until an hour after its first request, or after now if there was none.
     #[track_caller]
     pub fn exhaust_token(&mut self, token: &str, now_ms: i64) {
@@ -270,6 +278,12 @@ impl State {
         &self.counters
     }
 
+    /// The most points that any token, or any installation by all of its tokens, has taken in a minute.
+    pub fn most_points_in_a_minute(&self) -> u64 {
+        let tokens = self.tokens.values().map(|token| &token.usage);
+        tokens.chain(self.installation_usage.values()).map(|usage| usage.most_points).max().unwrap_or(0)
+    }
+
     /// What was asked and answered about one target, whether it exists or not.
     pub fn target_counters(&self, target: &str) -> Counters {
         let counters = self.target_counters.get(&TargetKey::new(target));
@@ -318,11 +332,27 @@ impl State {
         }
     }
 
+    fn usage_of_installation(&mut self, id: u64) -> &mut Usage {
+        self.installation_usage.entry(id).or_insert_with(|| Usage::new(REQUESTS_PER_HOUR))
+    }
+
     #[track_caller]
     fn usage_mut(&mut self, token: &str) -> &mut Usage {
+        match self.tokens.get(token).map(|found| found.kind.clone()) {
+            Some(TokenKind::Installation { id, .. }) => return self.usage_of_installation(id),
+            None => panic!("no such token"),
+            Some(TokenKind::Personal) => {}
+        }
         match self.tokens.get_mut(token) {
             Some(found) => &mut found.usage,
             None => panic!("no such token"),
+        }
+    }
+
+    /// Puts an installation's usage in the place of its token's, or takes it back: they are one.
+    pub(crate) fn swap_usage(&mut self, token: &mut Token) {
+        if let TokenKind::Installation { id, .. } = token.kind {
+            std::mem::swap(self.usage_of_installation(id), &mut token.usage);
         }
     }
 }

@@ -61,12 +61,13 @@ pub(super) async fn old_jobs_and_unknown_targets_are_not_asked_for<S: Store>(sto
     let requested_at = Some(this.clock.now());
     this.clock.advance(INTERVAL + MINUTE);
     this.source.set_status(&web(), 1, Status::Busy);
-    let old = CheckJob { target: web(), reason: Reason::Schedule, requested_at };
+    let old = CheckJob { target: web(), reason: Reason::Schedule, requested_at, good_until: None };
     assert_eq!(stage.run(&old).await.ending, Ending::Overtaken);
-    let unknown = CheckJob { target: repository("other"), reason: Reason::Manual, requested_at: None };
+    let unknown =
+        CheckJob { target: repository("other"), reason: Reason::Manual, requested_at: None, good_until: None };
     assert_eq!(stage.run(&unknown).await.ending, Ending::NotConfigured);
     assert_eq!(this.source.fresh_pages(), pages);
-    let recheck = CheckJob { target: web(), reason: Reason::Recheck, requested_at };
+    let recheck = CheckJob { target: web(), reason: Reason::Recheck, requested_at, good_until: None };
     assert!(matches!(stage.run(&recheck).await.ending, Ending::Seen(_)));
 }
 

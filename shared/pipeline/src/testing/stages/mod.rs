@@ -24,7 +24,7 @@ use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent
 use crate::messages::{CheckJob, Reason, WakeUp};
 use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
-    Check, CheckReport, CheckSettings, Disposition, Ending, Notify, NotifyReport, NotifySettings, Schedule,
+    Check, CheckReport, CheckSettings, Disposition, Ending, Meters, Notify, NotifyReport, NotifySettings, Schedule,
     ScheduleReport, ScheduleSettings,
 };
 use crate::testing::doubles::{FaultyStore, Outbox, PutFault, Requests, ScriptedChat, ScriptedSource, StillClock};
@@ -92,6 +92,7 @@ struct Installation<'a, S> {
     chat: ScriptedChat,
     clock: StillClock,
     check: CheckSettings,
+    meters: Meters,
 }
 
 fn web() -> Target {
@@ -128,6 +129,7 @@ impl<'a, S: Store> Installation<'a, S> {
             chat: ScriptedChat::default(),
             clock: StillClock::default(),
             check: CheckSettings { policy, configured, interval: INTERVAL },
+            meters: Meters::default(),
         }
     }
 
@@ -154,7 +156,9 @@ impl<'a, S: Store> Installation<'a, S> {
     async fn check_for(&self, target: &Target, reason: Reason) -> CheckReport {
         let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
         let stage = Check { store, source, jobs, wakes, clock: &self.clock, settings: &self.check };
-        stage.run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()) }).await
+        stage
+            .run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()), good_until: None })
+            .await
     }
 
     async fn notify(&self, subject: &Subject) -> NotifyReport {
@@ -171,7 +175,8 @@ impl<'a, S: Store> Installation<'a, S> {
             jobs_per_minute: None,
         };
         let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
-        Schedule { store, source, jobs, wakes, clock: &self.clock, settings: &settings }.run().await
+        let meters = &self.meters;
+        Schedule { store, source, jobs, wakes, clock: &self.clock, settings: &settings, meters }.run().await
     }
 
     /// Hands the notifier what it was woken for.

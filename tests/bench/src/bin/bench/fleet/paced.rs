@@ -64,7 +64,7 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
         Check { store: &store, source: &source, jobs: &jobs, wakes: &wakes, clock: &SystemClock, settings: &settings };
     let began = Instant::now();
     let look = async |target| {
-        check.run(&CheckJob { target, reason: Reason::Once, requested_at: None }).await;
+        check.run(&CheckJob { target, reason: Reason::Once, requested_at: None, good_until: None }).await;
     };
     stream::iter(targets).for_each_concurrent(AT_ONCE, look).await;
     let pass = Pass { took: began.elapsed(), github: world.github.state().counters().clone() };

@@ -1,0 +1,331 @@
+//! What of a credential's hour may be spent until the next tick.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// GitHub's hour.
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Of the hour, one request in so many is left to what the schedule does not send.
+const HEAD_ROOM: u32 = 20;
+/// Of the jobs of a tick, one in so many goes out even where nothing is left, so that somebody notices.
+const LEAST: usize = 100;
+/// What is taken for the cost of a look while nothing is known: of twelve targets one has changed.
+const UNKNOWN_COST: f64 = 0.08;
+/// From fewer looks nothing is learnt: chance would be taken for a change.
+const FEWEST_LOOKS: usize = 100;
+/// The costs of so many last ticks are remembered. GitHub App tokens are renewed once in an hour, and then one round costs a
+/// request for each target: one such round is no sign of the next.
+const COSTS: usize = 2;
+/// How far the ends of the same hour may lie apart.
+const SAME_HOUR: Duration = Duration::from_secs(30);
+
+/// What is left of a credential's hour. GitHub counts for everybody who uses the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests in an hour. A 304 is free.
+    pub limit: u32,
+    /// Requests left.
+    pub remaining: u32,
+    /// When the next hour begins.
+    pub resets_at: Timestamp,
+}
+
+impl Quota {
+    fn used(self) -> u32 {
+        self.limit.saturating_sub(self.remaining)
+    }
+}
+
+/// The jobs of one tick, before it is known how many of them may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// The time between two ticks.
+    pub interval: Duration,
+    /// When the first of them goes out.
+    pub starts_at: Timestamp,
+    /// How many have their turn.
+    pub jobs: usize,
+    /// How many of them are of targets never looked at before: those cost one request each.
+    pub first_looks: usize,
+}
+
+/// What was sent at a tick.
+#[derive(Clone, Debug)]
+struct Sent {
+    /// In order.
+    moments: Vec<Timestamp>,
+    first_looks: usize,
+    /// Whether all went out whose turn it was.
+    is_whole: bool,
+}
+
+/// Learns from GitHub's own count what a look costs, and says how many may go out. What it knows is worth nothing beyond an
+/// hour and may be lost at any time: it then begins with what GitHub says of the hour so far.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    last: Option<(Timestamp, Quota)>,
+    sent: VecDeque<Sent>,
+    costs: VecDeque<f64>,
+    /// What a look cost of late where every target had been looked at at the tick before. Where the interval is stretched a look
+    /// costs more: what has changed in the meantime adds up.
+    whole_cost: Option<f64>,
+}
+
+impl Meter {
+    /// How many of a round's jobs may go out at `now`, so that what is left lasts until the hour ends.
+    ///
+    /// All, if what is left is enough for that until then. Otherwise looks are spread evenly over the rest of the hour, by what
+    /// they cost of late; and in any case no more go out than would use up the rest at once at the dearer of the last two ticks.
+    pub fn allows(&mut self, now: Timestamp, quota: Quota, round: &Round) -> usize {
+        let costs = self.learn(now, quota, round);
+        let head_room = f64::from(quota.limit / HEAD_ROOM);
+        let a_whole_hour = f64::from(quota.limit) - head_room;
+        let rounds = |left: Duration| left.as_secs_f64() / round.interval.as_secs_f64().max(1.0);
+        let rounds_left = rounds(quota.resets_at.since(round.starts_at));
+        // Jobs of the tick before that are yet to be done.
+        let (looks, their_first) = self.sent.iter().map(|sent| sent.between(now, round.starts_at)).fold((0, 0), add);
+        let on_their_way = their_first as f64 + (looks - their_first) as f64 * costs.high;
+        let spare = (f64::from(quota.remaining) - head_room - on_their_way).max(0.0);
+
+        let first_looks = round.first_looks as f64;
+        let known = round.jobs as f64 - first_looks;
+        let allowed = if rounds_left >= 1.0 {
+            let first_looks = first_looks.min(spare);
+            first_looks + self.evenly(known, spare - first_looks, rounds_left, &costs)
+        } else {
+            // The hour ends while they are done: what is left must do for those before its end.
+            let until_its_end = (spare + head_room / 2.0) / (rounds_left * costs.high).max(f64::MIN_POSITIVE);
+            let next = first_looks + self.evenly(known, a_whole_hour - first_looks, rounds(HOUR), &costs);
+            next.min(until_its_end)
+        };
+        (allowed.clamp(0.0, round.jobs as f64) as usize).max(round.jobs.div_ceil(LEAST))
+    }
+
+    /// How many of so many jobs may go where so much has to last for so many rounds.
+    fn evenly(&self, jobs: f64, spare: f64, rounds: f64, costs: &Costs) -> f64 {
+        let catches_up = self.sent.back().is_some_and(|sent| !sent.is_whole);
+        let now_costs = if catches_up { costs.low } else { costs.whole };
+        let needed = jobs * (now_costs + costs.whole * (rounds - 1.0).max(0.0));
+        let evenly = if needed <= spare { jobs } else { spare / rounds.max(1.0) / costs.low };
+        evenly.min(spare / costs.high).min(jobs).max(0.0)
+    }
+
+    /// Takes note of the moments of the jobs that go out, in order, and of how many of them are first looks.
+    pub fn sent(&mut self, moments: Vec<Timestamp>, first_looks: usize, is_whole: bool) {
+        self.sent.push_back(Sent { first_looks: first_looks.min(moments.len()), moments, is_whole });
+        if self.sent.len() > COSTS + 1 {
+            self.sent.pop_front();
+        }
+    }
+
+    /// What a look at a known target costs, with a margin.
+    fn learn(&mut self, now: Timestamp, quota: Quota, round: &Round) -> Costs {
+        let last = self.last.replace((now, quota));
+        if let Some((then, before)) = last
+            && let Some(cost) = self.cost_since(then, before, now, quota)
+        {
+            self.costs.push_back(cost);
+            if self.costs.len() > COSTS {
+                self.costs.pop_front();
+            }
+            let after_whole = self.sent.iter().rev().take(2).all(|sent| sent.is_whole);
+            let dearer = self.whole_cost.is_none_or(|whole| cost < whole);
+            if after_whole || dearer {
+                self.whole_cost = Some(cost);
+            }
+        }
+        let unknown = if last.is_some() { UNKNOWN_COST } else { cost_of_the_hour(now, quota, round) };
+        let low = self.costs.iter().copied().reduce(f64::min).unwrap_or(unknown);
+        let high = self.costs.iter().copied().reduce(f64::max).unwrap_or(unknown);
+        let with_margin = |cost: f64| (cost * 1.1 + 0.005).min(1.0);
+        let whole = self.whole_cost.map_or(low, |whole| whole.min(low));
+        Costs { low: with_margin(low), high: with_margin(high), whole: with_margin(whole) }
+    }
+
+    fn cost_since(&self, then: Timestamp, before: Quota, now: Timestamp, quota: Quota) -> Option<f64> {
+        let same_hour = quota.resets_at.since(before.resets_at) < SAME_HOUR;
+        let (from, used) = if same_hour {
+            (then, quota.used().saturating_sub(before.used()))
+        } else {
+            (then.max(quota.resets_at.minus(HOUR)), quota.used())
+        };
+        let (looks, first_looks) = self.sent.iter().map(|sent| sent.between(from, now)).fold((0, 0), add);
+        let known = looks - first_looks;
+        let used = f64::from(used) - first_looks as f64;
+        (known >= FEWEST_LOOKS).then(|| (used / known as f64).clamp(0.0, 1.0))
+    }
+}
+
+/// What a look at a known target costs.
+struct Costs {
+    /// At the cheaper of the last two ticks.
+    low: f64,
+    /// At the dearer one.
+    high: f64,
+    /// Where all were looked at at the tick before.
+    whole: f64,
+}
+
+fn add(sum: (usize, usize), more: (usize, usize)) -> (usize, usize) {
+    (sum.0 + more.0, sum.1 + more.1)
+}
+
+impl Sent {
+    /// How many looks fell between two moments, and how many of those were first looks.
+    fn between(&self, from: Timestamp, until: Timestamp) -> (usize, usize) {
+        let before = |moment: Timestamp| self.moments.partition_point(|at| *at < moment);
+        let looks = before(until).saturating_sub(before(from));
+        (looks, looks * self.first_looks / self.moments.len().max(1))
+    }
+}
+
+/// For whoever remembers nothing: as if all jobs had gone out since the hour began.
+fn cost_of_the_hour(now: Timestamp, quota: Quota, round: &Round) -> f64 {
+    let rounds = now.since(quota.resets_at.minus(HOUR)).as_secs_f64() / round.interval.as_secs_f64().max(1.0);
+    if rounds < 1.0 || round.jobs == 0 {
+        return UNKNOWN_COST;
+    }
+    (f64::from(quota.used()) / (rounds * round.jobs as f64)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pace::Pace;
+
+    const INTERVAL: Duration = Duration::from_secs(300);
+
+    fn start() -> Timestamp {
+        Timestamp::from_epoch_ms(1_800_000_000_000)
+    }
+
+    /// Which targets change.
+    #[derive(Clone, Copy)]
+    enum Changing {
+        /// Now these, now those: whoever is looked at rarely is likely to have changed.
+        All,
+        /// Always the same.
+        Same,
+    }
+
+    struct Day {
+        /// The jobs of each tick.
+        sent: Vec<usize>,
+        /// The least that was left of an hour, below zero where it was not enough.
+        least: i64,
+    }
+
+    /// A day of ticks, at each of which so many of a thousand targets change as `changing` says of the tick.
+    fn day(limit: u32, forgets: bool, who: Changing, changing: impl Fn(u64) -> u64) -> Day {
+        const TARGETS: usize = 4_000;
+        let pace = Pace::of(TARGETS, Some(900), INTERVAL, Duration::from_secs(900));
+        let mut meter = Meter::default();
+        let mut quota = Quota { limit, remaining: limit, resets_at: start().plus(HOUR) };
+        let mut day = Day { sent: Vec::new(), least: i64::from(limit) };
+        let mut has_changed = [true; TARGETS];
+        let mut on_their_way: Vec<(Timestamp, usize)> = Vec::new();
+        for tick in 0..288_u64 {
+            let now = start().plus(INTERVAL * u32::try_from(tick).unwrap());
+            // Jobs begin a minute after the tick, so those of the last one are not all done when GitHub is asked.
+            let done = on_their_way.partition_point(|(at, _)| *at < now);
+            for (at, index) in on_their_way.drain(..done) {
+                if at >= quota.resets_at {
+                    quota = Quota { remaining: limit, resets_at: at.plus(HOUR), ..quota };
+                }
+                if std::mem::take(&mut has_changed[index]) {
+                    day.least = day.least.min(i64::from(quota.remaining) - 1);
+                    quota.remaining = quota.remaining.saturating_sub(1);
+                }
+            }
+            if forgets {
+                meter = Meter::default();
+            }
+            for (index, changed) in (0_u64..).zip(&mut has_changed) {
+                let drawn = match who {
+                    Changing::All => (index * 2_654_435_761 + tick * 40_503) >> 7,
+                    Changing::Same => (index * 2_654_435_761) >> 7,
+                };
+                *changed |= drawn % 1_000 < changing(tick);
+            }
+            let first_looks = if tick == 0 { TARGETS } else { 0 };
+            let starts_at = now.plus(Duration::from_secs(60));
+            let jobs = meter.allows(now, quota, &Round { interval: INTERVAL, starts_at, jobs: TARGETS, first_looks });
+            let going = (0..TARGETS).filter_map(|index| Some((starts_at.plus(pace.delay(index, tick, jobs)?), index)));
+            on_their_way.extend(going);
+            let moments = on_their_way.iter().map(|(at, _)| *at).filter(|at| *at >= starts_at).collect();
+            meter.sent(moments, first_looks, jobs == TARGETS);
+            day.sent.push(jobs);
+        }
+        day
+    }
+
+    fn is_whole(sent: &[usize]) -> bool {
+        sent.iter().all(|jobs| *jobs == 4_000)
+    }
+
+    #[test]
+    fn the_first_looks_may_take_an_hour_and_then_five_in_a_hundred_that_change_fit() {
+        for who in [Changing::All, Changing::Same] {
+            let Day { sent, least } = day(5_000, false, who, |_| 50);
+            assert!(sent[0] == 4_000 && sent[1] < 1_000 && is_whole(&sent[15..]), "{sent:?}");
+            assert!(least >= 100, "{least}");
+            assert!(is_whole(&day(12_500, false, who, |_| 50).sent));
+        }
+    }
+
+    #[test]
+    fn where_every_round_costs_too_much_all_rounds_are_stretched_alike() {
+        // (5,000 - 250) requests / 12 rounds / 0.4, less the margin of a tenth.
+        let Day { sent, least } = day(5_000, false, Changing::Same, |_| 400);
+        assert!(sent[24..].iter().all(|jobs| (850..1_300).contains(jobs)), "{sent:?}");
+        assert!(least >= 100, "{least}");
+        // Almost every look finds something new: at one request each, 396 a round.
+        let Day { sent, least } = day(5_000, false, Changing::All, |_| 400);
+        assert!(sent[36..].iter().all(|jobs| (250..600).contains(jobs)), "{sent:?}");
+        assert!(least >= 100, "{least}");
+    }
+
+    #[test]
+    fn a_sudden_rise_does_not_use_up_the_hour() {
+        for (limit, rises_after) in [(5_000, 6), (5_000, 9), (12_500, 3), (12_500, 8)] {
+            let changing = |tick| if tick < 24 + rises_after { 50 } else { 400 };
+            let Day { sent, least } = day(limit, false, Changing::Same, changing);
+            assert!(least > 0 && sent.iter().all(|jobs| *jobs >= 40), "{limit}, {rises_after}: {least} of {sent:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_calmed_down_is_looked_at_as_before() {
+        let changing = |tick| if (24..60).contains(&tick) { 400 } else { 50 };
+        for who in [Changing::All, Changing::Same] {
+            let Day { sent, .. } = day(5_000, false, who, changing);
+            assert!(sent[30..60].iter().all(|jobs| *jobs < 2_000) && is_whole(&sent[84..]), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn one_round_that_costs_a_request_for_each_target_does_not_stretch_the_next() {
+        let Day { sent, .. } = day(12_500, false, Changing::All, |tick| if tick % 12 == 6 { 1_000 } else { 50 });
+        assert!(is_whole(&sent[12..]), "{sent:?}");
+    }
+
+    #[test]
+    fn whoever_remembers_nothing_begins_with_the_hour_so_far() {
+        let Day { sent, least } = day(5_000, true, Changing::Same, |_| 50);
+        assert!(least > 0 && is_whole(&sent[14..]), "{least}, {sent:?}");
+        // Less evenly, as it does not know how few went out; at the end of an hour the clients stop by themselves.
+        let Day { sent, .. } = day(5_000, true, Changing::Same, |_| 400);
+        assert!(sent.iter().all(|jobs| (40..=4_000).contains(jobs)), "{sent:?}");
+    }
+
+    #[test]
+    fn what_others_used_up_is_noticed_by_a_few_looks_that_fail() {
+        let quota = Quota { limit: 5_000, remaining: 0, resets_at: start().plus(HOUR / 2) };
+        let round = Round { interval: INTERVAL, starts_at: start(), jobs: 4_000, first_looks: 0 };
+        assert_eq!(Meter::default().allows(start(), quota, &round), 40);
+        let ended = Quota { resets_at: start(), ..quota };
+        assert!(Meter::default().allows(start(), ended, &round) > 3_000, "the next hour is whole");
+    }
+}

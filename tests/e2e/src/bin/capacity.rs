@@ -1,0 +1,156 @@
+//! How much of a credential can be used; see `monitor_e2e::capacity`.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use clap::Parser;
+use monitor_e2e::capacity::{Outcome, Scenario, play, play_in_real_time};
+use serde_json::{Value, json};
+
+/// Plays a large fleet before a fake GitHub with its limits, and shows that none is ever met
+#[derive(Parser)]
+struct Arguments {
+    /// Hours of virtual time
+    #[arg(long, default_value_t = 24)]
+    hours: u32,
+    /// Real seconds at full pace, afterwards
+    #[arg(long, default_value_t = 120)]
+    real_secs: u64,
+    /// Only scenarios whose name holds this
+    #[arg(long)]
+    only: Option<String>,
+    /// Write the figures to this file as JSON
+    #[arg(long)]
+    json: Option<std::path::PathBuf>,
+}
+
+/// Whether a scenario's interval may be stretched.
+#[derive(Clone, Copy, PartialEq)]
+enum Stretch {
+    /// Only in the hour of the first looks.
+    AtFirst,
+    Always,
+    Never,
+}
+
+fn scenarios() -> Vec<(String, Stretch, Scenario)> {
+    let one = Scenario::default();
+    let mut scenarios = Vec::new();
+    for pollers in [1, 4, 16] {
+        let name = format!("4,000 targets, 5 % change, 5,000/h, pollers {pollers}");
+        scenarios.push((name, Stretch::AtFirst, Scenario { pollers, ..one.clone() }));
+    }
+    for (name, stretch, scenario) in [
+        ("12,500/h, pollers 4", Stretch::Never, Scenario { hourly_limit: 12_500, ..one.clone() }),
+        (
+            "the same 40 % change, 5,000/h, pollers 4",
+            Stretch::Always,
+            Scenario { changing: 400, same: true, ..one.clone() },
+        ),
+        ("now these 40 %, now those, 5,000/h, pollers 4", Stretch::Always, Scenario { changing: 400, ..one.clone() }),
+        ("5 % change, scheduler always cold", Stretch::AtFirst, Scenario { forgets: true, ..one.clone() }),
+        (
+            "4 credentials × 4,000 targets, 12,500/h, pollers 1",
+            Stretch::Never,
+            Scenario { credentials: 4, pollers: 1, hourly_limit: 12_500, ..one.clone() },
+        ),
+        (
+            "4 credentials × 4,000 targets, 12,500/h, pollers 4 (a token each)",
+            Stretch::Always,
+            Scenario { credentials: 4, hourly_limit: 12_500, ..one },
+        ),
+    ] {
+        scenarios.push((name.to_owned(), stretch, scenario));
+    }
+    scenarios
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let is_wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let mut figures = Vec::new();
+    for (name, stretch, scenario) in scenarios() {
+        if !is_wanted(&name) || arguments.hours == 0 {
+            continue;
+        }
+        let began = Instant::now();
+        let outcome = play(&scenario, arguments.hours, |hour| eprint!("\r{name}: hour {hour} ")).await?;
+        eprintln!("\r{name}: {} h in {:.0} s", arguments.hours, began.elapsed().as_secs_f64());
+        show(&name, &outcome);
+        figures.push(figure(&name, &outcome)?);
+        check(&name, stretch, &outcome)?;
+    }
+    let name = format!("{} real seconds, 50 ms a request, pollers 4", arguments.real_secs);
+    if is_wanted(&name) && arguments.real_secs > 0 {
+        let real = Duration::from_secs(arguments.real_secs);
+        let outcome = play_in_real_time(&Scenario::default(), real, 50).await?;
+        show(&name, &outcome);
+        figures.push(figure(&name, &outcome)?);
+        ensure!(outcome.limited == 0 && outcome.failed == 0, "{name}: a limit was met");
+        let due = arguments.real_secs as f64 / 60.0 * 800.0;
+        ensure!(outcome.looks as f64 > due * 0.97, "{name}: {} looks of {due}", outcome.looks);
+    }
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_string_pretty(&figures)?)?;
+    }
+    Ok(())
+}
+
+fn figure(name: &str, outcome: &Outcome) -> anyhow::Result<Value> {
+    Ok(json!({"scenario": name, "outcome": serde_json::to_value(outcome)?}))
+}
+
+fn check(name: &str, stretch: Stretch, outcome: &Outcome) -> anyhow::Result<()> {
+    ensure!(outcome.limited == 0, "{name}: {} answers were limited", outcome.limited);
+    // Where the quota never lasts, the clients stop by themselves now and then, a little before the end of an hour.
+    let may_fail = if stretch == Stretch::Always { outcome.looks / 100 } else { 0 };
+    ensure!(outcome.failed <= may_fail, "{name}: {} looks failed", outcome.failed);
+    ensure!(outcome.never_seen == 0, "{name}: {} targets were never seen", outcome.never_seen);
+    ensure!(outcome.most_in_a_minute <= 900, "{name}: {} in a minute", outcome.most_in_a_minute);
+    match stretch {
+        Stretch::Never => {
+            ensure!(outcome.stretched_ticks == 0, "{name}: the interval was stretched");
+            ensure!(outcome.longest_gap_secs < 310.0, "{name}: {} s", outcome.longest_gap_secs);
+        }
+        Stretch::AtFirst => {
+            ensure!((1..=24).contains(&outcome.stretched_ticks), "{name}: stretched at {}", outcome.stretched_ticks);
+            ensure!(outcome.whole_longest_gap_secs < 310.0, "{name}: {} s", outcome.whole_longest_gap_secs);
+        }
+        Stretch::Always => ensure!(outcome.stretched_ticks * 2 > outcome.ticks, "{name}: it was not said so"),
+    }
+    Ok(())
+}
+
+fn show(name: &str, outcome: &Outcome) {
+    println!("{name}");
+    let quota = outcome.least_quota.map_or_else(|| "-".to_owned(), |least| least.to_string());
+    println!(
+        "  {} requests: {} × 200, {} × 304, {} limited; at most {} in a minute; least left of an hour {quota}; asked what is left {} times",
+        outcome.requests,
+        outcome.answered_200,
+        outcome.answered_304,
+        outcome.limited,
+        outcome.most_in_a_minute,
+        outcome.quota_requests
+    );
+    println!(
+        "  {} looks, {} of them rechecks; {} failed, {} let pass; between two looks: mean {:.1} s, p99 {:.1} s, longest {:.1} s",
+        outcome.looks,
+        outcome.rechecks,
+        outcome.failed,
+        outcome.let_pass,
+        outcome.mean_gap_secs,
+        outcome.p99_gap_secs,
+        outcome.longest_gap_secs
+    );
+    let jobs = outcome.fewest_jobs.zip(outcome.most_jobs).map_or_else(String::new, |(fewest, most)| {
+        format!(", to {} s at most: {fewest} to {most} jobs a tick", outcome.stretched_to_secs)
+    });
+    println!("  stretched at {} of {} ticks{jobs}", outcome.stretched_ticks, outcome.ticks);
+    println!(
+        "  and where it is not: p99 {:.1} s, longest {:.1} s between two looks\n",
+        outcome.whole_p99_gap_secs, outcome.whole_longest_gap_secs
+    );
+}

@@ -1,0 +1,93 @@
+//! The fleet at GitHub, and what changes in it.
+
+use monitor_fakes::FakeGitHub;
+use monitor_fakes::github::{APP_PUBLIC_KEY_DER, RunnerSpec, State};
+
+use super::{INTERVAL, START_MS, Scenario};
+use crate::TOKEN;
+
+/// The App of scenarios with several credentials.
+pub(super) const APP_ID: u64 = 77;
+/// Runners of each target.
+const RUNNERS: usize = 2;
+/// Of so many changes one is a runner that goes offline or comes back; the others begin or end a job.
+const STATUS_CHANGES: u64 = 10;
+/// Prime, so that one target after another changes, and none twice before all others have.
+const STRIDE: u64 = 2_654_435_761;
+
+/// The name of a target.
+pub(super) fn name(scenario: &Scenario, number: usize) -> String {
+    format!("acme-{}/app-{}", number / scenario.targets, number % scenario.targets)
+}
+
+/// How many targets there are.
+pub(super) fn total(scenario: &Scenario) -> usize {
+    scenario.credentials * scenario.targets
+}
+
+/// GitHub as it is at the beginning: every runner online and idle.
+pub(super) fn github(scenario: &Scenario) -> State {
+    let mut github = State::new();
+    if scenario.credentials == 1 {
+        github.add_token(TOKEN);
+        github.set_hourly_limit(TOKEN, scenario.hourly_limit);
+    } else {
+        github.add_app(APP_ID, APP_PUBLIC_KEY_DER);
+    }
+    github.limits.points_per_minute = scenario.per_minute.into();
+    for number in 0..total(scenario) {
+        let name = name(scenario, number);
+        github.add_target(&name);
+        for runner in 0..RUNNERS {
+            github.add_runner(&name, RunnerSpec::new(&format!("runner-{runner}")));
+        }
+    }
+    if scenario.credentials > 1 {
+        for account in 0..scenario.credentials {
+            let installation = github.install_app(APP_ID, &format!("acme-{account}"));
+            github.set_installation_hourly_limit(installation, scenario.hourly_limit);
+        }
+    }
+    github
+}
+
+/// What changes, evenly over each interval.
+pub(super) struct Fleet {
+    scenario: Scenario,
+    changes: u64,
+    /// How many targets take part.
+    changing: u64,
+    every_us: i64,
+    /// When the next change is.
+    pub(super) next_change_ms: i64,
+}
+
+impl Fleet {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let total = total(scenario) as u64;
+        let an_interval = (total * scenario.changing / 1_000).max(1);
+        let changing = if scenario.same { an_interval } else { total };
+        let every_us =
+            i64::try_from(INTERVAL.as_micros()).unwrap_or(i64::MAX) / i64::try_from(an_interval).unwrap_or(1);
+        Self { scenario: scenario.clone(), changes: 0, changing, every_us, next_change_ms: START_MS }
+    }
+
+    pub(super) fn change_until(&mut self, now_ms: i64, github: &FakeGitHub) {
+        while self.next_change_ms <= now_ms {
+            let number = (self.changes % self.changing).wrapping_mul(STRIDE) % total(&self.scenario) as u64;
+            let name = name(&self.scenario, usize::try_from(number).unwrap_or(0));
+            let is_status = self.changes.is_multiple_of(STATUS_CHANGES);
+            let mut state = github.state();
+            let runners = state.runners(&name);
+            let runner = &runners[usize::from(!is_status)];
+            let is_online = runner.spec.status == "online";
+            match is_status {
+                true => state.set_runner(&name, runner.id, if is_online { "offline" } else { "online" }, false),
+                false => state.set_runner(&name, runner.id, "online", !runner.spec.busy),
+            }
+            self.changes += 1;
+            let after_us = i64::try_from(self.changes).unwrap_or(i64::MAX).saturating_mul(self.every_us);
+            self.next_change_ms = START_MS + after_us / 1_000;
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A scheduler and some pollers around one queue and one store.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use monitor_domain::policy::Policy;
+use monitor_domain::target::TargetSpec;
+use monitor_domain::time::Timestamp;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_fakes::github::APP_PRIVATE_KEY_PEM;
+use monitor_fakes::{Chance, FakeGitHub};
+use monitor_github::{Credential, GitHub, Secret, Settings};
+use monitor_pipeline::messages::{CheckJob, Reason};
+use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender};
+use monitor_pipeline::stages::{Check, CheckSettings, Meters, Schedule, ScheduleSettings};
+use tokio::time::Instant;
+
+use super::fleet::{self, APP_ID};
+use super::{INTERVAL, Outcome, Scenario, Tally};
+use crate::TOKEN;
+
+/// Messages that a poller takes at once.
+pub(super) const BATCH: usize = 10;
+/// Of a thousand messages so many are delivered twice.
+const TWICE: u64 = 1;
+/// How late a message becomes visible, milliseconds at most.
+const LATE_MS: u64 = 1_500;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Virtual time, or real time from a virtual moment on.
+#[derive(Clone)]
+pub(super) struct PlayedClock {
+    now_ms: Arc<AtomicI64>,
+    began: Option<Instant>,
+}
+
+impl PlayedClock {
+    pub(super) fn set(&self, now_ms: i64) {
+        self.now_ms.store(now_ms, Ordering::SeqCst);
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        let passed = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+        self.now_ms.load(Ordering::SeqCst) + i64::try_from(passed.as_millis()).unwrap_or(0)
+    }
+}
+
+impl Clock for PlayedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_epoch_ms(self.now_ms())
+    }
+
+    async fn sleep(&self, _: Duration) {}
+
+    fn random(&self) -> u64 {
+        // Nothing races here, so a nonce need not differ.
+        7
+    }
+}
+
+/// A standard queue: in no strict order, now and then late, now and then twice.
+pub(super) struct PlayedQueue {
+    clock: PlayedClock,
+    waiting: Mutex<(BinaryHeap<Reverse<(i64, u64, String)>>, Chance)>,
+}
+
+impl PlayedQueue {
+    pub(super) fn next_visible_ms(&self) -> Option<i64> {
+        lock(&self.waiting).0.peek().map(|Reverse((visible_ms, ..))| *visible_ms)
+    }
+
+    pub(super) fn take(&self, most: usize, now_ms: i64) -> Vec<String> {
+        let mut waiting = lock(&self.waiting);
+        let mut taken = Vec::new();
+        while taken.len() < most && waiting.0.peek().is_some_and(|Reverse((visible_ms, ..))| *visible_ms <= now_ms) {
+            taken.extend(waiting.0.pop().map(|Reverse((.., body))| body));
+        }
+        taken
+    }
+}
+
+impl Sender for PlayedQueue {
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        let now_ms = self.clock.now_ms();
+        let mut waiting = lock(&self.waiting);
+        let (queue, chance) = &mut *waiting;
+        for message in messages {
+            let times = 1 + u64::from(chance.in_thousand(TWICE));
+            for _ in 0..times {
+                // SQS counts in whole seconds.
+                let delay_ms = message.delay.as_secs() * 1_000 + chance.below(LATE_MS);
+                let visible_ms = now_ms + i64::try_from(delay_ms).unwrap_or(i64::MAX);
+                queue.push(Reverse((visible_ms, chance.number(), message.body.clone())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Wake-ups of the notifier, who is not played.
+pub(super) struct Nobody;
+
+impl Sender for Nobody {
+    async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+/// An installation with its GitHub.
+pub(super) struct Installation {
+    pub(super) github: FakeGitHub,
+    pub(super) clock: PlayedClock,
+    pub(super) queue: PlayedQueue,
+    store: EmbeddedStore,
+    scheduler: GitHub,
+    meters: Meters,
+    pollers: Vec<GitHub>,
+    forgets: bool,
+    schedule_settings: ScheduleSettings,
+    check_settings: CheckSettings,
+    tally: Mutex<Tally>,
+}
+
+impl Installation {
+    /// `latency_ms` of GitHub: then time is real.
+    pub(super) async fn start(
+        scenario: &Scenario,
+        start_ms: i64,
+        latency_ms: Option<u64>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let mut state = fleet::github(scenario);
+        state.latency_ms = latency_ms.unwrap_or(0);
+        let clock =
+            PlayedClock { now_ms: Arc::new(AtomicI64::new(start_ms)), began: latency_ms.map(|_| Instant::now()) };
+        let its_clock = clock.clone();
+        let github = FakeGitHub::start_with(state, 0, move || its_clock.now_ms()).await?;
+        let client = || client(scenario, &github.base_url(), &clock);
+        let targets = (0..fleet::total(scenario)).map(|number| fleet::name(scenario, number).parse());
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        let configured: Vec<TargetSpec> = targets.iter().cloned().map(TargetSpec::One).collect();
+        let policy = Policy::default();
+        let queue_chance = Chance::new(scenario.seed.wrapping_add(1));
+        Ok(Arc::new(Self {
+            queue: PlayedQueue { clock: clock.clone(), waiting: Mutex::new((BinaryHeap::new(), queue_chance)) },
+            store: EmbeddedStore::open_in_memory()?,
+            scheduler: client()?,
+            meters: Meters::default(),
+            pollers: (0..scenario.pollers).map(|_| client()).collect::<Result<_, _>>()?,
+            forgets: scenario.forgets,
+            schedule_settings: ScheduleSettings {
+                policy: policy.clone(),
+                configured: configured.clone(),
+                interval: INTERVAL,
+                jobs_per_minute: Some(scenario.per_minute),
+            },
+            check_settings: CheckSettings { policy, configured, interval: INTERVAL },
+            tally: Mutex::new(Tally::of(&targets)),
+            github,
+            clock,
+        }))
+    }
+
+    pub(super) async fn tick(&self) {
+        let (store, source, jobs, wakes, clock) = (&self.store, &self.scheduler, &self.queue, &Nobody, &self.clock);
+        let forgotten = Meters::default();
+        let meters = if self.forgets { &forgotten } else { &self.meters };
+        let settings = &self.schedule_settings;
+        let report = Schedule { store, source, jobs, wakes, clock, settings, meters }.run().await;
+        lock(&self.tally).ticked(&report, clock.now());
+    }
+
+    /// One invocation of a poller.
+    pub(super) async fn handle(&self, poller: usize, batch: Vec<String>) {
+        let (store, source, jobs, wakes, clock) =
+            (&self.store, &self.pollers[poller], &self.queue, &Nobody, &self.clock);
+        let stage = Check { store, source, jobs, wakes, clock, settings: &self.check_settings };
+        join_all(batch.iter().map(async |body| {
+            let Ok(job) = CheckJob::from_json(body) else { return };
+            let began = clock.now();
+            let report = stage.run(&job).await;
+            lock(&self.tally).checked(&job.target, job.reason == Reason::Schedule, &report, began);
+        }))
+        .await;
+    }
+
+    pub(super) fn outcome(&self, start: Timestamp, end: Timestamp) -> Outcome {
+        let state = self.github.state();
+        lock(&self.tally).outcome(state.counters(), state.most_points_in_a_minute(), start, end)
+    }
+}
+
+fn client(scenario: &Scenario, api_url: &str, clock: &PlayedClock) -> anyhow::Result<GitHub> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let credential = match scenario.credentials {
+        1 => Credential::Token(Secret::new(TOKEN)),
+        _ => Credential::App { app_id: APP_ID.to_string(), private_key: Secret::new(APP_PRIVATE_KEY_PEM) },
+    };
+    let settings = Settings { api_url: api_url.to_owned(), max_requests_per_minute: None, ..Settings::new(credential) };
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+    let clock = clock.clone();
+    Ok(GitHub::new(http, settings, Arc::new(move || clock.now()))?)
+}

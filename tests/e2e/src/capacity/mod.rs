@@ -1,0 +1,146 @@
+//! How much of a credential can be used: a scheduler and some pollers, as many hours as are wanted, before a fake GitHub with
+//! its rolling minute and its hour.
+//!
+//! Stages, client and GitHub are the real ones, over HTTP. What is played is time, the queue (whole seconds of delay, late and
+//! double deliveries), how long a poller is busy, and when the tick comes. The client's own pace is switched off: nothing but
+//! the schedule holds the minute.
+
+mod fleet;
+mod installation;
+mod tally;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use monitor_domain::time::Timestamp;
+use monitor_fakes::Chance;
+use tokio::task::JoinSet;
+
+use fleet::Fleet;
+use installation::{BATCH, Installation};
+
+pub use tally::{Outcome, Tally};
+
+/// The time between two ticks.
+pub const INTERVAL: Duration = Duration::from_secs(300);
+/// 2026-11-23 12:00:00 UTC: an interval begins.
+const START_MS: i64 = 1_795_435_200_000;
+/// How long a poller is busy with a batch.
+const BUSY_MS: (u64, u64) = (200, 900);
+
+/// What is played.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Credentials: with one it is a token, with more a GitHub App that is installed on so many organizations.
+    pub credentials: usize,
+    /// Targets of each credential.
+    pub targets: usize,
+    /// How many pollers there are.
+    pub pollers: usize,
+    /// How many of a thousand targets change in each interval.
+    pub changing: u64,
+    /// Whether it is always the same ones that change. Otherwise each has its turn, and whoever is looked at rarely has changed.
+    pub same: bool,
+    /// Requests that a credential has in an hour.
+    pub hourly_limit: u64,
+    /// Requests that GitHub takes of a credential in a minute.
+    pub per_minute: u32,
+    /// Whether the scheduler is started anew for every tick.
+    pub forgets: bool,
+    /// For chance.
+    pub seed: u64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            credentials: 1,
+            targets: 4_000,
+            pollers: 4,
+            changing: 50,
+            same: false,
+            hourly_limit: 5_000,
+            per_minute: 900,
+            forgets: false,
+            seed: 1,
+        }
+    }
+}
+
+/// Plays a scenario in virtual time. `on_hour` hears of each hour that has passed.
+///
+/// # Errors
+/// What of the machine failed; whatever GitHub or the stages say is in the outcome.
+pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> anyhow::Result<Outcome> {
+    let this = Installation::start(scenario, START_MS, None).await?;
+    let mut chance = Chance::new(scenario.seed);
+    let mut fleet = Fleet::new(scenario);
+    let end_ms = START_MS + i64::from(hours) * 3_600_000;
+    let mut free_at_ms = vec![START_MS; scenario.pollers];
+    let (mut ticks, mut told_hours) = (0_i64, 0);
+    let mut next_tick_ms = START_MS;
+    loop {
+        let free_ms = free_at_ms.iter().copied().min().unwrap_or(START_MS);
+        let job_ms = this.queue.next_visible_ms().map_or(i64::MAX, |visible| visible.max(free_ms));
+        let now_ms = next_tick_ms.min(job_ms).min(fleet.next_change_ms);
+        if now_ms >= end_ms {
+            break;
+        }
+        this.clock.set(now_ms);
+        while told_hours < u32::try_from((now_ms - START_MS) / 3_600_000)? {
+            told_hours += 1;
+            on_hour(told_hours);
+        }
+        fleet.change_until(now_ms, &this.github);
+        if now_ms == next_tick_ms {
+            this.tick().await;
+            ticks += 1;
+            // EventBridge keeps to its minute, and mostly to the first seconds of it.
+            let late = if chance.in_thousand(100) { chance.below(60_000) } else { chance.below(5_000) };
+            next_tick_ms = START_MS + ticks * i64::try_from(INTERVAL.as_millis())? + i64::try_from(late)?;
+        } else if now_ms == job_ms {
+            let free: Vec<usize> = (0..scenario.pollers).filter(|poller| free_at_ms[*poller] <= now_ms).collect();
+            let poller = free[usize::try_from(chance.below(free.len() as u64))?];
+            this.handle(poller, this.queue.take(BATCH, now_ms)).await;
+            let busy = BUSY_MS.0 + chance.below(BUSY_MS.1 - BUSY_MS.0);
+            free_at_ms[poller] = now_ms + i64::try_from(busy)?;
+        }
+    }
+    this.clock.set(end_ms);
+    Ok(this.outcome(Timestamp::from_epoch_ms(START_MS), Timestamp::from_epoch_ms(end_ms)))
+}
+
+/// Plays so many real seconds at full pace: they begin with the first look at the first target.
+///
+/// # Errors
+/// As [`play`].
+pub async fn play_in_real_time(scenario: &Scenario, real: Duration, latency_ms: u64) -> anyhow::Result<Outcome> {
+    // The jobs of a tick begin a minute after the interval does, so it is begun just before.
+    let began_ms = START_MS + 58_000;
+    let this = Installation::start(scenario, began_ms, Some(latency_ms)).await?;
+    let mut fleet = Fleet::new(scenario);
+    let end = Timestamp::from_epoch_ms(began_ms).plus(Duration::from_secs(2) + real);
+    let mut free: Vec<usize> = (0..scenario.pollers).collect();
+    let mut under_way: JoinSet<usize> = JoinSet::new();
+    this.tick().await;
+    while this.clock.now_ms() < end.epoch_ms() {
+        let now_ms = this.clock.now_ms();
+        fleet.change_until(now_ms, &this.github);
+        while !free.is_empty() && this.queue.next_visible_ms().is_some_and(|visible| visible <= now_ms) {
+            let poller = free.pop().context("a poller is free")?;
+            let (this, batch) = (this.clone(), this.queue.take(BATCH, now_ms));
+            under_way.spawn(async move {
+                this.handle(poller, batch).await;
+                poller
+            });
+        }
+        tokio::select! {
+            Some(ended) = under_way.join_next() => free.push(ended?),
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+    }
+    while let Some(ended) = under_way.join_next().await {
+        ended?;
+    }
+    Ok(this.outcome(Timestamp::from_epoch_ms(began_ms), end))
+}

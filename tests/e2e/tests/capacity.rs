@@ -1,0 +1,38 @@
+//! A large fleet in small: a sixteenth of its targets, and of GitHub's limits. The whole is `make capacity`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use monitor_e2e::capacity::{Outcome, Scenario, play};
+
+fn small() -> Scenario {
+    Scenario { targets: 250, per_minute: 56, hourly_limit: 312, ..Scenario::default() }
+}
+
+async fn played(scenario: &Scenario, hours: u32) -> Outcome {
+    let outcome = play(scenario, hours, |_| ()).await.unwrap();
+    assert_eq!((outcome.limited, outcome.never_seen), (0, 0), "{outcome:?}");
+    assert!(outcome.most_in_a_minute <= u64::from(scenario.per_minute), "{outcome:?}");
+    outcome
+}
+
+#[tokio::test]
+async fn with_quota_to_spare_every_target_is_looked_at_once_in_an_interval() {
+    let outcome = played(&Scenario { hourly_limit: 800, pollers: 16, ..small() }, 1).await;
+    assert_eq!((outcome.stretched_ticks, outcome.failed), (0, 0), "{outcome:?}");
+    assert!(outcome.longest_gap_secs < 310.0, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_quota_that_does_not_last_is_stretched_and_said_so() {
+    let outcome = played(&small(), 1).await;
+    assert!(outcome.stretched_ticks >= 8, "the first looks take most of the hour: {outcome:?}");
+    assert!(outcome.stretched_to_secs > 300 && outcome.most_jobs < Some(250), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn four_credentials_look_at_four_times_as_many() {
+    let quarter = Scenario { targets: 125, per_minute: 28, hourly_limit: 400, pollers: 1, ..Scenario::default() };
+    let one = played(&quarter, 1).await;
+    let four = played(&Scenario { credentials: 4, ..quarter }, 1).await;
+    assert!(four.looks.abs_diff(4 * one.looks) * 50 < four.looks, "{} is not 4 × {}", four.looks, one.looks);
+    assert!(four.longest_gap_secs < 310.0, "{four:?}");
+}
