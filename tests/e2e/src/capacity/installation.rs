@@ -65,10 +65,13 @@ impl Clock for PlayedClock {
     }
 }
 
+/// By the moment at which they become visible, then in no order.
+type Waiting = BinaryHeap<Reverse<(i64, u64, String)>>;
+
 /// A standard queue: in no strict order, now and then late, now and then twice.
 pub(super) struct PlayedQueue {
     clock: PlayedClock,
-    waiting: Mutex<(BinaryHeap<Reverse<(i64, u64, String)>>, Chance)>,
+    waiting: Mutex<(Waiting, Chance)>,
 }
 
 impl PlayedQueue {
