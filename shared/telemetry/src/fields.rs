@@ -24,6 +24,7 @@ fields! {
     OUTAGE_ID = "outage_id", "The outage.";
     NOTICE = "notice", "The number of the notice within its subject.";
     ATTEMPT = "attempt", "Which attempt it is, from 1.";
+    CHANNEL = "channel", "The channel that the policy names for it; not there for the default.";
     DISPOSITION = "disposition", "What becomes of the message: `done`, `retry` or `set aside`.";
     REASON = "reason", "Why, in the words of whoever decided it.";
     FAILURE = "failure", "How an answer of GitHub failed, by its kind.";
