@@ -1,12 +1,13 @@
 //! How much of a credential can be used; see `monitor_e2e::capacity`.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
 use monitor_e2e::capacity::{Outcome, Scenario, play, play_in_real_time};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Plays a large fleet before a fake GitHub with its limits, and shows that none is ever met
 #[derive(Parser)]

@@ -16,7 +16,7 @@ use monitor_fakes::{Chance, FakeGitHub};
 use monitor_github::{Credential, GitHub, Secret, Settings};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender};
-use monitor_pipeline::stages::{Check, CheckSettings, Meters, Schedule, ScheduleSettings};
+use monitor_pipeline::stages::{Check, CheckSettings, Ending, Meters, Schedule, ScheduleSettings};
 use tokio::time::Instant;
 
 use super::fleet::{self, APP_ID};
@@ -65,10 +65,13 @@ impl Clock for PlayedClock {
     }
 }
 
+/// By the moment at which they become visible, then in no order.
+type Waiting = BinaryHeap<Reverse<(i64, u64, String)>>;
+
 /// A standard queue: in no strict order, now and then late, now and then twice.
 pub(super) struct PlayedQueue {
     clock: PlayedClock,
-    waiting: Mutex<(BinaryHeap<Reverse<(i64, u64, String)>>, Chance)>,
+    waiting: Mutex<(Waiting, Chance)>,
 }
 
 impl PlayedQueue {
@@ -176,18 +179,20 @@ impl Installation {
         lock(&self.tally).ticked(&report, clock.now());
     }
 
-    /// One invocation of a poller.
-    pub(super) async fn handle(&self, poller: usize, batch: Vec<String>) {
+    /// One invocation of a poller; whether it asked GitHub for anything.
+    pub(super) async fn handle(&self, poller: usize, batch: Vec<String>) -> bool {
         let (store, source, jobs, wakes, clock) =
             (&self.store, &self.pollers[poller], &self.queue, &Nobody, &self.clock);
         let stage = Check { store, source, jobs, wakes, clock, settings: &self.check_settings };
         join_all(batch.iter().map(async |body| {
-            let Ok(job) = CheckJob::from_json(body) else { return };
+            let Ok(job) = CheckJob::from_json(body) else { return false };
             let began = clock.now();
             let report = stage.run(&job).await;
             lock(&self.tally).checked(&job.target, job.reason == Reason::Schedule, &report, began);
+            report.ending != Ending::Overtaken
         }))
-        .await;
+        .await
+        .contains(&true)
     }
 
     pub(super) fn outcome(&self, start: Timestamp, end: Timestamp) -> Outcome {

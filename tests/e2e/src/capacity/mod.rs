@@ -101,8 +101,9 @@ pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> any
         } else if now_ms == job_ms {
             let free: Vec<usize> = (0..scenario.pollers).filter(|poller| free_at_ms[*poller] <= now_ms).collect();
             let poller = free[usize::try_from(chance.below(free.len() as u64))?];
-            this.handle(poller, this.queue.take(BATCH, now_ms)).await;
-            let busy = BUSY_MS.0 + chance.below(BUSY_MS.1 - BUSY_MS.0);
+            let has_asked = this.handle(poller, this.queue.take(BATCH, now_ms)).await;
+            let asking = BUSY_MS.0 + chance.below(BUSY_MS.1 - BUSY_MS.0);
+            let busy = if has_asked { asking } else { 5 };
             free_at_ms[poller] = now_ms + i64::try_from(busy)?;
         }
     }

@@ -89,7 +89,7 @@ pub(super) async fn a_look_reads_its_records_and_fetches_its_token_at_the_same_t
     let (store, source) = (MeetingStore(store, &meeting), MeetingSource(&this.source, &meeting));
     let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
     let stage = Check { store: &store, source: &source, jobs, wakes, clock, settings: &this.check };
-    let job = CheckJob { target: web(), reason: Reason::Manual, requested_at: None, good_until: None };
+    let job = CheckJob::from_json(r#"{"repository":"acme/web"}"#).unwrap_or_else(|error| panic!("{error}"));
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
 }
 

@@ -78,6 +78,7 @@ fn invocations(table: &mut Table, binary: &Path, name: &str, warm: usize) -> any
     }
     let mut variables: Vec<(&str, String)> = world.wiring().into_iter().collect();
     variables.push(("AWS_ENDPOINT_URL", world.aws.base_url()));
+    variables.push(("GITHUB_REQUESTS_PER_MINUTE", "off".to_owned()));
     let mut first = Vec::new();
     for _ in 0..FIRST_INVOCATIONS {
         let mut function = Function::start(binary, &variables)?;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{LATENCY_MS, PER_MINUTE, Pass, add, world};
 use crate::haste::Haste;
 use crate::table::Table;
-use crate::world::{World, repository};
+use crate::world::{World, job, repository};
 
 const SPEED: u32 = 20;
 const AT_ONCE: usize = 100;
@@ -63,8 +63,12 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
     let check =
         Check { store: &store, source: &source, jobs: &jobs, wakes: &wakes, clock: &SystemClock, settings: &settings };
     let began = Instant::now();
-    let look = async |target| {
-        check.run(&CheckJob { target, reason: Reason::Once, requested_at: None, good_until: None }).await;
+    let look = async |target: Target| {
+        if let Ok(mut job) = CheckJob::from_json(&job(target.id().as_str())) {
+            // As `runner-monitor check` asks: whether or not the target is on the list.
+            job.reason = Reason::Once;
+            check.run(&job).await;
+        }
     };
     stream::iter(targets).for_each_concurrent(AT_ONCE, look).await;
     let pass = Pass { took: began.elapsed(), github: world.github.state().counters().clone() };
