@@ -75,7 +75,7 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
         examination.rest(place, record);
         examination.wishes(place, record, &changes_of(played, record.subject.clone())?);
         examination.threads(story, record);
-        examination.silences(record);
+        examination.silences(place, record);
     }
     examination.evidence_of_all();
     examination.edits();

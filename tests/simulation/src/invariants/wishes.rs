@@ -156,14 +156,18 @@ impl Examination<'_> {
     }
 
     /// After a long silence there is one message of a target about what was found in it.
-    pub(super) fn silences(&mut self, record: &Record) {
+    pub(super) fn silences(&mut self, place: usize, record: &Record) {
         for silence in self.model.silences() {
-            let (from_ms, until_ms) = (silence.from_ms + 10 * MINUTE_MS, silence.until_ms - 10 * MINUTE_MS);
+            let (from_ms, until_ms) = (silence.from_ms + 10 * MINUTE_MS, silence.until_ms - 45 * MINUTE_MS);
+            // What a mute kept quiet is told when it ends.
+            let is_muted = |name: &str| self.model.is_ever_muted(place, name, silence.from_ms, silence.until_ms);
             let within = |at_ms: i64| (from_ms..until_ms).contains(&at_ms);
             let found: Vec<&Outage> = record
                 .outages
                 .iter()
-                .filter(|outage| outage.telling.is_told() && within(story_ms(outage.confirmed_at)))
+                .filter(|outage| {
+                    outage.telling.is_told() && within(story_ms(outage.confirmed_at)) && !is_muted(&outage.runner_name)
+                })
                 .collect();
             if found.is_empty() || silence.until_ms + 45 * MINUTE_MS > self.played.end_ms {
                 continue;

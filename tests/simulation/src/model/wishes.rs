@@ -37,7 +37,8 @@ impl Model<'_> {
         self.mutes(place, name).map(|mute| (mute.from_ms, mute.until_ms.min(mute.ended_ms.unwrap_or(i64::MAX))))
     }
 
-    pub(super) fn is_ever_muted(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
+    /// Whether a runner may have been muted at some time in between.
+    pub fn is_ever_muted(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
         // A check that began before the end of a mute heeds it for some seconds more.
         self.muted(place, name).any(|(began_ms, ended_ms)| began_ms < until_ms && ended_ms + LOOK_MS > from_ms)
     }
