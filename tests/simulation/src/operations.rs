@@ -195,6 +195,9 @@ impl Story {
         // Drawn last, so that the rest of a seed's story does not depend on it.
         let is_bot = chance.below(2) > 0;
         draw_people(&mut chance, &mut operations, &windows, busy_ms);
+        if chance.below(3) == 0 {
+            draw_flapping_that_lasts(&mut chance, &mut operations, busy_ms);
+        }
         operations.sort_by_key(|operation| operation.at_ms);
         Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new() }
     }
@@ -252,6 +255,23 @@ fn draw_people(chance: &mut Chance, operations: &mut Vec<Operation>, windows: &[
         asked.push(Operation { at_ms, what: What::Mute { scope: Muted { target, runner }, for_ms, unmute_ms } });
     }
     operations.append(&mut asked);
+}
+
+/// A runner that flaps and then stays away: seldom by chance.
+fn draw_flapping_that_lasts(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms: i64) {
+    let (down_ms, up_ms) = (minutes(7, 4, chance), minutes(5, 4, chance));
+    let (times, lasting_ms) = (2, minutes(60, 40, chance));
+    let left_ms = busy_ms - times * (down_ms + up_ms) - lasting_ms;
+    if left_ms <= 0 {
+        return;
+    }
+    let at_ms = i64::try_from(chance.below(left_ms.unsigned_abs())).unwrap_or(0);
+    let target = usize::try_from(chance.below(TARGETS.len() as u64)).unwrap_or(0);
+    let runner = format!("runner-{}", 1 + chance.below(5));
+    let stays_ms = at_ms + times * (down_ms + up_ms);
+    let flaps = What::Flaps { target, runner: runner.clone(), times, down_ms, up_ms };
+    operations.push(Operation { at_ms, what: flaps });
+    operations.push(Operation { at_ms: stays_ms, what: What::Outage { target, runner, for_ms: lasting_ms } });
 }
 
 /// A span between two numbers of minutes, with seconds.
