@@ -7,7 +7,7 @@ mod process;
 use std::time::Duration;
 
 use anyhow::ensure;
-use monitor_fakes::github::Counters;
+use monitor_fakes::github::{Counters, Endpoint};
 
 use crate::measure::ms;
 use crate::table::Table;
@@ -27,9 +27,11 @@ struct Pass {
 impl Pass {
     /// Every page was asked for once, and none was refused.
     fn check(&self, targets: usize, pass: &str) -> anyhow::Result<()> {
-        let Counters { requests, limited, ok, not_modified, .. } = self.github;
+        let Counters { limited, ok, not_modified, .. } = self.github;
+        // The scheduler also asks what is left of the hour, which is free.
+        let looks = self.github.by_endpoint.get(&Endpoint::ListRunners).copied().unwrap_or_default();
         ensure!(limited == 0, "{pass}: GitHub refused {limited} requests for a limit");
-        ensure!(requests == targets as u64 && ok + not_modified == requests, "{pass}: {:?}", self.github);
+        ensure!(looks == targets as u64 && ok + not_modified >= looks, "{pass}: {:?}", self.github);
         Ok(())
     }
 }
