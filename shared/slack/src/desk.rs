@@ -153,30 +153,25 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             warn!("a command was put off for so long that nobody waits for its answer");
             return Disposition::Done;
         }
-        let mut is_done = false;
         let reply = match &later.command {
-            None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }),
+            None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }).beside(),
             Some(command) => match self.respond(command, &later.by).await {
-                Ok(reply) => {
-                    is_done = true;
-                    reply.public(later.public)
-                }
+                Ok(reply) => match (command, later.on) {
+                    (Command::Acknowledge { .. }, Some(on)) => Reply::acknowledged(on, &later.by, now),
+                    _ if later.pressed => reply.public(later.public).beside(),
+                    _ => reply.public(later.public),
+                },
                 Err(error @ (RespondError::Store(StoreError::Unavailable(_)) | RespondError::Queue(_)))
                     if age < KEEP_TRYING =>
                 {
                     debug!(%error, "a command is not answered yet");
                     return Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() };
                 }
+                Err(error) if later.pressed => failed(&error).beside(),
                 Err(error) => failed(&error),
             },
         };
         let Some(reply_to) = later.reply_to else { return Disposition::Done };
-        let is_acknowledged = matches!(later.command, Some(Command::Acknowledge { .. })) && is_done;
-        let reply = match later.on {
-            Some(on) if is_acknowledged => Reply::acknowledged(on, &later.by, now),
-            _ if later.pressed => reply.beside(),
-            _ => reply,
-        };
         match replies.post(&reply_to, &reply).await {
             Ok(()) => Disposition::Done,
             Err(ChatError::Busy { retry_after }) => {
