@@ -95,6 +95,29 @@ fn a_mute_keeps_flapping_and_removal_quiet_and_what_goes_on_flapping_is_told_aft
 }
 
 #[test]
+fn what_flaps_in_a_mute_and_is_down_at_its_end_is_told_then_and_once() {
+    let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
+    let [down, well] = [Status::Offline, Status::Idle].map(|status| [runner(1, status)]);
+    history.wishes.muted = muted("runner-1");
+    for secs in [300, 900] {
+        history.see(secs, &down);
+        history.see(secs + 300, &well);
+    }
+    history.see(1_500, &down);
+    assert!(told(&history, 0).is_empty(), "{:?}", told(&history, 0));
+    history.wishes.muted.clear();
+    let steps = history.see(1_800, &down);
+    assert!(matches!(&steps[..], [Step::FlappingStarted { outages: 3, muted: false, .. }]), "{steps:?}");
+    let through = history.fleet.record.revision.0;
+    assert!(history.see(2_100, &down).is_empty());
+    history.see(2_400, &well);
+    history.see(2_700, &down);
+    assert!(told(&history, through).is_empty(), "{:?}", told(&history, through));
+    let reopened = history.see(2_700 + HOUR, &down);
+    assert!(matches!(&reopened[..], [Step::OutageOpened { outage }] if outage.telling == Telling::Alert));
+}
+
+#[test]
 fn what_was_told_to_flap_before_a_mute_and_stays_away_in_it_is_told_to_be_well_or_as_an_outage_after_it() {
     for is_back_in_the_mute in [true, false] {
         let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);

@@ -27,6 +27,8 @@ impl Turn<'_> {
             down.told_at = Some(self.at);
             self.outages.push(down.outage.clone());
             self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
+        } else if down.outage.telling == Telling::Quiet {
+            self.tell_muted_flapping();
         } else if down.outage.telling == Telling::Muted && !self.is_muted() {
             down.outage.telling = Telling::Alert;
             down.told_at = Some(self.at);
@@ -53,27 +55,33 @@ impl Turn<'_> {
 
     /// Counts an outage towards flapping; gives how it is told.
     pub(super) fn note_flapping(&mut self, started_at: Timestamp, telling: Telling) -> Telling {
-        let (window, muted) = (self.thresholds.flapping_window, self.is_muted());
+        let window = self.thresholds.flapping_window;
         self.runner.recent_outages.retain(|&start| started_at.since(start) < window);
         self.runner.recent_outages.push(started_at);
         if let Some(flapping) = &mut self.runner.flapping {
             flapping.outages += 1;
             flapping.healthy_since = None;
-            let Flapping { since, outages, .. } = *flapping;
-            if flapping.muted && !muted {
-                flapping.muted = false;
-                self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
-            }
+            self.tell_muted_flapping();
             return Telling::Quiet;
         }
         let outages = u32::try_from(self.runner.recent_outages.len()).unwrap_or(u32::MAX);
         if outages < self.thresholds.flapping {
             return telling;
         }
-        let since = self.runner.recent_outages[0];
+        let (since, muted) = (self.runner.recent_outages[0], self.is_muted());
         self.runner.flapping = Some(Flapping { since, outages, healthy_since: None, muted });
         self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
         Telling::Quiet
+    }
+
+    /// Flapping that began during a mute is told once the mute is over, if an outage of it is open then.
+    fn tell_muted_flapping(&mut self) {
+        let muted = self.is_muted();
+        if let Some(flapping) = self.runner.flapping.as_mut().filter(|flapping| flapping.muted && !muted) {
+            flapping.muted = false;
+            let Flapping { since, outages, .. } = *flapping;
+            self.steps.push(Step::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
+        }
     }
 
     /// Ends flapping after the policy's time in health.
