@@ -54,6 +54,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await).await;
     telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await).await;
     routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await).await;
+    telling::a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all(&make().await).await;
     routing::what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it(&make().await).await;
     routing::a_crash_between_two_channels_repeats_nothing(&make().await).await;
     routing::a_record_that_is_lost_repeats_its_own_channel_alone(&make().await).await;

@@ -1,6 +1,10 @@
 //! What is sent: once, in time, in the form that is taken.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
+use crate::items::{Acknowledgement, Delivered, Place};
+use crate::ports::{Chat, EditError, Route};
 
 pub(super) async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
@@ -220,4 +224,56 @@ pub(super) async fn where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_
     back(&this, &[1, 2]).await;
     assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec![])));
     assert_eq!(this.endings(&subject()).await.len(), 3);
+}
+
+/// A chat at which a notifier stands still once until its lease has ended: after an edit, or while it is told that the
+/// message which it replies to is gone.
+struct StandingStill<'a> {
+    chat: &'a ScriptedChat,
+    clock: &'a StillClock,
+    after_edit: AtomicBool,
+    at_reply: AtomicBool,
+}
+
+impl Chat for StandingStill<'_> {
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        self.chat.send(notice, form, to).await
+    }
+
+    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        if self.at_reply.swap(false, Ordering::SeqCst) {
+            self.clock.advance(NotifySettings::default().lease);
+            return Err(EditError::Gone);
+        }
+        self.chat.reply(notice, form, to).await
+    }
+
+    async fn edit(&self, message: &LiveMessage, notice: &Notice, by: &[Acknowledgement]) -> Result<(), EditError> {
+        self.chat.edit(message, notice, by).await?;
+        if self.after_edit.swap(false, Ordering::SeqCst) {
+            self.clock.advance(NotifySettings::default().lease);
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all<S: Store>(
+    store: &S,
+) {
+    let this = two_alerts(store).await;
+    for (notice, runner, at_reply) in [(3, 1, false), (4, 3, true)] {
+        this.clock.advance(MINUTE);
+        this.source.set_status(&web(), runner, Status::Idle);
+        this.check(&web()).await;
+        let (after_edit, at_reply) = (AtomicBool::new(!at_reply), AtomicBool::new(at_reply));
+        let chat = StandingStill { chat: &this.chat, clock: &this.clock, after_edit, at_reply };
+        let (policy, settings) = (&this.check.policy, NotifySettings::default());
+        let stage = Notify { store: &this.store, chat: &chat, clock: &this.clock, policy, settings };
+        assert_eq!(stage.run(&subject()).await.delivered.len(), 1);
+        assert_eq!((this.chat.take().len(), threads(&this).1.len()), (1, 1), "told once, in its thread");
+        // Of the first attempt nothing was sent: it is the second that told.
+        let (number, ending) = this.endings(&subject()).await.remove(0);
+        assert_eq!(number, Attempt { notice, attempt: 2 });
+        assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");
+    }
 }
