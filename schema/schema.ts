@@ -343,3 +343,20 @@ export const Acknowledgement = itemType("Acknowledgement", {
     expiresAt,
   },
 });
+
+/** The access token with which every poller asks GitHub for one installation of a GitHub App. */
+export const AccessToken = itemType("AccessToken", {
+  keyPath: "/repo-:repoId/access_token",
+  syncable: false,
+  ttl,
+  fields: {
+    repoId,
+    /** `app:account`. */
+    credentialId: text,
+    /** When GitHub ends it. */
+    endsAt: moment,
+    /** The token in it is sealed: only whoever holds the App's private key can read it. */
+    body,
+    expiresAt,
+  },
+});

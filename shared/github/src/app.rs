@@ -1,10 +1,14 @@
-//! A GitHub App's way to a token for an account: signed by its key, found by its installation, kept for almost an hour.
+//! A GitHub App's way to a token for an account: signed by its key, found by its installation, kept for almost an hour and shared
+//! by way of the record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetKind};
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::AccessToken;
 use reqwest::Method;
 use tokio::sync::Mutex;
 
@@ -28,32 +32,84 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 pub(crate) struct Flight(Mutex<Slot>);
 
 #[derive(Default)]
-enum Slot {
+struct Slot {
+    token: Token,
+    /// The fingerprint of the last token that GitHub refused: it may be on record still.
+    refused: Option<Arc<str>>,
+}
+
+#[derive(Default)]
+enum Token {
     #[default]
-    Empty,
-    Held {
-        session: Session,
-        renew_at: Timestamp,
-    },
+    None,
+    Held(Held),
     Failed {
         failure: Failure,
         until: Timestamp,
     },
 }
 
+#[derive(Clone)]
+struct Held {
+    session: Session,
+    expires_at: Timestamp,
+    /// As it goes on record; none where it cannot be sealed.
+    sealed: Option<String>,
+}
+
 impl Flight {
     /// Lets go of a token that GitHub refuses, unless it has been renewed already.
     pub(crate) async fn discard(&self, refused: &Session) {
         let mut slot = self.0.lock().await;
-        if let Slot::Held { session, .. } = &*slot
-            && session.fingerprint == refused.fingerprint
+        if let Token::Held(held) = &slot.token
+            && held.session.fingerprint == refused.fingerprint
         {
-            *slot = Slot::Empty;
+            *slot = Slot { token: Token::None, refused: Some(Arc::clone(&refused.fingerprint)) };
+        }
+    }
+
+    /// Takes over a token from the record, unless the one that is held lasts longer.
+    async fn take_over(&self, key: &AppKey, credential: &CredentialId, on_record: &AccessToken, now: Timestamp) {
+        let AccessToken { expires_at, sealed, .. } = on_record;
+        let mut slot = self.0.lock().await;
+        if let Token::Held(held) = &slot.token
+            && (held.sealed.as_ref() == Some(sealed) || held.expires_at > *expires_at)
+        {
+            return;
+        }
+        let opened =
+            if is_to_be_renewed(*expires_at, now) { None } else { key.sealer.open(sealed, credential.as_str()) };
+        let Some(session) = opened.and_then(|token| Session::new(&token)) else { return };
+        if slot.refused.as_ref() != Some(&session.fingerprint) {
+            slot.token = Token::Held(Held { session, expires_at: *expires_at, sealed: Some(sealed.clone()) });
         }
     }
 }
 
+fn is_to_be_renewed(expires_at: Timestamp, now: Timestamp) -> bool {
+    now >= expires_at.minus(RENEWED_BEFORE_END)
+}
+
 impl GitHub {
+    /// Asks for a target with the token on record from here on, or gets one if that is of no use. Gives the one that belongs
+    /// on record in its place. A failure is told by whatever is asked next: it is kept for a while.
+    pub(crate) async fn share_token(
+        &self,
+        key: &AppKey,
+        holder: &Holder,
+        target: &Target,
+        on_record: Option<&AccessToken>,
+    ) -> Option<AccessToken> {
+        let credential = CredentialId::app_installation(target.owner());
+        if let Some(on_record) = on_record {
+            holder.flight.take_over(key, &credential, on_record, self.now()).await;
+        }
+        let Held { expires_at, sealed, .. } =
+            self.installation_token(key, holder, About::Runners(target)).await.ok()?;
+        let sealed = sealed.filter(|sealed| on_record.is_none_or(|on_record| on_record.sealed != *sealed))?;
+        Some(AccessToken { credential, expires_at, sealed })
+    }
+
     /// The token of the App's installation that sees what is asked for.
     pub(crate) async fn installation_session(
         &self,
@@ -61,23 +117,26 @@ impl GitHub {
         holder: &Holder,
         about: About<'_>,
     ) -> Result<Session, Failure> {
+        self.installation_token(key, holder, about).await.map(|held| held.session)
+    }
+
+    async fn installation_token(&self, key: &AppKey, holder: &Holder, about: About<'_>) -> Result<Held, Failure> {
         let account = account(about)?;
         let mut slot = holder.flight.0.lock().await;
         let now = self.now();
-        match &*slot {
-            Slot::Held { session, renew_at } if now < *renew_at => return Ok(session.clone()),
-            Slot::Failed { failure, until } if now < *until => return Err(failure.clone()),
+        match &slot.token {
+            Token::Held(held) if !is_to_be_renewed(held.expires_at, now) => return Ok(held.clone()),
+            Token::Failed { failure, until } if now < *until => return Err(failure.clone()),
             _ => {}
         }
         match self.fetch_token(key, holder, about, account).await {
-            Ok((session, expires_at)) => {
-                let renew_at = expires_at.minus(RENEWED_BEFORE_END);
-                *slot = Slot::Held { session: session.clone(), renew_at };
-                Ok(session)
+            Ok(held) => {
+                slot.token = Token::Held(held.clone());
+                Ok(held)
             }
             Err(failure) => {
                 let until = self.now().plus(FAILURE_HOLDS);
-                *slot = Slot::Failed { failure: failure.clone(), until };
+                slot.token = Token::Failed { failure: failure.clone(), until };
                 Err(failure)
             }
         }
@@ -89,7 +148,7 @@ impl GitHub {
         holder: &Holder,
         about: About<'_>,
         account: &str,
-    ) -> Result<(Session, Timestamp), Failure> {
+    ) -> Result<Held, Failure> {
         let installation = self.find_installation(key, holder, about, account).await?;
         let path = format!("/app/installations/{}/access_tokens", installation.id);
         let token = self.as_app(key, holder, Method::POST, &path, account, wire::access_token).await;
@@ -98,7 +157,8 @@ impl GitHub {
         let session = session.ok_or_else(|| {
             Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that cannot be sent")
         })?;
-        Ok((session, token.expires_at))
+        let sealed = key.sealer.seal(&token.token, CredentialId::app_installation(account).as_str());
+        Ok(Held { session, expires_at: token.expires_at, sealed })
     }
 
     /// By the target itself first, as it may have been renamed. An installation may also leave out this one repository, or

@@ -6,6 +6,8 @@ use monitor_domain::time::Timestamp;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
+use crate::sealed::Sealer;
+
 /// GitHub's clock may be behind this one.
 const BACKDATED_SECS: i64 = 60;
 /// GitHub takes at most 10 minutes ahead of its own clock:
@@ -40,6 +42,8 @@ pub enum KeyError {
 pub(crate) struct AppKey {
     app_id: String,
     pair: RsaKeyPair,
+    /// For the tokens that the key gets.
+    pub(crate) sealer: Sealer,
 }
 
 impl AppKey {
@@ -61,7 +65,8 @@ impl AppKey {
         let der = STANDARD.decode(base64).map_err(|_| KeyError::Damaged)?;
         let pair = if pkcs8 { RsaKeyPair::from_pkcs8(&der) } else { RsaKeyPair::from_der(&der) };
         let pair = pair.map_err(|rejected| KeyError::Rejected(rejected.to_string()))?;
-        Ok(Self { app_id: app_id.to_owned(), pair })
+        let sealer = Sealer::of(&der).ok_or_else(|| KeyError::Rejected("nothing can be drawn from it".to_owned()))?;
+        Ok(Self { app_id: app_id.to_owned(), pair, sealer })
     }
 
     /// A JSON web token that speaks for the App itself for the next minutes; none if the key cannot sign.

@@ -9,6 +9,7 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::AccessToken;
 use monitor_pipeline::ports::{Listing, RunnerSource};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
@@ -168,10 +169,10 @@ impl RunnerSource for GitHub {
         self.credential_of(target.owner())
     }
 
-    /// A failure is the list's to tell: it is kept for a while.
-    async fn prepare(&self, target: &Target) {
+    async fn prepare(&self, target: &Target, on_record: Option<&AccessToken>) -> Option<AccessToken> {
+        let Login::App(key) = &self.login else { return None };
         let holder = self.holder(&self.credential(target));
-        let _ = self.session(&holder, About::Runners(target)).await;
+        self.share_token(key, &holder, target, on_record).await
     }
 
     async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {

@@ -16,6 +16,7 @@ mod list;
 mod pace;
 mod refusal;
 mod repositories;
+mod sealed;
 mod secret;
 mod settings;
 mod transfer;

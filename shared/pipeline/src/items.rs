@@ -47,6 +47,8 @@ pub enum Item {
     Mute(Mute),
     /// An outage that somebody looks after; written by the respond stage.
     Acknowledgement(Acknowledgement),
+    /// The access token of a GitHub App's installation, sealed; written by the check stage.
+    AccessToken(AccessToken),
 }
 
 /// A runner within its target.
@@ -323,6 +325,19 @@ pub struct Acknowledgement {
     pub by: PersonId,
 }
 
+/// The access token with which every poller asks GitHub for one installation of a GitHub App: an ETag is worth something
+/// only to the token that it was given to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessToken {
+    /// The installation.
+    pub credential: CredentialId,
+    /// When GitHub ends it.
+    pub expires_at: Timestamp,
+    /// The token as whoever holds the App's private key can read it, and nobody else.
+    pub sealed: String,
+}
+
 /// An item's key. Keys of one subject lie together, in the order of the variants' fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -350,6 +365,8 @@ pub enum Key {
     Mute(u64),
     /// See [`Item::Acknowledgement`].
     Acknowledgement(TargetId, RunnerId, OutageId),
+    /// See [`Item::AccessToken`].
+    AccessToken(CredentialId),
 }
 
 /// An item to be put.
@@ -424,6 +441,7 @@ impl Item {
             Item::Cursor(cursor) => Key::Cursor(cursor.subject.clone()),
             Item::Mute(mute) => Key::Mute(Mute::number_of(&mute.scope)),
             Item::Acknowledgement(item) => Key::Acknowledgement(item.target.clone(), item.runner_id, item.outage_id),
+            Item::AccessToken(token) => Key::AccessToken(token.credential.clone()),
         }
     }
 }
@@ -436,7 +454,7 @@ impl Key {
             | Key::Runner(target, _)
             | Key::Outage(target, ..)
             | Key::Acknowledgement(target, ..) => Subject::Target(target.clone()),
-            Key::Credential(id) => Subject::Credential(id.clone()),
+            Key::Credential(id) | Key::AccessToken(id) => Subject::Credential(id.clone()),
             Key::Watchlist | Key::Mute(_) => Subject::Monitor,
             Key::Freshness(subject)
             | Key::Change(subject, _)
@@ -462,6 +480,7 @@ impl fmt::Display for Key {
             Key::Sent(_, number) => write!(f, "{subject} sent {}.{}", number.notice, number.attempt),
             Key::Cursor(_) => write!(f, "{subject} cursor"),
             Key::Mute(number) => write!(f, "{subject} mute {number}"),
+            Key::AccessToken(_) => write!(f, "{subject} access token"),
             Key::Acknowledgement(_, runner, outage) => {
                 write!(f, "{subject} runner {runner} outage {} acknowledgement", outage.0)
             }

@@ -11,7 +11,7 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{Acknowledgement, Delivered, Item, Key, LiveMessage, Place, Put, Query};
+use crate::items::{AccessToken, Acknowledgement, Delivered, Item, Key, LiveMessage, Place, Put, Query};
 
 /// The database: items under keys, atomic batches, and one condition.
 ///
@@ -125,9 +125,15 @@ pub trait RunnerSource: Send + Sync {
     /// The credential that sees a target.
     fn credential(&self, target: &Target) -> CredentialId;
 
-    /// Fetches what a target is asked for with, such as a token, so that a look need not wait for it.
-    fn prepare(&self, _target: &Target) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
+    /// Gets ready to ask for a target: with the access token on record where that is of use. Gives the one that belongs on
+    /// record in its place, so that everybody asks with the same.
+    fn prepare(
+        &self,
+        target: &Target,
+        on_record: Option<&AccessToken>,
+    ) -> impl Future<Output = Option<AccessToken>> + Send {
+        let _ = (target, on_record);
+        std::future::ready(None)
     }
 
     /// Lists a target's runners, asking with the ETags of the pages that are known.

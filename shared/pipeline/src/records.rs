@@ -13,7 +13,7 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 use monitor_domain::wishes::Wishes;
 
-use crate::items::{Acknowledgement, Cursor, Item, Key, Mute, OutageItem, Put, Query, RunnerItem};
+use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Mute, OutageItem, Put, Query, RunnerItem};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
 /// How often a put is tried whose answer does not come.
@@ -50,21 +50,31 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRe
     Ok(FleetOnRecord { fleet, cursor })
 }
 
-/// A credential as stored, and how far it is told, in one request.
-pub async fn read_credential(
-    store: &impl Store,
-    id: &CredentialId,
-) -> Result<(CredentialRecord, Option<Cursor>), StoreError> {
-    let keys = [Key::Credential(id.clone()), Key::Cursor(Subject::Credential(id.clone()))];
-    let (mut record, mut cursor) = (CredentialRecord::new(id.clone()), None);
+/// A credential as stored, how far it is told, and its access token, if it is one that has such.
+pub struct CredentialOnRecord {
+    /// What is known of it.
+    pub record: CredentialRecord,
+    /// How far it is told.
+    pub cursor: Option<Cursor>,
+    /// What everybody asks GitHub with.
+    pub access_token: Option<AccessToken>,
+}
+
+/// Reads what a check needs of a credential, in one request.
+pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<CredentialOnRecord, StoreError> {
+    let mut keys = vec![Key::Credential(id.clone()), Key::Cursor(Subject::Credential(id.clone()))];
+    // Only an installation of a GitHub App has a token that is not a setting.
+    keys.extend(id.account().map(|_| Key::AccessToken(id.clone())));
+    let mut read = CredentialOnRecord { record: CredentialRecord::new(id.clone()), cursor: None, access_token: None };
     for item in store.get(&keys).await? {
         match item {
-            Item::Credential(read) => record = read,
-            Item::Cursor(read) => cursor = Some(read),
+            Item::Credential(record) => read.record = record,
+            Item::Cursor(cursor) => read.cursor = Some(cursor),
+            Item::AccessToken(token) => read.access_token = Some(token),
             _ => {}
         }
     }
-    Ok((record, cursor))
+    Ok(read)
 }
 
 /// The mutes that are in force.

@@ -263,6 +263,7 @@ fn path(record: &Record) -> KeyPath {
         "Change" => repo.number("change", record.number("revision")),
         "Credential" => repo.only("credential"),
         "Watchlist" => repo.only("watchlist"),
+        "AccessToken" => repo.only("access_token"),
         "Claim" => notice(repo).only("claim"),
         "Sent" => notice(repo).only("sent"),
         "Mute" => repo.number("mute", record.number("muteId")),

@@ -256,8 +256,20 @@ pub const ACKNOWLEDGEMENT: ItemType = ItemType {
     ],
 };
 
+/// `Item::AccessToken`
+pub const ACCESS_TOKEN: ItemType = ItemType {
+    name: "AccessToken",
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "credentialId", Text),
+        field(3, "endsAt", Millis),
+        field(4, "body", Text),
+        field(5, "expiresAt", Seconds),
+    ],
+};
+
 /// Every item type, in the order of schema.ts.
-pub const ALL: [&ItemType; 12] = [
+pub const ALL: [&ItemType; 13] = [
     &REPOSITORY,
     &RUNNER,
     &OUTAGE_EVENT,
@@ -270,6 +282,7 @@ pub const ALL: [&ItemType; 12] = [
     &SENT,
     &MUTE,
     &ACKNOWLEDGEMENT,
+    &ACCESS_TOKEN,
 ];
 
 /// `RunnerStatus` by name. 0 stands for "not told".

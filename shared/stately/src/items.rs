@@ -55,6 +55,7 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Cursor(subject) => fleet(subject).only("cursor"),
         Key::Change(subject, revision) => repo(subject).number("change", revision.0),
         Key::Credential(_) => repo(&key.subject()).only("credential"),
+        Key::AccessToken(_) => repo(&key.subject()).only("access_token"),
         Key::Watchlist => repo(&key.subject()).only("watchlist"),
         Key::Mute(number) => repo(&key.subject()).number("mute", *number),
         Key::Acknowledgement(id, runner, outage) => {
@@ -212,6 +213,11 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("by", text(item.by.as_str()))
             .with("body", body(item)?)
             .with("expiresAt", expires(item.at, KEEP_NEWS)),
+        Item::AccessToken(token) => new(&fields::ACCESS_TOKEN)
+            .with("credentialId", text(token.credential.as_str()))
+            .with("endsAt", moment(token.expires_at))
+            .with("body", body(token)?)
+            .with("expiresAt", expires(token.expires_at, DAY_SECS)),
         Item::Sent(sent) => {
             let (ending, channel, ts) = match &sent.ending {
                 SendEnding::Delivered(delivered) => ("delivered", &delivered.channel, &delivered.ts),
@@ -328,6 +334,7 @@ impl Reader {
             "Sent" => Item::Sent(content(&record)?),
             "Mute" => Item::Mute(content(&record)?),
             "Acknowledgement" => Item::Acknowledgement(content(&record)?),
+            "AccessToken" => Item::AccessToken(content(&record)?),
             _ => return Ok(None),
         }))
     }

@@ -8,6 +8,7 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Endpoint, Fault, Strikes};
 use monitor_github::{Credential, GitHub, KeyError, Secret, Settings, SettingsError};
+use monitor_pipeline::items::AccessToken;
 use monitor_pipeline::ports::RunnerSource;
 
 use crate::world::{World, failure, pages, quick, shape, tags, target};
@@ -58,6 +59,63 @@ async fn one_token_serves_an_account_until_shortly_before_its_end() {
     // Another token: its ETags are others.
     assert_eq!(shape(&pages(github.list(&web, &tags(&first)).await)), ["3"]);
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
+}
+
+#[tokio::test]
+async fn what_is_on_record_is_the_token_of_every_process() {
+    let (world, _) = world().await;
+    world.add_runners("acme/web", 3);
+    let web = target("acme/web");
+    let (one, other) = (app(&world), app(&world));
+    let first = one.prepare(&web, None).await.unwrap();
+    assert_eq!(first.credential, CredentialId::app_installation("acme"));
+    assert_eq!(one.prepare(&web, Some(&first)).await, None, "it is on record");
+    let known = tags(&pages(one.list(&web, &[]).await));
+    assert_eq!(other.prepare(&web, Some(&first)).await, None);
+    assert_eq!(shape(&pages(other.list(&web, &known).await)), ["=3"], "what one was given is 304 for the other");
+    assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 1);
+
+    // Shortly before its end whoever comes first gets another, and the rest takes that one.
+    world.advance(Duration::from_secs(56 * 60));
+    let second = other.prepare(&web, Some(&first)).await.unwrap();
+    assert_eq!(one.prepare(&web, Some(&second)).await, None);
+    assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
+    // Somebody who was held up puts back the old one: it is replaced again, and used by nobody.
+    assert_eq!(one.prepare(&web, Some(&first)).await, Some(second.clone()));
+    assert_eq!(app(&world).prepare(&web, Some(&second)).await, None);
+    assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
+}
+
+#[tokio::test]
+async fn a_token_on_record_that_is_of_no_use_is_replaced() {
+    let (world, _) = world().await;
+    world.add_runners("acme/web", 3);
+    let web = target("acme/web");
+    let (one, other) = (app(&world), app(&world));
+    let first = one.prepare(&web, None).await.unwrap();
+    for sealed in ["", "bm9uZQ==", "no base64", &first.sealed[4..]] {
+        let broken = AccessToken { sealed: sealed.to_owned(), ..first.clone() };
+        assert_eq!(one.prepare(&web, Some(&broken)).await.as_ref(), Some(&first), "{sealed}");
+    }
+
+    // GitHub has ended it: whoever finds out gets another, takes the old one from the record no more, and replaces it.
+    world.fake.state().revoke_installation_tokens();
+    assert_eq!(other.prepare(&web, Some(&first)).await, None);
+    assert!(other.list(&web, &[]).await.pages.is_ok());
+    let second = other.prepare(&web, Some(&first)).await.unwrap();
+    assert_ne!(second.sealed, first.sealed);
+    assert_eq!(one.prepare(&web, Some(&second)).await, None);
+    assert!(one.list(&web, &[]).await.pages.is_ok());
+    assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
+
+    // Nor is it taken while there is no other to be had.
+    world.fake.state().revoke_installation_tokens();
+    world.fake.state().fault(Fault::Status(502), Strikes::always().endpoint(Endpoint::CreateAccessToken));
+    assert!(other.list(&web, &[]).await.pages.is_err());
+    let asked = world.requests();
+    assert_eq!(other.prepare(&web, Some(&second)).await, None);
+    assert!(other.list(&web, &[]).await.pages.is_err());
+    assert_eq!(world.requests(), asked);
 }
 
 #[tokio::test]

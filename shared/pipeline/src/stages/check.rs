@@ -18,10 +18,10 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::wishes::Wishes;
 use tracing::{debug, info, warn};
 
-use crate::items::{Cursor, Freshness, Item, Key, Put};
+use crate::items::{AccessToken, Freshness, Item, Key, Put};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
-use crate::records::{self, Committed, FleetOnRecord};
+use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
 use crate::stages::{Disposition, wake};
 
 /// How often a credential's history is tried to be written to while other checks do the same.
@@ -150,16 +150,15 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     async fn look_once(&self, job: &CheckJob, now: Timestamp) -> Result<Option<Looked>, StoreError> {
         let target = &job.target;
         let credential_id = self.source.credential(target);
-        // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer. What GitHub
-        // is asked with may be fetched meanwhile.
-        let on_record =
-            try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id));
-        let (on_record, ()) = join(on_record, self.source.prepare(target)).await;
-        let (FleetOnRecord { fleet, cursor }, credential) = on_record?;
+        // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
+        let (FleetOnRecord { fleet, cursor }, credential) =
+            try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id))
+                .await?;
         if fleet.record.watched_since.is_none() && job.reason != Reason::Once && !self.is_listed(target).await? {
             return Ok(Some(Looked::nothing(Ending::NotConfigured)));
         }
-        let (observation, report) = self.observe(target, &fleet).await;
+        let to_share = self.source.prepare(target, credential.access_token.as_ref()).await;
+        let ((observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
         // Whoever was held up for that long must not commit what may no longer be so.
         if self.clock.now().since(observation.started_at) > self.settings.interval {
             return Ok(None);
@@ -220,6 +219,16 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         }))
     }
 
+    /// Puts an access token on record for the other pollers.
+    async fn share(&self, token: Option<AccessToken>) {
+        let Some(token) = token else { return };
+        let credential = token.credential.clone();
+        // Without it each poller gets a token of its own: full answers in place of 304, no more.
+        if let Err(error) = self.store.put(vec![Put::replacing(Item::AccessToken(token))]).await {
+            warn!(%credential, %error, "an access token was not put on record for the other pollers");
+        }
+    }
+
     /// Lists the runners, and asks by id for those that are missing.
     async fn observe(&self, target: &Target, fleet: &Fleet) -> (Observation, CredentialReport) {
         let started_at = self.clock.now();
@@ -257,12 +266,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     /// Commits what the look says of the credential. Gives its record then, and the wake-up that is due for it.
     async fn settle_credential(
         &self,
-        on_record: (CredentialRecord, Option<Cursor>),
+        on_record: CredentialOnRecord,
         observation: &Observation,
         report: &CredentialReport,
         now: Timestamp,
     ) -> Result<(CredentialRecord, Option<(Subject, Revision)>), StoreError> {
-        let (mut record, mut cursor) = on_record;
+        let CredentialOnRecord { mut record, mut cursor, .. } = on_record;
         let look = (observation.started_at, &observation.outcome);
         let base = self.settings.policy.base();
         for _ in 0..CREDENTIAL_TRIES {
@@ -276,7 +285,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 break;
             }
             // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
-            (record, cursor) = records::read_credential(self.store, &record.id).await?;
+            CredentialOnRecord { record, cursor, .. } = records::read_credential(self.store, &record.id).await?;
         }
         let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
         let wake_up = due.then(|| (Subject::Credential(record.id.clone()), record.last_tellable));

@@ -17,8 +17,8 @@ use monitor_domain::watchlist::Watchlist;
 
 use crate::commands::PersonId;
 use crate::items::{
-    Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Mute, OutageItem, PartEnding,
-    Place, RunnerItem, SendEnding, Sent,
+    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Mute, OutageItem,
+    PartEnding, Place, RunnerItem, SendEnding, Sent,
 };
 
 /// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
@@ -182,6 +182,12 @@ pub fn mute(scope: Scope, hours: u64) -> Mute {
     Mute { scope, since: at(0), until: at(3_600 * hours), reason, by: person() }
 }
 
+/// The access token of the GitHub App's installation on an account.
+pub fn access_token(account: &str, sealed: &str) -> AccessToken {
+    let credential = CredentialId::app_installation(account);
+    AccessToken { credential, expires_at: at(3_600), sealed: sealed.to_owned() }
+}
+
 /// An acknowledgement of a runner's outage.
 pub fn acknowledgement(target_name: &str, runner: u64, outage: u64) -> Acknowledgement {
     Acknowledgement {
@@ -286,6 +292,7 @@ pub fn every_item() -> Vec<Item> {
     ];
     items.extend(scopes.into_iter().zip(1_u64..).map(|(scope, hours)| Item::Mute(mute(scope, hours))));
     items.push(Item::Acknowledgement(acknowledgement(name, 7, 41)));
+    items.push(Item::AccessToken(access_token("acme", "c2VhbGVk")));
     items
 }
 

@@ -82,6 +82,7 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
             Key::Cursor(_) => "cursor",
             Key::Mute(_) => "mute",
             Key::Acknowledgement(..) => "acknowledgement",
+            Key::AccessToken(_) => "access token",
         };
         keys.iter().map(kind).collect()
     };

@@ -1,5 +1,6 @@
 //! What the stages promise over any store: run by every store adapter.
 
+mod access_token;
 mod commits;
 mod looking;
 mod routing;
@@ -53,8 +54,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await).await;
     telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await).await;
     telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await).await;
-    routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await).await;
     telling::a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all(&make().await).await;
+    routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await).await;
     routing::what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it(&make().await).await;
     routing::a_crash_between_two_channels_repeats_nothing(&make().await).await;
     routing::a_record_that_is_lost_repeats_its_own_channel_alone(&make().await).await;
@@ -71,7 +72,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     watching::a_refused_credential_is_told_once_by_checks_side_by_side(&make().await).await;
     watching::a_dropped_target_is_closed_and_forgotten(&make().await).await;
     watching::a_gap_is_on_record_before_the_sign_of_life_that_hides_it(&make().await).await;
-    together::a_look_reads_its_records_and_fetches_its_token_at_the_same_time(&make().await).await;
+    together::a_look_reads_its_records_at_the_same_time(&make().await).await;
+    access_token::what_github_is_asked_with_is_on_record_for_every_poller(&make().await).await;
     together::a_notifier_reads_changes_and_target_at_the_same_time(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;

@@ -1,0 +1,54 @@
+//! The token of a GitHub App's installation, which all pollers share.
+
+use monitor_domain::observation::{Failure, Lookup, PageTag};
+use monitor_domain::subject::CredentialId;
+use tokio::sync::Mutex;
+
+use super::*;
+use crate::items::AccessToken;
+use crate::ports::{Listing, RunnerSource};
+use crate::testing::samples::access_token;
+
+/// Sees every target through an installation. Notes what it is handed, and gives what belongs in its place.
+struct OfAnApp<'a, 's> {
+    source: &'a ScriptedSource<'s>,
+    handed: Mutex<Vec<Option<AccessToken>>>,
+    gives: Mutex<Option<AccessToken>>,
+}
+
+impl RunnerSource for OfAnApp<'_, '_> {
+    fn credential(&self, target: &Target) -> CredentialId {
+        CredentialId::app_installation(target.owner())
+    }
+
+    async fn prepare(&self, _: &Target, on_record: Option<&AccessToken>) -> Option<AccessToken> {
+        self.handed.lock().await.push(on_record.cloned());
+        self.gives.lock().await.take()
+    }
+
+    async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
+        self.source.list(target, known).await
+    }
+
+    async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
+        self.source.runner(target, id).await
+    }
+
+    async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
+        self.source.repositories_of(account).await
+    }
+}
+
+pub(super) async fn what_github_is_asked_with_is_on_record_for_every_poller<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    let (first, second) = (access_token("acme", "one"), access_token("acme", "two"));
+    let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
+    for (gives, is_handed) in [(Some(first.clone()), None), (Some(second.clone()), Some(first)), (None, Some(second))] {
+        this.clock.advance(INTERVAL);
+        let source = OfAnApp { source: &this.source, handed: Mutex::default(), gives: Mutex::new(gives) };
+        let stage = Check { store: &this.store, source: &source, jobs, wakes, clock, settings: &this.check };
+        let job = CheckJob::from_json(r#"{"repository":"acme/web"}"#).unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
+        assert_eq!(*source.handed.lock().await, [is_handed]);
+    }
+}
