@@ -6,7 +6,7 @@ use monitor_simulation::faults::{Fault, Stage};
 use monitor_simulation::invariants::{Violation, moment};
 use monitor_simulation::machine::story_ms;
 use monitor_simulation::operations::{MINUTE_MS, Story, TARGETS};
-use monitor_simulation::record::changes_of;
+use monitor_simulation::record::{Record, changes_of};
 use monitor_simulation::simulation::Played;
 
 use crate::many::Sum;
@@ -27,7 +27,7 @@ pub(crate) fn story(story: &Story, violations: &[Violation]) {
     }
 }
 
-/// Everything that was committed about the targets, and everything that was told.
+/// Everything that was committed about the targets, each attempt to tell of it, and everything that was told.
 pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
     for name in TARGETS {
         let target: Target = name.parse()?;
@@ -35,6 +35,17 @@ pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
         for change in changes_of(played, Subject::from(&target))? {
             let [looked, decided] = [change.observed_at, change.decided_at].map(story_ms).map(moment);
             println!("  {:>3} looked {looked}, decided {decided}: {:?}", change.revision.0, change.steps);
+        }
+    }
+    println!("\ntried to tell:");
+    for name in TARGETS {
+        let target: Target = name.parse()?;
+        let record = Record::read(played, Subject::from(&target), Some(&target))?;
+        for claim in &record.claims {
+            let (at, through) = (moment(story_ms(claim.claimed_at)), claim.through.0);
+            let ending = record.endings.iter().find(|sent| sent.number == claim.number);
+            let ending = ending.map(|sent| (moment(story_ms(sent.at)), &sent.ending, &sent.parts));
+            println!("  {at} {name} {}.{} through {through}: {ending:?}", claim.number.notice, claim.number.attempt);
         }
     }
     println!("\ntold:");

@@ -67,30 +67,30 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
             let put_off =
                 |wait: Duration, reason, uncertain| SendEnding::Deferred { until: now.plus(wait), reason, uncertain };
             return match outcome {
-                Ok(delivered) => {
+                Ok(Some(delivered)) => {
                     self.live = plan.after;
                     SendEnding::Delivered(delivered)
                 }
-                Err(Halt::HeldUp) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
-                Err(Halt::Chat(ChatError::Busy { retry_after })) => {
+                Ok(None) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
+                Err(ChatError::Busy { retry_after }) => {
                     if retry_after <= self.settings.patience && self.is_before_half_time(now.plus(retry_after)) {
                         self.clock.sleep(retry_after).await;
                         continue;
                     }
                     put_off(retry_after, format!("asked to wait {} s", retry_after.as_secs()), false)
                 }
-                Err(Halt::Chat(ChatError::Transient(reason))) => put_off(self.backoff(), reason, true),
-                Err(Halt::Chat(ChatError::Dead(reason))) if channel.is_some() && dead.is_none() => {
+                Err(ChatError::Transient(reason)) => put_off(self.backoff(), reason, true),
+                Err(ChatError::Dead(reason)) if channel.is_some() && dead.is_none() => {
                     let subject = &self.claim.subject;
                     error!(%subject, channel, reason, "a channel takes no message: the default one is told instead");
                     dead = Some(reason);
                     continue;
                 }
-                Err(Halt::Chat(ChatError::Dead(reason))) => put_off(self.backoff(), reason, false),
-                Err(Halt::Chat(ChatError::ContentRefused(reason))) if !self.claim.plain_text => {
+                Err(ChatError::Dead(reason)) => put_off(self.backoff(), reason, false),
+                Err(ChatError::ContentRefused(reason)) if !self.claim.plain_text => {
                     SendEnding::LayoutRefused { reason }
                 }
-                Err(Halt::Chat(ChatError::ContentRefused(reason))) => {
+                Err(ChatError::ContentRefused(reason)) => {
                     self.live = plan.after;
                     SendEnding::GivenUp { reason }
                 }
@@ -109,60 +109,53 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
     ///
     /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
-    /// message is gone, or its channel is dead, the notice stands for itself.
+    /// message is gone, or its channel is dead, the notice stands for itself. None where the lease has ended before it was sent.
     async fn carry_out(
         &self,
         plan: &Plan,
         notice: &Notice,
         acknowledged: &[Acknowledgement],
         to: Route<'_>,
-    ) -> Result<Delivered, Halt> {
+    ) -> Result<Option<Delivered>, ChatError> {
         let form = if self.claim.plain_text { Form::PlainText } else { Form::Blocks };
         let mut reply_to = plan.reply_to.as_ref();
         for message in &plan.edits {
-            self.holds_the_lease()?;
+            if !self.holds_the_lease() {
+                return Ok(None);
+            }
             match self.chat.edit(message, notice, acknowledged).await {
                 Ok(()) => {}
                 Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {
                     reply_to = reply_to.filter(|place| **place != message.place);
                 }
-                Err(EditError::Chat(error)) => return Err(edit_fault(error).into()),
+                Err(EditError::Chat(error)) => return Err(edit_fault(error)),
             }
         }
         if let Some(place) = reply_to {
-            self.holds_the_lease()?;
+            if !self.holds_the_lease() {
+                return Ok(None);
+            }
             match self.chat.reply(notice, form, place).await {
                 Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {}
-                Err(EditError::Chat(error)) => return Err(error.into()),
-                Ok(delivered) => return Ok(delivered),
+                Err(EditError::Chat(error)) => return Err(error),
+                Ok(delivered) => return Ok(Some(delivered)),
             }
         }
-        self.holds_the_lease()?;
-        Ok(self.chat.send(notice, form, to).await?)
+        if !self.holds_the_lease() {
+            return Ok(None);
+        }
+        self.chat.send(notice, form, to).await.map(Some)
     }
 
     /// Before each request: whoever was held up until its lease ended has lost it to another, whose message it must not
     /// repeat and whose edits it must not undo.
-    fn holds_the_lease(&self) -> Result<(), Halt> {
-        if self.clock.now() < self.claim.lease_until { Ok(()) } else { Err(Halt::HeldUp) }
+    fn holds_the_lease(&self) -> bool {
+        self.clock.now() < self.claim.lease_until
     }
 
     fn backoff(&self) -> Duration {
         let repeats = self.claim.number.attempt.saturating_sub(1).min(16);
         self.settings.first_backoff.saturating_mul(1 << repeats).min(self.settings.longest_backoff)
-    }
-}
-
-/// Why a part did not go out.
-enum Halt {
-    /// The lease has ended.
-    HeldUp,
-    Chat(ChatError),
-}
-
-impl From<ChatError> for Halt {
-    fn from(error: ChatError) -> Self {
-        Halt::Chat(error)
     }
 }
 

@@ -33,6 +33,12 @@ fn is_follow_up(notice: &Notice) -> bool {
     })
 }
 
+/// Whether it can be known where a message is: it is there, and neither Slack's answer was lost nor, in a crash or a
+/// standstill, the record of it.
+fn is_known(record: &Record, taken: &Taken) -> bool {
+    taken.answered && !taken.is_gone && record.uncertain().all(|claim| claim.notice != taken.notice)
+}
+
 impl Examination<'_> {
     /// What became of each message of a target that a bot sent.
     pub(super) fn threads(&mut self, story: &Story, record: &Record) {
@@ -55,8 +61,7 @@ impl Examination<'_> {
     }
 
     fn shows(&mut self, record: &Record, taken: &Taken, number: usize, began: &BTreeMap<OutageKey, Vec<usize>>) {
-        // Where Slack's answer was lost, nobody knows where the message is.
-        if taken.is_gone || taken.is_let_be || !taken.answered {
+        if taken.is_let_be || !is_known(record, taken) {
             return;
         }
         for shown in openings(&taken.notice) {
@@ -97,10 +102,9 @@ impl Examination<'_> {
         let first = of.first().map(told_in).unwrap_or_default();
         let [number] = first[..] else { return };
         let message = &self.played.world.taken[number];
-        let is_known = message.answered
-            && !message.is_gone
+        let is_first_known = is_known(record, message)
             && openings(&message.notice).any(|outage| of.first().is_some_and(|first| key_of(first) == key_of(outage)));
-        if is_known && is_follow_up(&taken.notice) && of.iter().all(|outage| told_in(outage) == first) {
+        if is_first_known && is_follow_up(&taken.notice) && of.iter().all(|outage| told_in(outage) == first) {
             self.found(THREAD, what("in no thread"));
         }
     }
