@@ -340,7 +340,8 @@ fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
     assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
     let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
     assert!(matches!(&told.news[..], [News::NoLongerMonitored { whole_target: true, outages }] if outages.len() == 1));
-    assert!(drop_target(&history.fleet, at(600)).is_empty(), "repeating it changes nothing");
+    let again = drop_target(&history.fleet, at(600));
+    assert_eq!((again.steps, again.runners), (vec![Step::Dropped { told: false }], vec![]), "it closes nothing twice");
     let steps = history.see(900, &[runner(1, Offline)]);
     assert_eq!(opened(&steps)[0].telling, Telling::AtStart);
 }

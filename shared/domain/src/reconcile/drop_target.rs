@@ -8,7 +8,10 @@ use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
 use crate::time::Timestamp;
 
-/// Closes a target's outages as no longer monitored and forgets its runners. Repeating it changes nothing.
+/// Closes a target's outages as no longer monitored and forgets its runners.
+///
+/// Its step is there even where there is nothing to close: whoever looked while the target was on the list, and commits only
+/// now, finds its revision taken and begins nothing.
 pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     let before = &fleet.record;
     let after =
@@ -17,12 +20,11 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     let told = before.failing.as_ref().is_some_and(|failing| failing.told)
         || runners.iter().flat_map(|change| &change.outages).any(|outage| outage.telling.is_told())
         || fleet.runners.iter().any(|runner| runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted));
-    let is_known = !runners.is_empty() || after != *before;
     Decision {
         before: before.clone(),
         after,
         runners,
-        steps: if is_known { vec![Step::Dropped { told }] } else { Vec::new() },
+        steps: vec![Step::Dropped { told }],
         counts: Counts::default(),
         observed_at: now,
         decided_at: now,

@@ -205,8 +205,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
     }
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
-        let FleetOnRecord { fleet, cursor } = records::read_fleet(self.store, target).await?;
-        let Some((steps, last_tellable)) = self.commit(&fleet, drop_target(&fleet, now)).await? else {
+        let on_record = records::read_fleet(self.store, target).await?;
+        let mut decision = drop_target(&on_record.fleet, now);
+        if is_dropped(&on_record.fleet) && !is_told(&on_record) {
+            // It has been done, and comes again until it is told.
+            decision.steps.clear();
+        }
+        let FleetOnRecord { fleet, cursor } = on_record;
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision).await? else {
             return Ok(None);
         };
         let due = records::is_due(last_tellable, cursor.as_ref(), now);
@@ -359,11 +365,19 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
 /// Whether a target's records show that it was closed after being dropped, and that this is told: until then every
 /// tick sends another job, which wakes the notifier.
-pub(super) fn is_closed(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
-    let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
-    fleet.record.watched_since.is_none()
-        && fleet.record.failing.is_none()
-        && !fleet.record.unfinished
-        && fleet.runners.is_empty()
-        && fleet.record.last_tellable <= told_through
+pub(super) fn is_closed(on_record: &FleetOnRecord) -> bool {
+    is_dropped(&on_record.fleet) && is_told(on_record)
+}
+
+/// Whether there is a commit that closed it. One that nobody has looked at yet may be about to be begun.
+fn is_dropped(Fleet { record, runners, .. }: &Fleet) -> bool {
+    record.revision > Revision(0)
+        && record.watched_since.is_none()
+        && record.failing.is_none()
+        && !record.unfinished
+        && runners.is_empty()
+}
+
+fn is_told(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
+    fleet.record.last_tellable <= cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through)
 }

@@ -52,14 +52,14 @@ fn scenarios() -> Vec<(String, Stretch, Scenario)> {
         ("now these 40 %, now those, 5,000/h, pollers 4", Stretch::Always, Scenario { changing: 400, ..one.clone() }),
         ("5 % change, scheduler always cold", Stretch::AtFirst, Scenario { forgets: true, ..one.clone() }),
         (
-            "4 credentials × 4,000 targets, 12,500/h, pollers 1",
+            "GitHub App, 4,000 targets, 5 % change, 12,500/h, pollers 16",
             Stretch::Never,
-            Scenario { credentials: 4, pollers: 1, hourly_limit: 12_500, ..one.clone() },
+            Scenario { app: true, pollers: 16, hourly_limit: 12_500, ..one.clone() },
         ),
         (
-            "4 credentials × 4,000 targets, 12,500/h, pollers 4 (a token each)",
-            Stretch::Always,
-            Scenario { credentials: 4, hourly_limit: 12_500, ..one },
+            "GitHub App on 4 organizations of 4,000 targets, 12,500/h each, pollers 8",
+            Stretch::Never,
+            Scenario { app: true, credentials: 4, pollers: 8, hourly_limit: 12_500, ..one },
         ),
     ] {
         scenarios.push((name.to_owned(), stretch, scenario));

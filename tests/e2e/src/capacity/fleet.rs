@@ -6,7 +6,7 @@ use monitor_fakes::github::{APP_PUBLIC_KEY_DER, RunnerSpec, State};
 use super::{INTERVAL, START_MS, Scenario};
 use crate::TOKEN;
 
-/// The App of scenarios with several credentials.
+/// The App of scenarios that ask as one.
 pub(super) const APP_ID: u64 = 77;
 /// Runners of each target.
 const RUNNERS: usize = 2;
@@ -28,11 +28,11 @@ pub(super) fn total(scenario: &Scenario) -> usize {
 /// GitHub as it is at the beginning: every runner online and idle.
 pub(super) fn github(scenario: &Scenario) -> State {
     let mut github = State::new();
-    if scenario.credentials == 1 {
+    if scenario.app {
+        github.add_app(APP_ID, APP_PUBLIC_KEY_DER);
+    } else {
         github.add_token(TOKEN);
         github.set_hourly_limit(TOKEN, scenario.hourly_limit);
-    } else {
-        github.add_app(APP_ID, APP_PUBLIC_KEY_DER);
     }
     github.limits.points_per_minute = scenario.per_minute.into();
     for number in 0..total(scenario) {
@@ -42,7 +42,7 @@ pub(super) fn github(scenario: &Scenario) -> State {
             github.add_runner(&name, RunnerSpec::new(&format!("runner-{runner}")));
         }
     }
-    if scenario.credentials > 1 {
+    if scenario.app {
         for account in 0..scenario.credentials {
             let installation = github.install_app(APP_ID, &format!("acme-{account}"));
             github.set_installation_hourly_limit(installation, scenario.hourly_limit);

@@ -203,9 +203,10 @@ impl Installation {
 
 fn client(scenario: &Scenario, api_url: &str, clock: &PlayedClock) -> anyhow::Result<GitHub> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let credential = match scenario.credentials {
-        1 => Credential::Token(Secret::new(TOKEN)),
-        _ => Credential::App { app_id: APP_ID.to_string(), private_key: Secret::new(APP_PRIVATE_KEY_PEM) },
+    let credential = if scenario.app {
+        Credential::App { app_id: APP_ID.to_string(), private_key: Secret::new(APP_PRIVATE_KEY_PEM) }
+    } else {
+        Credential::Token(Secret::new(TOKEN))
     };
     let settings = Settings { api_url: api_url.to_owned(), max_requests_per_minute: None, ..Settings::new(credential) };
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;

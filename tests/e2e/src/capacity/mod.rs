@@ -31,7 +31,9 @@ const BUSY_MS: (u64, u64) = (200, 900);
 /// What is played.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Credentials: with one it is a token, with more a GitHub App that is installed on so many organizations.
+    /// Whether GitHub is asked as a GitHub App, and not with a token.
+    pub app: bool,
+    /// Organizations on which the App is installed; 1 with a token.
     pub credentials: usize,
     /// Targets of each credential.
     pub targets: usize,
@@ -54,6 +56,7 @@ pub struct Scenario {
 impl Default for Scenario {
     fn default() -> Self {
         Self {
+            app: false,
             credentials: 1,
             targets: 4_000,
             pollers: 4,
