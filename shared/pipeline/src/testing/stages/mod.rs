@@ -83,6 +83,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     wishes::reminders_come_in_the_alerts_thread_until_somebody_looks_after_it(&make().await).await;
     wishes::a_day_without_the_chat_is_told_in_one_message(&make().await).await;
     ticks::a_tick_that_was_held_up_makes_no_gap(&make().await).await;
+    ticks::a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap(&make().await).await;
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
     ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
 }
