@@ -159,6 +159,7 @@ async fn a_job_of_the_schedule_is_a_look_and_counts_the_fleet() {
     for (metric, value) in [
         ("ChecksCompleted", 1),
         ("ChecksFailed", 0),
+        ("JobsLetPass", 0),
         ("RunnersTotal", 2),
         ("RunnersOnline", 2),
         ("RunnersDown", 0),
@@ -167,6 +168,17 @@ async fn a_job_of_the_schedule_is_a_look_and_counts_the_fleet() {
         assert_eq!(counted[metric], value, "{metric}: {counted}");
     }
     assert_eq!((&counted["Function"], &counted["request_id"]), (&"poller".into(), &"request-1".into()));
+}
+
+#[tokio::test]
+async fn a_job_that_comes_too_late_is_let_pass_and_counted() {
+    let installation = Installation::new();
+    let event = event!("poller-by-schedule");
+    installation.clock.advance(INTERVAL * 2);
+    let report = installation.handle(event).await;
+    let counted = counted(&report.metrics);
+    assert_eq!((failed(&report), installation.source.fresh_pages()), (0, 0));
+    assert_eq!((&counted["ChecksCompleted"], &counted["JobsLetPass"]), (&0.into(), &1.into()));
 }
 
 #[tokio::test]

@@ -134,8 +134,11 @@ def tick():
 def figures():
     """The metrics of the monitor's own namespace that an alarm or the dashboard reads, all of them without dimensions."""
     resources = template.resolved()["Resources"].values()
-    found = {each["Properties"]["MetricName"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"
-             and each["Properties"]["Namespace"] == NAMESPACE}
+    alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
+    # An alarm reads one metric, or works out something from several.
+    read = [alarm for alarm in alarms if "MetricName" in alarm]
+    read += [each["MetricStat"]["Metric"] for alarm in alarms for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    found = {metric["MetricName"] for metric in read if metric["Namespace"] == NAMESPACE}
     for each in resources:
         if each["Type"] != "AWS::CloudWatch::Dashboard":
             continue

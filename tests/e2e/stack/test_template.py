@@ -142,11 +142,15 @@ class TemplateTest(unittest.TestCase):
     def test_executions_are_reserved_only_on_demand_and_then_cover_what_the_mappings_use(self):
         for function in self.stack.of_type("AWS::Lambda::Function").values():
             self.assertNotIn("ReservedConcurrentExecutions", function)
-        reserved = Stack(ReserveConcurrency="true")
-        for mapping in reserved.of_type("AWS::Lambda::EventSourceMapping").values():
-            function = reserved.properties(mapping["FunctionName"]["Ref"])
-            most = mapping["ScalingConfig"]["MaximumConcurrency"]
-            self.assertGreaterEqual(function["ReservedConcurrentExecutions"], most)
+        for pollers in (2, 5, 10, 20, 50):
+            reserved = Stack(ReserveConcurrency="true", MaximumPollers=str(pollers))
+            self.assertEqual(reserved.properties("PollerFunction")["ReservedConcurrentExecutions"], pollers + 1)
+            for mapping in reserved.of_type("AWS::Lambda::EventSourceMapping").values():
+                function = reserved.properties(mapping["FunctionName"]["Ref"])
+                most = mapping["ScalingConfig"]["MaximumConcurrency"]
+                self.assertGreaterEqual(function["ReservedConcurrentExecutions"], most)
+                if mapping["FunctionName"]["Ref"] == "PollerFunction":
+                    self.assertEqual(most, pollers)
 
     # ---- mappings and queues
 
@@ -297,6 +301,17 @@ class TemplateTest(unittest.TestCase):
         self.assertNotIn("DatapointsToAlarm", alarm, "all periods have to be silent")
         self.assertEqual(alarm["TreatMissingData"], "breaching")
 
+    def test_jobs_that_are_let_pass_time_and_again_are_an_alarm(self):
+        alarm = self.stack.properties("ChecksLetPassAlarm")
+        share, *read = alarm["Metrics"]
+        self.assertEqual(share["Expression"], "100 * passed / (passed + completed + failed)")
+        self.assertEqual({each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in read},
+                         {"passed": "JobsLetPass", "completed": "ChecksCompleted", "failed": "ChecksFailed"})
+        for each in read:
+            self.assertIs(each["ReturnData"], False)
+            self.assertEqual((each["MetricStat"]["Period"], each["MetricStat"]["Stat"]), (300, "Sum"))
+        self.assertEqual((alarm["Threshold"], alarm["EvaluationPeriods"]), (10, 3))
+
     def test_a_dead_letter_is_an_alarm(self):
         for dead in DEAD_LETTERS.values():
             alarm = self.alarm("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", self.queue_name(dead))
@@ -323,7 +338,7 @@ class TemplateTest(unittest.TestCase):
         """The one alarm on a metric."""
         wanted = (namespace, metric, [{"Name": dimension, "Value": value}])
         (found,) = [alarm for alarm in self.stack.of_type("AWS::CloudWatch::Alarm").values()
-                    if (alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions")) == wanted]
+                    if (alarm.get("Namespace"), alarm.get("MetricName"), alarm.get("Dimensions")) == wanted]
         return found
 
     def queue_name(self, id_):
