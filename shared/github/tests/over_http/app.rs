@@ -87,6 +87,20 @@ async fn what_is_on_record_is_the_token_of_every_process() {
 }
 
 #[tokio::test]
+async fn of_two_tokens_the_one_that_lasts_longer_stays_on_record() {
+    let (world, _) = world().await;
+    let web = target("acme/web");
+    let (one, other) = (app(&world), app(&world));
+    let first = one.prepare(&web, None).await.unwrap();
+    world.advance(Duration::from_secs(600));
+    let second = other.prepare(&web, None).await.unwrap();
+    assert_eq!(other.prepare(&web, Some(&first)).await.as_ref(), Some(&second));
+    assert_eq!(one.prepare(&web, Some(&second)).await, None);
+    assert_eq!(one.prepare(&web, Some(&first)).await, Some(second), "it has taken over the newer one");
+    assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
+}
+
+#[tokio::test]
 async fn a_token_on_record_that_is_of_no_use_is_replaced() {
     let (world, _) = world().await;
     world.add_runners("acme/web", 3);
