@@ -74,7 +74,7 @@ pub enum Ending {
     Seen(Counts),
     /// The target could not be seen.
     Failed(Failure),
-    /// The job came too late, and the next tick brings another: GitHub was not asked.
+    /// The job came too late, and the next tick brings another if there is a need for it: GitHub was not asked.
     Overtaken,
     /// The target is not on the configured list: GitHub was not asked.
     NotConfigured,
@@ -206,6 +206,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
         let on_record = records::read_fleet(self.store, target).await?;
+        // After the records: whoever begins to watch it anew from here on takes the revision that this would commit.
+        if self.is_listed(target).await? {
+            debug!(target_id = %target, "the target is on the list again: it is not dropped");
+            return Ok(Some(Looked::nothing(Ending::Overtaken)));
+        }
         let mut decision = drop_target(&on_record.fleet, now);
         if is_dropped(&on_record.fleet) && !is_told(&on_record) {
             // It has been done, and comes again until it is told.

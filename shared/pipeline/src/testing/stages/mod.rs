@@ -71,6 +71,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     watching::a_refused_credential_is_told_once_for_all_its_targets(&make().await).await;
     watching::a_refused_credential_is_told_once_by_checks_side_by_side(&make().await).await;
     watching::a_dropped_target_is_closed_and_forgotten(&make().await).await;
+    watching::a_drop_that_comes_late_leaves_alone_what_is_on_the_list_again(&make().await).await;
     watching::a_look_that_is_slower_than_a_drop_begins_nothing(&make().await).await;
     watching::a_gap_is_on_record_before_the_sign_of_life_that_hides_it(&make().await).await;
     together::a_look_reads_its_records_at_the_same_time(&make().await).await;

@@ -108,6 +108,23 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
     assert!(!fleet.iter().any(|item| matches!(item, Item::Runner(_))), "{fleet:?}");
 }
 
+pub(super) async fn a_drop_that_comes_late_leaves_alone_what_is_on_the_list_again<S: Store>(store: &S) {
+    let mut this = Installation::hasty(store);
+    let both = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
+    this.source.set(&web(), vec![runner(1, Status::Offline)]);
+    for configured in [both.clone(), vec![TargetSpec::One(repository("api"))], both] {
+        this.check.configured = configured;
+        this.tick().await;
+        this.clock.advance(INTERVAL);
+    }
+    this.check(&web()).await;
+    this.clock.advance(MINUTE);
+    this.check(&web()).await;
+    let report = this.check_for(&web(), Reason::Dropped).await;
+    assert_eq!((report.ending, report.steps), (Ending::Overtaken, vec![]));
+    assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
+}
+
 /// Shows a target that is dropped before anything comes of the look.
 struct DroppedMeanwhile<'a, 's, S> {
     source: &'a ScriptedSource<'s>,
