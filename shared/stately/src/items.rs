@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::connect::decode_base64;
-use crate::fields::{self, Field, ItemType};
+use crate::fields::{self, ItemType};
 use crate::key_path::KeyPath;
 use crate::payload::{Broken, Record, Value};
 use crate::wire;
@@ -280,59 +280,101 @@ fn description(outage: &Outage) -> String {
     format!("{} became {}{job}; {end}{told}", outage.runner_name, outage.status)
 }
 
+/// A type of item, and how it is read.
+#[derive(Debug)]
+pub struct Readable {
+    name: &'static str,
+    read: fn(&mut Reader, &Record) -> Result<Item, Broken>,
+}
+
+/// Every type.
+pub const EVERY_TYPE: &[Readable] = &[
+    TARGET,
+    RUNNER,
+    Readable {
+        name: fields::OUTAGE_EVENT.name,
+        read: |reader, record| {
+            Ok(Item::Outage(OutageItem { target: reader.target(record)?, outage: content(record)? }))
+        },
+    },
+    FRESHNESS,
+    CURSOR,
+    Readable { name: fields::CREDENTIAL.name, read: |_, record| content(record).map(Item::Credential) },
+    WATCHLIST,
+    Readable { name: fields::CHANGE.name, read: |_, record| content(record).map(Item::Change) },
+    Readable { name: fields::CLAIM.name, read: |_, record| content(record).map(Item::Claim) },
+    Readable { name: fields::SENT.name, read: |_, record| content(record).map(Item::Sent) },
+    Readable { name: fields::MUTE.name, read: |_, record| content(record).map(Item::Mute) },
+    Readable { name: fields::ACKNOWLEDGEMENT.name, read: |_, record| content(record).map(Item::Acknowledgement) },
+];
+
+/// The types that the schedule stage reads: what reads the others is not linked into a function that has no more.
+pub const TYPES_OF_THE_SCHEDULE: &[Readable] = &[TARGET, RUNNER, FRESHNESS, CURSOR, WATCHLIST];
+
+const TARGET: Readable =
+    Readable { name: fields::REPOSITORY.name, read: |_, record| content(record).map(Item::Target) };
+const RUNNER: Readable = Readable {
+    name: fields::RUNNER.name,
+    read: |reader, record| Ok(Item::Runner(RunnerItem { target: reader.target(record)?, runner: content(record)? })),
+};
+const FRESHNESS: Readable = Readable {
+    name: fields::FRESHNESS.name,
+    read: |_, record| {
+        let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
+        Ok(Item::Freshness(Freshness { subject: subject(record)?, at }))
+    },
+};
+const CURSOR: Readable = Readable {
+    name: fields::CURSOR.name,
+    read: |_, record| {
+        let due = Some(record.moment("nextAttemptAt")).filter(|moment| *moment != 0);
+        Ok(Item::Cursor(Cursor {
+            subject: subject(record)?,
+            told_through: Revision(record.number("toldThrough")),
+            next_attempt_at: due.map(Timestamp::from_epoch_ms),
+        }))
+    },
+};
+const WATCHLIST: Readable =
+    Readable { name: fields::WATCHLIST.name, read: |_, record| content(record).map(Item::Watchlist) };
+
 /// Reads items that came from the wire.
-#[derive(Default)]
 pub struct Reader {
+    types: &'static [Readable],
     /// The target of the item before: those of a list share one.
     target: Option<TargetId>,
 }
 
+impl Default for Reader {
+    fn default() -> Self {
+        Self::of(EVERY_TYPE)
+    }
+}
+
 impl Reader {
+    /// Reads these types, and no others.
+    pub fn of(types: &'static [Readable]) -> Self {
+        Self { types, target: None }
+    }
+
     /// Reads an item; none where its type is one that only a later release knows.
     pub fn read(&mut self, item: &wire::Item) -> Result<Option<Item>, StoreError> {
-        self.item(item).map_err(|Broken(reason)| {
-            let reason = quote(&reason, LONGEST_REASON);
-            StoreError::Unreadable { key: named(item), reason }
-        })
+        self.item(item).map_err(|broken| unreadable(item, &broken))
     }
 
     fn item(&mut self, item: &wire::Item) -> Result<Option<Item>, Broken> {
-        let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
-        let has_body = item_type.field("body").is_some();
-        let wanted = |field: &Field| !has_body || matches!(field.name, "body" | "repoId");
-        let Some(record) = Record::read(item, wanted)? else { return Ok(None) };
-        let repo_id = record.text("repoId");
-        if repo_id.starts_with(crate::canary::MARK) {
+        let Some(record) = main_record(item)? else { return Ok(None) };
+        if record.text("repoId").starts_with(crate::canary::MARK) {
             return Ok(None);
         }
-        Ok(Some(match item_type.name {
-            "Repository" => Item::Target(content(&record)?),
-            "Runner" => Item::Runner(RunnerItem { target: self.target(repo_id)?, runner: content(&record)? }),
-            "OutageEvent" => Item::Outage(OutageItem { target: self.target(repo_id)?, outage: content(&record)? }),
-            "Freshness" => {
-                let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
-                Item::Freshness(Freshness { subject: subject(repo_id)?, at })
-            }
-            "Cursor" => {
-                let due = Some(record.moment("nextAttemptAt")).filter(|moment| *moment != 0);
-                Item::Cursor(Cursor {
-                    subject: subject(repo_id)?,
-                    told_through: Revision(record.number("toldThrough")),
-                    next_attempt_at: due.map(Timestamp::from_epoch_ms),
-                })
-            }
-            "Credential" => Item::Credential(content(&record)?),
-            "Watchlist" => Item::Watchlist(content(&record)?),
-            "Change" => Item::Change(content(&record)?),
-            "Claim" => Item::Claim(content(&record)?),
-            "Sent" => Item::Sent(content(&record)?),
-            "Mute" => Item::Mute(content(&record)?),
-            "Acknowledgement" => Item::Acknowledgement(content(&record)?),
-            _ => return Ok(None),
-        }))
+        match self.types.iter().find(|readable| readable.name == record.item_type().name) {
+            Some(readable) => (readable.read)(self, &record).map(Some),
+            None => Err(Broken("whoever asks was not made to read items of this type".to_owned())),
+        }
     }
 
-    fn target(&mut self, repo_id: &str) -> Result<TargetId, Broken> {
+    fn target(&mut self, record: &Record) -> Result<TargetId, Broken> {
+        let repo_id = record.text("repoId");
         if let Some(known) = self.target.as_ref().filter(|known| known.as_str() == repo_id) {
             return Ok(known.clone());
         }
@@ -342,8 +384,29 @@ impl Reader {
     }
 }
 
-fn subject(repo_id: &str) -> Result<Subject, Broken> {
-    repo_id.parse().map_err(|error| Broken(format!("repoId: {error}")))
+/// What an item is read from: its body, or all of its fields where it has none.
+fn main_record(item: &wire::Item) -> Result<Option<Record>, Broken> {
+    let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
+    let has_body = item_type.field("body").is_some();
+    Record::read(item, |field| !has_body || matches!(field.name, "body" | "repoId"))
+}
+
+/// Whose change an item is, by its nonce.
+pub(crate) fn nonce(item: &wire::Item) -> Result<Option<u64>, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Owned {
+        nonce: u64,
+    }
+    let read = || Ok(main_record(item)?.map(|record| content::<Owned>(&record)).transpose()?.map(|owned| owned.nonce));
+    read().map_err(|broken| unreadable(item, &broken))
+}
+
+fn unreadable(item: &wire::Item, Broken(reason): &Broken) -> StoreError {
+    StoreError::Unreadable { key: named(item), reason: quote(reason, LONGEST_REASON) }
+}
+
+fn subject(record: &Record) -> Result<Subject, Broken> {
+    record.text("repoId").parse().map_err(|error| Broken(format!("repoId: {error}")))
 }
 
 /// What the body says.
