@@ -109,7 +109,8 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
             let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
             items.extend(self.read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
         }
-        let asked: BTreeSet<&Key> = keys.iter().collect();
+        let mut asked = BTreeSet::new();
+        asked.extend(keys);
         match items.iter().map(Item::key).find(|key| !asked.contains(key)) {
             Some(key) => Err(StoreError::Unreadable {
                 key: key.to_string(),
@@ -134,7 +135,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
                 self.read_all(&self.client.scan(fields::REPOSITORY.name).await.map_err(fault)?)?
             }
         };
-        items.sort_by_key(Item::key);
+        items.sort_unstable_by_key(Item::key);
         Ok(items)
     }
 }
@@ -212,13 +213,13 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
                 };
                 let item_types = vec![fields::OUTAGE_EVENT.name];
                 let mut items = self.listed(List { prefix, item_types, ..List::default() }).await?;
-                items.sort_by_key(Item::key);
+                items.sort_unstable_by_key(Item::key);
                 Ok(items)
             }
             Query::Mutes => {
                 let prefix = KeyPath::new().text("repo", &Subject::Monitor.to_string()).any("mute");
                 let mut items = self.listed(List { prefix, ..List::default() }).await?;
-                items.sort_by_key(Item::key);
+                items.sort_unstable_by_key(Item::key);
                 Ok(items)
             }
             Query::Targets => self.targets().await,
