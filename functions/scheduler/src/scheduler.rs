@@ -10,6 +10,7 @@ use monitor_github::GitHub;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings};
+use monitor_stately::items::TYPES_OF_THE_SCHEDULE;
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -75,7 +76,7 @@ impl Ready {
         let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;
         let client =
             monitor_outside::stately(roots.http(), &statelydb, SystemClock.random()).map_err(Failure::setup)?;
-        let store = StatelyStore::new(client);
+        let store = StatelyStore::reading(client, TYPES_OF_THE_SCHEDULE);
         Ok(Self { github, store, settings: ScheduleSettings { policy, configured, interval, jobs_per_minute } })
     }
 }

@@ -15,6 +15,7 @@ use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately::items::TYPES_OF_THE_SCHEDULE;
 use monitor_stately_server::{Fault, InMemory, RpcCode, StatelyServer, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
@@ -45,8 +46,9 @@ impl Installation {
         let server = InMemory::new();
         let configured = targets.iter().map(|target| target.parse().unwrap()).collect();
         let interval = Duration::from_secs(300);
+        let client = Client::new(server.clone(), ClientSettings::new(17, 5, None));
         Self {
-            store: StatelyStore::new(Client::new(server.clone(), ClientSettings::new(17, 5, None))),
+            store: StatelyStore::reading(client, TYPES_OF_THE_SCHEDULE),
             server,
             source: ScriptedSource::default(),
             jobs: Outbox::default(),

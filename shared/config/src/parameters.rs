@@ -76,7 +76,9 @@ impl Parameters {
 
 impl FromIterator<(String, String)> for Parameters {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(parameters: I) -> Self {
-        Self(parameters.into_iter().collect())
+        let mut all = BTreeMap::new();
+        all.extend(parameters);
+        Self(all)
     }
 }
 

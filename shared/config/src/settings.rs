@@ -97,7 +97,8 @@ impl Settings {
     /// Reads all settings. Every fault is reported, not the first alone; none of them shows a secret.
     pub fn read(source: &Source<'_>, host_options: &HostOptions) -> Result<Self, Faults> {
         let mut reader = Reader { source, faults: Vec::new() };
-        let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+        let mut allow_http_hosts = BTreeSet::new();
+        allow_http_hosts.extend(reader.list(&ALLOW_HTTP_HOSTS, host));
         let credential = reader.credential();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
         let api_version = reader.read(&GITHUB_API_VERSION, api_version);

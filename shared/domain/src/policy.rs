@@ -247,7 +247,7 @@ fn pattern_of(text: &str) -> WildMatch {
 /// Longer patterns say more, so they come later and win; equal lengths in alphabetical order.
 fn ranked(overrides: BTreeMap<String, Overrides>) -> Vec<(WildMatch, Overrides)> {
     let mut ranked: Vec<_> = overrides.into_iter().collect();
-    ranked.sort_by_key(|(pattern, _)| pattern.len());
+    ranked.sort_unstable_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));
     ranked.into_iter().map(|(pattern, overrides)| (pattern_of(&pattern), overrides)).collect()
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod crypto;
 #[cfg(feature = "built-in-roots")]
 mod roots;
 
@@ -27,7 +28,7 @@ impl SetupError {
 /// How HTTP is spoken: TLS by rustls on ring, with the machine's own root certificates.
 pub fn http() -> reqwest::ClientBuilder {
     // Set once for the process; a second call finds it set.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = crypto::provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())

@@ -36,8 +36,7 @@ impl BuiltInRoots {
                 return Err(unreadable(&"there is no certificate in it"));
             }
         }
-        let ring = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(ring)
+        let mut tls = ClientConfig::builder_with_provider(Arc::new(crate::crypto::provider()))
             .with_safe_default_protocol_versions()
             .map_err(SetupError::of)?
             .with_root_certificates(roots)

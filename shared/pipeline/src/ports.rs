@@ -23,6 +23,15 @@ pub trait Store: Send + Sync {
     /// The items under these keys, those that exist, in any order.
     fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
 
+    /// Whether it is the change with this nonce that is stored under this key. A store may know without reading the change.
+    fn holds(&self, change: &Key, nonce: u64) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let keys = [change.clone()];
+        async move {
+            let found = self.get(&keys).await?;
+            Ok(found.iter().any(|item| matches!(item, Item::Change(change) if change.nonce == nonce)))
+        }
+    }
+
     /// The items that a query names, in its order.
     fn list(&self, query: &Query) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
 

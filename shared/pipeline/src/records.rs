@@ -166,11 +166,7 @@ pub async fn commit(
     puts.extend(altered.into_iter().map(Put::replacing));
     match put_until_answered(store, clock, puts).await? {
         PutOutcome::Done => Ok(Committed::Done),
-        PutOutcome::Exists => {
-            let mine = |item: &Item| matches!(item, Item::Change(change) if change.nonce == nonce);
-            let found = store.get(&[key]).await?;
-            Ok(if found.iter().any(mine) { Committed::Done } else { Committed::Lost })
-        }
+        PutOutcome::Exists => Ok(if store.holds(&key, nonce).await? { Committed::Done } else { Committed::Lost }),
     }
 }
 

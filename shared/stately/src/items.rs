@@ -3,36 +3,33 @@
 //! An item's whole content is JSON in its field `body`; the other fields mirror what people and other programs want
 //! to read, and are not read back. Freshness and Cursor have nothing but their fields.
 
+mod read;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use monitor_domain::outage::{Ending, Outage, Telling};
-use monitor_domain::quote::quote;
 use monitor_domain::runner::{Health, Runner, Status};
-use monitor_domain::subject::{Revision, Subject};
-use monitor_domain::target::{Target, TargetId};
+use monitor_domain::subject::Subject;
+use monitor_domain::target::TargetId;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Cursor, Freshness, Item, Key, Mute, OutageItem, RunnerItem, SendEnding};
+use monitor_pipeline::items::{Item, Key, Mute, OutageItem, RunnerItem, SendEnding};
 use monitor_pipeline::ports::StoreError;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::connect::decode_base64;
-use crate::fields::{self, Field, ItemType};
+use crate::fields;
 use crate::key_path::KeyPath;
-use crate::payload::{Broken, Record, Value};
+use crate::payload::{Record, Value};
 use crate::wire;
+
+pub(crate) use read::nonce;
+pub use read::{EVERY_TYPE, Readable, Reader, TYPES_OF_THE_SCHEDULE};
 
 /// A longer text is deflated: DynamoDB, below StatelyDB, takes 400 KB an item, and a claim that tells of a thousand
 /// outages has half a megabyte of text.
 const LONGEST_PLAIN_BODY: usize = 64 << 10;
-/// The longest text that is inflated.
-const LONGEST_BODY: usize = 64 << 20;
 /// What a deflated body begins with; JSON begins with a brace.
 const DEFLATED: &str = "z:";
 const DEFLATE_LEVEL: u8 = 6;
-
-/// How much is repeated of why a body cannot be read: `serde_json` quotes what it read.
-const LONGEST_REASON: usize = 300;
 
 const DAY_SECS: i64 = 86_400;
 /// How long a change without news is kept, from its decision.
@@ -284,101 +281,6 @@ fn description(outage: &Outage) -> String {
         Telling::Muted => ", muted",
     };
     format!("{} became {}{job}; {end}{told}", outage.runner_name, outage.status)
-}
-
-/// Reads items that came from the wire.
-#[derive(Default)]
-pub struct Reader {
-    /// The target of the item before: those of a list share one.
-    target: Option<TargetId>,
-}
-
-impl Reader {
-    /// Reads an item; none where its type is one that only a later release knows.
-    pub fn read(&mut self, item: &wire::Item) -> Result<Option<Item>, StoreError> {
-        self.item(item).map_err(|Broken(reason)| {
-            let reason = quote(&reason, LONGEST_REASON);
-            StoreError::Unreadable { key: named(item), reason }
-        })
-    }
-
-    fn item(&mut self, item: &wire::Item) -> Result<Option<Item>, Broken> {
-        let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
-        let has_body = item_type.field("body").is_some();
-        let wanted = |field: &Field| !has_body || matches!(field.name, "body" | "repoId");
-        let Some(record) = Record::read(item, wanted)? else { return Ok(None) };
-        let repo_id = record.text("repoId");
-        if repo_id.starts_with(crate::canary::MARK) {
-            return Ok(None);
-        }
-        Ok(Some(match item_type.name {
-            "Repository" => Item::Target(content(&record)?),
-            "Runner" => Item::Runner(RunnerItem { target: self.target(repo_id)?, runner: content(&record)? }),
-            "OutageEvent" => Item::Outage(OutageItem { target: self.target(repo_id)?, outage: content(&record)? }),
-            "Freshness" => {
-                let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
-                Item::Freshness(Freshness { subject: subject(repo_id)?, at })
-            }
-            "Cursor" => {
-                let due = Some(record.moment("nextAttemptAt")).filter(|moment| *moment != 0);
-                Item::Cursor(Cursor {
-                    subject: subject(repo_id)?,
-                    told_through: Revision(record.number("toldThrough")),
-                    next_attempt_at: due.map(Timestamp::from_epoch_ms),
-                })
-            }
-            "Credential" => Item::Credential(content(&record)?),
-            "Watchlist" => Item::Watchlist(content(&record)?),
-            "Change" => Item::Change(content(&record)?),
-            "Claim" => Item::Claim(content(&record)?),
-            "Sent" => Item::Sent(content(&record)?),
-            "Mute" => Item::Mute(content(&record)?),
-            "Acknowledgement" => Item::Acknowledgement(content(&record)?),
-            "AccessToken" => Item::AccessToken(content(&record)?),
-            _ => return Ok(None),
-        }))
-    }
-
-    fn target(&mut self, repo_id: &str) -> Result<TargetId, Broken> {
-        if let Some(known) = self.target.as_ref().filter(|known| known.as_str() == repo_id) {
-            return Ok(known.clone());
-        }
-        let target: Target = repo_id.parse().map_err(|error| Broken(format!("repoId: {error}")))?;
-        self.target = Some(target.id().clone());
-        Ok(target.id().clone())
-    }
-}
-
-fn subject(repo_id: &str) -> Result<Subject, Broken> {
-    repo_id.parse().map_err(|error| Broken(format!("repoId: {error}")))
-}
-
-/// What the body says.
-fn content<T: DeserializeOwned>(record: &Record) -> Result<T, Broken> {
-    let broken = |error: serde_json::Error| Broken(format!("body: {error}"));
-    let body = record.text("body");
-    let Some(deflated) = body.strip_prefix(DEFLATED) else {
-        return serde_json::from_str(body).map_err(broken);
-    };
-    let deflated = decode_base64(deflated).ok_or_else(|| Broken("body: no base64".to_owned()))?;
-    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&deflated, LONGEST_BODY)
-        .map_err(|error| Broken(format!("body: {error}")))?;
-    serde_json::from_slice(&json).map_err(broken)
-}
-
-/// An item as an error names it: its type and whatever of its key can be read.
-fn named(item: &wire::Item) -> String {
-    const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt", "muteId"];
-    let keys = Record::read(item, |field| IN_KEYS.contains(&field.name)).ok().flatten();
-    let mut name = quote(&item.item_type, 40);
-    for key in IN_KEYS {
-        match keys.as_ref().and_then(|record| record.get(key)) {
-            Some(Value::Text(text)) => name = format!("{name} {}", quote(text, 160)),
-            Some(Value::Number(number)) => name = format!("{name} {key} {number}"),
-            _ => {}
-        }
-    }
-    name
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Record {
     pub fn to_item(&self) -> wire::Item {
         let mut bytes = Vec::with_capacity(512);
         let mut values: Vec<&(&Field, Value)> = self.values.iter().collect();
-        values.sort_by_key(|(field, _)| field.number);
+        values.sort_unstable_by_key(|(field, _)| field.number);
         for (field, value) in values {
             match value {
                 Value::Text(text) => encoding::string::encode(field.number, text, &mut bytes),

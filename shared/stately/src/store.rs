@@ -11,7 +11,7 @@ use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use crate::client::{Client, Form, List};
 use crate::error::StatelyError;
 use crate::fields;
-use crate::items::{Reader, key_path, write};
+use crate::items::{EVERY_TYPE, Readable, Reader, key_path, nonce, write};
 use crate::key_path::KeyPath;
 use crate::timer::{Timer, TokioTimer};
 use crate::transport::Transport;
@@ -26,6 +26,7 @@ pub const MAX_BATCH: usize = 50;
 pub struct StatelyStore<T, Ti = TokioTimer> {
     client: Client<T, Ti>,
     max_batch: usize,
+    types: &'static [Readable],
     counting: Counting,
 }
 
@@ -54,7 +55,13 @@ fn counted(counter: &AtomicU64, count: usize) {
 impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     /// A store over a client. Batches hold [`MAX_BATCH`] items.
     pub fn new(client: Client<T, Ti>) -> Self {
-        Self { client, max_batch: MAX_BATCH, counting: Counting::default() }
+        Self::reading(client, EVERY_TYPE)
+    }
+
+    /// A store that reads items of these types alone; one of another type is an error. What reads the others is not linked
+    /// where nobody asks for it.
+    pub fn reading(client: Client<T, Ti>, types: &'static [Readable]) -> Self {
+        Self { client, max_batch: MAX_BATCH, types, counting: Counting::default() }
     }
 
     /// The same store with batches of another size, at least 10.
@@ -77,13 +84,22 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
         }
     }
 
+    fn read_all(&self, items: &[wire::Item]) -> Result<Vec<Item>, StoreError> {
+        let mut reader = Reader::of(self.types);
+        let mut read = Vec::with_capacity(items.len());
+        for item in items {
+            read.extend(reader.read(item)?);
+        }
+        Ok(read)
+    }
+
     async fn listed(&self, list: List) -> Result<Vec<Item>, StoreError> {
         counted(&self.counting.reads, 1);
         // Zero means "all" on the wire.
         if list.limit == Some(0) {
             return Ok(Vec::new());
         }
-        read_all(&self.client.list(&list).await.map_err(fault)?)
+        self.read_all(&self.client.list(&list).await.map_err(fault)?)
     }
 
     async fn got(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
@@ -91,9 +107,10 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
         for keys in keys.chunks(self.max_batch) {
             counted(&self.counting.reads, 1);
             let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
-            items.extend(read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
+            items.extend(self.read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
         }
-        let asked: BTreeSet<&Key> = keys.iter().collect();
+        let mut asked = BTreeSet::new();
+        asked.extend(keys);
         match items.iter().map(Item::key).find(|key| !asked.contains(key)) {
             Some(key) => Err(StoreError::Unreadable {
                 key: key.to_string(),
@@ -115,10 +132,10 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
             }
             _ => {
                 counted(&self.counting.reads, 1);
-                read_all(&self.client.scan(fields::REPOSITORY.name).await.map_err(fault)?)?
+                self.read_all(&self.client.scan(fields::REPOSITORY.name).await.map_err(fault)?)?
             }
         };
-        items.sort_by_key(Item::key);
+        items.sort_unstable_by_key(Item::key);
         Ok(items)
     }
 }
@@ -150,6 +167,12 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         self.got(keys).await
+    }
+
+    async fn holds(&self, change: &Key, nonce_of_it: u64) -> Result<bool, StoreError> {
+        counted(&self.counting.reads, 1);
+        let found = self.client.get(&[key_path(change)], Form::Protobuf).await.map_err(fault)?;
+        Ok(found.first().map(nonce).transpose()?.flatten() == Some(nonce_of_it))
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
@@ -190,13 +213,13 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
                 };
                 let item_types = vec![fields::OUTAGE_EVENT.name];
                 let mut items = self.listed(List { prefix, item_types, ..List::default() }).await?;
-                items.sort_by_key(Item::key);
+                items.sort_unstable_by_key(Item::key);
                 Ok(items)
             }
             Query::Mutes => {
                 let prefix = KeyPath::new().text("repo", &Subject::Monitor.to_string()).any("mute");
                 let mut items = self.listed(List { prefix, ..List::default() }).await?;
-                items.sort_by_key(Item::key);
+                items.sort_unstable_by_key(Item::key);
                 Ok(items)
             }
             Query::Targets => self.targets().await,
@@ -215,15 +238,6 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
     fn max_batch(&self) -> usize {
         self.max_batch
     }
-}
-
-fn read_all(items: &[wire::Item]) -> Result<Vec<Item>, StoreError> {
-    let mut reader = Reader::default();
-    let mut read = Vec::with_capacity(items.len());
-    for item in items {
-        read.extend(reader.read(item)?);
-    }
-    Ok(read)
 }
 
 /// Makes sure that a list with a limit came in the order of its numbers: that the service orders numbers by size is

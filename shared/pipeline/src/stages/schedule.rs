@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::Subject;
-use monitor_domain::target::{Target, TargetId, TargetSpec};
+use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::{Configured, Tick, tick};
 use tracing::{info, warn};
@@ -111,9 +111,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             self.give_sign_of_life(now).await?;
         }
 
-        let known: BTreeSet<&TargetId> = before.iter().flat_map(|list| &list.targets).map(Target::id).collect();
+        let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
+        known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
         let is_new = |target: &&Target| !known.contains(target.id());
-        let added = watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()).collect();
+        added.extend(watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()));
         let targets = Targets { all: watchlist.targets, added: &added, ticked_at: on_record.ticked_at };
         let Departures { due, stretched } = departures(self.source, self.settings, self.meters, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {

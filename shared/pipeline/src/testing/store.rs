@@ -167,7 +167,10 @@ async fn a_refused_batch_changes_nothing<S: Store>(store: &S) {
         let found = list(store, Query::Fleet(id("acme/web"))).await;
         assert_eq!(found, [record(5)], "nothing of a refused batch is stored");
         assert_eq!(get(store, &[other.key()]).await, [Item::Change(started("acme/web", 5))]);
+        assert_eq!(store.holds(&other.key(), 99).await, Ok(false), "it is another's");
+        assert_eq!(store.holds(&other.key(), started("acme/web", 5).nonce).await, Ok(true));
     }
+    assert_eq!(store.holds(&Item::Change(started("acme/web", 6)).key(), 0).await, Ok(false), "nobody's");
     let next = [Put::new(Item::Change(started("acme/web", 6))), Put::replacing(record(6))];
     assert_eq!(put(store, next).await, PutOutcome::Done);
 }

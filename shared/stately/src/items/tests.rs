@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use monitor_domain::change::Step;
 use monitor_domain::notices::{News, Notice};
-use monitor_pipeline::items::Claim;
+use monitor_pipeline::items::{Claim, Freshness};
 use monitor_pipeline::testing::samples::{
     at, change, claim, every_item, outage, outage_item, runner, runner_item, subject, target,
 };
@@ -47,6 +47,22 @@ fn every_item_comes_back_from_protobuf_and_from_json() {
         let from_json = read(&as_json(&record(&item).unwrap())).unwrap().unwrap();
         assert_eq!(as_text(&from_json), as_text(&item));
     }
+}
+
+#[test]
+fn what_a_reader_was_not_made_for_is_an_error_and_not_left_out() {
+    let read = |item: &Item| Reader::of(TYPES_OF_THE_SCHEDULE).read(&write(item).unwrap());
+    for item in every_item() {
+        let known = ["Repository", "Runner", "Freshness", "Cursor", "Watchlist"];
+        if known.contains(&record(&item).unwrap().item_type().name) {
+            assert!(read(&item).unwrap().is_some(), "{}", item.key());
+        } else {
+            let told = read(&item).unwrap_err().to_string();
+            assert!(told.contains("not made to read items of this type"), "{told}");
+        }
+    }
+    // Every type has its reader, by its own name.
+    assert!(EVERY_TYPE.iter().map(Readable::name).eq(ALL.iter().map(|known| known.name)));
 }
 
 #[test]

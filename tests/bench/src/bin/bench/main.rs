@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// The folder that the functions' binaries are in
-    #[arg(long, default_value = "target/release")]
+    #[arg(long, default_value = "target/release", overrides_with = "functions")]
     functions: PathBuf,
     /// Only these functions
     #[arg(long, value_delimiter = ',')]
