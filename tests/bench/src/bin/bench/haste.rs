@@ -10,6 +10,26 @@ use tokio::sync::mpsc;
 /// How often the clock is moved on, in real time.
 const STEP: Duration = Duration::from_millis(1);
 
+/// Real time made fast: what a clock of tokio's that runs fast should show. That one falls behind while its thread works,
+/// and what it has fallen behind counts as many times as much; so whoever judges by a clock judges by this.
+#[derive(Clone, Copy)]
+pub(crate) struct FastTime {
+    began: std::time::Instant,
+    speed: u32,
+}
+
+impl FastTime {
+    #[allow(clippy::disallowed_methods, reason = "tokio's clock is what this is compared with")]
+    pub(crate) fn of(speed: u32) -> Self {
+        Self { began: std::time::Instant::now(), speed }
+    }
+
+    /// What has passed since it was made.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.began.elapsed() * self.speed
+    }
+}
+
 /// A clock that runs fast until this is dropped.
 pub(crate) struct Haste {
     /// Kept for its end: the clock stops with it.
