@@ -17,6 +17,8 @@ use crate::world::{Terms, World};
 const LATENCY_MS: u64 = 50;
 /// What GitHub allows one credential in a minute.
 const PER_MINUTE: usize = 900;
+/// How much faster than life the clocks run in passes that take minutes.
+const SPEED: u32 = 10;
 
 /// A pass over a fleet.
 struct Pass {
