@@ -20,8 +20,9 @@ use crate::cycle::{CycleReport, Cycles};
 use crate::front_desk::{Follower, FrontDesk};
 use crate::store::ChosenStore;
 
-/// How many checks are under way at once: as many as GitHub answers at once.
-const CHECKS_AT_ONCE: usize = 100;
+/// How many checks are under way at once: more than the 100 requests that GitHub answers at once, so that each answer makes
+/// room for a request that is ready to go.
+pub(crate) const CHECKS_AT_ONCE: usize = 150;
 /// How many commands that take longer are answered at once.
 const FOLLOW_UPS: usize = 4;
 /// How many subjects are told of at once.

@@ -21,12 +21,11 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::Check;
+use crate::engine::CHECKS_AT_ONCE;
 use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
 use crate::outside;
 use crate::table::{Tone, colour_on_stdout, counted};
 
-/// How many targets are looked at at once: as many as GitHub answers at once.
-const AT_ONCE: usize = 100;
 /// From how many targets on a progress bar is worth it.
 const MANY: usize = 10;
 
@@ -72,7 +71,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
                 (job.target, report)
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CHECKS_AT_ONCE)
         .collect()
         .await;
     progress.finish_and_clear();

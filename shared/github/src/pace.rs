@@ -1,59 +1,115 @@
 //! How fast one credential may ask.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as Queue, Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-/// GitHub counts by its own minute; the second more is for requests that travel unevenly.
+/// GitHub counts by its own minute; the second more is for clocks and counters of its own that are not quite together.
 const MINUTE: Duration = Duration::from_secs(61);
 
-/// Bounds requests under way, and requests begun in any minute. A 304 counts as any other.
+/// Bounds requests under way, and requests that reach GitHub in any minute. A 304 counts as any other.
 pub(crate) struct Pace {
     slots: Semaphore,
     budget: Option<Budget>,
 }
 
+/// A request's leave to be under way, until this is dropped.
+pub(crate) struct Turn<'a> {
+    _slot: Option<SemaphorePermit<'a>>,
+    budget: Option<&'a Budget>,
+}
+
 struct Budget {
     per_minute: usize,
-    /// The latest starts, oldest first, as many as the budget has. Held while its holder waits, so that others queue up behind.
-    starts: Mutex<VecDeque<Instant>>,
+    /// Held while its holder waits, so that others queue up behind.
+    queue: Queue<()>,
+    spent: Mutex<Spent>,
+    ended: Notify,
+}
+
+/// What of the budget is spent.
+#[derive(Default)]
+struct Spent {
+    under_way: usize,
+    /// When others ended, the oldest first. GitHub counted each between its start and its end, and nobody here knows when: a
+    /// connection may have been opened first, or lost what it was given. So its minute begins with its end.
+    ends: VecDeque<Instant>,
 }
 
 impl Pace {
     pub(crate) fn new(concurrent: usize, per_minute: Option<usize>) -> Self {
-        let budget = per_minute.map(|per_minute| Budget { per_minute, starts: Mutex::default() });
+        let budget = per_minute.map(Budget::new);
         Self { slots: Semaphore::new(concurrent.min(Semaphore::MAX_PERMITS)), budget }
     }
 
-    /// Waits until a request may begin; it counts as under way until the permit is dropped.
-    pub(crate) async fn begin(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until a request may begin; it counts as under way until the turn is dropped.
+    pub(crate) async fn begin(&self) -> Turn<'_> {
         // None only of a closed semaphore, and nobody closes this one.
-        let permit = self.slots.acquire().await.ok();
+        let slot = self.slots.acquire().await.ok();
         if let Some(budget) = &self.budget {
             budget.take().await;
         }
-        permit
+        Turn { _slot: slot, budget: self.budget.as_ref() }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget {
+            budget.end();
+        }
     }
 }
 
 impl Budget {
+    fn new(per_minute: usize) -> Self {
+        Self { per_minute, queue: Queue::default(), spent: Mutex::default(), ended: Notify::new() }
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn take(&self) {
-        let mut starts = self.starts.lock().await;
-        if starts.len() >= self.per_minute
-            && let Some(&oldest) = starts.front()
-        {
-            sleep_until(oldest + MINUTE).await;
-            starts.pop_front();
+        let _first = self.queue.lock().await;
+        loop {
+            let oldest = {
+                let mut spent = self.spent();
+                if spent.under_way + spent.ends.len() < self.per_minute {
+                    spent.under_way += 1;
+                    return;
+                }
+                spent.ends.front().copied()
+            };
+            match oldest {
+                Some(end) => {
+                    sleep_until(end + MINUTE).await;
+                    self.spent().ends.pop_front();
+                }
+                // All of them are under way.
+                None => self.ended.notified().await,
+            }
         }
-        starts.push_back(Instant::now());
+    }
+
+    fn end(&self) {
+        let mut spent = self.spent();
+        spent.under_way -= 1;
+        spent.ends.push_back(Instant::now());
+        drop(spent);
+        self.ended.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use tokio::task::JoinSet;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -73,6 +129,50 @@ mod tests {
             assert!(*later - *earlier >= Duration::from_secs(60), "{starts:?}");
         }
         assert!(starts[9] < Duration::from_secs(4 * 61 + 20), "{starts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_minute_of_githubs_holds_more_than_the_budget_however_long_requests_travel() {
+        const BUDGET: usize = 7;
+        let pace = Arc::new(Pace::new(3, Some(BUDGET)));
+        let began = Instant::now();
+        let mut under_way = JoinSet::new();
+        for number in 0..40 {
+            let pace = pace.clone();
+            under_way.spawn(async move {
+                let turn = pace.begin().await;
+                // The first open connections; later ones find them open.
+                sleep(Duration::from_millis(if number < 3 { 4_000 } else { number * 37 % 500 })).await;
+                let counted_at = began.elapsed();
+                sleep(Duration::from_millis(50)).await;
+                drop(turn);
+                counted_at
+            });
+        }
+        let mut counted = under_way.join_all().await;
+        counted.sort_unstable();
+        for (earlier, later) in counted.iter().zip(&counted[BUDGET..]) {
+            assert!(*later - *earlier >= Duration::from_secs(60), "{counted:?}");
+        }
+        assert!(counted[39] < Duration::from_secs(5 * 62 + 5), "{counted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_smaller_than_what_may_be_under_way_is_kept_too() {
+        let pace = Pace::new(100, Some(2));
+        let (first, second) = (pace.begin().await, pace.begin().await);
+        let began = Instant::now();
+        let end = async {
+            sleep(Duration::from_secs(90)).await;
+            drop(first);
+            sleep(Duration::from_secs(90)).await;
+            drop(second);
+        };
+        let ((), third) = tokio::join!(end, async {
+            drop(pace.begin().await);
+            began.elapsed()
+        });
+        assert_eq!(third, Duration::from_secs(90 + 61));
     }
 
     #[tokio::test(start_paused = true)]

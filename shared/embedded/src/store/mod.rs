@@ -3,6 +3,7 @@
 mod migrations;
 mod prune;
 mod rows;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -15,9 +16,11 @@ use std::time::Duration;
 use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params, params_from_iter};
+use tokio::sync::oneshot::error::TryRecvError;
 
 use migrations::Misfit;
 use rows::Place;
+use sharing::{Rows, Waiting};
 
 /// How long a statement waits for another process that writes. A write takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +33,9 @@ const MAX_BATCH: usize = 1_000;
 /// takes to make it safe. No thread is started and no timer used, so that a simulator can run it.
 pub struct EmbeddedStore {
     connection: Mutex<Connection>,
+    waiting: Waiting,
+    /// Whether a commit waits for a disk.
+    syncs: bool,
     counting: Counting,
 }
 
@@ -103,7 +109,7 @@ impl EmbeddedStore {
         // Without the flag for URIs: a file may be called `file:x?mode=memory`.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| unusable(error.to_string()))?;
-        Self::prepare(connection, path)
+        Self::prepare(connection, path, true)
     }
 
     /// A store that ends with this value.
@@ -111,10 +117,10 @@ impl EmbeddedStore {
         let path = Path::new(":memory:");
         let connection = Connection::open_in_memory()
             .map_err(|error| OpenError::Unusable { path: path.to_owned(), reason: error.to_string() })?;
-        Self::prepare(connection, path)
+        Self::prepare(connection, path, false)
     }
 
-    fn prepare(mut connection: Connection, path: &Path) -> Result<Self, OpenError> {
+    fn prepare(mut connection: Connection, path: &Path, syncs: bool) -> Result<Self, OpenError> {
         let path = || path.to_owned();
         let unusable = |error: rusqlite::Error| match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::Foreign { path: path() },
@@ -133,7 +139,8 @@ impl EmbeddedStore {
         if version < migrations::known_version() {
             migrations::migrate(&mut connection).map_err(unusable)?;
         }
-        Ok(Self { connection: Mutex::new(connection), counting: Counting::default() })
+        let connection = Mutex::new(connection);
+        Ok(Self { connection, waiting: Waiting::default(), syncs, counting: Counting::default() })
     }
 
     /// What was asked since it was opened.
@@ -192,9 +199,21 @@ impl Store for EmbeddedStore {
         }
         let rows =
             puts.iter().map(|put| Ok((Place::of(&put.item.key())?, rows::encode(&put.item)?, put.must_not_exist)));
-        let rows: Vec<(Place, String, bool)> = rows.collect::<Result<_, StoreError>>()?;
+        let rows: Rows = rows.collect::<Result<_, StoreError>>()?;
         let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let outcome = put_rows(&mut self.connection(), &rows).map_err(fault)?;
+        let mut answer = self.waiting.push(rows);
+        if self.syncs {
+            // Others that are about to put have their turn first: one sync is for all.
+            tokio::task::yield_now().await;
+        }
+        let outcome = loop {
+            let mut connection = self.connection();
+            match answer.try_recv() {
+                Ok(outcome) => break outcome?,
+                Err(TryRecvError::Empty) => self.waiting.commit_some(&mut connection),
+                Err(TryRecvError::Closed) => return Err(StoreError::Unavailable("the commit broke off".to_owned())),
+            }
+        };
         if outcome == PutOutcome::Done {
             self.counting.items_written.fetch_add(count, Ordering::Relaxed);
         }
@@ -245,26 +264,6 @@ impl Store for EmbeddedStore {
     fn max_batch(&self) -> usize {
         MAX_BATCH
     }
-}
-
-fn put_rows(connection: &mut Connection, rows: &[(Place, String, bool)]) -> rusqlite::Result<PutOutcome> {
-    // Immediate: a transaction that reads first could not become a writer once another has written.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    {
-        let insert = "INSERT INTO items (section, subject, first, second, third, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let mut create = transaction.prepare_cached(&format!("{insert} ON CONFLICT DO NOTHING"))?;
-        let mut replace =
-            transaction.prepare_cached(&format!("{insert} ON CONFLICT DO UPDATE SET body = excluded.body"))?;
-        for (Place { section, subject, numbers: [first, second, third] }, body, must_not_exist) in rows {
-            let statement = if *must_not_exist { &mut create } else { &mut replace };
-            if statement.execute(params![section, subject, first, second, third, body])? == 0 {
-                // Dropped without a commit, the transaction leaves nothing.
-                return Ok(PutOutcome::Exists);
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok(PutOutcome::Done)
 }
 
 fn delete_rows(connection: &mut Connection, places: &[Place]) -> rusqlite::Result<()> {

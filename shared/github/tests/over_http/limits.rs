@@ -83,6 +83,17 @@ async fn those_who_wait_their_turn_when_the_limit_comes_are_not_sent() {
     assert_eq!(world.requests(), 1);
 }
 
+#[tokio::test]
+async fn however_many_ask_at_once_no_more_than_a_hundred_requests_are_under_way() {
+    let world = World::start().await;
+    world.fake.state().latency_ms = 100;
+    let github = world.github();
+    let listed = join_all((0..250).map(|_| lists(&github))).await;
+    assert!(listed.iter().all(|listed| *listed));
+    let most = world.fake.state().counters().max_in_flight;
+    assert!((2..=100).contains(&most), "{most}");
+}
+
 // https://github.com/EnricoMi/publish-unit-test-result-action/issues/419: no `retry-after`, only words.
 #[tokio::test]
 async fn a_limit_that_does_not_say_how_long_is_waited_for_ever_longer() {

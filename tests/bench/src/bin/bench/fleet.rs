@@ -17,6 +17,8 @@ use crate::world::{Terms, World};
 const LATENCY_MS: u64 = 50;
 /// What GitHub allows one credential in a minute.
 const PER_MINUTE: usize = 900;
+/// How much faster than life the clocks run in passes that take minutes.
+const SPEED: u32 = 10;
 
 /// A pass over a fleet.
 struct Pass {
@@ -36,28 +38,24 @@ impl Pass {
     }
 }
 
-/// What the passes are measured at.
-pub(crate) struct Sizes {
-    /// How many repositories.
-    pub(crate) unpaced: Vec<usize>,
-    /// The same where GitHub's limits hold.
-    pub(crate) paced: Vec<usize>,
-}
-
-pub(crate) fn measure(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
+pub(crate) fn unpaced(table: &mut Table, sizes: &[usize]) -> anyhow::Result<()> {
     table.section("Fleet pass, an Enterprise Server without limits (50 ms, 5 runners each)");
-    for &targets in &sizes.unpaced {
+    for &targets in sizes {
         process::measure(table, targets)?;
     }
-    for &targets in &sizes.unpaced {
+    for &targets in sizes {
         handlers::unpaced(table, targets)?;
     }
     predecessor(table);
+    Ok(())
+}
+
+pub(crate) fn paced(table: &mut Table, sizes: &[usize]) -> anyhow::Result<()> {
     table.section("Fleet pass, 900 requests a minute and credential (50 ms, 5 runners each)");
-    for &targets in &sizes.paced {
+    for &targets in sizes {
         paced::measure(table, targets)?;
     }
-    for &targets in &sizes.paced {
+    for &targets in sizes {
         handlers::paced(table, targets)?;
     }
     Ok(())

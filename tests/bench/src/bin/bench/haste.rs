@@ -1,6 +1,6 @@
 //! A clock of tokio's that runs faster than life.
 //!
-//! The clock is paused, and moved on by so many milliseconds in each real one. A blocking task that runs all the while
+//! The clock is paused, and moved on to where it should be each real millisecond. A blocking task that runs all the while
 //! keeps tokio from skipping to the next timer by itself, so that sockets have their real time.
 
 use std::time::Duration;
@@ -9,6 +9,26 @@ use tokio::sync::mpsc;
 
 /// How often the clock is moved on, in real time.
 const STEP: Duration = Duration::from_millis(1);
+
+/// Real time made fast: what a clock that runs fast should show. Tokio's is behind it while its thread works, and be it for
+/// milliseconds, they count many times; so whoever judges by a clock judges by this.
+#[derive(Clone, Copy)]
+pub(crate) struct FastTime {
+    began: std::time::Instant,
+    speed: u32,
+}
+
+impl FastTime {
+    #[allow(clippy::disallowed_methods, reason = "tokio's clock is what this is compared with")]
+    pub(crate) fn of(speed: u32) -> Self {
+        Self { began: std::time::Instant::now(), speed }
+    }
+
+    /// What has passed since it was made.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.began.elapsed() * self.speed
+    }
+}
 
 /// A clock that runs fast until this is dropped.
 pub(crate) struct Haste {
@@ -23,22 +43,19 @@ impl Haste {
             return Self { _ticks: None };
         }
         tokio::time::pause();
-        let (tick, mut ticks) = mpsc::unbounded_channel();
-        #[allow(clippy::disallowed_methods, reason = "tokio's clock stands still here: this is what moves it")]
+        let (began, time) = (tokio::time::Instant::now(), FastTime::of(speed));
+        let (tick, mut ticks) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
-            let mut last = std::time::Instant::now();
-            loop {
+            while !tick.is_closed() {
                 std::thread::sleep(STEP);
-                let now = std::time::Instant::now();
-                if tick.send(now - last).is_err() {
-                    return;
-                }
-                last = now;
+                // One that is not taken yet does for both.
+                let _ = tick.try_send(());
             }
         });
         let pacer = tokio::spawn(async move {
-            while let Some(passed) = ticks.recv().await {
-                tokio::time::advance(passed * speed).await;
+            while ticks.recv().await.is_some() {
+                // To where it should be, and not by a step: in a burst of work a step has its turn late.
+                tokio::time::advance(time.elapsed().saturating_sub(began.elapsed())).await;
             }
         });
         Self { _ticks: Some(pacer) }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use monitor_stately_server::StatelyServer;
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
 
-use crate::haste::Haste;
+use crate::haste::{FastTime, Haste};
 
 pub(crate) const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 pub(crate) const CHECKS: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/checks";
@@ -80,12 +79,11 @@ impl World {
                 github.add_runner(&repository, RunnerSpec::new(&format!("runner-{runner}")));
             }
         }
-        let began = tokio::time::Instant::now();
-        let began_ms = AtomicI64::new(SystemClock.now().epoch_ms());
-        // By tokio's clock, which may run faster than life.
+        // GitHub's minute is judged by real time made fast, whatever its thread or its callers are late by.
+        let (began_ms, since) = (SystemClock.now().epoch_ms(), FastTime::of(terms.speed));
         let now_ms = move || {
-            let since = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-            began_ms.load(Ordering::Relaxed).saturating_add(since)
+            let since_ms = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+            began_ms.saturating_add(since_ms)
         };
         let github = FakeGitHub::start_with(github, 0, now_ms).await?;
         let (slack, aws, statelydb) =

@@ -8,10 +8,12 @@ use anyhow::ensure;
 use futures_util::future::try_join_all;
 use monitor_function_poller::Poller;
 use monitor_function_scheduler::Scheduler;
+use monitor_pipeline::ports::Clock as _;
+use monitor_telemetry::SystemClock;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{PER_MINUTE, Pass, add, floor_ms, world};
+use super::{PER_MINUTE, Pass, SPEED, add, floor_ms, world};
 use crate::haste::Haste;
 use crate::table::Table;
 use crate::world::{CHECKS, World, invocation, messages};
@@ -19,7 +21,6 @@ use crate::world::{CHECKS, World, invocation, messages};
 /// As in infra/template.yaml.
 const POLLERS: usize = 5;
 const BATCH: usize = 10;
-const SPEED: u32 = 10;
 
 /// Scheduler and pollers of one installation.
 struct Functions<'a> {
@@ -89,9 +90,10 @@ pub(super) fn unpaced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
 
 pub(super) fn paced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     let world = world(targets, true, SPEED)?;
-    // Long enough for every target to have its turn in one interval, and no longer than SQS holds a job back.
-    let interval = if targets > 4 * PER_MINUTE + 400 { 900 } else { 300 };
-    let functions = Functions::of(&world, &[("CHECK_INTERVAL_SECS", interval.to_string())]);
+    let interval = interval_secs(targets);
+    // Silence is told after no less than two intervals.
+    let policy = ("POLICY", r#"{"blind":"60m"}"#.to_owned());
+    let functions = Functions::of(&world, &[("CHECK_INTERVAL_SECS", interval.to_string()), policy]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let pass = runtime.block_on(async {
         let haste = Haste::of(SPEED);
@@ -106,4 +108,12 @@ pub(super) fn paced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     );
     add(table, &format!("handlers, {targets} repositories, first pass"), pass.took, floor_ms, None, &note);
     Ok(())
+}
+
+/// An interval that is long enough for every target to have its turn, no longer than SQS holds a job back, and that has just
+/// begun: ticks come with their intervals, and one that comes in the middle lets pass what is past.
+fn interval_secs(targets: usize) -> u64 {
+    let now_secs = SystemClock.now().epoch_ms().unsigned_abs() / 1_000;
+    let least = if targets > 4 * PER_MINUTE + 400 { 760 } else { 300 };
+    (least..=900).min_by_key(|interval| now_secs % interval).unwrap_or(least)
 }

@@ -13,7 +13,7 @@ use crate::measure::{memory_kib, ms};
 use crate::table::Table;
 use crate::world::{World, repository};
 
-/// How many checks the program has under way at once.
+/// How many requests the program has under way at once.
 const AT_ONCE: usize = 100;
 
 pub(super) fn measure(table: &mut Table, targets: usize) -> anyhow::Result<()> {

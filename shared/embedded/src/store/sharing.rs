@@ -1,0 +1,204 @@
+//! Puts that share a sync of the disk: whoever comes first commits for all that wait.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use monitor_pipeline::ports::{PutOutcome, StoreError};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use super::rows::Place;
+use super::{MAX_BATCH, fault};
+
+const CREATE: &str = "
+    INSERT INTO items (section, subject, first, second, third, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO NOTHING";
+const REPLACE: &str = "
+    INSERT INTO items (section, subject, first, second, third, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO UPDATE SET body = excluded.body";
+
+/// What a put writes.
+pub(super) type Rows = Vec<(Place, String, bool)>;
+type Answer = Result<PutOutcome, StoreError>;
+
+/// Puts that wait for a commit, first come first.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<VecDeque<Batch>>);
+
+struct Batch {
+    rows: Rows,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Waiting {
+    /// Lines up; of a receiver that is dropped before its turn nothing is put.
+    pub(super) fn push(&self, rows: Rows) -> oneshot::Receiver<Answer> {
+        let (answer, mine) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(Batch { rows, answer });
+        mine
+    }
+
+    /// Commits for the first of those that wait, as many as hold no more items than one put may.
+    pub(super) fn commit_some(&self, connection: &mut Connection) {
+        let group = self.take();
+        match put_together(connection, &group) {
+            Ok(outcomes) => answer(group, outcomes.into_iter().map(Ok)),
+            // The file's fault, or the disk's: it is everybody's.
+            Err(error @ StoreError::Unavailable(_)) => answer(group, std::iter::repeat(Err(error))),
+            // Nobody is refused for what another wrote.
+            Err(_) => {
+                for batch in group {
+                    let alone = put_together(connection, std::slice::from_ref(&batch));
+                    let outcome = alone.map(|outcomes| outcomes.first().copied().unwrap_or(PutOutcome::Done));
+                    let _ = batch.answer.send(outcome);
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Batch> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut group: Vec<Batch> = Vec::new();
+        let mut items = 0;
+        while let Some(next) = waiting.front() {
+            items += next.rows.len();
+            if items > MAX_BATCH && !group.is_empty() {
+                break;
+            }
+            group.extend(waiting.pop_front().filter(|batch| !batch.answer.is_closed()));
+        }
+        group
+    }
+}
+
+fn answer(group: Vec<Batch>, outcomes: impl Iterator<Item = Answer>) {
+    for (batch, outcome) in group.into_iter().zip(outcomes) {
+        // Whoever does not wait any more never learns of it, as of an answer that is lost.
+        let _ = batch.answer.send(outcome);
+    }
+}
+
+/// One transaction; a batch that meets an item which must not exist leaves nothing in it.
+fn put_together(connection: &mut Connection, group: &[Batch]) -> Result<Vec<PutOutcome>, StoreError> {
+    let mut put = || {
+        // Immediate: a transaction that reads first could not become a writer once another has written.
+        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcomes = group.iter().map(|batch| put_rows(&mut transaction, &batch.rows));
+        let outcomes = outcomes.collect::<rusqlite::Result<Vec<_>>>()?;
+        transaction.commit()?;
+        Ok(outcomes)
+    };
+    put().map_err(fault)
+}
+
+fn put_rows(transaction: &mut Transaction<'_>, rows: &Rows) -> rusqlite::Result<PutOutcome> {
+    let savepoint = transaction.savepoint()?;
+    {
+        let mut create = savepoint.prepare_cached(CREATE)?;
+        let mut replace = savepoint.prepare_cached(REPLACE)?;
+        for (Place { section, subject, numbers: [first, second, third] }, body, must_not_exist) in rows {
+            let statement = if *must_not_exist { &mut create } else { &mut replace };
+            if statement.execute(params![section, subject, first, second, third, body])? == 0 {
+                // Dropped without a commit, the savepoint leaves nothing.
+                return Ok(PutOutcome::Exists);
+            }
+        }
+    }
+    savepoint.commit()?;
+    Ok(PutOutcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_domain::change::Step;
+    use monitor_pipeline::items::{Item, Put, Query};
+    use monitor_pipeline::ports::Store;
+    use monitor_pipeline::testing::samples::{change, runner_item, target};
+
+    use super::super::EmbeddedStore;
+    use super::*;
+
+    /// A commit of a change and two runners.
+    fn batch(name: &str) -> Vec<Put> {
+        let runners = (1..=2).map(|runner| Put::replacing(runner_item(name, runner)));
+        std::iter::once(Put::new(Item::Change(change(name, 1, Step::MonitoringStarted)))).chain(runners).collect()
+    }
+
+    fn runners(store: &EmbeddedStore, name: &str) -> i64 {
+        let sql = "SELECT count(*) FROM items WHERE section = 'runner' AND subject = ?1";
+        store.connection().query_row(sql, [name], |row| row.get(0)).unwrap()
+    }
+
+    /// Commits in a log that nothing was written back from: frames that say how large the file is after them.
+    fn commits(log: &std::path::Path) -> usize {
+        let bytes = std::fs::read(log).unwrap();
+        let page_size = u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize;
+        bytes[32..].chunks_exact(24 + page_size).filter(|frame| frame[4..8] != [0; 4]).count()
+    }
+
+    #[tokio::test]
+    async fn puts_made_at_the_same_time_are_one_commit_and_each_has_its_own_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("monitor.db");
+        let store = EmbeddedStore::open(&path).unwrap();
+        assert_eq!(store.put(batch("acme/lost")).await, Ok(PutOutcome::Done));
+        store.delete(&[runner_item("acme/lost", 1).key(), runner_item("acme/lost", 2).key()]).await.unwrap();
+        let log = folder.path().join("monitor.db-wal");
+        let before = commits(&log);
+        let put = async |name: &str| store.put(batch(name)).await;
+        let (web, lost, api, again) = tokio::join!(put("acme/web"), put("acme/lost"), put("acme/api"), put("acme/web"));
+        assert_eq!(commits(&log), before + 1);
+        assert_eq!((web, api), (Ok(PutOutcome::Done), Ok(PutOutcome::Done)));
+        assert_eq!((lost, again), (Ok(PutOutcome::Exists), Ok(PutOutcome::Exists)));
+        assert_eq!(["acme/web", "acme/lost", "acme/api"].map(|name| runners(&store, name)), [2, 0, 2]);
+        assert_eq!(store.counters().items_written, 9);
+    }
+
+    #[tokio::test]
+    async fn what_sqlite_refuses_of_one_is_refused_to_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.subject = 'acme/bad'
+                      BEGIN SELECT RAISE(ABORT, 'no'); END";
+        store.connection().execute_batch(refuse).unwrap();
+        let put = async |name: &str| store.put(batch(name)).await;
+        let (web, bad, api) = tokio::join!(put("acme/web"), put("acme/bad"), put("acme/api"));
+        assert_eq!((web, api), (Ok(PutOutcome::Done), Ok(PutOutcome::Done)));
+        assert!(matches!(&bad, Err(StoreError::Refused(said)) if said == "no"), "{bad:?}");
+        assert_eq!(["acme/web", "acme/bad", "acme/api"].map(|name| runners(&store, name)), [2, 0, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_put_that_is_given_up_before_its_turn_is_never_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
+        {
+            let mut given_up = std::pin::pin!(store.put(batch("acme/web")));
+            assert!(poll_once(given_up.as_mut()).is_pending());
+        }
+        assert_eq!(store.put(batch("acme/api")).await, Ok(PutOutcome::Done));
+        let fleet = Query::Fleet(target("acme/web").id().clone());
+        assert_eq!(store.list(&fleet).await.unwrap(), []);
+    }
+
+    #[test]
+    fn a_transaction_holds_no_more_than_one_put_may() {
+        let store = EmbeddedStore::open_in_memory().unwrap();
+        let waiting = Waiting::default();
+        let rows = |number: u64| {
+            let items = (0..400).map(|runner| runner_item("acme/web", number * 400 + runner));
+            items.map(|item| (Place::of(&item.key()).unwrap(), "{}".to_owned(), true)).collect()
+        };
+        let mut answers: Vec<_> = (0..4).map(|number| waiting.push(rows(number))).collect();
+        for answered in [2, 4] {
+            waiting.commit_some(&mut store.connection());
+            let done = answers.iter_mut().filter_map(|answer| answer.try_recv().ok());
+            assert_eq!(done.collect::<Vec<_>>(), [Ok(PutOutcome::Done), Ok(PutOutcome::Done)]);
+            assert_eq!(runners(&store, "acme/web"), answered * 400);
+        }
+    }
+
+    fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> std::task::Poll<T> {
+        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    }
+}
