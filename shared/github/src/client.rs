@@ -18,7 +18,7 @@ use crate::about::{About, CredentialKind};
 use crate::app_key::AppKey;
 use crate::credential::{Holder, Session};
 use crate::settings::{Credential, Settings, SettingsError};
-use crate::transfer::Request;
+use crate::transfer::{RATE_LIMIT, Request};
 use crate::wire;
 
 /// Tells the present moment.
@@ -93,7 +93,7 @@ impl GitHub {
     async fn rate_limit(&self, holder: &Holder, through: &Target) -> Option<Quota> {
         let request = Request {
             method: Method::GET,
-            url: self.url("/rate_limit"),
+            url: self.url(RATE_LIMIT),
             about: About::Runners(through),
             page: None,
             expected: "what is left of the quota",

@@ -25,6 +25,8 @@ const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) enum Sign {
     /// It says when the limit ends.
     Until(Timestamp),
+    /// The hour is used up, and the next begins then.
+    UsedUpUntil(Timestamp),
     /// It does not.
     Unexplained,
 }
@@ -42,7 +44,7 @@ pub(crate) fn sign(status: u16, headers: &HeaderMap, message: Option<&str>, now:
         let reset = reset_secs.map(|secs| Timestamp::from_epoch_ms(secs.saturating_mul(1000)));
         // One that has passed is of a clock that differs from this one.
         let ahead = |reset: &Timestamp| *reset > now && *reset <= now.plus(LONGEST_ASKED);
-        return Some(reset.filter(ahead).map_or(Sign::Unexplained, Sign::Until));
+        return Some(reset.filter(ahead).map_or(Sign::Unexplained, Sign::UsedUpUntil));
     }
     let message = message.unwrap_or_default().to_ascii_lowercase();
     let speaks_of_limit = message.contains("rate limit") || message.contains("abuse");
@@ -76,43 +78,48 @@ pub(crate) struct Limits(Mutex<Memory>);
 
 #[derive(Default)]
 struct Memory {
+    /// Until when GitHub wants nothing.
     until: Timestamp,
+    /// Until when the hour is as good as used up.
+    used_up_until: Timestamp,
     /// Limited answers since the last good one; those that arrive while a limit is known belong to it.
     in_a_row: u32,
 }
 
 impl Limits {
-    /// The failure of a request that need not be sent.
-    pub(crate) fn refusal(&self, now: Timestamp) -> Option<Failure> {
-        let until = self.memory(|memory| memory.until);
+    /// The failure of a request that need not be sent; one that is free may be where no more than the hour is used up.
+    pub(crate) fn refusal(&self, now: Timestamp, is_free: bool) -> Option<Failure> {
+        let of_all = |memory: &Memory| memory.until.max(memory.used_up_until);
+        let until = self.memory(|memory| if is_free { memory.until } else { of_all(memory) });
         (until > now).then(|| failure(until))
     }
 
     /// Remembers a limited answer.
     pub(crate) fn hit(&self, now: Timestamp, sign: Sign) -> Failure {
         self.memory(|memory| {
-            let known = memory.until > now;
+            let known = memory.until.max(memory.used_up_until) > now;
             if !known {
                 memory.in_a_row = memory.in_a_row.saturating_add(1);
             }
             match sign {
                 Sign::Until(until) => memory.until = until.max(memory.until),
+                Sign::UsedUpUntil(until) => memory.used_up_until = until.max(memory.used_up_until),
                 Sign::Unexplained if known => {}
                 Sign::Unexplained => memory.until = now.plus(growing_wait(memory.in_a_row)),
             }
-            failure(memory.until)
+            failure(memory.until.max(memory.used_up_until))
         })
     }
 
     /// Remembers that nothing is to be asked until then, although nothing was refused.
     pub(crate) fn stop(&self, until: Timestamp) {
-        self.memory(|memory| memory.until = until.max(memory.until));
+        self.memory(|memory| memory.used_up_until = until.max(memory.used_up_until));
     }
 
     /// Remembers a good answer; one that overtook a limit does not end it.
     pub(crate) fn served(&self, now: Timestamp) {
         self.memory(|memory| {
-            if memory.until <= now {
+            if memory.until.max(memory.used_up_until) <= now {
                 memory.in_a_row = 0;
             }
         });
@@ -156,7 +163,7 @@ mod tests {
         let reset_passed = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795430000")];
         let both = [("retry-after", "30"), spent[0], spent[1]];
         assert_eq!(read(429, &both, ""), Some(Sign::Until(after(30))));
-        assert_eq!(read(403, &spent, ""), Some(Sign::Until(after(800))));
+        assert_eq!(read(403, &spent, ""), Some(Sign::UsedUpUntil(after(800))));
         assert_eq!(read(403, &spent[..1], ""), Some(Sign::Unexplained));
         assert_eq!(read(403, &reset_passed, ""), Some(Sign::Unexplained));
         let dated = [("retry-after", "Mon, 23 Nov 2026 12:02:00 GMT")];
@@ -187,8 +194,11 @@ mod tests {
         let limits = Limits::default();
         limits.stop(after(800));
         limits.served(NOW);
-        assert_eq!(limits.refusal(after(799)).map(|failure| failure.fault), Some(Fault::Limited { until: after(800) }));
-        assert_eq!(limits.refusal(after(800)), None);
+        assert_eq!(
+            limits.refusal(after(799), false).map(|failure| failure.fault),
+            Some(Fault::Limited { until: after(800) })
+        );
+        assert_eq!(limits.refusal(after(800), false), None);
     }
 
     #[test]
@@ -201,10 +211,10 @@ mod tests {
             assert_eq!(failure.fault, Fault::Limited { until });
             // Of the same burst: neither longer nor shorter.
             assert_eq!(limits.hit(now, Sign::Unexplained), failure);
-            assert_eq!(limits.refusal(now), Some(failure));
+            assert_eq!(limits.refusal(now, true), Some(failure));
             limits.served(now);
             now = until;
-            assert_eq!(limits.refusal(now), None);
+            assert_eq!(limits.refusal(now, true), None);
         }
         limits.served(now);
         let until = now.plus(Duration::from_secs(60));

@@ -26,7 +26,15 @@ pub(crate) struct Request<'a> {
     pub(crate) expected: &'static str,
 }
 
+/// Where GitHub tells what is left of the hour: for nothing, and where nothing is left as well.
+pub(crate) const RATE_LIMIT: &str = "/rate_limit";
+
 impl Request<'_> {
+    /// Whether it may be sent although nothing is left of the hour.
+    fn is_free(&self) -> bool {
+        self.url.path().ends_with(RATE_LIMIT)
+    }
+
     /// What is asked for, in words that begin a failure's line.
     pub(crate) fn place(&self) -> String {
         match self.page {
@@ -54,10 +62,10 @@ impl GitHub {
         request: &Request<'_>,
         etag: Option<&str>,
     ) -> Result<Answer, Setback> {
-        self.check_limit(holder)?;
+        self.check_limit(holder, request)?;
         let _permit = holder.pace.begin().await;
         // Those before it in the queue may have run into a limit meanwhile.
-        self.check_limit(holder)?;
+        self.check_limit(holder, request)?;
         let deadline = self.settings.timeout;
         let answer = match timeout(deadline, self.transfer(session, request, etag)).await {
             Ok(answer) => answer?,
@@ -68,8 +76,9 @@ impl GitHub {
         Ok(answer)
     }
 
-    fn check_limit(&self, holder: &Holder) -> Result<(), Setback> {
-        holder.limits.refusal(self.now()).map_or(Ok(()), |failure| Err(failure.into()))
+    fn check_limit(&self, holder: &Holder, request: &Request<'_>) -> Result<(), Setback> {
+        let refusal = holder.limits.refusal(self.now(), request.is_free());
+        refusal.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     async fn transfer(&self, session: &Session, request: &Request<'_>, etag: Option<&str>) -> Result<Answer, Setback> {

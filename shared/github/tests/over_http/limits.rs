@@ -57,6 +57,10 @@ async fn a_used_up_quota_is_waited_for_until_its_reset() {
     let report = github.report(&CredentialId::token()).unwrap();
     assert_eq!((report.quota_remaining, report.quota_limit), (Some(0), Some(5_000)));
     assert_eq!(report.quota_resets_at, Some(until(&failed)));
+    // What is left may be asked for all the same: who plans the looks has to know.
+    let quota = github.quota(&target("acme/web")).await.unwrap();
+    assert_eq!((quota.remaining, quota.resets_at), (0, until(&failed)));
+    assert_eq!(until(&failure(&github, "acme/web").await), until(&failed));
     world.advance(Duration::from_secs(3_000));
     assert!(lists(&github).await);
 }
