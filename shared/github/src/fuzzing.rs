@@ -99,7 +99,7 @@ pub fn limited_until(
     now: Timestamp,
 ) -> Option<Option<Timestamp>> {
     limits::sign(status, headers, message, now).map(|sign| match sign {
-        limits::Sign::Until(until) => Some(until),
+        limits::Sign::Until(until) | limits::Sign::UsedUpUntil(until) => Some(until),
         limits::Sign::Unexplained => None,
     })
 }
