@@ -13,6 +13,9 @@ use crate::operations::{MINUTE_MS, TARGETS};
 use crate::record::Record;
 use crate::world::{Answered, Look, STALE_MS, bit_of};
 
+/// How long a look lasts that is answered.
+const LOOK_MS: i64 = 2_000;
+
 const NO_CAUSE: &str = "no outage without a cause";
 const READ: &str = "an outage begins and ends with readings that GitHub gave";
 const UNSEEN: &str = "nothing is called blind that was seen";
@@ -190,7 +193,9 @@ impl Examination<'_> {
         let lasted = last.any(|at_ms| at_ms - since_ms >= BLIND_MS);
         // Functions that end in the middle lose what they saw.
         let is_sound = !self.model.may_lose(since_ms, told_ms);
-        let seen = looks().any(|look| !fails(look) && (since_ms + 1..since_ms + BLIND_MS).contains(&look.at_ms));
+        // Of two looks side by side the one that began later may be answered before the credential is refused.
+        let seen_within = since_ms + LOOK_MS..since_ms + BLIND_MS;
+        let seen = looks().any(|look| !fails(look) && seen_within.contains(&look.at_ms));
         if !began || !lasted || (is_sound && seen) {
             let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(told_ms));
             self.found(UNSEEN, what);
