@@ -1,10 +1,6 @@
 //! What is watched, and by which credential.
 
-use monitor_domain::observation::{Lookup, PageTag};
-use monitor_domain::subject::CredentialId;
-
 use super::*;
-use crate::ports::{Listing, RunnerSource};
 
 pub(super) async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: &S) {
     let mut this = Installation::new(store);
@@ -125,33 +121,6 @@ pub(super) async fn a_drop_that_comes_late_leaves_alone_what_is_on_the_list_agai
     assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
 }
 
-/// Shows a target that is dropped before anything comes of the look.
-struct DroppedMeanwhile<'a, 's, S> {
-    source: &'a ScriptedSource<'s>,
-    without: Installation<'a, S>,
-}
-
-impl<S: Store> RunnerSource for DroppedMeanwhile<'_, '_, S> {
-    fn credential(&self, target: &Target) -> CredentialId {
-        self.source.credential(target)
-    }
-
-    async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
-        let listing = self.source.list(target, known).await;
-        self.without.tick().await;
-        self.without.check_for(target, Reason::Dropped).await;
-        listing
-    }
-
-    async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
-        self.source.runner(target, id).await
-    }
-
-    async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
-        self.source.repositories_of(account).await
-    }
-}
-
 pub(super) async fn a_look_that_is_slower_than_a_drop_begins_nothing<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
@@ -161,11 +130,11 @@ pub(super) async fn a_look_that_is_slower_than_a_drop_begins_nothing<S: Store>(s
         this.tick().await;
         let mut without = Installation::new(store);
         without.check.configured = vec![TargetSpec::One(repository("api"))];
-        let source = DroppedMeanwhile { source: &this.source, without };
-        let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
-        let stage = Check { store: &this.store, source: &source, jobs, wakes, clock, settings: &this.check };
-        let job = CheckJob { target: web(), reason: Reason::Schedule, requested_at: None, good_until: None };
-        assert_eq!(stage.run(&job).await.ending, Ending::NotConfigured);
+        this.source.meanwhile(async move {
+            without.tick().await;
+            without.check_for(&web(), Reason::Dropped).await;
+        });
+        assert_eq!(this.check_for(&web(), Reason::Schedule).await.ending, Ending::NotConfigured);
         let fleet = store.list(&Query::Fleet(web().id().clone())).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(!fleet.iter().any(|item| matches!(item, Item::Runner(_))), "{fleet:?}");
     }
