@@ -1,6 +1,7 @@
 //! What of a credential's hour may be spent until the next tick.
 
 use std::collections::VecDeque;
+use std::ops::Add;
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -15,9 +16,12 @@ const LEAST: usize = 100;
 const UNKNOWN_COST: f64 = 0.08;
 /// From fewer looks nothing is learnt: chance would be taken for a change.
 const FEWEST_LOOKS: usize = 100;
-/// The costs of so many last ticks are remembered. GitHub App tokens are renewed once in an hour, and then one round costs a
-/// request for each target: one such round is no sign of the next.
-const COSTS: usize = 2;
+/// The costs of so many last ticks are remembered: looks may be dear and cheap by turns. A job that began and ended between
+/// two looks at its runner is not seen, so that it matters whether an odd or an even number of ticks lies between them.
+const COSTS: usize = 6;
+/// As many ticks in a row are a sign of the next. GitHub App tokens are renewed once in an hour, and then one round costs a
+/// request for each target.
+const A_SIGN: usize = 2;
 /// How far the ends of the same hour may lie apart.
 const SAME_HOUR: Duration = Duration::from_secs(30);
 
@@ -67,10 +71,32 @@ struct Sent {
 pub struct Meter {
     last: Option<(Timestamp, Quota)>,
     sent: VecDeque<Sent>,
-    costs: VecDeque<f64>,
-    /// What a look cost of late where every target had been looked at at the tick before. Where the interval is stretched a look
-    /// costs more: what has changed in the meantime adds up.
-    whole_cost: Option<f64>,
+    costs: VecDeque<Cost>,
+    /// What a look cost at the last ticks before which every target had been looked at at the tick before. Where the interval is
+    /// stretched a look costs more: what has changed in the meantime adds up.
+    whole_costs: VecDeque<f64>,
+}
+
+/// What GitHub charged between two ticks.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    requests: f64,
+    /// At known targets.
+    looks: f64,
+}
+
+impl Cost {
+    fn of_a_look(self) -> f64 {
+        self.requests / self.looks
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self { requests: self.requests + more.requests, looks: self.looks + more.looks }
+    }
 }
 
 impl Meter {
@@ -106,18 +132,16 @@ impl Meter {
     /// How many of so many jobs may go where so much has to last for so many rounds.
     fn evenly(&self, jobs: f64, spare: f64, rounds: f64, costs: &Costs) -> f64 {
         let catches_up = self.sent.back().is_some_and(|sent| !sent.is_whole);
-        let now_costs = if catches_up { costs.low } else { costs.whole };
+        let now_costs = if catches_up { costs.usual } else { costs.whole };
         let needed = jobs * (now_costs + costs.whole * (rounds - 1.0).max(0.0));
-        let evenly = if needed <= spare { jobs } else { spare / rounds.max(1.0) / costs.low };
+        let evenly = if needed <= spare { jobs } else { spare / rounds.max(1.0) / costs.usual };
         evenly.min(spare / costs.high).min(jobs).max(0.0)
     }
 
     /// Takes note of the moments of the jobs that go out, in order, and of how many of them are first looks.
     pub fn sent(&mut self, moments: Vec<Timestamp>, first_looks: usize, is_whole: bool) {
         self.sent.push_back(Sent { first_looks: first_looks.min(moments.len()), moments, is_whole });
-        if self.sent.len() > COSTS + 1 {
-            self.sent.pop_front();
-        }
+        keep(&mut self.sent, A_SIGN + 1);
     }
 
     /// What a look at a known target costs, with a margin.
@@ -127,24 +151,24 @@ impl Meter {
             && let Some(cost) = self.cost_since(then, before, now, quota)
         {
             self.costs.push_back(cost);
-            if self.costs.len() > COSTS {
-                self.costs.pop_front();
-            }
-            let after_whole = self.sent.iter().rev().take(2).all(|sent| sent.is_whole);
-            let dearer = self.whole_cost.is_none_or(|whole| cost < whole);
-            if after_whole || dearer {
-                self.whole_cost = Some(cost);
+            keep(&mut self.costs, COSTS);
+            let mut before = self.sent.iter().rev().skip(1).peekable();
+            if before.peek().is_some() && before.all(|sent| sent.is_whole) {
+                self.whole_costs.push_back(cost.of_a_look());
+                keep(&mut self.whole_costs, A_SIGN);
             }
         }
         let unknown = if last.is_some() { UNKNOWN_COST } else { cost_of_the_hour(now, quota, round) };
-        let low = self.costs.iter().copied().reduce(f64::min).unwrap_or(unknown);
-        let high = self.costs.iter().copied().reduce(f64::max).unwrap_or(unknown);
+        let of_late = || self.costs.iter().rev().take(A_SIGN).map(|cost| cost.of_a_look());
+        let high = of_late().reduce(f64::max).unwrap_or(unknown);
+        let low = of_late().reduce(f64::min).unwrap_or(unknown);
+        let usual = self.costs.iter().copied().reduce(Cost::add).map_or(low, |cost| cost.of_a_look().max(low));
+        let whole = self.whole_costs.iter().copied().reduce(f64::min).map_or(usual, |whole| whole.min(usual));
         let with_margin = |cost: f64| (cost * 1.1 + 0.005).min(1.0);
-        let whole = self.whole_cost.map_or(low, |whole| whole.min(low));
-        Costs { low: with_margin(low), high: with_margin(high), whole: with_margin(whole) }
+        Costs { usual: with_margin(usual), high: with_margin(high), whole: with_margin(whole) }
     }
 
-    fn cost_since(&self, then: Timestamp, before: Quota, now: Timestamp, quota: Quota) -> Option<f64> {
+    fn cost_since(&self, then: Timestamp, before: Quota, now: Timestamp, quota: Quota) -> Option<Cost> {
         let same_hour = quota.resets_at.since(before.resets_at) < SAME_HOUR;
         let (from, used) = if same_hour {
             (then, quota.used().saturating_sub(before.used()))
@@ -153,19 +177,25 @@ impl Meter {
         };
         let (looks, first_looks) = self.sent.iter().map(|sent| sent.between(from, now)).fold((0, 0), add);
         let known = looks - first_looks;
-        let used = f64::from(used) - first_looks as f64;
-        (known >= FEWEST_LOOKS).then(|| (used / known as f64).clamp(0.0, 1.0))
+        let requests = (f64::from(used) - first_looks as f64).clamp(0.0, known as f64);
+        (known >= FEWEST_LOOKS).then_some(Cost { requests, looks: known as f64 })
     }
 }
 
 /// What a look at a known target costs.
 struct Costs {
-    /// At the cheaper of the last two ticks.
-    low: f64,
-    /// At the dearer one.
+    /// At the last ticks together; at least as at the cheaper of the last two.
+    usual: f64,
+    /// At the dearer of the last two.
     high: f64,
     /// Where all were looked at at the tick before.
     whole: f64,
+}
+
+fn keep<T>(queue: &mut VecDeque<T>, most: usize) {
+    while queue.len() > most {
+        queue.pop_front();
+    }
 }
 
 fn add(sum: (usize, usize), more: (usize, usize)) -> (usize, usize) {
@@ -208,6 +238,10 @@ mod tests {
         All,
         /// Always the same.
         Same,
+        /// Always the same, and back at the next tick: whoever is looked at at every other tick has never changed.
+        ToAndFro,
+        /// Now these, now those, and back the next time.
+        AllToAndFro,
     }
 
     struct Day {
@@ -244,10 +278,14 @@ mod tests {
             }
             for (index, changed) in (0_u64..).zip(&mut has_changed) {
                 let drawn = match who {
-                    Changing::All => (index * 2_654_435_761 + tick * 40_503) >> 7,
-                    Changing::Same => (index * 2_654_435_761) >> 7,
+                    Changing::All | Changing::AllToAndFro => (index * 2_654_435_761 + tick * 40_503) >> 7,
+                    Changing::Same | Changing::ToAndFro => (index * 2_654_435_761) >> 7,
                 };
-                *changed |= drawn % 1_000 < changing(tick);
+                let changes = drawn % 1_000 < changing(tick);
+                *changed = match who {
+                    Changing::All | Changing::Same => *changed || changes,
+                    Changing::ToAndFro | Changing::AllToAndFro => *changed != changes,
+                };
             }
             let first_looks = if tick == 0 { TARGETS } else { 0 };
             let starts_at = now.plus(Duration::from_secs(60));
@@ -285,6 +323,15 @@ mod tests {
         let Day { sent, .. } = day(5_000, false, Changing::All, |_| 400);
         assert!(sent[36..].iter().all(|jobs| (40..3_000).contains(jobs)), "{sent:?}");
         assert!((250..600).contains(&(sent[36..].iter().sum::<usize>() / 252)), "{sent:?}");
+    }
+
+    #[test]
+    fn looks_that_are_dear_and_cheap_by_turns_are_spread_evenly_too() {
+        for (who, about) in [(Changing::ToAndFro, 1_000..2_100), (Changing::AllToAndFro, 600..850)] {
+            let Day { sent, least } = day(5_000, false, who, |_| 400);
+            assert!(sent[24..].iter().all(|jobs| about.contains(jobs)), "{sent:?}");
+            assert!(least >= 100, "{least}");
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use super::INTERVAL;
 
+/// Two hours.
+const SETTLED_AFTER_TICKS: u64 = 24;
+
 /// Counts while a scenario is played.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -28,8 +31,8 @@ pub struct Tally {
     ticks: u64,
     stretched_ticks: u64,
     stretched_every: Duration,
-    /// The jobs of each tick at which fewer than all went out.
-    stretched_jobs: Vec<usize>,
+    /// The jobs of each tick at which fewer than all went out, and which tick that was.
+    stretched_jobs: Vec<(u64, usize)>,
 }
 
 /// What a scenario came to.
@@ -82,6 +85,10 @@ pub struct Outcome {
     pub fewest_jobs: Option<usize>,
     /// and the most.
     pub most_jobs: Option<usize>,
+    /// The same without the first two hours, one for the first looks and one to learn what the others cost: the fewest,
+    pub settled_fewest_jobs: Option<usize>,
+    /// and the most.
+    pub settled_most_jobs: Option<usize>,
 }
 
 impl Tally {
@@ -99,7 +106,7 @@ impl Tally {
         }
         for stretched in &report.stretched {
             self.stretched_every = self.stretched_every.max(stretched.every);
-            self.stretched_jobs.push(stretched.jobs);
+            self.stretched_jobs.push((self.ticks, stretched.jobs));
         }
     }
 
@@ -137,6 +144,8 @@ impl Tally {
         let mut whole_gaps_ms = self.whole_gaps_ms.clone();
         whole_gaps_ms.sort_unstable();
         let secs = |ms: Option<&u32>| ms.map_or(0.0, |ms| f64::from(*ms) / 1_000.0);
+        let jobs_after =
+            |ticks| self.stretched_jobs.iter().filter(move |(tick, _)| *tick > ticks).map(|(_, jobs)| *jobs);
         let whole: u64 = self.gaps_ms.iter().map(|ms| u64::from(*ms)).sum();
         Outcome {
             hours: end.since(start).as_secs_f64() / 3_600.0,
@@ -160,8 +169,10 @@ impl Tally {
             ticks: self.ticks,
             stretched_ticks: self.stretched_ticks,
             stretched_to_secs: self.stretched_every.as_secs(),
-            fewest_jobs: self.stretched_jobs.iter().copied().min(),
-            most_jobs: self.stretched_jobs.iter().copied().max(),
+            fewest_jobs: jobs_after(0).min(),
+            most_jobs: jobs_after(0).max(),
+            settled_fewest_jobs: jobs_after(SETTLED_AFTER_TICKS).min(),
+            settled_most_jobs: jobs_after(SETTLED_AFTER_TICKS).max(),
         }
     }
 }
