@@ -1,6 +1,7 @@
 //! How much of a credential can be used; see `monitor_e2e::capacity`.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -73,14 +74,21 @@ fn scenarios() -> Vec<(String, Stretch, Scenario)> {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let is_wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let is_seen = std::io::stderr().is_terminal();
     let (mut figures, mut missed) = (Vec::new(), Vec::new());
     for (name, stretch, scenario) in scenarios() {
         if !is_wanted(&name) || arguments.hours == 0 {
             continue;
         }
         let began = Instant::now();
-        let outcome = play(&scenario, arguments.hours, |hour| eprint!("\r{name}: hour {hour} ")).await?;
-        eprintln!("\r{name}: {} h in {:.0} s", arguments.hours, began.elapsed().as_secs_f64());
+        let on_hour = |hour| {
+            if is_seen {
+                eprint!("\r{name}: hour {hour} ");
+            }
+        };
+        let outcome = play(&scenario, arguments.hours, on_hour).await?;
+        let back = if is_seen { "\r" } else { "" };
+        eprintln!("{back}{name}: {} h in {:.0} s", arguments.hours, began.elapsed().as_secs_f64());
         show(&name, &outcome);
         figures.push(figure(&name, &outcome)?);
         missed.extend(check(&name, stretch, &outcome).err());
