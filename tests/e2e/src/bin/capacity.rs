@@ -178,7 +178,7 @@ fn show(name: &str, outcome: &Outcome) {
         format!(", to {} s at most: {fewest} to {most} jobs a tick", outcome.stretched_to_secs)
     });
     let settled = settled_jobs(outcome)
-        .map_or_else(String::new, |(fewest, most)| format!(", after two hours {fewest} to {most}"));
+        .map_or_else(String::new, |(fewest, most)| format!(", after four hours {fewest} to {most}"));
     println!("  stretched at {} of {} ticks{jobs}{settled}", outcome.stretched_ticks, outcome.ticks);
     println!(
         "  and where it is not: p99 {:.1} s, longest {:.1} s between two looks\n",

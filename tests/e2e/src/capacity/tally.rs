@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::INTERVAL;
 
-/// Two hours.
-const SETTLED_AFTER_TICKS: u64 = 24;
+/// Four hours.
+const SETTLED_AFTER_TICKS: u64 = 48;
 
 /// Counts while a scenario is played.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ pub struct Outcome {
     pub fewest_jobs: Option<usize>,
     /// and the most.
     pub most_jobs: Option<usize>,
-    /// The same without the first two hours, one for the first looks and one to learn what the others cost: the fewest,
+    /// The same without the first four hours, one for the first looks and some to learn what the others cost: the fewest,
     pub settled_fewest_jobs: Option<usize>,
     /// and the most.
     pub settled_most_jobs: Option<usize>,
