@@ -1,0 +1,77 @@
+//! Stand-ins for the ports that a suite is not about: scripted, in memory, in virtual time.
+
+mod chat;
+mod source;
+mod store;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use monitor_domain::time::Timestamp;
+
+use crate::ports::{Clock, Outgoing, QueueError, Sender};
+
+pub use chat::{ScriptedChat, Threads};
+pub use source::ScriptedSource;
+pub use store::{FaultyStore, PutFault, Requests, SlowStore};
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A clock that stands still but for waits. Clones are the same clock.
+#[derive(Clone, Debug)]
+pub struct StillClock {
+    now: Arc<Mutex<Timestamp>>,
+    drawn: Arc<Mutex<u64>>,
+}
+
+impl Default for StillClock {
+    fn default() -> Self {
+        let start = Timestamp::from_epoch_ms(1_800_000_000_000);
+        Self { now: Arc::new(Mutex::new(start)), drawn: Arc::default() }
+    }
+}
+
+impl StillClock {
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        let mut now = lock(&self.now);
+        *now = now.plus(by);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        *lock(&self.now)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.advance(duration);
+    }
+
+    fn random(&self) -> u64 {
+        let mut drawn = lock(&self.drawn);
+        *drawn += 1;
+        *drawn
+    }
+}
+
+/// A queue that only remembers what was sent.
+#[derive(Debug, Default)]
+pub struct Outbox(Mutex<VecDeque<Outgoing>>);
+
+impl Outbox {
+    /// Takes out what was sent.
+    pub fn take(&self) -> Vec<Outgoing> {
+        lock(&self.0).drain(..).collect()
+    }
+}
+
+impl Sender for Outbox {
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        lock(&self.0).extend(messages);
+        Ok(())
+    }
+}

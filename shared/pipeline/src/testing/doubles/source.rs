@@ -1,0 +1,119 @@
+//! GitHub.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Mutex;
+
+use monitor_domain::observation::{CredentialReport, Failure, Lookup, ObservedPage, ObservedRunner, PageTag};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::subject::CredentialId;
+use monitor_domain::target::{Target, TargetId};
+
+use super::lock;
+use crate::ports::{Incomplete, Listing, RunnerSource};
+
+/// GitHub as the test says it is. Pages have ETags, a hundred runners each.
+#[derive(Default)]
+pub struct ScriptedSource<'a> {
+    runners: Mutex<BTreeMap<TargetId, Vec<ObservedRunner>>>,
+    failures: Mutex<BTreeMap<TargetId, Incomplete>>,
+    repositories: Mutex<BTreeMap<String, Vec<Target>>>,
+    meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>,
+    fresh_pages: Mutex<u32>,
+}
+
+impl<'a> ScriptedSource<'a> {
+    /// Registers runners with a target, in place of those it had.
+    pub fn set(&self, target: &Target, runners: Vec<ObservedRunner>) {
+        lock(&self.failures).remove(target.id());
+        lock(&self.runners).insert(target.id().clone(), runners);
+    }
+
+    /// Alters one runner's status.
+    pub fn set_status(&self, target: &Target, id: u64, status: Status) {
+        let mut runners = lock(&self.runners);
+        for runner in runners.entry(target.id().clone()).or_default() {
+            if runner.id == RunnerId(id) {
+                (runner.status, runner.busy) = (status, status == Status::Busy);
+            }
+        }
+    }
+
+    /// Makes every look at a target fail, until its runners are set again.
+    pub fn fail(&self, target: &Target, failure: Failure) {
+        lock(&self.failures).insert(target.id().clone(), Incomplete { partial: false, failure });
+    }
+
+    /// Makes every look at a target break off after some pages, until its runners are set again.
+    pub fn break_off(&self, target: &Target, failure: Failure) {
+        lock(&self.failures).insert(target.id().clone(), Incomplete { partial: true, failure });
+    }
+
+    /// Gives an account its repositories.
+    pub fn set_repositories(&self, account: &str, repositories: Vec<Target>) {
+        lock(&self.repositories).insert(account.to_owned(), repositories);
+    }
+
+    /// Something that happens while the next list, of runners or of repositories, is being read, once.
+    pub fn meanwhile(&self, happens: impl Future<Output = ()> + Send + 'a) {
+        *lock(&self.meanwhile) = Some(Box::pin(happens));
+    }
+
+    /// How many pages were answered in full.
+    pub fn fresh_pages(&self) -> u32 {
+        *lock(&self.fresh_pages)
+    }
+
+    fn page(&self, runners: &[ObservedRunner], known: Option<&PageTag>) -> ObservedPage {
+        let etag = Some(format!("{runners:?}"));
+        let runner_ids = runners.iter().map(|runner| runner.id).collect();
+        let tag = PageTag { etag, given_to: "token".to_owned(), runner_ids };
+        match known {
+            Some(known) if known.etag == tag.etag => ObservedPage::Unchanged(known.clone()),
+            _ => {
+                *lock(&self.fresh_pages) += 1;
+                ObservedPage::Fresh { tag, runners: runners.to_vec() }
+            }
+        }
+    }
+}
+
+impl RunnerSource for ScriptedSource<'_> {
+    fn credential(&self, _: &Target) -> CredentialId {
+        CredentialId::token()
+    }
+
+    async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
+        let runners = lock(&self.runners).get(target.id()).cloned().unwrap_or_default();
+        let failure = lock(&self.failures).get(target.id()).cloned();
+        let meanwhile = lock(&self.meanwhile).take();
+        if let Some(happens) = meanwhile {
+            happens.await;
+        }
+        let pages = match failure {
+            Some(incomplete) => Err(incomplete),
+            None => {
+                let mut chunks: Vec<&[ObservedRunner]> = runners.chunks(100).collect();
+                if chunks.is_empty() {
+                    chunks.push(&[]);
+                }
+                Ok(chunks.iter().enumerate().map(|(index, page)| self.page(page, known.get(index))).collect())
+            }
+        };
+        Listing { pages, report: CredentialReport::default() }
+    }
+
+    async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
+        let found =
+            lock(&self.runners).get(target.id()).and_then(|runners| runners.iter().find(|r| r.id == id).cloned());
+        Ok(found.map_or(Lookup::NotFound, Lookup::Found))
+    }
+
+    async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
+        let meanwhile = lock(&self.meanwhile).take();
+        if let Some(happens) = meanwhile {
+            happens.await;
+        }
+        Ok(lock(&self.repositories).get(account).cloned().unwrap_or_default())
+    }
+}

@@ -1,0 +1,181 @@
+//! Stores that get between a real one and what is tested.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use monitor_domain::target::TargetId;
+
+use super::lock;
+use crate::items::{Item, Key, Put, Query};
+use crate::ports::{PutOutcome, Store, StoreError};
+
+/// What happens to a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutFault {
+    /// Nothing.
+    None,
+    /// It is done, and the answer is lost.
+    AnswerLost,
+    /// It is not done, and nobody answers.
+    RequestLost,
+}
+
+/// A store with faults by plan, which counts its requests.
+pub struct FaultyStore<'s, S> {
+    store: &'s S,
+    faults: Mutex<VecDeque<PutFault>>,
+    down: Mutex<bool>,
+    counts: Mutex<Requests>,
+    written: Mutex<Vec<Key>>,
+}
+
+/// Requests to a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Gets and lists.
+    pub reads: u32,
+    /// Puts.
+    pub puts: u32,
+    /// Deletes.
+    pub deletes: u32,
+}
+
+impl<'s, S: Store> FaultyStore<'s, S> {
+    /// A store without faults so far.
+    pub fn over(store: &'s S) -> Self {
+        Self {
+            store,
+            faults: Mutex::default(),
+            down: Mutex::new(false),
+            counts: Mutex::default(),
+            written: Mutex::default(),
+        }
+    }
+
+    /// What happens to the next puts, in order.
+    pub fn plan(&self, faults: impl IntoIterator<Item = PutFault>) {
+        lock(&self.faults).extend(faults);
+    }
+
+    /// From the end of the plan on, no put is done.
+    pub fn go_down(&self, down: bool) {
+        *lock(&self.down) = down;
+    }
+
+    /// Takes out the count of requests.
+    pub fn take_requests(&self) -> Requests {
+        std::mem::take(&mut lock(&self.counts))
+    }
+
+    /// Takes out the keys written so far.
+    pub fn take_written(&self) -> Vec<Key> {
+        std::mem::take(&mut lock(&self.written))
+    }
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable("no answer in time".to_owned())
+    }
+}
+
+impl<S: Store> Store for FaultyStore<'_, S> {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        lock(&self.counts).puts += 1;
+        let planned = lock(&self.faults).pop_front();
+        let fault = match planned {
+            Some(fault) => fault,
+            None if *lock(&self.down) => PutFault::RequestLost,
+            None => PutFault::None,
+        };
+        if fault == PutFault::RequestLost {
+            return Err(Self::unavailable());
+        }
+        lock(&self.written).extend(puts.iter().map(|put| put.item.key()));
+        let outcome = self.store.put(puts).await;
+        // Others may act between a write and its answer.
+        tokio::task::yield_now().await;
+        if fault == PutFault::AnswerLost { Err(Self::unavailable()) } else { outcome }
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        lock(&self.counts).reads += 1;
+        tokio::task::yield_now().await;
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        lock(&self.counts).reads += 1;
+        tokio::task::yield_now().await;
+        self.store.list(query).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        lock(&self.counts).deletes += 1;
+        self.store.delete(keys).await
+    }
+
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+}
+
+/// A store that takes its time, and loses what it is asked about some targets.
+pub struct SlowStore<'s, S> {
+    store: &'s S,
+    delay: Duration,
+    lost: Mutex<Vec<TargetId>>,
+    all_lost: Mutex<bool>,
+}
+
+impl<'s, S: Store> SlowStore<'s, S> {
+    /// A store whose every answer takes `delay` of the runtime's time.
+    pub fn over(store: &'s S, delay: Duration) -> Self {
+        Self { store, delay, lost: Mutex::default(), all_lost: Mutex::new(false) }
+    }
+
+    /// From now on, nobody answers what is asked about the runners of a target.
+    pub fn lose(&self, target: TargetId) {
+        lock(&self.lost).push(target);
+    }
+
+    /// From now on, nobody answers anything.
+    pub fn lose_all(&self) {
+        *lock(&self.all_lost) = true;
+    }
+
+    async fn answer(&self) -> Result<(), StoreError> {
+        tokio::time::sleep(self.delay).await;
+        if *lock(&self.all_lost) { Err(StoreError::Unavailable("no answer in time".to_owned())) } else { Ok(()) }
+    }
+}
+
+impl<S: Store> Store for SlowStore<'_, S> {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.answer().await?;
+        self.store.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.answer().await?;
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        self.answer().await?;
+        match query {
+            Query::Fleet(target) if lock(&self.lost).contains(target) => {
+                Err(StoreError::Unavailable("no answer in time".to_owned()))
+            }
+            query => self.store.list(query).await,
+        }
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.answer().await?;
+        self.store.delete(keys).await
+    }
+
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+}
