@@ -1,5 +1,7 @@
 //! The records of what was decided, in order: a subject's outbox and history at once.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::Counts;
@@ -9,6 +11,9 @@ use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
+
+/// For at least so long a change without news is kept. Stores may delete older ones, each by itself and in any order.
+pub const QUIET_CHANGES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// One committed revision of a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -76,10 +76,15 @@ impl Decision {
     /// Cuts the decision into commits of at most `max_items` items (at least 4), by runner. All but the last are
     /// marked `more`; what the target itself went through, and the ETags, go with the last. The others carry no ETag at
     /// all: should the rest never come, neither the old pages nor the new ones are what the runners are stored as.
-    pub fn commits(self, nonce: u64, max_items: usize) -> Vec<Commit> {
+    /// `told_through` may be older than what has been told by now.
+    pub fn commits(self, nonce: u64, max_items: usize, told_through: Revision) -> Vec<Commit> {
         if self.is_empty() {
             return Vec::new();
         }
+        let all_was_told = self.before.last_tellable <= told_through;
+        let has_news = self.all_steps().any(Step::is_tellable);
+        let first_untold =
+            if all_was_told && has_news { self.before.revision.next() } else { self.before.first_untold };
         let room = max_items.max(4) - 2;
         let mut parts: Vec<Vec<RunnerChange>> = vec![Vec::new()];
         let mut used = 0;
@@ -131,6 +136,7 @@ impl Decision {
             }
             record.revision = revision;
             record.last_tellable = last_tellable;
+            record.first_untold = first_untold;
             record.unfinished = more;
             commits.push(Commit { change, record, runners, outages });
         }

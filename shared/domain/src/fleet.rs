@@ -18,6 +18,9 @@ pub struct TargetRecord {
     pub revision: Revision,
     /// The last revision with something to tell.
     pub last_tellable: Revision,
+    /// All that was to tell before this revision was told when the last of it was committed: whoever tells need not read it.
+    #[serde(default)]
+    pub first_untold: Revision,
     /// When the first complete look began; none before it, and after the target was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_since: Option<Timestamp>,
@@ -41,6 +44,7 @@ impl TargetRecord {
             target,
             revision: Revision(0),
             last_tellable: Revision(0),
+            first_untold: Revision(0),
             watched_since: None,
             observed_at: Timestamp::default(),
             pages: Vec::new(),

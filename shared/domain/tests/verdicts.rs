@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use monitor_domain::change::Step;
+use monitor_domain::change::{Change, QUIET_CHANGES_KEPT, Step};
 use monitor_domain::notices::{News, fold};
 use monitor_domain::observation::{Failure, Fault, Lookup, Observation, ObservedPage, Outcome, PageTag};
 use monitor_domain::outage::{Ending, Telling};
@@ -336,7 +336,7 @@ fn a_fault_of_the_credential_is_not_told_again_for_each_target() {
 fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
     let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Offline), runner(2, Idle)]);
     let decision = drop_target(&history.fleet, at(300));
-    let steps = history.store(decision.commits(7, 50));
+    let steps = history.store(decision.commits(7, 50, Revision(0)));
     assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
     let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
     assert!(matches!(&told.news[..], [News::NoLongerMonitored { whole_target: true, outages }] if outages.len() == 1));
@@ -352,7 +352,7 @@ fn a_target_that_was_told_blind_is_told_to_be_dropped() {
         let mut history = History::watching("{}", &[runner(1, Idle)]);
         history.look(&failed_look(at(300), Fault::NotFound));
         history.look(&failed_look(at(300 + blind_secs), Fault::NotFound));
-        let steps = history.store(drop_target(&history.fleet, at(1_800)).commits(7, 50));
+        let steps = history.store(drop_target(&history.fleet, at(1_800)).commits(7, 50, Revision(0)));
         assert!(steps.contains(&Step::Dropped { told: is_told }), "{steps:?}");
     }
 }
@@ -396,13 +396,51 @@ fn the_fold_stops_before_an_unfinished_decision_and_before_a_gap() {
 }
 
 #[test]
+fn the_fold_passes_over_a_gap_that_age_has_made() {
+    let well: Vec<_> = (1..=9).map(|id| runner(id, Idle)).collect();
+    let mut history = History::new(r#"{"confirm":1}"#);
+    history.max_items = 8;
+    history.see(0, &well);
+    let with_first = |status| [&[runner(1, status)], &well[1..]].concat();
+    history.see(300, &with_first(Busy));
+    let month = QUIET_CHANGES_KEPT.as_secs();
+    history.see(month + 600, &with_first(Offline));
+    let last = history.changes.len();
+    assert!(last > 3 && history.changes[0].more);
+    // Of the first look the first part is still there, of all else nothing but the news.
+    let left = [history.changes[0].clone(), history.changes[last - 1].clone()];
+    let told = |changes: &[Change]| fold(&Subject::from(&target()), None, Revision(0), changes).notice;
+    assert!(matches!(&told(&left).unwrap().news[..], [News::Offline { outages }] if outages.len() == 1));
+    let mut young = left.clone();
+    young[1].decided_at = at(month - 1);
+    assert_eq!(told(&young), None, "what is missing there cannot have expired");
+}
+
+#[test]
+fn a_record_says_from_where_on_news_may_be_untold() {
+    let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Idle)]);
+    history.see(300, &[runner(1, Busy)]);
+    assert_eq!((history.fleet.record.revision, history.fleet.record.first_untold), (Revision(2), Revision(0)));
+    let mut look_told_through = |secs, status, told_through| {
+        let decision = history.decide(&look(at(secs), &[runner(1, status)]));
+        history.store(decision.commits(7, 50, Revision(told_through)));
+        history.fleet.record.first_untold
+    };
+    assert_eq!(look_told_through(600, Offline, 0), Revision(3), "the outage");
+    assert_eq!(look_told_through(900, Idle, 0), Revision(3), "nothing is told yet");
+    assert_eq!(look_told_through(1_200, Idle, 0), Revision(3), "nor when it is over");
+    assert_eq!(look_told_through(1_500, Busy, 99), Revision(3), "no news");
+    assert_eq!(look_told_through(1_800, Offline, 99), Revision(7), "all before it is told");
+}
+
+#[test]
 fn a_decision_that_broke_off_leaves_no_etag_behind() {
     // A 304 means "as stored": it must not be asked for where half of what a page said is stored.
     let well: Vec<_> = (1..=9).map(|id| runner(id, Idle)).collect();
     let away: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::watching("{}", &well);
     assert_eq!(history.fleet.record.pages.len(), 1);
-    let commits = history.decide(&look(at(300), &away)).commits(7, 8);
+    let commits = history.decide(&look(at(300), &away)).commits(7, 8, Revision(0));
     history.store(commits.into_iter().take(1).collect());
     assert!(history.fleet.record.pages.is_empty());
 }
@@ -414,7 +452,7 @@ fn a_decision_that_broke_off_leaves_what_befell_the_target_to_the_next_look() {
     let mut history = History::watching("{}", &well);
     history.look(&failed_look(at(300), Fault::NotFound));
     history.look(&failed_look(at(1_500), Fault::NotFound));
-    let commits = history.decide(&look(at(1_800), &busy)).commits(7, 8);
+    let commits = history.decide(&look(at(1_800), &busy)).commits(7, 8, Revision(0));
     history.store(commits.into_iter().take(1).collect());
     let steps = history.see(2_100, &busy);
     assert!(steps.iter().any(|step| matches!(step, Step::SeesAgain { told: true, .. })), "{steps:?}");
@@ -425,7 +463,7 @@ fn no_part_of_a_decision_is_larger_than_a_batch() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let history = History::new(r#"{"confirm":1}"#);
     for max_items in 4..=21 {
-        for commit in history.decide(&look(at(0), &runners)).commits(7, max_items) {
+        for commit in history.decide(&look(at(0), &runners)).commits(7, max_items, Revision(0)) {
             // The change and the target's record go with each.
             let items = 2 + commit.runners.len() + commit.outages.len();
             assert!(items <= max_items, "{items} items, {max_items} are taken");
@@ -438,7 +476,7 @@ fn a_decision_that_broke_off_is_finished_by_the_next_look() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::new(r#"{"confirm":1}"#);
     history.max_items = 8;
-    let commits = history.decide(&look(at(0), &runners)).commits(7, 8);
+    let commits = history.decide(&look(at(0), &runners)).commits(7, 8, Revision(0));
     history.store(commits.into_iter().take(1).collect());
     assert!(history.fleet.record.unfinished && history.fleet.record.pages.is_empty());
     history.see(300, &runners);

@@ -7,6 +7,7 @@ mod read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use monitor_domain::change::QUIET_CHANGES_KEPT;
 use monitor_domain::outage::{Ending, Outage, Telling};
 use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::subject::Subject;
@@ -33,7 +34,7 @@ const DEFLATE_LEVEL: u8 = 6;
 
 const DAY_SECS: i64 = 86_400;
 /// How long a change without news is kept, from its decision.
-const KEEP_QUIET_CHANGE: i64 = 30 * DAY_SECS;
+const KEEP_QUIET_CHANGE: i64 = QUIET_CHANGES_KEPT.as_secs().cast_signed();
 /// How long news and ended outages are kept.
 const KEEP_NEWS: i64 = 400 * DAY_SECS;
 /// How long notices are kept: longer than the changes that they tell, which would otherwise seem untold.
@@ -172,7 +173,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("targetCount", Number(list.targets.len() as u64))
             .with("body", body(list)?),
         Item::Change(change) => {
-            let keep = if change.is_tellable() || change.more { KEEP_NEWS } else { KEEP_QUIET_CHANGE };
+            let keep = if change.is_tellable() { KEEP_NEWS } else { KEEP_QUIET_CHANGE };
             new(&fields::CHANGE)
                 .with("revision", Number(change.revision.0))
                 .with("nonce", Number(change.nonce))

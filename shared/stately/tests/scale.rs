@@ -115,6 +115,37 @@ async fn a_check_with_changes_puts_one_batch_for_each_fifty_items() {
 }
 
 #[tokio::test]
+async fn telling_costs_the_same_however_many_jobs_ran_since_the_last_news() {
+    let server = server();
+    let store = store(&server);
+    let installation = Installation::new(&store, 30);
+    installation.check().await;
+    let mut costs = Vec::new();
+    for quiet_looks in [2, 60] {
+        for look in 0..quiet_looks {
+            installation.set_status(30, if look % 2 == 0 { Status::Busy } else { Status::Idle });
+            installation.check().await;
+        }
+        installation.set_status(1, Status::Offline);
+        for _ in 0..3 {
+            installation.check().await;
+        }
+        cost(&server);
+        assert_eq!(installation.tell().await.len(), 1);
+        costs.push(cost(&server));
+        installation.set_status(1, Status::Idle);
+        for _ in 0..3 {
+            installation.check().await;
+        }
+        assert_eq!(installation.tell().await.len(), 1, "its end");
+    }
+    let [(first, read, _), (then, read_then, _)] = &costs[..] else { panic!("{costs:?}") };
+    assert_eq!(first, then);
+    // The claims and endings of the two notices before come on top, once for each attempt.
+    assert!(*read_then <= read + 8, "{costs:?}");
+}
+
+#[tokio::test]
 async fn a_thousand_runners_that_go_at_once_are_told_in_one_message() {
     let server = server();
     let store = store(&server);

@@ -136,7 +136,8 @@ fn rendered(runners: usize) -> Work {
 fn notice(runners: usize) -> Notice {
     let (watched, pages) = about_to_go_down(runners);
     let decision = watched.decide(&watched.observe(&pages));
-    let changes: Vec<Change> = decision.commits(7, usize::MAX).into_iter().map(|commit| commit.change).collect();
+    let changes: Vec<Change> =
+        decision.commits(7, usize::MAX, Revision(0)).into_iter().map(|commit| commit.change).collect();
     let target = &watched.fleet.record.target;
     let before = changes.first().map_or(Revision(0), |change| Revision(change.revision.0 - 1));
     fold(&Subject::from(target), Some(target), before, &changes)

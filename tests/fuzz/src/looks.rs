@@ -45,7 +45,7 @@ pub(crate) fn looks(input: &[u8]) {
         if matches!(observation.outcome, Outcome::Failed(_)) {
             assert!(!decision.all_steps().any(is_verdict), "a verdict from a failed look");
         }
-        commit(&mut fleet, &mut changes, decision.commits(7, MAX_ITEMS));
+        commit(&mut fleet, &mut changes, decision.commits(7, MAX_ITEMS, Revision(0)));
         if let Outcome::Complete { pages, .. } = &observation.outcome {
             keep_their_names &= pages.iter().flat_map(runners).all(|runner| {
                 let name = names.entry(runner.id).or_insert_with(|| runner.name.clone());
@@ -58,7 +58,7 @@ pub(crate) fn looks(input: &[u8]) {
             assert!(!again.all_steps().any(is_verdict), "the same look twice is another verdict");
         }
     }
-    let dropped = drop_target(&fleet, at).commits(7, MAX_ITEMS);
+    let dropped = drop_target(&fleet, at).commits(7, MAX_ITEMS, Revision(0));
     commit(&mut fleet, &mut changes, dropped);
     assert!(fleet.runners.iter().all(|runner| runner.open_outage().is_none()), "open in a target that is dropped");
     tell(&target, &changes);

@@ -14,6 +14,7 @@ use monitor_domain::outage::Outage;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::reconcile::{lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, Runner, RunnerId, Status};
+use monitor_domain::subject::Revision;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::wishes::Wishes;
@@ -90,7 +91,7 @@ impl History {
     pub(crate) fn look(&mut self, observation: &Observation) -> Vec<Step> {
         let decision = self.decide(observation);
         self.fleet.fresh_at = decision.fresh_at.or(self.fleet.fresh_at);
-        self.store(decision.commits(7, self.max_items))
+        self.store(decision.commits(7, self.max_items, Revision(0)))
     }
 
     /// A complete look; runners that are missing from it are asked for by id and not found.

@@ -182,7 +182,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         };
         let recheck = decision.recheck;
         let fresh_at = decision.fresh_at;
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision).await? else { return Ok(None) };
+        let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through).await? else { return Ok(None) };
         if let Some(at) = fresh_at {
             let item = Item::Freshness(Freshness { subject: target.into(), at });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
@@ -217,7 +218,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             decision.steps.clear();
         }
         let FleetOnRecord { fleet, cursor } = on_record;
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision).await? else {
+        let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through).await? else {
             return Ok(None);
         };
         let due = records::is_due(last_tellable, cursor.as_ref(), now);
@@ -311,13 +313,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
 
     /// Commits a decision in its parts, then deletes the runners that it retired. Gives what happened and the last
     /// revision with something to tell; none where another committed first.
-    async fn commit(&self, fleet: &Fleet, decision: Decision) -> Result<Option<(Vec<Step>, Revision)>, StoreError> {
+    async fn commit(
+        &self,
+        fleet: &Fleet,
+        decision: Decision,
+        told_through: Revision,
+    ) -> Result<Option<(Vec<Step>, Revision)>, StoreError> {
         let id = fleet.record.target.id();
         let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
         let mut retired: Vec<RunnerId> = fleet.leftovers.iter().copied().filter(|leftover| !listed(leftover)).collect();
         let mut steps = Vec::new();
         let mut last_tellable = fleet.record.last_tellable;
-        for commit in decision.commits(self.clock.random(), self.store.max_batch()) {
+        for commit in decision.commits(self.clock.random(), self.store.max_batch(), told_through) {
             last_tellable = commit.record.last_tellable;
             steps.extend(commit.change.steps.iter().cloned());
             let (change, items, retired_now) = records::items_of(commit);

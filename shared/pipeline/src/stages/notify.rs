@@ -82,6 +82,15 @@ struct Attempted {
     again: bool,
 }
 
+/// What the record of a subject says to whoever tells of it.
+#[derive(Default)]
+struct Named {
+    /// The target as people write it; none of other subjects.
+    target: Option<Target>,
+    /// The changes before it need not be read.
+    first_untold: Revision,
+}
+
 impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     /// Handles one wake-up.
     pub async fn run(&self, subject: &Subject) -> NotifyReport {
@@ -105,7 +114,8 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
 
     async fn attempt(&self, subject: &Subject) -> Result<Attempted, StoreError> {
         let now = self.clock.now();
-        let records = self.store.list(&Query::Notices { subject: subject.clone(), limit: RECORDS_READ }).await?;
+        let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
+        let (records, target) = try_join(self.store.list(&notices), self.target_of(subject)).await?;
         let standing = standing(&records);
         if standing.not_before.is_some_and(|due| now < due) {
             return Ok(Attempted::default());
@@ -113,7 +123,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let untold = match standing.rest.clone() {
             // Folded anew, what some channels were told could not be told from what the others were not.
             Some(rest) => Some(rest),
-            None => self.untold(subject, standing.told_through).await?,
+            None => self.untold(subject, target, standing.told_through).await?,
         };
         let Some(untold) = untold else {
             self.mend_cursor(subject, standing.told_through).await?;
@@ -134,8 +144,14 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     }
 
     /// What is untold, by channel; none where nothing is.
-    async fn untold(&self, subject: &Subject, told_through: Revision) -> Result<Option<Rest>, StoreError> {
-        let Folded { through, notice } = self.fold(subject, told_through).await?;
+    async fn untold(
+        &self,
+        subject: &Subject,
+        Named { target, first_untold }: Named,
+        told_through: Revision,
+    ) -> Result<Option<Rest>, StoreError> {
+        let changes = self.changes(subject, told_through.max(Revision(first_untold.0.saturating_sub(1)))).await?;
+        let Folded { through, notice } = fold(subject, target.as_ref(), told_through, &changes);
         let Some(notice) = notice else { return Ok(None) };
         let has_no_labels =
             |news: &News| matches!(news, News::Flapping { .. } | News::Calm { .. } | News::Returned { .. });
@@ -164,21 +180,16 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(())
     }
 
-    /// Folds all that is untold.
-    async fn fold(&self, subject: &Subject, told_through: Revision) -> Result<Folded, StoreError> {
-        let (changes, target) = try_join(self.changes(subject, told_through), self.target_of(subject)).await?;
-        Ok(fold(subject, target.as_ref(), told_through, &changes))
-    }
-
-    /// The changes that are untold, read in portions.
-    async fn changes(&self, subject: &Subject, told_through: Revision) -> Result<Vec<Change>, StoreError> {
+    /// The changes after a revision, read in portions.
+    async fn changes(&self, subject: &Subject, mut after: Revision) -> Result<Vec<Change>, StoreError> {
         let mut changes: Vec<Change> = Vec::new();
-        let mut after = told_through;
         loop {
             let query = Query::Changes { subject: subject.clone(), after, limit: CHANGES_PER_READ };
             let read = self.store.list(&query).await?;
             let is_last = read.len() < CHANGES_PER_READ;
             changes.extend(read.into_iter().filter_map(|item| match item {
+                // Of the quiet ones, of which there may be many, nothing but their place is of interest.
+                Item::Change(change) if !change.is_tellable() => Some(Change { steps: Vec::new(), ..change }),
                 Item::Change(change) => Some(change),
                 _ => None,
             }));
@@ -189,15 +200,15 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
     }
 
-    /// The target as people write it.
-    async fn target_of(&self, subject: &Subject) -> Result<Option<Target>, StoreError> {
-        let Subject::Target(id) = subject else { return Ok(None) };
+    /// What a target's record says of it.
+    async fn target_of(&self, subject: &Subject) -> Result<Named, StoreError> {
+        let Subject::Target(id) = subject else { return Ok(Named::default()) };
         let found = self.store.get(&[Key::Target(id.clone())]).await?;
-        let spelled = found.into_iter().find_map(|item| match item {
-            Item::Target(record) => Some(record.target),
+        let named = found.into_iter().find_map(|item| match item {
+            Item::Target(record) => Some(Named { target: Some(record.target), first_untold: record.first_untold }),
             _ => None,
         });
-        Ok(spelled.or_else(|| id.as_str().parse().ok()))
+        Ok(named.unwrap_or_else(|| Named { target: id.as_str().parse().ok(), ..Named::default() }))
     }
 
     /// Claims the next attempt; none where another did.

@@ -46,9 +46,7 @@ impl<S: Store> Store for MeetingStore<'_, S> {
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        if !matches!(query, Query::Notices { .. }) {
-            self.1.come("list").await;
-        }
+        self.1.come("list").await;
         self.0.list(query).await
     }
 
@@ -89,7 +87,7 @@ pub(super) async fn a_look_reads_its_records_at_the_same_time<S: Store>(store: &
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
 }
 
-pub(super) async fn a_notifier_reads_changes_and_target_at_the_same_time<S: Store>(store: &S) {
+pub(super) async fn a_notifier_reads_its_records_and_the_target_at_the_same_time<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     let meeting = Meeting::of(2);

@@ -1,0 +1,42 @@
+//! What is deleted as old takes no news with it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::installation::Installation;
+use common::{server, store};
+use monitor_domain::notices::News;
+use monitor_domain::runner::Status;
+use monitor_domain::subject::Revision;
+use monitor_pipeline::items::{Item, Query};
+use monitor_pipeline::ports::{Clock, Store};
+use monitor_pipeline::testing::samples::subject;
+
+#[tokio::test]
+async fn an_outage_after_a_quiet_month_is_told_though_the_changes_before_it_have_expired() {
+    let server = server();
+    let store = store(&server);
+    // Too many for one commit: the first look is split.
+    let installation = Installation::new(&store, 100);
+    let clock = installation.clock.clone();
+    server.state().settings.clock = Arc::new(move || clock.now().epoch_ms());
+    installation.check().await;
+    let changes = async || {
+        let query = Query::Changes { subject: subject("acme/web"), after: Revision(0), limit: 100 };
+        let revision = |item: Item| if let Item::Change(change) = item { Some(change.revision.0) } else { None };
+        store.list(&query).await.unwrap().into_iter().filter_map(revision).collect::<Vec<_>>()
+    };
+    assert_eq!(changes().await, [1, 2, 3]);
+
+    installation.clock.advance(Duration::from_secs(31 * 86_400));
+    assert!(changes().await.is_empty(), "there was nothing to tell in them");
+    installation.set_status(1, Status::Offline);
+    for _ in 0..3 {
+        installation.check().await;
+    }
+    let told = installation.tell().await;
+    assert!(matches!(&told[0].news[..], [News::Offline { outages }] if outages.len() == 1), "{told:?}");
+}
