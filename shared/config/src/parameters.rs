@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::faults::Faults;
 use crate::lists::entries;
-use crate::reference::{LISTS, Setting, reference};
+use crate::reference::{HOLD_MUCH, LISTS, Setting, reference};
 use crate::source::Source;
 
 /// The folder that the parameters are in, as `/github-runner-monitor`.
@@ -25,15 +25,25 @@ impl Prefix {
         format!("{}/{parameter}", self.0)
     }
 
-    /// The command that sets a parameter.
-    pub(crate) fn how_to_set(&self, parameter: &str, setting: &Setting) -> String {
+    /// The command that sets a parameter. One that is there and holds more than a single value is fetched and mended:
+    /// an example in its place would undo the rest of it.
+    pub(crate) fn how_to_set(&self, parameter: &str, setting: &Setting, is_there: bool) -> String {
+        let name = self.name_of(parameter);
         let kind = if setting.secret { "SecureString" } else { "String" };
+        if is_there && HOLD_MUCH.contains(&setting.name) {
+            let shown = if setting.secret { " --with-decryption" } else { "" };
+            return format!(
+                "aws ssm get-parameter --name {name}{shown} --query Parameter.Value --output text > {parameter}.txt, mend the file, \
+                 aws ssm put-parameter --name {name} --type {kind} --value file://{parameter}.txt --overwrite"
+            );
+        }
+        let overwrite = if is_there { " --overwrite" } else { "" };
         // What is a file for a program on a machine of its own is one for the AWS CLI as well.
         let value = match setting.example.strip_prefix('@') {
             Some(path) => format!("file://{}", path.rsplit('/').next().unwrap_or(path)),
             None => format!("'{}'", setting.example),
         };
-        format!("aws ssm put-parameter --name {} --type {kind} --value {value} --overwrite", self.name_of(parameter))
+        format!("aws ssm put-parameter --name {name} --type {kind} --value {value}{overwrite}")
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use monitor_domain::policy::{Policy, PolicyDocument};
+use monitor_domain::policy::{Policy, PolicyDocument, Thresholds};
 use monitor_domain::target::TargetSpec;
 use monitor_domain::time::{format_duration, parse_duration};
 use serde_json::Value;
@@ -63,7 +63,14 @@ pub(crate) fn policy(
         let fault = |fault: &dyn ToString| Fault { setting: POLICY.name, text: quoted(&fault.to_string()) };
         faults.iter().map(|one| fault(one)).collect::<Vec<_>>()
     })?;
-    let faults = every.map_or(Vec::new(), |every| too_soon_blind(&policy, &value, every));
+    let Some(every) = every else { return Ok(policy) };
+    let Thresholds { blind, recheck, .. } = *policy.base();
+    let policy = if value["blind"].is_null() {
+        policy.with_blind(blind.max(every.saturating_mul(3)).max(shortest_blind(recheck, every)))
+    } else {
+        policy
+    };
+    let faults = too_soon_blind(policy.base(), &value, every);
     if faults.is_empty() { Ok(policy) } else { Err(faults) }
 }
 
@@ -73,19 +80,38 @@ fn owners_of_keys(policy: &Value) -> Vec<TargetSpec> {
     keys.map(|key| TargetSpec::RepositoriesOf(key.split('/').next().unwrap_or_default().to_owned())).collect()
 }
 
-/// Between two checks nothing is seen. A target that fails once must not count as blind before it was tried again.
-fn too_soon_blind(policy: &Policy, document: &Value, every: Duration) -> Vec<Fault> {
+/// Between two checks nothing is seen. A target that fails once must not count as blind before it was tried again, and
+/// readings as far apart as `recheck` wants them must not count as a time in which nobody looked, one missed look included.
+fn shortest_blind(recheck: Duration, every: Duration) -> Duration {
+    // The next reading that counts is that of the recheck, or of the first tick half of one later.
+    let next_reading = recheck.min((recheck / 2).saturating_add(every));
+    every.saturating_mul(2).max(next_reading.saturating_add(every))
+}
+
+/// Where `blind` is shorter than [`shortest_blind`]: in the policy itself, and wherever something narrower sets either.
+fn too_soon_blind(base: &Thresholds, document: &Value, every: Duration) -> Vec<Fault> {
     let of_targets = document["targets"].as_object().into_iter().flatten().filter_map(|(key, overrides)| {
-        let blind = parse_duration(overrides["blind"].as_str()?).ok()?;
-        Some((format!("targets.{key}.blind"), blind))
+        let own = |name: &str| parse_duration(overrides[name].as_str()?).ok();
+        let (blind, recheck) = (own("blind"), own("recheck"));
+        let name = if blind.is_some() { "blind" } else { "recheck" };
+        blind.or(recheck)?;
+        Some((format!("targets.{key}.{name}"), blind.unwrap_or(base.blind), recheck.unwrap_or(base.recheck)))
     });
-    let least = every.saturating_mul(2);
-    let all = std::iter::once(("blind".to_owned(), policy.base().blind)).chain(of_targets);
-    all.filter(|(_, blind)| *blind < least)
-        .map(|(place, blind)| {
-            let [blind, least, every] = [blind, least, every].map(format_duration);
-            let what = format!("{}: {blind} is less than twice the interval of {every}", quoted(&place));
-            Wrong::new(what, format!("use at least {least}, or check more often")).of(&POLICY)
+    let all = std::iter::once(("blind".to_owned(), base.blind, base.recheck)).chain(of_targets);
+    all.filter(|(_, blind, recheck)| *blind < shortest_blind(*recheck, every))
+        .map(|(place, blind, recheck)| {
+            let (place, least) = (quoted(&place), format_duration(shortest_blind(recheck, every)));
+            let [blind_text, recheck_text, every_text] = [blind, recheck, every].map(format_duration);
+            if blind < every.saturating_mul(2) {
+                let what = format!("{place}: {blind_text} is less than twice the interval of {every_text}");
+                Wrong::new(what, format!("use at least {least}, or check more often")).of(&POLICY)
+            } else {
+                let what = format!(
+                    "{place}: with `blind` of {blind_text}, `recheck` of {recheck_text} and checks every {every_text} \
+                     no two readings would count as in a row, and no outage would be confirmed"
+                );
+                Wrong::new(what, format!("use `blind` of at least {least}, or a shorter `recheck`")).of(&POLICY)
+            }
         })
         .collect()
 }
@@ -113,10 +139,47 @@ mod tests {
             ["POLICY: targets.acme/web.blind: 9m is less than twice the interval of 5m; \
               use at least 10m, or check more often"]
         );
-        assert_eq!(faults("{}", Some(&[]), Duration::from_secs(600)).len(), 1);
         assert!(faults(r#"{"blind":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
-        assert_eq!(faults("{}", Some(&[]), Duration::MAX).len(), 1);
+        assert_eq!(faults(r#"{"blind":"19m"}"#, Some(&[]), Duration::from_secs(600)).len(), 1);
         assert!(policy("{}", Some(&[]), None).is_ok());
+    }
+
+    #[test]
+    fn where_nobody_names_blind_it_follows_the_interval() {
+        let blind = |text: &str, every_mins: u64| {
+            let every = Duration::from_secs(every_mins * 60);
+            policy(text, Some(&[]), Some(every)).unwrap().base().blind.as_secs() / 60
+        };
+        for (every_mins, expected) in [(1, 15), (2, 15), (3, 15), (5, 15), (10, 30), (15, 45), (60, 180)] {
+            assert_eq!(blind("{}", every_mins), expected, "every {every_mins} minutes");
+        }
+        assert_eq!(
+            blind(r#"{"recheck":"15m"}"#, 5),
+            17,
+            "12.5 minutes to the next reading, and one look may be missed"
+        );
+    }
+
+    #[test]
+    fn readings_in_a_row_are_no_further_apart_than_blind() {
+        let two = Duration::from_secs(120);
+        for (text, every, place) in [
+            (r#"{"blind":"5m","recheck":"10m"}"#, two, "blind: with `blind` of 5m"),
+            (r#"{"blind":"10m","recheck":"15m"}"#, EVERY, "blind: with `blind` of 10m"),
+            (r#"{"targets":{"acme/web":{"blind":"12m","recheck":"15m"}}}"#, EVERY, "targets.acme/web.blind: with"),
+            (r#"{"blind":"12m","targets":{"acme/web":{"recheck":"15m"}}}"#, EVERY, "targets.acme/web.recheck: with"),
+        ] {
+            let faults = faults(text, Some(&["acme/web"]), every);
+            assert!(faults.len() == 1 && faults[0].contains(place), "{text}: {faults:?}");
+        }
+        assert_eq!(
+            faults(r#"{"blind":"5m","recheck":"10m"}"#, Some(&[]), two),
+            [
+                "POLICY: blind: with `blind` of 5m, `recheck` of 10m and checks every 2m no two readings would count as in a row, \
+              and no outage would be confirmed; use `blind` of at least 9m, or a shorter `recheck`"
+            ]
+        );
+        assert!(faults(r#"{"blind":"10m"}"#, Some(&[]), EVERY).is_empty());
     }
 
     #[test]

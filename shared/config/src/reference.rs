@@ -215,6 +215,10 @@ pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
 /// The lists: one that is too long for a parameter goes on in `NAME/2`, `NAME/3` and so on.
 pub(crate) const LISTS: [&str; 3] = [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name];
 
+/// Those that hold more than one value.
+pub(crate) const HOLD_MUCH: [&str; 5] =
+    [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name, POLICY.name, SLACK_WEBHOOKS.name];
+
 /// The setting of this name.
 pub(crate) fn setting(name: &str) -> Option<&'static Setting> {
     reference().iter().find(|setting| setting.name == name)

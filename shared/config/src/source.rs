@@ -39,7 +39,9 @@ impl<'a> Source<'a> {
         let given_too = given.clone();
         let lookup = move |name: &str| given(name).or_else(|| parameters.value(setting(name)?));
         let how_to_set = move |setting: &Setting| match setting.parameter {
-            Some(parameter) if given_too(setting.name).is_none() => prefix.how_to_set(parameter, setting),
+            Some(parameter) if given_too(setting.name).is_none() => {
+                prefix.how_to_set(parameter, setting, parameters.parts_of(parameter) > 0)
+            }
             _ => in_variable(setting),
         };
         Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), tells_how: true }
@@ -65,7 +67,13 @@ pub fn variable(name: &str) -> Option<String> {
 
 fn in_variable(setting: &Setting) -> String {
     let Setting { name, example, .. } = setting;
-    format!("set {name}, as in {name}={example}")
+    // As it can be pasted into a shell.
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:,@…".contains(c);
+    if example.chars().all(is_plain) {
+        format!("set {name}, as in {name}={example}")
+    } else {
+        format!("set {name}, as in {name}='{example}'")
+    }
 }
 
 impl fmt::Debug for Source<'_> {

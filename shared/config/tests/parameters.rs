@@ -64,9 +64,9 @@ fn a_list_goes_on_in_further_parameters_each_written_in_its_own_way() {
 fn every_missing_parameter_is_told_at_once_with_the_command_that_sets_it() {
     let told = read(&[], &NOTHING).unwrap_err();
     for command in [
-        "--name /github-runner-monitor/github-token --type SecureString --value 'ghp_…' --overwrite",
-        "--name /github-runner-monitor/github-app-private-key --type SecureString --value file://app.pem --overwrite",
-        "--name /github-runner-monitor/repositories --type String --value 'acme/web,acme-labs/*' --overwrite",
+        "--name /github-runner-monitor/github-token --type SecureString --value 'ghp_…'",
+        "--name /github-runner-monitor/github-app-private-key --type SecureString --value file://app.pem",
+        "--name /github-runner-monitor/repositories --type String --value 'acme/web,acme-labs/*'",
         "--name /github-runner-monitor/statelydb-access-key --type SecureString",
         "--name /github-runner-monitor/statelydb-store-id --type String --value '7204785912541003'",
         "--name /github-runner-monitor/statelydb-schema-id --type String",
@@ -83,8 +83,12 @@ fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_on
     let told = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
     for (start, end) in [
         ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value 'ghp_…' --overwrite"),
-        ("REPOS: `acme` names no repository", "/repositories --type String --value 'acme/web,acme-labs/*' --overwrite"),
-        ("POLICY: is no policy", "/policy --type String --value '{\"confirm\":2,\"blind\":\"20m\"}' --overwrite"),
+        // What else is in them is not to be overwritten by an example.
+        (
+            "REPOS: `acme` names no repository",
+            "/repositories --type String --value file://repositories.txt --overwrite",
+        ),
+        ("POLICY: is no policy", "/policy --type String --value file://policy.txt --overwrite"),
         ("STATELYDB_STORE_ID: `x` is no number", "set STATELYDB_STORE_ID, as in STATELYDB_STORE_ID=7204785912541003"),
     ] {
         let line = told.lines().find(|line| line.trim_start().starts_with(start));

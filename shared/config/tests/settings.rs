@@ -170,8 +170,8 @@ fn every_fault_names_its_setting_and_the_mend() {
             "use 1 to 100000, or off",
         ),
         (&[("GITHUB_MAX_CONCURRENT_REQUESTS", "-1")], "GITHUB_MAX_CONCURRENT_REQUESTS: `-1`", "or off"),
-        (&[("REPOS", " ")], "REPOS: there is nothing to watch", "set REPOS, as in REPOS=acme/web"),
-        (&[("REPOS", "[]")], "REPOS: there is nothing to watch", "set ORGANIZATIONS, as in ORGANIZATIONS=[\"acme\"]"),
+        (&[("REPOS", " ")], "REPOS: there is nothing to watch", "set REPOS, as in REPOS='acme/web"),
+        (&[("REPOS", "[]")], "REPOS: there is nothing to watch", "set ORGANIZATIONS, as in ORGANIZATIONS='[\"acme\"]'"),
         (&[("REPOS", ",")], "REPOS: there is nothing to watch", "set ENTERPRISES, as in ENTERPRISES=acme-corp"),
         (&[("REPOS", "[\"a/b\"")], "REPOS: is no JSON array", "or one,two"),
         (&[("REPOS", "acme")], "REPOS: `acme` names no repository", "write owner/name, or owner/*"),
@@ -261,7 +261,7 @@ fn all_faults_are_told_at_once_in_the_documented_order() {
             ("SLACK_WEBHOOK", "slack"),
             ("REPOS", "acme, acme/web x"),
             ("ORGANIZATIONS", "[1]"),
-            ("POLICY", r#"{"targets":{"acme/wob":{"blind":"30m"}}}"#),
+            ("POLICY", r#"{"targets":{"acme/web":{"blind":"30m"},"acme/api":{"blind":"30m"}}}"#),
             ("GITHUB_API_URL", "https://github.com"),
             ("GITHUB_APP_ID", "?"),
         ],
@@ -285,7 +285,12 @@ fn all_faults_are_told_at_once_in_the_documented_order() {
         ],
         "{faults}"
     );
-    assert!(faults.to_string().contains("blind: 15m is less than twice the interval of 20m; use at least 40m"));
+    let text = faults.to_string();
+    assert!(
+        text.contains("targets.acme/web.blind: 30m is less than twice the interval of 20m; use at least 40m"),
+        "{text}"
+    );
+    assert!(text.contains(r#"write ["one","two"], or one,two"#), "{text}");
 }
 
 #[test]

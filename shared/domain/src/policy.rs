@@ -316,6 +316,12 @@ impl Policy {
         &self.base
     }
 
+    /// The same policy with another threshold for blindness where nothing narrower has one.
+    pub fn with_blind(mut self, blind: Duration) -> Self {
+        self.base.blind = blind;
+        self
+    }
+
     /// Every channel that it names, with the place: all but the default.
     pub fn channels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.channels.iter().map(|(place, channel)| (&**place, &**channel))
