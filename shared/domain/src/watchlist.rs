@@ -11,6 +11,9 @@ use crate::subject::{Revision, Subject};
 use crate::target::{Target, TargetId, TargetSpec};
 use crate::time::Timestamp;
 
+/// How many of those taken off the list a tick looks after: thousands, when a whole account goes, would hold it up.
+pub const DROPS_PER_TICK: usize = 100;
+
 /// The list of targets as last committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +24,7 @@ pub struct Watchlist {
     pub last_tellable: Revision,
     /// The targets to be checked at each tick, in order of their identity.
     pub targets: Vec<Target>,
-    /// Targets taken off the list whose outages may still be open.
+    /// Targets taken off the list whose outages may still be open. The first [`DROPS_PER_TICK`] of them have their turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropping: Vec<Target>,
     /// Whether the list came up empty and was refused.
@@ -48,7 +51,8 @@ pub struct Tick {
     pub change: Option<Change>,
 }
 
-/// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed.
+/// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed; those that had their
+/// turn and are not go behind those that had none.
 ///
 /// A gap of at least `gap` since the last tick is told: nobody watched.
 pub fn tick(
@@ -75,8 +79,7 @@ pub fn tick(
     }
 
     let empty_refused = is.is_empty() && !was.is_empty();
-    let mut dropping: Vec<Target> =
-        known.dropping.iter().filter(|target| !dropped.contains(target.id())).cloned().collect();
+    let mut dropping = Vec::new();
     if empty_refused {
         if !known.empty_refused {
             steps.push(Step::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
@@ -91,10 +94,13 @@ pub fn tick(
         if !added.is_empty() {
             steps.push(Step::TargetsAdded { targets: added, total });
         }
+        // In front: a few are closed at once, also while many wait.
         dropping.extend(known.targets.iter().filter(|target| !is.contains_key(target.id())).cloned());
-        // Back on the list before it was closed: it is simply watched on.
-        dropping.retain(|target| !is.contains_key(target.id()));
     }
+    let (had_their_turn, waiting) = known.dropping.split_at(known.dropping.len().min(DROPS_PER_TICK));
+    let still_open = waiting.iter().chain(had_their_turn).filter(|target| !dropped.contains(target.id()));
+    // Back on the list before it was closed: it is simply watched on.
+    dropping.extend(still_open.filter(|target| !is.contains_key(target.id())).cloned());
 
     let mut watchlist = Watchlist {
         revision: known.revision,
@@ -166,6 +172,28 @@ mod tests {
         let fourth = tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, (at(15), 1));
         assert!(fourth.watchlist.dropping.is_empty());
         assert!(steps(&fourth).is_empty() && fourth.change.is_some());
+    }
+
+    #[test]
+    fn of_many_that_are_dropped_each_gets_its_turn_though_one_is_never_closed() {
+        let many: Vec<String> = (0..250).map(|number| format!("acme/app-{number:03}")).collect();
+        let mut list = vec!["other/x", "other/y"];
+        list.extend(many.iter().map(String::as_str));
+        let mut last = next(&first(&list), configured(&["other/x", "other/y"]), 5);
+        let mut turns = 0;
+        while last.watchlist.dropping.len() > 1 {
+            let its_turn = last.watchlist.dropping.iter().take(DROPS_PER_TICK);
+            let closed = its_turn.filter(|target| target.as_str() != "acme/app-000").map(|target| target.id().clone());
+            let (closed, ticked) = (closed.collect(), (Some(at(5)), GAP));
+            last = tick(Some(&last.watchlist), configured(&["other/x", "other/y"]), &closed, ticked, (at(6), 1));
+            turns += 1;
+        }
+        assert_eq!((turns, names(&last.watchlist.dropping)), (3, vec!["acme/app-000"]));
+
+        // One that is taken off while others wait need not wait for them.
+        let waiting = next(&first(&list), configured(&["other/x", "other/y"]), 5);
+        let later = next(&waiting, configured(&["other/x"]), 10);
+        assert_eq!(names(&later.watchlist.dropping)[..2], ["other/y", "acme/app-100"]);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::Subject;
-use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::{Configured, Tick, tick};
+use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, tick};
 use tracing::{info, warn};
 
 use crate::items::{Freshness, Item, Put};
@@ -20,6 +21,8 @@ use crate::stages::{Disposition, wake};
 
 /// Whoever took longer from its tick to its sign of life was held up.
 const HELD_UP: Duration = Duration::from_secs(15);
+/// How many of those taken off the list are read at the same time.
+const READS_AT_ONCE: usize = 20;
 
 /// What the schedule stage is set to.
 #[derive(Clone, Debug)]
@@ -87,12 +90,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let on_record = records::read_monitor(self.store).await?;
         let configured = self.resolve().await;
-        let mut closed = BTreeSet::new();
-        for target in on_record.watchlist.iter().flat_map(|list| &list.dropping) {
-            if is_closed(&records::read_fleet(self.store, target).await?) {
-                closed.insert(target.id().clone());
-            }
-        }
+        let closed = self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // Shorter than three ticks it would be a gap whenever one is late.
         let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
         let ticked = (on_record.ticked_at, gap);
@@ -132,6 +130,25 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         }
         let targets = due.into_iter().map(|due| due.target).collect();
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched })
+    }
+
+    /// Those of `dropping` whose turn it is that are closed. One that cannot be read is not, and keeps nobody else waiting.
+    async fn closed(&self, dropping: &[Target]) -> BTreeSet<TargetId> {
+        let mut closed = BTreeSet::new();
+        let its_turn = &dropping[..dropping.len().min(DROPS_PER_TICK)];
+        for together in its_turn.chunks(READS_AT_ONCE) {
+            let reads = join_all(together.iter().map(|target| records::read_fleet(self.store, target))).await;
+            for (target, read) in together.iter().zip(reads) {
+                match read {
+                    Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
+                    Ok(_) => {}
+                    Err(error) => {
+                        warn!(%target, %error, "whether it is closed could not be read; it is dropped once more");
+                    }
+                }
+            }
+        }
+        closed
     }
 
     fn is_held_up(&self, now: Timestamp) -> bool {
@@ -181,7 +198,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let sent_at = self.clock.now();
         let checks =
             due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.good_until)), due.at.since(sent_at)));
-        let drops = dropping.iter().map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
+        let drops =
+            dropping.iter().take(DROPS_PER_TICK).map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
         self.jobs.send(messages.collect()).await
     }

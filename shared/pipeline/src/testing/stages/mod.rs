@@ -87,6 +87,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ticks::a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap(&make().await).await;
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
     ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
+    ticks::a_large_drop_holds_no_tick_up(&make().await).await;
 }
 
 /// Everything of an installation but its store.

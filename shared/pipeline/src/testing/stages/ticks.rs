@@ -1,17 +1,20 @@
 //! Ticks: gaps in which nobody watched, and what is looked at once without being on the list.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::runner::Status;
 use monitor_domain::target::TargetSpec;
 
+use monitor_domain::watchlist::DROPS_PER_TICK;
+
 use super::{INTERVAL, Installation, MINUTE, repository, runner, web};
 use crate::items::{Item, Key, Put, Query};
-use crate::messages::Reason;
+use crate::messages::{CheckJob, Reason};
 use crate::ports::{PutOutcome, Store, StoreError};
 use crate::stages::Ending;
-use crate::testing::doubles::PutFault;
+use crate::testing::doubles::{PutFault, SlowStore};
 
 fn gaps(told: &[Notice]) -> usize {
     told.iter().flat_map(|notice| &notice.news).filter(|news| matches!(news, News::Unwatched { .. })).count()
@@ -102,4 +105,34 @@ pub(super) async fn a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap<S: S
     this.clock.advance(MINUTE);
     this.tick().await;
     assert_eq!(gaps(&this.tell().await), 0);
+}
+
+/// However many are taken off the list, a tick looks after a hundred of them; and the one that cannot be read keeps neither the
+/// tick nor the others.
+pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
+    let slow = SlowStore::over(store, Duration::ZERO);
+    let mut this = Installation::new(&slow);
+    let account: Vec<_> = (0..DROPS_PER_TICK + 30).map(|number| repository(&format!("app-{number:03}"))).collect();
+    this.check.configured.push(TargetSpec::RepositoriesOf("acme".to_owned()));
+    this.source.set_repositories("acme", account.clone());
+    this.tick().await;
+    this.check.configured.pop();
+    slow.lose(account[0].id().clone());
+    for left_at_most in [DROPS_PER_TICK + 30, 31, 1, 1] {
+        this.clock.advance(INTERVAL);
+        (this.jobs.take(), this.store.take_requests());
+        let report = this.tick().await;
+        assert!(report.dropped.len() <= left_at_most, "{} are left", report.dropped.len());
+        assert_eq!(report.targets, [web()], "what is still on the list is looked at all the same");
+        let reads = this.store.take_requests().reads;
+        assert!(reads <= 1 + DROPS_PER_TICK as u32, "{reads} reads");
+        let jobs = this.jobs.take();
+        let jobs = jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok());
+        let drops: Vec<CheckJob> = jobs.filter(|job| job.reason == Reason::Dropped).collect();
+        assert_eq!(drops.len(), report.dropped.len().min(DROPS_PER_TICK), "as many as have their turn, at once");
+        for job in drops {
+            this.check_for(&job.target, Reason::Dropped).await;
+        }
+    }
+    assert_eq!(this.tick().await.dropped, account[..1]);
 }
