@@ -184,7 +184,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let fresh_at = decision.fresh_at;
         let Some((steps, last_tellable)) = self.commit(&fleet, decision).await? else { return Ok(None) };
         if let Some(at) = fresh_at {
-            let item = Item::Freshness(Freshness { subject: target.into(), at });
+            let item = Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
         if records::is_due(last_tellable, cursor.as_ref(), now) {

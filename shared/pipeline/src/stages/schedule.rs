@@ -94,29 +94,35 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         // Shorter than three ticks it would be a gap whenever one is late.
         let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
         let ticked = (on_record.ticked_at, gap);
-        let before = on_record.watchlist.as_ref();
+        let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
         let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
         let has_changed = change.is_some();
         if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
-            let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now)];
+            let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now, jobs_sent_at)];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick settled the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
         if !has_changed || self.is_held_up(now) {
-            self.give_sign_of_life(now).await?;
+            self.give_sign_of_life(now, jobs_sent_at).await?;
         }
 
         let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
         known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
         let is_new = |target: &&Target| !known.contains(target.id());
         added.extend(watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()));
-        let targets = Targets { all: watchlist.targets, added: &added, ticked_at: on_record.ticked_at };
-        let Departures { due, stretched } = departures(self.source, self.settings, self.meters, targets, now).await;
+        let targets = Targets { all: watchlist.targets, added: &added, jobs_sent_at };
+        let Departures { due, stretched, is_once } =
+            departures(self.source, self.settings, self.meters, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
-            Ok(()) => Disposition::Done,
+            Ok(()) => {
+                if is_once && let Err(error) = self.give_sign_of_life(now, Some(now)).await {
+                    warn!(%error, "that the jobs were sent was not noted: should this tick be repeated, so are they");
+                }
+                Disposition::Done
+            }
             Err(error) => {
                 warn!(%error, "not every job was sent");
                 error.into()
@@ -143,7 +149,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                     Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
                     Ok(_) => {}
                     Err(error) => {
-                        warn!(%target, %error, "whether it is closed could not be read; it is dropped once more");
+                        warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
                     }
                 }
             }
@@ -157,12 +163,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
 
     /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
     /// as a gap at the next tick: it runs now, so it says so.
-    async fn give_sign_of_life(&self, now: Timestamp) -> Result<(), StoreError> {
+    async fn give_sign_of_life(&self, now: Timestamp, jobs_sent_at: Option<Timestamp>) -> Result<(), StoreError> {
         let at = if self.is_held_up(now) { self.clock.now() } else { now };
-        let mut put = self.store.put(vec![Put::replacing(sign_of_life(at))]).await;
+        let mut put = self.store.put(vec![Put::replacing(sign_of_life(at, jobs_sent_at))]).await;
         if self.is_held_up(at) {
             // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
-            put = self.store.put(vec![Put::replacing(sign_of_life(self.clock.now()))]).await;
+            put = self.store.put(vec![Put::replacing(sign_of_life(self.clock.now(), jobs_sent_at))]).await;
         }
         put.map(drop)
     }
@@ -205,6 +211,6 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     }
 }
 
-fn sign_of_life(at: Timestamp) -> Item {
-    Item::Freshness(Freshness { subject: Subject::Monitor, at })
+fn sign_of_life(at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
+    Item::Freshness(Freshness { subject: Subject::Monitor, at, jobs_sent_at })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::runner::Status;
-use monitor_domain::target::TargetSpec;
+use monitor_domain::target::{Target, TargetSpec};
 
 use monitor_domain::watchlist::DROPS_PER_TICK;
 
@@ -13,7 +13,7 @@ use super::{INTERVAL, Installation, MINUTE, repository, runner, web};
 use crate::items::{Item, Key, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{PutOutcome, Store, StoreError};
-use crate::stages::Ending;
+use crate::stages::{Disposition, Ending, Meters};
 use crate::testing::doubles::{PutFault, SlowStore};
 
 fn gaps(told: &[Notice]) -> usize {
@@ -135,4 +135,30 @@ pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
         }
     }
     assert_eq!(this.tick().await.dropped, account[..1]);
+}
+
+/// Six targets at a job in half a minute: too many for any to be looked at twice in an interval.
+pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jobs_were_is_not<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.jobs_per_minute = Some(2);
+    let mut list: Vec<Target> = (1..=6).map(|number| repository(&format!("app-{number}"))).collect();
+    let configured = |list: &[Target]| list.iter().cloned().map(TargetSpec::One).collect();
+    this.check.configured = configured(&list);
+    for new in [Some("app-7"), None, None] {
+        this.jobs.refuse_once();
+        let refused = this.tick().await;
+        assert!(matches!(refused.disposition, Disposition::Retry { .. }), "{:?}", refused.disposition);
+        // Lambda tries again, in another process.
+        this.meters = Meters::default();
+        this.clock.advance(MINUTE / 2);
+        assert_eq!(this.tick().await.targets, list, "none was sent, those that are new as little as the others");
+        assert_eq!(this.jobs.take().len(), list.len());
+        this.clock.advance(MINUTE / 2);
+        assert_eq!((this.tick().await.targets, this.jobs.take().len()), (vec![], 0), "once is enough");
+        this.clock.advance(INTERVAL - MINUTE);
+        list.extend(new.map(repository));
+        this.check.configured = configured(&list);
+    }
+    // Nor does the note outlast its tick.
+    assert_eq!(this.tick().await.targets, list);
 }
