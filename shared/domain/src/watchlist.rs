@@ -27,6 +27,9 @@ pub struct Watchlist {
     /// Targets taken off the list whose outages may still be open. The first [`DROPS_PER_TICK`] of them have their turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropping: Vec<Target>,
+    /// Those of `targets` that their `acme/*` did not find at the last tick: not found again, they are taken off the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Target>,
     /// Whether the list came up empty and was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_refused: bool,
@@ -37,6 +40,9 @@ pub struct Watchlist {
 pub struct Configured {
     /// The targets found.
     pub targets: Vec<Target>,
+    /// Lines whose account was read. That is no proof: of a list that changes between two of its pages something may slip
+    /// into neither.
+    pub resolved: Vec<TargetSpec>,
     /// Lines that could not be resolved this time: what they stood for stays watched.
     pub unresolved: Vec<TargetSpec>,
 }
@@ -79,13 +85,22 @@ pub fn tick(
     }
 
     let empty_refused = is.is_empty() && !was.is_empty();
-    let mut dropping = Vec::new();
+    let (mut dropping, mut missing) = (Vec::new(), Vec::new());
     if empty_refused {
         if !known.empty_refused {
             steps.push(Step::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
         }
         is.extend(known.targets.iter().map(|target| (target.id().clone(), target.clone())));
     } else {
+        let mut was_missing = BTreeSet::new();
+        was_missing.extend(known.missing.iter().map(Target::id));
+        for target in &known.targets {
+            let may_be_there = configured.resolved.iter().any(|spec| spec.covers(target));
+            if may_be_there && !is.contains_key(target.id()) && !was_missing.contains(target.id()) {
+                missing.push(target.clone());
+            }
+        }
+        is.extend(missing.iter().map(|target| (target.id().clone(), target.clone())));
         let total = u32::try_from(is.len()).unwrap_or(u32::MAX);
         if known.empty_refused {
             steps.push(Step::ListRestored { total });
@@ -107,6 +122,7 @@ pub fn tick(
         last_tellable: known.last_tellable,
         targets: is.into_values().collect(),
         dropping,
+        missing,
         empty_refused,
     };
     let change = (watchlist != known || !steps.is_empty()).then(|| {
@@ -135,7 +151,7 @@ mod tests {
     const GAP: Duration = Duration::from_secs(900);
 
     fn configured(targets: &[&str]) -> Configured {
-        Configured { targets: targets.iter().map(|t| t.parse().unwrap()).collect(), unresolved: Vec::new() }
+        Configured { targets: targets.iter().map(|t| t.parse().unwrap()).collect(), ..Configured::default() }
     }
 
     fn at(minutes: u64) -> Timestamp {
@@ -211,10 +227,44 @@ mod tests {
     #[test]
     fn what_cannot_be_resolved_stays_watched() {
         let first = first(&["acme/web", "acme/api", "other/x"]);
-        let unresolved = Configured { targets: Vec::new(), unresolved: vec!["acme/*".parse().unwrap()] };
+        let unresolved = Configured { unresolved: vec!["acme/*".parse().unwrap()], ..Configured::default() };
         let second = next(&first, unresolved, 5);
         assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
         assert_eq!(names(&second.watchlist.dropping), ["other/x"]);
+    }
+
+    #[test]
+    fn what_its_account_does_not_find_is_dropped_the_second_time() {
+        let found = |targets: &[&str]| Configured { resolved: vec!["acme/*".parse().unwrap()], ..configured(targets) };
+        let first = first(&["acme/api", "acme/web", "other/x"]);
+        // Named by itself, it is off the list as soon as its name is.
+        let second = next(&first, found(&["acme/api"]), 5);
+        assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
+        assert_eq!(
+            (names(&second.watchlist.missing), names(&second.watchlist.dropping)),
+            (vec!["acme/web"], vec!["other/x"])
+        );
+        assert!(steps(&second).is_empty() && second.change.is_some());
+
+        let gone = next(&second, found(&["acme/api"]), 10);
+        assert_eq!(names(&gone.watchlist.targets), ["acme/api"]);
+        assert!(gone.watchlist.missing.is_empty() && names(&gone.watchlist.dropping).contains(&"acme/web"));
+
+        // It had only slipped; and the next time that it does it is missing for the first time again.
+        let back = next(&second, found(&["acme/api", "acme/web"]), 10);
+        assert!(steps(&back).is_empty() && back.watchlist.missing.is_empty());
+        let slipped = next(&back, found(&["acme/api"]), 15);
+        assert_eq!(names(&slipped.watchlist.missing), ["acme/web"]);
+
+        // A list that is refused, or cannot be read, says nothing of anybody.
+        for silent in [found(&[]), Configured { unresolved: vec!["acme/*".parse().unwrap()], ..Configured::default() }]
+        {
+            let silent = next(&second, silent, 10);
+            assert!(silent.watchlist.missing.is_empty() && names(&silent.watchlist.targets).contains(&"acme/web"));
+        }
+
+        // Its line is gone from the settings: it is dropped at once.
+        assert_eq!(names(&next(&first, configured(&["other/x"]), 5).watchlist.dropping), ["acme/api", "acme/web"]);
     }
 
     #[test]

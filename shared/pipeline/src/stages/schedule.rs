@@ -180,7 +180,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             match spec {
                 TargetSpec::One(target) => configured.targets.push(target.clone()),
                 TargetSpec::RepositoriesOf(account) => match self.source.repositories_of(account).await {
-                    Ok(found) => configured.targets.extend(found),
+                    Ok(found) => {
+                        configured.targets.extend(found);
+                        configured.resolved.push(spec.clone());
+                    }
                     Err(failure) => {
                         warn!(%account, %failure, "its repositories were not found; those known stay watched");
                         configured.unresolved.push(spec.clone());

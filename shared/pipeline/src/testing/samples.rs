@@ -230,6 +230,7 @@ pub fn every_item() -> Vec<Item> {
             last_tellable: Revision(4),
             targets: vec![web.clone(), target("enterprises/acme-corp"), target("orgs/Acme")],
             dropping: vec![target("acme/old")],
+            missing: vec![target("orgs/Acme")],
             empty_refused: true,
         }),
         Item::Change(Change {

@@ -88,6 +88,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
     ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
     ticks::a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jobs_were_is_not(&make().await).await;
+    ticks::a_repository_that_one_reading_lacks_is_watched_on_and_one_that_two_lack_is_dropped(&make().await).await;
     ticks::a_large_drop_holds_no_tick_up(&make().await).await;
 }
 

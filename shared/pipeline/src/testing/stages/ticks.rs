@@ -162,3 +162,26 @@ pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jo
     // Nor does the note outlast its tick.
     assert_eq!(this.tick().await.targets, list);
 }
+
+pub(super) async fn a_repository_that_one_reading_lacks_is_watched_on_and_one_that_two_lack_is_dropped<S: Store>(
+    store: &S,
+) {
+    let mut this = Installation::hasty(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
+    this.source.set(&web(), vec![runner(1, Status::Offline)]);
+    let (all, without) = (vec![repository("api"), web()], vec![repository("api")]);
+    this.source.set_repositories("acme", all.clone());
+    this.tick().await;
+    this.check(&web()).await;
+    this.tell().await;
+    for found in [&without, &all, &without] {
+        this.source.set_repositories("acme", found.clone());
+        this.clock.advance(INTERVAL);
+        let report = this.tick().await;
+        assert_eq!((report.targets, report.dropped), (all.clone(), vec![]));
+        assert!(this.tell().await.is_empty(), "it is neither dropped nor added");
+    }
+    this.clock.advance(INTERVAL);
+    let report = this.tick().await;
+    assert_eq!((report.targets, report.dropped), (without, vec![web()]));
+}
