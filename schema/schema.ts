@@ -184,6 +184,8 @@ export const Freshness = itemType("Freshness", {
   fields: {
     repoId,
     seenAt: moment,
+    /** Of the monitor: the last tick whose jobs were sent, noted where they are so many that none may be sent twice. */
+    jobsSentAt: moment,
   },
 });
 

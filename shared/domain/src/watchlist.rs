@@ -11,6 +11,9 @@ use crate::subject::{Revision, Subject};
 use crate::target::{Target, TargetId, TargetSpec};
 use crate::time::Timestamp;
 
+/// How many of those taken off the list a tick looks after: thousands, when a whole account goes, would hold it up.
+pub const DROPS_PER_TICK: usize = 100;
+
 /// The list of targets as last committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,9 +24,12 @@ pub struct Watchlist {
     pub last_tellable: Revision,
     /// The targets to be checked at each tick, in order of their identity.
     pub targets: Vec<Target>,
-    /// Targets taken off the list whose outages may still be open.
+    /// Targets taken off the list whose outages may still be open. The first [`DROPS_PER_TICK`] of them have their turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropping: Vec<Target>,
+    /// Those of `targets` that their `acme/*` did not find at the last tick: not found again, they are taken off the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Target>,
     /// Whether the list came up empty and was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_refused: bool,
@@ -34,6 +40,9 @@ pub struct Watchlist {
 pub struct Configured {
     /// The targets found.
     pub targets: Vec<Target>,
+    /// Lines whose account was read. That is no proof: of a list that changes between two of its pages something may slip
+    /// into neither.
+    pub resolved: Vec<TargetSpec>,
     /// Lines that could not be resolved this time: what they stood for stays watched.
     pub unresolved: Vec<TargetSpec>,
 }
@@ -48,7 +57,8 @@ pub struct Tick {
     pub change: Option<Change>,
 }
 
-/// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed.
+/// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed; those that had their
+/// turn and are not go behind those that had none.
 ///
 /// A gap of at least `gap` since the last tick is told: nobody watched.
 pub fn tick(
@@ -75,14 +85,22 @@ pub fn tick(
     }
 
     let empty_refused = is.is_empty() && !was.is_empty();
-    let mut dropping: Vec<Target> =
-        known.dropping.iter().filter(|target| !dropped.contains(target.id())).cloned().collect();
+    let (mut dropping, mut missing) = (Vec::new(), Vec::new());
     if empty_refused {
         if !known.empty_refused {
             steps.push(Step::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
         }
         is.extend(known.targets.iter().map(|target| (target.id().clone(), target.clone())));
     } else {
+        let mut was_missing = BTreeSet::new();
+        was_missing.extend(known.missing.iter().map(Target::id));
+        for target in &known.targets {
+            let may_be_there = configured.resolved.iter().any(|spec| spec.covers(target));
+            if may_be_there && !is.contains_key(target.id()) && !was_missing.contains(target.id()) {
+                missing.push(target.clone());
+            }
+        }
+        is.extend(missing.iter().map(|target| (target.id().clone(), target.clone())));
         let total = u32::try_from(is.len()).unwrap_or(u32::MAX);
         if known.empty_refused {
             steps.push(Step::ListRestored { total });
@@ -91,16 +109,20 @@ pub fn tick(
         if !added.is_empty() {
             steps.push(Step::TargetsAdded { targets: added, total });
         }
+        // In front: a few are closed at once, also while many wait.
         dropping.extend(known.targets.iter().filter(|target| !is.contains_key(target.id())).cloned());
-        // Back on the list before it was closed: it is simply watched on.
-        dropping.retain(|target| !is.contains_key(target.id()));
     }
+    let (had_their_turn, waiting) = known.dropping.split_at(known.dropping.len().min(DROPS_PER_TICK));
+    let still_open = waiting.iter().chain(had_their_turn).filter(|target| !dropped.contains(target.id()));
+    // Back on the list before it was closed: it is simply watched on.
+    dropping.extend(still_open.filter(|target| !is.contains_key(target.id())).cloned());
 
     let mut watchlist = Watchlist {
         revision: known.revision,
         last_tellable: known.last_tellable,
         targets: is.into_values().collect(),
         dropping,
+        missing,
         empty_refused,
     };
     let change = (watchlist != known || !steps.is_empty()).then(|| {
@@ -129,7 +151,7 @@ mod tests {
     const GAP: Duration = Duration::from_secs(900);
 
     fn configured(targets: &[&str]) -> Configured {
-        Configured { targets: targets.iter().map(|t| t.parse().unwrap()).collect(), unresolved: Vec::new() }
+        Configured { targets: targets.iter().map(|t| t.parse().unwrap()).collect(), ..Configured::default() }
     }
 
     fn at(minutes: u64) -> Timestamp {
@@ -169,6 +191,28 @@ mod tests {
     }
 
     #[test]
+    fn of_many_that_are_dropped_each_gets_its_turn_though_one_is_never_closed() {
+        let many: Vec<String> = (0..250).map(|number| format!("acme/app-{number:03}")).collect();
+        let mut list = vec!["other/x", "other/y"];
+        list.extend(many.iter().map(String::as_str));
+        let mut last = next(&first(&list), configured(&["other/x", "other/y"]), 5);
+        let mut turns = 0;
+        while last.watchlist.dropping.len() > 1 {
+            let its_turn = last.watchlist.dropping.iter().take(DROPS_PER_TICK);
+            let closed = its_turn.filter(|target| target.as_str() != "acme/app-000").map(|target| target.id().clone());
+            let (closed, ticked) = (closed.collect(), (Some(at(5)), GAP));
+            last = tick(Some(&last.watchlist), configured(&["other/x", "other/y"]), &closed, ticked, (at(6), 1));
+            turns += 1;
+        }
+        assert_eq!((turns, names(&last.watchlist.dropping)), (3, vec!["acme/app-000"]));
+
+        // One that is taken off while others wait need not wait for them.
+        let waiting = next(&first(&list), configured(&["other/x", "other/y"]), 5);
+        let later = next(&waiting, configured(&["other/x"]), 10);
+        assert_eq!(names(&later.watchlist.dropping)[..2], ["other/y", "acme/app-100"]);
+    }
+
+    #[test]
     fn an_empty_list_is_refused_once_and_told_when_restored() {
         let first = first(&["acme/web"]);
         let second = next(&first, configured(&[]), 5);
@@ -183,10 +227,44 @@ mod tests {
     #[test]
     fn what_cannot_be_resolved_stays_watched() {
         let first = first(&["acme/web", "acme/api", "other/x"]);
-        let unresolved = Configured { targets: Vec::new(), unresolved: vec!["acme/*".parse().unwrap()] };
+        let unresolved = Configured { unresolved: vec!["acme/*".parse().unwrap()], ..Configured::default() };
         let second = next(&first, unresolved, 5);
         assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
         assert_eq!(names(&second.watchlist.dropping), ["other/x"]);
+    }
+
+    #[test]
+    fn what_its_account_does_not_find_is_dropped_the_second_time() {
+        let found = |targets: &[&str]| Configured { resolved: vec!["acme/*".parse().unwrap()], ..configured(targets) };
+        let first = first(&["acme/api", "acme/web", "other/x"]);
+        // Named by itself, it is off the list as soon as its name is.
+        let second = next(&first, found(&["acme/api"]), 5);
+        assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
+        assert_eq!(
+            (names(&second.watchlist.missing), names(&second.watchlist.dropping)),
+            (vec!["acme/web"], vec!["other/x"])
+        );
+        assert!(steps(&second).is_empty() && second.change.is_some());
+
+        let gone = next(&second, found(&["acme/api"]), 10);
+        assert_eq!(names(&gone.watchlist.targets), ["acme/api"]);
+        assert!(gone.watchlist.missing.is_empty() && names(&gone.watchlist.dropping).contains(&"acme/web"));
+
+        // It had only slipped; and the next time that it does it is missing for the first time again.
+        let back = next(&second, found(&["acme/api", "acme/web"]), 10);
+        assert!(steps(&back).is_empty() && back.watchlist.missing.is_empty());
+        let slipped = next(&back, found(&["acme/api"]), 15);
+        assert_eq!(names(&slipped.watchlist.missing), ["acme/web"]);
+
+        // A list that is refused, or cannot be read, says nothing of anybody.
+        for silent in [found(&[]), Configured { unresolved: vec!["acme/*".parse().unwrap()], ..Configured::default() }]
+        {
+            let silent = next(&second, silent, 10);
+            assert!(silent.watchlist.missing.is_empty() && names(&silent.watchlist.targets).contains(&"acme/web"));
+        }
+
+        // Its line is gone from the settings: it is dropped at once.
+        assert_eq!(names(&next(&first, configured(&["other/x"]), 5).watchlist.dropping), ["acme/api", "acme/web"]);
     }
 
     #[test]

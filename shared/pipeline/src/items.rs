@@ -82,6 +82,9 @@ pub struct Freshness {
     pub subject: Subject,
     /// When.
     pub at: Timestamp,
+    /// For the monitor, the last tick whose jobs were sent, where a tick sends so many that none may be sent twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_sent_at: Option<Timestamp>,
 }
 
 /// The number of a notice within its subject, from 1; and of an attempt to send it, from 1.

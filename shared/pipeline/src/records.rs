@@ -123,6 +123,8 @@ pub struct MonitorOnRecord {
     pub watchlist: Option<Watchlist>,
     /// The last tick.
     pub ticked_at: Option<Timestamp>,
+    /// The last tick that noted that its jobs were sent.
+    pub jobs_sent_at: Option<Timestamp>,
     /// How far the monitor's own news are told.
     pub cursor: Option<Cursor>,
 }
@@ -134,7 +136,9 @@ pub async fn read_monitor(store: &impl Store) -> Result<MonitorOnRecord, StoreEr
     for item in store.get(&keys).await? {
         match item {
             Item::Watchlist(watchlist) => read.watchlist = Some(watchlist),
-            Item::Freshness(freshness) => read.ticked_at = Some(freshness.at),
+            Item::Freshness(freshness) => {
+                (read.ticked_at, read.jobs_sent_at) = (Some(freshness.at), freshness.jobs_sent_at);
+            }
             Item::Cursor(cursor) => read.cursor = Some(cursor),
             _ => {}
         }

@@ -142,8 +142,10 @@ pub const OUTAGE_EVENT: ItemType = ItemType {
 };
 
 /// `Item::Freshness`
-pub const FRESHNESS: ItemType =
-    ItemType { name: "Freshness", fields: &[field(1, "repoId", Text), field(2, "seenAt", Millis)] };
+pub const FRESHNESS: ItemType = ItemType {
+    name: "Freshness",
+    fields: &[field(1, "repoId", Text), field(2, "seenAt", Millis), field(3, "jobsSentAt", Millis)],
+};
 
 /// `Item::Cursor`
 pub const CURSOR: ItemType = ItemType {

@@ -158,7 +158,9 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("body", body(outage)?)
             // None while it is open: an outage that lasts is never deleted.
             .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NEWS))),
-        Item::Freshness(freshness) => new(&fields::FRESHNESS).with("seenAt", moment(freshness.at)),
+        Item::Freshness(freshness) => new(&fields::FRESHNESS)
+            .with("seenAt", moment(freshness.at))
+            .with("jobsSentAt", moment(freshness.jobs_sent_at)),
         Item::Cursor(cursor) => new(&fields::CURSOR)
             .with("toldThrough", Number(cursor.told_through.0))
             .with("nextAttemptAt", moment(cursor.next_attempt_at)),

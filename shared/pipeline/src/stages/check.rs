@@ -185,7 +185,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
         let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through).await? else { return Ok(None) };
         if let Some(at) = fresh_at {
-            let item = Item::Freshness(Freshness { subject: target.into(), at });
+            let item = Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
         if records::is_due(last_tellable, cursor.as_ref(), now) {

@@ -60,6 +60,8 @@ pub(super) struct Due {
 pub(super) struct Departures {
     pub(super) due: Vec<Due>,
     pub(super) stretched: Vec<Stretched>,
+    /// Whether so many go out that none may go out twice: once they are sent, this is to be noted.
+    pub(super) is_once: bool,
 }
 
 /// The targets of one tick.
@@ -68,8 +70,8 @@ pub(super) struct Targets<'a> {
     pub(super) all: Vec<Target>,
     /// Those that were not at the tick before.
     pub(super) added: &'a BTreeSet<TargetId>,
-    /// When the tick before was.
-    pub(super) ticked_at: Option<Timestamp>,
+    /// The last tick that noted that its jobs were sent. A sign of life would not do: a tick may fail after it.
+    pub(super) jobs_sent_at: Option<Timestamp>,
 }
 
 /// The pace of one credential at this tick.
@@ -106,7 +108,8 @@ pub(super) async fn departures(
         let (tick, starts_at) = (pace.tick(now), pace.starts_at(now));
         let jobs = pace.jobs();
         let mut allowed = jobs;
-        let is_repeated = pace.is_tight && targets.ticked_at.is_some_and(|before| pace.tick(before) == tick);
+        let is_repeated = pace.is_tight && targets.jobs_sent_at.is_some_and(|before| pace.tick(before) == tick);
+        departures.is_once |= pace.is_tight && !is_repeated;
         let subject = Subject::Credential(credential.clone());
         if is_repeated {
             info!(%subject, targets = count, "the jobs of this interval are on their way already: none is sent twice");

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::Subject;
-use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::{Configured, Tick, tick};
+use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, tick};
 use tracing::{info, warn};
 
 use crate::items::{Freshness, Item, Put};
@@ -20,6 +21,8 @@ use crate::stages::{Disposition, wake};
 
 /// Whoever took longer from its tick to its sign of life was held up.
 const HELD_UP: Duration = Duration::from_secs(15);
+/// How many of those taken off the list are read at the same time.
+const READS_AT_ONCE: usize = 20;
 
 /// What the schedule stage is set to.
 #[derive(Clone, Debug)]
@@ -87,38 +90,39 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let on_record = records::read_monitor(self.store).await?;
         let configured = self.resolve().await;
-        let mut closed = BTreeSet::new();
-        for target in on_record.watchlist.iter().flat_map(|list| &list.dropping) {
-            if is_closed(&records::read_fleet(self.store, target).await?) {
-                closed.insert(target.id().clone());
-            }
-        }
+        let closed = self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // Shorter than three ticks it would be a gap whenever one is late.
         let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
         let ticked = (on_record.ticked_at, gap);
-        let before = on_record.watchlist.as_ref();
+        let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
         let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
         let has_changed = change.is_some();
         if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
-            let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now)];
+            let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now, jobs_sent_at)];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick settled the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
         if !has_changed || self.is_held_up(now) {
-            self.give_sign_of_life(now).await?;
+            self.give_sign_of_life(now, jobs_sent_at).await?;
         }
 
         let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
         known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
         let is_new = |target: &&Target| !known.contains(target.id());
         added.extend(watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()));
-        let targets = Targets { all: watchlist.targets, added: &added, ticked_at: on_record.ticked_at };
-        let Departures { due, stretched } = departures(self.source, self.settings, self.meters, targets, now).await;
+        let targets = Targets { all: watchlist.targets, added: &added, jobs_sent_at };
+        let Departures { due, stretched, is_once } =
+            departures(self.source, self.settings, self.meters, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
-            Ok(()) => Disposition::Done,
+            Ok(()) => {
+                if is_once && let Err(error) = self.give_sign_of_life(now, Some(now)).await {
+                    warn!(%error, "that the jobs were sent was not noted: should this tick be repeated, so are they");
+                }
+                Disposition::Done
+            }
             Err(error) => {
                 warn!(%error, "not every job was sent");
                 error.into()
@@ -134,18 +138,37 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched })
     }
 
+    /// Those of `dropping` whose turn it is that are closed. One that cannot be read is not, and keeps nobody else waiting.
+    async fn closed(&self, dropping: &[Target]) -> BTreeSet<TargetId> {
+        let mut closed = BTreeSet::new();
+        let its_turn = &dropping[..dropping.len().min(DROPS_PER_TICK)];
+        for together in its_turn.chunks(READS_AT_ONCE) {
+            let reads = join_all(together.iter().map(|target| records::read_fleet(self.store, target))).await;
+            for (target, read) in together.iter().zip(reads) {
+                match read {
+                    Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
+                    Ok(_) => {}
+                    Err(error) => {
+                        warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
+                    }
+                }
+            }
+        }
+        closed
+    }
+
     fn is_held_up(&self, now: Timestamp) -> bool {
         self.clock.now().since(now) >= HELD_UP
     }
 
     /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
     /// as a gap at the next tick: it runs now, so it says so.
-    async fn give_sign_of_life(&self, now: Timestamp) -> Result<(), StoreError> {
+    async fn give_sign_of_life(&self, now: Timestamp, jobs_sent_at: Option<Timestamp>) -> Result<(), StoreError> {
         let at = if self.is_held_up(now) { self.clock.now() } else { now };
-        let mut put = self.store.put(vec![Put::replacing(sign_of_life(at))]).await;
+        let mut put = self.store.put(vec![Put::replacing(sign_of_life(at, jobs_sent_at))]).await;
         if self.is_held_up(at) {
             // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
-            put = self.store.put(vec![Put::replacing(sign_of_life(self.clock.now()))]).await;
+            put = self.store.put(vec![Put::replacing(sign_of_life(self.clock.now(), jobs_sent_at))]).await;
         }
         put.map(drop)
     }
@@ -157,7 +180,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             match spec {
                 TargetSpec::One(target) => configured.targets.push(target.clone()),
                 TargetSpec::RepositoriesOf(account) => match self.source.repositories_of(account).await {
-                    Ok(found) => configured.targets.extend(found),
+                    Ok(found) => {
+                        configured.targets.extend(found);
+                        configured.resolved.push(spec.clone());
+                    }
                     Err(failure) => {
                         warn!(%account, %failure, "its repositories were not found; those known stay watched");
                         configured.unresolved.push(spec.clone());
@@ -181,12 +207,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let sent_at = self.clock.now();
         let checks =
             due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.good_until)), due.at.since(sent_at)));
-        let drops = dropping.iter().map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
+        let drops =
+            dropping.iter().take(DROPS_PER_TICK).map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
         self.jobs.send(messages.collect()).await
     }
 }
 
-fn sign_of_life(at: Timestamp) -> Item {
-    Item::Freshness(Freshness { subject: Subject::Monitor, at })
+fn sign_of_life(at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
+    Item::Freshness(Freshness { subject: Subject::Monitor, at, jobs_sent_at })
 }

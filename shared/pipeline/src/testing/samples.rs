@@ -215,8 +215,8 @@ pub fn every_item() -> Vec<Item> {
     let (web, name) = (target("Acme/Web"), "acme/web");
     let mut items = vec![
         Item::Target(TargetRecord { failing: Some(failing()), unfinished: true, ..target_record("Acme/Web", 42) }),
-        Item::Freshness(Freshness { subject: subject(name), at: at(601) }),
-        Item::Freshness(Freshness { subject: Subject::Monitor, at: at(602) }),
+        Item::Freshness(Freshness { subject: subject(name), at: at(601), jobs_sent_at: None }),
+        Item::Freshness(Freshness { subject: Subject::Monitor, at: at(602), jobs_sent_at: Some(at(302)) }),
         Item::Credential(CredentialRecord {
             revision: Revision(3),
             last_tellable: Revision(2),
@@ -230,6 +230,7 @@ pub fn every_item() -> Vec<Item> {
             last_tellable: Revision(4),
             targets: vec![web.clone(), target("enterprises/acme-corp"), target("orgs/Acme")],
             dropping: vec![target("acme/old")],
+            missing: vec![target("orgs/Acme")],
             empty_refused: true,
         }),
         Item::Change(Change {

@@ -192,7 +192,7 @@ async fn a_batch_as_large_as_allowed_is_put_whole<S: Store>(store: &S) {
 
 async fn a_fleet_is_its_targets_own<S: Store>(store: &S) {
     let fleet = |name: &str| {
-        let freshness = Freshness { subject: subject(name), at: super::samples::at(1) };
+        let freshness = Freshness { subject: subject(name), at: super::samples::at(1), jobs_sent_at: None };
         let mut items =
             vec![Item::Target(target_record(name, 3)), Item::Freshness(freshness), Item::Cursor(cursor(name, 2))];
         items.extend([1, 2, 10].map(|runner| runner_item(name, runner)));
@@ -309,7 +309,11 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
     let mut mutes: Vec<Item> = scopes.into_iter().map(|scope| Item::Mute(mute(scope, 2))).collect();
     mutes.sort_by_key(Item::key);
     fill(store, mutes.clone()).await;
-    fill(store, [Item::Freshness(Freshness { subject: Subject::Monitor, at: super::samples::at(1) })]).await;
+    fill(
+        store,
+        [Item::Freshness(Freshness { subject: Subject::Monitor, at: super::samples::at(1), jobs_sent_at: None })],
+    )
+    .await;
     fill(store, [Item::Acknowledgement(acknowledgement("acme/web", 7, 41)), runner_item("acme/web", 7)]).await;
     assert_eq!(list(store, Query::Mutes).await, mutes);
     // The same runners in another spelling are the same mute.

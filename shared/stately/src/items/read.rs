@@ -68,17 +68,17 @@ const FRESHNESS: Readable = Readable {
     name: fields::FRESHNESS.name,
     read: |_, record| {
         let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
-        Ok(Item::Freshness(Freshness { subject: subject(record)?, at }))
+        let jobs_sent_at = optional_moment(record, "jobsSentAt");
+        Ok(Item::Freshness(Freshness { subject: subject(record)?, at, jobs_sent_at }))
     },
 };
 const CURSOR: Readable = Readable {
     name: fields::CURSOR.name,
     read: |_, record| {
-        let due = Some(record.moment("nextAttemptAt")).filter(|moment| *moment != 0);
         Ok(Item::Cursor(Cursor {
             subject: subject(record)?,
             told_through: Revision(record.number("toldThrough")),
-            next_attempt_at: due.map(Timestamp::from_epoch_ms),
+            next_attempt_at: optional_moment(record, "nextAttemptAt"),
         }))
     },
 };
@@ -150,6 +150,11 @@ pub(crate) fn nonce(item: &wire::Item) -> Result<Option<u64>, StoreError> {
 
 fn unreadable(item: &wire::Item, Broken(reason): &Broken) -> StoreError {
     StoreError::Unreadable { key: named(item), reason: quote(reason, LONGEST_REASON) }
+}
+
+/// A moment that an item may be without, which 0 says.
+fn optional_moment(record: &Record, name: &str) -> Option<Timestamp> {
+    Some(record.moment(name)).filter(|moment| *moment != 0).map(Timestamp::from_epoch_ms)
 }
 
 fn subject(record: &Record) -> Result<Subject, Broken> {

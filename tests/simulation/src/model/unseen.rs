@@ -1,7 +1,7 @@
 //! What could not be seen or did not run, and what came onto the list: what must have been said of each.
 
 use super::{BLIND_MS, LOOK_MS, Model, Source, TELL_MS, TICK_MS, next_tick};
-use crate::operations::{TARGETS, What};
+use crate::operations::{FOUND, TARGETS, What};
 
 /// A time in which something could not be seen or did not run, in which nothing else went wrong.
 #[derive(Clone, Debug)]
@@ -82,7 +82,9 @@ impl Model<'_> {
                         // The schedule knows that it was off only if it ticked in between, and could read the list.
                         let unlisted = Some(Source::Unlisted);
                         let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
-                        let ticked = next_tick(since_ms.max(0)) + LOOK_MS < *at_ms;
+                        // One that its account's list lacks is watched on until the second tick.
+                        let ticks_ms = if place == FOUND { TICK_MS } else { 0 };
+                        let ticked = next_tick(since_ms.max(0)) + ticks_ms + LOOK_MS < *at_ms;
                         let was_noticed = since_ms < 0 || (is_sound && ticked);
                         let bound = |from_ms| next_tick(from_ms) + LOOK_MS + TELL_MS;
                         let until = (*at_ms, off_ms.unwrap_or(self.end_ms));

@@ -60,18 +60,31 @@ impl Clock for StillClock {
 
 /// A queue that only remembers what was sent.
 #[derive(Debug, Default)]
-pub struct Outbox(Mutex<VecDeque<Outgoing>>);
+pub struct Outbox {
+    sent: Mutex<VecDeque<Outgoing>>,
+    refusals: Mutex<u32>,
+}
 
 impl Outbox {
+    /// Takes nothing the next time that it is sent something.
+    pub fn refuse_once(&self) {
+        *lock(&self.refusals) += 1;
+    }
+
     /// Takes out what was sent.
     pub fn take(&self) -> Vec<Outgoing> {
-        lock(&self.0).drain(..).collect()
+        lock(&self.sent).drain(..).collect()
     }
 }
 
 impl Sender for Outbox {
     async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
-        lock(&self.0).extend(messages);
+        let mut refusals = lock(&self.refusals);
+        if *refusals > 0 {
+            *refusals -= 1;
+            return Err(QueueError("slow down".to_owned()));
+        }
+        lock(&self.sent).extend(messages);
         Ok(())
     }
 }

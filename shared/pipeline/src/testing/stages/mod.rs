@@ -87,6 +87,9 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ticks::a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap(&make().await).await;
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
     ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await).await;
+    ticks::a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jobs_were_is_not(&make().await).await;
+    ticks::a_repository_that_one_reading_lacks_is_watched_on_and_one_that_two_lack_is_dropped(&make().await).await;
+    ticks::a_large_drop_holds_no_tick_up(&make().await).await;
 }
 
 /// Everything of an installation but its store.
@@ -99,6 +102,7 @@ struct Installation<'a, S> {
     clock: StillClock,
     check: CheckSettings,
     meters: Meters,
+    jobs_per_minute: Option<u32>,
 }
 
 fn web() -> Target {
@@ -136,6 +140,7 @@ impl<'a, S: Store> Installation<'a, S> {
             clock: StillClock::default(),
             check: CheckSettings { policy, configured, interval: INTERVAL },
             meters: Meters::default(),
+            jobs_per_minute: None,
         }
     }
 
@@ -178,7 +183,7 @@ impl<'a, S: Store> Installation<'a, S> {
             policy: self.check.policy.clone(),
             configured: self.check.configured.clone(),
             interval: INTERVAL,
-            jobs_per_minute: None,
+            jobs_per_minute: self.jobs_per_minute,
         };
         let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
         let meters = &self.meters;

@@ -1,17 +1,20 @@
 //! Ticks: gaps in which nobody watched, and what is looked at once without being on the list.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::runner::Status;
-use monitor_domain::target::TargetSpec;
+use monitor_domain::target::{Target, TargetSpec};
+
+use monitor_domain::watchlist::DROPS_PER_TICK;
 
 use super::{INTERVAL, Installation, MINUTE, repository, runner, web};
 use crate::items::{Item, Key, Put, Query};
-use crate::messages::Reason;
+use crate::messages::{CheckJob, Reason};
 use crate::ports::{PutOutcome, Store, StoreError};
-use crate::stages::Ending;
-use crate::testing::doubles::PutFault;
+use crate::stages::{Disposition, Ending, Meters};
+use crate::testing::doubles::{PutFault, SlowStore};
 
 fn gaps(told: &[Notice]) -> usize {
     told.iter().flat_map(|notice| &notice.news).filter(|news| matches!(news, News::Unwatched { .. })).count()
@@ -102,4 +105,83 @@ pub(super) async fn a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap<S: S
     this.clock.advance(MINUTE);
     this.tick().await;
     assert_eq!(gaps(&this.tell().await), 0);
+}
+
+/// However many are taken off the list, a tick looks after a hundred of them; and the one that cannot be read keeps neither the
+/// tick nor the others.
+pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
+    let slow = SlowStore::over(store, Duration::ZERO);
+    let mut this = Installation::new(&slow);
+    let account: Vec<_> = (0..DROPS_PER_TICK + 30).map(|number| repository(&format!("app-{number:03}"))).collect();
+    this.check.configured.push(TargetSpec::RepositoriesOf("acme".to_owned()));
+    this.source.set_repositories("acme", account.clone());
+    this.tick().await;
+    this.check.configured.pop();
+    slow.lose(account[0].id().clone());
+    for left_at_most in [DROPS_PER_TICK + 30, 31, 1, 1] {
+        this.clock.advance(INTERVAL);
+        (this.jobs.take(), this.store.take_requests());
+        let report = this.tick().await;
+        assert!(report.dropped.len() <= left_at_most, "{} are left", report.dropped.len());
+        assert_eq!(report.targets, [web()], "what is still on the list is looked at all the same");
+        let reads = this.store.take_requests().reads;
+        assert!(reads <= 1 + DROPS_PER_TICK as u32, "{reads} reads");
+        let jobs = this.jobs.take();
+        let jobs = jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok());
+        let drops: Vec<CheckJob> = jobs.filter(|job| job.reason == Reason::Dropped).collect();
+        assert_eq!(drops.len(), report.dropped.len().min(DROPS_PER_TICK), "as many as have their turn, at once");
+        for job in drops {
+            this.check_for(&job.target, Reason::Dropped).await;
+        }
+    }
+    assert_eq!(this.tick().await.dropped, account[..1]);
+}
+
+/// Six targets at a job in half a minute: too many for any to be looked at twice in an interval.
+pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jobs_were_is_not<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.jobs_per_minute = Some(2);
+    let mut list: Vec<Target> = (1..=6).map(|number| repository(&format!("app-{number}"))).collect();
+    let configured = |list: &[Target]| list.iter().cloned().map(TargetSpec::One).collect();
+    this.check.configured = configured(&list);
+    for new in [Some("app-7"), None, None] {
+        this.jobs.refuse_once();
+        let refused = this.tick().await;
+        assert!(matches!(refused.disposition, Disposition::Retry { .. }), "{:?}", refused.disposition);
+        // Lambda tries again, in another process.
+        this.meters = Meters::default();
+        this.clock.advance(MINUTE / 2);
+        assert_eq!(this.tick().await.targets, list, "none was sent, those that are new as little as the others");
+        assert_eq!(this.jobs.take().len(), list.len());
+        this.clock.advance(MINUTE / 2);
+        assert_eq!((this.tick().await.targets, this.jobs.take().len()), (vec![], 0), "once is enough");
+        this.clock.advance(INTERVAL - MINUTE);
+        list.extend(new.map(repository));
+        this.check.configured = configured(&list);
+    }
+    // Nor does the note outlast its tick.
+    assert_eq!(this.tick().await.targets, list);
+}
+
+pub(super) async fn a_repository_that_one_reading_lacks_is_watched_on_and_one_that_two_lack_is_dropped<S: Store>(
+    store: &S,
+) {
+    let mut this = Installation::hasty(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
+    this.source.set(&web(), vec![runner(1, Status::Offline)]);
+    let (all, without) = (vec![repository("api"), web()], vec![repository("api")]);
+    this.source.set_repositories("acme", all.clone());
+    this.tick().await;
+    this.check(&web()).await;
+    this.tell().await;
+    for found in [&without, &all, &without] {
+        this.source.set_repositories("acme", found.clone());
+        this.clock.advance(INTERVAL);
+        let report = this.tick().await;
+        assert_eq!((report.targets, report.dropped), (all.clone(), vec![]));
+        assert!(this.tell().await.is_empty(), "it is neither dropped nor added");
+    }
+    this.clock.advance(INTERVAL);
+    let report = this.tick().await;
+    assert_eq!((report.targets, report.dropped), (without, vec![web()]));
 }
