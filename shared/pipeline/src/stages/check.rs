@@ -18,7 +18,7 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::wishes::Wishes;
 use tracing::{debug, info, warn};
 
-use crate::items::{AccessToken, Freshness, Item, Key, Put};
+use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Put};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
@@ -182,8 +182,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         };
         let recheck = decision.recheck;
         let fresh_at = decision.fresh_at;
-        let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through).await? else { return Ok(None) };
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
+            return Ok(None);
+        };
         if let Some(at) = fresh_at {
             let item = Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
@@ -218,8 +219,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             decision.steps.clear();
         }
         let FleetOnRecord { fleet, cursor } = on_record;
-        let told_through = cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through);
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through).await? else {
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
             return Ok(None);
         };
         let due = records::is_due(last_tellable, cursor.as_ref(), now);
@@ -391,5 +391,9 @@ fn is_dropped(Fleet { record, runners, .. }: &Fleet) -> bool {
 }
 
 fn is_told(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
-    fleet.record.last_tellable <= cursor.as_ref().map_or(Revision(0), |cursor| cursor.told_through)
+    fleet.record.last_tellable <= told_through(cursor.as_ref())
+}
+
+fn told_through(cursor: Option<&Cursor>) -> Revision {
+    cursor.map_or(Revision(0), |cursor| cursor.told_through)
 }
