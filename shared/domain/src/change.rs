@@ -198,6 +198,13 @@ pub enum Step {
         /// How many are watched now.
         total: u32,
     },
+    /// Targets are off the list.
+    TargetsRemoved {
+        /// Which.
+        targets: Vec<Target>,
+        /// How many are watched now.
+        total: u32,
+    },
     /// The list of targets came up empty after it was not: refused.
     EmptyListRefused {
         /// How many targets stay watched.
@@ -243,6 +250,7 @@ impl Step {
             | Step::WentBlind { .. }
             | Step::CredentialExpiring { .. }
             | Step::TargetsAdded { .. }
+            | Step::TargetsRemoved { .. }
             | Step::EmptyListRefused { .. }
             | Step::ListRestored { .. }
             | Step::Unwatched { .. } => true,

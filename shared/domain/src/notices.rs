@@ -142,6 +142,13 @@ pub enum News {
         /// How many are watched now.
         total: u32,
     },
+    /// Targets are no longer watched: the settings do not name them, or their `acme/*` does not find them any more.
+    TargetsRemoved {
+        /// Which.
+        targets: Vec<Target>,
+        /// How many are watched now.
+        total: u32,
+    },
 }
 
 /// A runner that flaps or did.
@@ -225,6 +232,10 @@ struct Fold {
     dropped: bool,
     /// Of which at most one of a kind is told, the latest.
     single: Vec<News>,
+    added: Vec<Target>,
+    off_the_list: Vec<Target>,
+    /// How many targets are on the list.
+    listed: u32,
 }
 
 impl Fold {
@@ -271,7 +282,18 @@ impl Fold {
             Step::CredentialExpiring { expires_at } => {
                 self.only(News::Expiring { expires_at: *expires_at, noticed_at: change.decided_at });
             }
-            Step::TargetsAdded { targets, total } => self.add_targets(targets, *total),
+            Step::TargetsAdded { targets, total } => {
+                // What left the list and is on it again has not left it.
+                self.off_the_list.retain(|target| !targets.contains(target));
+                self.added.retain(|target| !targets.contains(target));
+                self.added.extend_from_slice(targets);
+                self.listed = *total;
+            }
+            Step::TargetsRemoved { targets, total } => {
+                self.off_the_list.retain(|target| !targets.contains(target));
+                self.off_the_list.extend_from_slice(targets);
+                self.listed = *total;
+            }
             Step::EmptyListRefused { kept } => {
                 self.single.retain(|news| !matches!(news, News::ListRestored { .. }));
                 self.only(News::EmptyListRefused { kept: *kept });
@@ -291,18 +313,6 @@ impl Fold {
         self.single.push(news);
     }
 
-    fn add_targets(&mut self, added: &[Target], total: u32) {
-        let mut targets = added.to_vec();
-        self.single.retain(|news| match news {
-            News::TargetsAdded { targets: earlier, .. } => {
-                targets.splice(0..0, earlier.iter().filter(|target| !added.contains(target)).cloned());
-                false
-            }
-            _ => true,
-        });
-        self.single.push(News::TargetsAdded { targets, total });
-    }
-
     /// Sorts outages by what became of them, and the rest by urgency.
     fn into_news(self) -> Vec<News> {
         let Fold {
@@ -317,6 +327,9 @@ impl Fold {
             sees_again,
             dropped,
             single,
+            added,
+            off_the_list,
+            listed: total,
         } = self;
         let (mut recovered, mut came_and_went, mut removed, mut unwatched) = (vec![], vec![], vec![], vec![]);
         for outage in &closed {
@@ -371,6 +384,12 @@ impl Fold {
         add(News::NoLongerMonitored { outages: unwatched, whole_target: dropped }, nothing_dropped);
         news.extend(sees_again);
         news.append(&mut rest);
+        if !off_the_list.is_empty() {
+            news.push(News::TargetsRemoved { targets: off_the_list, total });
+        }
+        if !added.is_empty() {
+            news.push(News::TargetsAdded { targets: added, total });
+        }
         news
     }
 }

@@ -87,7 +87,8 @@ fn portions<'p>(
         | News::EmptyListRefused { .. }
         | News::ListRestored { .. }
         | News::Unwatched { .. }
-        | News::TargetsAdded { .. } => vec![(policy.channel(), news.clone())],
+        | News::TargetsAdded { .. }
+        | News::TargetsRemoved { .. } => vec![(policy.channel(), news.clone())],
     }
 }
 

@@ -111,6 +111,9 @@ pub fn tick(
         }
         // In front: a few are closed at once, also while many wait.
         dropping.extend(known.targets.iter().filter(|target| !is.contains_key(target.id())).cloned());
+        if !dropping.is_empty() {
+            steps.push(Step::TargetsRemoved { targets: dropping.clone(), total });
+        }
     }
     let (had_their_turn, waiting) = known.dropping.split_at(known.dropping.len().min(DROPS_PER_TICK));
     let still_open = waiting.iter().chain(had_their_turn).filter(|target| !dropped.contains(target.id()));
@@ -147,6 +150,7 @@ pub fn tick(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notices::{News, fold};
 
     const GAP: Duration = Duration::from_secs(900);
 
@@ -180,9 +184,12 @@ mod tests {
         let first = first(&["acme/web", "Acme/Api"]);
         assert!(matches!(steps(&first), [Step::TargetsAdded { targets, total: 2 }] if targets.len() == 2));
         let second = next(&first, configured(&["acme/web"]), 5);
+        assert!(
+            matches!(steps(&second), [Step::TargetsRemoved { targets, total: 1 }] if names(targets) == ["Acme/Api"])
+        );
         assert_eq!(names(&second.watchlist.dropping), ["Acme/Api"]);
         let third = next(&second, configured(&["acme/web"]), 10);
-        assert_eq!(names(&third.watchlist.dropping), ["Acme/Api"]);
+        assert_eq!((names(&third.watchlist.dropping), third.change), (vec!["Acme/Api"], None), "told once");
         let closed = BTreeSet::from(["acme/api".parse::<Target>().unwrap().id().clone()]);
         let ticked = (Some(at(10)), GAP);
         let fourth = tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, (at(15), 1));
@@ -210,6 +217,18 @@ mod tests {
         let waiting = next(&first(&list), configured(&["other/x", "other/y"]), 5);
         let later = next(&waiting, configured(&["other/x"]), 10);
         assert_eq!(names(&later.watchlist.dropping)[..2], ["other/y", "acme/app-100"]);
+    }
+
+    #[test]
+    fn what_is_back_on_the_list_before_that_is_told_has_not_left_it() {
+        let first = first(&["acme/web", "acme/api", "other/x"]);
+        let second = next(&first, configured(&["acme/web"]), 5);
+        let third = next(&second, configured(&["acme/web", "acme/api"]), 10);
+        let changes: Vec<Change> = [second, third].into_iter().filter_map(|tick| tick.change).collect();
+        let told = fold(&Subject::Monitor, None, Revision(1), &changes).notice.unwrap();
+        let News::TargetsRemoved { targets: removed, total: 2 } = &told.news[0] else { panic!("{told:?}") };
+        let News::TargetsAdded { targets: added, total: 2 } = &told.news[1] else { panic!("{told:?}") };
+        assert_eq!((names(removed), names(added), told.news.len()), (vec!["other/x"], vec!["acme/api"], 2));
     }
 
     #[test]
@@ -244,10 +263,14 @@ mod tests {
             (names(&second.watchlist.missing), names(&second.watchlist.dropping)),
             (vec!["acme/web"], vec!["other/x"])
         );
-        assert!(steps(&second).is_empty() && second.change.is_some());
+        let removed = |tick: &Tick| match steps(tick) {
+            [Step::TargetsRemoved { targets, .. }] => names(targets).join(" "),
+            steps => panic!("{steps:?}"),
+        };
+        assert_eq!(removed(&second), "other/x");
 
         let gone = next(&second, found(&["acme/api"]), 10);
-        assert_eq!(names(&gone.watchlist.targets), ["acme/api"]);
+        assert_eq!((names(&gone.watchlist.targets), removed(&gone)), (vec!["acme/api"], "acme/web".to_owned()));
         assert!(gone.watchlist.missing.is_empty() && names(&gone.watchlist.dropping).contains(&"acme/web"));
 
         // It had only slipped; and the next time that it does it is missing for the first time again.

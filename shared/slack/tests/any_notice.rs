@@ -135,6 +135,7 @@ fn news() -> impl Strategy<Value = News> {
         any::<u32>().prop_map(|kept| News::EmptyListRefused { kept }),
         any::<u32>().prop_map(|total| News::ListRestored { total }),
         (vec(target(), 0..60), any::<u32>()).prop_map(|(targets, total)| News::TargetsAdded { targets, total }),
+        (vec(target(), 0..60), any::<u32>()).prop_map(|(targets, total)| News::TargetsRemoved { targets, total }),
     ]
 }
 

@@ -45,7 +45,7 @@ fn every_sample_keeps_the_limits_in_every_form() {
 #[test]
 fn there_is_a_sample_of_every_kind_of_news() {
     let seen: BTreeSet<&str> = samples::all().iter().flat_map(|(_, notice)| &notice.news).map(kind).collect();
-    assert_eq!(seen.len(), 18, "{seen:?}");
+    assert_eq!(seen.len(), 19, "{seen:?}");
 }
 
 /// Does not compile once there is another kind: it wants a sample, and the number above raised.
@@ -69,6 +69,7 @@ fn kind(news: &News) -> &'static str {
         News::ListRestored { .. } => "ListRestored",
         News::Unwatched { .. } => "Unwatched",
         News::TargetsAdded { .. } => "TargetsAdded",
+        News::TargetsRemoved { .. } => "TargetsRemoved",
     }
 }
 

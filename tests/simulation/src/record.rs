@@ -171,6 +171,7 @@ pub fn kind_of(news: &News) -> &'static str {
         News::ListRestored { .. } => "list restored",
         News::Unwatched { .. } => "unwatched",
         News::TargetsAdded { .. } => "targets added",
+        News::TargetsRemoved { .. } => "targets removed",
     }
 }
 

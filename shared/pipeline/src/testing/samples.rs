@@ -363,6 +363,7 @@ fn every_step() -> Vec<Step> {
         Step::Dropped { told: true },
         Step::CredentialExpiring { expires_at: at(86_400) },
         Step::TargetsAdded { targets: vec![target("Acme/Web")], total: 2 },
+        Step::TargetsRemoved { targets: vec![target("Acme/Web")], total: 1 },
         Step::EmptyListRefused { kept: 2 },
         Step::ListRestored { total: 2 },
         Step::Unwatched { from: at(1), until: at(2) },
@@ -393,5 +394,6 @@ fn every_news() -> Vec<News> {
         News::ListRestored { total: 2 },
         News::Unwatched { from: at(1), until: at(2) },
         News::TargetsAdded { targets: vec![target("orgs/Acme")], total: 2 },
+        News::TargetsRemoved { targets: vec![target("orgs/Acme")], total: 1 },
     ]
 }

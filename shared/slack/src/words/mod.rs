@@ -93,6 +93,7 @@ impl<'a> Scene<'a> {
             News::ListRestored { total } => monitor::list_restored(*total),
             News::Unwatched { from, until } => monitor::unwatched(*from, *until),
             News::TargetsAdded { targets, total } => monitor::targets_added(targets, *total),
+            News::TargetsRemoved { targets, total } => monitor::targets_removed(targets, *total),
         }
     }
 

@@ -186,17 +186,32 @@ pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Part {
 }
 
 pub(super) fn targets_added(targets: &[Target], total: u32) -> Part {
-    let watched = format!("{} watched now", counted(total, "target is", "targets are"));
     let part = part(Mark::Info, format!("{} added", counted(targets.len(), "target", "targets")));
+    listed(part, targets, "watched from now on", total)
+}
+
+pub(super) fn targets_removed(targets: &[Target], total: u32) -> Part {
+    let part = part(Mark::Warning, format!("{} off the list", counted(targets.len(), "target is", "targets are")));
+    let advice = Line::default()
+        .strong("If nobody meant that:")
+        .text(" look at the setting with the targets. Of an account that it names as ")
+        .name("owner/*")
+        .text(" those are found that the credential may see.");
+    Part { advice: vec![advice], ..listed(part, targets, "no longer watched", total) }
+}
+
+/// What became of targets, one or several.
+fn listed(part: Part, targets: &[Target], what: &str, total: u32) -> Part {
+    let watched = format!("{} watched now", counted(total, "target is", "targets are"));
     match targets {
         [one] => Part {
             brief: Line::of(format!("{}; {watched}", place(one))),
-            lead: Line::default().name(&place(one)).text(format!(" is watched from now on; {watched}.")),
+            lead: Line::default().name(&place(one)).text(format!(" is {what}; {watched}.")),
             ..part
         },
         _ => Part {
             brief: Line::of(watched.clone()),
-            lead: Line::of(format!("They are watched from now on; {watched}.")),
+            lead: Line::of(format!("They are {what}; {watched}.")),
             items: targets.iter().take(MAX_ITEMS).map(|target| Line::default().name(&place(target))).collect(),
             total: targets.len(),
             ..part

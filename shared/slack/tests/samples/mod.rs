@@ -218,10 +218,9 @@ fn monitor() -> Vec<(&'static str, Notice)> {
     let app = || Subject::Credential(CredentialId::app_installation("Acme"));
     let later = start().plus(HOUR * 3);
     let expiring = |left| by_token(News::Expiring { expires_at: start().plus(left), noticed_at: start() });
-    let added = |names: &[&str], total| News::TargetsAdded {
-        targets: names.iter().map(|name| name.parse().unwrap()).collect(),
-        total,
-    };
+    let named = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+    let added = |names, total| News::TargetsAdded { targets: named(names), total };
+    let removed = |names, total| News::TargetsRemoved { targets: named(names), total };
     vec![
         ("blind_token_refused", by_token(blind(Fault::Credential, "GitHub refuses the token (401)"))),
         ("blind_app_refused", elsewhere(app(), blind(Fault::Credential, "the App is not installed (404)"))),
@@ -251,6 +250,8 @@ fn monitor() -> Vec<(&'static str, Notice)> {
             "targets_added_3",
             elsewhere(Subject::Monitor, added(&["acme/web", "Acme/Api.v2", "enterprises/acme-corp"], 12)),
         ),
+        ("targets_removed_one", elsewhere(Subject::Monitor, removed(&["acme/web"], 11))),
+        ("targets_removed_2", elsewhere(Subject::Monitor, removed(&["acme/web", "Acme/Api.v2"], 1))),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::target::Target;
 
 use super::{Examination, moment};
 use crate::machine::story_ms;
@@ -168,6 +169,16 @@ impl Examination<'_> {
                         };
                         if !world.listed_history.iter().any(was_empty) {
                             self.found("an empty list is refused", format!("at {}", moment(taken.at_ms)));
+                        }
+                    }
+                    News::TargetsRemoved { targets, .. } => {
+                        let was_off = |target: &Target| {
+                            let place = TARGETS.iter().position(|name| *name == target.as_str());
+                            place.is_some_and(|place| self.model.was_ever_unlisted(place, 0, taken.at_ms))
+                        };
+                        if !targets.iter().all(was_off) {
+                            let what = format!("{targets:?} at {}", moment(taken.at_ms));
+                            self.found("what is on the list stays watched", what);
                         }
                     }
                     News::ListRestored { .. } if !refused => {

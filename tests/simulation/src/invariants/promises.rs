@@ -3,11 +3,12 @@
 use monitor_domain::notices::News;
 use monitor_domain::outage::Outage;
 use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::target::Target;
 
 use super::wishes::{REMINDED, UNMUTED};
 use super::{Examination, moment};
 use crate::machine::story_ms;
-use crate::model::{Absence, Unseen};
+use crate::model::{Absence, Listed, Unseen};
 use crate::operations::{MINUTE_MS, TARGETS, What};
 use crate::record::{Record, Side, key_of, openings, reminded, sides};
 use crate::world::Taken;
@@ -55,6 +56,10 @@ enum Flaps {
     Either,
 }
 
+fn names(targets: &[Target], place: usize) -> bool {
+    targets.iter().any(|target| target.as_str() == TARGETS[place])
+}
+
 impl Examination<'_> {
     pub(super) fn promised(&mut self, kind: &'static str) {
         *self.tally.promises.entry(kind).or_default() += 1;
@@ -67,23 +72,41 @@ impl Examination<'_> {
         for unseen in self.model.unseen() {
             self.unseen(&unseen, records);
         }
-        let of_monitor = self.taken_of(&Subject::Monitor);
         for listed in self.model.listed() {
-            let Some(by_ms) = listed.told_by_ms else { continue };
-            self.promised("targets added");
-            let names = |taken: &&&Taken| {
-                taken.notice.news.iter().any(|news| match news {
-                    News::TargetsAdded { targets, .. } => {
-                        targets.iter().any(|target| target.as_str() == TARGETS[listed.place])
-                    }
-                    _ => false,
-                })
-            };
-            let told = of_monitor.iter().filter(|taken| (listed.at_ms..=by_ms).contains(&taken.at_ms)).filter(names);
-            if told.count() == 0 {
-                let what = format!("{}, on the list from {}", TARGETS[listed.place], moment(listed.at_ms));
-                self.found("a target that is added is told in time", what);
-            }
+            let added =
+                |news: &News| matches!(news, News::TargetsAdded { targets, .. } if names(targets, listed.place));
+            self.of_the_list(&listed, "targets added", "a target that is added is told in time", added);
+        }
+        for unlisted in self.model.off_the_list() {
+            let removed =
+                |news: &News| matches!(news, News::TargetsRemoved { targets, .. } if names(targets, unlisted.place));
+            self.of_the_list(
+                &unlisted,
+                "targets removed",
+                "a target that is taken off the list is told in time",
+                removed,
+            );
+        }
+    }
+
+    fn of_the_list(
+        &mut self,
+        listed: &Listed,
+        promise: &'static str,
+        invariant: &'static str,
+        is_of_it: impl Fn(&News) -> bool,
+    ) {
+        let Some(by_ms) = listed.told_by_ms else { return };
+        self.promised(promise);
+        let in_time = |taken: &&Taken| (listed.at_ms..=by_ms).contains(&taken.at_ms);
+        let is_told = self
+            .taken_of(&Subject::Monitor)
+            .into_iter()
+            .filter(in_time)
+            .any(|taken| taken.notice.news.iter().any(&is_of_it));
+        if !is_told {
+            let what = format!("{}, from {}, by {}", TARGETS[listed.place], moment(listed.at_ms), moment(by_ms));
+            self.found(invariant, what);
         }
     }
 

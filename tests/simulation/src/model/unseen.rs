@@ -20,7 +20,7 @@ pub struct Unseen {
     pub over_by_ms: Option<i64>,
 }
 
-/// A target that came onto the list.
+/// A target that came onto the list, or left it.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// Which.
@@ -96,5 +96,36 @@ impl Model<'_> {
             }
         }
         listed
+    }
+
+    /// What must have been said of targets that left the list.
+    pub fn off_the_list(&self) -> Vec<Listed> {
+        let history = &self.world.listed_history;
+        let mut off_the_list = Vec::new();
+        for place in 0..TARGETS.len() {
+            let mut on_since_ms = None;
+            for (index, (at_ms, list)) in history.iter().enumerate() {
+                match (list[place], on_since_ms) {
+                    (true, None) => on_since_ms = Some(*at_ms),
+                    (false, Some(since_ms)) => {
+                        on_since_ms = None;
+                        let (rest, unlisted) = (&history[index..], Some(Source::Unlisted));
+                        // The schedule knows that it was on only if it ticked in between, and could read the list; and what
+                        // would leave nothing on the list is refused.
+                        let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
+                        let was_noticed = is_sound && next_tick(since_ms) + LOOK_MS < *at_ms;
+                        let back = |(_, list): &&(i64, [bool; TARGETS.len()])| list[place] || !list.contains(&true);
+                        let until_ms = rest.iter().find(back).map_or(self.end_ms, |(at_ms, _)| *at_ms);
+                        let ticks_ms = if place == FOUND { TICK_MS } else { 0 };
+                        let bound = |from_ms| next_tick(from_ms) + ticks_ms + LOOK_MS + TELL_MS;
+                        let told_by_ms = self.due(Some(place), unlisted, (*at_ms, until_ms), bound);
+                        let told_by_ms = told_by_ms.filter(|_| was_noticed);
+                        off_the_list.push(Listed { place, at_ms: *at_ms, told_by_ms });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        off_the_list
     }
 }

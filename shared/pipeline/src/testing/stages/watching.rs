@@ -73,6 +73,12 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
         this.jobs.take();
         this.tick().await;
     }
+    let told = this.tell().await;
+    assert!(
+        matches!(&told[..], [Notice { news, .. }]
+            if matches!(&news[..], [News::TargetsRemoved { targets, total: 1 }] if *targets == [web()])),
+        "{told:?}"
+    );
     let jobs = this.jobs.take();
     let dropped: Vec<CheckJob> = (jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok()))
         .filter(|job| job.reason == Reason::Dropped)
