@@ -20,7 +20,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 .PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack bench capacity stately-bench clean-tools
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 # All of the workspace, also where one part is wanted: with the same features nothing is built twice.
 WHOLE := --workspace --all-features

@@ -1,10 +1,15 @@
 """What the template makes of an AWS account, above all what the stand-ins pass over: schedule, alarms, policies."""
 
+import importlib.util
 import json
+import re
+import tomllib
 import unittest
 
 import template
 
+ROOT = template.PATH.parents[1]
+OPERATIONS = "docs/OPERATIONS.md"
 FUNCTIONS = {"SchedulerFunction": "scheduler", "PollerFunction": "poller", "NotifierFunction": "notifier",
              "SlackFunction": "slack"}
 DEAD_LETTERS = {"ChecksQueue": "ChecksDeadLetterQueue", "ChangesQueue": "ChangesDeadLetterQueue"}
@@ -12,8 +17,37 @@ DAY_SECS = 86_400
 PREFIX = "/github-runner-monitor"
 
 
+def text(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def section(page, title):
+    """What stands on a page below a title, up to the next one of its rank or above."""
+    _, _, below = text(page).partition(f"\n{title}\n")
+    lines, is_code = [], False
+    for line in below.splitlines(keepends=True):
+        is_code ^= line.startswith("```")
+        if not is_code and re.match(rf"#{{1,{title.index(' ')}}} ", line):
+            break
+        lines.append(line)
+    return "".join(lines)
+
+
 def arn_of(id_):
     return {"Fn::GetAtt": [id_, "Arn"]}
+
+
+def deployed_as():
+    """The name of the stack unless one chooses another."""
+    return tomllib.loads(text("infra/samconfig.toml"))["default"]["global"]["parameters"]["stack_name"]
+
+
+def loaded(path):
+    """A program of the repository as a module."""
+    spec = importlib.util.spec_from_file_location("program", ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def ref(id_):
@@ -135,6 +169,49 @@ class TemplateTest(unittest.TestCase):
             for name, queue in queues.items():
                 self.assertEqual(variables.get(name), ref(queue), f"{function} {name}")
             self.assertEqual(variables["PARAMETER_PREFIX"], PREFIX)
+
+    def variables(self):
+        """The variables of every function, by function."""
+        return {function: self.stack.properties(function)["Environment"]["Variables"] for function in FUNCTIONS}
+
+    def test_every_setting_can_be_given_to_a_function_as_a_variable(self):
+        settings = re.findall(r"^\| `([A-Z_]+)` \|", section("shared/config/README.md", "## Settings"), re.MULTILINE)
+        self.assertGreater(len(settings), 20)
+        for function, variables in self.variables().items():
+            self.assertEqual([name for name in settings if name not in variables], [], function)
+
+    def test_the_limits_of_github_are_parameters_and_what_is_no_limit_is_refused(self):
+        for parameter, variable in [("RequestsPerMinute", "GITHUB_REQUESTS_PER_MINUTE"),
+                                    ("MaximumConcurrentRequests", "GITHUB_MAX_CONCURRENT_REQUESTS")]:
+            for function, variables in self.variables().items():
+                self.assertEqual(variables[variable], "", f"{function}: empty is the default of shared/config")
+                given = Stack(**{parameter: "300"}).properties(function)["Environment"]["Variables"]
+                self.assertEqual(given[variable], "300", function)
+            pattern = template.source()["Parameters"][parameter]["AllowedPattern"]
+            for value in ["", "1", "99999", "100000", "off"]:
+                self.assertRegex(value, pattern)
+            for value in ["0", "01", "100001", "-1", "1.5", "of", "off1", " 5"]:
+                self.assertNotRegex(value, pattern)
+
+    def test_the_example_of_settings_has_all_that_a_local_invoke_cannot_find_out(self):
+        example = json.loads(text("events/env.json"))["Parameters"]
+        names = {name for variables in self.variables().values() for name in variables}
+        self.assertEqual(set(example) - names, set(), "`sam local invoke` would not hand these on")
+        self.assertEqual(example["PARAMETER_PREFIX"], "", "not to be asked for in SSM")
+        # `sam local` makes the text `ChecksQueue` of a `!Ref ChecksQueue`.
+        queues = {name: value["Ref"] for variables in self.variables().values()
+                  for name, value in variables.items() if not isinstance(value, str)}
+        for name, queue in queues.items():
+            queue_name = self.stack.properties(queue)["QueueName"].replace(template.STACK, deployed_as())
+            host, account, last = example.get(name, "//").removeprefix("https://").split("/")
+            self.assertRegex(host, r"^sqs\.[a-z0-9-]+\.amazonaws\.com$", name)
+            self.assertTrue(len(account) == 12 and account.isdigit(), name)
+            self.assertEqual(last, queue_name, name)
+        commands = [line for page in ("README.md", OPERATIONS, "events/README.md", "events/sign")
+                    for line in text(page).splitlines() if re.search("sam local invoke [A-Z]", line)]
+        self.assertGreater(len(commands), 8)
+        for command in commands:
+            self.assertIn("--env-vars env.json", command)
 
     def test_a_notifier_ends_before_its_claim_does(self):
         self.assertLess(self.stack.properties("NotifierFunction")["Timeout"], 90)
@@ -283,13 +360,41 @@ class TemplateTest(unittest.TestCase):
 
     def test_every_alarm_goes_off_to_the_topic_and_says_when_it_is_over(self):
         alarms = self.stack.of_type("AWS::CloudWatch::Alarm")
-        self.assertGreaterEqual(len(alarms), 13)
+        self.assertGreaterEqual(len(alarms), 14)
         for id_, alarm in alarms.items():
             self.assertEqual(alarm["AlarmActions"], [ref("AlarmTopic")], id_)
             self.assertEqual(alarm["OKActions"], [ref("AlarmTopic")], id_)
             self.assertIsNot(alarm.get("ActionsEnabled"), False, id_)
             self.assertIn("AlarmDescription", alarm, id_)
             self.assertEqual(alarm["TreatMissingData"], "breaching" if id_ == "SilentAlarm" else "notBreaching", id_)
+
+    def test_the_page_says_what_to_do_about_each_alarm(self):
+        names = {alarm["AlarmName"].removeprefix(template.STACK)
+                 for alarm in self.stack.of_type("AWS::CloudWatch::Alarm").values()}
+        first_cells = re.findall(r"^\| (`.+?) \|", section(OPERATIONS, "## Read an alarm"), re.MULTILINE)
+        self.assertEqual(sorted(re.findall("`(.+?)`", " ".join(first_cells))), sorted(names))
+
+    def test_the_page_redrives_from_each_dead_letter_queue_to_its_own_queue(self):
+        page = section(OPERATIONS, "## Redrive a dead-letter queue")
+        for queue, dead in DEAD_LETTERS.items():
+            names = [self.stack.properties(id_)["QueueName"].replace(template.STACK, deployed_as())
+                     for id_ in (queue, dead)]
+            self.assertIn("queue={} dead_letters={}\n".format(*names), page)
+        # Without it AWS moves nothing that a function has set aside.
+        self.assertIn('--destination-arn "$(arn_of "$queue")"', page)
+
+    def test_the_costs_are_those_of_the_alarms_and_metrics_there_are(self):
+        alarms = self.stack.of_type("AWS::CloudWatch::Alarm").values()
+        read = [len([each for each in alarm.get("Metrics", [{"MetricStat": {}}]) if "MetricStat" in each])
+                for alarm in alarms]
+        declared = text("shared/telemetry/src/metrics.rs")
+        metrics = re.findall(r'^    (\w+), "(?:Count|Seconds|Milliseconds)", "', declared, re.MULTILINE)
+        cost = loaded("infra/cost.py")
+        self.assertEqual(cost.ALARMS, sum(read), "an alarm is billed by the metrics that it reads")
+        self.assertEqual(cost.METRICS, len(set(metrics) - {"IntervalStretched"}), metrics)
+        self.assertIn("IntervalStretched", metrics)
+        page = section(OPERATIONS, "## What it costs")
+        self.assertIn(f" {cost.METRICS} metrics and {len(read)} alarms", page)
 
     def test_a_monitor_that_checks_nothing_for_15_minutes_is_an_alarm_also_where_no_figure_comes(self):
         alarm = self.stack.properties("SilentAlarm")
@@ -350,6 +455,27 @@ class TemplateTest(unittest.TestCase):
         self.assertEqual((subscription["Protocol"], subscription["Endpoint"]), ("email", "ops@example.com"))
         self.assertEqual(subscription["TopicArn"], ref("AlarmTopic"))
 
+    # ---- parameters
+
+    def test_the_page_has_every_parameter_with_its_default(self):
+        table = section(OPERATIONS, "### The parameters of the stack")
+        rows = re.findall(r"^\| `(\w+)` \| (.*?)\|", table, re.MULTILINE)
+        defaults = {name: str(described["Default"]) for name, described in template.source()["Parameters"].items()}
+        self.assertEqual({name: default.strip(" `") for name, default in rows}, defaults)
+
+    def test_a_deploy_keeps_the_parameters_that_it_does_not_name(self):
+        # `sam deploy` sets what samconfig.toml has, and asks CloudFormation to keep the rest.
+        configuration = tomllib.loads(text("infra/samconfig.toml"))["default"]
+        self.assertNotIn("parameter_overrides", json.dumps(configuration))
+        # Without `--guided` nobody asks for these.
+        self.assertEqual(configuration["deploy"]["parameters"]["capabilities"], "CAPABILITY_IAM")
+        self.assertIs(configuration["deploy"]["parameters"]["resolve_s3"], True)
+        known = set(template.source()["Parameters"])
+        for page in ("README.md", OPERATIONS):
+            named = [name for words in re.findall(r"--parameter-overrides ((?:\w+=\S+ ?)+)", text(page))
+                     for name in re.findall(r"(\w+)=", words)]
+            self.assertTrue(named and set(named) <= known | {"NAME"}, named)
+
     # ---- dashboard and outputs
 
     def test_the_dashboard_is_json_and_shows_every_figure_that_is_promised(self):
@@ -366,7 +492,8 @@ class TemplateTest(unittest.TestCase):
         outputs = {name: output["Value"] for name, output in self.stack.template["Outputs"].items()}
         for name, id_ in [("ChecksQueueUrl", "ChecksQueue"), ("ChangesQueueUrl", "ChangesQueue"),
                           ("ChecksDeadLetterQueueUrl", "ChecksDeadLetterQueue"),
-                          ("ChangesDeadLetterQueueUrl", "ChangesDeadLetterQueue"), ("AlarmTopicArn", "AlarmTopic")]:
+                          ("ChangesDeadLetterQueueUrl", "ChangesDeadLetterQueue"),
+                          ("CommandsQueueUrl", "CommandsQueue"), ("AlarmTopicArn", "AlarmTopic")]:
             self.assertEqual(outputs.get(name), ref(id_))
         self.assertEqual(outputs["SlackCommandsUrl"], {"Fn::Sub": "${SlackApi.ApiEndpoint}/slack"})
 
