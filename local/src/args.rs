@@ -22,7 +22,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  every runner that was looked at is healthy; for `run` and `demo`: ended as asked
   1  something is unhealthy; for `doctor`: something is to be mended
-  2  could not look: a setting is wrong, the store cannot be read, or a target could not be seen";
+  2  could not look: a setting is wrong, the store cannot be read, or a target could not be seen; or standard output
+     could not be written";
 
 /// Tells your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and again when it is over.
 #[derive(Debug, Parser)]

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::args::Doctor;
+use crate::out;
 use crate::outside;
 use crate::table::{Tone, ago, colour_on_stdout, counted, one_line};
 
@@ -83,9 +84,9 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
 
 fn conclude(arguments: &Doctor, findings: &[Finding]) -> anyhow::Result<Outcome> {
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(findings)?);
+        out::print(format_args!("{}\n", serde_json::to_string_pretty(findings)?))?;
     } else {
-        print(findings);
+        print(findings)?;
     }
     let is_fine = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     Ok(if is_fine { Outcome::Healthy } else { Outcome::Unhealthy })
@@ -270,7 +271,7 @@ async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow
     Ok(Finding::bad(what, says, mend))
 }
 
-fn print(findings: &[Finding]) {
+fn print(findings: &[Finding]) -> anyhow::Result<()> {
     let colour = colour_on_stdout();
     for finding in findings {
         let (sign, tone) = match finding.verdict {
@@ -278,12 +279,12 @@ fn print(findings: &[Finding]) {
             Verdict::Doubtful => ("?  ", Tone::Doubtful),
             Verdict::Bad => ("BAD", Tone::Bad),
         };
-        println!("{} {}: {}", tone.paint(sign, colour), one_line(&finding.what), finding.says);
+        out::print(format_args!("{} {}: {}\n", tone.paint(sign, colour), one_line(&finding.what), finding.says))?;
         if let Some(mend) = &finding.mend {
-            println!("      → {mend}");
+            out::print(format_args!("      → {mend}\n"))?;
         }
     }
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
     let closing = if bad == 0 { "Nothing has to be mended.".to_owned() } else { format!("{bad} to be mended.") };
-    println!("\n{closing}");
+    out::print(format_args!("\n{closing}\n"))
 }
