@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     outages
         .sort_by_key(|(target, outage)| (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id));
     let found = outages.len();
-    outages.truncate(arguments.limit);
+    outages.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
     if arguments.json {
         let list: Vec<_> = outages.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
         out::print(format_args!("{:#}\n", json!({"now": now, "found": found, "outages": list})))?;
