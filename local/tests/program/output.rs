@@ -1,15 +1,14 @@
 //! What becomes of a command whose output nobody reads, or that cannot be written.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use monitor_fakes::FakeGitHub;
-use monitor_fakes::github::{RunnerSpec, State};
 use tokio::time::Instant;
+
+use crate::Bench;
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -27,45 +26,6 @@ const COMMANDS: [&[&str]; 11] = [
     &["--help"],
     &["--version"],
 ];
-
-/// A GitHub with an idle runner and one that is offline, and the folder with the store.
-struct Bench {
-    github: FakeGitHub,
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let mut github = State::new();
-        github.add_token("token");
-        github.add_target("acme/web");
-        for name in ["build-0", "build-1"] {
-            github.add_runner("acme/web", RunnerSpec::new(name));
-        }
-        let runner = github.runners("acme/web")[0].id;
-        github.set_runner("acme/web", runner, "offline", false);
-        let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
-        Self { github, folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
-        command.env_clear().args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
-        command.env("GITHUB_TOKEN", "token").env("GITHUB_API_URL", self.github.base_url()).env("REPOS", "acme/web");
-        command.env("POLICY", r#"{"confirm":1}"#);
-        command.env("RUNNER_MONITOR_STORE", self.folder.path().join("store.db"));
-        command
-    }
-
-    /// Runs the program; gives its exit code and what it wrote to standard error.
-    async fn run(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> (Option<i32>, String) {
-        let mut command = self.command(arguments);
-        command.stdout(stdout);
-        let Output { status, stderr, .. } =
-            tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-        (status.code(), String::from_utf8(stderr).unwrap())
-    }
-}
 
 /// A pipe whose reader is gone.
 fn unread() -> Stdio {
