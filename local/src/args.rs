@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  every runner that was looked at is healthy; for `run` and `demo`: ended as asked
   1  something is unhealthy; for `doctor`: something is to be mended
-  2  could not look: a setting is wrong, the store cannot be read, or a target could not be seen";
+  2  could not look: a setting is wrong, the store cannot be read, or a target could not be seen; or standard output
+     could not be written";
 
 /// Tells your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and again when it is over.
 #[derive(Debug, Parser)]
@@ -66,6 +68,11 @@ pub(crate) enum Command {
 /// The value of `--store` that stands for StatelyDB; a file of that name is `./stately`.
 const STATELY: &str = "stately";
 
+/// The variable that stands for `--heartbeat-url`.
+const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
+/// The variable that stands for `--slack-commands`.
+const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
+
 /// Where records are kept.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgument {
@@ -101,7 +108,7 @@ impl StoreArgument {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// How many times faster than life time runs
-    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..=300))]
+    #[arg(long, default_value_t = 75, value_parser = |text: &str| whole_number(text, 1..=300, 75))]
     pub(crate) speed: u32,
     /// Tell the story again and again, until stopped
     #[arg(long)]
@@ -128,11 +135,24 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) store: StoreArgument,
     /// Called (GET) after each cycle that looked at every target: give it to a dead-man's switch
-    #[arg(long, value_name = "URL", env = "HEARTBEAT_URL", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = HEARTBEAT_URL, hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
-    #[arg(long, value_name = "ADDRESS:PORT", env = "SLACK_COMMANDS")]
+    #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
     pub(crate) slack_commands: Option<SocketAddr>,
+}
+
+impl Run {
+    /// What the heartbeat's URL was given by: a wrong one is not shown, it often holds a key.
+    pub(crate) fn heartbeat_source(&self) -> &'static str {
+        let given = self.heartbeat_url.as_deref().unwrap_or_default();
+        if is_from(HEARTBEAT_URL, given) { HEARTBEAT_URL } else { "--heartbeat-url" }
+    }
+}
+
+/// Whether a value came from a variable, or is the same at least.
+fn is_from(variable: &str, value: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|set| set == value)
 }
 
 #[derive(Debug, Args)]
@@ -159,8 +179,8 @@ pub(crate) struct History {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) since: Option<Duration>,
     /// How many at most, the latest first
-    #[arg(long, default_value_t = 50)]
-    pub(crate) limit: usize,
+    #[arg(long, default_value_t = 50, value_parser = |text: &str| whole_number(text, 0..=u32::MAX, 20))]
+    pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
     /// Print JSON instead of a table
@@ -190,6 +210,18 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     if allowed.contains(&interval) { Ok(interval) } else { Err("use 10s to 1h".to_owned()) }
 }
 
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let place = if is_from(SLACK_COMMANDS, text) { "it is set by SLACK_COMMANDS; " } else { "" };
+        format!("{place}write an address and a port, as in 127.0.0.1:8099")
+    })
+}
+
+fn whole_number(text: &str, range: RangeInclusive<u32>, example: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("give a whole number from {} to {}, as in {example}", range.start(), range.end()))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -216,6 +248,15 @@ mod tests {
         assert_eq!(parse_interval("10s"), Ok(Duration::from_secs(10)));
         for bad in ["5s", "2h", "5", "soon"] {
             assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_range() {
+        assert_eq!((whole_number("1", 1..=300, 75), whole_number("300", 1..=300, 75)), (Ok(1), Ok(300)));
+        for bad in ["0", "301", "-1", "1.5", "abc", "", "99999999999"] {
+            let expected = "give a whole number from 1 to 300, as in 75";
+            assert_eq!(whole_number(bad, 1..=300, 75).unwrap_err(), expected, "{bad}");
         }
     }
 }

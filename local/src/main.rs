@@ -1,4 +1,5 @@
 //! The one-machine program: the whole pipeline in one process.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod commands;
@@ -6,6 +7,7 @@ mod cycle;
 mod engine;
 mod fleet_view;
 mod front_desk;
+mod out;
 mod outside;
 mod store;
 mod table;
@@ -29,7 +31,10 @@ pub(crate) enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(help_or_error) => return said_by_clap(&help_or_error),
+    };
     let format = match arguments.log_format {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
@@ -37,13 +42,13 @@ fn main() -> ExitCode {
     // One look or a listing speaks for itself; the daemon's log is what there is to see of it.
     let level = if matches!(arguments.command, Command::Run(_)) { "info" } else { "error" };
     if let Err(error) = monitor_telemetry::init(format, level) {
-        eprintln!("error: {error:#}");
+        out::error(&error);
         return ExitCode::from(2);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the runtime could not be started: {error}");
+            out::error(&format_args!("the runtime could not be started: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -56,8 +61,7 @@ fn main() -> ExitCode {
             Command::History(history) => commands::history::run(&history).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
             Command::Settings => {
-                println!("{}", monitor_config::help_text());
-                Ok(Outcome::Healthy)
+                out::print(format_args!("{}\n", monitor_config::help_text())).map(|()| Outcome::Healthy)
             }
         }
     });
@@ -66,8 +70,19 @@ fn main() -> ExitCode {
         Ok(Outcome::Unhealthy) => ExitCode::from(1),
         Ok(Outcome::NotSeen) => ExitCode::from(2),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            out::error(&error);
             ExitCode::from(2)
         }
+    }
+}
+
+/// Help, the version, or what is wrong with the command line.
+fn said_by_clap(words: &clap::Error) -> ExitCode {
+    match out::taken(words.print()) {
+        Err(error) if !words.use_stderr() => {
+            out::error(&error);
+            ExitCode::from(2)
+        }
+        _ => ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(2)),
     }
 }

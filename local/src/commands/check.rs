@@ -1,5 +1,6 @@
 //! `runner-monitor check`: one look at every target.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -23,6 +24,7 @@ use crate::Outcome;
 use crate::args::Check;
 use crate::engine::CHECKS_AT_ONCE;
 use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
+use crate::out;
 use crate::outside;
 use crate::table::{Tone, colour_on_stdout, counted};
 
@@ -88,10 +90,11 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     if arguments.json {
         print_json(&fleets, &looks, &unseen, counted_store)?;
     } else {
-        print_table(&fleets, &looks, &unseen, &clock);
+        let found = in_words(&fleets, &looks, &unseen, &clock)?;
         let quota = looks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
         let left = quota.map_or_else(String::new, |left| format!(", {left} requests left of the hourly quota"));
-        println!("{} in {:.1} s{left}", counted(looks.len(), "target"), took.as_secs_f64());
+        let targets = counted(looks.len(), "target");
+        out::print(format_args!("{found}\n{targets} in {:.1} s{left}\n", took.as_secs_f64()))?;
     }
     Ok(match (unseen.is_empty(), fleets.iter().any(is_unhealthy)) {
         (false, _) => Outcome::NotSeen,
@@ -150,25 +153,30 @@ fn print_json(
         "store": {"reads": store.reads, "writes": store.writes, "itemsWritten": store.items_written},
         "notSeen": unseen.iter().map(|(target, reason)| json!({"target": target, "reason": reason})).collect::<Vec<_>>(),
     });
-    println!("{}", serde_json::to_string_pretty(&document)?);
-    Ok(())
+    out::print(format_args!("{document:#}\n"))
 }
 
-fn print_table(fleets: &[Fleet], looks: &[(Target, CheckReport)], unseen: &[(String, String)], clock: &impl Clock) {
+/// The table of what is on record, what changed and what could not be seen.
+fn in_words(
+    fleets: &[Fleet],
+    looks: &[(Target, CheckReport)],
+    unseen: &[(String, String)],
+    clock: &impl Clock,
+) -> Result<String, std::fmt::Error> {
     let colour = colour_on_stdout();
     let now = clock.now();
-    print!("{}", fleet_table(fleets, now, colour));
+    let mut words = fleet_table(fleets, now, colour);
     let changed: Vec<String> =
         looks.iter().flat_map(|(target, report)| changes_in_words(target, &report.steps)).collect();
     if !changed.is_empty() {
-        println!("\nChanged since the last look:");
-        changed.iter().for_each(|line| println!("  {line}"));
+        writeln!(words, "\nChanged since the last look:")?;
+        changed.iter().try_for_each(|line| writeln!(words, "  {line}"))?;
     }
     if !unseen.is_empty() {
-        println!("\n{}", Tone::Bad.paint("Could not be seen:", colour));
-        unseen.iter().for_each(|(target, reason)| println!("  {target}: {reason}"));
+        writeln!(words, "\n{}", Tone::Bad.paint("Could not be seen:", colour))?;
+        unseen.iter().try_for_each(|(target, reason)| writeln!(words, "  {target}: {reason}"))?;
     }
-    println!();
+    Ok(words)
 }
 
 /// What a look changed, a line each. A first look is no change.

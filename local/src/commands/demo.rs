@@ -24,6 +24,7 @@ use crate::Outcome;
 use crate::args::Demo;
 use crate::commands::run::stop_on_signal;
 use crate::engine::Engine;
+use crate::out;
 use crate::outside;
 use crate::store::ChosenStore;
 use crate::table::{Row, Tone, colour_on_stdout, table};
@@ -64,7 +65,7 @@ pub(crate) async fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     loop {
         let outcome = tell_story(arguments.speed, stop.clone()).await?;
         if *stop.borrow() {
-            println!("\nStopped.");
+            out::print(format_args!("\nStopped.\n"))?;
             return Ok(Outcome::Healthy);
         }
         if !arguments.forever {
@@ -79,12 +80,12 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     let fake = FakeGitHub::start_with(story::opening(), 0, move || github_time.now().epoch_ms())
         .await
         .context("the made-up GitHub could not be started on 127.0.0.1")?;
-    println!(
-        "A made-up GitHub runs at {}. One second here is {} of the story; GitHub is asked every {}.\n",
+    out::print(format_args!(
+        "A made-up GitHub runs at {}. One second here is {} of the story; GitHub is asked every {}.\n\n",
         fake.base_url(),
         spoken_duration(Duration::from_secs(u64::from(speed))),
         spoken_duration(INTERVAL),
-    );
+    ))?;
 
     let mut settings =
         monitor_github::Settings::new(monitor_github::Credential::Token(monitor_github::Secret::new(TOKEN)));
@@ -122,32 +123,30 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     if *stop.borrow() {
         return Ok(Outcome::Healthy);
     }
-    Ok(summary(&clock, &told.notices(), &fake))
+    summary(&clock, &told.notices(), &fake)
 }
 
 /// What happened, and what was told about it.
-fn summary(clock: &DemoClock, notices: &[(Timestamp, Notice)], fake: &FakeGitHub) -> Outcome {
+fn summary(clock: &DemoClock, notices: &[(Timestamp, Notice)], fake: &FakeGitHub) -> anyhow::Result<Outcome> {
     let mut missed = 0;
     let rows: Vec<Row> = BEATS.iter().map(|beat| row(beat, clock, notices, &mut missed)).collect();
-    println!("\nWhat happened, and what was told:\n");
-    print!("{}", table(&["minute", "what happened", "what was told"], &rows, colour_on_stdout()));
+    let table = table(&["minute", "what happened", "what was told"], &rows, colour_on_stdout());
     let counters = fake.state().counters().clone();
-    println!(
-        "{} messages in {}. GitHub was asked {} times, {} of them answered by 304, which costs nothing of the quota.",
+    out::print(format_args!(
+        "\nWhat happened, and what was told:\n\n{table}\
+         {} messages in {}. GitHub was asked {} times, {} of them answered by 304, which costs nothing of the quota.\n",
         notices.len(),
         spoken_duration(Duration::from_secs(u64::from(END) * 60)),
         counters.requests,
         counters.not_modified,
-    );
+    ))?;
     if missed > 0 {
-        println!(
-            "{}",
-            Tone::Bad.paint(&format!("{missed} of these should have been told and were not."), colour_on_stdout())
-        );
-        return Outcome::Unhealthy;
+        let words = format!("{missed} of these should have been told and were not.");
+        out::print(format_args!("{}\n", Tone::Bad.paint(&words, colour_on_stdout())))?;
+        return Ok(Outcome::Unhealthy);
     }
-    println!("\nTo watch your own: GITHUB_TOKEN=… runner-monitor check owner/name");
-    Outcome::Healthy
+    out::print(format_args!("\nTo watch your own: GITHUB_TOKEN=… runner-monitor check owner/name\n"))?;
+    Ok(Outcome::Healthy)
 }
 
 fn row(beat: &Beat, clock: &DemoClock, notices: &[(Timestamp, Notice)], missed: &mut u32) -> Row {

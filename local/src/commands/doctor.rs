@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
-use monitor_domain::observation::CredentialReport;
+use monitor_domain::observation::{CredentialReport, Failure, Fault};
+use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_github::{CredentialKind, Examination, GitHub};
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::args::Doctor;
+use crate::out;
 use crate::outside;
 use crate::table::{Tone, ago, colour_on_stdout, counted, one_line};
 
@@ -83,9 +85,9 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
 
 fn conclude(arguments: &Doctor, findings: &[Finding]) -> anyhow::Result<Outcome> {
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(findings)?);
+        out::print(format_args!("{}\n", serde_json::to_string_pretty(findings)?))?;
     } else {
-        print(findings);
+        print(findings)?;
     }
     let is_fine = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     Ok(if is_fine { Outcome::Healthy } else { Outcome::Unhealthy })
@@ -105,11 +107,15 @@ async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Findi
                     findings.push(Finding::good(spec.to_string(), format!("stands for {}", repositories(found.len()))));
                     targets.extend(found);
                 }
-                Err(failure) => findings.push(Finding::bad(
-                    spec.to_string(),
-                    failure.detail,
-                    "mend the account's name, or let the credential read its repositories",
-                )),
+                Err(failure) => {
+                    let mend = match failure.fault {
+                        Fault::NotFound | Fault::Forbidden => {
+                            "mend the account's name, or let the credential read its repositories".to_owned()
+                        }
+                        fault => mend_of(fault, github.kind()),
+                    };
+                    findings.push(Finding::bad(spec.to_string(), without_name(&failure, account), mend));
+                }
             },
         }
     }
@@ -132,13 +138,46 @@ fn of_target(examination: &Examination) -> Finding {
             Finding::good(what, format!("seen; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
         }
         Err(failure) => {
-            let mend = match &examination.missing {
-                Some(permission) => format!("{} needs {permission}", words_for(examination.kind)),
-                None => "see the reason; try again if it was GitHub's fault".to_owned(),
+            let (credential, needed) = (words_for(examination.kind), &examination.needed);
+            let mend = match (failure.fault, &examination.missing) {
+                (_, Some(permission)) => format!("{credential} needs {permission}"),
+                (Fault::NotFound, None) => {
+                    format!("check the name; if it is right, {credential} needs {needed}, and access to {what}")
+                }
+                (Fault::Credential, None) if examination.kind != CredentialKind::App => {
+                    format!("{}; it needs {needed}", mend_of(failure.fault, examination.kind))
+                }
+                (fault, None) => mend_of(fault, examination.kind),
             };
-            Finding::bad(what, failure.detail.clone(), mend)
+            let says = without_name(failure, &what);
+            Finding::bad(what, says, mend)
         }
     }
+}
+
+/// The mend of what lies with the credential, the way to GitHub or GitHub itself.
+fn mend_of(fault: Fault, kind: CredentialKind) -> String {
+    let mend = match fault {
+        Fault::Credential if kind == CredentialKind::App => {
+            "check GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, and on GitHub that the App is installed there and not suspended"
+        }
+        Fault::Credential => "make a new token and set it in GITHUB_TOKEN",
+        Fault::Limited { .. } => "wait until then; if it comes again, give the monitor a credential of its own",
+        Fault::Network => "check GITHUB_API_URL, and this machine's name server, proxy and firewall",
+        Fault::Service => "try again later: https://www.githubstatus.com tells of faults at GitHub",
+        Fault::BrokenAnswer => "check GITHUB_API_URL, and whether a proxy in between answers in GitHub's place",
+        // What is no lack of a permission is single sign-on, and the reason says where.
+        Fault::Forbidden => "authorise the token for the organization's single sign-on, as the reason says",
+        Fault::NotFound => "check the name, and that the credential has access to it",
+    };
+    mend.to_owned()
+}
+
+/// Why something failed, without the name with which the line begins.
+fn without_name(failure: &Failure, name: &str) -> String {
+    let detail = &failure.detail;
+    let begins = [format!("{name}: "), format!("the runners of {name}: "), format!("the repositories of {name}: ")];
+    begins.iter().find_map(|begin| detail.strip_prefix(begin)).unwrap_or(detail).to_owned()
 }
 
 fn words_for(kind: CredentialKind) -> &'static str {
@@ -160,8 +199,9 @@ fn of_credentials(examined: &[Examination], now: Timestamp) -> Vec<Finding> {
         }
         known.push(&examination.credential);
         let what = examination.credential.to_string();
-        findings.push(of_expiry(&what, examination.report, now));
-        if let (Some(left), Some(limit)) = (examination.report.quota_remaining, examination.report.quota_limit) {
+        let report = Some(examination.report).filter(|_| !is_refused(examined, &examination.credential));
+        findings.extend(report.map(|report| of_expiry(&what, report, now)));
+        if let Some(CredentialReport { quota_remaining: Some(left), quota_limit: Some(limit), .. }) = report {
             let says = format!("{left} of {limit} requests left of the hourly quota");
             findings.push(if left < limit / 10 {
                 Finding::doubtful(
@@ -184,6 +224,14 @@ fn of_credentials(examined: &[Examination], now: Timestamp) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether a target's line says already that the credential is refused, or that GitHub was not reached: nothing good is
+/// known of it then.
+fn is_refused(examined: &[Examination], credential: &CredentialId) -> bool {
+    let fault = |examination: &Examination| examination.runners.as_ref().err().map(|failure| failure.fault);
+    let mut its_own = examined.iter().filter(|examination| examination.credential == *credential);
+    its_own.any(|examination| matches!(fault(examination), Some(Fault::Credential | Fault::Network)))
 }
 
 fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
@@ -270,7 +318,7 @@ async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow
     Ok(Finding::bad(what, says, mend))
 }
 
-fn print(findings: &[Finding]) {
+fn print(findings: &[Finding]) -> anyhow::Result<()> {
     let colour = colour_on_stdout();
     for finding in findings {
         let (sign, tone) = match finding.verdict {
@@ -278,12 +326,12 @@ fn print(findings: &[Finding]) {
             Verdict::Doubtful => ("?  ", Tone::Doubtful),
             Verdict::Bad => ("BAD", Tone::Bad),
         };
-        println!("{} {}: {}", tone.paint(sign, colour), one_line(&finding.what), finding.says);
+        out::print(format_args!("{} {}: {}\n", tone.paint(sign, colour), one_line(&finding.what), finding.says))?;
         if let Some(mend) = &finding.mend {
-            println!("      → {mend}");
+            out::print(format_args!("      → {mend}\n"))?;
         }
     }
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
     let closing = if bad == 0 { "Nothing has to be mended.".to_owned() } else { format!("{bad} to be mended.") };
-    println!("\n{closing}");
+    out::print(format_args!("\n{closing}\n"))
 }

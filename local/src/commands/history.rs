@@ -11,6 +11,7 @@ use wildmatch::WildMatch;
 
 use crate::Outcome;
 use crate::args::History;
+use crate::out;
 use crate::outside;
 use crate::table::{Row, Tone, ago, colour_on_stdout, counted, table};
 
@@ -34,21 +35,22 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     outages
         .sort_by_key(|(target, outage)| (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id));
     let found = outages.len();
-    outages.truncate(arguments.limit);
+    outages.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
     if arguments.json {
         let list: Vec<_> = outages.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
-        println!("{}", serde_json::to_string_pretty(&json!({"now": now, "found": found, "outages": list}))?);
+        out::print(format_args!("{:#}\n", json!({"now": now, "found": found, "outages": list})))?;
         return Ok(Outcome::Healthy);
     }
     if found == 0 {
-        println!("No outage on record{}.", if arguments.runner.is_some() { " for that name" } else { "" });
+        let of_whom = if arguments.runner.is_some() { " for that name" } else { "" };
+        out::print(format_args!("No outage on record{of_whom}.\n"))?;
         return Ok(Outcome::Healthy);
     }
     let rows: Vec<Row> = outages.iter().map(|(target, outage)| row(target, outage, now)).collect();
     let headings = ["began", "runner", "target", "status", "lasted", "ended", "in a job"];
-    print!("{}", table(&headings, &rows, colour_on_stdout()));
+    let table = table(&headings, &rows, colour_on_stdout());
     let cut = if found > outages.len() { format!(", {} shown (--limit)", outages.len()) } else { String::new() };
-    println!("{}{cut}", counted(found, "outage"));
+    out::print(format_args!("{table}{}{cut}\n", counted(found, "outage")))?;
     Ok(Outcome::Healthy)
 }
 

@@ -27,7 +27,9 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let github = outside::github(&http, &settings, &clock)?;
     let chat = outside::messenger(&http, &settings, slack_commands)?;
     let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
-    let heartbeat = arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, &settings)).transpose()?;
+    let heartbeat =
+        arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, arguments.heartbeat_source(), &settings));
+    let heartbeat = heartbeat.transpose()?;
     let front_desk = match arguments.slack_commands {
         Some(address) => Some(outside::front_desk(address, &settings, &http).await?),
         None => None,
@@ -76,15 +78,15 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
 }
 
 /// A heartbeat URL often holds a key: it is checked here and shown nowhere.
-fn heartbeat_url(text: &str, settings: &monitor_config::Settings) -> anyhow::Result<reqwest::Url> {
-    let mend = "give --heartbeat-url the https address from your dead-man's switch";
-    let url = reqwest::Url::parse(text).ok().with_context(|| format!("the heartbeat URL is none: {mend}"))?;
+fn heartbeat_url(text: &str, source: &str, settings: &monitor_config::Settings) -> anyhow::Result<reqwest::Url> {
+    let mend = "give the https address from your dead-man's switch, as in https://hc-ping.com/your-key";
+    let url = reqwest::Url::parse(text).ok().with_context(|| format!("{source} is no URL: {mend}"))?;
     let host = url.host_str().unwrap_or_default().to_lowercase();
     let is_loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
     let may_be_plain = is_loopback || settings.allow_http_hosts.contains(&host);
     anyhow::ensure!(
         url.scheme() == "https" || url.scheme() == "http" && may_be_plain,
-        "the heartbeat URL is not https: {mend}, or name its host in ALLOW_HTTP_HOSTS"
+        "{source} is not https: {mend}, or name its host in ALLOW_HTTP_HOSTS"
     );
     Ok(url)
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::Status;
 use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
+use crate::out;
 use crate::outside;
 use crate::table::{ago, colour_on_stdout, counted};
 
@@ -28,10 +29,10 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let now = SystemClock.now();
     if arguments.json {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(TargetView::from).collect();
-        println!("{}", serde_json::to_string_pretty(&json!({"now": now, "targets": targets}))?);
+        out::print(format_args!("{:#}\n", json!({"now": now, "targets": targets})))?;
     } else {
-        print!("{}", fleet_table(&fleets, now, colour_on_stdout()));
-        println!("{}", summary(&fleets, now));
+        let table = fleet_table(&fleets, now, colour_on_stdout());
+        out::print(format_args!("{table}{}\n", summary(&fleets, now)))?;
     }
     let unseen = fleets.iter().any(|fleet| fleet.record.failing.is_some());
     Ok(if fleets.iter().any(is_unhealthy) || unseen { Outcome::Unhealthy } else { Outcome::Healthy })

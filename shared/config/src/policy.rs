@@ -32,17 +32,18 @@ pub(crate) fn policy(
     configured: Option<&[TargetSpec]>,
     every: Option<Duration>,
 ) -> Result<Policy, Vec<Fault>> {
-    let json = if text.starts_with(['{', '[', '"']) {
-        text.to_owned()
+    let (json, place) = if text.starts_with(['{', '[', '"']) {
+        (text.to_owned(), String::new())
     } else {
         let path = text.strip_prefix('@').unwrap_or(text);
-        read_file(path).map_err(|error| {
+        let json = read_file(path).map_err(|error| {
             let what = format!("the file `{}` cannot be read ({error})", shown(path));
             vec![Wrong::new(what, format!("mend the path, or write JSON as in {}", POLICY.example)).of(&POLICY)]
-        })?
+        })?;
+        (json, format!("the file `{}` ", shown(path)))
     };
     let unreadable = |reason: &str| {
-        let what = format!("is no policy: {}", quoted(reason));
+        let what = format!("{place}is no policy: {}", quoted(reason));
         vec![Wrong::new(what, format!("write JSON as in {}", POLICY.example)).of(&POLICY)]
     };
     let value: Value = serde_json::from_str(&json).map_err(|error| unreadable(&error.to_string()))?;

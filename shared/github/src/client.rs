@@ -111,7 +111,8 @@ impl GitHub {
         (self.clock)()
     }
 
-    pub(crate) fn kind(&self) -> CredentialKind {
+    /// The kind of the credential, as far as its form tells.
+    pub fn kind(&self) -> CredentialKind {
         match &self.login {
             Login::Token(_, kind) => *kind,
             Login::App(_) => CredentialKind::App,

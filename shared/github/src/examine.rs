@@ -28,6 +28,8 @@ pub struct Examination {
     pub runners: Result<u64, Failure>,
     /// The permission that is missing, in words that follow "needs"; none where nothing is, or where GitHub does not tell.
     pub missing: Option<String>,
+    /// The permission that it takes to see the target, in words that follow "needs".
+    pub needed: String,
     /// The scopes of a classic token.
     pub scopes: Option<Vec<String>>,
     /// Quota left and the token's end, as far as GitHub told.
@@ -50,6 +52,7 @@ impl GitHub {
         let news = holder.news();
         Examination {
             missing: missing(target, kind, &runners, &headers, scopes.as_deref(), &accepted),
+            needed: needed(About::Runners(target), kind),
             target: target.clone(),
             credential: self.credential(target),
             kind,

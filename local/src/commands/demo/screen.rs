@@ -6,6 +6,7 @@ use monitor_pipeline::ports::Store;
 use monitor_pipeline::records::read_fleet;
 
 use crate::fleet_view::{status_words, tone};
+use crate::out;
 use crate::table::{Tone, colour_on_stdout};
 
 /// What is on the terminal.
@@ -46,10 +47,10 @@ impl Screen {
     }
 
     fn print(&self, text: &str) {
+        // What takes no line now is told of after the story, whose summary goes the same way.
         if self.lines.is_hidden() {
-            println!("{text}");
+            let _ = out::print(format_args!("{text}\n"));
         } else {
-            // The terminal is gone if this fails: there is nobody to tell.
             let _ = self.lines.println(text);
         }
     }

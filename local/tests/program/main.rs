@@ -1,0 +1,49 @@
+//! The program as its operator meets it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mends;
+mod output;
+
+use std::process::{Command, Output, Stdio};
+
+use monitor_fakes::FakeGitHub;
+use monitor_fakes::github::{RunnerSpec, State};
+
+/// A GitHub with an idle runner and one that is offline, and the folder with the store.
+struct Bench {
+    github: FakeGitHub,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let mut github = State::new();
+        github.add_token("token");
+        github.add_target("acme/web");
+        for name in ["build-0", "build-1"] {
+            github.add_runner("acme/web", RunnerSpec::new(name));
+        }
+        let runner = github.runners("acme/web")[0].id;
+        github.set_runner("acme/web", runner, "offline", false);
+        let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
+        Self { github, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
+        command.env_clear().args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.env("GITHUB_TOKEN", "token").env("GITHUB_API_URL", self.github.base_url()).env("REPOS", "acme/web");
+        command.env("POLICY", r#"{"confirm":1}"#);
+        command.env("RUNNER_MONITOR_STORE", self.folder.path().join("store.db"));
+        command
+    }
+
+    /// Runs the program; gives its exit code and what it wrote to standard error.
+    async fn run(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> (Option<i32>, String) {
+        let mut command = self.command(arguments);
+        command.stdout(stdout);
+        let Output { status, stderr, .. } =
+            tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        (status.code(), String::from_utf8(stderr).unwrap())
+    }
+}

@@ -1,0 +1,94 @@
+//! What becomes of a command whose output nobody reads, or that cannot be written.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Bench;
+
+const LONG: Duration = Duration::from_secs(90);
+
+/// Everything that prints a result and ends.
+const COMMANDS: [&[&str]; 11] = [
+    &["check"],
+    &["check", "--json"],
+    &["status"],
+    &["status", "--json"],
+    &["history"],
+    &["history", "--json"],
+    &["doctor"],
+    &["doctor", "--json"],
+    &["settings"],
+    &["--help"],
+    &["--version"],
+];
+
+/// A pipe whose reader is gone.
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_left_changes_nothing_about_how_a_command_ends() {
+    let bench = Bench::new().await;
+    let mut codes = Vec::new();
+    for arguments in COMMANDS {
+        let (code, stderr) = bench.run(arguments, Stdio::piped()).await;
+        assert_eq!(bench.run(arguments, unread()).await, (code, stderr), "{arguments:?}");
+        codes.extend(code);
+    }
+    assert_eq!(codes, [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
+    // Nor where the error itself finds no reader.
+    let mut command = bench.command(&["status", "--target", "acme/other"]);
+    let status = tokio::task::spawn_blocking(move || command.stderr(unread()).status()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_cannot_be_written_is_an_error() {
+    let bench = Bench::new().await;
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for arguments in COMMANDS.into_iter().chain([&["demo"][..]]) {
+        let (code, stderr) = bench.run(arguments, full()).await;
+        assert!(stderr.starts_with("error: cannot write to standard output: No space left"), "{arguments:?}: {stderr}");
+        assert_eq!((code, stderr.lines().count()), (Some(2), 1), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_goes_on_to_its_end_though_nobody_reads() {
+    let bench = Bench::new().await;
+    let (code, stderr) = bench.run(&["demo", "--speed", "300"], unread()).await;
+    // At this speed a busy machine may miss something of the story, which is another test's matter.
+    assert!(matches!(code, Some(0 | 1)) && stderr.is_empty(), "{code:?}: {stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_goes_on_watching_though_nobody_reads_what_it_tells() {
+    let bench = Bench::new().await;
+    let mut child = bench.command(&["run", "--every", "10s"]).stdout(unread()).spawn().unwrap();
+    let (line, log) = mpsc::channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|one| line.send(one)));
+    let ending = tokio::task::spawn_blocking(move || {
+        let deadline = Instant::now() + LONG;
+        let logged = |words: &str| {
+            let left = || deadline.saturating_duration_since(Instant::now());
+            while !log.recv_timeout(left()).unwrap_or_else(|error| panic!("no {words:?}: {error}")).contains(words) {}
+        };
+        logged("the console takes no output");
+        logged("cycle complete");
+        let ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(ended.unwrap().success());
+        logged("stopped");
+        child.wait()
+    });
+    assert_eq!(ending.await.unwrap().unwrap().code(), Some(0));
+}
