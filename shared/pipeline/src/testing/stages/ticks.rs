@@ -120,7 +120,8 @@ pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
     slow.lose(account[0].id().clone());
     for left_at_most in [DROPS_PER_TICK + 30, 31, 1, 1] {
         this.clock.advance(INTERVAL);
-        (this.jobs.take(), this.store.take_requests());
+        this.jobs.take();
+        this.store.take_requests();
         let report = this.tick().await;
         assert!(report.dropped.len() <= left_at_most, "{} are left", report.dropped.len());
         assert_eq!(report.targets, [web()], "what is still on the list is looked at all the same");
