@@ -1,9 +1,10 @@
 //! The tick: settle the list of targets and send a job for each.
 
 use std::collections::BTreeSet;
+use std::future;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId, TargetSpec};
@@ -143,16 +144,26 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let mut closed = BTreeSet::new();
         let its_turn = &dropping[..dropping.len().min(DROPS_PER_TICK)];
         for together in its_turn.chunks(READS_AT_ONCE) {
-            let reads = join_all(together.iter().map(|target| records::read_fleet(self.store, target))).await;
-            for (target, read) in together.iter().zip(reads) {
-                match read {
-                    Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
-                    Ok(_) => {}
-                    Err(error) => {
-                        warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
-                    }
-                }
+            let mut reads = Vec::with_capacity(together.len());
+            for target in together {
+                reads.push((target, Box::pin(records::read_fleet(self.store, target))));
             }
+            // By hand: `join_all` links its other ways of joining as well.
+            let all_read = future::poll_fn(|context| {
+                reads.retain_mut(|(target, read)| {
+                    let Poll::Ready(read) = read.as_mut().poll(context) else { return true };
+                    match read {
+                        Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
+                        Ok(_) => {}
+                        Err(error) => {
+                            warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
+                        }
+                    }
+                    false
+                });
+                if reads.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            });
+            all_read.await;
         }
         closed
     }

@@ -77,6 +77,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     together::a_look_reads_its_records_at_the_same_time(&make().await).await;
     access_token::what_github_is_asked_with_is_on_record_for_every_poller(&make().await).await;
     together::a_notifier_reads_its_records_and_the_target_at_the_same_time(&make().await).await;
+    together::a_tick_reads_what_was_taken_off_the_list_at_the_same_time(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
     wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;

@@ -46,7 +46,10 @@ impl<S: Store> Store for MeetingStore<'_, S> {
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        self.1.come("list").await;
+        match query {
+            Query::Fleet(target) if target == repository("api").id() => self.1.come("another list").await,
+            _ => self.1.come("list").await,
+        }
         self.0.list(query).await
     }
 
@@ -95,4 +98,22 @@ pub(super) async fn a_notifier_reads_its_records_and_the_target_at_the_same_time
     let (policy, settings) = (&this.check.policy, NotifySettings::default());
     let stage = Notify { store: &store, chat: &this.chat, clock: &this.clock, policy, settings };
     assert_eq!(stage.run(&subject()).await.delivered.len(), 1);
+}
+
+pub(super) async fn a_tick_reads_what_was_taken_off_the_list_at_the_same_time<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured.extend(["api", "app"].map(|name| TargetSpec::One(repository(name))));
+    this.tick().await;
+    this.check.configured.truncate(1);
+    this.check.configured[0] = TargetSpec::One(repository("app"));
+    this.tick().await;
+    let meeting = Meeting::of(2);
+    // The list of targets is read before, and alone.
+    meeting.met.lock().await.insert("get");
+    let slow = MeetingStore(store, &meeting);
+    let configured = this.check.configured.clone();
+    let mut next = Installation::new(&slow);
+    next.check.configured = configured;
+    assert_eq!(next.tick().await.dropped, [repository("api"), web()]);
+    assert_eq!(meeting.met.lock().await.len(), 3);
 }
