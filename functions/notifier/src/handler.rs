@@ -52,9 +52,10 @@ impl<Ch: Chat> Chat for Attentive<'_, Ch> {
         &self,
         message: &LiveMessage,
         notice: &Notice,
+        form: Form,
         acknowledged: &[Acknowledgement],
     ) -> Result<(), EditError> {
-        let edited = self.chat.edit(message, notice, acknowledged).await;
+        let edited = self.chat.edit(message, notice, form, acknowledged).await;
         self.heed(edited.as_ref().err().and_then(of_chat));
         edited
     }

@@ -208,9 +208,10 @@ pub trait Chat: Send + Sync {
         &self,
         message: &LiveMessage,
         notice: &Notice,
+        form: Form,
         acknowledged: &[Acknowledgement],
     ) -> impl Future<Output = Result<(), EditError>> + Send {
-        let _ = (message, notice, acknowledged);
+        let _ = (message, notice, form, acknowledged);
         std::future::ready(Err(EditError::Gone))
     }
 }

@@ -226,11 +226,12 @@ impl Chat for Bot {
         &self,
         message: &LiveMessage,
         notice: &Notice,
+        form: Form,
         acknowledged: &[Acknowledgement],
     ) -> Result<(), EditError> {
         let LiveMessage { place, outages } = message;
-        let mut message = render_live(outages, notice, acknowledged, &self.settings.web);
-        if let Some(target) = notice.target.as_ref().filter(|_| self.settings.buttons) {
+        let mut message = render_live(outages, notice, form, acknowledged, &self.settings.web);
+        if let Some(target) = notice.target.as_ref().filter(|_| self.settings.buttons && form == Form::Blocks) {
             let is_acknowledged = |outage: &Outage| {
                 acknowledged.iter().any(|item| (item.runner_id, item.outage_id) == (outage.runner_id, outage.id))
             };

@@ -50,10 +50,11 @@ impl Chat for Messenger {
         &self,
         message: &LiveMessage,
         notice: &Notice,
+        form: Form,
         acknowledged: &[Acknowledgement],
     ) -> Result<(), EditError> {
         match self {
-            Messenger::Bot(bot) => bot.edit(message, notice, acknowledged).await,
+            Messenger::Bot(bot) => bot.edit(message, notice, form, acknowledged).await,
             Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
         }
     }

@@ -170,7 +170,9 @@ proptest! {
         let target = "acme/web".parse().unwrap();
         let open: Vec<Outage> = notice.news.iter().flat_map(open_in).cloned().collect();
         limits::check(&with_buttons(render(&notice, Form::Blocks, &web), &target, open.iter(), |_| false));
-        limits::check(&with_buttons(render_live(&open, &notice, &[], &web), &target, open.iter(), |_| true));
+        let live = |form| render_live(&open, &notice, form, &[], &web);
+        limits::check(&with_buttons(live(Form::Blocks), &target, open.iter(), |_| true));
+        limits::check(&live(Form::PlainText));
         let console = render_console(&notice, false, &web);
         prop_assert!(console.chars().all(|c| c == '\n' || !c.is_control()), "{console:?}");
         prop_assert!(console.ends_with('\n'));

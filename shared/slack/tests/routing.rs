@@ -61,7 +61,7 @@ async fn a_bot_writes_to_the_channel_that_is_named_and_edits_there() {
         let place = bot.send(&notice, Form::Blocks, to).await.unwrap().place().unwrap();
         assert_eq!(place.channel, id, "{to:?}");
         bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
-        bot.edit(&LiveMessage { place, outages: Vec::new() }, &notice, &[]).await.unwrap();
+        bot.edit(&LiveMessage { place, outages: Vec::new() }, &notice, Form::Blocks, &[]).await.unwrap();
     }
     bot.send_test(Route::Channel("C0GPU")).await.unwrap();
     let told: Vec<String> = slack.messages().iter().map(|message| message.body["channel"].to_string()).collect();
@@ -79,7 +79,7 @@ async fn a_channel_that_is_gone_is_dead_to_a_bot_in_every_way() {
     let told = reason(bot.send(&notice, Form::Blocks, to).await);
     assert!(told.contains("is_archived") && told.contains("the policy's channel"), "{told}");
     assert!(matches!(bot.reply(&notice, Form::Blocks, &place).await, Err(EditError::Chat(ChatError::Dead(_)))));
-    let edited = bot.edit(&LiveMessage { place, outages: Vec::new() }, &notice, &[]).await;
+    let edited = bot.edit(&LiveMessage { place, outages: Vec::new() }, &notice, Form::Blocks, &[]).await;
     assert!(matches!(edited, Err(EditError::Chat(ChatError::Dead(_)))));
     let told = reason(bot.send(&notice, Form::Blocks, Route::Channel("#nowhere")).await);
     assert!(told.contains("channel_not_found"), "{told}");

@@ -230,8 +230,8 @@ async fn a_bot_sends_edits_and_replies() {
         outage.resolved_at = Some(outage.started_at.plus(Duration::from_secs(1_800)));
         outage.ending = Some(Ending::Recovered);
         let message = LiveMessage { place: place.clone(), outages: outages.clone() };
-        bot.edit(&message, &opened, &[]).await.unwrap();
-        bot.edit(&message, &opened, &[]).await.unwrap();
+        bot.edit(&message, &opened, Form::Blocks, &[]).await.unwrap();
+        bot.edit(&message, &opened, Form::Blocks, &[]).await.unwrap();
         bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
     }
     let messages = slack.messages();
@@ -243,8 +243,29 @@ async fn a_bot_sends_edits_and_replies() {
 
     slack.state().messages_are_gone = true;
     let message = LiveMessage { place: place.clone(), outages };
-    assert_eq!(bot.edit(&message, &opened, &[]).await, Err(EditError::Gone));
+    assert_eq!(bot.edit(&message, &opened, Form::Blocks, &[]).await, Err(EditError::Gone));
     assert_eq!(bot.reply(&opened, Form::Blocks, &place).await.unwrap_err(), EditError::Gone);
+}
+
+#[tokio::test]
+async fn an_edit_whose_layout_slack_refuses_is_taken_as_plain_text_in_place_of_the_layout() {
+    let slack = FakeSlack::start().await.unwrap();
+    let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let bot = Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
+    let opened = sample("offline_2_more");
+    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().unwrap();
+    slack.state().edits_take_no_blocks = true;
+    let message = LiveMessage { place, outages: outages_of(&opened) };
+    let refused = bot.edit(&message, &opened, Form::Blocks, &[]).await.unwrap_err();
+    assert!(matches!(&refused, EditError::Chat(ChatError::ContentRefused(why)) if why.ends_with("invalid_blocks")));
+    assert_eq!(slack.messages()[0].edits, 0);
+    bot.edit(&message, &opened, Form::PlainText, &[]).await.unwrap();
+    let messages = slack.messages();
+    assert_eq!((messages.len(), messages[0].edits), (1, 1));
+    assert_eq!(messages[0].body["blocks"], serde_json::json!([]), "the text is shown, not the layout it had");
+    assert!(messages[0].text().contains("build-"), "{}", messages[0].text());
+    assert_eq!(messages[0].body["mrkdwn"], false);
 }
 
 #[tokio::test]
@@ -342,8 +363,14 @@ fn an_edited_message_says_what_has_become_of_each() {
         ("edited_many", vec![opened[0].clone(); 50]),
     ];
     for (name, outages) in cases {
-        let message = render_live(&outages, &notice, &[], &WebBase::default());
+        let message = render_live(&outages, &notice, Form::Blocks, &[], &WebBase::default());
         limits::check(&message);
         insta::assert_snapshot!(name, outline::outline(&message));
+        let plain = render_live(&outages, &notice, Form::PlainText, &[], &WebBase::default());
+        limits::check(&plain);
+        assert_eq!(plain.blocks.as_deref(), Some(&[][..]), "no layout is left in place of the text");
+        if name == "edited_some_are_back" {
+            insta::assert_snapshot!("edited_in_plain_text", outline::outline(&plain));
+        }
     }
 }

@@ -72,6 +72,8 @@ pub struct Machine {
     pub now_ms: i64,
     /// Chance.
     pub chance: Chance,
+    /// Chance of what befalls edits alone: the rest of a seed's story does not depend on it.
+    pub edit_chance: Chance,
     /// GitHub and Slack.
     pub world: World,
     /// What goes wrong.
@@ -164,6 +166,16 @@ impl Machine {
         strikes
     }
 
+    /// Whether a fault strikes an edit now.
+    pub fn strikes_edit(&mut self, fault: Fault) -> bool {
+        let (now_ms, stage) = (self.now_ms, self.current.1);
+        let strikes = self.faults.strikes(fault, stage, now_ms, &mut self.edit_chance);
+        if strikes {
+            self.note(format!("{fault:?} of an edit").as_bytes());
+        }
+        strikes
+    }
+
     /// Counts a fault that came by itself.
     pub fn came(&mut self, fault: Fault) {
         self.faults.count(fault, self.current.1);
@@ -182,6 +194,7 @@ impl Shared {
         Self(Arc::new(Mutex::new(Machine {
             now_ms: 0,
             chance: Chance::new(seed ^ 0x5151),
+            edit_chance: Chance::new(seed ^ 0xed17),
             world: World::new(),
             faults,
             checks: queue(Kind::Standard),

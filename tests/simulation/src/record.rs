@@ -81,18 +81,23 @@ impl Record {
         self.endings.iter().filter(is_settled).map(|sent| sent.through.0).max().unwrap_or(0)
     }
 
+    /// When the ending of an attempt was first stored.
+    pub fn recorded_ms(&self, claim: &Claim) -> Option<i64> {
+        self.stored_ms.get(&Key::Sent(claim.subject.clone(), claim.number)).copied()
+    }
+
     /// Attempts whose message may have been taken without a record of it at the time when another was made: after a
     /// crash or a standstill between Slack's acceptance and the record, or after a lost answer.
     pub fn uncertain(&self) -> impl Iterator<Item = &Claim> {
         self.claims.iter().filter(|claim| {
             let ending = self.endings.iter().find(|sent| sent.number == claim.number);
-            let stored_ms = self.stored_ms.get(&Key::Sent(claim.subject.clone(), claim.number));
+            let stored_ms = self.recorded_ms(claim);
             let next = self.claims.iter().find(|next| {
                 next.number.notice == claim.number.notice && next.number.attempt == claim.number.attempt + 1
             });
             ending.is_none_or(|sent| {
                 let is_late =
-                    next.is_some_and(|next| stored_ms.is_none_or(|stored| story_ms(next.claimed_at) <= *stored));
+                    next.is_some_and(|next| stored_ms.is_none_or(|stored| story_ms(next.claimed_at) <= stored));
                 is_late || matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. })
             })
         })

@@ -9,9 +9,9 @@ use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::faults::Fault;
 use crate::machine::Shared;
-use crate::outside::TIMEOUT_MS;
+use crate::outside::{TIMEOUT_MS, place_of};
 use crate::record::openings;
-use crate::world::{Busy, Taken};
+use crate::world::{Busy, LetBe, Taken, Trouble};
 
 const CHANNEL: &str = "C1";
 
@@ -79,7 +79,8 @@ impl SimulatedSlack {
                 thread,
                 shown,
                 is_gone: false,
-                is_let_be: false,
+                trouble: None,
+                let_be: None,
             };
             machine.world.taken.push(taken);
             machine.world.taken.len() - 1
@@ -91,6 +92,34 @@ impl SimulatedSlack {
         } else {
             Delivered::default()
         })
+    }
+
+    /// What is wrong with an edit of this message: now, or from now on for good.
+    fn trouble(&self, subject: &Subject, number: usize, form: Form) -> Result<(), ChatError> {
+        let mut machine = self.shared.lock();
+        let machine = &mut *machine;
+        let refused = || Err(ChatError::ContentRefused("invalid_blocks".to_owned()));
+        let is_refused_now = form == Form::Blocks && machine.strikes_edit(Fault::SlackRefuses);
+        let fails_from_now = machine.strikes_edit(Fault::SlackFails) && machine.edit_chance.below(4) == 0;
+        let begins = match machine.edit_chance.below(4) {
+            _ if fails_from_now => Some(Trouble::Fails),
+            0 if is_refused_now => Some(Trouble::TakesNoBlocks),
+            1 if is_refused_now => Some(Trouble::TakesNothing),
+            _ => None,
+        };
+        let Some(taken) = machine.world.taken.get_mut(number) else { return Ok(()) };
+        taken.trouble = taken.trouble.or(begins);
+        match taken.trouble {
+            Some(Trouble::Fails) => {
+                let Subject::Target(target) = subject else { return Ok(()) };
+                machine.world.failed_edits.push((place_of(target.as_str()), machine.now_ms));
+                Err(ChatError::Transient("Slack answers internal_error".to_owned()))
+            }
+            Some(Trouble::TakesNothing) => refused(),
+            Some(Trouble::TakesNoBlocks) if form == Form::Blocks => refused(),
+            _ if is_refused_now => refused(),
+            _ => Ok(()),
+        }
     }
 
     /// The message at a place, if nobody has deleted it, not even just now.
@@ -116,12 +145,27 @@ impl Chat for SimulatedSlack {
         Ok(self.post(notice, Some(thread)).await?)
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice, _: &[Acknowledgement]) -> Result<(), EditError> {
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        form: Form,
+        _: &[Acknowledgement],
+    ) -> Result<(), EditError> {
+        let number: usize = message.place.ts.parse().map_err(|_| EditError::Gone)?;
         let outcome = self.request(&notice.subject, None).await;
-        if let (Err(ChatError::Dead(_)), Ok(number)) = (&outcome, message.place.ts.parse::<usize>())
-            && let Some(taken) = self.shared.lock().world.taken.get_mut(number)
-        {
-            taken.is_let_be = true;
+        let outcome = outcome.and_then(|()| self.trouble(&notice.subject, number, form));
+        if let Err(error) = &outcome {
+            let mut machine = self.shared.lock();
+            let let_be = match error {
+                ChatError::Dead(_) => Some(LetBe::Dead),
+                ChatError::ContentRefused(_) if form == Form::PlainText => Some(LetBe::Refused),
+                ChatError::Transient(_) => Some(LetBe::Failed(machine.now_ms)),
+                ChatError::ContentRefused(_) | ChatError::Busy { .. } => None,
+            };
+            if let (Some(let_be), Some(taken)) = (let_be, machine.world.taken.get_mut(number)) {
+                taken.let_be = Some(let_be);
+            }
         }
         outcome?;
         let number = self.message_at(&message.place)?;

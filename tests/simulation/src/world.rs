@@ -88,8 +88,32 @@ pub struct Taken {
     pub shown: Vec<Outage>,
     /// Whether somebody has deleted it.
     pub is_gone: bool,
-    /// Whether Slack was dead when it was to be edited last: then it is let be.
-    pub is_let_be: bool,
+    /// What keeps it from being edited ever again.
+    pub trouble: Option<Trouble>,
+    /// Why it was not edited when it was to be last.
+    pub let_be: Option<LetBe>,
+}
+
+/// What is wrong with edits of a message for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// They are refused as laid out.
+    TakesNoBlocks,
+    /// They are refused in every form.
+    TakesNothing,
+    /// They fail, as if Slack's next answer could be another.
+    Fails,
+}
+
+/// Why a message may be left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetBe {
+    /// Slack was dead.
+    Dead,
+    /// Slack refused the edit as plain text too.
+    Refused,
+    /// The edit failed at this time, milliseconds of the story: at a later attempt that is let be.
+    Failed(i64),
 }
 
 /// That Slack asked to wait.
@@ -225,6 +249,8 @@ pub struct World {
     pub hasty: Vec<(Busy, i64)>,
     /// When Slack was dead to whoever tells of a subject.
     pub deaths: Vec<(Subject, i64)>,
+    /// When edits failed of messages that can never be edited, and about which target.
+    pub failed_edits: Vec<(Option<usize>, i64)>,
     /// Outages that an edit showed as open after another had shown them as over.
     pub reopened: Vec<Outage>,
 }
@@ -385,7 +411,7 @@ impl World {
         let reopened = outages.iter().filter(|outage| outage.is_open()).filter(is_over).cloned();
         self.reopened.extend(reopened);
         taken.shown = outages.to_vec();
-        taken.is_let_be = false;
+        taken.let_be = None;
     }
 
     /// The list as pages with ETags, two runners a page, so that there are several.

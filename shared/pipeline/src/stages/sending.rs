@@ -5,13 +5,39 @@ use std::time::Duration;
 use monitor_domain::notices::Notice;
 use monitor_domain::subject::Subject;
 use monitor_domain::time::Timestamp;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::items::{Acknowledgement, Claim, Delivered, LiveMessage, SendEnding};
 use crate::ports::{Chat, ChatError, Clock, EditError, Form, Route, Store, StoreError};
 use crate::records;
 use crate::stages::notify::NotifySettings;
 use crate::stages::threads::{self, Plan};
+
+/// From this attempt at a notice on, an edit that fails is let be: what an earlier message shows must not keep news
+/// from being told.
+const LETS_EDITS_BE_FROM: u32 = 3;
+
+/// How far a part came.
+enum Carried {
+    /// It was sent.
+    Told(Delivered),
+    /// An edit failed, and is to be repeated first: nothing of the part was sent.
+    EditFailed(String),
+    /// The lease had ended before it was sent.
+    HeldUp,
+}
+
+/// What came of an edit.
+enum Edited {
+    /// The message is there: it shows what it should, or is let be as it was.
+    There,
+    /// The message is gone, or its channel is dead.
+    Gone,
+    /// It may be possible later.
+    Failed(String),
+    /// The lease had ended before.
+    HeldUp,
+}
 
 /// The sending of a claim's parts, one after the other.
 pub(super) struct Sending<'a, St, Ch, Cl> {
@@ -67,11 +93,12 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
             let put_off =
                 |wait: Duration, reason, uncertain| SendEnding::Deferred { until: now.plus(wait), reason, uncertain };
             return match outcome {
-                Ok(Some(delivered)) => {
+                Ok(Carried::Told(delivered)) => {
                     self.live = plan.after;
                     SendEnding::Delivered(delivered)
                 }
-                Ok(None) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
+                Ok(Carried::EditFailed(reason)) => put_off(self.backoff(), reason, false),
+                Ok(Carried::HeldUp) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
                 Err(ChatError::Busy { retry_after }) => {
                     if retry_after <= self.settings.patience && self.is_before_half_time(now.plus(retry_after)) {
                         self.clock.sleep(retry_after).await;
@@ -109,42 +136,81 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
     ///
     /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
-    /// message is gone, or its channel is dead, the notice stands for itself. None where the lease has ended before it was sent.
+    /// message is gone, or its channel is dead, the notice stands for itself.
     async fn carry_out(
         &self,
         plan: &Plan,
         notice: &Notice,
         acknowledged: &[Acknowledgement],
         to: Route<'_>,
-    ) -> Result<Option<Delivered>, ChatError> {
+    ) -> Result<Carried, ChatError> {
         let form = if self.claim.plain_text { Form::PlainText } else { Form::Blocks };
         let mut reply_to = plan.reply_to.as_ref();
         for message in &plan.edits {
-            if !self.holds_the_lease() {
-                return Ok(None);
-            }
-            match self.chat.edit(message, notice, acknowledged).await {
-                Ok(()) => {}
-                Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {
-                    reply_to = reply_to.filter(|place| **place != message.place);
-                }
-                Err(EditError::Chat(error)) => return Err(edit_fault(error)),
+            match self.edit(message, notice, acknowledged).await? {
+                Edited::There => {}
+                Edited::Gone => reply_to = reply_to.filter(|place| **place != message.place),
+                Edited::Failed(reason) => return Ok(Carried::EditFailed(reason)),
+                Edited::HeldUp => return Ok(Carried::HeldUp),
             }
         }
         if let Some(place) = reply_to {
             if !self.holds_the_lease() {
-                return Ok(None);
+                return Ok(Carried::HeldUp);
             }
             match self.chat.reply(notice, form, place).await {
                 Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {}
                 Err(EditError::Chat(error)) => return Err(error),
-                Ok(delivered) => return Ok(Some(delivered)),
+                Ok(delivered) => return Ok(Carried::Told(delivered)),
             }
         }
         if !self.holds_the_lease() {
-            return Ok(None);
+            return Ok(Carried::HeldUp);
         }
-        self.chat.send(notice, form, to).await.map(Some)
+        self.chat.send(notice, form, to).await.map(Carried::Told)
+    }
+
+    /// Edits a message, as plain text where its layout is refused; an error only where the chat asks to wait, which
+    /// goes for the whole channel.
+    ///
+    /// A message that cannot be edited counts as edited: it is let be, at once where what it should show is refused, and
+    /// after some attempts where it fails otherwise.
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        acknowledged: &[Acknowledgement],
+    ) -> Result<Edited, ChatError> {
+        let subject = &self.claim.subject;
+        let is_patient = self.claim.number.attempt < LETS_EDITS_BE_FROM;
+        // Each layout is refused for itself: that the notice's was says nothing about this one.
+        let mut form = Form::Blocks;
+        loop {
+            if !self.holds_the_lease() {
+                return Ok(Edited::HeldUp);
+            }
+            let let_be = if is_patient || self.is_in_time() {
+                match self.chat.edit(message, notice, form, acknowledged).await {
+                    Ok(()) => return Ok(Edited::There),
+                    Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => return Ok(Edited::Gone),
+                    Err(EditError::Chat(error @ ChatError::Busy { .. })) => return Err(error),
+                    Err(EditError::Chat(ChatError::ContentRefused(reason))) if form == Form::Blocks => {
+                        warn!(%subject, reason, "an edit is refused as laid out: tried as plain text");
+                        form = Form::PlainText;
+                        continue;
+                    }
+                    Err(EditError::Chat(ChatError::ContentRefused(reason))) => reason,
+                    Err(EditError::Chat(ChatError::Transient(reason))) if is_patient => {
+                        return Ok(Edited::Failed(reason));
+                    }
+                    Err(EditError::Chat(ChatError::Transient(reason))) => reason,
+                }
+            } else {
+                "there was no time left for it".to_owned()
+            };
+            warn!(%subject, reason = let_be, "an earlier message cannot be edited: left as it is");
+            return Ok(Edited::There);
+        }
     }
 
     /// Before each request: whoever was held up until its lease ended has lost it to another, whose message it must not
@@ -156,14 +222,6 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     fn backoff(&self) -> Duration {
         let repeats = self.claim.number.attempt.saturating_sub(1).min(16);
         self.settings.first_backoff.saturating_mul(1 << repeats).min(self.settings.longest_backoff)
-    }
-}
-
-/// An edit that is refused for what is in it must not cost the notice its layout: it waits, and is tried again.
-fn edit_fault(error: ChatError) -> ChatError {
-    match error {
-        ChatError::ContentRefused(reason) => ChatError::Transient(format!("an edit was refused: {reason}")),
-        error => error,
     }
 }
 

@@ -10,7 +10,8 @@ pub(crate) fn check(message: &Message) {
     assert!(length(text) <= 4_000, "text of {}", length(text));
     assert_clean(text);
     assert!(!text.contains('<'), "markup in the text: {text}");
-    let Some(blocks) = &message.blocks else {
+    let Some(blocks) = message.blocks.as_ref().filter(|_| message.mrkdwn.is_none()) else {
+        assert!(message.blocks.as_ref().is_none_or(Vec::is_empty), "blocks in plain text");
         assert_eq!(message.mrkdwn, Some(false));
         return;
     };

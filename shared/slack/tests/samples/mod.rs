@@ -142,7 +142,8 @@ pub(crate) fn by_bot() -> Vec<(&'static str, Message)> {
         let notice = about("acme/web", 2, vec![news]);
         let open = outages.iter().filter(|outage| outage.is_open());
         let is_acknowledged = |outage: &Outage| acknowledged.iter().any(|item| item.runner_id == outage.runner_id);
-        with_buttons(render_live(outages, &notice, acknowledged, &web), &target, open, is_acknowledged)
+        let message = render_live(outages, &notice, Form::Blocks, acknowledged, &web);
+        with_buttons(message, &target, open, is_acknowledged)
     };
     let back = ended(1, HOUR * 2, Ending::Recovered);
     let recovered = || News::Recovered { outages: vec![back.clone()] };

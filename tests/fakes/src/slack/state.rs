@@ -83,6 +83,8 @@ pub struct State {
     pub min_interval_ms: Option<u32>,
     /// Whether earlier messages can no longer be edited or replied to.
     pub messages_are_gone: bool,
+    /// Whether an edit with blocks is refused: `invalid_blocks`.
+    pub edits_take_no_blocks: bool,
     webhook_path: String,
     further_webhooks: Vec<String>,
     /// The channels that the bot may write to: id and name, and whether they are archived.
@@ -101,6 +103,7 @@ impl State {
             latency_ms: 0,
             min_interval_ms: None,
             messages_are_gone: false,
+            edits_take_no_blocks: false,
             webhook_path: webhook_path.to_owned(),
             further_webhooks: Vec::new(),
             channels: BTreeMap::from([(CHANNEL_ID.to_owned(), (CHANNEL.to_owned(), false))]),
@@ -274,10 +277,20 @@ impl State {
             }
             // By name it does not go: a real one takes only the id.
             "chat.update" if body["channel"] != *channel => return self.not_ok("channel_not_found"),
+            "chat.update"
+                if self.edits_take_no_blocks && body["blocks"].as_array().is_some_and(|all| !all.is_empty()) =>
+            {
+                return self.not_ok("invalid_blocks");
+            }
             "chat.update" => match find(&self.messages, &body["ts"]).filter(|_| !self.messages_are_gone) {
                 Some(at) => {
                     let ts = body["ts"].as_str().unwrap_or_default().to_owned();
                     let message = &mut self.messages[at];
+                    // Slack's pages have said of an edit without `blocks` that they stay, and that they go.
+                    let mut body = body;
+                    if body["blocks"].is_null() && !message.body["blocks"].is_null() {
+                        body["blocks"] = message.body["blocks"].take();
+                    }
                     (message.body, message.edits) = (body, message.edits + 1);
                     ts
                 }

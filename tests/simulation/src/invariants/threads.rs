@@ -6,9 +6,10 @@ use monitor_domain::notices::Notice;
 use monitor_domain::outage::Outage;
 
 use super::{Examination, moment};
+use crate::machine::story_ms;
 use crate::operations::Story;
 use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides};
-use crate::world::Taken;
+use crate::world::{LetBe, Taken};
 
 const SHOWS: &str = "a message shows at last what has become of its outages";
 const THREAD: &str = "what becomes of an outage is told in the thread of the message that told of it";
@@ -39,6 +40,24 @@ fn is_known(record: &Record, taken: &Taken) -> bool {
     taken.answered && !taken.is_gone && record.uncertain().all(|claim| claim.notice != taken.notice)
 }
 
+/// Whether a message need not show what its notices told: its last edit was not to be had, or was not waited for at an
+/// attempt that was neither the first nor the second.
+fn is_let_be(record: &Record, taken: &Taken) -> bool {
+    let later = record.claims.iter().filter(|claim| story_ms(claim.claimed_at) > taken.at_ms);
+    let mut impatient = later.filter(|claim| claim.number.attempt > 2);
+    match taken.let_be {
+        Some(LetBe::Dead | LetBe::Refused) => true,
+        Some(LetBe::Failed(at_ms)) => {
+            impatient.any(|claim| (story_ms(claim.claimed_at)..story_ms(claim.lease_until)).contains(&at_ms))
+        }
+        // With half of its lease gone such an attempt edits nothing more.
+        None => impatient.any(|claim| {
+            let took_ms = record.recorded_ms(claim).map(|at_ms| at_ms - story_ms(claim.claimed_at));
+            took_ms.is_some_and(|took_ms| 2 * took_ms > story_ms(claim.lease_until) - story_ms(claim.claimed_at))
+        }),
+    }
+}
+
 impl Examination<'_> {
     /// What became of each message of a target that a bot sent.
     pub(super) fn threads(&mut self, story: &Story, record: &Record) {
@@ -61,7 +80,7 @@ impl Examination<'_> {
     }
 
     fn shows(&mut self, record: &Record, taken: &Taken, number: usize, began: &BTreeMap<OutageKey, Vec<usize>>) {
-        if taken.is_let_be || !is_known(record, taken) {
+        if is_let_be(record, taken) || !is_known(record, taken) {
             return;
         }
         for shown in openings(&taken.notice) {

@@ -39,6 +39,8 @@ const CALM_MS: i64 = 30 * MINUTE_MS;
 enum Source {
     Window,
     Operation(usize),
+    /// A message that cannot be edited holds up what is told of its target for some attempts.
+    Edit,
     Unlisted,
 }
 
@@ -85,6 +87,9 @@ impl<'a> Model<'a> {
                 _ => continue,
             };
             disturb(place, Source::Operation(number), operation.at_ms, operation.at_ms + for_ms);
+        }
+        for (place, at_ms) in &world.failed_edits {
+            disturb(*place, Source::Edit, *at_ms, *at_ms);
         }
         for (place, from_ms, until_ms) in unlisted(world, end_ms) {
             disturb(Some(place), Source::Unlisted, from_ms, until_ms);
@@ -155,7 +160,7 @@ impl<'a> Model<'a> {
         self.disturbances.iter().any(|disturbance| {
             let is_outside = match disturbance.source {
                 Source::Operation(number) => !matches!(self.story.operations[number].what, What::MonitorDown { .. }),
-                Source::Unlisted => true,
+                Source::Edit | Source::Unlisted => true,
                 Source::Window => false,
             };
             !is_outside && disturbance.from_ms < until_ms && disturbance.until_ms > from_ms

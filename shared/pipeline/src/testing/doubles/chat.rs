@@ -16,6 +16,8 @@ const DEFAULT_CHANNEL: &str = "C1";
 #[derive(Debug, Default)]
 pub struct ScriptedChat {
     answers: Mutex<VecDeque<ChatError>>,
+    /// Of edits alone.
+    of_edits: Mutex<VecDeque<ChatError>>,
     /// Of single channels, the default's under no name.
     of_channels: Mutex<BTreeMap<String, VecDeque<ChatError>>>,
     taken: Mutex<Vec<(Notice, Form)>>,
@@ -31,6 +33,8 @@ pub struct ScriptedChat {
 pub struct Threads {
     /// The messages that were edited, as they read then; by their id.
     pub edits: Vec<LiveMessage>,
+    /// How each of them was written.
+    pub forms: Vec<Form>,
     /// The ids of the messages that were replied to.
     pub replies: Vec<String>,
     sent: u32,
@@ -66,6 +70,12 @@ impl ScriptedChat {
     /// Forgets the answers that it was to give: it takes messages again.
     pub fn accept(&self) {
         lock(&self.answers).clear();
+        lock(&self.of_edits).clear();
+    }
+
+    /// Refuses the next edits so, in order, whatever becomes of messages.
+    pub fn refuse_edits(&self, answers: impl IntoIterator<Item = ChatError>) {
+        lock(&self.of_edits).extend(answers);
     }
 
     /// Refuses the next messages to this channel so, in order; to the default's under no name.
@@ -142,15 +152,24 @@ impl Chat for ScriptedChat {
         Ok(delivered)
     }
 
-    async fn edit(&self, message: &LiveMessage, _: &Notice, _: &[Acknowledgement]) -> Result<(), EditError> {
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        _: &Notice,
+        form: Form,
+        _: &[Acknowledgement],
+    ) -> Result<(), EditError> {
         let Some(threads) = &self.threads else { return Err(EditError::Gone) };
         if lock(threads).are_gone {
             return Err(EditError::Gone);
         }
-        if let Some(answer) = lock(&self.answers).pop_front() {
+        let answer = lock(&self.of_edits).pop_front().or_else(|| lock(&self.answers).pop_front());
+        if let Some(answer) = answer {
             return Err(answer.into());
         }
-        lock(threads).edits.push(message.clone());
+        let mut threads = lock(threads);
+        threads.edits.push(message.clone());
+        threads.forms.push(form);
         Ok(())
     }
 }

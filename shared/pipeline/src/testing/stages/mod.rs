@@ -2,6 +2,7 @@
 
 mod access_token;
 mod commits;
+mod edits;
 mod looking;
 mod routing;
 mod telling;
@@ -55,6 +56,11 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await).await;
     telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await).await;
     telling::a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all(&make().await).await;
+    edits::an_edit_refused_as_laid_out_goes_as_plain_text_within_the_same_attempt(&make().await).await;
+    edits::an_edit_refused_in_both_forms_is_let_be_and_its_notice_told(&make().await).await;
+    edits::an_edit_that_goes_on_failing_is_let_be_at_the_third_attempt(&make().await).await;
+    edits::a_wait_that_is_asked_for_at_an_edit_is_kept_at_every_attempt(&make().await).await;
+    edits::edits_that_take_long_leave_time_for_the_notice(&make().await).await;
     routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await).await;
     routing::what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it(&make().await).await;
     routing::a_crash_between_two_channels_repeats_nothing(&make().await).await;

@@ -148,7 +148,7 @@ pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(stor
 }
 
 /// An installation whose chat has threads, after runners 1 and 2 went offline in one alert and runner 3 in another.
-async fn two_alerts<S: Store>(store: &S) -> Installation<'_, S> {
+pub(super) async fn two_alerts<S: Store>(store: &S) -> Installation<'_, S> {
     let mut this = Installation::hasty(store);
     this.chat = ScriptedChat::with_threads();
     let document = serde_json::from_str(r#"{"confirm":1,"recover":1}"#).unwrap_or_default();
@@ -166,7 +166,7 @@ async fn two_alerts<S: Store>(store: &S) -> Installation<'_, S> {
 }
 
 /// Has runners come back, and tells of it.
-async fn back<S: Store>(this: &Installation<'_, S>, runners: &[u64]) {
+pub(super) async fn back<S: Store>(this: &Installation<'_, S>, runners: &[u64]) {
     this.clock.advance(MINUTE);
     runners.iter().for_each(|id| this.source.set_status(&web(), *id, Status::Idle));
     this.check(&web()).await;
@@ -174,7 +174,7 @@ async fn back<S: Store>(this: &Installation<'_, S>, runners: &[u64]) {
 }
 
 /// The messages that were edited with how many of their outages are open, and those that were replied to.
-fn threads<S: Store>(this: &Installation<'_, S>) -> (Vec<(String, usize)>, Vec<String>) {
+pub(super) fn threads<S: Store>(this: &Installation<'_, S>) -> (Vec<(String, usize)>, Vec<String>) {
     let threads = this.chat.take_threads();
     let open = |message: &LiveMessage| message.outages.iter().filter(|outage| outage.is_open()).count();
     (threads.edits.iter().map(|message| (message.place.ts.clone(), open(message))).collect(), threads.replies)
@@ -248,8 +248,14 @@ impl Chat for StandingStill<'_> {
         self.chat.reply(notice, form, to).await
     }
 
-    async fn edit(&self, message: &LiveMessage, notice: &Notice, by: &[Acknowledgement]) -> Result<(), EditError> {
-        self.chat.edit(message, notice, by).await?;
+    async fn edit(
+        &self,
+        message: &LiveMessage,
+        notice: &Notice,
+        form: Form,
+        by: &[Acknowledgement],
+    ) -> Result<(), EditError> {
+        self.chat.edit(message, notice, form, by).await?;
         if self.after_edit.swap(false, Ordering::SeqCst) {
             self.clock.advance(NotifySettings::default().lease);
         }

@@ -1,0 +1,116 @@
+//! Edits that are refused or fail: the message may stay as it was, but what there is to tell is told.
+
+use super::telling::{back, threads, two_alerts};
+use super::*;
+use crate::items::{Acknowledgement, Delivered, Place};
+use crate::ports::{Chat, EditError, Route};
+
+fn refused() -> ChatError {
+    ChatError::ContentRefused("invalid_blocks".to_owned())
+}
+
+fn fails() -> ChatError {
+    ChatError::Transient("internal_error".to_owned())
+}
+
+/// How the latest attempt ended.
+async fn last_ending<S: Store>(this: &Installation<'_, S>) -> (Attempt, SendEnding) {
+    this.endings(&subject()).await.remove(0)
+}
+
+/// Has a deferred attempt repeated once it is due.
+async fn once_more<S: Store>(this: &Installation<'_, S>) {
+    this.clock.advance(NotifySettings::default().longest_backoff);
+    this.notify(&subject()).await;
+}
+
+pub(super) async fn an_edit_refused_as_laid_out_goes_as_plain_text_within_the_same_attempt<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    this.chat.refuse_edits([refused()]);
+    back(&this, &[3]).await;
+    assert!(matches!(this.chat.take()[..], [(_, Form::Blocks)]), "the notice keeps its own layout");
+    let told = this.chat.take_threads();
+    assert_eq!((told.edits.len(), told.forms, told.replies), (1, vec![Form::PlainText], vec!["2".to_owned()]));
+    let (number, ending) = last_ending(&this).await;
+    assert_eq!(number, Attempt { notice: 3, attempt: 1 });
+    assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");
+}
+
+pub(super) async fn an_edit_refused_in_both_forms_is_let_be_and_its_notice_told<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    for (runner, ts) in [(1, "1"), (3, "2")] {
+        this.chat.refuse_edits([refused(), refused()]);
+        back(&this, &[runner]).await;
+        assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec![ts.to_owned()])));
+    }
+    assert_eq!(last_ending(&this).await.0, Attempt { notice: 4, attempt: 1 });
+    // What is open in a message that was let be is edited in at its own end; what is over, not again.
+    back(&this, &[2]).await;
+    assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![("1".to_owned(), 0)], vec!["1".to_owned()])));
+}
+
+pub(super) async fn an_edit_that_goes_on_failing_is_let_be_at_the_third_attempt<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    this.chat.refuse_edits((0..3).map(|_| fails()));
+    back(&this, &[3]).await;
+    for attempt in [1, 2] {
+        assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])), "attempt {attempt}");
+        let (number, ending) = last_ending(&this).await;
+        assert_eq!(number, Attempt { notice: 3, attempt });
+        let nothing_was_sent = matches!(ending, SendEnding::Deferred { uncertain: false, .. });
+        assert!(nothing_was_sent, "{ending:?}");
+        once_more(&this).await;
+    }
+    assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec!["2".to_owned()])));
+    let (number, ending) = last_ending(&this).await;
+    assert_eq!(number, Attempt { notice: 3, attempt: 3 });
+    assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");
+    back(&this, &[1]).await;
+    assert_eq!(threads(&this), (vec![("1".to_owned(), 1)], vec!["1".to_owned()]), "what is over is edited no more");
+}
+
+pub(super) async fn a_wait_that_is_asked_for_at_an_edit_is_kept_at_every_attempt<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    this.chat.refuse_edits([fails(), fails(), ChatError::Busy { retry_after: Duration::from_secs(600) }]);
+    back(&this, &[3]).await;
+    once_more(&this).await;
+    once_more(&this).await;
+    assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])));
+    once_more(&this).await;
+    assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![("2".to_owned(), 0)], vec!["2".to_owned()])));
+}
+
+/// A chat whose edits fail, each after more than half of a lease.
+struct SlowToEdit<'a> {
+    chat: &'a ScriptedChat,
+    clock: &'a StillClock,
+}
+
+impl Chat for SlowToEdit<'_> {
+    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        self.chat.send(notice, form, to).await
+    }
+
+    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        self.chat.reply(notice, form, to).await
+    }
+
+    async fn edit(&self, _: &LiveMessage, _: &Notice, _: Form, _: &[Acknowledgement]) -> Result<(), EditError> {
+        self.clock.advance(NotifySettings::default().lease * 5 / 9);
+        Err(fails().into())
+    }
+}
+
+pub(super) async fn edits_that_take_long_leave_time_for_the_notice<S: Store>(store: &S) {
+    let this = two_alerts(store).await;
+    this.clock.advance(MINUTE);
+    [1, 3].iter().for_each(|id| this.source.set_status(&web(), *id, Status::Idle));
+    this.check(&web()).await;
+    let chat = SlowToEdit { chat: &this.chat, clock: &this.clock };
+    let (policy, settings) = (&this.check.policy, NotifySettings::default());
+    let stage = Notify { store: &this.store, chat: &chat, clock: &this.clock, policy, settings };
+    for told in [0, 0, 1] {
+        assert_eq!(stage.run(&subject()).await.delivered.len(), told);
+        this.clock.advance(settings.longest_backoff);
+    }
+}
