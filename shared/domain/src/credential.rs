@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 
 /// How many days ahead an expiring token is told of, soonest first.
 const EXPIRY_WARNING_DAYS: [u32; 3] = [1, 3, 14];
+/// No check is under way for longer: a Lambda's longest life.
+const LONGEST_CHECK: Duration = Duration::from_secs(15 * 60);
 
 /// One atomic commit of a credential's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub fn reconcile_credential(
                 steps.push(Step::LooksFail { failure: failure.clone() });
                 Failing { since: started_at, failure: failure.clone(), blind: false, told: false }
             });
-            if !failing.told && started_at.since(failing.since) >= thresholds.blind {
+            if !failing.told && started_at.has_waited(failing.since, thresholds.blind) {
                 failing.blind = true;
                 failing.told = true;
                 failing.failure = failure.clone();
@@ -57,7 +59,7 @@ pub fn reconcile_credential(
         }
         // A look that began before the failing one is no sign that it works again.
         None => {
-            if let Some(failing) = after.failing.take_if(|failing| started_at >= failing.since) {
+            if let Some(failing) = after.failing.take_if(|failing| failing.since.is_due(started_at, LONGEST_CHECK)) {
                 let (since, told) = (failing.since, failing.told);
                 steps.push(Step::SeesAgain { since, until: started_at, told });
             }

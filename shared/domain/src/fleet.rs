@@ -89,8 +89,17 @@ impl Fleet {
 
     /// The latest look that is on record.
     pub fn seen_at(&self) -> Option<Timestamp> {
+        self.looks().max()
+    }
+
+    /// The latest look that is on record and that a check begun at `at` can believe to lie before it.
+    pub fn seen_before(&self, at: Timestamp) -> Option<Timestamp> {
+        self.looks().filter(|look| !look.is_impossible(at)).max()
+    }
+
+    fn looks(&self) -> impl Iterator<Item = Timestamp> {
         let committed = self.record.watched_since.map(|_| self.record.observed_at);
-        committed.max(self.fresh_at)
+        committed.into_iter().chain(self.fresh_at)
     }
 }
 

@@ -184,7 +184,7 @@ pub fn fold(subject: &Subject, target: Option<&Target>, told_through: Revision, 
     let untold = changes.iter().filter(|change| change.revision > told_through);
     let newest = changes.last().map_or_else(Timestamp::default, |change| change.decided_at);
     let in_order = untold.scan(None, |last: &mut Option<&Change>, change| {
-        let may_have_expired = |last: &Change| newest.since(last.decided_at) >= QUIET_CHANGES_KEPT;
+        let may_have_expired = |last: &Change| newest.has_waited(last.decided_at, QUIET_CHANGES_KEPT);
         let follows = last.is_none_or(|last| change.revision == last.revision.next() || may_have_expired(last));
         *last = Some(change);
         follows.then_some(change)

@@ -14,6 +14,9 @@ use crate::quote::quote;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// How far the clocks of two machines may lie apart, in either direction.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 const BEYOND_CALENDARS: &str = " ms since 1970";
 
 impl Timestamp {
@@ -35,6 +38,25 @@ impl Timestamp {
     /// How long ago `earlier` was; zero when it lies ahead (clocks differ between machines).
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Whether a stored wait until this moment is over at `now`, given that no wait of its kind is longer than `longest`.
+    ///
+    /// A moment further ahead than that was stored by a clock that has been set back since. How much of the wait is left
+    /// cannot be known, so it counts as over: a clock that jumps must not cause silence.
+    pub fn is_due(self, now: Timestamp, longest: Duration) -> bool {
+        self <= now || self.since(now) > longest.saturating_add(CLOCK_TOLERANCE)
+    }
+
+    /// Whether `wait` has passed since the stored moment `start`; as with [`is_due`](Self::is_due), a start that lies
+    /// impossibly far ahead counts as long ago.
+    pub fn has_waited(self, start: Timestamp, wait: Duration) -> bool {
+        self.since(start) >= wait || start.is_impossible(self)
+    }
+
+    /// Whether this stored moment, which was the present when it was stored, lies further ahead of `now` than clocks differ.
+    pub fn is_impossible(self, now: Timestamp) -> bool {
+        self.since(now) > CLOCK_TOLERANCE
     }
 
     /// This moment and `duration`, held at the largest moment that can be told.
@@ -173,6 +195,34 @@ mod tests {
         for bad in ["yesterday", "+2026", "1763900000123", "x ms since 1970", "2026-11-23 09:30:00"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_wait_ends_in_its_time_and_at_once_where_the_clock_was_set_back() {
+        let (secs, hour) = (Duration::from_secs, Duration::from_secs(3_600));
+        let start = Timestamp::from_epoch_ms(1_800_000_000_000);
+        for (wait, longest) in [(secs(0), hour), (secs(10), secs(10)), (hour, hour), (secs(90), hour)] {
+            let end = start.plus(wait);
+            assert!(end.is_due(end, longest) && end.is_due(end.plus(hour), longest));
+            assert!(start.plus(wait).has_waited(start, wait) && start.plus(hour * 30).has_waited(start, wait));
+            if wait > secs(0) {
+                let just_before = end.minus(Duration::from_millis(1));
+                assert!(!end.is_due(just_before, longest) && !just_before.has_waited(start, wait));
+                // The clock of another machine is a minute behind.
+                assert!(
+                    !start.minus(secs(60)).has_waited(start, wait)
+                        && !end.is_due(end.minus(longest + secs(60)), longest)
+                );
+            }
+            for back in [Duration::from_millis(60_001), secs(7_200), secs(86_400 * 365)] {
+                assert!(end.is_due(end.minus(longest + back), longest), "{wait:?} {back:?}");
+                assert!(start.minus(back).has_waited(start, wait), "{wait:?} {back:?}");
+                assert!(start.is_impossible(start.minus(back)) && !start.is_impossible(start.plus(back)));
+            }
+        }
+        let (first, last) = (Timestamp::from_epoch_ms(i64::MIN), Timestamp::from_epoch_ms(i64::MAX));
+        assert!(last.is_due(first, hour) && first.has_waited(last, Duration::MAX));
+        assert!(!last.is_due(start, Duration::MAX));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) fn look_failed(
         steps.push(Step::LooksFail { failure: failure.clone() });
         Failing { since: at, failure: failure.clone(), blind: false, told: false }
     });
-    if !failing.blind && at.since(failing.since) >= policy.thresholds().blind {
+    if !failing.blind && at.has_waited(failing.since, policy.thresholds().blind) {
         failing.blind = true;
         runners = fleet.runners.iter().filter(|runner| is_suspected(runner)).map(unsuspected).collect();
     }

@@ -47,7 +47,7 @@ pub fn reconcile(
                 wishes,
                 target: fleet.record.target.id(),
                 at: observation.started_at,
-                seen_at: fleet.seen_at(),
+                seen_at: fleet.seen_before(observation.started_at),
                 is_starting: fleet.record.watched_since.is_none(),
             };
             Reconciliation { fleet, look, now, turns: Vec::new() }.complete(pages, lookups)
@@ -100,11 +100,14 @@ impl<'a> Reconciliation<'a> {
         // The look's time alone is no reason to commit.
         decision.after.observed_at = before.observed_at;
         if decision.is_empty() {
-            let seen_at = self.fleet.seen_at();
-            decision.fresh_at = seen_at.is_none_or(|seen| at.since(seen) >= FRESHNESS_LAG).then_some(at);
+            let seen_at = self.look.seen_at;
+            decision.fresh_at = seen_at.is_none_or(|seen| at.has_waited(seen, FRESHNESS_LAG)).then_some(at);
             return decision;
         }
-        decision.after.observed_at = at.max(before.observed_at);
+        // Of two machines whose clocks differ, the one behind takes nothing back; a clock that was set back does.
+        if at > before.observed_at || before.observed_at.is_impossible(at) {
+            decision.after.observed_at = at;
+        }
         let ids: BTreeSet<RunnerId> = decision.runners.iter().map(|change| change.runner.id).collect();
         let untouched = self.fleet.runners.iter().filter(|runner| !ids.contains(&runner.id));
         let altered = decision.runners.iter().map(|change| &change.runner);
@@ -215,7 +218,7 @@ fn counts_as_peer(runner: &Runner) -> bool {
 
 /// Whether two looks are far enough apart to count as two readings.
 fn far_enough(at: Timestamp, counted_at: Timestamp, recheck: Duration) -> bool {
-    at.since(counted_at) >= recheck / 2
+    at.has_waited(counted_at, recheck / 2)
 }
 
 /// A runner's entry in a decision that was not reached by a look.

@@ -146,7 +146,8 @@ impl<'a> Turn<'a> {
                 self.counted = !waits;
             }
             Health::Suspect(_) if waits => {}
-            // Nobody looked for as long as would make the target blind: the readings are not in a row.
+            // Nobody looked for as long as would make the target blind: the readings are not in a row. After a clock that was
+            // set back nobody knows, and the suspicion goes on: begun anew at each jump it might never end.
             Health::Suspect(suspicion) if connected && self.at.since(suspicion.counted_at) >= self.thresholds.blind => {
                 let at_start = suspicion.at_start;
                 self.suspect(at_start);
@@ -171,8 +172,8 @@ impl<'a> Turn<'a> {
 
     /// Registered ahead of use: an ephemeral one may wait for ever, others for the policy's `neverConnected`.
     fn waits_for_first_connection(&self) -> bool {
-        let waited = self.at.since(self.runner.first_seen_at);
-        self.runner.never_connected() && (self.runner.ephemeral || waited < self.thresholds.never_connected)
+        let has_waited = || self.at.has_waited(self.runner.first_seen_at, self.thresholds.never_connected);
+        self.runner.never_connected() && (self.runner.ephemeral || !has_waited())
     }
 
     /// When it was last known to be healthy, if the look before this one found it so.
@@ -337,6 +338,7 @@ impl<'a> Turn<'a> {
 
     /// Forgets a runner that has been gone for the policy's `forget`.
     pub(super) fn forget_when_due(&mut self) {
+        // Also where the clock was set back: to be forgotten late does no harm, and too early costs the word of its return.
         if let Health::Gone { since, .. } = self.runner.health
             && self.at.since(since) >= self.thresholds.forget
         {

@@ -20,7 +20,7 @@ impl Turn<'_> {
     pub(super) fn still_down(&mut self) {
         let Health::Down(mut down) = std::mem::replace(&mut self.runner.health, Health::Healthy) else { return };
         // Down for longer than it would have to be well: that is an outage, no flapping.
-        let lasts = self.at.since(down.outage.started_at) >= self.thresholds.flapping_calm;
+        let lasts = self.at.has_waited(down.outage.started_at, self.thresholds.flapping_calm);
         // In a mute it goes on flapping, so that what was told of that has an end.
         if lasts && !self.is_muted() && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
             down.outage.telling = Telling::Alert;
@@ -48,7 +48,7 @@ impl Turn<'_> {
         let told_at = down.told_at.unwrap_or(down.outage.confirmed_at);
         down.outage.telling == Telling::Alert
             && down.reminders < self.thresholds.reminders
-            && self.at.since(told_at) >= self.thresholds.remind
+            && self.at.has_waited(told_at, self.thresholds.remind)
             && !self.wishes.acknowledged.contains(&(self.runner.id, down.outage.id))
             && !self.is_muted()
     }
@@ -56,7 +56,7 @@ impl Turn<'_> {
     /// Counts an outage towards flapping; gives how it is told.
     pub(super) fn note_flapping(&mut self, started_at: Timestamp, telling: Telling) -> Telling {
         let window = self.thresholds.flapping_window;
-        self.runner.recent_outages.retain(|&start| started_at.since(start) < window);
+        self.runner.recent_outages.retain(|&start| !started_at.has_waited(start, window));
         self.runner.recent_outages.push(started_at);
         if let Some(flapping) = &mut self.runner.flapping {
             flapping.outages += 1;
@@ -87,7 +87,7 @@ impl Turn<'_> {
     /// Ends flapping after the policy's time in health.
     pub(super) fn calm_down(&mut self) {
         let calm = |flapping: &Flapping| {
-            flapping.healthy_since.is_some_and(|since| self.at.since(since) >= self.thresholds.flapping_calm)
+            flapping.healthy_since.is_some_and(|since| self.at.has_waited(since, self.thresholds.flapping_calm))
         };
         if self.runner.flapping.as_ref().is_some_and(calm) {
             self.end_flapping();
