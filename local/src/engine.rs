@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::cycle::{CycleReport, Cycles};
 use crate::front_desk::{Follower, FrontDesk};
+use crate::stopping::GRACE;
 use crate::store::ChosenStore;
 
 /// How many checks are under way at once: more than the 100 requests that GitHub answers at once, so that each answer makes
@@ -29,8 +30,6 @@ const FOLLOW_UPS: usize = 4;
 const NOTIFIERS: usize = 4;
 /// For how long a message is hidden while its stage works: longer than any stage takes.
 const VISIBILITY: Duration = Duration::from_secs(600);
-/// How long stages under way may take to end once the program is to stop.
-const LAST_WORDS: Duration = Duration::from_secs(8);
 /// For how long changes and notices are kept once there is nothing in them to tell. Outages are kept for ever.
 const KEEP: Duration = Duration::from_secs(3 * 86_400);
 
@@ -96,10 +95,11 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         }
     }
 
-    /// Watches until `stop` turns true, then lets the stages under way end. `on_cycle` hears of each complete cycle.
+    /// Watches until `stop` turns true, then lets the stages under way end within [`GRACE`]. `on_cycle` hears of each
+    /// complete cycle.
     pub(crate) async fn run(
         self: Arc<Self>,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
         front_desk: Option<FrontDesk>,
         on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
     ) {
@@ -112,11 +112,22 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             loops.spawn(self.clone().follow_up_loop(front_desk.follower(), stop.clone()));
             loops.spawn(front_desk.serve(self.clone(), stop.clone()));
         }
-        loops.spawn(self.clone().prune_loop(stop));
-        while let Some(ended) = loops.join_next().await {
-            if let Err(error) = ended {
-                error!(%error, "a part of the program broke");
+        loops.spawn(self.clone().prune_loop(stop.clone()));
+        let ending = async {
+            while let Some(ended) = loops.join_next().await {
+                if let Err(error) = ended {
+                    error!(%error, "a part of the program broke");
+                }
             }
+        };
+        // One bound for all of them, from the signal on: a tick, a request or a message may hang.
+        let is_over = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = ending => {}
+            () = is_over => info!("stages that did not end in time are abandoned: nothing is lost, the next start continues"),
         }
     }
 
@@ -216,7 +227,11 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                 warn!(%error, "nothing was received");
                 Vec::new()
             }) {
-                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let place = tokio::select! {
+                    place = places.clone().acquire_owned() => place,
+                    _ = stop.wait_for(|stop| *stop) => break,
+                };
+                let Ok(place) = place else { return };
                 let (queue, receipt) = (queue.clone(), delivery.receipt.clone());
                 let handling = handle(delivery);
                 under_way.spawn(async move {
@@ -231,13 +246,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                 report_panic(ended);
             }
         }
-        let rest = async {
-            while let Some(ended) = under_way.join_next().await {
-                report_panic(ended);
-            }
-        };
-        if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
-            info!("stages that did not end in time are left: nothing is lost, the next start goes on");
+        while let Some(ended) = under_way.join_next().await {
+            report_panic(ended);
         }
     }
 

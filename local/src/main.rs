@@ -9,6 +9,7 @@ mod fleet_view;
 mod front_desk;
 mod out;
 mod outside;
+mod stopping;
 mod store;
 mod table;
 
@@ -65,6 +66,8 @@ fn main() -> ExitCode {
             }
         }
     });
+    // What still runs waits for a store or a log: nobody waits for it.
+    runtime.shutdown_background();
     match ended {
         Ok(Outcome::Healthy) => ExitCode::SUCCESS,
         Ok(Outcome::Unhealthy) => ExitCode::from(1),

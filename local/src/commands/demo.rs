@@ -22,10 +22,10 @@ use tokio::sync::watch;
 
 use crate::Outcome;
 use crate::args::Demo;
-use crate::commands::run::stop_on_signal;
 use crate::engine::Engine;
 use crate::out;
 use crate::outside;
+use crate::stopping::stop_on_signal;
 use crate::store::ChosenStore;
 use crate::table::{Row, Tone, colour_on_stdout, table};
 

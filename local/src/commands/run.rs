@@ -6,8 +6,6 @@ use std::time::Duration;
 use anyhow::Context;
 use monitor_config::HostOptions;
 use monitor_telemetry::SystemClock;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::Outcome;
@@ -15,6 +13,7 @@ use crate::args::Run;
 use crate::cycle::CycleReport;
 use crate::engine::Engine;
 use crate::outside;
+use crate::stopping::stop_on_signal;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let statelydb = arguments.store.is_stately();
@@ -60,21 +59,6 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     engine.run(stop, front_desk, on_cycle).await;
     info!("stopped");
     Ok(Outcome::Healthy)
-}
-
-/// Turns true at SIGTERM or SIGINT.
-pub(crate) fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
-    let (stop, stopped) = watch::channel(false);
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        let _ = stop.send(true);
-    });
-    Ok(stopped)
 }
 
 /// A heartbeat URL often holds a key: it is checked here and shown nowhere.
