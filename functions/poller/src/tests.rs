@@ -182,6 +182,20 @@ async fn a_job_that_comes_too_late_is_let_pass_and_counted() {
 }
 
 #[tokio::test]
+async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_failed() {
+    let installation = Installation::new();
+    installation.source.slow_down(&installation.clock, INTERVAL * 2);
+    let report = installation.handle(event!("poller-by-hand")).await;
+    let counted = counted(&report.metrics);
+    for (metric, value) in [("ChecksCompleted", 0), ("ChecksFailed", 1), ("ChecksLate", 1), ("JobsLetPass", 0)] {
+        assert_eq!(counted[metric], value, "{metric}: {counted}");
+    }
+    installation.source.slow_down(&installation.clock, Duration::ZERO);
+    let counted = self::counted(&installation.handle(event!("poller-by-hand")).await.metrics);
+    assert_eq!((&counted["ChecksCompleted"], &counted["ChecksLate"]), (&1.into(), &0.into()));
+}
+
+#[tokio::test]
 async fn a_job_by_hand_is_a_look_and_does_not_count_the_fleet_twice() {
     let installation = Installation::new();
     for event in [event!("poller-by-hand"), event!("poller-by-hand-organization")] {

@@ -46,6 +46,7 @@ metrics! {
     TargetsScheduled, "Count", "Targets that the scheduler sent a job for.";
     ChecksCompleted, "Count", "Looks that saw every runner of their target. None for 15 minutes: nobody is watching.";
     ChecksFailed, "Count", "Looks that did not.";
+    ChecksLate, "Count", "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
     JobsLetPass, "Count", "Jobs that came too late to be done: the next tick sends others. Many, time and again: there are too few pollers.";
     RunnersTotal, "Count", "Registered runners, as the schedule's looks saw them: the sum over one interval is the fleet.";
     RunnersOnline, "Count", "Those of them that GitHub reports online.";

@@ -117,7 +117,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
         let (records, target) = try_join(self.store.list(&notices), self.target_of(subject)).await?;
         let standing = standing(&records);
-        if standing.not_before.is_some_and(|due| now < due) {
+        if standing.is_held(now) {
             return Ok(Attempted::default());
         }
         let untold = match standing.rest.clone() {
@@ -133,7 +133,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             return Ok(Attempted::default());
         };
         // Whoever was held up until its lease ended has lost it to another.
-        if self.clock.now() >= claim.lease_until {
+        if !claim.holds(self.clock.now()) {
             return Ok(Attempted::default());
         }
         if standing.may_repeat {
