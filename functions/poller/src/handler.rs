@@ -70,7 +70,7 @@ fn is_refusal(report: &CheckReport) -> bool {
     by_github || report.ending == Ending::Broken
 }
 
-fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
+pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
     match &report.ending {
         Ending::Seen(counts) => {
             metrics.add(Metric::ChecksCompleted, 1);
