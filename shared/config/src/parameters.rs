@@ -33,8 +33,11 @@ impl Prefix {
         let name = self.name_of(parameter);
         let kind = if setting.secret { "SecureString" } else { "String" };
         if is_there && HOLD_MUCH.contains(&setting.name) {
-            let (shown, remove) =
-                if setting.secret { (" --with-decryption", format!(", rm {parameter}.txt")) } else { ("", String::new()) };
+            let (shown, remove) = if setting.secret {
+                (" --with-decryption", format!(", rm {parameter}.txt"))
+            } else {
+                ("", String::new())
+            };
             return format!(
                 "aws ssm get-parameter --name {name}{shown} --query Parameter.Value --output text > {parameter}.txt, mend the file, \
                  aws ssm put-parameter --name {name} --type {kind} --value file://{parameter}.txt --overwrite{remove}"
