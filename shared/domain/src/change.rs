@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::Counts;
 use crate::observation::Failure;
-use crate::outage::{Outage, OutageId};
+use crate::outage::{Ending, Outage, OutageId};
 use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
@@ -235,6 +235,15 @@ impl Step {
             Step::FlappingStarted { muted, .. } => !muted,
             Step::Reminded { .. } | Step::MuteEnded { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether what is pending may be otherwise for it: a notification comes of it, or an earlier one is no longer true.
+    pub fn alters_pending(&self) -> bool {
+        match self {
+            Step::OutageClosed { outage } if outage.ending == Some(Ending::Removed) => true,
+            Step::Returned { .. } | Step::Dropped { .. } | Step::MonitoringStarted => true,
+            step => step.is_tellable(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::change::{Change, QUIET_CHANGES_KEPT, RunnerName, Step};
 use crate::fleet::Counts;
 use crate::observation::Failure;
 use crate::outage::{Ending, Outage, Telling};
+use crate::runner::RunnerId;
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
@@ -109,6 +110,9 @@ pub enum News {
         outages: Vec<Outage>,
         /// Whether that is the whole target.
         whole_target: bool,
+        /// Since when the whole target is monitored again, where it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_since: Option<Timestamp>,
     },
     /// The token expires soon.
     #[serde(rename_all = "camelCase")]
@@ -218,18 +222,40 @@ fn is_same(a: &Outage, b: &Outage) -> bool {
     (a.runner_id, a.id) == (b.runner_id, b.id)
 }
 
+/// What is pending of a runner's flapping.
+struct Flaps {
+    /// Since when, and how many outages, of the times before the last.
+    earlier: Option<(Timestamp, u32)>,
+    last: Flap,
+    is_over: bool,
+}
+
+impl Flaps {
+    /// All times as one.
+    fn in_all(&self) -> Flap {
+        let (since, earlier) = self.earlier.unwrap_or((self.last.since, 0));
+        Flap { since, outages: self.last.outages.saturating_add(earlier), ..self.last.clone() }
+    }
+}
+
 #[derive(Default)]
 struct Fold {
     opened: Vec<Outage>,
     unmuted: Vec<Outage>,
     reminded: Vec<Reminder>,
     closed: Vec<Outage>,
-    flapping: Vec<Flap>,
-    calm: Vec<Flap>,
+    /// At most one for each runner.
+    flaps: Vec<Flaps>,
+    /// Runners that are registered again and have not left since.
     returned: Vec<RunnerName>,
+    /// Runners whose last removal is followed by a registration, whether or not that is notified.
+    back: Vec<RunnerId>,
     blind: Option<News>,
-    sees_again: Option<News>,
+    /// One for each gap that is over, the earliest first.
+    sees_again: Vec<News>,
     dropped: bool,
+    /// Since when the target is monitored again after it was dropped.
+    again_since: Option<Timestamp>,
     /// Of which at most one of a kind is told, the latest.
     single: Vec<News>,
     added: Vec<Target>,
@@ -241,8 +267,19 @@ struct Fold {
 impl Fold {
     fn step(&mut self, step: &Step, change: &Change) {
         match step {
-            Step::OutageOpened { outage } if outage.telling.is_told() => self.opened.push((**outage).clone()),
-            Step::OutageClosed { outage } if outage.telling.is_told() => self.closed.push((**outage).clone()),
+            Step::OutageOpened { outage } if outage.telling.is_told() => {
+                // Single outages of a flapping runner are not notified: this one ended the flapping.
+                self.flaps.retain(|flaps| flaps.is_over || flaps.last.runner.id != outage.runner_id);
+                self.opened.push((**outage).clone());
+            }
+            Step::OutageClosed { outage } => {
+                if outage.ending == Some(Ending::Removed) {
+                    self.left(outage.runner_id);
+                }
+                if outage.telling.is_told() {
+                    self.closed.push((**outage).clone());
+                }
+            }
             Step::MuteEnded { outage } => self.unmuted.push((**outage).clone()),
             Step::Reminded { outage, is_last } => {
                 self.reminded.retain(|known| !is_same(&known.outage, outage));
@@ -250,35 +287,44 @@ impl Fold {
                 self.reminded.push(Reminder { outage, at: change.decided_at, is_last: *is_last });
             }
             Step::FlappingStarted { muted: true, .. } | Step::FlappingEnded { muted: true, .. } => {}
-            Step::FlappingStarted { runner, since, outages, .. } => self.flapping.push(Flap {
-                runner: runner.clone(),
-                since: *since,
-                outages: *outages,
-                healthy_since: None,
-            }),
-            Step::FlappingEnded { runner, since, outages, healthy_since, .. } => {
-                self.flapping.retain(|flap| flap.runner.id != runner.id);
-                self.calm.push(Flap {
-                    runner: runner.clone(),
-                    since: *since,
-                    outages: *outages,
-                    healthy_since: *healthy_since,
-                });
+            Step::FlappingStarted { runner, since, outages, .. } => {
+                let runner = runner.clone();
+                self.flap(Flap { runner, since: *since, outages: *outages, healthy_since: None }, false);
             }
-            Step::Returned { runner, alerted: true, .. } => self.returned.push(runner.clone()),
+            Step::FlappingEnded { runner, since, outages, healthy_since, .. } => {
+                if healthy_since.is_none() {
+                    self.left(runner.id);
+                }
+                let (runner, healthy_since) = (runner.clone(), *healthy_since);
+                self.flap(Flap { runner, since: *since, outages: *outages, healthy_since }, true);
+            }
+            Step::Returned { runner, alerted, .. } => {
+                self.left(runner.id);
+                self.back.push(runner.id);
+                // What flapped when it was removed is no longer watched only until it is back.
+                let before = self.flaps.len();
+                self.flaps.retain(|flaps| {
+                    flaps.last.runner.id != runner.id || !flaps.is_over || flaps.last.healthy_since.is_some()
+                });
+                if *alerted || self.flaps.len() < before {
+                    self.returned.push(runner.clone());
+                }
+            }
             Step::WentBlind { since, failure, targets } => {
                 self.blind = Some(News::Blind { since: *since, failure: failure.clone(), targets: *targets });
-                self.sees_again = None;
             }
             Step::SeesAgain { since, until, told: true } => {
                 self.blind = None;
-                self.sees_again = Some(News::SeesAgain { since: *since, until: *until });
+                self.sees_again.push(News::SeesAgain { since: *since, until: *until });
             }
             Step::Dropped { told: true } => {
                 self.dropped = true;
+                self.again_since = None;
                 self.blind = None;
-                self.flapping.clear();
+                self.flaps.retain(|flaps| flaps.is_over);
             }
+            Step::Dropped { told: false } => self.again_since = None,
+            Step::MonitoringStarted => self.again_since = Some(change.observed_at),
             Step::CredentialExpiring { expires_at } => {
                 self.only(News::Expiring { expires_at: *expires_at, noticed_at: change.decided_at });
             }
@@ -290,6 +336,7 @@ impl Fold {
                 self.listed = *total;
             }
             Step::TargetsRemoved { targets, total } => {
+                self.added.retain(|target| !targets.contains(target));
                 self.off_the_list.retain(|target| !targets.contains(target));
                 self.off_the_list.extend_from_slice(targets);
                 self.listed = *total;
@@ -307,6 +354,24 @@ impl Fold {
         }
     }
 
+    /// A runner is not registered, or has just been registered again.
+    fn left(&mut self, runner: RunnerId) {
+        self.returned.retain(|known| known.id != runner);
+        self.back.retain(|known| *known != runner);
+    }
+
+    /// A runner flaps, or does so no more.
+    fn flap(&mut self, last: Flap, is_over: bool) {
+        match self.flaps.iter_mut().find(|flaps| flaps.last.runner.id == last.runner.id) {
+            Some(flaps) if flaps.last.since == last.since => (flaps.last, flaps.is_over) = (last, is_over),
+            Some(flaps) => {
+                let Flap { since, outages, .. } = flaps.in_all();
+                *flaps = Flaps { earlier: Some((since, outages)), last, is_over };
+            }
+            None => self.flaps.push(Flaps { earlier: None, last, is_over }),
+        }
+    }
+
     /// Puts a piece of news in the place of an earlier one of its kind.
     fn only(&mut self, news: News) {
         self.single.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&news));
@@ -320,21 +385,30 @@ impl Fold {
             mut unmuted,
             mut reminded,
             closed,
-            flapping,
-            calm,
+            flaps,
             returned,
+            back,
             blind,
             sees_again,
             dropped,
+            again_since,
             single,
             added,
             off_the_list,
             listed: total,
         } = self;
+        let in_all = |is_over: bool| {
+            let these = flaps.iter().filter(|flaps| flaps.is_over == is_over);
+            these.map(Flaps::in_all).collect::<Vec<_>>()
+        };
+        let (flapping, calm) = (in_all(false), in_all(true));
         let (mut recovered, mut came_and_went, mut removed, mut unwatched) = (vec![], vec![], vec![], vec![]);
         for outage in &closed {
+            // A removed runner that is registered again is not missing: its outage is over.
+            let is_missing = outage.ending == Some(Ending::Removed) && !back.contains(&outage.runner_id);
+            let is_last = !closed.iter().any(|other| other.runner_id == outage.runner_id && other.id > outage.id);
             let list = match outage.ending {
-                Some(Ending::Removed) => &mut removed,
+                _ if is_missing && is_last => &mut removed,
                 Some(Ending::NoLongerMonitored) => &mut unwatched,
                 _ if opened.iter().chain(&unmuted).any(|opened| is_same(opened, outage)) => &mut came_and_went,
                 _ => &mut recovered,
@@ -350,6 +424,7 @@ impl Fold {
         let (at_start, alerts): (Vec<_>, Vec<_>) = still_open.partition(|outage| outage.telling == Telling::AtStart);
 
         let mut news = Vec::new();
+        let is_unreachable = blind.is_some();
         news.extend(blind);
         let (mut expiring, mut rest) = (Vec::new(), Vec::new());
         for one in single {
@@ -368,10 +443,13 @@ impl Fold {
         let empty = |outages: &Vec<Outage>| outages.is_empty();
         add(News::Offline { outages: alerts.clone() }, empty(&alerts));
         add(News::MuteEnded { outages: unmuted.clone() }, empty(&unmuted));
-        if let Some(noticed_at) = reminded.iter().map(|reminder| reminder.at).max() {
-            let is_last = reminded.iter().all(|reminder| reminder.is_last);
-            let outages = reminded.into_iter().map(|reminder| reminder.outage).collect();
-            add(News::StillOffline { outages, noticed_at, is_last }, false);
+        // The last reminder of one outage says nothing about another.
+        for is_last in [false, true] {
+            let these = || reminded.iter().filter(|reminder| reminder.is_last == is_last);
+            if let Some(noticed_at) = these().map(|reminder| reminder.at).max() {
+                let outages = these().map(|reminder| reminder.outage.clone()).collect();
+                add(News::StillOffline { outages, noticed_at, is_last }, false);
+            }
         }
         add(News::Removed { outages: removed.clone() }, empty(&removed));
         add(News::Flapping { runners: flapping.clone() }, flapping.is_empty());
@@ -381,8 +459,9 @@ impl Fold {
         add(News::Returned { runners: returned.clone() }, returned.is_empty());
         add(News::Calm { runners: calm.clone() }, calm.is_empty());
         let nothing_dropped = unwatched.is_empty() && !dropped;
-        add(News::NoLongerMonitored { outages: unwatched, whole_target: dropped }, nothing_dropped);
-        news.extend(sees_again);
+        let again_since = again_since.filter(|_| dropped);
+        add(News::NoLongerMonitored { outages: unwatched, whole_target: dropped, again_since }, nothing_dropped);
+        news.extend(sees_again.into_iter().filter(|_| !is_unreachable));
         news.append(&mut rest);
         if !off_the_list.is_empty() {
             news.push(News::TargetsRemoved { targets: off_the_list, total });

@@ -73,8 +73,9 @@ fn portions<'p>(
         News::Flapping { runners } => grouped(runners, of_flap, |runners| News::Flapping { runners }),
         News::Calm { runners } => grouped(runners, of_flap, |runners| News::Calm { runners }),
         News::Returned { runners } => grouped(runners, of_runner, |runners| News::Returned { runners }),
-        News::NoLongerMonitored { outages, whole_target } => {
-            let ended = |outages| News::NoLongerMonitored { outages, whole_target: *whole_target };
+        News::NoLongerMonitored { outages, whole_target, again_since } => {
+            let (whole_target, again_since) = (whole_target, *again_since);
+            let ended = |outages| News::NoLongerMonitored { outages, whole_target: *whole_target, again_since };
             let mut portions = grouped(outages, of_outage, ended);
             if *whole_target && !portions.iter().any(|(channel, _)| *channel == policy.channel()) {
                 portions.push((policy.channel(), ended(Vec::new())));

@@ -87,7 +87,7 @@ fn news() -> impl Strategy<Value = News> {
         runners().prop_map(|runners| News::Returned { runners: runners.into_iter().map(runner_name).collect() }),
         (prop::collection::btree_set(0_u64..24, 0..12), any::<bool>()).prop_map(|(runners, whole_target)| {
             let whole_target = whole_target || runners.is_empty();
-            News::NoLongerMonitored { outages: outages(runners), whole_target }
+            News::NoLongerMonitored { outages: outages(runners), whole_target, again_since: None }
         }),
         Just(News::SeesAgain { since, until: since }),
     ]

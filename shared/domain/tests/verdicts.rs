@@ -339,7 +339,9 @@ fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
     let steps = history.store(decision.commits(7, 50, Revision(0)));
     assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
     let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
-    assert!(matches!(&told.news[..], [News::NoLongerMonitored { whole_target: true, outages }] if outages.len() == 1));
+    assert!(
+        matches!(&told.news[..], [News::NoLongerMonitored { whole_target: true, outages, .. }] if outages.len() == 1)
+    );
     let again = drop_target(&history.fleet, at(600));
     assert_eq!((again.steps, again.runners), (vec![Step::Dropped { told: false }], vec![]), "it closes nothing twice");
     let steps = history.see(900, &[runner(1, Offline)]);

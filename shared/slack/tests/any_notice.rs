@@ -102,8 +102,7 @@ fn news() -> impl Strategy<Value = News> {
             Fault::Service,
             Fault::Forbidden,
             Fault::NotFound,
-            Fault::BrokenAnswer,
-            Fault::Unreadable
+            Fault::BrokenAnswer
         ]),
     ];
     let names = vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);
@@ -125,8 +124,9 @@ fn news() -> impl Strategy<Value = News> {
         outages().prop_map(|outages| News::MonitoringStarts { outages }),
         outages().prop_map(|outages| News::Recovered { outages }),
         outages().prop_map(|outages| News::CameAndWent { outages }),
-        (outages(), any::<bool>())
-            .prop_map(|(outages, whole_target)| News::NoLongerMonitored { outages, whole_target }),
+        (outages(), any::<bool>(), proptest::option::of(moment())).prop_map(|(outages, whole_target, again_since)| {
+            News::NoLongerMonitored { outages, whole_target, again_since }
+        }),
         flaps().prop_map(|runners| News::Flapping { runners }),
         flaps().prop_map(|runners| News::Calm { runners }),
         names.prop_map(|runners| News::Returned { runners }),

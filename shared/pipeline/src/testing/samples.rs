@@ -388,7 +388,7 @@ fn every_news() -> Vec<News> {
         News::Returned { runners: vec![runner] },
         News::Calm { runners: vec![flap] },
         News::SeesAgain { since: at(1), until: at(2) },
-        News::NoLongerMonitored { outages: outages(), whole_target: true },
+        News::NoLongerMonitored { outages: outages(), whole_target: true, again_since: Some(at(5)) },
         News::Expiring { expires_at: at(86_400), noticed_at: at(3) },
         News::EmptyListRefused { kept: 2 },
         News::ListRestored { total: 2 },

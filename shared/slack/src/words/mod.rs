@@ -87,7 +87,10 @@ impl<'a> Scene<'a> {
             News::Returned { runners } => self.returned(runners),
             News::Calm { runners } => self.calm(runners),
             News::SeesAgain { since, until } => self.sees_again(*since, *until),
-            News::NoLongerMonitored { outages, whole_target } => self.no_longer_monitored(outages, *whole_target),
+            News::NoLongerMonitored { outages, whole_target: true, again_since: Some(since) } => {
+                self.monitored_again(outages, *since)
+            }
+            News::NoLongerMonitored { outages, whole_target, .. } => self.no_longer_monitored(outages, *whole_target),
             News::Expiring { expires_at, noticed_at } => self.expiring(*expires_at, *noticed_at),
             News::EmptyListRefused { kept } => monitor::empty_list_refused(*kept),
             News::ListRestored { total } => monitor::list_restored(*total),
@@ -101,8 +104,9 @@ impl<'a> Scene<'a> {
     fn footer(&self) -> Option<Line> {
         let target = self.target.as_ref()?;
         let counts = &self.notice.counts;
-        let unknown =
-            |news: &News| matches!(news, News::Blind { .. } | News::NoLongerMonitored { whole_target: true, .. });
+        let unknown = |news: &News| {
+            matches!(news, News::Blind { .. } | News::NoLongerMonitored { whole_target: true, again_since: None, .. })
+        };
         let mut line = Line::default().name(&place(target));
         if !self.notice.news.iter().any(unknown) {
             let registered = counted(counts.total, "runner", "runners");

@@ -179,7 +179,41 @@ impl Scene<'_> {
         Part { advice: vec![advice], ..part }
     }
 
+    /// Whether the runner of an outage that is over may be offline or missing all the same: the same message says so, or it
+    /// has just been registered again.
+    fn may_be_away(&self, over: &Outage) -> bool {
+        let is_same = |outage: &Outage| outage.runner_id == over.runner_id;
+        over.ending == Some(Ending::Removed)
+            || self.notice.news.iter().any(|news| match news {
+                News::Offline { outages }
+                | News::MuteEnded { outages }
+                | News::StillOffline { outages, .. }
+                | News::MonitoringStarts { outages }
+                | News::Removed { outages } => outages.iter().any(is_same),
+                News::Flapping { runners } => runners.iter().any(|flap| flap.runner.id == over.runner_id),
+                _ => false,
+            })
+    }
+
+    /// Outages that are over of runners of which not all are back.
+    fn over(&self, outages: &[Outage]) -> Part {
+        let title = match outages {
+            [one] => Line::of("Earlier outage of ").name(&one.runner_name).text(" is over"),
+            _ => Line::of(format!("{} are over", counted(outages.len(), "earlier outage", "earlier outages"))),
+        };
+        Part {
+            brief: Line::of(format!("after up to {}", longest(outages))),
+            lead: Line::of("This says nothing about whether the runner is online now."),
+            items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
+            total: outages.len(),
+            ..part(Mark::Info, title)
+        }
+    }
+
     pub(super) fn recovered(&self, outages: &[Outage]) -> Part {
+        if outages.iter().any(|outage| self.may_be_away(outage)) {
+            return self.over(outages);
+        }
         let title = who(outages, |outage| &outage.runner_name).text(" back online");
         match outages {
             [one] => Part {
@@ -204,6 +238,10 @@ impl Scene<'_> {
     }
 
     pub(super) fn came_and_went(&self, outages: &[Outage]) -> Part {
+        if outages.iter().any(|outage| self.may_be_away(outage)) {
+            let lead = Line::of("Each was over before a message about it could go out.");
+            return Part { lead, ..self.over(outages) };
+        }
         match outages {
             [one] => Part {
                 brief: Line::of("back online").text(was_in_job(one)),
@@ -283,6 +321,30 @@ impl Scene<'_> {
             items,
             link: if let [one] = outages { self.runner_link(one, "Open this runner on GitHub") } else { None },
             ..part(mark, title)
+        }
+    }
+
+    /// A target that was taken off the list of targets and put on it again before a message about either could go out.
+    pub(super) fn monitored_again(&self, outages: &[Outage], since: Timestamp) -> Part {
+        const ANEW: &str = " Runners that are offline are reported anew.";
+        let lead = match &self.target {
+            Some(target) => Line::default().name(&place(target)),
+            None => Line::of("It"),
+        };
+        let closed = match outages.len() {
+            0 => "",
+            _ => " These outages were open when it was taken off, and are closed:",
+        };
+        Part {
+            brief: Line::of("monitored again since ").at(since),
+            lead: lead
+                .text(" was taken off the list of targets, and is monitored again since ")
+                .at(since)
+                .text(".")
+                .text(ANEW)
+                .text(closed),
+            title: Line::of("Monitoring was interrupted"),
+            ..self.no_longer_monitored(outages, true)
         }
     }
 

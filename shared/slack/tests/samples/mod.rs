@@ -198,19 +198,62 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
         ("returned_2", about("acme/web", 0, vec![News::Returned { runners: vec![runner(1), runner(2)] }])),
         (
             "no_longer_monitored_one",
-            about("acme/web", 0, vec![News::NoLongerMonitored { outages: vec![dropped(1)], whole_target: false }]),
+            about(
+                "acme/web",
+                0,
+                vec![News::NoLongerMonitored { outages: vec![dropped(1)], whole_target: false, again_since: None }],
+            ),
         ),
         (
             "no_longer_monitored_2_of_a_whole_target",
             about(
                 "acme/web",
                 0,
-                vec![News::NoLongerMonitored { outages: vec![dropped(1), dropped(2)], whole_target: true }],
+                vec![News::NoLongerMonitored {
+                    outages: vec![dropped(1), dropped(2)],
+                    whole_target: true,
+                    again_since: None,
+                }],
+            ),
+        ),
+        (
+            "no_longer_monitored_and_monitored_again",
+            about(
+                "acme/web",
+                0,
+                vec![News::NoLongerMonitored {
+                    outages: vec![dropped(1)],
+                    whole_target: true,
+                    again_since: Some(later),
+                }],
+            ),
+        ),
+        (
+            "recovered_and_offline_again",
+            about(
+                "acme/web",
+                1,
+                vec![News::Offline { outages: outages(1) }, News::Recovered { outages: vec![recovered(1)] }],
+            ),
+        ),
+        (
+            "came_and_went_and_registered_again",
+            about(
+                "acme/web",
+                0,
+                vec![
+                    News::CameAndWent { outages: vec![removed(1), recovered(3)] },
+                    News::Returned { runners: vec![runner(1)] },
+                ],
             ),
         ),
         (
             "no_longer_monitored_without_outages",
-            about("acme/web", 0, vec![News::NoLongerMonitored { outages: Vec::new(), whole_target: true }]),
+            about(
+                "acme/web",
+                0,
+                vec![News::NoLongerMonitored { outages: Vec::new(), whole_target: true, again_since: None }],
+            ),
         ),
     ]
 }

@@ -1,0 +1,417 @@
+//! What one notification says of several changes: each table row is what happened since the last delivered one.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use monitor_domain::change::{Change, RunnerName, Step};
+use monitor_domain::fleet::Counts;
+use monitor_domain::notices::{News, fold};
+use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::scope::Scope;
+use monitor_domain::subject::{CredentialId, Revision, Subject};
+use monitor_domain::target::Target;
+
+use support::{History, at, runner, target};
+
+use Status::{Idle, Offline};
+
+const QUICK: &str = r#"{"confirm":1,"recover":1,"remind":"1h","reminders":2}"#;
+
+/// One event, at a minute of its own.
+fn changes(subject: &Subject, events: &[Step]) -> Vec<Change> {
+    let change = |(index, step): (usize, &Step)| Change {
+        subject: subject.clone(),
+        revision: Revision(index as u64 + 1),
+        nonce: 7,
+        decided_at: minute(index),
+        observed_at: minute(index),
+        counts: Counts::default(),
+        more: false,
+        steps: vec![step.clone()],
+    };
+    events.iter().enumerate().map(change).collect()
+}
+
+fn minute(index: usize) -> monitor_domain::time::Timestamp {
+    at(index as u64 * 60)
+}
+
+fn names(runners: impl IntoIterator<Item = String>) -> String {
+    runners.into_iter().collect::<Vec<_>>().join("+")
+}
+
+/// A notification in short: each piece of news with whom it names.
+fn short(news: &[News]) -> String {
+    let of = |outages: &[Outage]| names(outages.iter().map(|outage| format!("{}/{}", outage.runner_id, outage.id.0)));
+    let flaps = |runners: &[monitor_domain::notices::Flap]| {
+        names(runners.iter().map(|flap| format!("{}x{}", flap.runner.id, flap.outages)))
+    };
+    let targets = |targets: &[Target]| names(targets.iter().map(|target| target.as_str().to_owned()));
+    let minutes = |at: &monitor_domain::time::Timestamp| at.since(minute(0)).as_secs() / 60;
+    let one = |news: &News| match news {
+        News::Blind { since, .. } => format!("unreachable since {}", minutes(since)),
+        News::Offline { outages } => format!("offline {}", of(outages)),
+        News::MuteEnded { outages } => format!("mute ended {}", of(outages)),
+        News::StillOffline { outages, is_last, .. } => {
+            format!("{} {}", if *is_last { "last reminder" } else { "reminder" }, of(outages))
+        }
+        News::Removed { outages } => format!("removed {}", of(outages)),
+        News::Flapping { runners } => format!("flapping {}", flaps(runners)),
+        News::MonitoringStarts { outages } => format!("starts {}", of(outages)),
+        News::Recovered { outages } => format!("recovered {}", of(outages)),
+        News::CameAndWent { outages } => format!("came and went {}", of(outages)),
+        News::Returned { runners } => {
+            format!("registered {}", names(runners.iter().map(|runner| runner.id.to_string())))
+        }
+        News::Calm { runners } => format!("calm {}", flaps(runners)),
+        News::SeesAgain { since, until } => format!("reachable, was not {}-{}", minutes(since), minutes(until)),
+        News::NoLongerMonitored { outages, whole_target: false, .. } => format!("ignored {}", of(outages)),
+        News::NoLongerMonitored { outages, again_since: None, .. } => format!("dropped {}", of(outages)),
+        News::NoLongerMonitored { outages, again_since: Some(since), .. } => {
+            format!("dropped {}, again since {}", of(outages), minutes(since))
+        }
+        News::Expiring { expires_at, .. } => format!("expires {}", minutes(expires_at)),
+        News::EmptyListRefused { kept } => format!("empty list, {kept} kept"),
+        News::ListRestored { total } => format!("list restored, {total}"),
+        News::Unwatched { from, until } => format!("nobody watched {}-{}", minutes(from), minutes(until)),
+        News::TargetsAdded { targets: added, total } => format!("added {} of {total}", targets(added)),
+        News::TargetsRemoved { targets: removed, total } => format!("off the list {} of {total}", targets(removed)),
+        #[allow(unreachable_patterns, reason = "a kind that no row is about")]
+        other => format!("{other:?}"),
+    };
+    news.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// What is pending after these events.
+fn pending(subject: &Subject, events: &[Step]) -> String {
+    let mut changes = changes(subject, events);
+    // The notifier keeps no others in memory.
+    changes.iter_mut().for_each(|change| change.steps.retain(Step::alters_pending));
+    let folded = fold(subject, None, Revision(0), &changes);
+    assert_eq!(folded.through, Revision(events.len() as u64), "all of it is told at once");
+    short(&folded.notice.map_or_else(Vec::new, |notice| notice.news))
+}
+
+/// Outages as real decisions make them: the first of runner 1 and so on.
+struct Outages(BTreeMap<u64, Outage>);
+
+impl Outages {
+    fn new() -> Self {
+        let well: Vec<_> = (1..=3).map(|id| runner(id, Idle)).collect();
+        let mut history = History::watching(QUICK, &well);
+        let away: Vec<_> = (1..=3).map(|id| runner(id, Offline)).collect();
+        let events = history.see(300, &away);
+        Self(support::opened(&events).into_iter().map(|outage| (outage.runner_id.0, outage.clone())).collect())
+    }
+
+    /// The outage of a runner with this number.
+    fn of(&self, runner: u64, number: u64) -> Box<Outage> {
+        let mut outage = self.0[&runner].clone();
+        outage.id.0 = Revision(number);
+        Box::new(outage)
+    }
+
+    fn opened(&self, runner: u64, number: u64, telling: Telling) -> Step {
+        Step::OutageOpened { outage: Box::new(Outage { telling, ..*self.of(runner, number) }) }
+    }
+
+    fn closed(&self, runner: u64, number: u64, telling: Telling, ending: Ending) -> Step {
+        let ended = Outage { telling, ending: Some(ending), resolved_at: Some(minute(9)), ..*self.of(runner, number) };
+        Step::OutageClosed { outage: Box::new(ended) }
+    }
+
+    fn reminded(&self, runner: u64, is_last: bool) -> Step {
+        Step::Reminded { outage: self.of(runner, 2), is_last }
+    }
+}
+
+fn name(id: u64) -> RunnerName {
+    RunnerName { id: RunnerId(id), name: format!("runner-{id}") }
+}
+
+fn returned(id: u64, alerted: bool) -> Step {
+    Step::Returned { runner: name(id), gone_since: minute(1), alerted }
+}
+
+fn flaps(id: u64, since: usize, outages: u32) -> Step {
+    Step::FlappingStarted { runner: name(id), since: minute(since), outages, muted: false }
+}
+
+fn calm(id: u64, since: usize, outages: u32, is_well: bool) -> Step {
+    let healthy_since = is_well.then(|| minute(since + 1));
+    Step::FlappingEnded { runner: name(id), since: minute(since), outages, healthy_since, muted: false }
+}
+
+fn unreachable(since: usize) -> Step {
+    Step::WentBlind { since: minute(since), failure: Failure::new(Fault::NotFound, "404"), targets: 1 }
+}
+
+fn reachable(since: usize, until: usize) -> Step {
+    Step::SeesAgain { since: minute(since), until: minute(until), told: true }
+}
+
+fn holds(subject: &Subject, rows: Vec<(&str, Vec<Step>)>) {
+    for (expected, events) in rows {
+        assert_eq!(pending(subject, &events), expected, "{events:#?}");
+    }
+}
+
+#[test]
+fn of_several_outages_of_a_runner_each_is_where_it_belongs() {
+    use Ending::{NoLongerMonitored, Recovered, Removed};
+    use Telling::{Alert, AtStart, Muted, Quiet};
+    let all = Outages::new();
+    let [opened, quiet, muted] =
+        [Alert, Quiet, Muted].map(|telling| move |all: &Outages, number| all.opened(1, number, telling));
+    let closed = |number, ending| all.closed(1, number, Alert, ending);
+    let unmuted = |number| Step::MuteEnded { outage: all.of(1, number) };
+    holds(
+        &Subject::from(&target()),
+        vec![
+            ("offline 1/4; came and went 1/2", vec![opened(&all, 2), closed(2, Recovered), opened(&all, 4)]),
+            ("offline 1/4; recovered 1/2", vec![closed(2, Recovered), opened(&all, 4)]),
+            (
+                "came and went 1/2+1/4",
+                vec![opened(&all, 2), closed(2, Recovered), opened(&all, 4), closed(4, Recovered)],
+            ),
+            ("recovered 1/2; came and went 1/4", vec![closed(2, Recovered), opened(&all, 4), closed(4, Recovered)]),
+            ("mute ended 1/2", vec![muted(&all, 2), unmuted(2)]),
+            ("came and went 1/2", vec![muted(&all, 2), unmuted(2), closed(2, Recovered)]),
+            ("", vec![muted(&all, 2), all.closed(1, 2, Muted, Recovered)]),
+            ("offline 1/4", vec![muted(&all, 2), all.closed(1, 2, Muted, Recovered), opened(&all, 4)]),
+            ("offline 1/2", vec![quiet(&all, 2), opened(&all, 2)]),
+            ("came and went 1/2", vec![all.opened(1, 2, AtStart), closed(2, Recovered)]),
+            ("ignored 1/2", vec![opened(&all, 2), closed(2, NoLongerMonitored)]),
+            ("removed 1/2", vec![opened(&all, 2), closed(2, Removed)]),
+            ("removed 1/2; recovered 2/2", vec![closed(2, Removed), all.closed(2, 2, Alert, Recovered)]),
+        ],
+    );
+}
+
+#[test]
+fn a_removed_runner_that_is_registered_again_is_not_missing() {
+    use Ending::{Recovered, Removed};
+    use Telling::{Alert, Muted};
+    let all = Outages::new();
+    let opened = |number| all.opened(1, number, Alert);
+    let closed = |number, ending| all.closed(1, number, Alert, ending);
+    let gone = |number| [opened(number), closed(number, Removed)];
+    let muted = [all.opened(1, 6, Muted), all.closed(1, 6, Muted, Removed)];
+    let row = |parts: &[&[Step]]| parts.concat();
+    holds(
+        &Subject::from(&target()),
+        vec![
+            ("registered 1", vec![returned(1, true)]),
+            ("", vec![returned(1, false)]),
+            ("came and went 1/2; registered 1", row(&[&gone(2), &[returned(1, true)]])),
+            ("recovered 1/2; registered 1", vec![closed(2, Removed), returned(1, true)]),
+            ("removed 1/4; came and went 1/2", row(&[&gone(2), &[returned(1, true)], &gone(4)])),
+            ("removed 1/4", row(&[&[returned(1, true)], &gone(4)])),
+            (
+                "came and went 1/2+1/4; registered 1",
+                row(&[&gone(2), &[returned(1, true)], &gone(4), &[returned(1, true)]]),
+            ),
+            ("offline 1/4; came and went 1/2; registered 1", row(&[&gone(2), &[returned(1, true), opened(4)]])),
+            (
+                "came and went 1/2+1/4; registered 1",
+                row(&[&gone(2), &[returned(1, true), opened(4), closed(4, Recovered)]]),
+            ),
+            // Muted while it was down, then removed, then back: nobody has heard of any of it.
+            ("", row(&[&muted, &[returned(1, false)]])),
+            (
+                "came and went 1/2; registered 1",
+                vec![
+                    all.opened(1, 2, Muted),
+                    Step::MuteEnded { outage: all.of(1, 2) },
+                    closed(2, Removed),
+                    returned(1, true),
+                ],
+            ),
+            // Removed once more, in a mute: what was notified before is true again.
+            ("", row(&[&[returned(1, true)], &muted])),
+            ("removed 1/2", row(&[&gone(2), &[returned(1, true)], &muted])),
+            ("removed 2/2; came and went 1/2; registered 1", {
+                let other = [all.opened(2, 2, Alert), all.closed(2, 2, Alert, Removed)];
+                row(&[&gone(2), &other, &[returned(1, true)]])
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_runner_flaps_or_does_not() {
+    use Ending::Recovered;
+    use Telling::Alert;
+    let all = Outages::new();
+    let alert = || all.opened(1, 9, Alert);
+    let muted = |step: Step| match step {
+        Step::FlappingStarted { runner, since, outages, .. } => {
+            Step::FlappingStarted { runner, since, outages, muted: true }
+        }
+        other => other,
+    };
+    holds(
+        &Subject::from(&target()),
+        vec![
+            ("flapping 1x3", vec![flaps(1, 0, 3)]),
+            ("calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, true)]),
+            ("flapping 1x8", vec![flaps(1, 0, 3), calm(1, 0, 5, true), flaps(1, 4, 3)]),
+            ("flapping 1x8", vec![calm(1, 0, 5, true), flaps(1, 4, 3)]),
+            ("calm 1x9", vec![flaps(1, 0, 3), calm(1, 0, 5, true), flaps(1, 4, 3), calm(1, 4, 4, true)]),
+            ("calm 1x9", vec![calm(1, 0, 5, true), flaps(1, 4, 3), calm(1, 4, 4, true)]),
+            (
+                "calm 1x12",
+                vec![calm(1, 0, 5, true), flaps(1, 4, 3), calm(1, 4, 4, true), flaps(1, 8, 3), calm(1, 8, 3, true)],
+            ),
+            ("flapping 2x3; calm 1x5", vec![flaps(1, 0, 3), flaps(2, 0, 3), calm(1, 0, 5, true)]),
+            ("flapping 1x4", vec![muted(flaps(1, 0, 3)), flaps(1, 0, 4)]),
+            // One that stays away no longer flaps.
+            ("offline 1/9", vec![flaps(1, 0, 3), alert()]),
+            ("came and went 1/9", vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alert, Recovered)]),
+            (
+                "flapping 1x3; came and went 1/9",
+                vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alert, Recovered), flaps(1, 6, 3)],
+            ),
+            ("offline 1/9; calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, true), alert()]),
+            // Removed while it flaps, and back.
+            ("calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, false)]),
+            ("registered 1", vec![flaps(1, 0, 3), calm(1, 0, 5, false), returned(1, false)]),
+            ("calm 1x5", vec![returned(1, true), calm(1, 0, 5, false)]),
+            ("dropped ", vec![flaps(1, 0, 3), Step::Dropped { told: true }]),
+        ],
+    );
+}
+
+#[test]
+fn the_last_reminder_of_one_outage_says_nothing_about_another() {
+    let all = Outages::new();
+    let recovered = all.closed(1, 2, Telling::Alert, Ending::Recovered);
+    holds(
+        &Subject::from(&target()),
+        vec![
+            ("last reminder 1/2", vec![all.reminded(1, false), all.reminded(1, true)]),
+            ("reminder 2/2; last reminder 1/2", vec![all.reminded(1, true), all.reminded(2, false)]),
+            (
+                "reminder 1/2; last reminder 2/2+3/2",
+                vec![all.reminded(1, false), all.reminded(2, true), all.reminded(3, true)],
+            ),
+            ("last reminder 2/2; recovered 1/2", vec![all.reminded(1, false), all.reminded(2, true), recovered]),
+            (
+                "offline 1/2; reminder 2/2",
+                vec![all.opened(1, 2, Telling::Alert), all.reminded(1, false), all.reminded(2, false)],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_target_is_reachable_or_not_and_on_the_list_or_not() {
+    let all = Outages::new();
+    let closed = |number| all.closed(1, number, Telling::Alert, Ending::NoLongerMonitored);
+    let dropped = |told| Step::Dropped { told };
+    let starts = || Step::MonitoringStarted;
+    let rows = vec![
+        ("unreachable since 0", vec![unreachable(0)]),
+        ("reachable, was not 0-1", vec![unreachable(0), reachable(0, 1)]),
+        ("unreachable since 2", vec![unreachable(0), reachable(0, 1), unreachable(2)]),
+        ("unreachable since 2", vec![reachable(0, 1), unreachable(2)]),
+        ("reachable, was not 0-1; reachable, was not 2-3", vec![reachable(0, 1), unreachable(2), reachable(2, 3)]),
+        ("dropped ", vec![unreachable(0), dropped(true)]),
+        ("dropped 1/2", vec![closed(2), dropped(true)]),
+        ("dropped 1/2, again since 2", vec![closed(2), dropped(true), starts()]),
+        ("dropped , again since 2", vec![unreachable(0), dropped(true), starts()]),
+        ("dropped 1/2+1/6", vec![closed(2), dropped(true), starts(), closed(6), dropped(true)]),
+        ("dropped 1/2", vec![closed(2), dropped(true), starts(), dropped(false)]),
+        ("dropped 1/2, again since 4", vec![closed(2), dropped(true), starts(), dropped(false), starts()]),
+        ("unreachable since 3; dropped 1/2, again since 2", vec![closed(2), dropped(true), starts(), unreachable(3)]),
+        (
+            "offline 1/8; dropped 1/2, again since 2",
+            vec![closed(2), dropped(true), starts(), all.opened(1, 8, Telling::Alert)],
+        ),
+        ("", vec![starts()]),
+        ("", vec![dropped(false), starts()]),
+    ];
+    holds(&Subject::from(&target()), rows);
+}
+
+#[test]
+fn a_credential_is_accepted_or_not_and_its_latest_warning_counts() {
+    let expires = |minute_of: usize| Step::CredentialExpiring { expires_at: minute(minute_of) };
+    holds(
+        &Subject::Credential(CredentialId::token()),
+        vec![
+            ("expires 50", vec![expires(90), expires(50)]),
+            ("unreachable since 0; expires 50", vec![expires(50), unreachable(0)]),
+            ("unreachable since 2", vec![unreachable(0), reachable(0, 1), unreachable(2)]),
+            ("reachable, was not 0-1", vec![unreachable(0), reachable(0, 1)]),
+            ("expires 50; reachable, was not 0-1", vec![unreachable(0), reachable(0, 1), expires(50)]),
+            (
+                "unreachable since 0",
+                vec![Step::LooksFail { failure: Failure::new(Fault::Credential, "401") }, unreachable(0)],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_target_is_on_the_list_or_off_it() {
+    let targets = |names: &[&str]| names.iter().map(|name| name.parse::<Target>().unwrap()).collect::<Vec<_>>();
+    let added = |names: &[&str], total| Step::TargetsAdded { targets: targets(names), total };
+    let removed = |names: &[&str], total| Step::TargetsRemoved { targets: targets(names), total };
+    let unwatched = |from, until| Step::Unwatched { from: minute(from), until: minute(until) };
+    let refused = Step::EmptyListRefused { kept: 2 };
+    let restored = Step::ListRestored { total: 2 };
+    holds(
+        &Subject::Monitor,
+        vec![
+            ("added a/x of 2", vec![added(&["a/x"], 2)]),
+            ("off the list a/x of 1", vec![added(&["a/x"], 2), removed(&["a/x"], 1)]),
+            ("added a/x of 2", vec![added(&["a/x"], 2), removed(&["a/x"], 1), added(&["a/x"], 2)]),
+            ("off the list a/x of 1", vec![removed(&["a/x"], 1), added(&["a/x"], 2), removed(&["a/x"], 1)]),
+            ("off the list a/x of 2; added a/y of 2", vec![added(&["a/x", "a/y"], 3), removed(&["a/x"], 2)]),
+            ("nobody watched 0-20; nobody watched 30-50", vec![unwatched(0, 20), unwatched(30, 50)]),
+            ("empty list, 2 kept", vec![refused.clone(), restored.clone(), refused.clone()]),
+            ("list restored, 2", vec![refused, restored]),
+        ],
+    );
+}
+
+/// The same by real decisions: nothing is pending that is no longer so.
+#[test]
+fn a_history_in_which_states_cross_is_notified_as_it_ended() {
+    let well = [runner(1, Idle), runner(2, Idle)];
+    let others = [runner(2, Idle)];
+    let mut history = History::watching(QUICK, &well);
+    let pending = |history: &History, after: u64| {
+        let subject = Subject::from(&target());
+        let folded = fold(&subject, None, Revision(after), &history.changes);
+        short(&folded.notice.map_or_else(Vec::new, |notice| notice.news))
+    };
+    // Down while it is muted, removed after the mute, and back.
+    history.wishes.muted = vec![Scope::Named("runner-1".to_owned())];
+    history.see(300, &[runner(1, Offline), runner(2, Idle)]);
+    history.wishes.muted.clear();
+    history.see(600, &[runner(1, Offline), runner(2, Idle)]);
+    assert_eq!(pending(&history, 0), "mute ended 1/2");
+    history.see(900, &others);
+    history.see(1_200, &others);
+    assert_eq!(pending(&history, 0), "removed 1/2");
+    history.see(1_500, &well);
+    assert_eq!(pending(&history, 0), "came and went 1/2; registered 1");
+    // It flaps, and is well for long enough.
+    let delivered = history.fleet.record.revision.0;
+    for minutes in [30, 40, 50] {
+        history.see(minutes * 60, &[runner(1, Offline), runner(2, Idle)]);
+        history.see(minutes * 60 + 300, &well);
+    }
+    let begun = pending(&history, delivered);
+    assert!(begun.starts_with("flapping 1x"), "{begun}");
+    for minutes in (60..100).step_by(5) {
+        history.see(minutes * 60, &well);
+    }
+    let over = pending(&history, delivered);
+    assert!(over.contains("calm 1x") && !over.contains("flapping"), "{over}");
+}
