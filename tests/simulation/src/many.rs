@@ -124,6 +124,12 @@ pub(crate) fn stories(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()
         Sum { store, played: 0, tally: Tally::default(), struck: Struck::default(), stories_with: BTreeMap::new() };
     let story_of = |seed: &u64| Story::draw(*seed, arguments.hours, store);
     let mut failed = None;
+    let until = arguments.from + arguments.seeds - 1;
+    println!(
+        "seeds {} to {until} on the {store:?} store, after {} known ones",
+        arguments.from,
+        seeds.len() as u64 - arguments.seeds
+    );
     in_order(
         seeds,
         arguments.jobs(),
