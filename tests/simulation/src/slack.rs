@@ -153,6 +153,7 @@ impl Chat for SimulatedSlack {
         _: &[Acknowledgement],
     ) -> Result<(), EditError> {
         let number: usize = message.place.ts.parse().map_err(|_| EditError::Gone)?;
+        let began_ms = self.shared.lock().now_ms;
         let outcome = self.request(&notice.subject, None).await;
         let outcome = outcome.and_then(|()| self.trouble(&notice.subject, number, form));
         if let Err(error) = &outcome {
@@ -163,8 +164,10 @@ impl Chat for SimulatedSlack {
                 ChatError::Transient(_) => Some(LetBe::Failed(machine.now_ms)),
                 ChatError::ContentRefused(_) | ChatError::Busy { .. } => None,
             };
+            // A notifier that stood still may find that another has had its answer since: that one counts.
+            let stood_still = machine.now_ms - began_ms > TIMEOUT_MS;
             if let (Some(let_be), Some(taken)) = (let_be, machine.world.taken.get_mut(number)) {
-                taken.let_be = Some(let_be);
+                taken.let_be = taken.let_be.filter(|_| stood_still).or(Some(let_be));
             }
         }
         outcome?;

@@ -45,17 +45,18 @@ fn is_known(record: &Record, taken: &Taken) -> bool {
 fn is_let_be(record: &Record, taken: &Taken) -> bool {
     let later = record.claims.iter().filter(|claim| story_ms(claim.claimed_at) > taken.at_ms);
     let mut impatient = later.filter(|claim| claim.number.attempt > 2);
-    match taken.let_be {
-        Some(LetBe::Dead | LetBe::Refused) => true,
-        Some(LetBe::Failed(at_ms)) => {
-            impatient.any(|claim| (story_ms(claim.claimed_at)..story_ms(claim.lease_until)).contains(&at_ms))
-        }
+    let failed_ms = match taken.let_be {
+        Some(LetBe::Dead | LetBe::Refused) => return true,
+        Some(LetBe::Failed(at_ms)) => Some(at_ms),
+        None => None,
+    };
+    impatient.any(|claim| {
+        let leased_ms = story_ms(claim.claimed_at)..story_ms(claim.lease_until);
         // With half of its lease gone such an attempt edits nothing more.
-        None => impatient.any(|claim| {
-            let took_ms = record.recorded_ms(claim).map(|at_ms| at_ms - story_ms(claim.claimed_at));
-            took_ms.is_some_and(|took_ms| 2 * took_ms > story_ms(claim.lease_until) - story_ms(claim.claimed_at))
-        }),
-    }
+        let took_ms = record.recorded_ms(claim).map(|at_ms| at_ms - leased_ms.start);
+        failed_ms.is_some_and(|at_ms| leased_ms.contains(&at_ms))
+            || took_ms.is_some_and(|took_ms| 2 * took_ms > leased_ms.end - leased_ms.start)
+    })
 }
 
 impl Examination<'_> {
