@@ -10,7 +10,7 @@ use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Ending, Meters, Notify, NotifySettings, Schedule, ScheduleSettings,
+    Check, CheckSettings, Disposition, Ending, MAX_RECEIVES, Meters, Notify, NotifySettings, Schedule, ScheduleSettings,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -32,9 +32,6 @@ const NOTIFIERS: usize = 4;
 const VISIBILITY: Duration = Duration::from_secs(600);
 /// For how long changes and notices are kept once there is nothing in them to tell. Outages are kept for ever.
 const KEEP: Duration = Duration::from_secs(3 * 86_400);
-
-/// How often a message is handed out before it is set aside.
-const RECEIVES: u32 = 5;
 
 /// A queue whose delays pass as fast as the clock of the installation runs.
 #[derive(Clone)]
@@ -86,9 +83,9 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             store,
             source,
             chat,
-            checks: Hastened { queue: Queue::standard(RECEIVES), speed },
-            changes: Hastened { queue: Queue::fifo(RECEIVES), speed },
-            commands: Hastened { queue: Queue::standard(RECEIVES), speed },
+            checks: Hastened { queue: Queue::standard(MAX_RECEIVES), speed },
+            changes: Hastened { queue: Queue::fifo(MAX_RECEIVES), speed },
+            commands: Hastened { queue: Queue::standard(MAX_RECEIVES), speed },
             clock,
             settings: CheckSettings { policy, configured, interval },
             cycles: Cycles::default(),
@@ -276,7 +273,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         let settings = NotifySettings::default();
         let policy = &self.settings.policy;
         Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }
-            .run(&wake_up.subject)
+            .run(&wake_up.subject, delivery.receive_count)
             .await
             .disposition
     }

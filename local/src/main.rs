@@ -2,7 +2,6 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
-mod clock;
 mod commands;
 mod cycle;
 mod engine;

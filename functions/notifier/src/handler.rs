@@ -101,8 +101,10 @@ impl<St: Store, Ch: Chat, Cl: Clock, Bs: Backstop> Batch<'_, St, Ch, Cl, Bs> {
                 Err(error) => return Disposition::SetAside { reason: error.to_string() },
             };
             let span = info_span!("notify", stage = "notify", request_id = self.request_id, %subject);
-            let report = self.notify.run(&subject).instrument(span).await;
-            is_broken.set(is_broken.get() || report.disposition != Disposition::Done);
+            let report = self.notify.run(&subject, record.receives).instrument(span).await;
+            // What is put off until Slack may take it is no sign of a changed key.
+            let is_put_off = report.disposition == Disposition::Done || report.next_attempt_at.is_some();
+            is_broken.set(is_broken.get() || !is_put_off);
             count(&mut metrics.borrow_mut(), &report.delivered, self.notify.clock.now());
             report.disposition
         };

@@ -24,6 +24,8 @@ pub struct Record {
     pub body: String,
     /// Its group, if it has one.
     pub group: Option<String>,
+    /// How often it was handed out, with this time; at least 1.
+    pub receives: u32,
     /// The queue that it comes from.
     pub queue_arn: Option<String>,
     /// Whether that is a FIFO queue.
@@ -36,7 +38,9 @@ impl From<SqsMessage> for Record {
         // A standard queue may have groups too, and no order.
         let is_fifo = arn.as_deref().is_some_and(|arn| arn.ends_with(".fifo"))
             || message.attributes.contains_key("SequenceNumber");
+        let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
         Self {
+            receives: receives.unwrap_or(1),
             message_id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
@@ -89,7 +93,7 @@ pub struct Handled {
 
 /// Has every message of a batch handled, up to `at_once` at the same time.
 ///
-/// Of a group of a FIFO queue one after the other; once one fails, the later ones are returned with it, untouched. What
+/// Of a group of a FIFO queue one after the other; once one fails, the later ones are returned with it, unhandled. What
 /// one message meets, a panic too, is no other's concern.
 pub async fn handle(
     event: SqsEvent,
@@ -102,18 +106,25 @@ pub async fn handle(
     let failed = Mutex::new(Vec::new());
     let set_aside = Mutex::new(0);
     let work = stream::iter(lanes).for_each_concurrent(at_once, async |lane| {
-        let mut lane = lane.into_iter();
+        let (mut lane, mut after) = (lane.into_iter(), None);
         for (position, record) in lane.by_ref() {
             match settle(&record, budget, backstop, &handler).await {
                 Settled::Done => {}
                 Settled::SetAside => *locked(&set_aside) += 1,
-                Settled::Failed => {
+                Settled::Failed { put_off } => {
                     locked(&failed).push((position, record.message_id));
+                    after = put_off;
                     break;
                 }
             }
         }
-        locked(&failed).extend(lane.map(|(position, record)| (position, record.message_id)));
+        for (position, record) in lane {
+            // Hidden for longer than the one before it, it would keep the whole group waiting for as long.
+            if let Some(after) = after {
+                backstop.put_off(&record, after).await;
+            }
+            locked(&failed).push((position, record.message_id));
+        }
     });
     work.await;
     let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +164,10 @@ fn lanes(records: impl Iterator<Item = Record>) -> Vec<Vec<(usize, Record)>> {
 enum Settled {
     Done,
     SetAside,
-    Failed,
+    Failed {
+        /// For how long it is held back, where that was asked for.
+        put_off: Option<Duration>,
+    },
 }
 
 /// Has one message handled, and does with it what is said.
@@ -166,23 +180,23 @@ async fn settle(
     let message_id = &record.message_id;
     if Instant::now() >= budget.begin_until {
         warn!(message_id, "not begun: the function is nearly out of time");
-        return Settled::Failed;
+        return Settled::Failed { put_off: None };
     }
     let handling = AssertUnwindSafe(handler(record)).catch_unwind();
     let disposition = match timeout_at(budget.end_by, handling).await {
         Ok(Ok(disposition)) => disposition,
         // What broke is in the log: the panic hook wrote it.
-        Ok(Err(_)) => return Settled::Failed,
+        Ok(Err(_)) => return Settled::Failed { put_off: None },
         Err(_) => {
             warn!(message_id, "given up: the function is out of time");
-            return Settled::Failed;
+            return Settled::Failed { put_off: None };
         }
     };
     match disposition {
         Disposition::Done => Settled::Done,
         Disposition::Retry { after, .. } => {
             backstop.put_off(record, after).await;
-            Settled::Failed
+            Settled::Failed { put_off: Some(after) }
         }
         Disposition::SetAside { reason } => match backstop.set_aside(record, &reason).await {
             Ok(()) => {
@@ -191,7 +205,7 @@ async fn settle(
             }
             Err(error) => {
                 error!(message_id, reason, %error, "a message could not be set aside: it comes again");
-                Settled::Failed
+                Settled::Failed { put_off: None }
             }
         },
     }

@@ -34,7 +34,6 @@ def create(aws_url, sqs_url, binaries):
         "sqs_url": sqs_url or aws_url,
         "true_fifo": sqs_url is not None,
         "region": template.REGION,
-        "stack": template.STACK,
         "tick": tick(),
         "figures": figures(),
         "functions": functions,
@@ -133,7 +132,7 @@ def tick():
 
 
 def figures():
-    """The metrics of the monitor's own namespace that an alarm or the dashboard reads."""
+    """The metrics of the monitor's own namespace that an alarm or the dashboard reads, all of them without dimensions."""
     resources = template.resolved()["Resources"].values()
     alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
     # An alarm reads one metric, or works out something from several.

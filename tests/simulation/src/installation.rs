@@ -125,14 +125,14 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
 }
 
 /// The telling of what a message names.
-pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
+pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String, receives: u32) -> Disposition {
     let Ok(wake_up) = WakeUp::from_json(&body) else {
         return Disposition::SetAside { reason: body };
     };
     let (store, chat, clock) = (&*store, &this.slack, &this.shared);
     let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
     let policy = &this.policy();
-    Notify { store, chat, clock, policy, settings }.run(&wake_up.subject).await.disposition
+    Notify { store, chat, clock, policy, settings }.run(&wake_up.subject, receives).await.disposition
 }
 
 /// The answer to what a person asks for. Whoever gets none asks again.

@@ -12,6 +12,7 @@ use monitor_domain::time::Timestamp;
 use monitor_embedded::queue::{Kind, QueueSettings, QueueState};
 use monitor_fakes::Chance;
 use monitor_pipeline::ports::Clock;
+use monitor_pipeline::stages::MAX_RECEIVES;
 use monitor_stately::timer::Timer;
 
 use crate::faults::{Fault, Faults, Stage};
@@ -19,9 +20,6 @@ use crate::world::World;
 
 /// The story's beginning, as a time of day.
 const EPOCH_MS: i64 = 1_800_000_000_000;
-/// How often a message is handed out before it is set aside.
-const RECEIVES: u32 = 5;
-
 /// A moment of the story as a time of day.
 pub fn timestamp(now_ms: i64) -> Timestamp {
     Timestamp::from_epoch_ms(EPOCH_MS + now_ms)
@@ -190,7 +188,7 @@ impl Machine {
 impl Shared {
     /// Surroundings at the beginning of a story.
     pub fn new(seed: u64, faults: Faults) -> Self {
-        let queue = |kind| QueueState::new(QueueSettings { kind, max_receive_count: RECEIVES });
+        let queue = |kind| QueueState::new(QueueSettings { kind, max_receive_count: MAX_RECEIVES });
         Self(Arc::new(Mutex::new(Machine {
             now_ms: 0,
             chance: Chance::new(seed ^ 0x5151),

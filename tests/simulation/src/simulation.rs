@@ -225,7 +225,7 @@ impl Player<'_> {
                 }
                 deliveries
             };
-            for Delivery { body, receipt, .. } in deliveries {
+            for Delivery { body, receipt, receive_count, .. } in deliveries {
                 let (installation, store) = (self.installation.clone(), self.installation.start());
                 if stage == Stage::Check {
                     let subject = CheckJob::from_json(&body).map(|job| job.target.to_string()).unwrap_or_default();
@@ -233,7 +233,7 @@ impl Player<'_> {
                     self.start(future, stage, (subject, receipt), store, 0);
                 } else {
                     let subject = WakeUp::from_json(&body).map(|wake| wake.subject.to_string()).unwrap_or_default();
-                    let future = Box::pin(notify(installation, store.clone(), body));
+                    let future = Box::pin(notify(installation, store.clone(), body, receive_count));
                     self.start(future, stage, (subject, receipt), store, 0);
                 }
             }

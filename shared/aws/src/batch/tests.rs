@@ -78,15 +78,18 @@ async fn what_cannot_be_set_aside_is_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_failure_the_rest_of_its_group_is_returned_untouched() {
+async fn after_a_failure_the_rest_of_its_group_is_returned_unhandled_and_hidden_no_longer() {
     let seen = RefCell::new(Vec::new());
     let noting = async |record: &Record| {
         seen.borrow_mut().push(record.body.clone());
         obedient(record).await
     };
     let batch = event(&["a:done1", "b:retry1", "a:aside1", "b:done2", "a:done3", "c:panic1", "c:done4", "b:done5"]);
-    let handled = handle(batch, long(), 10, &Notes::default(), noting).await;
+    let notes = Notes::default();
+    let handled = handle(batch, long(), 10, &notes, noting).await;
     assert_eq!(failed(&handled), ["id-retry1", "id-done2", "id-panic1", "id-done4", "id-done5"]);
+    let put_off = ["retry1", "done2", "done5"].map(|body| (body.to_owned(), Duration::from_secs(30)));
+    assert_eq!(notes.put_off.take(), put_off, "a message that stays hidden keeps its whole group waiting");
     let seen = seen.take();
     let of_a: Vec<&String> = seen.iter().filter(|body| ["done1", "aside1", "done3"].contains(&&***body)).collect();
     assert_eq!(of_a, ["done1", "aside1", "done3"], "in order, and a message set aside does not hold up its group");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join;
-use monitor_domain::change::Change;
+use monitor_domain::change::{Change, Step};
 use monitor_domain::notices::{Folded, News, Notice, fold};
 use monitor_domain::policy::Policy;
 use monitor_domain::routing::{Part, split};
@@ -18,14 +18,16 @@ use crate::ports::{Chat, Clock, PutOutcome, Store, StoreError};
 use crate::records;
 use crate::stages::sending::Sending;
 use crate::stages::standing::{Rest, Standing, standing};
-use crate::stages::{Disposition, RETRY_AFTER};
+use crate::stages::{Disposition, MAX_RECEIVES, RETRY_AFTER};
 
 /// How many changes are read at a time.
 const CHANGES_PER_READ: usize = 500;
 /// How many claims and endings are read: enough to find the latest notice's.
 const RECORDS_READ: usize = 40;
-/// How many notices one wake-up may send. The next check wakes the notifier for what is left.
+/// How many notices one wake-up may send. It comes back for what is left.
 const NOTICES_PER_WAKE_UP: u32 = 4;
+/// A message is not put off once it has been handed out so often: one more receive is left for a store that fails.
+const MAX_RECEIVES_TO_PUT_OFF: u32 = MAX_RECEIVES - 2;
 
 /// What the notify stage is set to.
 #[derive(Clone, Copy, Debug)]
@@ -72,14 +74,23 @@ pub struct NotifyReport {
     pub disposition: Disposition,
     /// The messages that were delivered: a notice for each, or of a notice that was split each of its parts.
     pub delivered: Vec<Notice>,
+    /// When the next attempt is due, where a notification is still pending.
+    pub next_attempt_at: Option<Timestamp>,
 }
 
 /// How one attempt ended.
 #[derive(Default)]
 struct Attempted {
     delivered: Vec<Notice>,
-    /// Whether there is something to try at once: what came after a notice, or what is left of it.
-    again: bool,
+    /// When there may be something to try: at once what came after a notice, or what is left of it; none where nothing is.
+    next: Option<Timestamp>,
+}
+
+impl Attempted {
+    /// Nothing was tried, and something may be then.
+    fn nothing_until(due: Timestamp) -> Self {
+        Self { next: Some(due), ..Self::default() }
+    }
 }
 
 /// What the record of a subject says to whoever tells of it.
@@ -92,24 +103,38 @@ struct Named {
 }
 
 impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
-    /// Handles one wake-up.
-    pub async fn run(&self, subject: &Subject) -> NotifyReport {
-        let mut delivered = Vec::new();
+    /// Handles one wake-up, which has been handed out `receives` times with this one.
+    ///
+    /// What is still pending afterwards has the message come back when it is due, if that is soon and the message has not come
+    /// too often: else the first check after that sends another.
+    pub async fn run(&self, subject: &Subject, receives: u32) -> NotifyReport {
+        let (mut delivered, mut next) = (Vec::new(), None);
         for _ in 0..NOTICES_PER_WAKE_UP {
             match self.attempt(subject).await {
                 Ok(attempted) => {
                     delivered.extend(attempted.delivered);
-                    if !attempted.again {
+                    next = attempted.next;
+                    if next.is_none_or(|due| due > self.clock.now()) {
                         break;
                     }
                 }
                 Err(error) => {
                     warn!(%subject, %error, "the telling was broken off");
-                    return NotifyReport { disposition: error.into(), delivered };
+                    return NotifyReport { disposition: error.into(), delivered, next_attempt_at: None };
                 }
             }
         }
-        NotifyReport { disposition: Disposition::Done, delivered }
+        let disposition = next.map_or(Disposition::Done, |due| self.put_off(due, receives));
+        NotifyReport { disposition, delivered, next_attempt_at: next }
+    }
+
+    /// What is to become of a message while something is pending until `due`.
+    fn put_off(&self, due: Timestamp, receives: u32) -> Disposition {
+        let after = due.since(self.clock.now());
+        if receives > MAX_RECEIVES_TO_PUT_OFF || after > self.settings.longest_backoff {
+            return Disposition::Done;
+        }
+        Disposition::Retry { after, reason: format!("a notification is pending: the next attempt is due at {due}") }
     }
 
     async fn attempt(&self, subject: &Subject) -> Result<Attempted, StoreError> {
@@ -117,24 +142,29 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
         let (records, target) = try_join(self.store.list(&notices), self.target_of(subject)).await?;
         let standing = standing(&records);
-        if standing.is_held(now) {
-            return Ok(Attempted::default());
+        if let Some(due) = standing.not_before.filter(|due| now < *due) {
+            // Whoever holds a lease may end long before it does, and a message that is put off keeps its group waiting.
+            let due = if standing.is_leased { due.min(now.plus(RETRY_AFTER)) } else { due };
+            return Ok(Attempted::nothing_until(due));
         }
         let untold = match standing.rest.clone() {
             // Folded anew, what some channels were told could not be told from what the others were not.
             Some(rest) => Some(rest),
-            None => self.untold(subject, target, standing.told_through).await?,
+            None => match self.untold(subject, target, standing.told_through).await? {
+                Ok(untold) => Some(untold),
+                Err(through) => {
+                    self.mend_cursor(subject, through).await?;
+                    None
+                }
+            },
         };
-        let Some(untold) = untold else {
-            self.mend_cursor(subject, standing.told_through).await?;
-            return Ok(Attempted::default());
-        };
+        let Some(untold) = untold else { return Ok(Attempted::default()) };
         let Some(claim) = self.claim(subject, &standing, untold, now).await? else {
             return Ok(Attempted::default());
         };
         // Whoever was held up until its lease ended has lost it to another.
-        if !claim.holds(self.clock.now()) {
-            return Ok(Attempted::default());
+        if self.clock.now() >= claim.lease_until {
+            return Ok(Attempted::nothing_until(self.clock.now()));
         }
         if standing.may_repeat {
             warn!(%subject, notice = claim.number.notice, attempt = claim.number.attempt,
@@ -143,16 +173,16 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         self.send(claim).await
     }
 
-    /// What is untold, by channel; none where nothing is.
+    /// What is pending, by channel; where nothing is, the revision up to which that is so.
     async fn untold(
         &self,
         subject: &Subject,
         Named { target, first_untold }: Named,
         told_through: Revision,
-    ) -> Result<Option<Rest>, StoreError> {
+    ) -> Result<Result<Rest, Revision>, StoreError> {
         let changes = self.changes(subject, told_through.max(Revision(first_untold.0.saturating_sub(1)))).await?;
         let Folded { through, notice } = fold(subject, target.as_ref(), told_through, &changes);
-        let Some(notice) = notice else { return Ok(None) };
+        let Some(notice) = notice else { return Ok(Err(through)) };
         let has_no_labels =
             |news: &News| matches!(news, News::Flapping { .. } | News::Calm { .. } | News::Returned { .. });
         let mut labels = BTreeMap::new();
@@ -166,10 +196,11 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
                 _ => None,
             }));
         }
-        Ok(Some(Rest { through, parts: split(notice, self.policy, &labels) }))
+        Ok(Ok(Rest { through, parts: split(notice, self.policy, &labels) }))
     }
 
-    /// Whoever was held up may have put an old cursor over a newer one: then everybody is woken for nothing.
+    /// Nothing is pending, and the cursor may not say so: whoever was held up put an old one over a newer one, or what happened
+    /// since the last delivery has been undone. Then everybody would be woken for nothing.
     async fn mend_cursor(&self, subject: &Subject, told_through: Revision) -> Result<(), StoreError> {
         let found = self.store.get(&[Key::Cursor(subject.clone())]).await?;
         let is_right = |item: &Item| matches!(item, Item::Cursor(cursor) if cursor.told_through == told_through);
@@ -188,9 +219,11 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             let read = self.store.list(&query).await?;
             let is_last = read.len() < CHANGES_PER_READ;
             changes.extend(read.into_iter().filter_map(|item| match item {
-                // Of the quiet ones, of which there may be many, nothing but their place is of interest.
-                Item::Change(change) if !change.is_tellable() => Some(Change { steps: Vec::new(), ..change }),
-                Item::Change(change) => Some(change),
+                Item::Change(mut change) => {
+                    // Of the others, of which there may be many, nothing but their place is of interest.
+                    change.steps.retain(Step::alters_pending);
+                    Some(change)
+                }
                 _ => None,
             }));
             match changes.last() {
@@ -274,10 +307,10 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
         let parts = parts_of(&claim, &endings);
         let ending = SendEnding::of_all(endings);
-        attempted.again = match &ending {
-            SendEnding::Deferred { until, .. } => *until <= self.clock.now(),
-            _ => true,
-        };
+        attempted.next = Some(match &ending {
+            SendEnding::Deferred { until, .. } => *until,
+            _ => self.clock.now(),
+        });
         self.record(claim, parts, ending).await?;
         Ok(attempted)
     }

@@ -94,7 +94,7 @@ impl<'a, S: Store> Installation<'a, S> {
                 let settings = NotifySettings::default();
                 let policy = &Policy::default();
                 let stage = Notify { store: self.store, chat: &self.chat, clock: &self.clock, policy, settings };
-                if stage.run(&subject).await.disposition == Disposition::Done {
+                if stage.run(&subject, tries + 1).await.disposition == Disposition::Done {
                     break;
                 }
                 // The lease of a claim whose answer never came has to run out.

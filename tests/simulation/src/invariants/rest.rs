@@ -24,7 +24,7 @@ impl Examination<'_> {
         let last_tellable = fleet.record.last_tellable;
         // The cursor is a hint, mended by the next look; nobody looks at a dropped target.
         let hinted = on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0);
-        let told = if is_watched { hinted } else { record.told_through() };
+        let told = if is_watched { hinted } else { record.told_through().max(hinted) };
         if told < last_tellable.0 {
             let claims = record
                 .claims

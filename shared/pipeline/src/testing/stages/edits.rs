@@ -110,7 +110,7 @@ pub(super) async fn edits_that_take_long_leave_time_for_the_notice<S: Store>(sto
     let (policy, settings) = (&this.check.policy, NotifySettings::default());
     let stage = Notify { store: &this.store, chat: &chat, clock: &this.clock, policy, settings };
     for told in [0, 0, 1] {
-        assert_eq!(stage.run(&subject()).await.delivered.len(), told);
+        assert_eq!(stage.run(&subject(), 1).await.delivered.len(), told);
         this.clock.advance(settings.longest_backoff);
     }
 }

@@ -1,7 +1,6 @@
 //! What the stages promise over any store: run by every store adapter.
 
 mod access_token;
-mod clock;
 mod commits;
 mod edits;
 mod looking;
@@ -50,6 +49,10 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::a_notifier_that_was_frozen_takes_nothing_back(&make().await).await;
     telling::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await).await;
     telling::a_send_that_failed_is_repeated_when_it_is_due(&make().await).await;
+    telling::the_message_of_a_failed_attempt_comes_back_when_the_next_is_due(&make().await).await;
+    telling::a_wait_that_the_chat_asks_for_brings_the_message_back_then(&make().await).await;
+    telling::what_a_crash_left_unsaid_is_sent_soon_after_its_lease(&make().await).await;
+    wishes::what_is_undone_before_it_is_notified_is_not_pending(&make().await).await;
     telling::a_short_wait_is_waited_out(&make().await).await;
     telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await).await;
     telling::what_happened_while_the_chat_was_dead_is_told_in_one_message(&make().await).await;
@@ -85,15 +88,6 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     access_token::what_github_is_asked_with_is_on_record_for_every_poller(&make().await).await;
     together::a_notifier_reads_its_records_and_the_target_at_the_same_time(&make().await).await;
     together::a_tick_reads_what_was_taken_off_the_list_at_the_same_time(&make().await).await;
-    looking::a_failed_check_that_is_late_counts_towards_unreachable(&make().await).await;
-    looking::a_check_that_is_late_twice_is_a_failed_one(&make().await).await;
-    looking::a_check_while_failing_costs_two_reads_and_no_write(&make().await).await;
-    watching::an_item_that_cannot_be_read_makes_its_target_unreachable(&make().await).await;
-    watching::a_target_record_that_cannot_be_read_is_made_anew(&make().await).await;
-    clock::a_clock_that_is_set_back_delays_no_notification(&make().await).await;
-    clock::what_a_clock_that_was_ahead_stored_keeps_nobody_waiting(&make().await).await;
-    clock::a_clock_that_is_set_forward_makes_no_gap(&make().await).await;
-    clock::a_mute_by_a_clock_that_was_ahead_is_over(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
     wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;
@@ -190,9 +184,16 @@ impl<'a, S: Store> Installation<'a, S> {
     }
 
     async fn notify(&self, subject: &Subject) -> NotifyReport {
+        self.notify_again(subject, 1).await
+    }
+
+    /// Hands the notifier a message for the `receives`th time.
+    async fn notify_again(&self, subject: &Subject, receives: u32) -> NotifyReport {
         let settings = NotifySettings::default();
         let policy = &self.check.policy;
-        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }.run(subject).await
+        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }
+            .run(subject, receives)
+            .await
     }
 
     async fn tick(&self) -> ScheduleReport {

@@ -49,7 +49,10 @@ pub(super) async fn a_send_that_failed_is_repeated_when_it_is_due<S: Store>(stor
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
-    assert_eq!(this.notify(&subject()).await.disposition, Disposition::Done);
+    let (now, wait) = (this.clock.now(), NotifySettings::default().first_backoff);
+    let report = this.notify(&subject()).await;
+    assert!(matches!(report.disposition, Disposition::Retry { after, .. } if after == wait), "{report:?}");
+    assert_eq!(report.next_attempt_at, Some(now.plus(wait)));
     this.clock.advance(NotifySettings::default().first_backoff / 2);
     this.wakes.take();
     this.check(&web()).await;
@@ -58,6 +61,76 @@ pub(super) async fn a_send_that_failed_is_repeated_when_it_is_due<S: Store>(stor
     this.clock.advance(NotifySettings::default().first_backoff);
     this.check(&web()).await;
     assert_eq!(this.tell().await.len(), 1);
+}
+
+/// After how long the message comes back, if it does; in seconds.
+fn comes_back_after(report: &NotifyReport) -> Option<u64> {
+    match &report.disposition {
+        Disposition::Retry { after, .. } => Some(after.as_secs()),
+        _ => None,
+    }
+}
+
+pub(super) async fn the_message_of_a_failed_attempt_comes_back_when_the_next_is_due<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.chat.refuse((0..5).map(|_| ChatError::Transient("500".to_owned())));
+    // A message that has come so often that its queue might dead-letter it is done with; a later one takes over.
+    for (receives, seconds) in [(1, Some(30)), (2, Some(60)), (3, Some(120)), (4, None), (1, Some(480))] {
+        let report = this.notify_again(&subject(), receives).await;
+        assert_eq!((report.delivered.len(), comes_back_after(&report)), (0, seconds), "receive {receives}");
+        let early = this.notify_again(&subject(), 1).await;
+        assert_eq!(
+            early.next_attempt_at, report.next_attempt_at,
+            "a message that comes early waits for the same moment"
+        );
+        let wait = report.next_attempt_at.map(|due| due.since(this.clock.now()));
+        this.clock.advance(wait.unwrap_or_default());
+    }
+    let report = this.notify_again(&subject(), 2).await;
+    assert_eq!((report.delivered.len(), report.disposition, report.next_attempt_at), (1, Disposition::Done, None));
+}
+
+pub(super) async fn a_wait_that_the_chat_asks_for_brings_the_message_back_then<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    for (fault, seconds) in [
+        (ChatError::Busy { retry_after: Duration::from_secs(120) }, Some(120)),
+        // Longer than any wait of its own: the first check after it sends another message.
+        (ChatError::Busy { retry_after: Duration::from_secs(3_600) }, None),
+        (ChatError::Dead("404 no_service".to_owned()), Some(30)),
+    ] {
+        this.outage().await;
+        this.chat.refuse([fault.clone()]);
+        assert_eq!(comes_back_after(&this.notify(&subject()).await), seconds, "{fault}");
+        this.clock.advance(Duration::from_secs(3_600));
+        assert_eq!(comes_back_after(&this.notify(&subject()).await), None, "{fault}");
+        assert_eq!(this.chat.take().len(), 1, "{fault}");
+        this.source.set_status(&web(), 1, Status::Idle);
+        for _ in 0..2 {
+            this.clock.advance(MINUTE);
+            this.check(&web()).await;
+        }
+        this.notify(&subject()).await;
+        this.chat.take();
+    }
+}
+
+pub(super) async fn what_a_crash_left_unsaid_is_sent_soon_after_its_lease<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    let _ = this.notify(&subject()).await;
+    this.store.go_down(false);
+    this.chat.take();
+    let (mut receives, crashed_at) = (1, this.clock.now());
+    while let Disposition::Retry { after, .. } = this.notify_again(&subject(), receives).await.disposition {
+        assert!(after.as_secs() <= 30, "whoever holds the lease may be done long before it ends");
+        this.clock.advance(after);
+        receives += 1;
+    }
+    assert_eq!(this.chat.take().len(), 1);
+    assert!(this.clock.now().since(crashed_at) <= NotifySettings::default().lease, "not at the next check");
 }
 
 pub(super) async fn a_short_wait_is_waited_out<S: Store>(store: &S) {
@@ -117,9 +190,8 @@ pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store
     let settings = NotifySettings { lease: Duration::from_secs(1), ..NotifySettings::default() };
     let policy = &this.check.policy;
     let late = Notify { store: &this.store, chat: &this.chat, clock: &this.clock, policy, settings };
-    assert_eq!(late.run(&subject()).await.delivered, []);
-    assert_eq!(this.chat.take().len(), 0);
-    assert_eq!(this.notify(&subject()).await.delivered.len(), 1, "whoever comes next sends it");
+    assert_eq!(late.run(&subject(), 1).await.delivered.len(), 1, "under its next lease");
+    assert_eq!(this.chat.take().len(), 1);
     assert_eq!(this.endings(&subject()).await[0].0, Attempt { notice: 1, attempt: 2 });
 }
 
@@ -275,7 +347,7 @@ pub(super) async fn a_notifier_that_stood_still_between_two_requests_sends_under
         let chat = StandingStill { chat: &this.chat, clock: &this.clock, after_edit, at_reply };
         let (policy, settings) = (&this.check.policy, NotifySettings::default());
         let stage = Notify { store: &this.store, chat: &chat, clock: &this.clock, policy, settings };
-        assert_eq!(stage.run(&subject()).await.delivered.len(), 1);
+        assert_eq!(stage.run(&subject(), 1).await.delivered.len(), 1);
         assert_eq!((this.chat.take().len(), threads(&this).1.len()), (1, 1), "told once, in its thread");
         // Of the first attempt nothing was sent: it is the second that told.
         let (number, ending) = this.endings(&subject()).await.remove(0);

@@ -97,7 +97,7 @@ pub(super) async fn a_notifier_reads_its_records_and_the_target_at_the_same_time
     let store = MeetingStore(store, &meeting);
     let (policy, settings) = (&this.check.policy, NotifySettings::default());
     let stage = Notify { store: &store, chat: &this.chat, clock: &this.clock, policy, settings };
-    assert_eq!(stage.run(&subject()).await.delivered.len(), 1);
+    assert_eq!(stage.run(&subject(), 1).await.delivered.len(), 1);
 }
 
 pub(super) async fn a_tick_reads_what_was_taken_off_the_list_at_the_same_time<S: Store>(store: &S) {

@@ -109,7 +109,12 @@ pub(super) async fn reminders_come_in_the_alerts_thread_until_somebody_looks_aft
     this.source.set_status(&web(), 1, Status::Offline);
     later(&this, MINUTE).await;
     let due: Vec<News> = later(&this, 24 * HOUR).await;
-    assert!(matches!(&due[..], [News::StillOffline { outages, .. }] if outages.iter().any(|o| o.runner_id.0 == 1)));
+    // Of runner 2 it is the last reminder, of runner 1 the first.
+    let [News::StillOffline { outages, is_last: false, .. }, News::StillOffline { is_last: true, .. }] = &due[..]
+    else {
+        panic!("{due:?}")
+    };
+    assert_eq!(outages[0].runner_id.0, 1);
     let kept: Vec<Acknowledgement> =
         crate::records::read_acknowledgements(store, web().id(), [(outage.runner_id, outage.id)])
             .await
@@ -136,4 +141,32 @@ pub(super) async fn a_day_without_the_chat_is_told_in_one_message<S: Store>(stor
     let [News::Offline { outages }, News::CameAndWent { outages: over }] = &news[..] else { panic!("{news:?}") };
     assert_eq!((outages.len(), over.len()), (1, 13));
     assert_eq!(later(&this, HOUR).await, [], "and nothing of it again");
+}
+
+pub(super) async fn what_is_undone_before_it_is_notified_is_not_pending<S: Store>(store: &S) {
+    let this = installation(store).await;
+    let listed = |ids: &[u64]| this.source.set(&web(), ids.iter().map(|id| runner(*id, Status::Idle)).collect());
+    listed(&[2]);
+    later(&this, MINUTE).await;
+    assert!(matches!(later(&this, MINUTE).await[..], [News::Removed { .. }]));
+    // Registered again, and removed again in a mute: what was notified last is true again.
+    this.chat.refuse((0..400).map(|_| ChatError::Dead("the channel is archived".to_owned())));
+    listed(&[1, 2]);
+    later(&this, MINUTE).await;
+    assert!(this.notify(&subject()).await.next_attempt_at.is_some(), "the registration is pending");
+    ask(&this, mute("runner-1", HOUR)).await;
+    listed(&[2]);
+    for _ in 0..2 {
+        assert_eq!(later(&this, MINUTE).await, []);
+    }
+    this.chat.accept();
+    this.clock.advance(HOUR / 2);
+    let report = this.notify(&subject()).await;
+    assert_eq!((report.delivered.len(), report.disposition, report.next_attempt_at), (0, Disposition::Done, None));
+    this.wakes.take();
+    this.check(&web()).await;
+    assert_eq!(this.wakes.take().len(), 0, "nothing is pending");
+    // What happens next is notified as ever.
+    this.source.set_status(&web(), 2, Status::Offline);
+    assert!(matches!(&later(&this, MINUTE).await[..], [News::Offline { outages }] if outages.len() == 1));
 }
