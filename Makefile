@@ -5,6 +5,7 @@ SHELL := bash
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+UV_VERSION := 0.13.9
 FUZZ_SECS ?= 60
 PYTHON := .venv/bin/python
 # What the functions are built into, and their logs.
@@ -17,19 +18,24 @@ export SAM_CLI_TELEMETRY := 0
 # For sam, which looks there for cargo-lambda, and that for the zig that it links with.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test lint unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack bench capacity stately-bench clean-tools
+.PHONY: help test check lint advisories unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack commands bench capacity stately-bench pins clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 # All of the workspace, also where one part is wanted: with the same features nothing is built twice.
 WHOLE := --workspace --all-features
-PARTS := lint unit openapi judge schema-check stately-clients simulation instructions kill stack
+PARTS := lint unit openapi judge schema-check stately-clients simulation instructions kill stack commands
 
 test: ## Everything that CI runs
 	@for part in $(PARTS); do \
 	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; times+="  $$part $$((SECONDS - began)) s"$$'\n'; \
 	done; printf 'make test: all passed in %s s\n%s' "$$SECONDS" "$$times"
+
+check: ## What to run before each commit: formatting, lints, the quick tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo test --quiet
 
 lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
@@ -71,6 +77,10 @@ soak: ## Fresh stories from seed FROM (today's date) on: SEEDS (50,000) of 24 h 
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
 	target/release/monitor-simulation --crash-points --store stately
 
+# Apart from `lint`: an advisory of tomorrow must not fail what passes today.
+advisories: .tools/bin/cargo-deny ## Known vulnerabilities of dependencies
+	.tools/bin/cargo-deny --log-level error check advisories
+
 fuzz: .tools/bin/cargo-fuzz ## Search for inputs that break a decoder, FUZZ_SECS (60) for each target
 	tests/fuzz/run.sh $(FUZZ_SECS)
 
@@ -84,19 +94,23 @@ schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema com
 stately-clients: .venv/installed tests/stately/clients/js/node_modules/.package-lock.json ## The official StatelyDB clients against the local server
 	node tests/stately/clients/run.mjs
 
-kill: ## kill -9 of the daemon under load, 200 times: every outage told once
-	cargo build --release $(WHOLE) --bin runner-monitor --bin kill-and-restart
-	target/release/kill-and-restart --kills 200
+KILLS ?= 100
+
+# The daemon is the program of the README's first command.
+kill: ## kill -9 of the daemon under load, KILLS (100) times: each outage notified once
+	cargo build --release --bin runner-monitor
+	cargo build --release $(WHOLE) --bin kill-and-restart
+	target/release/kill-and-restart --kills $(KILLS)
 
 instructions: ## Instructions of the inner loops, counted by valgrind, against the committed figures
-	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind >/dev/null
+	@command -v valgrind >/dev/null || { echo "valgrind is missing: install the package valgrind"; exit 1; }
 	cargo build --release -q $(WHOLE) --bin instructions
 	target/release/instructions
 
-stack: .venv/stack-installed ## The deployed stack without a cloud: template, queues, functions, containers
+stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack
 	cd infra && $(IN_VENV) sam validate --lint
-	.venv/bin/cfn-lint infra/template.yaml
+	$(PYTHON) tests/e2e/stack/lint.py
 	$(PYTHON) tests/e2e/stack/test_template.py --quiet
 	infra/cost.py --check
 	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
@@ -104,6 +118,10 @@ stack: .venv/stack-installed ## The deployed stack without a cloud: template, qu
 	cargo build --quiet $(WHOLE) --bin deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
+
+commands: .venv/stack-installed ## Every command of the pages, run as it is written or listed with the reason why not
+	cargo build --quiet $(WHOLE) --bin runner-monitor --bin stately-server --example fake-github --example fake-slack
+	$(PYTHON) tests/commands/commands.py
 
 # With a target named, the functions' flags are not those of the macros, which must be relocatable.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -126,14 +144,37 @@ stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU p
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet
 
+# Whole closures with hashes, so that nothing else can be installed under these names.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement
+
 .venv/installed: tests/requirements.txt
 	python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet --requirement tests/requirements.txt
+	$(PYTHON) $(PIP_INSTALL) $<
 	touch $@
 
 .venv/stack-installed: tests/e2e/stack/requirements.txt .venv/installed
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(PYTHON) $(PIP_INSTALL) $<
 	touch $@
+
+# Apart: its dependencies are not those of the others.
+.tools/checkov/installed: tests/e2e/stack/checkov-requirements.txt
+	python3 -m venv .tools/checkov
+	.tools/checkov/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+.tools/uv/installed:
+	python3 -m venv .tools/uv
+	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+PIP_COMPILE = .tools/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	--custom-compile-command 'make pins' --output-file $(1).txt $(1).in
+
+pins: .tools/uv/installed ## Resolve the Python requirements anew: each .txt with hashes from its .in
+	$(call PIP_COMPILE,tests/requirements) --python-version 3.11
+	$(call PIP_COMPILE,tests/e2e/stack/requirements) --python-version 3.11
+	$(call PIP_COMPILE,tests/e2e/stack/checkov-requirements) --python-version 3.11
+	$(call PIP_COMPILE,tests/e2e/stack/localstack-requirements) --python-version 3.13
 
 tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json
 	cd tests/openapi && npm ci --ignore-scripts --no-audit --no-fund

@@ -79,7 +79,7 @@ impl Cycles {
                 total.online += counts.online;
                 total.down += counts.down;
             }
-            Ending::Failed(_) | Ending::Broken => total.unseen += 1,
+            Ending::Failed(_) | Ending::Late(_) | Ending::Broken => total.unseen += 1,
             Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Outrun => {}
         }
         let quota = report.credential.quota_remaining;

@@ -2,6 +2,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod clock;
 mod commands;
 mod cycle;
 mod engine;

@@ -19,6 +19,7 @@ use crate::handler::{Attentive, Batch, Report};
 pub struct Notifier {
     kept: Kept<TellingSettings, Ready>,
     dead_letters: DeadLetters,
+    stack: Option<String>,
 }
 
 /// What is made of the settings.
@@ -35,7 +36,7 @@ impl Notifier {
         let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
         let build = |settings| Ready::of(&settings).map_err(Failure::setup);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), TellingSettings::read, build);
-        Self { kept, dead_letters }
+        Self { kept, dead_letters, stack: variables.stack() }
     }
 
     /// Handles one invocation.
@@ -53,7 +54,7 @@ impl Notifier {
         if is_doubtful {
             self.kept.doubt();
         }
-        host::publish(&metrics, clock.now(), &invocation.request_id);
+        host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         host::answer(&response)
     }
 }

@@ -135,6 +135,49 @@ async fn several_subjects_in_one_batch_are_each_told_once() {
     assert!(reasons.len() == 1 && reasons[0].contains("has version 9"), "{reasons:?}");
 }
 
+/// Milliseconds from a moment of the samples until now.
+fn since(installation: &Installation, secs: u64) -> Value {
+    let taken = installation.clock.now().since(samples::at(secs)).as_millis();
+    u64::try_from(taken).unwrap().into()
+}
+
+#[tokio::test]
+async fn the_latency_of_a_message_is_that_of_its_oldest_outage() {
+    // Sample 1 began at 60 s, sample 3 at 180 s: the oldest is neither always the first nor always the last.
+    for ids in [[1, 3], [3, 1]] {
+        let installation = Installation::with_outages_of(&[]).await;
+        let opened = |runner: u64, id| {
+            let outage = samples::outage(&samples::runner(runner, &format!("build-{runner}")), id);
+            Step::OutageOpened { outage: Box::new(outage) }
+        };
+        let mut change = samples::change("acme/web", 1, opened(1, ids[0]));
+        change.steps.push(opened(2, ids[1]));
+        let mut record = samples::target_record("acme/web", 1);
+        record.last_tellable = record.revision;
+        let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
+        assert_eq!(installation.store.put(put).await, Ok(PutOutcome::Done));
+        installation.clock.advance(Duration::from_secs(600));
+        let counted = installation.counted(&installation.handle(WAKE_UP).await);
+        assert_eq!(counted["AlertLatency"], since(&installation, 60), "{ids:?}");
+        assert_eq!(counted["NoticesSent"], 1, "{ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_message_has_a_latency_and_one_that_slack_did_not_take_none() {
+    let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
+    installation.clock.advance(Duration::from_secs(600));
+    let counted = installation.counted(&installation.handle(MIXED_GROUPS).await);
+    assert_eq!((&counted["NoticesSent"], &counted["MessagesSetAside"]), (&2.into(), &1.into()));
+    let latency = since(&installation, 60);
+    assert_eq!(counted["AlertLatency"], json!([latency, latency]));
+
+    let installation = Installation::with_outages_of(&["acme/web"]).await;
+    installation.chat.refuse([ChatError::Dead("no_service".to_owned())]);
+    let counted = installation.counted(&installation.handle(WAKE_UP).await);
+    assert_eq!((&counted["NoticesSent"], &counted["AlertLatency"]), (&0.into(), &Value::Null));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_in_trouble_returns_each_group_from_its_first_failure_on() {
     let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;

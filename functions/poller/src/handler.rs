@@ -41,7 +41,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock, Bs: Ba
 {
     pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
         let metrics = RefCell::new(Metrics::of("poller"));
-        for metric in [Metric::ChecksCompleted, Metric::ChecksFailed, Metric::JobsLetPass] {
+        for metric in [Metric::ChecksCompleted, Metric::ChecksFailed, Metric::ChecksLate, Metric::JobsLetPass] {
             metrics.borrow_mut().add(metric, 0);
         }
         let is_doubtful = Cell::new(false);
@@ -70,7 +70,7 @@ fn is_refusal(report: &CheckReport) -> bool {
     by_github || report.ending == Ending::Broken
 }
 
-fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
+pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
     match &report.ending {
         Ending::Seen(counts) => {
             metrics.add(Metric::ChecksCompleted, 1);
@@ -82,6 +82,10 @@ fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
             }
         }
         Ending::Failed(_) | Ending::Broken => metrics.add(Metric::ChecksFailed, 1),
+        Ending::Late(_) => {
+            metrics.add(Metric::ChecksFailed, 1);
+            metrics.add(Metric::ChecksLate, 1);
+        }
         Ending::Overtaken => metrics.add(Metric::JobsLetPass, 1),
         Ending::NotConfigured | Ending::Dropped | Ending::Outrun => {}
     }

@@ -23,6 +23,7 @@ pub struct Poller {
     jobs: Queue,
     wakes: Queue,
     dead_letters: DeadLetters,
+    stack: Option<String>,
 }
 
 /// What is made of the settings. The client of GitHub remembers paces, limits and tokens.
@@ -44,7 +45,7 @@ impl Poller {
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let build = move |settings| Ready::of(settings, every);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
-        Self { kept, jobs, wakes, dead_letters }
+        Self { kept, jobs, wakes, dead_letters, stack: variables.stack() }
     }
 
     /// Handles one invocation.
@@ -61,7 +62,7 @@ impl Poller {
         if is_doubtful {
             self.kept.doubt();
         }
-        host::publish(&metrics, clock.now(), &invocation.request_id);
+        host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         host::answer(&response)
     }
 }

@@ -10,21 +10,22 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use monitor_aws::batch::{Backstop, Budget, Record};
-use monitor_domain::observation::{Failure, Fault, ObservedRunner};
+use monitor_domain::fleet::Counts;
+use monitor_domain::observation::{CredentialReport, Failure, Fault, ObservedRunner};
 use monitor_domain::policy::Policy;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::QueueError;
-use monitor_pipeline::stages::{Check, CheckSettings};
+use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, Ending};
 use monitor_pipeline::testing::doubles::{FaultyStore, Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately_server::{Fault as StoreFault, InMemory, RpcCode, Trouble};
-use monitor_telemetry::metrics::Metrics;
+use monitor_telemetry::metrics::{Metric, Metrics};
 use serde_json::Value;
 
-use crate::handler::{Batch, Report};
+use crate::handler::{Batch, Report, count};
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -182,6 +183,20 @@ async fn a_job_that_comes_too_late_is_let_pass_and_counted() {
 }
 
 #[tokio::test]
+async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_failed() {
+    let installation = Installation::new();
+    installation.source.slow_down(&installation.clock, INTERVAL * 2);
+    let report = installation.handle(event!("poller-by-hand")).await;
+    let counted = counted(&report.metrics);
+    for (metric, value) in [("ChecksCompleted", 0), ("ChecksFailed", 1), ("ChecksLate", 1), ("JobsLetPass", 0)] {
+        assert_eq!(counted[metric], value, "{metric}: {counted}");
+    }
+    installation.source.slow_down(&installation.clock, Duration::ZERO);
+    let counted = self::counted(&installation.handle(event!("poller-by-hand")).await.metrics);
+    assert_eq!((&counted["ChecksCompleted"], &counted["ChecksLate"]), (&1.into(), &0.into()));
+}
+
+#[tokio::test]
 async fn a_job_by_hand_is_a_look_and_does_not_count_the_fleet_twice() {
     let installation = Installation::new();
     for event in [event!("poller-by-hand"), event!("poller-by-hand-organization")] {
@@ -191,6 +206,56 @@ async fn a_job_by_hand_is_a_look_and_does_not_count_the_fleet_twice() {
         assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&1.into(), &Value::Null));
     }
     assert_eq!(installation.source.fresh_pages(), 2);
+}
+
+/// Every metric that the checks of one invocation give, by name.
+fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
+    let mut metrics = Metrics::of("poller");
+    metrics.add(Metric::JobsLetPass, 0);
+    for (reason, ending, quota_remaining) in checks {
+        let mut job = CheckJob::from_json(r#"{"repository":"acme/web"}"#).unwrap();
+        job.reason = *reason;
+        let report = CheckReport {
+            disposition: Disposition::Done,
+            ending: ending.clone(),
+            steps: Vec::new(),
+            credential: CredentialReport { quota_remaining: *quota_remaining, ..CredentialReport::default() },
+        };
+        count(&mut metrics, &job, &report);
+    }
+    counted(&metrics)
+}
+
+#[test]
+fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
+    let seen = |total, online, down| Ending::Seen(Counts { total, online, down });
+    let failed = || Ending::Failed(Failure { fault: Fault::Credential, detail: "401".to_owned() });
+    for quotas in [[4_000, 40, 900], [40, 900, 4_000], [900, 4_000, 40]] {
+        let [first, second, third] = quotas.map(Some);
+        let counted = counted_of(&[
+            (Reason::Schedule, seen(8, 5, 2), first),
+            (Reason::Schedule, seen(30, 20, 4), None),
+            // Not of the schedule: its runners would be counted twice in an interval.
+            (Reason::Recheck, seen(100, 100, 100), second),
+            (Reason::Schedule, failed(), third),
+            (Reason::Schedule, Ending::Broken, None),
+            (Reason::Schedule, Ending::Overtaken, None),
+            (Reason::Schedule, Ending::NotConfigured, None),
+        ]);
+        for (metric, value) in [
+            ("ChecksCompleted", 3),
+            ("ChecksFailed", 2),
+            ("JobsLetPass", 1),
+            ("RunnersTotal", 38),
+            ("RunnersOnline", 25),
+            ("RunnersDown", 6),
+            ("QuotaRemaining", 40),
+        ] {
+            assert_eq!(counted[metric], value, "{metric}: {counted}");
+        }
+    }
+    let counted = counted_of(&[(Reason::Schedule, failed(), None)]);
+    assert_eq!(counted["QuotaRemaining"], Value::Null, "nothing was said of it");
 }
 
 #[tokio::test]

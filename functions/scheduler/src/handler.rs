@@ -2,7 +2,7 @@
 
 use monitor_aws::Failure;
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
-use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport};
+use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport, Stretched};
 use monitor_telemetry::metrics::{Metric, Metrics};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, info_span};
@@ -30,16 +30,21 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sen
 ) -> Report {
     let span = info_span!("schedule", stage = "schedule", request_id);
     let ScheduleReport { disposition, targets, dropped, stretched } = schedule.run().instrument(span).await;
-    let mut metrics = Metrics::of("scheduler");
-    metrics.add(Metric::TargetsScheduled, u64::try_from(targets.len()).unwrap_or(u64::MAX));
-    // Only where there is something to show: CloudWatch charges for a metric by the hours in which it was sent.
-    if let Some(every) = stretched.iter().map(|stretched| stretched.every).max() {
-        metrics.add(Metric::IntervalStretched, every.as_secs());
-    }
+    let metrics = count(targets.len(), &stretched);
     let answer = match disposition {
         Disposition::Done => Ok(json!({"targets": targets.len(), "dropped": dropped.len()})),
         // Lambda tries twice more, and the next tick brings the same.
         Disposition::Retry { reason, .. } | Disposition::SetAside { reason } => Err(Failure::BrokenOff(reason)),
     };
     Report { answer, metrics }
+}
+
+pub(crate) fn count(targets: usize, stretched: &[Stretched]) -> Metrics {
+    let mut metrics = Metrics::of("scheduler");
+    metrics.add(Metric::TargetsScheduled, u64::try_from(targets).unwrap_or(u64::MAX));
+    // Only where there is something to show: CloudWatch charges for a metric by the hours in which it was sent.
+    if let Some(every) = stretched.iter().map(|stretched| stretched.every).max() {
+        metrics.add(Metric::IntervalStretched, every.as_secs());
+    }
+    metrics
 }

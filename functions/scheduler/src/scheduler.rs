@@ -23,6 +23,7 @@ pub struct Scheduler {
     jobs: Queue,
     wakes: Queue,
     meters: Meters,
+    stack: Option<String>,
 }
 
 /// What is made of the settings.
@@ -43,7 +44,7 @@ impl Scheduler {
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let build = move |settings| Ready::of(settings, every);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
-        Self { kept, jobs, wakes, meters: Meters::default() }
+        Self { kept, jobs, wakes, meters: Meters::default(), stack: variables.stack() }
     }
 
     /// Handles one invocation.
@@ -55,7 +56,7 @@ impl Scheduler {
         let Self { jobs, wakes, meters, .. } = self;
         let schedule = Schedule { store, source, jobs, wakes, clock, settings, meters };
         let Report { answer, metrics } = handler::handle(&schedule, &invocation.request_id).await;
-        host::publish(&metrics, clock.now(), &invocation.request_id);
+        host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         if answer.is_err() {
             // The store's key may have been changed.
             self.kept.doubt();

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
+use monitor_domain::pace::Quota;
 use monitor_domain::policy::Policy;
 use monitor_fakes::aws::CallFault;
 use monitor_fakes::{FakeAws, FakeGitHub};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::Clock as _;
-use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings};
+use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings, Stretched};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
@@ -96,6 +97,28 @@ async fn each_target_gets_a_job_and_one_that_was_taken_off_the_list_its_last() {
     let reasons: Vec<Reason> =
         installation.jobs.take().iter().map(|job| CheckJob::from_json(&job.body).unwrap().reason).collect();
     assert_eq!(reasons, [Reason::Dropped, Reason::Schedule, Reason::Schedule]);
+}
+
+#[test]
+fn the_interval_is_that_of_the_credential_that_is_throttled_most_and_only_while_one_is() {
+    let clock = StillClock::default();
+    let stretched = |credential: &str, secs| Stretched {
+        credential: credential.parse().unwrap(),
+        targets: 4_000,
+        jobs: 100,
+        every: Duration::from_secs(secs),
+        quota: Quota { limit: 5_000, remaining: 100, resets_at: clock.now() },
+    };
+    let counted = |stretched: &[Stretched]| {
+        let line = handler::count(3, stretched).line(clock.now(), "request-1").unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let (less, more) = (stretched("token", 600), stretched("app:acme", 1_800));
+    for both in [[less.clone(), more.clone()], [more, less]] {
+        let counted = counted(&both);
+        assert_eq!((&counted["IntervalStretched"], &counted["TargetsScheduled"]), (&1_800.into(), &3.into()));
+    }
+    assert_eq!(counted(&[])["IntervalStretched"], Value::Null);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ async fn resolve(github: &GitHub, specs: &[TargetSpec]) -> (Vec<Target>, Vec<(St
 
 fn not_seen((target, report): &(Target, CheckReport)) -> Option<(String, String)> {
     let reason = match &report.ending {
-        Ending::Failed(failure) => failure.detail.clone(),
+        Ending::Failed(failure) | Ending::Late(failure) => failure.detail.clone(),
         Ending::Broken => report.disposition.to_string(),
         _ => return None,
     };

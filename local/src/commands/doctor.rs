@@ -166,6 +166,7 @@ fn mend_of(fault: Fault, kind: CredentialKind) -> String {
         Fault::Network => "check GITHUB_API_URL, and this machine's name server, proxy and firewall",
         Fault::Service => "try again later: https://www.githubstatus.com tells of faults at GitHub",
         Fault::BrokenAnswer => "check GITHUB_API_URL, and whether a proxy in between answers in GitHub's place",
+        Fault::Unreadable => "restore the store from a backup, or move it away",
         // What is no lack of a permission is single sign-on, and the reason says where.
         Fault::Forbidden => "authorise the token for the organization's single sign-on, as the reason says",
         Fault::NotFound => "check the name, and that the credential has access to it",

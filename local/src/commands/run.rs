@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::Outcome;
 use crate::args::Run;
+use crate::clock::MachineClock;
 use crate::cycle::CycleReport;
 use crate::engine::Engine;
 use crate::outside;
@@ -21,9 +22,9 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let host_options =
         HostOptions { every: Some(arguments.every), statelydb, slack_commands, ..HostOptions::default() };
     let settings = outside::settings(&host_options)?;
-    let clock = SystemClock;
+    let clock = MachineClock;
     let http = outside::http()?;
-    let github = outside::github(&http, &settings, &clock)?;
+    let github = outside::github(&http, &settings, &SystemClock)?;
     let chat = outside::messenger(&http, &settings, slack_commands)?;
     let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
     let heartbeat =

@@ -63,9 +63,9 @@ pub fn serve(handler: impl AsyncFn(Value, Invocation) -> Result<Value, Failure>)
     }
 }
 
-/// Prints what an invocation counted, for CloudWatch.
-pub fn publish(metrics: &Metrics, now: Timestamp, request_id: &str) {
-    if let Some(line) = metrics.line(now, request_id) {
+/// Prints what an invocation of a stack's function counted, for CloudWatch.
+pub fn publish(metrics: Metrics, stack: Option<&str>, now: Timestamp, request_id: &str) {
+    if let Some(line) = metrics.in_stack(stack).line(now, request_id) {
         println!("{line}");
     }
 }

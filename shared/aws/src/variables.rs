@@ -33,6 +33,11 @@ impl Variables {
         let value = self.raw(name)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
     }
+
+    /// The stack of the function, whose metrics have it as a dimension; none outside a stack.
+    pub fn stack(&self) -> Option<String> {
+        self.get("STACK_NAME")
+    }
 }
 
 impl fmt::Debug for Variables {

@@ -25,25 +25,34 @@ impl Prefix {
         format!("{}/{parameter}", self.0)
     }
 
-    /// The command that sets a parameter. One that is there and holds more than a single value is fetched and mended:
-    /// an example in its place would undo the rest of it.
+    /// The command that sets a parameter, safe with versions 1 and 2 of the AWS CLI: version 1 fetches a value that is a
+    /// URL, and a secret on a command line ends up in the history. A parameter that is there and holds more than a single
+    /// value is fetched and edited: an example in its place would undo the rest of it.
     pub(crate) fn how_to_set(&self, parameter: &str, setting: &Setting, is_there: bool) -> String {
+        const FROM_STDIN: &str = "file:///dev/stdin";
         let name = self.name_of(parameter);
         let kind = if setting.secret { "SecureString" } else { "String" };
         if is_there && HOLD_MUCH.contains(&setting.name) {
-            let shown = if setting.secret { " --with-decryption" } else { "" };
+            let (shown, remove) = if setting.secret {
+                (" --with-decryption", format!(", rm {parameter}.txt"))
+            } else {
+                ("", String::new())
+            };
             return format!(
                 "aws ssm get-parameter --name {name}{shown} --query Parameter.Value --output text > {parameter}.txt, mend the file, \
-                 aws ssm put-parameter --name {name} --type {kind} --value file://{parameter}.txt --overwrite"
+                 aws ssm put-parameter --name {name} --type {kind} --value file://{parameter}.txt --overwrite{remove}"
             );
         }
         let overwrite = if is_there { " --overwrite" } else { "" };
+        let example = setting.example;
         // What is a file for a program on a machine of its own is one for the AWS CLI as well.
-        let value = match setting.example.strip_prefix('@') {
-            Some(path) => format!("file://{}", path.rsplit('/').next().unwrap_or(path)),
-            None => format!("'{}'", setting.example),
+        let (before, value) = match example.strip_prefix('@') {
+            Some(path) => (String::new(), format!("file://{}", path.rsplit('/').next().unwrap_or(path))),
+            None if setting.secret => ("read -rs value; printf %s \"$value\" | ".to_owned(), FROM_STDIN.to_owned()),
+            None if example.contains("://") => (format!("printf %s '{example}' | "), FROM_STDIN.to_owned()),
+            None => (String::new(), format!("'{example}'")),
         };
-        format!("aws ssm put-parameter --name {name} --type {kind} --value {value}{overwrite}")
+        format!("{before}aws ssm put-parameter --name {name} --type {kind} --value {value}{overwrite}")
     }
 }
 

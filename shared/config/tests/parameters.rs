@@ -64,7 +64,7 @@ fn a_list_goes_on_in_further_parameters_each_written_in_its_own_way() {
 fn every_missing_parameter_is_told_at_once_with_the_command_that_sets_it() {
     let told = read(&[], &NOTHING).unwrap_err();
     for command in [
-        "--name /github-runner-monitor/github-token --type SecureString --value 'ghp_…'",
+        "--name /github-runner-monitor/github-token --type SecureString --value file:///dev/stdin",
         "--name /github-runner-monitor/github-app-private-key --type SecureString --value file://app.pem",
         "--name /github-runner-monitor/repositories --type String --value 'acme/web,acme-labs/*'",
         "--name /github-runner-monitor/statelydb-access-key --type SecureString",
@@ -82,7 +82,7 @@ fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_on
     let values = [&COMPLETE[2..], &[("github-token", "a b"), ("repositories", "acme"), ("policy", "{")]].concat();
     let told = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
     for (start, end) in [
-        ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value 'ghp_…' --overwrite"),
+        ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
         // What else is in them is not to be overwritten by an example.
         (
             "REPOS: `acme` names no repository",
@@ -131,10 +131,39 @@ fn who_tells_needs_the_webhook_and_the_records() {
     assert_eq!(settings.web_url, "https://github.com");
     let nothing = parameters(&[]);
     let told = TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &nothing)).unwrap_err().to_string();
-    assert!(told.contains("SLACK_WEBHOOK: is needed to tell anybody and not set; aws ssm put-parameter"), "{told}");
+    assert!(told.contains("SLACK_WEBHOOK: is needed to tell anybody and not set; read -rs value; printf %s"), "{told}");
     assert_eq!(told.lines().count(), 5, "{told}");
     for shown in [format!("{settings:?}"), format!("{complete:?}")] {
         assert!(!shown.contains("planted"), "{shown}");
+    }
+}
+
+#[test]
+fn a_command_that_sets_a_parameter_fetches_no_url_and_has_no_secret_on_its_line() {
+    let prefix = prefix();
+    let values = parameters(&[("github-api-url", "ftp://x"), ("slack-webhook", "x"), ("slack-webhooks", "{")]);
+    let told = [
+        Settings::read(&Source::parameters(lookup(&[]), &prefix, &values), &LOOKING).unwrap_err().to_string(),
+        TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &values)).unwrap_err().to_string(),
+    ]
+    .concat();
+    let commands: Vec<&str> = told.lines().filter(|line| line.contains("aws ssm put-parameter")).collect();
+    assert!(commands.len() >= 8, "{told}");
+    for command in &commands {
+        // What version 1 of the AWS CLI takes for the address of the value.
+        assert!(!command.contains("--value 'http") && !command.contains("--value http"), "{command}");
+        if command.contains("--type SecureString") {
+            assert!(command.contains("--value file://"), "{command}");
+        }
+    }
+    for wanted in [
+        "read -rs value; printf %s \"$value\" | aws ssm put-parameter --name /github-runner-monitor/slack-webhook \
+         --type SecureString --value file:///dev/stdin --overwrite",
+        "printf %s 'https://github.example.com/api/v3' | aws ssm put-parameter --name /github-runner-monitor/github-api-url \
+         --type String --value file:///dev/stdin --overwrite",
+        "--value file://slack-webhooks.txt --overwrite, rm slack-webhooks.txt",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
     }
 }
 

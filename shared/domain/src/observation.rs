@@ -143,6 +143,8 @@ pub enum Fault {
     NotFound,
     /// An answer that is not what GitHub describes: truncated, HTML, too large, of another shape.
     BrokenAnswer,
+    /// A stored item of the target cannot be read: no fault of GitHub's.
+    Unreadable,
 }
 
 impl Fault {

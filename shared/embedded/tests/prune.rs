@@ -131,3 +131,25 @@ async fn a_long_history_goes_in_portions() {
     assert_eq!(store.prune(at(2_000 * 60 + 30)).await.unwrap(), 2_000);
     assert_eq!(revisions(&store, "acme/web").await.len(), 300);
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_keeps_nothing_else_from_being_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = EmbeddedStore::open(&path).unwrap();
+    for name in ["acme/api", "acme/web", "acme/zoo"] {
+        put(&store, history(name, 20, 2)).await;
+        put(&store, vec![record(name, 20, 20), Item::Cursor(cursor(name, 20))]).await;
+    }
+    let spoil = |sections: &str| {
+        let body = "UPDATE items SET body = substr(body, 1, length(body) / 2) WHERE ";
+        rusqlite::Connection::open(&path).unwrap().execute(&format!("{body}{sections}"), []).unwrap()
+    };
+    // Of one subject a change and a claim, of another all that says how far it is told.
+    assert_eq!(spoil("subject = 'acme/api' AND section = 'change' AND first = 2"), 1);
+    assert_eq!(spoil("subject = 'acme/api' AND section = 'notice' AND first = 1 AND second = 1 AND third = 0"), 1);
+    assert_eq!(spoil("subject = 'acme/web' AND section IN ('target', 'cursor')"), 2);
+    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), (19 + 3) + (20 + 4));
+    assert_eq!(revisions(&store, "acme/web").await.len(), 20, "nobody knows what of it is told");
+    assert!(revisions(&store, "acme/zoo").await.is_empty());
+}

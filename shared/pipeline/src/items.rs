@@ -137,6 +137,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether its lease still runs at `now`. A lease that a clock ahead of this one gave is over.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        !self.lease_until.is_due(now, self.lease_until.since(self.claimed_at))
+    }
+
     /// What it sends: to which channel, none for the default, and what.
     pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, &Notice)> {
         let first = (self.channel.as_deref(), &self.notice);
@@ -299,6 +304,11 @@ pub struct Mute {
 }
 
 impl Mute {
+    /// Whether it holds at `now`. One that was asked for by a clock that has been set back since is over.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        !self.until.is_due(now, self.until.since(self.since))
+    }
+
     /// Its number in its key: of two mutes of the same runners, the later one holds.
     pub fn number_of(scope: &Scope) -> u64 {
         // SQLite's numbers have a sign.

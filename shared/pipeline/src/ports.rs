@@ -285,6 +285,12 @@ pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
 
+    /// How long this machine has been up, by a clock that nobody can set and that goes on while it sleeps; none where there
+    /// is none that can be trusted, as in a Lambda, which may be frozen.
+    fn uptime(&self) -> Option<Duration> {
+        None
+    }
+
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 

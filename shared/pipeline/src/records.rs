@@ -16,6 +16,8 @@ use monitor_domain::wishes::Wishes;
 use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Mute, OutageItem, Put, Query, RunnerItem};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
+/// How many changes are read at a time.
+const CHANGES_PER_READ: usize = 500;
 /// How often a put is tried whose answer does not come.
 const PUT_TRIES: u32 = 4;
 
@@ -50,6 +52,46 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRe
     Ok(FleetOnRecord { fleet, cursor })
 }
 
+/// Reads what can be read of a target of which something cannot: its own record and how far it is told.
+///
+/// A record that cannot be read is made anew from the target's changes. What they do not say, its ETags and whether checks
+/// failed, is found out anew by the next check.
+pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRecord, StoreError> {
+    let mut fleet = Fleet::unknown(target.clone());
+    match store.get(&[Key::Target(target.id().clone())]).await {
+        Ok(found) => {
+            let record =
+                found.into_iter().find_map(|item| if let Item::Target(record) = item { Some(record) } else { None });
+            fleet.record = record.unwrap_or(fleet.record);
+        }
+        Err(StoreError::Unreadable { .. }) => {
+            let subject = Subject::from(target);
+            loop {
+                let after = fleet.record.revision;
+                let query = Query::Changes { subject: subject.clone(), after, limit: CHANGES_PER_READ };
+                for item in store.list(&query).await? {
+                    let Item::Change(change) = item else { continue };
+                    if change.is_tellable() {
+                        fleet.record.last_tellable = change.revision;
+                    }
+                    fleet.record.revision = change.revision;
+                    fleet.record.observed_at = change.observed_at;
+                    fleet.record.watched_since = Some(change.observed_at);
+                    fleet.record.unfinished = change.more;
+                }
+                if fleet.record.revision == after {
+                    break;
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    // A hint: without it the notifier is woken once too often.
+    let cursor = store.get(&[Key::Cursor(Subject::from(target))]).await.unwrap_or_default();
+    let cursor = cursor.into_iter().find_map(|item| if let Item::Cursor(cursor) = item { Some(cursor) } else { None });
+    Ok(FleetOnRecord { fleet, cursor })
+}
+
 /// A credential as stored, how far it is told, and its access token, if it is one that has such.
 pub struct CredentialOnRecord {
     /// What is known of it.
@@ -81,7 +123,7 @@ pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<Cr
 pub async fn read_mutes(store: &impl Store, now: Timestamp) -> Result<Vec<Mute>, StoreError> {
     let items = store.list(&Query::Mutes).await?;
     let mutes = items.into_iter().filter_map(|item| if let Item::Mute(mute) = item { Some(mute) } else { None });
-    Ok(mutes.filter(|mute| now < mute.until).collect())
+    Ok(mutes.filter(|mute| mute.is_in_force(now)).collect())
 }
 
 /// The acknowledgements of a target's outages, of those that are named.
@@ -203,10 +245,16 @@ pub async fn put_until_answered(
     }
 }
 
+/// A hint that an attempt was put off for longer is not believed: the notifier then looks for itself.
+const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
+
 /// Whether the notifier has something to do: something is untold, and no attempt was put off until later.
 pub fn is_due(last_tellable: monitor_domain::subject::Revision, cursor: Option<&Cursor>, now: Timestamp) -> bool {
     match cursor {
         None => last_tellable.0 > 0,
-        Some(cursor) => last_tellable > cursor.told_through && cursor.next_attempt_at.is_none_or(|due| due <= now),
+        Some(cursor) => {
+            last_tellable > cursor.told_through
+                && cursor.next_attempt_at.is_none_or(|due| due.is_due(now, LONGEST_PUT_OFF))
+        }
     }
 }

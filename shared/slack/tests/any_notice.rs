@@ -102,7 +102,8 @@ fn news() -> impl Strategy<Value = News> {
             Fault::Service,
             Fault::Forbidden,
             Fault::NotFound,
-            Fault::BrokenAnswer
+            Fault::BrokenAnswer,
+            Fault::Unreadable
         ]),
     ];
     let names = vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);

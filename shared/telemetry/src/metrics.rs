@@ -46,6 +46,7 @@ metrics! {
     TargetsScheduled, "Count", "Targets that the scheduler sent a job for.";
     ChecksCompleted, "Count", "Looks that saw every runner of their target. None for 15 minutes: nobody is watching.";
     ChecksFailed, "Count", "Looks that did not.";
+    ChecksLate, "Count", "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
     JobsLetPass, "Count", "Jobs that came too late to be done: the next tick sends others. Many, time and again: there are too few pollers.";
     RunnersTotal, "Count", "Registered runners, as the schedule's looks saw them: the sum over one interval is the fleet.";
     RunnersOnline, "Count", "Those of them that GitHub reports online.";
@@ -57,17 +58,27 @@ metrics! {
     MessagesSetAside, "Count", "Messages that went to a dead-letter queue because they can never be used.";
 }
 
+/// The dimension that keeps the metrics of two stacks in one account apart.
+pub const STACK: &str = "Stack";
+
 /// What one invocation counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
     function: &'static str,
+    stack: Option<String>,
     values: BTreeMap<Metric, Vec<u64>>,
 }
 
 impl Metrics {
     /// Nothing is counted so far. `function` stands in the line for people who search it.
     pub fn of(function: &'static str) -> Self {
-        Self { function, values: BTreeMap::new() }
+        Self { function, stack: None, values: BTreeMap::new() }
+    }
+
+    /// The same metrics as those of one stack: alarms and dashboard of a stack read only these.
+    pub fn in_stack(mut self, stack: Option<&str>) -> Self {
+        self.stack = stack.map(str::to_owned);
+        self
     }
 
     /// Adds to a sum, which is in the line even if it is zero.
@@ -98,10 +109,14 @@ impl Metrics {
         let units: Vec<Value> =
             self.values.keys().map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
         let mut line = Map::new();
-        // No dimension: no two functions count the same, and CloudWatch charges for each combination.
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[]], "Metrics": units});
+        // One dimension set: CloudWatch charges for each. The function is none, since no two functions count the same.
+        let dimensions: &[&str] = if self.stack.is_some() { &[STACK] } else { &[] };
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units});
         line.insert("_aws".to_owned(), json!({"Timestamp": now.epoch_ms(), "CloudWatchMetrics": [directive]}));
         line.insert("Function".to_owned(), self.function.into());
+        if let Some(stack) = &self.stack {
+            line.insert(STACK.to_owned(), stack.as_str().into());
+        }
         line.insert(fields::REQUEST_ID.to_owned(), request_id.into());
         for (metric, values) in &self.values {
             let value = if let [value] = values[..] { value.into() } else { json!(values) };
@@ -154,6 +169,39 @@ mod tests {
         (0..200).for_each(|value| metrics.note(Metric::AlertLatency, value));
         let line: Value = serde_json::from_str(&metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap()).unwrap();
         assert_eq!(line["AlertLatency"].as_array().map(Vec::len), Some(MOST_VALUES));
+    }
+
+    #[test]
+    fn the_metrics_of_two_stacks_are_kept_apart_by_a_dimension() {
+        let of = |stack| {
+            let mut metrics = Metrics::of("poller").in_stack(stack);
+            metrics.add(Metric::ChecksCompleted, 1);
+            let line = metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap();
+            serde_json::from_str::<Value>(&line).unwrap()
+        };
+        for stack in ["runner-monitor", "runner-monitor-dev"] {
+            let line = of(Some(stack));
+            assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Stack"]]));
+            assert_eq!(line["Stack"], stack);
+        }
+        let line = of(None);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
+        assert_eq!(line.get("Stack"), None);
+    }
+
+    #[test]
+    fn sums_are_zero_or_more_and_the_least_is_kept_in_either_order() {
+        for order in [[7, 3, 5], [3, 5, 7], [5, 7, 3]] {
+            let mut metrics = Metrics::of("poller");
+            for value in order {
+                metrics.least(Metric::QuotaRemaining, value);
+                metrics.add(Metric::RunnersTotal, value);
+                metrics.note(Metric::AlertLatency, value);
+            }
+            let line: Value = serde_json::from_str(&metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap()).unwrap();
+            assert_eq!((&line["QuotaRemaining"], &line["RunnersTotal"]), (&3.into(), &15.into()), "{order:?}");
+            assert_eq!(line["AlertLatency"], json!(order), "{order:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ def create(aws_url, sqs_url, binaries):
         "sqs_url": sqs_url or aws_url,
         "true_fifo": sqs_url is not None,
         "region": template.REGION,
+        "stack": template.STACK,
         "tick": tick(),
         "figures": figures(),
         "functions": functions,
@@ -132,7 +133,7 @@ def tick():
 
 
 def figures():
-    """The metrics of the monitor's own namespace that an alarm or the dashboard reads, all of them without dimensions."""
+    """The metrics of the monitor's own namespace that an alarm or the dashboard reads."""
     resources = template.resolved()["Resources"].values()
     alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
     # An alarm reads one metric, or works out something from several.

@@ -15,6 +15,8 @@ FUNCTIONS = {"SchedulerFunction": "scheduler", "PollerFunction": "poller", "Noti
 DEAD_LETTERS = {"ChecksQueue": "ChecksDeadLetterQueue", "ChangesQueue": "ChangesDeadLetterQueue"}
 DAY_SECS = 86_400
 PREFIX = "/github-runner-monitor"
+# The dimension of every metric of the monitor's own.
+OWN = [{"Name": "Stack", "Value": template.STACK}]
 
 
 def text(path):
@@ -110,11 +112,37 @@ class TemplateTest(unittest.TestCase):
         self.assertGreaterEqual(target["RetryPolicy"]["MaximumRetryAttempts"], 1)
         role = self.stack.properties(target["RoleArn"]["Fn::GetAtt"][0])
         (policy,) = role["Policies"]
-        (statement,) = policy["PolicyDocument"]["Statement"]
-        self.assertEqual(listed(statement["Action"]), ["lambda:InvokeFunction"])
-        self.assertEqual(listed(statement["Resource"]), [arn_of("SchedulerFunction")])
+        allowed = {(statement["Action"], json.dumps(statement["Resource"]))
+                   for statement in policy["PolicyDocument"]["Statement"]}
+        self.assertEqual(allowed, {("lambda:InvokeFunction", json.dumps(arn_of("SchedulerFunction"))),
+                                   ("sqs:SendMessage", json.dumps(arn_of("TicksDeadLetterQueue")))})
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-        self.assertEqual(trust["Principal"], {"Service": ["scheduler.amazonaws.com"]})
+        self.assertEqual(trust["Principal"], {"Service": "scheduler.amazonaws.com"})
+
+    def test_a_tick_that_is_lost_at_either_side_goes_to_a_dead_letter_queue_with_an_alarm(self):
+        target = self.stack.one("AWS::Scheduler::Schedule")["Target"]
+        self.assertEqual(target["DeadLetterConfig"], {"Arn": arn_of("TicksDeadLetterQueue")}, "not delivered")
+        config = self.stack.one("AWS::Lambda::EventInvokeConfig")
+        self.assertEqual(config["DestinationConfig"]["OnFailure"]["Destination"], arn_of("TicksDeadLetterQueue"))
+        self.assertIn(("sqs:SendMessage", json.dumps(arn_of("TicksDeadLetterQueue"))),
+                      self.stack.allowed("SchedulerFunction"), "failed at each attempt")
+        # EventBridge Scheduler and Lambda deliver to a standard queue only.
+        self.assertNotIn("FifoQueue", self.stack.properties("TicksDeadLetterQueue"))
+
+    def test_no_service_may_assume_a_role_for_another_account(self):
+        roles = self.stack.of_type("AWS::IAM::Role")
+        self.assertEqual(len(roles), len(FUNCTIONS) + 1)
+        for id_, role in roles.items():
+            for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+                self.assertEqual(statement["Condition"], {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}, id_)
+
+    def test_every_queue_refuses_what_is_not_encrypted_on_its_way(self):
+        policy = self.stack.one("AWS::SQS::QueuePolicy")
+        queues = set(self.stack.of_type("AWS::SQS::Queue"))
+        self.assertEqual({each["Ref"] for each in policy["Queues"]}, queues)
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        self.assertEqual((statement["Effect"], statement["Principal"], statement["Action"]), ("Deny", "*", "sqs:*"))
+        self.assertEqual(statement["Condition"], {"Bool": {"aws:SecureTransport": "false"}})
 
     def test_the_interval_is_one_parameter_for_schedule_functions_and_dead_mans_switch(self):
         for minutes in self.allowed_values("IntervalMinutes"):
@@ -254,6 +282,7 @@ class TemplateTest(unittest.TestCase):
         for id_, queue in self.stack.of_type("AWS::SQS::Queue").items():
             self.assertTrue(queue.get("SqsManagedSseEnabled") or queue.get("KmsMasterKeyId"), id_)
             self.assertIn("MessageRetentionPeriod", queue, id_)
+        self.assertEqual(self.stack.properties("TicksDeadLetterQueue")["MessageRetentionPeriod"], 14 * DAY_SECS)
         for id_, dead in DEAD_LETTERS.items():
             self.assertEqual(self.stack.properties(dead)["MessageRetentionPeriod"], 14 * DAY_SECS)
             self.assertLess(self.stack.properties(id_)["MessageRetentionPeriod"], 14 * DAY_SECS, id_)
@@ -278,11 +307,28 @@ class TemplateTest(unittest.TestCase):
         self.assertEqual(integration["payloadFormatVersion"], "2.0")
         self.assertIn("${SlackFunction.Arn}", integration["uri"]["Fn::Sub"])
         settings = self.stack.one("AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]
-        self.assertTrue(0 < settings["ThrottlingRateLimit"] <= 10 and 0 < settings["ThrottlingBurstLimit"] <= 20)
+        self.assertEqual((settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]), (50, 100))
         permission = self.stack.one("AWS::Lambda::Permission")
         self.assertEqual((permission["FunctionName"], permission["Principal"]),
                          (ref("SlackFunction"), "apigateway.amazonaws.com"))
         self.assertTrue(permission["SourceArn"]["Fn::Sub"].endswith("/POST/slack"), permission)
+
+    def test_a_stranger_cannot_use_up_the_rate_of_slack_unnoticed(self):
+        rate = self.stack.one("AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]["ThrottlingRateLimit"]
+        alarm = self.alarm("AWS/ApiGateway", "4xx", "ApiId", ref("SlackApi"))
+        self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"]), ("Sum", "GreaterThanOrEqualToThreshold"))
+        self.assertEqual(alarm["EvaluationPeriods"], 1)
+        # Bad signatures (401) and throttled requests (429): a hundredth of what it takes to crowd out Slack is enough.
+        self.assertLess(alarm["Threshold"], rate * alarm["Period"] / 100)
+
+    def test_every_request_of_slack_is_in_an_access_log_without_what_is_secret_in_it(self):
+        settings = self.stack.one("AWS::ApiGatewayV2::Stage")["AccessLogSettings"]
+        (group, attribute) = settings["DestinationArn"]["Fn::GetAtt"]
+        self.assertEqual((self.stack.resources[group]["Type"], attribute), ("AWS::Logs::LogGroup", "Arn"))
+        self.assertTrue(self.stack.properties(group)["LogGroupName"].startswith("/aws/vendedlogs/"))
+        line = json.loads(settings["Format"])
+        self.assertLessEqual({"$context.identity.sourceIp", "$context.status", "$context.requestId"}, set(line.values()))
+        self.assertTrue(all(value.startswith("$context.") for value in line.values()), line)
 
     def test_the_changes_queue_keeps_the_order_within_a_subject_only(self):
         queue = self.stack.properties("ChangesQueue")
@@ -308,7 +354,7 @@ class TemplateTest(unittest.TestCase):
     def test_each_function_may_send_to_and_take_from_its_own_queues_only(self):
         taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
         wanted = {
-            "SchedulerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue"]},
+            "SchedulerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue", "TicksDeadLetterQueue"]},
             "PollerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue", "ChecksDeadLetterQueue"],
                                **{action: ["ChecksQueue"] for action in taking}},
             "NotifierFunction": {"sqs:SendMessage": ["ChangesDeadLetterQueue"],
@@ -340,6 +386,12 @@ class TemplateTest(unittest.TestCase):
         stack = Stack(ParameterKeyArn=key)
         for function in FUNCTIONS:
             self.assertEqual(stack.allowed(function, "kms:"), {("kms:Decrypt", json.dumps(key))}, function)
+            decrypt = [each for each in stack.statements(function) if each["Action"] == "kms:Decrypt"]
+            for statement in decrypt:
+                parameters = f"arn:aws:ssm:{template.REGION}:{template.ACCOUNT}:parameter{PREFIX}/*"
+                self.assertEqual(statement["Condition"], {
+                    "StringEquals": {"kms:ViaService": f"ssm.{template.REGION}.amazonaws.com"},
+                    "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": parameters}}, function)
 
     def test_each_function_writes_to_its_own_log_only_and_its_log_ends(self):
         for function in FUNCTIONS:
@@ -399,7 +451,7 @@ class TemplateTest(unittest.TestCase):
     def test_a_monitor_that_checks_nothing_for_15_minutes_is_an_alarm_also_where_no_figure_comes(self):
         alarm = self.stack.properties("SilentAlarm")
         self.assertEqual((alarm["Namespace"], alarm["MetricName"]), ("GitHubRunnerMonitor", "ChecksCompleted"))
-        self.assertNotIn("Dimensions", alarm)
+        self.assertEqual(alarm["Dimensions"], OWN)
         self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]),
                          ("Sum", "LessThanThreshold", 1))
         self.assertEqual((alarm["Period"], alarm["EvaluationPeriods"]), (300, 3))
@@ -415,10 +467,11 @@ class TemplateTest(unittest.TestCase):
         for each in read:
             self.assertIs(each["ReturnData"], False)
             self.assertEqual((each["MetricStat"]["Period"], each["MetricStat"]["Stat"]), (300, "Sum"))
+            self.assertEqual(each["MetricStat"]["Metric"]["Dimensions"], OWN)
         self.assertEqual((alarm["Threshold"], alarm["EvaluationPeriods"]), (10, 3))
 
     def test_a_dead_letter_is_an_alarm(self):
-        for dead in DEAD_LETTERS.values():
+        for dead in [*DEAD_LETTERS.values(), "TicksDeadLetterQueue"]:
             alarm = self.alarm("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", self.queue_name(dead))
             self.assertEqual((alarm["Statistic"], alarm["EvaluationPeriods"]), ("Maximum", 1))
             self.assertEqual((alarm["ComparisonOperator"], alarm["Threshold"]), ("GreaterThanThreshold", 0))
@@ -455,6 +508,48 @@ class TemplateTest(unittest.TestCase):
         self.assertEqual((subscription["Protocol"], subscription["Endpoint"]), ("email", "ops@example.com"))
         self.assertEqual(subscription["TopicArn"], ref("AlarmTopic"))
 
+    def test_a_stack_whose_alarms_reach_nobody_says_so(self):
+        self.assertIn("NOBODY", self.stack.template["Outputs"]["AlarmsReach"]["Value"])
+        self.assertIn("AlarmEmail=", self.stack.template["Outputs"]["AlarmsReach"]["Value"])
+        named = Stack(AlarmEmail="ops@example.com").template["Outputs"]["AlarmsReach"]["Value"]
+        self.assertIn("ops@example.com", json.dumps(named))
+        self.assertNotIn("NOBODY", json.dumps(named))
+        self.assertIn("reach nobody", template.source()["Parameters"]["AlarmEmail"]["Description"])
+        self.assertIn("reach nobody", section(OPERATIONS, "### The parameters of the stack"))
+        self.assertIn("reach nobody", section("README.md", "## On AWS"))
+
+    def test_two_stacks_in_one_account_share_no_metric(self):
+        for function in FUNCTIONS:
+            variables = self.stack.properties(function)["Environment"]["Variables"]
+            self.assertEqual(variables["STACK_NAME"], template.STACK, function)
+        read = 0
+        for id_, alarm in self.stack.of_type("AWS::CloudWatch::Alarm").items():
+            metrics = [alarm, *(each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each)]
+            for metric in metrics:
+                if metric.get("Namespace") == "GitHubRunnerMonitor":
+                    self.assertEqual(metric.get("Dimensions"), OWN, id_)
+                    read += 1
+        self.assertGreaterEqual(read, 4)
+        shown = 0
+        for widget in self.widgets():
+            above = []
+            for metric in widget["properties"]["metrics"]:
+                # "." repeats a field of the line above, "..." all but the last.
+                names = [each for each in metric if isinstance(each, str)]
+                if names[:1] == ["..."]:
+                    names = above[:len(above) - len(names) + 1] + names[1:]
+                names = [above[place] if name == "." else name for place, name in enumerate(names)]
+                above = names
+                if names[0] == "GitHubRunnerMonitor":
+                    self.assertEqual(names[2:], ["Stack", template.STACK], widget["properties"]["title"])
+                    shown += 1
+        self.assertGreaterEqual(shown, 11)
+
+    def widgets(self):
+        body = self.stack.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
+        body = body["Fn::Sub"] if isinstance(body, dict) else body
+        return json.loads(body.replace("${AWS::StackName}", template.STACK))["widgets"]
+
     # ---- parameters
 
     def test_the_page_has_every_parameter_with_its_default(self):
@@ -479,8 +574,7 @@ class TemplateTest(unittest.TestCase):
     # ---- dashboard and outputs
 
     def test_the_dashboard_is_json_and_shows_every_figure_that_is_promised(self):
-        body = self.stack.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
-        widgets = json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]
+        widgets = self.widgets()
         shown = json.dumps(widgets)
         for metric in ["RunnersTotal", "RunnersOnline", "RunnersDown", "ChecksCompleted", "ChecksFailed",
                        "QuotaRemaining", "AlertLatency", "ApproximateNumberOfMessagesVisible"]:
@@ -493,7 +587,8 @@ class TemplateTest(unittest.TestCase):
         for name, id_ in [("ChecksQueueUrl", "ChecksQueue"), ("ChangesQueueUrl", "ChangesQueue"),
                           ("ChecksDeadLetterQueueUrl", "ChecksDeadLetterQueue"),
                           ("ChangesDeadLetterQueueUrl", "ChangesDeadLetterQueue"),
-                          ("CommandsQueueUrl", "CommandsQueue"), ("AlarmTopicArn", "AlarmTopic")]:
+                          ("CommandsQueueUrl", "CommandsQueue"), ("TicksDeadLetterQueueUrl", "TicksDeadLetterQueue"),
+                          ("AlarmTopicArn", "AlarmTopic")]:
             self.assertEqual(outputs.get(name), ref(id_))
         self.assertEqual(outputs["SlackCommandsUrl"], {"Fn::Sub": "${SlackApi.ApiEndpoint}/slack"})
 

@@ -18,16 +18,16 @@ const CHANGES: &str = "
           AND first <= (
             SELECT CASE WHEN told >= last_tellable THEN revision ELSE told END FROM (
                 SELECT
-                    coalesce((SELECT json_extract(body, '$.toldThrough') FROM items
+                    coalesce((SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.toldThrough') END FROM items
                               WHERE section = 'cursor' AND subject = ?1), 0) AS told,
-                    json_extract(body, '$.lastTellable') AS last_tellable,
-                    json_extract(body, '$.revision') AS revision
+                    CASE WHEN json_valid(body) THEN json_extract(body, '$.lastTellable') END AS last_tellable,
+                    CASE WHEN json_valid(body) THEN json_extract(body, '$.revision') END AS revision
                 FROM items
                 WHERE section IN ('credential', 'target', 'watchlist') AND subject = ?1
             )
           )
         ORDER BY first LIMIT ?3
-    ) AND json_extract(body, '$.decidedAt') < ?2";
+    ) AND CASE WHEN json_valid(body) THEN json_extract(body, '$.decidedAt') < ?2 END";
 
 /// The oldest claims and endings of notices before the latest: the latest tells how far the subject is told.
 const NOTICES: &str = "
@@ -36,40 +36,52 @@ const NOTICES: &str = "
         WHERE section = 'notice' AND subject = ?1
           AND first < (SELECT max(first) FROM items WHERE section = 'notice' AND subject = ?1)
         ORDER BY first, second, third LIMIT ?3
-    ) AND coalesce(json_extract(body, '$.claimedAt'), json_extract(body, '$.at')) < ?2
-      AND json_extract(body, '$.through')
-          <= (SELECT json_extract(body, '$.toldThrough') FROM items WHERE section = 'cursor' AND subject = ?1)";
+    ) AND CASE WHEN json_valid(body) THEN
+        coalesce(json_extract(body, '$.claimedAt'), json_extract(body, '$.at')) < ?2
+        AND json_extract(body, '$.through')
+            <= (SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.toldThrough') END FROM items
+                WHERE section = 'cursor' AND subject = ?1)
+      END";
 
 /// Mutes that ended long ago, and acknowledgements of long ago.
 const WISHES: &str = "
     DELETE FROM items
     WHERE section IN ('acknowledgement', 'mute') AND subject = ?1
-      AND coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 AND ?3 > 0";
+      AND CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 END
+      AND ?3 > 0";
 
 impl EmbeddedStore {
     /// Deletes changes, claims and endings of sends that are older than `before` and hold nothing that is still to be
     /// told, and what people asked for before; gives how many.
     ///
-    /// What is untold stays however old it is, and so do each subject's latest notice and all outages.
+    /// What is untold stays however old it is, and so do each subject's latest notice and all outages. What cannot be read
+    /// stays too; a fault in one subject's records is given after the others are done.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         // Times are stored as text of one width, in UTC: they compare as text.
         let before = before.to_string();
         let subjects = subjects(&self.connection()).map_err(fault)?;
-        let mut pruned = 0;
+        let (mut pruned, mut first_fault) = (0, None);
         for subject in subjects {
             for statement in [CHANGES, NOTICES, WISHES] {
                 loop {
-                    let deleted = portion(&self.connection(), statement, &subject, &before).map_err(fault)?;
-                    pruned += deleted;
+                    let deleted = portion(&self.connection(), statement, &subject, &before);
                     // Others first: this is in no hurry.
                     tokio::task::yield_now().await;
-                    if deleted < PORTION.unsigned_abs() {
+                    match deleted {
+                        Ok(deleted) => pruned += deleted,
+                        Err(ref error) if first_fault.is_none() => first_fault = Some(format!("{subject}: {error}")),
+                        Err(_) => {}
+                    }
+                    if deleted.unwrap_or_default() < PORTION.unsigned_abs() {
                         break;
                     }
                 }
             }
         }
-        Ok(pruned)
+        match first_fault {
+            None => Ok(pruned),
+            Some(reason) => Err(StoreError::Unavailable(format!("{reason}; {pruned} other old records were deleted"))),
+        }
     }
 }
 

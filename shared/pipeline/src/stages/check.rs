@@ -10,6 +10,7 @@ use monitor_domain::decision::Decision;
 use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::policy::Policy;
+use monitor_domain::quote::quote;
 use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
@@ -22,8 +23,10 @@ use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Put};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
-use crate::stages::{Disposition, wake};
+use crate::stages::{Disposition, Stopwatch, wake};
 
+/// How much is repeated of why a stored item cannot be read.
+const MOST_QUOTED: usize = 300;
 /// How often a credential's history is tried to be written to while other checks do the same.
 const CREDENTIAL_TRIES: u32 = 4;
 
@@ -74,6 +77,8 @@ pub enum Ending {
     Seen(Counts),
     /// The target could not be seen.
     Failed(Failure),
+    /// It took longer than an interval: it counts as failed, whatever it saw.
+    Late(Failure),
     /// The job came too late, and the next tick brings another if there is a need for it: GitHub was not asked.
     Overtaken,
     /// The target is not on the configured list: GitHub was not asked.
@@ -84,6 +89,21 @@ pub enum Ending {
     Outrun,
     /// The store or a queue failed; the disposition says more.
     Broken,
+}
+
+/// What came of one try to check and commit.
+enum Tried {
+    Done(Box<Looked>),
+    /// Another check committed first.
+    Lost,
+    /// It took so long that what it saw may no longer be so.
+    Late,
+}
+
+impl Tried {
+    fn done(looked: Looked) -> Self {
+        Tried::Done(Box::new(looked))
+    }
 }
 
 /// What one attempt to look and commit came to.
@@ -131,38 +151,55 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         }
     }
 
-    /// Reads, asks and commits; once more if another commits first.
+    /// Reads, asks and commits; once more if another commits first, or if it takes too long.
     async fn look_and_commit(&self, job: &CheckJob, now: Timestamp) -> Result<Looked, StoreError> {
-        for _ in 0..2 {
-            let looked = match job.reason {
+        for is_last in [false, true] {
+            let tried = match job.reason {
                 Reason::Dropped => self.drop_once(&job.target, now).await?,
-                _ => self.look_once(job, now).await?,
+                _ => self.look_once(job, now, is_last).await?,
             };
-            if let Some(looked) = looked {
-                return Ok(looked);
+            match tried {
+                Tried::Done(looked) => return Ok(*looked),
+                Tried::Lost => debug!(target_id = %job.target, "another check committed first: checking again"),
+                Tried::Late => {
+                    debug!(target_id = %job.target, "the check took longer than the interval: checking again")
+                }
             }
-            debug!(target_id = %job.target, "another check committed first: looking again");
         }
         Ok(Looked::nothing(Ending::Outrun))
     }
 
-    /// One look; none where another committed first.
-    async fn look_once(&self, job: &CheckJob, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+    /// Checks once. The last try that takes too long counts as a failed check.
+    async fn look_once(&self, job: &CheckJob, now: Timestamp, is_last: bool) -> Result<Tried, StoreError> {
         let target = &job.target;
         let credential_id = self.source.credential(target);
         // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
-        let (FleetOnRecord { fleet, cursor }, credential) =
-            try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id))
-                .await?;
-        if fleet.record.watched_since.is_none() && job.reason != Reason::Once && !self.is_listed(target).await? {
-            return Ok(Some(Looked::nothing(Ending::NotConfigured)));
+        let read =
+            try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id));
+        let (FleetOnRecord { fleet, cursor }, credential) = match read.await {
+            Err(StoreError::Unreadable { key, reason }) => return self.unreadable(target, &key, &reason, now).await,
+            read => read?,
+        };
+        // Checks that fail have begun with it, and a drop ends that.
+        let is_begun = fleet.record.watched_since.is_some() || fleet.record.failing.is_some();
+        if !is_begun && job.reason != Reason::Once && !self.is_listed(target).await? {
+            return Ok(Tried::done(Looked::nothing(Ending::NotConfigured)));
         }
         let to_share = self.source.prepare(target, credential.access_token.as_ref()).await;
-        let ((observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
-        // Whoever was held up for that long must not commit what may no longer be so.
-        if self.clock.now().since(observation.started_at) > self.settings.interval {
-            return Ok(None);
+        let stopwatch = Stopwatch::start(self.clock);
+        let ((mut observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
+        let took = stopwatch.elapsed(self.clock);
+        let is_late = took > self.settings.interval;
+        if is_late {
+            let failure = match observation.outcome {
+                Outcome::Complete { .. } if !is_last => return Ok(Tried::Late),
+                Outcome::Complete { .. } => too_slow(took, self.settings.interval),
+                Outcome::Partial(failure) | Outcome::Failed(failure) => failure,
+            };
+            // Dated by its end: of a process that stood still meanwhile, the time before says nothing of GitHub.
+            observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure) };
         }
+        let now = if is_late { observation.started_at } else { now };
 
         let policy = self.settings.policy.for_target(target);
         let mut to_wake = Vec::new();
@@ -178,12 +215,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
             Outcome::Complete { .. } => Ending::Seen(decision.counts),
+            Outcome::Partial(failure) | Outcome::Failed(failure) if is_late => Ending::Late(failure.clone()),
             Outcome::Partial(failure) | Outcome::Failed(failure) => Ending::Failed(failure.clone()),
         };
         let recheck = decision.recheck;
         let fresh_at = decision.fresh_at;
         let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
-            return Ok(None);
+            return Ok(Tried::Lost);
         };
         if let Some(at) = fresh_at {
             let item = Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None });
@@ -192,7 +230,25 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         if records::is_due(last_tellable, cursor.as_ref(), now) {
             to_wake.push((target.into(), last_tellable));
         }
-        Ok(Some(Looked { ending, steps, credential: report, to_wake, recheck }))
+        Ok(Tried::done(Looked { ending, steps, credential: report, to_wake, recheck }))
+    }
+
+    /// A check of a target of which something stored cannot be read: a failed one, so that people hear of it.
+    ///
+    /// The target's own record must be readable for that; where it is not, it is made anew from the target's history.
+    async fn unreadable(&self, target: &Target, key: &str, reason: &str, now: Timestamp) -> Result<Tried, StoreError> {
+        let FleetOnRecord { fleet, cursor } = records::read_damaged_fleet(self.store, target).await?;
+        let detail = format!("the stored item `{key}` cannot be read: {reason}");
+        let failure = Failure::new(Fault::Unreadable, quote(&detail, MOST_QUOTED));
+        let observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure.clone()) };
+        let policy = self.settings.policy.for_target(target);
+        let decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), false, now);
+        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
+            return Ok(Tried::Lost);
+        };
+        let due = records::is_due(last_tellable, cursor.as_ref(), now);
+        let to_wake = due.then_some((target.into(), last_tellable)).into_iter().collect();
+        Ok(Tried::done(Looked { steps, to_wake, ..Looked::nothing(Ending::Failed(failure)) }))
     }
 
     /// Whether the schedule has a target on its list. A job that was sent before its target was dropped, or for one that
@@ -206,12 +262,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         })
     }
 
-    async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+    async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Tried, StoreError> {
         let on_record = records::read_fleet(self.store, target).await?;
         // After the records: whoever begins to watch it anew from here on takes the revision that this would commit.
         if self.is_listed(target).await? {
             debug!(target_id = %target, "the target is on the list again: it is not dropped");
-            return Ok(Some(Looked::nothing(Ending::Overtaken)));
+            return Ok(Tried::done(Looked::nothing(Ending::Overtaken)));
         }
         let mut decision = drop_target(&on_record.fleet, now);
         if is_dropped(&on_record.fleet) && !is_told(&on_record) {
@@ -220,16 +276,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         }
         let FleetOnRecord { fleet, cursor } = on_record;
         let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
-            return Ok(None);
+            return Ok(Tried::Lost);
         };
         let due = records::is_due(last_tellable, cursor.as_ref(), now);
-        Ok(Some(Looked {
-            ending: Ending::Dropped,
-            steps,
-            credential: CredentialReport::default(),
-            to_wake: due.then_some((target.into(), last_tellable)).into_iter().collect(),
-            recheck: None,
-        }))
+        let to_wake = due.then_some((target.into(), last_tellable)).into_iter().collect();
+        Ok(Tried::done(Looked { steps, to_wake, ..Looked::nothing(Ending::Dropped) }))
     }
 
     /// Puts an access token on record for the other pollers.
@@ -288,10 +339,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let look = (observation.started_at, &observation.outcome);
         let base = self.settings.policy.base();
         for _ in 0..CREDENTIAL_TRIES {
-            let is_failing = record.failing.is_some();
-            let targets = if is_failing { self.targets_served(&record.id).await? } else { 0 };
-            let decided = reconcile_credential(&record, look, report, targets, base, (now, self.clock.random()));
-            let Some(commit) = decided else { break };
+            let nonce = self.clock.random();
+            let decide = |targets| reconcile_credential(&record, look, report, targets, base, (now, nonce));
+            let Some(mut commit) = decide(0) else { break };
+            // The whole list of targets is read for one number: only where a change carries it.
+            if commit.change.steps.iter().any(|step| matches!(step, Step::WentBlind { .. })) {
+                commit = decide(self.targets_served(&record.id).await?).unwrap_or(commit);
+            }
             let altered = vec![Item::Credential(commit.record.clone())];
             if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
                 record = commit.record;
@@ -365,6 +419,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 info!(target_id = %target, %failure, "not checked: the credential is limited");
             }
             Ending::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
+            Ending::Late(failure) => {
+                warn!(target_id = %target, %failure, "the check took longer than the interval: it counts as failed");
+            }
             Ending::Seen(counts) => {
                 let steps = looked.steps.len();
                 debug!(target_id = %target, runners = counts.total, online = counts.online, steps, "checked");
@@ -373,6 +430,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         }
         CheckReport { disposition, ending: looked.ending, steps: looked.steps, credential: looked.credential }
     }
+}
+
+fn too_slow(took: Duration, interval: Duration) -> Failure {
+    let (took_secs, interval_secs) = (took.as_secs(), interval.as_secs());
+    let detail = format!(
+        "the check took {took_secs} s and the interval is {interval_secs} s: what it saw is discarded; set a longer interval if GitHub answers"
+    );
+    Failure::new(Fault::Service, detail)
 }
 
 /// Whether a target's records show that it was closed after being dropped, and that this is told: until then every

@@ -17,7 +17,7 @@ use monitor_domain::time::Timestamp;
 
 use crate::items::fnv;
 use crate::messages::WakeUp;
-use crate::ports::{Outgoing, QueueError, Sender, StoreError};
+use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckReport, CheckSettings, Ending};
 pub use notify::{Notify, NotifyReport, NotifySettings};
@@ -78,6 +78,26 @@ impl From<StoreError> for Disposition {
 impl From<QueueError> for Disposition {
     fn from(error: QueueError) -> Self {
         Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() }
+    }
+}
+
+/// How long something takes, whatever is done to the time of day meanwhile.
+#[derive(Clone, Copy)]
+struct Stopwatch {
+    began_at: Timestamp,
+    began_up: Option<Duration>,
+}
+
+impl Stopwatch {
+    fn start(clock: &impl Clock) -> Self {
+        Self { began_at: clock.now(), began_up: clock.uptime() }
+    }
+
+    fn elapsed(&self, clock: &impl Clock) -> Duration {
+        match (self.began_up, clock.uptime()) {
+            (Some(began), Some(now)) => now.saturating_sub(began),
+            _ => clock.now().since(self.began_at),
+        }
     }
 }
 

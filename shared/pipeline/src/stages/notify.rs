@@ -142,7 +142,9 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
         let (records, target) = try_join(self.store.list(&notices), self.target_of(subject)).await?;
         let standing = standing(&records);
-        if let Some(due) = standing.not_before.filter(|due| now < *due) {
+        if standing.is_held(now)
+            && let Some(due) = standing.not_before
+        {
             // Whoever holds a lease may end long before it does, and a message that is put off keeps its group waiting.
             let due = if standing.is_leased { due.min(now.plus(RETRY_AFTER)) } else { due };
             return Ok(Attempted::nothing_until(due));
@@ -163,7 +165,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             return Ok(Attempted::default());
         };
         // Whoever was held up until its lease ended has lost it to another.
-        if self.clock.now() >= claim.lease_until {
+        if !claim.holds(self.clock.now()) {
             return Ok(Attempted::nothing_until(self.clock.now()));
         }
         if standing.may_repeat {

@@ -22,7 +22,11 @@ const NEVER_SHORT: usize = 2_500;
 /// What the schedule stage remembers of each credential from one tick to the next. It may be lost at any time, as with a
 /// Lambda that is started anew: then the next tick knows no more than what GitHub tells.
 #[derive(Debug, Default)]
-pub struct Meters(Mutex<BTreeMap<CredentialId, Metered>>);
+pub struct Meters {
+    metered: Mutex<BTreeMap<CredentialId, Metered>>,
+    /// The last tick, by the clock that nobody can set.
+    ticked_up: Mutex<Option<Duration>>,
+}
 
 #[derive(Debug, Default)]
 struct Metered {
@@ -173,8 +177,20 @@ fn could_run_out(targets: usize, interval: Duration) -> bool {
 }
 
 impl Meters {
+    /// Whether this process has ticked within `gap`, whatever has been done to the time of day since; false where nothing but
+    /// the time of day is known.
+    pub(super) fn has_ticked_within(&self, gap: Duration, uptime: Option<Duration>) -> bool {
+        let ticked = *self.ticked_up.lock().unwrap_or_else(PoisonError::into_inner);
+        ticked.zip(uptime).is_some_and(|(ticked, now)| now.saturating_sub(ticked) < gap)
+    }
+
+    /// Notes that the monitor runs.
+    pub(super) fn ticked(&self, uptime: Option<Duration>) {
+        *self.ticked_up.lock().unwrap_or_else(PoisonError::into_inner) = uptime;
+    }
+
     fn of<T>(&self, credential: &CredentialId, with: impl FnOnce(&mut Metered) -> T) -> T {
-        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
         with(meters.entry(credential.clone()).or_default())
     }
 

@@ -18,7 +18,7 @@ use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Committed};
 use crate::stages::check::is_closed;
 use crate::stages::pacing::{Departures, Due, Meters, Stretched, Targets, departures};
-use crate::stages::{Disposition, wake};
+use crate::stages::{Disposition, Stopwatch, wake};
 
 /// Whoever took longer from its tick to its sign of life was held up.
 const HELD_UP: Duration = Duration::from_secs(15);
@@ -89,12 +89,17 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     }
 
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
+        let stopwatch = Stopwatch::start(self.clock);
         let on_record = records::read_monitor(self.store).await?;
         let configured = self.resolve().await;
         let closed = self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // Shorter than three ticks it would be a gap whenever one is late.
         let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
-        let ticked = (on_record.ticked_at, gap);
+        let ticked_at = on_record.ticked_at.filter(|_| !self.meters.has_ticked_within(gap, self.clock.uptime()));
+        if ticked_at.is_none() && on_record.ticked_at.is_some_and(|at| now.since(at) >= gap) {
+            info!("the clock was set forward: this process has ticked all the time, so there is no gap");
+        }
+        let ticked = (ticked_at, gap);
         let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
         let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
         let has_changed = change.is_some();
@@ -106,9 +111,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
-        if !has_changed || self.is_held_up(now) {
-            self.give_sign_of_life(now, jobs_sent_at).await?;
+        if !has_changed || self.is_held_up(&stopwatch) {
+            self.give_sign_of_life(now, &stopwatch, jobs_sent_at).await?;
         }
+        self.meters.ticked(self.clock.uptime());
 
         let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
         known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
@@ -119,7 +125,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             departures(self.source, self.settings, self.meters, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
             Ok(()) => {
-                if is_once && let Err(error) = self.give_sign_of_life(now, Some(now)).await {
+                if is_once && let Err(error) = self.give_sign_of_life(now, &stopwatch, Some(now)).await {
                     warn!(%error, "that the jobs were sent was not noted: should this tick be repeated, so are they");
                 }
                 Disposition::Done
@@ -168,16 +174,22 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         closed
     }
 
-    fn is_held_up(&self, now: Timestamp) -> bool {
-        self.clock.now().since(now) >= HELD_UP
+    fn is_held_up(&self, stopwatch: &Stopwatch) -> bool {
+        stopwatch.elapsed(self.clock) >= HELD_UP
     }
 
     /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
     /// as a gap at the next tick: it runs now, so it says so.
-    async fn give_sign_of_life(&self, now: Timestamp, jobs_sent_at: Option<Timestamp>) -> Result<(), StoreError> {
-        let at = if self.is_held_up(now) { self.clock.now() } else { now };
+    async fn give_sign_of_life(
+        &self,
+        now: Timestamp,
+        since_tick: &Stopwatch,
+        jobs_sent_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let at = if self.is_held_up(since_tick) { self.clock.now() } else { now };
+        let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
         let mut put = self.store.put(vec![Put::replacing(sign_of_life(at, jobs_sent_at))]).await;
-        if self.is_held_up(at) {
+        if self.is_held_up(&stopwatch) {
             // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
             put = self.store.put(vec![Put::replacing(sign_of_life(self.clock.now(), jobs_sent_at))]).await;
         }

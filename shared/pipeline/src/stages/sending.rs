@@ -216,7 +216,7 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     /// Before each request: whoever was held up until its lease ended has lost it to another, whose message it must not
     /// repeat and whose edits it must not undo.
     fn holds_the_lease(&self) -> bool {
-        self.clock.now() < self.claim.lease_until
+        self.claim.holds(self.clock.now())
     }
 
     fn backoff(&self) -> Duration {

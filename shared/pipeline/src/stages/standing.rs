@@ -1,5 +1,7 @@
 //! Where the telling of a subject stands, read off its claims and their endings.
 
+use std::time::Duration;
+
 use monitor_domain::routing::Part;
 use monitor_domain::subject::Revision;
 use monitor_domain::time::Timestamp;
@@ -16,6 +18,8 @@ pub struct Standing {
     pub next: Attempt,
     /// Not before this moment: another holds a lease, or an attempt was put off.
     pub not_before: Option<Timestamp>,
+    /// When that was stored.
+    pub noted_at: Option<Timestamp>,
     /// Whether that is the end of another's lease.
     pub is_leased: bool,
     /// Whether the next attempt goes as plain text.
@@ -37,6 +41,15 @@ pub struct Rest {
     pub parts: Vec<Part>,
 }
 
+impl Standing {
+    /// Whether the next attempt has to wait at `now`.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        let Some(until) = self.not_before else { return false };
+        let longest = self.noted_at.map_or(Duration::ZERO, |noted_at| until.since(noted_at));
+        !until.is_due(now, longest)
+    }
+}
+
 /// Reads the standing off a subject's latest Claim and Sent items, in any order.
 pub fn standing(records: &[Item]) -> Standing {
     let claims: Vec<&Claim> =
@@ -50,6 +63,7 @@ pub fn standing(records: &[Item]) -> Standing {
             told_through: Revision(0),
             next,
             not_before: None,
+            noted_at: None,
             is_leased: false,
             plain_text: false,
             may_repeat: false,
@@ -70,12 +84,13 @@ pub fn standing(records: &[Item]) -> Standing {
         let live = claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &settled.part_endings()));
         let told_through = settled.through;
         // An attempt that is still under way may tell more than the one on record, whose maker was held up.
-        let not_before = claims.iter().filter(unanswered).map(|claim| claim.lease_until).max();
+        let under_way = claims.iter().filter(unanswered).max_by_key(|claim| claim.lease_until);
         return Standing {
             told_through,
             next,
-            not_before,
-            is_leased: not_before.is_some(),
+            not_before: under_way.map(|claim| claim.lease_until),
+            noted_at: under_way.map(|claim| claim.claimed_at),
+            is_leased: under_way.is_some(),
             plain_text: false,
             may_repeat: false,
             live,
@@ -96,6 +111,7 @@ pub fn standing(records: &[Item]) -> Standing {
             Some(_) => None,
             None => claim.map(|claim| claim.lease_until),
         },
+        noted_at: sent.map(|sent| sent.at).or(claim.map(|claim| claim.claimed_at)),
         is_leased: ending.is_none(),
         plain_text: claim.is_some_and(|claim| claim.plain_text)
             || matches!(ending, Some(SendEnding::LayoutRefused { .. })),

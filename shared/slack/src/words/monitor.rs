@@ -57,6 +57,7 @@ impl Scene<'_> {
                 .and(self.permission())
                 .text(", and whether single sign-on is authorised for it."),
             Fault::NotFound => Line::of("see whether it was renamed, moved or deleted, or whether the credential lost access to it; then mend the list of targets."),
+            Fault::Unreadable => Line::of("restore the store from a backup. Without one, move it away: the monitor starts with a new one and alerts again for what is offline."),
             Fault::BrokenAnswer => Line::of("see whether a proxy stands between the monitor and GitHub; the answers are not those that GitHub describes."),
         }
     }

@@ -24,13 +24,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[derive(Clone, Debug)]
 pub struct StillClock {
     now: Arc<Mutex<Timestamp>>,
+    up: Arc<Mutex<Duration>>,
     drawn: Arc<Mutex<u64>>,
 }
 
 impl Default for StillClock {
     fn default() -> Self {
         let start = Timestamp::from_epoch_ms(1_800_000_000_000);
-        Self { now: Arc::new(Mutex::new(start)), drawn: Arc::default() }
+        Self { now: Arc::new(Mutex::new(start)), up: Arc::default(), drawn: Arc::default() }
     }
 }
 
@@ -39,12 +40,29 @@ impl StillClock {
     pub fn advance(&self, by: Duration) {
         let mut now = lock(&self.now);
         *now = now.plus(by);
+        *lock(&self.up) += by;
+    }
+
+    /// Sets the time of day back, while nothing passes.
+    pub fn set_back(&self, by: Duration) {
+        let mut now = lock(&self.now);
+        *now = now.minus(by);
+    }
+
+    /// Sets the time of day forward, while nothing passes.
+    pub fn set_forward(&self, by: Duration) {
+        let mut now = lock(&self.now);
+        *now = now.plus(by);
     }
 }
 
 impl Clock for StillClock {
     fn now(&self) -> Timestamp {
         *lock(&self.now)
+    }
+
+    fn uptime(&self) -> Option<Duration> {
+        Some(*lock(&self.up))
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, ObservedPage, ObservedRunner, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
 
-use super::lock;
+use super::{StillClock, lock};
 use crate::ports::{Incomplete, Listing, RunnerSource};
 
 /// GitHub as the test says it is. Pages have ETags, a hundred runners each.
@@ -20,6 +21,7 @@ pub struct ScriptedSource<'a> {
     repositories: Mutex<BTreeMap<String, Vec<Target>>>,
     meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>,
     fresh_pages: Mutex<u32>,
+    slow: Mutex<Option<(StillClock, Duration)>>,
 }
 
 impl<'a> ScriptedSource<'a> {
@@ -59,6 +61,11 @@ impl<'a> ScriptedSource<'a> {
         *lock(&self.meanwhile) = Some(Box::pin(happens));
     }
 
+    /// From now on, each list of runners takes so long.
+    pub fn slow_down(&self, clock: &StillClock, by: Duration) {
+        *lock(&self.slow) = Some((clock.clone(), by));
+    }
+
     /// How many pages were answered in full.
     pub fn fresh_pages(&self) -> u32 {
         *lock(&self.fresh_pages)
@@ -89,6 +96,9 @@ impl RunnerSource for ScriptedSource<'_> {
         let meanwhile = lock(&self.meanwhile).take();
         if let Some(happens) = meanwhile {
             happens.await;
+        }
+        if let Some((clock, by)) = &*lock(&self.slow) {
+            clock.advance(*by);
         }
         let pages = match failure {
             Some(incomplete) => Err(incomplete),

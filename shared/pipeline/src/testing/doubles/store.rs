@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
 
 use super::lock;
@@ -28,6 +29,8 @@ pub struct FaultyStore<'s, S> {
     down: Mutex<bool>,
     counts: Mutex<Requests>,
     written: Mutex<Vec<Key>>,
+    /// What cannot be read.
+    spoilt: Mutex<Vec<Key>>,
 }
 
 /// Requests to a store.
@@ -50,6 +53,7 @@ impl<'s, S: Store> FaultyStore<'s, S> {
             down: Mutex::new(false),
             counts: Mutex::default(),
             written: Mutex::default(),
+            spoilt: Mutex::default(),
         }
     }
 
@@ -73,6 +77,25 @@ impl<'s, S: Store> FaultyStore<'s, S> {
         std::mem::take(&mut lock(&self.written))
     }
 
+    /// From now on, the item under this key cannot be read, until it is put anew.
+    pub fn spoil(&self, key: Key) {
+        lock(&self.spoilt).push(key);
+    }
+
+    /// What was spoilt can be read again.
+    pub fn heal(&self) {
+        lock(&self.spoilt).clear();
+    }
+
+    fn readable(&self, is_asked_for: impl Fn(&Key) -> bool) -> Result<(), StoreError> {
+        match lock(&self.spoilt).iter().find(|key| is_asked_for(key)) {
+            Some(key) => {
+                Err(StoreError::Unreadable { key: key.to_string(), reason: "half of it is missing".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn unavailable() -> StoreError {
         StoreError::Unavailable("no answer in time".to_owned())
     }
@@ -91,6 +114,7 @@ impl<S: Store> Store for FaultyStore<'_, S> {
             return Err(Self::unavailable());
         }
         lock(&self.written).extend(puts.iter().map(|put| put.item.key()));
+        lock(&self.spoilt).retain(|key| !puts.iter().any(|put| put.item.key() == *key));
         let outcome = self.store.put(puts).await;
         // Others may act between a write and its answer.
         tokio::task::yield_now().await;
@@ -100,12 +124,23 @@ impl<S: Store> Store for FaultyStore<'_, S> {
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         lock(&self.counts).reads += 1;
         tokio::task::yield_now().await;
+        self.readable(|key| keys.contains(key))?;
         self.store.get(keys).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         lock(&self.counts).reads += 1;
         tokio::task::yield_now().await;
+        self.readable(|key| match query {
+            Query::Fleet(target) => {
+                let is_of_fleet = matches!(key, Key::Target(_) | Key::Runner(..) | Key::Freshness(_) | Key::Cursor(_));
+                is_of_fleet && key.subject() == Subject::Target(target.clone())
+            }
+            Query::Changes { subject, after, .. } => {
+                matches!(key, Key::Change(of, revision) if of == subject && revision > after)
+            }
+            _ => false,
+        })?;
         self.store.list(query).await
     }
 

@@ -95,3 +95,76 @@ pub(super) async fn a_list_that_breaks_off_is_no_verdict<S: Store>(store: &S) {
         assert!(report.steps.iter().all(|step| matches!(step, Step::LooksFail { .. })), "{:?}", report.steps);
     }
 }
+
+pub(super) async fn a_failed_check_that_is_late_counts_towards_unreachable<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.tell().await;
+    // GitHub takes the request and never answers.
+    this.source.fail(&web(), Failure::new(Fault::NotFound, "no answer in time"));
+    this.source.slow_down(&this.clock, INTERVAL + MINUTE / 6);
+    let mut checks = 0;
+    let told = loop {
+        let report = this.check(&web()).await;
+        assert!(matches!(&report.ending, Ending::Late(failure) if failure.fault == Fault::NotFound), "{report:?}");
+        checks += 1;
+        let told = this.tell().await;
+        if !told.is_empty() || checks > 10 {
+            break told;
+        }
+    };
+    assert!(matches!(&told[..], [notice] if matches!(notice.news[..], [News::Blind { .. }])), "{told:?}");
+    // The first began the wait of 15 minutes when it ended; three intervals later they are over.
+    assert_eq!(checks, 4);
+    let items = this.store.list(&Query::Fleet(web().id().clone())).await.unwrap_or_else(|error| panic!("{error}"));
+    let is_idle = |item: &Item| matches!(item, Item::Runner(item) if item.runner.status == Status::Idle);
+    assert!(items.iter().any(is_idle), "{items:?}");
+}
+
+pub(super) async fn a_check_that_is_late_twice_is_a_failed_one<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), vec![runner(1, Status::Idle)]);
+    this.check(&web()).await;
+    this.source.set_status(&web(), 1, Status::Offline);
+    this.source.slow_down(&this.clock, INTERVAL + MINUTE);
+    let pages = this.source.fresh_pages();
+    let report = this.check(&web()).await;
+    assert!(matches!(&report.ending, Ending::Late(failure) if failure.detail.contains("360 s")), "{report:?}");
+    assert!(matches!(report.steps[..], [Step::LooksFail { .. }]), "{report:?}");
+    assert_eq!(this.source.fresh_pages(), pages + 2, "it is tried again once");
+    // The clock is set forward, and nothing is late.
+    this.source.slow_down(&this.clock, Duration::ZERO);
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move { clock.set_forward(2 * INTERVAL) });
+    assert!(matches!(this.check(&web()).await.ending, Ending::Seen(_)));
+}
+
+pub(super) async fn a_check_while_failing_costs_two_reads_and_no_write<S: Store>(store: &S) {
+    let steady = Requests { reads: 2, puts: 0, deletes: 0 };
+    for fault in [Fault::Service, Fault::Credential, Fault::NotFound] {
+        let mut this = Installation::new(store);
+        let [known, new] = ["known", "new"].map(|name| repository(&format!("{name}-{fault:?}").to_lowercase()));
+        this.check.configured = [&known, &new].map(|target| TargetSpec::One(target.clone())).to_vec();
+        this.source.set(&known, vec![runner(1, Status::Idle)]);
+        this.tick().await;
+        this.check(&known).await;
+        for target in [&known, &new] {
+            this.source.fail(target, Failure::new(fault, "it failed"));
+        }
+        let mut dearer = Vec::new();
+        for round in 0..8 {
+            this.clock.advance(INTERVAL);
+            for target in [&known, &new] {
+                this.store.take_requests();
+                let report = this.check(target).await;
+                assert!(matches!(report.ending, Ending::Failed(_)), "{report:?}");
+                let requests = this.store.take_requests();
+                if requests != steady {
+                    dearer.push((round, requests));
+                }
+            }
+            this.tell().await;
+        }
+        // The first that fails, and the one that finds that it has failed for 15 minutes.
+        assert!(dearer.iter().all(|(round, _)| [0, 3].contains(round)), "{fault:?}: {dearer:?}");
+    }
+}

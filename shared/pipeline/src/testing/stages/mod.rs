@@ -1,6 +1,7 @@
 //! What the stages promise over any store: run by every store adapter.
 
 mod access_token;
+mod clock;
 mod commits;
 mod edits;
 mod looking;
@@ -88,6 +89,15 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     access_token::what_github_is_asked_with_is_on_record_for_every_poller(&make().await).await;
     together::a_notifier_reads_its_records_and_the_target_at_the_same_time(&make().await).await;
     together::a_tick_reads_what_was_taken_off_the_list_at_the_same_time(&make().await).await;
+    looking::a_failed_check_that_is_late_counts_towards_unreachable(&make().await).await;
+    looking::a_check_that_is_late_twice_is_a_failed_one(&make().await).await;
+    looking::a_check_while_failing_costs_two_reads_and_no_write(&make().await).await;
+    watching::an_item_that_cannot_be_read_makes_its_target_unreachable(&make().await).await;
+    watching::a_target_record_that_cannot_be_read_is_made_anew(&make().await).await;
+    clock::a_clock_that_is_set_back_delays_no_notification(&make().await).await;
+    clock::what_a_clock_that_was_ahead_stored_keeps_nobody_waiting(&make().await).await;
+    clock::a_clock_that_is_set_forward_makes_no_gap(&make().await).await;
+    clock::a_mute_by_a_clock_that_was_ahead_is_over(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
     wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;

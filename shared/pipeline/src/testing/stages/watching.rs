@@ -171,3 +171,57 @@ pub(super) async fn a_gap_is_on_record_before_the_sign_of_life_that_hides_it<S: 
     let told = this.tell().await;
     assert!(told.iter().flat_map(|notice| &notice.news).any(|news| matches!(news, News::Unwatched { .. })), "{told:?}");
 }
+
+pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: Store>(store: &S) {
+    let mut this = Installation::hasty(store);
+    this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
+    this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
+    this.source.set(&repository("api"), vec![runner(3, Status::Idle)]);
+    this.tick().await;
+    this.check(&web()).await;
+    this.tell().await;
+    this.store.spoil(Key::Runner(web().id().clone(), RunnerId(2)));
+    let mut told = Vec::new();
+    for _ in 0..8 {
+        this.clock.advance(INTERVAL);
+        let report = this.check(&web()).await;
+        assert_eq!(report.disposition, Disposition::Done, "{report:?}");
+        assert!(matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Unreadable), "{report:?}");
+        assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)), "others go on");
+        told.extend(this.tell().await.into_iter().flat_map(|notice| notice.news));
+    }
+    let [News::Blind { failure, .. }] = &told[..] else { panic!("{told:?}") };
+    assert!(failure.detail.contains("acme/web runner 2"), "{failure}");
+    // Somebody restores it.
+    this.store.heal();
+    this.clock.advance(INTERVAL);
+    assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.down == 1));
+    let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
+    assert!(matches!(told[..], [News::SeesAgain { .. }]), "{told:?}");
+}
+
+pub(super) async fn a_target_record_that_cannot_be_read_is_made_anew<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), vec![runner(1, Status::Idle)]);
+    this.check(&web()).await;
+    this.source.set_status(&web(), 1, Status::Offline);
+    this.clock.advance(MINUTE);
+    this.check(&web()).await;
+    this.tell().await;
+    let before = this.changes(&subject()).await.last().map(|change| change.revision);
+    this.store.spoil(Key::Target(web().id().clone()));
+    this.clock.advance(MINUTE);
+    let report = this.check(&web()).await;
+    assert_eq!(report.disposition, Disposition::Done, "{report:?}");
+    assert!(matches!(report.ending, Ending::Failed(_)), "{report:?}");
+    // Its history goes on, and what was open is closed.
+    let after = this.changes(&subject()).await.last().map(|change| change.revision);
+    assert_eq!(after, before.map(Revision::next));
+    this.source.set_status(&web(), 1, Status::Idle);
+    for _ in 0..2 {
+        this.clock.advance(MINUTE);
+        assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
+    }
+    let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
+    assert!(matches!(told[..], [News::Recovered { .. }]), "{told:?}");
+}

@@ -18,9 +18,11 @@ pub(crate) struct Plan {
     pub(crate) true_fifo: bool,
     /// The region.
     pub(crate) region: String,
+    /// The name of the stack.
+    pub(crate) stack: String,
     /// What EventBridge sends at each tick.
     pub(crate) tick: Value,
-    /// The monitor's own metrics that alarms and dashboard read, without dimensions.
+    /// The monitor's own metrics that alarms and dashboard read, of this stack alone.
     pub(crate) figures: Vec<String>,
     /// The functions by logical id.
     pub(crate) functions: BTreeMap<String, FunctionPlan>,

@@ -1,0 +1,206 @@
+"""Runs the commands of the pages as they are written, against stand-ins: moto for AWS (with the AWS CLI that the tests pin), the
+fake GitHub and Slack, and the StatelyDB server. commands.toml says how, or why a command cannot be run here. A command of a page
+that it does not have fails the run, and so does an entry that no page has any more.
+
+    python commands.py [NAME …]      only the scenarios of these names
+"""
+
+import contextlib
+import os
+import pathlib
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+import pages
+
+sys.path.insert(0, str(pages.ROOT / "tests" / "e2e" / "stack"))
+import create_stack  # noqa: E402
+import servers  # noqa: E402
+import template  # noqa: E402
+
+DATA = tomllib.loads(pathlib.Path(__file__).with_name("commands.toml").read_text(encoding="utf-8"))
+BUILT = pages.ROOT / "target" / "debug"
+WITHIN_SECS = 300
+# Runs a program until its log says something, then ends it as systemd does: it has to end well.
+PREAMBLE = r"""
+set -euo pipefail
+until_said() {
+  local said=$1 log; shift
+  log=$(mktemp)
+  ( eval "exec env $*" ) >"$log" 2>&1 &
+  local pid=$!
+  for _ in $(seq 600); do
+    if grep -q -- "$said" "$log"; then break; fi
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  grep -q -- "$said" "$log" || { echo "never said: $said" >&2; cat "$log" >&2; kill "$pid"; exit 1; }
+  kill -TERM "$pid"; wait "$pid"
+}
+"""
+
+
+def bare(command):
+    """A command without its comments and with single spaces, by which it is known."""
+    lines = [re.sub(r"\s+#( .*)?$", "", line) for line in command.splitlines()]
+    return " ".join(" ".join(line.rstrip("\\") for line in lines).split())
+
+
+def everything():
+    """Blocks by page and first command, and every command with the pages that have it."""
+    blocks, known = {}, {}
+    for page in pages.pages():
+        found, spans = pages.blocks_and_spans(page)
+        for block in found:
+            commands = pages.commands(block)
+            blocks.setdefault((page, bare(commands[0])), []).append(commands)
+            for command in commands:
+                known.setdefault(bare(command), set()).add(page)
+        for span in spans:
+            known.setdefault(bare(span), set()).add(page)
+    return blocks, known
+
+
+def check_complete(blocks, known):
+    """Every command of the pages is run or listed, and nothing else is."""
+    listed = {bare(command): each["reason"] for each in DATA["listed"] for command in each["commands"]}
+    run, faults = set(), []
+    for scenario in DATA["scenario"]:
+        for begins in scenario["blocks"]:
+            found = blocks.get((scenario["page"], bare(begins)))
+            if not found:
+                faults.append(f"scenario {scenario['name']}: {scenario['page']} has no block that begins with `{begins}`")
+            for commands in found or []:
+                run |= {bare(command) for command in commands}
+    targets = set(re.findall(r"^([a-z-]+):", (pages.ROOT / "Makefile").read_text(), re.MULTILINE))
+    for command, where in known.items():
+        made = re.fullmatch(r"make ([a-z-]+)( [A-Z_]+=.*)?", command)
+        if made and made[1] in targets:
+            # Its recipe is what CI or the nightly job runs, or is said to take too long: here it has to be there.
+            continue
+        if command not in run and command not in listed:
+            faults.append(f"{', '.join(sorted(where))}: neither run nor listed: `{command}`")
+    faults += [f"listed, but on no page: `{command}`" for command in sorted(set(listed) - set(known))]
+    faults += [f"listed without a reason: `{command}`" for command, reason in listed.items() if len(reason) < 20]
+    if faults:
+        sys.exit("tests/commands/commands.toml:\n" + "\n".join(faults))
+    return listed, run
+
+
+def script(scenario, blocks, listed):
+    """The blocks of a scenario as a program: as they are written, but for what commands.toml replaces."""
+    lines = [PREAMBLE, scenario.get("before", "")]
+    until = {bare(command): said for command, said in scenario.get("until", {}).items()}
+    codes = {bare(command): code for command, code in scenario.get("codes", {}).items()}
+    for begins in scenario["blocks"]:
+        for command in [each for found in blocks[scenario["page"], bare(begins)] for each in found]:
+            known, text = bare(command), command
+            if known in listed:
+                continue
+            for given, put in scenario.get("replace", {}).items():
+                text = text.replace(given, put)
+            lines.append(f"printf '+ %s\\n' {shlex.quote(known)} >&2")
+            if known in until:
+                text = f"until_said {shlex.quote(until[known])} {shlex.quote(bare(text))}"
+            elif known in codes:
+                text = f"code=0\n{{ {text}\n}} || code=$?\n[ $code = {codes[known]} ] || {{ echo \"exit code $code\" >&2; exit 1; }}"
+            lines.append(text)
+    return "\n".join([*lines, scenario.get("after", ""), ""])
+
+
+def run(scenario, blocks, listed, environment):
+    with tempfile.TemporaryDirectory(prefix="commands-") as folder:
+        folder = pathlib.Path(folder)
+        # What a command writes stays out of the tree.
+        for name in ("infra", "events", "schema"):
+            subprocess.run(["cp", "-r", pages.ROOT / name, folder / name], check=True)
+        program = folder / "script"
+        program.write_text(script(scenario, blocks, listed), encoding="utf-8")
+        given = {**environment, "HOME": str(folder), **{name: os.path.expandvars(value) for name, value in
+                                                       scenario.get("environment", {}).items()}}
+        for name, value in given.items():
+            for known, put in environment.items():
+                value = value.replace("{" + known + "}", put)
+            given[name] = value
+        answers = "".join(f"{answer}\n" for answer in scenario.get("typed", []))
+        # As at a terminal where something is typed.
+        ours, theirs = pty.openpty()
+        os.write(ours, answers.encode())
+        process = subprocess.Popen(["bash", program], cwd=pages.ROOT if scenario.get("in_tree") else folder, env=given,
+                                   stdin=theirs if answers else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        try:
+            output, _ = process.communicate(timeout=WITHIN_SECS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return f"took longer than {WITHIN_SECS} s"
+        finally:
+            os.close(ours), os.close(theirs)
+        missing = [text for text in scenario.get("says", []) if text not in output]
+        secrets = [secret for secret in scenario.get("typed", []) if secret in output]
+        if process.returncode or missing or secrets:
+            return f"exit code {process.returncode}, lacks {missing}, shows {secrets}:\n{output}"
+        return None
+
+
+@contextlib.contextmanager
+def printed(folder, name, *command):
+    """A server that prints its address as its first line."""
+    log = folder / f"{name}.log"
+    with servers.server(command, os.environ, log) as process:
+        for _ in range(600):
+            lines = log.read_text().splitlines()
+            if lines:
+                break
+            assert process.poll() is None, f"{name} ended"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        yield lines[0]
+
+
+@contextlib.contextmanager
+def world():
+    """The stand-ins, as the environment of the commands."""
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
+        aws = stack.enter_context(servers.moto(folder))
+        template.STACK = "github-runner-monitor"
+        create_stack.create(aws, None, folder)
+        github = stack.enter_context(printed(folder, "github", BUILT / "examples" / "fake-github"))
+        slack = stack.enter_context(printed(folder, "slack", BUILT / "examples" / "fake-slack"))
+        stately = stack.enter_context(printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
+        path = [str(BUILT), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]]
+        home = pathlib.Path.home()
+        yield {
+            "PATH": ":".join(path), "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
+            "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
+            "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
+            "AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_DEFAULT_REGION": template.REGION, "AWS_PAGER": "",
+            "GITHUB": github, "SLACK": slack, "STATELY": stately,
+        }
+
+
+def main(names):
+    blocks, known = everything()
+    listed, ran = check_complete(blocks, known)
+    failed = 0
+    with world() as environment:
+        for scenario in DATA["scenario"]:
+            if names and scenario["name"] not in names:
+                continue
+            fault = run(scenario, blocks, listed, environment)
+            failed += fault is not None
+            print(f"{'FAILED' if fault else 'ok    '}  {scenario['page']}: {scenario['name']}{f': {fault}' if fault else ''}", flush=True)
+    print(f"{len(known)} commands on the pages, {len(ran - set(listed))} of them run, {len(listed)} listed with a reason")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
