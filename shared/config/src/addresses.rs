@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
+use monitor_domain::quote::looks_secret;
 use url::{Host, Url};
 
 use crate::faults::Wrong;
 use crate::reference::GITHUB_API_URL;
-use crate::secret::{Secret, looks_secret, shown};
+use crate::secret::{Secret, shown};
 
 /// Where GitHub answers and where its pages are, both without a slash at the end.
 #[derive(Debug, PartialEq, Eq)]

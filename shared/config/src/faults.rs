@@ -10,7 +10,7 @@ use crate::reference::Setting;
 pub struct Fault {
     /// The name of the setting, or the flag.
     pub setting: &'static str,
-    /// What is wrong, and how to mend it.
+    /// What is wrong, and how to fix it where that is not plain.
     pub text: String,
 }
 
@@ -36,7 +36,8 @@ impl Wrong {
     }
 
     pub(crate) fn of(self, setting: &Setting) -> Fault {
-        Fault { setting: setting.name, text: format!("{}; {}", self.what, self.mend) }
+        let text = if self.mend.is_empty() { self.what } else { format!("{}; {}", self.what, self.mend) };
+        Fault { setting: setting.name, text }
     }
 }
 

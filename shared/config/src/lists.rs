@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use monitor_domain::target::{Target, TargetKind, TargetSpec};
+use monitor_domain::target::{Target, TargetError, TargetKind, TargetSpec, Written};
 
 use crate::faults::Wrong;
 use crate::secret::{quoted, shown};
@@ -27,46 +27,34 @@ pub(crate) fn entries(text: &str) -> Result<Vec<String>, Wrong> {
 
 /// Reads one entry of a list of targets. `web_url` may stand before a name, as it does in a browser's address bar.
 pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<TargetSpec, Wrong> {
-    let name = without_address(web_url, entry);
-    let read = match kind {
-        TargetKind::Repository => repository(name),
-        TargetKind::Organization => Target::organization(without_prefix("orgs/", name)).ok().map(TargetSpec::One),
-        TargetKind::Enterprise => Target::enterprise(without_prefix("enterprises/", name)).ok().map(TargetSpec::One),
+    let must_be = match kind {
+        TargetKind::Repository => "owner/name, or owner/* for all of an account, for example acme/web",
+        TargetKind::Organization => "an organization's login, for example acme",
+        TargetKind::Enterprise => "an enterprise's slug, for example acme-corp",
     };
-    let (what, mend) = match kind {
-        TargetKind::Repository => ("repository", "write owner/name, or owner/* for all of an account"),
-        TargetKind::Organization => ("organization", "write its login, as in acme"),
-        TargetKind::Enterprise => ("enterprise", "write its slug, as in acme-corp"),
-    };
-    read.ok_or_else(|| Wrong::new(format!("`{}` names no {what}", shown(entry)), mend))
-}
-
-fn repository(name: &str) -> Option<TargetSpec> {
-    let is_repository = |spec: &TargetSpec| match spec {
-        TargetSpec::One(target) => target.kind() == TargetKind::Repository,
-        // Not accounts: these words lead the names of the other kinds.
-        TargetSpec::RepositoriesOf(owner) => {
-            !["orgs", "enterprises"].iter().any(|word| owner.eq_ignore_ascii_case(word))
+    let wrong = |hint: String| Wrong::new(format!("must be {must_be}; found `{}`", shown(entry)), hint);
+    let meant = Written::read(entry, web_url).map_err(|error| wrong(error.hint().to_owned()))?;
+    match (kind, meant) {
+        (TargetKind::Organization, Written::Name(login)) => one(Target::organization(&login)),
+        (TargetKind::Enterprise, Written::Name(slug)) => one(Target::enterprise(&slug)),
+        (TargetKind::Repository, Written::Name(name)) => {
+            let name = shown(&name);
+            Err(format!("write {name}/* for all of an account, or ORGANIZATIONS={name} for an organization's own runners"))
         }
-    };
-    name.parse().ok().filter(is_repository)
+        (TargetKind::Repository, Written::Spec(spec @ TargetSpec::RepositoriesOf(_))) => Ok(spec),
+        (_, Written::Spec(TargetSpec::RepositoriesOf(_))) => Err("write that into REPOS".to_owned()),
+        (kind, Written::Spec(TargetSpec::One(target))) if target.kind() == kind => Ok(TargetSpec::One(target)),
+        (_, Written::Spec(TargetSpec::One(target))) => Err(match target.kind() {
+            TargetKind::Repository => "a repository belongs in REPOS".to_owned(),
+            TargetKind::Organization => "an organization belongs in ORGANIZATIONS".to_owned(),
+            TargetKind::Enterprise => "an enterprise belongs in ENTERPRISES".to_owned(),
+        }),
+    }
+    .map_err(wrong)
 }
 
-fn without_address<'a>(web_url: &str, entry: &'a str) -> &'a str {
-    match entry.get(..web_url.len()) {
-        Some(start) if start.eq_ignore_ascii_case(web_url) => {
-            let name = entry[web_url.len()..].trim_matches('/');
-            name.strip_suffix(".git").unwrap_or(name)
-        }
-        _ => entry,
-    }
-}
-
-fn without_prefix<'a>(prefix: &str, name: &'a str) -> &'a str {
-    match name.get(..prefix.len()) {
-        Some(start) if start.eq_ignore_ascii_case(prefix) => &name[prefix.len()..],
-        _ => name,
-    }
+fn one(target: Result<Target, TargetError>) -> Result<TargetSpec, String> {
+    target.map(TargetSpec::One).map_err(|error| error.hint().to_owned())
 }
 
 /// The same targets, each once, where it stood first. Case makes no difference.
@@ -99,6 +87,8 @@ mod tests {
         for entry in [
             "Acme/Web",
             "https://github.com/Acme/Web",
+            "https://github.com/Acme/Web/settings/actions/runners",
+            "git@github.com:Acme/Web.git",
             "HTTPS://GitHub.com/Acme/Web.git",
             "https://github.com/Acme/Web/",
         ] {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use monitor_domain::policy::{Policy, PolicyDocument, Thresholds};
+use monitor_domain::policy::{Policy, PolicyDocument, PolicyFault, Thresholds};
 use monitor_domain::target::TargetSpec;
 use monitor_domain::time::{format_duration, parse_duration};
 use serde_json::Value;
@@ -38,20 +38,18 @@ pub(crate) fn policy(
         let path = text.strip_prefix('@').unwrap_or(text);
         let json = read_file(path).map_err(|error| {
             let what = format!("the file `{}` cannot be read ({error})", shown(path));
-            vec![Wrong::new(what, format!("mend the path, or write JSON as in {}", POLICY.example)).of(&POLICY)]
+            vec![Wrong::new(what, format!("correct the path, or write JSON, for example {}", POLICY.example)).of(&POLICY)]
         })?;
-        (json, format!("the file `{}` ", shown(path)))
+        (json, format!("the file `{}`: ", shown(path)))
     };
-    let unreadable = |reason: &str| {
-        let what = format!("{place}is no policy: {}", quoted(reason));
-        vec![Wrong::new(what, format!("write JSON as in {}", POLICY.example)).of(&POLICY)]
-    };
-    let value: Value = serde_json::from_str(&json).map_err(|error| unreadable(&error.to_string()))?;
-    // serde would read an array as the fields in their order.
+    let wrong = |what: String| vec![Wrong::new(place.clone() + &what, format!("for example {}", POLICY.example)).of(&POLICY)];
+    let value: Value = serde_json::from_str(&json).map_err(|error| wrong(format!("must be JSON: {}", flaw(&error))))?;
     if !value.is_object() {
-        return Err(unreadable("it is no JSON object"));
+        let found = if value.is_array() { "a list" } else { "a single value" };
+        return Err(wrong(format!("must be a JSON object; found {found}")));
     }
-    let document: PolicyDocument = serde_json::from_str(&json).map_err(|error| unreadable(&error.to_string()))?;
+    let document: PolicyDocument =
+        serde_json::from_str(&json).map_err(|error| wrong(format!("must be JSON: {}", flaw(&error))))?;
     let every_key: Vec<TargetSpec>;
     let configured = match configured {
         Some(configured) => configured,
@@ -61,8 +59,8 @@ pub(crate) fn policy(
         }
     };
     let policy = Policy::new(document, configured).map_err(|faults| {
-        let fault = |fault: &dyn ToString| Fault { setting: POLICY.name, text: quoted(&fault.to_string()) };
-        faults.iter().map(|one| fault(one)).collect::<Vec<_>>()
+        let text = |fault: &PolicyFault| format!("{place}{}", quoted(&fault.to_string()));
+        faults.iter().map(|fault| Fault { setting: POLICY.name, text: text(fault) }).collect::<Vec<_>>()
     })?;
     let Some(every) = every else { return Ok(policy) };
     let Thresholds { blind, recheck, .. } = *policy.base();
@@ -73,6 +71,17 @@ pub(crate) fn policy(
     };
     let faults = too_soon_blind(policy.base(), &value, every);
     if faults.is_empty() { Ok(policy) } else { Err(faults) }
+}
+
+/// Where a text stops being JSON, and why, without its position in the parser's words.
+fn flaw(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        return format!("it breaks off at line {line}, column {column}");
+    }
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default();
+    format!("{} at line {line}, column {column}", quoted(said))
 }
 
 /// Accounts that every key under `targets` matches: a pattern matches itself.
@@ -104,8 +113,8 @@ fn too_soon_blind(base: &Thresholds, document: &Value, every: Duration) -> Vec<F
             let (place, least) = (quoted(&place), format_duration(shortest_blind(recheck, every)));
             let [blind_text, recheck_text, every_text] = [blind, recheck, every].map(format_duration);
             if blind < every.saturating_mul(2) {
-                let what = format!("{place}: {blind_text} is less than twice the interval of {every_text}");
-                Wrong::new(what, format!("use at least {least}, or check more often")).of(&POLICY)
+                let what = format!("{place}: must be at least {least}, as checks are {every_text} apart; found {blind_text}");
+                Wrong::new(what, "or check more often").of(&POLICY)
             } else {
                 let what = format!(
                     "{place}: with `blind` of {blind_text}, `recheck` of {recheck_text} and checks every {every_text} \
@@ -137,8 +146,7 @@ mod tests {
         let text = r#"{"targets":{"acme/web":{"blind":"9m"},"acme/api":{"blind":"10m"}}}"#;
         assert_eq!(
             faults(text, Some(&["acme/*"]), EVERY),
-            ["POLICY: targets.acme/web.blind: 9m is less than twice the interval of 5m; \
-              use at least 10m, or check more often"]
+            ["POLICY: targets.acme/web.blind: must be at least 10m, as checks are 5m apart; found 9m; or check more often"]
         );
         assert!(faults(r#"{"blind":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
         assert_eq!(faults(r#"{"blind":"19m"}"#, Some(&[]), Duration::from_secs(600)).len(), 1);
@@ -193,9 +201,12 @@ mod tests {
     #[test]
     fn what_is_no_policy_is_told_without_what_looks_like_a_secret() {
         for (text, expected) in [
-            ("{\"confrim\":3}", "unknown field `confrim`"),
-            ("{", "EOF while parsing"),
-            ("[]", "is no policy"),
+            ("{\"confrim\":3}", "POLICY: confrim: is not a key of the policy; did you mean `confirm`?"),
+            ("{", "POLICY: must be JSON: it breaks off at line 1, column 1; for example {"),
+            ("{\"confirm\" 3}", "POLICY: must be JSON: expected `:` at line 1, column 12; for example {"),
+            ("[]", "POLICY: must be a JSON object; found a list; for example {"),
+            ("\"x\"", "POLICY: must be a JSON object; found a single value; for example {"),
+            ("{\"confirm\":\"many\"}", "POLICY: confirm: must be a whole number from 1 to 20, for example 3; found `many`"),
             ("/nowhere/policy.json", "the file `/nowhere/policy.json` cannot be read"),
             ("{\"blind\":\"ghp_0123\"}", "hidden"),
             ("ghp_0123", "hidden"),

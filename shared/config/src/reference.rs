@@ -212,6 +212,15 @@ pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
     parameter: None,
 };
 
+pub(crate) const OUTAGE_RETENTION: Setting = Setting {
+    name: "OUTAGE_RETENTION",
+    what: "How long a store in a file keeps outages that have ended, 1d to 3650d; StatelyDB keeps them for 400 days",
+    secret: false,
+    example: "90d",
+    default: Some("400d"),
+    parameter: None,
+};
+
 /// The lists: one that is too long for a parameter goes on in `NAME/2`, `NAME/3` and so on.
 pub(crate) const LISTS: [&str; 3] = [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name];
 
@@ -251,6 +260,7 @@ pub fn reference() -> &'static [Setting] {
         STATELYDB_NO_AUTH,
         POLICY,
         ALLOW_HTTP_HOSTS,
+        OUTAGE_RETENTION,
     ];
     ALL
 }

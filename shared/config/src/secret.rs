@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use monitor_domain::quote::quote;
+use monitor_domain::quote::{looks_secret, quote};
 
 /// A token, key or webhook. It can be neither printed nor serialized; [`Secret::expose`] is the only way to its text.
 #[derive(Clone)]
@@ -29,15 +29,10 @@ impl fmt::Debug for Secret {
 const SHOWN_CHARS: usize = 100;
 const QUOTED_CHARS: usize = 400;
 
-/// How GitHub's tokens, Slack's tokens and webhooks, and PEM keys can be told.
-const SECRET_MARKS: [&str; 11] =
-    ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xapp-", "hooks.slack", "PRIVATE KEY"];
-
 /// A wrong value as a fault may show it: on one line, cut to a bearable length, and not at all if it looks like a
 /// secret that was put under the wrong name.
 pub(crate) fn shown(text: &str) -> String {
-    // Judged whole: a cut could take the mark away and leave the secret.
-    if looks_secret(text) { "(hidden, it looks like a secret)".to_owned() } else { quote(text, SHOWN_CHARS) }
+    monitor_domain::quote::shown(text, SHOWN_CHARS)
 }
 
 /// A text of another library, which may quote a wrong value, under the rules of [`shown`], with room for its words.
@@ -47,12 +42,6 @@ pub(crate) fn quoted(text: &str) -> String {
     } else {
         quote(text, QUOTED_CHARS)
     }
-}
-
-pub(crate) fn looks_secret(text: &str) -> bool {
-    // Tokens without a mark are at least 36 signs long (GitHub's older ones 40) and nothing breaks them.
-    let unbroken = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    SECRET_MARKS.iter().any(|mark| text.contains(mark)) || text.split(unbroken).any(|word| word.len() >= 36)
 }
 
 #[cfg(test)]

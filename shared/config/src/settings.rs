@@ -5,12 +5,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use monitor_domain::policy::Policy;
-use monitor_domain::target::{TargetKind, TargetSpec};
+use monitor_domain::quote::holds_secret;
+use monitor_domain::target::{TargetError, TargetKind, TargetSpec, Written};
+use monitor_domain::time::parse_duration;
 
 use crate::addresses::{GitHubAddresses, github, host};
 use crate::credential::{app_id, private_key, token};
 use crate::faults::{Fault, Faults, Wrong};
 use crate::lists::{entries, merged, target};
+use crate::misspelt::{Misspelt, misspelt};
 use crate::policy::policy;
 use crate::reference::*;
 use crate::secret::{Secret, shown};
@@ -36,6 +39,10 @@ pub struct Settings {
     pub policy: Policy,
     /// Hosts that may be spoken to over plain http beside this machine, in lower case.
     pub allow_http_hosts: BTreeSet<String>,
+    /// How long a store in a file keeps outages that have ended; 1 day to 10 years.
+    pub outage_retention: Duration,
+    /// Variables that are set and not read, and look like settings that are not set.
+    pub misspelt: Vec<Misspelt>,
 }
 
 /// How GitHub is reached.
@@ -91,6 +98,8 @@ pub struct HostOptions {
     pub without_chat: bool,
     /// Whether requests of Slack's are answered, so that its signing secret is needed.
     pub slack_commands: bool,
+    /// Whether alerts are sent: a misspelt setting of Slack is then a fault, where nothing says where to send them.
+    pub alerts: bool,
 }
 
 impl Settings {
@@ -112,6 +121,15 @@ impl Settings {
         let policy = reader.policy(all.as_deref(), host_options.every);
         let policy = policy.map(|policy| reader.routed(policy, slack.as_ref()));
         let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
+        let outage_retention = reader.read(&OUTAGE_RETENTION, retention);
+        let misspelt = misspelt(source);
+        let of_slack = misspelt.iter().find(|misspelt| misspelt.meant.starts_with("SLACK_"));
+        if let (Some(misspelt), true, None) = (of_slack, host_options.alerts, &slack) {
+            let setting = setting(misspelt.meant).unwrap_or(&SLACK_WEBHOOK);
+            if !reader.faults.iter().any(|fault| fault.setting == setting.name) {
+                reader.faults.push(Wrong::new("is not set, so alerts would reach nobody", "").of(setting));
+            }
+        }
 
         match (addresses, api_version, credential, requests_per_minute, max_concurrent_requests, targets, policy) {
             (
@@ -125,11 +143,30 @@ impl Settings {
             ) if reader.faults.is_empty() => {
                 let limits = Limits { requests_per_minute, max_concurrent_requests };
                 let github = GitHubSettings { api_url, web_url, api_version, credential, limits };
-                Ok(Self { github, targets, slack, slack_signing_secret, statelydb, policy, allow_http_hosts })
+                let outage_retention = outage_retention.unwrap_or_default();
+                Ok(Self {
+                    github,
+                    targets,
+                    slack,
+                    slack_signing_secret,
+                    statelydb,
+                    policy,
+                    allow_http_hosts,
+                    outage_retention,
+                    misspelt,
+                })
             }
             _ => Err(reader.into_faults()),
         }
     }
+}
+
+/// Reads a target as it is written on a command line. The settings tell where GitHub's pages are.
+pub fn written_target(source: &Source<'_>, text: &str) -> Result<Written, TargetError> {
+    let mut reader = Reader { source, faults: Vec::new() };
+    let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+    let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
+    Written::read(text, addresses.as_ref().map_or("https://github.com", |found| &*found.web_url))
 }
 
 /// Reads one setting after the other and gathers what is wrong.
@@ -142,12 +179,13 @@ impl Reader<'_> {
     /// The value or its default through `parse`; none where neither is there, or with the fault noted.
     pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
-        parse(&value).map_err(|wrong| self.faults.push(wrong.of(setting))).ok()
+        without_secret(setting, &value).and_then(|()| parse(&value)).map_err(|wrong| self.faults.push(wrong.of(setting))).ok()
     }
 
     /// A list through `parse`, entry by entry; those at fault are noted and left out.
     pub(crate) fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
-        let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), |value| entries(&value));
+        let read = |value: String| without_secret(setting, &value).and_then(|()| entries(&value));
+        let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), read);
         let read = match entries {
             Ok(entries) => entries.iter().map(|entry| parse(entry)).collect(),
             Err(wrong) => vec![Err(wrong)],
@@ -227,6 +265,13 @@ impl Reader<'_> {
 
     pub(crate) fn into_faults(self) -> Faults {
         let mut faults = self.faults;
+        for misspelt in misspelt(self.source) {
+            let reported = reported_under(misspelt.meant);
+            let of_it = |fault: &&mut Fault| fault.setting == reported || fault.setting == misspelt.meant;
+            if let Some(fault) = faults.iter_mut().find(of_it) {
+                fault.text = format!("{}; {misspelt}", fault.text);
+            }
+        }
         if self.source.tells_how {
             for fault in &mut faults {
                 let how = setting(fault.setting).map(|setting| self.source.how_to_set(setting)).unwrap_or_default();
@@ -237,6 +282,36 @@ impl Reader<'_> {
         }
         faults.sort_by_key(|fault| reference().iter().position(|setting| setting.name == fault.setting));
         Faults(faults)
+    }
+}
+
+/// Under which setting it is told that this one is missing.
+fn reported_under(name: &str) -> &str {
+    match name {
+        name if LISTS.contains(&name) => REPOS.name,
+        "GITHUB_APP_ID" | "GITHUB_APP_PRIVATE_KEY" => GITHUB_TOKEN.name,
+        name => name,
+    }
+}
+
+/// Refuses a token, webhook or key where none is expected: it would go into addresses, logs, messages and the store.
+fn without_secret(setting: &Setting, value: &str) -> Result<(), Wrong> {
+    if setting.secret || !holds_secret(value) {
+        return Ok(());
+    }
+    let what = "must not hold a secret, and this looks like a token, webhook or key (not shown)";
+    Err(Wrong::new(what, format!("write it into the setting it belongs to, and here a value such as {}", setting.example)))
+}
+
+/// Reads how long outages are kept.
+fn retention(text: &str) -> Result<Duration, Wrong> {
+    const DAY_SECS: u64 = 86_400;
+    match parse_duration(text) {
+        Ok(span) if (DAY_SECS..=3_650 * DAY_SECS).contains(&span.as_secs()) => Ok(span),
+        _ => Err(Wrong::new(
+            format!("must be a duration from 1d to 3650d, for example {}; found `{}`", OUTAGE_RETENTION.example, shown(text)),
+            "",
+        )),
     }
 }
 
@@ -259,6 +334,6 @@ fn limit(text: &str) -> Result<Option<NonZeroU32>, Wrong> {
     }
     match text.parse::<NonZeroU32>() {
         Ok(number) if number.get() <= MOST => Ok(Some(number)),
-        _ => Err(Wrong::new(format!("`{}` is no limit", shown(text)), format!("use 1 to {MOST}, or off"))),
+        _ => Err(Wrong::new(format!("must be a whole number from 1 to {MOST}, or off; found `{}`", shown(text)), "")),
     }
 }

@@ -16,17 +16,22 @@ pub struct Source<'a> {
     how_to_set: Box<HowToSet<'a>>,
     /// Whether each fault ends with how to set: where a setting is not simply a variable of one's own shell.
     pub(crate) tells_how: bool,
+    /// The names of all variables that are set, where they are known: some may be settings misspelt.
+    pub(crate) names: Vec<String>,
 }
 
 impl<'a> Source<'a> {
     /// Variables as `lookup` tells them.
     pub fn variables(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), tells_how: false }
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), tells_how: false, names: Vec::new() }
     }
 
     /// The environment of this process.
     pub fn environment() -> Self {
-        Self::variables(variable)
+        let is_set = |value: &std::ffi::OsStr| !value.to_string_lossy().trim().is_empty();
+        let set = std::env::vars_os().filter(|(_, value)| is_set(value));
+        let names = set.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        Self { names, ..Self::variables(variable) }
     }
 
     /// Variables, and beneath them the parameters of a store, read beforehand: a variable that is set goes first.
@@ -44,7 +49,7 @@ impl<'a> Source<'a> {
             }
             _ => in_variable(setting),
         };
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), tells_how: true }
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), tells_how: true, names: Vec::new() }
     }
 
     /// The value without the white space around it; none where nothing else is in it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use monitor_domain::policy::{Policy, bare_channel, is_channel};
+use monitor_domain::quote::looks_secret;
 
 use crate::addresses::{address, github, host, webhook};
 use crate::credential::token;
@@ -12,7 +13,7 @@ use crate::reference::{
     ALLOW_HTTP_HOSTS, GITHUB_API_URL, POLICY, SLACK_API_URL, SLACK_BOT_TOKEN, SLACK_CHANNEL, SLACK_WEBHOOK,
     SLACK_WEBHOOKS,
 };
-use crate::secret::{Secret, looks_secret, quoted, shown};
+use crate::secret::{Secret, quoted, shown};
 use crate::settings::Reader;
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;

@@ -6,7 +6,7 @@ use monitor_config::{HostOptions, Parameters, Prefix, Settings, Source, TellingS
 
 const NOTHING: [(&str, &str); 0] = [];
 const LOOKING: HostOptions =
-    HostOptions { every: None, targets: Vec::new(), statelydb: true, without_chat: true, slack_commands: false };
+    HostOptions { every: None, targets: Vec::new(), statelydb: true, without_chat: true, slack_commands: false, alerts: false };
 
 fn lookup(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + Clone + use<> {
     let variables: BTreeMap<String, String> =
@@ -85,10 +85,10 @@ fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_on
         ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
         // What else is in them is not to be overwritten by an example.
         (
-            "REPOS: `acme` names no repository",
+            "REPOS: must be owner/name",
             "/repositories --type String --value file://repositories.txt --overwrite",
         ),
-        ("POLICY: is no policy", "/policy --type String --value file://policy.txt --overwrite"),
+        ("POLICY: must be JSON: it breaks off", "/policy --type String --value file://policy.txt --overwrite"),
         ("STATELYDB_STORE_ID: `x` is no number", "set STATELYDB_STORE_ID, as in STATELYDB_STORE_ID=7204785912541003"),
     ] {
         let line = told.lines().find(|line| line.trim_start().starts_with(start));

@@ -166,18 +166,18 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("GITHUB_API_VERSION", "v3")], "GITHUB_API_VERSION: `v3`", "write a date"),
         (
             &[("GITHUB_REQUESTS_PER_MINUTE", "0")],
-            "GITHUB_REQUESTS_PER_MINUTE: `0` is no limit",
-            "use 1 to 100000, or off",
+            "GITHUB_REQUESTS_PER_MINUTE: must be a whole number from 1 to 100000, or off; found `0`",
+            "or off",
         ),
-        (&[("GITHUB_MAX_CONCURRENT_REQUESTS", "-1")], "GITHUB_MAX_CONCURRENT_REQUESTS: `-1`", "or off"),
+        (&[("GITHUB_MAX_CONCURRENT_REQUESTS", "-1")], "GITHUB_MAX_CONCURRENT_REQUESTS: must be", "or off; found `-1`"),
         (&[("REPOS", " ")], "REPOS: there is nothing to watch", "set REPOS, as in REPOS='acme/web"),
         (&[("REPOS", "[]")], "REPOS: there is nothing to watch", "set ORGANIZATIONS, as in ORGANIZATIONS='[\"acme\"]'"),
         (&[("REPOS", ",")], "REPOS: there is nothing to watch", "set ENTERPRISES, as in ENTERPRISES=acme-corp"),
         (&[("REPOS", "[\"a/b\"")], "REPOS: is no JSON array", "or one,two"),
-        (&[("REPOS", "acme")], "REPOS: `acme` names no repository", "write owner/name, or owner/*"),
-        (&[("REPOS", "ghp_abcdef")], "REPOS: `(hidden, it looks like a secret)`", "write owner/name"),
-        (&[("ORGANIZATIONS", "acme/web")], "ORGANIZATIONS: `acme/web` names no organization", "login"),
-        (&[("ENTERPRISES", "a,b/c")], "ENTERPRISES: `b/c` names no enterprise", "slug"),
+        (&[("REPOS", "acme")], "REPOS: must be owner/name, or owner/*", "found `acme`; write acme/* for all of an account, or ORGANIZATIONS=acme"),
+        (&[("REPOS", "ghp_abcdef")], "REPOS: must be owner/name", "found `(hidden, it looks like a secret)`"),
+        (&[("ORGANIZATIONS", "acme/web")], "ORGANIZATIONS: must be an organization's login", "found `acme/web`; a repository belongs in REPOS"),
+        (&[("ENTERPRISES", "a,b/c")], "ENTERPRISES: must be an enterprise's slug", "found `b/c`; a repository belongs in REPOS"),
         (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: is no URL", "https://"),
         (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
         (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
@@ -229,14 +229,16 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("STATELYDB_ENDPOINT", "http://db:3030")], "STATELYDB_ENDPOINT: is plain http", "ALLOW_HTTP_HOSTS"),
         (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: is more than scheme", "leave out the rest"),
         (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: is for a data plane", "set STATELYDB_ENDPOINT"),
-        (&[("POLICY", "{\"confirm\":0}")], "POLICY: confirm: 0 is out of range", "use 1 to 20"),
+        (&[("POLICY", "{\"confirm\":0}")], "POLICY: confirm: must be a whole number", "from 1 to 20, for example 3; found 0"),
         (&[("POLICY", "{\"targets\":{\"acme/x\":{}}}")], "POLICY: targets.acme/x: matches no", "remove the key"),
-        (&[("POLICY", "/nowhere.json")], "POLICY: the file `/nowhere.json` cannot be read", "mend the path"),
+        (&[("POLICY", "/nowhere.json")], "POLICY: the file `/nowhere.json` cannot be read", "correct the path"),
         (
             &[("ALLOW_HTTP_HOSTS", "*.b, ghes"), ("GITHUB_API_URL", "http://ghes/api/v3")],
             "ALLOW_HTTP_HOSTS: `*.b` is no host",
             "write the host alone",
         ),
+        (&[("OUTAGE_RETENTION", "0d")], "OUTAGE_RETENTION: must be a duration from 1d to 3650d", "found `0d`"),
+        (&[("OUTAGE_RETENTION", "3651d")], "OUTAGE_RETENTION: must be a duration", "for example 90d; found `3651d`"),
         (&[("ALLOW_HTTP_HOSTS", "http://a")], "ALLOW_HTTP_HOSTS: `http://a` is no host", "write the host alone"),
     ];
     for (variables, start, mend) in cases {
@@ -250,6 +252,30 @@ fn every_fault_names_its_setting_and_the_mend() {
         cases.iter().filter_map(|case| case.1.split_once(':')).map(|(name, _)| name).collect();
     let all: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
     assert_eq!(at_fault, all, "a setting without a fault in this table");
+}
+
+#[test]
+fn a_secret_is_refused_wherever_none_is_expected_and_never_repeated() {
+    let hex = "0123456789abcdef0123456789abcdef01234567";
+    let secrets = [
+        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "github_pat_11ABCDEFG0123456789_16C7e42F292c6912E7710c838347Ae178B4a",
+        "xoxb-123456789012-16C7e42F292c6912E7710c83",
+        "https://hooks.slack.com/services/T0/B0/16C7e42F292c6912E7710c83",
+        hex,
+    ];
+    for setting in reference().iter().filter(|setting| !setting.secret) {
+        for secret in secrets {
+            for value in [secret.to_owned(), format!("acme/{secret}"), format!("[\"{secret}\"]"), format!("a,{secret}")] {
+                let faults = read(&[(setting.name, &value)]).unwrap_err();
+                assert!(faults.0.iter().any(|fault| fault.setting == setting.name), "{}: {faults}", setting.name);
+                let told = faults.to_string();
+                assert!(!told.contains("16C7e42F") && !told.contains(hex), "{}: {told}", setting.name);
+            }
+        }
+    }
+    let faults = read(&[("REPOS", secrets[0])]).unwrap_err().to_string();
+    assert!(faults.contains("REPOS: must not hold a secret") && faults.contains("such as acme/web"), "{faults}");
 }
 
 #[test]
@@ -287,7 +313,7 @@ fn all_faults_are_told_at_once_in_the_documented_order() {
     );
     let text = faults.to_string();
     assert!(
-        text.contains("targets.acme/web.blind: 30m is less than twice the interval of 20m; use at least 40m"),
+        text.contains("targets.acme/web.blind: must be at least 40m, as checks are 20m apart; found 30m"),
         "{text}"
     );
     assert!(text.contains(r#"write ["one","two"], or one,two"#), "{text}");

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
+mod document;
+mod keys;
+
 use wildmatch::WildMatch;
 
+use crate::quote::shown;
 use crate::target::{Target, TargetSpec};
-use crate::time::{format_duration, parse_duration};
+
+pub use document::PolicyDocument;
+use document::Sections;
+pub use keys::{PolicyKey, reference};
 
 /// What to do about a runner that is no longer registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// One alert.
     Alert,
@@ -43,7 +47,7 @@ pub struct Thresholds {
     pub flapping_window: Duration,
     /// How long it must be healthy to flap no more; 1 min to 7 days.
     pub flapping_calm: Duration,
-    /// After how long people are reminded of an outage that is still open; 10 min to 30 days.
+    /// After how long people are reminded of an outage that is still open; 10 min to 30 days, [`Duration::MAX`] for never.
     pub remind: Duration,
     /// How many reminders there are until it ends; 0 to 20.
     pub reminders: u32,
@@ -96,62 +100,30 @@ pub struct TargetPolicy<'a> {
 pub struct PolicyFault {
     /// Where in the policy.
     pub place: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub fault: String,
 }
 
-/// A policy as written; every part may be left out.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct PolicyDocument {
-    confirm: Option<u32>,
-    recover: Option<u32>,
-    recheck: Option<Span>,
-    blind: Option<Span>,
-    forget: Option<Span>,
-    never_connected: Option<Span>,
-    removed: Option<Removed>,
-    flapping: Option<u32>,
-    flapping_window: Option<Span>,
-    flapping_calm: Option<Span>,
-    /// Known only to be refused with its mend.
-    channel: Option<String>,
-    remind: Option<Span>,
-    reminders: Option<u32>,
-    ignore: Vec<String>,
-    targets: BTreeMap<String, Overrides>,
-    labels: BTreeMap<String, Overrides>,
-    runners: BTreeMap<String, Overrides>,
-}
+/// How much of a key a fault repeats.
+const LONGEST_KEY: usize = 100;
 
-/// What differs somewhere.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+/// What differs somewhere; every part may be left out.
+#[derive(Clone, Debug, Default)]
 struct Overrides {
     confirm: Option<u32>,
     recover: Option<u32>,
-    recheck: Option<Span>,
-    blind: Option<Span>,
-    forget: Option<Span>,
-    never_connected: Option<Span>,
+    recheck: Option<Duration>,
+    blind: Option<Duration>,
+    forget: Option<Duration>,
+    never_connected: Option<Duration>,
     removed: Option<Removed>,
     flapping: Option<u32>,
-    flapping_window: Option<Span>,
-    flapping_calm: Option<Span>,
+    flapping_window: Option<Duration>,
+    flapping_calm: Option<Duration>,
     channel: Option<String>,
-    remind: Option<Span>,
+    remind: Option<Duration>,
     reminders: Option<u32>,
     ignore: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text).map(Span).map_err(D::Error::custom)
-    }
 }
 
 impl Overrides {
@@ -163,68 +135,20 @@ impl Overrides {
         }
         set(self.confirm, &mut to.confirm);
         set(self.recover, &mut to.recover);
-        set(self.recheck.map(|span| span.0), &mut to.recheck);
-        set(self.blind.map(|span| span.0), &mut to.blind);
-        set(self.forget.map(|span| span.0), &mut to.forget);
-        set(self.never_connected.map(|span| span.0), &mut to.never_connected);
+        set(self.recheck, &mut to.recheck);
+        set(self.blind, &mut to.blind);
+        set(self.forget, &mut to.forget);
+        set(self.never_connected, &mut to.never_connected);
         set(self.removed, &mut to.removed);
         set(self.flapping, &mut to.flapping);
-        set(self.flapping_window.map(|span| span.0), &mut to.flapping_window);
-        set(self.flapping_calm.map(|span| span.0), &mut to.flapping_calm);
-        set(self.remind.map(|span| span.0), &mut to.remind);
+        set(self.flapping_window, &mut to.flapping_window);
+        set(self.flapping_calm, &mut to.flapping_calm);
+        set(self.remind, &mut to.remind);
         set(self.reminders, &mut to.reminders);
     }
 
     fn is_ignored(&self, name: &str) -> bool {
         self.ignore.iter().any(|pattern| pattern_of(pattern).matches(name))
-    }
-
-    fn check(&self, place: &str, of_runners: bool, faults: &mut Vec<PolicyFault>) {
-        let mut fault = |key: &str, text: String| {
-            let place = if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
-            faults.push(PolicyFault { place, fault: text });
-        };
-        let counts = [
-            ("confirm", self.confirm, 1),
-            ("recover", self.recover, 1),
-            ("flapping", self.flapping, 2),
-            ("reminders", self.reminders, 0),
-        ];
-        for (key, count, least) in counts {
-            if let Some(count) = count
-                && !(least..=20).contains(&count)
-            {
-                fault(key, format!("{count} is out of range; use {least} to 20"));
-            }
-        }
-        const DAY_SECS: u64 = 86_400;
-        let spans = [
-            ("recheck", self.recheck, 10, 900),
-            ("blind", self.blind, 60, 7 * DAY_SECS),
-            ("forget", self.forget, 60, 30 * DAY_SECS),
-            ("neverConnected", self.never_connected, 0, 30 * DAY_SECS),
-            ("flappingWindow", self.flapping_window, 60, 7 * DAY_SECS),
-            ("flappingCalm", self.flapping_calm, 60, 7 * DAY_SECS),
-            ("remind", self.remind, 600, 30 * DAY_SECS),
-        ];
-        for (key, span, least_secs, most_secs) in spans {
-            let Some(Span(duration)) = span else { continue };
-            if !(least_secs..=most_secs).contains(&duration.as_secs()) {
-                let [least, most] = [least_secs, most_secs].map(|secs| format_duration(Duration::from_secs(secs)));
-                fault(key, format!("{} is out of range; use {least} to {most}", format_duration(duration)));
-            }
-            if of_runners && matches!(key, "recheck" | "blind") {
-                fault(key, "holds for whole targets; move it to the policy itself or under targets".to_owned());
-            }
-        }
-        // Not repeated: it may be the address of a webhook, which is a secret.
-        if self.channel.as_deref().is_some_and(|channel| !is_channel(channel)) {
-            let known = "C0123456789, its name, as in #runners, or the name of one of the webhooks";
-            fault("channel", format!("names no channel; write its id, as in {known}"));
-        }
-        if of_runners && !self.ignore.is_empty() {
-            fault("ignore", "stands in the policy itself or under targets, as a list of runner names".to_owned());
-        }
     }
 }
 
@@ -255,39 +179,11 @@ impl Policy {
     /// Checks a written policy against the configured list. All faults are reported at once.
     pub fn new(document: PolicyDocument, configured: &[TargetSpec]) -> Result<Self, Vec<PolicyFault>> {
         let mut faults = Vec::new();
-        let own = Overrides {
-            confirm: document.confirm,
-            recover: document.recover,
-            recheck: document.recheck,
-            blind: document.blind,
-            forget: document.forget,
-            never_connected: document.never_connected,
-            removed: document.removed,
-            flapping: document.flapping,
-            flapping_window: document.flapping_window,
-            flapping_calm: document.flapping_calm,
-            channel: None,
-            remind: document.remind,
-            reminders: document.reminders,
-            ignore: Vec::new(),
-        };
-        own.check("", false, &mut faults);
-        if document.channel.is_some() {
-            let fault = "the default channel is the setting SLACK_CHANNEL or SLACK_WEBHOOK; \
-                         set that, or move this under targets, labels or runners";
-            faults.push(PolicyFault { place: "channel".to_owned(), fault: fault.to_owned() });
-        }
-        for (pattern, overrides) in &document.targets {
-            let place = format!("targets.{pattern}");
+        let Sections { own, targets, labels, runners } = document.read(&mut faults);
+        for pattern in targets.keys() {
             if !configured.iter().any(|spec| may_cover(spec, pattern)) {
-                let fault = "matches no configured target; mend the name or remove the key".to_owned();
-                faults.push(PolicyFault { place: place.clone(), fault });
-            }
-            overrides.check(&place, false, &mut faults);
-        }
-        for (section, map) in [("labels", &document.labels), ("runners", &document.runners)] {
-            for (pattern, overrides) in map {
-                overrides.check(&format!("{section}.{pattern}"), true, &mut faults);
+                let fault = "matches no configured target; correct the name or remove the key".to_owned();
+                faults.push(PolicyFault { place: format!("targets.{}", shown(pattern, LONGEST_KEY)), fault });
             }
         }
         if !faults.is_empty() {
@@ -295,7 +191,7 @@ impl Policy {
         }
         let mut base = Thresholds::default();
         own.apply(&mut base);
-        let sections = [("targets", &document.targets), ("labels", &document.labels), ("runners", &document.runners)];
+        let sections = [("targets", &targets), ("labels", &labels), ("runners", &runners)];
         let channels = sections.into_iter().flat_map(|(section, map)| {
             let named = map.iter().filter_map(|(pattern, overrides)| Some((pattern, overrides.channel.clone()?)));
             named.map(move |(pattern, channel)| (format!("{section}.{pattern}.channel"), channel))
@@ -304,10 +200,10 @@ impl Policy {
             base,
             channels: channels.collect(),
             default_channel: None,
-            ignore: document.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
-            targets: ranked(document.targets),
-            labels: ranked(document.labels),
-            runners: ranked(document.runners),
+            ignore: own.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
+            targets: ranked(targets),
+            labels: ranked(labels),
+            runners: ranked(runners),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Texts from outside as an error may repeat them.
+//! Texts from outside as an error may repeat them, and the secrets among them, which none may.
 
 /// A text on one line, at most `most_chars` long: whoever wrote it must not decide what a log or a notice looks like.
 pub fn quote(text: &str, most_chars: usize) -> String {
@@ -21,9 +21,67 @@ pub fn quote(text: &str, most_chars: usize) -> String {
     line
 }
 
+/// How tokens begin that GitHub and Slack make.
+const TOKENS: [&str; 12] =
+    ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxe", "xoxr-", "xapp-"];
+/// What gives other secrets away: a webhook's address, a key in PEM form.
+const MARKS: [&str; 2] = ["hooks.slack", "PRIVATE KEY"];
+/// A token is at least this long; a name that only begins like one is shorter.
+const SHORTEST_TOKEN: usize = 20;
+
+/// Whether a text holds a token, webhook or key, put in the place of a name by mistake. A name that only begins like a
+/// token (`ghp_tools`) is a name.
+pub fn holds_secret(text: &str) -> bool {
+    let is_token = |word: &str| word.len() >= SHORTEST_TOKEN && TOKENS.iter().any(|start| word.starts_with(start));
+    // GitHub's tokens of before 2021.
+    let is_old_token = |word: &str| word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let outside_words = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    MARKS.iter().any(|mark| text.contains(mark))
+        || text.split(outside_words).any(|word| is_token(word) || is_old_token(word))
+}
+
+/// Whether a text is better not repeated: it holds a secret, or a part of one, or what is as long and as unbroken.
+pub fn looks_secret(text: &str) -> bool {
+    // Tokens without a mark are at least 36 characters long and nothing breaks them.
+    let breaks = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    MARKS.iter().chain(&TOKENS).any(|mark| text.contains(mark)) || text.split(breaks).any(|word| word.len() >= 36)
+}
+
+/// A wrong value as an error may repeat it: as [`quote`] does, and not at all if it looks like a secret.
+pub fn shown(text: &str, most_chars: usize) -> String {
+    // Judged whole: a cut could take the mark away and leave the secret.
+    if looks_secret(text) { "(hidden, it looks like a secret)".to_owned() } else { quote(text, most_chars) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_webhooks_and_keys_are_told_from_names() {
+        let hex = "0123456789abcdef0123456789abcdef01234567";
+        for secret in [
+            "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            "gho_16C7e42F292c6912E7710c838347Ae178B4a",
+            "acme/ghs_16C7e42F292c6912E7710c838347Ae178B4a",
+            "github_pat_11ABCDEFG0123456789_abcdefghijklmnopqrstuvwxyz",
+            "xoxb-123456789012-1234567890123-abcdefghijkl",
+            "#xoxe.xoxp-1-abcdefghijklmnopqrstuvwxyz",
+            "xapp-1-A0123456789-1234567890-abcdef",
+            "https://hooks.slack.com/services/T0/B0/x",
+            "-----BEGIN RSA PRIVATE KEY-----",
+            hex,
+            &format!("acme/{hex}"),
+        ] {
+            assert!(holds_secret(secret) && looks_secret(secret), "{secret}");
+            assert_eq!(shown(secret, 100), "(hidden, it looks like a secret)");
+        }
+        let long = "a_repository_with_a_name_of_more_than_forty_characters";
+        for name in ["acme/web", "acme/ghp_tools", "orgs/xoxb-", "gpu-*", "C0123456789", long, &hex[1..]] {
+            assert!(!holds_secret(name), "{name}");
+        }
+        assert_eq!(shown("ac me", 100), "ac me");
+    }
 
     #[test]
     fn a_text_stays_on_its_line_and_within_its_length() {

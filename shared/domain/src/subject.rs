@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quote::quote;
+use crate::quote::shown;
 use crate::target::{Target, TargetId};
 
 /// The number of a committed change of one subject; 0 is "nothing yet". Revisions order a subject's history, times never do.
@@ -64,7 +64,7 @@ impl FromStr for CredentialId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_one = text == "token" || text.strip_prefix("app:").is_some_and(|account| !account.is_empty());
-        if is_one { Ok(Self(text.into())) } else { Err(SubjectError(quote(&format!("credential:{text}"), 160))) }
+        if is_one { Ok(Self(text.into())) } else { Err(SubjectError(shown(&format!("credential:{text}"), 160))) }
     }
 }
 
@@ -132,7 +132,7 @@ impl FromStr for Subject {
         if text == "monitor" {
             return Ok(Subject::Monitor);
         }
-        let fault = || SubjectError(quote(text, 160));
+        let fault = || SubjectError(shown(text, 160));
         match text.strip_prefix("credential:") {
             Some(id) => id.parse().map(Subject::Credential).map_err(|_: SubjectError| fault()),
             None => match text.parse::<Target>() {

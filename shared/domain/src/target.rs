@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quote::quote;
+use crate::quote::{holds_secret, shown};
 
 /// GitHub's three places where runners register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,15 +38,33 @@ const LONGEST_SHOWN: usize = 140;
 
 /// A name that GitHub could not have given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` names no {what}: {mend}")]
+#[error("must be {must_be}; found `{given}`{hint}")]
 pub struct TargetError {
     given: String,
-    what: &'static str,
-    mend: &'static str,
+    must_be: &'static str,
+    hint: String,
 }
 
-const REPOSITORY_MEND: &str = "write owner/name, as in acme/web";
-const ACCOUNT_MEND: &str = "use letters, digits, `-` and `_`, at most 39 of them";
+impl TargetError {
+    fn new(given: &str, must_be: &'static str) -> Self {
+        Self { given: shown(given, LONGEST_SHOWN), must_be, hint: String::new() }
+    }
+
+    fn with_hint(self, hint: impl fmt::Display) -> Self {
+        Self { hint: format!(": {hint}"), ..self }
+    }
+
+    /// What to write instead, where that can be told; else empty.
+    pub fn hint(&self) -> &str {
+        self.hint.strip_prefix(": ").unwrap_or_default()
+    }
+}
+
+const REPOSITORY: &str = "a repository as owner/name, for example acme/web";
+const ORGANIZATION: &str =
+    "an organization's login (letters, digits, `-` and `_`, at most 39), for example acme";
+const ENTERPRISE: &str = "an enterprise's slug (letters, digits, `.`, `-` and `_`), for example acme-corp";
+const TARGET: &str = "owner/name, owner/*, orgs/NAME or enterprises/NAME";
 
 /// Owners are letters, digits and hyphens, plus the `_shortcode` of managed users; at most 39.
 fn is_account(name: &str) -> bool {
@@ -69,28 +87,26 @@ fn is_repository_name(name: &str) -> bool {
 impl Target {
     /// A repository, from `owner/name`.
     pub fn repository(full_name: &str) -> Result<Self, TargetError> {
-        let fault = TargetError { given: quote(full_name, LONGEST_SHOWN), what: "repository", mend: REPOSITORY_MEND };
-        let Some((owner, name)) = full_name.split_once('/') else {
-            return Err(fault);
-        };
-        if is_reserved(owner) || !is_account(owner) || !is_repository_name(name) {
-            return Err(fault);
+        let fault = || TargetError::new(full_name, REPOSITORY);
+        let (owner, name) = full_name.split_once('/').ok_or_else(fault)?;
+        if is_reserved(owner) || !is_account(owner) || !is_repository_name(name) || holds_secret(full_name) {
+            return Err(fault());
         }
         Ok(Self::new(TargetKind::Repository, full_name.to_owned()))
     }
 
     /// An organization, from its login.
     pub fn organization(login: &str) -> Result<Self, TargetError> {
-        if !is_account(login) {
-            return Err(TargetError { given: quote(login, LONGEST_SHOWN), what: "organization", mend: ACCOUNT_MEND });
+        if !is_account(login) || holds_secret(login) {
+            return Err(TargetError::new(login, ORGANIZATION));
         }
         Ok(Self::new(TargetKind::Organization, format!("orgs/{login}")))
     }
 
     /// An enterprise, from its slug.
     pub fn enterprise(slug: &str) -> Result<Self, TargetError> {
-        if !is_repository_name(slug) {
-            return Err(TargetError { given: quote(slug, LONGEST_SHOWN), what: "enterprise", mend: ACCOUNT_MEND });
+        if !is_repository_name(slug) || holds_secret(slug) {
+            return Err(TargetError::new(slug, ENTERPRISE));
         }
         Ok(Self::new(TargetKind::Enterprise, format!("enterprises/{slug}")))
     }
@@ -246,12 +262,91 @@ impl TargetSpec {
     }
 }
 
+/// A target as people write it, wherever they may name one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A target, or every repository of an account.
+    Spec(TargetSpec),
+    /// A bare name: an account or an enterprise where the place says which, else possibly a runner's.
+    Name(String),
+}
+
+impl Written {
+    /// Reads `owner/name`, `owner/*`, `orgs/NAME`, `enterprises/NAME`, a bare name, or the address of any of GitHub's pages
+    /// about one of these. `web_url` is where GitHub's pages are, without a slash at the end.
+    pub fn read(text: &str, web_url: &str) -> Result<Self, TargetError> {
+        let text = text.trim();
+        let fault = || TargetError::new(text, TARGET);
+        if let Some(path) = path_of_page(text, web_url) {
+            let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+            return match parts[..] {
+                ["orgs" | "organizations", login, ..] => Target::organization(login).map(Self::one),
+                ["enterprises", slug, ..] => Target::enterprise(slug).map(Self::one),
+                // A page within a repository, such as that of its runners, names it as well.
+                [owner, name, ..] => {
+                    Target::repository(&format!("{owner}/{}", name.strip_suffix(".git").unwrap_or(name))).map(Self::one)
+                }
+                [name] => Ok(Self::Name(name.to_owned())),
+                [] => Err(fault().with_hint("this is the address of GitHub itself")),
+            };
+        }
+        if text.contains("://") || text.starts_with("git@") {
+            return Err(fault().with_hint(format_args!("only addresses below {web_url} name a target; see GITHUB_API_URL")));
+        }
+        let Some((owner, name)) = text.split_once('/') else {
+            return if text.is_empty() || holds_secret(text) { Err(fault()) } else { Ok(Self::Name(text.to_owned())) };
+        };
+        // Whoever has an account called so can give the repository's address.
+        let meant = match &*owner.to_ascii_lowercase() {
+            "org" | "organization" | "organizations" | "organisation" => Some("orgs"),
+            "enterprise" | "ent" => Some("enterprises"),
+            _ => None,
+        };
+        if let Some(kind) = meant {
+            let [owner, name] = [owner, name].map(|part| shown(part, LONGEST_SHOWN));
+            return Err(fault().with_hint(format_args!(
+                "write {kind}/{name}, or for a repository of the account `{owner}` its address {web_url}/{owner}/{name}"
+            )));
+        }
+        text.parse().map(Self::Spec)
+    }
+
+    fn one(target: Target) -> Self {
+        Self::Spec(TargetSpec::One(target))
+    }
+
+    /// The target; of a bare name nobody can tell what it is.
+    pub fn into_spec(self) -> Result<TargetSpec, TargetError> {
+        match self {
+            Self::Spec(spec) => Ok(spec),
+            Self::Name(name) => {
+                let hint = format!("for the organization write orgs/{}", shown(&name, LONGEST_SHOWN));
+                Err(TargetError::new(&name, TARGET).with_hint(hint))
+            }
+        }
+    }
+}
+
+/// What follows GitHub's own address, without query and fragment; none where a text is no address of GitHub's pages.
+fn path_of_page<'a>(text: &'a str, web_url: &str) -> Option<&'a str> {
+    let host = web_url.split_once("://").map_or(web_url, |(_, host)| host);
+    let ways = [format!("{web_url}/"), format!("{host}/"), format!("git@{host}:"), format!("ssh://git@{host}/")];
+    let rest = ways.iter().find_map(|start| {
+        let begins = text.get(..start.len())?.eq_ignore_ascii_case(start);
+        begins.then(|| &text[start.len()..])
+    });
+    let bare = || [web_url, host].iter().any(|whole| text.eq_ignore_ascii_case(whole)).then_some("");
+    rest.map(|rest| rest.split(['?', '#']).next().unwrap_or_default()).or_else(bare)
+}
+
 impl FromStr for TargetSpec {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_suffix("/*") {
-            Some(owner) if is_account(owner) && !is_reserved(owner) => Ok(TargetSpec::RepositoriesOf(owner.to_owned())),
+            Some(owner) if is_account(owner) && !is_reserved(owner) && !holds_secret(owner) => {
+                Ok(TargetSpec::RepositoriesOf(owner.to_owned()))
+            }
             _ => text.parse().map(TargetSpec::One),
         }
     }
@@ -285,10 +380,75 @@ mod tests {
     fn names_that_github_cannot_have_are_refused_with_the_mend() {
         for bad in ["acme", "acme/", "/web", "acme/web/x", "ac me/web", "orgs/", "orgs/a b", "acme/..", ""] {
             let error = bad.parse::<Target>().unwrap_err().to_string();
-            assert!(error.contains("names no"), "{bad}: {error}");
+            assert!(error.starts_with("must be ") && error.contains("for example"), "{bad}: {error}");
         }
         assert!(Target::repository("orgs/web").is_err());
         assert!(Target::organization(&"a".repeat(40)).is_err());
+    }
+
+    #[test]
+    fn a_token_is_no_name_and_is_not_repeated() {
+        let token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+        let old = "0123456789abcdef0123456789abcdef01234567";
+        for text in [
+            token.to_owned(),
+            format!("acme/{token}"),
+            format!("enterprises/{old}"),
+            format!("orgs/{}", &token[..30]),
+            format!("https://github.com/{token}"),
+            format!("org/{token}"),
+            format!("enterprises/xoxb-123456789012-abcdefgh"),
+        ] {
+            let read = Written::read(&text, "https://github.com").and_then(Written::into_spec);
+            let error = read.unwrap_err().to_string();
+            assert!(error.contains("hidden, it looks like a secret") && !error.contains("16C7e42F"), "{error}");
+            assert!(!error.contains(old) && !error.contains("123456789012"), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_pages_name_what_they_are_about() {
+        let read = |text: &str, web_url: &str| match Written::read(text, web_url) {
+            Ok(Written::Spec(spec)) => spec.to_string(),
+            Ok(Written::Name(name)) => format!("name {name}"),
+            Err(error) => error.to_string(),
+        };
+        for (text, expected) in [
+            (" Acme/Web ", "Acme/Web"),
+            ("acme/*", "acme/*"),
+            ("Orgs/acme", "orgs/acme"),
+            ("https://github.com/Acme/Web", "Acme/Web"),
+            ("HTTPS://GitHub.com/Acme/Web.git", "Acme/Web"),
+            ("https://github.com/acme/web/settings/actions/runners?page=2#x", "acme/web"),
+            ("https://github.com/orgs/acme/", "orgs/acme"),
+            ("https://github.com/organizations/acme/settings/actions/runners", "orgs/acme"),
+            ("https://github.com/enterprises/acme-corp/settings", "enterprises/acme-corp"),
+            ("https://github.com/org/acme", "org/acme"),
+            ("https://github.com/acme", "name acme"),
+            ("github.com/acme/web", "acme/web"),
+            ("git@github.com:acme/web.git", "acme/web"),
+            ("ssh://git@github.com/acme/web.git", "acme/web"),
+            ("build-7", "name build-7"),
+            ("gpu-*", "name gpu-*"),
+        ] {
+            assert_eq!(read(text, "https://github.com"), expected, "{text}");
+        }
+        assert_eq!(read("https://ghes:8443/x/acme/web", "https://ghes:8443/x"), "acme/web");
+        for (text, expected) in [
+            ("https://gitlab.com/a/b", "only addresses below https://github.com name a target; see GITHUB_API_URL"),
+            ("https://github.community/a/b", "only addresses below https://github.com"),
+            ("git@gitlab.com:a/b", "only addresses below"),
+            ("https://github.com/", "the address of GitHub itself"),
+            ("org/acme", "found `org/acme`: write orgs/acme, or for a repository of the account `org` its address https://github.com/org/acme"),
+            ("Organisation/acme", "write orgs/acme"),
+            ("enterprise/acme", "write enterprises/acme"),
+            ("", "must be owner/name, owner/*, orgs/NAME or enterprises/NAME"),
+            ("orgs/*", "must be an organization's login"),
+        ] {
+            assert!(read(text, "https://github.com").contains(expected), "{text}: {}", read(text, "https://github.com"));
+        }
+        let bare = Written::read("acme", "https://github.com").and_then(Written::into_spec).unwrap_err().to_string();
+        assert_eq!(bare, "must be owner/name, owner/*, orgs/NAME or enterprises/NAME; found `acme`: for the organization write orgs/acme");
     }
 
     #[test]

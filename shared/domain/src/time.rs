@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::quote::quote;
+use crate::quote::{quote, shown};
 
 /// A moment: milliseconds since 1970-01-01 UTC. Whole milliseconds, so that storing and reading back changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,12 +115,12 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// A duration that is no number with `s`, `m`, `h` or `d`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration; write a whole number with s, m, h or d, as in 90s, 15m, 24h or 7d")]
+#[error("must be a whole number with s, m, h or d, for example 90s, 15m, 24h or 7d; found `{0}`")]
 pub struct DurationError(String);
 
 /// Reads `90s`, `15m`, `24h` or `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let fault = || DurationError(quote(text, 40));
+    let fault = || DurationError(shown(text, 40));
     let text = text.trim();
     let unit_secs = match text.chars().last() {
         Some('s') => 1,

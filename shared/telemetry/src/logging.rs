@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal};
 
+use monitor_domain::quote::shown;
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::field::MakeExt as _;
@@ -71,10 +72,10 @@ fn filter(default_filter: &str, lookup: impl Fn(&str) -> Option<String>) -> Resu
     let words = text.split(',').filter(|word| !word.is_empty() && !word.contains('='));
     for word in words {
         if word.parse::<LevelFilter>().is_err() {
-            return Err(fault(format!("`{}` is no level", word.escape_debug())));
+            return Err(fault(format!("`{}` is no level", shown(word, 100))));
         }
     }
-    text.parse::<Targets>().map_err(|error| fault(format!("is no filter ({error})")))
+    text.parse::<Targets>().map_err(|error| fault(format!("is no filter ({})", shown(&error.to_string(), 100))))
 }
 
 /// Whether an event may be shown, whatever the filter says.
@@ -211,6 +212,10 @@ mod tests {
         assert!(of(Some("verbose"), None).unwrap_err().starts_with("LOG: `verbose` is no level; write a level"));
         assert!(of(None, Some("a=b=c")).unwrap_err().starts_with("RUST_LOG: is no filter"));
         assert!(of(Some("[{x"), None).is_err());
+        for secret in ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "a=xoxb-16C7e42F292c6912E77"] {
+            let told = of(Some(secret), None).unwrap_err();
+            assert!(!told.contains("16C7e42F"), "{told}");
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn a_channel_in_the_wrong_place_or_form_is_a_fault_that_does_not_repeat_it() {
     .unwrap_err();
     assert_eq!(faults.len(), 4, "{faults:?}");
     assert!(faults[0].starts_with("channel: the default channel is the setting SLACK_CHANNEL"), "{faults:?}");
-    assert!(faults[1].starts_with("targets.acme/web.channel: names no channel; write its id"), "{faults:?}");
+    assert!(faults[1].starts_with("targets.acme/web.channel: must be a channel's id or name, for example"), "{faults:?}");
     assert!(!faults.concat().contains("hunter2"), "{faults:?}");
 }
 
@@ -83,11 +83,97 @@ fn every_fault_is_named_with_its_place_and_mend() {
     )
     .unwrap_err();
     assert_eq!(faults.len(), 4, "{faults:?}");
-    assert_eq!(faults[0], "confirm: 0 is out of range; use 1 to 20");
-    assert_eq!(faults[1], "recheck: 1h is out of range; use 10s to 15m");
-    assert!(faults[2].starts_with("targets.acme/wob: matches no configured target"));
-    assert!(faults[3].starts_with("runners.a.blind: holds for whole targets"));
-    assert!(policy(r#"{"confrim":3}"#, &[]).unwrap_err()[0].contains("unknown field `confrim`"));
-    assert!(policy(r#"{"blind":"soon"}"#, &[]).unwrap_err()[0].contains("`soon` is no duration"));
+    assert_eq!(faults[0], "confirm: must be a whole number from 1 to 20, for example 3; found 0");
+    assert_eq!(faults[1], "recheck: must be a duration from 10s to 15m, for example 60s; found `1h`");
+    let [of_target, of_runner] = ["targets.acme/wob: matches no configured target", "runners.a.blind: holds for whole"];
+    assert!(faults.iter().any(|fault| fault.starts_with(of_target)), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.starts_with(of_runner)), "{faults:?}");
     assert!(policy(r#"{"targets":{"acme/web":{}}}"#, &["acme/*"]).is_ok());
+}
+
+/// Values of every wrong kind for a key, and what it accepts.
+#[test]
+fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
+    let wrong = ["-1", "1.5", "99999999999", "true", "\"soon\"", "\"\"", "[]", "{}", "[1]", "\"5\"", "\"-5m\"", "\"99999d\""];
+    for key in reference() {
+        for written in wrong {
+            let policy = policy(&format!(r#"{{"targets":{{"acme/web":{{"{}":{written}}}}}}}"#, key.name), &["acme/web"]);
+            let accepted = match key.name {
+                "channel" => written.len() > 2 && written.starts_with('"'),
+                "ignore" => written == "[]",
+                _ => false,
+            };
+            assert_eq!(policy.is_ok(), accepted, "{}: {written}", key.name);
+            for fault in policy.err().unwrap_or_default() {
+                let start = format!("targets.acme/web.{}: must be ", key.name);
+                assert!(fault.starts_with(&start) && fault.contains(&key.accepted()), "{fault}");
+                assert!(fault.contains("for example "), "{fault}");
+            }
+        }
+    }
+    for (json, expected) in [
+        (r#"{"confirm":1,"confirm":2}"#, "confirm: is given twice"),
+        (r#"{"recheck":60}"#, "recheck: must be a duration from 10s to 15m, for example 60s; found 60, which has no unit"),
+        (r#"{"removed":"silent"}"#, "removed: must be `alert` or `quiet`, for example \"alert\"; found `silent`"),
+        (r#"{"confrim":3}"#, "confrim: is not a key of the policy; did you mean `confirm`?"),
+        (r#"{"Reminder":3}"#, "Reminder: is not a key of the policy; did you mean `reminders`?"),
+        (r#"{"label":{}}"#, "label: is not a key of the policy; did you mean `labels`?"),
+        (r#"{"xyz":3}"#, "xyz: is not a key of the policy, which are confirm, recover, "),
+        (r#"{"targets":{"acme/web":{"labels":{}}}}"#, "targets.acme/web.labels: must stand in the policy itself"),
+        (r#"{"targets":["acme/web"]}"#, "targets: must be an object of names with their keys, for example"),
+        (r#"{"runners":{"a":1}}"#, "runners.a: must be an object of keys, for example"),
+        (r#"{"labels":{"a":{},"a":{}}}"#, "labels.a: is given twice"),
+        ("[]", "the policy: must be a JSON object, for example"),
+    ] {
+        let faults = policy(json, &["acme/web"]).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].starts_with(expected), "{json}: {faults:?}");
+    }
+}
+
+#[test]
+fn zero_means_never_where_it_is_documented_and_the_bounds_are_accepted() {
+    let policy_of = |json: &str| policy(json, &["acme/web"]).unwrap();
+    for never in ["0", "\"0\"", "\"0s\"", "\"0d\""] {
+        let policy = policy_of(&format!(r#"{{"remind":{never},"targets":{{"acme/web":{{"remind":"24h"}}}}}}"#));
+        assert_eq!(policy.base().remind, Duration::MAX, "{never}");
+        let of_target = *policy.for_target(&"acme/web".parse().unwrap()).thresholds();
+        assert_eq!((of_target.remind, of_target.reminders), (Duration::from_secs(86_400), 3), "it is on again");
+    }
+    assert_eq!(policy_of(r#"{"neverConnected":0}"#).base().never_connected, Duration::ZERO);
+    assert_eq!(policy_of(r#"{"reminders":0}"#).base().reminders, 0);
+    for key in ["recheck", "blind", "forget", "flappingWindow", "flappingCalm"] {
+        assert!(policy(&format!(r#"{{"{key}":0}}"#), &[]).is_err(), "{key}");
+    }
+    for key in reference() {
+        let accepted = key.accepted();
+        let bounds = accepted.split_once(" to ").map(|(least, most)| (least, most.split(',').next().unwrap_or(most)));
+        for bound in bounds.into_iter().flat_map(|(least, most)| [least, most]) {
+            let quote = if bound.ends_with(|c: char| c.is_ascii_digit()) { "" } else { "\"" };
+            let json = format!(r#"{{"{}":{quote}{bound}{quote}}}"#, key.name);
+            assert!(policy(&json, &[]).is_ok(), "{json}");
+        }
+        let default = match key.name {
+            "channel" | "ignore" => continue,
+            "removed" => "\"alert\"".to_owned(),
+            _ if key.default.ends_with(|c: char| c.is_ascii_digit()) => key.default.to_owned(),
+            _ => format!("\"{}\"", key.default),
+        };
+        let policy = policy_of(&format!(r#"{{"{}":{default}}}"#, key.name));
+        assert_eq!(policy.base(), &Thresholds::default(), "{} is documented with another default", key.name);
+    }
+}
+
+#[test]
+fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
+    let token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+    for json in [
+        format!(r#"{{"{token}":1}}"#),
+        format!(r#"{{"ignore":["{token}"]}}"#),
+        format!(r#"{{"labels":{{"{token}":{{}}}}}}"#),
+        format!(r#"{{"runners":{{"a":{{"channel":"xoxb-123456789012-abcdefghijkl"}}}}}}"#),
+        format!(r#"{{"removed":"{token}"}}"#),
+    ] {
+        let faults = policy(&json, &[]).unwrap_err().concat();
+        assert!(!faults.contains("16C7e42F") && !faults.contains("123456789012"), "{faults}");
+    }
 }

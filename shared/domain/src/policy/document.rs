@@ -1,0 +1,316 @@
+//! A policy as it is written: read by hand, so that a fault says what the key accepts and not what a parser expected.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::keys::{Accepts, PolicyKey, reference};
+use super::{LONGEST_KEY, Overrides, PolicyFault, Removed, is_channel};
+use crate::quote::{holds_secret, shown};
+use crate::time::parse_duration;
+
+const SECTIONS: [&str; 3] = ["targets", "labels", "runners"];
+const EXAMPLE: &str = r#"{"confirm":2,"blind":"20m"}"#;
+
+/// A policy as written; every part may be left out.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyDocument(Raw);
+
+/// JSON with its keys in order, also those that stand twice.
+#[derive(Clone, Debug, Default)]
+enum Raw {
+    #[default]
+    Null,
+    Bool(bool),
+    Number(String),
+    Text(String),
+    List(Vec<Raw>),
+    Object(Vec<(String, Raw)>),
+}
+
+/// A policy's parts, each with what could be read of it.
+pub(super) struct Sections {
+    pub(super) own: Overrides,
+    pub(super) targets: BTreeMap<String, Overrides>,
+    pub(super) labels: BTreeMap<String, Overrides>,
+    pub(super) runners: BTreeMap<String, Overrides>,
+}
+
+/// Which part of the policy a key stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Policy,
+    Target,
+    Runner,
+}
+
+impl PolicyDocument {
+    /// Reads every part, and notes every fault.
+    pub(super) fn read(&self, faults: &mut Vec<PolicyFault>) -> Sections {
+        let mut reader = Reader { faults };
+        let none = Vec::new();
+        let entries = match &self.0 {
+            Raw::Object(entries) => entries,
+            Raw::Null => &none,
+            other => {
+                reader.fault("the policy", format!("must be a JSON object, for example {EXAMPLE}; found {other}"));
+                &none
+            }
+        };
+        let own = reader.overrides("", Level::Policy, entries);
+        let [targets, labels, runners] = SECTIONS.map(|section| {
+            let level = if section == "targets" { Level::Target } else { Level::Runner };
+            let written = entries.iter().find(|(key, _)| key == section).map_or(&Raw::Null, |(_, written)| written);
+            reader.section(section, level, written)
+        });
+        Sections { own, targets, labels, runners }
+    }
+}
+
+struct Reader<'a> {
+    faults: &'a mut Vec<PolicyFault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, place: &str, fault: String) {
+        self.faults.push(PolicyFault { place: place.to_owned(), fault });
+    }
+
+    fn section(&mut self, section: &str, level: Level, written: &Raw) -> BTreeMap<String, Overrides> {
+        let entries = match written {
+            Raw::Object(entries) => entries,
+            Raw::Null => return BTreeMap::new(),
+            other => {
+                let example = match level {
+                    Level::Target => r#"{"acme/web":{"confirm":2}}"#,
+                    _ => r#"{"gpu-*":{"confirm":2}}"#,
+                };
+                let text = format!("must be an object of names with their keys, for example {example}; found {other}");
+                self.fault(section, text);
+                return BTreeMap::new();
+            }
+        };
+        let mut read = BTreeMap::new();
+        for (pattern, overrides) in entries {
+            let place = format!("{section}.{}", shown(pattern, LONGEST_KEY));
+            if holds_secret(pattern) {
+                self.fault(&place, "must be a name; this looks like a token or key: replace it, and revoke it".to_owned());
+                continue;
+            }
+            let overrides = match overrides {
+                Raw::Object(entries) => self.overrides(&place, level, entries),
+                Raw::Null => Overrides::default(),
+                other => {
+                    let text = format!("must be an object of keys, for example {{\"confirm\":2}}; found {other}");
+                    self.fault(&place, text);
+                    continue;
+                }
+            };
+            if read.insert(pattern.clone(), overrides).is_some() {
+                self.fault(&place, TWICE.to_owned());
+            }
+        }
+        read
+    }
+
+    fn overrides(&mut self, place: &str, level: Level, entries: &[(String, Raw)]) -> Overrides {
+        let mut read = Overrides::default();
+        for (index, (name, written)) in entries.iter().enumerate() {
+            let named = shown(name, LONGEST_KEY);
+            let place = if place.is_empty() { named } else { format!("{place}.{named}") };
+            if entries[..index].iter().any(|(earlier, _)| earlier == name) {
+                self.fault(&place, TWICE.to_owned());
+            } else if let Some(key) = reference().iter().find(|key| key.name == name) {
+                if let Err(fault) = misplaced(key, level).map_or_else(|| read.set(key, written), Err) {
+                    self.fault(&place, fault);
+                }
+            } else if !(level == Level::Policy && SECTIONS.contains(&&**name)) {
+                self.fault(&place, unknown(name, level));
+            }
+        }
+        read
+    }
+}
+
+const TWICE: &str = "is given twice; keep one of them";
+
+/// Why a key may not stand where it does.
+fn misplaced(key: &PolicyKey, level: Level) -> Option<String> {
+    match (key.accepts, level) {
+        (Accepts::Channel, Level::Policy) => Some(
+            "the default channel is the setting SLACK_CHANNEL or SLACK_WEBHOOK; \
+             set that, or move this under targets, labels or runners"
+                .to_owned(),
+        ),
+        (_, Level::Runner) if key.of_targets_only => {
+            Some("holds for whole targets; move it to the policy itself or under targets".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What to say of a key that is not known.
+fn unknown(name: &str, level: Level) -> String {
+    if SECTIONS.contains(&name) {
+        return "must stand in the policy itself, not within a target, label or runner".to_owned();
+    }
+    let sections = SECTIONS.iter().copied().filter(|_| level == Level::Policy);
+    let keys: Vec<&str> = reference().iter().map(|key| key.name).chain(sections).collect();
+    let nearest = keys.iter().map(|key| (strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase()), key));
+    match nearest.min() {
+        Some((distance, key)) if distance <= 2 || distance * 3 <= name.chars().count() => {
+            format!("is not a key of the policy; did you mean `{key}`?")
+        }
+        _ => format!("is not a key of the policy, which are {}", keys.join(", ")),
+    }
+}
+
+impl Overrides {
+    /// Takes the value of a key, or says what it must be.
+    fn set(&mut self, key: &PolicyKey, written: &Raw) -> Result<(), String> {
+        let wrong = || {
+            let unit = matches!((key.accepts, written), (Accepts::Span { .. }, Raw::Number(_)));
+            let unit = if unit { ", which has no unit (s, m, h or d)" } else { "" };
+            format!("{}; found {written}{unit}", key.must_be())
+        };
+        if let Raw::Null = written {
+            return Ok(());
+        }
+        match key.accepts {
+            Accepts::Count { least, most } => {
+                let number = match written {
+                    Raw::Number(number) => number.parse().ok().filter(|number| (least..=most).contains(number)),
+                    _ => None,
+                };
+                let number = Some(number.ok_or_else(wrong)?);
+                match key.name {
+                    "confirm" => self.confirm = number,
+                    "recover" => self.recover = number,
+                    "flapping" => self.flapping = number,
+                    _ => self.reminders = number,
+                }
+            }
+            Accepts::Span { least_secs, most_secs, zero } => {
+                let span = match written {
+                    Raw::Number(number) | Raw::Text(number) if number.trim() == "0" => Some(Duration::ZERO),
+                    Raw::Text(text) => parse_duration(text).ok(),
+                    _ => None,
+                };
+                let within = |span: &Duration| (least_secs..=most_secs).contains(&span.as_secs());
+                let span = span.filter(|span| within(span) || zero.is_some() && span.is_zero()).ok_or_else(wrong)?;
+                // The only 0 with a meaning of its own is "never".
+                let span = Some(if zero.is_some() && span.is_zero() { Duration::MAX } else { span });
+                match key.name {
+                    "recheck" => self.recheck = span,
+                    "blind" => self.blind = span,
+                    "neverConnected" => self.never_connected = span,
+                    "forget" => self.forget = span,
+                    "flappingWindow" => self.flapping_window = span,
+                    "flappingCalm" => self.flapping_calm = span,
+                    _ => self.remind = span,
+                }
+            }
+            Accepts::Removed => {
+                self.removed = match written {
+                    Raw::Text(text) if text == "alert" => Some(Removed::Alert),
+                    Raw::Text(text) if text == "quiet" => Some(Removed::Quiet),
+                    _ => return Err(wrong()),
+                }
+            }
+            Accepts::Channel => match written {
+                Raw::Text(text) if is_channel(text) && !holds_secret(text) => self.channel = Some(text.clone()),
+                // Not repeated: it may be the address of a webhook, which is a secret.
+                _ => return Err(format!("{}, or the name of one of the webhooks", key.must_be())),
+            },
+            Accepts::Patterns => {
+                let Raw::List(patterns) = written else { return Err(wrong()) };
+                for pattern in patterns {
+                    match pattern {
+                        Raw::Text(text) if !holds_secret(text) => self.ignore.push(text.clone()),
+                        other => return Err(format!("{}; found {other} in it", key.must_be())),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was found, as a fault repeats it.
+impl fmt::Display for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Raw::Null => f.write_str("null"),
+            Raw::Bool(value) => write!(f, "{value}"),
+            Raw::Number(number) => f.write_str(number),
+            Raw::Text(text) => write!(f, "`{}`", shown(text, 40)),
+            Raw::List(_) => f.write_str("a list"),
+            Raw::Object(_) => f.write_str("an object"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PolicyDocument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyJson)
+    }
+}
+
+struct AnyJson;
+
+impl<'de> Visitor<'de> for AnyJson {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Number(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Number(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Number(format!("{value:e}").replace("e0", "")))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = object.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Object(entries))
+    }
+}

@@ -1,0 +1,119 @@
+//! The keys of the policy: what each accepts, and what holds without it.
+
+use std::time::Duration;
+
+use crate::time::format_duration;
+
+const HOUR_SECS: u64 = 3_600;
+const DAY_SECS: u64 = 24 * HOUR_SECS;
+
+/// One key of the policy.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyKey {
+    /// Its name.
+    pub name: &'static str,
+    pub(super) accepts: Accepts,
+    /// What holds where it is left out, as it would be written.
+    pub default: &'static str,
+    /// A value that is accepted.
+    pub(super) example: &'static str,
+    /// Whether it cannot differ from one runner of a target to the next.
+    pub(super) of_targets_only: bool,
+}
+
+/// What a key accepts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Accepts {
+    /// A whole number within these bounds.
+    Count { least: u32, most: u32 },
+    /// A duration within these bounds, or 0 where that has a meaning of its own.
+    Span { least_secs: u64, most_secs: u64, zero: Option<&'static str> },
+    /// What to do about a runner that is no longer registered.
+    Removed,
+    /// A channel's id or name.
+    Channel,
+    /// A list of patterns.
+    Patterns,
+}
+
+impl PolicyKey {
+    /// What it accepts, for people: `1 to 20`.
+    pub fn accepted(&self) -> String {
+        match self.accepts {
+            Accepts::Count { least, most } => format!("{least} to {most}"),
+            Accepts::Span { least_secs, most_secs, zero } => {
+                let [least, most] = [least_secs, most_secs].map(|secs| format_duration(Duration::from_secs(secs)));
+                let zero = zero.map_or_else(String::new, |meaning| format!(", or 0 for {meaning}"));
+                format!("{least} to {most}{zero}")
+            }
+            Accepts::Removed => "`alert` or `quiet`".to_owned(),
+            Accepts::Channel => "a channel's id or name".to_owned(),
+            Accepts::Patterns => "a list of runner names; `*` stands for anything".to_owned(),
+        }
+    }
+
+    /// The same as the end of "must be …".
+    pub(super) fn must_be(&self) -> String {
+        let (accepted, example) = (self.accepted(), self.example);
+        let kind = match self.accepts {
+            Accepts::Count { .. } => "a whole number from ",
+            Accepts::Span { .. } => "a duration from ",
+            Accepts::Removed | Accepts::Channel | Accepts::Patterns => "",
+        };
+        format!("must be {kind}{accepted}, for example {example}")
+    }
+}
+
+const fn count(name: &'static str, least: u32, default: &'static str) -> PolicyKey {
+    let accepts = Accepts::Count { least, most: 20 };
+    PolicyKey { name, accepts, default, example: default, of_targets_only: false }
+}
+
+const fn span(name: &'static str, least_secs: u64, most_secs: u64, default: &'static str) -> PolicyKey {
+    let accepts = Accepts::Span { least_secs, most_secs, zero: None };
+    PolicyKey { name, accepts, default, example: default, of_targets_only: false }
+}
+
+const ALL: [PolicyKey; 14] = [
+    count("confirm", 1, "3"),
+    count("recover", 1, "2"),
+    PolicyKey { of_targets_only: true, ..span("recheck", 10, 900, "60s") },
+    PolicyKey { of_targets_only: true, ..span("blind", 60, 7 * DAY_SECS, "15m") },
+    span("neverConnected", 0, 30 * DAY_SECS, "1h"),
+    PolicyKey {
+        name: "removed",
+        accepts: Accepts::Removed,
+        default: "alert",
+        example: "\"alert\"",
+        of_targets_only: false,
+    },
+    span("forget", 60, 30 * DAY_SECS, "24h"),
+    count("flapping", 2, "3"),
+    span("flappingWindow", 60, 7 * DAY_SECS, "1h"),
+    span("flappingCalm", 60, 7 * DAY_SECS, "30m"),
+    PolicyKey {
+        accepts: Accepts::Span { least_secs: 600, most_secs: 30 * DAY_SECS, zero: Some("never") },
+        ..span("remind", 600, 30 * DAY_SECS, "24h")
+    },
+    count("reminders", 0, "3"),
+    PolicyKey {
+        name: "channel",
+        accepts: Accepts::Channel,
+        default: "the default channel",
+        example: "\"C0123456789\" or \"#runners\"",
+        of_targets_only: false,
+    },
+    PolicyKey {
+        name: "ignore",
+        accepts: Accepts::Patterns,
+        default: "[]",
+        example: "[\"test-*\"]",
+        of_targets_only: true,
+    },
+];
+
+/// Every key, in the order in which they are documented.
+pub fn reference() -> &'static [PolicyKey] {
+    const KEYS: &[PolicyKey] = &ALL;
+    KEYS
+}
