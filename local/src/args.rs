@@ -1,13 +1,20 @@
 //! The command line.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use monitor_domain::target::{Target, TargetSpec};
+use monitor_config::Source;
+use monitor_domain::quote::holds_secret;
+use monitor_domain::target::{Target, TargetSpec, Written};
 use monitor_domain::time::parse_duration;
+use wildmatch::WildMatch;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,15 +23,18 @@ Examples:
   GITHUB_TOKEN=… REPOS='[\"acme/web\"]' SLACK_WEBHOOK=https://hooks.slack.com/… runner-monitor run
   runner-monitor history --since 7d
 
-A target is owner/name, owner/* (every repository of an account), orgs/NAME or enterprises/NAME.
-Settings come from the environment: see `runner-monitor settings`.";
+A target is owner/name, owner/* (every repository of an account), orgs/NAME, enterprises/NAME, or its address on GitHub.
+Settings come from the environment: see `runner-monitor settings`. A secret is never an argument: everybody on the
+machine could read it there.";
 
+/// What [`crate::Outcome`] decides; the README repeats it.
 const EXIT_CODES: &str = "\
-Exit codes:
-  0  every runner that was looked at is healthy; for `run` and `demo`: ended as asked
-  1  something is unhealthy; for `doctor`: something is to be mended
-  2  could not look: a setting is wrong, the store cannot be read, or a target could not be seen; or standard output
-     could not be written";
+Exit codes, the same for check, status, history and doctor:
+  0  all is well
+  1  something is unhealthy: a runner has an outage or is suspected of one, or doctor found something to fix
+  2  the answer is not complete: a target is unreachable or unknown, a setting or argument is wrong, the store cannot
+     be read, or the output cannot be written
+run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
 
 /// Tells your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and again when it is over.
 #[derive(Debug, Parser)]
@@ -51,15 +61,20 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Show the monitor at work on a made-up fleet, with time running faster
     Demo(Demo),
-    /// Look at every target once and show its runners and what changed; sends no message
+    /// Check every target once and show its runners and what changed; sends no message
+    #[command(after_long_help = EXIT_CODES)]
     Check(Check),
-    /// Watch until stopped, and tell Slack (or the console, without SLACK_WEBHOOK)
+    /// Check every target at each interval until stopped, and alert in Slack (or on the console, without SLACK_WEBHOOK)
+    #[command(after_long_help = EXIT_CODES)]
     Run(Run),
-    /// Show what is on record, without asking GitHub
+    /// Show what is stored, without asking GitHub
+    #[command(after_long_help = EXIT_CODES)]
     Status(Status),
-    /// Show outages on record, without asking GitHub
+    /// Show the outages that are stored, without asking GitHub
+    #[command(after_long_help = EXIT_CODES)]
     History(History),
-    /// Check settings, credentials, permissions, webhook, store and clock, and say what to mend
+    /// Check settings, credentials, permissions, Slack, store and clock, and say what to fix
+    #[command(after_long_help = EXIT_CODES)]
     Doctor(Doctor),
     /// List the settings that are read from the environment
     Settings,
@@ -73,55 +88,173 @@ const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
 /// The variable that stands for `--slack-commands`.
 const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
 
-/// Where records are kept.
+/// The variables that stand for arguments, as `runner-monitor settings` lists them below the settings.
+pub(crate) const VARIABLES: &str = "\
+In place of arguments:
+  RUNNER_MONITOR_STORE
+      The file of the store, or stately, as --store
+  HEARTBEAT_URL
+      The address that is called after each complete cycle, as --heartbeat-url [secret]
+  SLACK_COMMANDS
+      Where Slack's commands are answered, as --slack-commands
+For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
+";
+
+/// The variable that stands for `--store`.
+const STORE: &str = "RUNNER_MONITOR_STORE";
+
+/// Where the monitor keeps what it knows.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgument {
-    /// The file in which records are kept, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
+    /// The file of the store, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
     /// [default: runner-monitor/store.db in $XDG_STATE_HOME or ~/.local/state]
-    #[arg(long, value_name = "FILE", env = "RUNNER_MONITOR_STORE")]
+    #[arg(long, value_name = "FILE", env = STORE, value_parser = OsStringValueParser::new().try_map(parse_store))]
     pub(crate) store: Option<PathBuf>,
 }
 
 impl StoreArgument {
-    /// Whether records are kept in StatelyDB.
+    /// Whether StatelyDB is the store.
     pub(crate) fn is_stately(&self) -> bool {
         self.store.as_ref().is_some_and(|store| store.as_os_str() == STATELY)
     }
 
     /// Where that is, for people.
-    pub(crate) fn place(&self) -> String {
-        if self.is_stately() { "StatelyDB".to_owned() } else { self.path().display().to_string() }
+    pub(crate) fn place(&self) -> anyhow::Result<String> {
+        Ok(if self.is_stately() { "StatelyDB".to_owned() } else { self.path()?.display().to_string() })
     }
 
     /// The file as given, or its place by the XDG base directory specification.
-    pub(crate) fn path(&self) -> PathBuf {
-        if let Some(path) = &self.store {
-            return path.clone();
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
+        place_of_store(self.store.as_deref(), |variable| std::env::var_os(variable))
+    }
+}
+
+fn place_of_store(given: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
+    // An empty variable counts as not set.
+    if let Some(path) = given.filter(|path| !path.as_os_str().is_empty()) {
+        return Ok(path.to_owned());
+    }
+    // The specification has relative ones ignored.
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    let state = state.with_context(|| {
+        format!("HOME is not set, so there is no place for the store: name its file with --store FILE or {STORE}")
+    })?;
+    Ok(state.join("runner-monitor/store.db"))
+}
+
+/// A path, and not what SQLite or a URL calls one.
+fn parse_store(text: OsString) -> Result<PathBuf, String> {
+    let shown = text.to_string_lossy();
+    if shown == ":memory:" {
+        return Err("must be the path of a file: what is only in memory is lost when the command ends".to_owned());
+    }
+    if shown.starts_with("file:") || shown.contains("://") {
+        return Err("must be the path of a file, not an address; write the path alone, for example ./store.db".to_owned());
+    }
+    Ok(text.into())
+}
+
+/// A target as an argument.
+fn parse_target(text: &str) -> Result<TargetSpec, String> {
+    parse_name(text)?.into_spec().map_err(|error| error.to_string())
+}
+
+/// A target or the name of a runner as an argument.
+fn parse_name(text: &str) -> Result<Written, String> {
+    monitor_config::written_target(&Source::environment(), text).map_err(|error| error.to_string())
+}
+
+/// What of the store is shown.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Selection {
+    /// Only these targets and runners; `*` in a runner's name stands for anything
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
+    names: Vec<Written>,
+    /// Only this target
+    #[arg(long, value_name = "TARGET", value_parser = parse_target)]
+    target: Option<TargetSpec>,
+    /// Only runners of this name; `*` stands for anything
+    #[arg(long, value_name = "NAME")]
+    runner: Option<String>,
+}
+
+/// One thing that a selection names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Target(TargetSpec),
+    Runner(String),
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Named::Target(spec) => spec.fmt(f),
+            Named::Runner(name) => name.fmt(f),
         }
-        let directory =
-            |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let state = directory("XDG_STATE_HOME").or_else(|| directory("HOME").map(|home| home.join(".local/state")));
-        state.map_or_else(|| PathBuf::from("runner-monitor.db"), |state| state.join("runner-monitor/store.db"))
+    }
+}
+
+impl Named {
+    /// Whether it stands for this runner of this target, or without one for the target itself.
+    pub(crate) fn covers(&self, target: &Target, runner: Option<&str>) -> bool {
+        match (self, runner) {
+            (Named::Target(spec), _) => spec.covers(target),
+            (Named::Runner(pattern), Some(name)) => WildMatch::new_case_insensitive(pattern).matches(name),
+            (Named::Runner(_), None) => false,
+        }
+    }
+}
+
+impl Selection {
+    /// Everything that it names.
+    pub(crate) fn named(&self) -> Vec<Named> {
+        let names = self.names.iter().map(|name| match name {
+            Written::Spec(spec) => Named::Target(spec.clone()),
+            Written::Name(name) => Named::Runner(name.clone()),
+        });
+        let flags = self.target.iter().cloned().map(Named::Target).chain(self.runner.iter().cloned().map(Named::Runner));
+        names.chain(flags).collect()
+    }
+
+    /// Whether a runner of a target is to be shown; without one, whether the target itself is.
+    pub(crate) fn covers(&self, target: &Target, runner: Option<&str>) -> bool {
+        let of = |name: &Written| match name {
+            Written::Spec(spec) => Named::Target(spec.clone()),
+            Written::Name(name) => Named::Runner(name.clone()),
+        };
+        let by_name = self.names.is_empty() || self.names.iter().any(|name| of(name).covers(target, runner));
+        let by_target = self.target.as_ref().is_none_or(|spec| spec.covers(target));
+        let by_runner = self.runner.as_ref().is_none_or(|name| Named::Runner(name.clone()).covers(target, runner));
+        by_name && by_target && by_runner
+    }
+
+    /// Whether runners are chosen by their names, so that a target without one of them has nothing to show.
+    pub(crate) fn is_by_runner(&self) -> bool {
+        self.runner.is_some() || self.names.iter().any(|name| matches!(name, Written::Name(_)))
     }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// How many times faster than life time runs
+    /// How many times faster than real time the demo runs
     #[arg(long, default_value_t = 75, value_parser = |text: &str| whole_number(text, 1..=300, 75))]
     pub(crate) speed: u32,
-    /// Tell the story again and again, until stopped
+    /// Start again at the end, until stopped
     #[arg(long)]
     pub(crate) forever: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// What to look at; without any, what REPOS, ORGANIZATIONS and ENTERPRISES name
-    #[arg(value_name = "TARGET")]
+    /// What to check; without any, what REPOS, ORGANIZATIONS and ENTERPRISES name
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
     pub(crate) targets: Vec<TargetSpec>,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
+    /// List every runner, also where there are many without a problem
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -129,13 +262,17 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The time between two looks at a target, 10s to 1h
+    /// What to watch; without any, what REPOS, ORGANIZATIONS and ENTERPRISES name
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    /// The time between two checks of a target, 10s to 1h
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_interval)]
     pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// Called (GET) after each cycle that looked at every target: give it to a dead-man's switch
-    #[arg(long, value_name = "URL", env = HEARTBEAT_URL, hide_env_values = true)]
+    /// The address that is called (GET) after each complete cycle, for a dead-man's switch. It often holds a key: set the
+    /// variable, or give `@` and the path of a file with it, as arguments are seen by everybody on the machine
+    #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
     #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
@@ -148,6 +285,23 @@ impl Run {
         let given = self.heartbeat_url.as_deref().unwrap_or_default();
         if is_from(HEARTBEAT_URL, given) { HEARTBEAT_URL } else { "--heartbeat-url" }
     }
+
+    /// The heartbeat's URL, out of the file that holds it if need be.
+    pub(crate) fn heartbeat_text(&self) -> anyhow::Result<Option<String>> {
+        let Some(given) = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(path) = given.strip_prefix('@') else { return Ok(Some(given.to_owned())) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: the file after `@` cannot be read", self.heartbeat_source()))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+
+    /// Whether the heartbeat's URL stands on the command line, where everybody on the machine can read it.
+    pub(crate) fn shows_heartbeat(&self) -> bool {
+        let given = self.heartbeat_url.as_deref().unwrap_or_default();
+        !given.is_empty() && !given.starts_with('@') && self.heartbeat_source() != HEARTBEAT_URL
+    }
 }
 
 /// Whether a value came from a variable, or is the same at least.
@@ -157,11 +311,13 @@ fn is_from(variable: &str, value: &str) -> bool {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Only this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<Target>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
+    /// List every runner, also where there are many without a problem
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -169,13 +325,9 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct History {
-    /// Only runners of this name; `*` stands for anything
-    #[arg(long, value_name = "NAME")]
-    pub(crate) runner: Option<String>,
-    /// Only this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<Target>,
-    /// Only outages that began or ended since then
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Only outages of this time: those that ended or began in it, and those that are still open
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) since: Option<Duration>,
     /// How many at most, the latest first
@@ -190,7 +342,7 @@ pub(crate) struct History {
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Send a test message to Slack
+    /// Send a test message to Slack, to every channel that the policy names
     #[arg(long)]
     pub(crate) send_test: bool,
     /// Check StatelyDB alone, before it is used: writes an item of every type, compares what comes back with the
@@ -204,22 +356,42 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
+/// Refuses a secret among the arguments, and in the variables that stand for arguments, before anything repeats it.
+pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+    for (number, argument) in arguments.into_iter().enumerate() {
+        anyhow::ensure!(
+            !holds_secret(&argument.to_string_lossy()),
+            "argument {number} must not hold a secret, and it looks like a token, webhook or key (not shown): set the variable \
+             for it (`runner-monitor settings` lists them), and replace the secret, as everybody on the machine could read it"
+        );
+    }
+    for variable in [STORE, SLACK_COMMANDS] {
+        let value = std::env::var_os(variable).unwrap_or_default();
+        anyhow::ensure!(
+            !holds_secret(&value.to_string_lossy()),
+            "{variable} must not hold a secret, and it looks like a token, webhook or key (not shown): set the variable for it, \
+             see `runner-monitor settings`"
+        );
+    }
+    Ok(())
+}
+
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_secs(10)..=Duration::from_secs(3_600);
-    if allowed.contains(&interval) { Ok(interval) } else { Err("use 10s to 1h".to_owned()) }
+    if allowed.contains(&interval) { Ok(interval) } else { Err("must be a duration from 10s to 1h, for example 5m".to_owned()) }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let place = if is_from(SLACK_COMMANDS, text) { "it is set by SLACK_COMMANDS; " } else { "" };
-        format!("{place}write an address and a port, as in 127.0.0.1:8099")
+        format!("{place}must be an address and a port, for example 127.0.0.1:8099")
     })
 }
 
 fn whole_number(text: &str, range: RangeInclusive<u32>, example: u32) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("give a whole number from {} to {}, as in {example}", range.start(), range.end()))
+    number.ok_or_else(|| format!("must be a whole number from {} to {}, for example {example}", range.start(), range.end()))
 }
 
 #[cfg(test)]
@@ -244,6 +416,58 @@ mod tests {
     }
 
     #[test]
+    fn a_store_has_a_place_or_none_and_never_the_working_directory() {
+        let of = |given: Option<&str>, home: &str, state: &str| {
+            let variable = |name: &str| Some(OsString::from(if name == "HOME" { home } else { state }));
+            place_of_store(given.map(Path::new), variable).map_err(|error| error.to_string())
+        };
+        let default = Ok(PathBuf::from("/home/me/.local/state/runner-monitor/store.db"));
+        assert_eq!(of(None, "/home/me", ""), default);
+        assert_eq!(of(Some(""), "/home/me", "relative"), default);
+        assert_eq!(of(None, "", "/state"), Ok(PathBuf::from("/state/runner-monitor/store.db")));
+        assert_eq!(of(Some("x.db"), "", ""), Ok(PathBuf::from("x.db")));
+        let error = of(None, "", "").unwrap_err();
+        assert!(error.starts_with("HOME is not set") && error.contains("--store FILE"), "{error}");
+        for address in [":memory:", "file:x.db", "sqlite://x.db", "file:///x.db"] {
+            assert!(parse_store(address.into()).unwrap_err().starts_with("must be the path of a file"), "{address}");
+        }
+        for path in ["./:memory:", "./file:x.db", "x.db", "/a b/c"] {
+            assert_eq!(parse_store(path.into()), Ok(PathBuf::from(path)));
+        }
+    }
+
+    #[test]
+    fn a_selection_names_targets_runners_or_both() {
+        let of = |arguments: &[&str]| {
+            let arguments = [&["runner-monitor", "history"], arguments].concat();
+            let Command::History(history) = Arguments::try_parse_from(arguments).unwrap().command else { panic!() };
+            history.selection
+        };
+        let [web, api]: [Target; 2] = ["acme/web", "acme/api"].map(|name| name.parse().unwrap());
+        for (arguments, expected) in [
+            (&[][..], [true, true, true, true]),
+            (&["acme/web"], [true, true, false, true]),
+            (&["https://github.com/acme/web"], [true, true, false, true]),
+            (&["build-*"], [true, true, true, false]),
+            (&["BUILD-1"], [true, false, false, false]),
+            (&["build-2", "acme/api"], [false, true, true, false]),
+            (&["--target", "acme/web", "--runner", "build-*"], [true, true, false, false]),
+            (&["--target", "acme/*"], [true, true, true, true]),
+        ] {
+            let selection = of(arguments);
+            let covers = |target: &Target, runner: &str| selection.covers(target, Some(runner));
+            let found = [covers(&web, "build-1"), covers(&web, "build-2"), covers(&api, "build-3"), covers(&web, "gpu")];
+            assert_eq!(found, expected, "{arguments:?}");
+        }
+        assert!(of(&["build-1"]).is_by_runner() && !of(&["acme/web"]).is_by_runner());
+    }
+
+    #[test]
+    fn the_readme_has_the_exit_codes_as_the_help_has_them() {
+        assert!(include_str!("../../README.md").contains(EXIT_CODES), "{EXIT_CODES}");
+    }
+
+    #[test]
     fn intervals_have_a_unit_and_a_range() {
         assert_eq!(parse_interval("10s"), Ok(Duration::from_secs(10)));
         for bad in ["5s", "2h", "5", "soon"] {
@@ -255,7 +479,7 @@ mod tests {
     fn numbers_have_a_range() {
         assert_eq!((whole_number("1", 1..=300, 75), whole_number("300", 1..=300, 75)), (Ok(1), Ok(300)));
         for bad in ["0", "301", "-1", "1.5", "abc", "", "99999999999"] {
-            let expected = "give a whole number from 1 to 300, as in 75";
+            let expected = "must be a whole number from 1 to 300, for example 75";
             assert_eq!(whole_number(bad, 1..=300, 75).unwrap_err(), expected, "{bad}");
         }
     }

@@ -30,14 +30,20 @@ const FOLLOW_UPS: usize = 4;
 const NOTIFIERS: usize = 4;
 /// For how long a message is hidden while its stage works: longer than any stage takes.
 const VISIBILITY: Duration = Duration::from_secs(600);
-/// For how long changes and notices are kept once there is nothing in them to tell. Outages are kept for ever.
-const KEEP: Duration = Duration::from_secs(3 * 86_400);
 
 /// A queue whose delays pass as fast as the clock of the installation runs.
 #[derive(Clone)]
 pub(crate) struct Hastened {
     queue: Queue,
     speed: u32,
+}
+
+impl Hastened {
+    /// Whether a message can be handled now, or is being handled.
+    pub(crate) fn is_busy(&self) -> bool {
+        let depth = self.queue.depth();
+        depth.visible + depth.in_flight > 0
+    }
 }
 
 impl Sender for Hastened {
@@ -193,7 +199,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
 
     async fn prune_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
-            match self.store.prune(self.clock.now().minus(KEEP)).await {
+            match self.store.prune(self.clock.now()).await {
                 Ok(0) => {}
                 Ok(pruned) => debug!(pruned, "records that were told long ago were deleted"),
                 Err(error) => warn!(%error, "old records were not deleted"),

@@ -1,14 +1,32 @@
 //! A fleet on record as people and programs want to see it.
 
-use monitor_domain::fleet::Fleet;
+use std::cmp::Reverse;
+
+use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use serde::Serialize;
 
-use crate::table::{Row, Tone, ago, table};
+use crate::table::{Give, Row, Screen, Tone, ago, counted, grouped, one_line, table, wrapped};
 
 /// The headings of the table.
-const HEADINGS: [&str; 6] = ["target", "runner", "status", "for", "labels", "seen"];
+const HEADINGS: [&str; 6] = ["target", "runner", "status", "for", "labels", "checked"];
+/// The column of when the target was checked, the last.
+const CHECKED: usize = 5;
+/// What gives way first on a narrow terminal: the labels, and when the target was checked.
+const GIVES: [(usize, Give); 11] = [
+    (4, Give::ShrinkTo(20)),
+    (CHECKED, Give::Drop),
+    (4, Give::ShrinkTo(10)),
+    (0, Give::ShrinkTo(24)),
+    (1, Give::ShrinkTo(20)),
+    (4, Give::Drop),
+    (2, Give::ShrinkTo(16)),
+    (0, Give::ShrinkTo(12)),
+    (1, Give::ShrinkTo(12)),
+    (3, Give::Drop),
+    (2, Give::ShrinkTo(8)),
+];
 
 /// A target as JSON.
 #[derive(Serialize)]
@@ -102,58 +120,269 @@ pub(crate) fn tone(runner: &Runner) -> Tone {
     }
 }
 
-/// From how many targets without runners on they are only counted: `acme/*` finds many.
-const MANY_EMPTY: usize = 6;
+/// How many rows are shown at most beside those that need a look.
+const MANY_ROWS: usize = 40;
+/// How many lines of one kind are shown below a table.
+const MANY_LINES: usize = 20;
 
-/// The table of all fleets.
-pub(crate) fn fleet_table(fleets: &[Fleet], now: Timestamp, colour: bool) -> String {
-    let is_empty = |fleet: &&Fleet| fleet.runners.is_empty() && fleet.record.failing.is_none();
-    let empty = fleets.iter().filter(is_empty).count();
-    let shown = fleets.iter().filter(|fleet| empty < MANY_EMPTY || !is_empty(fleet));
-    let all: Vec<Row> = shown.flat_map(|fleet| rows(fleet, now)).collect();
-    let mut laid_out = table(&HEADINGS, &all, colour);
-    if empty >= MANY_EMPTY {
-        laid_out.push_str(&Tone::Faint.paint(&format!("and {empty} targets without runners\n"), colour));
+/// How the table of all fleets is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) now: Timestamp,
+    pub(crate) screen: Screen,
+    /// Whether every runner has its row, however many there are.
+    pub(crate) all: bool,
+    /// Whether all were checked this moment, so that nobody needs to be told when.
+    pub(crate) just_checked: bool,
+}
+
+/// The table of all fleets, what needs a look first. Of many, those that are well are only counted.
+pub(crate) fn fleet_table(fleets: &[Fleet], view: View) -> String {
+    let mut lines: Vec<Line> = fleets.iter().flat_map(|fleet| lines(fleet, view)).collect();
+    lines.sort_by_key(|line| Reverse(line.urgency));
+    let is_cut = lines.len() > MANY_ROWS && !view.all;
+    let (shown, hidden): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| !is_cut || line.urgency > 0);
+    let columns = if view.just_checked { CHECKED } else { HEADINGS.len() };
+    let shown: Vec<Row> = shown
+        .into_iter()
+        .map(|Line { row, .. }| Row { cells: row.cells.into_iter().take(columns).collect(), ..row })
+        .collect();
+    let gives: Vec<(usize, Give)> = GIVES.into_iter().filter(|(column, _)| *column < columns).collect();
+    let mut laid_out = String::new();
+    if !shown.is_empty() || !is_cut {
+        laid_out = table(&HEADINGS[..columns], &shown, &gives, view.screen);
+    }
+    if is_cut {
+        let runners = hidden.iter().filter(|line| line.is_runner).count();
+        let targets = hidden.len() - runners;
+        let more = if shown.is_empty() { "runner" } else { "more runner" };
+        let mut rest = vec![format!("{} without a problem", counted(runners, more))];
+        if targets > 0 {
+            rest.push(format!("{} without runners", counted(targets, "target")));
+        }
+        let line = format!("{} (--all lists them)", rest.join(", "));
+        laid_out.push_str(&Tone::Faint.paint(&line, view.screen.colour));
+        laid_out.push('\n');
     }
     laid_out
 }
 
-/// A row for each runner, and one for a target without any or that cannot be seen.
-fn rows(fleet: &Fleet, now: Timestamp) -> Vec<Row> {
-    let target = fleet.record.target.as_str();
-    let seen = fleet.seen_at().map_or_else(|| "never".to_owned(), |at| ago(at, now));
-    let remark = |tone, text: &str| Row {
-        tone,
-        cells: vec![target.to_owned(), "–".to_owned(), text.to_owned(), String::new(), String::new(), seen.clone()],
-    };
-    let mut rows = Vec::new();
-    if let Some(failing) = &fleet.record.failing {
-        rows.push(remark(Tone::Bad, &format!("cannot be seen: {}", failing.failure)));
-    } else if fleet.runners.is_empty() {
-        rows.push(remark(Tone::Faint, "no runners"));
-    }
-    rows.extend(fleet.runners.iter().map(|runner| {
-        let since = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
-        Row {
-            tone: tone(runner),
-            cells: vec![
-                target.to_owned(),
-                runner.name.clone(),
-                status_words(runner),
-                spoken_duration(now.since(since)),
-                runner.labels.join(", "),
-                seen.clone(),
-            ],
-        }
-    }));
-    rows
+/// A row of the table.
+struct Line {
+    row: Row,
+    /// Whether it is a runner's, not a target's.
+    is_runner: bool,
+    /// The more, the earlier it is shown; what has none is only counted where there is much.
+    urgency: u8,
 }
 
-/// Whether something about a fleet is unhealthy: an open outage, a bad reading, or no sight of it.
+/// A row for each runner, and one for a target without any or that cannot be reached.
+fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
+    let target = fleet.record.target.as_str();
+    let checked = fleet.seen_at().map_or_else(|| "never".to_owned(), |at| ago(at, view.now));
+    let remark = |tone, text: &str, urgency| {
+        let cells = [target, "–", text, "", "", &checked].map(str::to_owned).into();
+        Line { row: Row { tone, cells }, is_runner: false, urgency }
+    };
+    let mut lines = Vec::new();
+    if fleet.record.failing.is_some() {
+        lines.push(remark(Tone::Bad, "unreachable", 3));
+    } else if fleet.runners.is_empty() {
+        lines.push(remark(Tone::Faint, "no runners", 0));
+    }
+    lines.extend(fleet.runners.iter().map(|runner| {
+        let since = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
+        let cells = vec![
+            target.to_owned(),
+            runner.name.clone(),
+            status_words(runner),
+            spoken_duration(view.now.since(since)),
+            runner.labels.join(", "),
+            checked.clone(),
+        ];
+        let tone = tone(runner);
+        let urgency = match tone {
+            Tone::Bad => 3,
+            Tone::Doubtful => 2,
+            _ => u8::from(!runner.status.is_healthy() && !runner.is_gone()),
+        };
+        Line { row: Row { tone, cells }, is_runner: true, urgency }
+    }));
+    lines
+}
+
+/// The targets that cannot be reached, by reason.
+pub(crate) fn unreachable_list(unreachable: &[(String, String)], all: bool, screen: Screen) -> String {
+    let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
+    for (target, reason) in unreachable {
+        let reason = one_line(without_name(reason, target));
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, targets)) => targets.push(target),
+            None => by_reason.push((reason, vec![target])),
+        }
+    }
+    let mut lines: Vec<String> = by_reason
+        .iter()
+        .flat_map(|(reason, targets)| match targets.len() {
+            count if count > 3 && !all => {
+                let more = grouped(count - 3);
+                vec![format!("  {} and {more} more: {reason}", targets[..3].join(", "))]
+            }
+            _ => targets.iter().map(|target| format!("  {target}: {reason}")).collect(),
+        })
+        .map(|line| wrapped(&line, 4, screen.width))
+        .collect();
+    cut_to(&mut lines, all);
+    let heading = Tone::Bad.paint("Unreachable:", screen.colour);
+    format!("\n{heading}\n{}\n", lines.join("\n"))
+}
+
+/// Why something failed, without the name with which its line begins.
+pub(crate) fn without_name<'a>(reason: &'a str, name: &str) -> &'a str {
+    let begins = ["", "the runners of ", "the repositories of "].map(|what| format!("{what}{name}: "));
+    begins.iter().find_map(|begin| reason.strip_prefix(begin)).unwrap_or(reason)
+}
+
+/// Leaves out what is too much to read.
+pub(crate) fn cut_to(lines: &mut Vec<String>, all: bool) {
+    if lines.len() > MANY_LINES && !all {
+        let more = grouped(lines.len() - MANY_LINES);
+        lines.truncate(MANY_LINES);
+        lines.push(format!("  and {more} more (--all lists them)"));
+    }
+}
+
+/// How many runners are offline, of how many, in how many targets: `3 of 1,000 runners offline in 500 targets`.
+pub(crate) fn totals(fleets: &[Fleet]) -> String {
+    let counts = fleets.iter().map(|fleet| Counts::of(&fleet.runners));
+    let sum = |of: fn(&Counts) -> u32| counts.clone().map(|counts| usize::try_from(of(&counts)).unwrap_or(0)).sum::<usize>();
+    let (total, online) = (sum(|counts| counts.total), sum(|counts| counts.online));
+    let unreachable = fleets.iter().filter(|fleet| fleet.record.failing.is_some()).count();
+    let of_them = match unreachable {
+        0 => String::new(),
+        _ if fleets.len() == 1 => ", which is unreachable".to_owned(),
+        count => format!(", {} of them unreachable", grouped(count)),
+    };
+    let (runners, targets) = (counted(total, "runner"), counted(fleets.len(), "target"));
+    format!("{} of {runners} offline in {targets}{of_them}", grouped(total.saturating_sub(online)))
+}
+
+/// Whether a runner is unhealthy: an open outage or a suspicion. One that was registered ahead of its use is not.
 pub(crate) fn is_unhealthy(fleet: &Fleet) -> bool {
     let bad = |runner: &Runner| {
         matches!(runner.health, Health::Down(_))
             || matches!(runner.health, Health::Suspect(_)) && !runner.never_connected()
     };
     fleet.runners.iter().any(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use console::measure_text_width;
+    use monitor_domain::fleet::Failing;
+    use monitor_domain::observation::{Failure, Fault, ObservedRunner};
+    use monitor_domain::runner::{RunnerId, Status, Suspicion};
+    use monitor_domain::outage::OutageId;
+    use monitor_domain::subject::Revision;
+
+    const NOW: Timestamp = Timestamp::from_epoch_ms(1_000_000_000);
+
+    fn runner(id: u64, name: &str, status: Status, connected: bool) -> Runner {
+        let observed = ObservedRunner {
+            id: RunnerId(id),
+            name: name.to_owned(),
+            os: "linux".to_owned(),
+            status,
+            busy: false,
+            labels: ["self-hosted", "linux", "x64", "a-label-that-is-rather-long"].map(str::to_owned).into(),
+            ephemeral: false,
+            version: connected.then(|| "2.331.0".to_owned()),
+        };
+        let mut runner = Runner::first_seen(&observed, NOW);
+        if !status.is_healthy() {
+            runner.health = Health::Suspect(Suspicion {
+                since: NOW,
+                counted_at: NOW,
+                bad_count: 1,
+                outage_id: OutageId(Revision(1)),
+                at_start: false,
+                last_healthy: None,
+            });
+        }
+        runner
+    }
+
+    fn fleet(target: usize, runners: Vec<Runner>) -> Fleet {
+        let mut fleet = Fleet::unknown(format!("acme/app-{target}").parse().unwrap());
+        fleet.record.watched_since = Some(NOW);
+        fleet.record.observed_at = NOW;
+        fleet.runners = runners;
+        fleet
+    }
+
+    fn view(width: Option<usize>, all: bool) -> View {
+        View { now: NOW, screen: Screen { colour: false, width }, all, just_checked: false }
+    }
+
+    /// 500 targets of two runners, of which three are offline and one target is unreachable.
+    fn many() -> Vec<Fleet> {
+        let status = |target, of_it| if target >= 497 && of_it == 1 { Status::Offline } else { Status::Idle };
+        let of = |target: usize| {
+            let named = |of_it: usize| {
+                let name = format!("app-{target}-runner-{of_it}");
+                runner(u64::try_from(of_it).unwrap(), &name, status(target, of_it), true)
+            };
+            fleet(target, vec![named(0), named(1)])
+        };
+        let mut fleets: Vec<Fleet> = (0..500).map(of).collect();
+        let failure = Failure::new(Fault::Network, "no route to GitHub".to_owned());
+        fleets[400].record.failing = Some(Failing { since: NOW, failure, blind: false, told: false });
+        fleets
+    }
+
+    #[test]
+    fn of_many_targets_what_needs_a_look_is_shown_and_the_rest_counted() {
+        let fleets = many();
+        assert_eq!(totals(&fleets), "3 of 1,000 runners offline in 500 targets, 1 of them unreachable");
+        for width in [Some(80), None] {
+            let shown = fleet_table(&fleets, view(width, false));
+            let lines: Vec<&str> = shown.lines().collect();
+            assert_eq!(lines.len(), 3 + 4 + 1, "{shown}");
+            assert!(lines[3].contains("acme/app-400") && lines[3].contains("unreachable"), "{shown}");
+            assert!((497..500).all(|target| shown.contains(&format!("app-{target}-runner-1"))), "{shown}");
+            assert_eq!(lines[7], "997 more runners without a problem (--all lists them)");
+            assert!(width.is_none_or(|width| lines.iter().all(|line| measure_text_width(line) <= width)), "{shown}");
+        }
+        let all = fleet_table(&fleets, view(Some(80), true));
+        assert_eq!(all.lines().count(), 3 + 1_001);
+        assert!(all.lines().nth(3).unwrap().contains("unreachable") && all.lines().nth(6).unwrap().contains("offline"));
+        let well = fleet_table(&fleets[..100], view(Some(80), false));
+        assert_eq!(well, "200 runners without a problem (--all lists them)\n");
+        let few = fleet_table(&fleets[490..], view(None, false));
+        assert_eq!(few.lines().count(), 3 + 20, "few are shown whole");
+        assert!(few.contains("a-label-that-is-rather-long"), "nothing is cut where it is no terminal");
+    }
+
+    #[test]
+    fn a_runner_registered_ahead_of_use_is_not_unhealthy() {
+        let ahead = fleet(1, vec![runner(1, "new", Status::Offline, false)]);
+        assert!(!is_unhealthy(&ahead));
+        assert!(fleet_table(&[ahead], view(None, false)).contains("offline (never connected)"));
+        assert!(is_unhealthy(&fleet(1, vec![runner(1, "used", Status::Offline, true)])));
+        assert!(!is_unhealthy(&fleet(1, vec![runner(1, "used", Status::Idle, true)])));
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_listed_by_reason() {
+        let of = |count: usize| -> Vec<(String, String)> {
+            (0..count).map(|target| (format!("acme/app-{target}"), format!("acme/app-{target}: no route"))).collect()
+        };
+        let screen = Screen::default();
+        let two = unreachable_list(&of(2), false, screen);
+        assert_eq!(two, "\nUnreachable:\n  acme/app-0: no route\n  acme/app-1: no route\n");
+        let many = unreachable_list(&of(1_200), false, screen);
+        assert_eq!(many, "\nUnreachable:\n  acme/app-0, acme/app-1, acme/app-2 and 1,197 more: no route\n");
+        assert_eq!(unreachable_list(&of(1_200), true, screen).lines().count(), 1_202);
+    }
 }

@@ -21,18 +21,41 @@ use monitor_telemetry::Format;
 
 use args::{Arguments, Command, LogFormat};
 
-/// How a command ended; see EXIT_CODES in `args`.
+/// How a command ended; EXIT_CODES in `args` says it to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// 0
+    /// All is well.
     Healthy,
-    /// 1
+    /// Something is unhealthy, or to be fixed.
     Unhealthy,
-    /// 2
-    NotSeen,
+    /// The answer is not complete.
+    Incomplete,
+}
+
+impl Outcome {
+    /// The rule for every command: what is missing from an answer weighs more than what is in it.
+    pub(crate) fn of(is_complete: bool, is_healthy: bool) -> Self {
+        match (is_complete, is_healthy) {
+            (false, _) => Outcome::Incomplete,
+            (true, false) => Outcome::Unhealthy,
+            (true, true) => Outcome::Healthy,
+        }
+    }
+
+    fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Outcome::Healthy => 0,
+            Outcome::Unhealthy => 1,
+            Outcome::Incomplete => 2,
+        })
+    }
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = args::without_secrets(std::env::args_os()) {
+        out::error(&error);
+        return Outcome::Incomplete.exit_code();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(help_or_error) => return said_by_clap(&help_or_error),
@@ -41,17 +64,17 @@ fn main() -> ExitCode {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
     };
-    // One look or a listing speaks for itself; the daemon's log is what there is to see of it.
+    // A check or a listing speaks for itself; the daemon's log is what there is to see of it.
     let level = if matches!(arguments.command, Command::Run(_)) { "info" } else { "error" };
     if let Err(error) = monitor_telemetry::init(format, level) {
         out::error(&error);
-        return ExitCode::from(2);
+        return Outcome::Incomplete.exit_code();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             out::error(&format_args!("the runtime could not be started: {error}"));
-            return ExitCode::from(2);
+            return Outcome::Incomplete.exit_code();
         }
     };
     let ended = runtime.block_on(async {
@@ -63,21 +86,17 @@ fn main() -> ExitCode {
             Command::History(history) => commands::history::run(&history).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
             Command::Settings => {
-                out::print(format_args!("{}\n", monitor_config::help_text())).map(|()| Outcome::Healthy)
+                out::print(format_args!("{}\n{}", monitor_config::help_text(), args::VARIABLES)).map(|()| Outcome::Healthy)
             }
         }
     });
     // What still runs waits for a store or a log: nobody waits for it.
     runtime.shutdown_background();
-    match ended {
-        Ok(Outcome::Healthy) => ExitCode::SUCCESS,
-        Ok(Outcome::Unhealthy) => ExitCode::from(1),
-        Ok(Outcome::NotSeen) => ExitCode::from(2),
-        Err(error) => {
-            out::error(&error);
-            ExitCode::from(2)
-        }
-    }
+    let outcome = ended.unwrap_or_else(|error| {
+        out::error(&error);
+        Outcome::Incomplete
+    });
+    outcome.exit_code()
 }
 
 /// Help, the version, or what is wrong with the command line.
@@ -85,7 +104,7 @@ fn said_by_clap(words: &clap::Error) -> ExitCode {
     match out::taken(words.print()) {
         Err(error) if !words.use_stderr() => {
             out::error(&error);
-            ExitCode::from(2)
+            Outcome::Incomplete.exit_code()
         }
         _ => ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(2)),
     }

@@ -27,6 +27,11 @@ pub(crate) fn taken(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
+/// Tells what is probably not meant, and goes on.
+pub(crate) fn warn(warning: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "warning: {warning}");
+}
+
 /// Tells why the program ends. Where standard error takes nothing either, the exit code is what is left to say.
 pub(crate) fn error(error: &dyn fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "error: {error:#}");

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
@@ -19,9 +20,13 @@ use crate::front_desk::FrontDesk;
 use crate::store::ChosenStore;
 use crate::table::colour_on_stdout;
 
-/// The settings from the environment.
+/// The settings from the environment. Targets that the host names stand for those of the lists.
 pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
-    Ok(Settings::read(&Source::environment(), host_options)?)
+    let mut settings = Settings::read(&Source::environment(), host_options)?;
+    if !host_options.targets.is_empty() {
+        settings.targets.clone_from(&host_options.targets);
+    }
+    Ok(settings)
 }
 
 /// One HTTP client for all but StatelyDB, which is spoken to in its own way.
@@ -62,33 +67,41 @@ pub(crate) async fn front_desk(
 }
 
 /// Opens the store that was chosen; a file with its folder.
-pub(crate) fn store(argument: &StoreArgument, statelydb: Option<&StatelyDbSettings>) -> anyhow::Result<ChosenStore> {
+pub(crate) fn store(argument: &StoreArgument, settings: &Settings) -> anyhow::Result<ChosenStore> {
+    open(argument, settings.statelydb.as_ref(), settings.outage_retention)
+}
+
+fn open(
+    argument: &StoreArgument,
+    statelydb: Option<&StatelyDbSettings>,
+    outage_retention: Duration,
+) -> anyhow::Result<ChosenStore> {
     if argument.is_stately() {
         let settings = statelydb.context("the settings of StatelyDB were not read")?;
         let store = StatelyStore::new(stately_client(settings)?);
         return Ok(ChosenStore::Stately(Box::new(store)));
     }
-    let path = argument.path();
+    let path = argument.path()?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} could not be made", folder.display()))?;
     }
-    let opened = EmbeddedStore::open(&path).with_context(|| format!("the store {} cannot be used", path.display()));
-    opened.map(ChosenStore::Embedded)
+    Ok(ChosenStore::Embedded(EmbeddedStore::open(&path)?, outage_retention))
 }
 
 /// Opens a store for commands that only read: a file must be there.
 pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
     if argument.is_stately() {
-        return store(argument, Some(&StatelyDbSettings::read(&Source::environment())?));
+        return open(argument, Some(&StatelyDbSettings::read(&Source::environment())?), Duration::MAX);
     }
-    let path = argument.path();
+    let path = argument.path()?;
     anyhow::ensure!(
         path.exists(),
         "there is no store at {}: run `runner-monitor check` or `runner-monitor run` first, or name it with --store",
         path.display()
     );
-    store(argument, None)
+    // Nothing is deleted by those who only read.
+    open(argument, None, Duration::MAX)
 }
 
 /// A client of StatelyDB as the settings say.

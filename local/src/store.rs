@@ -1,15 +1,20 @@
 //! Where records are kept: in one file, or in StatelyDB.
 
+use std::time::Duration;
+
 use monitor_domain::time::Timestamp;
 use monitor_embedded::store::{Counters, EmbeddedStore};
 use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_stately::{HttpTransport, StatelyStore};
 
+/// For how long changes and notifications are kept once nothing in them is pending.
+const KEEP: Duration = Duration::from_secs(3 * 86_400);
+
 /// The store that the operator chose.
 pub(crate) enum ChosenStore {
-    /// SQLite in one file.
-    Embedded(EmbeddedStore),
+    /// SQLite in one file, and for how long it keeps outages that have ended.
+    Embedded(EmbeddedStore, Duration),
     /// StatelyDB over HTTP.
     Stately(Box<StatelyStore<HttpTransport>>),
 }
@@ -18,7 +23,7 @@ impl ChosenStore {
     /// What was asked since it was opened.
     pub(crate) fn counters(&self) -> Counters {
         match self {
-            ChosenStore::Embedded(store) => store.counters(),
+            ChosenStore::Embedded(store, _) => store.counters(),
             ChosenStore::Stately(store) => {
                 let monitor_stately::Counters { reads, writes, items_written } = store.counters();
                 Counters { reads, writes, items_written }
@@ -26,10 +31,13 @@ impl ChosenStore {
         }
     }
 
-    /// Deletes old history that is told. StatelyDB does so by itself: items there say when they expire.
-    pub(crate) async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
+    /// Deletes history that is no longer needed. StatelyDB does so by itself: items there say when they expire.
+    pub(crate) async fn prune(&self, now: Timestamp) -> Result<u64, StoreError> {
         match self {
-            ChosenStore::Embedded(store) => store.prune(before).await,
+            ChosenStore::Embedded(store, keep_outages) => {
+                let outages = store.prune_outages(now.minus(*keep_outages)).await?;
+                Ok(outages + store.prune(now.minus(KEEP)).await?)
+            }
             ChosenStore::Stately(_) => Ok(0),
         }
     }
@@ -38,35 +46,35 @@ impl ChosenStore {
 impl Store for ChosenStore {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         match self {
-            ChosenStore::Embedded(store) => store.put(puts).await,
+            ChosenStore::Embedded(store, _) => store.put(puts).await,
             ChosenStore::Stately(store) => store.put(puts).await,
         }
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         match self {
-            ChosenStore::Embedded(store) => store.get(keys).await,
+            ChosenStore::Embedded(store, _) => store.get(keys).await,
             ChosenStore::Stately(store) => store.get(keys).await,
         }
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         match self {
-            ChosenStore::Embedded(store) => store.list(query).await,
+            ChosenStore::Embedded(store, _) => store.list(query).await,
             ChosenStore::Stately(store) => store.list(query).await,
         }
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
         match self {
-            ChosenStore::Embedded(store) => store.delete(keys).await,
+            ChosenStore::Embedded(store, _) => store.delete(keys).await,
             ChosenStore::Stately(store) => store.delete(keys).await,
         }
     }
 
     fn max_batch(&self) -> usize {
         match self {
-            ChosenStore::Embedded(store) => store.max_batch(),
+            ChosenStore::Embedded(store, _) => store.max_batch(),
             ChosenStore::Stately(store) => store.max_batch(),
         }
     }

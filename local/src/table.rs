@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use console::{measure_text_width, truncate_str};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 /// How a line stands out.
@@ -44,6 +45,24 @@ pub(crate) fn colour_on_stdout() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// How standard output is written to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Screen {
+    /// Whether in colour.
+    pub(crate) colour: bool,
+    /// How many columns a line may take; none where it is no terminal, and nothing is cut.
+    pub(crate) width: Option<usize>,
+}
+
+impl Screen {
+    /// Standard output as it is.
+    pub(crate) fn of_stdout() -> Self {
+        let terminal = console::Term::stdout();
+        let width = terminal.is_term().then(|| terminal.size_checked().map_or(80, |(_, width)| usize::from(width)));
+        Self { colour: colour_on_stdout(), width }
+    }
+}
+
 /// A row of a table.
 pub(crate) struct Row {
     /// How it stands out.
@@ -52,22 +71,46 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<String>,
 }
 
-/// Lays out rows under headings, one line a row.
-pub(crate) fn table(headings: &[&str], rows: &[Row], colour: bool) -> String {
+/// What a column gives up where a table is too wide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Give {
+    /// Width, down to this.
+    ShrinkTo(usize),
+    /// All of it.
+    Drop,
+}
+
+/// Lays out rows under headings, one line a row. On a terminal the columns give way in the order of `gives`, until the
+/// table fits.
+pub(crate) fn table(headings: &[&str], rows: &[Row], gives: &[(usize, Give)], screen: Screen) -> String {
+    let clean: Vec<Vec<String>> = rows.iter().map(|row| row.cells.iter().map(|cell| one_line(cell)).collect()).collect();
+    let widths: Vec<usize> = headings
+        .iter()
+        .enumerate()
+        .map(|(column, heading)| {
+            let cells = clean.iter().filter_map(|cells| cells.get(column)).map(|cell| measure_text_width(cell));
+            cells.chain([measure_text_width(heading)]).max().unwrap_or_default()
+        })
+        .collect();
+    let widths = fitted(widths, gives, screen.width);
+    let cut = |cells: &[String]| -> Vec<String> {
+        let kept = cells.iter().zip(&widths).filter_map(|(cell, width)| Some((cell, (*width)?)));
+        kept.map(|(cell, width)| truncate_str(cell, width, "…").into_owned()).collect()
+    };
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(headings.iter().copied());
-    for row in rows {
-        table.add_row(row.cells.iter().map(|cell| one_line(cell)));
+    table.set_header(cut(&headings.iter().map(|heading| (*heading).to_owned()).collect::<Vec<_>>()));
+    for cells in &clean {
+        table.add_row(cut(cells));
     }
     // The preset draws a line above, the headings, a line below them, then alternately a row and a line.
     let mut laid_out = String::new();
     let mut tones = rows.iter().map(|row| row.tone);
     for (index, line) in table.lines().enumerate() {
         match index {
-            0..=2 => laid_out.push_str(&Tone::Faint.paint(line.trim_end(), colour)),
+            0..=2 => laid_out.push_str(&Tone::Faint.paint(line.trim_end(), screen.colour)),
             _ if index % 2 == 1 => {
-                laid_out.push_str(&tones.next().unwrap_or(Tone::Plain).paint(line.trim_end(), colour))
+                laid_out.push_str(&tones.next().unwrap_or(Tone::Plain).paint(line.trim_end(), screen.colour))
             }
             _ => continue,
         }
@@ -76,13 +119,53 @@ pub(crate) fn table(headings: &[&str], rows: &[Row], colour: bool) -> String {
     laid_out
 }
 
+/// The width of each column, none where it is dropped.
+fn fitted(natural: Vec<usize>, gives: &[(usize, Give)], width: Option<usize>) -> Vec<Option<usize>> {
+    let mut widths: Vec<Option<usize>> = natural.into_iter().map(Some).collect();
+    let Some(width) = width else { return widths };
+    for (column, give) in gives {
+        // A space on each side of a cell, and one between two.
+        let taken: usize = widths.iter().flatten().map(|width| width + 3).sum();
+        let excess = taken.saturating_sub(width + 1);
+        let Some(own) = widths[*column].filter(|_| excess > 0) else { continue };
+        widths[*column] = match give {
+            Give::Drop => None,
+            Give::ShrinkTo(least) => Some(own.saturating_sub(excess).max(*least).min(own)),
+        };
+    }
+    widths
+}
+
 /// A name as it may stand in a terminal: no control characters, which could move the cursor or reverse the text.
 pub(crate) fn one_line(text: &str) -> String {
     let is_hidden = |c: char| {
         c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let cut: String = text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).take(60).collect();
-    if text.chars().count() > 60 { format!("{cut}…") } else { cut }
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A text in lines that fit, each after the first indented; as it is where nothing limits it.
+pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| *width > indent + 20) else { return text.to_owned() };
+    let (mut lines, mut taken) = (String::new(), 0);
+    // What stands at the beginning of a line stays there.
+    let start = text.len() - text.trim_start_matches(' ').len();
+    lines.push_str(&text[..start]);
+    taken += start;
+    for (index, word) in text[start..].split(' ').enumerate() {
+        let own = measure_text_width(word);
+        if index > 0 && taken + 1 + own > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            taken = indent;
+        } else if index > 0 {
+            lines.push(' ');
+            taken += 1;
+        }
+        lines.push_str(word);
+        taken += own;
+    }
+    lines
 }
 
 /// How long ago, in words.
@@ -93,10 +176,24 @@ pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `1 runner`, `2 runners`.
+/// `1 runner`, `2,000 runners`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
+    format!("{} {noun}{ending}", grouped(count))
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && index % 3 == first {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -109,11 +206,49 @@ mod tests {
             Row { tone: Tone::Bad, cells: vec!["bad\n\x1b[2Jname".to_owned(), "offline".to_owned()] },
             Row { tone: Tone::Plain, cells: vec!["x".repeat(200), "idle".to_owned()] },
         ];
-        let plain = table(&["runner", "status"], &rows, false);
+        let shown = |colour| table(&["runner", "status"], &rows, &[], Screen { colour, width: None });
+        let plain = shown(false);
         assert_eq!(plain.lines().count(), 5);
-        assert!(!plain.contains('\x1b'));
-        let coloured = table(&["runner", "status"], &rows, true);
+        assert!(!plain.contains('\x1b') && plain.contains(&"x".repeat(200)), "nothing is cut where it is no terminal");
+        let coloured = shown(true);
         let bad = coloured.lines().nth(3).unwrap();
         assert!(bad.starts_with("\x1b[31m") && bad.contains("offline"), "{bad:?}");
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_whatever_is_in_it() {
+        let cells = |long: usize| ["t".repeat(long), "名".repeat(long), "s".repeat(long)].to_vec();
+        let rows: Vec<Row> = [1, 20, 300].map(|long| Row { tone: Tone::Plain, cells: cells(long) }).into();
+        let gives = [(2, Give::ShrinkTo(10)), (2, Give::Drop), (0, Give::ShrinkTo(8)), (1, Give::ShrinkTo(8))];
+        for width in [20, 40, 80, 200] {
+            let screen = Screen { colour: false, width: Some(width) };
+            let laid_out = table(&["target", "runner", "labels"], &rows, &gives, screen);
+            assert!(laid_out.lines().all(|line| measure_text_width(line) <= width), "{width}:\n{laid_out}");
+            assert!(laid_out.contains('…') && laid_out.lines().count() == 6, "{laid_out}");
+        }
+        let wide = table(&["target", "runner", "labels"], &rows[..1], &gives, Screen { colour: false, width: Some(40) });
+        assert!(wide.contains("labels") && !wide.contains('…'), "what fits is let alone: {wide}");
+        let two = [Row { tone: Tone::Plain, cells: vec!["a".repeat(30), "b".repeat(30), "c".repeat(30)] }];
+        let narrow = table(&["target", "runner", "labels"], &two, &gives, Screen { colour: false, width: Some(80) });
+        assert!(narrow.contains(&format!("{}…", "c".repeat(11))), "only what is needed is cut: {narrow}");
+        assert!(narrow.contains(&"a".repeat(30)) && narrow.contains(&"b".repeat(30)), "{narrow}");
+    }
+
+    #[test]
+    fn numbers_have_commas_and_texts_are_wrapped() {
+        let numbers = [0, 7, 123, 1_000, 12_345, 123_456, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "7", "123", "1,000", "12,345", "123,456", "1,234,567"]);
+        assert_eq!((counted(1, "runner"), counted(2_000, "runner")), ("1 runner".to_owned(), "2,000 runners".to_owned()));
+        let text = "  one two three four five six seven eight";
+        assert_eq!(wrapped(text, 4, Some(25)), "  one two three four five\n    six seven eight");
+        assert_eq!(wrapped(text, 4, None), text);
+    }
+
+    #[test]
+    fn what_has_just_been_is_told_from_what_was_before() {
+        let at = |ms| Timestamp::from_epoch_ms(ms);
+        assert_eq!(ago(at(1_000), at(1_999)), "just now");
+        assert_eq!(ago(at(1_000), at(2_000)), "1 s ago");
+        assert_eq!(ago(at(9_000), at(1_000)), "just now", "a clock that was set back");
     }
 }

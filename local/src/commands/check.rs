@@ -1,6 +1,5 @@
-//! `runner-monitor check`: one look at every target.
+//! `runner-monitor check`: every target once.
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -23,15 +22,15 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::Check;
 use crate::engine::CHECKS_AT_ONCE;
-use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
+use crate::fleet_view::{TargetView, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::out;
 use crate::outside;
-use crate::table::{Tone, colour_on_stdout, counted};
+use crate::table::{Screen, counted, grouped, one_line, wrapped};
 
 /// From how many targets on a progress bar is worth it.
 const MANY: usize = 10;
 
-/// Looks once follow nothing up: rechecks and messages are for `run`.
+/// A single check follows nothing up: rechecks and messages are for `run`.
 struct Nowhere;
 
 impl Sender for Nowhere {
@@ -44,14 +43,12 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let statelydb = arguments.store.is_stately();
     let host_options =
         HostOptions { every: None, targets: arguments.targets.clone(), statelydb, ..HostOptions::default() };
-    let mut settings = outside::settings(&host_options)?;
-    if !arguments.targets.is_empty() {
-        settings.targets.clone_from(&arguments.targets);
-    }
+    let settings = outside::settings(&host_options)?;
+    settings.misspelt.iter().for_each(|misspelt| out::warn(misspelt));
     let clock = SystemClock;
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &clock)?;
-    let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
+    let store = outside::store(&arguments.store, &settings)?;
 
     let (targets, unresolved) = resolve(&github, &settings.targets).await;
     let check = CheckSettings {
@@ -86,21 +83,20 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     for (target, _) in &looks {
         fleets.push(read_fleet(&store, target).await.context("the store cannot be read")?.fleet);
     }
-    let unseen: Vec<(String, String)> = unresolved.into_iter().chain(looks.iter().filter_map(not_seen)).collect();
+    let unreachable: Vec<(String, String)> = unresolved.into_iter().chain(looks.iter().filter_map(unreachable)).collect();
     if arguments.json {
-        print_json(&fleets, &looks, &unseen, counted_store)?;
+        print_json(&fleets, &looks, &unreachable, counted_store)?;
     } else {
-        let found = in_words(&fleets, &looks, &unseen, &clock)?;
+        let screen = Screen::of_stdout();
+        let view = View { now: clock.now(), screen, all: arguments.all, just_checked: true };
+        let found = in_words(&fleets, &looks, &unreachable, view);
         let quota = looks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
-        let left = quota.map_or_else(String::new, |left| format!(", {left} requests left of the hourly quota"));
-        let targets = counted(looks.len(), "target");
-        out::print(format_args!("{found}\n{targets} in {:.1} s{left}\n", took.as_secs_f64()))?;
+        let left = quota.and_then(|left| usize::try_from(left).ok());
+        let left = left.map_or_else(String::new, |left| format!(", {} requests left of the hourly quota", grouped(left)));
+        let summary = format!("{}; checked in {:.1} s{left}", totals(&fleets), took.as_secs_f64());
+        out::print(format_args!("{found}\n{}\n", wrapped(&summary, 0, screen.width)))?;
     }
-    Ok(match (unseen.is_empty(), fleets.iter().any(is_unhealthy)) {
-        (false, _) => Outcome::NotSeen,
-        (true, true) => Outcome::Unhealthy,
-        (true, false) => Outcome::Healthy,
-    })
+    Ok(Outcome::of(unreachable.is_empty(), !fleets.iter().any(is_unhealthy)))
 }
 
 /// Finds what `acme/*` stands for; gives the targets and what could not be found.
@@ -120,24 +116,32 @@ async fn resolve(github: &GitHub, specs: &[TargetSpec]) -> (Vec<Target>, Vec<(St
     (targets, unresolved)
 }
 
-fn not_seen((target, report): &(Target, CheckReport)) -> Option<(String, String)> {
+/// A target whose runners are not known now, with the reason.
+fn unreachable((target, report): &(Target, CheckReport)) -> Option<(String, String)> {
     let reason = match &report.ending {
+        Ending::Seen(_) => return None,
         Ending::Failed(failure) | Ending::Late(failure) => failure.detail.clone(),
         Ending::Broken => report.disposition.to_string(),
-        _ => return None,
+        Ending::Outrun => "another process checked it at the same time; try again".to_owned(),
+        // A single check comes neither too late nor for a target that nobody asked for.
+        Ending::Overtaken | Ending::NotConfigured | Ending::Dropped => "it was not checked; try again".to_owned(),
     };
     Some((target.to_string(), reason))
 }
 
+/// A bar on a terminal, while GitHub is asked.
 fn progress(targets: usize, json: bool) -> ProgressBar {
-    if targets < MANY || json || !std::io::stderr().is_terminal() {
+    if json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(u64::try_from(targets).ok(), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} targets  {elapsed}") {
+    let template = if targets < MANY { "checking {len} targets  {elapsed}" } else { "{bar:30} {pos}/{len} targets  {elapsed}" };
+    let bar = match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
+    };
+    bar.enable_steady_tick(std::time::Duration::from_millis(500));
+    bar
 }
 
 fn print_json(
@@ -156,47 +160,59 @@ fn print_json(
     out::print(format_args!("{document:#}\n"))
 }
 
-/// The table of what is on record, what changed and what could not be seen.
+/// The table, what changed and what is unreachable.
 fn in_words(
     fleets: &[Fleet],
     looks: &[(Target, CheckReport)],
-    unseen: &[(String, String)],
-    clock: &impl Clock,
-) -> Result<String, std::fmt::Error> {
-    let colour = colour_on_stdout();
-    let now = clock.now();
-    let mut words = fleet_table(fleets, now, colour);
-    let changed: Vec<String> =
-        looks.iter().flat_map(|(target, report)| changes_in_words(target, &report.steps)).collect();
+    unreachable: &[(String, String)],
+    view: View,
+) -> String {
+    let mut words = fleet_table(fleets, view);
+    let of = |report: &CheckReport| report.steps.contains(&Step::MonitoringStarted);
+    let (first, later): (Vec<_>, Vec<_>) = looks.iter().partition(|(_, report)| of(report));
+    if !first.is_empty() {
+        words.push_str(&format!("\n{}\n", wrapped(&first_check(&first), 2, view.screen.width)));
+    }
+    let changed = later.iter().flat_map(|(target, report)| changes_in_words(target, &report.steps));
+    let mut changed: Vec<String> = changed.map(|line| wrapped(&format!("  {line}"), 4, view.screen.width)).collect();
     if !changed.is_empty() {
-        writeln!(words, "\nChanged since the last look:")?;
-        changed.iter().try_for_each(|line| writeln!(words, "  {line}"))?;
+        cut_to(&mut changed, view.all);
+        words.push_str(&format!("\nChanged since the last check:\n{}\n", changed.join("\n")));
     }
-    if !unseen.is_empty() {
-        writeln!(words, "\n{}", Tone::Bad.paint("Could not be seen:", colour))?;
-        unseen.iter().try_for_each(|(target, reason)| writeln!(words, "  {target}: {reason}"))?;
+    if !unreachable.is_empty() {
+        words.push_str(&unreachable_list(unreachable, view.all, view.screen));
     }
-    Ok(words)
+    words
 }
 
-/// What a look changed, a line each. A first look is no change.
-fn changes_in_words(target: &Target, steps: &[Step]) -> Vec<String> {
-    if steps.contains(&Step::MonitoringStarted) {
-        return vec![format!("{target}: seen for the first time")];
+/// Targets that were never checked before: few by name.
+fn first_check(targets: &[&(Target, CheckReport)]) -> String {
+    const FEW: usize = 3;
+    let names: Vec<&str> = targets.iter().take(FEW).map(|(target, _)| target.as_str()).collect();
+    match targets.len() {
+        count if count > FEW => format!("First check of {}.", counted(count, "target")),
+        _ => format!("First check of {}.", names.join(", ")),
     }
+}
+
+/// What a check changed, a line each.
+fn changes_in_words(target: &Target, steps: &[Step]) -> Vec<String> {
     let words = |step: &Step| {
         Some(match step {
-            Step::Registered { runner } => format!("{}: new", runner.name),
-            Step::Reregistered { runner, .. } => format!("{}: registered again", runner.name),
-            Step::StatusChanged { runner, from, to } => format!("{}: {from} → {to}", runner.name),
-            Step::OutageOpened { outage } if outage.is_open() => format!("{}: outage confirmed", outage.runner_name),
+            Step::Registered { runner } => format!("{}: new", one_line(&runner.name)),
+            Step::Reregistered { runner, .. } | Step::Returned { runner, .. } => {
+                format!("{}: registered again", one_line(&runner.name))
+            }
+            Step::StatusChanged { runner, from, to } => format!("{}: {from} → {to}", one_line(&runner.name)),
+            Step::OutageOpened { outage } if outage.is_open() => {
+                format!("{}: outage confirmed", one_line(&outage.runner_name))
+            }
             Step::OutageClosed { outage } => {
                 let lasted = outage.resolved_at.map(|end| spoken_duration(end.since(outage.started_at)));
-                format!("{}: outage over after {}", outage.runner_name, lasted.unwrap_or_default())
+                format!("{}: outage over after {}", one_line(&outage.runner_name), lasted.unwrap_or_default())
             }
-            Step::Returned { runner, .. } => format!("{}: registered again", runner.name),
-            Step::Retired { runner } => format!("{}: forgotten", runner.name),
-            Step::SeesAgain { .. } => "can be seen again".to_owned(),
+            Step::Retired { runner } => format!("{}: forgotten", one_line(&runner.name)),
+            Step::SeesAgain { .. } => "reachable again".to_owned(),
             _ => return None,
         })
     };

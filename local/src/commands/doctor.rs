@@ -1,11 +1,11 @@
-//! `runner-monitor doctor`: what is wrong with an installation, and how to mend it.
+//! `runner-monitor doctor`: what is wrong with an installation, and how to fix it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
-use monitor_domain::observation::{CredentialReport, Failure, Fault};
+use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -20,9 +20,11 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::args::Doctor;
+use crate::fleet_view::without_name;
 use crate::out;
 use crate::outside;
-use crate::table::{Tone, ago, colour_on_stdout, counted, one_line};
+use crate::store::ChosenStore;
+use crate::table::{Screen, Tone, ago, counted, one_line, wrapped};
 
 /// How many targets are examined at once.
 const AT_ONCE: usize = 20;
@@ -40,6 +42,9 @@ struct Finding {
     says: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<String>,
+    /// Whether a target is unreachable or unknown, so that its runners cannot be watched.
+    #[serde(skip)]
+    is_unreachable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,15 +57,19 @@ enum Verdict {
 
 impl Finding {
     fn good(what: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Good, says: says.into(), mend: None }
+        Self { what: what.into(), verdict: Verdict::Good, says: says.into(), mend: None, is_unreachable: false }
     }
 
     fn doubtful(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Doubtful, says: says.into(), mend: Some(mend.into()) }
+        Self { what: what.into(), verdict: Verdict::Doubtful, says: says.into(), mend: Some(mend.into()), is_unreachable: false }
     }
 
     fn bad(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { verdict: Verdict::Bad, ..Self::doubtful(what, says, mend) }
+    }
+
+    fn unreachable(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { is_unreachable: true, ..Self::bad(what, says, mend) }
     }
 }
 
@@ -75,8 +84,13 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &clock)?;
     let mut findings = vec![Finding::good("settings", format!("readable; {}", lines(&settings)))];
+    findings.extend(settings.misspelt.iter().map(|misspelt| {
+        let rename = format!("rename it, or unset it if another program reads it: `unset {}`", misspelt.given);
+        Finding::doubtful("settings", misspelt.to_string(), rename)
+    }));
     let examined = examine(&github, &settings.targets, &mut findings).await;
-    findings.extend(examined.iter().map(of_target));
+    let targets: Vec<Finding> = examined.iter().map(of_target).collect();
+    findings.extend(if arguments.json { targets } else { counted_if_many(targets) });
     findings.extend(of_credentials(&examined, clock.now()));
     findings.extend(of_slack(&http, &settings, arguments.send_test).await?);
     findings.push(of_store(arguments, &settings, clock.now()).await);
@@ -89,8 +103,12 @@ fn conclude(arguments: &Doctor, findings: &[Finding]) -> anyhow::Result<Outcome>
     } else {
         print(findings)?;
     }
+    Ok(outcome(findings))
+}
+
+fn outcome(findings: &[Finding]) -> Outcome {
     let is_fine = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
-    Ok(if is_fine { Outcome::Healthy } else { Outcome::Unhealthy })
+    Outcome::of(!findings.iter().any(|finding| finding.is_unreachable), is_fine)
 }
 
 fn lines(settings: &Settings) -> String {
@@ -114,7 +132,7 @@ async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Findi
                         }
                         fault => mend_of(fault, github.kind()),
                     };
-                    findings.push(Finding::bad(spec.to_string(), without_name(&failure, account), mend));
+                    findings.push(Finding::unreachable(spec.to_string(), without_name(&failure.detail, account), mend));
                 }
             },
         }
@@ -122,6 +140,19 @@ async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Findi
     targets.sort();
     targets.dedup();
     futures_util::stream::iter(&targets).map(|target| github.examine(target)).buffered(AT_ONCE).collect().await
+}
+
+/// Of many targets without a problem only how many there are.
+fn counted_if_many(findings: Vec<Finding>) -> Vec<Finding> {
+    const MANY: usize = 20;
+    let (good, mut others): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.verdict == Verdict::Good);
+    if good.len() <= MANY {
+        others.splice(0..0, good);
+        return others;
+    }
+    others.insert(0, Finding::good(counted(good.len(), "target"), "reachable (--json lists them)"));
+    others
 }
 
 fn repositories(count: usize) -> String {
@@ -149,8 +180,8 @@ fn of_target(examination: &Examination) -> Finding {
                 }
                 (fault, None) => mend_of(fault, examination.kind),
             };
-            let says = without_name(failure, &what);
-            Finding::bad(what, says, mend)
+            let says = without_name(&failure.detail, &what).to_owned();
+            Finding::unreachable(what, says, mend)
         }
     }
 }
@@ -172,13 +203,6 @@ fn mend_of(fault: Fault, kind: CredentialKind) -> String {
         Fault::NotFound => "check the name, and that the credential has access to it",
     };
     mend.to_owned()
-}
-
-/// Why something failed, without the name with which the line begins.
-fn without_name(failure: &Failure, name: &str) -> String {
-    let detail = &failure.detail;
-    let begins = [format!("{name}: "), format!("the runners of {name}: "), format!("the repositories of {name}: ")];
-    begins.iter().find_map(|begin| detail.strip_prefix(begin)).unwrap_or(detail).to_owned()
 }
 
 fn words_for(kind: CredentialKind) -> &'static str {
@@ -203,28 +227,29 @@ fn of_credentials(examined: &[Examination], now: Timestamp) -> Vec<Finding> {
         let report = Some(examination.report).filter(|_| !is_refused(examined, &examination.credential));
         findings.extend(report.map(|report| of_expiry(&what, report, now)));
         if let Some(CredentialReport { quota_remaining: Some(left), quota_limit: Some(limit), .. }) = report {
-            let says = format!("{left} of {limit} requests left of the hourly quota");
-            findings.push(if left < limit / 10 {
-                Finding::doubtful(
-                    what,
-                    says,
-                    "find out who else uses this credential, or give the monitor one of its own",
-                )
-            } else {
-                Finding::good(what, says)
-            });
+            findings.push(of_quota(what, left, limit));
         }
-        if let Some(ahead_ms) = examination.clock_ahead_ms {
-            let off = spoken_duration(Duration::from_millis(ahead_ms.unsigned_abs()));
-            findings.push(if ahead_ms.unsigned_abs() > CLOCK_TOLERANCE_MS {
-                let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
-                Finding::bad("clock", format!("{off} {direction} GitHub's"), "let the machine keep its time by NTP")
-            } else {
-                Finding::good("clock", "agrees with GitHub's")
-            });
-        }
+        findings.extend(examination.clock_ahead_ms.map(of_clock));
     }
     findings
+}
+
+fn of_quota(what: String, left: u32, limit: u32) -> Finding {
+    let says = format!("{left} of {limit} requests left of the hourly quota");
+    if left >= limit / 10 {
+        return Finding::good(what, says);
+    }
+    Finding::doubtful(what, says, "find out who else uses this credential, or give the monitor one of its own")
+}
+
+/// How this machine's clock goes by GitHub's; negative where it is behind.
+fn of_clock(ahead_ms: i64) -> Finding {
+    if ahead_ms.unsigned_abs() <= CLOCK_TOLERANCE_MS {
+        return Finding::good("clock", "agrees with GitHub's");
+    }
+    let off = spoken_duration(Duration::from_millis(ahead_ms.unsigned_abs()));
+    let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    Finding::bad("clock", format!("{off} {direction} GitHub's"), "let the machine keep its time by NTP")
 }
 
 /// Whether a target's line says already that the credential is refused, or that GitHub was not reached: nothing good is
@@ -248,13 +273,13 @@ fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
 
 async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Vec<Finding>> {
     let messenger = outside::messenger(http, settings, false)?;
-    let what = match &messenger {
-        Messenger::Webhook(_) => "a webhook is set",
-        Messenger::Bot(_) => "a bot is set",
-        Messenger::Console(_) => {
-            let says = "neither webhook nor bot is set: messages go to the console";
-            return Ok(vec![Finding::doubtful("Slack", says, "set SLACK_WEBHOOK to tell a channel")]);
-        }
+    let (what, fix) = match &messenger {
+        Messenger::Webhook(_) => ("a webhook is set", "a new webhook is made in the Slack app's settings"),
+        Messenger::Bot(_) => (
+            "a bot is set",
+            "check SLACK_BOT_TOKEN and the channel's name, and invite the bot to the channel with /invite",
+        ),
+        Messenger::Console(_) => return Ok(vec![without_slack(settings, send_test)]),
     };
     let named: BTreeSet<&str> = settings.policy.channels().map(|(_, channel)| channel).collect();
     if !send_test {
@@ -265,38 +290,72 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     let mut findings = Vec::new();
     for channel in std::iter::once(None).chain(named.into_iter().map(Some)) {
         let what = channel.map_or("Slack".to_owned(), |channel| format!("Slack, {channel}"));
-        let mend = "see the reason; a new webhook is made in the Slack app's settings";
         findings.push(match messenger.send_test(Route::to(channel)).await {
             Ok(()) => Finding::good(what, "took the test message"),
-            Err(error) => Finding::bad(what, error.to_string(), mend),
+            Err(error) => Finding::bad(what, error.to_string(), format!("see the reason; {fix}")),
         });
     }
     Ok(findings)
 }
 
+/// Nothing says where alerts go. That is a fault where somebody wanted one to be sent, or meant to say it.
+fn without_slack(settings: &Settings, send_test: bool) -> Finding {
+    let says = "neither SLACK_WEBHOOK nor SLACK_BOT_TOKEN is set: alerts go to the console";
+    let misspelt = settings.misspelt.iter().find(|misspelt| misspelt.meant.starts_with("SLACK_"));
+    let fix = misspelt.map_or_else(|| "set SLACK_WEBHOOK to alert a channel".to_owned(), ToString::to_string);
+    match (send_test, misspelt) {
+        (true, _) => Finding::bad("Slack", format!("no test message was sent: {says}"), fix),
+        (false, Some(_)) => Finding::bad("Slack", says, fix),
+        (false, None) => Finding::doubtful("Slack", says, fix),
+    }
+}
+
 async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Finding {
-    let what = format!("store {}", arguments.store.place());
+    let place = match arguments.store.place() {
+        Ok(place) => place,
+        Err(error) => return Finding::bad("store", error.to_string(), "set HOME, or name a file with --store"),
+    };
+    let what = format!("store {place}");
     let is_stately = arguments.store.is_stately();
-    if !is_stately && !arguments.store.path().exists() {
+    if !is_stately && !std::path::Path::new(&place).exists() {
         return Finding::good(what, "not there yet; `check` and `run` make it");
     }
-    let store = match outside::store(&arguments.store, settings.statelydb.as_ref()) {
+    // The line begins with the path.
+    let without_path = |error: &dyn std::fmt::Display| {
+        let said = format!("{error:#}");
+        said.strip_prefix(&format!("the store {place} ")).map_or_else(|| said.replace(&place, "the file"), str::to_owned)
+    };
+    let store = match outside::store(&arguments.store, settings) {
         Ok(store) => store,
         Err(error) => {
-            return Finding::bad(what, format!("{error:#}"), "name another file with --store, or mend this one");
+            return Finding::bad(what, without_path(&error), "name another file with --store, or repair this one");
         }
     };
-    match read_monitor(&store).await {
+    let items = match &store {
+        ChosenStore::Embedded(store, _) => store.verify().map(Some),
+        ChosenStore::Stately(_) => Ok(None),
+    };
+    let read = match items {
+        Ok(items) => read_monitor(&store).await.map(|stored| (items, stored)),
+        Err(error) => Err(error),
+    };
+    match read {
         Err(error) if is_stately => {
-            Finding::bad(what, error.to_string(), "mend that; `doctor --stately` then tells whether all is in place")
+            Finding::bad(what, error.to_string(), "fix that; `doctor --stately` then tells whether all is in place")
         }
         Err(error) => {
-            Finding::bad(what, error.to_string(), "restore the file from a copy, or move it away to start anew")
+            let fix = "restore the file from a copy, or move it away to start anew";
+            Finding::bad(what, without_path(&error), fix)
         }
-        Ok(on_record) => match on_record.ticked_at {
-            None => Finding::good(what, "readable; `run` has not used it yet"),
-            Some(at) => Finding::good(what, format!("readable; `run` last looked {}", ago(at, now))),
-        },
+        Ok((items, stored)) => {
+            let items = items.and_then(|items| usize::try_from(items).ok());
+            let whole = items.map_or_else(String::new, |items| format!(", each of its {}", counted(items, "item")));
+            let used = stored.ticked_at.map_or_else(
+                || "`run` has not used it yet".to_owned(),
+                |at| format!("`run` last checked {}", ago(at, now)),
+            );
+            Finding::good(what, format!("readable{whole}; {used}"))
+        }
     }
 }
 
@@ -320,19 +379,91 @@ async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow
 }
 
 fn print(findings: &[Finding]) -> anyhow::Result<()> {
-    let colour = colour_on_stdout();
+    let screen = Screen::of_stdout();
     for finding in findings {
         let (sign, tone) = match finding.verdict {
             Verdict::Good => ("ok ", Tone::Good),
             Verdict::Doubtful => ("?  ", Tone::Doubtful),
             Verdict::Bad => ("BAD", Tone::Bad),
         };
-        out::print(format_args!("{} {}: {}\n", tone.paint(sign, colour), one_line(&finding.what), finding.says))?;
+        let line = format!("{} {}: {}", tone.paint(sign, screen.colour), one_line(&finding.what), finding.says);
+        out::print(format_args!("{}\n", wrapped(&line, 4, screen.width)))?;
         if let Some(mend) = &finding.mend {
-            out::print(format_args!("      → {mend}\n"))?;
+            out::print(format_args!("{}\n", wrapped(&format!("      → {mend}"), 8, screen.width)))?;
         }
     }
-    let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
-    let closing = if bad == 0 { "Nothing has to be mended.".to_owned() } else { format!("{bad} to be mended.") };
-    out::print(format_args!("\n{closing}\n"))
+    out::print(format_args!("\n{}\n", closing(findings)))
+}
+
+fn closing(findings: &[Finding]) -> String {
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let doubtful = match count(Verdict::Doubtful) {
+        0 => String::new(),
+        count => format!(" {} worth a look (?).", counted(count, "point")),
+    };
+    match count(Verdict::Bad) {
+        0 => format!("Nothing has to be fixed.{doubtful}"),
+        count => format!("{} to be fixed (BAD).{doubtful}", counted(count, "point")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_ahead_or_behind_from_a_tolerance_on() {
+        for (ahead_ms, expected) in [
+            (0, "ok: agrees with GitHub's"),
+            (30_000, "ok: agrees with GitHub's"),
+            (-30_000, "ok: agrees with GitHub's"),
+            (30_001, "BAD: 30 s ahead of GitHub's"),
+            (-30_001, "BAD: 30 s behind GitHub's"),
+            (7_200_000, "BAD: 2 h ahead of GitHub's"),
+            (i64::MIN, "BAD: "),
+        ] {
+            let finding = of_clock(ahead_ms);
+            let verdict = if finding.verdict == Verdict::Good { "ok" } else { "BAD" };
+            assert!(format!("{verdict}: {}", finding.says).starts_with(expected), "{ahead_ms}: {}", finding.says);
+        }
+    }
+
+    #[test]
+    fn of_many_targets_the_good_ones_are_counted() {
+        let of = |good: usize| {
+            let findings = (0..good).map(|_| Finding::good("acme/web", "seen")).chain([Finding::bad("acme/api", "b", "c")]);
+            counted_if_many(findings.collect()).iter().map(|finding| finding.what.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(2), ["acme/web", "acme/web", "acme/api"]);
+        assert_eq!(of(1_000), ["1,000 targets", "acme/api"]);
+    }
+
+    #[test]
+    fn a_tenth_of_the_quota_is_enough() {
+        let verdict = |left| of_quota("token".to_owned(), left, 5_000).verdict;
+        assert!(verdict(500) == Verdict::Good && verdict(499) == Verdict::Doubtful);
+    }
+
+    #[test]
+    fn a_token_is_renewed_two_weeks_ahead() {
+        let now = Timestamp::from_epoch_ms(0);
+        let of = |left: Duration| {
+            let report = CredentialReport { expires_at: Some(now.plus(left)), ..CredentialReport::default() };
+            of_expiry("token", report, now).verdict
+        };
+        assert!(of(RENEW_AHEAD) == Verdict::Good && of(RENEW_AHEAD - Duration::from_millis(1)) == Verdict::Doubtful);
+        let none = of_expiry("token", CredentialReport::default(), now);
+        assert!(none.verdict == Verdict::Good && none.says.contains("does not say"), "{}", none.says);
+    }
+
+    #[test]
+    fn what_is_unreachable_weighs_more_than_what_is_to_be_fixed() {
+        let good = || Finding::good("a", "b");
+        let bad = || Finding::bad("a", "b", "c");
+        assert_eq!(outcome(&[good(), Finding::doubtful("a", "b", "c")]), Outcome::Healthy);
+        assert_eq!(outcome(&[good(), bad()]), Outcome::Unhealthy);
+        assert_eq!(outcome(&[bad(), Finding::unreachable("a", "b", "c")]), Outcome::Incomplete);
+        assert_eq!(closing(&[good(), Finding::doubtful("a", "b", "c")]), "Nothing has to be fixed. 1 point worth a look (?).");
+        assert_eq!(closing(&[bad(), bad()]), "2 points to be fixed (BAD).");
+    }
 }

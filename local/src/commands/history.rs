@@ -1,69 +1,99 @@
-//! `runner-monitor history`: outages on record.
+//! `runner-monitor history`: the outages that are stored.
+
+use std::time::Duration;
 
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_pipeline::items::{Item, Query};
+use monitor_pipeline::items::{Item, OutageItem, Query};
 use monitor_pipeline::ports::{Clock, Store};
+use monitor_pipeline::records::read_fleet;
 use monitor_telemetry::SystemClock;
 use serde_json::json;
-use wildmatch::WildMatch;
 
 use crate::Outcome;
-use crate::args::History;
+use crate::args::{History, Named};
+use crate::commands::status::unknown_in_words;
 use crate::out;
 use crate::outside;
-use crate::table::{Row, Tone, ago, colour_on_stdout, counted, table};
+use crate::table::{Give, Row, Screen, Tone, ago, counted, table};
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let store = outside::existing_store(&arguments.store)?;
     let now = SystemClock.now();
+    let selection = &arguments.selection;
     let mut outages: Vec<(Target, Outage)> = Vec::new();
+    let mut unknown = selection.named();
+    let mut unreachable = 0;
     for item in store.list(&Query::Targets).await? {
         let Item::Target(record) = item else { continue };
-        if arguments.target.as_ref().is_some_and(|wanted| *wanted != record.target) {
-            continue;
-        }
-        let query = Query::Outages { target: record.target.id().clone(), runner: None };
-        for item in store.list(&query).await? {
-            let Item::Outage(item) = item else { continue };
-            if wanted(arguments, &item.outage, now) {
-                outages.push((record.target.clone(), item.outage));
+        let target = &record.target;
+        let covers_some = |name: &Named, runner: &str| name.covers(target, Some(runner));
+        unknown.retain(|name| !name.covers(target, None));
+        let mut is_selected = selection.covers(target, None);
+        if selection.is_by_runner() {
+            for runner in read_fleet(&store, target).await?.fleet.runners {
+                unknown.retain(|name| !covers_some(name, &runner.name));
+                is_selected |= selection.covers(target, Some(&runner.name));
             }
         }
+        let query = Query::Outages { target: target.id().clone(), runner: None };
+        for item in store.list(&query).await? {
+            let Item::Outage(OutageItem { outage, .. }) = item else { continue };
+            unknown.retain(|name| !covers_some(name, &outage.runner_name));
+            if selection.covers(target, Some(&outage.runner_name)) {
+                is_selected = true;
+                if is_within(outage.resolved_at, arguments.since, now) {
+                    outages.push((target.clone(), outage));
+                }
+            }
+        }
+        unreachable += usize::from(is_selected && record.failing.is_some());
     }
     outages
         .sort_by_key(|(target, outage)| (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id));
+    let is_healthy = !outages.iter().any(|(_, outage)| outage.is_open());
+    let outcome = Outcome::of(unreachable == 0 && unknown.is_empty(), is_healthy);
     let found = outages.len();
     outages.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
     if arguments.json {
         let list: Vec<_> = outages.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
         out::print(format_args!("{:#}\n", json!({"now": now, "found": found, "outages": list})))?;
-        return Ok(Outcome::Healthy);
+    } else if found > 0 {
+        let rows: Vec<Row> = outages.iter().map(|(target, outage)| row(target, outage, now)).collect();
+        let table = table(&HEADINGS, &rows, &GIVES, Screen::of_stdout());
+        let cut = if found > outages.len() { format!(", {} shown (--limit)", outages.len()) } else { String::new() };
+        out::print(format_args!("{table}{}{cut}\n", counted(found, "outage")))?;
+    } else if unknown.is_empty() {
+        let of_these = if selection.named().is_empty() { "" } else { " of these" };
+        let since = arguments.since.map_or_else(String::new, |since| format!(" in the last {}", spoken_duration(since)));
+        out::print(format_args!("No outage{of_these} is stored{since}.\n"))?;
     }
-    if found == 0 {
-        let of_whom = if arguments.runner.is_some() { " for that name" } else { "" };
-        out::print(format_args!("No outage on record{of_whom}.\n"))?;
-        return Ok(Outcome::Healthy);
+    if unreachable > 0 {
+        out::warn(&format_args!(
+            "{} unreachable, so later outages are not known; see `runner-monitor status`",
+            if unreachable == 1 { "1 target is".to_owned() } else { format!("{} are", counted(unreachable, "target")) }
+        ));
     }
-    let rows: Vec<Row> = outages.iter().map(|(target, outage)| row(target, outage, now)).collect();
-    let headings = ["began", "runner", "target", "status", "lasted", "ended", "in a job"];
-    let table = table(&headings, &rows, colour_on_stdout());
-    let cut = if found > outages.len() { format!(", {} shown (--limit)", outages.len()) } else { String::new() };
-    out::print(format_args!("{table}{}{cut}\n", counted(found, "outage")))?;
-    Ok(Outcome::Healthy)
+    unknown.iter().for_each(|name| out::error(&unknown_in_words(name)));
+    Ok(outcome)
 }
 
-fn wanted(arguments: &History, outage: &Outage, now: Timestamp) -> bool {
-    let by_name = arguments
-        .runner
-        .as_ref()
-        .is_none_or(|pattern| WildMatch::new_case_insensitive(pattern).matches(&outage.runner_name));
-    let by_time = arguments.since.is_none_or(|since| {
-        let from = now.minus(since);
-        outage.started_at >= from || outage.resolved_at.is_none_or(|end| end >= from)
-    });
-    by_name && by_time
+const HEADINGS: [&str; 7] = ["began", "runner", "target", "status", "lasted", "ended", "in a job"];
+const GIVES: [(usize, Give); 8] = [
+    (6, Give::Drop),
+    (2, Give::ShrinkTo(24)),
+    (1, Give::ShrinkTo(20)),
+    (3, Give::Drop),
+    (5, Give::ShrinkTo(12)),
+    (2, Give::ShrinkTo(12)),
+    (1, Give::ShrinkTo(12)),
+    (4, Give::Drop),
+];
+
+/// Whether an outage belongs to the time that was asked for: it is still open, or ended in it, however early it began.
+fn is_within(resolved_at: Option<Timestamp>, since: Option<Duration>, now: Timestamp) -> bool {
+    since.is_none_or(|since| resolved_at.is_none_or(|end| end >= now.minus(since)))
 }
 
 fn row(target: &Target, outage: &Outage, now: Timestamp) -> Row {
@@ -92,4 +122,24 @@ fn row(target: &Target, outage: &Outage, now: Timestamp) -> Row {
 fn minute(moment: Timestamp) -> String {
     let utc = chrono::DateTime::<chrono::Utc>::from_timestamp_millis(moment.epoch_ms());
     utc.map_or_else(|| moment.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_holds_what_is_open_or_ended_in_it() {
+        let at = Timestamp::from_epoch_ms;
+        let within = |resolved_ms: Option<i64>| is_within(resolved_ms.map(at), Some(Duration::from_secs(10)), at(100_000));
+        assert!(within(None), "open");
+        assert!(within(Some(90_000)) && within(Some(99_000)));
+        assert!(!within(Some(89_999)));
+        assert!(is_within(Some(at(1)), None, at(100_000)));
+    }
+
+    #[test]
+    fn a_moment_is_written_to_the_minute() {
+        assert_eq!(minute(Timestamp::from_epoch_ms(3_659_999)), "1970-01-01 01:00 UTC");
+    }
 }

@@ -19,17 +19,21 @@ use crate::stopping::stop_on_signal;
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let statelydb = arguments.store.is_stately();
     let slack_commands = arguments.slack_commands.is_some();
+    let (every, targets) = (Some(arguments.every), arguments.targets.clone());
     let host_options =
-        HostOptions { every: Some(arguments.every), statelydb, slack_commands, ..HostOptions::default() };
+        HostOptions { every, targets, statelydb, slack_commands, alerts: true, ..HostOptions::default() };
     let settings = outside::settings(&host_options)?;
+    settings.misspelt.iter().for_each(|misspelt| warn!("{misspelt}"));
     let clock = MachineClock;
     let http = outside::http()?;
     let github = outside::github(&http, &settings, &SystemClock)?;
     let chat = outside::messenger(&http, &settings, slack_commands)?;
-    let store = outside::store(&arguments.store, settings.statelydb.as_ref())?;
-    let heartbeat =
-        arguments.heartbeat_url.as_deref().map(|url| heartbeat_url(url, arguments.heartbeat_source(), &settings));
-    let heartbeat = heartbeat.transpose()?;
+    let store = outside::store(&arguments.store, &settings)?;
+    let heartbeat = arguments.heartbeat_text()?;
+    let heartbeat = heartbeat.map(|url| heartbeat_url(&url, arguments.heartbeat_source(), &settings)).transpose()?;
+    if arguments.shows_heartbeat() {
+        warn!("the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead");
+    }
     let front_desk = match arguments.slack_commands {
         Some(address) => Some(outside::front_desk(address, &settings, &http).await?),
         None => None,
@@ -42,7 +46,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     info!(
         lines = settings.targets.len(),
         every_secs = arguments.every.as_secs(),
-        store = %arguments.store.place(),
+        store = %arguments.store.place()?,
         slack = settings.slack.is_some(),
         "watching"
     );
@@ -64,14 +68,14 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
 
 /// A heartbeat URL often holds a key: it is checked here and shown nowhere.
 fn heartbeat_url(text: &str, source: &str, settings: &monitor_config::Settings) -> anyhow::Result<reqwest::Url> {
-    let mend = "give the https address from your dead-man's switch, as in https://hc-ping.com/your-key";
-    let url = reqwest::Url::parse(text).ok().with_context(|| format!("{source} is no URL: {mend}"))?;
+    let fix = "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key";
+    let url = reqwest::Url::parse(text).ok().with_context(|| format!("{source}: {fix}; found no URL"))?;
     let host = url.host_str().unwrap_or_default().to_lowercase();
     let is_loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
     let may_be_plain = is_loopback || settings.allow_http_hosts.contains(&host);
     anyhow::ensure!(
         url.scheme() == "https" || url.scheme() == "http" && may_be_plain,
-        "{source} is not https: {mend}, or name its host in ALLOW_HTTP_HOSTS"
+        "{source}: {fix}, or its host must be in ALLOW_HTTP_HOSTS; found plain http or another scheme"
     );
     Ok(url)
 }

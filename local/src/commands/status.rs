@@ -1,7 +1,10 @@
-//! `runner-monitor status`: what is on record, without asking GitHub.
+//! `runner-monitor status`: what is stored, without asking GitHub.
+
+use std::collections::BTreeSet;
 
 use monitor_domain::fleet::Fleet;
 use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::{Item, Query};
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::records::read_fleet;
@@ -9,33 +12,38 @@ use monitor_telemetry::SystemClock;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::Status;
-use crate::fleet_view::{TargetView, fleet_table, is_unhealthy};
+use crate::args::{Named, Selection, Status};
+use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::out;
 use crate::outside;
-use crate::table::{ago, colour_on_stdout, counted};
+use crate::table::{Screen, ago, counted, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = outside::existing_store(&arguments.store)?;
-    let mut fleets = Vec::new();
+    let mut stored = Vec::new();
     for target in watched(&store).await? {
-        if arguments.target.as_ref().is_none_or(|wanted| *wanted == target) {
-            fleets.push(read_fleet(&store, &target).await?.fleet);
-        }
+        stored.push(read_fleet(&store, &target).await?.fleet);
     }
-    if let (Some(wanted), true) = (&arguments.target, fleets.is_empty()) {
-        anyhow::bail!("{wanted} is not on record: look at it with `runner-monitor check {wanted}`");
-    }
+    let named = arguments.selection.named();
+    let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
+    let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
     let now = SystemClock.now();
     if arguments.json {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(TargetView::from).collect();
         out::print(format_args!("{:#}\n", json!({"now": now, "targets": targets})))?;
-    } else {
-        let table = fleet_table(&fleets, now, colour_on_stdout());
-        out::print(format_args!("{table}{}\n", summary(&fleets, now)))?;
+    } else if !fleets.is_empty() || named.is_empty() {
+        let screen = Screen::of_stdout();
+        let table = fleet_table(&fleets, View { now, screen, all: arguments.all, just_checked: false });
+        let unreachable = unreachable(&fleets);
+        let list = match unreachable.is_empty() {
+            true => String::new(),
+            false => unreachable_list(&unreachable, arguments.all, screen),
+        };
+        out::print(format_args!("{table}{list}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
     }
-    let unseen = fleets.iter().any(|fleet| fleet.record.failing.is_some());
-    Ok(if fleets.iter().any(is_unhealthy) || unseen { Outcome::Unhealthy } else { Outcome::Healthy })
+    unknown.iter().for_each(|name| out::error(&unknown_in_words(name)));
+    let is_complete = unknown.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
+    Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
 }
 
 /// The targets that are watched, in order.
@@ -48,12 +56,49 @@ pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
     Ok(targets.collect())
 }
 
-fn summary(fleets: &[Fleet], now: monitor_domain::time::Timestamp) -> String {
-    let runners: usize = fleets.iter().map(|fleet| fleet.runners.len()).sum();
-    let down = fleets.iter().flat_map(|fleet| &fleet.runners).filter(|runner| runner.open_outage().is_some()).count();
-    let oldest = fleets.iter().filter_map(Fleet::seen_at).min();
-    let age =
-        oldest.map_or_else(|| "nothing was seen yet".to_owned(), |at| format!("the oldest seen {}", ago(at, now)));
-    let (targets, runners) = (counted(fleets.len(), "target"), counted(runners, "runner"));
-    format!("{targets}, {runners}, {}, {age}", counted(down, "open outage"))
+/// What to say of a name that nothing in the store goes by.
+pub(crate) fn unknown_in_words(name: &Named) -> String {
+    match name {
+        Named::Target(spec) => format!("{spec} is not stored: check it with `runner-monitor check '{spec}'`"),
+        Named::Runner(name) => format!(
+            "no runner called `{name}` is stored; `runner-monitor status --all` lists all. An organization is orgs/NAME"
+        ),
+    }
+}
+
+fn knows(fleet: &Fleet, name: &Named) -> bool {
+    let target = &fleet.record.target;
+    name.covers(target, None) || fleet.runners.iter().any(|runner| name.covers(target, Some(&runner.name)))
+}
+
+/// A fleet with the runners that are selected; none where nothing of it is.
+fn selected(mut fleet: Fleet, selection: &Selection) -> Option<Fleet> {
+    let target = fleet.record.target.clone();
+    let is_whole = selection.covers(&target, None);
+    fleet.runners.retain(|runner| selection.covers(&target, Some(&runner.name)));
+    (is_whole || !fleet.runners.is_empty()).then_some(fleet)
+}
+
+fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
+    let failing = fleets.iter().filter_map(|fleet| Some((&fleet.record.target, fleet.record.failing.as_ref()?)));
+    failing.map(|(target, failing)| (target.to_string(), failing.failure.detail.clone())).collect()
+}
+
+fn summary(fleets: &[Fleet], now: Timestamp) -> String {
+    let runners = fleets.iter().flat_map(|fleet| &fleet.runners);
+    let open = runners.filter(|runner| runner.open_outage().is_some()).count();
+    let checked: BTreeSet<String> = [
+        fleets.iter().filter_map(Fleet::seen_at).max().map(|at| ago(at, now)),
+        fleets.iter().filter_map(Fleet::seen_at).min().map(|at| ago(at, now)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let oldest = fleets.iter().filter_map(Fleet::seen_at).min().map(|at| ago(at, now));
+    let age = match (oldest, checked.len()) {
+        (None, _) => "nothing was checked yet".to_owned(),
+        (Some(oldest), 1) => format!("checked {oldest}"),
+        (Some(oldest), _) => format!("the oldest check was {oldest}"),
+    };
+    format!("{}, {}; {age}", totals(fleets), counted(open, "open outage"))
 }

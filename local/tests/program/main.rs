@@ -1,8 +1,11 @@
 //! The program as its operator meets it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codes;
 mod mends;
 mod output;
+mod prompt;
+mod secrets;
 
 use std::process::{Command, Output, Stdio};
 
@@ -36,6 +39,16 @@ impl Bench {
         command.env("POLICY", r#"{"confirm":1}"#);
         command.env("RUNNER_MONITOR_STORE", self.folder.path().join("store.db"));
         command
+    }
+
+    /// Runs the program with further variables; an empty one is as one that is not set.
+    async fn output(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied()).stdout(Stdio::piped());
+        let Output { status, stdout, stderr } =
+            tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
+        (status.code(), stdout, stderr)
     }
 
     /// Runs the program; gives its exit code and what it wrote to standard error.

@@ -24,7 +24,7 @@ async fn a_refused_token_is_to_be_replaced_and_nothing_good_is_said_of_it() {
 
     bench.github.state().revoke_token("token");
     let (code, lines) = doctor(&bench, &[("REPOS", r#"["acme/web","acme/*"]"#)]).await;
-    assert_eq!(code, Some(1), "{lines}");
+    assert_eq!(code, Some(2), "{lines}");
     assert!(lines.contains("BAD acme/web: GitHub refuses the token (401): it is wrong, expired or revoked"), "{lines}");
     let mend = format!("→ make a new token and set it in GITHUB_TOKEN; it needs {BOTH_KINDS}\n");
     assert!(lines.contains(&mend), "{lines}");
@@ -39,7 +39,7 @@ async fn a_refused_app_is_told_its_settings() {
     let app = [("GITHUB_TOKEN", ""), ("GITHUB_APP_PRIVATE_KEY", APP_PRIVATE_KEY_PEM)];
     for id in ["1", "2"] {
         let (code, lines) = doctor(&bench, &[&app[..], &[("GITHUB_APP_ID", id)]].concat()).await;
-        assert!(code == Some(1) && lines.contains("BAD acme/web: "), "{lines}");
+        assert!(code == Some(2) && lines.contains("BAD acme/web: "), "{lines}");
         assert!(
             lines.contains("→ check GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, and on GitHub that the App is installed")
         );
@@ -62,7 +62,7 @@ async fn what_is_not_found_is_named_once_with_the_permission_that_it_takes() {
     }
     let list = [("ORGANIZATIONS", "acme")];
     let (code, lines) = doctor(&bench, &list).await;
-    assert_eq!(code, Some(1), "{lines}");
+    assert_eq!(code, Some(2), "{lines}");
     let says = "BAD acme/web: no such repository, or the credential has no access to it\n";
     let mend =
         format!("      → check the name; if it is right, the token needs {BOTH_KINDS}, and access to acme/web\n");
@@ -92,7 +92,7 @@ async fn what_is_forbidden_is_told_the_permission_or_single_sign_on() {
     ] {
         bench.github.state().set_access("acme/web", access);
         let (code, lines) = doctor(&bench, &[]).await;
-        assert!(code == Some(1) && lines.contains(expected), "{lines}");
+        assert!(code == Some(2) && lines.contains(expected), "{lines}");
     }
 }
 
@@ -101,7 +101,7 @@ async fn a_github_that_is_not_reached_is_told_where_to_look() {
     let bench = Bench::new().await;
     // Nobody listens at this port, nor is it given out to anybody.
     let (code, lines) = doctor(&bench, &[("GITHUB_API_URL", "http://127.0.0.1:1")]).await;
-    assert!(code == Some(1) && lines.contains("→ check GITHUB_API_URL, and this machine's name server"), "{lines}");
+    assert!(code == Some(2) && lines.contains("→ check GITHUB_API_URL, and this machine's name server"), "{lines}");
     assert!(!lines.contains("the GitHub token: "), "{lines}");
 }
 
@@ -111,27 +111,27 @@ async fn a_wrong_argument_names_its_place_and_its_mend() {
     let policy = bench.folder.path().join("policy.json");
     std::fs::write(&policy, r#"{"confrim":1}"#).unwrap();
     let policy = policy.to_str().unwrap();
-    let in_policy = format!("POLICY: the file `{policy}` is no policy: unknown field `confrim`");
-    let no_url = "is no URL: give the https address from your dead-man's switch, as in https://hc-ping.com/your-key";
+    let in_policy = format!("POLICY: the file `{policy}`: confrim: is not a key of the policy; did you mean `confirm`?");
+    let no_url = "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key; found no URL";
     let [from_flag, from_variable] =
-        ["--heartbeat-url", "HEARTBEAT_URL"].map(|source| format!("error: {source} {no_url}"));
+        ["--heartbeat-url", "HEARTBEAT_URL"].map(|source| format!("error: {source}: {no_url}"));
     let cases: [(&[&str], (&str, &str), &str); 9] = [
         (
             &["run", "--slack-commands", "localhost:8099"],
             ("", ""),
-            ": write an address and a port, as in 127.0.0.1:8099",
+            ": must be an address and a port, for example 127.0.0.1:8099",
         ),
         (
             &["run"],
             ("SLACK_COMMANDS", "foo"),
-            "set by SLACK_COMMANDS; write an address and a port, as in 127.0.0.1:8099",
+            "set by SLACK_COMMANDS; must be an address and a port, for example 127.0.0.1:8099",
         ),
-        (&["history", "--limit", "x"], ("", ""), "give a whole number from 0 to 4294967295, as in 20"),
-        (&["demo", "--speed", "abc"], ("", ""), "give a whole number from 1 to 300, as in 75"),
-        (&["demo", "--speed", "301"], ("", ""), "give a whole number from 1 to 300, as in 75"),
+        (&["history", "--limit", "x"], ("", ""), "must be a whole number from 0 to 4294967295, for example 20"),
+        (&["demo", "--speed", "abc"], ("", ""), "must be a whole number from 1 to 300, for example 75"),
+        (&["demo", "--speed", "301"], ("", ""), "must be a whole number from 1 to 300, for example 75"),
         (&["run", "--heartbeat-url", "nope-secret"], ("", ""), &from_flag),
         (&["run"], ("HEARTBEAT_URL", "nope-secret"), &from_variable),
-        (&["run"], ("HEARTBEAT_URL", "http://example.com/secret"), "error: HEARTBEAT_URL is not https: "),
+        (&["run"], ("HEARTBEAT_URL", "http://example.com/secret"), "error: HEARTBEAT_URL: must be the https address"),
         (&["check"], ("POLICY", policy), &in_policy),
     ];
     for (arguments, (variable, value), expected) in cases {

@@ -43,7 +43,7 @@ async fn a_reader_that_left_changes_nothing_about_how_a_command_ends() {
         assert_eq!(bench.run(arguments, unread()).await, (code, stderr), "{arguments:?}");
         codes.extend(code);
     }
-    assert_eq!(codes, [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(codes, [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]);
     // Nor where the error itself finds no reader.
     let mut command = bench.command(&["status", "--target", "acme/other"]);
     let status = tokio::task::spawn_blocking(move || command.stderr(unread()).status()).await.unwrap().unwrap();
@@ -66,8 +66,7 @@ async fn output_that_cannot_be_written_is_an_error() {
 async fn the_demo_goes_on_to_its_end_though_nobody_reads() {
     let bench = Bench::new().await;
     let (code, stderr) = bench.run(&["demo", "--speed", "300"], unread()).await;
-    // At this speed a busy machine may miss something of the story, which is another test's matter.
-    assert!(matches!(code, Some(0 | 1)) && stderr.is_empty(), "{code:?}: {stderr}");
+    assert!(code == Some(0) && stderr.is_empty(), "{code:?}: {stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -303,6 +303,17 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_of_the_whole_documents_every_key_of_the_policy() {
+        let readme = include_str!("../../../README.md");
+        let documented: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+        for key in monitor_domain::policy::reference() {
+            let (start, accepts) = (format!("| `{}` | ", key.name), format!(" | {} | {}", key.accepted(), key.default));
+            let line = documented.iter().find(|line| line.starts_with(&start));
+            assert!(line.is_some_and(|line| line.contains(&accepts)), "{start}…{accepts} |: {line:?}");
+        }
+    }
+
+    #[test]
     fn the_help_names_every_setting_and_default() {
         let help = help_text();
         for setting in reference() {

@@ -397,7 +397,7 @@ mod tests {
             format!("orgs/{}", &token[..30]),
             format!("https://github.com/{token}"),
             format!("org/{token}"),
-            format!("enterprises/xoxb-123456789012-abcdefgh"),
+            "enterprises/xoxb-123456789012-abcdefgh".to_owned(),
         ] {
             let read = Written::read(&text, "https://github.com").and_then(Written::into_spec);
             let error = read.unwrap_err().to_string();

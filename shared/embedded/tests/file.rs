@@ -89,7 +89,8 @@ fn a_file_that_cannot_be_created_is_named_with_the_mend() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("absent").join("monitor.db"), folder.path().to_owned()] {
         let said = refusal(&path);
-        assert!(said.contains(&path.display().to_string()) && said.contains("a folder that"), "{said}");
+        assert_eq!(said.matches(&path.display().to_string()).count(), 1, "{said}");
+        assert!(said.contains("a folder that"), "{said}");
     }
 }
 
@@ -206,6 +207,60 @@ async fn a_damaged_file_is_told_with_the_mend() {
     damage_from(110);
     let said = refusal(&path);
     assert!(said.contains("is damaged") && said.contains("move the file away"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_verified_can_be_read_and_what_cannot_be_read_is_not_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("monitor.db");
+    let store = EmbeddedStore::open(&path).unwrap();
+    put(&store, (1..500).map(|id| runner_item("acme/web", id))).await;
+    assert_eq!(store.verify().unwrap(), 499);
+    sql(&path, "UPDATE items SET body = '{' WHERE first = 7");
+    let said = store.verify().unwrap_err().to_string();
+    assert!(said.contains("acme/web runner 7"), "{said}");
+    sql(&path, "DELETE FROM items WHERE first = 7");
+    drop(store);
+    let whole = std::fs::read(&path).unwrap();
+    let mut damaged = 0;
+    for part in 1..20 {
+        let mut bytes = whole.clone();
+        bytes[whole.len() * part / 20..].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(store) = EmbeddedStore::open(&path) else { continue };
+        assert!(store.verify().is_err(), "damaged from {part}/20 on");
+        damaged += 1;
+    }
+    assert!(damaged > 5, "most files with such a damage can still be opened: {damaged}");
+}
+
+#[tokio::test]
+async fn outages_are_kept_for_their_time_and_open_ones_for_ever() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    let outages: Vec<Item> = every_item().into_iter().filter(|item| matches!(item, Item::Outage(_))).collect();
+    let resolved = outages.iter().filter_map(|item| match item {
+        Item::Outage(item) => item.outage.resolved_at,
+        _ => None,
+    });
+    let last = resolved.max().expect("an outage that ended");
+    let open = outages.iter().filter(|item| matches!(item, Item::Outage(item) if item.outage.resolved_at.is_none())).count();
+    let mut items = every_item();
+    items.push(Item::Target(target_record("acme/web", 1)));
+    put(&store, items).await;
+    let left = async || {
+        let query = Query::Outages { target: target("acme/web").id().clone(), runner: None };
+        store.list(&query).await.unwrap().len()
+    };
+    let before = left().await;
+    assert_eq!(before, outages.len());
+    let first = outages.iter().filter_map(|item| match item {
+        Item::Outage(item) => item.outage.resolved_at,
+        _ => None,
+    });
+    store.prune_outages(first.min().unwrap()).await.unwrap();
+    assert_eq!(left().await, before, "what ended at that moment is kept");
+    store.prune_outages(last.plus(std::time::Duration::from_millis(1))).await.unwrap();
+    assert_eq!(left().await, open);
 }
 
 #[tokio::test]

@@ -1,31 +1,36 @@
-//! Time that runs faster.
+//! Time that runs faster, and waits for the work.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::ports::Clock;
 use monitor_telemetry::SystemClock;
-use tokio::time::Instant;
+use tokio::sync::watch;
 
-/// A clock that starts now and runs `speed` times as fast as life.
+/// A clock that stands still until somebody advances it. A busy machine makes the demo slower, and changes nothing in it.
 #[derive(Clone, Debug)]
 pub(super) struct DemoClock {
     start: Timestamp,
-    began: Instant,
-    speed: u32,
+    elapsed: Arc<watch::Sender<Duration>>,
 }
 
 impl DemoClock {
-    pub(super) fn start(speed: u32) -> Self {
-        Self { start: SystemClock.now(), began: Instant::now(), speed }
+    pub(super) fn start() -> Self {
+        Self { start: SystemClock.now(), elapsed: Arc::new(watch::Sender::new(Duration::ZERO)) }
     }
 
-    /// Minutes of the story so far.
+    /// Lets time pass.
+    pub(super) fn advance(&self, by: Duration) {
+        self.elapsed.send_modify(|elapsed| *elapsed += by);
+    }
+
+    /// Minutes of the demo so far.
     pub(super) fn minutes(&self) -> u32 {
-        u32::try_from(self.now().since(self.start).as_secs() / 60).unwrap_or(u32::MAX)
+        u32::try_from(self.elapsed.borrow().as_secs() / 60).unwrap_or(u32::MAX)
     }
 
-    /// A minute of the story.
+    /// A minute of the demo.
     pub(super) fn at_minute(&self, minute: u32) -> Timestamp {
         self.start.plus(Duration::from_secs(u64::from(minute) * 60))
     }
@@ -33,14 +38,37 @@ impl DemoClock {
 
 impl Clock for DemoClock {
     fn now(&self) -> Timestamp {
-        self.start.plus(self.began.elapsed() * self.speed)
+        self.start.plus(*self.elapsed.borrow())
     }
 
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration / self.speed).await;
+        let mut elapsed = self.elapsed.subscribe();
+        let until = elapsed.borrow().saturating_add(duration);
+        // The sender is held by this clock, so there is no end of it.
+        let _ = elapsed.wait_for(|elapsed| *elapsed >= until).await;
     }
 
     fn random(&self) -> u64 {
         SystemClock.random()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_passes_when_it_is_advanced_and_not_by_itself() {
+        let clock = DemoClock::start();
+        let waiting = clock.clone();
+        let sleeper = tokio::spawn(async move { waiting.sleep(Duration::from_secs(60)).await });
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert!(!sleeper.is_finished() && clock.now() == clock.at_minute(0));
+        clock.advance(Duration::from_secs(59));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!sleeper.is_finished() && clock.minutes() == 0);
+        clock.advance(Duration::from_secs(1));
+        sleeper.await.unwrap();
+        assert_eq!((clock.minutes(), clock.now()), (1, clock.at_minute(1)));
     }
 }

@@ -7,16 +7,19 @@ use monitor_pipeline::records::read_fleet;
 
 use crate::fleet_view::{status_words, tone};
 use crate::out;
-use crate::table::{Tone, colour_on_stdout};
+use crate::table::{Screen, Tone, colour_on_stdout, wrapped};
+
+/// What stands before each line of a message.
+const MARGIN: &str = "         │ ";
 
 /// What is on the terminal.
-pub(super) struct Screen {
+pub(super) struct Display {
     lines: MultiProgress,
     time: ProgressBar,
     targets: Vec<(&'static str, ProgressBar)>,
 }
 
-impl Screen {
+impl Display {
     /// A line for each target below everything that is printed.
     pub(super) fn new(targets: &[&'static str]) -> Self {
         let lines = MultiProgress::new();
@@ -42,8 +45,12 @@ impl Screen {
 
     /// Prints a message as it would be sent.
     pub(super) fn message(&self, message: &str, minute: u32) {
-        let indented: Vec<String> = message.trim_end().lines().map(|line| format!("         │ {line}")).collect();
-        self.print(&format!("[{minute:>2} min] message:\n{}\n", indented.join("\n")));
+        let width = Screen::of_stdout().width.map(|width| width.saturating_sub(MARGIN.chars().count()));
+        let lines = message.trim_end().lines().flat_map(|line| {
+            let wrapped = wrapped(line, 4, width);
+            wrapped.lines().map(|line| format!("{MARGIN}{line}")).collect::<Vec<_>>()
+        });
+        self.print(&format!("[{minute:>2} min] message:\n{}\n", lines.collect::<Vec<_>>().join("\n")));
     }
 
     fn print(&self, text: &str) {
@@ -55,7 +62,7 @@ impl Screen {
         }
     }
 
-    /// Shows every runner as it is on record.
+    /// Shows every runner as it is stored.
     pub(super) async fn show(&self, store: &impl Store, minute: u32) -> anyhow::Result<()> {
         if self.lines.is_hidden() {
             return Ok(());
@@ -68,7 +75,7 @@ impl Screen {
             let runner = |runner| tone(runner).paint(&format!("{}: {}", runner.name, status_words(runner)), colour);
             let runners: Vec<String> = fleet.runners.iter().map(runner).collect();
             let blind =
-                fleet.record.failing.as_ref().map_or_else(String::new, |_| Tone::Bad.paint("(not seen) ", colour));
+                fleet.record.failing.as_ref().map_or_else(String::new, |_| Tone::Bad.paint("(unreachable) ", colour));
             line.set_message(format!("{name:<12} {blind}{}", runners.join("  ")));
         }
         Ok(())

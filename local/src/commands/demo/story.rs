@@ -1,4 +1,4 @@
-//! What happens to the made-up fleet, and what should be told of it.
+//! What happens to the made-up fleet, and which alerts it should lead to.
 
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
@@ -113,7 +113,7 @@ const SILENT: Beat = Beat { minute: 0, what: "", act: Act::Nothing, expected: ""
 pub(super) const BEATS: &[Beat] = &[
     Beat {
         what: "monitoring starts; api-2 is offline already",
-        expected: "monitoring starts",
+        expected: "api-2 already offline when monitoring started",
         told_by: |news| matches!(news, News::MonitoringStarts { outages } if are(outages, &["api-2"])),
         ..SILENT
     },
@@ -129,7 +129,7 @@ pub(super) const BEATS: &[Beat] = &[
         minute: 8,
         what: "gpu-1, gpu-2 and gpu-3 go offline together",
         act: Act::Offline(GPUS),
-        expected: "three runners offline, in one message,",
+        expected: "three runners offline, in one message",
         told_by: |news| matches!(news, News::Offline { outages } if are(outages, &["gpu-1", "gpu-2", "gpu-3"])),
         ..SILENT
     },
@@ -175,7 +175,7 @@ pub(super) const BEATS: &[Beat] = &[
         minute: 23,
         what: "gpu-1, gpu-2 and gpu-3 are back",
         act: Act::Online(GPUS),
-        expected: "three runners online again, in one message,",
+        expected: "three runners online again, in one message",
         told_by: |news| matches!(news, News::Recovered { outages } if are(outages, &["gpu-1", "gpu-2", "gpu-3"])),
         ..SILENT
     },
@@ -191,7 +191,7 @@ pub(super) const BEATS: &[Beat] = &[
         minute: 28,
         what: "the token loses its access to the organization's runners",
         act: Act::Access("orgs/acme", Access::MissingPermission),
-        expected: "orgs/acme cannot be seen",
+        expected: "orgs/acme unreachable",
         told_by: |news| matches!(news, News::Blind { .. }),
         ..SILENT
     },
@@ -231,7 +231,7 @@ pub(super) const BEATS: &[Beat] = &[
         minute: 48,
         what: "the token has its access again",
         act: Act::Access("orgs/acme", Access::Granted),
-        expected: "orgs/acme seen again",
+        expected: "orgs/acme reachable again",
         told_by: |news| matches!(news, News::SeesAgain { .. }),
         ..SILENT
     },

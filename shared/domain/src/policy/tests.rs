@@ -170,7 +170,7 @@ fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
         format!(r#"{{"{token}":1}}"#),
         format!(r#"{{"ignore":["{token}"]}}"#),
         format!(r#"{{"labels":{{"{token}":{{}}}}}}"#),
-        format!(r#"{{"runners":{{"a":{{"channel":"xoxb-123456789012-abcdefghijkl"}}}}}}"#),
+        r#"{"runners":{"a":{"channel":"xoxb-123456789012-abcdefghijkl"}}}"#.to_owned(),
         format!(r#"{{"removed":"{token}"}}"#),
     ] {
         let faults = policy(&json, &[]).unwrap_err().concat();

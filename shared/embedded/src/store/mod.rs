@@ -105,10 +105,13 @@ impl EmbeddedStore {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let unusable = |reason: String| OpenError::Unusable { path: path.to_owned(), reason };
+        if path.is_dir() {
+            return Err(unusable("it is a folder".to_owned()));
+        }
         create_privately(path).map_err(|error| unusable(error.to_string()))?;
         // Without the flag for URIs: a file may be called `file:x?mode=memory`.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|error| unusable(error.to_string()))?;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| unusable(without_path(&error)))?;
         Self::prepare(connection, path, true)
     }
 
@@ -125,7 +128,7 @@ impl EmbeddedStore {
         let unusable = |error: rusqlite::Error| match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::Foreign { path: path() },
             Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path: path(), reason: error.to_string() },
-            _ => OpenError::Unusable { path: path(), reason: error.to_string() },
+            _ => OpenError::Unusable { path: path(), reason: without_path(&error) },
         };
         connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
         // Before anything is written to it.
@@ -143,6 +146,28 @@ impl EmbeddedStore {
         Ok(Self { connection, waiting: Waiting::default(), syncs, counting: Counting::default() })
     }
 
+    /// Reads the whole file: SQLite's own check of it, and every item. Gives how many items there are.
+    ///
+    /// Takes seconds for a large file, in which others can read and not write.
+    pub fn verify(&self) -> Result<u64, StoreError> {
+        let connection = self.connection();
+        let mut check = connection.prepare("PRAGMA quick_check(3)").map_err(fault)?;
+        let flaws: Vec<String> =
+            check.query_map([], |row| row.get(0)).and_then(Iterator::collect).map_err(fault)?;
+        if flaws != ["ok"] {
+            return Err(rows::unreadable("somewhere in the file".to_owned(), &flaws.join("; ")));
+        }
+        let mut statement =
+            connection.prepare("SELECT section, subject, first, second, body FROM items").map_err(fault)?;
+        let mut found = statement.query([]).map_err(fault)?;
+        let mut count = 0;
+        while let Some(row) = found.next().map_err(fault)? {
+            rows::listed(row).map_err(fault)??;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// What was asked since it was opened.
     pub fn counters(&self) -> Counters {
         Counters {
@@ -156,6 +181,11 @@ impl EmbeddedStore {
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// SQLite's reason in words that do not repeat the path.
+fn without_path(error: &rusqlite::Error) -> String {
+    error.sqlite_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Creates the file for this user alone, unless it is there. SQLite gives its side files the same mode.

@@ -50,19 +50,35 @@ const WISHES: &str = "
       AND CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 END
       AND ?3 > 0";
 
+/// Outages that ended long ago.
+const OUTAGES: &str = "
+    DELETE FROM items WHERE rowid IN (
+        SELECT rowid FROM items
+        WHERE section = 'outage' AND subject = ?1 AND json_extract(body, '$.resolvedAt') < ?2 LIMIT ?3
+    )";
+
 impl EmbeddedStore {
+    /// Deletes outages that ended before a moment; gives how many. One that is open stays however old it is.
+    pub async fn prune_outages(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
+        self.prune_by(&[OUTAGES], ended_before).await
+    }
+
     /// Deletes changes, claims and endings of sends that are older than `before` and hold nothing that is still to be
     /// told, and what people asked for before; gives how many.
     ///
     /// What is untold stays however old it is, and so do each subject's latest notice and all outages. What cannot be read
     /// stays too; a fault in one subject's records is given after the others are done.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.prune_by(&[CHANGES, NOTICES, WISHES], before).await
+    }
+
+    async fn prune_by(&self, statements: &[&str], before: Timestamp) -> Result<u64, StoreError> {
         // Times are stored as text of one width, in UTC: they compare as text.
         let before = before.to_string();
         let subjects = subjects(&self.connection()).map_err(fault)?;
         let (mut pruned, mut first_fault) = (0, None);
         for subject in subjects {
-            for statement in [CHANGES, NOTICES, WISHES] {
+            for statement in statements {
                 loop {
                     let deleted = portion(&self.connection(), statement, &subject, &before);
                     // Others first: this is in no hurry.

@@ -1,0 +1,173 @@
+//! Exit codes: the same for every command that answers how the runners are.
+
+use monitor_fakes::FakeGitHub;
+use monitor_fakes::github::{Access, RunnerSpec, State};
+
+use crate::Bench;
+
+/// The exit codes of check, status, history and doctor.
+async fn codes(bench: &Bench, target: &str, policy: &str) -> [Option<i32>; 4] {
+    let variables = [("REPOS", target), ("POLICY", policy)];
+    let mut codes = [None; 4];
+    for (code, command) in codes.iter_mut().zip(["check", "status", "history", "doctor"]) {
+        let arguments = match command {
+            "status" | "history" => vec![command, target],
+            _ => vec![command],
+        };
+        *code = bench.output(&arguments, &variables).await.0;
+    }
+    codes
+}
+
+fn set(bench: &Bench, of_it: usize, status: &str) {
+    let mut github = bench.github.state();
+    let id = github.runners("acme/web")[of_it].id;
+    github.set_runner("acme/web", id, status, false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_well_unhealthy_unreachable_or_unknown_has_one_code_in_every_command() {
+    let bench = Bench::new().await;
+    set(&bench, 0, "online");
+    assert_eq!(codes(&bench, "acme/web", "{}").await, [Some(0); 4], "all is well");
+    set(&bench, 0, "offline");
+    // Doctor asks about the installation and not how the runners are.
+    assert_eq!(codes(&bench, "acme/web", r#"{"confirm":1}"#).await, [Some(1), Some(1), Some(1), Some(0)], "an outage");
+    bench.github.state().set_access("acme/web", Access::Hidden);
+    assert_eq!(codes(&bench, "acme/web", r#"{"confirm":1}"#).await, [Some(2); 4], "unreachable, and an outage");
+    set(&bench, 0, "online");
+    assert_eq!(codes(&bench, "acme/other", "{}").await, [Some(2); 4], "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_registered_ahead_of_use_is_no_outage() {
+    let mut github = State::new();
+    github.add_token("token");
+    github.add_target("acme/web");
+    github.add_runner("acme/web", RunnerSpec::new("used"));
+    github.add_runner("acme/web", RunnerSpec::new("ahead").never_connected());
+    let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
+    let bench = Bench { github, folder: tempfile::tempdir().unwrap() };
+    for command in ["check", "status"] {
+        let (code, stdout, stderr) = bench.output(&[command], &[("POLICY", "{}")]).await;
+        assert_eq!(code, Some(0), "{command}: {stdout}{stderr}");
+        assert!(stdout.contains("offline (never connected)") && stdout.contains("1 of 2 runners offline"), "{stdout}");
+    }
+    let id = bench.github.state().runners("acme/web")[0].id;
+    bench.github.state().set_runner("acme/web", id, "offline", false);
+    let (code, stdout, _) = bench.output(&["check"], &[("POLICY", "{}")]).await;
+    assert_eq!(code, Some(1), "a first bad reading of one that was used: {stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_told_in_the_right_direction() {
+    for (github_ahead_ms, expected) in [(3_600_000, "59 min behind GitHub's"), (-3_600_000, "1 h ahead of GitHub's")] {
+        let mut state = State::new();
+        state.add_token("token");
+        state.add_target("acme/web");
+        state.add_runner("acme/web", RunnerSpec::new("build-0"));
+        // GitHub's `Date` has whole seconds, and a second may pass on the way.
+        let github = FakeGitHub::start_with(state, 0, move || monitor_fakes::wall_clock_ms() + github_ahead_ms).await.unwrap();
+        let bench = Bench { github, folder: tempfile::tempdir().unwrap() };
+        let (code, stdout, stderr) = bench.output(&["doctor"], &[]).await;
+        let expected_too = expected.replace("59 min", "1 h");
+        assert!(stdout.contains(expected) || stdout.contains(&expected_too), "{stdout}{stderr}");
+        assert_eq!(code, Some(1), "{stdout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_filtered_by_target_runner_and_time() {
+    let bench = Bench::new().await;
+    bench.output(&["check"], &[]).await;
+    set(&bench, 1, "offline");
+    bench.output(&["check"], &[]).await;
+    set(&bench, 1, "online");
+    let recover = [("POLICY", r#"{"confirm":1,"recover":1}"#)];
+    bench.output(&["check"], &recover).await;
+    // The open outage of build-0 and the one of build-1 that is over, moved into the past by hand.
+    let store = rusqlite::Connection::open(bench.folder.path().join("store.db")).unwrap();
+    store
+        .execute_batch(
+            "UPDATE items SET body = json_set(body, '$.startedAt', '2001-01-01T00:00:00.000Z') WHERE section = 'outage';
+             UPDATE items SET body = json_set(body, '$.resolvedAt', '2001-01-02T00:00:00.000Z')
+             WHERE section = 'outage' AND json_extract(body, '$.resolvedAt') IS NOT NULL;",
+        )
+        .unwrap();
+    drop(store);
+    for (arguments, code, shown) in [
+        (&[][..], 1, &["build-0", "build-1"][..]),
+        (&["--since", "1h"], 1, &["build-0"]),
+        (&["build-1"], 0, &["build-1"]),
+        (&["BUILD-?"], 1, &["build-0", "build-1"]),
+        (&["build-1", "--since", "1h"], 0, &[]),
+        (&["--runner", "*-0"], 1, &["build-0"]),
+        (&["acme/web"], 1, &["build-0", "build-1"]),
+        (&["acme/*", "--runner", "build-1"], 0, &["build-1"]),
+        (&["https://github.com/acme/web/settings/actions/runners"], 2, &[]),
+        (&["--target", "acme/other"], 2, &[]),
+        (&["nobody"], 2, &[]),
+        (&["nobody", "build-1"], 2, &["build-1"]),
+    ] {
+        let (found, stdout, stderr) = bench.output(&[&["history"], arguments].concat(), &[]).await;
+        assert_eq!(found, Some(code), "{arguments:?}: {stdout}{stderr}");
+        for runner in ["build-0", "build-1"] {
+            assert_eq!(stdout.contains(runner), shown.contains(&runner), "{arguments:?}: {stdout}");
+        }
+        assert_eq!(stderr.is_empty(), code < 2, "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_is_filtered_by_target_and_runner() {
+    let bench = Bench::new().await;
+    bench.output(&["check"], &[]).await;
+    for (arguments, code, shown) in [
+        (&[][..], 1, &["build-0", "build-1"][..]),
+        (&["acme/web"], 1, &["build-0", "build-1"]),
+        (&["build-1"], 0, &["build-1"]),
+        (&["build-0"], 1, &["build-0"]),
+        (&["--target", "acme/other"], 2, &[]),
+        (&["build-9"], 2, &[]),
+    ] {
+        let (found, stdout, stderr) = bench.output(&[&["status"], arguments].concat(), &[]).await;
+        assert_eq!(found, Some(code), "{arguments:?}: {stdout}{stderr}");
+        for runner in ["build-0", "build-1"] {
+            assert_eq!(stdout.contains(runner), shown.contains(&runner), "{arguments:?}: {stdout}");
+        }
+    }
+    let (_, _, stderr) = bench.output(&["status", "acme/other"], &[]).await;
+    assert!(stderr.contains("check it with `runner-monitor check 'acme/other'`"), "{stderr}");
+}
+
+/// A file of which a part is missing: what a command cannot read, doctor does not call readable.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_reads_the_whole_store() {
+    let bench = Bench::new().await;
+    bench.output(&["check"], &[]).await;
+    let path = bench.folder.path().join("store.db");
+    let whole = std::fs::read(&path).unwrap();
+    let (code, stdout, _) = bench.output(&["doctor"], &[]).await;
+    assert!(code == Some(0) && stdout.contains(": readable, each of its "), "{stdout}");
+    let mut damaged = 0;
+    for part in 1..12 {
+        let cut = || std::fs::write(&path, &whole[..whole.len() * part / 12]).unwrap();
+        cut();
+        let (status, ..) = bench.output(&["status"], &[]).await;
+        cut();
+        let (code, stdout, _) = bench.output(&["doctor"], &[]).await;
+        let is_bad = stdout.contains("BAD store ");
+        assert!(is_bad || status != Some(2), "status ends with 2 and doctor says: {stdout}");
+        assert_eq!(code, Some(i32::from(is_bad)), "{stdout}");
+        let path = path.to_str().unwrap();
+        assert_eq!(stdout.matches(path).count(), 1, "the path once: {stdout}");
+        damaged += u32::from(is_bad);
+    }
+    assert!(damaged >= 10, "{damaged}");
+    std::fs::write(&path, &whole).unwrap();
+    let store = rusqlite::Connection::open(&path).unwrap();
+    store.execute_batch("UPDATE items SET body = '{}' WHERE section = 'outage'").unwrap();
+    drop(store);
+    let (code, stdout, _) = bench.output(&["doctor"], &[]).await;
+    assert!(code == Some(1) && stdout.contains("BAD store") && stdout.contains("acme/web outage"), "{stdout}");
+}
