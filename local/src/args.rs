@@ -150,7 +150,9 @@ fn parse_store(text: OsString) -> Result<PathBuf, String> {
         return Err("must be the path of a file: what is only in memory is lost when the command ends".to_owned());
     }
     if shown.starts_with("file:") || shown.contains("://") {
-        return Err("must be the path of a file, not an address; write the path alone, for example ./store.db".to_owned());
+        return Err(
+            "must be the path of a file, not an address; write the path alone, for example ./store.db".to_owned()
+        );
     }
     Ok(text.into())
 }
@@ -213,7 +215,8 @@ impl Selection {
             Written::Spec(spec) => Named::Target(spec.clone()),
             Written::Name(name) => Named::Runner(name.clone()),
         });
-        let flags = self.target.iter().cloned().map(Named::Target).chain(self.runner.iter().cloned().map(Named::Runner));
+        let flags =
+            self.target.iter().cloned().map(Named::Target).chain(self.runner.iter().cloned().map(Named::Runner));
         names.chain(flags).collect()
     }
 
@@ -379,7 +382,11 @@ pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> 
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_secs(10)..=Duration::from_secs(3_600);
-    if allowed.contains(&interval) { Ok(interval) } else { Err("must be a duration from 10s to 1h, for example 5m".to_owned()) }
+    if allowed.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be a duration from 10s to 1h, for example 5m".to_owned())
+    }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
@@ -391,7 +398,9 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 
 fn whole_number(text: &str, range: RangeInclusive<u32>, example: u32) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("must be a whole number from {} to {}, for example {example}", range.start(), range.end()))
+    number.ok_or_else(|| {
+        format!("must be a whole number from {} to {}, for example {example}", range.start(), range.end())
+    })
 }
 
 #[cfg(test)]
@@ -456,7 +465,8 @@ mod tests {
         ] {
             let selection = of(arguments);
             let covers = |target: &Target, runner: &str| selection.covers(target, Some(runner));
-            let found = [covers(&web, "build-1"), covers(&web, "build-2"), covers(&api, "build-3"), covers(&web, "gpu")];
+            let found =
+                [covers(&web, "build-1"), covers(&web, "build-2"), covers(&api, "build-3"), covers(&web, "gpu")];
             assert_eq!(found, expected, "{arguments:?}");
         }
         assert!(of(&["build-1"]).is_by_runner() && !of(&["acme/web"]).is_by_runner());

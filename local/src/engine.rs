@@ -1,6 +1,8 @@
 //! The pipeline in one process: hands messages to the stages and decides nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use monitor_domain::policy::Policy;
@@ -31,25 +33,59 @@ const NOTIFIERS: usize = 4;
 /// For how long a message is hidden while its stage works: longer than any stage takes.
 const VISIBILITY: Duration = Duration::from_secs(600);
 
-/// A queue whose delays pass as fast as the clock of the installation runs.
+/// Waits by the clock of the installation.
+type Later = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A queue. Where the clock of the installation does not run as real time does, its delays pass by that clock.
 #[derive(Clone)]
 pub(crate) struct Hastened {
     queue: Queue,
-    speed: u32,
+    later: Option<Later>,
+    /// Messages that were handled and wait for their next turn by that clock.
+    returning: Arc<AtomicUsize>,
 }
 
 impl Hastened {
+    fn new(queue: Queue, later: Option<Later>) -> Self {
+        Self { queue, later, returning: Arc::default() }
+    }
+
     /// Whether a message can be handled now, or is being handled.
     pub(crate) fn is_busy(&self) -> bool {
         let depth = self.queue.depth();
-        depth.visible + depth.in_flight > 0
+        depth.visible + depth.in_flight > self.returning.load(Ordering::Relaxed)
+    }
+
+    /// Gives a message back, to be handled again after a delay.
+    async fn release(&self, receipt: &str, delay: Duration) -> Result<(), QueueError> {
+        let Some(later) = self.later.as_ref().filter(|_| !delay.is_zero()) else {
+            return self.queue.release(receipt, delay).await;
+        };
+        let (waiting, this, receipt) = (later(delay), self.clone(), receipt.to_owned());
+        self.returning.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            waiting.await;
+            // A queue in memory takes it.
+            let _ = this.queue.release(&receipt, Duration::ZERO).await;
+            this.returning.fetch_sub(1, Ordering::Relaxed);
+        });
+        Ok(())
     }
 }
 
 impl Sender for Hastened {
-    async fn send(&self, mut messages: Vec<Outgoing>) -> Result<(), QueueError> {
-        messages.iter_mut().for_each(|message| message.delay /= self.speed);
-        self.queue.send(messages).await
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        let Some(later) = &self.later else { return self.queue.send(messages).await };
+        let (at_once, delayed): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| message.delay.is_zero());
+        for mut message in delayed {
+            let (waiting, queue) = (later(std::mem::take(&mut message.delay)), self.queue.clone());
+            tokio::spawn(async move {
+                waiting.await;
+                // A queue in memory takes it.
+                let _ = queue.send(vec![message]).await;
+            });
+        }
+        self.queue.send(at_once).await
     }
 }
 
@@ -76,22 +112,30 @@ pub(crate) struct Engine<Ch, Cl> {
 }
 
 impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
-    /// An installation with empty queues. `speed` is how many times faster than life the clock runs.
+    /// An installation with empty queues. Their delays pass in real time, or by a clock that runs differently.
     pub(crate) fn new(
         store: ChosenStore,
         source: GitHub,
         chat: Ch,
         clock: Cl,
         (policy, configured, interval): (Policy, Vec<TargetSpec>, Duration),
-        speed: u32,
+        delays_by_clock: bool,
     ) -> Self {
+        let later = delays_by_clock.then(|| {
+            let clock = clock.clone();
+            let later: Later = Arc::new(move |delay| {
+                let clock = clock.clone();
+                Box::pin(async move { clock.sleep(delay).await })
+            });
+            later
+        });
         Self {
             store,
             source,
             chat,
-            checks: Hastened { queue: Queue::standard(MAX_RECEIVES), speed },
-            changes: Hastened { queue: Queue::fifo(MAX_RECEIVES), speed },
-            commands: Hastened { queue: Queue::standard(MAX_RECEIVES), speed },
+            checks: Hastened::new(Queue::standard(MAX_RECEIVES), later.clone()),
+            changes: Hastened::new(Queue::fifo(MAX_RECEIVES), later.clone()),
+            commands: Hastened::new(Queue::standard(MAX_RECEIVES), later.clone()),
             clock,
             settings: CheckSettings { policy, configured, interval },
             cycles: Cycles::default(),
@@ -300,7 +344,7 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
 async fn settle(queue: &Hastened, receipt: &str, disposition: Disposition) -> Result<(), QueueError> {
     match disposition {
         Disposition::Done => queue.queue.delete(receipt).await,
-        Disposition::Retry { after, .. } => queue.queue.release(receipt, after / queue.speed).await,
+        Disposition::Retry { after, .. } => queue.release(receipt, after).await,
         Disposition::SetAside { reason } => {
             error!(reason, "a message was set aside");
             queue.queue.release(receipt, Duration::ZERO).await

@@ -255,7 +255,8 @@ pub(crate) fn cut_to(lines: &mut Vec<String>, all: bool) {
 /// How many runners are offline, of how many, in how many targets: `3 of 1,000 runners offline in 500 targets`.
 pub(crate) fn totals(fleets: &[Fleet]) -> String {
     let counts = fleets.iter().map(|fleet| Counts::of(&fleet.runners));
-    let sum = |of: fn(&Counts) -> u32| counts.clone().map(|counts| usize::try_from(of(&counts)).unwrap_or(0)).sum::<usize>();
+    let sum =
+        |of: fn(&Counts) -> u32| counts.clone().map(|counts| usize::try_from(of(&counts)).unwrap_or(0)).sum::<usize>();
     let (total, online) = (sum(|counts| counts.total), sum(|counts| counts.online));
     let unreachable = fleets.iter().filter(|fleet| fleet.record.failing.is_some()).count();
     let of_them = match unreachable {
@@ -282,8 +283,8 @@ mod tests {
     use console::measure_text_width;
     use monitor_domain::fleet::Failing;
     use monitor_domain::observation::{Failure, Fault, ObservedRunner};
-    use monitor_domain::runner::{RunnerId, Status, Suspicion};
     use monitor_domain::outage::OutageId;
+    use monitor_domain::runner::{RunnerId, Status, Suspicion};
     use monitor_domain::subject::Revision;
 
     const NOW: Timestamp = Timestamp::from_epoch_ms(1_000_000_000);

@@ -85,9 +85,8 @@ fn main() -> ExitCode {
             Command::Status(status) => commands::status::run(&status).await,
             Command::History(history) => commands::history::run(&history).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
-            Command::Settings => {
-                out::print(format_args!("{}\n{}", monitor_config::help_text(), args::VARIABLES)).map(|()| Outcome::Healthy)
-            }
+            Command::Settings => out::print(format_args!("{}\n{}", monitor_config::help_text(), args::VARIABLES))
+                .map(|()| Outcome::Healthy),
         }
     });
     // What still runs waits for a store or a log: nobody waits for it.

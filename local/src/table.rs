@@ -83,7 +83,8 @@ pub(crate) enum Give {
 /// Lays out rows under headings, one line a row. On a terminal the columns give way in the order of `gives`, until the
 /// table fits.
 pub(crate) fn table(headings: &[&str], rows: &[Row], gives: &[(usize, Give)], screen: Screen) -> String {
-    let clean: Vec<Vec<String>> = rows.iter().map(|row| row.cells.iter().map(|cell| one_line(cell)).collect()).collect();
+    let clean: Vec<Vec<String>> =
+        rows.iter().map(|row| row.cells.iter().map(|cell| one_line(cell)).collect()).collect();
     let widths: Vec<usize> = headings
         .iter()
         .enumerate()
@@ -226,7 +227,8 @@ mod tests {
             assert!(laid_out.lines().all(|line| measure_text_width(line) <= width), "{width}:\n{laid_out}");
             assert!(laid_out.contains('…') && laid_out.lines().count() == 6, "{laid_out}");
         }
-        let wide = table(&["target", "runner", "labels"], &rows[..1], &gives, Screen { colour: false, width: Some(40) });
+        let wide =
+            table(&["target", "runner", "labels"], &rows[..1], &gives, Screen { colour: false, width: Some(40) });
         assert!(wide.contains("labels") && !wide.contains('…'), "what fits is let alone: {wide}");
         let two = [Row { tone: Tone::Plain, cells: vec!["a".repeat(30), "b".repeat(30), "c".repeat(30)] }];
         let narrow = table(&["target", "runner", "labels"], &two, &gives, Screen { colour: false, width: Some(80) });
@@ -238,7 +240,10 @@ mod tests {
     fn numbers_have_commas_and_texts_are_wrapped() {
         let numbers = [0, 7, 123, 1_000, 12_345, 123_456, 1_234_567].map(grouped);
         assert_eq!(numbers, ["0", "7", "123", "1,000", "12,345", "123,456", "1,234,567"]);
-        assert_eq!((counted(1, "runner"), counted(2_000, "runner")), ("1 runner".to_owned(), "2,000 runners".to_owned()));
+        assert_eq!(
+            (counted(1, "runner"), counted(2_000, "runner")),
+            ("1 runner".to_owned(), "2,000 runners".to_owned())
+        );
         let text = "  one two three four five six seven eight";
         assert_eq!(wrapped(text, 4, Some(25)), "  one two three four five\n    six seven eight");
         assert_eq!(wrapped(text, 4, None), text);

@@ -59,7 +59,7 @@ async fn what_a_check_records_is_what_status_shows() {
     let (code, printed) = bench.run(&["status"], "").await;
     assert!(code == 0 && printed.contains("build-2") && printed.contains("3 runners"), "{printed}");
     let (code, printed) = bench.run(&["history"], "").await;
-    assert!(code == 0 && printed.contains("No outage on record"), "{printed}");
+    assert!(code == 0 && printed.contains("No outage is stored"), "{printed}");
     let (code, printed) = bench.run(&["doctor"], "").await;
     assert!(code == 0 && printed.contains("store StatelyDB: readable"), "{printed}");
     let counted: serde_json::Value = {

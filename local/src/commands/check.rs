@@ -83,7 +83,8 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     for (target, _) in &looks {
         fleets.push(read_fleet(&store, target).await.context("the store cannot be read")?.fleet);
     }
-    let unreachable: Vec<(String, String)> = unresolved.into_iter().chain(looks.iter().filter_map(unreachable)).collect();
+    let unreachable: Vec<(String, String)> =
+        unresolved.into_iter().chain(looks.iter().filter_map(unreachable)).collect();
     if arguments.json {
         print_json(&fleets, &looks, &unreachable, counted_store)?;
     } else {
@@ -92,7 +93,8 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         let found = in_words(&fleets, &looks, &unreachable, view);
         let quota = looks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
         let left = quota.and_then(|left| usize::try_from(left).ok());
-        let left = left.map_or_else(String::new, |left| format!(", {} requests left of the hourly quota", grouped(left)));
+        let left =
+            left.map_or_else(String::new, |left| format!(", {} requests left of the hourly quota", grouped(left)));
         let summary = format!("{}; checked in {:.1} s{left}", totals(&fleets), took.as_secs_f64());
         out::print(format_args!("{found}\n{}\n", wrapped(&summary, 0, screen.width)))?;
     }
@@ -135,7 +137,8 @@ fn progress(targets: usize, json: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(u64::try_from(targets).ok(), ProgressDrawTarget::stderr());
-    let template = if targets < MANY { "checking {len} targets  {elapsed}" } else { "{bar:30} {pos}/{len} targets  {elapsed}" };
+    let template =
+        if targets < MANY { "checking {len} targets  {elapsed}" } else { "{bar:30} {pos}/{len} targets  {elapsed}" };
     let bar = match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -161,12 +164,7 @@ fn print_json(
 }
 
 /// The table, what changed and what is unreachable.
-fn in_words(
-    fleets: &[Fleet],
-    looks: &[(Target, CheckReport)],
-    unreachable: &[(String, String)],
-    view: View,
-) -> String {
+fn in_words(fleets: &[Fleet], looks: &[(Target, CheckReport)], unreachable: &[(String, String)], view: View) -> String {
     let mut words = fleet_table(fleets, view);
     let of = |report: &CheckReport| report.steps.contains(&Step::MonitoringStarted);
     let (first, later): (Vec<_>, Vec<_>) = looks.iter().partition(|(_, report)| of(report));

@@ -108,7 +108,7 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     let notices = Arc::default();
     let told = Told { clock: clock.clone(), screen: screen.clone(), web: WebBase::default(), notices };
     let engine =
-        Arc::new(Engine::new(store, source, told.clone(), clock.clone(), (policy, configured, INTERVAL), speed));
+        Arc::new(Engine::new(store, source, told.clone(), clock.clone(), (policy, configured, INTERVAL), true));
     let (end, ended) = watch::channel(false);
     let watching = tokio::spawn(engine.clone().run(ended, None, |_| {}));
 
@@ -171,13 +171,7 @@ fn summary(clock: &DemoClock, notices: &[(Timestamp, Notice)], fake: &FakeGitHub
 }
 
 /// Two lines: what happened, and what was sent.
-fn lines(
-    beat: &Beat,
-    clock: &DemoClock,
-    notices: &[(Timestamp, Notice)],
-    missed: &mut u32,
-    colour: bool,
-) -> String {
+fn lines(beat: &Beat, clock: &DemoClock, notices: &[(Timestamp, Notice)], missed: &mut u32, colour: bool) -> String {
     let begin = clock.at_minute(beat.minute);
     let sent = notices.iter().find(|(at, notice)| *at >= begin && beat.is_told_by(notice));
     let (tone, words) = match (beat.expected.is_empty(), sent) {

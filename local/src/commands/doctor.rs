@@ -61,7 +61,13 @@ impl Finding {
     }
 
     fn doubtful(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Doubtful, says: says.into(), mend: Some(mend.into()), is_unreachable: false }
+        Self {
+            what: what.into(),
+            verdict: Verdict::Doubtful,
+            says: says.into(),
+            mend: Some(mend.into()),
+            is_unreachable: false,
+        }
     }
 
     fn bad(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
@@ -323,7 +329,8 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
     // The line begins with the path.
     let without_path = |error: &dyn std::fmt::Display| {
         let said = format!("{error:#}");
-        said.strip_prefix(&format!("the store {place} ")).map_or_else(|| said.replace(&place, "the file"), str::to_owned)
+        said.strip_prefix(&format!("the store {place} "))
+            .map_or_else(|| said.replace(&place, "the file"), str::to_owned)
     };
     let store = match outside::store(&arguments.store, settings) {
         Ok(store) => store,
@@ -431,7 +438,8 @@ mod tests {
     #[test]
     fn of_many_targets_the_good_ones_are_counted() {
         let of = |good: usize| {
-            let findings = (0..good).map(|_| Finding::good("acme/web", "seen")).chain([Finding::bad("acme/api", "b", "c")]);
+            let findings =
+                (0..good).map(|_| Finding::good("acme/web", "seen")).chain([Finding::bad("acme/api", "b", "c")]);
             counted_if_many(findings.collect()).iter().map(|finding| finding.what.clone()).collect::<Vec<_>>()
         };
         assert_eq!(of(2), ["acme/web", "acme/web", "acme/api"]);
@@ -463,7 +471,10 @@ mod tests {
         assert_eq!(outcome(&[good(), Finding::doubtful("a", "b", "c")]), Outcome::Healthy);
         assert_eq!(outcome(&[good(), bad()]), Outcome::Unhealthy);
         assert_eq!(outcome(&[bad(), Finding::unreachable("a", "b", "c")]), Outcome::Incomplete);
-        assert_eq!(closing(&[good(), Finding::doubtful("a", "b", "c")]), "Nothing has to be fixed. 1 point worth a look (?).");
+        assert_eq!(
+            closing(&[good(), Finding::doubtful("a", "b", "c")]),
+            "Nothing has to be fixed. 1 point worth a look (?)."
+        );
         assert_eq!(closing(&[bad(), bad()]), "2 points to be fixed (BAD).");
     }
 }

@@ -66,7 +66,8 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
         out::print(format_args!("{table}{}{cut}\n", counted(found, "outage")))?;
     } else if unknown.is_empty() {
         let of_these = if selection.named().is_empty() { "" } else { " of these" };
-        let since = arguments.since.map_or_else(String::new, |since| format!(" in the last {}", spoken_duration(since)));
+        let since =
+            arguments.since.map_or_else(String::new, |since| format!(" in the last {}", spoken_duration(since)));
         out::print(format_args!("No outage{of_these} is stored{since}.\n"))?;
     }
     if unreachable > 0 {
@@ -131,7 +132,8 @@ mod tests {
     #[test]
     fn a_time_holds_what_is_open_or_ended_in_it() {
         let at = Timestamp::from_epoch_ms;
-        let within = |resolved_ms: Option<i64>| is_within(resolved_ms.map(at), Some(Duration::from_secs(10)), at(100_000));
+        let within =
+            |resolved_ms: Option<i64>| is_within(resolved_ms.map(at), Some(Duration::from_secs(10)), at(100_000));
         assert!(within(None), "open");
         assert!(within(Some(90_000)) && within(Some(99_000)));
         assert!(!within(Some(89_999)));

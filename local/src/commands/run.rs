@@ -32,7 +32,9 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let heartbeat = arguments.heartbeat_text()?;
     let heartbeat = heartbeat.map(|url| heartbeat_url(&url, arguments.heartbeat_source(), &settings)).transpose()?;
     if arguments.shows_heartbeat() {
-        warn!("the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead");
+        warn!(
+            "the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead"
+        );
     }
     let front_desk = match arguments.slack_commands {
         Some(address) => Some(outside::front_desk(address, &settings, &http).await?),
@@ -51,7 +53,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         "watching"
     );
     let what = (settings.policy.clone(), settings.targets.clone(), arguments.every);
-    let engine = Arc::new(Engine::new(store, github, chat, clock, what, 1));
+    let engine = Arc::new(Engine::new(store, github, chat, clock, what, false));
     let on_cycle = move |report: CycleReport| {
         let CycleReport { targets, unseen, runners, online, down, quota_remaining, took } = report;
         let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

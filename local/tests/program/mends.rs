@@ -111,8 +111,10 @@ async fn a_wrong_argument_names_its_place_and_its_mend() {
     let policy = bench.folder.path().join("policy.json");
     std::fs::write(&policy, r#"{"confrim":1}"#).unwrap();
     let policy = policy.to_str().unwrap();
-    let in_policy = format!("POLICY: the file `{policy}`: confrim: is not a key of the policy; did you mean `confirm`?");
-    let no_url = "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key; found no URL";
+    let in_policy =
+        format!("POLICY: the file `{policy}`: confrim: is not a key of the policy; did you mean `confirm`?");
+    let no_url =
+        "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key; found no URL";
     let [from_flag, from_variable] =
         ["--heartbeat-url", "HEARTBEAT_URL"].map(|source| format!("error: {source}: {no_url}"));
     let cases: [(&[&str], (&str, &str), &str); 9] = [

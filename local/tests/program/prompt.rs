@@ -110,7 +110,8 @@ async fn the_key_of_the_heartbeat_stays_out_of_sight() {
     let file = bench.folder.path().join("heartbeat-url");
     std::fs::write(&file, format!("{url}\n")).unwrap();
     let at_file = format!("@{}", file.display());
-    let mut child = bench.command(&["run", "acme/web", "--heartbeat-url", &at_file]).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        bench.command(&["run", "acme/web", "--heartbeat-url", &at_file]).stdout(Stdio::null()).spawn().unwrap();
     let asked = tokio::task::spawn_blocking(move || {
         listener.set_nonblocking(true).unwrap();
         let deadline = Instant::now() + LONG;
@@ -137,14 +138,19 @@ async fn the_key_of_the_heartbeat_stays_out_of_sight() {
     let mut child = bench.command(&["run", "--heartbeat-url", &url]).stdout(Stdio::null()).spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let warned = tokio::task::spawn_blocking(move || {
-        std::io::BufRead::lines(std::io::BufReader::new(stderr)).map_while(Result::ok).find(|line| line.contains("WARN"))
+        std::io::BufRead::lines(std::io::BufReader::new(stderr))
+            .map_while(Result::ok)
+            .find(|line| line.contains("WARN"))
     });
     let line = warned.await.unwrap().unwrap_or_default();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(line.contains("set HEARTBEAT_URL instead") && !line.contains("hunter2"), "{line}");
     let absent = bench.output(&["run", "--heartbeat-url", "@/nowhere/key"], &[]).await;
-    assert!(absent.0 == Some(2) && absent.2.contains("--heartbeat-url: the file after `@` cannot be read"), "{absent:?}");
+    assert!(
+        absent.0 == Some(2) && absent.2.contains("--heartbeat-url: the file after `@` cannot be read"),
+        "{absent:?}"
+    );
 }
 
 /// The first check of many targets, and what a policy's faults say.
@@ -166,7 +172,10 @@ async fn many_targets_are_counted() {
     assert!(stdout.contains("First check of 61 targets.") && stdout.lines().count() < 12, "{stdout}");
     assert!(stdout.lines().nth(3).unwrap().contains("build-0"), "the unhealthy first: {stdout}");
     assert!(stdout.contains("61 more runners without a problem (--all lists them)"), "{stdout}");
-    assert!(stdout.lines().last().unwrap().starts_with("1 of 62 runners offline in 61 targets; checked in "), "{stdout}");
+    assert!(
+        stdout.lines().last().unwrap().starts_with("1 of 62 runners offline in 61 targets; checked in "),
+        "{stdout}"
+    );
     let (code, stdout, _) = bench.output(&["status"], &[]).await;
     assert!(code == Some(1) && stdout.contains("1 of 62 runners offline in 61 targets, 1 open outage; "), "{stdout}");
     let (_, stdout, _) = bench.output(&["status", "--all"], &[]).await;

@@ -39,7 +39,9 @@ pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<Tar
         (TargetKind::Enterprise, Written::Name(slug)) => one(Target::enterprise(&slug)),
         (TargetKind::Repository, Written::Name(name)) => {
             let name = shown(&name);
-            Err(format!("write {name}/* for all of an account, or ORGANIZATIONS={name} for an organization's own runners"))
+            Err(format!(
+                "write {name}/* for all of an account, or ORGANIZATIONS={name} for an organization's own runners"
+            ))
         }
         (TargetKind::Repository, Written::Spec(spec @ TargetSpec::RepositoriesOf(_))) => Ok(spec),
         (_, Written::Spec(TargetSpec::RepositoriesOf(_))) => Err("write that into REPOS".to_owned()),

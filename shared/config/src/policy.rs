@@ -38,11 +38,15 @@ pub(crate) fn policy(
         let path = text.strip_prefix('@').unwrap_or(text);
         let json = read_file(path).map_err(|error| {
             let what = format!("the file `{}` cannot be read ({error})", shown(path));
-            vec![Wrong::new(what, format!("correct the path, or write JSON, for example {}", POLICY.example)).of(&POLICY)]
+            vec![
+                Wrong::new(what, format!("correct the path, or write JSON, for example {}", POLICY.example))
+                    .of(&POLICY),
+            ]
         })?;
         (json, format!("the file `{}`: ", shown(path)))
     };
-    let wrong = |what: String| vec![Wrong::new(place.clone() + &what, format!("for example {}", POLICY.example)).of(&POLICY)];
+    let wrong =
+        |what: String| vec![Wrong::new(place.clone() + &what, format!("for example {}", POLICY.example)).of(&POLICY)];
     let value: Value = serde_json::from_str(&json).map_err(|error| wrong(format!("must be JSON: {}", flaw(&error))))?;
     if !value.is_object() {
         let found = if value.is_array() { "a list" } else { "a single value" };
@@ -113,7 +117,8 @@ fn too_soon_blind(base: &Thresholds, document: &Value, every: Duration) -> Vec<F
             let (place, least) = (quoted(&place), format_duration(shortest_blind(recheck, every)));
             let [blind_text, recheck_text, every_text] = [blind, recheck, every].map(format_duration);
             if blind < every.saturating_mul(2) {
-                let what = format!("{place}: must be at least {least}, as checks are {every_text} apart; found {blind_text}");
+                let what =
+                    format!("{place}: must be at least {least}, as checks are {every_text} apart; found {blind_text}");
                 Wrong::new(what, "or check more often").of(&POLICY)
             } else {
                 let what = format!(
@@ -146,7 +151,9 @@ mod tests {
         let text = r#"{"targets":{"acme/web":{"blind":"9m"},"acme/api":{"blind":"10m"}}}"#;
         assert_eq!(
             faults(text, Some(&["acme/*"]), EVERY),
-            ["POLICY: targets.acme/web.blind: must be at least 10m, as checks are 5m apart; found 9m; or check more often"]
+            [
+                "POLICY: targets.acme/web.blind: must be at least 10m, as checks are 5m apart; found 9m; or check more often"
+            ]
         );
         assert!(faults(r#"{"blind":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
         assert_eq!(faults(r#"{"blind":"19m"}"#, Some(&[]), Duration::from_secs(600)).len(), 1);
@@ -206,7 +213,10 @@ mod tests {
             ("{\"confirm\" 3}", "POLICY: must be JSON: expected `:` at line 1, column 12; for example {"),
             ("[]", "POLICY: must be a JSON object; found a list; for example {"),
             ("\"x\"", "POLICY: must be a JSON object; found a single value; for example {"),
-            ("{\"confirm\":\"many\"}", "POLICY: confirm: must be a whole number from 1 to 20, for example 3; found `many`"),
+            (
+                "{\"confirm\":\"many\"}",
+                "POLICY: confirm: must be a whole number from 1 to 20, for example 3; found `many`",
+            ),
             ("/nowhere/policy.json", "the file `/nowhere/policy.json` cannot be read"),
             ("{\"blind\":\"ghp_0123\"}", "hidden"),
             ("ghp_0123", "hidden"),

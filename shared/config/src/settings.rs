@@ -179,7 +179,10 @@ impl Reader<'_> {
     /// The value or its default through `parse`; none where neither is there, or with the fault noted.
     pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
-        without_secret(setting, &value).and_then(|()| parse(&value)).map_err(|wrong| self.faults.push(wrong.of(setting))).ok()
+        without_secret(setting, &value)
+            .and_then(|()| parse(&value))
+            .map_err(|wrong| self.faults.push(wrong.of(setting)))
+            .ok()
     }
 
     /// A list through `parse`, entry by entry; those at fault are noted and left out.
@@ -300,7 +303,10 @@ fn without_secret(setting: &Setting, value: &str) -> Result<(), Wrong> {
         return Ok(());
     }
     let what = "must not hold a secret, and this looks like a token, webhook or key (not shown)";
-    Err(Wrong::new(what, format!("write it into the setting it belongs to, and here a value such as {}", setting.example)))
+    Err(Wrong::new(
+        what,
+        format!("write it into the setting it belongs to, and here a value such as {}", setting.example),
+    ))
 }
 
 /// Reads how long outages are kept.
@@ -309,7 +315,11 @@ fn retention(text: &str) -> Result<Duration, Wrong> {
     match parse_duration(text) {
         Ok(span) if (DAY_SECS..=3_650 * DAY_SECS).contains(&span.as_secs()) => Ok(span),
         _ => Err(Wrong::new(
-            format!("must be a duration from 1d to 3650d, for example {}; found `{}`", OUTAGE_RETENTION.example, shown(text)),
+            format!(
+                "must be a duration from 1d to 3650d, for example {}; found `{}`",
+                OUTAGE_RETENTION.example,
+                shown(text)
+            ),
             "",
         )),
     }

@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use monitor_config::{HostOptions, Parameters, Prefix, Settings, Source, TellingSettings, read_or_wanted};
 
 const NOTHING: [(&str, &str); 0] = [];
-const LOOKING: HostOptions =
-    HostOptions { every: None, targets: Vec::new(), statelydb: true, without_chat: true, slack_commands: false, alerts: false };
+const LOOKING: HostOptions = HostOptions {
+    every: None,
+    targets: Vec::new(),
+    statelydb: true,
+    without_chat: true,
+    slack_commands: false,
+    alerts: false,
+};
 
 fn lookup(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + Clone + use<> {
     let variables: BTreeMap<String, String> =
@@ -84,10 +90,7 @@ fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_on
     for (start, end) in [
         ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
         // What else is in them is not to be overwritten by an example.
-        (
-            "REPOS: must be owner/name",
-            "/repositories --type String --value file://repositories.txt --overwrite",
-        ),
+        ("REPOS: must be owner/name", "/repositories --type String --value file://repositories.txt --overwrite"),
         ("POLICY: must be JSON: it breaks off", "/policy --type String --value file://policy.txt --overwrite"),
         ("STATELYDB_STORE_ID: `x` is no number", "set STATELYDB_STORE_ID, as in STATELYDB_STORE_ID=7204785912541003"),
     ] {

@@ -174,10 +174,22 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("REPOS", "[]")], "REPOS: there is nothing to watch", "set ORGANIZATIONS, as in ORGANIZATIONS='[\"acme\"]'"),
         (&[("REPOS", ",")], "REPOS: there is nothing to watch", "set ENTERPRISES, as in ENTERPRISES=acme-corp"),
         (&[("REPOS", "[\"a/b\"")], "REPOS: is no JSON array", "or one,two"),
-        (&[("REPOS", "acme")], "REPOS: must be owner/name, or owner/*", "found `acme`; write acme/* for all of an account, or ORGANIZATIONS=acme"),
+        (
+            &[("REPOS", "acme")],
+            "REPOS: must be owner/name, or owner/*",
+            "found `acme`; write acme/* for all of an account, or ORGANIZATIONS=acme",
+        ),
         (&[("REPOS", "ghp_abcdef")], "REPOS: must be owner/name", "found `(hidden, it looks like a secret)`"),
-        (&[("ORGANIZATIONS", "acme/web")], "ORGANIZATIONS: must be an organization's login", "found `acme/web`; a repository belongs in REPOS"),
-        (&[("ENTERPRISES", "a,b/c")], "ENTERPRISES: must be an enterprise's slug", "found `b/c`; a repository belongs in REPOS"),
+        (
+            &[("ORGANIZATIONS", "acme/web")],
+            "ORGANIZATIONS: must be an organization's login",
+            "found `acme/web`; a repository belongs in REPOS",
+        ),
+        (
+            &[("ENTERPRISES", "a,b/c")],
+            "ENTERPRISES: must be an enterprise's slug",
+            "found `b/c`; a repository belongs in REPOS",
+        ),
         (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: is no URL", "https://"),
         (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
         (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
@@ -229,7 +241,11 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("STATELYDB_ENDPOINT", "http://db:3030")], "STATELYDB_ENDPOINT: is plain http", "ALLOW_HTTP_HOSTS"),
         (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: is more than scheme", "leave out the rest"),
         (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: is for a data plane", "set STATELYDB_ENDPOINT"),
-        (&[("POLICY", "{\"confirm\":0}")], "POLICY: confirm: must be a whole number", "from 1 to 20, for example 3; found 0"),
+        (
+            &[("POLICY", "{\"confirm\":0}")],
+            "POLICY: confirm: must be a whole number",
+            "from 1 to 20, for example 3; found 0",
+        ),
         (&[("POLICY", "{\"targets\":{\"acme/x\":{}}}")], "POLICY: targets.acme/x: matches no", "remove the key"),
         (&[("POLICY", "/nowhere.json")], "POLICY: the file `/nowhere.json` cannot be read", "correct the path"),
         (
@@ -266,7 +282,8 @@ fn a_secret_is_refused_wherever_none_is_expected_and_never_repeated() {
     ];
     for setting in reference().iter().filter(|setting| !setting.secret) {
         for secret in secrets {
-            for value in [secret.to_owned(), format!("acme/{secret}"), format!("[\"{secret}\"]"), format!("a,{secret}")] {
+            for value in [secret.to_owned(), format!("acme/{secret}"), format!("[\"{secret}\"]"), format!("a,{secret}")]
+            {
                 let faults = read(&[(setting.name, &value)]).unwrap_err();
                 assert!(faults.0.iter().any(|fault| fault.setting == setting.name), "{}: {faults}", setting.name);
                 let told = faults.to_string();

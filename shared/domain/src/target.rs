@@ -61,8 +61,7 @@ impl TargetError {
 }
 
 const REPOSITORY: &str = "a repository as owner/name, for example acme/web";
-const ORGANIZATION: &str =
-    "an organization's login (letters, digits, `-` and `_`, at most 39), for example acme";
+const ORGANIZATION: &str = "an organization's login (letters, digits, `-` and `_`, at most 39), for example acme";
 const ENTERPRISE: &str = "an enterprise's slug (letters, digits, `.`, `-` and `_`), for example acme-corp";
 const TARGET: &str = "owner/name, owner/*, orgs/NAME or enterprises/NAME";
 
@@ -291,7 +290,9 @@ impl Written {
             };
         }
         if text.contains("://") || text.starts_with("git@") {
-            return Err(fault().with_hint(format_args!("only addresses below {web_url} name a target; see GITHUB_API_URL")));
+            return Err(
+                fault().with_hint(format_args!("only addresses below {web_url} name a target; see GITHUB_API_URL"))
+            );
         }
         let Some((owner, name)) = text.split_once('/') else {
             return if text.is_empty() || holds_secret(text) { Err(fault()) } else { Ok(Self::Name(text.to_owned())) };
@@ -308,7 +309,8 @@ impl Written {
                 "write {kind}/{name}, or for a repository of the account `{owner}` its address {web_url}/{owner}/{name}"
             )));
         }
-        text.parse().map(Self::Spec)
+        // No repository's name ends so: it is that of a clone.
+        text.strip_suffix(".git").unwrap_or(text).parse().map(Self::Spec)
     }
 
     fn one(target: Target) -> Self {
@@ -415,6 +417,7 @@ mod tests {
         };
         for (text, expected) in [
             (" Acme/Web ", "Acme/Web"),
+            ("acme/web.git", "acme/web"),
             ("acme/*", "acme/*"),
             ("Orgs/acme", "orgs/acme"),
             ("https://github.com/Acme/Web", "Acme/Web"),
@@ -439,16 +442,26 @@ mod tests {
             ("https://github.community/a/b", "only addresses below https://github.com"),
             ("git@gitlab.com:a/b", "only addresses below"),
             ("https://github.com/", "the address of GitHub itself"),
-            ("org/acme", "found `org/acme`: write orgs/acme, or for a repository of the account `org` its address https://github.com/org/acme"),
+            (
+                "org/acme",
+                "found `org/acme`: write orgs/acme, or for a repository of the account `org` its address https://github.com/org/acme",
+            ),
             ("Organisation/acme", "write orgs/acme"),
             ("enterprise/acme", "write enterprises/acme"),
             ("", "must be owner/name, owner/*, orgs/NAME or enterprises/NAME"),
             ("orgs/*", "must be an organization's login"),
         ] {
-            assert!(read(text, "https://github.com").contains(expected), "{text}: {}", read(text, "https://github.com"));
+            assert!(
+                read(text, "https://github.com").contains(expected),
+                "{text}: {}",
+                read(text, "https://github.com")
+            );
         }
         let bare = Written::read("acme", "https://github.com").and_then(Written::into_spec).unwrap_err().to_string();
-        assert_eq!(bare, "must be owner/name, owner/*, orgs/NAME or enterprises/NAME; found `acme`: for the organization write orgs/acme");
+        assert_eq!(
+            bare,
+            "must be owner/name, owner/*, orgs/NAME or enterprises/NAME; found `acme`: for the organization write orgs/acme"
+        );
     }
 
     #[test]

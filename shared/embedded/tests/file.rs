@@ -243,7 +243,8 @@ async fn outages_are_kept_for_their_time_and_open_ones_for_ever() {
         _ => None,
     });
     let last = resolved.max().expect("an outage that ended");
-    let open = outages.iter().filter(|item| matches!(item, Item::Outage(item) if item.outage.resolved_at.is_none())).count();
+    let open =
+        outages.iter().filter(|item| matches!(item, Item::Outage(item) if item.outage.resolved_at.is_none())).count();
     let mut items = every_item();
     items.push(Item::Target(target_record("acme/web", 1)));
     put(&store, items).await;

@@ -206,7 +206,10 @@ mod tests {
     fn a_typing_mistake_is_named_with_the_accepted_shapes() {
         let cases = [
             (r#"{"repo":"acme/web"}"#, "the field `repo` is not known"),
-            (r#"{"repository":"acme"}"#, "`repository`: must be a repository as owner/name, for example acme/web; found `acme`"),
+            (
+                r#"{"repository":"acme"}"#,
+                "`repository`: must be a repository as owner/name, for example acme/web; found `acme`",
+            ),
             (r#"{"repository":7}"#, "`repository` is no text"),
             (r#"{}"#, "it names no target"),
             (r#"{"repository":"a/b","organization":"a"}"#, "more than one target"),

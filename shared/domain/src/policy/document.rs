@@ -97,7 +97,10 @@ impl Reader<'_> {
         for (pattern, overrides) in entries {
             let place = format!("{section}.{}", shown(pattern, LONGEST_KEY));
             if holds_secret(pattern) {
-                self.fault(&place, "must be a name; this looks like a token or key: replace it, and revoke it".to_owned());
+                self.fault(
+                    &place,
+                    "must be a name; this looks like a token or key: replace it, and revoke it".to_owned(),
+                );
                 continue;
             }
             let overrides = match overrides {

@@ -71,7 +71,10 @@ fn a_channel_in_the_wrong_place_or_form_is_a_fault_that_does_not_repeat_it() {
     .unwrap_err();
     assert_eq!(faults.len(), 4, "{faults:?}");
     assert!(faults[0].starts_with("channel: the default channel is the setting SLACK_CHANNEL"), "{faults:?}");
-    assert!(faults[1].starts_with("targets.acme/web.channel: must be a channel's id or name, for example"), "{faults:?}");
+    assert!(
+        faults[1].starts_with("targets.acme/web.channel: must be a channel's id or name, for example"),
+        "{faults:?}"
+    );
     assert!(!faults.concat().contains("hunter2"), "{faults:?}");
 }
 
@@ -94,10 +97,12 @@ fn every_fault_is_named_with_its_place_and_mend() {
 /// Values of every wrong kind for a key, and what it accepts.
 #[test]
 fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
-    let wrong = ["-1", "1.5", "99999999999", "true", "\"soon\"", "\"\"", "[]", "{}", "[1]", "\"5\"", "\"-5m\"", "\"99999d\""];
+    let wrong =
+        ["-1", "1.5", "99999999999", "true", "\"soon\"", "\"\"", "[]", "{}", "[1]", "\"5\"", "\"-5m\"", "\"99999d\""];
     for key in reference() {
         for written in wrong {
-            let policy = policy(&format!(r#"{{"targets":{{"acme/web":{{"{}":{written}}}}}}}"#, key.name), &["acme/web"]);
+            let policy =
+                policy(&format!(r#"{{"targets":{{"acme/web":{{"{}":{written}}}}}}}"#, key.name), &["acme/web"]);
             let accepted = match key.name {
                 "channel" => written.len() > 2 && written.starts_with('"'),
                 "ignore" => written == "[]",
@@ -113,7 +118,10 @@ fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
     }
     for (json, expected) in [
         (r#"{"confirm":1,"confirm":2}"#, "confirm: is given twice"),
-        (r#"{"recheck":60}"#, "recheck: must be a duration from 10s to 15m, for example 60s; found 60, which has no unit"),
+        (
+            r#"{"recheck":60}"#,
+            "recheck: must be a duration from 10s to 15m, for example 60s; found 60, which has no unit",
+        ),
         (r#"{"removed":"silent"}"#, "removed: must be `alert` or `quiet`, for example \"alert\"; found `silent`"),
         (r#"{"confrim":3}"#, "confrim: is not a key of the policy; did you mean `confirm`?"),
         (r#"{"Reminder":3}"#, "Reminder: is not a key of the policy; did you mean `reminders`?"),

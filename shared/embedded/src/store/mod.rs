@@ -152,8 +152,7 @@ impl EmbeddedStore {
     pub fn verify(&self) -> Result<u64, StoreError> {
         let connection = self.connection();
         let mut check = connection.prepare("PRAGMA quick_check(3)").map_err(fault)?;
-        let flaws: Vec<String> =
-            check.query_map([], |row| row.get(0)).and_then(Iterator::collect).map_err(fault)?;
+        let flaws: Vec<String> = check.query_map([], |row| row.get(0)).and_then(Iterator::collect).map_err(fault)?;
         if flaws != ["ok"] {
             return Err(rows::unreadable("somewhere in the file".to_owned(), &flaws.join("; ")));
         }
