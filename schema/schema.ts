@@ -362,3 +362,20 @@ export const AccessToken = itemType("AccessToken", {
     expiresAt,
   },
 });
+
+/** Something that is done at most once: a check by hand in its window, or a request of Slack's. Never altered. */
+export const Marker = itemType("Marker", {
+  keyPath: "/repo-:repoId/marker-:markerId",
+  syncable: false,
+  ttl,
+  fields: {
+    repoId,
+    /** What is done, as a number within its subject. */
+    markerId: { type: uint },
+    /** Tells one's own marker from another's. */
+    nonce: number,
+    markedAt: moment,
+    body,
+    expiresAt,
+  },
+});

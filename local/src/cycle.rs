@@ -80,7 +80,7 @@ impl Cycles {
                 total.down += counts.down;
             }
             Ending::Failed(_) | Ending::Late(_) | Ending::Broken => total.unseen += 1,
-            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Outrun => {}
+            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
         }
         let quota = report.credential.quota_remaining;
         total.quota_remaining = total.quota_remaining.into_iter().chain(quota).min();

@@ -5,26 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
 use monitor_pipeline::ports::{Chat, Clock, Delivery};
 use monitor_pipeline::stages::Disposition;
-use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, SigningSecret};
-use monitor_slack::{Desk, HttpAnswer, Replies, WebBase};
+use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
+use monitor_slack::{Desk, HttpAnswer, Refusals, Replies, WebBase};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tracing::{error, warn};
+use tokio::sync::{Semaphore, watch};
 
+use crate::connections::{self, Answer, BodyError, Place};
 use crate::engine::{Engine, Hastened};
 use crate::store::ChosenStore;
 
 /// How long an answer may take before it goes the longer way. Slack waits for 3 s in all, and the proxy is on the way.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a request may take to come in: whoever is slower is not Slack.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How many complete requests are answered at once; each may hold a body of 1 MiB.
+const ANSWERS_AT_ONCE: usize = 16;
 
 /// Where requests of Slack's come in.
 pub(crate) struct FrontDesk {
@@ -32,6 +31,7 @@ pub(crate) struct FrontDesk {
     secret: SigningSecret,
     web: WebBase,
     replies: Replies,
+    refusals: Arc<Refusals>,
 }
 
 impl FrontDesk {
@@ -45,7 +45,7 @@ impl FrontDesk {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("--slack-commands cannot listen on {address}: choose another address or port"))?;
-        Ok(Self { listener, secret, web, replies: Replies::new(http) })
+        Ok(Self { listener, secret, web, replies: Replies::new(http), refusals: Arc::default() })
     }
 
     /// The address that was bound, with the port that was found where 0 was asked for.
@@ -57,22 +57,22 @@ impl FrontDesk {
     pub(crate) async fn serve<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
         self,
         engine: Arc<Engine<Ch, Cl>>,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) {
-        let Self { listener, secret, web, .. } = self;
-        let counter = Arc::new(Counter { engine, secret, web });
-        let router = Router::new().fallback(receive::<Ch, Cl>).with_state(counter);
-        let stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            error!(%error, "requests of Slack's are no longer answered");
-        }
+        let Self { listener, secret, web, refusals, .. } = self;
+        let answers = Semaphore::new(ANSWERS_AT_ONCE);
+        let counter = Arc::new(Counter { engine, secret, web, refusals, answers });
+        let answering = counter.clone();
+        let answer = move |request, place| receive(answering.clone(), request, place);
+        let log_refusals = || counter.refusals.log_due(counter.engine.clock.now());
+        connections::serve(listener, stop, answer, log_refusals).await;
+        counter.refusals.log_rest(counter.engine.clock.now());
     }
 
     /// What answers what takes longer.
     pub(crate) fn follower(&self) -> Follower {
-        Follower { secret: self.secret.clone(), web: self.web.clone(), replies: self.replies.clone() }
+        let Self { secret, web, replies, refusals, .. } = self;
+        Follower { secret: secret.clone(), web: web.clone(), replies: replies.clone(), refusals: refusals.clone() }
     }
 }
 
@@ -81,6 +81,8 @@ struct Counter<Ch, Cl> {
     engine: Arc<Engine<Ch, Cl>>,
     secret: SigningSecret,
     web: WebBase,
+    refusals: Arc<Refusals>,
+    answers: Semaphore,
 }
 
 /// Answers what was put off.
@@ -88,12 +90,13 @@ pub(crate) struct Follower {
     secret: SigningSecret,
     web: WebBase,
     replies: Replies,
+    refusals: Arc<Refusals>,
 }
 
 impl Follower {
     /// Answers one command that takes longer.
     pub(crate) async fn follow_up<Ch, Cl: Clock>(&self, engine: &Engine<Ch, Cl>, delivery: &Delivery) -> Disposition {
-        desk(engine, &self.secret, &self.web).follow_up(&delivery.body, &self.replies).await
+        desk(engine, &self.secret, &self.web, &self.refusals).follow_up(&delivery.body, &self.replies).await
     }
 }
 
@@ -101,43 +104,48 @@ fn desk<'a, Ch, Cl: Clock>(
     engine: &'a Engine<Ch, Cl>,
     secret: &'a SigningSecret,
     web: &'a WebBase,
+    refusals: &'a Refusals,
 ) -> Desk<'a, ChosenStore, Hastened, Hastened, Cl> {
     let Engine { store, checks, commands, clock, .. } = engine;
-    Desk { store, jobs: checks, later: commands, clock, secret, web, patience: PATIENCE }
+    Desk { store, jobs: checks, later: commands, clock, secret, web, refusals, patience: PATIENCE }
 }
 
-/// One request, whatever its path: a proxy may put one before it.
+/// One request, whatever its path: a proxy may put one before it. Its body is read once its head could be Slack's.
 async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
-    State(counter): State<Arc<Counter<Ch, Cl>>>,
-    request: Request,
-) -> Response {
+    counter: Arc<Counter<Ch, Cl>>,
+    request: Request<Incoming>,
+    place: Arc<Place>,
+) -> Answer {
     if request.method() != Method::POST {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+        return answer(HttpAnswer::of(StatusCode::METHOD_NOT_ALLOWED.as_u16()));
     }
     let (head, body) = request.into_parts();
-    let body = match tokio::time::timeout(READ_WITHIN, to_bytes(body, MAX_BODY_BYTES)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return broken_off(&error),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
-    };
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let desk = desk(&counter.engine, &counter.secret, &counter.web);
-    let HttpAnswer { status, body } = desk.receive(&RawRequest::new(headers, &body, false)).await;
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match body.is_empty() {
-        true => status.into_response(),
-        false => {
-            (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], Body::from(body)).into_response()
-        }
+    let headers = || head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let desk = desk(&counter.engine, &counter.secret, &counter.web, &counter.refusals);
+    if let Err(refused) = desk.examine_head(&RawRequest::new(headers(), &[], false)) {
+        return answer(refused);
     }
+    let body = match place.read_body(body, MAX_BODY_BYTES).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => return answer(desk.refuse(Refusal::TooLarge)),
+        Err(BodyError::TooSlow) => return answer(HttpAnswer::of(StatusCode::REQUEST_TIMEOUT.as_u16())),
+        Err(BodyError::Broken) => return answer(HttpAnswer::of(StatusCode::BAD_REQUEST.as_u16())),
+    };
+    // Until its turn comes it can be dropped: nothing was done yet.
+    let Ok(_turn) = counter.answers.acquire().await else {
+        return answer(HttpAnswer::of(StatusCode::SERVICE_UNAVAILABLE.as_u16()));
+    };
+    place.complete();
+    answer(desk.receive(&RawRequest::new(headers(), &body, false)).await)
 }
 
-/// A body that is too large, or did not come whole.
-fn broken_off(error: &axum::Error) -> Response {
-    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |&inner| inner.source());
-    if causes.any(|cause| cause.is::<http_body_util::LengthLimitError>()) {
-        warn!(reason = "larger than 1 MiB", "a request was refused");
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+fn answer(HttpAnswer { status, body }: HttpAnswer) -> Answer {
+    let is_empty = body.is_empty();
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !is_empty {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, json);
     }
-    StatusCode::BAD_REQUEST.into_response()
+    response
 }

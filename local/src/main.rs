@@ -4,6 +4,7 @@
 mod args;
 mod clock;
 mod commands;
+mod connections;
 mod cycle;
 mod engine;
 mod fleet_view;

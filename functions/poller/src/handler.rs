@@ -87,7 +87,7 @@ pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport)
             metrics.add(Metric::ChecksLate, 1);
         }
         Ending::Overtaken => metrics.add(Metric::JobsLetPass, 1),
-        Ending::NotConfigured | Ending::Dropped | Ending::Outrun => {}
+        Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
     }
     if let Some(left) = report.credential.quota_remaining {
         metrics.least(Metric::QuotaRemaining, left.into());

@@ -9,7 +9,7 @@ use monitor_config::CommandSettings;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
-use monitor_slack::{Desk, Replies, WebBase};
+use monitor_slack::{Desk, Refusals, Replies, WebBase};
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub(crate) struct Slack {
     jobs: Queue,
     later: Queue,
     backstop: NothingKept<DeadLetters>,
+    refusals: Refusals,
 }
 
 /// What is made of the settings.
@@ -45,7 +46,7 @@ impl Slack {
         let backstop = NothingKept(DeadLetters::new(sdk.clone(), ""));
         let build = |settings| Ready::of(&settings).map_err(Failure::setup);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), CommandSettings::read, build);
-        Self { kept, jobs, later, backstop }
+        Self { kept, jobs, later, backstop, refusals: Refusals::default() }
     }
 
     pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
@@ -55,7 +56,8 @@ impl Slack {
         let ready = self.kept.get(began).await?;
         let patience = ANSWER_WITHIN.saturating_sub(clock.now().since(began)).max(LEAST_PATIENCE);
         let Ready { store, secret, web, replies } = &*ready;
-        let desk = Desk { store, jobs: &self.jobs, later: &self.later, clock, secret, web, patience };
+        let (jobs, later, refusals) = (&self.jobs, &self.later, &self.refusals);
+        let desk = Desk { store, jobs, later, clock, secret, web, refusals, patience };
         let request_id = &invocation.request_id;
         match event {
             Event::Request(request) => {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -115,7 +116,13 @@ fn raw_body(event: &Value) -> Vec<u8> {
     if event["isBase64Encoded"] == true { STANDARD.decode(body).unwrap() } else { body.as_bytes().to_vec() }
 }
 
-fn signed(event: Value) -> Value {
+/// As Slack sends it now: of two requests none is like the other.
+fn signed(mut event: Value) -> Value {
+    static TRIGGERS: AtomicU64 = AtomicU64::new(0);
+    if event["isBase64Encoded"] != true {
+        let trigger_id = TRIGGERS.fetch_add(1, Ordering::Relaxed);
+        event["body"] = format!("{}&trigger_id={trigger_id}", event["body"].as_str().unwrap()).into();
+    }
     signed_at(event, SystemClock.now().epoch_secs(), SECRET)
 }
 

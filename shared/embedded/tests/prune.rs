@@ -8,7 +8,7 @@ use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Delivered, Item, Put, Query, SendEnding};
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::{
-    acknowledgement, at, change, claim, cursor, mute, outage_item, sent, subject, target_record,
+    acknowledgement, at, change, claim, cursor, marker, mute, outage_item, sent, subject, target_record,
 };
 
 async fn put(store: &EmbeddedStore, items: Vec<Item>) {
@@ -119,7 +119,12 @@ async fn what_people_asked_for_goes_when_it_is_over_and_old() {
     put(&store, vec![Item::Acknowledgement(acknowledgement("acme/web", 7, 41)), record("acme/web", 5, 5)]).await;
     let watchlist = monitor_domain::watchlist::Watchlist::default();
     put(&store, vec![Item::Watchlist(watchlist)]).await;
-    assert_eq!(store.prune(at(2 * 3_600)).await.unwrap(), 2);
+    put(
+        &store,
+        [("monitor", 1), ("monitor", 180), ("acme/web", 2)].map(|(of, number)| Item::Marker(marker(of, number))).into(),
+    )
+    .await;
+    assert_eq!(store.prune(at(2 * 3_600)).await.unwrap(), 4);
     assert_eq!(store.list(&Query::Mutes).await.unwrap(), [mute("build-7", 3)]);
 }
 

@@ -60,6 +60,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it changes something, so that it must not be done twice.
+    pub fn changes_something(&self) -> bool {
+        match self {
+            Command::StatusAll | Command::Status { .. } | Command::History { .. } => false,
+            Command::Recheck { .. } | Command::Mute { .. } | Command::Unmute { .. } | Command::Acknowledge { .. } => {
+                true
+            }
+        }
+    }
+
     /// For how long a mute lasts; none for other commands.
     pub fn lasting(&self) -> Option<Duration> {
         match self {
@@ -67,6 +77,27 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// Who asks, and by which request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asker {
+    /// The person.
+    pub id: PersonId,
+    /// The request; none where it was not made by one that could be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+}
+
+/// A request, told from its own repetitions by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestId {
+    /// The same for a request and whatever repeats it byte for byte, from 1 to 2^63 - 1.
+    pub number: u64,
+    /// Drawn when it was received.
+    pub nonce: u64,
 }
 
 /// A person, by the id that the chat gives them: capital letters and digits.

@@ -49,6 +49,9 @@ pub enum Item {
     Acknowledgement(Acknowledgement),
     /// The access token of a GitHub App's installation, sealed; written by the check stage.
     AccessToken(AccessToken),
+    /// Something that is done at most once; never altered. For a target a check by hand, written by the check stage; for the
+    /// monitor a request of Slack's that changes something, written by the respond stage.
+    Marker(Marker),
 }
 
 /// A runner within its target.
@@ -351,6 +354,20 @@ pub struct AccessToken {
     pub sealed: String,
 }
 
+/// Something that is done at most once: whoever stored it first may do it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Marker {
+    /// What it is about.
+    pub subject: Subject,
+    /// What is done, as a number within its subject, from 1: the window of a check by hand, or the signature of a request.
+    pub number: u64,
+    /// Tells one's own marker, whose answer was lost, from another's.
+    pub nonce: u64,
+    /// When it was stored.
+    pub at: Timestamp,
+}
+
 /// An item's key. Keys of one subject lie together, in the order of the variants' fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -380,6 +397,8 @@ pub enum Key {
     Acknowledgement(TargetId, RunnerId, OutageId),
     /// See [`Item::AccessToken`].
     AccessToken(CredentialId),
+    /// See [`Item::Marker`].
+    Marker(Subject, u64),
 }
 
 /// An item to be put.
@@ -455,6 +474,7 @@ impl Item {
             Item::Mute(mute) => Key::Mute(Mute::number_of(&mute.scope)),
             Item::Acknowledgement(item) => Key::Acknowledgement(item.target.clone(), item.runner_id, item.outage_id),
             Item::AccessToken(token) => Key::AccessToken(token.credential.clone()),
+            Item::Marker(marker) => Key::Marker(marker.subject.clone(), marker.number),
         }
     }
 }
@@ -473,7 +493,8 @@ impl Key {
             | Key::Change(subject, _)
             | Key::Claim(subject, _)
             | Key::Sent(subject, _)
-            | Key::Cursor(subject) => subject.clone(),
+            | Key::Cursor(subject)
+            | Key::Marker(subject, _) => subject.clone(),
         }
     }
 }
@@ -494,6 +515,7 @@ impl fmt::Display for Key {
             Key::Cursor(_) => write!(f, "{subject} cursor"),
             Key::Mute(number) => write!(f, "{subject} mute {number}"),
             Key::AccessToken(_) => write!(f, "{subject} access token"),
+            Key::Marker(_, number) => write!(f, "{subject} marker {number}"),
             Key::Acknowledgement(_, runner, outage) => {
                 write!(f, "{subject} runner {runner} outage {} acknowledgement", outage.0)
             }

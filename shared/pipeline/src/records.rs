@@ -13,7 +13,7 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 use monitor_domain::wishes::Wishes;
 
-use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Mute, OutageItem, Put, Query, RunnerItem};
+use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Marker, Mute, OutageItem, Put, Query, RunnerItem};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
 /// How many changes are read at a time.
@@ -241,6 +241,18 @@ pub async fn put_until_answered(
                 clock.sleep(Duration::from_millis(100 << (2 * tries))).await;
             }
             outcome => return outcome,
+        }
+    }
+}
+
+/// Stores a marker where there is none; gives whether it is this one that is stored.
+pub async fn mark(store: &impl Store, clock: &impl Clock, marker: Marker) -> Result<bool, StoreError> {
+    let (key, nonce) = (Key::Marker(marker.subject.clone(), marker.number), marker.nonce);
+    match put_until_answered(store, clock, vec![Put::new(Item::Marker(marker))]).await? {
+        PutOutcome::Done => Ok(true),
+        PutOutcome::Exists => {
+            let found = store.get(&[key]).await?;
+            Ok(found.iter().any(|item| matches!(item, Item::Marker(marker) if marker.nonce == nonce)))
         }
     }
 }

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Command, PersonId};
+use monitor_pipeline::commands::{Asker, Command, PersonId, RequestId};
 use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Route, Sender, Store, StoreError};
 use monitor_pipeline::stages::{Disposition, Respond, RespondError};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, warn};
 
 use crate::incoming::{
-    Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, ReplyUrl, Shown, SigningSecret, read,
+    Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, Refusal, ReplyUrl, Shown, SigningSecret, examine_head,
+    read,
 };
+use crate::refusals::Refusals;
 use crate::reply::Reply;
 use crate::web::WebBase;
 use crate::webhook::{Webhook, WebhookSettings};
@@ -42,6 +44,8 @@ pub struct Desk<'a, St, Jobs, Later, Cl> {
     pub secret: &'a SigningSecret,
     /// Where links lead.
     pub web: &'a WebBase,
+    /// Counts and logs what is refused.
+    pub refusals: &'a Refusals,
     /// How long an answer may take before it goes the longer way. Slack waits for 3 s in all.
     pub patience: Duration,
 }
@@ -55,6 +59,13 @@ pub struct HttpAnswer {
     pub body: String,
 }
 
+impl HttpAnswer {
+    /// A status and nothing else.
+    pub fn of(status: u16) -> Self {
+        Self { status, body: String::new() }
+    }
+}
+
 /// A command that is answered later; the message to oneself.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +75,8 @@ pub(crate) struct Later {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     command: Option<Command>,
     by: PersonId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<RequestId>,
     public: bool,
     pressed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,59 +87,76 @@ pub(crate) struct Later {
 }
 
 impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue, Cl> {
+    /// Examines the head of a request, before its body is read; an error is the answer to one that cannot be Slack's.
+    pub fn examine_head(&self, head: &RawRequest<'_>) -> Result<(), HttpAnswer> {
+        examine_head(head, self.clock.now()).map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// Counts a request that is refused, and gives the answer to it.
+    pub fn refuse(&self, refusal: Refusal) -> HttpAnswer {
+        self.refusals.note(refusal, self.clock.now());
+        HttpAnswer::of(refusal.http_status())
+    }
+
     /// Answers one request. What is not Slack's, or cannot be shown to be, gets a status and nothing else.
     pub async fn receive(&self, request: &RawRequest<'_>) -> HttpAnswer {
         let now = self.clock.now();
+        self.refusals.log_due(now);
         match read(request, self.secret, now) {
-            Err(refusal) => {
-                warn!(reason = %refusal, body_bytes = request.body_bytes(), "a request was refused");
-                HttpAnswer { status: refusal.http_status(), body: String::new() }
-            }
-            Ok(Incoming::Nothing) => HttpAnswer { status: 200, body: String::new() },
+            Err(refusal) => self.refuse(refusal),
+            Ok(Incoming::Nothing) => HttpAnswer::of(200),
             // Slack shows no answer to a press itself, but that it failed; what comes of it is said by `response_url`.
             Ok(Incoming::Ask(ask)) if ask.pressed => {
-                let status = if self.put_off(*ask, now).await { 200 } else { 503 };
-                HttpAnswer { status, body: String::new() }
+                let asker = self.asker(&ask);
+                HttpAnswer::of(if self.put_off(*ask, asker, now).await { 200 } else { 503 })
             }
-            Ok(Incoming::Ask(ask)) => {
-                let reply = self.asked(*ask, now).await;
-                HttpAnswer { status: 200, body: serde_json::to_string(&reply).unwrap_or_default() }
-            }
+            Ok(Incoming::Ask(ask)) => match self.asked(*ask, now).await {
+                Ok(reply) => HttpAnswer { status: 200, body: serde_json::to_string(&reply).unwrap_or_default() },
+                Err(refusal) => self.refuse(refusal),
+            },
         }
     }
 
     /// Answers a command at once, or says that the answer follows.
-    async fn asked(&self, ask: Ask, now: Timestamp) -> Reply {
+    async fn asked(&self, ask: Ask, now: Timestamp) -> Result<Reply, Refusal> {
+        let asker = self.asker(&ask);
         let command = match &ask.asked {
-            Asked::Help => return Reply::help().public(ask.public),
-            Asked::Misunderstood(misunderstanding) => return Reply::misunderstood(misunderstanding),
+            Asked::Help => return Ok(Reply::help().public(ask.public)),
+            Asked::Misunderstood(misunderstanding) => return Ok(Reply::misunderstood(misunderstanding)),
             Asked::Command(command) => command,
         };
         let answer = {
-            let (respond, patience) = (pin!(self.respond(command, &ask.by)), pin!(self.clock.sleep(self.patience)));
+            let (respond, patience) = (pin!(self.respond(command, &asker)), pin!(self.clock.sleep(self.patience)));
             match select(respond, patience).await {
                 Either::Left((answer, _)) => Some(answer),
                 Either::Right(_) => None,
             }
         };
-        match answer {
+        Ok(match answer {
             Some(Ok(reply)) => reply.public(ask.public),
+            Some(Err(RespondError::Repeated)) => return Err(Refusal::Repeated),
             Some(Err(error)) => failed(&error),
-            None if ask.reply_to.is_some() && self.put_off(ask, now).await => Reply::trouble(Trouble::Later),
+            None if ask.reply_to.is_some() && self.put_off(ask, asker, now).await => Reply::trouble(Trouble::Later),
             None => Reply::trouble(Trouble::TooSlow),
-        }
+        })
     }
 
-    async fn respond(&self, command: &Command, by: &PersonId) -> Result<Reply, RespondError> {
-        let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command, by).await?;
+    fn asker(&self, ask: &Ask) -> Asker {
+        let request = RequestId { number: ask.request_number, nonce: self.clock.random() };
+        Asker { id: ask.by.clone(), request: Some(request) }
+    }
+
+    async fn respond(&self, command: &Command, asker: &Asker) -> Result<Reply, RespondError> {
+        let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command, asker).await?;
         Ok(Reply::answered(&answered, self.web))
     }
 
     /// Sends a command to oneself.
-    async fn put_off(&self, ask: Ask, asked_at: Timestamp) -> bool {
-        let Ask { asked, public, by, reply_to, pressed, on } = ask;
+    async fn put_off(&self, ask: Ask, asker: Asker, asked_at: Timestamp) -> bool {
+        let Ask { asked, public, reply_to, pressed, on, .. } = ask;
         let command = if let Asked::Command(command) = asked { Some(command) } else { None };
-        let later = Later { version: VERSION, command, by, public, pressed, reply_to, asked_at, on };
+        let Asker { id: by, request } = asker;
+        let later = Later { version: VERSION, command, by, request, public, pressed, reply_to, asked_at, on };
         let Ok(body) = serde_json::to_string(&later) else { return false };
         match self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
             Ok(()) => true,
@@ -153,9 +183,10 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             warn!("a command was put off for so long that nobody waits for its answer");
             return Disposition::Done;
         }
+        let asker = Asker { id: later.by.clone(), request: later.request };
         let reply = match &later.command {
             None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }).beside(),
-            Some(command) => match self.respond(command, &later.by).await {
+            Some(command) => match self.respond(command, &asker).await {
                 Ok(reply) => match (command, later.on) {
                     (Command::Acknowledge { .. }, Some(on)) => Reply::acknowledged(on, &later.by, now),
                     _ if later.pressed => reply.public(later.public).beside(),
@@ -166,6 +197,10 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
                 {
                     debug!(%error, "a command is not answered yet");
                     return Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() };
+                }
+                Err(RespondError::Repeated) => {
+                    self.refuse(Refusal::Repeated);
+                    return Disposition::Done;
                 }
                 Err(error) if later.pressed => failed(&error).beside(),
                 Err(error) => failed(&error),
@@ -189,7 +224,7 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
 fn failed(error: &RespondError) -> Reply {
     warn!(%error, "a command was not answered");
     Reply::trouble(match error {
-        RespondError::Store(_) => Trouble::NoRecords,
+        RespondError::Store(_) | RespondError::Repeated => Trouble::NoRecords,
         RespondError::Queue(_) => Trouble::NotSent,
     })
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use monitor_pipeline::stages::Disposition;
 use monitor_pipeline::testing::doubles::{Outbox, SlowStore};
 use monitor_pipeline::testing::samples::{runner, target, target_record};
 use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, SigningSecret};
-use monitor_slack::{Desk, HttpAnswer, Replies, WebBase};
+use monitor_slack::{Desk, HttpAnswer, Refusals, Replies, WebBase};
 use serde_json::{Value, json};
 
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
@@ -41,7 +42,8 @@ impl Clock for RuntimeClock {
     }
 
     fn random(&self) -> u64 {
-        7
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        LAST.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -61,6 +63,7 @@ struct Bench {
     clock: RuntimeClock,
     secret: SigningSecret,
     web: WebBase,
+    refusals: Refusals,
 }
 
 impl Bench {
@@ -89,12 +92,13 @@ impl Bench {
             clock: RuntimeClock(tokio::time::Instant::now()),
             secret: SigningSecret::new(SECRET),
             web: WebBase::default(),
+            refusals: Refusals::default(),
         }
     }
 
     fn desk_over<'a, S, Q>(&'a self, store: &'a S, later: &'a Q) -> Desk<'a, S, Outbox, Q, RuntimeClock> {
-        let Self { jobs, clock, secret, web, .. } = self;
-        Desk { store, jobs, later, clock, secret, web, patience: Duration::from_millis(1_500) }
+        let Self { jobs, clock, secret, web, refusals, .. } = self;
+        Desk { store, jobs, later, clock, secret, web, refusals, patience: Duration::from_millis(1_500) }
     }
 
     fn desk(&self) -> Desk<'_, EmbeddedStore, Outbox, Outbox, RuntimeClock> {
@@ -134,7 +138,16 @@ fn signed(body: impl AsRef<[u8]>) -> Signed {
 }
 
 fn form(command: &str, text: &str, response_url: &str) -> String {
-    let fields = [("command", command), ("text", text), ("user_id", "U2CERLKJA"), ("response_url", response_url)];
+    // Of two requests none is like the other.
+    static TRIGGERS: AtomicU64 = AtomicU64::new(0);
+    let trigger_id = TRIGGERS.fetch_add(1, Ordering::Relaxed).to_string();
+    let fields = [
+        ("command", command),
+        ("text", text),
+        ("user_id", "U2CERLKJA"),
+        ("response_url", response_url),
+        ("trigger_id", &*trigger_id),
+    ];
     fields.map(|(name, value)| format!("{name}={}", percent(value))).join("&")
 }
 
@@ -232,11 +245,34 @@ async fn what_slack_did_not_sign_is_refused_and_leaves_no_trace_but_length_and_r
     assert!(bench.jobs.take().is_empty() && bench.later.take().is_empty(), "nothing is done");
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for (reason, request, _) in &refused {
-        assert!(log.contains(&format!("reason={reason} body_bytes={}", request.body.len())), "{reason}: {log}");
+    for (reason, ..) in &refused {
+        assert!(log.contains(&format!("reason={reason} count=1")), "{reason}: {log}");
     }
     assert!(!log.contains("marker") && !log.contains("acme") && !log.contains("v0="), "{log}");
-    assert_eq!(log.lines().count(), refused.len() + 1, "{log}");
+    let reasons: std::collections::BTreeSet<&str> = refused.iter().map(|(reason, ..)| *reason).collect();
+    assert_eq!(log.lines().count(), reasons.len() + 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_head_that_slack_cannot_have_sent_is_refused_before_the_body() {
+    let bench = Bench::new(1).await;
+    let head = |headers: &[(&'static str, String)]| {
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        bench.desk().examine_head(&RawRequest::new(headers, &[], false)).map_err(|answer| answer.status)
+    };
+    let at = |secs: i64| ("X-Slack-Request-Timestamp", (START_SECS + secs).to_string());
+    let signed_as = |signature: &str| ("X-Slack-Signature", signature.to_owned());
+    let plausible = format!("v0={}", "0a".repeat(32));
+    assert_eq!(head(&[at(0), signed_as(&plausible)]), Ok(()));
+    assert_eq!(head(&[at(-300), signed_as(&plausible)]), Ok(()));
+    assert_eq!(head(&[]), Err(401));
+    assert_eq!(head(&[at(0)]), Err(401));
+    assert_eq!(head(&[signed_as(&plausible)]), Err(401));
+    assert_eq!(head(&[at(-301), signed_as(&plausible)]), Err(401));
+    assert_eq!(head(&[at(301), signed_as(&plausible)]), Err(401));
+    for shape in ["v0=", "v1=00", &plausible[..66], &plausible.to_uppercase()] {
+        assert_eq!(head(&[at(0), signed_as(shape)]), Err(401), "{shape}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,6 +352,33 @@ async fn a_pressed_button_is_taken_on_and_answered_beside_its_message() {
     let shut = bench.desk_over(&bench.store, &Shut);
     let failed = shut.receive(&signed(button("recheck", &recheck, "")).request()).await;
     assert_eq!(failed.status, 503, "Slack shows that the press failed");
+}
+
+#[tokio::test]
+async fn a_captured_request_is_refused_where_it_would_change_something() {
+    let bench = Bench::new(1).await;
+    let send = async |request: &Signed| bench.desk().receive(&request.request()).await.status;
+    let command = |name: &str, text: &str| signed(form(name, text, ""));
+    let mute = command("/runner-mute", "build-1 2h");
+    assert_eq!((send(&mute).await, send(&mute).await), (200, 401));
+    let unmute = command("/runner-unmute", "build-1");
+    assert_eq!((send(&unmute).await, send(&unmute).await), (200, 401));
+    assert_eq!(send(&mute).await, 401, "the mute after its unmute");
+    assert!(!bench.ask("/runner-status-all", "").await.to_string().contains("1 mute"));
+    let recheck = command("/runner-recheck", "acme/app-001");
+    assert_eq!((send(&recheck).await, send(&recheck).await), (200, 401));
+    assert_eq!(bench.jobs.take().len(), 1);
+    let status = command("/runner-status", "acme/app-001");
+    assert_eq!((send(&status).await, send(&status).await), (200, 200));
+
+    // A press is taken on, and done once; what comes again from the queue itself is gone on with.
+    let press = signed(button("recheck", &json!({"command": "recheck", "target": "acme/app-001"}), ""));
+    assert_eq!((send(&press).await, send(&press).await), (200, 200));
+    let [first, again] = &bench.later.take()[..] else { panic!("two messages to oneself") };
+    for message in [first, first, again, again] {
+        assert_eq!(bench.desk().follow_up(&message.body, &replies()).await, Disposition::Done);
+    }
+    assert_eq!(bench.jobs.take().len(), 2);
 }
 
 #[tokio::test]

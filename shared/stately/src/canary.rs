@@ -264,6 +264,7 @@ fn path(record: &Record) -> KeyPath {
         "Credential" => repo.only("credential"),
         "Watchlist" => repo.only("watchlist"),
         "AccessToken" => repo.only("access_token"),
+        "Marker" => repo.number("marker", record.number("markerId")),
         "Claim" => notice(repo).only("claim"),
         "Sent" => notice(repo).only("sent"),
         "Mute" => repo.number("mute", record.number("muteId")),

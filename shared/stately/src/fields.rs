@@ -258,6 +258,19 @@ pub const ACKNOWLEDGEMENT: ItemType = ItemType {
     ],
 };
 
+/// `Item::Marker`
+pub const MARKER: ItemType = ItemType {
+    name: "Marker",
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "markerId", Number),
+        field(3, "nonce", Number),
+        field(4, "markedAt", Millis),
+        field(5, "body", Text),
+        field(6, "expiresAt", Seconds),
+    ],
+};
+
 /// `Item::AccessToken`
 pub const ACCESS_TOKEN: ItemType = ItemType {
     name: "AccessToken",
@@ -271,7 +284,7 @@ pub const ACCESS_TOKEN: ItemType = ItemType {
 };
 
 /// Every item type, in the order of schema.ts.
-pub const ALL: [&ItemType; 13] = [
+pub const ALL: [&ItemType; 14] = [
     &REPOSITORY,
     &RUNNER,
     &OUTAGE_EVENT,
@@ -285,6 +298,7 @@ pub const ALL: [&ItemType; 13] = [
     &MUTE,
     &ACKNOWLEDGEMENT,
     &ACCESS_TOKEN,
+    &MARKER,
 ];
 
 /// `RunnerStatus` by name. 0 stands for "not told".

@@ -37,6 +37,8 @@ const DAY_SECS: i64 = 86_400;
 const KEEP_QUIET_CHANGE: i64 = QUIET_CHANGES_KEPT.as_secs().cast_signed();
 /// How long news and ended outages are kept.
 const KEEP_NEWS: i64 = 400 * DAY_SECS;
+/// How long markers are kept: longer than a signature holds and a job waits.
+const KEEP_MARKER: i64 = DAY_SECS;
 /// How long notices are kept: longer than the changes that they tell, which would otherwise seem untold.
 const KEEP_NOTICE: i64 = 430 * DAY_SECS;
 
@@ -55,6 +57,7 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Credential(_) => repo(&key.subject()).only("credential"),
         Key::AccessToken(_) => repo(&key.subject()).only("access_token"),
         Key::Watchlist => repo(&key.subject()).only("watchlist"),
+        Key::Marker(subject, number) => repo(subject).number("marker", *number),
         Key::Mute(number) => repo(&key.subject()).number("mute", *number),
         Key::Acknowledgement(id, runner, outage) => {
             target(id).number("acknowledged", runner.0).number("outage", outage.0.0)
@@ -206,6 +209,12 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("by", text(mute.by.as_str()))
             .with("body", body(mute)?)
             .with("expiresAt", expires(mute.until, DAY_SECS)),
+        Item::Marker(marker) => new(&fields::MARKER)
+            .with("markerId", Number(marker.number))
+            .with("nonce", Number(marker.nonce))
+            .with("markedAt", moment(marker.at))
+            .with("body", body(marker)?)
+            .with("expiresAt", expires(marker.at, KEEP_MARKER)),
         Item::Acknowledgement(item) => new(&fields::ACKNOWLEDGEMENT)
             .with("runnerId", Number(item.runner_id.0))
             .with("outageId", Number(item.outage_id.0.0))

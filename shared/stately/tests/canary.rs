@@ -15,7 +15,7 @@ use monitor_stately_server::{Fault, InMemory, Method, Schema, Settings, State, T
 use serde_json::{Value, json};
 
 /// The fields that stand in key paths.
-const IN_KEYS: [&str; 6] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt"];
+const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt", "markerId"];
 
 async fn sing(server: &InMemory) -> Findings {
     let now = Timestamp::from_epoch_ms(server.state().now_ms());

@@ -1,6 +1,7 @@
 //! `runner-monitor run --slack-commands`: requests as Slack makes them, over HTTP and with real signatures.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use monitor_e2e::{Setting, fleet, repository};
@@ -80,6 +81,9 @@ impl Bench {
     }
 
     async fn ask(&self, body: &str) -> Value {
+        // Of two requests of Slack's none is like the other.
+        static TRIGGERS: AtomicU64 = AtomicU64::new(0);
+        let body = format!("{body}&trigger_id={}", TRIGGERS.fetch_add(1, Ordering::Relaxed));
         let (status, body) = self.post(body, now_secs(), SECRET).await;
         assert_eq!(status, StatusCode::OK);
         serde_json::from_str(&body).expect("JSON")

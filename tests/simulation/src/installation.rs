@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_pipeline::commands::{Command, PersonId};
+use monitor_pipeline::commands::{Asker, Command, PersonId};
 use monitor_pipeline::messages::{CheckJob, WakeUp};
 use monitor_pipeline::stages::{
     Check, CheckSettings, Disposition, Meters, Notify, NotifySettings, Respond, Schedule, ScheduleSettings,
@@ -141,7 +141,7 @@ pub async fn respond(this: Arc<Installation>, store: Arc<SimulatedStore>, comman
         return Disposition::SetAside { reason: "no person".to_owned() };
     };
     let respond = Respond { store: &*store, jobs: &this.jobs, clock: &this.shared };
-    match respond.run(&command, &person).await {
+    match respond.run(&command, &Asker { id: person, request: None }).await {
         Ok(_) => Disposition::Done,
         Err(error) => Disposition::Retry { after: ASK_AGAIN, reason: error.to_string() },
     }

@@ -43,10 +43,10 @@ const NOTICES: &str = "
                 WHERE section = 'cursor' AND subject = ?1)
       END";
 
-/// Mutes that ended long ago, and acknowledgements of long ago.
+/// Mutes that ended long ago, acknowledgements and markers of long ago.
 const WISHES: &str = "
     DELETE FROM items
-    WHERE section IN ('acknowledgement', 'mute') AND subject = ?1
+    WHERE section IN ('acknowledgement', 'marker', 'mute') AND subject = ?1
       AND CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 END
       AND ?3 > 0";
 

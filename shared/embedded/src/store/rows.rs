@@ -14,7 +14,7 @@ pub(super) const MEND: &str = "put back a copy of the file, or move the file awa
 const LONGEST_REASON: usize = 300;
 
 /// Every item type that this release knows, as `Item` writes it.
-const KNOWN_TYPES: [&str; 13] = [
+const KNOWN_TYPES: [&str; 14] = [
     "target",
     "runner",
     "outage",
@@ -28,6 +28,7 @@ const KNOWN_TYPES: [&str; 13] = [
     "mute",
     "acknowledgement",
     "accessToken",
+    "marker",
 ];
 
 /// The key columns of a row.
@@ -52,6 +53,7 @@ impl Place {
             Key::Cursor(_) => ("cursor", [0; 3]),
             Key::Mute(number) => ("mute", [*number, 0, 0]),
             Key::AccessToken(_) => ("access-token", [0; 3]),
+            Key::Marker(_, number) => ("marker", [*number, 0, 0]),
             Key::Acknowledgement(_, runner, outage) => ("acknowledgement", [runner.0, outage.0.0, 0]),
         };
         let mut place = Place { section, subject: key.subject().to_string(), numbers: [0; 3] };

@@ -19,7 +19,7 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::wishes::Wishes;
 use tracing::{debug, info, warn};
 
-use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Put};
+use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Marker, Put};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
@@ -27,6 +27,8 @@ use crate::stages::{Disposition, Stopwatch, wake};
 
 /// How much is repeated of why a stored item cannot be read.
 const MOST_QUOTED: usize = 300;
+/// Of the checks of one target that people ask for, one begins in each window of this length.
+const BY_HAND_WINDOW: Duration = Duration::from_secs(15);
 /// How often a credential's history is tried to be written to while other checks do the same.
 const CREDENTIAL_TRIES: u32 = 4;
 
@@ -87,6 +89,8 @@ pub enum Ending {
     Dropped,
     /// Others committed first, twice: what they saw is newer.
     Outrun,
+    /// A person asked for it, and another check that begins after the job was received is under way to it: GitHub was not asked.
+    Covered,
     /// The store or a queue failed; the disposition says more.
     Broken,
 }
@@ -142,6 +146,19 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             debug!(target_id = %target, "the job comes too late: the next tick brings another");
             return idle(Ending::Overtaken);
         }
+        if job.reason == Reason::Manual {
+            match self.is_turn_by_hand(target, now).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    debug!(target_id = %target, "a check that somebody else asked for covers the job");
+                    return idle(Ending::Covered);
+                }
+                Err(error) => {
+                    warn!(target_id = %target, %error, "the check was broken off");
+                    return CheckReport { disposition: error, ..idle(Ending::Broken) };
+                }
+            }
+        }
         match self.look_and_commit(job, now).await {
             Ok(looked) => self.pass_on(target, looked, now).await,
             Err(error) => {
@@ -149,6 +166,36 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 CheckReport { disposition: error.into(), ..idle(Ending::Broken) }
             }
         }
+    }
+
+    /// Whether a check by hand may begin now. In each window one does; the first job after it sends one more for the next window,
+    /// which covers all others: it begins after each of them was received.
+    async fn is_turn_by_hand(&self, target: &Target, now: Timestamp) -> Result<bool, Disposition> {
+        let window_secs = BY_HAND_WINDOW.as_secs().cast_signed();
+        let window = now.epoch_secs().div_euclid(window_secs);
+        let marker = |window: i64| Marker {
+            subject: target.into(),
+            number: window.max(1).unsigned_abs(),
+            nonce: self.clock.random(),
+            at: now,
+        };
+        let markers = [marker(window), marker(window + 1)];
+        let keys = markers.each_ref().map(|marker| Item::Marker(marker.clone()).key());
+        let stored = self.store.get(&keys).await?;
+        let [this, next] = markers;
+        let is_free = |key: &Key| !stored.iter().any(|item| item.key() == *key);
+        if is_free(&keys[0]) && records::mark(self.store, self.clock, this).await? {
+            return Ok(true);
+        }
+        if is_free(&keys[1]) && records::mark(self.store, self.clock, next).await? {
+            // As a recheck: a job by hand would find the window taken, by itself.
+            let job =
+                CheckJob { target: target.clone(), reason: Reason::Recheck, requested_at: Some(now), good_until: None };
+            let begins = Timestamp::from_epoch_ms((window + 1) * window_secs * 1_000);
+            let delay = Duration::from_secs(begins.since(now).as_millis().div_ceil(1_000).try_into().unwrap_or(0));
+            self.jobs.send(vec![Outgoing { body: job.to_json(), delay, ..Outgoing::default() }]).await?;
+        }
+        Ok(false)
     }
 
     /// Reads, asks and commits; once more if another commits first, or if it takes too long.

@@ -7,13 +7,14 @@ use futures_util::stream::{self, StreamExt as _};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::Outage;
 use monitor_domain::scope::Scope;
+use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use tracing::warn;
 use wildmatch::WildMatch;
 
-use crate::commands::{Answer, Answered, Command, PersonId};
-use crate::items::{Acknowledgement, Item, Key, Mute, Put, Query};
+use crate::commands::{Answer, Answered, Asker, Command};
+use crate::items::{Acknowledgement, Item, Key, Marker, Mute, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
 use crate::records::{self, MonitorOnRecord};
@@ -44,6 +45,9 @@ pub enum RespondError {
     /// What is to be done was not sent on.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The request was received before, and what it asks for must not be done twice.
+    #[error("the request repeats an earlier one")]
+    Repeated,
 }
 
 /// Fleets that were read, and targets that were not.
@@ -51,8 +55,15 @@ type Read = (Vec<Fleet>, Vec<Target>);
 
 impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     /// Answers one command.
-    pub async fn run(&self, command: &Command, by: &PersonId) -> Result<Answered, RespondError> {
+    pub async fn run(&self, command: &Command, asker: &Asker) -> Result<Answered, RespondError> {
         let now = self.clock.now();
+        let by = &asker.id;
+        if let Some(request) = asker.request.filter(|_| command.changes_something()) {
+            let marker = Marker { subject: Subject::Monitor, number: request.number, nonce: request.nonce, at: now };
+            if !records::mark(self.store, self.clock, marker).await? {
+                return Err(RespondError::Repeated);
+            }
+        }
         let (monitor, mutes) =
             future::try_join(records::read_monitor(self.store), records::read_mutes(self.store, now)).await?;
         let ticked_at = monitor.ticked_at;

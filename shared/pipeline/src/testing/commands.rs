@@ -10,14 +10,14 @@ use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::watchlist::Watchlist;
 
-use crate::commands::{Answer, Answered, Command};
+use crate::commands::{Answer, Answered, Asker, Command, RequestId};
 use crate::items::{Freshness, Item, OutageItem, Put, Query, RunnerItem};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::Store;
 use crate::records;
 use crate::stages::{Respond, RespondError};
 use crate::testing::doubles::{Outbox, SlowStore, StillClock};
-use crate::testing::samples::{at, ended, outage, person, runner, target, target_record};
+use crate::testing::samples::{asker, at, ended, outage, person, runner, target, target_record};
 
 /// Runs the whole suite, each part on a new store of `make`. The runtime's time must be paused.
 pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
@@ -31,6 +31,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     a_mute_is_kept_shown_and_ended(&make().await).await;
     what_nobody_goes_by_is_not_muted(&make().await).await;
     an_acknowledgement_is_kept_for_each_outage(&make().await).await;
+    a_request_that_is_repeated_changes_nothing(&make().await).await;
     five_hundred_targets_are_read_within_a_second(&make().await).await;
 }
 
@@ -64,8 +65,7 @@ fn outages(name: &str, outages: impl IntoIterator<Item = Outage>) -> Vec<Item> {
 
 async fn ask<S: Store>(store: &S, command: Command) -> Answered {
     let (jobs, clock) = (Outbox::default(), StillClock::default());
-    let answered =
-        Respond { store, jobs: &jobs, clock: &clock }.run(&command, &person()).await.expect("it is answered");
+    let answered = Respond { store, jobs: &jobs, clock: &clock }.run(&command, &asker()).await.expect("it is answered");
     assert!(jobs.take().is_empty(), "{command:?} sends no job");
     answered
 }
@@ -152,13 +152,13 @@ async fn a_recheck_is_sent_for_what_is_watched_and_nothing_else<S: Store>(store:
     installation(store, &[("Acme/Web", vec![])]).await;
     let (jobs, clock) = (Outbox::default(), StillClock::default());
     let respond = Respond { store, jobs: &jobs, clock: &clock };
-    let sent = respond.run(&Command::Recheck { target: target("acme/web") }, &person()).await.expect("it is answered");
+    let sent = respond.run(&Command::Recheck { target: target("acme/web") }, &asker()).await.expect("it is answered");
     assert!(matches!(sent.answer, Answer::RecheckSent { seen_at, .. } if seen_at == Some(at(590))));
     let [job] = &jobs.take()[..] else { panic!("one job") };
     let job = CheckJob::from_json(&job.body).expect("a job");
     assert_eq!((job.target.as_str(), job.reason), ("Acme/Web", Reason::Manual));
     let refused =
-        respond.run(&Command::Recheck { target: target("acme/api") }, &person()).await.expect("it is answered");
+        respond.run(&Command::Recheck { target: target("acme/api") }, &asker()).await.expect("it is answered");
     assert!(matches!(refused.answer, Answer::NotWatched { similar, .. } if similar == [target("Acme/Web")]));
     assert!(jobs.take().is_empty());
 }
@@ -219,6 +219,32 @@ async fn an_acknowledgement_is_kept_for_each_outage<S: Store>(store: &S) {
     assert!(kept.len() == 120 && kept.iter().all(|item| item.by == person()));
 }
 
+async fn a_request_that_is_repeated_changes_nothing<S: Store>(store: &S) {
+    installation(store, &[("acme/web", vec![runner(1, "build-7")])]).await;
+    let (jobs, clock) = (Outbox::default(), StillClock::default());
+    let respond = Respond { store, jobs: &jobs, clock: &clock };
+    let sent = |number, nonce| Asker { request: Some(RequestId { number, nonce }), ..asker() };
+    let mute = Command::Mute { scope: named("build-7"), lasting_secs: 7_200, reason: None };
+    let unmute = Command::Unmute { scope: named("build-7") };
+    assert!(respond.run(&mute, &sent(1, 11)).await.is_ok());
+    assert!(respond.run(&unmute, &sent(2, 12)).await.is_ok());
+    // The captured mute after its unmute, also after the host has started anew.
+    assert_eq!(respond.run(&mute, &sent(1, 13)).await, Err(RespondError::Repeated));
+    assert!(store.list(&Query::Mutes).await.expect("a list").is_empty());
+    let recheck = Command::Recheck { target: target("acme/web") };
+    assert!(respond.run(&recheck, &sent(3, 14)).await.is_ok());
+    assert_eq!(respond.run(&recheck, &sent(3, 15)).await, Err(RespondError::Repeated));
+    assert_eq!(jobs.take().len(), 1);
+    let acknowledge = Command::Acknowledge { target: target("acme/web"), outages: vec![] };
+    assert!(respond.run(&acknowledge, &sent(4, 16)).await.is_ok());
+    assert_eq!(respond.run(&acknowledge, &sent(4, 17)).await, Err(RespondError::Repeated));
+    // One's own second attempt at a request goes on, and who only reads may read again.
+    assert!(respond.run(&mute, &sent(5, 18)).await.is_ok());
+    assert!(respond.run(&mute, &sent(5, 18)).await.is_ok());
+    assert!(respond.run(&Command::StatusAll, &sent(6, 19)).await.is_ok());
+    assert!(respond.run(&Command::StatusAll, &sent(6, 20)).await.is_ok());
+}
+
 async fn what_is_not_known_is_answered_with_what_is_like_it<S: Store>(store: &S) {
     installation(store, &[("acme/web", vec![runner(1, "build-7"), runner(2, "build-8"), runner(3, "gpu")])]).await;
     let Answer::Runners { fleets, similar, .. } = ask(store, Command::Status { scope: named("build") }).await.answer
@@ -266,6 +292,6 @@ async fn five_hundred_targets_are_read_within_a_second<S: Store>(store: &S) {
     assert!(matches!(answered.answer, Answer::Overview { fleets } if fleets.len() == 499));
     slow.lose_all();
     let (jobs, clock) = (Outbox::default(), StillClock::default());
-    let broken = Respond { store: &slow, jobs: &jobs, clock: &clock }.run(&Command::StatusAll, &person()).await;
+    let broken = Respond { store: &slow, jobs: &jobs, clock: &clock }.run(&Command::StatusAll, &asker()).await;
     assert!(matches!(broken, Err(RespondError::Store(_))), "{broken:?}");
 }

@@ -15,10 +15,10 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 
-use crate::commands::PersonId;
+use crate::commands::{Asker, PersonId};
 use crate::items::{
-    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Mute, OutageItem,
-    PartEnding, Place, RunnerItem, SendEnding, Sent,
+    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Marker, Mute,
+    OutageItem, PartEnding, Place, RunnerItem, SendEnding, Sent,
 };
 
 /// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
@@ -199,6 +199,16 @@ pub fn acknowledgement(target_name: &str, runner: u64, outage: u64) -> Acknowled
     }
 }
 
+/// A marker of the check of a target, or of a request, of this number.
+pub fn marker(subject_name: &str, number: u64) -> Marker {
+    Marker { subject: subject(subject_name), number, nonce: 40 + number, at: at(60 * number) }
+}
+
+/// Somebody who asks.
+pub fn asker() -> Asker {
+    Asker { id: person(), request: None }
+}
+
 /// Somebody.
 pub fn person() -> PersonId {
     PersonId::try_from("U2CERLKJA".to_owned()).expect("an id")
@@ -294,6 +304,7 @@ pub fn every_item() -> Vec<Item> {
     items.extend(scopes.into_iter().zip(1_u64..).map(|(scope, hours)| Item::Mute(mute(scope, hours))));
     items.push(Item::Acknowledgement(acknowledgement(name, 7, 41)));
     items.push(Item::AccessToken(access_token("acme", "c2VhbGVk")));
+    items.extend([Item::Marker(marker("monitor", 7)), Item::Marker(marker(name, 8))]);
     items
 }
 

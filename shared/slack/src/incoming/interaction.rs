@@ -49,7 +49,7 @@ pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
         _ => Asked::Misunderstood(Misunderstanding { verb: None, fault: Fault::OldButton }),
     };
     let on = payload.message.filter(|_| action.action_id == button::ACKNOWLEDGE);
-    Ok(Incoming::Ask(Box::new(Ask { asked, public: false, by, reply_to, pressed: true, on })))
+    Ok(Incoming::Ask(Box::new(Ask { asked, request_number: 0, public: false, by, reply_to, pressed: true, on })))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub enum Incoming {
 pub struct Ask {
     /// What.
     pub asked: Asked,
+    /// The same for the request and whatever repeats it; 0 where no signature was read.
+    pub request_number: u64,
     /// Whether the whole channel is to see the answer.
     pub public: bool,
     /// Who.
@@ -65,9 +67,18 @@ pub enum Asked {
     Misunderstood(Misunderstanding),
 }
 
+/// Examines the head of a request, before its body is read: whether Slack can have signed it.
+pub fn examine_head(request: &RawRequest<'_>, now: Timestamp) -> Result<(), Refusal> {
+    signature::claimed(request, now).map(drop)
+}
+
 /// Checks a request and reads it.
 pub fn read(request: &RawRequest<'_>, secret: &SigningSecret, now: Timestamp) -> Result<Incoming, Refusal> {
-    decode(&signature::verified(request, secret, now)?)
+    let mut incoming = decode(&signature::verified(request, secret, now)?)?;
+    if let Incoming::Ask(ask) = &mut incoming {
+        ask.request_number = signature::claimed(request, now)?.request_number();
+    }
+    Ok(incoming)
 }
 
 /// Reads the body of a request whose signature was checked.
@@ -84,7 +95,7 @@ pub fn decode(body: &[u8]) -> Result<Incoming, Refusal> {
     let by = person(form::field(&fields, "user_id").unwrap_or_default())?;
     let (asked, public) = parse_command(command, form::field(&fields, "text").unwrap_or_default());
     let reply_to = form::field(&fields, "response_url").and_then(|url| ReplyUrl::parse(url, &[]));
-    Ok(Incoming::Ask(Box::new(Ask { asked, public, by, reply_to, pressed: false, on: None })))
+    Ok(Incoming::Ask(Box::new(Ask { asked, request_number: 0, public, by, reply_to, pressed: false, on: None })))
 }
 
 fn person(id: &str) -> Result<PersonId, Refusal> {

@@ -65,11 +65,6 @@ impl<'a> RawRequest<'a> {
         let only = |values: &[&'a [u8]]| if let [value] = values { Some(*value) } else { None };
         RawRequest { timestamp: only(&timestamps), signature: only(&signatures), body, is_base64 }
     }
-
-    /// How large its body is, as it was handed over.
-    pub fn body_bytes(&self) -> usize {
-        self.body.len()
-    }
 }
 
 /// Shows the length alone.
@@ -80,7 +75,7 @@ impl fmt::Debug for RawRequest<'_> {
 }
 
 /// Why a request is refused. Says nothing of what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
     /// Its body is larger than [`MAX_BODY_BYTES`].
     #[error("larger than 1 MiB")]
@@ -100,6 +95,9 @@ pub enum Refusal {
     /// It has no signature, or several.
     #[error("no signature, or more than one")]
     NoSignature,
+    /// It is signed, and was received before: what it asks for is not done twice.
+    #[error("repeats an earlier request")]
+    Repeated,
     /// Its signature is none of Slack's, or was made with another secret.
     #[error("signature does not match")]
     BadSignature,
@@ -121,13 +119,22 @@ impl Refusal {
     }
 }
 
-/// The body of a request that Slack signed within the last 300 s.
-pub(super) fn verified<'a>(
-    request: &RawRequest<'a>,
-    secret: &SigningSecret,
-    now: Timestamp,
-) -> Result<Cow<'a, [u8]>, Refusal> {
-    let body = raw_body(request)?;
+/// What the head of a request claims.
+pub(super) struct Claimed<'a> {
+    timestamp: &'a [u8],
+    tag: [u8; 32],
+}
+
+impl Claimed<'_> {
+    /// The same for a request and whatever repeats it, from 1 to 2^63 - 1: part of its signature.
+    pub(super) fn request_number(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.tag;
+        (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1).max(1)
+    }
+}
+
+/// Examines the head of a request: whether Slack can have signed it within the last 300 s. Needs no body.
+pub(super) fn claimed<'a>(request: &RawRequest<'a>, now: Timestamp) -> Result<Claimed<'a>, Refusal> {
     let timestamp = request.timestamp.ok_or(Refusal::NoTimestamp)?;
     let signed_at = seconds(timestamp).ok_or(Refusal::BadTimestamp)?;
     if now.epoch_secs().abs_diff(signed_at) > MAX_SKEW_SECS {
@@ -135,6 +142,17 @@ pub(super) fn verified<'a>(
     }
     let signature = request.signature.ok_or(Refusal::NoSignature)?;
     let tag = signature.strip_prefix(b"v0=").and_then(unhex).ok_or(Refusal::BadSignature)?;
+    Ok(Claimed { timestamp, tag })
+}
+
+/// The body of a request that Slack signed within the last 300 s.
+pub(super) fn verified<'a>(
+    request: &RawRequest<'a>,
+    secret: &SigningSecret,
+    now: Timestamp,
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    let Claimed { timestamp, tag } = claimed(request, now)?;
+    let body = raw_body(request)?;
     let signed = [b"v0:", timestamp, b":", &*body].concat();
     // In constant time.
     hmac::verify(&secret.0, &signed, &tag).map_err(|_| Refusal::BadSignature)?;

@@ -53,6 +53,7 @@ pub const EVERY_TYPE: &[Readable] = &[
     Readable { name: fields::MUTE.name, read: |_, record| content(record).map(Item::Mute) },
     Readable { name: fields::ACKNOWLEDGEMENT.name, read: |_, record| content(record).map(Item::Acknowledgement) },
     Readable { name: fields::ACCESS_TOKEN.name, read: |_, record| content(record).map(Item::AccessToken) },
+    Readable { name: fields::MARKER.name, read: |_, record| content(record).map(Item::Marker) },
 ];
 
 /// The types that the schedule stage reads: what reads the others is not linked into a function that has no more.

@@ -71,7 +71,7 @@ impl<'a, S: Store> Installation<'a, S> {
         self.clock.advance(Duration::from_secs(60));
         let (jobs, wakes, clock) = (&self.jobs, &self.wakes, &self.clock);
         let stage = Check { store: self.store, source: &self.source, jobs, wakes, clock, settings: &self.settings };
-        stage.run(&CheckJob { target: web(), reason: Reason::Manual, requested_at: None, good_until: None }).await
+        stage.run(&CheckJob { target: web(), reason: Reason::Recheck, requested_at: None, good_until: None }).await
     }
 
     /// Looks again until the queue would let the message go.

@@ -127,7 +127,7 @@ impl Tally {
             }
             Ending::Overtaken => self.let_pass += 1,
             Ending::Failed(_) | Ending::Late(_) | Ending::Broken => self.failed += 1,
-            Ending::NotConfigured | Ending::Dropped | Ending::Outrun => {}
+            Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
         }
     }
 

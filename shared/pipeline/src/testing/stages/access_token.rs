@@ -47,7 +47,8 @@ pub(super) async fn what_github_is_asked_with_is_on_record_for_every_poller<S: S
         this.clock.advance(INTERVAL);
         let source = OfAnApp { source: &this.source, handed: Mutex::default(), gives: Mutex::new(gives) };
         let stage = Check { store: &this.store, source: &source, jobs, wakes, clock, settings: &this.check };
-        let job = CheckJob::from_json(r#"{"repository":"acme/web"}"#).unwrap_or_else(|error| panic!("{error}"));
+        let job = CheckJob::from_json(r#"{"repository":"acme/web","reason":"recheck"}"#)
+            .unwrap_or_else(|error| panic!("{error}"));
         assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
         assert_eq!(*source.handed.lock().await, [is_handed]);
     }

@@ -83,6 +83,8 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
             Key::Mute(_) => "mute",
             Key::Acknowledgement(..) => "acknowledgement",
             Key::AccessToken(_) => "access token",
+            Key::Marker(Subject::Monitor, _) => "marker of a request",
+            Key::Marker(..) => "marker of a check by hand",
         };
         keys.iter().map(kind).collect()
     };
@@ -94,6 +96,7 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
             this.source.set_status(&web(), 1, Status::Idle);
         }
         this.check(&web()).await;
+        this.check_for(&web(), Reason::Manual).await;
         by_check.extend(kinds(this.store.take_written()));
         this.tell().await;
         by_notify.extend(kinds(this.store.take_written()));
@@ -101,7 +104,8 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
     }
     assert_eq!(by_schedule, BTreeSet::from(["tick", "change of the monitor", "watchlist"]));
     assert_eq!(by_notify, BTreeSet::from(["claim", "sent", "cursor"]));
-    let of_check = ["target", "runner", "outage", "freshness", "change of a target or credential"];
+    let of_check =
+        ["target", "runner", "outage", "freshness", "change of a target or credential", "marker of a check by hand"];
     assert_eq!(by_check, BTreeSet::from(of_check));
 }
 

@@ -168,3 +168,42 @@ pub(super) async fn a_check_while_failing_costs_two_reads_and_no_write<S: Store>
         assert!(dearer.iter().all(|(round, _)| [0, 3].contains(round)), "{fault:?}: {dearer:?}");
     }
 }
+
+/// A flood of jobs by hand asks GitHub once, and once more in the next window; each job is followed by a check that begins after
+/// it was received.
+pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(store: &S) {
+    let this = Installation::watching(store, 2).await;
+    let mut endings = Vec::new();
+    for _ in 0..40 {
+        endings.push(this.check_for(&web(), Reason::Manual).await.ending);
+    }
+    assert!(matches!(endings[0], Ending::Seen(_)), "{endings:?}");
+    assert!(endings[1..].iter().all(|ending| *ending == Ending::Covered), "{endings:?}");
+    let [later] = &this.jobs.take()[..] else { panic!("one more") };
+    let job = CheckJob::from_json(&later.body).unwrap_or_else(|error| panic!("{error}"));
+    assert!(job.target == web() && later.delay <= Duration::from_secs(15), "{later:?}");
+    // Its delay leads into the next window, in which it is the only one.
+    this.clock.advance(later.delay);
+    let (store, source, jobs, wakes) = (&this.store, &this.source, &this.jobs, &this.wakes);
+    let stage = Check { store, source, jobs, wakes, clock: &this.clock, settings: &this.check };
+    assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
+    assert_eq!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Covered);
+    // Two pollers that are asked at the same moment.
+    this.clock.advance(Duration::from_secs(60));
+    this.jobs.take();
+    let target = web();
+    let (one, other) = tokio::join!(this.check_for(&target, Reason::Manual), this.check_for(&target, Reason::Manual));
+    let seen = [one, other].iter().filter(|report| matches!(report.ending, Ending::Seen(_))).count();
+    assert_eq!((seen, this.jobs.take().len()), (1, 1));
+    // The schedule and rechecks do not wait.
+    for reason in [Reason::Schedule, Reason::Recheck] {
+        assert!(matches!(this.check_for(&web(), reason).await.ending, Ending::Seen(_)));
+    }
+    // A store that does not answer gives the job back.
+    this.clock.advance(Duration::from_secs(60));
+    this.store.go_down(true);
+    let report = this.check_for(&web(), Reason::Manual).await;
+    assert!(report.ending == Ending::Broken && matches!(report.disposition, Disposition::Retry { .. }), "{report:?}");
+    this.store.go_down(false);
+    assert!(matches!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Seen(_)));
+}

@@ -77,6 +77,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     looking::nothing_to_tell_wakes_nobody(&make().await).await;
     looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;
+    looking::checks_by_hand_are_one_at_a_time_and_one_more(&make().await).await;
     looking::old_jobs_and_unknown_targets_are_not_asked_for(&make().await).await;
     looking::a_look_that_took_too_long_is_thrown_away(&make().await).await;
     watching::a_refused_credential_is_told_once_for_all_its_targets(&make().await).await;
@@ -182,7 +183,7 @@ impl<'a, S: Store> Installation<'a, S> {
     }
 
     async fn check(&self, target: &Target) -> CheckReport {
-        self.check_for(target, Reason::Manual).await
+        self.check_for(target, Reason::Recheck).await
     }
 
     async fn check_for(&self, target: &Target, reason: Reason) -> CheckReport {

@@ -86,7 +86,8 @@ pub(super) async fn a_look_reads_its_records_at_the_same_time<S: Store>(store: &
     let (store, source) = (MeetingStore(store, &meeting), MeetingSource(&this.source, &meeting));
     let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
     let stage = Check { store: &store, source: &source, jobs, wakes, clock, settings: &this.check };
-    let job = CheckJob::from_json(r#"{"repository":"acme/web"}"#).unwrap_or_else(|error| panic!("{error}"));
+    let job = CheckJob::from_json(r#"{"repository":"acme/web","reason":"recheck"}"#)
+        .unwrap_or_else(|error| panic!("{error}"));
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
 }
 

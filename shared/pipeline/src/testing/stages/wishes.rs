@@ -6,7 +6,7 @@ use super::*;
 use crate::commands::Command;
 use crate::items::Acknowledgement;
 use crate::stages::Respond;
-use crate::testing::samples::person;
+use crate::testing::samples::asker;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -26,7 +26,7 @@ async fn installation<S: Store>(store: &S) -> Installation<'_, S> {
 async fn ask<S: Store>(this: &Installation<'_, S>, command: Command) {
     let respond = Respond { store: &this.store, jobs: &this.jobs, clock: &this.clock };
     this.store.take_written();
-    respond.run(&command, &person()).await.unwrap_or_else(|error| panic!("{error}"));
+    respond.run(&command, &asker()).await.unwrap_or_else(|error| panic!("{error}"));
     let is_own = |key: &Key| matches!(key, Key::Mute(_) | Key::Acknowledgement(..));
     assert!(this.store.take_written().iter().all(is_own), "the respond stage writes mutes and acknowledgements alone");
 }

@@ -1,0 +1,282 @@
+//! `runner-monitor run --slack-commands` under attack: strangers that hold connections, and members that press too often.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use monitor_e2e::{Setting, fleet, repository};
+use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
+use monitor_slack::incoming::SigningSecret;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+const LONG: Duration = Duration::from_secs(90);
+/// What a service has by default.
+const DESCRIPTORS: u32 = 1_024;
+const STOPS_WITHIN: Duration = Duration::from_secs(8);
+
+struct Bench {
+    github: FakeGitHub,
+    _slack: FakeSlack,
+    child: Child,
+    log: watch::Receiver<String>,
+    beats: watch::Receiver<u64>,
+    address: SocketAddr,
+    http: reqwest::Client,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let mut state = fleet(3, 2);
+        state.limits.points_per_minute = u64::MAX;
+        let github = FakeGitHub::start_with(state, 0, wall_clock_ms).await.expect("a free port");
+        let slack = FakeSlack::start().await.expect("a free port");
+        let folder = tempfile::tempdir().expect("a folder");
+        let setting = Setting {
+            github_url: github.base_url(),
+            webhook: Some(slack.webhook_url()),
+            repositories: (0..3).map(repository).collect(),
+            policy: "{}",
+            store: &folder.path().join("store.db"),
+        };
+        let (heartbeat_url, beats) = heartbeats().await;
+        let arguments = ["run", "--every", "10s", "--log-format", "json", "--slack-commands", "127.0.0.1:0"];
+        let arguments = [&arguments[..], &["--heartbeat-url", &heartbeat_url]].concat();
+        let inner = setting.command(&arguments).expect("the program is built");
+        let (program, envs) = (inner.as_std().get_program(), inner.as_std().get_envs());
+        let mut command = Command::new("sh");
+        command.env_clear().envs(envs.filter_map(|(name, value)| Some((name, value?))));
+        command.args(["-c", &format!(r#"ulimit -n {DESCRIPTORS}; exec "$0" "$@""#)]).arg(program);
+        command.args(arguments).env("SLACK_SIGNING_SECRET", SECRET).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let (written, mut log) = watch::channel(String::new());
+        let mut lines = BufReader::new(child.stderr.take().expect("a log")).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                written.send_modify(|log| *log += &(line + "\n"));
+            }
+        });
+        let answering = |log: &String| log.lines().any(|line| line.contains("answering Slack"));
+        let seen =
+            tokio::time::timeout(LONG, log.wait_for(answering)).await.expect("it starts").expect("it runs").clone();
+        let line = seen.lines().find(|line| line.contains("answering Slack")).expect("a line");
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        let address = event["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { github, _slack: slack, child, log, beats, address, http, _folder: folder }
+    }
+
+    async fn ask(&self, body: String) -> reqwest::Result<reqwest::Response> {
+        let at_secs = wall_clock_ms() / 1_000;
+        let signature = SigningSecret::new(SECRET).sign(at_secs, body.as_bytes());
+        let request = self.http.post(format!("http://{}/slack", self.address)).body(body);
+        let request = request.header("X-Slack-Signature", signature).header("X-Slack-Request-Timestamp", at_secs);
+        request.timeout(Duration::from_secs(3)).send().await
+    }
+
+    async fn more_heartbeats(&mut self, count: u64) {
+        let wanted = *self.beats.borrow() + count;
+        let beats = tokio::time::timeout(LONG, self.beats.wait_for(|beats| *beats >= wanted)).await;
+        assert!(beats.is_ok(), "no heartbeat:\n{}", *self.log.borrow());
+    }
+
+    /// From `/proc/PID/status`, in KiB.
+    fn memory(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs")));
+        let status = status.expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+        line.trim_matches(|sign: char| !sign.is_ascii_digit()).parse().expect("a number")
+    }
+
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().expect("it runs"))).expect("a folder").count()
+    }
+
+    /// Ends it as its supervisor does; gives its log.
+    async fn stops_in_time(mut self) -> String {
+        let pid = self.child.id().expect("it runs").to_string();
+        let began = Instant::now();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill").success());
+        let status = tokio::time::timeout(LONG, self.child.wait()).await.expect("it ends").expect("an ending");
+        let took = began.elapsed();
+        while self.log.changed().await.is_ok() {}
+        let log = self.log.borrow().clone();
+        assert!(took < STOPS_WITHIN && status.code() == Some(0), "{took:?} {status}\n{log}");
+        assert!(log.contains("stopped"), "{log}");
+        log
+    }
+}
+
+/// A dead-man's switch: its address, and how often it was called.
+async fn heartbeats() -> (String, watch::Receiver<u64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/ping", listener.local_addr().expect("an address"));
+    let (beat, beats) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4_096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+            beat.send_modify(|beats| *beats += 1);
+        }
+    });
+    (url, beats)
+}
+
+/// Strangers that hold so many connections until this is dropped.
+async fn strangers(address: SocketAddr, kind: &str, count: usize) -> Child {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile.py");
+    let mut command = Command::new("python3");
+    command.arg(script).args([&address.ip().to_string(), &address.port().to_string(), kind, &count.to_string()]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("python3");
+    let mut lines = BufReader::new(child.stdout.take().expect("output")).lines();
+    let ready = tokio::time::timeout(LONG, lines.next_line()).await.expect("they are connected").expect("a line");
+    assert_eq!(ready.as_deref(), Some("ready"), "{kind}");
+    child
+}
+
+#[tokio::test]
+async fn two_thousand_hostile_connections_cost_neither_memory_nor_checks_nor_answers() {
+    let mut bench = Bench::start().await;
+    bench.more_heartbeats(1).await;
+    let (address, before_kib) = (bench.address, bench.memory("VmHWM:"));
+    let _attack = tokio::join!(
+        strangers(address, "idle", 500),
+        strangers(address, "head", 500),
+        strangers(address, "body", 500),
+        strangers(address, "body", 500),
+    );
+    let checks = bench.github.state().counters().requests;
+    bench.more_heartbeats(3).await;
+    assert!(bench.github.state().counters().requests >= checks + 6, "the checks go on");
+    let mut answered = 0;
+    for _ in 0..10 {
+        let answer = bench.ask("command=%2Frunner-status-all&text=&user_id=U1".to_owned()).await;
+        answered += usize::from(answer.is_ok_and(|answer| answer.status().is_success()));
+    }
+    assert!(answered >= 8, "{answered} of 10 commands were answered within 3 s");
+    let descriptors = bench.descriptors();
+    assert!(descriptors < 512, "{descriptors} descriptors");
+    let peak_kib = bench.memory("VmHWM:");
+    println!(
+        "peak {before_kib} KiB before, {peak_kib} KiB under attack, {descriptors} descriptors, {answered} of 10 commands answered"
+    );
+    assert!(peak_kib < 64 * 1_024, "{peak_kib} KiB at the peak");
+    let log = bench.stops_in_time().await;
+    assert!(log.contains("incomplete requests were dropped"), "{log}");
+    assert!(log.lines().filter(|line| line.contains("WARN")).count() < 20, "{log}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_whole_is_cut_off_and_holds_no_stop() {
+    let bench = Bench::start().await;
+    let at_secs = wall_clock_ms() / 1_000;
+    let plausible = format!("X-Slack-Request-Timestamp: {at_secs}\r\nX-Slack-Signature: v0={}\r\n", "0a".repeat(32));
+    let starts = [
+        String::new(),
+        "POST / HTTP/1.1\r\nHost: x\r\nX-Sl".to_owned(),
+        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n{plausible}\r\ncommand="),
+        format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{plausible}\r\n9\r\ncom"),
+    ];
+    let open = async || {
+        let mut streams = Vec::new();
+        for start in &starts {
+            let mut stream = TcpStream::connect(bench.address).await.expect("a connection");
+            stream.write_all(start.as_bytes()).await.expect("it is taken");
+            streams.push(stream);
+        }
+        streams
+    };
+    for (mut stream, start) in open().await.into_iter().zip(&starts) {
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "{start:?} is still open");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{start:?}: {answer}");
+    }
+    // What cannot be Slack's is refused before its body.
+    let mut stream = TcpStream::connect(bench.address).await.expect("a connection");
+    let forged = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
+    stream.write_all(forged.as_bytes()).await.expect("it is taken");
+    let mut answer = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(3), stream.read_to_string(&mut answer)).await;
+    assert!(read.is_ok() && answer.starts_with("HTTP/1.1 401"), "{answer}");
+    // A head that never ends.
+    let mut stream = TcpStream::connect(bench.address).await.expect("a connection");
+    stream.write_all(format!("POST / HTTP/1.1\r\nHost: {}", "x".repeat(32_768)).as_bytes()).await.expect("it is taken");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut answer)).await;
+    let is_cut = answer.is_empty() || answer.starts_with(b"HTTP/1.1 4");
+    assert!(read.is_ok() && is_cut, "{}", String::from_utf8_lossy(&answer));
+
+    let held = open().await;
+    bench.stops_in_time().await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_flood_of_forged_requests_is_counted_and_not_logged_one_by_one() {
+    let bench = Bench::start().await;
+    let body = "command=%2Frunner-recheck&text=acme%2Fapp-1&user_id=U1";
+    let signature = SigningSecret::new("another").sign(wall_clock_ms() / 1_000, body.as_bytes());
+    let url = format!("http://{}/slack", bench.address);
+    for _ in 0..2_000 {
+        let request = bench.http.post(&url).body(body).header("X-Slack-Signature", &signature);
+        let request = request.header("X-Slack-Request-Timestamp", wall_clock_ms() / 1_000);
+        assert_eq!(request.send().await.expect("an answer").status(), 401);
+    }
+    let log = bench.stops_in_time().await;
+    let lines: Vec<Value> = log
+        .lines()
+        .filter(|line| line.contains("requests were refused"))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(lines.len() <= 10, "{log}");
+    assert_eq!(lines.iter().filter_map(|line| line["count"].as_u64()).sum::<u64>(), 2_000, "{lines:?}");
+}
+
+#[tokio::test]
+async fn two_thousand_presses_on_one_target_cost_github_next_to_nothing() {
+    let mut bench = Bench::start().await;
+    bench.more_heartbeats(1).await;
+    let pressed = |target: usize, number: usize| {
+        let value = format!(r#"{{\"command\":\"recheck\",\"target\":\"acme/app-{target}\"}}"#);
+        let payload = format!(
+            r#"{{"type":"block_actions","user":{{"id":"U1"}},"trigger_id":"{number}","actions":[{{"action_id":"recheck","value":"{value}"}}]}}"#
+        );
+        let body: String = payload.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("payload={body}")
+    };
+    let asked = || bench.github.state().counters().requests;
+    let (before, began) = (asked(), Instant::now());
+    for number in 0..2_000 {
+        assert!(bench.ask(pressed(1, number)).await.expect("an answer").status().is_success());
+    }
+    // All of them are worked off once the last of the queue is.
+    let settled = async {
+        let mut last = (asked(), Instant::now());
+        while last.1.elapsed() < Duration::from_secs(3) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let now = asked();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+        }
+    };
+    tokio::time::timeout(LONG, settled).await.expect("it settles");
+    // One a window of 15 s, the one that waited, and three a cycle of 10 s.
+    let secs = began.elapsed().as_secs();
+    let most = secs / 15 + 3 + 3 * (secs / 10 + 2);
+    let extra = asked() - before;
+    println!("{extra} requests to GitHub within {secs} s of 2,000 presses");
+    assert!(extra <= most, "{extra} requests within {secs} s");
+    bench.more_heartbeats(2).await;
+    bench.stops_in_time().await;
+}
