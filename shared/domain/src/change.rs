@@ -215,6 +215,26 @@ pub enum Step {
         /// How many targets are watched now.
         total: u32,
     },
+    /// An entry of the list, `acme/*`, cannot be resolved.
+    EntryUnresolved {
+        /// The entry.
+        entry: String,
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        failure: Failure,
+    },
+    /// An entry can be resolved again.
+    EntryResolved {
+        /// The entry.
+        entry: String,
+        /// Since when it could not be.
+        since: Timestamp,
+        /// Since when it can be.
+        until: Timestamp,
+        /// Whether that it could not be was notified.
+        told: bool,
+    },
     /// Nobody watched.
     Unwatched {
         /// The last sign of the monitor before.
@@ -252,11 +272,12 @@ impl Step {
         match self {
             Step::OutageOpened { outage } | Step::OutageClosed { outage } => outage.telling.is_told(),
             Step::Returned { alerted, .. } => *alerted,
-            Step::SeesAgain { told, .. } | Step::Dropped { told } => *told,
+            Step::SeesAgain { told, .. } | Step::EntryResolved { told, .. } | Step::Dropped { told } => *told,
             Step::FlappingStarted { muted, .. } | Step::FlappingEnded { muted, .. } => !muted,
             Step::Reminded { .. }
             | Step::MuteEnded { .. }
             | Step::WentBlind { .. }
+            | Step::EntryUnresolved { .. }
             | Step::CredentialExpiring { .. }
             | Step::TargetsAdded { .. }
             | Step::TargetsRemoved { .. }

@@ -122,6 +122,16 @@ pub enum News {
         /// When this was noticed.
         noticed_at: Timestamp,
     },
+    /// Entries of the list that cannot be resolved.
+    EntriesUnresolved {
+        /// Which.
+        entries: Vec<UnresolvedNews>,
+    },
+    /// Entries of the list that can be resolved again.
+    EntriesResolved {
+        /// Which.
+        entries: Vec<ResolvedNews>,
+    },
     /// The list of targets came up empty: refused.
     EmptyListRefused {
         /// How many targets stay watched.
@@ -153,6 +163,30 @@ pub enum News {
         /// How many are watched now.
         total: u32,
     },
+}
+
+/// An entry of the list that cannot be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnresolvedNews {
+    /// The entry as it is written, as in `acme/*`.
+    pub entry: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// An entry of the list that can be resolved again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedNews {
+    /// The entry as it is written, as in `acme/*`.
+    pub entry: String,
+    /// Since when it could not be.
+    pub since: Timestamp,
+    /// Since when it can be.
+    pub until: Timestamp,
 }
 
 /// A runner that flaps or did.
@@ -258,6 +292,8 @@ struct Fold {
     again_since: Option<Timestamp>,
     /// Of which at most one of a kind is told, the latest.
     single: Vec<News>,
+    unresolved: Vec<UnresolvedNews>,
+    resolved: Vec<ResolvedNews>,
     added: Vec<Target>,
     off_the_list: Vec<Target>,
     /// How many targets are on the list.
@@ -341,6 +377,15 @@ impl Fold {
                 self.off_the_list.extend_from_slice(targets);
                 self.listed = *total;
             }
+            Step::EntryUnresolved { entry, since, failure } => {
+                self.resolved.retain(|resolved| resolved.entry != *entry);
+                let (entry, failure) = (entry.clone(), failure.clone());
+                self.unresolved.push(UnresolvedNews { entry, since: *since, failure });
+            }
+            Step::EntryResolved { entry, since, until, told: true } => {
+                self.unresolved.retain(|unresolved| unresolved.entry != *entry);
+                self.resolved.push(ResolvedNews { entry: entry.clone(), since: *since, until: *until });
+            }
             Step::EmptyListRefused { kept } => {
                 self.single.retain(|news| !matches!(news, News::ListRestored { .. }));
                 self.only(News::EmptyListRefused { kept: *kept });
@@ -393,6 +438,8 @@ impl Fold {
             dropped,
             again_since,
             single,
+            unresolved,
+            resolved,
             added,
             off_the_list,
             listed: total,
@@ -426,6 +473,9 @@ impl Fold {
         let mut news = Vec::new();
         let is_unreachable = blind.is_some();
         news.extend(blind);
+        if !unresolved.is_empty() {
+            news.push(News::EntriesUnresolved { entries: unresolved });
+        }
         let (mut expiring, mut rest) = (Vec::new(), Vec::new());
         for one in single {
             if matches!(one, News::Expiring { .. } | News::EmptyListRefused { .. }) {
@@ -462,6 +512,9 @@ impl Fold {
         let again_since = again_since.filter(|_| dropped);
         add(News::NoLongerMonitored { outages: unwatched, whole_target: dropped, again_since }, nothing_dropped);
         news.extend(sees_again.into_iter().filter(|_| !is_unreachable));
+        if !resolved.is_empty() {
+            news.push(News::EntriesResolved { entries: resolved });
+        }
         news.append(&mut rest);
         if !off_the_list.is_empty() {
             news.push(News::TargetsRemoved { targets: off_the_list, total });

@@ -85,6 +85,8 @@ fn portions<'p>(
         News::Blind { .. }
         | News::SeesAgain { .. }
         | News::Expiring { .. }
+        | News::EntriesUnresolved { .. }
+        | News::EntriesResolved { .. }
         | News::EmptyListRefused { .. }
         | News::ListRestored { .. }
         | News::Unwatched { .. }

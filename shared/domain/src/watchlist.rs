@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Step};
-use crate::fleet::Counts;
+use crate::fleet::{Counts, Failing};
+use crate::observation::{Failure, Fault};
 use crate::subject::{Revision, Subject};
 use crate::target::{Target, TargetId, TargetSpec};
 use crate::time::Timestamp;
@@ -33,6 +34,31 @@ pub struct Watchlist {
     /// Whether the list came up empty and was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_refused: bool,
+    /// The entries of the configured list that could not be resolved at the last tick, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unresolved: Vec<UnresolvedEntry>,
+}
+
+/// An entry of the configured list (`acme/*`) whose repositories could not be found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnresolvedEntry {
+    /// The entry as it is written.
+    pub entry: String,
+    /// Since when, why, and whether that was notified.
+    #[serde(flatten)]
+    pub failing: Failing,
+}
+
+/// An entry that could not be resolved this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The entry.
+    pub spec: TargetSpec,
+    /// Why.
+    pub failure: Failure,
+    /// Whether checks by the same credential fail too, so that its own notification says why.
+    pub is_explained: bool,
 }
 
 /// What the configured list amounts to, with `acme/*` resolved.
@@ -43,8 +69,8 @@ pub struct Configured {
     /// Lines whose account was read. That is no proof: of a list that changes between two of its pages something may slip
     /// into neither.
     pub resolved: Vec<TargetSpec>,
-    /// Lines that could not be resolved this time: what they stood for stays watched.
-    pub unresolved: Vec<TargetSpec>,
+    /// Entries that could not be resolved this time: what they stood for stays watched.
+    pub unresolved: Vec<Unresolved>,
 }
 
 /// What a tick comes to.
@@ -60,12 +86,14 @@ pub struct Tick {
 /// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed; those that had their
 /// turn and are not go behind those that had none.
 ///
-/// A gap of at least `gap` since the last tick is told: nobody watched.
+/// A gap of at least `gap` since the last tick is told: nobody watched. An entry that cannot be resolved is notified once: after
+/// `unreachable_after`, or at once where GitHub refuses one that never stood for anything.
 pub fn tick(
     before: Option<&Watchlist>,
     configured: Configured,
     dropped: &BTreeSet<TargetId>,
     (last_tick_at, gap): (Option<Timestamp>, Duration),
+    unreachable_after: Duration,
     (now, nonce): (Timestamp, u64),
 ) -> Tick {
     let known = before.cloned().unwrap_or_default();
@@ -74,12 +102,14 @@ pub fn tick(
         steps.push(Step::Unwatched { from, until: now });
     }
 
+    let unresolved = entries(&known, &configured, unreachable_after, now, &mut steps);
+
     // Here and elsewhere put in one by one: to collect links a sort for each type, 6 KB.
     let (mut was, mut is) = (BTreeSet::new(), BTreeMap::new());
     was.extend(known.targets.iter().map(Target::id));
     is.extend(configured.targets.into_iter().map(|target| (target.id().clone(), target)));
     for target in &known.targets {
-        if configured.unresolved.iter().any(|spec| spec.covers(target)) {
+        if configured.unresolved.iter().any(|unresolved| unresolved.spec.covers(target)) {
             is.entry(target.id().clone()).or_insert_with(|| target.clone());
         }
     }
@@ -127,6 +157,7 @@ pub fn tick(
         dropping,
         missing,
         empty_refused,
+        unresolved,
     };
     let change = (watchlist != known || !steps.is_empty()).then(|| {
         watchlist.revision = known.revision.next();
@@ -147,12 +178,50 @@ pub fn tick(
     Tick { watchlist, change }
 }
 
+/// The entries that cannot be resolved now, and what is to be notified of them and of those that can be again.
+fn entries(
+    known: &Watchlist,
+    configured: &Configured,
+    unreachable_after: Duration,
+    now: Timestamp,
+    steps: &mut Vec<Step>,
+) -> Vec<UnresolvedEntry> {
+    let before = |entry: &str| known.unresolved.iter().find(|unresolved| unresolved.entry == entry);
+    let mut entries = Vec::with_capacity(configured.unresolved.len());
+    for Unresolved { spec, failure, is_explained } in &configured.unresolved {
+        let entry = spec.to_string();
+        let mut failing = match before(&entry) {
+            Some(known) => known.failing.clone(),
+            None => Failing { since: now, failure: failure.clone(), blind: false, told: false },
+        };
+        let is_refused = matches!(failure.fault, Fault::NotFound | Fault::Forbidden);
+        let is_mistyped = is_refused && !known.targets.iter().any(|target| spec.covers(target));
+        failing.blind |= is_mistyped || now.has_waited(failing.since, unreachable_after);
+        if failing.blind && !failing.told && !(failure.fault.is_shared() && *is_explained) {
+            failing.told = true;
+            failing.failure = failure.clone();
+            let (entry, since, failure) = (entry.clone(), failing.since, failure.clone());
+            steps.push(Step::EntryUnresolved { entry, since, failure });
+        }
+        entries.push(UnresolvedEntry { entry, failing });
+    }
+    for spec in &configured.resolved {
+        if let Some(UnresolvedEntry { entry, failing }) = before(&spec.to_string()) {
+            let (entry, since, told) = (entry.clone(), failing.since, failing.told);
+            steps.push(Step::EntryResolved { entry, since, until: now, told });
+        }
+    }
+    entries
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::notices::{News, fold};
 
-    const GAP: Duration = Duration::from_secs(900);
+    /// Neither is the other: a test must not pass with one in the other's place.
+    const GAP: Duration = Duration::from_secs(1_200);
+    const UNREACHABLE_AFTER: Duration = Duration::from_secs(600);
 
     fn configured(targets: &[&str]) -> Configured {
         Configured { targets: targets.iter().map(|t| t.parse().unwrap()).collect(), ..Configured::default() }
@@ -167,12 +236,18 @@ mod tests {
     }
 
     fn first(targets: &[&str]) -> Tick {
-        tick(None, configured(targets), &BTreeSet::new(), (None, GAP), (at(0), 1))
+        tick(None, configured(targets), &BTreeSet::new(), (None, GAP), UNREACHABLE_AFTER, (at(0), 1))
     }
 
     fn next(before: &Tick, configured: Configured, minutes: u64) -> Tick {
         let last = Some(at(minutes.saturating_sub(5)));
-        tick(Some(&before.watchlist), configured, &BTreeSet::new(), (last, GAP), (at(minutes), 1))
+        tick(Some(&before.watchlist), configured, &BTreeSet::new(), (last, GAP), UNREACHABLE_AFTER, (at(minutes), 1))
+    }
+
+    fn unresolved(fault: Fault, is_explained: bool) -> Configured {
+        let failure = Failure::new(fault, "GitHub does not list them");
+        let unresolved = vec![Unresolved { spec: "acme/*".parse().unwrap(), failure, is_explained }];
+        Configured { unresolved, ..Configured::default() }
     }
 
     fn steps(tick: &Tick) -> &[Step] {
@@ -192,7 +267,8 @@ mod tests {
         assert_eq!((names(&third.watchlist.dropping), third.change), (vec!["Acme/Api"], None), "told once");
         let closed = BTreeSet::from(["acme/api".parse::<Target>().unwrap().id().clone()]);
         let ticked = (Some(at(10)), GAP);
-        let fourth = tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, (at(15), 1));
+        let fourth =
+            tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, UNREACHABLE_AFTER, (at(15), 1));
         assert!(fourth.watchlist.dropping.is_empty());
         assert!(steps(&fourth).is_empty() && fourth.change.is_some());
     }
@@ -208,7 +284,14 @@ mod tests {
             let its_turn = last.watchlist.dropping.iter().take(DROPS_PER_TICK);
             let closed = its_turn.filter(|target| target.as_str() != "acme/app-000").map(|target| target.id().clone());
             let (closed, ticked) = (closed.collect(), (Some(at(5)), GAP));
-            last = tick(Some(&last.watchlist), configured(&["other/x", "other/y"]), &closed, ticked, (at(6), 1));
+            last = tick(
+                Some(&last.watchlist),
+                configured(&["other/x", "other/y"]),
+                &closed,
+                ticked,
+                UNREACHABLE_AFTER,
+                (at(6), 1),
+            );
             turns += 1;
         }
         assert_eq!((turns, names(&last.watchlist.dropping)), (3, vec!["acme/app-000"]));
@@ -244,10 +327,70 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be() {
+        let found = |targets: &[&str]| Configured { resolved: vec!["acme/*".parse().unwrap()], ..configured(targets) };
+        let before = next(&first(&["acme/web"]), found(&["acme/web"]), 5);
+        for fault in [Fault::Service, Fault::Forbidden] {
+            let mut last = next(&before, unresolved(fault, false), 10);
+            assert!(steps(&last).is_empty() && last.change.is_some(), "noted, and not yet notified");
+            last = next(&last, unresolved(fault, false), 15);
+            assert!(last.change.is_none());
+            last = next(&last, unresolved(fault, false), 20);
+            assert!(
+                matches!(steps(&last), [Step::EntryUnresolved { entry, since, .. }] if entry == "acme/*" && *since == at(10))
+            );
+            let changes = [last.change.clone().unwrap()];
+            let told = fold(&Subject::Monitor, None, Revision(1), &changes).notice.unwrap();
+            assert!(matches!(&told.news[..], [News::EntriesUnresolved { entries }] if entries[0].entry == "acme/*"));
+            last = next(&last, unresolved(fault, false), 25);
+            assert!(last.change.is_none(), "once");
+            last = next(&last, found(&["acme/web"]), 30);
+            assert!(
+                matches!(steps(&last), [Step::EntryResolved { told: true, .. }])
+                    && last.watchlist.unresolved.is_empty()
+            );
+            // Both in one message: it says that it was, and is over.
+            let changes = [changes[0].clone(), Change { revision: changes[0].revision.next(), ..last.change.unwrap() }];
+            let told = fold(&Subject::Monitor, None, Revision(1), &changes).notice.unwrap();
+            assert!(matches!(&told.news[..], [News::EntriesResolved { entries }] if entries.len() == 1), "{told:?}");
+        }
+        // Shorter than that, nobody hears of it.
+        let short = next(&next(&before, unresolved(Fault::Service, false), 10), found(&["acme/web"]), 15);
+        assert!(
+            matches!(steps(&short), [Step::EntryResolved { told: false, .. }]) && !short.change.unwrap().is_tellable()
+        );
+        // What the settings no longer name is nobody's trouble.
+        let gone = next(&next(&before, unresolved(Fault::Service, false), 10), configured(&["acme/web"]), 15);
+        assert!(gone.watchlist.unresolved.is_empty() && steps(&gone).is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_never_resolved_is_notified_at_the_first_start() {
+        let start = |configured| tick(None, configured, &BTreeSet::new(), (None, GAP), UNREACHABLE_AFTER, (at(0), 1));
+        let mistyped = start(unresolved(Fault::NotFound, false));
+        assert!(matches!(steps(&mistyped), [Step::EntryUnresolved { .. }]), "{mistyped:?}");
+        assert!(mistyped.watchlist.targets.is_empty() && mistyped.watchlist.last_tellable == Revision(1));
+        // What may pass is given its time.
+        let mut last = start(unresolved(Fault::Network, false));
+        assert!(steps(&last).is_empty());
+        last = next(&last, unresolved(Fault::Network, false), 10);
+        assert!(matches!(steps(&last), [Step::EntryUnresolved { .. }]));
+        // Said already by whom it befalls: once that is over, it is for the entry to say.
+        let mut shared = start(unresolved(Fault::Credential, true));
+        for minutes in [10, 20] {
+            shared = next(&shared, unresolved(Fault::Credential, true), minutes);
+            assert!(steps(&shared).is_empty());
+        }
+        assert!(matches!(
+            steps(&next(&shared, unresolved(Fault::Credential, false), 25)),
+            [Step::EntryUnresolved { .. }]
+        ));
+    }
+
+    #[test]
     fn what_cannot_be_resolved_stays_watched() {
         let first = first(&["acme/web", "acme/api", "other/x"]);
-        let unresolved = Configured { unresolved: vec!["acme/*".parse().unwrap()], ..Configured::default() };
-        let second = next(&first, unresolved, 5);
+        let second = next(&first, unresolved(Fault::Service, false), 5);
         assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
         assert_eq!(names(&second.watchlist.dropping), ["other/x"]);
     }
@@ -280,8 +423,7 @@ mod tests {
         assert_eq!(names(&slipped.watchlist.missing), ["acme/web"]);
 
         // A list that is refused, or cannot be read, says nothing of anybody.
-        for silent in [found(&[]), Configured { unresolved: vec!["acme/*".parse().unwrap()], ..Configured::default() }]
-        {
+        for silent in [found(&[]), unresolved(Fault::Service, false)] {
             let silent = next(&second, silent, 10);
             assert!(silent.watchlist.missing.is_empty() && names(&silent.watchlist.targets).contains(&"acme/web"));
         }
@@ -295,9 +437,11 @@ mod tests {
         let first = first(&["acme/web"]);
         let late = |minutes| {
             let ticked = (Some(at(0)), GAP);
-            tick(Some(&first.watchlist), configured(&["acme/web"]), &BTreeSet::new(), ticked, (at(minutes), 1))
+            let (list, closed) = (configured(&["acme/web"]), BTreeSet::new());
+            tick(Some(&first.watchlist), list, &closed, ticked, UNREACHABLE_AFTER, (at(minutes), 1))
         };
-        assert!(late(14).change.is_none());
+        assert!(late(19).change.is_none());
+        assert!(late(20).change.is_some());
         let told = late(180);
         assert!(matches!(steps(&told), [Step::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
     }

@@ -6,7 +6,7 @@ mod limits;
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::fleet::Counts;
-use monitor_domain::notices::{Flap, News, Notice};
+use monitor_domain::notices::{Flap, News, Notice, ResolvedNews, UnresolvedNews};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
 use monitor_domain::runner::{RunnerId, Status};
@@ -107,6 +107,15 @@ fn news() -> impl Strategy<Value = News> {
         ]),
     ];
     let names = vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);
+    let entries = vec((text(), moment(), fault.clone(), text()), 1..40);
+    let unresolved = entries.prop_map(|entries| News::EntriesUnresolved {
+        entries: (entries.into_iter())
+            .map(|(entry, since, fault, detail)| UnresolvedNews { entry, since, failure: Failure::new(fault, detail) })
+            .collect(),
+    });
+    let resolved = vec((text(), moment(), moment()), 1..40).prop_map(|entries| News::EntriesResolved {
+        entries: entries.into_iter().map(|(entry, since, until)| ResolvedNews { entry, since, until }).collect(),
+    });
     let blind = (moment(), fault, text(), any::<u32>());
     prop_oneof![
         blind.prop_map(|(since, fault, detail, targets)| News::Blind {
@@ -134,6 +143,8 @@ fn news() -> impl Strategy<Value = News> {
         (moment(), moment()).prop_map(|(since, until)| News::SeesAgain { since, until }),
         (moment(), moment()).prop_map(|(expires_at, noticed_at)| News::Expiring { expires_at, noticed_at }),
         (moment(), moment()).prop_map(|(from, until)| News::Unwatched { from, until }),
+        unresolved,
+        resolved,
         any::<u32>().prop_map(|kept| News::EmptyListRefused { kept }),
         any::<u32>().prop_map(|total| News::ListRestored { total }),
         (vec(target(), 0..60), any::<u32>()).prop_map(|(targets, total)| News::TargetsAdded { targets, total }),

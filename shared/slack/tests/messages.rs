@@ -45,7 +45,7 @@ fn every_sample_keeps_the_limits_in_every_form() {
 #[test]
 fn there_is_a_sample_of_every_kind_of_news() {
     let seen: BTreeSet<&str> = samples::all().iter().flat_map(|(_, notice)| &notice.news).map(kind).collect();
-    assert_eq!(seen.len(), 19, "{seen:?}");
+    assert_eq!(seen.len(), 21, "{seen:?}");
 }
 
 /// Does not compile once there is another kind: it wants a sample, and the number above raised.
@@ -65,6 +65,8 @@ fn kind(news: &News) -> &'static str {
         News::SeesAgain { .. } => "SeesAgain",
         News::NoLongerMonitored { .. } => "NoLongerMonitored",
         News::Expiring { .. } => "Expiring",
+        News::EntriesUnresolved { .. } => "EntriesUnresolved",
+        News::EntriesResolved { .. } => "EntriesResolved",
         News::EmptyListRefused { .. } => "EmptyListRefused",
         News::ListRestored { .. } => "ListRestored",
         News::Unwatched { .. } => "Unwatched",

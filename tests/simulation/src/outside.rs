@@ -128,8 +128,11 @@ impl RunnerSource for SimulatedGitHub {
     }
 
     async fn repositories_of(&self, _: &str) -> Result<Vec<Target>, Failure> {
-        self.request(None).await?;
-        let machine = self.0.lock();
+        let at_ms = self.0.lock().now_ms;
+        let answered = self.request(None).await;
+        let mut machine = self.0.lock();
+        machine.world.resolved.push((at_ms, answered.is_ok()));
+        answered?;
         let is_listed = machine.world.watched[FOUND] && machine.world.hidden_until_ms <= machine.now_ms;
         Ok(is_listed.then(|| TARGETS[FOUND].parse().ok()).flatten().into_iter().collect())
     }

@@ -172,6 +172,8 @@ pub fn kind_of(news: &News) -> &'static str {
         News::SeesAgain { .. } => "sees again",
         News::NoLongerMonitored { .. } => "no longer monitored",
         News::Expiring { .. } => "expiring",
+        News::EntriesUnresolved { .. } => "entries unresolved",
+        News::EntriesResolved { .. } => "entries resolved",
         News::EmptyListRefused { .. } => "empty list refused",
         News::ListRestored { .. } => "list restored",
         News::Unwatched { .. } => "unwatched",

@@ -235,6 +235,8 @@ pub struct World {
     pub looks: [Vec<Look>; TARGETS.len()],
     /// The ticks that were settled: when each began, and when it was.
     pub ticks_ms: Vec<(i64, i64)>,
+    /// When an account was asked for its repositories, and whether it answered.
+    pub resolved: Vec<(i64, bool)>,
     /// What Slack took, in order.
     pub taken: Vec<Taken>,
     /// When each commit, and each ending of an attempt to send, was first stored.

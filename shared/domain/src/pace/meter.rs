@@ -109,7 +109,8 @@ impl Meter {
         let head_room = f64::from(quota.limit / HEAD_ROOM);
         let a_whole_hour = f64::from(quota.limit) - head_room;
         let rounds = |left: Duration| left.as_secs_f64() / round.interval.as_secs_f64().max(1.0);
-        let rounds_left = rounds(quota.resets_at.since(round.starts_at));
+        // GitHub's hour is over within one, whatever this clock says.
+        let rounds_left = rounds(quota.resets_at.since(round.starts_at).min(HOUR));
         // Jobs of the tick before that are yet to be done.
         let (looks, their_first) = self.sent.iter().map(|sent| sent.between(now, round.starts_at)).fold((0, 0), add);
         let on_their_way = their_first as f64 + (looks - their_first) as f64 * costs.high;

@@ -9,7 +9,7 @@ use monitor_domain::policy::Policy;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, tick};
+use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, tick};
 use tracing::{info, warn};
 
 use crate::items::{Freshness, Item, Put};
@@ -101,7 +101,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         }
         let ticked = (ticked_at, gap);
         let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
-        let Tick { watchlist, change } = tick(before, configured, &closed, ticked, (now, self.clock.random()));
+        let unreachable_after = self.settings.policy.base().blind;
+        let Tick { watchlist, change } =
+            tick(before, configured, &closed, ticked, unreachable_after, (now, self.clock.random()));
         let has_changed = change.is_some();
         if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
@@ -208,13 +210,22 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                         configured.resolved.push(spec.clone());
                     }
                     Err(failure) => {
-                        warn!(%account, %failure, "its repositories were not found; those known stay watched");
-                        configured.unresolved.push(spec.clone());
+                        warn!(%account, %failure, "the entry cannot be resolved; its repositories that are known stay monitored");
+                        let is_explained = failure.fault.is_shared() && self.is_failing(account).await;
+                        configured.unresolved.push(Unresolved { spec: spec.clone(), failure, is_explained });
                     }
                 },
             }
         }
         configured
+    }
+
+    /// Whether checks by the credential of an account fail too. Where that cannot be read, nobody else may say why.
+    async fn is_failing(&self, account: &str) -> bool {
+        let Ok(target) = Target::organization(account) else { return false };
+        let credential = self.source.credential(&target);
+        let read = records::read_credential(self.store, &credential).await;
+        read.is_ok_and(|on_record| on_record.record.failing.is_some())
     }
 
     async fn send_jobs(

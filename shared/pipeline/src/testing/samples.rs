@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use monitor_domain::change::{Change, RunnerName, Step};
 use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
-use monitor_domain::notices::{Flap, News, Notice};
+use monitor_domain::notices::{Flap, News, Notice, ResolvedNews, UnresolvedNews};
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
 use monitor_domain::routing::Part;
@@ -13,7 +13,7 @@ use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::Watchlist;
+use monitor_domain::watchlist::{UnresolvedEntry, Watchlist};
 
 use crate::commands::{Asker, PersonId};
 use crate::items::{
@@ -242,6 +242,7 @@ pub fn every_item() -> Vec<Item> {
             dropping: vec![target("acme/old")],
             missing: vec![target("orgs/Acme")],
             empty_refused: true,
+            unresolved: vec![UnresolvedEntry { entry: "acme/*".to_owned(), failing: failing() }],
         }),
         Item::Change(Change {
             more: true,
@@ -377,6 +378,8 @@ fn every_step() -> Vec<Step> {
         Step::TargetsRemoved { targets: vec![target("Acme/Web")], total: 1 },
         Step::EmptyListRefused { kept: 2 },
         Step::ListRestored { total: 2 },
+        Step::EntryUnresolved { entry: "acme/*".to_owned(), since: at(1), failure: failure() },
+        Step::EntryResolved { entry: "acme/*".to_owned(), since: at(1), until: at(2), told: true },
         Step::Unwatched { from: at(1), until: at(2) },
         Step::Unrecognised,
     ]
@@ -403,6 +406,12 @@ fn every_news() -> Vec<News> {
         News::Expiring { expires_at: at(86_400), noticed_at: at(3) },
         News::EmptyListRefused { kept: 2 },
         News::ListRestored { total: 2 },
+        News::EntriesUnresolved {
+            entries: vec![UnresolvedNews { entry: "acme/*".to_owned(), since: at(1), failure: failing().failure }],
+        },
+        News::EntriesResolved {
+            entries: vec![ResolvedNews { entry: "acme/*".to_owned(), since: at(1), until: at(2) }],
+        },
         News::Unwatched { from: at(1), until: at(2) },
         News::TargetsAdded { targets: vec![target("orgs/Acme")], total: 2 },
         News::TargetsRemoved { targets: vec![target("orgs/Acme")], total: 1 },

@@ -92,6 +92,8 @@ impl<'a> Scene<'a> {
             }
             News::NoLongerMonitored { outages, whole_target, .. } => self.no_longer_monitored(outages, *whole_target),
             News::Expiring { expires_at, noticed_at } => self.expiring(*expires_at, *noticed_at),
+            News::EntriesUnresolved { entries } => self.entries_unresolved(entries),
+            News::EntriesResolved { entries } => monitor::entries_resolved(entries),
             News::EmptyListRefused { kept } => monitor::empty_list_refused(*kept),
             News::ListRestored { total } => monitor::list_restored(*total),
             News::Unwatched { from, until } => monitor::unwatched(*from, *until),

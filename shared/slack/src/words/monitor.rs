@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_domain::notices::{ResolvedNews, UnresolvedNews};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind};
@@ -110,6 +111,48 @@ impl Scene<'_> {
         }
     }
 
+    pub(super) fn entries_unresolved(&self, entries: &[UnresolvedNews]) -> Part {
+        let why = |unresolved: &UnresolvedNews| {
+            Line::of("since ").at(unresolved.since).text(", ").quote(&unresolved.failure.detail)
+        };
+        let stays = "Its repositories that are already monitored stay so; new ones are not found.";
+        let advice = |unresolved: &UnresolvedNews| match unresolved.failure.fault {
+            Fault::NotFound => Line::of("check the spelling of the account, and that the credential has access to it."),
+            Fault::Forbidden => Line::of(
+                "check that the credential may list the account's repositories, and that single sign-on is authorized for it.",
+            ),
+            fault => self.mend(fault),
+        };
+        let try_first = |unresolved| Line::default().strong("Try first:").text(" ").and(advice(unresolved));
+        match entries {
+            [one] => Part {
+                brief: Line::default().name(&one.entry).text(" ").and(why(one)),
+                lead: Line::of("GitHub has not listed the repositories of ")
+                    .name(&one.entry)
+                    .text(" since ")
+                    .at(one.since)
+                    .text(". The reason: ")
+                    .quote(&one.failure.detail)
+                    .text(format!(". {stays}")),
+                advice: vec![try_first(one)],
+                ..part(Mark::Alarm, Line::of("Cannot resolve the list entry ").name(&one.entry))
+            },
+            _ => Part {
+                brief: entries
+                    .first()
+                    .map(|one| Line::default().name(&one.entry).text(" and others"))
+                    .unwrap_or_default(),
+                lead: Line::of(format!("GitHub does not list the repositories of these. {stays}")),
+                items: (entries.iter().take(MAX_ITEMS))
+                    .map(|unresolved| Line::default().name(&unresolved.entry).text(" ").and(why(unresolved)))
+                    .collect(),
+                total: entries.len(),
+                advice: entries.first().map(try_first).into_iter().collect(),
+                ..part(Mark::Alarm, format!("Cannot resolve {}", counted(entries.len(), "list entry", "list entries")))
+            },
+        }
+    }
+
     pub(super) fn expiring(&self, expires_at: Timestamp, noticed_at: Timestamp) -> Part {
         let left = expires_at.since(noticed_at);
         let is_over = left.is_zero();
@@ -139,6 +182,30 @@ impl Scene<'_> {
             ],
             ..part(mark, format!("The GitHub token {when}"))
         }
+    }
+}
+
+pub(super) fn entries_resolved(entries: &[ResolvedNews]) -> Part {
+    let after = |resolved: &ResolvedNews| spoken_duration(resolved.until.since(resolved.since));
+    match entries {
+        [one] => Part {
+            brief: Line::default().name(&one.entry).text(format!(" after {}", after(one))),
+            lead: Line::of("GitHub lists the repositories of ")
+                .name(&one.entry)
+                .text(" again since ")
+                .at(one.until)
+                .text(format!(", after {}. New ones are monitored from now on.", after(one))),
+            ..part(Mark::Good, Line::of("The list entry ").name(&one.entry).text(" resolves again"))
+        },
+        _ => Part {
+            brief: entries.first().map(|one| Line::default().name(&one.entry).text(" and others")).unwrap_or_default(),
+            lead: Line::of("GitHub lists their repositories again. New ones are monitored from now on."),
+            items: (entries.iter().take(MAX_ITEMS))
+                .map(|resolved| Line::default().name(&resolved.entry).text(format!(" after {}", after(resolved))))
+                .collect(),
+            total: entries.len(),
+            ..part(Mark::Good, format!("{} resolve again", counted(entries.len(), "list entry", "list entries")))
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::fleet::Counts;
-use monitor_domain::notices::{Flap, News, Notice};
+use monitor_domain::notices::{Flap, News, Notice, ResolvedNews, UnresolvedNews};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
 use monitor_domain::runner::{RunnerId, Status};
@@ -264,6 +264,18 @@ fn monitor() -> Vec<(&'static str, Notice)> {
     let expiring = |left| by_token(News::Expiring { expires_at: start().plus(left), noticed_at: start() });
     let named = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
     let added = |names, total| News::TargetsAdded { targets: named(names), total };
+    let unresolved = |names: &[&str], fault, detail: &str| {
+        let entry = |name: &&str| UnresolvedNews {
+            entry: (*name).to_owned(),
+            since: start(),
+            failure: Failure::new(fault, detail),
+        };
+        News::EntriesUnresolved { entries: names.iter().map(entry).collect() }
+    };
+    let resolved = |names: &[&str]| {
+        let entry = |name: &&str| ResolvedNews { entry: (*name).to_owned(), since: start(), until: later };
+        News::EntriesResolved { entries: names.iter().map(entry).collect() }
+    };
     let removed = |names, total| News::TargetsRemoved { targets: named(names), total };
     vec![
         ("blind_token_refused", by_token(blind(Fault::Credential, "GitHub refuses the token (401)"))),
@@ -286,6 +298,41 @@ fn monitor() -> Vec<(&'static str, Notice)> {
         ("expiring_in_14_days", expiring(DAY * 14)),
         ("expiring_in_hours", expiring(HOUR * 5)),
         ("expired", expiring(Duration::ZERO)),
+        (
+            "entry_unresolved_mistyped",
+            elsewhere(
+                Subject::Monitor,
+                unresolved(&["acmee/*"], Fault::NotFound, "acmee: no such account, or no access (404)"),
+            ),
+        ),
+        (
+            "entry_unresolved_forbidden",
+            elsewhere(
+                Subject::Monitor,
+                unresolved(
+                    &["acme/*"],
+                    Fault::Forbidden,
+                    "acme: Resource protected by organization SAML enforcement (403)",
+                ),
+            ),
+        ),
+        (
+            "entries_unresolved_2",
+            elsewhere(Subject::Monitor, unresolved(&["acme/*", "Other/*"], Fault::Service, "GitHub answers 502")),
+        ),
+        ("entry_resolved", elsewhere(Subject::Monitor, resolved(&["acme/*"]))),
+        ("entries_resolved_2", elsewhere(Subject::Monitor, resolved(&["acme/*", "Other/*"]))),
+        (
+            "blind_target_unreadable",
+            about(
+                "acme/web",
+                0,
+                vec![blind(
+                    Fault::Unreadable,
+                    "the stored item `acme/web runner 7` cannot be read: EOF while parsing a string",
+                )],
+            ),
+        ),
         ("list_empty", elsewhere(Subject::Monitor, News::EmptyListRefused { kept: 12 })),
         ("list_restored", elsewhere(Subject::Monitor, News::ListRestored { total: 1 })),
         ("unwatched", elsewhere(Subject::Monitor, News::Unwatched { from: start(), until: later })),

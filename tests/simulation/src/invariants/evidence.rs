@@ -162,6 +162,9 @@ impl Examination<'_> {
             for news in &taken.notice.news {
                 match news {
                     News::Unwatched { from, until } => self.unwatched(story_ms(*from), story_ms(*until)),
+                    News::EntriesUnresolved { entries } => {
+                        entries.iter().for_each(|entry| self.unresolved(story_ms(entry.since), taken.at_ms));
+                    }
                     News::EmptyListRefused { .. } => {
                         refused = true;
                         let was_empty = |(at_ms, list): &(i64, [bool; TARGETS.len()])| {
@@ -210,6 +213,20 @@ impl Examination<'_> {
         if !began || !lasted || (is_sound && seen) {
             let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(told_ms));
             self.found(UNSEEN, what);
+        }
+    }
+
+    /// An account was asked then and did not answer, nor did it for as long as the policy waits.
+    fn unresolved(&mut self, since_ms: i64, told_ms: i64) {
+        let asked = &self.played.world.resolved;
+        let within = |from_ms: i64, until_ms: i64, answered: bool| {
+            asked.iter().any(|(at_ms, is_answered)| (from_ms..until_ms).contains(at_ms) && *is_answered == answered)
+        };
+        let began = within(since_ms, since_ms + MINUTE_MS, false);
+        let is_sound = !self.model.may_lose(since_ms, told_ms);
+        let answered = within(since_ms + MINUTE_MS, since_ms + BLIND_MS, true);
+        if !began || told_ms - since_ms < BLIND_MS || (is_sound && answered) {
+            self.found(UNSEEN, format!("an entry: since {}, told at {}", moment(since_ms), moment(told_ms)));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::ports::{Incomplete, Listing, RunnerSource};
 pub struct ScriptedSource<'a> {
     runners: Mutex<BTreeMap<TargetId, Vec<ObservedRunner>>>,
     failures: Mutex<BTreeMap<TargetId, Incomplete>>,
-    repositories: Mutex<BTreeMap<String, Vec<Target>>>,
+    repositories: Mutex<BTreeMap<String, Result<Vec<Target>, Failure>>>,
     meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>,
     fresh_pages: Mutex<u32>,
     slow: Mutex<Option<(StillClock, Duration)>>,
@@ -53,7 +53,12 @@ impl<'a> ScriptedSource<'a> {
 
     /// Gives an account its repositories.
     pub fn set_repositories(&self, account: &str, repositories: Vec<Target>) {
-        lock(&self.repositories).insert(account.to_owned(), repositories);
+        lock(&self.repositories).insert(account.to_owned(), Ok(repositories));
+    }
+
+    /// Keeps an account's repositories from being listed, until they are set again.
+    pub fn fail_repositories(&self, account: &str, failure: Failure) {
+        lock(&self.repositories).insert(account.to_owned(), Err(failure));
     }
 
     /// Something that happens while the next list, of runners or of repositories, is being read, once.
@@ -124,6 +129,6 @@ impl RunnerSource for ScriptedSource<'_> {
         if let Some(happens) = meanwhile {
             happens.await;
         }
-        Ok(lock(&self.repositories).get(account).cloned().unwrap_or_default())
+        lock(&self.repositories).get(account).cloned().unwrap_or(Ok(Vec::new()))
     }
 }

@@ -94,6 +94,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     looking::a_check_that_is_late_twice_is_a_failed_one(&make().await).await;
     looking::a_check_while_failing_costs_two_reads_and_no_write(&make().await).await;
     watching::an_item_that_cannot_be_read_makes_its_target_unreachable(&make().await).await;
+    watching::an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be(&make().await).await;
+    watching::an_entry_does_not_repeat_what_its_credentials_checks_say(&make().await).await;
     watching::a_target_record_that_cannot_be_read_is_made_anew(&make().await).await;
     clock::a_clock_that_is_set_back_delays_no_notification(&make().await).await;
     clock::what_a_clock_that_was_ahead_stored_keeps_nobody_waiting(&make().await).await;
@@ -105,6 +107,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     wishes::what_ended_in_a_mute_is_never_told(&make().await).await;
     wishes::reminders_come_in_the_alerts_thread_until_somebody_looks_after_it(&make().await).await;
     wishes::a_day_without_the_chat_is_told_in_one_message(&make().await).await;
+    ticks::a_gap_is_three_intervals_and_no_less_than_the_policy_says(&make).await;
     ticks::a_tick_that_was_held_up_makes_no_gap(&make().await).await;
     ticks::a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap(&make().await).await;
     ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await).await;
@@ -211,7 +214,7 @@ impl<'a, S: Store> Installation<'a, S> {
         let settings = ScheduleSettings {
             policy: self.check.policy.clone(),
             configured: self.check.configured.clone(),
-            interval: INTERVAL,
+            interval: self.check.interval,
             jobs_per_minute: self.jobs_per_minute,
         };
         let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use monitor_domain::notices::{News, Notice};
+use monitor_domain::policy::Policy;
 use monitor_domain::runner::Status;
 use monitor_domain::target::{Target, TargetSpec};
 
@@ -185,4 +186,28 @@ pub(super) async fn a_repository_that_one_reading_lacks_is_watched_on_and_one_th
     this.clock.advance(INTERVAL);
     let report = this.tick().await;
     assert_eq!((report.targets, report.dropped), (without, vec![web()]));
+}
+
+pub(super) async fn a_gap_is_three_intervals_and_no_less_than_the_policy_says<S: Store>(make: &impl AsyncFn() -> S) {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    // Neither is the default of the other: the longer one holds.
+    for (interval, unreachable_after, gap) in [(HOUR, "20m", 3 * HOUR), (INTERVAL, "2h", 2 * HOUR)] {
+        for (away, is_gap) in [(gap - MINUTE / 60, false), (gap, true)] {
+            let store = make().await;
+            let mut this = Installation::new(&store);
+            let document = serde_json::from_str(&format!(r#"{{"blind":"{unreachable_after}"}}"#)).unwrap_or_default();
+            this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
+            this.check.interval = interval;
+            this.tick().await;
+            this.clock.advance(away);
+            this.tick().await;
+            let told = this.tell().await;
+            let mut news = told.iter().flat_map(|notice| &notice.news);
+            assert_eq!(
+                news.any(|news| matches!(news, News::Unwatched { .. })),
+                is_gap,
+                "{interval:?} {away:?}: {told:?}"
+            );
+        }
+    }
 }

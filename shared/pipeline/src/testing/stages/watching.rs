@@ -225,3 +225,61 @@ pub(super) async fn a_target_record_that_cannot_be_read_is_made_anew<S: Store>(s
     let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
     assert!(matches!(told[..], [News::Recovered { .. }]), "{told:?}");
 }
+
+pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acmee".to_owned())];
+    // A slip at the very first start: there is no target, no check, and somebody hears of it all the same.
+    this.source.fail_repositories("acmee", Failure::new(Fault::NotFound, "acmee: no such account, or no access (404)"));
+    let ticks = async |this: &Installation<'_, S>, count: u32| {
+        let mut told = Vec::new();
+        for _ in 0..count {
+            assert_eq!(this.tick().await.disposition, Disposition::Done);
+            told.extend(this.tell().await.into_iter().flat_map(|notice| notice.news));
+            this.clock.advance(INTERVAL);
+        }
+        told
+    };
+    let told = ticks(&this, 6).await;
+    let [News::EntriesUnresolved { entries }] = &told[..] else { panic!("{told:?}") };
+    assert!(entries[0].entry == "acmee/*" && entries[0].failure.detail.contains("404"), "{entries:?}");
+    let app = Target::repository("acmee/app").unwrap_or_else(|error| panic!("{error}"));
+    this.source.set_repositories("acmee", vec![app.clone()]);
+    let told = ticks(&this, 3).await;
+    assert!(matches!(told[..], [News::EntriesResolved { .. }, News::TargetsAdded { .. }]), "{told:?}");
+
+    // Its permission is lost later: what it stood for stays monitored.
+    this.source.set(&app, vec![runner(1, Status::Idle)]);
+    this.check(&app).await;
+    this.source.fail_repositories("acmee", Failure::new(Fault::Forbidden, "acmee: not for this token (403)"));
+    let told = ticks(&this, 8).await;
+    assert!(matches!(told[..], [News::EntriesUnresolved { .. }]), "{told:?}");
+    assert_eq!(this.tick().await.targets, [app]);
+}
+
+pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::One(web()), TargetSpec::RepositoriesOf("other".to_owned())];
+    this.source.set(&web(), vec![runner(1, Status::Idle)]);
+    this.tick().await;
+    this.check(&web()).await;
+    this.tell().await;
+    let refused = || Failure::new(Fault::Credential, "GitHub refuses the token (401)");
+    let mut told = Vec::new();
+    this.source.fail_repositories("other", refused());
+    for checks_fail in [true, true, true, true, true, true, false, false] {
+        this.clock.advance(INTERVAL);
+        if checks_fail {
+            this.source.fail(&web(), refused());
+        } else {
+            this.source.set(&web(), vec![runner(1, Status::Idle)]);
+        }
+        this.check(&web()).await;
+        this.tick().await;
+        let news = this.tell().await.into_iter().flat_map(|notice| notice.news);
+        told.extend(news.filter(|news| !matches!(news, News::TargetsAdded { .. })));
+    }
+    // Once checks work again, nobody but the entry says that it does not.
+    let [News::Blind { .. }, rest @ ..] = &told[..] else { panic!("{told:?}") };
+    assert!(rest.iter().any(|news| matches!(news, News::EntriesUnresolved { .. })) && rest.len() == 2, "{told:?}");
+}
