@@ -115,7 +115,7 @@ impl Scene<'_> {
         let why = |unresolved: &UnresolvedNews| {
             Line::of("since ").at(unresolved.since).text(", ").quote(&unresolved.failure.detail)
         };
-        let stays = "Its repositories that are already monitored stay so; new ones are not found.";
+        let stays = "Repositories that are already monitored stay so; new ones are not found.";
         let advice = |unresolved: &UnresolvedNews| match unresolved.failure.fault {
             Fault::NotFound => Line::of("check the spelling of the account, and that the credential has access to it."),
             Fault::Forbidden => Line::of(
@@ -126,7 +126,7 @@ impl Scene<'_> {
         let try_first = |unresolved| Line::default().strong("Try first:").text(" ").and(advice(unresolved));
         match entries {
             [one] => Part {
-                brief: Line::default().name(&one.entry).text(" ").and(why(one)),
+                brief: why(one),
                 lead: Line::of("GitHub has not listed the repositories of ")
                     .name(&one.entry)
                     .text(" since ")
@@ -140,9 +140,9 @@ impl Scene<'_> {
             _ => Part {
                 brief: entries
                     .first()
-                    .map(|one| Line::default().name(&one.entry).text(" and others"))
+                    .map(|one| Line::default().name(&one.entry).text(" and more"))
                     .unwrap_or_default(),
-                lead: Line::of(format!("GitHub does not list the repositories of these. {stays}")),
+                lead: Line::of(format!("GitHub does not list the repositories of these accounts. {stays}")),
                 items: (entries.iter().take(MAX_ITEMS))
                     .map(|unresolved| Line::default().name(&unresolved.entry).text(" ").and(why(unresolved)))
                     .collect(),
@@ -189,7 +189,7 @@ pub(super) fn entries_resolved(entries: &[ResolvedNews]) -> Part {
     let after = |resolved: &ResolvedNews| spoken_duration(resolved.until.since(resolved.since));
     match entries {
         [one] => Part {
-            brief: Line::default().name(&one.entry).text(format!(" after {}", after(one))),
+            brief: Line::of(format!("after {}", after(one))),
             lead: Line::of("GitHub lists the repositories of ")
                 .name(&one.entry)
                 .text(" again since ")
@@ -198,7 +198,7 @@ pub(super) fn entries_resolved(entries: &[ResolvedNews]) -> Part {
             ..part(Mark::Good, Line::of("The list entry ").name(&one.entry).text(" resolves again"))
         },
         _ => Part {
-            brief: entries.first().map(|one| Line::default().name(&one.entry).text(" and others")).unwrap_or_default(),
+            brief: entries.first().map(|one| Line::default().name(&one.entry).text(" and more")).unwrap_or_default(),
             lead: Line::of("GitHub lists their repositories again. New ones are monitored from now on."),
             items: (entries.iter().take(MAX_ITEMS))
                 .map(|resolved| Line::default().name(&resolved.entry).text(format!(" after {}", after(resolved))))
