@@ -280,5 +280,8 @@ pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: 
         told.extend(news.filter(|news| !matches!(news, News::TargetsAdded { .. })));
     }
     // Once checks work again, nobody but the entry says that it does not.
-    assert!(matches!(told[..], [News::Blind { .. }, News::SeesAgain { .. }, News::EntriesUnresolved { .. }]), "{told:?}");
+    assert!(
+        matches!(told[..], [News::Blind { .. }, News::SeesAgain { .. }, News::EntriesUnresolved { .. }]),
+        "{told:?}"
+    );
 }
