@@ -175,7 +175,11 @@ def world():
         github = stack.enter_context(printed(folder, "github", BUILT / "examples" / "fake-github"))
         slack = stack.enter_context(printed(folder, "slack", BUILT / "examples" / "fake-slack"))
         stately = stack.enter_context(printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
-        path = [str(BUILT), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]]
+        # Version 1 of the AWS CLI passes AWS_ENDPOINT_URL over for SQS.
+        cli = pathlib.Path(sys.executable).with_name("aws")
+        (folder / "aws").write_text(f'#!/bin/sh\nexec "{cli}" --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n')
+        (folder / "aws").chmod(0o755)
+        path = [str(folder), str(BUILT), str(cli.parent), os.environ["PATH"]]
         home = pathlib.Path.home()
         yield {
             "PATH": ":".join(path), "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",

@@ -16,7 +16,7 @@ EMULATOR = SAM / "local" / "rapid" / f"aws-lambda-rie-{template.ARCHITECTURE}"
 
 # What moto passes over or stumbles over. `test_template.py` checks these as they are written.
 ONLY_ON_PAPER = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig",
-                 "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage"}
+                 "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage", "AWS::SQS::QueuePolicy"}
 
 NAMESPACE = "GitHubRunnerMonitor"
 
