@@ -126,7 +126,9 @@ fn unreachable((target, report): &(Target, CheckReport)) -> Option<(String, Stri
         Ending::Broken => report.disposition.to_string(),
         Ending::Outrun => "another process checked it at the same time; try again".to_owned(),
         // A single check comes neither too late nor for a target that nobody asked for.
-        Ending::Overtaken | Ending::NotConfigured | Ending::Dropped => "it was not checked; try again".to_owned(),
+        Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Covered => {
+            "it was not checked; try again".to_owned()
+        }
     };
     Some((target.to_string(), reason))
 }
