@@ -1,5 +1,8 @@
 //! The credential's parts.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
 use crate::faults::Wrong;
 use crate::policy::read_file;
 use crate::reference::GITHUB_TOKEN;
@@ -26,52 +29,91 @@ pub(crate) fn app_id(text: &str) -> Result<String, Wrong> {
     Err(Wrong::new(what, "write the App ID or client ID of its settings page, as in 123456"))
 }
 
-/// Reads an App's private key: PEM text, or `@` and the path of a file with it.
+/// Reads an App's private key: PEM text, or `@` and the path of a file with it. The text may be in quotes, in base64 or on one
+/// line, as secret stores and environment files keep it.
 pub(crate) fn private_key(text: &str) -> Result<Secret, Wrong> {
-    let pem = match text.strip_prefix('@') {
+    let text = match text.strip_prefix('@') {
         // The path is not shown: a key pasted after the sign would be one.
-        Some(path) => {
-            read_file(path).map_err(|error| Wrong::new(format!("the file after `@` cannot be read ({error})"), MEND))?
-        }
-        None => text.replace("\\n", "\n"),
+        Some(path) => &read_file(path)
+            .map_err(|error| Wrong::new(format!("the file after `@` cannot be read ({error})"), MEND))?,
+        None => text,
     };
-    let pem = pem.replace('\r', "");
-    let pem = pem.trim();
-    let framed = |label: &str| {
-        let (begin, end) = (format!("-----BEGIN {label}-----\n"), format!("\n-----END {label}-----"));
-        pem.starts_with(&begin) && pem.ends_with(&end) && pem.len() > begin.len() + end.len()
-    };
-    if framed("RSA PRIVATE KEY") || framed("PRIVATE KEY") {
-        return Ok(Secret::new(pem));
-    }
-    Err(Wrong::new("is no private key in PEM form with its lines kept apart", MEND))
+    let text = unwrapped(text);
+    let pem = pem(&text).or_else(|| pem(&unwrapped(&decoded(&text)?)));
+    pem.map(|pem| Secret::new(&pem)).ok_or_else(|| Wrong::new("is no private key in PEM form", MEND))
 }
 
-const MEND: &str =
-    "give the file that GitHub made, from BEGIN to END, line breaks kept or written as \\n, or @ and its path";
+/// A text without the quotes around it, its line breaks real ones.
+fn unwrapped(text: &str) -> String {
+    let lines = text.replace("\\r", "\n").replace("\\n", "\n");
+    lines.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\u{feff}')).to_owned()
+}
+
+/// What a text in base64 stands for, if it is such a text.
+fn decoded(text: &str) -> Option<String> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    let compact = compact.trim_end_matches('=');
+    let bytes = STANDARD_NO_PAD.decode(compact).or_else(|_| URL_SAFE_NO_PAD.decode(compact)).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// A private key in PEM form, one word of it a line: line breaks may have become spaces or been indented.
+fn pem(text: &str) -> Option<String> {
+    ["RSA PRIVATE KEY", "PRIVATE KEY"].iter().find_map(|label| {
+        let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+        let content = text.strip_prefix(&*begin)?.strip_suffix(&*end)?;
+        let lines: Vec<&str> = content.split_whitespace().collect();
+        (!lines.is_empty()).then(|| format!("{begin}\n{}\n{end}", lines.join("\n")))
+    })
+}
+
+const MEND: &str = "give the file that GitHub made, from BEGIN to END, as it is or in base64, or @ and its path";
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nAbCd==\n-----END RSA PRIVATE KEY-----";
 
     #[test]
-    fn a_key_keeps_its_lines_however_they_are_written() {
+    fn a_key_is_taken_in_each_form_that_settings_give_it() {
         let written_out = PEM.replace('\n', "\\n");
-        let windows = PEM.replace('\n', "\r\n") + "\r\n";
-        for text in [PEM, &written_out, &windows, &format!("{written_out}\\n")] {
-            assert_eq!(private_key(text).unwrap().expose(), PEM, "{text}");
+        let base64 = STANDARD.encode(PEM);
+        let (first, rest) = base64.split_at(40);
+        for text in [
+            PEM.to_owned(),
+            written_out.clone(),
+            PEM.replace('\n', "\r\n") + "\r\n",
+            PEM.replace('\n', "\\r\\n"),
+            PEM.replace('\n', " "),
+            PEM.replace('\n', "\n    "),
+            format!("{written_out}\\n"),
+            format!("\"{PEM}\""),
+            format!(" '{written_out}\\n' "),
+            format!("\u{feff}{PEM}"),
+            base64.clone(),
+            format!("{first}\n{rest}\n"),
+            format!("\"{first}\\n{rest}\""),
+            base64.trim_end_matches('=').to_owned(),
+            URL_SAFE_NO_PAD.encode(PEM),
+            STANDARD.encode(format!("\"{written_out}\"\n")),
+        ] {
+            assert_eq!(private_key(&text).unwrap().expose(), PEM, "{text}");
         }
         assert!(private_key(&PEM.replace("RSA ", "")).is_ok());
     }
 
     #[test]
     fn what_is_no_key_is_refused_unseen() {
-        let joined = PEM.replace('\n', " ");
-        let public = PEM.replace("RSA PRIVATE", "PUBLIC");
         let half = PEM.split("-----END").next().unwrap();
-        for text in [&*joined, &public, half, "MIIEow", "@MIIEow/nowhere", "@", "-----BEGIN PRIVATE KEY-----"] {
+        let in_base64 = STANDARD.encode(half);
+        let of_nothing = STANDARD.encode("no key");
+        let public = PEM.replace("RSA PRIVATE", "PUBLIC");
+        for text in
+            [&*in_base64, &of_nothing, &public, half, "MIIEow", "@MIIEow/nowhere", "@", "-----BEGIN PRIVATE KEY-----"]
+        {
             let wrong = format!("{:?}", private_key(text).unwrap_err());
             assert!(wrong.contains("GitHub made") && !wrong.contains("MIIEow"), "{wrong}");
         }

@@ -37,7 +37,7 @@ pub(crate) const GITHUB_APP_ID: Setting = Setting {
 };
 pub(crate) const GITHUB_APP_PRIVATE_KEY: Setting = Setting {
     name: "GITHUB_APP_PRIVATE_KEY",
-    what: "The App's private key: PEM text (`\\n` written out is read as a line break), or `@` and the path of a file with it",
+    what: "The App's private key: PEM text, as it is, on one line or in base64, or `@` and the path of a file with it",
     secret: true,
     example: "@/etc/runner-monitor/app.pem",
     default: None,
