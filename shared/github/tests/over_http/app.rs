@@ -186,7 +186,7 @@ async fn a_token_that_github_ended_early_is_renewed_once() {
     let before = world.requests_of(Endpoint::ListRunners);
     let refused = failure(&github, "acme/web").await;
     assert_eq!(refused.fault, Sort::Credential);
-    assert_eq!(refused.detail, "GitHub refuses the token that it gave to the GitHub App (401)");
+    assert!(refused.detail.starts_with("GitHub refuses the token that it gave to the GitHub App (401)"), "{refused}");
     assert_eq!(world.requests_of(Endpoint::ListRunners) - before, 2);
 }
 
@@ -218,6 +218,44 @@ async fn a_repository_that_does_not_exist_is_its_own_fault_where_the_app_is_inst
     let (world, _) = world().await;
     let gone = failure(&app(&world), "acme/gone").await;
     assert_eq!(gone.fault, Sort::NotFound, "{gone}");
+}
+
+#[tokio::test]
+async fn a_used_up_quota_of_the_app_itself_is_no_limit_of_its_installations() {
+    let (world, _) = world().await;
+    world.add_runners("acme/web", 3);
+    world.fake.state().add_target("other/site");
+    world.fake.state().install_app(APP, "other");
+    let (web, github) = (target("acme/web"), app(&world));
+    let on_record = app(&world).prepare(&web, None).await.unwrap();
+    let used_up_until = Sort::Limited { until: world.now().plus(Duration::from_secs(3_600)) };
+    world.fake.state().exhaust_app(APP, world.now().epoch_ms());
+    assert_eq!(failure(&github, "acme/web").await.fault, used_up_until);
+    let asked = world.requests();
+    // It is one quota for all accounts.
+    assert_eq!(failure(&github, "other/site").await.fault, used_up_until);
+    assert_eq!(world.requests(), asked);
+    // With a token, the account is read as ever.
+    assert_eq!(github.prepare(&web, Some(&on_record)).await, None);
+    assert_eq!(shape(&pages(github.list(&web, &[]).await)), ["3"]);
+    let left = github.report(&github.credential(&web)).unwrap().quota_remaining;
+    assert_eq!(left, Some(4_999), "what is left is told of the installation alone");
+}
+
+#[tokio::test]
+async fn a_used_up_quota_of_an_installation_is_no_limit_of_the_app() {
+    let (world, installation) = world().await;
+    let (web, github) = (target("acme/web"), app(&world));
+    world.fake.state().set_installation_hourly_limit(installation, 1);
+    assert!(github.list(&web, &[]).await.pages.is_ok());
+    let limited = failure(&github, "acme/web").await.fault;
+    assert!(matches!(limited, Sort::Limited { .. }), "{limited:?}");
+    // The token is renewed before the hour is over, so that the next one begins with it.
+    world.advance(Duration::from_secs(56 * 60));
+    assert!(github.prepare(&web, None).await.is_some());
+    assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
+    let limited = failure(&github, "acme/web").await.fault;
+    assert!(matches!(limited, Sort::Limited { .. }), "what the App is answered does not end it: {limited:?}");
 }
 
 #[tokio::test]

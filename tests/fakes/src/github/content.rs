@@ -4,7 +4,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::credential::{Token, TokenKind, verify_app_jwt};
-use super::handle::{Exchange, ROOT_DOCUMENTATION, date, sha256_hex};
+use super::handle::{Exchange, ROOT_DOCUMENTATION, add_primary, date, primary_limit, sha256_hex};
 use super::json::{self as body, Account, Bases};
 use super::page::Page;
 use super::route::{Call, ENTERPRISE_SERVER};
@@ -183,6 +183,25 @@ impl Exchange<'_> {
                 return Answer::json(refused.status, &error);
             }
         };
+        let limits_on = !self.route.enterprise_server;
+        let now_ms = self.now_ms;
+        let primary = |state: &mut State| state.apps.get_mut(&app_id).map(|app| app.usage.primary(now_ms));
+        let is_used_up = limits_on && primary(state).is_some_and(|primary| primary.remaining == 0);
+        let mut answer = if is_used_up {
+            primary_limit(&format!("app ID {app_id}"), state.limits.status)
+        } else {
+            if let Some(app) = state.apps.get_mut(&app_id) {
+                app.usage.charge(now_ms);
+            }
+            self.of_app(state, app_id)
+        };
+        if let Some(primary) = primary(state).filter(|_| limits_on) {
+            add_primary(&mut answer, primary);
+        }
+        answer
+    }
+
+    fn of_app(&self, state: &mut State, app_id: u64) -> Answer {
         let Some(app) = state.apps.get(&app_id) else {
             return self.not_found();
         };

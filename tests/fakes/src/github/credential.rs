@@ -48,6 +48,8 @@ pub(crate) struct App {
     pub(crate) public_key: Vec<u8>,
     /// Account in lower case by installation id.
     pub(crate) installations: BTreeMap<u64, String>,
+    /// What the App itself has used, beside what its installations have.
+    pub(crate) usage: Usage,
 }
 
 /// Why a JSON web token is refused, in GitHub's words.

@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::credential::{Token, TokenKind};
 use super::fault::Fault;
 use super::json as body;
+use super::limits::Primary;
 use super::route::{Call, Route};
 use super::state::State;
 use crate::http::{Answer, Delivery, Request, format_query};
@@ -160,12 +161,7 @@ impl Exchange<'_> {
             answer
         });
         if limits_on {
-            let primary = token.usage.primary(self.now_ms);
-            answer.add_header("x-ratelimit-limit", primary.limit.to_string());
-            answer.add_header("x-ratelimit-remaining", primary.remaining.to_string());
-            answer.add_header("x-ratelimit-used", primary.used.to_string());
-            answer.add_header("x-ratelimit-reset", primary.reset_epoch_secs.to_string());
-            answer.add_header("x-ratelimit-resource", "core");
+            add_primary(&mut answer, token.usage.primary(self.now_ms));
         }
         if let (Some(expires_at_ms), TokenKind::Personal) = (token.expires_at_ms, &token.kind) {
             let expires_at = date(expires_at_ms).format("%Y-%m-%d %H:%M:%S UTC");
@@ -190,9 +186,7 @@ impl Exchange<'_> {
                 TokenKind::Personal => "user ID 1".to_owned(),
                 TokenKind::Installation { id, .. } => format!("installation ID {id}"),
             };
-            let message = format!("API rate limit exceeded for {holder}.");
-            let error = body::error(limits.status, &message, LIMITS_DOCUMENTATION);
-            return Some(Answer::json(limits.status, &error));
+            return Some(primary_limit(&holder, limits.status));
         }
         // Every request of a token here is a read: one point.
         let free = token.usage.take_points(1, limits.points_per_minute, self.now_ms);
@@ -233,6 +227,21 @@ impl Exchange<'_> {
 
 fn bad_credentials() -> Answer {
     Answer::json(401, &body::error(401, "Bad credentials", ROOT_DOCUMENTATION))
+}
+
+/// The headers of the primary limit.
+pub(super) fn add_primary(answer: &mut Answer, primary: Primary) {
+    answer.add_header("x-ratelimit-limit", primary.limit.to_string());
+    answer.add_header("x-ratelimit-remaining", primary.remaining.to_string());
+    answer.add_header("x-ratelimit-used", primary.used.to_string());
+    answer.add_header("x-ratelimit-reset", primary.reset_epoch_secs.to_string());
+    answer.add_header("x-ratelimit-resource", "core");
+}
+
+/// The refusal of a request beyond the primary limit.
+pub(super) fn primary_limit(holder: &str, status: u16) -> Answer {
+    let message = format!("API rate limit exceeded for {holder}.");
+    Answer::json(status, &body::error(status, &message, LIMITS_DOCUMENTATION))
 }
 
 fn secondary_limit(status: u16, retry_after_secs: Option<u64>) -> Answer {

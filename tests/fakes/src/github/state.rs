@@ -231,9 +231,19 @@ impl State {
         self.usage_mut(token).exhaust(now_ms);
     }
 
+    /// Uses up the hour of an App itself, by which it finds its installations and gets their tokens.
+    #[track_caller]
+    pub fn exhaust_app(&mut self, app_id: u64, now_ms: i64) {
+        let Some(app) = self.apps.get_mut(&app_id) else {
+            panic!("no App {app_id}");
+        };
+        app.usage.exhaust(now_ms);
+    }
+
     /// Registers a GitHub App by its RSA public key, as PKCS#1 DER (`ring`'s `RsaKeyPair::public_key`).
     pub fn add_app(&mut self, app_id: u64, public_key: impl Into<Vec<u8>>) {
-        let app = App { public_key: public_key.into(), installations: BTreeMap::new() };
+        let usage = Usage::new(REQUESTS_PER_HOUR);
+        let app = App { public_key: public_key.into(), installations: BTreeMap::new(), usage };
         self.apps.insert(app_id, app);
     }
 
