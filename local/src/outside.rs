@@ -29,15 +29,16 @@ pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// One HTTP client for all but StatelyDB, which is spoken to in its own way.
+/// The HTTP client for chats and the heartbeat. A connection of HTTP/1.1 carries one request at a time, so one that timed
+/// out is never used again.
 pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
-    monitor_outside::client(monitor_outside::http()).context("the HTTP client could not be set up")
+    monitor_outside::client(monitor_outside::http().http1_only()).context("the HTTP client could not be set up")
 }
 
 /// GitHub as the settings say.
-pub(crate) fn github(http: &reqwest::Client, settings: &Settings, clock: &SystemClock) -> anyhow::Result<GitHub> {
+pub(crate) fn github(settings: &Settings, clock: &SystemClock) -> anyhow::Result<GitHub> {
     let clock = *clock;
-    Ok(monitor_outside::github(http, &settings.github, Arc::new(move || clock.now()))?)
+    Ok(monitor_outside::github(monitor_outside::http, &settings.github, Arc::new(move || clock.now()))?)
 }
 
 /// The web address that links start with.

@@ -63,7 +63,8 @@ impl Ready {
     fn of(settings: &TellingSettings) -> Result<Self, monitor_outside::SetupError> {
         let roots = BuiltInRoots::read()?;
         let TellingSettings { slack, policy, web_url, statelydb, allow_http_hosts } = settings;
-        let client = monitor_outside::client(roots.http())?;
+        // A connection of HTTP/1.1 carries one request at a time, so one that timed out is never used again.
+        let client = monitor_outside::client(roots.http().http1_only())?;
         // The slack function of the same stack answers when a button is pressed.
         let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts, true)?;
         let store = StatelyStore::new(monitor_outside::stately(roots.http(), statelydb, SystemClock.random())?);

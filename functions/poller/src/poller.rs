@@ -71,8 +71,9 @@ impl Ready {
     fn of(settings: Settings, interval: Duration) -> Result<Self, Failure> {
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
         let now = Arc::new(|| SystemClock.now());
-        let client = monitor_outside::client(roots.http()).map_err(Failure::setup)?;
-        let github = monitor_outside::github(&client, &settings.github, now).map_err(Failure::setup)?;
+        let for_github = roots.clone();
+        let github = monitor_outside::github(move || for_github.http(), &settings.github, now);
+        let github = github.map_err(Failure::setup)?;
         let Settings { policy, targets: configured, statelydb, .. } = settings;
         let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;
         let client =

@@ -69,8 +69,9 @@ impl Ready {
     fn of(settings: Settings, interval: Duration) -> Result<Self, Failure> {
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
         let now = Arc::new(|| SystemClock.now());
-        let client = monitor_outside::client(roots.http()).map_err(Failure::setup)?;
-        let github = monitor_outside::github(&client, &settings.github, now).map_err(Failure::setup)?;
+        let for_github = roots.clone();
+        let github = monitor_outside::github(move || for_github.http(), &settings.github, now);
+        let github = github.map_err(Failure::setup)?;
         // The pollers do not know of each other: what all of them ask in a minute is what is sent to them in one.
         let jobs_per_minute = settings.github.limits.requests_per_minute.map(std::num::NonZeroU32::get);
         let Settings { policy, targets: configured, statelydb, .. } = settings;

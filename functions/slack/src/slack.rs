@@ -81,7 +81,7 @@ impl Ready {
     fn of(settings: &CommandSettings) -> Result<Self, Failure> {
         let CommandSettings { slack_signing_secret, web_url, statelydb, .. } = settings;
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
-        let http = monitor_outside::client(roots.http()).map_err(Failure::setup)?;
+        let http = monitor_outside::client(roots.http().http1_only()).map_err(Failure::setup)?;
         let client = monitor_outside::stately(roots.http(), statelydb, SystemClock.random());
         Ok(Self {
             store: StatelyStore::new(client.map_err(Failure::setup)?),

@@ -46,8 +46,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let settings = outside::settings(&host_options)?;
     settings.misspelt.iter().for_each(|misspelt| out::warn(misspelt));
     let clock = SystemClock;
-    let http = outside::http()?;
-    let github = outside::github(&http, &settings, &clock)?;
+    let github = outside::github(&settings, &clock)?;
     let store = outside::store(&arguments.store, &settings)?;
 
     let (targets, unresolved) = resolve(&github, &settings.targets).await;

@@ -88,7 +88,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     let settings =
         outside::settings(&HostOptions { statelydb: arguments.store.is_stately(), ..HostOptions::default() })?;
     let http = outside::http()?;
-    let github = outside::github(&http, &settings, &clock)?;
+    let github = outside::github(&settings, &clock)?;
     let mut findings = vec![Finding::good("settings", format!("readable; {}", lines(&settings)))];
     findings.extend(settings.misspelt.iter().map(|misspelt| {
         let rename = format!("rename it, or unset it if another program reads it: `unset {}`", misspelt.given);
@@ -204,8 +204,7 @@ fn mend_of(fault: Fault, kind: CredentialKind) -> String {
         Fault::Service => "try again later: https://www.githubstatus.com tells of faults at GitHub",
         Fault::BrokenAnswer => "check GITHUB_API_URL, and whether a proxy in between answers in GitHub's place",
         Fault::Unreadable => "restore the store from a backup, or move it away",
-        // What is no lack of a permission is single sign-on, and the reason says where.
-        Fault::Forbidden => "authorise the token for the organization's single sign-on, as the reason says",
+        Fault::Forbidden => "fix what the reason names",
         Fault::NotFound => "check the name, and that the credential has access to it",
     };
     mend.to_owned()

@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     settings.misspelt.iter().for_each(|misspelt| warn!("{misspelt}"));
     let clock = MachineClock;
     let http = outside::http()?;
-    let github = outside::github(&http, &settings, &SystemClock)?;
+    let github = outside::github(&settings, &SystemClock)?;
     let chat = outside::messenger(&http, &settings, slack_commands)?;
     let store = outside::store(&arguments.store, &settings)?;
     let heartbeat = arguments.heartbeat_text()?;

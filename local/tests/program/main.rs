@@ -4,6 +4,7 @@
 mod codes;
 mod mends;
 mod output;
+mod outside;
 mod prompt;
 mod secrets;
 

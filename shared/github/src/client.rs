@@ -17,8 +17,9 @@ use reqwest::{Method, Url};
 use crate::about::{About, CredentialKind};
 use crate::app_key::AppKey;
 use crate::credential::{Holder, Session};
+use crate::limits::Limits;
 use crate::settings::{Credential, Settings, SettingsError};
-use crate::transfer::{RATE_LIMIT, Request};
+use crate::transfer::{Connections, RATE_LIMIT, Request};
 use crate::wire;
 
 /// Tells the present moment.
@@ -26,11 +27,13 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// GitHub, asked over HTTP. One per process: it remembers paces, limits and tokens.
 pub struct GitHub {
-    pub(crate) http: reqwest::Client,
+    pub(crate) connections: Connections,
     pub(crate) settings: Settings,
     pub(crate) api_url: Url,
     pub(crate) headers: HeaderMap,
     login: Login,
+    /// What GitHub says of the App's own quota, by which it asks for its installations and their tokens.
+    app_limits: Limits,
     clock: Clock,
     holders: Mutex<HashMap<CredentialId, Arc<Holder>>>,
     /// Repositories whose new address has been logged.
@@ -71,15 +74,28 @@ impl GitHub {
             }
         };
         Ok(Self {
-            http,
+            connections: Connections::over(http),
             api_url: settings.parsed_api_url()?,
             headers: settings.headers()?,
             settings,
             login,
+            app_limits: Limits::default(),
             clock,
             holders: Mutex::default(),
             renamed: Mutex::default(),
         })
+    }
+
+    /// The same, with another HTTP client from `make` after a request that was not answered in time: its connection is used no
+    /// more. Without `make`, one of HTTP/2 stays in use for as long as it is open.
+    pub fn with_new_clients(mut self, make: impl Fn() -> Option<reqwest::Client> + Send + Sync + 'static) -> Self {
+        self.connections.make = Some(Box::new(make));
+        self
+    }
+
+    /// The limits of the quota that a request is counted against: an App's own is not that of its installations.
+    pub(crate) fn limits_of<'a>(&'a self, holder: &'a Holder, about: About<'_>) -> &'a Limits {
+        if matches!(about, About::Installation(_)) { &self.app_limits } else { &holder.limits }
     }
 
     /// What GitHub last told about a credential; none before its first answer.

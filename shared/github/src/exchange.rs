@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::about::About;
 use crate::client::GitHub;
 use crate::credential::{Holder, Session};
 use crate::headers::{Links, links, text};
 use crate::limits;
 use crate::refusal::{Again, Setback, refused};
 use crate::transfer::{Answer, Request};
-use crate::wire::{Misfit, error_message, is_html};
+use crate::wire::{self, Misfit, is_html};
 
 /// A good answer.
 pub(crate) struct Reply<T> {
@@ -65,7 +65,7 @@ impl GitHub {
         let etag = known.and_then(|tag| tag.etag.as_deref());
         let waits = &self.settings.retry_waits;
         let mut unserved_waits = waits.iter();
-        let mut damaged_waits = waits.first().into_iter();
+        let mut repeated_waits = waits.first().into_iter();
         loop {
             let setback = match self.send(holder, session, request, etag).await {
                 Ok(answer) => match self.judge(holder, session, request, etag, &answer, decode) {
@@ -77,7 +77,7 @@ impl GitHub {
             let wait = match setback.again {
                 Again::No => None,
                 Again::Unserved => unserved_waits.next(),
-                Again::Damaged => damaged_waits.next(),
+                Again::Once => repeated_waits.next(),
             };
             let Some(wait) = wait else { return Err(setback.failure) };
             tracing::debug!(failure = %setback.failure, "asking GitHub again");
@@ -97,10 +97,9 @@ impl GitHub {
     ) -> Result<Reply<T>, Setback> {
         let status = answer.status.as_u16();
         let now = self.now();
-        if !matches!(request.about, About::Installation(_))
-            && let Some(until) = limits::nearly_used_up(&answer.headers, now)
-        {
-            holder.limits.stop(until);
+        let limits = self.limits_of(holder, request.about);
+        if let Some(until) = limits::nearly_used_up(&answer.headers, now) {
+            limits.stop(until);
         }
         let reply = |content| Reply {
             content,
@@ -110,8 +109,15 @@ impl GitHub {
             url: answer.url.clone(),
         };
         match status {
+            200 | 201 | 304 if is_partial(&answer.headers) => Err(Setback::lasting(
+                Fault::Forbidden,
+                format!(
+                    "{}: GitHub leaves out what the token may not see without single sign-on; authorise the token for the organization on GitHub's page of tokens, under \"Configure SSO\"",
+                    request.place()
+                ),
+            )),
             200 | 201 => {
-                holder.limits.served(now);
+                limits.served(now);
                 let content = decode(&answer.body).map_err(|misfit| {
                     let got = if is_html(&answer.body) { "an HTML page".to_owned() } else { misfit.describe() };
                     Setback::damaged(format!("{}: expected {}, got {got}", request.place(), request.expected))
@@ -119,18 +125,23 @@ impl GitHub {
                 Ok(reply(Some(content)))
             }
             304 if etag.is_some() => {
-                holder.limits.served(now);
+                limits.served(now);
                 Ok(reply(None))
             }
             _ => {
-                let message = error_message(&answer.body);
+                let message = wire::error(&answer.body).map(|error| error.message);
                 match limits::sign(status, &answer.headers, message.as_deref(), now) {
-                    Some(sign) => Err(holder.limits.hit(now, sign).into()),
-                    None => Err(refused(request, answer, self.kind())),
+                    Some(sign) => Err(limits.hit(now, sign).into()),
+                    None => Err(refused(request, answer, self.kind(), self.settings.proxy.as_deref())),
                 }
             }
         }
     }
+}
+
+/// Whether an answer says itself that it is not the whole: `partial-results; organizations=21955855,20582480`.
+fn is_partial(headers: &HeaderMap) -> bool {
+    text(headers, "x-github-sso").is_some_and(|sso| sso.trim_start().starts_with("partial-results"))
 }
 
 /// Up to half as long again, so that those who failed together do not come back together.

@@ -47,7 +47,7 @@ pub(crate) fn sign(status: u16, headers: &HeaderMap, message: Option<&str>, now:
         return Some(reset.filter(ahead).map_or(Sign::Unexplained, Sign::UsedUpUntil));
     }
     let message = message.unwrap_or_default().to_ascii_lowercase();
-    let speaks_of_limit = message.contains("rate limit") || message.contains("abuse");
+    let speaks_of_limit = message.contains("rate limit") || message.contains("abuse detection");
     (status == 429 || speaks_of_limit).then_some(Sign::Unexplained)
 }
 

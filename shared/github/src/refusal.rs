@@ -4,13 +4,15 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::quote::quote;
 use monitor_domain::target::TargetKind;
 use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 
 use crate::about::{About, CredentialKind, needed};
-use crate::headers::text;
+use crate::headers::{names, text};
 use crate::transfer::{Answer, Request};
-use crate::wire::{error_message, is_html};
+use crate::wire::{self, is_html};
 
 /// A failure, and whether the same request may fare better at once.
 pub(crate) struct Setback {
@@ -25,8 +27,8 @@ pub(crate) enum Again {
     No,
     /// GitHub did not serve it: as often as the settings say.
     Unserved,
-    /// The answer was damaged: once.
-    Damaged,
+    /// The answer was damaged, or its connection was dead: once.
+    Once,
 }
 
 impl Setback {
@@ -39,7 +41,7 @@ impl Setback {
     }
 
     pub(crate) fn damaged(detail: impl Into<String>) -> Self {
-        Self { failure: Failure::new(Fault::BrokenAnswer, detail), again: Again::Damaged }
+        Self { failure: Failure::new(Fault::BrokenAnswer, detail), again: Again::Once }
     }
 
     pub(crate) fn timed_out(timeout: Duration) -> Self {
@@ -53,10 +55,17 @@ impl From<Failure> for Setback {
     }
 }
 
-/// A request that got no head of an answer.
-pub(crate) fn unsent(error: &reqwest::Error, host: &str) -> Setback {
+/// A request that got no head of an answer. `proxy` is what it was sent through.
+pub(crate) fn unsent(error: &reqwest::Error, host: &str, proxy: Option<&str>) -> Setback {
     if error.is_connect() {
-        return Setback::lasting(Fault::Network, format!("no connection to {host}: {}", innermost(error)));
+        let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
+        let reason = innermost(error);
+        let hint = certificate_hint(&reason).map_or_else(String::new, |hint| format!("; {hint}"));
+        return Setback::lasting(Fault::Network, format!("no connection to {host}{through}: {reason}{hint}"));
+    }
+    if is_dead(error) {
+        let detail = format!("the connection to {host} was dead: it did not answer a ping");
+        return Setback { failure: Failure::new(Fault::Service, detail), again: Again::Once };
     }
     if error.is_timeout() {
         return Setback::lasting(Fault::Service, "GitHub did not answer within the HTTP client's own time");
@@ -65,6 +74,12 @@ pub(crate) fn unsent(error: &reqwest::Error, host: &str) -> Setback {
         return Setback::damaged(format!("{host} redirects without end"));
     }
     Setback::unserved(format!("the connection to {host} broke before GitHub answered"))
+}
+
+/// Whether a connection was closed as its ping was not answered. Only its words tell that from other timeouts of hyper's.
+fn is_dead(error: &reqwest::Error) -> bool {
+    std::iter::successors(error.source(), |&cause| cause.source())
+        .any(|cause| cause.to_string() == "keep-alive timed out")
 }
 
 /// The cause behind the causes: the operating system's or the TLS library's own words, which know no address or secret.
@@ -79,13 +94,74 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// What to do about a certificate that is not accepted.
+fn certificate_hint(reason: &str) -> Option<&'static str> {
+    if reason.contains("CaUsedAsEndEntity") {
+        return Some(
+            "the server uses a CA certificate (self-signed, CA:TRUE) as its own, which TLS forbids: give the server a certificate with CA:FALSE, and name that certificate or the CA that signed it in SSL_CERT_FILE",
+        );
+    }
+    if reason.contains("UnknownIssuer") {
+        return Some("no trusted CA has signed the server's certificate: name a PEM file with its CA in SSL_CERT_FILE");
+    }
+    None
+}
+
+/// What GitHub's own error says of a refusal.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    message: String,
+    documentation_url: Option<String>,
+}
+
+impl Said {
+    /// Nothing of what somebody else wrote.
+    fn by_github(body: &[u8]) -> Option<Self> {
+        let wire::Error { message, documentation_url } = wire::error(body)?;
+        Some(Self { message, documentation_url })
+    }
+
+    fn speaks_of(&self, what: &str) -> bool {
+        self.message.to_ascii_lowercase().contains(what)
+    }
+
+    /// GitHub's words for a line of a log or a message.
+    fn quoted(&self) -> String {
+        let words = format!("\"{}\"", quote(&without_tokens(&self.message), MAX_QUOTED));
+        let page = self.documentation_url.as_deref().filter(|url| {
+            url.starts_with("https://docs.github.com/")
+                && url.len() <= MAX_QUOTED
+                && url.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        match page {
+            Some(page) => format!("{words} ({page})"),
+            None => words,
+        }
+    }
+}
+
+/// Of GitHub's message, more is not repeated. The longest known have some 200 characters.
+const MAX_QUOTED: usize = 300;
+
+/// A text without what looks like a token, which a proxy may have put there.
+fn without_tokens(text: &str) -> String {
+    let is_token = |word: &str| {
+        ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "eyJ"].iter().any(|prefix| word.contains(prefix))
+    };
+    text.split(' ').map(|word| if is_token(word) { "***" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
 /// An answer with a status that is no success, no 304 and no limit.
-pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKind) -> Setback {
+pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKind, proxy: Option<&str>) -> Setback {
     let status = answer.status;
     let place = request.place();
     let about = request.about;
     if status.is_server_error() {
         return Setback::unserved(format!("GitHub answers {}", said(status)));
+    }
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        let proxy = proxy.map_or_else(|| "a proxy".to_owned(), |proxy| format!("the proxy {proxy}"));
+        return Setback::lasting(Fault::Network, format!("{proxy} asks for a user and a password (407)"));
     }
     if is_html(&answer.body) {
         return Setback::damaged(format!(
@@ -94,34 +170,36 @@ pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKi
             status.as_u16(),
         ));
     }
-    let message = error_message(&answer.body);
-    match (status.as_u16(), about) {
+    let words = Said::by_github(&answer.body);
+    match (status.as_u16(), about, words) {
         // Anybody can answer 404: that a runner is gone, or an App not installed, is believed only in GitHub's own words.
-        (404 | 410, _) if message.is_none() => {
+        (404 | 410, _, None) => {
             Setback::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status)))
         }
-        (401 | 403 | 404, About::Installation(account)) => {
-            Setback::lasting(installation_fault(status, message.as_deref()), installation(status, message, account))
+        (401 | 403 | 404, About::Installation(account), words) => {
+            installation_refused(status, &words.unwrap_or_default(), account)
         }
-        (401, _) if kind == CredentialKind::App => {
-            Setback::lasting(Fault::Credential, "GitHub refuses the token that it gave to the GitHub App (401)")
+        (401, _, words) => Setback::lasting(Fault::Credential, token_refused(words.as_ref(), kind)),
+        (403, _, words) => forbidden(&answer.headers, words.as_ref(), about, kind),
+        (404 | 410, _, Some(words)) => {
+            Setback::lasting(Fault::NotFound, not_found(&answer.headers, &words, about, kind))
         }
-        (401, _) => Setback::lasting(
-            Fault::Credential,
-            "GitHub refuses the token (401): it is wrong, expired or revoked; give the monitor a new one",
-        ),
-        (403, _) => Setback::lasting(Fault::Forbidden, forbidden(answer, about, kind)),
-        (404 | 410, _) => Setback::lasting(Fault::NotFound, not_found(about)),
-        (451, _) => {
-            Setback::lasting(Fault::NotFound, format!("{about}: GitHub has closed access for legal reasons (451)"))
+        (451, _, words) => {
+            let words = words.map_or_else(String::new, |words| format!(": {}", words.quoted()));
+            Setback::lasting(
+                Fault::NotFound,
+                format!("{about}: GitHub has closed access for legal reasons (451){words}"),
+            )
         }
-        (400 | 422, _) => Setback::lasting(
-            Fault::BrokenAnswer,
-            format!(
-                "{place}: GitHub does not understand the request ({}); check the API version that is set",
-                said(status)
-            ),
-        ),
+        (400 | 422, _, words) => {
+            let hint = match &words {
+                Some(words) if words.speaks_of("version") => "; check the API version that is set",
+                _ => "",
+            };
+            let words = words.map_or_else(String::new, |words| format!(": {}", words.quoted()));
+            let detail = format!("{place}: GitHub does not understand the request ({}){hint}{words}", said(status));
+            Setback::lasting(Fault::BrokenAnswer, detail)
+        }
         _ => Setback::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status))),
     }
 }
@@ -133,24 +211,99 @@ fn said(status: StatusCode) -> String {
     }
 }
 
-fn forbidden(answer: &Answer, about: About<'_>, kind: CredentialKind) -> String {
-    if text(&answer.headers, "x-github-sso").is_some_and(|sso| sso.contains("required")) {
-        return format!(
-            "{about}: the organization asks for single sign-on (403); authorise the token for it on GitHub's page of tokens, under \"Configure SSO\""
-        );
+/// GitHub's message to a token that it does not know, or knows no more.
+const BAD_CREDENTIALS: &str = "Bad credentials";
+
+fn token_refused(words: Option<&Said>, kind: CredentialKind) -> String {
+    // What a token without a fault gets says nothing more.
+    let more = match words {
+        Some(words) if words.message != BAD_CREDENTIALS => format!(": {}", words.quoted()),
+        _ => String::new(),
+    };
+    if kind == CredentialKind::App {
+        return format!("GitHub refuses the token that it gave to the GitHub App (401){more}");
     }
-    format!("{about}: the credential may not read this (403); it needs {}", needed(about, kind))
+    if !more.is_empty() {
+        return format!("GitHub refuses the token (401){more}");
+    }
+    "GitHub refuses the token (401): it is wrong, expired or revoked; give the monitor a new one".to_owned()
 }
 
-fn not_found(about: About<'_>) -> String {
-    match about {
+/// A 403 that is no limit. GitHub answers it for many reasons and says which: a permission is named only where that is it.
+fn forbidden(headers: &HeaderMap, words: Option<&Said>, about: About<'_>, kind: CredentialKind) -> Setback {
+    let lasting = |detail| Setback::lasting(Fault::Forbidden, detail);
+    let speaks_of = |what| words.is_some_and(|words: &Said| words.speaks_of(what));
+    if text(headers, "x-github-sso").is_some_and(|sso| sso.contains("required")) || speaks_of("saml") {
+        return lasting(format!(
+            "{about}: the organization asks for single sign-on (403); authorise the token for it on GitHub's page of tokens, under \"Configure SSO\""
+        ));
+    }
+    let Some(words) = words else {
+        return lasting(format!(
+            "{about}: access is refused (403), not in GitHub's words: see whether a proxy in between answers"
+        ));
+    };
+    if let Some(needed) = missing_permission(StatusCode::FORBIDDEN, headers, &words.message, about, kind) {
+        return lasting(format!(
+            "{about}: the credential may not read this (403): {}; it needs {needed}",
+            words.quoted()
+        ));
+    }
+    let quoted = words.quoted();
+    // It befalls all that the credential is used for.
+    if words.speaks_of("suspended") {
+        return Setback::lasting(Fault::Credential, format!("GitHub refuses the credential (403): {quoted}"));
+    }
+    let hint = if words.speaks_of("ip allow list") { "; add this machine's address to that list" } else { "" };
+    lasting(format!("{about}: GitHub refuses access (403): {quoted}{hint}"))
+}
+
+/// The permission that an answer shows to be missing, in words that follow "needs".
+pub(crate) fn missing_permission(
+    status: StatusCode,
+    headers: &HeaderMap,
+    message: &str,
+    about: About<'_>,
+    kind: CredentialKind,
+) -> Option<String> {
+    // Single sign-on is no permission.
+    if text(headers, "x-github-sso").is_some() {
+        return None;
+    }
+    match status {
+        // GitHub's words to fine-grained tokens and Apps, and to classic ones that may not do this.
+        StatusCode::FORBIDDEN if message.starts_with("Resource not accessible by") => Some(needed(about, kind)),
+        // To a classic token without the scope GitHub also answers 404, as if there were no such target.
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND if lacks_scope(headers) => {
+            Some(needed(about, CredentialKind::ClassicToken))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a classic token has none of the scopes that GitHub says it takes.
+fn lacks_scope(headers: &HeaderMap) -> bool {
+    let (Some(scopes), Some(accepted)) = (names(headers, "x-oauth-scopes"), names(headers, "x-accepted-oauth-scopes"))
+    else {
+        return false;
+    };
+    !accepted.is_empty() && !scopes.iter().any(|scope| accepted.contains(scope))
+}
+
+fn not_found(headers: &HeaderMap, words: &Said, about: About<'_>, kind: CredentialKind) -> String {
+    let plain = match about {
         About::Runners(target) => {
             format!("{target}: no such {}, or the credential has no access to it", word(target.kind()))
         }
-        About::Runner(target, id) => format!("{target} has no runner {id}"),
+        About::Runner(target, id) => return format!("{target} has no runner {id}"),
         About::Repositories(account) | About::Installation(account) => {
             format!("{account}: no such account, or the credential has no access to it")
         }
+    };
+    match missing_permission(StatusCode::NOT_FOUND, headers, &words.message, about, kind) {
+        Some(needed) => format!("{plain}; the token lacks {needed}"),
+        None if words.message != "Not Found" => format!("{plain}: {}", words.quoted()),
+        None => plain,
     }
 }
 
@@ -165,22 +318,167 @@ fn word(kind: TargetKind) -> &'static str {
 /// GitHub's 404 to an App that it does not know at all, whatever is asked for.
 const UNKNOWN_APP: &str = "Integration not found";
 
-fn installation_fault(status: StatusCode, message: Option<&str>) -> Fault {
-    // NotFound here means "not installed by this name", upon which another address is tried.
-    if status == StatusCode::NOT_FOUND && message != Some(UNKNOWN_APP) { Fault::NotFound } else { Fault::Credential }
-}
-
-fn installation(status: StatusCode, message: Option<String>, account: &str) -> String {
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            "GitHub refuses the GitHub App's signature (401): check that app id and private key belong together, and this machine's clock".to_owned()
-        }
-        StatusCode::NOT_FOUND if message.as_deref() == Some(UNKNOWN_APP) => {
+/// A refusal of what an App asks for as itself.
+fn installation_refused(status: StatusCode, words: &Said, account: &str) -> Setback {
+    let unknown_app = words.message == UNKNOWN_APP;
+    let detail = match status {
+        StatusCode::UNAUTHORIZED => format!(
+            "GitHub refuses the GitHub App's signature (401): check that app id and private key belong together, and this machine's clock: {}",
+            words.quoted()
+        ),
+        StatusCode::NOT_FOUND if unknown_app => {
             "GitHub knows no App with this app id: check it on the App's settings page".to_owned()
         }
         StatusCode::NOT_FOUND => {
             format!("the GitHub App is not installed on {account}: install it there, or watch {account} with a token")
         }
-        _ => format!("the GitHub App's installation on {account} is suspended or may not be used (403)"),
+        _ => format!("the GitHub App's installation on {account} may not be used (403): {}", words.quoted()),
+    };
+    // NotFound here means "not installed by this name", upon which another address is tried.
+    let fault = if status == StatusCode::NOT_FOUND && !unknown_app { Fault::NotFound } else { Fault::Credential };
+    Setback::lasting(fault, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+    use reqwest::{Method, Url};
+
+    use super::*;
+    use monitor_domain::target::Target;
+
+    const IP_LIST: &str = "Although you appear to have the correct authorization credentials, the `acme` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.";
+    const OAUTH: &str = "Although you appear to have the correct authorization credentials, the `acme` organization has enabled OAuth App access restrictions, meaning that data access to third-parties is limited.";
+    const LIFETIME: &str = "The 'acme' organization forbids access via a fine-grained personal access tokens if the token's lifetime is greater than 366 days.";
+    const ADMIN: &str = "Must have admin rights to Repository.";
+    const SAML: &str = "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.";
+    const SUSPENDED: &str = "Sorry. Your account was suspended.";
+
+    /// The failure that an answer of this status, message and headers comes to.
+    fn failure(kind: CredentialKind, status: u16, message: &str, headers: &[(&'static str, &'static str)]) -> Failure {
+        let target: Target = "orgs/acme".parse().unwrap();
+        let request = Request {
+            method: Method::GET,
+            url: Url::parse("https://api.github.com/x").unwrap(),
+            about: About::Runners(&target),
+            page: Some(1),
+            expected: "a list of runners",
+        };
+        let page = "https://docs.github.com/rest/x";
+        let body = serde_json::json!({"message": message, "documentation_url": page, "status": status.to_string()});
+        let headers =
+            headers.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.collect(),
+            body: if message.is_empty() { Vec::new() } else { body.to_string().into_bytes() },
+            url: request.url.clone(),
+        };
+        refused(&request, &answer, kind, None).failure
+    }
+
+    #[test]
+    fn each_refusal_has_its_fault_and_says_githubs_own_reason() {
+        use CredentialKind::{App, ClassicToken, FineGrainedToken};
+        let scopes = [("x-oauth-scopes", "repo"), ("x-accepted-oauth-scopes", "admin:org, manage_runners:org")];
+        let enough = [("x-oauth-scopes", "manage_runners:org"), scopes[1]];
+        let sso = [("x-github-sso", "required; url=https://github.com/orgs/acme/sso?authorization_request=AB")];
+        // Kind, status, GitHub's message, headers; fault, what the line says, whether it names a permission.
+        let cases: [(_, u16, &str, &[_], Fault, &str, bool); 21] = [
+            (ClassicToken, 403, IP_LIST, &[], Fault::Forbidden, "your IP address is not permitted", false),
+            (App, 403, IP_LIST, &[], Fault::Forbidden, "add this machine's address to that list", false),
+            (ClassicToken, 403, OAUTH, &scopes[..1], Fault::Forbidden, "OAuth App access restrictions", false),
+            (FineGrainedToken, 403, LIFETIME, &[], Fault::Forbidden, "greater than 366 days", false),
+            (ClassicToken, 403, ADMIN, &enough, Fault::Forbidden, "\"Must have admin rights to Repository.\"", false),
+            (
+                ClassicToken,
+                403,
+                "Repository access blocked",
+                &[],
+                Fault::Forbidden,
+                "access blocked\" (https://",
+                false,
+            ),
+            (ClassicToken, 403, "Access blocked due to abuse of terms", &[], Fault::Forbidden, "abuse of terms", false),
+            (ClassicToken, 403, SAML, &[], Fault::Forbidden, "single sign-on (403)", false),
+            (ClassicToken, 403, SAML, &sso, Fault::Forbidden, "\"Configure SSO\"", false),
+            (ClassicToken, 403, SUSPENDED, &[], Fault::Credential, SUSPENDED, false),
+            (App, 403, "This installation has been suspended", &[], Fault::Credential, "has been suspended", false),
+            (ClassicToken, 403, "Must have admin rights", &scopes, Fault::Forbidden, "the scope `admin:org`", true),
+            (
+                FineGrainedToken,
+                403,
+                "Resource not accessible by personal access token",
+                &[],
+                Fault::Forbidden,
+                "not accessible by",
+                true,
+            ),
+            (
+                App,
+                403,
+                "Resource not accessible by integration",
+                &[],
+                Fault::Forbidden,
+                "`Self-hosted runners: read`",
+                true,
+            ),
+            (ClassicToken, 403, "", &[], Fault::Forbidden, "not in GitHub's words", false),
+            (ClassicToken, 401, "Bad credentials", &[], Fault::Credential, "wrong, expired or revoked", false),
+            (
+                ClassicToken,
+                401,
+                "Requires authentication",
+                &[],
+                Fault::Credential,
+                "\"Requires authentication\"",
+                false,
+            ),
+            (ClassicToken, 404, "Not Found", &scopes, Fault::NotFound, "lacks the scope `admin:org`", true),
+            (ClassicToken, 404, "Not Found", &enough, Fault::NotFound, "no such organization", false),
+            (
+                ClassicToken,
+                451,
+                "Repository access blocked",
+                &[],
+                Fault::NotFound,
+                "legal reasons (451): \"Repository",
+                false,
+            ),
+            (ClassicToken, 407, "", &[], Fault::Network, "a proxy asks for a user and a password", false),
+        ];
+        for (kind, status, message, headers, fault, says, names_permission) in cases {
+            let failure = failure(kind, status, message, headers);
+            assert_eq!(failure.fault, fault, "{failure}");
+            assert!(failure.detail.contains(says), "{failure}");
+            assert_eq!(
+                failure.detail.contains("scope") || failure.detail.contains(": read`"),
+                names_permission,
+                "{failure}"
+            );
+            assert!(!failure.detail.contains("authorization_request"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn githubs_words_are_quoted_on_one_line_within_bounds_and_without_tokens() {
+        let long = format!("line\n\u{1b}[31m ghp_secret {} end", "x".repeat(5_000));
+        let failure = failure(CredentialKind::ClassicToken, 403, &long, &[]);
+        assert!(failure.detail.contains("\"line\\n\\u{1b}[31m *** xxx"), "{failure}");
+        assert!(
+            failure.detail.len() < 500 && failure.detail.ends_with("…\" (https://docs.github.com/rest/x)"),
+            "{failure}"
+        );
+        let said = |url: &str| Said { message: "no".to_owned(), documentation_url: Some(url.to_owned()) }.quoted();
+        for url in ["https://evil.example/x", "https://docs.github.com/\n", "javascript:x"] {
+            assert_eq!(said(url), "\"no\"");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_comes_with_what_to_do() {
+        assert!(certificate_hint("invalid peer certificate: CaUsedAsEndEntity").unwrap().contains("CA:FALSE"));
+        assert!(certificate_hint("invalid peer certificate: UnknownIssuer").unwrap().contains("SSL_CERT_FILE"));
+        assert_eq!(certificate_hint("Connection refused (os error 111)"), None);
     }
 }

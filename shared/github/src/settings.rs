@@ -24,6 +24,8 @@ pub struct Settings {
     pub user_agent: String,
     /// For one request with its whole answer, default 20 s.
     pub timeout: Duration,
+    /// The proxy that the HTTP client sends through, as `host:port`: named where no connection comes about.
+    pub proxy: Option<String>,
     /// Requests under way at one time with one credential, at least 1. Default 100, GitHub's own bound:
     /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
     pub max_concurrent_requests: usize,
@@ -46,6 +48,7 @@ impl Settings {
             api_version: "2022-11-28".to_owned(),
             user_agent: concat!("github-runner-monitor/", env!("CARGO_PKG_VERSION")).to_owned(),
             timeout: Duration::from_secs(20),
+            proxy: None,
             max_concurrent_requests: 100,
             max_requests_per_minute: Some(900),
             max_answer_bytes: 2_000_000,

@@ -1,8 +1,10 @@
 //! One request over the wire: pace, limits, deadline, redirects, size. What the answer means is judged elsewhere.
 
+use std::sync::{Mutex, PoisonError};
+
 use monitor_domain::observation::Fault;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::time::timeout;
 
 use crate::about::About;
@@ -53,6 +55,36 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
 }
 
+/// The HTTP client in use. Its requests share a connection where GitHub speaks HTTP/2, so that one that has timed out takes
+/// the others along: another client opens another connection.
+pub(crate) struct Connections {
+    current: Mutex<(u64, Client)>,
+    pub(crate) make: Option<Box<MakeClient>>,
+}
+
+type MakeClient = dyn Fn() -> Option<Client> + Send + Sync;
+
+impl Connections {
+    pub(crate) fn over(client: Client) -> Self {
+        Self { current: Mutex::new((0, client)), make: None }
+    }
+
+    /// The client with its number.
+    fn current(&self) -> (u64, Client) {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Uses another client from here on, unless the one of this number is no longer in use.
+    fn replace(&self, number: u64) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.0 == number
+            && let Some(client) = self.make.as_ref().and_then(|make| make())
+        {
+            *current = (number + 1, client);
+        }
+    }
+}
+
 impl GitHub {
     /// Sends a request as soon as its credential's pace allows, and reads its whole answer.
     pub(crate) async fn send(
@@ -67,9 +99,13 @@ impl GitHub {
         // Those before it in the queue may have run into a limit meanwhile.
         self.check_limit(holder, request)?;
         let deadline = self.settings.timeout;
-        let answer = match timeout(deadline, self.transfer(session, request, etag)).await {
+        let (number, client) = self.connections.current();
+        let answer = match timeout(deadline, self.transfer(&client, session, request, etag)).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(Setback::timed_out(deadline)),
+            Err(_) => {
+                self.connections.replace(number);
+                return Err(Setback::timed_out(deadline));
+            }
         };
         tracing::debug!(status = answer.status.as_u16(), path = answer.url.path(), "GitHub answered");
         holder.note(&answer.headers, request.about, self.now());
@@ -77,15 +113,21 @@ impl GitHub {
     }
 
     fn check_limit(&self, holder: &Holder, request: &Request<'_>) -> Result<(), Setback> {
-        let refusal = holder.limits.refusal(self.now(), request.is_free());
+        let refusal = self.limits_of(holder, request.about).refusal(self.now(), request.is_free());
         refusal.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
-    async fn transfer(&self, session: &Session, request: &Request<'_>, etag: Option<&str>) -> Result<Answer, Setback> {
+    async fn transfer(
+        &self,
+        client: &Client,
+        session: &Session,
+        request: &Request<'_>,
+        etag: Option<&str>,
+    ) -> Result<Answer, Setback> {
         let host = self.api_url.host_str().unwrap_or_default();
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let mut building = self.http.request(request.method.clone(), url.clone());
+            let mut building = client.request(request.method.clone(), url.clone());
             building = building.headers(self.headers.clone()).header(AUTHORIZATION, &session.authorization);
             if request.method == Method::POST {
                 // reqwest leaves it out, and servers between here and GitHub may ask for it with 411.
@@ -95,7 +137,7 @@ impl GitHub {
                 building = building.header(IF_NONE_MATCH, etag);
             }
             let sent = building.send().await;
-            let response = sent.map_err(|error| unsent(&error, host))?;
+            let response = sent.map_err(|error| unsent(&error, host, self.settings.proxy.as_deref()))?;
             // Only where the HTTP client follows redirects itself; it leaves the token behind on another host.
             self.check_origin(request, response.url())?;
             match location(request, &response) {

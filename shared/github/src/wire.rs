@@ -154,13 +154,16 @@ pub(crate) fn quota(body: &[u8]) -> Result<Quota, Misfit> {
     Ok(Quota { limit, remaining, resets_at: Timestamp::from_epoch_ms(reset.saturating_mul(1_000)) })
 }
 
-/// The `message` of GitHub's own error body; none if the body is somebody else's.
-pub(crate) fn error_message(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Error {
-        message: String,
-    }
-    decode::<Error>(body).ok().map(|error| error.message)
+/// GitHub's own error body.
+#[derive(Deserialize)]
+pub(crate) struct Error {
+    pub(crate) message: String,
+    pub(crate) documentation_url: Option<String>,
+}
+
+/// GitHub's own error; none if the body is somebody else's.
+pub(crate) fn error(body: &[u8]) -> Option<Error> {
+    decode(body).ok()
 }
 
 /// Whether a body is a page for a browser.
@@ -218,8 +221,9 @@ mod tests {
 
     #[test]
     fn only_githubs_own_errors_have_a_message() {
-        assert_eq!(error_message(br#"{"message":"Not Found","status":"404"}"#).as_deref(), Some("Not Found"));
-        assert_eq!(error_message(b"<html>"), None);
+        let message = |body: &[u8]| error(body).map(|error| error.message);
+        assert_eq!(message(br#"{"message":"Not Found","status":"404"}"#).as_deref(), Some("Not Found"));
+        assert_eq!(message(b"<html>"), None);
         assert!(is_html(b"\n <!DOCTYPE html>") && !is_html(b"{}"));
     }
 }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod crypto;
+mod proxy;
 #[cfg(feature = "built-in-roots")]
 mod roots;
+mod trust;
 
 use std::time::Duration;
 
@@ -23,21 +25,50 @@ impl SetupError {
     fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self(Box::new(error))
     }
+
+    fn saying(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
+    /// An HTTP client that could not be built: mostly the certificates to trust, which reqwest does not name.
+    fn of_client(error: &dyn std::error::Error) -> Self {
+        Self::saying(trust::fault().unwrap_or_else(|| {
+            let reasons: Vec<String> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+            format!(
+                "HTTP could not be set up ({}): install the system's CA certificates (package ca-certificates), or name a PEM file with them in SSL_CERT_FILE",
+                reasons.join(": "),
+            )
+        }))
+    }
 }
 
-/// How HTTP is spoken: TLS by rustls on ring, with the machine's own root certificates.
+/// An HTTP/2 connection on which nothing has arrived for so long is asked for a sign of life, in use or not.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// One that does not answer for so long is closed. Its requests fail at once, and the next ones go over another.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How HTTP is spoken: TLS by rustls on ring, with the machine's own root certificates, through the proxy that the
+/// environment names.
+///
+/// A Lambda is frozen between invocations and its timers with it: a ping that was under way then ends its connection after
+/// the thaw, and whoever sends over it sends again.
 pub fn http() -> reqwest::ClientBuilder {
     // Set once for the process; a second call finds it set.
     let _ = crypto::provider().install_default();
+    let rules = proxy::rules();
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(Duration::from_secs(90))
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_while_idle(true)
+        .proxy(reqwest::Proxy::custom(move |url| rules.proxy_of(url)))
 }
 
 /// A client as `http` says.
 pub fn client(http: reqwest::ClientBuilder) -> Result<reqwest::Client, SetupError> {
-    http.build().map_err(SetupError::of)
+    http.build().map_err(|error| SetupError::of_client(&error))
 }
 
 /// A client that trusts the built-in roots, as [`BuiltInRoots`] says, for AWS.
@@ -47,10 +78,10 @@ pub fn client_with_built_in_roots() -> Result<reqwest::Client, SetupError> {
     client(BuiltInRoots::read()?.http().connect_timeout(Duration::from_secs(3)))
 }
 
-/// GitHub as the settings say.
+/// GitHub as the settings say, over clients that `http` builds: one at a time, another after a connection has timed out.
 #[cfg(feature = "github")]
 pub fn github(
-    http: &reqwest::Client,
+    http: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static,
     settings: &monitor_config::GitHubSettings,
     clock: monitor_github::Clock,
 ) -> Result<monitor_github::GitHub, SetupError> {
@@ -69,7 +100,9 @@ pub fn github(
     asked.max_requests_per_minute = settings.limits.requests_per_minute.map(number);
     // Without a limit, still no more than one machine can keep open.
     asked.max_concurrent_requests = settings.limits.max_concurrent_requests.map_or(500, number);
-    monitor_github::GitHub::new(http.clone(), asked, clock).map_err(SetupError::of)
+    asked.proxy = proxy::named(&settings.api_url);
+    let github = monitor_github::GitHub::new(client(http())?, asked, clock).map_err(SetupError::of)?;
+    Ok(github.with_new_clients(move || http().build().ok()))
 }
 
 /// Where people are told in Slack, with links that start with `web_url`. A bot's alerts have buttons where somebody answers
@@ -115,6 +148,6 @@ pub fn stately(
     let access_key = settings.access_key.as_ref().map(|key| AccessKey::new(key.expose()));
     let mut asked = ClientSettings::new(settings.store_id.get(), settings.schema_id.get(), access_key);
     asked.jitter_seed = jitter_seed;
-    let transport = HttpTransport::new(http, endpoint).map_err(SetupError::of)?;
+    let transport = HttpTransport::new(http, endpoint).map_err(|error| SetupError::of_client(&error))?;
     Ok(Client::new(transport, asked))
 }

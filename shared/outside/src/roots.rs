@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::SetupError;
@@ -23,17 +21,16 @@ impl BuiltInRoots {
     fn with(file: Option<OsString>) -> Result<Self, SetupError> {
         let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         if let Some(path) = file {
-            let unreadable = |reason: &dyn std::fmt::Display| {
-                let path = path.to_string_lossy();
-                SetupError(format!("SSL_CERT_FILE: `{path}` cannot be read as PEM ({reason}); mend the path").into())
-            };
             let built_in = roots.len();
-            for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| unreadable(&error))? {
+            for certificate in crate::trust::certificates(&path).map_err(SetupError::saying)? {
                 // A bundle may hold one that is too old to be read: the others serve.
-                let _ = roots.add(certificate.map_err(|error| unreadable(&error))?);
+                let _ = roots.add(certificate);
             }
             if roots.len() == built_in {
-                return Err(unreadable(&"there is no certificate in it"));
+                let path = path.to_string_lossy();
+                return Err(SetupError::saying(format!(
+                    "SSL_CERT_FILE: no certificate in `{path}` can be read: name a PEM file with the CA certificates to trust, or unset it"
+                )));
             }
         }
         let mut tls = ClientConfig::builder_with_provider(Arc::new(crate::crypto::provider()))
@@ -60,7 +57,7 @@ mod tests {
         let built = BuiltInRoots::with(None).unwrap();
         assert!(crate::client(built.http()).is_ok());
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        for (path, reason) in [("/nowhere.pem", "cannot be read as PEM"), (here, "there is no certificate in it")] {
+        for (path, reason) in [("/nowhere.pem", "cannot be read"), (here, "holds no certificate")] {
             let told = BuiltInRoots::with(Some(path.into())).map(|_| ()).unwrap_err().to_string();
             assert!(told.starts_with("SSL_CERT_FILE: `/") && told.contains(reason), "{told}");
         }

@@ -54,9 +54,8 @@ impl Scene<'_> {
                 self.web
             )),
             Fault::Service => Line::of("wait; GitHub was reached but did not serve. Its state is told at www.githubstatus.com (an Enterprise Server: ask who runs it)."),
-            Fault::Forbidden => Line::of("see whether the credential has ")
-                .and(self.permission())
-                .text(", and whether single sign-on is authorised for it."),
+            // GitHub refuses for many reasons: which one it is stands in its own words.
+            Fault::Forbidden => Line::of("fix what the reason names."),
             Fault::NotFound => Line::of("see whether it was renamed, moved or deleted, or whether the credential lost access to it; then mend the list of targets."),
             Fault::Unreadable => Line::of("restore the store from a backup. Without one, move it away: the monitor starts with a new one and alerts again for what is offline."),
             Fault::BrokenAnswer => Line::of("see whether a proxy stands between the monitor and GitHub; the answers are not those that GitHub describes."),

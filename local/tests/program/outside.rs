@@ -1,0 +1,60 @@
+//! Certificates and proxies, as the environment names them.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use crate::Bench;
+
+/// What `check` says of a GitHub with these variables, and its exit code.
+async fn check(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = bench.command(&["check"]);
+    command.envs(variables.iter().copied()).stdout(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn certificates_that_cannot_be_read_are_named_with_the_variable_and_the_fix() {
+    let bench = Bench::new().await;
+    let empty = bench.folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    for (file, reason) in [
+        ("/nowhere/ca.pem", "cannot be read (No such file"),
+        (empty.to_str().unwrap(), "holds no certificate"),
+        ("", "is set but empty"),
+    ] {
+        let (code, said) = check(&bench, &[("SSL_CERT_FILE", file)]).await;
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("SSL_CERT_FILE") && said.contains(file) && said.contains(reason), "{said}");
+        assert!(said.contains("name a PEM file with the CA certificates to trust"), "{said}");
+        assert!(!said.contains("builder error"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_program_says_to_this_machine_goes_through_no_proxy() {
+    let bench = Bench::new().await;
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let (code, said) = check(&bench, &[("HTTP_PROXY", &address), ("ALL_PROXY", &address)]).await;
+    assert_eq!(code, Some(1), "one runner is offline: {said}");
+    assert!(proxy.accept().is_err(), "the proxy was asked");
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_answer_is_named() {
+    let bench = Bench::new().await;
+    // Nobody listens there any more.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let proxy = format!("http://me:hush@127.0.0.1:{port}");
+    let github = ("GITHUB_API_URL", "https://ghes.invalid/api/v3");
+    let (code, said) = check(&bench, &[github, ("HTTPS_PROXY", &proxy)]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&format!("no connection to ghes.invalid through the proxy 127.0.0.1:{port}")), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+    // With the port that is asked for excepted, the proxy is out of it.
+    let (_, said) = check(&bench, &[github, ("HTTPS_PROXY", &proxy), ("NO_PROXY", "ghes.invalid:443")]).await;
+    assert!(said.contains("no connection to ghes.invalid: "), "{said}");
+}
