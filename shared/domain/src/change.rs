@@ -191,6 +191,8 @@ pub enum Step {
         /// When.
         expires_at: Timestamp,
     },
+    /// Another token is in use than the one whose end was notified.
+    TokenReplaced,
     /// The list of targets has new ones.
     TargetsAdded {
         /// Which.
@@ -292,6 +294,7 @@ impl Step {
             | Step::Cleared { .. }
             | Step::Retired { .. }
             | Step::LooksFail { .. }
+            | Step::TokenReplaced
             | Step::Unrecognised => false,
         }
     }

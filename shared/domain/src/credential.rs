@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use crate::change::{Change, Step};
 use crate::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
-use crate::observation::{CredentialReport, Outcome};
+use crate::observation::{CredentialReport, Fault, Outcome};
 use crate::policy::Thresholds;
 use crate::subject::{CredentialId, Subject};
 use crate::time::Timestamp;
 
 /// How many days ahead an expiring token is told of, soonest first.
 const EXPIRY_WARNING_DAYS: [u32; 3] = [1, 3, 14];
+/// The stage of a token that has expired: the date is over, and GitHub refuses it.
+const EXPIRED: u32 = 0;
+/// An end that is said to be over while the token is still accepted is said to come so soon.
+const SOONEST_END: Duration = Duration::from_secs(60);
 /// No check is under way for longer: a Lambda's longest life.
 const LONGEST_CHECK: Duration = Duration::from_secs(15 * 60);
 
@@ -41,7 +45,7 @@ pub fn reconcile_credential(
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             Some(failure).filter(|failure| failure.fault.is_shared())
         }
-        Outcome::Complete { .. } => None,
+        Outcome::Complete { .. } | Outcome::Short { .. } => None,
     };
     match failure {
         Some(failure) => {
@@ -65,9 +69,10 @@ pub fn reconcile_credential(
             }
         }
     }
-    if let Some(warning) = expiry_warning(record, report, now) {
-        after.expiry_warning = Some(warning);
-        steps.push(Step::CredentialExpiring { expires_at: warning.expires_at });
+    // An App's installation token lives for an hour and is renewed by itself.
+    if record.id == CredentialId::token() {
+        let is_refused = failure.is_some_and(|failure| failure.fault == Fault::Credential);
+        note_expiry(&mut after, report, is_refused, now, &mut steps);
     }
     if steps.is_empty() {
         return None;
@@ -99,14 +104,48 @@ impl CredentialRecord {
     }
 }
 
-/// The warning that is due now and was not given yet.
-fn expiry_warning(record: &CredentialRecord, report: &CredentialReport, now: Timestamp) -> Option<ExpiryWarning> {
-    // An App's installation token lives for an hour and is renewed by itself.
-    let expires_at = report.expires_at.filter(|_| record.id == CredentialId::token())?;
-    let left = expires_at.since(now);
-    let days = *EXPIRY_WARNING_DAYS.iter().find(|&&days| left <= Duration::from_secs(u64::from(days) * 86_400))?;
-    let given = record.expiry_warning.filter(|given| given.expires_at == expires_at);
-    given.is_none_or(|given| given.days > days).then_some(ExpiryWarning { expires_at, days })
+/// Stages of a token's end: 14, 3 and 1 days ahead, and 0 once it is over. Each is notified at most once for a token, however
+/// the date moves: some servers form it anew at each answer.
+fn note_expiry(
+    after: &mut CredentialRecord,
+    report: &CredentialReport,
+    is_refused: bool,
+    now: Timestamp,
+    steps: &mut Vec<Step>,
+) {
+    let given = after.expiry_warning;
+    let is_another =
+        |given: &ExpiryWarning| given.token.is_some() && report.token.is_some() && given.token != report.token;
+    let another = given.is_some_and(|given| is_another(&given));
+    let known = report.expires_at.or(given.filter(|_| is_refused && !another).map(|given| given.expires_at));
+    let Some(known) = known else { return };
+    let stage = match is_refused {
+        true => (known <= now).then_some(EXPIRED),
+        // What GitHub has just answered has not expired, whatever the date says.
+        false => EXPIRY_WARNING_DAYS
+            .into_iter()
+            .find(|&days| known.since(now) <= Duration::from_secs(u64::from(days) * 86_400)),
+    };
+    if is_refused && stage.is_none() {
+        return;
+    }
+    // A token that takes another's place begins anew with the stages that it has before it. One that is replaced more often
+    // than a stage is long would otherwise be warned of at each replacement.
+    let passed = match given {
+        Some(given) if another => stage.map(|stage| stage.max(given.days)),
+        given => given.map(|given| given.days),
+    };
+    let due = stage.filter(|&stage| passed.is_none_or(|passed| stage < passed));
+    let token = report.token.or(given.and_then(|given| given.token));
+    if another {
+        steps.push(Step::TokenReplaced);
+        after.expiry_warning = passed.map(|days| ExpiryWarning { expires_at: known, days, token });
+    }
+    if let Some(days) = due {
+        let expires_at = if days == EXPIRED { known } else { known.max(now.plus(SOONEST_END)) };
+        after.expiry_warning = Some(ExpiryWarning { expires_at: known, days, token });
+        steps.push(Step::CredentialExpiring { expires_at });
+    }
 }
 
 #[cfg(test)]
@@ -210,5 +249,99 @@ mod tests {
             }
         }
         assert_eq!(told_on, [14, 3, 1]);
+    }
+
+    /// Feeds checks with a token and a date of its end; gives the days left or over that were notified, in hours.
+    struct Expiry {
+        record: CredentialRecord,
+    }
+
+    impl Expiry {
+        fn new() -> Self {
+            Self { record: CredentialRecord::new(CredentialId::token()) }
+        }
+
+        fn check(
+            &mut self,
+            at: Timestamp,
+            token: u64,
+            expires_at: Option<Timestamp>,
+            outcome: &Outcome,
+        ) -> Vec<Timestamp> {
+            let report = CredentialReport { token: Some(token), expires_at, ..Default::default() };
+            let thresholds = Thresholds::default();
+            let commit = reconcile_credential(&self.record, (at, outcome), &report, 1, &thresholds, (at, 1));
+            let Some(commit) = commit else { return Vec::new() };
+            self.record = commit.record;
+            let expiring = commit.change.steps.iter().filter_map(|step| match step {
+                Step::CredentialExpiring { expires_at } => Some(*expires_at),
+                _ => None,
+            });
+            expiring.collect()
+        }
+    }
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn an_end_that_moves_with_each_answer_is_notified_once_a_stage() {
+        // Now, in an hour, in either by turns, in ten days and in an hour by turns.
+        let (hour, ten_days) = (Duration::from_secs(3_600), 10 * DAY);
+        for (ahead, expected) in [
+            (&[Duration::ZERO][..], 1),
+            (&[hour], 1),
+            (&[hour, Duration::ZERO], 1),
+            (&[ten_days, hour, Duration::ZERO, 2 * DAY], 2),
+            (&[30 * DAY, hour], 1),
+            (&[ten_days, 2 * DAY, hour], 3),
+        ] {
+            let mut expiry = Expiry::new();
+            let mut notified = 0;
+            for number in 0..600 {
+                let at = start().plus(5 * MINUTE * number);
+                let end = at.plus(ahead[number as usize % ahead.len()]);
+                for expires_at in expiry.check(at, 7, Some(end), &seen()) {
+                    assert!(expires_at > at, "GitHub has just accepted it");
+                    notified += 1;
+                }
+            }
+            assert_eq!(notified, expected, "{ahead:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_has_expired_once_its_end_is_over_and_github_refuses_it() {
+        let mut expiry = Expiry::new();
+        let end = start().plus(DAY / 2);
+        assert_eq!(expiry.check(start(), 7, Some(end), &seen()), [end]);
+        assert!(expiry.check(start().plus(DAY / 4), 7, Some(end), &refused()).is_empty(), "refused for another reason");
+        // A process that has started since knows the end from the record alone.
+        assert_eq!(expiry.check(start().plus(DAY), 7, None, &refused()), [end]);
+        assert!(expiry.check(start().plus(DAY + MINUTE), 7, Some(end), &refused()).is_empty());
+        assert!(
+            expiry.check(start().plus(DAY + 2 * MINUTE), 8, None, &refused()).is_empty(),
+            "nothing is known of another"
+        );
+    }
+
+    #[test]
+    fn a_new_token_has_its_own_stages_but_frequent_replacement_is_not_notified_each_time() {
+        let mut expiry = Expiry::new();
+        let mut notified = Vec::new();
+        // Each lives for 30 days and is replaced when 2 are left.
+        for day in 0..84 {
+            let at = start().plus(DAY * day);
+            let (token, end) = (u64::from(day / 28), start().plus(DAY * (day / 28 * 28 + 30)));
+            notified.extend(expiry.check(at, token, Some(end), &seen()).iter().map(|_| day % 28));
+        }
+        assert_eq!(notified, [16, 27, 16, 27, 16, 27]);
+        // Each lives for an hour.
+        let mut expiry = Expiry::new();
+        let mut count = 0;
+        for hour in 0..500 {
+            let at = start().plus(12 * 5 * MINUTE * hour);
+            count += expiry.check(at, u64::from(hour), Some(at.plus(12 * 5 * MINUTE)), &seen()).len();
+        }
+        assert_eq!(count, 1);
     }
 }

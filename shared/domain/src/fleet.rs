@@ -159,6 +159,9 @@ impl CredentialRecord {
 pub struct ExpiryWarning {
     /// When it expires.
     pub expires_at: Timestamp,
-    /// Which warning: 14, 3 or 1 days ahead.
+    /// Which stage: 14, 3 or 1 days ahead, or 0 for a token that has expired.
     pub days: u32,
+    /// Which token, by its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<u64>,
 }

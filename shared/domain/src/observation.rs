@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::runner::{RunnerId, Status};
 use crate::time::Timestamp;
 
+/// The operating system of a runner that has not told its own yet, as it has never connected.
+pub const UNKNOWN_OS: &str = "unknown";
+
 /// A runner as GitHub lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedRunner {
@@ -30,9 +33,11 @@ pub struct ObservedRunner {
 }
 
 impl ObservedRunner {
-    /// Whether this reading shows that the runner has been connected to GitHub at some time.
-    pub fn shows_connected(&self) -> bool {
-        self.version.is_some() || self.status.is_healthy()
+    /// Whether this reading shows that the runner has been connected to GitHub at some time. In a list that tells no runner's
+    /// version (`tells_versions`), as an older Enterprise Server's, a missing one proves nothing.
+    pub fn shows_connected(&self, tells_versions: bool) -> bool {
+        let is_known = !tells_versions && self.os != UNKNOWN_OS;
+        self.version.is_some() || self.status.is_healthy() || self.busy || is_known
     }
 }
 
@@ -91,6 +96,16 @@ pub enum Outcome {
         /// Runners missing from the list that were asked for by present id. One that could not be asked for is not in it.
         lookups: BTreeMap<RunnerId, Lookup>,
     },
+    /// Every page was read, and they hold fewer runners than there are: what was read counts as ever, and what is missing
+    /// proves nothing.
+    Short {
+        /// The pages in order.
+        pages: Vec<ObservedPage>,
+        /// As of a complete list.
+        lookups: BTreeMap<RunnerId, Lookup>,
+        /// What is missing.
+        failure: Failure,
+    },
     /// Some pages were read before it failed: no verdict about any runner.
     Partial(Failure),
     /// Nothing was read: no verdict about any runner.
@@ -141,6 +156,8 @@ pub enum Fault {
     Forbidden,
     /// 404, 410, 451: no such target, or no access to it.
     NotFound,
+    /// A list that lacks runners which GitHub counts, or which cannot be watched.
+    Incomplete,
     /// An answer that is not what GitHub describes: truncated, HTML, too large, of another shape.
     BrokenAnswer,
     /// A stored item of the target cannot be read: no fault of GitHub's.
@@ -157,6 +174,8 @@ impl Fault {
 /// What an answer told about the credential, for whoever watches quotas and expiry dates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CredentialReport {
+    /// A short digest of the personal access token that asked; absent where tokens are renewed by themselves.
+    pub token: Option<u64>,
     /// When the token expires, if it says so.
     pub expires_at: Option<Timestamp>,
     /// Requests left of the hourly quota.

@@ -218,7 +218,7 @@ pub struct Flapping {
 
 impl Runner {
     /// A runner that was never read before.
-    pub fn first_seen(observed: &ObservedRunner, at: Timestamp) -> Self {
+    pub fn first_seen(observed: &ObservedRunner, tells_versions: bool, at: Timestamp) -> Self {
         Self {
             id: observed.id,
             current_id: observed.id,
@@ -227,7 +227,7 @@ impl Runner {
             labels: observed.labels.clone(),
             ephemeral: observed.ephemeral,
             version: observed.version.clone(),
-            connected: observed.shows_connected(),
+            connected: observed.shows_connected(tells_versions),
             status: observed.status,
             busy: observed.busy,
             first_seen_at: at,
@@ -240,7 +240,7 @@ impl Runner {
     }
 
     /// Takes over what GitHub says now.
-    pub fn read(&mut self, observed: &ObservedRunner, at: Timestamp) {
+    pub fn read(&mut self, observed: &ObservedRunner, tells_versions: bool, at: Timestamp) {
         if self.status != observed.status {
             self.status_since = at;
         }
@@ -250,7 +250,7 @@ impl Runner {
         self.labels.clone_from(&observed.labels);
         self.ephemeral = observed.ephemeral;
         self.version.clone_from(&observed.version);
-        self.connected |= observed.shows_connected();
+        self.connected |= observed.shows_connected(tells_versions);
         self.status = observed.status;
         self.busy = observed.busy;
     }

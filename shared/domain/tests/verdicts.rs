@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use monitor_domain::change::{Change, QUIET_CHANGES_KEPT, Step};
 use monitor_domain::notices::{News, fold};
-use monitor_domain::observation::{Failure, Fault, Lookup, Observation, ObservedPage, Outcome, PageTag};
+use monitor_domain::observation::{
+    Failure, Fault, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag,
+};
 use monitor_domain::outage::{Ending, Telling};
 use monitor_domain::reconcile::{drop_target, lookups_wanted};
 use monitor_domain::runner::{Health, RunnerId, Status};
@@ -264,7 +266,7 @@ fn never_connected_runners_are_told_late_and_ephemeral_ones_never() {
     pooled.version = None;
     let mut just_in_time = runner(2, Offline);
     (just_in_time.version, just_in_time.ephemeral) = (None, true);
-    let fleet = [pooled, just_in_time];
+    let fleet = [pooled, just_in_time, runner(3, Idle)];
     let mut history = History::watching("{}", &fleet);
     let mut told = Vec::new();
     for minutes in (5..=120).step_by(5) {
@@ -287,6 +289,78 @@ fn a_runner_once_seen_online_has_connected_even_if_no_version_is_told() {
         told += opened(&history.see(secs, &[without_version(Offline)])).len();
     }
     assert_eq!(told, 1);
+}
+
+fn tag_of(page: &ObservedPage) -> PageTag {
+    match page {
+        ObservedPage::Unchanged(tag) | ObservedPage::Fresh { tag, .. } => tag.clone(),
+    }
+}
+
+// An older Enterprise Server tells no version of any runner.
+#[test]
+fn where_no_runner_has_a_version_a_missing_one_proves_nothing() {
+    let without = |id, status, os: &str, busy| {
+        let (version, os) = (None, os.to_owned());
+        ObservedRunner { version, os, busy, ..runner(id, status) }
+    };
+    let opened_within = |fleet: &[ObservedRunner]| {
+        let mut history = History::watching("{}", fleet);
+        let found = [300, 360, 420].map(|secs| history.see(secs, fleet));
+        let found = found.iter().flat_map(|steps| opened(steps)).map(|outage| outage.runner_id.0);
+        found.collect::<Vec<_>>()
+    };
+    let (offline, died) = (without(1, Offline, "linux", false), without(2, Offline, "linux", true));
+    let (waiting, idle) = (without(3, Offline, "unknown", false), without(4, Idle, "linux", false));
+    // What has no operating system either has never connected.
+    assert_eq!(opened_within(&[offline.clone(), died.clone(), waiting.clone(), idle]), [1, 2]);
+    // One version in the list is enough for the others' lack to mean something; one that runs a job has connected.
+    let told = runner(5, Idle);
+    assert_eq!(opened_within(&[offline.clone(), died, waiting, told.clone()]), [2]);
+    // So it is where the one with a version was listed before, or is on a page that is as it was.
+    let mut history = History::watching("{}", std::slice::from_ref(&told));
+    let pages = vec![ObservedPage::Unchanged(tag_of(&page(&[told]))), page(&[offline])];
+    history.look(&Observation { started_at: at(60), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } });
+    assert!(history.runner(1).never_connected());
+}
+
+#[test]
+fn a_list_that_is_short_of_runners_is_read_takes_nothing_away_and_counts_as_a_failed_check() {
+    let leaving = ObservedRunner { ephemeral: true, ..runner(3, Idle) };
+    let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle), leaving]);
+    let failure = Failure::new(Fault::Incomplete, "GitHub counts 3 runners and lists 1");
+    let mut short = |secs, listed: &[ObservedRunner]| {
+        let (pages, lookups) = (vec![page(listed)], BTreeMap::new());
+        history.look(&Observation {
+            started_at: at(secs),
+            outcome: Outcome::Short { pages, lookups, failure: failure.clone() },
+        })
+    };
+    let steps = short(300, &[runner(1, Offline)]);
+    assert!(steps.iter().any(|step| matches!(step, Step::LooksFail { .. })), "{steps:?}");
+    let steps: Vec<Step> =
+        [360, 420, 720, 1_020, 1_200].iter().flat_map(|&secs| short(secs, &[runner(1, Offline)])).collect();
+    assert_eq!(
+        opened(&steps).iter().map(|outage| outage.runner_id.0).collect::<Vec<_>>(),
+        [1],
+        "what is listed is watched"
+    );
+    let blind: Vec<_> = steps.iter().filter(|step| matches!(step, Step::WentBlind { .. })).collect();
+    assert!(
+        matches!(blind[..], [Step::WentBlind { since, failure, .. }] if since == &at(300) && failure.fault == Fault::Incomplete),
+        "{steps:?}"
+    );
+    for id in [2, 3] {
+        let missing = history.runner(id);
+        assert!(missing.absence.is_none() && missing.status == Idle, "{missing:?}");
+    }
+    assert!(
+        history.fleet.record.pages.iter().all(|tag| tag.etag.is_none()),
+        "the count is told by an answer in full alone"
+    );
+    let steps = history
+        .see(1_500, &[runner(1, Offline), runner(2, Idle), ObservedRunner { ephemeral: true, ..runner(3, Idle) }]);
+    assert!(steps.iter().any(|step| matches!(step, Step::SeesAgain { told: true, .. })), "{steps:?}");
 }
 
 #[test]

@@ -167,8 +167,28 @@ pub trait RunnerSource: Send + Sync {
 pub struct Listing {
     /// Every page in order, or why there is not every page.
     pub pages: Result<Vec<ObservedPage>, Incomplete>,
+    /// What is missing from the pages, where GitHub counts more runners than it lists.
+    pub shortfall: Option<Shortfall>,
+    /// The target's new name, where GitHub redirects from the one that was asked for.
+    pub moved_to: Option<Target>,
     /// What the answers told about the credential.
     pub report: CredentialReport,
+}
+
+impl Listing {
+    /// A list with nothing missing, under the name that was asked for.
+    pub fn of(pages: Result<Vec<ObservedPage>, Incomplete>, report: CredentialReport) -> Self {
+        Self { pages, shortfall: None, moved_to: None, report }
+    }
+}
+
+/// Runners that GitHub counts and does not list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// How many.
+    pub missing: u64,
+    /// The same in words.
+    pub failure: Failure,
 }
 
 /// A list that was not read to its end.

@@ -74,7 +74,7 @@ impl RunnerSource for SimulatedGitHub {
 
     async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
         let report = CredentialReport::default();
-        let failed = |partial, failure| Listing { pages: Err(Incomplete { partial, failure }), report };
+        let failed = |partial, failure| Listing::of(Err(Incomplete { partial, failure }), report);
         let Some(place) = place_of(target.as_str()) else {
             return failed(false, Failure::new(Trouble::NotFound, "no such target"));
         };
@@ -116,7 +116,7 @@ impl RunnerSource for SimulatedGitHub {
             machine.world.pages(runners, known)
         };
         self.0.latency(20, 300).await;
-        Listing { pages: Ok(pages), report }
+        Listing::of(Ok(pages), report)
     }
 
     async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {

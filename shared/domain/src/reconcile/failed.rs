@@ -2,7 +2,7 @@
 
 use crate::change::Step;
 use crate::decision::Decision;
-use crate::fleet::{Counts, Failing, Fleet};
+use crate::fleet::{Counts, Failing, Fleet, TargetRecord};
 use crate::observation::Failure;
 use crate::policy::TargetPolicy;
 use crate::reconcile::change_of;
@@ -20,22 +20,9 @@ pub(super) fn look_failed(
     let mut after = fleet.record.clone();
     after.unfinished = false;
     let mut steps = Vec::new();
-    let mut runners = Vec::new();
-
-    let failing = after.failing.get_or_insert_with(|| {
-        steps.push(Step::LooksFail { failure: failure.clone() });
-        Failing { since: at, failure: failure.clone(), blind: false, told: false }
-    });
-    if !failing.blind && at.has_waited(failing.since, policy.thresholds().blind) {
-        failing.blind = true;
-        runners = fleet.runners.iter().filter(|runner| is_suspected(runner)).map(unsuspected).collect();
-    }
-    // A fault that the credential's notice explains is not told again for each of its targets.
-    if failing.blind && !failing.told && !(failure.fault.is_shared() && is_explained) {
-        failing.told = true;
-        failing.failure = failure.clone();
-        steps.push(Step::WentBlind { since: failing.since, failure: failure.clone(), targets: 1 });
-    }
+    let is_newly_blind = note_failure(&mut after, failure, at, policy, is_explained, &mut steps);
+    let suspected = fleet.runners.iter().filter(|runner| is_newly_blind && is_suspected(runner));
+    let runners = suspected.map(unsuspected).collect();
     Decision {
         before: fleet.record.clone(),
         after,
@@ -47,6 +34,30 @@ pub(super) fn look_failed(
         recheck: None,
         fresh_at: None,
     }
+}
+
+/// Notes that a check failed; gives whether it has for long enough now that the target counts as unreachable.
+pub(super) fn note_failure(
+    after: &mut TargetRecord,
+    failure: &Failure,
+    at: Timestamp,
+    policy: &TargetPolicy<'_>,
+    is_explained: bool,
+    steps: &mut Vec<Step>,
+) -> bool {
+    let failing = after.failing.get_or_insert_with(|| {
+        steps.push(Step::LooksFail { failure: failure.clone() });
+        Failing { since: at, failure: failure.clone(), blind: false, told: false }
+    });
+    let is_newly_blind = !failing.blind && at.has_waited(failing.since, policy.thresholds().blind);
+    failing.blind |= is_newly_blind;
+    // A fault that the credential's notice explains is not told again for each of its targets.
+    if failing.blind && !failing.told && !(failure.fault.is_shared() && is_explained) {
+        failing.told = true;
+        failing.failure = failure.clone();
+        steps.push(Step::WentBlind { since: failing.since, failure: failure.clone(), targets: 1 });
+    }
+    is_newly_blind
 }
 
 fn is_suspected(runner: &Runner) -> bool {

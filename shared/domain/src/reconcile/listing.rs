@@ -35,8 +35,18 @@ pub(super) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    pub(super) fn match_up(fleet: &Fleet, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Self {
-        let (mut seen, unknown, tags) = match_pages(fleet, pages);
+    /// Of a list that is short of runners (`is_short`) only an answer to a runner's own id says that it is gone, and its ETags
+    /// are not kept: only an answer in full tells how many there are.
+    pub(super) fn match_up(
+        fleet: &Fleet,
+        pages: &'a [ObservedPage],
+        lookups: &'a BTreeMap<RunnerId, Lookup>,
+        is_short: bool,
+    ) -> Self {
+        let (mut seen, unknown, mut tags) = match_pages(fleet, pages);
+        if is_short {
+            tags.iter_mut().for_each(|tag| tag.etag = None);
+        }
         for (runner, seen) in fleet.runners.iter().zip(&mut seen) {
             if !is_missing(seen) {
                 continue;
@@ -46,7 +56,7 @@ impl<'a> Listing<'a> {
                 // Ids that begin anew: a server that was put back from a copy.
                 (Some(Lookup::NotFound), Seen::Earlier(observed)) => Seen::Read(observed),
                 (Some(Lookup::NotFound), _) => Seen::Missing,
-                (None, _) if runner.ephemeral && !runner.is_gone() => Seen::Missing,
+                (None, _) if runner.ephemeral && !runner.is_gone() && !is_short => Seen::Missing,
                 (None, _) => Seen::Unasked,
             };
         }

@@ -14,7 +14,7 @@ pub use listing::lookups_wanted;
 use crate::change::Step;
 use crate::decision::{Decision, RunnerChange};
 use crate::fleet::{Counts, Fleet, TargetRecord};
-use crate::observation::{Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
+use crate::observation::{Failure, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
 use crate::outage::{Outage, Peers};
 use crate::policy::TargetPolicy;
 use crate::runner::{Health, Runner, RunnerId};
@@ -41,7 +41,11 @@ pub fn reconcile(
     now: Timestamp,
 ) -> Decision {
     match &observation.outcome {
-        Outcome::Complete { pages, lookups } => {
+        Outcome::Complete { pages, lookups } | Outcome::Short { pages, lookups, .. } => {
+            let short = match &observation.outcome {
+                Outcome::Short { failure, .. } => Some(failure),
+                _ => None,
+            };
             let look = Look {
                 policy,
                 wishes,
@@ -49,8 +53,9 @@ pub fn reconcile(
                 at: observation.started_at,
                 seen_at: fleet.seen_before(observation.started_at),
                 is_starting: fleet.record.watched_since.is_none(),
+                tells_versions: tells_versions(fleet, pages, lookups),
             };
-            Reconciliation { fleet, look, now, turns: Vec::new() }.complete(pages, lookups)
+            Reconciliation { fleet, look, short, now, turns: Vec::new() }.complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             failed::look_failed(fleet, failure, observation.started_at, policy, is_explained, now)
@@ -62,6 +67,8 @@ pub fn reconcile(
 struct Reconciliation<'a> {
     fleet: &'a Fleet,
     look: Look<'a>,
+    /// Why runners are missing that are not gone, where the list says so itself.
+    short: Option<&'a Failure>,
     now: Timestamp,
     /// Runners whose state may change, each with what has happened to it so far.
     turns: Vec<Turn<'a>>,
@@ -69,7 +76,7 @@ struct Reconciliation<'a> {
 
 impl<'a> Reconciliation<'a> {
     fn complete(mut self, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Decision {
-        let listing = Listing::match_up(self.fleet, pages, lookups);
+        let listing = Listing::match_up(self.fleet, pages, lookups, self.short.is_some());
         for (runner, seen) in self.fleet.runners.iter().zip(&listing.seen) {
             if let Some(turn) = self.turn(runner, *seen) {
                 self.turns.push(turn);
@@ -140,7 +147,7 @@ impl<'a> Reconciliation<'a> {
     }
 
     fn first_turn(&self, observed: &ObservedRunner) -> Turn<'a> {
-        let runner = Runner::first_seen(observed, self.look.at);
+        let runner = Runner::first_seen(observed, self.look.tells_versions, self.look.at);
         let mut turn = Turn::registered(runner, &self.look);
         turn.reading();
         turn
@@ -204,11 +211,27 @@ impl<'a> Reconciliation<'a> {
             after.watched_since = Some(self.look.at);
             steps.push(Step::MonitoringStarted);
         }
-        if let Some(failing) = after.failing.take() {
+        if let Some(failure) = self.short {
+            failed::note_failure(&mut after, failure, self.look.at, self.look.policy, false, steps);
+        } else if let Some(failing) = after.failing.take() {
             steps.push(Step::SeesAgain { since: failing.since, until: self.look.at, told: failing.told });
         }
         after
     }
+}
+
+/// Whether GitHub tells the version of any runner of a target, now or before: one without it has never connected then.
+fn tells_versions(fleet: &Fleet, pages: &[ObservedPage], lookups: &BTreeMap<RunnerId, Lookup>) -> bool {
+    let fresh = pages.iter().filter_map(|page| match page {
+        ObservedPage::Fresh { runners, .. } => Some(runners),
+        ObservedPage::Unchanged(_) => None,
+    });
+    let found = lookups.values().filter_map(|lookup| match lookup {
+        Lookup::Found(runner) => Some(runner),
+        Lookup::NotFound => None,
+    });
+    fleet.runners.iter().any(|runner| runner.version.is_some())
+        || fresh.flatten().chain(found).any(|runner| runner.version.is_some())
 }
 
 /// Whether a runner is there to take jobs, at least in principle.

@@ -25,6 +25,7 @@ pub(super) struct Turn<'a> {
     thresholds: Thresholds,
     is_ignored: bool,
     is_starting: bool,
+    tells_versions: bool,
     at: Timestamp,
     seen_at: Option<Timestamp>,
     /// Whether this look counted towards a verdict.
@@ -43,6 +44,8 @@ pub(super) struct Look<'a> {
     pub(super) seen_at: Option<Timestamp>,
     /// Whether it is the first complete look at the target.
     pub(super) is_starting: bool,
+    /// Whether GitHub tells versions of this target's runners.
+    pub(super) tells_versions: bool,
 }
 
 impl From<&Runner> for RunnerName {
@@ -58,7 +61,7 @@ impl<'a> Turn<'a> {
 
     /// The turn of a runner that was never read before.
     pub(super) fn registered(runner: Runner, look: &Look<'a>) -> Self {
-        let Look { policy, wishes, target, at, seen_at, is_starting } = *look;
+        let Look { policy, wishes, target, at, seen_at, is_starting, tells_versions } = *look;
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
@@ -66,6 +69,7 @@ impl<'a> Turn<'a> {
             outages: Vec::new(),
             steps: vec![Step::Registered { runner: (&runner).into() }],
             is_starting,
+            tells_versions,
             at,
             seen_at,
             counted: false,
@@ -93,7 +97,7 @@ impl<'a> Turn<'a> {
             let (from, to) = (self.runner.status, observed.status);
             self.steps.push(Step::StatusChanged { runner: (&self.runner).into(), from, to });
         }
-        self.runner.read(observed, self.at);
+        self.runner.read(observed, self.tells_versions, self.at);
     }
 
     /// Evaluates a runner that is registered, by its status.

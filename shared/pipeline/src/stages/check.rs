@@ -21,7 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Marker, Put};
 use crate::messages::{CheckJob, Reason};
-use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
+use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
 use crate::stages::{Disposition, Stopwatch, wake};
 
@@ -239,8 +239,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let is_late = took > self.settings.interval;
         if is_late {
             let failure = match observation.outcome {
-                Outcome::Complete { .. } if !is_last => return Ok(Tried::Late),
-                Outcome::Complete { .. } => too_slow(took, self.settings.interval),
+                Outcome::Complete { .. } | Outcome::Short { .. } if !is_last => return Ok(Tried::Late),
+                Outcome::Complete { .. } | Outcome::Short { .. } => too_slow(took, self.settings.interval),
                 Outcome::Partial(failure) | Outcome::Failed(failure) => failure,
             };
             // Dated by its end: of a process that stood still meanwhile, the time before says nothing of GitHub.
@@ -262,8 +262,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
             Outcome::Complete { .. } => Ending::Seen(decision.counts),
-            Outcome::Partial(failure) | Outcome::Failed(failure) if is_late => Ending::Late(failure.clone()),
-            Outcome::Partial(failure) | Outcome::Failed(failure) => Ending::Failed(failure.clone()),
+            Outcome::Short { failure, .. } | Outcome::Partial(failure) | Outcome::Failed(failure) => {
+                if is_late { Ending::Late(failure.clone()) } else { Ending::Failed(failure.clone()) }
+            }
         };
         let recheck = decision.recheck;
         let fresh_at = decision.fresh_at;
@@ -345,14 +346,29 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let started_at = self.clock.now();
         let listing = self.source.list(target, &fleet.record.pages).await;
         let outcome = match listing.pages {
+            // Under both of its names each of its outages would be recorded twice.
+            Ok(_) if let Some(new) = listing.moved_to.filter(|new| self.is_configured_beside(new, target)) => {
+                let detail =
+                    format!("{target} has been renamed to {new}, which is watched too; take {target} off the list");
+                Outcome::Failed(Failure::new(Fault::NotFound, detail))
+            }
             Ok(pages) => {
                 let lookups = self.look_up(target, fleet, &pages).await;
-                Outcome::Complete { pages, lookups }
+                // One that slipped from page to page while they were read is found by its id.
+                let found = lookups.values().filter(|lookup| matches!(lookup, Lookup::Found(_))).count() as u64;
+                match listing.shortfall.filter(|shortfall| shortfall.missing > found) {
+                    Some(Shortfall { failure, .. }) => Outcome::Short { pages, lookups, failure },
+                    None => Outcome::Complete { pages, lookups },
+                }
             }
             Err(incomplete) if incomplete.partial => Outcome::Partial(incomplete.failure),
             Err(incomplete) => Outcome::Failed(incomplete.failure),
         };
         (Observation { started_at, outcome }, listing.report)
+    }
+
+    fn is_configured_beside(&self, new: &Target, old: &Target) -> bool {
+        new != old && self.settings.configured.iter().any(|spec| spec.covers(new))
     }
 
     async fn look_up(&self, target: &Target, fleet: &Fleet, pages: &[ObservedPage]) -> BTreeMap<RunnerId, Lookup> {
@@ -394,8 +410,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 commit = decide(self.targets_served(&record.id).await?).unwrap_or(commit);
             }
             let altered = vec![Item::Credential(commit.record.clone())];
+            let steps = commit.change.steps.clone();
             if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
                 record = commit.record;
+                log_credential(&record.id, &steps);
                 break;
             }
             // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
@@ -465,6 +483,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             Ending::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
                 info!(target_id = %target, %failure, "not checked: the credential is limited");
             }
+            // It befalls every target of the credential: the warning is the credential's, once.
+            Ending::Failed(failure) if failure.fault.is_shared() => info!(target_id = %target, %failure, "not checked"),
             Ending::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
             Ending::Late(failure) => {
                 warn!(target_id = %target, %failure, "the check took longer than the interval: it counts as failed");
@@ -485,6 +505,20 @@ fn too_slow(took: Duration, interval: Duration) -> Failure {
         "the check took {took_secs} s and the interval is {interval_secs} s: what it saw is discarded; set a longer interval if GitHub answers"
     );
     Failure::new(Fault::Service, detail)
+}
+
+/// Says what befalls a credential when it begins and when it is over, and not once for each of its targets.
+fn log_credential(credential: &CredentialId, steps: &[Step]) {
+    for step in steps {
+        match step {
+            Step::LooksFail { failure } => {
+                warn!(%credential, %failure, "checks fail, of every target of this credential");
+            }
+            Step::SeesAgain { .. } => info!(%credential, "checks succeed again"),
+            Step::CredentialExpiring { expires_at } => warn!(%credential, %expires_at, "the token expires"),
+            _ => {}
+        }
+    }
 }
 
 /// Whether a target's records show that it was closed after being dropped, and that this is told: until then every

@@ -231,7 +231,7 @@ pub fn every_item() -> Vec<Item> {
             revision: Revision(3),
             last_tellable: Revision(2),
             failing: Some(failing()),
-            expiry_warning: Some(ExpiryWarning { expires_at: at(86_400), days: 1 }),
+            expiry_warning: Some(ExpiryWarning { expires_at: at(86_400), days: 1, token: Some(7) }),
             ..CredentialRecord::new(CredentialId::app_installation("Acme"))
         }),
         Item::Credential(CredentialRecord::new(CredentialId::token())),
@@ -374,6 +374,7 @@ fn every_step() -> Vec<Step> {
         Step::SeesAgain { since: at(1), until: at(2), told: true },
         Step::Dropped { told: true },
         Step::CredentialExpiring { expires_at: at(86_400) },
+        Step::TokenReplaced,
         Step::TargetsAdded { targets: vec![target("Acme/Web")], total: 2 },
         Step::TargetsRemoved { targets: vec![target("Acme/Web")], total: 1 },
         Step::EmptyListRefused { kept: 2 },

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use monitor_domain::observation::{CredentialReport, Failure, Lookup, ObservedPage, ObservedRunner, PageTag};
+use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, ObservedPage, ObservedRunner, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
 
 use super::{StillClock, lock};
-use crate::ports::{Incomplete, Listing, RunnerSource};
+use crate::ports::{Incomplete, Listing, RunnerSource, Shortfall};
 
 /// GitHub as the test says it is. Pages have ETags, a hundred runners each.
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub struct ScriptedSource<'a> {
     runners: Mutex<BTreeMap<TargetId, Vec<ObservedRunner>>>,
     failures: Mutex<BTreeMap<TargetId, Incomplete>>,
     repositories: Mutex<BTreeMap<String, Result<Vec<Target>, Failure>>>,
+    shortfalls: Mutex<BTreeMap<TargetId, Shortfall>>,
+    moved: Mutex<BTreeMap<TargetId, Target>>,
     meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>,
     fresh_pages: Mutex<u32>,
     slow: Mutex<Option<(StillClock, Duration)>>,
@@ -49,6 +51,19 @@ impl<'a> ScriptedSource<'a> {
     /// Makes every look at a target break off after some pages, until its runners are set again.
     pub fn break_off(&self, target: &Target, failure: Failure) {
         lock(&self.failures).insert(target.id().clone(), Incomplete { partial: true, failure });
+    }
+
+    /// Counts so many runners of a target more than there are.
+    pub fn miscount(&self, target: &Target, missing: u64) {
+        let failure = Failure::new(Fault::Incomplete, format!("{missing} runners are not listed"));
+        lock(&self.shortfalls).insert(target.id().clone(), Shortfall { missing, failure });
+    }
+
+    /// Renames a target: its old name is answered as the new one.
+    pub fn rename(&self, from: &Target, to: &Target) {
+        let moved = lock(&self.runners).get(from.id()).cloned().unwrap_or_default();
+        self.set(to, moved);
+        lock(&self.moved).insert(from.id().clone(), to.clone());
     }
 
     /// Gives an account its repositories.
@@ -115,7 +130,9 @@ impl RunnerSource for ScriptedSource<'_> {
                 Ok(chunks.iter().enumerate().map(|(index, page)| self.page(page, known.get(index))).collect())
             }
         };
-        Listing { pages, report: CredentialReport::default() }
+        let shortfall = lock(&self.shortfalls).get(target.id()).cloned();
+        let moved_to = lock(&self.moved).get(target.id()).cloned();
+        Listing { shortfall, moved_to, ..Listing::of(pages, CredentialReport::default()) }
     }
 
     async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {

@@ -207,3 +207,51 @@ pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(stor
     this.store.go_down(false);
     assert!(matches!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Seen(_)));
 }
+
+pub(super) async fn a_list_that_is_short_is_a_failed_check_unless_the_missing_are_found<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), vec![runner(1, Status::Idle), runner(2, Status::Idle)]);
+    this.source.miscount(&web(), 1);
+    let report = this.check(&web()).await;
+    assert!(
+        matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Incomplete),
+        "{:?}",
+        report.ending
+    );
+    // What it lists is watched all the same.
+    this.source.set_status(&web(), 1, Status::Offline);
+    let mut opened = 0;
+    for _ in 0..3 {
+        this.clock.advance(MINUTE);
+        let steps = this.check(&web()).await.steps;
+        opened += steps.iter().filter(|step| matches!(step, Step::OutageOpened { .. })).count();
+    }
+    assert_eq!(opened, 1);
+}
+
+pub(super) async fn under_two_names_a_repository_is_watched_once<S: Store>(store: &S) {
+    let mut this = Installation::hasty(store);
+    let (old, new) = (repository("old"), repository("new"));
+    this.check.configured = [&old, &new].map(|target| TargetSpec::One(target.clone())).to_vec();
+    this.source.set(&old, vec![runner(1, Status::Idle)]);
+    this.source.rename(&old, &new);
+    this.check(&new).await;
+    this.source.set(&old, vec![runner(1, Status::Offline)]);
+    this.source.set(&new, vec![runner(1, Status::Offline)]);
+    let mut opened = Vec::new();
+    let mut said = Vec::new();
+    for _ in 0..20 {
+        this.clock.advance(MINUTE);
+        for target in [&old, &new] {
+            let report = this.check(target).await;
+            let is_opened = report.steps.iter().any(|step| matches!(step, Step::OutageOpened { .. }));
+            opened.extend(is_opened.then(|| target.to_string()));
+            said.extend(report.steps.iter().filter_map(|step| match step {
+                Step::WentBlind { failure, .. } => Some(failure.detail.clone()),
+                _ => None,
+            }));
+        }
+    }
+    assert_eq!(opened, ["acme/new"]);
+    assert_eq!(said, ["acme/old has been renamed to acme/new, which is watched too; take acme/old off the list"]);
+}

@@ -102,6 +102,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     clock::a_clock_that_is_set_forward_makes_no_gap(&make().await).await;
     clock::a_mute_by_a_clock_that_was_ahead_is_over(&make().await).await;
     looking::a_list_that_breaks_off_is_no_verdict(&make().await).await;
+    looking::a_list_that_is_short_is_a_failed_check_unless_the_missing_are_found(&make().await).await;
+    looking::under_two_names_a_repository_is_watched_once(&make().await).await;
     watching::a_repository_found_by_its_account_is_watched(&make().await).await;
     wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await).await;
     wishes::what_ended_in_a_mute_is_never_told(&make().await).await;
