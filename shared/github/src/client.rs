@@ -1,6 +1,6 @@
 //! The client and its port.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, PageTag};
@@ -18,6 +18,7 @@ use crate::about::{About, CredentialKind};
 use crate::app_key::AppKey;
 use crate::credential::{Holder, Session};
 use crate::limits::Limits;
+use crate::list::ReadList;
 use crate::settings::{Credential, Settings, SettingsError};
 use crate::transfer::{Connections, RATE_LIMIT, Request};
 use crate::wire;
@@ -36,8 +37,8 @@ pub struct GitHub {
     app_limits: Limits,
     clock: Clock,
     holders: Mutex<HashMap<CredentialId, Arc<Holder>>>,
-    /// Repositories whose new address has been logged.
-    renamed: Mutex<HashSet<TargetId>>,
+    /// Repositories that have been renamed: the path that answers, and the new name.
+    renamed: Mutex<HashMap<TargetId, (String, Target)>>,
 }
 
 enum Login {
@@ -168,16 +169,15 @@ impl GitHub {
         url
     }
 
-    /// The address to go on with after a request to `asked` was answered by `answered`; a new one is logged once.
-    pub(crate) fn moved(&self, target: &Target, asked: &Url, answered: &Url) -> Url {
-        if asked.path() == answered.path() {
-            return asked.clone();
-        }
+    /// The new name of a target that is known to be answered at this address.
+    pub(crate) fn renamed(&self, target: &Target, answered: &Url) -> Option<Target> {
+        let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+        renamed.get(target.id()).filter(|(path, _)| path == answered.path()).map(|(_, name)| name.clone())
+    }
+
+    pub(crate) fn remember_renamed(&self, target: &Target, answered: &Url, name: &Target) {
         let mut renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
-        if renamed.insert(target.id().clone()) {
-            tracing::warn!(%target, "GitHub redirects: the target has been renamed; watch it by its new name");
-        }
-        answered.clone()
+        renamed.insert(target.id().clone(), (answered.path().to_owned(), name.clone()));
     }
 }
 
@@ -194,8 +194,16 @@ impl RunnerSource for GitHub {
 
     async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
         let holder = self.holder(&self.credential(target));
-        let pages = self.pages(&holder, target, known).await;
-        Listing { pages, report: holder.news().report }
+        let read = self.pages(&holder, target, known).await;
+        let token = match &self.login {
+            Login::Token(session, _) => session.digest(),
+            Login::App(_) => None,
+        };
+        let report = CredentialReport { token, ..holder.news().report };
+        match read {
+            Ok(ReadList { pages, shortfall, moved_to }) => Listing { pages: Ok(pages), shortfall, moved_to, report },
+            Err(incomplete) => Listing::of(Err(incomplete), report),
+        }
     }
 
     /// Only after a complete list of the same target is a 404 a word about the runner: it may as well be one about the

@@ -32,6 +32,11 @@ impl Session {
         let fingerprint: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Some(Self { authorization, fingerprint: fingerprint.into() })
     }
+
+    /// The fingerprint as a number that fits into a signed one.
+    pub(crate) fn digest(&self) -> Option<u64> {
+        u64::from_str_radix(&self.fingerprint, 16).ok().map(|digest| digest >> 1)
+    }
 }
 
 /// A credential's pace, limits, token and latest news.

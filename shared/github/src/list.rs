@@ -1,10 +1,13 @@
 //! A target's runners, page by page.
 
+use std::collections::HashSet;
+
 use futures_util::future::try_join_all;
 use monitor_domain::observation::{Failure, Fault, Lookup, ObservedPage, PageTag};
+use monitor_domain::quote::quote;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::{Target, TargetKind};
-use monitor_pipeline::ports::Incomplete;
+use monitor_pipeline::ports::{Incomplete, Shortfall};
 use reqwest::{Method, Url};
 
 use crate::about::About;
@@ -16,6 +19,16 @@ use crate::wire;
 /// Runners on a page: GitHub's maximum.
 pub(crate) const PER_PAGE: usize = 100;
 
+/// Pages of one list that are asked for at the same time: a list of a hundred pages must not keep all others waiting.
+pub(crate) const AT_ONCE: u32 = 10;
+
+/// A list that was read to its end.
+pub(crate) struct ReadList {
+    pub(crate) pages: Vec<ObservedPage>,
+    pub(crate) shortfall: Option<Shortfall>,
+    pub(crate) moved_to: Option<Target>,
+}
+
 /// A page and what it tells of those after it.
 struct Page {
     content: ObservedPage,
@@ -23,15 +36,23 @@ struct Page {
     goes_on: bool,
     /// The number of the last page, where it is told.
     last: Option<u32>,
+    /// How many runners there are, where it is told.
+    total: Option<u64>,
+    /// Names of runners whose id cannot be taken.
+    refused: Vec<String>,
     /// The address that answered.
     url: Url,
 }
 
 impl Page {
-    fn runner_count(&self) -> usize {
+    fn runner_ids(&self) -> &[RunnerId] {
         match &self.content {
-            ObservedPage::Unchanged(tag) | ObservedPage::Fresh { tag, .. } => tag.runner_ids.len(),
+            ObservedPage::Unchanged(tag) | ObservedPage::Fresh { tag, .. } => &tag.runner_ids,
         }
+    }
+
+    fn runner_count(&self) -> usize {
+        self.runner_ids().len()
     }
 
     fn is_fresh(&self) -> bool {
@@ -41,33 +62,82 @@ impl Page {
 
 impl GitHub {
     /// Every page in order. Page 1 tells how many there are, or is as it was, and then those that are known are asked for;
-    /// all after page 1 at the same time.
+    /// several at the same time. A page without a runner that is not on those before it is the end, whatever its links say.
     pub(crate) async fn pages(
         &self,
         holder: &Holder,
         target: &Target,
         known: &[PageTag],
-    ) -> Result<Vec<ObservedPage>, Incomplete> {
+    ) -> Result<ReadList, Incomplete> {
         let start = self.url(&runners_path(target));
         let nothing = |failure| Incomplete { partial: false, failure };
         let partial = |failure| Incomplete { partial: true, failure };
 
         let first = self.page(holder, target, &start, 1, known).await.map_err(nothing)?;
-        let start = self.moved(target, &start, &first.url);
+        let moved_to = self.moved_to(holder, target, &start, &first.url).await;
+        let start = if start.path() == first.url.path() { start } else { first.url.clone() };
         let known_end = if first.is_fresh() { 1 } else { page_number(known.len()) };
         let end = first.last.unwrap_or(1).max(known_end);
+        let mut listed: HashSet<RunnerId> = first.runner_ids().iter().copied().collect();
         let mut pages = vec![first];
-        self.check_page_number(target, end).map_err(partial)?;
-        let rest = (2..=end).map(|number| self.page(holder, target, &start, number, known));
-        pages.extend(try_join_all(rest).await.map_err(partial)?);
-
-        while pages.last().is_some_and(|page| page.goes_on) {
-            let number = page_number(pages.len() + 1);
-            self.check_page_number(target, number).map_err(partial)?;
-            pages.push(self.page(holder, target, &start, number, known).await.map_err(partial)?);
+        loop {
+            let read = page_number(pages.len());
+            let is_short = total(&pages).is_some_and(|total| (listed.len() as u64) < total);
+            let next = match pages.last() {
+                _ if read < end => end.min(read + AT_ONCE),
+                Some(last) if last.goes_on || is_short => read + 1,
+                _ => break,
+            };
+            self.check_page_number(target, next).map_err(partial)?;
+            let wave = (read + 1..=next).map(|number| self.page(holder, target, &start, number, known));
+            let mut is_end = false;
+            for page in try_join_all(wave).await.map_err(partial)? {
+                let before = listed.len();
+                listed.extend(page.runner_ids());
+                let brings_nothing = listed.len() == before && page.refused.is_empty();
+                // What repeats a page is none of its own.
+                if !(brings_nothing && page.is_fresh() && page.runner_count() > 0) {
+                    pages.push(page);
+                } else if page.goes_on && total(&pages).is_none() {
+                    let failure = format!(
+                        "{target}: the list of runners goes on without end: page {next} repeats those before it"
+                    );
+                    return Err(partial(Failure::new(Fault::BrokenAnswer, failure)));
+                }
+                is_end |= brings_nothing;
+            }
+            if is_end {
+                break;
+            }
         }
+        let shortfall = shortfall(target, &pages, listed.len() as u64);
         drop_empty_end(&mut pages);
-        Ok(pages.into_iter().map(|page| page.content).collect())
+        Ok(ReadList { pages: pages.into_iter().map(|page| page.content).collect(), shortfall, moved_to })
+    }
+
+    /// The name that GitHub knows a repository by, where it answers at another address than was asked for.
+    async fn moved_to(&self, holder: &Holder, target: &Target, asked: &Url, answered: &Url) -> Option<Target> {
+        if asked.path() == answered.path() {
+            return None;
+        }
+        if let Some(known) = self.renamed(target, answered) {
+            return Some(known);
+        }
+        let mut url = answered.clone();
+        url.set_path(answered.path().strip_suffix("/actions/runners")?);
+        url.set_query(None);
+        let request =
+            Request { method: Method::GET, url, about: About::Runners(target), page: None, expected: "a repository" };
+        let named = match self.ask(holder, &request, None, wire::repository).await {
+            Ok(reply) => Target::repository(&reply.content?.full_name).ok()?,
+            Err(failure) => {
+                tracing::warn!(%target, %failure, "GitHub redirects: the target has been renamed, and its new name is not known");
+                return None;
+            }
+        };
+        tracing::warn!(%target, new_name = %named, "GitHub redirects: the target has been renamed; watch it by its new name");
+        self.remember_renamed(target, answered, &named);
+        Some(named)
     }
 
     async fn page(
@@ -94,10 +164,11 @@ impl GitHub {
             // what its ETag stands for (https://github.com/app-sre/github-mirror/pull/113), and need not.
             let goes_on = reply.links.next || tag.runner_ids.len() == PER_PAGE;
             let content = ObservedPage::Unchanged(tag);
-            return Ok(Page { content, goes_on, last: reply.links.last, url: reply.url });
+            let (last, url) = (reply.links.last, reply.url);
+            return Ok(Page { content, goes_on, last, total: None, refused: Vec::new(), url });
         };
         let total = read.total_count.unwrap_or(0);
-        if number == 1 && read.runners.is_empty() && total > 0 {
+        if number == 1 && read.runners.is_empty() && read.refused.is_empty() && total > 0 {
             return Err(contradiction(&request, &format!("none, though it counts {total}")));
         }
         let tag = PageTag {
@@ -105,8 +176,11 @@ impl GitHub {
             given_to: reply.given_to.to_string(),
             runner_ids: read.runners.iter().map(|runner| runner.id).collect(),
         };
+        // What cannot be taken must be met again: a 304 would hide it.
+        let tag = if read.refused.is_empty() { tag } else { PageTag { etag: None, ..tag } };
         let content = ObservedPage::Fresh { tag, runners: read.runners };
-        Ok(Page { content, goes_on: reply.links.next, last: reply.links.last, url: reply.url })
+        let (goes_on, last) = (reply.links.next, reply.links.last);
+        Ok(Page { content, goes_on, last, total: read.total_count, refused: read.refused, url: reply.url })
     }
 
     /// One runner by its id.
@@ -139,6 +213,32 @@ impl GitHub {
             format!("{target} has more than {max_pages} pages of runners ({runners} runners), which is not read");
         Err(Failure::new(Fault::BrokenAnswer, detail))
     }
+}
+
+/// How many runners there are by the pages that were read in full. They may come and go while the pages are read: the smallest
+/// number holds.
+fn total(pages: &[Page]) -> Option<u64> {
+    pages.iter().filter_map(|page| page.total).min()
+}
+
+/// What is missing from the pages of a list.
+fn shortfall(target: &Target, pages: &[Page], listed: u64) -> Option<Shortfall> {
+    let refused: Vec<String> =
+        pages.iter().flat_map(|page| &page.refused).map(|name| format!("`{}`", quote(name, 64))).collect();
+    let missing = total(pages).unwrap_or(0).saturating_sub(listed).max(refused.len() as u64);
+    if missing == 0 {
+        return None;
+    }
+    let detail = match &refused[..] {
+        [] => {
+            format!("{target}: the list is incomplete: GitHub counts {} runners and lists {listed}", listed + missing)
+        }
+        [first, rest @ ..] => {
+            let others = if rest.is_empty() { String::new() } else { format!(" and {} others", rest.len()) };
+            format!("{target}: runner {first}{others} cannot be watched: the id is larger than {}", wire::MAX_RUNNER_ID)
+        }
+    };
+    Some(Shortfall { missing, failure: Failure::new(Fault::Incomplete, detail) })
 }
 
 /// The address of a target's runners below the API's.

@@ -1,6 +1,6 @@
 //! The repositories of an account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures_util::future::try_join_all;
 use monitor_domain::observation::{Failure, Fault};
@@ -11,7 +11,7 @@ use crate::about::About;
 use crate::client::GitHub;
 use crate::credential::Holder;
 use crate::headers::Links;
-use crate::list::page_url;
+use crate::list::{AT_ONCE, page_url};
 use crate::transfer::Request;
 use crate::wire::{self, Repository};
 
@@ -41,22 +41,26 @@ impl GitHub {
 
     async fn all_repositories(&self, holder: &Holder, account: &str, kind: &str) -> Result<Vec<Repository>, Failure> {
         let (mut listed, mut links) = self.repository_page(holder, account, kind, 1).await?;
+        let last = links.last.unwrap_or(1);
+        let mut names: HashSet<String> = listed.iter().map(|repository| repository.full_name.clone()).collect();
         let mut read = 1;
-        if let Some(last) = links.last.filter(|&last| last > 1) {
-            self.check_repository_pages(account, last)?;
-            let rest = (2..=last).map(|number| self.repository_page(holder, account, kind, number));
-            for (more, its_links) in try_join_all(rest).await? {
+        while read < last || links.next {
+            let next = if read < last { last.min(read + AT_ONCE) } else { read + 1 };
+            self.check_repository_pages(account, next)?;
+            let wave = (read + 1..=next).map(|number| self.repository_page(holder, account, kind, number));
+            let before = names.len();
+            for (more, its_links) in try_join_all(wave).await? {
+                names.extend(more.iter().map(|repository| repository.full_name.clone()));
                 listed.extend(more);
                 links = its_links;
             }
-            read = last;
-        }
-        while links.next {
-            read += 1;
-            self.check_repository_pages(account, read)?;
-            let (more, its_links) = self.repository_page(holder, account, kind, read).await?;
-            listed.extend(more);
-            links = its_links;
+            read = next;
+            if names.len() == before && links.next {
+                let detail = format!(
+                    "{account}: the list of repositories goes on without end: page {read} repeats those before it"
+                );
+                return Err(Failure::new(Fault::BrokenAnswer, detail));
+            }
         }
         Ok(listed)
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use monitor_domain::observation::ObservedRunner;
+use monitor_domain::observation::{ObservedRunner, UNKNOWN_OS};
 use monitor_domain::pace::Quota;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::time::Timestamp;
@@ -15,6 +15,41 @@ pub(crate) struct RunnerPage {
     /// How many runners there are; of an enterprise GitHub need not tell.
     pub(crate) total_count: Option<u64>,
     pub(crate) runners: Vec<ObservedRunner>,
+    /// Names of runners whose id no store can hold.
+    pub(crate) refused: Vec<String>,
+}
+
+/// The largest id that is taken: databases count with a sign. GitHub's own have eight digits.
+pub(crate) const MAX_RUNNER_ID: u64 = i64::MAX as u64;
+
+/// A runner's id; none of a number that is no id.
+struct WireId(Option<u64>);
+
+impl<'de> Deserialize<'de> for WireId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl serde::de::Visitor<'_> for Number {
+            type Value = WireId;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<WireId, E> {
+                Ok(WireId(Some(number).filter(|&number| number <= MAX_RUNNER_ID)))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<WireId, E> {
+                Ok(WireId(None))
+            }
+
+            // What is larger than any whole number that is read.
+            fn visit_f64<E>(self, _: f64) -> Result<WireId, E> {
+                Ok(WireId(None))
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
 }
 
 #[derive(Deserialize)]
@@ -26,7 +61,7 @@ struct WirePage<'a> {
 
 #[derive(Deserialize)]
 struct WireRunner<'a> {
-    id: u64,
+    id: WireId,
     name: String,
     os: Option<String>,
     #[serde(borrow)]
@@ -42,19 +77,22 @@ struct WireLabel {
     name: String,
 }
 
-impl From<WireRunner<'_>> for ObservedRunner {
-    fn from(runner: WireRunner<'_>) -> Self {
+impl WireRunner<'_> {
+    /// The runner, or its name where its id cannot be taken.
+    fn read(self) -> Result<ObservedRunner, String> {
+        let runner = self;
+        let Some(id) = runner.id.0 else { return Err(runner.name) };
         let busy = runner.busy.unwrap_or(false);
-        Self {
-            id: RunnerId(runner.id),
+        Ok(ObservedRunner {
+            id: RunnerId(id),
             name: runner.name,
-            os: runner.os.unwrap_or_else(|| "unknown".to_owned()),
+            os: runner.os.filter(|os| !os.is_empty()).unwrap_or_else(|| UNKNOWN_OS.to_owned()),
             status: Status::reported(&runner.status, busy),
             busy,
             ephemeral: runner.ephemeral.unwrap_or(false),
             version: runner.version.filter(|version| !version.is_empty()),
             labels: runner.labels.unwrap_or_default().into_iter().map(|label| label.name).collect(),
-        }
+        })
     }
 }
 
@@ -110,17 +148,29 @@ fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Misfit> {
 /// A page of `GET …/actions/runners`.
 pub(crate) fn runner_page(body: &[u8]) -> Result<RunnerPage, Misfit> {
     let page: WirePage<'_> = decode(body)?;
-    let runners = page.runners.into_iter().map(ObservedRunner::from).collect();
-    Ok(RunnerPage { total_count: page.total_count, runners })
+    let (mut runners, mut refused) = (Vec::with_capacity(page.runners.len()), Vec::new());
+    for runner in page.runners {
+        match runner.read() {
+            Ok(runner) => runners.push(runner),
+            Err(name) => refused.push(name),
+        }
+    }
+    Ok(RunnerPage { total_count: page.total_count, runners, refused })
 }
 
 /// `GET …/actions/runners/{runner_id}`.
 pub(crate) fn runner(body: &[u8]) -> Result<ObservedRunner, Misfit> {
-    decode::<WireRunner<'_>>(body).map(ObservedRunner::from)
+    let no_id = |_| Misfit { what: Category::Data, line: 1, column: 1 };
+    decode::<WireRunner<'_>>(body)?.read().map_err(no_id)
 }
 
 /// A page of `GET …/repos`.
 pub(crate) fn repositories(body: &[u8]) -> Result<Vec<Repository>, Misfit> {
+    decode(body)
+}
+
+/// `GET /repositories/{repository_id}`.
+pub(crate) fn repository(body: &[u8]) -> Result<Repository, Misfit> {
     decode(body)
 }
 
@@ -207,6 +257,22 @@ mod tests {
         };
         let strange = ObservedRunner { id: RunnerId(3), name: "c".to_owned(), status: Status::Unknown, ..bare.clone() };
         assert_eq!(page.runners, [bare, full, strange]);
+    }
+
+    #[test]
+    fn a_runner_whose_id_no_store_holds_is_named_and_the_others_are_read() {
+        let body = br#"{"total_count": 5, "runners": [
+            {"id": 9223372036854775807, "name": "last", "status": "online"},
+            {"id": 9223372036854775808, "name": "beyond", "status": "online"},
+            {"id": 18446744073709551615, "name": "largest", "status": "online"},
+            {"id": 99999999999999999999999, "name": "larger", "status": "online"},
+            {"id": -1, "name": "negative", "status": "online"}
+        ]}"#;
+        let page = runner_page(body).unwrap();
+        let names: Vec<&str> = page.runners.iter().map(|runner| &*runner.name).collect();
+        assert_eq!(names, ["last"]);
+        assert_eq!(page.refused, ["beyond", "largest", "larger", "negative"]);
+        assert!(runner(br#"{"id": -1, "name": "negative", "status": "online"}"#).is_err());
     }
 
     #[test]

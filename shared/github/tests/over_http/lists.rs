@@ -173,8 +173,8 @@ async fn a_renamed_repository_is_followed_with_all_its_pages() {
     let web = target("acme/web");
     let read = pages(github.list(&web, &[]).await);
     assert_eq!(shape(&read), ["100", "100", "5"]);
-    // One redirect for the whole list.
-    assert_eq!(world.requests(), 4);
+    // One redirect for the whole list, and one question for the new name.
+    assert_eq!(world.requests(), 5);
     let again = pages(github.list(&web, &tags(&read)).await);
     assert_eq!(shape(&again), ["=100", "=100", "=5"]);
     let found = github.runner(&web, RunnerId(ids[0])).await;

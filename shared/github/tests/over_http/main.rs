@@ -3,6 +3,7 @@
 mod app;
 mod examine;
 mod faults;
+mod incomplete;
 mod limits;
 mod lists;
 mod repositories;

@@ -11,7 +11,7 @@ use monitor_pipeline::ports::RunnerSource;
 use crate::script::{Script, http};
 use crate::world::{NOON_MS, failure, github, pages, quick, runners, shape, tags, target, token};
 
-fn asking(script: &Script) -> GitHub {
+pub(crate) fn asking(script: &Script) -> GitHub {
     let settings = Settings { api_url: script.base_url(), ..quick(token()) };
     github(settings, Arc::new(|| Timestamp::from_epoch_ms(NOON_MS)))
 }
@@ -131,7 +131,11 @@ async fn a_304_may_tell_of_pages_that_are_new() {
     ] {
         let script = Script::start(move |head| match head {
             _ if head.contains("if-none-match") => http("304 Not Modified", &[link], ""),
-            _ => http("200 OK", &["etag: \"one\""], ONE_RUNNER),
+            _ if head.contains("&page=1 ") => http("200 OK", &["etag: \"one\""], ONE_RUNNER),
+            _ => {
+                let page = if head.contains("&page=2 ") { 2 } else { 3 };
+                http("200 OK", &[], &format!(r#"{{"runners":[{{"id":{page},"name":"r{page}","status":"online"}}]}}"#))
+            }
         })
         .await;
         let github = asking(&script);

@@ -9,7 +9,7 @@ use super::json::{self as body, Account, Bases};
 use super::page::Page;
 use super::route::{Call, ENTERPRISE_SERVER};
 use super::state::State;
-use super::world::{Access, Scope, Target, TargetKey};
+use super::world::{Access, Links, Scope, Target, TargetKey};
 use crate::http::Answer;
 
 /// Life of an installation's token.
@@ -34,6 +34,7 @@ impl Exchange<'_> {
         match self.route.call {
             Call::ListRunners => self.list_runners(state, key),
             Call::GetRunner(id) => self.get_runner(state, key, id),
+            Call::GetRepository => self.get_repository(state, key),
             Call::ListRepositories => self.list_repositories(state, token, key),
             _ => self.not_found(),
         }
@@ -63,8 +64,9 @@ impl Exchange<'_> {
                 });
                 Some(Answer::json(451, &blocked))
             }
+            Access::Refused(ref message) => Some(self.error(403, message)),
             Access::MissingPermission if runners => Some(self.not_accessible(token)),
-            Access::MissingPermission | Access::Granted => {
+            Access::MissingPermission | Access::SsoPartial | Access::Granted => {
                 if !runners || token.reaches(key) {
                     None
                 } else if key.scope() == Scope::Repository {
@@ -86,11 +88,12 @@ impl Exchange<'_> {
 
     fn moved(&self, state: &State, id: u64) -> Answer {
         let tail = match self.route.call {
-            Call::GetRunner(runner) => format!("/{runner}"),
-            _ => String::new(),
+            Call::GetRunner(runner) => format!("/actions/runners/{runner}"),
+            Call::GetRepository => String::new(),
+            _ => "/actions/runners".to_owned(),
         };
         let base = self.base_url(state);
-        let url = format!("{base}/repositories/{id}/actions/runners{tail}");
+        let url = format!("{base}/repositories/{id}{tail}");
         let moved = json!({
             "message": "Moved Permanently",
             "url": url,
@@ -126,7 +129,7 @@ impl Exchange<'_> {
             json!({"total_count": total, "runners": runners})
         };
         let url = format!("{}/actions/runners", self.numbered_url(state, key, target));
-        self.paged(&listed, page, total, &url)
+        self.paged(&listed, page, total, &url, state.links)
     }
 
     fn get_runner(&self, state: &State, key: &TargetKey, id: u64) -> Answer {
@@ -134,6 +137,22 @@ impl Exchange<'_> {
         let found = target.and_then(|target| Some(target.seen(target.runners.get(&id)?)));
         let label_id = |label: &str| state.label_ids.get(label).copied().unwrap_or_default();
         found.map_or_else(|| self.not_found(), |runner| Answer::json(200, &body::runner(&runner, label_id)))
+    }
+
+    fn get_repository(&self, state: &State, key: &TargetKey) -> Answer {
+        let (Some(owner), Some(repository)) = (account_of(state, key.account()), state.targets.get(key)) else {
+            return self.not_found();
+        };
+        Answer::json(
+            200,
+            &body::repository(
+                repository.id,
+                repository.name(),
+                repository.archived,
+                &owner,
+                bases(&self.base_url(state)),
+            ),
+        )
     }
 
     fn list_repositories(&self, state: &State, token: &Token, key: &TargetKey) -> Answer {
@@ -147,25 +166,32 @@ impl Exchange<'_> {
             .iter()
             .filter(|(other, _)| other.scope() == Scope::Repository)
             .filter(|(other, _)| other.account() == key.account() && token.reaches(other))
-            .filter(|(_, repository)| repository.access != Access::Hidden)
+            .filter(|(_, repository)| repository.access != Access::Hidden && target.access != Access::SsoPartial)
             .collect();
         let page = Page::of(self.request);
         let listed: Vec<Value> = page
             .cut(&owned)
             .iter()
             .map(|(_, repository)| {
-                let name = repository.display.split_once('/');
-                let name = name.map_or(repository.display.as_str(), |(_, name)| name);
-                body::repository(repository.id, name, repository.archived, &owner, bases(&base))
+                body::repository(repository.id, repository.name(), repository.archived, &owner, bases(&base))
             })
             .collect();
         let url = format!("{}/repos", self.numbered_url(state, key, target));
-        self.paged(&Value::Array(listed), page, owned.len(), &url)
+        let mut answer = self.paged(&Value::Array(listed), page, owned.len(), &url, state.links);
+        if target.access == Access::SsoPartial {
+            answer.add_header("x-github-sso", format!("partial-results; organizations={}", target.id));
+        }
+        answer
     }
 
-    fn paged(&self, listed: &Value, page: Page, total: usize, url: &str) -> Answer {
+    fn paged(&self, listed: &Value, page: Page, total: usize, url: &str, links: Links) -> Answer {
         let mut answer = Answer::json(200, listed);
-        if let Some(link) = page.link(total, url, self.request) {
+        let link = match links {
+            Links::Told => page.link(total, url, self.request),
+            Links::Missing => None,
+            Links::Endless => page.link(usize::MAX, url, self.request),
+        };
+        if let Some(link) = link {
             answer.add_header("link", link);
         }
         answer

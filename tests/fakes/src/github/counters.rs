@@ -9,6 +9,8 @@ pub enum Endpoint {
     ListRunners,
     /// One runner by id.
     GetRunner,
+    /// A repository.
+    GetRepository,
     /// The repositories of an organization or user, one page.
     ListRepositories,
     /// The installation of a GitHub App on an account or repository.

@@ -163,7 +163,8 @@ impl Exchange<'_> {
         if limits_on {
             add_primary(&mut answer, token.usage.primary(self.now_ms));
         }
-        if let (Some(expires_at_ms), TokenKind::Personal) = (token.expires_at_ms, &token.kind) {
+        let told_end = token.told_end_ahead_ms.map(|ahead| self.now_ms + ahead).or(token.expires_at_ms);
+        if let (Some(expires_at_ms), TokenKind::Personal) = (told_end, &token.kind) {
             let expires_at = date(expires_at_ms).format("%Y-%m-%d %H:%M:%S UTC");
             answer.add_header("github-authentication-token-expiration", expires_at.to_string());
         }

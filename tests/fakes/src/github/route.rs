@@ -22,6 +22,7 @@ pub(crate) struct Route {
 pub(crate) enum Call {
     ListRunners,
     GetRunner(u64),
+    GetRepository,
     ListRepositories,
     GetInstallation,
     CreateAccessToken(u64),
@@ -77,6 +78,7 @@ impl Route {
                 "repos/repos#list-repositories-for-a-user".to_owned()
             }
             Call::ListRepositories => "repos/repos#list-organization-repositories".to_owned(),
+            Call::GetRepository => "repos/repos#get-a-repository".to_owned(),
             Call::GetInstallation => {
                 format!("apps/apps#get-{holder}-installation-for-the-authenticated-app")
             }
@@ -90,6 +92,7 @@ impl Route {
 impl Call {
     fn of_target(scope: Scope, rest: &[&str]) -> Self {
         match (scope, rest) {
+            (Scope::Repository, []) => Self::GetRepository,
             (Scope::User | Scope::Organization, ["repos"]) => Self::ListRepositories,
             (Scope::User, ["actions", ..]) => Self::Unknown,
             (_, ["actions", "runners"]) => Self::ListRunners,
@@ -114,6 +117,7 @@ impl Call {
         match self {
             Self::ListRunners => Endpoint::ListRunners,
             Self::GetRunner(_) => Endpoint::GetRunner,
+            Self::GetRepository => Endpoint::GetRepository,
             Self::ListRepositories => Endpoint::ListRepositories,
             Self::GetInstallation => Endpoint::GetInstallation,
             Self::CreateAccessToken(_) => Endpoint::CreateAccessToken,
@@ -145,6 +149,7 @@ mod tests {
             ("/users/jo/actions/runners", "users/jo", Call::Unknown),
             ("/enterprises/big/installation", "enterprises/big", Call::Unknown),
             ("/repos/acme/web/installation", "acme/web", Call::GetInstallation),
+            ("/repositories/7", "acme/web", Call::GetRepository),
             ("/repos/acme/web/actions/runners/x", "acme/web", Call::Unknown),
             ("/repos/acme/web%20b/actions/runners", "acme/web b", Call::ListRunners),
         ] {

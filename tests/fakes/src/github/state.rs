@@ -6,7 +6,7 @@ use super::counters::Counters;
 use super::credential::{App, Token, TokenKind};
 use super::fault::{Fault, Faults, Strikes};
 use super::limits::{Limits, Usage};
-use super::world::{Access, Runner, RunnerSpec, Scope, Target, TargetKey};
+use super::world::{Access, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
 
 /// Requests an hour of a personal or an installation token.
 const REQUESTS_PER_HOUR: u64 = 5_000;
@@ -23,6 +23,8 @@ pub struct State {
     pub limits: Limits,
     /// Whether an enterprise's list tells `total_count`, which GitHub does not promise.
     pub enterprise_total_count: bool,
+    /// What the `Link` header of lists tells.
+    pub links: Links,
     /// Where the API is to be found from outside, without a slash at its end; for `Link` and the like.
     pub base_url: String,
     pub(crate) targets: BTreeMap<TargetKey, Target>,
@@ -53,6 +55,7 @@ impl State {
             latency_ms: 0,
             limits: Limits::default(),
             enterprise_total_count: true,
+            links: Links::default(),
             base_url: "https://api.github.com".to_owned(),
             targets: BTreeMap::new(),
             moved: BTreeMap::new(),
@@ -135,9 +138,15 @@ impl State {
     /// Registers a runner and returns its id.
     #[track_caller]
     pub fn add_runner(&mut self, target: &str, spec: RunnerSpec) -> u64 {
+        let id = self.next_id();
+        self.add_runner_with_id(target, spec, id)
+    }
+
+    /// Registers a runner with an id of the caller's choice; one with the same id is replaced.
+    #[track_caller]
+    pub fn add_runner_with_id(&mut self, target: &str, spec: RunnerSpec, id: u64) -> u64 {
         let key = self.known(target);
         assert!(key.scope() != Scope::User, "a user holds no runners: {target}");
-        let id = self.next_id();
         for label in &spec.labels {
             let next = self.label_ids.len() as u64 + 11;
             self.label_ids.entry(label.clone()).or_insert(next);
@@ -204,6 +213,14 @@ impl State {
         self.insert_token(token, TokenKind::Personal, Some(expires_at_ms));
     }
 
+    /// Adds a personal access token whose end is told as this far ahead of each answer, milliseconds, and never comes.
+    pub fn add_token_with_moving_end(&mut self, token: &str, ahead_ms: i64) {
+        self.insert_token(token, TokenKind::Personal, None);
+        if let Some(token) = self.tokens.get_mut(token) {
+            token.told_end_ahead_ms = Some(ahead_ms);
+        }
+    }
+
     /// Makes a token, personal or of an installation, unknown.
     pub fn revoke_token(&mut self, token: &str) {
         self.tokens.remove(token);
@@ -267,7 +284,7 @@ impl State {
     }
 
     pub(crate) fn insert_token(&mut self, token: &str, kind: TokenKind, expires_at_ms: Option<i64>) {
-        let token_state = Token { kind, expires_at_ms, usage: Usage::new(REQUESTS_PER_HOUR) };
+        let token_state = Token { kind, expires_at_ms, told_end_ahead_ms: None, usage: Usage::new(REQUESTS_PER_HOUR) };
         self.tokens.insert(token.to_owned(), token_state);
     }
 

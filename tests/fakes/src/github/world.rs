@@ -18,6 +18,10 @@ pub enum Access {
     Hidden,
     /// 451: unavailable for legal reasons.
     LegallyBlocked,
+    /// 403 with this message: refused for a reason of its own.
+    Refused(String),
+    /// Of an account: what its single sign-on protects is left out of lists, and `x-github-sso` says so.
+    SsoPartial,
 }
 
 /// A runner as GitHub keeps it.
@@ -90,6 +94,7 @@ impl RunnerSpec {
     #[must_use]
     pub fn never_connected(mut self) -> Self {
         self.version = None;
+        self.os = "unknown".to_owned();
         self.offline()
     }
 
@@ -99,6 +104,18 @@ impl RunnerSpec {
         self.labels = labels.iter().map(|&label| label.to_owned()).collect();
         self
     }
+}
+
+/// What the `Link` header of a list tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// Where the next and the last page are.
+    #[default]
+    Told,
+    /// Nothing: there is none.
+    Missing,
+    /// That there is a next page, on every page.
+    Endless,
 }
 
 /// What holds runners, by the name used in this crate's calls.
@@ -182,6 +199,11 @@ impl Target {
             runners: BTreeMap::new(),
             listing: Listing::default(),
         }
+    }
+
+    /// The name without an owner.
+    pub(crate) fn name(&self) -> &str {
+        self.display.split_once('/').map_or(&self.display, |(_, name)| name)
     }
 
     /// Begins a listing that these faults strike.
