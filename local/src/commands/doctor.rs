@@ -202,6 +202,7 @@ fn mend_of(fault: Fault, kind: CredentialKind) -> String {
         Fault::Limited { .. } => "wait until then; if it comes again, give the monitor a credential of its own",
         Fault::Network => "check GITHUB_API_URL, and this machine's name server, proxy and firewall",
         Fault::Service => "try again later: https://www.githubstatus.com tells of faults at GitHub",
+        Fault::Incomplete => "see whether the credential may see every runner",
         Fault::BrokenAnswer => "check GITHUB_API_URL, and whether a proxy in between answers in GitHub's place",
         Fault::Unreadable => "restore the store from a backup, or move it away",
         Fault::Forbidden => "fix what the reason names",

@@ -263,7 +263,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
             Outcome::Complete { .. } => Ending::Seen(decision.counts),
             Outcome::Short { failure, .. } | Outcome::Partial(failure) | Outcome::Failed(failure) => {
-                if is_late { Ending::Late(failure.clone()) } else { Ending::Failed(failure.clone()) }
+                if is_late {
+                    Ending::Late(failure.clone())
+                } else {
+                    Ending::Failed(failure.clone())
+                }
             }
         };
         let recheck = decision.recheck;

@@ -15,6 +15,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Scene<'_> {
     pub(super) fn blind(&self, since: Timestamp, failure: &Failure, targets: u32) -> Part {
+        if failure.fault == Fault::Incomplete {
+            return self.incomplete(since, failure);
+        }
         let targets = format!("{} cannot be seen", counted(targets, "target", "targets"));
         let (title, whose) = match (&self.target, self.account()) {
             (Some(_), _) => (Line::of("Runners cannot be seen"), "its"),
@@ -32,6 +35,20 @@ impl Scene<'_> {
                 )),
             advice: vec![Line::default().strong("Try first:").text(" ").and(self.mend(failure.fault))],
             ..part(Mark::Alarm, title)
+        }
+    }
+
+    /// Some runners of a target are not watched, while the others are.
+    fn incomplete(&self, since: Timestamp, failure: &Failure) -> Part {
+        Part {
+            brief: Line::of("since ").at(since).text(", ").quote(&failure.detail),
+            lead: Line::of("Since ")
+                .at(since)
+                .text(", GitHub's list of runners is not the whole: ")
+                .quote(&failure.detail)
+                .text(". The listed runners are watched. No alert can come for the others until this is fixed."),
+            advice: vec![Line::default().strong("Try first:").text(" ").and(self.mend(failure.fault))],
+            ..part(Mark::Alarm, Line::of("Some runners are not watched"))
         }
     }
 
@@ -58,6 +75,7 @@ impl Scene<'_> {
             Fault::Forbidden => Line::of("fix what the reason names."),
             Fault::NotFound => Line::of("see whether it was renamed, moved or deleted, or whether the credential lost access to it; then mend the list of targets."),
             Fault::Unreadable => Line::of("restore the store from a backup. Without one, move it away: the monitor starts with a new one and alerts again for what is offline."),
+            Fault::Incomplete => Line::of("see whether the credential may see every runner, and ask GitHub's support if the number stays wrong."),
             Fault::BrokenAnswer => Line::of("see whether a proxy stands between the monitor and GitHub; the answers are not those that GitHub describes."),
         }
     }

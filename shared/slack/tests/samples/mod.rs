@@ -285,6 +285,17 @@ fn monitor() -> Vec<(&'static str, Notice)> {
         ("blind_service", by_token(blind(Fault::Service, "GitHub answers 502"))),
         ("blind_target_forbidden", about("orgs/acme", 0, vec![blind(Fault::Forbidden, "GitHub denies access (403)")])),
         (
+            "blind_target_incomplete",
+            about(
+                "orgs/acme",
+                0,
+                vec![blind(
+                    Fault::Incomplete,
+                    "orgs/acme: the list is incomplete: GitHub counts 150 runners and lists 100",
+                )],
+            ),
+        ),
+        (
             "blind_target_not_found",
             about("acme/web", 0, vec![blind(Fault::NotFound, "no such repository, or no access (404)")]),
         ),
