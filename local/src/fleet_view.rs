@@ -300,7 +300,7 @@ mod tests {
             ephemeral: false,
             version: connected.then(|| "2.331.0".to_owned()),
         };
-        let mut runner = Runner::first_seen(&observed, NOW);
+        let mut runner = Runner::first_seen(&observed, true, NOW);
         if !status.is_healthy() {
             runner.health = Health::Suspect(Suspicion {
                 since: NOW,
