@@ -198,6 +198,7 @@ impl Story {
         if chance.below(3) == 0 {
             draw_flapping_that_lasts(&mut chance, &mut operations, busy_ms);
         }
+        draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
         Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new() }
     }
@@ -272,6 +273,51 @@ fn draw_flapping_that_lasts(chance: &mut Chance, operations: &mut Vec<Operation>
     let flaps = What::Flaps { target, runner: runner.clone(), times, down_ms, up_ms };
     operations.push(Operation { at_ms, what: flaps });
     operations.push(Operation { at_ms: stays_ms, what: What::Outage { target, runner, for_ms: lasting_ms } });
+}
+
+/// A long outage of Slack in which states cross: what happens in it is notified in one message. Seldom by chance.
+fn draw_crossings(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms: i64) {
+    const BEFORE_MS: i64 = 80 * MINUTE_MS;
+    let kind = chance.below(5);
+    // Between the second reminder of the one and the second of the other.
+    let for_ms = if kind == 4 { minutes(72, 10, chance) } else { minutes(150, 60, chance) };
+    let left_ms = busy_ms - BEFORE_MS - for_ms - 2 * HOUR_MS;
+    if left_ms <= 0 || chance.below(4) > 0 {
+        return;
+    }
+    let dead_ms = BEFORE_MS + i64::try_from(chance.below(left_ms.unsigned_abs())).unwrap_or(0);
+    let place = |chance: &mut Chance| usize::try_from(chance.below(TARGETS.len() as u64 - 1)).unwrap_or(0);
+    let mut add = |after_ms: i64, what| operations.push(Operation { at_ms: dead_ms + after_ms, what });
+    add(0, What::SlackDead { for_ms });
+    let runner = |number: u64| format!("runner-{number}");
+    let (target, other) = (place(chance), place(chance));
+    match kind {
+        0 => {
+            let (down_ms, up_ms) = (minutes(7, 4, chance), minutes(5, 4, chance));
+            let flaps = What::Flaps { target, runner: runner(1), times: 4, down_ms, up_ms };
+            add(minutes(5, 10, chance), flaps);
+        }
+        1 => {
+            let again_ms = Some(minutes(12, 20, chance));
+            add(minutes(5, 10, chance), What::Remove { target, runner: runner(2), again_ms });
+            if chance.below(2) > 0 {
+                add(minutes(55, 20, chance), What::Remove { target, runner: runner(2), again_ms: None });
+            }
+        }
+        2 => {
+            add(minutes(-40, 5, chance), What::Outage { target, runner: runner(3), for_ms: minutes(60, 30, chance) });
+            add(minutes(5, 10, chance), What::Toggle { target, again_ms: Some(minutes(12, 20, chance)) });
+        }
+        3 => {
+            add(minutes(5, 10, chance), What::AccessLost { target, for_ms: minutes(25, 10, chance) });
+            add(minutes(55, 10, chance), What::AccessLost { target, for_ms: minutes(25, 10, chance) });
+        }
+        _ => {
+            // The second reminder of one and the first of the other.
+            add(minutes(-72, 4, chance), What::Outage { target: other, runner: runner(4), for_ms: 4 * HOUR_MS });
+            add(minutes(-18, 5, chance), What::Outage { target: other, runner: runner(5), for_ms: 4 * HOUR_MS });
+        }
+    }
 }
 
 /// A span between two numbers of minutes, with seconds.

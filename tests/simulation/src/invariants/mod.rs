@@ -4,6 +4,7 @@ mod evidence;
 mod messages;
 mod promises;
 mod rest;
+mod states;
 mod threads;
 mod wishes;
 
@@ -73,10 +74,12 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
     for (place, record) in records.iter().take(TARGETS.len()).enumerate() {
         examination.evidence(place, record);
         examination.rest(place, record);
+        examination.states(place, record);
         examination.wishes(place, record, &changes_of(played, record.subject.clone())?);
         examination.threads(story, record);
         examination.silences(place, record);
     }
+    examination.states_of_the_list(&records[TARGETS.len() + 1]);
     examination.evidence_of_all();
     examination.edits();
     examination.waits(&records);

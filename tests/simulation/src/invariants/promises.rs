@@ -19,7 +19,11 @@ const BLIND: &str = "blindness is told in time, once, and only then";
 const SIGHT: &str = "sight regained is told in time, once";
 
 /// What may have to be told by a certain time.
-pub const PROMISES: [&str; 18] = [
+pub const PROMISES: [&str; 22] = [
+    super::states::CAME_BACK,
+    super::states::FLAPPED,
+    super::states::DROPPED,
+    super::states::UNREACHABLE,
     "message that shows an end",
     "reply in a thread",
     "muted outage that lasts",

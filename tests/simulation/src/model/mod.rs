@@ -11,6 +11,7 @@ pub use looks::{Reading, count_apart};
 pub use unseen::{Listed, Unseen};
 pub use wishes::{Decided, Silence};
 
+use crate::faults::{Stage, Window};
 use crate::operations::{MINUTE_MS, Story, TARGETS, What};
 use crate::world::{RUNNERS, Rules, Truth, World};
 
@@ -186,6 +187,51 @@ impl<'a> Model<'a> {
             history.iter().rev().find(|(at_ms, _)| *at_ms <= from_ms).map_or(Truth::Absent, |(_, truth)| *truth);
         before != Truth::Online
             || history.iter().any(|(at_ms, truth)| (from_ms..=until_ms).contains(at_ms) && *truth != Truth::Online)
+    }
+
+    /// Whether nothing but Slack was disturbed in between: what is so is noticed in time, though it may be notified late.
+    pub fn is_noticed(&self, from_ms: i64, until_ms: i64) -> bool {
+        let is_within = |began_ms: i64, ended_ms: i64| began_ms < until_ms && ended_ms > from_ms;
+        let befalls_others =
+            |window: &&Window| window.fault.can_befall(Stage::Check) || window.fault.can_befall(Stage::Schedule);
+        let disturbs = |what: &What| match what {
+            What::AccessLost { for_ms, .. } | What::CredentialRefused { for_ms } | What::MonitorDown { for_ms } => {
+                Some(*for_ms)
+            }
+            _ => None,
+        };
+        self.story.crashes.is_empty()
+            && !self
+                .story
+                .windows
+                .iter()
+                .filter(befalls_others)
+                .any(|window| is_within(window.from_ms, window.until_ms))
+            && !self.story.operations.iter().any(|operation| {
+                disturbs(&operation.what).is_some_and(|for_ms| is_within(operation.at_ms, operation.at_ms + for_ms))
+            })
+    }
+
+    /// Whether this was true of a runner at every moment in between.
+    pub fn was_always(
+        &self,
+        place: usize,
+        name: &str,
+        (from_ms, until_ms): (i64, i64),
+        is_so: impl Fn(Truth) -> bool,
+    ) -> bool {
+        let history = self.world.history.get(&(place, name.to_owned())).map_or(&[][..], Vec::as_slice);
+        let before = history.iter().rev().find(|(at_ms, _)| *at_ms <= from_ms);
+        before.is_some_and(|(_, truth)| is_so(*truth))
+            && history.iter().all(|(at_ms, truth)| !(from_ms..=until_ms).contains(at_ms) || is_so(*truth))
+    }
+
+    /// Whether a target was on the list at every moment in between, or off it.
+    pub fn was_always_listed(&self, place: usize, (from_ms, until_ms): (i64, i64), listed: bool) -> bool {
+        let history = &self.world.listed_history;
+        let before = history.iter().rev().find(|(at_ms, _)| *at_ms <= from_ms);
+        before.is_some_and(|(_, list)| list[place] == listed)
+            && history.iter().all(|(at_ms, list)| !(from_ms..=until_ms).contains(at_ms) || list[place] == listed)
     }
 
     /// Since when a target is on the list, where it is at that moment.

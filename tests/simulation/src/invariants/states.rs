@@ -1,0 +1,198 @@
+//! A message says how things are when it is claimed, whatever has happened since the one before; and each state once.
+
+use std::collections::BTreeSet;
+
+use monitor_domain::notices::{Flap, News};
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::target::Target;
+
+use super::{Examination, moment};
+use crate::machine::story_ms;
+use crate::operations::{MINUTE_MS, TARGETS};
+use crate::record::Record;
+use crate::world::{Taken, Truth};
+
+const ONE_STATE: &str = "no message says of anything that it is so and that it is not";
+const AS_IT_IS: &str = "a message says how things are when it is claimed";
+
+/// How long ago something may have ended that is not noticed yet.
+const LAG_MS: i64 = 16 * MINUTE_MS;
+/// A runner flaps until it has been well for half an hour.
+const CALM_LAG_MS: i64 = 30 * MINUTE_MS + LAG_MS;
+
+/// States that crossed while they were pending, and must come to pass.
+pub(super) const CAME_BACK: &str = "removal and registration in one message";
+pub(super) const FLAPPED: &str = "flapping that began and ended before its message";
+pub(super) const DROPPED: &str = "target dropped and monitored again in one message";
+pub(super) const UNREACHABLE: &str = "target unreachable and reachable again before its message";
+pub(super) const LAST_OF_SEVERAL: &str = "last reminder beside another";
+
+fn places(targets: &[Target]) -> impl Iterator<Item = usize> {
+    targets.iter().filter_map(|target| TARGETS.iter().position(|name| *name == target.as_str()))
+}
+
+/// What a message says of runners and of the target, by name.
+#[derive(Default)]
+struct Said<'a> {
+    flapping: Vec<&'a str>,
+    calm: Vec<&'a str>,
+    removed: Vec<&'a str>,
+    returned: Vec<&'a str>,
+    is_unreachable: bool,
+    is_reachable: bool,
+    is_dropped: bool,
+    /// What says that the target is monitored.
+    is_monitored: bool,
+}
+
+impl<'a> Said<'a> {
+    fn of(news: &'a [News]) -> Self {
+        let mut said = Self::default();
+        let flaps = |runners: &'a [Flap]| runners.iter().map(|flap| &*flap.runner.name);
+        for news in news {
+            match news {
+                News::Flapping { runners } => said.flapping.extend(flaps(runners)),
+                News::Calm { runners } => said.calm.extend(flaps(runners)),
+                News::Removed { outages } => said.removed.extend(outages.iter().map(|outage| &*outage.runner_name)),
+                News::Returned { runners } => said.returned.extend(runners.iter().map(|runner| &*runner.name)),
+                News::Blind { .. } => said.is_unreachable = true,
+                News::SeesAgain { .. } => said.is_reachable = true,
+                News::NoLongerMonitored { whole_target: true, again_since, .. } => {
+                    said.is_dropped = again_since.is_none();
+                }
+                News::Offline { .. } | News::MonitoringStarts { .. } | News::StillOffline { .. } => {
+                    said.is_monitored = true;
+                }
+                _ => {}
+            }
+        }
+        said
+    }
+
+    fn is_contradictory(&self) -> bool {
+        let lists = [&self.flapping, &self.calm, &self.removed, &self.returned];
+        let repeats = |names: &&Vec<&str>| names.iter().collect::<BTreeSet<_>>().len() < names.len();
+        let share = |some: &[&str], others: &[&str]| some.iter().any(|name| others.contains(name));
+        lists.iter().any(repeats)
+            || share(&self.flapping, &self.calm)
+            || share(&self.removed, &self.returned)
+            || (self.is_unreachable && self.is_reachable)
+            || (self.is_dropped && self.is_monitored)
+    }
+}
+
+impl Examination<'_> {
+    /// When the message of a notice was first claimed.
+    fn claimed_ms(record: &Record, taken: &Taken) -> Option<i64> {
+        let claims = record.claims.iter().filter(|claim| claim.notice == taken.notice);
+        claims.map(|claim| story_ms(claim.claimed_at)).min()
+    }
+
+    /// What was said of a target and its runners.
+    pub(super) fn states(&mut self, place: usize, record: &Record) {
+        let (mut flapping, mut was_unreachable) = (BTreeSet::new(), false);
+        for taken in self.taken_of(&record.subject) {
+            let news = &taken.notice.news;
+            let said = Said::of(news);
+            if said.is_contradictory() {
+                self.found(ONE_STATE, format!("{} at {}: {news:?}", record.subject, moment(taken.at_ms)));
+            }
+            self.crossed(&said, news, &mut flapping, &mut was_unreachable);
+            let Some(claimed_ms) = Self::claimed_ms(record, taken) else { continue };
+            let lately = (claimed_ms - LAG_MS, claimed_ms);
+            let is_noticed = |lag_ms: i64| {
+                self.model.is_noticed(claimed_ms - lag_ms - LAG_MS, claimed_ms)
+                    && self.model.was_always_listed(place, (claimed_ms - lag_ms - LAG_MS, claimed_ms), true)
+            };
+            let (soon, calm) = (is_noticed(LAG_MS), is_noticed(CALM_LAG_MS));
+            let always =
+                |name: &str, within, is_so: fn(Truth) -> bool| self.model.was_always(place, name, within, is_so);
+            let there: fn(Truth) -> bool = |truth| truth != Truth::Absent;
+            let not_there: fn(Truth) -> bool = |truth| truth == Truth::Absent;
+            let well: fn(Truth) -> bool = |truth| truth == Truth::Online;
+            let for_long = (claimed_ms - CALM_LAG_MS, claimed_ms);
+            let wrong =
+                said.removed.iter().find(|name| soon && always(name, lately, there)).map(|_| "it is registered");
+            let wrong = wrong.or_else(|| {
+                said.returned
+                    .iter()
+                    .find(|name| soon && always(name, lately, not_there))
+                    .map(|_| "it is not registered")
+            });
+            let wrong = wrong.or_else(|| {
+                said.flapping
+                    .iter()
+                    .find(|name| calm && always(name, for_long, well))
+                    .map(|_| "it has been well for long")
+            });
+            let is_monitored = self.model.is_noticed(claimed_ms - LAG_MS, claimed_ms)
+                && self.model.was_always_listed(place, lately, true);
+            let wrong = wrong.or((said.is_dropped && is_monitored).then_some("it is monitored"));
+            let wrong = wrong.or((said.is_unreachable && soon).then_some("it is reachable"));
+            if let Some(wrong) = wrong {
+                self.found(AS_IT_IS, format!("{} at {}: {wrong}: {news:?}", record.subject, moment(claimed_ms)));
+            }
+        }
+    }
+
+    /// Counts the states that crossed before a message could be sent.
+    fn crossed<'n>(
+        &mut self,
+        said: &Said<'n>,
+        news: &[News],
+        flapping: &mut BTreeSet<&'n str>,
+        was_unreachable: &mut bool,
+    ) {
+        let is_removed = |outage: &Outage| outage.ending == Some(Ending::Removed);
+        let mut reminders = 0;
+        for news in news {
+            match news {
+                News::Recovered { outages } | News::CameAndWent { outages } if outages.iter().any(is_removed) => {
+                    self.promised(CAME_BACK);
+                }
+                News::NoLongerMonitored { again_since: Some(_), .. } => self.promised(DROPPED),
+                News::StillOffline { .. } => reminders += 1,
+                _ => {}
+            }
+        }
+        if reminders > 1 {
+            self.promised(LAST_OF_SEVERAL);
+        }
+        if said.calm.iter().any(|name| !flapping.remove(name)) {
+            self.promised(FLAPPED);
+        }
+        flapping.extend(&said.flapping);
+        if said.is_reachable && !*was_unreachable {
+            self.promised(UNREACHABLE);
+        }
+        *was_unreachable = (*was_unreachable || said.is_unreachable) && !said.is_reachable;
+    }
+
+    /// What was said of the list of targets.
+    pub(super) fn states_of_the_list(&mut self, record: &Record) {
+        for taken in self.taken_of(&record.subject) {
+            let (mut on, mut off) = (BTreeSet::new(), BTreeSet::new());
+            for news in &taken.notice.news {
+                match news {
+                    News::TargetsAdded { targets, .. } => on.extend(places(targets)),
+                    News::TargetsRemoved { targets, .. } => off.extend(places(targets)),
+                    _ => {}
+                }
+            }
+            let news = &taken.notice.news;
+            if on.intersection(&off).next().is_some() {
+                self.found(ONE_STATE, format!("{} at {}: {news:?}", record.subject, moment(taken.at_ms)));
+            }
+            let Some(claimed_ms) = Self::claimed_ms(record, taken) else { continue };
+            let lately = (claimed_ms - LAG_MS, claimed_ms);
+            if !self.model.is_noticed(claimed_ms - LAG_MS, claimed_ms) {
+                continue;
+            }
+            let is_wrong = on.iter().any(|place| self.model.was_always_listed(*place, lately, false))
+                || off.iter().any(|place| self.model.was_always_listed(*place, lately, true));
+            if is_wrong {
+                self.found(AS_IT_IS, format!("{} at {}: {news:?}", record.subject, moment(claimed_ms)));
+            }
+        }
+    }
+}
