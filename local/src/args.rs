@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use monitor_config::Source;
+use monitor_domain::cycle::PENDING_LIMITS;
 use monitor_domain::quote::holds_secret;
 use monitor_domain::target::{Target, TargetSpec, Written};
 use monitor_domain::time::parse_duration;
@@ -273,10 +274,14 @@ pub(crate) struct Run {
     pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// The address that is called (GET) after each complete cycle, for a dead-man's switch. It often holds a key: set the
-    /// variable, or give `@` and the path of a file with it, as arguments are seen by everybody on the machine
+    /// The address that is called (GET) after each complete cycle, for a dead-man's switch: every target was checked, and no
+    /// notification has been pending beyond the limit. It often holds a key: set the variable, or give `@` and the path of a
+    /// file with it, as arguments are seen by everybody on the machine
     #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
+    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; never less than three times --every
+    #[arg(long, value_name = "DURATION", default_value = "15m", env = "PENDING_LIMIT", value_parser = parse_pending_limit)]
+    pub(crate) pending_limit: Duration,
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
     #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
     pub(crate) slack_commands: Option<SocketAddr>,
@@ -389,6 +394,15 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn parse_pending_limit(text: &str) -> Result<Duration, String> {
+    let limit = parse_duration(text).map_err(|error| error.to_string())?;
+    if PENDING_LIMITS.contains(&limit) {
+        Ok(limit)
+    } else {
+        Err("must be a duration from 10s to 24h, for example 15m".to_owned())
+    }
+}
+
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let place = if is_from(SLACK_COMMANDS, text) { "it is set by SLACK_COMMANDS; " } else { "" };
@@ -482,6 +496,17 @@ mod tests {
         assert_eq!(parse_interval("10s"), Ok(Duration::from_secs(10)));
         for bad in ["5s", "2h", "5", "soon"] {
             assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_pending_limit_has_a_range_and_the_default_of_the_domain() {
+        let default = Arguments::try_parse_from(["runner-monitor", "run"]).unwrap();
+        let Command::Run(run) = default.command else { panic!("not run") };
+        assert_eq!(run.pending_limit, monitor_domain::cycle::DEFAULT_PENDING_LIMIT);
+        assert_eq!(parse_pending_limit("24h"), Ok(Duration::from_secs(86_400)));
+        for bad in ["9s", "25h", "15", ""] {
+            assert!(parse_pending_limit(bad).is_err(), "{bad}");
         }
     }
 

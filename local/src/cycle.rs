@@ -1,17 +1,18 @@
-//! What a cycle (one look at every target) comes to, for the line that `run` writes after each.
+//! What a cycle (one check of every target) comes to, for the line that `run` writes after each and for its heartbeat.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_domain::target::{Target, TargetId};
+use monitor_domain::cycle::{self, Cycle, Shortfall};
+use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::stages::{CheckReport, Ending};
+use monitor_pipeline::stages::{CheckReport, Ending, ScheduleReport};
+use tokio::time::Instant;
 
-/// What a complete cycle came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a cycle came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CycleReport {
-    /// Targets looked at.
+    /// Targets checked.
     pub(crate) targets: u32,
     /// Targets that could not be seen.
     pub(crate) unseen: u32,
@@ -23,109 +24,235 @@ pub(crate) struct CycleReport {
     pub(crate) down: u32,
     /// Requests left of the hourly quota, the least that any credential told.
     pub(crate) quota_remaining: Option<u32>,
-    /// From the tick to the last look.
+    /// From the tick to the last check.
     pub(crate) took: Duration,
+    /// Why it was not complete; empty where it was.
+    pub(crate) shortfalls: Vec<Shortfall>,
 }
 
 /// The cycle under way.
-#[derive(Debug, Default)]
-pub(crate) struct Cycles(Mutex<Option<Cycle>>);
+#[derive(Debug)]
+pub(crate) struct Cycles {
+    pending_limit: Duration,
+    current: Mutex<Option<Current>>,
+}
 
 #[derive(Debug)]
-struct Cycle {
-    began: Timestamp,
-    /// None until the tick has said which targets there are.
-    outstanding: Option<BTreeSet<TargetId>>,
-    done: BTreeSet<TargetId>,
+struct Current {
+    began: Instant,
+    /// Whether the tick has said which targets there are.
+    is_scheduled: bool,
+    evidence: Cycle,
     report: CycleReport,
 }
 
 impl Cycles {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cycle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No cycle is under way. No notification may be pending for as long as `pending_limit`.
+    pub(crate) fn new(pending_limit: Duration) -> Self {
+        Self { pending_limit, current: Mutex::default() }
     }
 
-    /// A tick begins. Gives how many targets of the last cycle were not looked at, if any.
-    pub(crate) fn begin(&self, began: Timestamp) -> Option<usize> {
-        let cycle = Cycle { began, outstanding: None, done: BTreeSet::new(), report: CycleReport::default() };
-        let last = self.lock().replace(cycle)?;
-        last.outstanding.map(|outstanding| outstanding.len())
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tick has sent a job for each of these.
-    pub(crate) fn scheduled(&self, targets: &[Target], now: Timestamp) -> Option<CycleReport> {
-        let mut cycle = self.lock();
-        let current = cycle.as_mut()?;
-        let all = targets.iter().map(|target| target.id().clone());
-        current.outstanding = Some(all.filter(|target| !current.done.contains(target)).collect());
-        finish(&mut cycle, now)
+    /// A tick begins. Gives the report of the last cycle if that did not end: it was not complete.
+    pub(crate) fn begin(&self, now: Timestamp) -> Option<CycleReport> {
+        let (evidence, report) = (Cycle::default(), CycleReport::default());
+        let current = Current { began: Instant::now(), is_scheduled: false, evidence, report };
+        let last = self.lock().replace(current)?;
+        Some(self.judge(last, now))
+    }
+
+    /// The tick failed, and is tried again.
+    pub(crate) fn tick_failed(&self, reason: &str) {
+        if let Some(current) = &mut *self.lock() {
+            current.evidence.tick_failure = Some(reason.to_owned());
+        }
+    }
+
+    /// Something else is wrong with this cycle, in words.
+    pub(crate) fn fault(&self, words: String) {
+        if let Some(current) = &mut *self.lock() {
+            current.evidence.faults.insert(words);
+        }
+    }
+
+    /// A tick has sent a job for each of its targets.
+    pub(crate) fn scheduled(&self, tick: &ScheduleReport, now: Timestamp) -> Option<CycleReport> {
+        let mut lock = self.lock();
+        let current = lock.as_mut()?;
+        current.is_scheduled = true;
+        current.evidence.tick_failure = None;
+        current.evidence.listed.extend(tick.targets.iter().map(|target| target.id().clone()));
+        current.evidence.note_pending(tick.pending_since);
+        self.finish(&mut lock, now)
     }
 
     /// A job of the schedule is done.
     pub(crate) fn checked(&self, target: &Target, report: &CheckReport, now: Timestamp) -> Option<CycleReport> {
-        let mut cycle = self.lock();
-        let current = cycle.as_mut()?;
-        if !current.done.insert(target.id().clone()) {
-            return None;
+        let mut lock = self.lock();
+        let current = lock.as_mut()?;
+        let is_first = !current.evidence.checked.contains(target.id());
+        current.evidence.note(target.id(), report.ending.checked());
+        current.evidence.note_pending(report.pending_since);
+        if is_first && current.evidence.checked.contains(target.id()) {
+            current.report.add(report);
         }
-        if let Some(outstanding) = &mut current.outstanding {
-            outstanding.remove(target.id());
-        }
-        let total = &mut current.report;
-        total.targets += 1;
-        match &report.ending {
-            Ending::Seen(counts) => {
-                total.runners += counts.total;
-                total.online += counts.online;
-                total.down += counts.down;
-            }
-            Ending::Failed(_) | Ending::Late(_) | Ending::Broken => total.unseen += 1,
-            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
-        }
-        let quota = report.credential.quota_remaining;
-        total.quota_remaining = total.quota_remaining.into_iter().chain(quota).min();
-        finish(&mut cycle, now)
+        self.finish(&mut lock, now)
+    }
+
+    /// Ends the cycle if every target on the list is checked.
+    fn finish(&self, current: &mut Option<Current>, now: Timestamp) -> Option<CycleReport> {
+        let is_over = |current: &mut Current| current.is_scheduled && current.evidence.unchecked().next().is_none();
+        let ended = current.take_if(is_over)?;
+        Some(self.judge(ended, now))
+    }
+
+    fn judge(&self, Current { began, evidence, report, .. }: Current, now: Timestamp) -> CycleReport {
+        let shortfalls = cycle::shortfalls(&evidence, self.pending_limit, now);
+        CycleReport { took: began.elapsed(), shortfalls, ..report }
     }
 }
 
-/// Ends the cycle if nothing is outstanding.
-fn finish(cycle: &mut Option<Cycle>, now: Timestamp) -> Option<CycleReport> {
-    let ended = cycle.take_if(|cycle| cycle.outstanding.as_ref().is_some_and(BTreeSet::is_empty))?;
-    Some(CycleReport { took: now.since(ended.began), ..ended.report })
+impl CycleReport {
+    fn add(&mut self, report: &CheckReport) {
+        self.targets += 1;
+        match &report.ending {
+            Ending::Seen(counts) => {
+                self.runners += counts.total;
+                self.online += counts.online;
+                self.down += counts.down;
+            }
+            Ending::Failed(_) | Ending::Late(_) => self.unseen += 1,
+            _ => {}
+        }
+        let quota = report.credential.quota_remaining;
+        self.quota_remaining = self.quota_remaining.into_iter().chain(quota).min();
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use monitor_domain::cycle::describe;
     use monitor_domain::fleet::Counts;
-    use monitor_domain::observation::CredentialReport;
+    use monitor_domain::observation::{CredentialReport, Failure, Fault};
     use monitor_pipeline::stages::Disposition;
 
     use super::*;
 
-    fn seen(quota: u32) -> CheckReport {
+    const LIMIT: Duration = Duration::from_secs(900);
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_epoch_ms(secs * 1_000)
+    }
+
+    fn ended(ending: Ending) -> CheckReport {
         CheckReport {
             disposition: Disposition::Done,
-            ending: Ending::Seen(Counts { total: 3, online: 2, down: 1 }),
+            ending,
             steps: Vec::new(),
-            credential: CredentialReport { quota_remaining: Some(quota), ..CredentialReport::default() },
+            credential: CredentialReport::default(),
+            pending_since: None,
         }
     }
 
+    fn seen(quota: u32) -> CheckReport {
+        let mut report = ended(Ending::Seen(Counts { total: 3, online: 2, down: 1 }));
+        report.credential.quota_remaining = Some(quota);
+        report
+    }
+
+    fn tick(targets: &[&Target]) -> ScheduleReport {
+        let targets = targets.iter().copied().cloned().collect();
+        ScheduleReport {
+            disposition: Disposition::Done,
+            targets,
+            dropped: Vec::new(),
+            stretched: Vec::new(),
+            pending_since: None,
+        }
+    }
+
+    fn targets() -> [Target; 2] {
+        ["acme/web", "acme/api"].map(|name| name.parse().unwrap())
+    }
+
     #[test]
-    fn a_cycle_is_complete_when_every_target_was_looked_at_once() {
-        let cycles = Cycles::default();
-        let [web, api]: [Target; 2] = ["acme/web", "acme/api"].map(|name| name.parse().unwrap());
-        let at = |secs: i64| Timestamp::from_epoch_ms(secs * 1_000);
+    fn a_cycle_is_complete_when_every_target_was_checked() {
+        let cycles = Cycles::new(LIMIT);
+        let [web, api] = targets();
         assert_eq!(cycles.begin(at(0)), None);
         // A job may be done before the tick has returned.
         assert_eq!(cycles.checked(&web, &seen(70), at(1)), None);
         assert_eq!(cycles.checked(&web, &seen(60), at(1)), None);
-        assert_eq!(cycles.scheduled(&[web.clone(), api.clone()], at(2)), None);
+        assert_eq!(cycles.scheduled(&tick(&[&web, &api]), at(2)), None);
         let report = cycles.checked(&api, &seen(50), at(3)).unwrap();
-        assert_eq!((report.targets, report.runners, report.down), (2, 6, 2));
-        assert_eq!((report.quota_remaining, report.took), (Some(50), Duration::from_secs(3)));
-        cycles.begin(at(300));
-        cycles.scheduled(&[web, api], at(300));
-        assert_eq!(cycles.begin(at(600)), Some(2));
+        assert_eq!((report.targets, report.runners, report.down, report.quota_remaining), (2, 6, 2, Some(50)));
+        assert_eq!(report.shortfalls, []);
+        assert_eq!(cycles.begin(at(300)), None, "it has ended");
+    }
+
+    #[test]
+    fn a_failure_that_is_counted_completes_a_cycle_and_a_check_that_came_to_nothing_does_not() {
+        let failed = || ended(Ending::Failed(Failure::new(Fault::Service, "502")));
+        let [web, api] = targets();
+        for (ending, is_complete) in [
+            (failed(), true),
+            (seen(1), true),
+            (ended(Ending::Broken), false),
+            (ended(Ending::Overtaken), false),
+            (ended(Ending::NotConfigured), false),
+        ] {
+            let cycles = Cycles::new(LIMIT);
+            cycles.begin(at(0));
+            cycles.scheduled(&tick(&[&web, &api]), at(0));
+            cycles.checked(&web, &failed(), at(1));
+            let report = cycles.checked(&api, &ending, at(2)).or_else(|| cycles.begin(at(300))).unwrap();
+            assert_eq!(report.shortfalls.is_empty(), is_complete, "{ending:?}");
+            if !is_complete {
+                assert_eq!(describe(&report.shortfalls), "1 of 2 targets were not checked, acme/api first of all");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tick_that_failed_or_found_nothing_completes_no_cycle() {
+        let cycles = Cycles::new(LIMIT);
+        cycles.begin(at(0));
+        cycles.tick_failed("the store is locked");
+        let report = cycles.begin(at(300)).unwrap();
+        assert_eq!(describe(&report.shortfalls), "the tick failed: the store is locked");
+        let report = cycles.scheduled(&tick(&[]), at(301)).unwrap();
+        assert_eq!(report.shortfalls, [Shortfall::NoTargets]);
+    }
+
+    #[test]
+    fn a_tick_that_succeeds_at_its_second_attempt_costs_nothing() {
+        let (cycles, [web, _]) = (Cycles::new(LIMIT), targets());
+        cycles.begin(at(0));
+        cycles.tick_failed("the store is locked");
+        cycles.scheduled(&tick(&[&web]), at(2));
+        assert_eq!(cycles.checked(&web, &seen(1), at(3)).unwrap().shortfalls, []);
+    }
+
+    #[test]
+    fn what_has_been_pending_for_too_long_makes_a_cycle_incomplete_wherever_it_is_found() {
+        let [web, api] = targets();
+        for of_tick in [true, false] {
+            let cycles = Cycles::new(LIMIT);
+            cycles.begin(at(1_000));
+            let pending_since = Some(at(100));
+            let (mut tick, mut check) = (tick(&[&web, &api]), seen(1));
+            if of_tick {
+                tick.pending_since = pending_since
+            } else {
+                check.pending_since = pending_since
+            }
+            cycles.scheduled(&tick, at(1_000));
+            cycles.checked(&web, &check, at(1_000));
+            let report = cycles.checked(&api, &seen(1), at(1_000)).unwrap();
+            assert_eq!(describe(&report.shortfalls), "a notification has been pending for 15 min");
+        }
     }
 }

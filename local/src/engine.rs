@@ -1,13 +1,18 @@
 //! The pipeline in one process: hands messages to the stages and decides nothing.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::try_join;
+use monitor_domain::cycle;
+use monitor_domain::observation::Fault;
 use monitor_domain::policy::Policy;
 use monitor_domain::target::TargetSpec;
 use monitor_embedded::queue::Queue;
+use monitor_embedded::store::Displaced;
 use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
@@ -19,6 +24,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::cycle::{CycleReport, Cycles};
+use crate::descriptors::are_used_up;
 use crate::front_desk::{Follower, FrontDesk};
 use crate::stopping::GRACE;
 use crate::store::ChosenStore;
@@ -32,6 +38,11 @@ const FOLLOW_UPS: usize = 4;
 const NOTIFIERS: usize = 4;
 /// For how long a message is hidden while its stage works: longer than any stage takes.
 const VISIBILITY: Duration = Duration::from_secs(600);
+
+/// After how long a failed tick is tried again at first; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest time between two attempts at a tick.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Waits by the clock of the installation.
 type Later = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -89,6 +100,9 @@ impl Sender for Hastened {
     }
 }
 
+/// The schedule stage over what an installation in one process has.
+type Tick<'a, Cl> = Schedule<'a, ChosenStore, GitHub, Hastened, Hastened, Cl>;
+
 /// A whole installation in one process.
 pub(crate) struct Engine<Ch, Cl> {
     /// The store.
@@ -109,6 +123,8 @@ pub(crate) struct Engine<Ch, Cl> {
     pub(crate) settings: CheckSettings,
     /// What is known of the cycle under way.
     pub(crate) cycles: Cycles,
+    /// How many checks may be under way at once.
+    checks_at_once: usize,
 }
 
 impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
@@ -119,6 +135,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         chat: Ch,
         clock: Cl,
         (policy, configured, interval): (Policy, Vec<TargetSpec>, Duration),
+        (pending_limit, checks_at_once): (Duration, usize),
         delays_by_clock: bool,
     ) -> Self {
         let later = delays_by_clock.then(|| {
@@ -138,21 +155,41 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             commands: Hastened::new(Queue::standard(MAX_RECEIVES), later.clone()),
             clock,
             settings: CheckSettings { policy, configured, interval },
-            cycles: Cycles::default(),
+            cycles: Cycles::new(cycle::pending_limit(pending_limit, interval)),
+            checks_at_once,
         }
     }
 
-    /// Watches until `stop` turns true, then lets the stages under way end within [`GRACE`]. `on_cycle` hears of each
-    /// complete cycle.
+    /// Monitors until `stop` turns true, then lets the stages under way end within [`GRACE`]. `on_cycle` hears of each cycle,
+    /// complete or not.
+    ///
+    /// An error where the store is lost while it is in use: what would be done on would be stored nowhere.
     pub(crate) async fn run(
         self: Arc<Self>,
-        mut stop: watch::Receiver<bool>,
+        mut asked_to_stop: watch::Receiver<bool>,
         front_desk: Option<FrontDesk>,
         on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
-    ) {
+    ) -> anyhow::Result<()> {
         let on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync> = Arc::new(on_cycle);
+        let (halt, mut stop) = watch::channel(false);
+        let halt = Arc::new(halt);
+        let halt_when_asked = halt.clone();
+        let asked = tokio::spawn(async move {
+            if asked_to_stop.wait_for(|stop| *stop).await.is_ok() {
+                halt_when_asked.send_replace(true);
+            }
+        });
+        let lost = Arc::new(OnceLock::new());
         let mut loops = JoinSet::new();
-        loops.spawn(self.clone().tick_loop(stop.clone(), on_cycle.clone()));
+        loops.spawn({
+            let (this, stop, on_cycle, lost) = (self.clone(), stop.clone(), on_cycle.clone(), lost.clone());
+            async move {
+                if let Some(displaced) = this.tick_loop(stop, on_cycle).await {
+                    let _ = lost.set(displaced);
+                    halt.send_replace(true);
+                }
+            }
+        });
         loops.spawn(self.clone().check_loop(stop.clone(), on_cycle));
         loops.spawn(self.clone().notify_loop(stop.clone()));
         if let Some(front_desk) = front_desk {
@@ -176,13 +213,19 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             () = ending => {}
             () = is_over => info!("stages that did not end in time are abandoned: nothing is lost, the next start continues"),
         }
+        asked.abort();
+        match lost.get() {
+            Some(displaced) => Err(anyhow::Error::from(Displaced::clone(displaced))),
+            None => Ok(()),
+        }
     }
 
+    /// Runs a tick an interval. Ends when it is to stop, or with why the store is lost.
     async fn tick_loop(
         self: Arc<Self>,
         mut stop: watch::Receiver<bool>,
         on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync>,
-    ) {
+    ) -> Option<Displaced> {
         let configured = self.settings.configured.clone();
         let (policy, interval) = (self.settings.policy.clone(), self.settings.interval);
         // Whoever asks GitHub keeps the pace: nothing is gained by holding jobs back here.
@@ -191,22 +234,59 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         let meters = &Meters::default();
         let stage = Schedule { store, source, jobs, wakes, clock, settings: &settings, meters };
         loop {
-            let began = self.clock.now();
-            if let Some(unfinished) = self.cycles.begin(began) {
-                warn!(
-                    waiting_for = unfinished,
-                    "the last cycle is not complete: GitHub is slow, or limits the credential"
-                );
-            }
-            let report = stage.run().await;
-            if let Some(report) = self.cycles.scheduled(&report.targets, self.clock.now()) {
-                on_cycle(report);
-            }
-            let rest = interval.saturating_sub(self.clock.now().since(began));
+            let tick = async {
+                self.note_faults();
+                if let Some(report) = self.cycles.begin(self.clock.now()) {
+                    on_cycle(report);
+                }
+                self.store.in_place()?;
+                if let Some(report) = self.tick(&stage).await {
+                    on_cycle(report);
+                }
+                Ok(())
+            };
+            // The interval goes by the monotonic clock: a clock that is set moves no tick.
+            let ticked = async { try_join(tick, self.clock.sleep(interval).map(Ok)).await };
             tokio::select! {
-                () = self.clock.sleep(rest) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                ticked = ticked => if let Err(displaced) = ticked {
+                    error!(error = %displaced, "the store is lost");
+                    return Some(displaced);
+                },
+                _ = stop.wait_for(|stop| *stop) => return None,
             }
+        }
+    }
+
+    /// Notes what is wrong with this process for the cycle under way.
+    fn note_faults(&self) {
+        if let Err(displaced) = self.store.in_place() {
+            self.cycles.fault(displaced.to_string());
+        }
+    }
+
+    /// One tick, tried again soon where the store or a queue does not answer: that must not cost an interval.
+    async fn tick(&self, stage: &Tick<'_, Cl>) -> Option<CycleReport> {
+        let (mut pause, mut paused) = (FIRST_PAUSE, Duration::ZERO);
+        loop {
+            let report = stage.run().await;
+            match &report.disposition {
+                Disposition::Done => {
+                    self.note_faults();
+                    return self.cycles.scheduled(&report, self.clock.now());
+                }
+                Disposition::Retry { reason, .. } => self.cycles.tick_failed(reason),
+                Disposition::SetAside { reason } => {
+                    self.cycles.tick_failed(reason);
+                    return None;
+                }
+            }
+            // The next tick must not wait for one that fails for as long as an interval.
+            if paused + pause > self.settings.interval / 2 {
+                return None;
+            }
+            self.clock.sleep(pause).await;
+            paused += pause;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -220,7 +300,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             let (this, on_cycle) = (self.clone(), on_cycle.clone());
             async move { this.check(&delivery, &*on_cycle).await }
         };
-        this.work(&this.checks, CHECKS_AT_ONCE, stop, handle).await;
+        this.work(&this.checks, this.checks_at_once, stop, handle).await;
     }
 
     async fn notify_loop(self: Arc<Self>, stop: watch::Receiver<bool>) {
@@ -305,9 +385,12 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         };
         let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
         let report = Check { store, source, jobs, wakes, clock, settings: &self.settings }.run(&job).await;
-        let is_final = matches!(report.disposition, Disposition::Done) || report.ending != Ending::Broken;
+        self.note_faults();
+        // That counts towards `unreachableAfter` as well, but it is not GitHub's trouble.
+        if matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Network) && are_used_up() {
+            self.cycles.fault("this process has no file descriptor left for a connection".to_owned());
+        }
         if job.reason == Reason::Schedule
-            && is_final
             && let Some(report) = self.cycles.checked(&job.target, &report, self.clock.now())
         {
             on_cycle(report);

@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod connections;
 mod cycle;
+mod descriptors;
 mod engine;
 mod fleet_view;
 mod front_desk;

@@ -87,7 +87,7 @@ fn open(
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} could not be made", folder.display()))?;
     }
-    Ok(ChosenStore::Embedded(EmbeddedStore::open(&path)?, outage_retention))
+    Ok(ChosenStore::Embedded(Box::new(EmbeddedStore::open(&path)?), outage_retention))
 }
 
 /// Opens a store for commands that only read: a file must be there.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monitor_domain::time::Timestamp;
-use monitor_embedded::store::{Counters, EmbeddedStore};
+use monitor_embedded::store::{Counters, Displaced, EmbeddedStore};
 use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_stately::{HttpTransport, StatelyStore};
@@ -14,7 +14,7 @@ const KEEP: Duration = Duration::from_secs(3 * 86_400);
 /// The store that the operator chose.
 pub(crate) enum ChosenStore {
     /// SQLite in one file, and for how long it keeps outages that have ended.
-    Embedded(EmbeddedStore, Duration),
+    Embedded(Box<EmbeddedStore>, Duration),
     /// StatelyDB over HTTP.
     Stately(Box<StatelyStore<HttpTransport>>),
 }
@@ -28,6 +28,14 @@ impl ChosenStore {
                 let monitor_stately::Counters { reads, writes, items_written } = store.counters();
                 Counters { reads, writes, items_written }
             }
+        }
+    }
+
+    /// Whether what is stored is still kept where it was asked for; see [`EmbeddedStore::in_place`].
+    pub(crate) fn in_place(&self) -> Result<(), Displaced> {
+        match self {
+            ChosenStore::Embedded(store, _) => store.in_place(),
+            ChosenStore::Stately(_) => Ok(()),
         }
     }
 

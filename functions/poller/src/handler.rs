@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::batch::{self, Backstop, Budget, Record};
+use monitor_domain::cycle::pending_secs;
 use monitor_domain::observation::Fault;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
@@ -53,7 +54,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock, Bs: Ba
             let span = info_span!("check", stage = "check", request_id = self.request_id, target_id = %job.target);
             let report = self.check.run(&job).instrument(span).await;
             is_doubtful.set(is_doubtful.get() || is_refusal(&report));
-            count(&mut metrics.borrow_mut(), &job, &report);
+            let mut metrics = metrics.borrow_mut();
+            count(&mut metrics, &job, &report);
+            // The poller's to say: a notifier that is dead says nothing.
+            let pending_secs = pending_secs(report.pending_since, self.check.clock.now());
+            metrics.most(Metric::OldestPendingNotificationSecs, pending_secs);
             report.disposition
         };
         let span = info_span!("batch", stage = "check", request_id = self.request_id);
@@ -73,9 +78,10 @@ fn is_refusal(report: &CheckReport) -> bool {
 pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
     match &report.ending {
         Ending::Seen(counts) => {
-            metrics.add(Metric::ChecksCompleted, 1);
-            // Of each target once an interval, so that the sum over one is the fleet.
+            // Of each target once an interval, so that the sum over one is the fleet; and so that no job by hand keeps the
+            // dead-man's switch from seeing that the ticks have stopped.
             if job.reason == Reason::Schedule {
+                metrics.add(Metric::ChecksCompleted, 1);
                 metrics.add(Metric::RunnersTotal, counts.total.into());
                 metrics.add(Metric::RunnersOnline, counts.online.into());
                 metrics.add(Metric::RunnersDown, counts.down.into());

@@ -165,6 +165,7 @@ async fn a_job_of_the_schedule_is_a_look_and_counts_the_fleet() {
         ("RunnersOnline", 2),
         ("RunnersDown", 0),
         ("MessagesSetAside", 0),
+        ("OldestPendingNotificationSecs", 0),
     ] {
         assert_eq!(counted[metric], value, "{metric}: {counted}");
     }
@@ -182,6 +183,30 @@ async fn a_job_that_comes_too_late_is_let_pass_and_counted() {
     assert_eq!((&counted["ChecksCompleted"], &counted["JobsLetPass"]), (&0.into(), &1.into()));
 }
 
+/// Whatever makes every check fail is seen by the alarm on the sum of `ChecksCompleted`: a zero for each batch.
+#[tokio::test(start_paused = true)]
+async fn checks_that_all_fail_complete_none() {
+    let until = monitor_domain::time::Timestamp::from_epoch_ms(1_800_000_600_000);
+    for fault in [
+        Fault::Credential,
+        Fault::Limited { until },
+        Fault::Network,
+        Fault::Service,
+        Fault::Forbidden,
+        Fault::NotFound,
+        Fault::BrokenAnswer,
+    ] {
+        let installation = Installation::new();
+        installation.source.fail(&target("acme/web"), Failure::new(fault, "no"));
+        let counted = counted(&installation.handle(event!("poller-by-schedule")).await.metrics);
+        assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&0.into(), &1.into()), "{fault:?}");
+    }
+    let installation = Installation::new();
+    installation.server.state().inject(StoreFault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
+    let counted = counted(&installation.handle(event!("poller-by-schedule")).await.metrics);
+    assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&0.into(), &1.into()), "the store");
+}
+
 #[tokio::test]
 async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_failed() {
     let installation = Installation::new();
@@ -193,17 +218,33 @@ async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_fail
     }
     installation.source.slow_down(&installation.clock, Duration::ZERO);
     let counted = self::counted(&installation.handle(event!("poller-by-hand")).await.metrics);
-    assert_eq!((&counted["ChecksCompleted"], &counted["ChecksLate"]), (&1.into(), &0.into()));
+    assert_eq!((&counted["ChecksFailed"], &counted["ChecksLate"]), (&0.into(), &0.into()));
+}
+
+/// The notifier may be dead: that its notifications are pending is said by the poller.
+#[tokio::test]
+async fn how_long_the_oldest_notification_has_been_pending_is_a_metric_of_the_poller() {
+    let installation = Installation::new();
+    installation.handle(event!("poller-by-hand")).await;
+    installation.source.set_status(&target("acme/web"), 1, Status::Offline);
+    let secs = async |minutes: u64| {
+        installation.clock.advance(Duration::from_secs(minutes * 60));
+        let report = installation.handle(event!("poller-by-hand")).await;
+        counted(&report.metrics)["OldestPendingNotificationSecs"].as_u64().unwrap()
+    };
+    // The third bad reading opens the outage; nobody sends what the poller has woken the notifier for.
+    assert_eq!([secs(1).await, secs(1).await, secs(1).await], [0, 0, 0]);
+    assert_eq!([secs(1).await, secs(15).await, secs(2_000).await], [60, 960, 86_400]);
 }
 
 #[tokio::test]
-async fn a_job_by_hand_is_a_look_and_does_not_count_the_fleet_twice() {
+async fn a_job_by_hand_is_a_check_and_counts_neither_the_fleet_nor_for_the_dead_mans_switch() {
     let installation = Installation::new();
     for event in [event!("poller-by-hand"), event!("poller-by-hand-organization")] {
         let report = installation.handle(event).await;
         assert_eq!(failed(&report), 0);
         let counted = counted(&report.metrics);
-        assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&1.into(), &Value::Null));
+        assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&0.into(), &Value::Null));
     }
     assert_eq!(installation.source.fresh_pages(), 2);
 }
@@ -220,6 +261,7 @@ fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
             ending: ending.clone(),
             steps: Vec::new(),
             credential: CredentialReport { quota_remaining: *quota_remaining, ..CredentialReport::default() },
+            pending_since: None,
         };
         count(&mut metrics, &job, &report);
     }
@@ -235,7 +277,7 @@ fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
         let counted = counted_of(&[
             (Reason::Schedule, seen(8, 5, 2), first),
             (Reason::Schedule, seen(30, 20, 4), None),
-            // Not of the schedule: its runners would be counted twice in an interval.
+            // Not of the schedule: its runners would be counted twice in an interval, and the switch kept from going off.
             (Reason::Recheck, seen(100, 100, 100), second),
             (Reason::Schedule, failed(), third),
             (Reason::Schedule, Ending::Broken, None),
@@ -243,7 +285,7 @@ fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
             (Reason::Schedule, Ending::NotConfigured, None),
         ]);
         for (metric, value) in [
-            ("ChecksCompleted", 3),
+            ("ChecksCompleted", 2),
             ("ChecksFailed", 2),
             ("JobsLetPass", 1),
             ("RunnersTotal", 38),
@@ -293,7 +335,8 @@ async fn a_batch_with_bad_messages_is_done_but_for_them() {
     let report = installation.handle(event!("poller-mixed-batch")).await;
     assert_eq!(failed(&report), 0);
     let counted = counted(&report.metrics);
-    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesSetAside"]), (&3.into(), &2.into()));
+    // Of the three that are checked one was asked for by hand.
+    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesSetAside"]), (&2.into(), &2.into()));
     let reasons: Vec<String> = installation.notes.set_aside.take().into_iter().map(|(_, reason)| reason).collect();
     assert!(reasons.iter().any(|reason| reason.contains("no JSON object")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("has version 2")), "{reasons:?}");

@@ -1,6 +1,7 @@
 //! A tick in, jobs sent, how many out.
 
 use monitor_aws::Failure;
+use monitor_domain::cycle::pending_secs;
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
 use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport, Stretched};
 use monitor_telemetry::metrics::{Metric, Metrics};
@@ -29,8 +30,11 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sen
     request_id: &str,
 ) -> Report {
     let span = info_span!("schedule", stage = "schedule", request_id);
-    let ScheduleReport { disposition, targets, dropped, stretched } = schedule.run().instrument(span).await;
-    let metrics = count(targets.len(), &stretched);
+    let ScheduleReport { disposition, targets, dropped, stretched, pending_since } =
+        schedule.run().instrument(span).await;
+    let mut metrics = count(targets.len(), &stretched);
+    // Without a target no poller runs that could say so.
+    metrics.most(Metric::OldestPendingNotificationSecs, pending_secs(pending_since, schedule.clock.now()));
     let answer = match disposition {
         Disposition::Done => Ok(json!({"targets": targets.len(), "dropped": dropped.len()})),
         // Lambda tries twice more, and the next tick brings the same.

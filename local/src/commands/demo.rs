@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use monitor_domain::cycle::DEFAULT_PENDING_LIMIT;
 use monitor_domain::notices::Notice;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::TargetSpec;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::Outcome;
 use crate::args::Demo;
-use crate::engine::Engine;
+use crate::engine::{CHECKS_AT_ONCE, Engine};
 use crate::out;
 use crate::outside;
 use crate::stopping::stop_on_signal;
@@ -102,13 +103,14 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     let configured: Vec<TargetSpec> = TARGETS.iter().map(|target| target.parse()).collect::<Result<_, _>>()?;
     let document: PolicyDocument = serde_json::from_str(POLICY)?;
     let policy = Policy::new(document, &configured).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-    let store = ChosenStore::Embedded(EmbeddedStore::open_in_memory()?, Duration::MAX);
+    let store = ChosenStore::Embedded(Box::new(EmbeddedStore::open_in_memory()?), Duration::MAX);
 
     let screen = Arc::new(Display::new(&TARGETS));
     let notices = Arc::default();
     let told = Told { clock: clock.clone(), screen: screen.clone(), web: WebBase::default(), notices };
-    let engine =
-        Arc::new(Engine::new(store, source, told.clone(), clock.clone(), (policy, configured, INTERVAL), true));
+    let what = (policy, configured, INTERVAL);
+    let limits = (DEFAULT_PENDING_LIMIT, CHECKS_AT_ONCE);
+    let engine = Arc::new(Engine::new(store, source, told.clone(), clock.clone(), what, limits, true));
     let (end, ended) = watch::channel(false);
     let watching = tokio::spawn(engine.clone().run(ended, None, |_| {}));
 
@@ -137,7 +139,7 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
         clock.advance((now - before).min(STEP * 2) * speed);
     }
     let _ = end.send(true);
-    watching.await.context("the monitor broke")?;
+    watching.await.context("the monitor broke")??;
     screen.close();
     if *stop.borrow() {
         return Ok(Outcome::Healthy);

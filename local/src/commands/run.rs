@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use monitor_config::HostOptions;
+use monitor_domain::cycle::describe;
 use monitor_telemetry::SystemClock;
 use tracing::{info, warn};
 
@@ -12,6 +13,7 @@ use crate::Outcome;
 use crate::args::Run;
 use crate::clock::MachineClock;
 use crate::cycle::CycleReport;
+use crate::descriptors;
 use crate::engine::Engine;
 use crate::outside;
 use crate::stopping::stop_on_signal;
@@ -53,19 +55,26 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         "watching"
     );
     let what = (settings.policy.clone(), settings.targets.clone(), arguments.every);
-    let engine = Arc::new(Engine::new(store, github, chat, clock, what, false));
+    let limits = (arguments.pending_limit, descriptors::checks_at_once());
+    let engine = Arc::new(Engine::new(store, github, chat, clock, what, limits, false));
     let on_cycle = move |report: CycleReport| {
-        let CycleReport { targets, unseen, runners, online, down, quota_remaining, took } = report;
+        let CycleReport { targets, unseen, runners, online, down, quota_remaining, took, shortfalls } = report;
         let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if !shortfalls.is_empty() {
+            let reasons = describe(&shortfalls);
+            warn!(reasons, targets, unseen, runners, online, down, quota_remaining, elapsed_ms, "cycle not complete");
+            return;
+        }
         info!(targets, unseen, runners, online, down, quota_remaining, elapsed_ms, "cycle complete");
         if let Some(url) = heartbeat.clone() {
             let http = http.clone();
             tokio::spawn(async move { beat(&http, url).await });
         }
     };
-    engine.run(stop, front_desk, on_cycle).await;
+    let ended = engine.run(stop, front_desk, on_cycle).await;
     info!("stopped");
-    Ok(Outcome::Healthy)
+    // It is in the log. Not the exit code of a wrong setting, after which a supervisor does not start it again.
+    Ok(if ended.is_ok() { Outcome::Healthy } else { Outcome::Unhealthy })
 }
 
 /// A heartbeat URL often holds a key: it is checked here and shown nowhere.

@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod credential;
+pub mod cycle;
 pub mod decision;
 pub mod fleet;
 pub mod notices;

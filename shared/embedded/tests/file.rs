@@ -290,3 +290,35 @@ async fn a_store_counts_what_it_is_asked() {
     let counters = store.counters();
     assert_eq!((counters.reads, counters.writes, counters.items_written), (2, 3, 2));
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_moved_or_replaced_under_the_store_is_noticed() {
+    type Trouble = fn(&Path);
+    let log = |path: &Path| path.with_extension("db-wal");
+    let moved: Trouble = |path| std::fs::rename(path, path.with_extension("old")).unwrap();
+    let deleted: Trouble = |path| std::fs::remove_file(path).unwrap();
+    let replaced: Trouble = |path| {
+        std::fs::copy(path, path.with_extension("new")).unwrap();
+        std::fs::rename(path.with_extension("new"), path).unwrap();
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (trouble, words)) in
+        [(moved, "moved or deleted"), (deleted, "moved or deleted"), (replaced, "replaced by another file")]
+            .into_iter()
+            .enumerate()
+    {
+        let path = folder.path().join(format!("{number}.db"));
+        let store = EmbeddedStore::open(&path).unwrap();
+        put(&store, every_item()).await;
+        assert_eq!(store.in_place(), Ok(()));
+        // Another process comes and goes.
+        sql(&path, "PRAGMA wal_checkpoint(TRUNCATE)");
+        assert_eq!(store.in_place(), Ok(()));
+        let file = if number == 1 { log(&path) } else { path };
+        trouble(&file);
+        let said = store.in_place().unwrap_err().to_string();
+        assert!(said.contains(words) && said.contains(&file.display().to_string()), "{said}");
+    }
+    assert_eq!(EmbeddedStore::open_in_memory().unwrap().in_place(), Ok(()));
+}

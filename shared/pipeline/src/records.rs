@@ -7,11 +7,12 @@ use monitor_domain::decision::{Commit, Decision};
 use monitor_domain::fleet::{CredentialRecord, Fleet};
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::{Health, RunnerId};
-use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 use monitor_domain::wishes::Wishes;
+use tracing::warn;
 
 use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Marker, Mute, OutageItem, Put, Query, RunnerItem};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
@@ -20,6 +21,8 @@ use crate::ports::{Clock, PutOutcome, Store, StoreError};
 const CHANGES_PER_READ: usize = 500;
 /// How often a put is tried whose answer does not come.
 const PUT_TRIES: u32 = 4;
+/// How many changes are read at a time to find the first pending one, which is mostly the first.
+const PENDING_READ: usize = 20;
 
 /// A target as stored, and how far it is told.
 pub struct FleetOnRecord {
@@ -261,12 +264,50 @@ pub async fn mark(store: &impl Store, clock: &impl Clock, marker: Marker) -> Res
 const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
 
 /// Whether the notifier has something to do: something is untold, and no attempt was put off until later.
-pub fn is_due(last_tellable: monitor_domain::subject::Revision, cursor: Option<&Cursor>, now: Timestamp) -> bool {
+pub fn is_due(last_tellable: Revision, cursor: Option<&Cursor>, now: Timestamp) -> bool {
     match cursor {
         None => last_tellable.0 > 0,
         Some(cursor) => {
             last_tellable > cursor.told_through
                 && cursor.next_attempt_at.is_none_or(|due| due.is_due(now, LONGEST_PUT_OFF))
+        }
+    }
+}
+
+/// When the oldest notification of a subject was committed that is still pending; none where nothing is. It is read only where
+/// something is.
+///
+/// Where that cannot be read, a notification has been pending since the epoch: it counts as overdue rather than as sent.
+pub async fn pending_since(
+    store: &impl Store,
+    subject: &Subject,
+    (last_tellable, first_untold): (Revision, Revision),
+    cursor: Option<&Cursor>,
+) -> Option<Timestamp> {
+    let told_through = cursor.map_or(Revision(0), |cursor| cursor.told_through);
+    if last_tellable <= told_through {
+        return None;
+    }
+    let mut after = told_through.max(Revision(first_untold.0.saturating_sub(1)));
+    loop {
+        let query = Query::Changes { subject: subject.clone(), after, limit: PENDING_READ };
+        let read = match store.list(&query).await {
+            Ok(read) => read,
+            Err(error) => {
+                warn!(%subject, %error, "since when its notification is pending cannot be read");
+                return Some(Timestamp::default());
+            }
+        };
+        for item in &read {
+            if let Item::Change(change) = item {
+                after = after.max(change.revision);
+                if change.is_tellable() {
+                    return Some(change.decided_at);
+                }
+            }
+        }
+        if read.len() < PENDING_READ {
+            return None;
         }
     }
 }

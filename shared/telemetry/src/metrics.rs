@@ -44,8 +44,8 @@ macro_rules! metrics {
 
 metrics! {
     TargetsScheduled, "Count", "Targets that the scheduler sent a job for.";
-    ChecksCompleted, "Count", "Looks that saw every runner of their target. None for 15 minutes: nobody is watching.";
-    ChecksFailed, "Count", "Looks that did not.";
+    ChecksCompleted, "Count", "Scheduled checks that saw every runner of their target. None for 15 minutes: nobody is monitoring.";
+    ChecksFailed, "Count", "Checks that did not, whoever asked for them.";
     ChecksLate, "Count", "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
     JobsLetPass, "Count", "Jobs that came too late to be done: the next tick sends others. Many, time and again: there are too few pollers.";
     RunnersTotal, "Count", "Registered runners, as the schedule's looks saw them: the sum over one interval is the fleet.";
@@ -55,6 +55,7 @@ metrics! {
     IntervalStretched, "Seconds", "Between two looks at one target, of the credential with the least quota. Only while a quota does not last.";
     NoticesSent, "Count", "Notices that Slack took.";
     AlertLatency, "Milliseconds", "From the first bad reading of a runner until Slack took the notice of its outage.";
+    OldestPendingNotificationSecs, "Seconds", "For how long the oldest notification has been pending, as the poller and the scheduler found it stored; 0 where none is.";
     MessagesSetAside, "Count", "Messages that went to a dead-letter queue because they can never be used.";
 }
 
@@ -91,6 +92,12 @@ impl Metrics {
     pub fn least(&mut self, metric: Metric, value: u64) {
         let values = self.values.entry(metric).or_insert_with(|| vec![u64::MAX]);
         values[0] = values[0].min(value);
+    }
+
+    /// Keeps the most of what is reported.
+    pub fn most(&mut self, metric: Metric, value: u64) {
+        let values = self.values.entry(metric).or_insert_with(|| vec![0]);
+        values[0] = values[0].max(value);
     }
 
     /// Notes one value more.

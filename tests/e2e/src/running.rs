@@ -31,6 +31,24 @@ impl Running {
         assert!(found, "no {words:?} in:\n{}", *self.log.borrow());
     }
 
+    /// What the program has logged until now.
+    pub fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Waits until the program ends by itself. Gives its exit code and its whole log.
+    pub async fn ended(&mut self, within: Duration) -> (Option<i32>, String) {
+        let ended = tokio::time::timeout(within, self.child.wait()).await;
+        let status = ended.unwrap_or_else(|_| panic!("it goes on:\n{}", self.log())).expect("an ending");
+        while self.log.changed().await.is_ok() {}
+        (status.code(), self.log())
+    }
+
     /// Ends the program as its supervisor does; panics if it does not end well. Returns its whole log.
     pub async fn stop(mut self) -> String {
         let pid = self.child.id().expect("it runs").to_string();

@@ -2,13 +2,14 @@
 
 use std::io::{PipeReader, Write as _};
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monitor_e2e::{Setting, fleet, repository};
 use monitor_fakes::{FakeGitHub, wall_clock_ms};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 const LONG: Duration = Duration::from_secs(90);
 /// What README and unit files promise.

@@ -1,6 +1,7 @@
 //! The database: one SQLite file.
 
 mod migrations;
+mod place;
 mod prune;
 mod rows;
 mod sharing;
@@ -19,6 +20,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use tokio::sync::oneshot::error::TryRecvError;
 
 use migrations::Misfit;
+pub use place::Displaced;
+use place::Files;
 use rows::Place;
 use sharing::{Rows, Waiting};
 
@@ -34,6 +37,8 @@ const MAX_BATCH: usize = 1_000;
 pub struct EmbeddedStore {
     connection: Mutex<Connection>,
     waiting: Waiting,
+    /// None in memory.
+    files: Files,
     /// Whether a commit waits for a disk.
     syncs: bool,
     counting: Counting,
@@ -112,7 +117,15 @@ impl EmbeddedStore {
         // Without the flag for URIs: a file may be called `file:x?mode=memory`.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| unusable(without_path(&error)))?;
-        Self::prepare(connection, path, true)
+        let mut this = Self::prepare(connection, path, true)?;
+        this.files = Files::of(path);
+        Ok(this)
+    }
+
+    /// Whether the file that is written to is still the one under its name. SQLite goes on in a file that was deleted, and all
+    /// of it is gone at the end.
+    pub fn in_place(&self) -> Result<(), Displaced> {
+        self.files.check()
     }
 
     /// A store that ends with this value.
@@ -143,7 +156,8 @@ impl EmbeddedStore {
             migrations::migrate(&mut connection).map_err(unusable)?;
         }
         let connection = Mutex::new(connection);
-        Ok(Self { connection, waiting: Waiting::default(), syncs, counting: Counting::default() })
+        let (waiting, files, counting) = (Waiting::default(), Files::default(), Counting::default());
+        Ok(Self { connection, waiting, files, syncs, counting })
     }
 
     /// Reads the whole file: SQLite's own check of it, and every item. Gives how many items there are.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join, try_join};
 use monitor_domain::change::Step;
 use monitor_domain::credential::reconcile_credential;
+use monitor_domain::cycle::Checked;
 use monitor_domain::decision::Decision;
 use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
@@ -70,6 +71,8 @@ pub struct CheckReport {
     pub steps: Vec<Step>,
     /// What GitHub said about the credential.
     pub credential: CredentialReport,
+    /// When the oldest notification of the target or its credential was committed that was pending when the check began.
+    pub pending_since: Option<Timestamp>,
 }
 
 /// How a check ended.
@@ -95,6 +98,19 @@ pub enum Ending {
     Broken,
 }
 
+impl Ending {
+    /// What it means for the completeness of its cycle.
+    pub fn checked(&self) -> Checked {
+        match self {
+            Ending::Seen(_) => Checked::Seen,
+            Ending::Failed(_) | Ending::Late(_) => Checked::FailureCounted,
+            // What others have committed is newer than what this check saw, or under the name that it has now.
+            Ending::Outrun | Ending::Covered => Checked::Seen,
+            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Broken => Checked::No,
+        }
+    }
+}
+
 /// What came of one try to check and commit.
 enum Tried {
     Done(Box<Looked>),
@@ -118,11 +134,19 @@ struct Looked {
     /// Whether a subject has something to tell that is due.
     to_wake: Vec<(Subject, Revision)>,
     recheck: Option<Duration>,
+    pending_since: Option<Timestamp>,
 }
 
 impl Looked {
     fn nothing(ending: Ending) -> Self {
-        Self { ending, steps: Vec::new(), credential: CredentialReport::default(), to_wake: Vec::new(), recheck: None }
+        Self {
+            ending,
+            steps: Vec::new(),
+            credential: CredentialReport::default(),
+            to_wake: Vec::new(),
+            recheck: None,
+            pending_since: None,
+        }
     }
 }
 
@@ -136,6 +160,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             ending,
             steps: Vec::new(),
             credential: CredentialReport::default(),
+            pending_since: None,
         };
         if job.reason != Reason::Dropped && !self.settings.configured.iter().any(|spec| spec.covers(target)) {
             warn!(target_id = %target, "refused to check a target that is not configured; add it to the list of targets");
@@ -232,6 +257,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         if !is_begun && job.reason != Reason::Once && !self.is_listed(target).await? {
             return Ok(Tried::done(Looked::nothing(Ending::NotConfigured)));
         }
+        let pending_since = self.pending_since(&fleet, cursor.as_ref(), &credential).await;
         let to_share = self.source.prepare(target, credential.access_token.as_ref()).await;
         let stopwatch = Stopwatch::start(self.clock);
         let ((mut observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
@@ -282,7 +308,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         if records::is_due(last_tellable, cursor.as_ref(), now) {
             to_wake.push((target.into(), last_tellable));
         }
-        Ok(Tried::done(Looked { ending, steps, credential: report, to_wake, recheck }))
+        Ok(Tried::done(Looked { ending, steps, credential: report, to_wake, recheck, pending_since }))
     }
 
     /// A check of a target of which something stored cannot be read: a failed one, so that people hear of it.
@@ -294,13 +320,31 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let failure = Failure::new(Fault::Unreadable, quote(&detail, MOST_QUOTED));
         let observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure.clone()) };
         let policy = self.settings.policy.for_target(target);
+        let untold = (fleet.record.last_tellable, fleet.record.first_untold);
+        let pending_since = records::pending_since(self.store, &Subject::from(target), untold, cursor.as_ref()).await;
         let decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), false, now);
         let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
         let due = records::is_due(last_tellable, cursor.as_ref(), now);
         let to_wake = due.then_some((target.into(), last_tellable)).into_iter().collect();
-        Ok(Tried::done(Looked { steps, to_wake, ..Looked::nothing(Ending::Failed(failure)) }))
+        Ok(Tried::done(Looked { steps, to_wake, pending_since, ..Looked::nothing(Ending::Failed(failure)) }))
+    }
+
+    /// When the oldest pending notification of a target or its credential was committed.
+    async fn pending_since(
+        &self,
+        fleet: &Fleet,
+        cursor: Option<&Cursor>,
+        credential: &CredentialOnRecord,
+    ) -> Option<Timestamp> {
+        let Fleet { record, .. } = fleet;
+        let untold = (record.last_tellable, record.first_untold);
+        let of_target = records::pending_since(self.store, &Subject::from(&record.target), untold, cursor).await;
+        let CredentialOnRecord { record, cursor, .. } = credential;
+        let (subject, untold) = (Subject::Credential(record.id.clone()), (record.last_tellable, Revision(0)));
+        let of_credential = records::pending_since(self.store, &subject, untold, cursor.as_ref()).await;
+        of_target.into_iter().chain(of_credential).min()
     }
 
     /// Whether the schedule has a target on its list. A job that was sent before its target was dropped, or for one that
@@ -499,7 +543,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             }
             ending => debug!(target_id = %target, ?ending, "checked"),
         }
-        CheckReport { disposition, ending: looked.ending, steps: looked.steps, credential: looked.credential }
+        let Looked { ending, steps, credential, pending_since, .. } = looked;
+        CheckReport { disposition, ending, steps, credential, pending_since }
     }
 }
 

@@ -5,8 +5,9 @@ use std::future;
 use std::task::Poll;
 use std::time::Duration;
 
+use monitor_domain::fleet::TargetRecord;
 use monitor_domain::policy::Policy;
-use monitor_domain::subject::Subject;
+use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, tick};
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 use crate::items::{Freshness, Item, Put};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
-use crate::records::{self, Committed};
+use crate::records::{self, Committed, FleetOnRecord};
 use crate::stages::check::is_closed;
 use crate::stages::pacing::{Departures, Due, Meters, Stretched, Targets, departures};
 use crate::stages::{Disposition, Stopwatch, wake};
@@ -68,11 +69,14 @@ pub struct ScheduleReport {
     pub dropped: Vec<Target>,
     /// The credentials whose quota does not last, so that fewer jobs went out.
     pub stretched: Vec<Stretched>,
+    /// When the oldest notification of the monitor itself, or of a target taken off the list, was committed that was pending
+    /// when the tick began.
+    pub pending_since: Option<Timestamp>,
 }
 
 impl ScheduleReport {
     fn nothing(disposition: Disposition) -> Self {
-        Self { disposition, targets: Vec::new(), dropped: Vec::new(), stretched: Vec::new() }
+        Self { disposition, targets: Vec::new(), dropped: Vec::new(), stretched: Vec::new(), pending_since: None }
     }
 }
 
@@ -92,7 +96,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let stopwatch = Stopwatch::start(self.clock);
         let on_record = records::read_monitor(self.store).await?;
         let configured = self.resolve().await;
-        let closed = self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
+        let (closed, pending_since) =
+            self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // Shorter than three ticks it would be a gap whenever one is late.
         let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
         let ticked_at = on_record.ticked_at.filter(|_| !self.meters.has_ticked_within(gap, self.clock.uptime()));
@@ -101,6 +106,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         }
         let ticked = (ticked_at, gap);
         let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
+        let untold = (before.map_or(Revision(0), |list| list.last_tellable), Revision(0));
+        let own = records::pending_since(self.store, &Subject::Monitor, untold, on_record.cursor.as_ref()).await;
+        let pending_since = pending_since.into_iter().chain(own).min();
         let unreachable_after = self.settings.policy.base().blind;
         let Tick { watchlist, change } =
             tick(before, configured, &closed, ticked, unreachable_after, (now, self.clock.random()));
@@ -144,12 +152,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             warn!(%error, "the notifier was not woken");
         }
         let targets = due.into_iter().map(|due| due.target).collect();
-        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched })
+        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched, pending_since })
     }
 
-    /// Those of `dropping` whose turn it is that are closed. One that cannot be read is not, and keeps nobody else waiting.
-    async fn closed(&self, dropping: &[Target]) -> BTreeSet<TargetId> {
-        let mut closed = BTreeSet::new();
+    /// Those of `dropping` whose turn it is that are closed, and when the oldest pending notification of the others was
+    /// committed. One that cannot be read is not closed, and keeps nobody else waiting.
+    async fn closed(&self, dropping: &[Target]) -> (BTreeSet<TargetId>, Option<Timestamp>) {
+        let (mut closed, mut open) = (BTreeSet::new(), Vec::new());
         let its_turn = &dropping[..dropping.len().min(DROPS_PER_TICK)];
         for together in its_turn.chunks(READS_AT_ONCE) {
             let mut reads = Vec::with_capacity(together.len());
@@ -162,7 +171,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                     let Poll::Ready(read) = read.as_mut().poll(context) else { return true };
                     match read {
                         Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
-                        Ok(_) => {}
+                        Ok(on_record) => open.push(on_record),
                         Err(error) => {
                             warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
                         }
@@ -173,7 +182,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
             });
             all_read.await;
         }
-        closed
+        let mut oldest = None;
+        for FleetOnRecord { fleet, cursor } in open {
+            let TargetRecord { target, last_tellable, first_untold, .. } = fleet.record;
+            let (subject, untold) = (Subject::from(&target), (last_tellable, first_untold));
+            let since = records::pending_since(self.store, &subject, untold, cursor.as_ref()).await;
+            oldest = oldest.into_iter().chain(since).min();
+        }
+        (closed, oldest)
     }
 
     fn is_held_up(&self, stopwatch: &Stopwatch) -> bool {

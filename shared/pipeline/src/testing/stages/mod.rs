@@ -5,6 +5,7 @@ mod clock;
 mod commits;
 mod edits;
 mod looking;
+mod pending;
 mod routing;
 mod telling;
 mod ticks;
@@ -74,6 +75,10 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     routing::a_dead_channel_does_not_keep_an_end_from_being_told(&make().await).await;
     routing::a_layout_refused_in_one_channel_repeats_nothing_in_another(&make().await).await;
     routing::runners_named_without_their_labels_go_by_them_all_the_same(&make().await).await;
+    pending::a_notification_is_pending_from_its_commit_until_it_is_sent(&make().await).await;
+    pending::what_a_credential_or_the_monitor_has_to_say_is_pending_too(&make().await).await;
+    pending::a_target_off_the_list_is_pending_until_its_end_is_sent(&make().await).await;
+    pending::where_the_store_cannot_say_a_notification_is_overdue(&make().await).await;
     looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     looking::nothing_to_tell_wakes_nobody(&make().await).await;
     looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;

@@ -1,0 +1,78 @@
+//! How many files and connections this process may have open, and what that is enough for.
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+use crate::engine::CHECKS_AT_ONCE;
+
+/// What the program needs beside the connections of its checks: the store, logs, timers, Slack, the heartbeat.
+const RESERVED: u64 = 40;
+
+/// Raises the soft limit to the hard one. Gives how many checks may be under way at once, so that each has a connection; says
+/// so where that is fewer than there could be.
+pub(crate) fn checks_at_once() -> usize {
+    let limit = raise();
+    let checks = checks_within(limit);
+    if checks < CHECKS_AT_ONCE {
+        let wanted = CHECKS_AT_ONCE as u64 + RESERVED;
+        warn!(
+            limit,
+            checks,
+            "too few file descriptors: fewer checks run at once; raise the hard limit to {wanted} or more (ulimit -Hn, LimitNOFILE=)"
+        );
+    }
+    checks
+}
+
+/// Whether no further file or connection can be opened.
+pub(crate) fn are_used_up() -> bool {
+    let opened = std::fs::File::open("/dev/null").map_err(|error| error.raw_os_error());
+    let used_up = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    opened.is_err_and(|error| used_up.contains(&error))
+}
+
+/// The limit from now on.
+fn raise() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return current.unwrap_or(u64::MAX);
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            warn!(%error, "the limit of file descriptors was not raised");
+            current.unwrap_or(u64::MAX)
+        }
+    }
+}
+
+fn checks_within(limit: u64) -> usize {
+    let left = limit.saturating_sub(RESERVED).max(1);
+    usize::try_from(left).unwrap_or(usize::MAX).min(CHECKS_AT_ONCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_check_has_a_connection_and_there_is_always_one() {
+        let checks = [0, RESERVED, 64, 190, 1_024, u64::MAX].map(checks_within);
+        assert_eq!(checks, [1, 1, 24, 150, 150, 150]);
+    }
+
+    #[test]
+    fn descriptors_are_not_used_up_here() {
+        assert!(!are_used_up());
+    }
+
+    #[test]
+    fn the_soft_limit_is_raised_to_the_hard_one() {
+        let hard = getrlimit(Resource::Nofile).maximum;
+        let soft = hard.unwrap_or(u64::MAX).min(300);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: hard }).unwrap();
+        assert_eq!(raise(), hard.unwrap_or(u64::MAX));
+        assert_eq!(getrlimit(Resource::Nofile).current, hard);
+    }
+}

@@ -1,0 +1,153 @@
+//! Whether a cycle was complete: the one decision that the heartbeat, the log, `status` and the alarms go by.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use crate::target::TargetId;
+use crate::time::{Timestamp, spoken_duration};
+
+/// How long a notification may be pending where nothing else is set.
+pub const DEFAULT_PENDING_LIMIT: Duration = Duration::from_secs(900);
+/// The range of that setting. The longest exceeds any trouble that mends itself.
+pub const PENDING_LIMITS: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(86_400);
+/// After so many intervals without a tick nobody is monitoring, and before as many a pending notification is not overdue.
+const INTERVALS: u32 = 3;
+/// How far clocks of different machines may differ. What is dated further ahead was written before the clock was set back.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// What came of checking one target, as far as the completeness of its cycle goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Every runner was seen.
+    Seen,
+    /// The check failed, and the store counts the failure towards `unreachableAfter`.
+    FailureCounted,
+    /// Neither: nobody would ever be notified.
+    No,
+}
+
+/// What is known of one cycle: a tick, and the checks that it asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cycle {
+    /// Why the tick failed; none where it succeeded.
+    pub tick_failure: Option<String>,
+    /// The targets on the list.
+    pub listed: BTreeSet<TargetId>,
+    /// Those that were seen, or whose failure was counted.
+    pub checked: BTreeSet<TargetId>,
+    /// When the oldest notification was committed that is still pending.
+    pub pending_since: Option<Timestamp>,
+    /// What else keeps the monitor from working, in words that follow "not complete:".
+    pub faults: BTreeSet<String>,
+}
+
+/// Why a cycle was not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// The list of targets was not settled, or not every job was sent.
+    TickFailed(String),
+    /// There is nothing to check.
+    NoTargets,
+    /// Targets were not checked.
+    Unchecked {
+        /// How many.
+        count: usize,
+        /// How many are on the list.
+        of: usize,
+        /// The first of them.
+        first: TargetId,
+    },
+    /// A notification has been pending for longer than it may.
+    Pending {
+        /// For how long; none where the clock was set back since.
+        age: Option<Duration>,
+    },
+    /// Something else, in words.
+    Fault(String),
+}
+
+impl Cycle {
+    /// Notes what came of a target's check.
+    pub fn note(&mut self, target: &TargetId, checked: Checked) {
+        if checked != Checked::No {
+            self.checked.insert(target.clone());
+        }
+    }
+
+    /// Notes that a notification is pending.
+    pub fn note_pending(&mut self, since: Option<Timestamp>) {
+        self.pending_since = self.pending_since.into_iter().chain(since).min();
+    }
+
+    /// The listed targets that are not checked yet, in order.
+    pub fn unchecked(&self) -> impl Iterator<Item = &TargetId> {
+        self.listed.difference(&self.checked)
+    }
+}
+
+/// Decides whether a cycle was complete: it was where there is no shortfall.
+///
+/// The tick succeeded, there is at least one target, each was seen or its failure counted, and no notification has been
+/// pending for `pending_limit` (see [`pending_limit`]).
+pub fn shortfalls(cycle: &Cycle, pending_limit: Duration, now: Timestamp) -> Vec<Shortfall> {
+    let mut shortfalls = Vec::new();
+    if let Some(reason) = &cycle.tick_failure {
+        shortfalls.push(Shortfall::TickFailed(reason.clone()));
+    } else if cycle.listed.is_empty() {
+        shortfalls.push(Shortfall::NoTargets);
+    }
+    let mut unchecked = cycle.unchecked();
+    if let Some(first) = unchecked.next() {
+        let (count, of) = (1 + unchecked.count(), cycle.listed.len());
+        shortfalls.push(Shortfall::Unchecked { count, of, first: first.clone() });
+    }
+    match cycle.pending_since.map(|since| pending_age(since, now)) {
+        Some(Some(age)) if age < pending_limit => {}
+        Some(age) => shortfalls.push(Shortfall::Pending { age }),
+        None => {}
+    }
+    shortfalls.extend(cycle.faults.iter().cloned().map(Shortfall::Fault));
+    shortfalls
+}
+
+/// For how long a notification has been pending; none where it is dated so far ahead that the clock was set back since.
+pub fn pending_age(since: Timestamp, now: Timestamp) -> Option<Duration> {
+    (since <= now.plus(CLOCK_SKEW)).then(|| now.since(since))
+}
+
+/// For how many seconds the oldest notification has been pending, for a metric: 0 where none is, a day at most.
+pub fn pending_secs(since: Option<Timestamp>, now: Timestamp) -> u64 {
+    let longest = PENDING_LIMITS.end().as_secs();
+    since.map_or(0, |since| pending_age(since, now).map_or(longest, |age| age.as_secs().min(longest)))
+}
+
+/// How long a notification may be pending: as set, and never less than three intervals.
+pub fn pending_limit(setting: Duration, interval: Duration) -> Duration {
+    setting.max(interval.saturating_mul(INTERVALS))
+}
+
+/// Every reason in one line.
+pub fn describe(shortfalls: &[Shortfall]) -> String {
+    shortfalls.iter().map(Shortfall::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shortfall::TickFailed(reason) => write!(f, "the tick failed: {reason}"),
+            Shortfall::NoTargets => f.write_str("there is no target to check"),
+            Shortfall::Unchecked { count: 1, of: 1, first } => write!(f, "{first} was not checked"),
+            Shortfall::Unchecked { count, of, first } => {
+                write!(f, "{count} of {of} targets were not checked, {first} first of all")
+            }
+            Shortfall::Pending { age: Some(age) } => {
+                write!(f, "a notification has been pending for {}", spoken_duration(*age))
+            }
+            Shortfall::Pending { age: None } => {
+                f.write_str("a notification has been pending since before the clock was set back")
+            }
+            Shortfall::Fault(words) => f.write_str(words),
+        }
+    }
+}

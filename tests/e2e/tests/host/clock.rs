@@ -1,0 +1,79 @@
+//! A clock that is set while the program runs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::world::{INTERVAL, Options, World};
+
+/// Where Debian and Ubuntu, Fedora, and Arch put it.
+const LIBRARIES: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
+
+/// A file by which the clock of the program is set.
+struct Clock(tempfile::NamedTempFile);
+
+impl Clock {
+    fn new() -> Self {
+        let this = Self(tempfile::NamedTempFile::new().expect("a file"));
+        this.set("+0");
+        this
+    }
+
+    /// Sets the clock so far from the real one: `+2h`.
+    fn set(&self, offset: &str) {
+        // In one step: the program must not read a file that is half written.
+        let new = self.0.path().with_extension("new");
+        std::fs::write(&new, offset).expect("a file");
+        std::fs::rename(&new, self.0.path()).expect("a file");
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let library = LIBRARIES.into_iter().find(|library| Path::new(library).exists());
+        let library = library.expect("libfaketime, which sets the clock of the program: apt-get install libfaketime");
+        vec![
+            ("LD_PRELOAD", library.to_owned()),
+            ("FAKETIME_TIMESTAMP_FILE", self.0.path().display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            // A clock that is set leaves the monotonic one alone.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ]
+    }
+}
+
+/// Two readings make an outage, so that a suspicion is open while the clock is set.
+const TWO_READINGS: &str = r#"{"confirm":2,"recover":1,"recheck":"10s"}"#;
+
+async fn an_outage_is_told_across(offset: &str) {
+    let clock = Clock::new();
+    let options = Options { variables: clock.variables(), policy: Some(TWO_READINGS), ..Options::default() };
+    let world = World::start_well(options).await;
+    let asked = world.github.state().counters().requests;
+    world.set("acme/app-1", "offline");
+    // Once each target was asked for again, the runner is suspected.
+    let deadline = tokio::time::Instant::now() + crate::world::LONG;
+    while world.github.state().counters().requests < asked + 3 {
+        assert!(tokio::time::Instant::now() < deadline, "no check: {}", world.running.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    clock.set(offset);
+    world.says("app-1-runner-0", 1).await;
+    world.stays_well_for(2 * INTERVAL).await;
+    world.set("acme/app-1", "online");
+    world.says("online", 2).await;
+    let texts = world.texts();
+    assert_eq!(texts.len(), 3, "nothing else is said: {texts:?}");
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn a_clock_set_back_by_two_hours_keeps_no_outage_from_being_told() {
+    an_outage_is_told_across("-2h").await;
+}
+
+pub(crate) async fn a_clock_set_forward_by_two_hours_keeps_no_outage_from_being_told_and_makes_no_gap() {
+    an_outage_is_told_across("+2h").await;
+}

@@ -1,0 +1,86 @@
+//! What the program talks to: GitHub, Slack, and the kernel that gives it connections.
+
+use std::time::Duration;
+
+use monitor_fakes::github::{Fault, Strikes};
+use monitor_fakes::slack;
+
+use crate::world::{INTERVAL, Options, World};
+
+pub(crate) async fn a_program_that_is_well_sends_its_heartbeat_and_says_nothing() {
+    let world = World::start_well(Options::default()).await;
+    world.stays_well_for(3 * INTERVAL).await;
+    assert_eq!(world.texts().len(), 1, "{:?}", world.texts());
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn a_github_that_takes_requests_and_never_answers_stops_the_heartbeat_and_is_said() {
+    let world = World::start_well(Options::default()).await;
+    world.github.state().fault(Fault::Hang, Strikes::always());
+    world.falls_silent().await;
+    world.says("3 targets", 1).await;
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn a_slack_that_takes_nothing_stops_the_heartbeat() {
+    let world = World::start_well(Options { arguments: vec!["--pending-limit", "10s"], ..Options::default() }).await;
+    world.slack.state().replace_webhook("/services/T0FAKE/B0NEW/notasecreteither");
+    world.set("acme/app-1", "offline");
+    world.falls_silent().await;
+    let log = world.stops_in_time().await;
+    assert!(log.contains("a notification has been pending for"), "{log}");
+}
+
+pub(crate) async fn what_slack_takes_late_starts_the_heartbeat_again() {
+    let world = World::start_well(Options { arguments: vec!["--pending-limit", "10s"], ..Options::default() }).await;
+    world.slack.state().fault_always(slack::Fault::Answer(500, "internal_error"));
+    world.set("acme/app-1", "offline");
+    world.falls_silent().await;
+    world.slack.state().clear_faults();
+    world.says("app-1-runner-0", 1).await;
+    world.beats(2).await;
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn a_list_that_cannot_be_resolved_sends_no_heartbeat() {
+    let world = World::start(Options { repositories: vec!["acmee/*".to_owned()], ..Options::default() }).await;
+    world.falls_silent().await;
+    assert_eq!(world.heartbeats(), 0);
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn without_a_target_there_is_no_heartbeat() {
+    let world = World::start(Options { repositories: vec!["empty/*".to_owned()], ..Options::default() }).await;
+    world.falls_silent().await;
+    assert_eq!(world.heartbeats(), 0);
+    let log = world.stops_in_time().await;
+    assert!(log.contains("there is no target to check"), "{log}");
+}
+
+pub(crate) async fn a_program_without_descriptors_left_sends_no_heartbeat() {
+    let world = World::start_well(Options::default()).await;
+    // What is open stays open, that of the heartbeat with it; the connections to GitHub end.
+    world.limit("--nofile=3:").await;
+    world.github.state().fault(Fault::Reset, Strikes::next(9));
+    world.falls_silent().await;
+    world.limit("--nofile=1024:").await;
+    world.beats(2).await;
+    world.limit("--nofile=3:").await;
+    world.github.state().fault(Fault::Reset, Strikes::next(9));
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn few_descriptors_are_said_and_are_enough_for_many_repositories() {
+    let world = World::start_well(Options {
+        fleet: Some(300),
+        hourly_limit: Some(1_000_000),
+        prelude: "ulimit -Sn 32; ulimit -Hn 64",
+        ..Options::default()
+    })
+    .await;
+    world.github.state().latency_ms = 200;
+    world.stays_well_for(2 * INTERVAL + Duration::from_secs(1)).await;
+    let log = world.stops_in_time().await;
+    assert!(log.contains("too few file descriptors") && log.contains("targets=300"), "{log}");
+    assert!(!log.contains("unseen=1") && !log.contains("not complete"), "{log}");
+}
