@@ -104,9 +104,11 @@ impl Ending {
         match self {
             Ending::Seen(_) => Checked::Seen,
             Ending::Failed(_) | Ending::Late(_) => Checked::FailureCounted,
-            // What others have committed is newer than what this check saw, or under the name that it has now.
-            Ending::Outrun | Ending::Covered => Checked::Seen,
-            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Broken => Checked::No,
+            // What others have committed is newer than what this check saw.
+            Ending::Outrun => Checked::Seen,
+            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Covered | Ending::Broken => {
+                Checked::No
+            }
         }
     }
 }
