@@ -88,7 +88,7 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
         .await
         .context("the made-up GitHub could not be started on 127.0.0.1")?;
     out::print(format_args!(
-        "A made-up GitHub runs at {}.\nOne second here is {} there; it is asked every {}, and the demo takes about {}.\n\n",
+        "A made-up GitHub runs at {}.\nOne second here is {} there; it is asked every {}.\nThe demo takes about {}.\n\n",
         fake.base_url(),
         spoken_duration(Duration::from_secs(u64::from(speed))),
         spoken_duration(INTERVAL),

@@ -70,7 +70,8 @@ fn github_with_clock_ahead(ahead: chrono::TimeDelta) -> String {
             let mut stream = stream.unwrap();
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            let date = (chrono::Utc::now() + ahead).format("%a, %d %b %Y %H:%M:%S GMT");
+            let now = chrono::DateTime::from_timestamp_millis(monitor_fakes::wall_clock_ms()).unwrap();
+            let date = (now + ahead).format("%a, %d %b %Y %H:%M:%S GMT");
             let body = r#"{"total_count":0,"runners":[]}"#;
             let head =
                 format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: application/json\r\nconnection: close");
