@@ -470,6 +470,18 @@ class TemplateTest(unittest.TestCase):
             self.assertEqual(each["MetricStat"]["Metric"]["Dimensions"], OWN)
         self.assertEqual((alarm["Threshold"], alarm["EvaluationPeriods"]), (10, 3))
 
+    def test_a_notification_that_is_pending_for_15_minutes_is_an_alarm_whoever_is_dead(self):
+        alarm = self.stack.properties("NotificationsPendingAlarm")
+        self.assertEqual((alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"]),
+                         ("GitHubRunnerMonitor", "OldestPendingNotificationSecs", OWN))
+        self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]),
+                         ("Maximum", "GreaterThanOrEqualToThreshold", 900))
+        # A figure comes once an interval, which may be longer than a period.
+        self.assertEqual((alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]), (300, 3, 1))
+        for function in ("poller", "scheduler"):
+            self.assertIn("OldestPendingNotificationSecs", text(f"functions/{function}/src/handler.rs"))
+        self.assertNotIn("OldestPendingNotificationSecs", text("functions/notifier/src/handler.rs"))
+
     def test_a_dead_letter_is_an_alarm(self):
         for dead in [*DEAD_LETTERS.values(), "TicksDeadLetterQueue"]:
             alarm = self.alarm("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", self.queue_name(dead))
