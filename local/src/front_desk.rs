@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use monitor_pipeline::ports::{Chat, Clock, Delivery};
 use monitor_pipeline::stages::Disposition;
 use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
-use monitor_slack::{Desk, HttpAnswer, Refusals, Replies, WebBase};
+use monitor_slack::{Admins, Desk, HttpAnswer, Messenger, Refusals, Replies, WebBase};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -28,24 +28,32 @@ const ANSWERS_AT_ONCE: usize = 16;
 /// Where requests of Slack's come in.
 pub(crate) struct FrontDesk {
     listener: TcpListener,
-    secret: SigningSecret,
-    web: WebBase,
-    replies: Replies,
-    refusals: Arc<Refusals>,
+    answering: Arc<Answering>,
+}
+
+/// What every answer takes beside the installation itself.
+pub(crate) struct Answering {
+    /// What Slack signs with.
+    pub(crate) secret: SigningSecret,
+    /// Where links lead.
+    pub(crate) web: WebBase,
+    /// Who may mute more than others.
+    pub(crate) admins: Admins,
+    /// Where it is said who muted what.
+    pub(crate) messenger: Messenger,
+    /// Posts answers that take longer.
+    pub(crate) replies: Replies,
+    /// Counts what is refused.
+    pub(crate) refusals: Refusals,
 }
 
 impl FrontDesk {
     /// Listens at an address.
-    pub(crate) async fn bind(
-        address: SocketAddr,
-        secret: SigningSecret,
-        web: WebBase,
-        http: reqwest::Client,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, answering: Answering) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("--slack-commands cannot listen on {address}: choose another address or port"))?;
-        Ok(Self { listener, secret, web, replies: Replies::new(http), refusals: Arc::default() })
+        Ok(Self { listener, answering: Arc::new(answering) })
     }
 
     /// The address that was bound, with the port that was found where 0 was asked for.
@@ -59,55 +67,46 @@ impl FrontDesk {
         engine: Arc<Engine<Ch, Cl>>,
         stop: watch::Receiver<bool>,
     ) {
-        let Self { listener, secret, web, refusals, .. } = self;
-        let answers = Semaphore::new(ANSWERS_AT_ONCE);
-        let counter = Arc::new(Counter { engine, secret, web, refusals, answers });
-        let answering = counter.clone();
-        let answer = move |request, place| receive(answering.clone(), request, place);
-        let log_refusals = || counter.refusals.log_due(counter.engine.clock.now());
-        connections::serve(listener, stop, answer, log_refusals).await;
-        counter.refusals.log_rest(counter.engine.clock.now());
+        let Self { listener, answering } = self;
+        let counter = Arc::new(Counter { engine, answering, answers: Semaphore::new(ANSWERS_AT_ONCE) });
+        let receiving = counter.clone();
+        let answer = move |request, place| receive(receiving.clone(), request, place);
+        let refusals = &counter.answering.refusals;
+        connections::serve(listener, stop, answer, || refusals.log_due(counter.engine.clock.now())).await;
+        refusals.log_rest(counter.engine.clock.now());
     }
 
     /// What answers what takes longer.
     pub(crate) fn follower(&self) -> Follower {
-        let Self { secret, web, replies, refusals, .. } = self;
-        Follower { secret: secret.clone(), web: web.clone(), replies: replies.clone(), refusals: refusals.clone() }
+        Follower(self.answering.clone())
     }
 }
 
 /// What a request is answered with.
 struct Counter<Ch, Cl> {
     engine: Arc<Engine<Ch, Cl>>,
-    secret: SigningSecret,
-    web: WebBase,
-    refusals: Arc<Refusals>,
+    answering: Arc<Answering>,
     answers: Semaphore,
 }
 
 /// Answers what was put off.
-pub(crate) struct Follower {
-    secret: SigningSecret,
-    web: WebBase,
-    replies: Replies,
-    refusals: Arc<Refusals>,
-}
+pub(crate) struct Follower(Arc<Answering>);
 
 impl Follower {
     /// Answers one command that takes longer.
     pub(crate) async fn follow_up<Ch, Cl: Clock>(&self, engine: &Engine<Ch, Cl>, delivery: &Delivery) -> Disposition {
-        desk(engine, &self.secret, &self.web, &self.refusals).follow_up(&delivery.body, &self.replies).await
+        desk(engine, &self.0).follow_up(&delivery.body, &self.0.replies).await
     }
 }
 
 fn desk<'a, Ch, Cl: Clock>(
     engine: &'a Engine<Ch, Cl>,
-    secret: &'a SigningSecret,
-    web: &'a WebBase,
-    refusals: &'a Refusals,
+    answering: &'a Answering,
 ) -> Desk<'a, ChosenStore, Hastened, Hastened, Cl> {
     let Engine { store, checks, commands, clock, .. } = engine;
-    Desk { store, jobs: checks, later: commands, clock, secret, web, refusals, patience: PATIENCE }
+    let Answering { secret, web, admins, messenger, refusals, .. } = answering;
+    let messenger = Some(messenger);
+    Desk { store, jobs: checks, later: commands, clock, secret, web, admins, messenger, refusals, patience: PATIENCE }
 }
 
 /// One request, whatever its path: a proxy may put one before it. Its body is read once its head could be Slack's.
@@ -121,7 +120,7 @@ async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
     }
     let (head, body) = request.into_parts();
     let headers = || head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let desk = desk(&counter.engine, &counter.secret, &counter.web, &counter.refusals);
+    let desk = desk(&counter.engine, &counter.answering);
     if let Err(refused) = desk.examine_head(&RawRequest::new(headers(), &[], false)) {
         return answer(refused);
     }

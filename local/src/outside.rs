@@ -10,13 +10,13 @@ use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
 use monitor_pipeline::ports::Clock;
 use monitor_slack::incoming::SigningSecret;
-use monitor_slack::{Console, Messenger, WebBase};
+use monitor_slack::{Admins, Console, Messenger, Refusals, Replies, WebBase};
 use monitor_stately::client::Client;
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 
 use crate::args::StoreArgument;
-use crate::front_desk::FrontDesk;
+use crate::front_desk::{Answering, FrontDesk};
 use crate::store::ChosenStore;
 use crate::table::colour_on_stdout;
 
@@ -64,7 +64,16 @@ pub(crate) async fn front_desk(
     http: &reqwest::Client,
 ) -> anyhow::Result<FrontDesk> {
     let secret = settings.slack_signing_secret.as_ref().context("the signing secret of Slack was not read")?;
-    FrontDesk::bind(address, SigningSecret::new(secret.expose()), web_base(settings)?, http.clone()).await
+    let messenger = messenger(http, settings, true)?;
+    let answering = Answering {
+        secret: SigningSecret::new(secret.expose()),
+        web: web_base(settings)?,
+        admins: Admins::new(&settings.slack_admins, Some(&messenger)),
+        messenger,
+        replies: Replies::new(http.clone()),
+        refusals: Refusals::default(),
+    };
+    FrontDesk::bind(address, answering).await
 }
 
 /// Opens the store that was chosen; a file with its folder.

@@ -9,7 +9,7 @@ use monitor_config::CommandSettings;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
-use monitor_slack::{Desk, Refusals, Replies, WebBase};
+use monitor_slack::{Admins, Desk, Messenger, Refusals, Replies, WebBase};
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -36,6 +36,8 @@ struct Ready {
     secret: SigningSecret,
     web: WebBase,
     replies: Replies,
+    admins: Admins,
+    messenger: Option<Messenger>,
 }
 
 impl Slack {
@@ -55,9 +57,10 @@ impl Slack {
         let event = Event::read(event)?;
         let ready = self.kept.get(began).await?;
         let patience = ANSWER_WITHIN.saturating_sub(clock.now().since(began)).max(LEAST_PATIENCE);
-        let Ready { store, secret, web, replies } = &*ready;
+        let Ready { store, secret, web, replies, admins, messenger } = &*ready;
         let (jobs, later, refusals) = (&self.jobs, &self.later, &self.refusals);
-        let desk = Desk { store, jobs, later, clock, secret, web, refusals, patience };
+        let messenger = messenger.as_ref();
+        let desk = Desk { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience };
         let request_id = &invocation.request_id;
         match event {
             Event::Request(request) => {
@@ -79,11 +82,17 @@ impl Slack {
 
 impl Ready {
     fn of(settings: &CommandSettings) -> Result<Self, Failure> {
-        let CommandSettings { slack_signing_secret, web_url, statelydb, .. } = settings;
+        let CommandSettings { slack_signing_secret, slack_admins, slack, web_url, statelydb, allow_http_hosts } =
+            settings;
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
         let http = monitor_outside::client(roots.http().http1_only()).map_err(Failure::setup)?;
         let client = monitor_outside::stately(roots.http(), statelydb, SystemClock.random());
+        let messenger =
+            slack.as_ref().map(|slack| monitor_outside::slack(&http, slack, web_url, allow_http_hosts, true));
+        let messenger = messenger.transpose().map_err(Failure::setup)?;
         Ok(Self {
+            admins: Admins::new(slack_admins, messenger.as_ref()),
+            messenger,
             store: StatelyStore::new(client.map_err(Failure::setup)?),
             secret: SigningSecret::new(slack_signing_secret.expose()),
             web: WebBase::parse(web_url).map_err(Failure::setup)?,

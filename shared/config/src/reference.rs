@@ -147,6 +147,14 @@ pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
     default: None,
     parameter: Some("slack-signing-secret"),
 };
+pub(crate) const SLACK_ADMINS: Setting = Setting {
+    name: "SLACK_ADMINS",
+    what: "Who may mute more than one target, or for longer than 24 h: ids of Slack users and of user groups (for these set SLACK_BOT_TOKEN too). Without it nobody may, but a name or label in several targets",
+    secret: false,
+    example: "U0123456789,S0123456789",
+    default: None,
+    parameter: Some("slack-admins"),
+};
 pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
     name: "STATELYDB_ACCESS_KEY",
     what: "Access key of StatelyDB. This and the next two are needed where records are kept there (`--store stately`)",
@@ -252,6 +260,7 @@ pub fn reference() -> &'static [Setting] {
         SLACK_CHANNEL,
         SLACK_API_URL,
         SLACK_SIGNING_SECRET,
+        SLACK_ADMINS,
         STATELYDB_ACCESS_KEY,
         STATELYDB_STORE_ID,
         STATELYDB_SCHEMA_ID,

@@ -33,6 +33,8 @@ pub struct Settings {
     pub slack: Option<SlackSettings>,
     /// What Slack signs its requests with; none unless [`HostOptions::slack_commands`].
     pub slack_signing_secret: Option<Secret>,
+    /// Who may mute more than others: ids of people and user groups; empty unless [`HostOptions::slack_commands`].
+    pub slack_admins: Vec<String>,
     /// How StatelyDB is reached; none unless [`HostOptions::statelydb`].
     pub statelydb: Option<StatelyDbSettings>,
     /// The thresholds.
@@ -117,6 +119,7 @@ impl Settings {
         let targets = reader.targets(web_url, &host_options.targets);
         let slack = if host_options.without_chat { None } else { reader.slack(&allow_http_hosts) };
         let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
+        let slack_admins = if host_options.slack_commands { reader.admins(slack.as_ref()) } else { Vec::new() };
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
         let policy = policy.map(|policy| reader.routed(policy, slack.as_ref()));
@@ -149,6 +152,7 @@ impl Settings {
                     targets,
                     slack,
                     slack_signing_secret,
+                    slack_admins,
                     statelydb,
                     policy,
                     allow_http_hosts,

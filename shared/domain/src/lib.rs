@@ -5,6 +5,7 @@ pub mod credential;
 pub mod cycle;
 pub mod decision;
 pub mod fleet;
+pub mod muting;
 pub mod notices;
 pub mod observation;
 pub mod outage;

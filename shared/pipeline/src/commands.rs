@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
+use monitor_domain::muting::{Authority, MuteRefusal};
 use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::scope::Scope;
@@ -80,13 +81,13 @@ impl Command {
 }
 
 /// Who asks, and by which request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
     /// The person.
     pub id: PersonId,
+    /// What they may mute.
+    pub authority: Authority,
     /// The request; none where it was not made by one that could be repeated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestId>,
 }
 
@@ -203,6 +204,15 @@ pub enum Answer {
         mute: Mute,
         /// The targets that have such runners, with these runners alone.
         fleets: Vec<Fleet>,
+    },
+    /// The mute needs somebody with more authority: nothing was changed.
+    MuteRefused {
+        /// What was asked for.
+        scope: Scope,
+        /// Why.
+        refusal: MuteRefusal,
+        /// Whether the settings name admins.
+        has_admins: bool,
     },
     /// These runners are told of again.
     Unmuted {

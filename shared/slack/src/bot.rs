@@ -57,7 +57,7 @@ impl fmt::Debug for BotToken {
 }
 
 /// Sends notices to its channel or to others, and edits them as their outages end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bot {
     http: Client,
     token: BotToken,
@@ -130,6 +130,36 @@ impl Bot {
         self.call("chat.postMessage", &call).await
     }
 
+    /// Sends a message to the default channel.
+    pub(crate) async fn announce(&self, message: &Message) -> Result<(), ChatError> {
+        match self.post(message, &self.channel, None, false).await {
+            Ok(_) => Ok(()),
+            Err(EditError::Chat(error)) => Err(error),
+            Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
+        }
+    }
+
+    /// The ids of the people in a user group; needs the scope `usergroups:read`.
+    pub(crate) async fn members_of(&self, group: &str) -> Result<Vec<String>, ChatError> {
+        let broken = |error: reqwest::Error| ChatError::Transient(error.without_url().to_string());
+        let url =
+            Url::parse_with_params(&format!("{}/usergroups.users.list", self.settings.api_url), [("usergroup", group)]);
+        let url = url.map_err(|_| dead("the address of Slack's API is no URL", CHECK))?;
+        let request = self.http.get(url).timeout(MEMBERS_WITHIN).bearer_auth(&self.token.0);
+        let said = webhook::read(request.send().await.map_err(broken)?, MAX_ANSWER_BYTES).await.map_err(broken)?;
+        let answer: Value = serde_json::from_str(&said)
+            .map_err(|_| ChatError::Transient("usergroups.users.list: the answer is no JSON".to_owned()))?;
+        if answer["ok"] != true {
+            let code = answer["error"].as_str().unwrap_or_default();
+            let is_word = (2..=60).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let code = if is_word { code } else { "an error" };
+            let fix = "give the app the scope usergroups:read and install it again, or fix the group in SLACK_ADMINS";
+            return Err(dead(&format!("usergroups.users.list answers {code}"), fix));
+        }
+        let users = answer["users"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(users.iter().filter_map(|user| user.as_str().map(str::to_owned)).collect())
+    }
+
     async fn call(&self, method: &str, call: &Call<'_>) -> Result<Delivered, EditError> {
         let address = format!("{}/{method}", self.settings.api_url);
         let url = Url::parse(&address).map_err(|_| dead("the address of Slack's API is no URL", CHECK))?;
@@ -161,6 +191,8 @@ impl Bot {
     }
 }
 
+/// The person who asked waits for the answer, and Slack for 3 s.
+const MEMBERS_WITHIN: Duration = Duration::from_secs(1);
 /// An answer repeats the message: more than this is none of Slack's.
 const MAX_ANSWER_BYTES: usize = 256 * 1_024;
 const CHECK: &str =

@@ -8,7 +8,7 @@ use monitor_domain::notices::Notice;
 use monitor_pipeline::items::Delivered;
 use monitor_pipeline::ports::{Chat, ChatError, Form, Route};
 
-use crate::render::render_console;
+use crate::render::{Message, render_console};
 use crate::web::WebBase;
 
 /// Writes each notice as several lines, in one piece.
@@ -27,6 +27,12 @@ impl Console {
     /// Writes to standard output.
     pub fn stdout(colour: bool, web: WebBase) -> Self {
         Self::new(io::stdout(), colour, web)
+    }
+
+    /// Writes the text of a message.
+    pub(crate) fn announce(&self, message: &Message) -> Result<(), ChatError> {
+        let written = self.write(&format!("{}\n\n", message.text));
+        written.map_err(|error| ChatError::Transient(format!("the console takes no output: {error}")))
     }
 
     fn write(&self, lines: &str) -> io::Result<()> {

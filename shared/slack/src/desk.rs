@@ -4,17 +4,21 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use monitor_domain::muting::Authority;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Asker, Command, PersonId, RequestId};
+use monitor_pipeline::commands::{Answer, Answered, Asker, Command, PersonId, RequestId};
+use monitor_pipeline::items::Mute;
 use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Route, Sender, Store, StoreError};
 use monitor_pipeline::stages::{Disposition, Respond, RespondError};
 use serde::{Deserialize, Serialize};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::admins::Admins;
 use crate::incoming::{
     Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, Refusal, ReplyUrl, Shown, SigningSecret, examine_head,
     read,
 };
+use crate::messenger::Messenger;
 use crate::refusals::Refusals;
 use crate::reply::Reply;
 use crate::web::WebBase;
@@ -27,6 +31,8 @@ const REPLY_WITHIN: Duration = Duration::from_secs(30 * 60);
 const KEEP_TRYING: Duration = Duration::from_secs(60);
 /// Between two tries.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Between two tries to say something in the channel.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(30);
 /// The version of the messages to oneself.
 const VERSION: u32 = 1;
 
@@ -44,6 +50,10 @@ pub struct Desk<'a, St, Jobs, Later, Cl> {
     pub secret: &'a SigningSecret,
     /// Where links lead.
     pub web: &'a WebBase,
+    /// Who may mute more than others.
+    pub admins: &'a Admins,
+    /// Where it is said who muted what, if anywhere.
+    pub messenger: Option<&'a Messenger>,
     /// Counts and logs what is refused.
     pub refusals: &'a Refusals,
     /// How long an answer may take before it goes the longer way. Slack waits for 3 s in all.
@@ -57,6 +67,37 @@ pub struct HttpAnswer {
     pub status: u16,
     /// JSON; empty where there is nothing to say.
     pub body: String,
+}
+
+/// What is to be said in the channel; a message to oneself.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToAnnounce {
+    version: u32,
+    announcement: Announcement,
+    asked_at: Timestamp,
+}
+
+/// What somebody has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Announcement {
+    /// A mute was set.
+    Muted {
+        /// The mute.
+        mute: Mute,
+        /// How many runners it covers now.
+        runners: usize,
+        /// In how many targets.
+        targets: usize,
+    },
+    /// A mute was ended before its time.
+    Unmuted {
+        /// The mute.
+        mute: Mute,
+        /// By whom.
+        by: PersonId,
+    },
 }
 
 impl HttpAnswer {
@@ -75,6 +116,8 @@ pub(crate) struct Later {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     command: Option<Command>,
     by: PersonId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request: Option<RequestId>,
     public: bool,
@@ -126,7 +169,8 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             Asked::Command(command) => command,
         };
         let answer = {
-            let (respond, patience) = (pin!(self.respond(command, &asker)), pin!(self.clock.sleep(self.patience)));
+            let (respond, patience) =
+                (pin!(self.respond(command, &asker, ask.by_name.as_deref())), pin!(self.clock.sleep(self.patience)));
             match select(respond, patience).await {
                 Either::Left((answer, _)) => Some(answer),
                 Either::Right(_) => None,
@@ -141,22 +185,80 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
         })
     }
 
+    /// Who asks. What they may mute is found out where it matters.
     fn asker(&self, ask: &Ask) -> Asker {
         let request = RequestId { number: ask.request_number, nonce: self.clock.random() };
-        Asker { id: ask.by.clone(), request: Some(request) }
+        Asker { id: ask.by.clone(), authority: Authority::Unknown, request: Some(request) }
     }
 
-    async fn respond(&self, command: &Command, asker: &Asker) -> Result<Reply, RespondError> {
+    async fn respond(&self, command: &Command, asker: &Asker, by_name: Option<&str>) -> Result<Reply, RespondError> {
+        let mut asker = asker.clone();
+        if matches!(command, Command::Mute { .. }) {
+            asker.authority = self.admins.authority_of(&asker.id, self.clock.now()).await;
+        }
+        let asker = &asker;
         let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command, asker).await?;
+        self.make_known(&answered, asker, by_name).await;
         Ok(Reply::answered(&answered, self.web))
+    }
+
+    /// Says in the log and in the channel who has changed what.
+    async fn make_known(&self, answered: &Answered, asker: &Asker, by_name: Option<&str>) {
+        let (by, by_name) = (asker.id.as_str(), by_name.unwrap_or_default());
+        let announcement = match &answered.answer {
+            Answer::Muted { mute, fleets } => {
+                info!(by, by_name, scope = %mute.scope, until = %mute.until, "a mute was set");
+                let runners = fleets.iter().map(|fleet| fleet.runners.len()).sum();
+                Announcement::Muted { mute: mute.clone(), runners, targets: fleets.len() }
+            }
+            Answer::Unmuted { mute } => {
+                info!(by, by_name, scope = %mute.scope, until = %mute.until, "a mute was ended");
+                Announcement::Unmuted { mute: mute.clone(), by: asker.id.clone() }
+            }
+            Answer::MuteRefused { scope, .. } => {
+                info!(by, by_name, %scope, "a mute was refused: it needs an admin");
+                return;
+            }
+            Answer::Acknowledged { target, outages, .. } => {
+                info!(by, by_name, target_id = %target, outages, "outages were acknowledged");
+                return;
+            }
+            _ => return,
+        };
+        if self.messenger.is_none() {
+            return;
+        }
+        let message = ToAnnounce { version: VERSION, announcement, asked_at: answered.now };
+        let Ok(body) = serde_json::to_string(&message) else { return };
+        if let Err(error) = self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
+            warn!(%error, "it was not said in the channel that a mute was set or ended");
+        }
+    }
+
+    /// Says in the channel what somebody has changed.
+    async fn announce(&self, message: &ToAnnounce, now: Timestamp) -> Disposition {
+        let Some(messenger) = self.messenger else { return Disposition::Done };
+        match messenger.announce(Reply::announcement(&message.announcement).message()).await {
+            Ok(()) => Disposition::Done,
+            Err(ChatError::Busy { retry_after }) => {
+                Disposition::Retry { after: retry_after, reason: "Slack asks to wait".to_owned() }
+            }
+            Err(ChatError::Transient(reason)) if now.since(message.asked_at) < REPLY_WITHIN => {
+                Disposition::Retry { after: ANNOUNCE_AGAIN, reason }
+            }
+            Err(error) => {
+                warn!(%error, "it was not said in the channel that a mute was set or ended");
+                Disposition::Done
+            }
+        }
     }
 
     /// Sends a command to oneself.
     async fn put_off(&self, ask: Ask, asker: Asker, asked_at: Timestamp) -> bool {
-        let Ask { asked, public, reply_to, pressed, on, .. } = ask;
+        let Ask { asked, public, by_name, reply_to, pressed, on, .. } = ask;
         let command = if let Asked::Command(command) = asked { Some(command) } else { None };
-        let Asker { id: by, request } = asker;
-        let later = Later { version: VERSION, command, by, request, public, pressed, reply_to, asked_at, on };
+        let Asker { id: by, request, .. } = asker;
+        let later = Later { version: VERSION, command, by, by_name, request, public, pressed, reply_to, asked_at, on };
         let Ok(body) = serde_json::to_string(&later) else { return false };
         match self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
             Ok(()) => true,
@@ -170,6 +272,11 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
     /// Answers what was put off, by its `response_url`.
     pub async fn follow_up(&self, body: &str, replies: &Replies) -> Disposition {
         let now = self.clock.now();
+        if let Ok(message) = serde_json::from_str::<ToAnnounce>(body)
+            && message.version == VERSION
+        {
+            return self.announce(&message, now).await;
+        }
         let later = match serde_json::from_str::<Later>(body) {
             Ok(later) if later.version == VERSION => later,
             // The body holds an address that is a secret: no error may quote it.
@@ -183,10 +290,11 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             warn!("a command was put off for so long that nobody waits for its answer");
             return Disposition::Done;
         }
-        let asker = Asker { id: later.by.clone(), request: later.request };
+        let (authority, by_name) = (Authority::Unknown, later.by_name.as_deref());
+        let asker = Asker { id: later.by.clone(), authority, request: later.request };
         let reply = match &later.command {
             None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }).beside(),
-            Some(command) => match self.respond(command, &asker).await {
+            Some(command) => match self.respond(command, &asker, by_name).await {
                 Ok(reply) => match (command, later.on) {
                     (Command::Acknowledge { .. }, Some(on)) => Reply::acknowledged(on, &later.by, now),
                     _ if later.pressed => reply.public(later.public).beside(),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admins;
 mod blocks;
 mod bot;
 mod button;
@@ -21,10 +22,11 @@ mod webhook;
 mod webhook_url;
 mod words;
 
+pub use admins::Admins;
 pub use bot::{Bot, BotSettings, BotToken};
 pub use button::{open_in, with_buttons};
 pub use console::Console;
-pub use desk::{Desk, HttpAnswer, Replies};
+pub use desk::{Announcement, Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
 pub use refusals::Refusals;
 pub use render::{Message, render, render_console, render_live, render_to};

@@ -6,6 +6,7 @@ use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::bot::Bot;
 use crate::console::Console;
+use crate::render::Message;
 use crate::webhook::Webhook;
 
 /// One of these places.
@@ -26,6 +27,15 @@ impl Messenger {
             Messenger::Webhook(webhook) => webhook.send_test(to).await,
             Messenger::Bot(bot) => bot.send_test(to).await,
             Messenger::Console(_) => Ok(()),
+        }
+    }
+
+    /// Says in the default channel what somebody has changed.
+    pub(crate) async fn announce(&self, message: &Message) -> Result<(), ChatError> {
+        match self {
+            Messenger::Webhook(webhook) => webhook.announce(message).await,
+            Messenger::Bot(bot) => bot.announce(message).await,
+            Messenger::Console(console) => console.announce(message),
         }
     }
 }

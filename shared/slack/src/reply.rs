@@ -6,13 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::button;
+use crate::desk::Announcement;
 use crate::incoming::{Misunderstanding, Shown};
 use crate::render::Message;
 use crate::text::escape;
 use crate::web::WebBase;
 use crate::words::answers;
 use crate::words::help::{self, Trouble};
-use crate::words::wishes::acknowledged_by;
+use crate::words::wishes::{acknowledged_by, announced_mute, announced_unmute};
 use crate::{blocks, document::Document, plain};
 
 /// An answer: the body of the response to a slash command, or of a post to its `response_url`.
@@ -40,6 +41,15 @@ impl Reply {
     /// What was not understood, and how it is written.
     pub fn misunderstood(misunderstanding: &Misunderstanding) -> Self {
         Self::of(help::misunderstanding(misunderstanding))
+    }
+
+    /// What the channel reads of what somebody has changed.
+    pub fn announcement(announcement: &Announcement) -> Self {
+        let part = match announcement {
+            Announcement::Muted { mute, runners, targets } => announced_mute(mute, *runners, *targets),
+            Announcement::Unmuted { mute, by } => announced_unmute(mute, by),
+        };
+        Self::of(Document { parts: vec![part], ..Document::default() })
     }
 
     pub(crate) fn trouble(trouble: Trouble) -> Self {

@@ -78,6 +78,11 @@ impl Webhook {
         self.send_json(&message, to).await.map(drop)
     }
 
+    /// Sends a message to the default channel.
+    pub(crate) async fn announce(&self, message: &Message) -> Result<(), ChatError> {
+        self.send_json(message, Route::Default).await.map(drop)
+    }
+
     /// Sends what Slack reads as a message.
     pub(crate) async fn send_json(&self, message: &impl Serialize, to: Route<'_>) -> Result<Delivered, ChatError> {
         let url = self.url_of(to)?;

@@ -23,7 +23,10 @@ use monitor_pipeline::stages::Disposition;
 use monitor_pipeline::testing::doubles::{Outbox, SlowStore};
 use monitor_pipeline::testing::samples::{runner, target, target_record};
 use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, SigningSecret};
-use monitor_slack::{Desk, HttpAnswer, Refusals, Replies, WebBase};
+use monitor_slack::{
+    Admins, Bot, BotSettings, BotToken, Desk, HttpAnswer, Messenger, Refusals, Replies, WebBase, Webhook,
+    WebhookSettings, WebhookUrl,
+};
 use serde_json::{Value, json};
 
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
@@ -64,6 +67,8 @@ struct Bench {
     secret: SigningSecret,
     web: WebBase,
     refusals: Refusals,
+    admins: Admins,
+    messenger: Option<Messenger>,
 }
 
 impl Bench {
@@ -93,12 +98,15 @@ impl Bench {
             secret: SigningSecret::new(SECRET),
             web: WebBase::default(),
             refusals: Refusals::default(),
+            admins: Admins::default(),
+            messenger: None,
         }
     }
 
     fn desk_over<'a, S, Q>(&'a self, store: &'a S, later: &'a Q) -> Desk<'a, S, Outbox, Q, RuntimeClock> {
-        let Self { jobs, clock, secret, web, refusals, .. } = self;
-        Desk { store, jobs, later, clock, secret, web, refusals, patience: Duration::from_millis(1_500) }
+        let Self { jobs, clock, secret, web, refusals, admins, messenger, .. } = self;
+        let (messenger, patience) = (messenger.as_ref(), Duration::from_millis(1_500));
+        Desk { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience }
     }
 
     fn desk(&self) -> Desk<'_, EmbeddedStore, Outbox, Outbox, RuntimeClock> {
@@ -379,6 +387,92 @@ async fn a_captured_request_is_refused_where_it_would_change_something() {
         assert_eq!(bench.desk().follow_up(&message.body, &replies()).await, Disposition::Done);
     }
     assert_eq!(bench.jobs.take().len(), 2);
+}
+
+/// The id of whoever asks in these tests, who is in the group.
+const GROUP: (&str, &str) = ("S0123456789", "U2CERLKJA");
+
+fn bot(slack: &FakeSlack) -> Messenger {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let settings = BotSettings { api_url: format!("{}/api", slack.base_url()), ..BotSettings::default() };
+    Messenger::Bot(Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), "#runners", settings))
+}
+
+#[tokio::test]
+async fn who_muted_what_is_said_in_the_channel() {
+    let slack = FakeSlack::start().await.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = WebhookUrl::parse(&slack.webhook_url(), &[]).unwrap();
+    let webhook = Messenger::Webhook(Webhook::new(http.unwrap(), url, WebhookSettings::default()));
+    for messenger in [webhook, bot(&slack)] {
+        let mut bench = Bench::new(1).await;
+        bench.messenger = Some(messenger);
+        let before = slack.messages().len();
+        bench.ask("/runner-mute", "build-1 2h new disk").await;
+        bench.ask("/runner-unmute", "build-1").await;
+        let later = bench.later.take();
+        assert_eq!(later.len(), 2);
+        // Slack is busy at first: what is to be said comes again.
+        slack.state().fault_next(Fault::Answer(500, "oops"), 1);
+        let failed = bench.desk().follow_up(&later[0].body, &replies()).await;
+        assert!(matches!(failed, Disposition::Retry { .. }), "{failed:?}");
+        for message in &later {
+            assert_eq!(bench.desk().follow_up(&message.body, &replies()).await, Disposition::Done);
+        }
+        let messages = slack.messages();
+        let said: Vec<String> = messages[before..].iter().map(|message| message.body.to_string()).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        for words in ["build-1 muted", "Muted by <@U2CERLKJA>", "1 runner in 1 target", "new disk", "/runner-unmute"] {
+            assert!(said[0].contains(words), "{words}: {}", said[0]);
+        }
+        assert!(said[1].contains("Unmuted by <@U2CERLKJA>"), "{}", said[1]);
+    }
+}
+
+#[tokio::test]
+async fn only_admins_mute_more_than_one_target_or_for_longer_than_a_day() {
+    let slack = FakeSlack::start().await.unwrap();
+    let mute =
+        async |bench: &Bench, text: &str| bench.ask("/runner-mute", text).await["text"].as_str().unwrap().to_owned();
+    let with = async |admins: &[&str], messenger: Option<Messenger>| {
+        let mut bench = Bench::new(2).await;
+        let ids: Vec<String> = admins.iter().map(|&id| id.to_owned()).collect();
+        bench.admins = Admins::new(&ids, messenger.as_ref());
+        bench
+    };
+    let nobody = with(&[], None).await;
+    for text in ["* 30d", "build-* 1h", "build-1 25h"] {
+        assert!(mute(&nobody, text).await.contains("is not muted"), "{text}");
+    }
+    assert!(mute(&nobody, "build-1 24h").await.contains("build-1 muted"), "a name in several targets");
+    let others = with(&["U0000000001"], None).await;
+    for text in ["* 30d", "build-1 1h", "acme/app-001 25h"] {
+        assert!(mute(&others, text).await.contains("is not muted"), "{text}");
+    }
+    assert!(
+        mute(&others, "acme/app-001 24h").await.contains("muted until")
+            || mute(&others, "acme/app-002 24h").await.contains("muted")
+    );
+    let oneself = with(&["U2CERLKJA"], None).await;
+    assert!(mute(&oneself, "* 30d").await.contains("muted"));
+
+    slack.state().set_user_group(GROUP.0, &["U0000000001", GROUP.1]);
+    let member = with(&[GROUP.0], Some(bot(&slack))).await;
+    assert!(mute(&member, "build-* 30d").await.contains("build-* muted"));
+    // For five minutes nobody is asked again, whatever has changed.
+    let asked = slack.state().posts();
+    slack.state().set_user_group(GROUP.0, &["U0000000001"]);
+    assert!(mute(&member, "* 30d").await.contains("* muted"));
+    assert_eq!(slack.state().posts(), asked);
+    let outsider = with(&[GROUP.0], Some(bot(&slack))).await;
+    assert!(mute(&outsider, "* 30d").await.contains("is not muted"));
+    // Where Slack does not say, what needs no admin goes, and nothing else.
+    slack.state().fault_always(Fault::Answer(500, "oops"));
+    let unknown = with(&[GROUP.0], Some(bot(&slack))).await;
+    assert!(mute(&unknown, "* 30d").await.contains("is not muted"));
+    assert!(mute(&unknown, "acme/app-001 1h").await.contains("muted"));
 }
 
 #[tokio::test]

@@ -374,7 +374,7 @@ class TemplateTest(unittest.TestCase):
         slack = ["slack-webhook", "slack-webhooks", "slack-bot-token", "slack-channel", "github-api-url"]
         wanted = {"SchedulerFunction": store + github, "PollerFunction": store + github,
                   "NotifierFunction": store + slack,
-                  "SlackFunction": [*store, "slack-signing-secret", "github-api-url"]}
+                  "SlackFunction": [*store, *slack, "slack-signing-secret", "slack-admins"]}
         arn = f"arn:aws:ssm:{template.REGION}:{template.ACCOUNT}:parameter{PREFIX}"
         for function, names in wanted.items():
             pairs = {("ssm:GetParameters", json.dumps(f"{arn}/{name}")) for name in names}

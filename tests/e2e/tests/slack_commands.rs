@@ -154,8 +154,17 @@ async fn commands_are_answered_and_a_recheck_is_done() {
 #[tokio::test]
 async fn what_is_muted_is_told_when_the_mute_ends() {
     let mut bench = Bench::start().await;
-    let muted = bench.ask("command=%2Frunner-mute&text=app-2-runner-0+2h+new+disk&user_id=U1").await;
+    let before = bench.slack.messages().len();
+    let muted = bench.ask("command=%2Frunner-mute&text=app-2-runner-0+2h+new+disk&user_id=U1&user_name=anna").await;
     assert!(text(&muted).contains("app-2-runner-0 muted"), "{muted}");
+    let said = bench.slack.wait_for_messages(before + 1, LONG).await.expect("what the channel reads");
+    assert!(said[before].body.to_string().contains("Muted by <@U1>"), "{}", said[before].body);
+    let logged = bench.wait_for("a mute was set").await;
+    assert_eq!(
+        (&logged["by"], &logged["by_name"], &logged["scope"]),
+        (&"U1".into(), &"anna".into(), &"app-2-runner-0".into())
+    );
+    assert!(logged["until"].as_str().is_some_and(|until| until.ends_with('Z')), "{logged}");
     {
         let mut github = bench.github.state();
         let ids: Vec<u64> = github.runners("acme/app-2").iter().map(|runner| runner.id).collect();
@@ -167,9 +176,11 @@ async fn what_is_muted_is_told_when_the_mute_ends() {
     assert!(told[before].text().contains("app-2-runner-1 offline"), "{}", told[before].text());
     let unmuted = bench.ask("command=%2Frunner-unmute&text=app-2-runner-0&user_id=U1").await;
     assert!(text(&unmuted).contains("app-2-runner-0 no longer muted"), "{unmuted}");
+    let said = bench.slack.wait_for_messages(before + 2, LONG).await.expect("what the channel reads");
+    assert!(said[before + 1].body.to_string().contains("Unmuted by <@U1>"), "{}", said[before + 1].body);
     bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
-    let told = bench.slack.wait_for_messages(before + 2, LONG).await.expect("what the mute kept quiet");
-    assert!(told[before + 1].text().contains("app-2-runner-0 offline after a mute"), "{}", told[before + 1].text());
+    let told = bench.slack.wait_for_messages(before + 3, LONG).await.expect("what the mute kept quiet");
+    assert!(told[before + 2].text().contains("app-2-runner-0 offline after a mute"), "{}", told[before + 2].text());
     bench.child.kill().await.expect("it ends");
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use monitor_domain::muting::Authority;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_pipeline::commands::{Asker, Command, PersonId};
@@ -141,7 +142,7 @@ pub async fn respond(this: Arc<Installation>, store: Arc<SimulatedStore>, comman
         return Disposition::SetAside { reason: "no person".to_owned() };
     };
     let respond = Respond { store: &*store, jobs: &this.jobs, clock: &this.shared };
-    match respond.run(&command, &Asker { id: person, request: None }).await {
+    match respond.run(&command, &Asker { id: person, authority: Authority::Admin, request: None }).await {
         Ok(_) => Disposition::Done,
         Err(error) => Disposition::Retry { after: ASK_AGAIN, reason: error.to_string() },
     }

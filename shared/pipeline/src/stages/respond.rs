@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 use monitor_domain::fleet::Fleet;
+use monitor_domain::muting::{Authority, examine_mute};
 use monitor_domain::outage::Outage;
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::Subject;
@@ -94,7 +95,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             Command::Mute { scope, lasting_secs, reason } => {
                 let until = now.plus(Duration::from_secs(*lasting_secs));
                 let mute = Mute { scope: scope.clone(), since: now, until, reason: reason.clone(), by: by.clone() };
-                self.mute(mute, watched).await?
+                self.mute(mute, asker.authority, watched).await?
             }
             Command::Unmute { scope } => (self.unmute(scope, &mutes).await?, Vec::new()),
             Command::Acknowledge { target, outages } => {
@@ -121,7 +122,12 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     }
 
     /// Mutes runners that there are. What goes by no name is a slip, and muting it would keep nothing quiet.
-    async fn mute(&self, mute: Mute, watched: Vec<Target>) -> Result<(Answer, Vec<Target>), StoreError> {
+    async fn mute(
+        &self,
+        mute: Mute,
+        authority: Authority,
+        watched: Vec<Target>,
+    ) -> Result<(Answer, Vec<Target>), StoreError> {
         let of = match mute.scope.target() {
             Some(target) => watched.into_iter().filter(|known| known == target).collect(),
             None => watched,
@@ -131,6 +137,12 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
         if fleets.is_empty() && !matches!(mute.scope, Scope::Target(_)) && unread.is_empty() {
             let similar = similar(&mute.scope.to_string(), &all);
             return Ok((Answer::Runners { scope: mute.scope, fleets, similar }, unread));
+        }
+        // A target that cannot be read may have such runners too.
+        let (targets, lasting) = (fleets.len() + unread.len(), mute.until.since(mute.since));
+        if let Err(refusal) = examine_mute(&mute.scope, lasting, targets, authority) {
+            let has_admins = authority != Authority::NoAdmins;
+            return Ok((Answer::MuteRefused { scope: mute.scope, refusal, has_admins }, unread));
         }
         let _ = self.store.put(vec![Put::replacing(Item::Mute(mute.clone()))]).await?;
         Ok((Answer::Muted { mute, fleets }, unread))

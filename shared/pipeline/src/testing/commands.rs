@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
+use monitor_domain::muting::{Authority, MuteRefusal};
 use monitor_domain::outage::{Ending, Outage, OutageId};
 use monitor_domain::runner::{Runner, RunnerId};
 use monitor_domain::scope::Scope;
@@ -32,6 +33,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     what_nobody_goes_by_is_not_muted(&make().await).await;
     an_acknowledgement_is_kept_for_each_outage(&make().await).await;
     a_request_that_is_repeated_changes_nothing(&make().await).await;
+    a_mute_that_is_long_or_wide_needs_an_admin(&make().await).await;
     five_hundred_targets_are_read_within_a_second(&make().await).await;
 }
 
@@ -217,6 +219,40 @@ async fn an_acknowledgement_is_kept_for_each_outage<S: Store>(store: &S) {
     assert!(matches!(ask(store, command).await.answer, Answer::Acknowledged { outages: 120, .. }));
     let kept = records::read_acknowledgements(store, target.id(), outages).await.expect("they are read");
     assert!(kept.len() == 120 && kept.iter().all(|item| item.by == person()));
+}
+
+async fn a_mute_that_is_long_or_wide_needs_an_admin<S: Store>(store: &S) {
+    let labelled = |id, name| Runner { labels: vec!["gpu".to_owned()], ..runner(id, name) };
+    installation(store, &[("acme/web", vec![labelled(1, "a")]), ("acme/api", vec![labelled(2, "b")])]).await;
+    let (jobs, clock) = (Outbox::default(), StillClock::default());
+    let respond = Respond { store, jobs: &jobs, clock: &clock };
+    let mute = async |name: &str, hours: u64, authority| {
+        let command = Command::Mute { scope: named(name), lasting_secs: hours * 3_600, reason: None };
+        respond.run(&command, &Asker { authority, ..asker() }).await.expect("it is answered").answer
+    };
+    let kept = async || store.list(&Query::Mutes).await.expect("a list").len();
+    for (name, hours, authority, expected) in [
+        ("*", 720, Authority::NoAdmins, MuteRefusal::TooWide),
+        ("?", 1, Authority::Member, MuteRefusal::TooWide),
+        ("gpu", 1, Authority::Member, MuteRefusal::TooWide),
+        ("gpu", 25, Authority::NoAdmins, MuteRefusal::TooLong),
+        ("a", 25, Authority::Member, MuteRefusal::TooLong),
+        ("a", 25, Authority::Unknown, MuteRefusal::Unknown),
+    ] {
+        let answer = mute(name, hours, authority).await;
+        assert!(
+            matches!(answer, Answer::MuteRefused { refusal, has_admins, .. }
+                if refusal == expected && has_admins == (authority != Authority::NoAdmins)),
+            "{name} {hours} {authority:?}: {answer:?}"
+        );
+        assert_eq!(kept().await, 0);
+    }
+    for (name, hours, authority) in
+        [("a", 24, Authority::Member), ("gpu", 24, Authority::NoAdmins), ("*", 720, Authority::Admin)]
+    {
+        assert!(matches!(mute(name, hours, authority).await, Answer::Muted { .. }), "{name} {hours} {authority:?}");
+    }
+    assert_eq!(kept().await, 3);
 }
 
 async fn a_request_that_is_repeated_changes_nothing<S: Store>(store: &S) {

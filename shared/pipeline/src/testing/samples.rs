@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use monitor_domain::change::{Change, RunnerName, Step};
 use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
+use monitor_domain::muting::Authority;
 use monitor_domain::notices::{Flap, News, Notice, ResolvedNews, UnresolvedNews};
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
@@ -206,7 +207,7 @@ pub fn marker(subject_name: &str, number: u64) -> Marker {
 
 /// Somebody who asks.
 pub fn asker() -> Asker {
-    Asker { id: person(), request: None }
+    Asker { id: person(), authority: Authority::NoAdmins, request: None }
 }
 
 /// Somebody.

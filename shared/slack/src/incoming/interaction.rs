@@ -3,7 +3,7 @@
 use monitor_pipeline::commands::Command;
 use serde::Deserialize;
 
-use super::{Ask, Asked, Fault, Incoming, Misunderstanding, Refusal, ReplyUrl, Shown, person};
+use super::{Ask, Asked, Fault, Incoming, Misunderstanding, Refusal, ReplyUrl, Shown, name_of, person};
 use crate::button;
 
 #[derive(Deserialize)]
@@ -20,6 +20,8 @@ struct Payload {
 #[derive(Deserialize)]
 struct User {
     id: String,
+    #[serde(default)]
+    username: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +42,7 @@ pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
         return Ok(Incoming::Nothing);
     }
     let by = person(payload.user.as_ref().map_or("", |user| &user.id))?;
+    let by_name = payload.user.as_ref().and_then(|user| name_of(user.username.as_deref()?));
     let reply_to = payload.response_url.as_deref().and_then(|url| ReplyUrl::parse(url, &[]));
     let asked = match button::command(&action.action_id, &action.value) {
         Some(command @ (Command::Recheck { .. } | Command::Mute { .. } | Command::Acknowledge { .. })) => {
@@ -49,7 +52,16 @@ pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
         _ => Asked::Misunderstood(Misunderstanding { verb: None, fault: Fault::OldButton }),
     };
     let on = payload.message.filter(|_| action.action_id == button::ACKNOWLEDGE);
-    Ok(Incoming::Ask(Box::new(Ask { asked, request_number: 0, public: false, by, reply_to, pressed: true, on })))
+    Ok(Incoming::Ask(Box::new(Ask {
+        asked,
+        request_number: 0,
+        public: false,
+        by,
+        by_name,
+        reply_to,
+        pressed: true,
+        on,
+    })))
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub use reply_url::ReplyUrl;
 pub use signature::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
 pub use verb::Verb;
 
+/// Slack allows names of 80 characters.
+const MAX_NAME_CHARS: usize = 80;
+
 /// What a request that Slack signed asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
@@ -37,6 +40,8 @@ pub struct Ask {
     pub public: bool,
     /// Who.
     pub by: PersonId,
+    /// Their name, as Slack sends it: for the log alone.
+    pub by_name: Option<String>,
     /// Where an answer can be sent for half an hour.
     pub reply_to: Option<ReplyUrl>,
     /// Whether it was a button, whose answer Slack does not show, and not a slash command.
@@ -93,9 +98,24 @@ pub fn decode(body: &[u8]) -> Result<Incoming, Refusal> {
         return if is_trial { Ok(Incoming::Nothing) } else { Err(Refusal::Unreadable("neither command nor payload")) };
     };
     let by = person(form::field(&fields, "user_id").unwrap_or_default())?;
+    let by_name = form::field(&fields, "user_name").and_then(name_of);
     let (asked, public) = parse_command(command, form::field(&fields, "text").unwrap_or_default());
     let reply_to = form::field(&fields, "response_url").and_then(|url| ReplyUrl::parse(url, &[]));
-    Ok(Incoming::Ask(Box::new(Ask { asked, request_number: 0, public, by, reply_to, pressed: false, on: None })))
+    Ok(Incoming::Ask(Box::new(Ask {
+        asked,
+        request_number: 0,
+        public,
+        by,
+        by_name,
+        reply_to,
+        pressed: false,
+        on: None,
+    })))
+}
+
+/// A name as it may stand in the log: nothing where there is none, and no more than Slack allows.
+fn name_of(name: &str) -> Option<String> {
+    Some(name.chars().take(MAX_NAME_CHARS).collect::<String>()).filter(|name| !name.is_empty())
 }
 
 fn person(id: &str) -> Result<PersonId, Refusal> {

@@ -46,6 +46,9 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
         }
         Answer::RecheckSent { target, seen_at } => (vec![recheck_sent(target)], vec![*seen_at]),
         Answer::Muted { mute, fleets } => (vec![wishes::muted(mute, fleets)], ages(fleets)),
+        Answer::MuteRefused { scope, refusal, has_admins } => {
+            (vec![wishes::mute_refused(scope, *refusal, *has_admins)], Vec::new())
+        }
         Answer::Unmuted { mute } => (vec![wishes::unmuted(mute)], Vec::new()),
         Answer::NotMuted { scope, mutes } => (vec![wishes::not_muted(scope, mutes)], Vec::new()),
         Answer::Acknowledged { target, outages, by } => {

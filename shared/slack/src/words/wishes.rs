@@ -1,6 +1,7 @@
 //! Mutes, reminders and acknowledgements: what is told of them, and what is answered.
 
 use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::muting::MuteRefusal;
 use monitor_domain::outage::Outage;
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
@@ -128,6 +129,58 @@ pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
         advice: vec![Line::of("Sooner: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
         ..part(Mark::Info, scope(&mute.scope).text(" muted"))
     }
+}
+
+/// A mute that only an admin may set.
+pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool) -> Part {
+    let what = match refusal {
+        MuteRefusal::TooLong => "A mute for longer than 24 h",
+        MuteRefusal::TooWide if has_admins => "A mute of more than one target",
+        MuteRefusal::TooWide => "A pattern that covers more than one target",
+        MuteRefusal::Unknown => {
+            return Part {
+                brief: Line::of("nothing was changed"),
+                lead: Line::of(
+                    "This mute needs an admin, and Slack did not say whether you are one. Try again in a minute.",
+                ),
+                ..part(Mark::Warning, scope(asked).text(" is not muted"))
+            };
+        }
+    };
+    let lead = match has_admins {
+        true => format!("{what} needs an admin: a person or user group that SLACK_ADMINS names."),
+        false => format!("{what} needs an admin, and SLACK_ADMINS names none: whoever runs the monitor can set it."),
+    };
+    Part {
+        brief: Line::of("nothing was changed"),
+        lead: Line::of(lead),
+        advice: vec![Line::of("You can mute one target, runner or label for up to 24 h.")],
+        ..part(Mark::Warning, scope(asked).text(" is not muted"))
+    }
+}
+
+/// What the channel reads of a mute that somebody set.
+pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Part {
+    let (runners, targets) = (counted(runners, "runner", "runners"), counted(targets, "target", "targets"));
+    let lead = Line::of("Muted by ").person(&mute.by).text(" until ").on(mute.until);
+    let lead = lead.text(format!(": no alerts for {runners} in {targets}"));
+    let lead = match &mute.reason {
+        Some(reason) => lead.text(". Reason: ").quote(reason).text("."),
+        None => lead.text("."),
+    };
+    Part {
+        brief: Line::of("until ").on(mute.until),
+        lead: lead.text(" Outages are recorded; those still open at the end of the mute are reported."),
+        advice: vec![Line::of("To end it now: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
+        ..part(Mark::Info, scope(&mute.scope).text(" muted"))
+    }
+}
+
+/// What the channel reads of a mute that somebody ended.
+pub(crate) fn announced_unmute(mute: &Mute, by: &PersonId) -> Part {
+    let lead = Line::of("Unmuted by ").person(by).text(": alerts are on again. ");
+    let lead = lead.person(&mute.by).text(" had muted it until ").on(mute.until).text(".");
+    Part { brief: Line::of("alerts are on again"), lead, ..part(Mark::Info, scope(&mute.scope).text(" unmuted")) }
 }
 
 pub(super) fn unmuted(mute: &Mute) -> Part {

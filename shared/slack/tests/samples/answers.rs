@@ -1,6 +1,7 @@
 //! One answer of each kind, and the extremes.
 
 use monitor_domain::fleet::{Failing, Fleet, TargetRecord};
+use monitor_domain::muting::MuteRefusal;
 use monitor_domain::observation::{Failure, Fault as LookFault};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::runner::{Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
@@ -10,7 +11,7 @@ use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::{Answer, Answered, PersonId};
 use monitor_pipeline::items::Mute;
 use monitor_slack::incoming::{Fault, Misunderstanding, Verb, parse_command};
-use monitor_slack::{Reply, WebBase};
+use monitor_slack::{Announcement, Reply, WebBase};
 
 use super::{DAY, HOUR, MINUTE, ended, outage, start};
 
@@ -119,7 +120,7 @@ pub(crate) fn all() -> Vec<(&'static str, Reply)> {
         [overviews(), targets(), runners(), histories(), wishes(), others(), extremes()].into_iter().flatten();
     let web = WebBase::default();
     let answers = answers.map(|(name, answered)| (name, Reply::answered(&answered, &web)));
-    answers.chain(helps()).collect()
+    answers.chain(announcements()).chain(helps()).collect()
 }
 
 fn mute(scope: Scope, reason: Option<&str>) -> Mute {
@@ -140,9 +141,15 @@ fn wishes() -> Vec<(&'static str, Answered)> {
     let web = fleet("acme/web", vec![runner(1)]);
     let with_mutes = |answered: Answered| Answered { mutes: mutes(), ..answered };
     let by = mute(named("x"), None).by;
+    let refused = |refusal, has_admins| answered(Answer::MuteRefused { scope: named("gpu-*"), refusal, has_admins });
     vec![
         ("muted_one", answered(Answer::Muted { mute: mutes().remove(2), fleets: vec![web.clone()] })),
         ("muted_while_one_is_offline", answered(Answer::Muted { mute: mutes().remove(1), fleets: fleets() })),
+        ("mute_too_long", refused(MuteRefusal::TooLong, true)),
+        ("mute_too_long_without_admins", refused(MuteRefusal::TooLong, false)),
+        ("mute_too_wide", refused(MuteRefusal::TooWide, true)),
+        ("mute_too_wide_without_admins", refused(MuteRefusal::TooWide, false)),
+        ("mute_by_somebody_unknown", refused(MuteRefusal::Unknown, true)),
         ("unmuted", answered(Answer::Unmuted { mute: mutes().remove(0) })),
         ("not_muted", answered(Answer::NotMuted { scope: named("gpu"), mutes: mutes() })),
         ("nothing_muted", answered(Answer::NotMuted { scope: named("gpu"), mutes: Vec::new() })),
@@ -302,6 +309,19 @@ fn extremes() -> Vec<(&'static str, Answered)> {
                 similar: Vec::new(),
             }),
         ),
+    ]
+}
+
+/// What the channel reads of what somebody has changed.
+fn announcements() -> Vec<(&'static str, Reply)> {
+    let with_reason = Announcement::Muted { mute: mute(named("gpu-*"), Some("new <disk>")), runners: 12, targets: 3 };
+    let without = Announcement::Muted { mute: mute(named("build-7"), None), runners: 1, targets: 1 };
+    let mute = mute(named("gpu-*"), None);
+    let by = mute.by.clone();
+    vec![
+        ("announced_mute", Reply::announcement(&with_reason)),
+        ("announced_mute_of_one", Reply::announcement(&without)),
+        ("announced_unmute", Reply::announcement(&Announcement::Unmuted { mute, by })),
     ]
 }
 

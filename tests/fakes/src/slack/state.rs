@@ -89,6 +89,8 @@ pub struct State {
     further_webhooks: Vec<String>,
     /// The channels that the bot may write to: id and name, and whether they are archived.
     channels: BTreeMap<String, (String, bool)>,
+    /// The ids of the people in each user group.
+    groups: BTreeMap<String, Vec<String>>,
     messages: Vec<Message>,
     refusals: Vec<Refusal>,
     posts: u64,
@@ -107,6 +109,7 @@ impl State {
             webhook_path: webhook_path.to_owned(),
             further_webhooks: Vec::new(),
             channels: BTreeMap::from([(CHANNEL_ID.to_owned(), (CHANNEL.to_owned(), false))]),
+            groups: BTreeMap::new(),
             messages: Vec::new(),
             refusals: Vec::new(),
             posts: 0,
@@ -138,6 +141,11 @@ impl State {
     /// Adds a channel that the bot may write to.
     pub fn add_channel(&mut self, id: &str, name: &str) {
         self.channels.insert(id.to_owned(), (name.to_owned(), false));
+    }
+
+    /// Sets who is in a user group.
+    pub fn set_user_group(&mut self, id: &str, people: &[&str]) {
+        self.groups.insert(id.to_owned(), people.iter().map(|&person| person.to_owned()).collect());
     }
 
     /// Archives a channel: nothing is written or edited there any more.
@@ -241,11 +249,20 @@ impl State {
         self.messages.push(Message { at_ms, path: request.path.clone(), body, ts, edits: 0 });
     }
 
-    /// A method of the Web API: `chat.postMessage` or `chat.update`, by the bot's token, in the bot's channels.
+    /// A method of the Web API: `chat.postMessage`, `chat.update` or `usergroups.users.list`, by the bot's token, in the bot's channels.
     fn call(&mut self, method: &str, request: &Request, now_ms: i64) -> Answer {
         let token = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
         if token != Some(BOT_TOKEN) {
             return self.not_ok(if token.is_some() { "invalid_auth" } else { "not_authed" });
+        }
+        if method == "usergroups.users.list" {
+            return match request.parameter("usergroup").and_then(|id| self.groups.get(id)) {
+                Some(users) => {
+                    let answer = serde_json::json!({"ok": true, "users": users});
+                    Answer::new(200, "application/json", answer.to_string())
+                }
+                None => self.not_ok("no_such_subteam"),
+            };
         }
         let body = match payload(request) {
             Ok(body) => body,
