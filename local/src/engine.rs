@@ -17,7 +17,8 @@ use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Ending, MAX_RECEIVES, Meters, Notify, NotifySettings, Schedule, ScheduleSettings,
+    Check, CheckSettings, Disposition, Ending, LatestChecks, MAX_RECEIVES, Meters, Notify, NotifySettings, Schedule,
+    ScheduleSettings,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -125,6 +126,8 @@ pub(crate) struct Engine<Ch, Cl> {
     pub(crate) cycles: Cycles,
     /// How many checks may be under way at once.
     checks_at_once: usize,
+    /// When each target was last checked.
+    latest: LatestChecks,
 }
 
 impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
@@ -157,6 +160,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             settings: CheckSettings { policy, configured, interval },
             cycles: Cycles::new(cycle::pending_limit(pending_limit, interval)),
             checks_at_once,
+            latest: LatestChecks::default(),
         }
     }
 
@@ -384,7 +388,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             Err(error) => return unreadable(&error),
         };
         let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
-        let report = Check { store, source, jobs, wakes, clock, settings: &self.settings }.run(&job).await;
+        let report =
+            Check { store, source, jobs, wakes, clock, settings: &self.settings, latest: &self.latest }.run(&job).await;
         self.note_faults();
         // That counts towards `unreachableAfter` as well, but it is not GitHub's trouble.
         if matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Network) && are_used_up() {

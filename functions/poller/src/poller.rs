@@ -10,7 +10,7 @@ use monitor_config::{HostOptions, Settings, Source};
 use monitor_github::GitHub;
 use monitor_outside::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
-use monitor_pipeline::stages::{Check, CheckSettings};
+use monitor_pipeline::stages::{Check, CheckSettings, LatestChecks};
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -24,6 +24,7 @@ pub struct Poller {
     wakes: Queue,
     dead_letters: DeadLetters,
     stack: Option<String>,
+    latest: LatestChecks,
 }
 
 /// What is made of the settings. The client of GitHub remembers paces, limits and tokens.
@@ -45,7 +46,8 @@ impl Poller {
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let build = move |settings| Ready::of(settings, every);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
-        Self { kept, jobs, wakes, dead_letters, stack: variables.stack() }
+        let latest = LatestChecks::default();
+        Self { kept, jobs, wakes, dead_letters, stack: variables.stack(), latest }
     }
 
     /// Handles one invocation.
@@ -55,7 +57,8 @@ impl Poller {
         let now = clock.now();
         let ready = self.kept.get(now).await?;
         let Ready { github: source, store, settings } = &*ready;
-        let check = Check { store, source, jobs: &self.jobs, wakes: &self.wakes, clock, settings };
+        let check =
+            Check { store, source, jobs: &self.jobs, wakes: &self.wakes, clock, settings, latest: &self.latest };
         let budget = Budget::of(invocation.left(now));
         let batch = Batch { check: &check, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
         let Report { response, metrics, is_doubtful } = batch.handle(event).await;

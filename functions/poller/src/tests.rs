@@ -17,7 +17,7 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::QueueError;
-use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, Ending};
+use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks};
 use monitor_pipeline::testing::doubles::{FaultyStore, Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
@@ -136,7 +136,7 @@ impl Installation {
     async fn handle(&self, event: SqsEvent) -> Report {
         let store = FaultyStore::over(&self.store);
         let Self { source, jobs, wakes, clock, settings, notes, .. } = self;
-        let check = Check { store: &store, source, jobs, wakes, clock, settings };
+        let check = Check { store: &store, source, jobs, wakes, clock, settings, latest: &LatestChecks::default() };
         let budget = Budget::of(Duration::from_secs(60));
         Batch { check: &check, backstop: notes, budget, request_id: "request-1" }.handle(event).await
     }

@@ -142,11 +142,11 @@ fn with_body(body: &str, is_base64: bool) -> Value {
 #[tokio::test]
 async fn every_command_is_answered() {
     let world = World::new().await;
-    assert!(world.text("slack-runner-status-all").await.contains("All 4 runners online: in 2 targets"));
+    assert!(world.text("slack-runner-status-all").await.contains("All 4 runners online in 2 targets."));
     assert!(world.text("slack-base64").await.contains("All 4 runners online"));
-    assert!(world.text("slack-runner-status").await.contains("acme/web: All 2 runners online"));
+    assert!(world.text("slack-runner-status").await.contains("acme/web: all 2 runners online"));
     let named = world.answer("slack-runner-status-of-a-name").await;
-    assert!(named["text"].as_str().unwrap().contains("runner-7: All 2 online: in 2 targets"), "{named}");
+    assert!(named["text"].as_str().unwrap().contains("runner-7: all 2 online in 2 targets."), "{named}");
     assert_eq!(named["response_type"], "in_channel");
     let history = world.answer("slack-runner-history").await;
     assert!(history["text"].as_str().unwrap().contains("runner-7: 1 outage on record"), "{history}");
@@ -156,7 +156,7 @@ async fn every_command_is_answered() {
     assert!(world.text("slack-empty-argument").await.contains("Say which runner"));
     assert!(world.nothing_is_enqueued());
 
-    assert!(world.text("slack-runner-recheck").await.contains("Looking at acme/web again"));
+    assert!(world.text("slack-runner-recheck").await.contains("Checking acme/web again"));
     let jobs = world.aws.take_sent(CHECKS);
     assert!(jobs.len() == 1 && CheckJob::from_json(&jobs[0].body).unwrap().target == target("acme/web"));
     let names = world.aws.calls("GetParameters");
@@ -249,7 +249,7 @@ async fn a_pressed_button_goes_over_the_queue_and_is_answered_where_it_stands() 
     assert_eq!(world.invoke(batch).await, Ok(json!({"batchItemFailures": []})));
     assert_eq!(world.aws.take_sent(CHECKS).len(), 1);
     let messages = world.slack.messages();
-    assert!(messages.len() == 1 && messages[0].text().contains("Looking at acme/web again"), "{messages:?}");
+    assert!(messages.len() == 1 && messages[0].text().contains("Checking acme/web again"), "{messages:?}");
     assert_eq!(messages[0].body["replace_original"], false);
 }
 
@@ -295,7 +295,7 @@ async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_
     let id = sample("slack-later")["Records"][0]["messageId"].clone();
     assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": [{"itemIdentifier": id}]})));
     assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": []})));
-    assert!(world.slack.messages()[0].text().contains("acme/web: All 2 runners online"));
+    assert!(world.slack.messages()[0].text().contains("acme/web: all 2 runners online"));
     // As it lies in events/: asked long ago, or not yet.
     assert_eq!(world.invoke(batch(now.minus(Duration::from_secs(1_801)))).await, Ok(json!({"batchItemFailures": []})));
     let mut broken = sample("slack-later");

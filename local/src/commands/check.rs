@@ -15,7 +15,7 @@ use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, RunnerSource, Sender};
 use monitor_pipeline::records::read_fleet;
-use monitor_pipeline::stages::{Check as CheckStage, CheckReport, CheckSettings, Ending};
+use monitor_pipeline::stages::{Check as CheckStage, CheckReport, CheckSettings, Ending, LatestChecks};
 use monitor_telemetry::SystemClock;
 use serde_json::json;
 
@@ -55,8 +55,15 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         configured: settings.targets.clone(),
         interval: std::time::Duration::from_secs(300),
     };
-    let stage =
-        CheckStage { store: &store, source: &github, jobs: &Nowhere, wakes: &Nowhere, clock: &clock, settings: &check };
+    let stage = CheckStage {
+        store: &store,
+        source: &github,
+        jobs: &Nowhere,
+        wakes: &Nowhere,
+        clock: &clock,
+        settings: &check,
+        latest: &LatestChecks::default(),
+    };
     let began = clock.now();
     let progress = progress(targets.len(), arguments.json);
     let mut looks: Vec<(Target, CheckReport)> = futures_util::stream::iter(&targets)

@@ -12,7 +12,7 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_github::{CredentialKind, Examination, GitHub};
 use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
-use monitor_slack::Messenger;
+use monitor_slack::{Messenger, Taken};
 use monitor_stately::MAX_BATCH;
 use monitor_stately::canary::{self, Findings};
 use monitor_telemetry::SystemClock;
@@ -297,7 +297,12 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     for channel in std::iter::once(None).chain(named.into_iter().map(Some)) {
         let what = channel.map_or("Slack".to_owned(), |channel| format!("Slack, {channel}"));
         findings.push(match messenger.send_test(Route::to(channel)).await {
-            Ok(()) => Finding::good(what, "took the test message"),
+            Ok(Taken { oddity: None, .. }) => Finding::good(what, "took the test message"),
+            Ok(Taken { oddity: Some(oddity), .. }) => Finding::doubtful(
+                what,
+                format!("{oddity}: messages count as delivered, and are not sent twice"),
+                "look in the channel whether the test message is there; only Slack itself is supported",
+            ),
             Err(error) => Finding::bad(what, error.to_string(), format!("see the reason; {fix}")),
         });
     }

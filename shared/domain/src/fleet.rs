@@ -79,12 +79,20 @@ pub struct Fleet {
     pub leftovers: Vec<RunnerId>,
     /// When a look that changed nothing last began, kept at most ten minutes behind.
     pub fresh_at: Option<Timestamp>,
+    /// When the latest check that changed nothing began, as far as this process made it: later than what is stored.
+    pub checked_at: Option<Timestamp>,
 }
 
 impl Fleet {
     /// A fleet of which nothing is known yet.
     pub fn unknown(target: Target) -> Self {
-        Self { record: TargetRecord::new(target), runners: Vec::new(), leftovers: Vec::new(), fresh_at: None }
+        Self {
+            record: TargetRecord::new(target),
+            runners: Vec::new(),
+            leftovers: Vec::new(),
+            fresh_at: None,
+            checked_at: None,
+        }
     }
 
     /// The latest look that is on record.
@@ -95,6 +103,11 @@ impl Fleet {
     /// The latest look that is on record and that a check begun at `at` can believe to lie before it.
     pub fn seen_before(&self, at: Timestamp) -> Option<Timestamp> {
         self.looks().filter(|look| !look.is_impossible(at)).max()
+    }
+
+    /// The latest check before one that began at `at`: stored, or made by this process.
+    pub fn checked_before(&self, at: Timestamp) -> Option<Timestamp> {
+        self.looks().chain(self.checked_at).filter(|check| !check.is_impossible(at)).max()
     }
 
     fn looks(&self) -> impl Iterator<Item = Timestamp> {

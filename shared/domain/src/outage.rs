@@ -27,7 +27,8 @@ impl OutageId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastHealthy {
-    /// The latest recorded look that found it healthy; it may have been healthy for up to ten minutes longer.
+    /// The latest check known of that found it healthy: the one before, where the same process made it; else the latest
+    /// that is stored, so that it may have been healthy for ten minutes longer.
     pub at: Timestamp,
     /// Idle or Busy.
     pub status: Status,

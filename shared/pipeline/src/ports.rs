@@ -292,6 +292,9 @@ pub enum ChatError {
     /// It did not work this time. The message may have been taken all the same.
     #[error("{0}")]
     Transient(String),
+    /// No connection: nothing was sent, so the message was certainly not taken.
+    #[error("{0}")]
+    NotSent(String),
     /// This message is refused for what is in it.
     #[error("the message was refused: {0}")]
     ContentRefused(String),

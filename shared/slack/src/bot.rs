@@ -8,14 +8,14 @@ use monitor_domain::notices::{News, Notice};
 use monitor_domain::outage::Outage;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Url};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::answer::{self, Answer, Taken, Via, dead};
 use crate::button;
 use crate::render::{Message, render_live, render_to};
 use crate::web::WebBase;
-use crate::webhook::{self, DEFAULT_RETRY_AFTER, dead};
 use crate::words::TEST_MESSAGE;
 
 /// What may differ between installations.
@@ -23,7 +23,8 @@ use crate::words::TEST_MESSAGE;
 pub struct BotSettings {
     /// Where links lead.
     pub web: WebBase,
-    /// How long an answer may take, with connecting.
+    /// How long an answer may take, with connecting; longer than the client may take to connect, so that what never
+    /// left is told from what may have arrived.
     pub timeout: Duration,
     /// Where the methods are; without a slash at the end.
     pub api_url: String,
@@ -32,10 +33,10 @@ pub struct BotSettings {
 }
 
 impl Default for BotSettings {
-    /// github.com, 10 s, slack.com, no buttons.
+    /// github.com, 15 s, slack.com, no buttons.
     fn default() -> Self {
         let api_url = "https://slack.com/api".to_owned();
-        Self { web: WebBase::default(), timeout: Duration::from_secs(10), api_url, buttons: false }
+        Self { web: WebBase::default(), timeout: Duration::from_secs(15), api_url, buttons: false }
     }
 }
 
@@ -90,10 +91,10 @@ impl Bot {
     }
 
     /// Sends a message that says it is a test.
-    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<Taken, ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
         match self.post(&message, self.channel_of(to), None, false).await {
-            Ok(_) => Ok(()),
+            Ok(taken) => Ok(taken),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
@@ -124,7 +125,7 @@ impl Bot {
         channel: &str,
         thread_ts: Option<&str>,
         reply_broadcast: bool,
-    ) -> Result<Delivered, EditError> {
+    ) -> Result<Taken, EditError> {
         let call =
             Call { channel, ts: None, thread_ts, unfurl_links: false, unfurl_media: false, reply_broadcast, message };
         self.call("chat.postMessage", &call).await
@@ -144,50 +145,41 @@ impl Bot {
         let broken = |error: reqwest::Error| ChatError::Transient(error.without_url().to_string());
         let url =
             Url::parse_with_params(&format!("{}/usergroups.users.list", self.settings.api_url), [("usergroup", group)]);
-        let url = url.map_err(|_| dead("the address of Slack's API is no URL", CHECK))?;
+        let url = url.map_err(|_| dead("the address of Slack's API is not a URL", CHECK))?;
         let request = self.http.get(url).timeout(MEMBERS_WITHIN).bearer_auth(&self.token.0);
-        let said = webhook::read(request.send().await.map_err(broken)?, MAX_ANSWER_BYTES).await.map_err(broken)?;
-        let answer: Value = serde_json::from_str(&said)
-            .map_err(|_| ChatError::Transient("usergroups.users.list: the answer is no JSON".to_owned()))?;
-        if answer["ok"] != true {
-            let code = answer["error"].as_str().unwrap_or_default();
+        let said = answer::read(request.send().await.map_err(broken)?, MAX_ANSWER_BYTES).await.map_err(broken)?;
+        let members: Value = serde_json::from_str(&said)
+            .map_err(|_| ChatError::Transient("usergroups.users.list: the answer is not JSON".to_owned()))?;
+        if members["ok"] != true {
+            let code = members["error"].as_str().unwrap_or_default();
             let is_word = (2..=60).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
             let code = if is_word { code } else { "an error" };
             let fix = "give the app the scope usergroups:read and install it again, or fix the group in SLACK_ADMINS";
-            return Err(dead(&format!("usergroups.users.list answers {code}"), fix));
+            return Err(dead(&format!("usergroups.users.list answered {code}"), fix));
         }
-        let users = answer["users"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let users = members["users"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(users.iter().filter_map(|user| user.as_str().map(str::to_owned)).collect())
     }
 
-    async fn call(&self, method: &str, call: &Call<'_>) -> Result<Delivered, EditError> {
+    async fn call(&self, method: &str, call: &Call<'_>) -> Result<Taken, EditError> {
         let address = format!("{}/{method}", self.settings.api_url);
-        let url = Url::parse(&address).map_err(|_| dead("the address of Slack's API is no URL", CHECK))?;
+        let url = Url::parse(&address).map_err(|_| dead("the address of Slack's API is not a URL", CHECK))?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let body = serde_json::to_vec(call)
             .map_err(|error| ChatError::ContentRefused(format!("the message cannot be written as JSON: {error}")))?;
         let request = self.http.post(url).timeout(self.settings.timeout).bearer_auth(&self.token.0);
         let request = request.header("content-type", "application/json; charset=utf-8").body(body);
-        let broken = |error| webhook::broken(&host, self.settings.timeout, error);
+        let broken = |error| answer::broken(&host, self.settings.timeout, error);
         let answer = request.send().await.map_err(broken)?;
-        let (status, retry_after) = (answer.status(), webhook::retry_after(answer.headers()));
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(ChatError::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) }.into());
-        }
-        if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY) {
-            return Err(ChatError::Transient(format!("{host} answers {status}")).into());
-        }
-        let said = webhook::read(answer, MAX_ANSWER_BYTES).await.map_err(broken)?;
-        match serde_json::from_str::<Value>(&said) {
-            Ok(answer) if status.is_success() && answer["ok"] == true => {
-                let text = |field: &str| answer[field].as_str().map(str::to_owned);
-                Ok(Delivered { channel: text("channel"), ts: text("ts") })
-            }
-            Ok(answer) if answer["error"].is_string() => {
-                Err(sorted(&host, answer["error"].as_str().unwrap_or_default(), retry_after))
-            }
-            _ => Err(dead(&format!("{host} answers {status}, but not as Slack does"), CHECK).into()),
-        }
+        let (status, retry_after) = (answer.status(), answer::retry_after(answer.headers()));
+        let body = match answer::read(answer, MAX_ANSWER_BYTES).await {
+            Ok(body) => body,
+            // Of a success only the body says that it is one.
+            Err(error) if status.is_success() => return Err(broken(error).into()),
+            Err(_) => String::new(),
+        };
+        let has_layout = call.message.blocks.as_ref().is_some_and(|blocks| !blocks.is_empty());
+        Answer { host: &host, via: Via::Bot, status, retry_after, body: &body, has_layout }.read()
     }
 }
 
@@ -196,53 +188,12 @@ const MEMBERS_WITHIN: Duration = Duration::from_secs(1);
 /// An answer repeats the message: more than this is none of Slack's.
 const MAX_ANSWER_BYTES: usize = 256 * 1_024;
 const CHECK: &str =
-    "see whether SLACK_BOT_TOKEN and SLACK_CHANNEL are what Slack shows, and whether a proxy stands between";
-
-/// What an error of Slack's means for the caller. What is not known here makes messages wait: nothing is lost by that.
-fn sorted(host: &str, code: &str, retry_after: Option<Duration>) -> EditError {
-    let is_word = (2..=60).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let told = if is_word { format!("{host} answers {code}") } else { format!("{host} answers with an error") };
-    EditError::Chat(match code {
-        "message_not_found"
-        | "cant_update_message"
-        | "edit_window_closed"
-        | "thread_not_found"
-        | "cannot_reply_to_message"
-        | "restricted_action_thread_locked" => return EditError::Gone,
-        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
-            ChatError::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) }
-        }
-        "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" => {
-            ChatError::Transient(told)
-        }
-        "invalid_blocks"
-        | "invalid_blocks_format"
-        | "msg_blocks_too_long"
-        | "msg_too_long"
-        | "no_text"
-        | "invalid_json"
-        | "json_not_object"
-        | "invalid_arguments"
-        | "markdown_text_conflict" => ChatError::ContentRefused(told),
-        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" => {
-            dead(&told, "the bot's token is none any more; install the app again and set SLACK_BOT_TOKEN")
-        }
-        "missing_scope" | "not_allowed_token_type" | "no_permission" | "access_denied" => {
-            dead(&told, "give the app the scope chat:write, install it again and set SLACK_BOT_TOKEN to its bot token")
-        }
-        "not_in_channel" => dead(&told, "invite the bot to the channel, or give the app the scope chat:write.public"),
-        "channel_not_found" | "is_archived" => dead(
-            &told,
-            "set SLACK_CHANNEL, or the policy's channel, to one that is there; to a private one the bot must be invited",
-        ),
-        _ => dead(&told, CHECK),
-    })
-}
+    "check that SLACK_BOT_TOKEN and SLACK_CHANNEL are what Slack shows, and whether a proxy answers in its place";
 
 impl Chat for Bot {
     async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
         match self.post(&self.message(notice, form, to), self.channel_of(to), None, false).await {
-            Ok(delivered) => Ok(delivered),
+            Ok(taken) => Ok(taken.delivered),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
@@ -251,7 +202,9 @@ impl Chat for Bot {
     async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
         // Nobody is reminded by what stands in a thread alone.
         let reminds = notice.news.iter().any(|news| matches!(news, News::StillOffline { .. }));
-        self.post(&self.message(notice, form, Route::Default), &to.channel, Some(&to.ts), reminds).await
+        self.post(&self.message(notice, form, Route::Default), &to.channel, Some(&to.ts), reminds)
+            .await
+            .map(|taken| taken.delivered)
     }
 
     async fn edit(

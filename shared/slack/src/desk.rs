@@ -243,7 +243,9 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             Err(ChatError::Busy { retry_after }) => {
                 Disposition::Retry { after: retry_after, reason: "Slack asks to wait".to_owned() }
             }
-            Err(ChatError::Transient(reason)) if now.since(message.asked_at) < REPLY_WITHIN => {
+            Err(ChatError::Transient(reason) | ChatError::NotSent(reason))
+                if now.since(message.asked_at) < REPLY_WITHIN =>
+            {
                 Disposition::Retry { after: ANNOUNCE_AGAIN, reason }
             }
             Err(error) => {
@@ -320,7 +322,9 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> Desk<'_, St, Jobs, Queue
             Err(ChatError::Busy { retry_after }) => {
                 Disposition::Retry { after: retry_after, reason: "Slack asks to wait".to_owned() }
             }
-            Err(ChatError::Transient(reason)) => Disposition::Retry { after: RETRY_AFTER, reason },
+            Err(ChatError::Transient(reason) | ChatError::NotSent(reason)) => {
+                Disposition::Retry { after: RETRY_AFTER, reason }
+            }
             Err(ChatError::ContentRefused(_) | ChatError::Dead(_)) => {
                 warn!("an answer was not taken: its address is used up, or none of Slack's any more");
                 Disposition::Done
@@ -352,7 +356,7 @@ impl Replies {
 
     async fn post(&self, to: &ReplyUrl, reply: &Reply) -> Result<(), ChatError> {
         Webhook::new(self.http.clone(), to.address(), self.settings.clone())
-            .send_json(reply, Route::Default)
+            .send_json(reply, Route::Default, false)
             .await
             .map(drop)
     }

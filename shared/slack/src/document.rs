@@ -13,7 +13,7 @@ const MAX_QUOTE: usize = 240;
 /// One message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
-    /// Where: ` in acme/web`, put after the title of the whole; empty where it is no place.
+    /// Where: `acme/web`, put before the title of the whole where that begins with a name; empty where it is no place.
     pub(crate) place: String,
     /// Said before everything else, in a channel that the message was not meant for.
     pub(crate) heading: Option<Line>,
@@ -30,7 +30,7 @@ pub(crate) struct Document {
 pub(crate) struct Part {
     pub(crate) mark: Mark,
     pub(crate) title: Line,
-    /// What the phone shows beside the title.
+    /// What the phone shows after the title, with what joins the two: ` since 21:05 UTC. Jobs will queue.`
     pub(crate) brief: Line,
     /// The news in one or two sentences.
     pub(crate) lead: Line,

@@ -1,16 +1,18 @@
 //! The decoders of Slack's answers, opened for `tests/fuzz`: they are private, for nobody else reads Slack's bytes.
 
 use monitor_pipeline::items::Delivered;
-use monitor_pipeline::ports::ChatError;
+use monitor_pipeline::ports::EditError;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
-use crate::webhook::{MAX_ANSWER_BYTES, retry_after, sort};
+use crate::answer::{Answer, Via, retry_after};
+use crate::webhook::MAX_ANSWER_BYTES;
 
 /// Judges an answer as the webhook does.
-pub fn judge_webhook(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Delivered, ChatError> {
-    let said = String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER_BYTES)]);
-    sort("hooks.slack.com", status, retry_after(headers), &said)
+pub fn judge_webhook(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Delivered, EditError> {
+    let body = String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER_BYTES)]);
+    let (host, via, retry_after) = ("hooks.slack.com", Via::Webhook, retry_after(headers));
+    Answer { host, via, status, retry_after, body: &body, has_layout: true }.read().map(|taken| taken.delivered)
 }
 
 /// Reads a command that was put off, and writes it again; none where the body is no such command.

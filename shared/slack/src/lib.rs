@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admins;
+mod answer;
 mod blocks;
 mod bot;
 mod button;
@@ -23,6 +24,7 @@ mod webhook_url;
 mod words;
 
 pub use admins::Admins;
+pub use answer::Taken;
 pub use bot::{Bot, BotSettings, BotToken};
 pub use button::{open_in, with_buttons};
 pub use console::Console;

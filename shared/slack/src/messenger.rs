@@ -4,6 +4,7 @@ use monitor_domain::notices::Notice;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
+use crate::answer::Taken;
 use crate::bot::Bot;
 use crate::console::Console;
 use crate::render::Message;
@@ -22,11 +23,11 @@ pub enum Messenger {
 
 impl Messenger {
     /// Sends a message that says it is a test; to a console none.
-    pub async fn send_test(&self, to: Route<'_>) -> Result<(), ChatError> {
+    pub async fn send_test(&self, to: Route<'_>) -> Result<Taken, ChatError> {
         match self {
             Messenger::Webhook(webhook) => webhook.send_test(to).await,
             Messenger::Bot(bot) => bot.send_test(to).await,
-            Messenger::Console(_) => Ok(()),
+            Messenger::Console(_) => Ok(Taken { delivered: Delivered::default(), oddity: None }),
         }
     }
 

@@ -16,37 +16,43 @@ const MAX_CONSOLE: usize = 12_000;
 /// Line break, indentation and bullet.
 const PER_LINE: usize = 8;
 
-/// Emoji, title and place.
+/// Emoji, place and title.
 pub(crate) fn headline(document: &Document, part: &Part) -> String {
     format!("{} {}", emoji(part.mark), title(document, part))
 }
 
+/// The title, after the place where it begins with a runner's name; others name the place themselves.
 fn title(document: &Document, part: &Part) -> String {
-    format!("{}{}", Plain::of(document).line(&part.title), document.place)
+    let title = Plain::of(document).line(&part.title);
+    let is_placed = !document.place.is_empty() && matches!(part.title.0.first(), Some(Span::Name(_)));
+    if is_placed { format!("{}: {title}", document.place) } else { title }
 }
 
 /// For parts that did not fit.
 pub(crate) fn omitted(parts: usize) -> String {
-    format!("and {parts} more pieces of news")
+    format!("and {parts} more notifications")
 }
 
 fn heading(plain: &Plain, line: &Line) -> String {
     format!("{} {}", emoji(Mark::Warning), plain.line(line))
 }
 
-/// The short text beside the blocks: complete in itself, not escaped.
+/// The short text beside the blocks, enough to decide whether to get up: names, since when, and the consequence. Not escaped.
 pub(crate) fn notification(document: &Document) -> String {
     let plain = Plain::of(document);
     let mut text = String::new();
     for (index, part) in document.parts.iter().enumerate() {
         if index == 0 {
-            text = format!("{}: {}", headline(document, part), plain.line(&part.brief));
+            text = format!("{}{}", headline(document, part), plain.line(&part.brief));
         } else {
-            text.push_str(&format!(" · {} {}", emoji(part.mark), plain.line(&part.title)));
+            text.push_str(&format!(" {} {}", emoji(part.mark), plain.line(&part.title)));
+            if part.mark == Mark::Alarm {
+                text.push_str(&plain.line(&part.brief));
+            }
         }
     }
     if let Some(line) = &document.heading {
-        text.push_str(&format!(" · {}", heading(&plain, line)));
+        text.push_str(&format!(" {}", heading(&plain, line)));
     }
     clip(&text, MAX_NOTIFICATION)
 }

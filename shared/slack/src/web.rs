@@ -63,6 +63,11 @@ impl WebBase {
         }
     }
 
+    /// Whether that is GitHub's own service, and no Enterprise Server.
+    pub(crate) fn is_github_com(&self) -> bool {
+        self.0 == GITHUB_COM
+    }
+
     /// The page that lists a target's runners.
     pub fn runners_page(&self, target: &Target) -> String {
         let owner = target.owner();

@@ -36,6 +36,25 @@ fn an_answer_is_for_whoever_asked_unless_the_channel_is_to_see_it() {
 #[test]
 fn a_runner_is_never_said_to_be_down() {
     for (name, reply) in answers::all() {
-        assert!(!outline(reply.message()).contains(" down"), "{name}");
+        let text = outline(reply.message());
+        let mut of_runners = text.lines().filter(|line| !line.contains("Monitoring of "));
+        assert!(of_runners.all(|line| !line.contains(" down")), "{name}: {text}");
     }
+}
+
+#[test]
+fn an_answer_about_what_cannot_be_checked_leads_with_that_and_calls_nothing_well() {
+    for (asked, reply) in answers::while_unreachable() {
+        let read = outline(reply.message());
+        assert!(read.starts_with("text: 🔴 Monitoring of "), "{asked}: {read}");
+        assert!(read.contains("is down since 2026-11-23 21:05 UTC"), "{asked}: {read}");
+        assert!(read.to_lowercase().contains("last known"), "{asked}: {read}");
+        assert!(!read.contains('✅') && !read.contains("idle for"), "{asked}: {read}");
+        assert!(!read.contains("GitHub reports"), "nothing is said as of now: {asked}: {read}");
+    }
+    let read = outline(answers::while_stopped().message());
+    assert!(read.starts_with("text: 🔴 The monitor has stopped: no check since 2026-11-23 20:05 UTC"), "{read}");
+    assert!(read.contains("Last known: all 2 runners online") && !read.contains('✅'), "{read}");
+    let read = outline(answers::after_one_failed_check().message());
+    assert!(read.starts_with("text: ⚠️ The latest check of acme/web failed") && !read.contains('✅'), "{read}");
 }

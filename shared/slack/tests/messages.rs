@@ -9,8 +9,9 @@ mod samples;
 use std::collections::BTreeSet;
 
 use monitor_domain::notices::News;
+use monitor_domain::outage::{Ending, Outage, Peers, Telling};
 use monitor_pipeline::ports::Form;
-use monitor_slack::{WebBase, render, render_console};
+use monitor_slack::{WebBase, render, render_console, render_live};
 use outline::outline;
 
 #[test]
@@ -79,7 +80,8 @@ fn kind(news: &News) -> &'static str {
 fn a_runner_is_never_said_to_be_down() {
     for (name, notice) in samples::all() {
         let console = render_console(&notice, false, &WebBase::default());
-        assert!(!console.contains(" down"), "{name}: {console}");
+        let mut of_runners = console.lines().filter(|line| !line.contains("Monitoring of "));
+        assert!(of_runners.all(|line| !line.contains(" down")), "{name}: {console}");
     }
 }
 
@@ -103,4 +105,130 @@ fn links_lead_to_the_enterprise_server_that_is_set() {
     let message = serde_json::to_string(&render(&notice, Form::Blocks, &web)).unwrap();
     assert!(message.contains("<https://git.acme.test/acme/web/settings/actions/runners/1001|"), "{message}");
     assert!(!message.contains("https://github.com"), "{message}");
+}
+
+/// What a phone shows of outages of `acme/web`.
+fn text_of(down: u32, news: News) -> String {
+    render(&samples::about("acme/web", down, vec![news]), Form::Blocks, &WebBase::default()).text
+}
+
+#[test]
+fn the_text_alone_names_the_runners_their_target_since_when_and_what_it_means() {
+    let labelled = |number, online| {
+        let labels = ["self-hosted", "Linux", "X64", "gpu"].map(str::to_owned).to_vec();
+        Outage { labels, peers: Peers { total: 3, online }, in_job: number == 2, ..samples::outage(number) }
+    };
+    let of = |count: u64, online| (1..=count).map(|number| labelled(number, online)).collect::<Vec<_>>();
+    let left = "No runner left with labels gpu, self-hosted, Linux, X64: jobs will queue.";
+    let job = "One was running a job, which will probably fail.";
+    let offline = |count, online| text_of(count, News::Offline { outages: of(u64::from(count), online) });
+    let text = offline(3, 0);
+    assert_eq!(
+        text,
+        format!("🔴 acme/web: build-01, build-02, build-03 offline (3 of 8) since 21:06 UTC. {job} {left}")
+    );
+    let text = offline(7, 0);
+    assert!(text.contains("build-01, build-02, build-03 and 4 more offline (7 of 8)") && text.contains(left), "{text}");
+    let text = offline(1, 2);
+    assert!(text.ends_with("since 21:06 UTC. 2 of 3 other runners with its labels are online."), "{text}");
+    let names = "build-01, build-02";
+    let ended = |ending| {
+        let end = |outage: Outage| Outage { resolved_at: Some(outage.confirmed_at), ending: Some(ending), ..outage };
+        of(2, 1).into_iter().map(end).collect::<Vec<_>>()
+    };
+    let noticed_at = samples::outage(1).started_at.plus(std::time::Duration::from_secs(86_400));
+    for news in [
+        News::MonitoringStarts { outages: of(2, 0) },
+        News::MuteEnded { outages: of(2, 0) },
+        News::StillOffline { outages: of(2, 0), noticed_at, is_last: false },
+        News::Removed { outages: ended(Ending::Removed) },
+        News::Recovered { outages: ended(Ending::Recovered) },
+        News::CameAndWent { outages: ended(Ending::Recovered) },
+        News::NoLongerMonitored { outages: ended(Ending::NoLongerMonitored), whole_target: false, again_since: None },
+        News::NoLongerMonitored { outages: ended(Ending::NoLongerMonitored), whole_target: true, again_since: None },
+    ] {
+        let text = text_of(2, news.clone());
+        assert!(text.contains(names) && text.contains("acme/web"), "{news:?}: {text}");
+    }
+    assert!(text_of(2, News::MonitoringStarts { outages: of(2, 0) }).contains(left));
+}
+
+#[test]
+fn an_edited_message_says_nothing_that_is_over() {
+    let in_job = |number, peers| Outage { in_job: true, peers, ..samples::outage(number) };
+    let alone = Peers { total: 3, online: 0 };
+    let over =
+        |outage: Outage| Outage { resolved_at: Some(outage.confirmed_at), ending: Some(Ending::Recovered), ..outage };
+    let notice = samples::about("acme/web", 0, vec![News::Recovered { outages: vec![over(in_job(1, alone))] }]);
+    for outages in [vec![over(in_job(1, alone))], vec![over(in_job(1, alone)), in_job(2, alone)]] {
+        for form in [Form::Blocks, Form::PlainText] {
+            let read = outline(&render_live(&outages, &notice, form, &[], &WebBase::default()));
+            for of_then in ["Same labels", "jobs will queue", "will probably fail", "expect it to fail", "others"] {
+                assert!(!read.contains(of_then), "{of_then}: {read}");
+            }
+            assert!(read.contains("running a job"), "what was is still said: {read}");
+        }
+    }
+}
+
+#[test]
+fn an_outage_that_nobody_saw_begin_lasted_at_least_so_long() {
+    let unseen = Outage { last_healthy: None, telling: Telling::AtStart, ..samples::outage(1) };
+    let end = Some(unseen.started_at.plus(std::time::Duration::from_secs(29)));
+    let over = Outage { resolved_at: end, ending: Some(Ending::Recovered), ..unseen.clone() };
+    let notice = |news| samples::about("acme/web", 0, vec![news]);
+    let recovered = notice(News::Recovered { outages: vec![over.clone()] });
+    let read = |notice| render_console(notice, false, &WebBase::default());
+    let said = read(&recovered);
+    assert!(said.contains("after at least 29 s offline (since before 21:06 UTC)"), "{said}");
+    let edited =
+        outline(&render_live(std::slice::from_ref(&over), &recovered, Form::PlainText, &[], &WebBase::default()));
+    assert!(edited.contains("offline from before 21:06 UTC to 21:06 UTC (at least 29 s)"), "{edited}");
+    let several = vec![over.clone(), Outage { last_healthy: samples::outage(2).last_healthy, ..over }];
+    let said = read(&notice(News::Recovered { outages: several }));
+    assert!(said.contains("after at least 29 s offline"), "{said}");
+}
+
+#[test]
+fn advice_is_no_wider_than_what_is_known() {
+    let hours = |number: u64| std::time::Duration::from_secs(number * 3_600);
+    let at_once =
+        || (1..=3).map(|number| Outage { started_at: samples::outage(1).started_at, ..samples::outage(number) });
+    let one_by_one = || {
+        at_once().zip(0..).map(|(outage, hour)| Outage { started_at: outage.started_at.plus(hours(hour)), ..outage })
+    };
+    let advice = |outages: Vec<Outage>, online: u32, web: &WebBase| {
+        let mut notice = samples::about("acme/web", 3, vec![News::Offline { outages }]);
+        notice.counts.online = online;
+        render_console(&notice, false, web)
+    };
+    let (github, server) = (WebBase::default(), WebBase::from_api_url("https://git.acme.test/api/v3").unwrap());
+    let (together, status) = ("They failed together", "https://www.githubstatus.com");
+    let said = advice(at_once().collect(), 5, &github);
+    assert!(said.contains(together) && !said.contains(status), "{said}");
+    let said = advice(at_once().collect(), 0, &github);
+    assert!(said.contains(together) && said.contains(status) && said.contains("If runners of other targets"), "{said}");
+    let said = advice(at_once().collect(), 0, &server);
+    assert!(said.contains("first check the GitHub server itself") && !said.contains(status), "{said}");
+    for outages in [one_by_one().collect::<Vec<_>>(), at_once().take(2).collect()] {
+        let said = advice(outages, 0, &github);
+        assert!(!said.contains(together) && !said.contains(status), "{said}");
+    }
+}
+
+#[test]
+fn last_healthy_is_said_as_a_bound_for_checks_without_changes_are_stored_once_in_ten_minutes() {
+    let said = render_console(
+        &samples::about("acme/web", 1, vec![News::Offline { outages: vec![samples::outage(1)] }]),
+        false,
+        &WebBase::default(),
+    );
+    assert!(said.contains("21:02 UTC or later, idle"), "{said}");
+    let two = vec![samples::outage(1), samples::outage(2)];
+    let said = render_console(
+        &samples::about("acme/web", 2, vec![News::Offline { outages: two }]),
+        false,
+        &WebBase::default(),
+    );
+    assert!(said.contains("(healthy at most 4 min before)"), "{said}");
 }

@@ -84,7 +84,7 @@ async fn a_channel_that_is_gone_is_dead_to_a_bot_in_every_way() {
     let told = reason(bot.send(&notice, Form::Blocks, Route::Channel("#nowhere")).await);
     assert!(told.contains("channel_not_found"), "{told}");
     bot.send(&notice, Form::Blocks, Route::InsteadOf { channel: "#nowhere", reason: &told }).await.unwrap();
-    assert!(slack.messages().last().unwrap().text().contains("This was for #nowhere, which takes no message"));
+    assert!(slack.messages().last().unwrap().text().contains("This was for #nowhere, which accepts no messages"));
 }
 
 #[tokio::test]

@@ -76,13 +76,14 @@ async fn a_rate_limit_says_how_long_to_wait() {
 #[tokio::test]
 async fn refused_content_is_told_from_a_dead_webhook() {
     let slack = FakeSlack::start().await.unwrap();
-    for word in
-        ["invalid_payload", "invalid_blocks", "no_text", "msg_too_long", "msg_blocks_too_long", "a_word_of_tomorrow"]
-    {
+    for word in ["invalid_payload", "invalid_blocks", "no_text", "msg_too_long", "msg_blocks_too_long"] {
         let error = fault(&slack, Fault::Answer(400, word)).await;
         assert!(matches!(&error, ChatError::ContentRefused(told) if told.contains(word)), "{error:?}");
     }
     let dead = [
+        (400, "a_word_of_tomorrow"),
+        (400, r#"{"ok":false,"error":"invalid_workflow_input"}"#),
+        (422, "a_word_of_tomorrow"),
         (400, "invalid_token"),
         (401, "invalid_auth"),
         (403, "action_prohibited"),
@@ -94,22 +95,40 @@ async fn refused_content_is_told_from_a_dead_webhook() {
         (410, "channel_is_archived"),
         (301, ""),
         (400, "<html>400 The plain HTTP request was sent to HTTPS port</html>"),
-        (200, "<html>please log in</html>"),
         (200, r#"{"ok":false,"error":"invalid_auth"}"#),
     ];
     for (status, body) in dead {
         let error = fault(&slack, Fault::Answer(status, body)).await;
         let ChatError::Dead(told) = &error else { panic!("{status} {body}: {error:?}") };
-        assert!(told.contains("127.0.0.1 answers") && told.contains("; "), "{told}");
+        assert!(told.contains("127.0.0.1 answered") && told.contains("; "), "{told}");
         assert!(!told.contains("<html>"), "{told}");
         assert_secret_kept(&error);
     }
     assert!(slack.messages().is_empty());
-    slack.state().fault_next(Fault::Answer(200, r#"{"ok":true}"#), 1);
-    assert_eq!(
-        webhook(&slack).send(&sample("offline_one"), Form::Blocks, Route::Default).await,
-        Ok(Delivered::default())
-    );
+}
+
+#[tokio::test]
+async fn another_chats_success_is_an_acceptance_and_the_test_message_says_that_it_is_none_of_slacks() {
+    let slack = FakeSlack::start().await.unwrap();
+    for (status, body, oddity) in [
+        (200, "ok", None),
+        (200, r#"{"ok":true}"#, None),
+        (200, "", Some("an empty body")),
+        (204, "", Some("an empty body")),
+        (202, "Accepted", Some("text")),
+        (200, r#"{"success":true}"#, Some("JSON")),
+        (200, "<html>thank you</html>", Some("a web page")),
+    ] {
+        slack.state().fault_next(Fault::Answer(status, body), 2);
+        let sent = webhook(&slack).send(&sample("offline_one"), Form::Blocks, Route::Default).await;
+        assert_eq!(sent, Ok(Delivered::default()), "{status} {body}");
+        let said = webhook(&slack).send_test(Route::Default).await.unwrap().oddity;
+        match (said, oddity) {
+            (None, None) => {}
+            (Some(said), Some(oddity)) if said.contains(oddity) && said.contains("127.0.0.1") => {}
+            other => panic!("{status} {body}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -119,7 +138,7 @@ async fn a_webhook_that_was_made_anew_is_dead_at_its_old_address() {
     slack.state().replace_webhook("/services/T0FAKE/B0FAKE/notasecreteither");
     let error = old.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(
-        matches!(&error, ChatError::Dead(told) if told.contains("no_service") && told.contains("make a new one")),
+        matches!(&error, ChatError::Dead(told) if told.contains("no_service") && told.contains("create a new one")),
         "{error:?}"
     );
     assert_secret_kept(&error);
@@ -152,9 +171,60 @@ async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
     drop(slack);
     let gone = webhook_at(&url, Duration::from_secs(5));
     let error = gone.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
-    assert!(matches!(&error, ChatError::Transient(told) if told.contains("127.0.0.1")), "{error:?}");
+    assert!(matches!(&error, ChatError::NotSent(told) if told.contains("127.0.0.1")), "{error:?}");
     assert_secret_kept(&error);
     assert!(!format!("{gone:?}").contains("notasecret"), "{gone:?}");
+}
+
+/// A resolver that knows no name.
+struct NoNames;
+
+impl reqwest::dns::Resolve for NoNames {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(std::future::ready(Err("no such host".into())))
+    }
+}
+
+#[tokio::test]
+async fn what_never_left_this_machine_is_told_from_what_may_have_arrived() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let slack = FakeSlack::start().await.unwrap();
+    let plain = slack.webhook_url();
+    let refused = "http://127.0.0.1:1/services/T0FAKE/B0FAKE/notasecretwebhook".to_owned();
+    let by_tls = plain.replace("http://", "https://");
+    let by_name = "https://hooks.acme.test/services/T0FAKE/B0FAKE/notasecretwebhook".to_owned();
+    let client = || reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(NoNames)).build().unwrap();
+    let proxied =
+        || reqwest::Client::builder().proxy(reqwest::Proxy::all("http://127.0.0.1:1").unwrap()).build().unwrap();
+    let send = async |http: reqwest::Client, url: &str| {
+        let webhook = Webhook::new(http, WebhookUrl::parse(url, &[]).unwrap(), WebhookSettings::default());
+        let error = webhook.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
+        assert_secret_kept(&error);
+        error
+    };
+    for (what, http, url) in [
+        ("refused", client(), &refused),
+        ("TLS", client(), &by_tls),
+        ("name", client(), &by_name),
+        ("proxy", proxied(), &by_name),
+    ] {
+        let error = send(http, url).await;
+        assert!(
+            matches!(&error, ChatError::NotSent(said) if said.starts_with("no connection to ")),
+            "{what}: {error:?}"
+        );
+    }
+    assert!(slack.messages().is_empty());
+    for fault in [Fault::Reset, Fault::LostAnswer, Fault::Answer(502, "")] {
+        slack.state().fault_next(fault.clone(), 1);
+        let error = send(client(), &plain).await;
+        assert!(matches!(error, ChatError::Transient(_)), "{fault:?}: {error:?}");
+    }
+    let api_url = "http://127.0.0.1:1/api".to_owned();
+    let settings = BotSettings { api_url, ..BotSettings::default() };
+    let bot = Bot::new(client(), BotToken::new("xoxb-1"), "#runners", settings);
+    let error = bot.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
+    assert!(matches!(error, ChatError::NotSent(_)), "{error:?}");
 }
 
 /// Keeps what was written to it.
@@ -237,7 +307,7 @@ async fn a_bot_sends_edits_and_replies() {
     let messages = slack.messages();
     assert_eq!(messages.len(), 3, "edits are no messages of their own");
     assert_eq!(messages[0].edits, 4);
-    assert_eq!(messages[0].text(), "✅ 2 runners back online in acme/web: after 30 min");
+    assert_eq!(messages[0].text(), "✅ acme/web: build-01, build-02 back online after up to 30 min.");
     assert!(messages[1..].iter().all(|reply| reply.body["thread_ts"] == *place.ts));
     assert!(messages.iter().all(|message| message.body["unfurl_links"] == false));
 
@@ -325,9 +395,8 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
         (r#"{"ok":false,"error":"is_archived"}"#, "SLACK_CHANNEL"),
         (r#"{"ok":false,"error":"not_in_channel"}"#, "invite the bot"),
         (r#"{"ok":false,"error":"a_word_of_tomorrow"}"#, "a_word_of_tomorrow"),
-        (r#"{"ok":false,"error":"<html>"}"#, "answers with an error"),
-        (r#"{"ok":false}"#, "not as Slack does"),
-        ("<html>please log in</html>", "not as Slack does"),
+        (r#"{"ok":false,"error":"<html>"}"#, "answered with an error"),
+        (r#"{"ok":false}"#, "answered with an error"),
     ] {
         let error = answer(Fault::Answer(200, code)).await;
         assert!(matches!(&error, ChatError::Dead(told) if told.contains(mend)), "{code}: {error:?}");

@@ -253,5 +253,5 @@ async fn the_demo_tells_everything_that_it_should() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("What happened, and which alert was sent") && !stdout.contains("MISSING"), "{stdout}");
-    assert!(stdout.contains("3 of 4 runners offline"), "{stdout}");
+    assert!(stdout.contains("acme: gpu-1, gpu-2, gpu-3 offline (3 of 4)"), "{stdout}");
 }

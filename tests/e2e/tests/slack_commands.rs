@@ -113,13 +113,13 @@ async fn commands_are_answered_and_a_recheck_is_done() {
     let status = bench.ask("command=%2Frunner-status-all&text=&user_id=U1").await;
     assert_eq!(
         (text(&status), &status["response_type"]),
-        ("✅ All 6 runners online: in 3 targets · ℹ️ By target", &"ephemeral".into())
+        ("✅ All 6 runners online in 3 targets. ℹ️ By target", &"ephemeral".into())
     );
     let one = bench.ask("command=%2Frunner-status&text=app-1-runner-0+--public&user_id=U1").await;
     assert!(text(&one).contains("app-1-runner-0 idle in acme/app-1"), "{one}");
     assert_eq!(one["response_type"], "in_channel");
     let none = bench.ask("command=%2Frunner-history&text=app-1-runner-0&user_id=U1").await;
-    assert!(text(&none).contains("no outage on record"), "{none}");
+    assert!(text(&none).contains("app-1-runner-0: no outages"), "{none}");
 
     {
         let mut github = bench.github.state();
@@ -128,12 +128,12 @@ async fn commands_are_answered_and_a_recheck_is_done() {
     }
     let before = bench.slack.messages().len();
     let sent = bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-1&user_id=U1").await;
-    assert!(text(&sent).contains("Looking at acme/app-1 again"), "{sent}");
+    assert!(text(&sent).contains("Checking acme/app-1 again"), "{sent}");
     // The next tick is an hour away: it can only be the recheck that finds it.
     let told = bench.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
     assert!(told[before].text().contains("app-1-runner-0 offline"), "{}", told[before].text());
     let history = bench.ask("command=%2Frunner-history&text=app-1-runner-0&user_id=U1").await;
-    assert!(text(&history).contains("1 outage on record"), "{history}");
+    assert!(text(&history).contains("app-1-runner-0: 1 outage"), "{history}");
 
     // A button is answered where its message stands.
     let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", bench.slack.base_url());
@@ -145,7 +145,7 @@ async fn commands_are_answered_and_a_recheck_is_done() {
     let (status, answer) = bench.post(format!("payload={body}"), now_secs(), SECRET).await;
     assert_eq!((status, &*answer), (StatusCode::OK, ""));
     let messages = bench.slack.wait_for_messages(before + 2, LONG).await.expect("an answer");
-    assert!(messages[before + 1].text().contains("Looking at acme/app-2 again"));
+    assert!(messages[before + 1].text().contains("Checking acme/app-2 again"));
     assert!(messages[before + 1].path.starts_with("/actions/"));
     bench.child.kill().await.expect("it ends");
     assert!(!bench.seen.contains("notasecretreply"), "{}", bench.seen);
@@ -180,7 +180,7 @@ async fn what_is_muted_is_told_when_the_mute_ends() {
     assert!(said[before + 1].body.to_string().contains("Unmuted by <@U1>"), "{}", said[before + 1].body);
     bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
     let told = bench.slack.wait_for_messages(before + 3, LONG).await.expect("what the mute kept quiet");
-    assert!(told[before + 2].text().contains("app-2-runner-0 offline after a mute"), "{}", told[before + 2].text());
+    assert!(told[before + 2].text().contains("app-2-runner-0 offline since "), "{}", told[before + 2].text());
     bench.child.kill().await.expect("it ends");
 }
 

@@ -9,7 +9,8 @@ use monitor_domain::target::{Target, TargetSpec};
 use monitor_pipeline::commands::{Asker, Command, PersonId};
 use monitor_pipeline::messages::{CheckJob, WakeUp};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Meters, Notify, NotifySettings, Respond, Schedule, ScheduleSettings,
+    Check, CheckSettings, Disposition, LatestChecks, Meters, Notify, NotifySettings, Respond, Schedule,
+    ScheduleSettings,
 };
 
 use crate::faults::StoreKind;
@@ -122,7 +123,10 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
     let settings =
         CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
     let (store, source, jobs, wakes, clock) = (&*store, &this.github, &this.jobs, &this.wakes, &this.shared);
-    Check { store, source, jobs, wakes, clock, settings: &settings }.run(&job).await.disposition
+    Check { store, source, jobs, wakes, clock, settings: &settings, latest: &LatestChecks::default() }
+        .run(&job)
+        .await
+        .disposition
 }
 
 /// The telling of what a message names.

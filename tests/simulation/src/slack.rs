@@ -161,7 +161,7 @@ impl Chat for SimulatedSlack {
             let let_be = match error {
                 ChatError::Dead(_) => Some(LetBe::Dead),
                 ChatError::ContentRefused(_) if form == Form::PlainText => Some(LetBe::Refused),
-                ChatError::Transient(_) => Some(LetBe::Failed(machine.now_ms)),
+                ChatError::Transient(_) | ChatError::NotSent(_) => Some(LetBe::Failed(machine.now_ms)),
                 ChatError::ContentRefused(_) | ChatError::Busy { .. } => None,
             };
             // A notifier that stood still may find that another has had its answer since: that one counts.

@@ -52,6 +52,7 @@ pub fn reconcile(
                 target: fleet.record.target.id(),
                 at: observation.started_at,
                 seen_at: fleet.seen_before(observation.started_at),
+                checked_at: fleet.checked_before(observation.started_at),
                 is_starting: fleet.record.watched_since.is_none(),
                 tells_versions: tells_versions(fleet, pages, lookups),
             };

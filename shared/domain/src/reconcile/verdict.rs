@@ -27,7 +27,8 @@ pub(super) struct Turn<'a> {
     is_starting: bool,
     tells_versions: bool,
     at: Timestamp,
-    seen_at: Option<Timestamp>,
+    /// When the check before this one began.
+    checked_at: Option<Timestamp>,
     /// Whether this look counted towards a verdict.
     counted: bool,
     wishes: &'a Wishes,
@@ -40,8 +41,10 @@ pub(super) struct Look<'a> {
     pub(super) wishes: &'a Wishes,
     pub(super) target: &'a TargetId,
     pub(super) at: Timestamp,
-    /// When the look before it began.
+    /// When the stored look before it began.
     pub(super) seen_at: Option<Timestamp>,
+    /// When the check before it began, stored or not.
+    pub(super) checked_at: Option<Timestamp>,
     /// Whether it is the first complete look at the target.
     pub(super) is_starting: bool,
     /// Whether GitHub tells versions of this target's runners.
@@ -61,7 +64,7 @@ impl<'a> Turn<'a> {
 
     /// The turn of a runner that was never read before.
     pub(super) fn registered(runner: Runner, look: &Look<'a>) -> Self {
-        let Look { policy, wishes, target, at, seen_at, is_starting, tells_versions } = *look;
+        let Look { policy, wishes, target, at, checked_at, is_starting, tells_versions, .. } = *look;
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
@@ -71,7 +74,7 @@ impl<'a> Turn<'a> {
             is_starting,
             tells_versions,
             at,
-            seen_at,
+            checked_at,
             counted: false,
             wishes,
             target,
@@ -180,9 +183,9 @@ impl<'a> Turn<'a> {
         self.runner.never_connected() && (self.runner.ephemeral || !has_waited())
     }
 
-    /// When it was last known to be healthy, if the look before this one found it so.
+    /// When it was last known to be healthy, if the check before this one found it so.
     fn last_healthy(&self) -> Option<LastHealthy> {
-        let (before, at) = (self.before?, self.seen_at?);
+        let (before, at) = (self.before?, self.checked_at?);
         before.status.is_healthy().then_some(LastHealthy { at, status: before.status })
     }
 

@@ -24,7 +24,7 @@ use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Marker, Put};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
-use crate::stages::{Disposition, Stopwatch, wake};
+use crate::stages::{Disposition, LatestChecks, Stopwatch, wake};
 
 /// How much is repeated of why a stored item cannot be read.
 const MOST_QUOTED: usize = 300;
@@ -58,6 +58,8 @@ pub struct Check<'a, St, Gh, Jobs, Wakes, Cl> {
     pub clock: &'a Cl,
     /// What it is set to.
     pub settings: &'a CheckSettings,
+    /// What this process knows of its checks beyond what is stored.
+    pub latest: &'a LatestChecks,
 }
 
 /// What came of a check.
@@ -250,7 +252,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
         let read =
             try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id));
-        let (FleetOnRecord { fleet, cursor }, credential) = match read.await {
+        let (FleetOnRecord { mut fleet, cursor }, credential) = match read.await {
             Err(StoreError::Unreadable { key, reason }) => return self.unreadable(target, &key, &reason, now).await,
             read => read?,
         };
@@ -260,6 +262,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             return Ok(Tried::done(Looked::nothing(Ending::NotConfigured)));
         }
         let pending_since = self.pending_since(&fleet, cursor.as_ref(), &credential).await;
+        fleet.checked_at = self.latest.of(&fleet);
         let to_share = self.source.prepare(target, credential.access_token.as_ref()).await;
         let stopwatch = Stopwatch::start(self.clock);
         let ((mut observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
@@ -300,9 +303,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         };
         let recheck = decision.recheck;
         let fresh_at = decision.fresh_at;
+        let changes_nothing = matches!(ending, Ending::Seen(_)) && decision.is_empty();
         let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
+        if changes_nothing {
+            self.latest.note(&fleet, observation.started_at);
+        }
         if let Some(at) = fresh_at {
             let item = Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;

@@ -1,6 +1,7 @@
 //! The stages. Each takes one message's worth of work and says what is to become of the message.
 
 mod check;
+mod latest_checks;
 mod notify;
 mod pacing;
 mod respond;
@@ -20,6 +21,7 @@ use crate::messages::WakeUp;
 use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckReport, CheckSettings, Ending};
+pub use latest_checks::LatestChecks;
 pub use notify::{Notify, NotifyReport, NotifySettings};
 pub use pacing::{Meters, Stretched};
 pub use respond::{Respond, RespondError};

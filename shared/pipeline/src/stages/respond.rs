@@ -271,7 +271,7 @@ fn matching(all: &[Fleet], is_meant: impl Fn(&Target, &str, &[String]) -> bool) 
         let of_kind =
             |runner: &&monitor_domain::runner::Runner| is_meant(&fleet.record.target, &runner.name, &runner.labels);
         let runners = fleet.runners.iter().filter(of_kind).cloned().collect();
-        Fleet { record: fleet.record.clone(), runners, leftovers: Vec::new(), fresh_at: fleet.fresh_at }
+        Fleet { record: fleet.record.clone(), runners, leftovers: Vec::new(), ..fleet.clone() }
     });
     meant.filter(|fleet| !fleet.runners.is_empty()).collect()
 }

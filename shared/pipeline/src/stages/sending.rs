@@ -107,6 +107,7 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                     put_off(retry_after, format!("asked to wait {} s", retry_after.as_secs()), false)
                 }
                 Err(ChatError::Transient(reason)) => put_off(self.backoff(), reason, true),
+                Err(ChatError::NotSent(reason)) => put_off(self.backoff(), reason, false),
                 Err(ChatError::Dead(reason)) if channel.is_some() && dead.is_none() => {
                     let subject = &self.claim.subject;
                     error!(%subject, channel, reason, "a channel takes no message: the default one is told instead");
@@ -200,10 +201,10 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                         continue;
                     }
                     Err(EditError::Chat(ChatError::ContentRefused(reason))) => reason,
-                    Err(EditError::Chat(ChatError::Transient(reason))) if is_patient => {
+                    Err(EditError::Chat(ChatError::Transient(reason) | ChatError::NotSent(reason))) if is_patient => {
                         return Ok(Edited::Failed(reason));
                     }
-                    Err(EditError::Chat(ChatError::Transient(reason))) => reason,
+                    Err(EditError::Chat(ChatError::Transient(reason) | ChatError::NotSent(reason))) => reason,
                 }
             } else {
                 "there was no time left for it".to_owned()

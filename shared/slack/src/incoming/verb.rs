@@ -63,9 +63,9 @@ impl Verb {
             Verb::StatusAll => "every target in figures, and which runners are unhealthy",
             Verb::Status => "one target, or the runners of a name or label in every target",
             Verb::History => "the outages of the runners of a name",
-            Verb::Recheck => "look at a target now, without waiting for the schedule",
-            Verb::Mute => "tell nothing of these runners for a time; their outages are recorded",
-            Verb::Unmute => "tell of them again",
+            Verb::Recheck => "check a target now, without waiting for the schedule",
+            Verb::Mute => "no alerts about these runners for a while; their outages are recorded",
+            Verb::Unmute => "alert about them again",
             Verb::Help => "this list",
         }
     }

@@ -13,8 +13,8 @@ use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::commands::{Answer, Answered};
 
-use super::detail::{fact, labels, system};
-use super::outages::lasted;
+use super::detail::{began_unseen, fact, labels, lasted_until, system};
+use super::outages::{lasted, was_running_a_job};
 use others::{nobody, not_watched, recheck_sent, unread};
 
 use super::{counted, part, place, wishes};
@@ -30,16 +30,17 @@ const STANDSTILL: Duration = Duration::from_secs(15 * 60);
 
 /// An answer, and how old it is.
 pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
-    let scene = Scene { now: answered.now, web };
+    let stalled_since = answered.ticked_at.filter(|at| answered.now.since(*at) >= STANDSTILL);
+    let scene = Scene { now: answered.now, web, stalled_since };
     let (mut parts, seen): (Vec<Part>, Vec<Option<Timestamp>>) = match &answered.answer {
         Answer::Overview { fleets } => (scene.overview(fleets), ages(fleets)),
         Answer::Target { fleet } => (scene.target(fleet), vec![fleet.seen_at()]),
         Answer::Runners { scope, fleets, similar } if fleets.is_empty() => {
-            (vec![nobody(&scope.to_string(), "runner is called so, or has it as a label", similar)], Vec::new())
+            (vec![nobody(&scope.to_string(), "No runner, label or target is called ", true, similar)], Vec::new())
         }
         Answer::Runners { scope, fleets, .. } => (scene.runners(&scope.to_string(), fleets), ages(fleets)),
         Answer::History { name, outages, total: 0, fleets, similar } if outages.is_empty() && fleets.is_empty() => {
-            (vec![nobody(name, "runner is called so, and no outage of such a one is on record", similar)], Vec::new())
+            (vec![nobody(name, "No runner, and no stored outage, is called ", false, similar)], Vec::new())
         }
         Answer::History { name, outages, total, fleets, .. } => {
             (scene.history(name, outages, *total, fleets), ages(fleets))
@@ -59,7 +60,7 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
     parts.extend(wishes::mutes(&answered.mutes));
     parts.extend(unread(&answered.unread));
     // The most urgent thing to know of what follows.
-    parts.splice(0..0, scene.standstill(answered.ticked_at));
+    parts.splice(0..0, scene.standstill());
     Document { parts, footer: scene.age(&seen, answered.ticked_at), ..Document::default() }
 }
 
@@ -71,6 +72,8 @@ fn ages(fleets: &[Fleet]) -> Vec<Option<Timestamp>> {
 struct Scene<'a> {
     now: Timestamp,
     web: &'a WebBase,
+    /// Since when the monitor does not run, if it does not.
+    stalled_since: Option<Timestamp>,
 }
 
 /// How a runner stands, the worst first.
@@ -85,29 +88,46 @@ enum Rank {
 
 impl Scene<'_> {
     /// One runner on one line, with its target where several are told of.
-    fn line(&self, target: Option<&Target>, runner: &Runner) -> Line {
+    fn line(&self, fleet: &Fleet, runner: &Runner, with_target: bool) -> Line {
         let line = Line::default().name(&runner.name);
-        let line = match target {
-            Some(target) => line.text(" in ").name(&place(target)),
-            None => line,
-        };
-        line.text(": ").and(self.status(runner)).text(" · ").and(labels(&runner.labels, 4))
+        let line = if with_target { line.text(" in ").name(&place(&fleet.record.target)) } else { line };
+        let last_known = if with_target && is_unreachable(fleet) { "last known: " } else { "" };
+        line.text(": ")
+            .text(last_known)
+            .and(self.status(runner, self.is_old(fleet)))
+            .text(" · ")
+            .and(labels(&runner.labels, 4))
     }
 
-    /// How a runner is, in a few words.
-    fn status(&self, runner: &Runner) -> Line {
+    /// Whether what is stored of a target may be over: its checks fail, or there are none.
+    fn is_old(&self, fleet: &Fleet) -> bool {
+        self.stalled_since.is_some() || is_unreachable(fleet)
+    }
+
+    /// How a runner is, in a few words; how it was when last checked if that `is_old`.
+    fn status(&self, runner: &Runner, is_old: bool) -> Line {
         let since = |words: &str, at: Timestamp| {
+            if is_old {
+                return Line::of(format!("{} since ", words.trim_end_matches(','))).on(at);
+            }
             Line::of(format!("{words} for {} (since ", spoken_duration(self.now.since(at)))).on(at).text(")")
         };
         match &runner.health {
-            Health::Down(down) if down.good_count > 0 => Line::of("online again, to be confirmed"),
+            Health::Down(down) if down.good_count > 0 => Line::of("online again, not confirmed yet"),
             Health::Down(down) => {
-                let what = if down.outage.status == Status::Unknown { "in a state not known here" } else { "offline" };
-                let line = since(what, down.outage.started_at);
-                if down.outage.in_job { line.text(", in mid-job") } else { line }
+                let outage = &down.outage;
+                let what = if outage.status == Status::Unknown { "in a state not known here" } else { "offline" };
+                let before = if began_unseen(outage) { "since before " } else { "since " };
+                let line = if is_old {
+                    Line::of(format!("{what} {before}")).on(outage.started_at)
+                } else {
+                    let lasted = lasted_until(outage, self.now);
+                    Line::of(format!("{what} for {lasted} ({before}")).on(outage.started_at).text(")")
+                };
+                line.text(was_running_a_job(outage))
             }
             Health::Suspect(_) if runner.never_connected() => {
-                since("registered and not yet connected", runner.first_seen_at)
+                since("registered, but not connected yet,", runner.first_seen_at)
             }
             Health::Suspect(suspicion) => since("reported offline, not confirmed yet,", suspicion.since),
             Health::Gone { since: at, .. } => since("no longer registered", *at),
@@ -123,80 +143,146 @@ impl Scene<'_> {
                             counted(flapping.outages, "outage", "outages")
                         ))
                         .on(flapping.since),
-                    None if !runner.status.is_healthy() => line.text(", of no concern by policy"),
+                    None if !runner.status.is_healthy() => line.text(", excluded by policy"),
                     None => line,
                 }
             }
         }
     }
 
-    /// Why a target cannot be seen.
-    fn blind(&self, fleet: &Fleet) -> Line {
+    /// Since when a target is not monitored, why, and what was last known of the runners that were asked for.
+    fn unreachable(&self, fleet: &Fleet) -> Line {
         let line = Line::default().name(&place(&fleet.record.target));
-        match &fleet.record.failing {
-            Some(failing) => {
-                line.text(" cannot be seen since ").on(failing.since).text(": ").quote(&failing.failure.detail)
-            }
+        let line = match &fleet.record.failing {
+            Some(failing) => line.text(" since ").on(failing.since).text(": ").quote(&failing.failure.detail),
             None => line,
+        };
+        let counts = Counts::of(&fleet.runners);
+        match fleet.seen_at() {
+            Some(at) => line.text(". Last known (").on(at).text(format!("): {}", figures(&counts))),
+            None => line.text(". Never checked successfully"),
         }
     }
 
-    fn some_blind(&self, fleets: &[Fleet]) -> Option<Part> {
-        let blind: Vec<&Fleet> = fleets.iter().filter(|fleet| fleet.record.failing.is_some()).collect();
-        (!blind.is_empty()).then(|| Part {
-            lead: Line::of("What is told of their runners is as old as their last look."),
-            items: blind.iter().take(MAX_LINES).map(|fleet| self.blind(fleet)).collect(),
-            total: blind.len(),
-            ..part(Mark::Alarm, format!("{} cannot be seen", counted(blind.len(), "target", "targets")))
+    /// Leads an answer whose figures are not of now: what is said of these targets is as old as their last check.
+    fn some_unreachable(&self, fleets: &[Fleet]) -> Option<Part> {
+        let unreachable: Vec<&Fleet> = fleets.iter().filter(|fleet| is_unreachable(fleet)).collect();
+        let which = match unreachable[..] {
+            [] => return None,
+            [one] => Line::default().name(&place(&one.record.target)),
+            _ => Line::of(format!("{} of {}", unreachable.len(), counted(fleets.len(), "target", "targets"))),
+        };
+        let failing = || unreachable.iter().filter_map(|fleet| fleet.record.failing.as_ref());
+        let since = failing().map(|failing| failing.since).min();
+        let since = since.map_or_else(Line::default, |since| Line::of(" since ").on(since));
+        let (mark, title) = if failing().any(|failing| failing.blind) {
+            (Mark::Alarm, Line::of("Monitoring of ").and(which).text(" is down"))
+        } else {
+            (Mark::Warning, Line::of("The latest check of ").and(which).text(" failed"))
+        };
+        Some(Part {
+            brief: since.clone().text("."),
+            lead: Line::of("No check has succeeded")
+                .and(since)
+                .text(". What is said here about these runners is from before, and no alert can come for them."),
+            items: unreachable.iter().take(MAX_LINES).map(|fleet| self.unreachable(fleet)).collect(),
+            total: unreachable.len(),
+            ..part(mark, title)
         })
     }
 
-    /// How many are online, and at work.
-    fn lead(&self, counts: &Counts, runners: &[(&Target, &Runner)]) -> Line {
-        let busy = runners.iter().filter(|(_, runner)| runner.status == Status::Busy && !runner.is_gone()).count();
-        let busy = if busy > 0 { format!(", {busy} of them running a job") } else { String::new() };
-        Line::of(format!(
-            "GitHub reports {} of {} online{busy}",
-            counts.online,
-            counted(counts.total, "runner", "runners")
-        ))
+    /// What the runners of fleets are counted as: those that are monitored now, or, where none are, those last known.
+    fn figures_of(&self, fleets: &[Fleet]) -> Figures {
+        let (unreachable, reachable): (Vec<&Fleet>, Vec<&Fleet>) =
+            fleets.iter().partition(|fleet| is_unreachable(fleet));
+        let is_old = self.stalled_since.is_some() || (reachable.is_empty() && !unreachable.is_empty());
+        let counted: Vec<&Fleet> = if is_old { fleets.iter().collect() } else { reachable };
+        let counts = Counts::of(counted.iter().flat_map(|fleet| &fleet.runners));
+        let busy = counted.iter().flat_map(|fleet| &fleet.runners).filter(|runner| is_at_work(runner)).count();
+        let left_out = if is_old { 0 } else { unreachable.len() };
+        Figures { counts, busy, targets: counted.len(), left_out, is_old }
     }
 
     /// How old the oldest of it is.
     fn age(&self, seen: &[Option<Timestamp>], ticked_at: Option<Timestamp>) -> Option<Line> {
-        let oldest = seen.iter().flatten().min();
-        let line = match oldest {
-            Some(at) if seen.len() > 1 => Line::of("As on record; the oldest of these looks at GitHub was ")
-                .on(*at)
-                .text(format!(" ({})", ago(*at, self.now))),
-            Some(at) => Line::of("As on record; the last look at GitHub was ")
-                .on(*at)
-                .text(format!(" ({})", ago(*at, self.now))),
-            None => match ticked_at {
-                Some(at) => Line::of("As on record; the monitor was last at work ")
-                    .on(at)
-                    .text(format!(" ({})", ago(at, self.now))),
-                None => Line::of("As on record; the monitor has not been at work yet"),
-            },
+        const RULE: &str = " or later: a check without changes is stored once in 10 min.";
+        let line = match (seen.iter().flatten().min(), ticked_at) {
+            (Some(at), _) => {
+                let which = if seen.len() > 1 { "Data as of " } else { "As of " };
+                Line::of(which).on(*at).text(format!(" ({})", ago(*at, self.now))).text(RULE)
+            }
+            (None, Some(at)) => Line::of("The monitor last ran at ").on(at).text(format!(" ({}).", ago(at, self.now))),
+            (None, None) => Line::of("The monitor has not run yet."),
         };
-        let rule = if oldest.is_some() { ". A look that finds nothing new is noted once in ten minutes." } else { "." };
-        Some(line.text(rule))
+        Some(line)
     }
 
-    /// The monitor does not run: what is on record gets no younger.
-    fn standstill(&self, ticked_at: Option<Timestamp>) -> Option<Part> {
-        let at = ticked_at.filter(|at| self.now.since(*at) >= STANDSTILL)?;
+    /// The monitor does not run: what is stored gets no younger.
+    fn standstill(&self) -> Option<Part> {
+        let at = self.stalled_since?;
         Some(Part {
-            lead: Line::of("Its schedule last ticked ")
+            brief: Line::of(": no check since ").on(at).text(", so no alerts."),
+            lead: Line::of("Its schedule last ran at ")
                 .on(at)
-                .text(format!(" ({}): nothing has been looked at since, and no alert can come.", ago(at, self.now))),
-            ..part(Mark::Alarm, "The monitor does not run")
+                .text(format!(" ({}): nothing has been checked since, and no alert can come.", ago(at, self.now))),
+            ..part(Mark::Alarm, "The monitor has stopped")
         })
     }
 }
 
-fn sum(fleets: &[Fleet]) -> Counts {
-    Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners))
+/// Runners in figures, and of what they are.
+struct Figures {
+    counts: Counts,
+    busy: usize,
+    /// How many targets they are of.
+    targets: usize,
+    /// How many further targets are not monitored now.
+    left_out: usize,
+    /// Whether they are those of the last check that succeeded, and not of now.
+    is_old: bool,
+}
+
+impl Figures {
+    /// `2 of 8 runners offline`; never as of now where they are not.
+    fn title(&self) -> String {
+        if self.is_old { format!("last known: {}", in_figures(&self.counts)) } else { in_figures(&self.counts) }
+    }
+
+    /// How many are online, and at work, and where.
+    fn lead(&self) -> Line {
+        let Counts { total, online, .. } = self.counts;
+        let busy = if self.busy > 0 { format!(", {} of them running a job", self.busy) } else { String::new() };
+        let reports = if self.is_old { "When last checked, GitHub reported" } else { "GitHub reports" };
+        let targets = match (self.targets, self.left_out) {
+            (1, 0) => String::new(),
+            _ => format!(", in {}", counted(self.targets, "target", "targets")),
+        };
+        let others = match self.left_out {
+            0 => String::new(),
+            left_out => format!(", apart from {} not monitored now", counted(left_out, "target", "targets")),
+        };
+        Line::of(format!(
+            "{reports} {online} of {} online{busy}{targets}{others}.",
+            counted(total, "runner", "runners")
+        ))
+    }
+
+    fn brief(&self) -> Line {
+        Line::of(format!(" in {}.", counted(self.targets, "target", "targets")))
+    }
+
+    fn mark(&self, is_well: bool) -> Mark {
+        mark(&self.counts, is_well && !self.is_old && self.left_out == 0)
+    }
+}
+
+/// Whether checks of a target fail, so that what is stored of it may be over.
+fn is_unreachable(fleet: &Fleet) -> bool {
+    fleet.record.failing.is_some()
+}
+
+fn is_at_work(runner: &Runner) -> bool {
+    runner.status == Status::Busy && !runner.is_gone()
 }
 
 fn mark(counts: &Counts, is_well: bool) -> Mark {
@@ -210,9 +296,9 @@ fn mark(counts: &Counts, is_well: bool) -> Mark {
 /// `2 of 8 runners offline`.
 fn in_figures(counts: &Counts) -> String {
     match *counts {
-        Counts { total: 0, .. } => "No runners".to_owned(),
+        Counts { total: 0, .. } => "no runners".to_owned(),
         Counts { total: 1, online: 1, down: 0 } => "1 runner online".to_owned(),
-        Counts { total, online, down: 0 } if online == total => format!("All {total} runners online"),
+        Counts { total, online, down: 0 } if online == total => format!("all {total} runners online"),
         Counts { total, online, down: 0 } => format!("{online} of {total} runners online"),
         Counts { total, down, .. } => format!("{down} of {total} runners offline"),
     }
@@ -228,6 +314,11 @@ fn figures(counts: &Counts) -> String {
             format!("{runners}, {online} online, {}", counted(down, "open outage", "open outages"))
         }
     }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn rank(runner: &Runner) -> Rank {

@@ -18,8 +18,8 @@ pub(crate) fn help() -> Document {
         .command("--public")
         .text(".");
     one(Part {
-        brief: Line::of(counted(Verb::ALL.len(), "command", "commands")),
-        lead: Line::of("GitHub Runner Monitor answers from what is on record:"),
+        brief: Line::of(format!(": {}.", counted(Verb::ALL.len(), "command", "commands"))),
+        lead: Line::of("GitHub Runner Monitor answers from what it has stored:"),
         items: Verb::ALL.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
         total: Verb::ALL.len(),
         advice: vec![target],
@@ -30,27 +30,27 @@ pub(crate) fn help() -> Document {
 /// What is wrong with a command, and how it is written.
 pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstanding) -> Document {
     let what = match fault {
-        Fault::Unknown(name) => Line::default().name(name).text(" is no command of GitHub Runner Monitor."),
+        Fault::Unknown(name) => Line::default().name(name).text(" is not a command of GitHub Runner Monitor."),
         Fault::NoTarget => Line::of("Say which target."),
         Fault::NoName => Line::of("Say which runner."),
         Fault::NoScope => Line::of("Say which target, runner or label."),
-        Fault::NoDuration => Line::of("Say for how long, as in ")
+        Fault::NoDuration => Line::of("Say for how long, for example ")
             .command("30m")
             .text(", ")
             .command("2h")
             .text(" or ")
             .command("1d")
-            .text("; a reason may follow."),
-        Fault::DurationOutOfRange => Line::of("From ")
+            .text("; a reason can follow."),
+        Fault::DurationOutOfRange => Line::of("The duration must be between ")
             .command("1m")
-            .text(" to ")
+            .text(" and ")
             .command("30d")
-            .text(" is possible; a runner that nobody needs is better removed on GitHub, or named in the policy's ")
+            .text(". Remove a runner that is no longer needed on GitHub, or list it in the policy's ")
             .command("ignore")
             .text("."),
         Fault::NotATarget(text) => Line::default()
             .name(text)
-            .text(" names no target: write ")
+            .text(" is not a target: write ")
             .command("owner/name")
             .text(", ")
             .command("orgs/NAME")
@@ -58,22 +58,22 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
             .command("enterprises/NAME")
             .text("."),
         Fault::UnknownOption(option) => {
-            Line::default().name(option).text(" is not known; the one option is ").command("--public").text(".")
+            Line::default().name(option).text(" is not an option; the only one is ").command("--public").text(".")
         }
-        Fault::TooMuch(words) => Line::of("Nothing is expected after it; there stands ").name(words).text("."),
-        Fault::TooLong => Line::of("That name is longer than any at GitHub."),
-        Fault::OldButton => Line::of("This button belongs to another release. Ask with a command:"),
+        Fault::TooMuch(words) => Line::of("Unexpected argument ").name(words).text("."),
+        Fault::TooLong => Line::of("That name is longer than GitHub allows."),
+        Fault::OldButton => Line::of("This button was made by another release. Use a command instead:"),
     };
     let usages: Vec<Verb> = match verb {
         Some(verb) => vec![*verb],
         None => Verb::ALL.to_vec(),
     };
     let line = |verb: &Verb| match verbs_example(*verb) {
-        Some(example) => usage(*verb).text(", as in ").and(example),
+        Some(example) => usage(*verb).text(", for example ").and(example),
         None => usage(*verb),
     };
     one(Part {
-        brief: what.clone(),
+        brief: Line::of(". ").and(what.clone()),
         lead: what,
         items: usages.iter().map(line).collect(),
         total: usages.len(),
@@ -96,24 +96,20 @@ pub(crate) enum Trouble {
 
 pub(crate) fn trouble(trouble: Trouble) -> Document {
     let (mark, title, lead) = match trouble {
-        Trouble::Later => (Mark::Info, "Still reading", "The records take longer than usual. The answer follows here."),
+        Trouble::Later => (Mark::Info, "Still reading", "The store takes longer than usual. The answer follows here."),
         Trouble::NoRecords => (
             Mark::Warning,
-            "The records cannot be read",
-            "The store does not answer, so nothing can be said just now. Ask again in a minute; if it stays so, whoever runs the monitor finds the reason in its log.",
+            "The store cannot be read",
+            "The store does not answer. Ask again in a minute; if that does not help, the reason is in the monitor's log.",
         ),
-        Trouble::NotSent => (
-            Mark::Warning,
-            "That was not passed on",
-            "The queue does not answer, so nothing was done. Ask again in a minute.",
-        ),
+        Trouble::NotSent => (Mark::Warning, "Nothing was done", "The queue does not answer. Ask again in a minute."),
         Trouble::TooSlow => (
             Mark::Warning,
             "That took too long",
-            "The records did not come in time. Ask again, or for one target alone.",
+            "The store did not answer in time. Ask again, or for one target only.",
         ),
     };
-    one(Part { brief: Line::of(lead), lead: Line::of(lead), ..part(mark, title) })
+    one(Part { brief: Line::of(". ").text(lead), lead: Line::of(lead), ..part(mark, title) })
 }
 
 fn usage(verb: Verb) -> Line {

@@ -21,7 +21,7 @@ use crate::web::WebBase;
 
 /// What `doctor --send-test` sends.
 pub(crate) const TEST_MESSAGE: &str =
-    "This is a test from GitHub Runner Monitor: alerts about self-hosted runners will come here.";
+    "This is a test from GitHub Runner Monitor: alerts about self-hosted runners will appear here.";
 /// A list shows so many; the rest is a number.
 const MAX_ITEMS: usize = 20;
 /// More than a notice about one target can have.
@@ -31,7 +31,7 @@ const MAX_PARTS: usize = 12;
 pub(crate) fn document(notice: &Notice, web: &WebBase) -> Document {
     let scene = Scene::of(notice, web);
     Document {
-        place: scene.target.as_ref().map_or_else(String::new, |target| format!(" in {}", place(target))),
+        place: scene.target.as_ref().map_or_else(String::new, short_place),
         parts: notice.news.iter().take(MAX_PARTS).map(|news| scene.part(news)).collect(),
         omitted: notice.news.len().saturating_sub(MAX_PARTS),
         footer: scene.footer(),
@@ -41,14 +41,14 @@ pub(crate) fn document(notice: &Notice, web: &WebBase) -> Document {
 
 /// What stands at the head of a message that goes to the default channel in place of another.
 pub(crate) fn diverted(channel: &str, reason: &str) -> Line {
-    Line::of("This was for ").name(channel).text(", which takes no message: ").quote(reason)
+    Line::of("This was for ").name(channel).text(", which accepts no messages: ").quote(reason)
 }
 
 /// What has become of the outages of an earlier message, and who looks after those that are open.
 pub(crate) fn live(outages: &[Outage], notice: &Notice, acknowledged: &[Acknowledgement], web: &WebBase) -> Document {
     let scene = Scene::of(notice, web);
     Document {
-        place: scene.target.as_ref().map_or_else(String::new, |target| format!(" in {}", place(target))),
+        place: scene.target.as_ref().map_or_else(String::new, short_place),
         parts: vec![Part { advice: wishes::looked_after(outages, acknowledged), ..scene.live(outages) }],
         footer: scene.target.as_ref().map(|target| {
             Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
@@ -121,6 +121,11 @@ impl<'a> Scene<'a> {
         Some(line.text(" · ").link("All runners", self.web.runners_page(target)))
     }
 
+    /// The target's name, where a title does not begin with it.
+    fn its_name(&self) -> Line {
+        self.target.as_ref().map_or_else(|| Line::of("a target"), |target| Line::default().name(&place(target)))
+    }
+
     /// A link to the runner that had this outage.
     fn runner_link(&self, outage: &Outage, label: &'static str) -> Option<Line> {
         let target = self.target.as_ref()?;
@@ -137,19 +142,20 @@ fn place(target: &Target) -> String {
     }
 }
 
+/// A target at the head of a title.
+fn short_place(target: &Target) -> String {
+    match target.kind() {
+        TargetKind::Repository => target.as_str().to_owned(),
+        TargetKind::Organization => target.name().to_owned(),
+        TargetKind::Enterprise => place(target),
+    }
+}
+
 /// `1 runner`, `2 runners`.
 fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
     match count.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {one}"),
         count => format!("{count} {many}"),
-    }
-}
-
-/// Where one runner is named, its name; else how many.
-fn who<T>(things: &[T], name: impl Fn(&T) -> &str) -> Line {
-    match things {
-        [one] => Line::default().name(name(one)),
-        _ => Line::of(counted(things.len(), "runner", "runners")),
     }
 }
 

@@ -3,85 +3,93 @@
 use monitor_domain::change::RunnerName;
 use monitor_domain::notices::Flap;
 
-use super::{MAX_ITEMS, Scene, counted, part, who};
+use super::detail::{names, to_do};
+use super::{MAX_ITEMS, Scene, counted, part};
 use crate::document::{Line, Mark, Part};
 
 impl Scene<'_> {
     pub(super) fn flapping(&self, flaps: &[Flap]) -> Part {
-        const QUIET: &str = " Its single outages are no longer told, until it has stayed online for a while.";
         let verb = if flaps.len() == 1 { " keeps" } else { " keep" };
-        let title = who(flaps, |flap| &flap.runner.name).text(verb).text(" going offline and coming back");
-        let advice = Line::default().strong("Try first:").text(
-            " its network and proxy, a host that sleeps or runs out of memory, or two hosts using one registration.",
+        let title = flapping_names(flaps).text(verb).text(" going offline and coming back");
+        let advice = Line::of(
+            "Check the network and proxy, whether the host sleeps or runs out of memory, and whether two hosts use one \
+             registration.",
         );
+        let paused = |which: &str, it: &str| {
+            Line::of(format!(" {which} alerts are paused until {it} been online for the policy's "))
+                .command("flappingCalm")
+                .text(".")
+        };
         let part = match flaps {
             [one] => Part {
-                brief: outages_since(one),
+                brief: Line::of(": ")
+                    .and(outages_since(one))
+                    .text(". Individual alerts are paused until it stays online."),
                 lead: Line::of("GitHub reported ")
                     .name(&one.runner.name)
                     .text(" offline again and again: ")
                     .and(outages_since(one))
                     .text(".")
-                    .text(QUIET),
+                    .and(paused("Individual", "it has")),
                 ..part(Mark::Warning, title)
             },
             _ => Part {
-                brief: Line::of("single outages of these are no longer told"),
-                lead: Line::of(
-                    "GitHub reported them offline again and again. Their single outages are no longer told, until they \
-                     have stayed online for a while.",
-                ),
+                brief: Line::of(". Their individual alerts are paused until they stay online."),
+                lead: Line::of("GitHub reported them offline again and again.")
+                    .and(paused("Their individual", "they have")),
                 items: flaps.iter().take(MAX_ITEMS).map(item).collect(),
                 total: flaps.len(),
                 ..part(Mark::Warning, title)
             },
         };
-        Part { advice: vec![advice], ..part }
+        Part { advice: to_do(vec![advice]), ..part }
     }
 
     pub(super) fn calm(&self, flaps: &[Flap]) -> Part {
-        let title = who(flaps, |flap| &flap.runner.name);
+        let title = flapping_names(flaps);
         match flaps {
             [Flap { runner, healthy_since: Some(since), .. }] => Part {
-                brief: Line::of("online since ").at(*since),
+                brief: Line::of(": online since ").at(*since).text(". Individual alerts resume."),
                 lead: Line::of("GitHub has reported ")
                     .name(&runner.name)
                     .text(" online without a break since ")
                     .at(*since)
                     .text(", after ")
                     .and(outages_since(&flaps[0]))
-                    .text(". Its outages are told one by one again."),
-                ..part(Mark::Good, title.text(" steady again"))
+                    .text(". Individual alerts resume."),
+                ..part(Mark::Good, title.text(" stable again"))
             },
             [one] => Part {
-                brief: outages_since(one),
+                brief: Line::of(". It had kept going offline: ").and(outages_since(one)).text("."),
                 lead: Line::default()
                     .name(&one.runner.name)
-                    .text(" is no longer watched. It had kept going offline and coming back: ")
+                    .text(" is no longer monitored. It had kept going offline and coming back: ")
                     .and(outages_since(one))
                     .text("."),
-                ..part(Mark::Info, title.text(" no longer watched"))
+                ..part(Mark::Info, title.text(" no longer monitored"))
             },
             _ => Part {
-                brief: Line::of("told one by one again"),
-                lead: Line::of("They no longer keep going offline. What is still watched is told one by one again."),
+                brief: Line::of(". Individual alerts resume."),
+                lead: Line::of(
+                    "They no longer keep going offline. Individual alerts resume for those still monitored.",
+                ),
                 items: flaps.iter().take(MAX_ITEMS).map(item).collect(),
                 total: flaps.len(),
-                ..part(Mark::Good, title.text(" steady again"))
+                ..part(Mark::Good, title.text(" stable again"))
             },
         }
     }
 
     pub(super) fn returned(&self, runners: &[RunnerName]) -> Part {
-        let title = who(runners, |runner| &runner.name).text(" registered again");
+        let title = names(runners.iter().map(|runner| &*runner.name)).text(" registered again");
         match runners {
             [one] => Part {
-                brief: Line::of("GitHub lists it again"),
+                brief: Line::of(": GitHub lists it again."),
                 lead: Line::of("GitHub lists ").name(&one.name).text(" again, after it was no longer registered."),
                 ..part(Mark::Good, title)
             },
             _ => Part {
-                brief: Line::of("GitHub lists them again"),
+                brief: Line::of(": GitHub lists them again."),
                 lead: Line::of("GitHub lists them again, after they were no longer registered."),
                 items: runners.iter().take(MAX_ITEMS).map(|runner| Line::default().name(&runner.name)).collect(),
                 total: runners.len(),
@@ -89,6 +97,10 @@ impl Scene<'_> {
             },
         }
     }
+}
+
+fn flapping_names(flaps: &[Flap]) -> Line {
+    names(flaps.iter().map(|flap| &*flap.runner.name))
 }
 
 fn outages_since(flap: &Flap) -> Line {

@@ -9,9 +9,9 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::commands::PersonId;
 use monitor_pipeline::items::{Acknowledgement, Mute};
 
-use super::detail::facts;
-use super::outages::{first_start, mid_job};
-use super::{MAX_ITEMS, Scene, counted, part, place, who};
+use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
+use super::outages::was_running_a_job;
+use super::{MAX_ITEMS, Scene, counted, part, place};
 use crate::document::{Line, Mark, Part};
 
 /// So many people are named who look after one message's outages.
@@ -20,21 +20,20 @@ const MAX_PEOPLE: usize = 5;
 impl Scene<'_> {
     /// Outages that a mute kept quiet: told in one line, and a list where there are several.
     pub(super) fn mute_ended(&self, outages: &[Outage]) -> Part {
+        const HELD_BACK: &str = " A mute held this alert back until now.";
         let lead = match outages {
             [one] => Line::of("GitHub reports ")
                 .name(&one.runner_name)
-                .text(" offline since ")
-                .at(one.started_at)
-                .text(mid_job(one))
-                .text(". A mute kept that quiet until now."),
-            _ => Line::of("GitHub reports them offline, the first since ")
-                .at(first_start(outages))
-                .text(". A mute kept that quiet until now."),
+                .text(" offline ")
+                .and(since(one))
+                .text(was_running_a_job(one))
+                .text("."),
+            _ => Line::of("GitHub reports them offline, the first ").and(since_first(outages)).text("."),
         };
         Part {
-            brief: Line::of("the mute is over"),
-            lead,
-            ..self.open(outages, Mark::Alarm, who(outages, |outage| &outage.runner_name).text(" offline after a mute"))
+            brief: Line::of(" ").and(since_first(outages)).text(".").text(HELD_BACK),
+            lead: lead.text(HELD_BACK),
+            ..self.open(outages, Mark::Alarm, runners(outages).text(" offline"))
         }
     }
 
@@ -42,35 +41,38 @@ impl Scene<'_> {
     pub(super) fn still_offline(&self, outages: &[Outage], noticed_at: Timestamp, is_last: bool) -> Part {
         let lasts = |outage: &Outage| noticed_at.since(outage.started_at);
         let longest = spoken_duration(outages.iter().map(lasts).max().unwrap_or_default());
+        let bound = if outages.iter().any(began_unseen) { "at least " } else { "" };
+        let up_to = if bound.is_empty() && outages.len() > 1 { "up to " } else { bound };
         let lead = match outages {
-            [one] => Line::of("GitHub reports ")
+            [one] => Line::of("GitHub has reported ")
                 .name(&one.runner_name)
-                .text(" offline since ")
-                .at(one.started_at)
-                .text(format!(", for {longest} by now{}.", mid_job(one))),
-            _ => Line::of(format!("GitHub reports them offline, for up to {longest} by now.")),
+                .text(" offline ")
+                .and(since(one))
+                .text(format!(", for {up_to}{longest} now{}.", was_running_a_job(one))),
+            _ => Line::of(format!("GitHub has reported them offline for {up_to}{longest} now.")),
         };
-        let lead = lead.text(if is_last { " This is the last reminder: the end is told." } else { "" });
+        let lead =
+            lead.text(if is_last { " This is the last reminder; you will be notified when it ends." } else { "" });
         Part {
-            brief: Line::of(format!("for {longest} by now")),
+            brief: Line::of(" ").and(since_first(outages)).text(format!(" ({up_to}{longest}).")),
             lead,
-            ..self.open(outages, Mark::Alarm, who(outages, |outage| &outage.runner_name).text(" still offline"))
+            ..self.open(outages, Mark::Alarm, runners(outages).text(" still offline"))
         }
     }
 
     fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Part {
         match outages {
             [one] => Part {
-                facts: facts(one),
+                facts: facts(one, Moment::Later),
                 link: self.runner_link(one, "Open this runner on GitHub"),
                 ..part(mark, title)
             },
             _ => {
                 let item = |outage: &Outage| {
-                    let line = Line::default().name(&outage.runner_name).text(" since ").at(outage.started_at);
+                    let line = Line::default().name(&outage.runner_name).text(" ").and(since(outage));
                     match self.runner_link(outage, "open") {
-                        Some(link) => line.text(mid_job(outage)).text(" · ").and(link),
-                        None => line.text(mid_job(outage)),
+                        Some(link) => line.text(was_running_a_job(outage)).text(" · ").and(link),
+                        None => line.text(was_running_a_job(outage)),
                     }
                 };
                 let items = outages.iter().take(MAX_ITEMS).map(item).collect();
@@ -103,7 +105,7 @@ pub(crate) fn acknowledged_by(by: &PersonId, at: Timestamp) -> Line {
 
 pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: Timestamp) -> Part {
     Part {
-        brief: Line::of("no reminders until it is over"),
+        brief: Line::of(": no reminders until it is over."),
         lead: acknowledged_by(by, now).text(", in ").name(&place(target)).text("."),
         ..part(Mark::Info, format!("{} acknowledged", counted(outages, "outage", "outages")))
     }
@@ -113,20 +115,18 @@ pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
     let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
     let targets = counted(fleets.len(), "target", "targets");
     let runners = counted(counts.total, "runner", "runners");
-    let lead = Line::of("Until ").on(mute.until).text(format!(", nothing is told of {runners} in {targets}."));
+    let lead = Line::of("No alerts about ").text(format!("{runners} in {targets} until ")).on(mute.until).text(".");
     let open = match counts.down {
-        0 => " Outages are recorded; what is still open then is told in one line.".to_owned(),
+        0 => " Outages are recorded; those still open at the end are reported then.".to_owned(),
         down => format!(
-            " Outages are recorded; what is still open then is told in one line. Of {} that {} open already, the end \
-             is told.",
-            counted(down, "outage", "outages"),
-            if down == 1 { "is" } else { "are" }
+            " Outages are recorded; those still open at the end are reported then. The end of {} is still reported.",
+            counted(down, "outage that is already open", "outages that are already open")
         ),
     };
     Part {
-        brief: Line::of("until ").on(mute.until),
+        brief: Line::of(" until ").on(mute.until).text("."),
         lead: lead.text(open),
-        advice: vec![Line::of("Sooner: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
+        advice: vec![Line::of("To end it earlier: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
         ..part(Mark::Info, scope(&mute.scope).text(" muted"))
     }
 }
@@ -139,7 +139,7 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
         MuteRefusal::TooWide => "A pattern that covers more than one target",
         MuteRefusal::Unknown => {
             return Part {
-                brief: Line::of("nothing was changed"),
+                brief: Line::of(": nothing was changed."),
                 lead: Line::of(
                     "This mute needs an admin, and Slack did not say whether you are one. Try again in a minute.",
                 ),
@@ -152,7 +152,7 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
         false => format!("{what} needs an admin, and SLACK_ADMINS names none: whoever runs the monitor can set it."),
     };
     Part {
-        brief: Line::of("nothing was changed"),
+        brief: Line::of(": nothing was changed."),
         lead: Line::of(lead),
         advice: vec![Line::of("You can mute one target, runner or label for up to 24 h.")],
         ..part(Mark::Warning, scope(asked).text(" is not muted"))
@@ -169,7 +169,7 @@ pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Par
         None => lead.text("."),
     };
     Part {
-        brief: Line::of("until ").on(mute.until),
+        brief: Line::of(" until ").on(mute.until).text("."),
         lead: lead.text(" Outages are recorded; those still open at the end of the mute are reported."),
         advice: vec![Line::of("To end it now: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
         ..part(Mark::Info, scope(&mute.scope).text(" muted"))
@@ -180,23 +180,25 @@ pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Par
 pub(crate) fn announced_unmute(mute: &Mute, by: &PersonId) -> Part {
     let lead = Line::of("Unmuted by ").person(by).text(": alerts are on again. ");
     let lead = lead.person(&mute.by).text(" had muted it until ").on(mute.until).text(".");
-    Part { brief: Line::of("alerts are on again"), lead, ..part(Mark::Info, scope(&mute.scope).text(" unmuted")) }
+    Part { brief: Line::of(": alerts are on again."), lead, ..part(Mark::Info, scope(&mute.scope).text(" unmuted")) }
 }
 
 pub(super) fn unmuted(mute: &Mute) -> Part {
     Part {
-        brief: Line::of("told of again"),
-        lead: scope(&mute.scope)
-            .text(" is told of again. What went offline in the meantime and is still so comes with the next look, within minutes."),
+        brief: Line::of(": alerts resume."),
+        lead: scope(&mute.scope).text(
+            ": alerts resume. What went offline during the mute and still is will be reported by the next check, within \
+             minutes.",
+        ),
         ..part(Mark::Info, scope(&mute.scope).text(" no longer muted"))
     }
 }
 
 pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
-    let none = if mutes.is_empty() { " Nothing is muted at all." } else { " Muted are:" };
+    let none = if mutes.is_empty() { " Nothing is muted." } else { " Currently muted:" };
     Part {
-        brief: Line::of("nothing was changed"),
-        lead: Line::of("There is no mute of ").name(&asked.to_string()).text(".").text(none),
+        brief: Line::of(": nothing was changed."),
+        lead: Line::of("No mute is called ").name(&asked.to_string()).text(".").text(none),
         items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
         total: mutes.len(),
         ..part(Mark::Warning, scope(asked).text(" is not muted"))
@@ -206,7 +208,7 @@ pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
 /// The mutes that whoever reads an answer should know of.
 pub(super) fn mutes(mutes: &[Mute]) -> Option<Part> {
     (!mutes.is_empty()).then(|| Part {
-        lead: Line::of("Their outages are recorded and not told."),
+        lead: Line::of("Their outages are recorded, but not alerted."),
         items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
         total: mutes.len(),
         ..part(Mark::Info, counted(mutes.len(), "mute", "mutes"))

@@ -82,7 +82,9 @@ fn assert_markup(line: &str) {
         assert!(rest[at..].starts_with('<'), "a stray `>`: {line}");
         let end = at + rest[at..].find('>').unwrap_or_else(|| panic!("a stray `<`: {line}"));
         let token = &rest[at + 1..end];
-        let is_ours = token.starts_with("!date^") || token.starts_with("https://github.com/");
+        let is_ours = token.starts_with("!date^")
+            || token.starts_with("https://github.com/")
+            || token.starts_with("https://www.githubstatus.com|");
         let is_person = token == "@U2CERLKJA";
         let is_whole = token.matches('|').count() == 1 && !token.contains('<');
         assert!(is_person || (is_ours && is_whole), "foreign markup: {line}");

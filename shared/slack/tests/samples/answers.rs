@@ -96,7 +96,7 @@ fn fleet(name: &str, runners: Vec<Runner>) -> Fleet {
         observed_at: start(),
         ..TargetRecord::new(target(name))
     };
-    Fleet { record, runners, leftovers: Vec::new(), fresh_at: Some(now().minus(MINUTE * 4)) }
+    Fleet { record, runners, fresh_at: Some(now().minus(MINUTE * 4)), ..Fleet::unknown(target(name)) }
 }
 
 fn blind(name: &str, runners: Vec<Runner>) -> Fleet {
@@ -179,6 +179,46 @@ fn overviews() -> Vec<(&'static str, Answered)> {
         ("overview_of_nothing", Answered { ticked_at: None, ..of(Vec::new()) }),
         ("overview_while_the_monitor_stands_still", stands_still),
     ]
+}
+
+/// Answers while no target can be checked: by what was asked.
+pub(crate) fn while_unreachable() -> Vec<(&'static str, Reply)> {
+    let fleets = || vec![blind("acme/api", vec![runner(1), runner(2)]), blind("acme/web", vec![runner(1)])];
+    let one = || vec![blind("acme/web", vec![runner(1)])];
+    let runners = |name: &str, fleets| Answer::Runners { scope: named(name), fleets, similar: Vec::new() };
+    let history = Answer::History {
+        name: "build-*".to_owned(),
+        outages: Vec::new(),
+        total: 0,
+        fleets: fleets(),
+        similar: Vec::new(),
+    };
+    let answers = [
+        ("status-all", Answer::Overview { fleets: fleets() }),
+        ("status of a target", Answer::Target { fleet: Box::new(one().remove(0)) }),
+        ("status build-*", runners("build-*", fleets())),
+        ("status build-01", runners("build-01", one())),
+        ("history", history),
+    ];
+    let web = WebBase::default();
+    answers.into_iter().map(|(asked, answer)| (asked, Reply::answered(&answered(answer), &web))).collect()
+}
+
+/// The same while nothing is wrong but that the monitor has stopped.
+pub(crate) fn while_stopped() -> Reply {
+    let fleets = vec![fleet("acme/web", vec![runner(1), runner(2)])];
+    let answer = Answered { ticked_at: Some(start().minus(HOUR)), ..answered(Answer::Overview { fleets }) };
+    Reply::answered(&answer, &WebBase::default())
+}
+
+/// After one check that failed, before anybody is alerted.
+pub(crate) fn after_one_failed_check() -> Reply {
+    let mut fleet = blind("acme/web", vec![runner(1)]);
+    if let Some(failing) = &mut fleet.record.failing {
+        (failing.blind, failing.told) = (false, false);
+    }
+    let answer = answered(Answer::Target { fleet: Box::new(fleet) });
+    Reply::answered(&answer, &WebBase::default())
 }
 
 fn targets() -> Vec<(&'static str, Answered)> {

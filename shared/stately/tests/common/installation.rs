@@ -11,7 +11,7 @@ use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
 use monitor_pipeline::ports::Store;
-use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, Notify, NotifySettings};
+use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, LatestChecks, Notify, NotifySettings};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedChat, ScriptedSource, StillClock};
 
 /// Everything of an installation but its store.
@@ -70,7 +70,15 @@ impl<'a, S: Store> Installation<'a, S> {
     pub(crate) async fn check(&self) -> CheckReport {
         self.clock.advance(Duration::from_secs(60));
         let (jobs, wakes, clock) = (&self.jobs, &self.wakes, &self.clock);
-        let stage = Check { store: self.store, source: &self.source, jobs, wakes, clock, settings: &self.settings };
+        let stage = Check {
+            store: self.store,
+            source: &self.source,
+            jobs,
+            wakes,
+            clock,
+            settings: &self.settings,
+            latest: &LatestChecks::default(),
+        };
         stage.run(&CheckJob { target: web(), reason: Reason::Recheck, requested_at: None, good_until: None }).await
     }
 

@@ -16,7 +16,7 @@ use monitor_fakes::{Chance, FakeGitHub};
 use monitor_github::{Credential, GitHub, Secret, Settings};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender};
-use monitor_pipeline::stages::{Check, CheckSettings, Ending, Meters, Schedule, ScheduleSettings};
+use monitor_pipeline::stages::{Check, CheckSettings, Ending, LatestChecks, Meters, Schedule, ScheduleSettings};
 use tokio::time::Instant;
 
 use super::fleet::{self, APP_ID};
@@ -183,7 +183,15 @@ impl Installation {
     pub(super) async fn handle(&self, poller: usize, batch: Vec<String>) -> bool {
         let (store, source, jobs, wakes, clock) =
             (&self.store, &self.pollers[poller], &self.queue, &Nobody, &self.clock);
-        let stage = Check { store, source, jobs, wakes, clock, settings: &self.check_settings };
+        let stage = Check {
+            store,
+            source,
+            jobs,
+            wakes,
+            clock,
+            settings: &self.check_settings,
+            latest: &LatestChecks::default(),
+        };
         join_all(batch.iter().map(async |body| {
             let Ok(job) = CheckJob::from_json(body) else { return false };
             let began = clock.now();

@@ -46,7 +46,15 @@ pub(super) async fn what_github_is_asked_with_is_on_record_for_every_poller<S: S
     for (gives, is_handed) in [(Some(first.clone()), None), (Some(second.clone()), Some(first)), (None, Some(second))] {
         this.clock.advance(INTERVAL);
         let source = OfAnApp { source: &this.source, handed: Mutex::default(), gives: Mutex::new(gives) };
-        let stage = Check { store: &this.store, source: &source, jobs, wakes, clock, settings: &this.check };
+        let stage = Check {
+            store: &this.store,
+            source: &source,
+            jobs,
+            wakes,
+            clock,
+            settings: &this.check,
+            latest: &LatestChecks::default(),
+        };
         let job = CheckJob::from_json(r#"{"repository":"acme/web","reason":"recheck"}"#)
             .unwrap_or_else(|error| panic!("{error}"));
         assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));

@@ -2,6 +2,29 @@
 
 use super::*;
 
+pub(super) async fn last_healthy_is_of_the_check_before<S: Store>(store: &S) {
+    assert_eq!(last_healthy_before_an_outage(store, false).await, MINUTE);
+}
+
+pub(super) async fn after_a_restart_last_healthy_is_of_the_check_that_is_stored<S: Store>(store: &S) {
+    assert_eq!(last_healthy_before_an_outage(store, true).await, 8 * MINUTE);
+}
+
+/// Checks a runner each minute and takes it offline after the eighth; gives how long before its outage it was healthy.
+async fn last_healthy_before_an_outage<S: Store>(store: &S, restarts: bool) -> Duration {
+    let this = Installation::watching(store, 1).await;
+    for _ in 0..7 {
+        this.clock.advance(MINUTE);
+        this.check(&web()).await;
+    }
+    let this = if restarts { Installation { latest: LatestChecks::default(), ..this } } else { this };
+    this.outage().await;
+    let told = this.tell().await;
+    let [News::Offline { outages }] = &told[0].news[..] else { panic!("{told:?}") };
+    let last = outages[0].last_healthy.unwrap_or_else(|| panic!("it was seen healthy"));
+    outages[0].started_at.since(last.at)
+}
+
 pub(super) async fn a_steady_check_costs_two_reads_and_no_write<S: Store>(store: &S) {
     let this = Installation::watching(store, 3).await;
     this.store.take_requests();
@@ -57,7 +80,15 @@ pub(super) async fn old_jobs_and_unknown_targets_are_not_asked_for<S: Store>(sto
     let this = Installation::watching(store, 1).await;
     let pages = this.source.fresh_pages();
     let (source, jobs, wakes, clock) = (&this.source, &this.jobs, &this.wakes, &this.clock);
-    let stage = Check { store: &this.store, source, jobs, wakes, clock, settings: &this.check };
+    let stage = Check {
+        store: &this.store,
+        source,
+        jobs,
+        wakes,
+        clock,
+        settings: &this.check,
+        latest: &LatestChecks::default(),
+    };
     let requested_at = Some(this.clock.now());
     this.clock.advance(INTERVAL + MINUTE);
     this.source.set_status(&web(), 1, Status::Busy);
@@ -185,7 +216,7 @@ pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(stor
     // Its delay leads into the next window, in which it is the only one.
     this.clock.advance(later.delay);
     let (store, source, jobs, wakes) = (&this.store, &this.source, &this.jobs, &this.wakes);
-    let stage = Check { store, source, jobs, wakes, clock: &this.clock, settings: &this.check };
+    let stage = Check { store, source, jobs, wakes, clock: &this.clock, settings: &this.check, latest: &this.latest };
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
     assert_eq!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Covered);
     // Two pollers that are asked at the same moment.

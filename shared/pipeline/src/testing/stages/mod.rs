@@ -28,8 +28,8 @@ use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent
 use crate::messages::{CheckJob, Reason, WakeUp};
 use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
-    Check, CheckReport, CheckSettings, Disposition, Ending, Meters, Notify, NotifyReport, NotifySettings, Schedule,
-    ScheduleReport, ScheduleSettings,
+    Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks, Meters, Notify, NotifyReport, NotifySettings,
+    Schedule, ScheduleReport, ScheduleSettings,
 };
 use crate::testing::doubles::{FaultyStore, Outbox, PutFault, Requests, ScriptedChat, ScriptedSource, StillClock};
 
@@ -55,6 +55,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     telling::a_wait_that_the_chat_asks_for_brings_the_message_back_then(&make().await).await;
     telling::what_a_crash_left_unsaid_is_sent_soon_after_its_lease(&make().await).await;
     wishes::what_is_undone_before_it_is_notified_is_not_pending(&make().await).await;
+    telling::only_what_may_have_arrived_counts_as_uncertain(&make().await).await;
     telling::a_short_wait_is_waited_out(&make().await).await;
     telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await).await;
     telling::what_happened_while_the_chat_was_dead_is_told_in_one_message(&make().await).await;
@@ -79,6 +80,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     pending::what_a_credential_or_the_monitor_has_to_say_is_pending_too(&make().await).await;
     pending::a_target_off_the_list_is_pending_until_its_end_is_sent(&make().await).await;
     pending::where_the_store_cannot_say_a_notification_is_overdue(&make().await).await;
+    looking::last_healthy_is_of_the_check_before(&make().await).await;
+    looking::after_a_restart_last_healthy_is_of_the_check_that_is_stored(&make().await).await;
     looking::a_steady_check_costs_two_reads_and_no_write(&make().await).await;
     looking::nothing_to_tell_wakes_nobody(&make().await).await;
     looking::only_a_look_that_counted_sends_a_recheck(&make().await).await;
@@ -135,6 +138,7 @@ struct Installation<'a, S> {
     check: CheckSettings,
     meters: Meters,
     jobs_per_minute: Option<u32>,
+    latest: LatestChecks,
 }
 
 fn web() -> Target {
@@ -173,6 +177,7 @@ impl<'a, S: Store> Installation<'a, S> {
             check: CheckSettings { policy, configured, interval: INTERVAL },
             meters: Meters::default(),
             jobs_per_minute: None,
+            latest: LatestChecks::default(),
         }
     }
 
@@ -198,7 +203,8 @@ impl<'a, S: Store> Installation<'a, S> {
 
     async fn check_for(&self, target: &Target, reason: Reason) -> CheckReport {
         let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
-        let stage = Check { store, source, jobs, wakes, clock: &self.clock, settings: &self.check };
+        let stage =
+            Check { store, source, jobs, wakes, clock: &self.clock, settings: &self.check, latest: &self.latest };
         stage
             .run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()), good_until: None })
             .await

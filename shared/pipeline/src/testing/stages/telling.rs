@@ -133,6 +133,27 @@ pub(super) async fn what_a_crash_left_unsaid_is_sent_soon_after_its_lease<S: Sto
     assert!(this.clock.now().since(crashed_at) <= NotifySettings::default().lease, "not at the next check");
 }
 
+pub(super) async fn only_what_may_have_arrived_counts_as_uncertain<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    for (error, may_have_arrived) in [
+        (ChatError::NotSent("no connection".to_owned()), false),
+        (ChatError::Transient("no answer".to_owned()), true),
+        (ChatError::Dead("no_service".to_owned()), false),
+        (ChatError::NotSent("no connection".to_owned()), false),
+    ] {
+        this.chat.refuse([error.clone()]);
+        this.notify(&subject()).await;
+        let (_, ending) = this.endings(&subject()).await.swap_remove(0);
+        assert!(
+            matches!(ending, SendEnding::Deferred { uncertain, .. } if uncertain == may_have_arrived),
+            "{error:?}: {ending:?}"
+        );
+        this.clock.advance(NotifySettings::default().longest_backoff);
+    }
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
+}
+
 pub(super) async fn a_short_wait_is_waited_out<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;

@@ -85,7 +85,15 @@ pub(super) async fn a_look_reads_its_records_at_the_same_time<S: Store>(store: &
     let meeting = Meeting::of(2);
     let (store, source) = (MeetingStore(store, &meeting), MeetingSource(&this.source, &meeting));
     let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
-    let stage = Check { store: &store, source: &source, jobs, wakes, clock, settings: &this.check };
+    let stage = Check {
+        store: &store,
+        source: &source,
+        jobs,
+        wakes,
+        clock,
+        settings: &this.check,
+        latest: &LatestChecks::default(),
+    };
     let job = CheckJob::from_json(r#"{"repository":"acme/web","reason":"recheck"}"#)
         .unwrap_or_else(|error| panic!("{error}"));
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));

@@ -4,37 +4,25 @@ use super::*;
 
 impl Scene<'_> {
     pub(super) fn overview(&self, fleets: &[Fleet]) -> Vec<Part> {
-        let targets = counted(fleets.len(), "target", "targets");
         if fleets.is_empty() {
             return vec![Part {
-                brief: Line::of("nothing is on record yet"),
-                lead: Line::of("Nothing is on record yet: the first tick of the schedule settles the list of targets."),
-                ..part(Mark::Info, "No target is watched")
+                brief: Line::of(" yet: the first run of the schedule finds the targets."),
+                lead: Line::of("Nothing is stored yet: the first run of the schedule finds the targets."),
+                ..part(Mark::Info, "No target is monitored")
             }];
         }
-        let counts = sum(fleets);
-        let runners: Vec<(&Target, &Runner)> =
-            fleets.iter().flat_map(|fleet| fleet.runners.iter().map(|runner| (&fleet.record.target, runner))).collect();
-        let mut unwell: Vec<_> = runners.iter().filter(|(_, runner)| rank(runner) < Rank::Well).collect();
-        unwell.sort_by_key(|(target, runner)| (rank(runner), since(runner), (*target).clone(), runner.id));
-        let blind: Vec<&Fleet> = fleets.iter().filter(|fleet| fleet.record.failing.is_some()).collect();
-        let mark = mark(&counts, unwell.is_empty() && blind.is_empty());
-        let (title, lead) = (in_figures(&counts), self.lead(&counts, &runners));
-        let mut parts = vec![Part {
-            brief: Line::of(format!("in {targets}")),
-            lead: lead.text(format!(", in {targets}.")),
-            items: unwell.iter().take(MAX_UNWELL).map(|(target, runner)| self.line(Some(target), runner)).collect(),
+        let runners = fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner)));
+        let mut unwell: Vec<(&Fleet, &Runner)> = runners.filter(|(_, runner)| rank(runner) < Rank::Well).collect();
+        unwell.sort_by_key(|(fleet, runner)| (rank(runner), since(runner), fleet.record.target.clone(), runner.id));
+        let figures = self.figures_of(fleets);
+        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Part {
+            brief: figures.brief(),
+            lead: figures.lead(),
+            items: unwell.iter().take(MAX_UNWELL).map(|(fleet, runner)| self.line(fleet, runner, true)).collect(),
             total: unwell.len(),
-            ..part(mark, title)
-        }];
-        if !blind.is_empty() {
-            parts.push(Part {
-                lead: Line::of("What is told of them is as old as their last look."),
-                items: blind.iter().take(MAX_LINES).map(|fleet| self.blind(fleet)).collect(),
-                total: blind.len(),
-                ..part(Mark::Alarm, format!("{} cannot be seen", counted(blind.len(), "target", "targets")))
-            });
-        }
+            ..part(figures.mark(unwell.is_empty()), capitalized(&figures.title()))
+        });
         parts.push(self.in_single(fleets));
         parts
     }
@@ -50,14 +38,14 @@ impl Scene<'_> {
         sorted.sort_by_key(order);
         let line = |(fleet, counts): &(&Fleet, Counts)| {
             let line = Line::default().name(&place(&fleet.record.target)).text(": ").text(figures(counts));
-            let line = if fleet.record.failing.is_some() { line.text(", cannot be seen") } else { line };
+            let line = if is_unreachable(fleet) { line.text(" when last checked; not monitored now") } else { line };
             match fleet.seen_at() {
-                Some(at) => line.text(format!(" · seen {}", ago(at, self.now))),
-                None => line.text(" · not seen yet"),
+                Some(at) => line.text(format!(" · as of {}", ago(at, self.now))),
+                None => line.text(" · not checked yet"),
             }
         };
         Part {
-            lead: Line::of("More of one: ").command("/runner-status TARGET").text("."),
+            lead: Line::of("For one of them: ").command("/runner-status TARGET").text("."),
             items: sorted.iter().take(MAX_LINES).map(line).collect(),
             total: sorted.len(),
             ..part(Mark::Info, "By target")
@@ -69,25 +57,25 @@ impl Scene<'_> {
         let counts = Counts::of(&fleet.runners);
         let mut runners: Vec<&Runner> = fleet.runners.iter().collect();
         runners.sort_by_key(|runner| (rank(runner), (rank(runner) < Rank::Well).then(|| since(runner)), &runner.name));
-        let is_well = runners.iter().all(|runner| rank(runner) == Rank::Well) && fleet.record.failing.is_none();
-        let named: Vec<(&Target, &Runner)> = runners.iter().map(|runner| (target, *runner)).collect();
+        let is_well = runners.iter().all(|runner| rank(runner) == Rank::Well);
+        let figures = self.figures_of(std::slice::from_ref(fleet));
         let (title, lead) = match (fleet.seen_at(), counts.total) {
-            (None, 0) => ("not seen yet".to_owned(), Line::of("No look at it has succeeded yet.")),
-            (_, 0) => ("no runners".to_owned(), Line::of("GitHub lists no runner of it.")),
-            _ => (in_figures(&counts), self.lead(&counts, &named).text(".")),
+            (None, 0) => ("not checked yet".to_owned(), Line::of("No check of it has succeeded yet.")),
+            (_, 0) if figures.is_old => {
+                ("last known: no runners".to_owned(), Line::of("When last checked, GitHub listed no runners."))
+            }
+            (_, 0) => ("no runners".to_owned(), Line::of("GitHub lists no runners for it.")),
+            _ => (figures.title(), figures.lead()),
         };
-        let mut parts = vec![Part {
-            brief: lead.clone(),
+        let mut parts: Vec<Part> = self.some_unreachable(std::slice::from_ref(fleet)).into_iter().collect();
+        parts.push(Part {
+            brief: Line::of(". ").and(lead.clone()),
             lead,
-            items: runners.iter().take(MAX_LINES).map(|runner| self.line(None, runner)).collect(),
+            items: runners.iter().take(MAX_LINES).map(|runner| self.line(fleet, runner, false)).collect(),
             total: runners.len(),
             link: Some(Line::default().link("All runners on GitHub", self.web.runners_page(target))),
-            ..part(mark(&counts, is_well), Line::default().name(&place(target)).text(": ").text(title))
-        }];
-        if fleet.record.failing.is_some() {
-            let lead = self.blind(fleet).text(". What stands above is as old as the last look that succeeded.");
-            parts.push(Part { lead, ..part(Mark::Alarm, "It cannot be seen") });
-        }
+            ..part(figures.mark(is_well), Line::default().name(&place(target)).text(": ").text(title))
+        });
         parts
     }
 }

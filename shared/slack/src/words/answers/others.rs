@@ -4,46 +4,48 @@ use super::*;
 
 pub(super) fn recheck_sent(target: &Target) -> Part {
     Part {
-        brief: Line::of("news of it come as an alert"),
-        lead: Line::of("A look at ")
+        brief: Line::of(": an alert follows if something changed."),
+        lead: Line::of("A check of ")
             .name(&place(target))
-            .text(" is asked for and comes within seconds. What it finds is told as always: an outage once it is confirmed, nothing where all is as before. Afterwards: ")
+            .text(" is queued and runs within seconds. A change is alerted as always: an outage once it is confirmed. Afterwards: ")
             .command("/runner-status TARGET")
             .text("."),
-        ..part(Mark::Info, Line::of("Looking at ").name(&place(target)).text(" again"))
+        ..part(Mark::Info, Line::of("Checking ").name(&place(target)).text(" again"))
     }
 }
 
 pub(super) fn not_watched(target: &Target, similar: &[Target]) -> Part {
     Part {
-        brief: Line::of("it is not on the list of targets"),
+        brief: Line::of(": it is not in the list of targets."),
         lead: Line::default()
             .name(&place(target))
-            .text(" is not on the list of targets. It is added where the monitor is set up, in its repositories, organizations or enterprises.")
-            .text(if similar.is_empty() { "" } else { " Watched, and like it:" }),
+            .text(" is not in the list of targets. Add it to the repositories, organizations or enterprises in the monitor's settings.")
+            .text(if similar.is_empty() { "" } else { " Monitored, and similar:" }),
         items: similar.iter().map(|target| Line::default().name(target.as_str())).collect(),
         total: similar.len(),
-        ..part(Mark::Warning, Line::default().name(&place(target)).text(" is not watched"))
+        ..part(Mark::Warning, Line::default().name(&place(target)).text(" is not monitored"))
     }
 }
 
-pub(super) fn nobody(asked: &str, what: &str, similar: &[String]) -> Part {
+/// `none_called` ends where the name follows. What `may_be_a_target` and could be an account's name may be meant as one.
+pub(super) fn nobody(asked: &str, none_called: &'static str, may_be_a_target: bool, similar: &[String]) -> Part {
+    let is_name = !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_account = may_be_a_target && is_name && similar.is_empty();
+    let hint = Line::of(" For the organization: ").name(&format!("orgs/{asked}")).text(".");
+    let line = Line::of(none_called).name(asked).text(".");
+    let line = if is_account { line.and(hint) } else { line };
     Part {
-        brief: Line::of(format!("no {what}")),
-        lead: Line::of(format!("In the targets that are watched, no {what}.")).text(if similar.is_empty() {
-            ""
-        } else {
-            " Like it:"
-        }),
+        brief: Line::of("."),
+        lead: line.text(if similar.is_empty() { "" } else { " Similar:" }),
         items: similar.iter().map(|name| Line::default().name(name)).collect(),
         total: similar.len(),
-        ..part(Mark::Warning, Line::of("Nothing goes by ").name(asked))
+        ..part(Mark::Warning, Line::of(none_called).name(asked))
     }
 }
 
 pub(super) fn unread(targets: &[Target]) -> Option<Part> {
     (!targets.is_empty()).then(|| Part {
-        lead: Line::of("Their records did not come in time; they are left out here. Ask again in a minute."),
+        lead: Line::of("The store did not answer for them in time, so they are left out here. Ask again in a minute."),
         items: targets.iter().take(20).map(|target| Line::default().name(&place(target))).collect(),
         total: targets.len(),
         ..part(Mark::Warning, format!("{} could not be read", counted(targets.len(), "target", "targets")))

@@ -7,31 +7,30 @@ impl Scene<'_> {
         let all = || fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner)));
         let mut found: Vec<(&Fleet, &Runner)> = all().collect();
         if let [(fleet, runner)] = found[..] {
-            return vec![self.one(fleet, runner)];
+            return self.some_unreachable(fleets).into_iter().chain([self.one(fleet, runner)]).collect();
         }
         found.sort_by_key(|(fleet, runner)| (rank(runner), &runner.name, &fleet.record.target, runner.id));
-        let counts = Counts::of(found.iter().map(|(_, runner)| *runner));
-        let title = Line::default().name(asked).text(": ").text(in_figures(&counts).replacen("runners ", "", 1));
-        let named: Vec<(&Target, &Runner)> =
-            found.iter().map(|(fleet, runner)| (&fleet.record.target, *runner)).collect();
-        let targets = counted(fleets.len(), "target", "targets");
+        let figures = self.figures_of(fleets);
+        let title = Line::default().name(asked).text(": ").text(figures.title().replacen("runners ", "", 1));
         let is_well = found.iter().all(|(_, runner)| rank(runner) == Rank::Well);
-        let mut parts = vec![Part {
-            brief: Line::of(format!("in {targets}")),
-            lead: self.lead(&counts, &named).text(format!(", in {targets}.")),
-            items: named.iter().take(MAX_LINES).map(|(target, runner)| self.line(Some(target), runner)).collect(),
+        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Part {
+            brief: figures.brief(),
+            lead: figures.lead(),
+            items: found.iter().take(MAX_LINES).map(|(fleet, runner)| self.line(fleet, runner, true)).collect(),
             total: found.len(),
-            ..part(mark(&counts, is_well), title)
-        }];
-        parts.extend(self.some_blind(fleets));
+            ..part(figures.mark(is_well), title)
+        });
         parts
     }
 
     pub(super) fn one(&self, fleet: &Fleet, runner: &Runner) -> Part {
         let target = &fleet.record.target;
+        let is_old = self.is_old(fleet);
         let mark = match rank(runner) {
             Rank::Offline => Mark::Alarm,
             Rank::Gone | Rank::Doubtful | Rank::Flapping => Mark::Warning,
+            Rank::Well if is_old => Mark::Warning,
             Rank::Well => Mark::Good,
         };
         let mut facts = vec![
@@ -40,26 +39,32 @@ impl Scene<'_> {
             fact("First seen", Line::default().on(runner.first_seen_at)),
         ];
         if let Some(last) = runner.open_outage().and_then(|outage| outage.last_healthy) {
-            facts.insert(0, fact("Last healthy", Line::default().on(last.at).text(format!(", {}", last.status))));
+            facts.insert(
+                0,
+                fact("Last healthy", Line::default().on(last.at).text(format!(" or later, {}", last.status))),
+            );
         }
         if runner.ephemeral {
             facts.push(fact("Kind", "ephemeral: leaves after one job"));
         }
-        let status = self.status(runner);
-        let lead = Line::default().name(&runner.name).text(" in ").name(&place(target)).text(": ").and(status.clone());
-        let lead = match &fleet.record.failing {
-            Some(_) => lead.text(". ").and(self.blind(fleet)).text("."),
-            None => lead.text("."),
-        };
+        let status = self.status(runner, is_old);
+        let last_known = if is_old { "last known: " } else { "" };
+        let lead = Line::default().name(&runner.name).text(" in ").name(&place(target)).text(": ").text(last_known);
         Part {
-            brief: status,
-            lead,
+            brief: Line::of(": ").and(status.clone()).text("."),
+            lead: lead.and(status).text("."),
             facts,
             link: Some(
                 Line::default().link("Open this runner on GitHub", self.web.runner_page(target, runner.current_id)),
             ),
-            advice: vec![Line::of("What has been: ").command("/runner-history NAME")],
-            ..part(mark, Line::default().name(&runner.name).text(format!(" {} in ", word(runner))).name(&place(target)))
+            advice: vec![Line::of("Its outages: ").command("/runner-history NAME")],
+            ..part(
+                mark,
+                Line::default()
+                    .name(&runner.name)
+                    .text(format!(" {last_known}{} in ", word(runner)))
+                    .name(&place(target)),
+            )
         }
     }
 
@@ -70,26 +75,25 @@ impl Scene<'_> {
         total: usize,
         fleets: &[Fleet],
     ) -> Vec<Part> {
-        let now: Vec<(&Target, &Runner)> =
-            fleets.iter().flat_map(|fleet| fleet.runners.iter().map(|runner| (&fleet.record.target, runner))).collect();
+        let now: Vec<(&Fleet, &Runner)> =
+            fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner))).collect();
         let open = outages.iter().filter(|(_, outage)| outage.is_open()).count();
         let title = match total {
-            0 => "no outage on record".to_owned(),
-            total => format!("{} on record", counted(total, "outage", "outages")),
+            0 => "no outages".to_owned(),
+            total => counted(total, "outage", "outages"),
         };
-        let first = now
-            .first()
-            .map(|(target, runner)| Line::of("Now, in ").name(&place(target)).text(": ").and(self.status(runner)));
+        let figures = self.figures_of(fleets);
+        let as_of = if figures.is_old { "Last known, in " } else { "Now, in " };
+        let first = now.first().map(|(fleet, runner)| {
+            let status = self.status(runner, self.is_old(fleet));
+            Line::of(as_of).name(&place(&fleet.record.target)).text(": ").and(status)
+        });
         let lead = match (&now[..], first) {
             ([_], Some(first)) => first.text("."),
             ([], _) | (_, None) => Line::of("No runner of this name is registered any more."),
-            (several, _) => {
-                let online = several.iter().filter(|(_, runner)| runner.status.is_healthy()).count();
-                let targets = counted(fleets.len(), "target", "targets");
-                Line::of(format!("{online} of {} such runners in {targets} online now.", several.len()))
-            }
+            _ => figures.lead(),
         };
-        let lead = if total > 0 { lead.text(" Outages, the newest first:") } else { lead };
+        let lead = if total > 0 { lead.text(" Outages, newest first:") } else { lead };
         let several = outages
             .iter()
             .any(|(target, outage)| *target != outages[0].0 || outage.runner_name != outages[0].1.runner_name);
@@ -97,8 +101,9 @@ impl Scene<'_> {
             let who = Line::default().name(&outage.runner_name).text(" in ").name(&place(target)).text(": ");
             if several { who } else { Line::default() }.and(self.outage(outage))
         };
-        let mut parts = vec![Part {
-            brief: lead.clone(),
+        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Part {
+            brief: Line::of(". ").and(lead.clone()),
             lead,
             items: outages.iter().take(MAX_LINES).map(line).collect(),
             total,
@@ -106,15 +111,14 @@ impl Scene<'_> {
                 if open > 0 { Mark::Alarm } else { Mark::Info },
                 Line::default().name(name).text(format!(": {title}")),
             )
-        }];
-        parts.extend(self.some_blind(fleets));
+        });
         parts
     }
 
     /// One line about an outage.
     pub(super) fn outage(&self, outage: &Outage) -> Line {
-        let in_job = if outage.in_job { ", in mid-job" } else { "" };
         let what = if outage.status == Status::Unknown { "not registered" } else { "offline" };
+        let before = Line::of(if began_unseen(outage) { "before " } else { "" });
         let line = match (outage.resolved_at, outage.ending) {
             (Some(end), ending) => {
                 let how = match ending {
@@ -122,17 +126,13 @@ impl Scene<'_> {
                     Some(Ending::NoLongerMonitored) => ", then no longer monitored",
                     Some(Ending::Recovered) | None => "",
                 };
-                Line::default()
-                    .on(outage.started_at)
-                    .text(" to ")
-                    .on(end)
-                    .text(format!(": {what} for {}{how}", lasted(outage)))
+                before.on(outage.started_at).text(" to ").on(end).text(format!(": {what} for {}{how}", lasted(outage)))
             }
             _ => {
-                let so_far = spoken_duration(self.now.since(outage.started_at));
-                Line::default().on(outage.started_at).text(format!(": {what} for {so_far} so far"))
+                let so_far = lasted_until(outage, self.now);
+                before.on(outage.started_at).text(format!(": {what} for {so_far} so far"))
             }
         };
-        line.text(in_job)
+        line.text(was_running_a_job(outage))
     }
 }

@@ -12,7 +12,7 @@ use monitor_embedded::store::EmbeddedStore;
 use monitor_github::{Credential, GitHub, Secret};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::Clock as _;
-use monitor_pipeline::stages::{Check, CheckSettings};
+use monitor_pipeline::stages::{Check, CheckSettings, LatestChecks};
 use monitor_telemetry::SystemClock;
 use tokio::time::Instant;
 
@@ -67,7 +67,9 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
             let (store, source, jobs, wakes, settings) = &*everything;
             // As `runner-monitor check` asks: whether or not the target is on the list.
             let job = CheckJob { target, reason: Reason::Once, requested_at: None, good_until: None };
-            Check { store, source, jobs, wakes, clock: &SystemClock, settings }.run(&job).await;
+            Check { store, source, jobs, wakes, clock: &SystemClock, settings, latest: &LatestChecks::default() }
+                .run(&job)
+                .await;
         })
     };
     let began = Instant::now();
