@@ -29,7 +29,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, Faults> {
         ("STATELYDB_SCHEMA_ID", "2"),
     ];
     let statelydb = variables.iter().any(|(name, _)| name.starts_with("STATELYDB_"));
-    let slack_commands = variables.iter().any(|(name, _)| *name == "SLACK_SIGNING_SECRET");
+    let slack_commands = variables.iter().any(|(name, _)| ["SLACK_SIGNING_SECRET", "SLACK_ADMINS"].contains(name));
     read_with(&[&base, variables].concat(), &HostOptions { statelydb, slack_commands, ..HostOptions::default() })
 }
 
@@ -233,6 +233,7 @@ fn every_fault_names_its_setting_and_the_mend() {
             "SLACK_CHANNEL: `my channel` is no channel",
             "#runners",
         ),
+        (&[("SLACK_ADMINS", "@ada")], "SLACK_ADMINS: `@ada` is the id of neither", "U0123456789 of a person"),
         (&[("SLACK_API_URL", "http://chat/api")], "SLACK_API_URL: is plain http", "ALLOW_HTTP_HOSTS"),
         (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: is needed", "set STATELYDB_ACCESS_KEY"),
         (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: `store-1` is no number", "console"),

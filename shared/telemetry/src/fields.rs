@@ -18,6 +18,9 @@ fields! {
     MESSAGE_ID = "message_id", "A message of a queue, by the queue's id of it.";
     TARGET_ID = "target_id", "The target: `owner/name`, `orgs/name` or `enterprises/name`.";
     SUBJECT = "subject", "Whose history it is about: a target, a credential or the monitor itself.";
+    CREDENTIAL = "credential", "The credential: `token`, or `app:` and the account.";
+    EXPIRES_AT = "expires_at", "When the token expires, UTC.";
+    NEW_NAME = "new_name", "The name that GitHub redirects to.";
     ACCOUNT = "account", "The account whose repositories are looked up.";
     REVISION = "revision", "The committed revision of the subject.";
     RUNNER = "runner", "The runner: its id at GitHub.";

@@ -82,7 +82,12 @@ pub(crate) fn answers(input: &[u8]) {
                 assert_eq!(good.content, good.content.is_some().then(|| read(question, &body).unwrap()));
             }
             Err(failure) => {
-                assert_bearable(&failure.detail, LONGEST);
+                // GitHub's own words are quoted, and nothing else of an answer.
+                let own = serde_json::from_slice::<OwnWords>(&body).ok().and_then(|words| words.message);
+                match own.filter(|words| words.contains(SECRET)) {
+                    Some(_) => assert_bearable(&failure.detail.replace(SECRET, "quoted"), LONGEST),
+                    None => assert_bearable(&failure.detail, LONGEST),
+                }
                 if let Fault::Limited { until } = failure.fault {
                     assert!(until > NOW, "a limit that is over");
                     assert_storable(until);
