@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monitor_e2e::{Setting, fleet, repository};
 use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const LONG: Duration = Duration::from_secs(90);
