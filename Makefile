@@ -44,6 +44,7 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
 	cargo fmt --manifest-path tests/fuzz/fuzz/Cargo.toml --check
 	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
+	python3 tests/mutations/run.py --list >/dev/null
 
 unit: ## Every Rust test
 	cargo build $(WHOLE) --bin runner-monitor

@@ -115,15 +115,27 @@ class Unusable(Exception):
     """A fault that cannot be tried."""
 
 
-def alter(mutant):
-    """Applies a fault; gives the file and its text before."""
-    path = TREE / mutant["file"]
-    before = path.read_text()
+def altered(mutant, tree):
+    """The file of a fault, its text, and its text with the fault."""
+    path = tree / mutant["file"]
+    before = path.read_text() if path.is_file() else ""
     count = before.count(mutant["search"])
     if count != 1:
         raise Unusable(f"{mutant['file']}: the text to be replaced is there {count} times, not once")
-    path.write_text(before.replace(mutant["search"], mutant["replace"]))
-    return path, before
+    return path, before, before.replace(mutant["search"], mutant["replace"])
+
+
+def list_all(mutants):
+    """Lists the faults and names each that cannot be applied to the tree as it is; gives how many those are."""
+    unusable = 0
+    for mutant in mutants:
+        try:
+            altered(mutant, ROOT)
+            print(f"{mutant['rule']:>9}  {mutant['name']}")
+        except Unusable as error:
+            unusable += 1
+            print(f"CANNOT BE APPLIED  {mutant['name']}: {error}", file=sys.stderr)
+    return unusable
 
 
 def area(file):
@@ -132,7 +144,8 @@ def area(file):
 
 def noticed(mutant, by):
     """What `by` says of the tree with the fault in it."""
-    path, before = alter(mutant)
+    path, before, after = altered(mutant, TREE)
+    path.write_text(after)
     try:
         return by()
     finally:
@@ -185,15 +198,11 @@ def main():
     mutants = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
     if arguments.only:
         mutants = [mutant for mutant in mutants if arguments.only in mutant["name"]]
+    if arguments.list:
+        return 2 if list_all(mutants) else 0
     copy_tree()
     known = "tests/simulation/seeds/known.txt"
     simulation = ["--known", known, "--seeds", str(arguments.seeds), "--for-secs", "120"]
-    if arguments.list:
-        for mutant in mutants:
-            path, before = alter(mutant)
-            path.write_text(before)
-            print(f"{mutant['rule']:>9}  {mutant['name']}")
-        return 0
     results = try_all(mutants, simulation)
     survivors = [name for name, found in results.items() if found is None]
     if arguments.markdown:
