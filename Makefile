@@ -63,8 +63,8 @@ SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/k
 
 simulation: ## Known seeds and a fixed range of stories on both stores, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
-	$(SIMULATION) --from 1 --seeds 10000
-	$(SIMULATION) --from 1 --seeds 5000 --store stately
+	$(SIMULATION) --from 1 --seeds 1500
+	$(SIMULATION) --from 1 --seeds 450 --store stately
 	target/release/monitor-simulation --crash-points
 
 # Fresh stories: FROM=<seed> plays a range again that an earlier run has printed.

@@ -15,8 +15,6 @@ const EXPIRY_WARNING_DAYS: [u32; 3] = [1, 3, 14];
 const EXPIRED: u32 = 0;
 /// An end that is said to be over while the token is still accepted is said to come so soon.
 const SOONEST_END: Duration = Duration::from_secs(60);
-/// No check is under way for longer: a Lambda's longest life.
-const LONGEST_CHECK: Duration = Duration::from_secs(15 * 60);
 
 /// One atomic commit of a credential's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +28,8 @@ pub struct CredentialCommit {
 /// Decides what a look says of the credential that it was made with; none where there is nothing to commit.
 ///
 /// `targets_served` is how many targets the credential sees, for the notice. A good look, or a fault that is the
-/// target's own, shows that the credential works.
+/// target's own, shows that the credential works. `now` is the present: a check may have begun long before another that
+/// has committed since.
 pub fn reconcile_credential(
     record: &CredentialRecord,
     (started_at, outcome): (Timestamp, &Outcome),
@@ -53,7 +52,8 @@ pub fn reconcile_credential(
                 steps.push(Step::LooksFail { failure: failure.clone() });
                 Failing { since: started_at, failure: failure.clone(), blind: false, told: false }
             });
-            if !failing.told && started_at.has_waited(failing.since, thresholds.blind) {
+            let has_lasted = started_at.since(failing.since) >= thresholds.blind;
+            if !failing.told && (has_lasted || failing.since.is_impossible(now)) {
                 failing.blind = true;
                 failing.told = true;
                 failing.failure = failure.clone();
@@ -63,7 +63,8 @@ pub fn reconcile_credential(
         }
         // A look that began before the failing one is no sign that it works again.
         None => {
-            if let Some(failing) = after.failing.take_if(|failing| failing.since.is_due(started_at, LONGEST_CHECK)) {
+            let is_over = |failing: &mut Failing| failing.since <= started_at || failing.since.is_impossible(now);
+            if let Some(failing) = after.failing.take_if(is_over) {
                 let (since, told) = (failing.since, failing.told);
                 steps.push(Step::SeesAgain { since, until: started_at, told });
             }
@@ -232,6 +233,17 @@ mod tests {
         let steps = looks(&[(2 * MINUTE, refused()), (MINUTE, seen()), (3 * MINUTE, seen())]);
         assert!(steps[1].is_empty());
         assert!(matches!(steps[2][..], [Step::SeesAgain { told: false, .. }]));
+    }
+
+    #[test]
+    fn a_check_that_began_before_the_first_failed_one_neither_ends_nor_prolongs_the_failure() {
+        let mut record = CredentialRecord::new(CredentialId::token());
+        let (since, failure) = (start().plus(5 * MINUTE), Failure::new(Fault::Network, "no"));
+        record.failing = Some(Failing { since, failure, blind: false, told: false });
+        for outcome in [seen(), refused()] {
+            let (look, report, now) = ((start(), &outcome), CredentialReport::default(), start().plus(9 * MINUTE));
+            assert_eq!(reconcile_credential(&record, look, &report, 1, &Thresholds::default(), (now, 1)), None);
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Unresolved {
     pub spec: TargetSpec,
     /// Why.
     pub failure: Failure,
+    /// When: at the tick, or, where that was held up, when it was known.
+    pub at: Timestamp,
     /// Whether checks by the same credential fail too, so that its own notification says why.
     pub is_explained: bool,
 }
@@ -188,16 +190,16 @@ fn entries(
 ) -> Vec<UnresolvedEntry> {
     let before = |entry: &str| known.unresolved.iter().find(|unresolved| unresolved.entry == entry);
     let mut entries = Vec::with_capacity(configured.unresolved.len());
-    for Unresolved { spec, failure, is_explained } in &configured.unresolved {
+    for &Unresolved { ref spec, ref failure, at, is_explained } in &configured.unresolved {
         let entry = spec.to_string();
         let mut failing = match before(&entry) {
             Some(known) => known.failing.clone(),
-            None => Failing { since: now, failure: failure.clone(), blind: false, told: false },
+            None => Failing { since: at, failure: failure.clone(), blind: false, told: false },
         };
         let is_refused = matches!(failure.fault, Fault::NotFound | Fault::Forbidden);
         let is_mistyped = is_refused && !known.targets.iter().any(|target| spec.covers(target));
-        failing.blind |= is_mistyped || now.has_waited(failing.since, unreachable_after);
-        if failing.blind && !failing.told && !(failure.fault.is_shared() && *is_explained) {
+        failing.blind |= is_mistyped || at.has_waited(failing.since, unreachable_after);
+        if failing.blind && !failing.told && !(failure.fault.is_shared() && is_explained) {
             failing.told = true;
             failing.failure = failure.clone();
             let (entry, since, failure) = (entry.clone(), failing.since, failure.clone());
@@ -239,14 +241,15 @@ mod tests {
         tick(None, configured(targets), &BTreeSet::new(), (None, GAP), UNREACHABLE_AFTER, (at(0), 1))
     }
 
-    fn next(before: &Tick, configured: Configured, minutes: u64) -> Tick {
+    fn next(before: &Tick, mut configured: Configured, minutes: u64) -> Tick {
+        configured.unresolved.iter_mut().for_each(|unresolved| unresolved.at = at(minutes));
         let last = Some(at(minutes.saturating_sub(5)));
         tick(Some(&before.watchlist), configured, &BTreeSet::new(), (last, GAP), UNREACHABLE_AFTER, (at(minutes), 1))
     }
 
     fn unresolved(fault: Fault, is_explained: bool) -> Configured {
         let failure = Failure::new(fault, "GitHub does not list them");
-        let unresolved = vec![Unresolved { spec: "acme/*".parse().unwrap(), failure, is_explained }];
+        let unresolved = vec![Unresolved { spec: "acme/*".parse().unwrap(), failure, at: at(0), is_explained }];
         Configured { unresolved, ..Configured::default() }
     }
 

@@ -123,8 +123,12 @@ pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<Cr
 }
 
 /// The mutes that are in force.
-pub async fn read_mutes(store: &impl Store, now: Timestamp) -> Result<Vec<Mute>, StoreError> {
+///
+/// The clock is read after them: to a process that began before a mute was stored and stood still since, the mute would seem
+/// to come from a clock that was ahead.
+pub async fn read_mutes(store: &impl Store, clock: &impl Clock) -> Result<Vec<Mute>, StoreError> {
     let items = store.list(&Query::Mutes).await?;
+    let now = clock.now();
     let mutes = items.into_iter().filter_map(|item| if let Item::Mute(mute) = item { Some(mute) } else { None });
     Ok(mutes.filter(|mute| mute.is_in_force(now)).collect())
 }
@@ -149,13 +153,13 @@ pub async fn read_wishes(
     store: &impl Store,
     target: &TargetId,
     decision: &Decision,
-    now: Timestamp,
+    clock: &impl Clock,
 ) -> Result<Wishes, StoreError> {
     let reminded = decision.all_steps().filter_map(|step| match step {
         Step::Reminded { outage, .. } => Some((outage.runner_id, outage.id)),
         _ => None,
     });
-    let muted = read_mutes(store, now).await?.into_iter().map(|mute| mute.scope).collect();
+    let muted = read_mutes(store, clock).await?.into_iter().map(|mute| mute.scope).collect();
     let acknowledged = read_acknowledgements(store, target, reminded).await?;
     let acknowledged = acknowledged.into_iter().map(|item| (item.runner_id, item.outage_id)).collect();
     Ok(Wishes { muted, acknowledged })

@@ -23,7 +23,7 @@ const PLAYED_TWICE: u64 = 16;
 /// From so many stories on, every fault must have struck wherever it can.
 const ENOUGH: u64 = 200;
 /// From so many stories on, something must have been held to every promise: some want much to come together.
-const ENOUGH_FOR_PROMISES: u64 = 2_000;
+const ENOUGH_FOR_PROMISES: u64 = 400;
 
 /// One story's result.
 pub(crate) struct Result {

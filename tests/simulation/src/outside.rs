@@ -11,7 +11,7 @@ use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerS
 use crate::faults::{Fault, Stage};
 use crate::machine::{Shared, timestamp};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::world::{Answered, Look, observed};
+use crate::world::{Answered, Look, World, observed};
 
 /// After how long a client gives up a request.
 pub(crate) const TIMEOUT_MS: i64 = 10_000;
@@ -62,8 +62,22 @@ impl SimulatedGitHub {
     }
 
     fn log_failure(&self, place: usize, at_ms: i64, failure: &Failure) {
-        let answered = if failure.fault.is_shared() { Answered::Unserved } else { Answered::Refused };
-        self.0.lock().world.looks[place].push(Look { at_ms, answered });
+        self.log(place, at_ms, if failure.fault.is_shared() { Answered::Unserved } else { Answered::Refused });
+    }
+
+    /// Writes into GitHub's log.
+    fn log(&self, place: usize, at_ms: i64, answered: Answered) {
+        let mut machine = self.0.lock();
+        let (until_ms, task) = (machine.now_ms, machine.current.0);
+        machine.world.looks[place].push(Look { at_ms, until_ms, task, answered });
+    }
+
+    /// The check that asked has its answer now, or the one to a question that followed from it.
+    fn has_answer(&self, place: usize) {
+        let mut machine = self.0.lock();
+        let (now_ms, task) = (machine.now_ms, machine.current.0);
+        let of_task = machine.world.looks[place].iter_mut().rfind(|look| look.task == task);
+        of_task.into_iter().for_each(|look| look.until_ms = now_ms);
     }
 }
 
@@ -90,7 +104,7 @@ impl RunnerSource for SimulatedGitHub {
             self.log_failure(place, at_ms, &failure);
             return failed(true, failure);
         }
-        let pages = {
+        let (pages, answered) = {
             let mut machine = self.0.lock();
             let now_ms = machine.now_ms;
             let mut runners = if machine.strikes(Fault::GitHubStale) {
@@ -112,25 +126,29 @@ impl RunnerSource for SimulatedGitHub {
                     runner.status = Status::Offline;
                 }
             }
-            machine.world.log_list(place, at_ms, &runners, slipped.as_deref());
-            machine.world.pages(runners, known)
+            let answered = World::list_of(&runners, slipped.as_deref());
+            (machine.world.pages(runners, known), answered)
         };
+        self.log(place, at_ms, answered);
         self.0.latency(20, 300).await;
+        self.has_answer(place);
         Listing::of(Ok(pages), report)
     }
 
     async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
         let place = place_of(target.as_str()).unwrap_or(0);
-        self.request(Some(place)).await?;
+        let answered = self.request(Some(place)).await;
+        self.has_answer(place);
+        answered?;
         let machine = self.0.lock();
         let found = machine.world.runners(place).iter().find(|runner| runner.id == id.0);
         Ok(found.map_or(Lookup::NotFound, |runner| Lookup::Found(observed(runner))))
     }
 
     async fn repositories_of(&self, _: &str) -> Result<Vec<Target>, Failure> {
-        let at_ms = self.0.lock().now_ms;
         let answered = self.request(None).await;
         let mut machine = self.0.lock();
+        let at_ms = machine.now_ms;
         machine.world.resolved.push((at_ms, answered.is_ok()));
         answered?;
         let is_listed = machine.world.watched[FOUND] && machine.world.hidden_until_ms <= machine.now_ms;

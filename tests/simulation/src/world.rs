@@ -11,6 +11,7 @@ use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
 use monitor_pipeline::items::{Acknowledgement, Item, Key, Mute as ItemMute, Put};
 
+use crate::installation::INTERVAL_MS;
 use crate::machine::story_ms;
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::outside::place_of;
@@ -69,8 +70,25 @@ pub enum Answered {
 pub struct Look {
     /// When it was asked for.
     pub at_ms: i64,
+    /// When whoever asked had the answer.
+    pub until_ms: i64,
+    /// Who asked: the number of the task.
+    pub task: u64,
     /// What came of it.
     pub answered: Answered,
+}
+
+impl Look {
+    /// When a failed check by it failed, if it counts as one: at its end where it took longer than an interval.
+    pub fn failed_ms(&self, is_shared: bool) -> Option<i64> {
+        let is_late = self.until_ms - self.at_ms > INTERVAL_MS;
+        let fails = match self.answered {
+            Answered::List { .. } => is_late,
+            Answered::Refused => !is_shared,
+            Answered::Unserved => true,
+        };
+        fails.then_some(if is_late { self.until_ms } else { self.at_ms })
+    }
 }
 
 /// A message that Slack took.
@@ -235,7 +253,7 @@ pub struct World {
     pub looks: [Vec<Look>; TARGETS.len()],
     /// The ticks that were settled: when each began, and when it was.
     pub ticks_ms: Vec<(i64, i64)>,
-    /// When an account was asked for its repositories, and whether it answered.
+    /// When it was known whether an account answers that was asked for its repositories, and whether it did.
     pub resolved: Vec<(i64, bool)>,
     /// What Slack took, in order.
     pub taken: Vec<Taken>,
@@ -352,17 +370,16 @@ impl World {
         last.is_none_or(|last| now_ms - last > 30 * MINUTE_MS)
     }
 
-    /// Writes a list into GitHub's log.
-    pub fn log_list(&mut self, target: usize, at_ms: i64, runners: &[ObservedRunner], slipped: Option<&str>) {
+    /// A list as it stands in GitHub's log.
+    pub fn list_of(runners: &[ObservedRunner], slipped: Option<&str>) -> Answered {
         let bits = |is_meant: &dyn Fn(&ObservedRunner) -> bool| {
             runners.iter().filter(|runner| is_meant(runner)).filter_map(|runner| bit_of(&runner.name)).sum()
         };
-        let answered = Answered::List {
+        Answered::List {
             online: bits(&|runner| runner.status.is_healthy()),
             offline: bits(&|runner| !runner.status.is_healthy()),
             slipped: slipped.and_then(bit_of).unwrap_or(0),
-        };
-        self.looks[target].push(Look { at_ms, answered });
+        }
     }
 
     /// Notes when what matters is stored, or deleted.

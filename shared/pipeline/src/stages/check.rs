@@ -287,7 +287,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
         let mut decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), is_explained, now);
         if decision.heeds_wishes() {
-            let wishes = records::read_wishes(self.store, target.id(), &decision, now).await?;
+            let wishes = records::read_wishes(self.store, target.id(), &decision, self.clock).await?;
             decision = reconcile(&fleet, &observation, &policy, &wishes, is_explained, now);
         }
         let ending = match &observation.outcome {
@@ -460,7 +460,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let base = self.settings.policy.base();
         for _ in 0..CREDENTIAL_TRIES {
             let nonce = self.clock.random();
-            let decide = |targets| reconcile_credential(&record, look, report, targets, base, (now, nonce));
+            // The present, not the beginning of the check: another may have begun later and committed first.
+            let present = self.clock.now();
+            let decide = |targets| reconcile_credential(&record, look, report, targets, base, (present, nonce));
             let Some(mut commit) = decide(0) else { break };
             // The whole list of targets is read for one number: only where a change carries it.
             if commit.change.steps.iter().any(|step| matches!(step, Step::WentBlind { .. })) {

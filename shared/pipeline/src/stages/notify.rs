@@ -138,10 +138,12 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     }
 
     async fn attempt(&self, subject: &Subject) -> Result<Attempted, StoreError> {
-        let now = self.clock.now();
         let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
         let (records, target) = try_join(self.store.list(&notices), self.target_of(subject)).await?;
         let standing = standing(&records);
+        // After the records: to a process that stood still before it read them, a lease would seem to come from a clock that
+        // was ahead.
+        let now = self.clock.now();
         if standing.is_held(now)
             && let Some(due) = standing.not_before
         {

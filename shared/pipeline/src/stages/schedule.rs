@@ -95,7 +95,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let stopwatch = Stopwatch::start(self.clock);
         let on_record = records::read_monitor(self.store).await?;
-        let configured = self.resolve().await;
+        let configured = self.resolve(now, &stopwatch).await;
         let (closed, pending_since) =
             self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // Shorter than three ticks it would be a gap whenever one is late.
@@ -215,7 +215,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     }
 
     /// Finds the repositories that `acme/*` stands for.
-    async fn resolve(&self) -> Configured {
+    async fn resolve(&self, now: Timestamp, since_tick: &Stopwatch) -> Configured {
         let mut configured = Configured::default();
         for spec in &self.settings.configured {
             match spec {
@@ -227,8 +227,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                     }
                     Err(failure) => {
                         warn!(%account, %failure, "the entry cannot be resolved; its repositories that are known stay monitored");
+                        // A tick that stood still before it asked says nothing of the time before.
+                        let at = if self.is_held_up(since_tick) { self.clock.now() } else { now };
                         let is_explained = failure.fault.is_shared() && self.is_failing(account).await;
-                        configured.unresolved.push(Unresolved { spec: spec.clone(), failure, is_explained });
+                        configured.unresolved.push(Unresolved { spec: spec.clone(), failure, at, is_explained });
                     }
                 },
             }

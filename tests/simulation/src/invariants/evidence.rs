@@ -12,7 +12,7 @@ use crate::machine::story_ms;
 use crate::model::{BLIND_MS, READINGS, Reading, count_apart};
 use crate::operations::{MINUTE_MS, TARGETS};
 use crate::record::Record;
-use crate::world::{Answered, Look, STALE_MS, bit_of};
+use crate::world::{Look, STALE_MS, bit_of};
 
 /// How long a look lasts that is answered.
 const LOOK_MS: i64 = 2_000;
@@ -196,20 +196,15 @@ impl Examination<'_> {
     /// Looks failed from then on, for long enough, and none succeeded in between unless what came of it was lost.
     fn blind(&mut self, looks: &[&Vec<Look>], since_ms: i64, told_ms: i64, subject: &Subject) {
         let is_shared = matches!(subject, Subject::Credential(_));
-        let fails = |look: &Look| match look.answered {
-            Answered::List { .. } => false,
-            Answered::Refused => !is_shared,
-            Answered::Unserved => true,
-        };
         let looks = || looks.iter().flat_map(|looks| looks.iter());
-        let began = looks().any(|look| look.at_ms == since_ms && fails(look));
-        let mut last = looks().filter(|look| fails(look) && look.at_ms <= told_ms).map(|look| look.at_ms);
-        let lasted = last.any(|at_ms| at_ms - since_ms >= BLIND_MS);
+        let mut failed = looks().filter_map(|look| look.failed_ms(is_shared)).filter(|at_ms| *at_ms <= told_ms);
+        let began = failed.clone().any(|at_ms| at_ms == since_ms);
+        let lasted = failed.any(|at_ms| at_ms - since_ms >= BLIND_MS);
         // Functions that end in the middle lose what they saw.
         let is_sound = !self.model.may_lose(since_ms, told_ms);
         // Of two looks side by side the one that began later may be answered before the credential is refused.
         let seen_within = since_ms + LOOK_MS..since_ms + BLIND_MS;
-        let seen = looks().any(|look| !fails(look) && seen_within.contains(&look.at_ms));
+        let seen = looks().any(|look| look.failed_ms(is_shared).is_none() && seen_within.contains(&look.at_ms));
         if !began || !lasted || (is_sound && seen) {
             let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(told_ms));
             self.found(UNSEEN, what);

@@ -19,11 +19,12 @@ const BLIND: &str = "blindness is told in time, once, and only then";
 const SIGHT: &str = "sight regained is told in time, once";
 
 /// What may have to be told by a certain time.
-pub const PROMISES: [&str; 22] = [
+pub const PROMISES: [&str; 23] = [
     super::states::CAME_BACK,
     super::states::FLAPPED,
     super::states::DROPPED,
     super::states::UNREACHABLE,
+    super::states::LAST_OF_SEVERAL,
     "message that shows an end",
     "reply in a thread",
     "muted outage that lasts",

@@ -41,7 +41,7 @@ impl Examination<'_> {
             let key = Key::Change(change.subject.clone(), change.revision);
             let looked_ms = story_ms(change.observed_at);
             let stored_ms = self.played.world.stored_ms.get(&key).copied().unwrap_or(i64::MAX);
-            let at = Decided { began_ms: story_ms(change.decided_at), looked_ms, stored_ms };
+            let at = Decided { looked_ms, stored_ms };
             for step in &change.steps {
                 let fault = match step {
                     Step::OutageOpened { outage } => {

@@ -6,12 +6,9 @@ use crate::installation::{REMIND_MS, REMINDERS};
 use crate::operations::{HOUR_MS, MINUTE_MS, What};
 use crate::world::Mute;
 
-/// When a decision was made: what people ask for is read between its look and its commit, and a mute's end is held against
-/// the time at which the check began.
+/// When a decision was made: what people ask for is read, and held against the clock, between its look and its commit.
 #[derive(Clone, Copy, Debug)]
 pub struct Decided {
-    /// When the check began.
-    pub began_ms: i64,
     /// When it looked.
     pub looked_ms: i64,
     /// When its commit was stored.
@@ -47,7 +44,7 @@ impl Model<'_> {
     pub fn is_surely_muted(&self, place: usize, name: &str, at: Decided) -> bool {
         self.mutes(place, name).any(|mute| {
             mute.from_ms <= at.looked_ms
-                && at.began_ms < mute.until_ms
+                && at.stored_ms < mute.until_ms
                 && mute.ended_ms.is_none_or(|ended_ms| ended_ms > at.stored_ms)
         })
     }
@@ -56,7 +53,7 @@ impl Model<'_> {
     pub fn may_be_muted(&self, place: usize, name: &str, at: Decided) -> bool {
         self.mutes(place, name).any(|mute| {
             mute.from_ms <= at.stored_ms
-                && at.began_ms < mute.until_ms
+                && at.looked_ms < mute.until_ms
                 && mute.ended_ms.is_none_or(|ended_ms| ended_ms >= at.looked_ms)
         })
     }

@@ -99,3 +99,22 @@ pub(super) async fn a_mute_by_a_clock_that_was_ahead_is_over<S: Store>(store: &S
     this.check(&web()).await;
     assert_eq!(this.tell().await.iter().map(offline_of).sum::<usize>(), 1);
 }
+
+pub(super) async fn a_mute_that_comes_while_a_check_runs_is_in_force<S: Store>(store: &S) {
+    let this = Installation::hasty(store);
+    this.source.set(&web(), vec![runner(1, Status::Idle)]);
+    this.tick().await;
+    this.check(&web()).await;
+    this.tell().await;
+    this.source.set_status(&web(), 1, Status::Offline);
+    this.clock.advance(MINUTE);
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move {
+        clock.advance(2 * MINUTE);
+        let since = clock.now();
+        let mute = Mute { scope: Scope::Target(web()), since, until: since.plus(HOUR), reason: None, by: person() };
+        assert_eq!(store.put(vec![Put::replacing(Item::Mute(mute))]).await, Ok(PutOutcome::Done));
+    });
+    this.check(&web()).await;
+    assert_eq!(this.tell().await, [], "the check began before the mute, and was committed after it");
+}

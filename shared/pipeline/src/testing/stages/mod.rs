@@ -106,12 +106,14 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(looking::a_check_while_failing_costs_two_reads_and_no_write(&make().await)).await;
     Box::pin(watching::an_item_that_cannot_be_read_makes_its_target_unreachable(&make().await)).await;
     Box::pin(watching::an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be(&make().await)).await;
+    Box::pin(watching::an_entry_is_unresolved_since_a_tick_that_stood_still_asked(&make().await)).await;
     Box::pin(watching::an_entry_does_not_repeat_what_its_credentials_checks_say(&make().await)).await;
     Box::pin(watching::a_target_record_that_cannot_be_read_is_made_anew(&make().await)).await;
     Box::pin(clock::a_clock_that_is_set_back_delays_no_notification(&make().await)).await;
     Box::pin(clock::what_a_clock_that_was_ahead_stored_keeps_nobody_waiting(&make().await)).await;
     Box::pin(clock::a_clock_that_is_set_forward_makes_no_gap(&make().await)).await;
     Box::pin(clock::a_mute_by_a_clock_that_was_ahead_is_over(&make().await)).await;
+    Box::pin(clock::a_mute_that_comes_while_a_check_runs_is_in_force(&make().await)).await;
     Box::pin(looking::a_list_that_breaks_off_is_no_verdict(&make().await)).await;
     Box::pin(looking::a_list_that_is_short_is_a_failed_check_unless_the_missing_are_found(&make().await)).await;
     Box::pin(looking::under_two_names_a_repository_is_watched_once(&make().await)).await;

@@ -257,6 +257,23 @@ pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_
     assert_eq!(this.tick().await.targets, [app]);
 }
 
+pub(super) async fn an_entry_is_unresolved_since_a_tick_that_stood_still_asked<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("other".to_owned())];
+    this.tick().await;
+    this.source.fail_repositories("other", Failure::new(Fault::Service, "GitHub answers 502"));
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move { clock.advance(12 * MINUTE) });
+    let mut notified = Vec::new();
+    for _ in 0..4 {
+        this.tick().await;
+        let news: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
+        notified.push(news.iter().any(|news| matches!(news, News::EntriesUnresolved { .. })));
+        this.clock.advance(INTERVAL);
+    }
+    assert_eq!(notified, [false, false, false, true], "15 minutes after it asked");
+}
+
 pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::RepositoriesOf("other".to_owned())];
