@@ -63,7 +63,7 @@ SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/k
 
 simulation: ## Known seeds and a fixed range of stories on both stores, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
-	$(SIMULATION) --from 1 --seeds 1500
+	$(SIMULATION) --from 1 --seeds 1300
 	$(SIMULATION) --from 1 --seeds 450 --store stately
 	target/release/monitor-simulation --crash-points
 
