@@ -378,9 +378,10 @@ fn the_table_and_the_reader_agree() {
     assert_eq!(documented.len(), reference().len(), "a name stands twice");
     for setting in reference() {
         // The shapes of secrets are not accepted as such: nobody shall start with `ghp_…`. An App's id stands beside a
-        // token here, and no data plane is named.
+        // token here, no bot reads the user group of SLACK_ADMINS, and no data plane is named.
         let refused = read(&[(setting.name, setting.example)]).is_err();
-        let goes_with_another = matches!(setting.name, "GITHUB_APP_ID" | "SLACK_CHANNEL" | "STATELYDB_NO_AUTH");
+        let goes_with_another =
+            matches!(setting.name, "GITHUB_APP_ID" | "SLACK_CHANNEL" | "SLACK_ADMINS" | "STATELYDB_NO_AUTH");
         assert_eq!(refused, setting.secret || goes_with_another, "{}", setting.name);
         if let Some(default) = setting.default {
             let (given, unset) = (read(&[(setting.name, default)]).unwrap(), read(&[]).unwrap());
