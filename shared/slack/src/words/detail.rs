@@ -129,8 +129,9 @@ pub(super) fn peers(Peers { total, online }: Peers) -> String {
 /// labels that no runner is left for. `named` is how many runners the sentences before it are about.
 pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
     let line = Line::of(running_jobs(outages, named));
-    let stranded: BTreeSet<Vec<&str>> =
-        outages.iter().filter(|outage| outage.peers.online == 0).map(|outage| telling_first(&outage.labels)).collect();
+    let stranded = outages.iter().filter(|outage| outage.peers.online == 0).map(|outage| &*outage.labels);
+    let stranded: BTreeSet<&[String]> = stranded.collect();
+    let stranded: BTreeSet<Vec<&str>> = stranded.into_iter().map(telling_first).collect();
     let Some(first) = stranded.first() else {
         return match outages {
             [] => line,

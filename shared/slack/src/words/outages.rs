@@ -16,13 +16,14 @@ use crate::document::{Line, Mark, Part};
 
 impl Scene<'_> {
     pub(super) fn offline(&self, outages: &[Outage]) -> Part {
+        let consequence = consequence(outages, outages.len());
         let part = match outages {
             [one] => self.one_offline(one),
-            _ => self.several_offline(outages),
+            _ => self.several_offline(outages, consequence.clone()),
         };
         let all_offline = self.notice.counts.online == 0;
         Part {
-            brief: Line::of(" ").and(since_first(outages)).text(".").and(consequence(outages, outages.len())),
+            brief: Line::of(" ").and(since_first(outages)).text(".").and(consequence),
             advice: what_to_do(outages, all_offline, self.web.is_github_com()),
             ..part
         }
@@ -43,13 +44,13 @@ impl Scene<'_> {
         }
     }
 
-    fn several_offline(&self, outages: &[Outage]) -> Part {
+    fn several_offline(&self, outages: &[Outage], consequence: Line) -> Part {
         let items = outages.iter().take(MAX_ITEMS).map(|outage| self.offline_item(outage));
         Part {
             lead: Line::of("GitHub reports them offline, the first ")
                 .and(since_first(outages))
                 .text(".")
-                .and(consequence(outages, outages.len())),
+                .and(consequence),
             items: items.collect(),
             total: outages.len(),
             ..part(Mark::Alarm, runners(outages).text(" offline").text(self.share(outages.len())))
