@@ -46,9 +46,10 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 	python3 tests/mutations/run.py --list >/dev/null
 
+# Tests of the program wait for its clock, not for a processor.
 unit: ## Every Rust test
 	cargo build $(WHOLE) --bin runner-monitor
-	cargo test $(WHOLE)
+	RUST_TEST_THREADS=8 cargo test $(WHOLE)
 
 openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description
 	node tests/openapi/check.mjs

@@ -186,6 +186,8 @@ export const Freshness = itemType("Freshness", {
     seenAt: moment,
     /** Of the monitor: the last tick whose jobs were sent, noted where they are so many that none may be sent twice. */
     jobsSentAt: moment,
+    /** Of the monitor: when the next tick is due. */
+    nextTickAt: moment,
   },
 });
 

@@ -1,13 +1,15 @@
 //! `runner-monitor status`: what is stored, without asking GitHub.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use monitor_domain::cycle::{DEFAULT_PENDING_LIMIT, Shortfall, StoredCycle, describe};
 use monitor_domain::fleet::Fleet;
+use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::{Item, Query};
 use monitor_pipeline::ports::{Clock, Store};
-use monitor_pipeline::records::read_fleet;
+use monitor_pipeline::records::{self, FleetOnRecord, MonitorOnRecord, read_fleet};
 use monitor_telemetry::SystemClock;
 use serde_json::json;
 
@@ -16,21 +18,26 @@ use crate::args::{Named, Selection, Status};
 use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::out;
 use crate::outside;
-use crate::table::{Screen, ago, counted, wrapped};
+use crate::table::{Screen, Tone, ago, counted, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = outside::existing_store(&arguments.store)?;
     let mut stored = Vec::new();
     for target in watched(&store).await? {
-        stored.push(read_fleet(&store, &target).await?.fleet);
+        stored.push(read_fleet(&store, &target).await?);
     }
+    let now = SystemClock.now();
+    let monitor = records::read_monitor(&store).await?;
+    let shortfalls = shortfalls(&store, &monitor, &stored, now).await;
+    let stored: Vec<Fleet> = stored.into_iter().map(|stored| stored.fleet).collect();
     let named = arguments.selection.named();
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
-    let now = SystemClock.now();
     if arguments.json {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(TargetView::from).collect();
-        out::print(format_args!("{:#}\n", json!({"now": now, "targets": targets})))?;
+        let reasons: Vec<String> = shortfalls.iter().map(Shortfall::to_string).collect();
+        let monitoring = json!({"lastTickAt": monitor.ticked_at, "notComplete": reasons});
+        out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();
         let table = fleet_table(&fleets, View { now, screen, all: arguments.all, just_checked: false });
@@ -40,10 +47,44 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
             false => unreachable_list(&unreachable, arguments.all, screen),
         };
         out::print(format_args!("{table}{list}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
+        if !shortfalls.is_empty() {
+            let line = wrapped(&format!("Monitoring is not complete: {}", describe(&shortfalls)), 2, screen.width);
+            out::print(format_args!("{}\n", Tone::Bad.paint(&line, screen.colour)))?;
+        }
     }
     unknown.iter().for_each(|name| out::error(&unknown_in_words(name)));
-    let is_complete = unknown.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
+    let is_complete =
+        unknown.is_empty() && shortfalls.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
     Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
+}
+
+/// Why monitoring is not complete, as far as the store says: the last tick, each target's last check, and what is pending.
+async fn shortfalls(
+    store: &impl Store,
+    monitor: &MonitorOnRecord,
+    stored: &[FleetOnRecord],
+    now: Timestamp,
+) -> Vec<Shortfall> {
+    let mut cycle = StoredCycle { tick: monitor.ticked_at.zip(monitor.next_tick_at), ..StoredCycle::default() };
+    let by_id: BTreeMap<_, _> = stored.iter().map(|stored| (stored.fleet.record.target.id(), &stored.fleet)).collect();
+    let mut pending = Vec::new();
+    if let Some(watchlist) = &monitor.watchlist {
+        pending.push((Subject::Monitor, (watchlist.last_tellable, Revision(0)), monitor.cursor.as_ref()));
+        cycle.targets.extend(watchlist.targets.iter().map(|target| {
+            let fleet = by_id.get(target.id());
+            let is_failing = fleet.is_some_and(|fleet| fleet.record.failing.is_some());
+            (target.id().clone(), fleet.and_then(|fleet| fleet.seen_at()), is_failing)
+        }));
+    }
+    for FleetOnRecord { fleet, cursor } in stored {
+        let record = &fleet.record;
+        pending.push((Subject::from(&record.target), (record.last_tellable, record.first_untold), cursor.as_ref()));
+    }
+    for (subject, untold, cursor) in pending {
+        let since = records::pending_since(store, &subject, untold, cursor).await;
+        cycle.pending_since = cycle.pending_since.into_iter().chain(since).min();
+    }
+    cycle.shortfalls(DEFAULT_PENDING_LIMIT, now)
 }
 
 /// The targets that are watched, in order.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use crate::reconcile::FRESHNESS_LAG;
 use crate::target::TargetId;
 use crate::time::{Timestamp, spoken_duration};
 
@@ -83,6 +84,47 @@ impl Cycle {
     /// The listed targets that are not checked yet, in order.
     pub fn unchecked(&self) -> impl Iterator<Item = &TargetId> {
         self.listed.difference(&self.checked)
+    }
+}
+
+/// What the store says of the last tick and of each target on its list, whoever reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredCycle {
+    /// When the last tick was, and when the next one is due.
+    pub tick: Option<(Timestamp, Timestamp)>,
+    /// The targets on the list: when each was last seen as far as is stored, and whether its checks fail.
+    pub targets: Vec<(TargetId, Option<Timestamp>, bool)>,
+    /// When the oldest notification was committed that is still pending.
+    pub pending_since: Option<Timestamp>,
+}
+
+impl StoredCycle {
+    /// Why monitoring is not complete at `now`; nothing where no monitor ever ran on this store.
+    ///
+    /// A target that was seen in one of the last cycles counts as checked: when it was seen is stored up to
+    /// [`FRESHNESS_LAG`] late.
+    pub fn shortfalls(&self, limit: Duration, now: Timestamp) -> Vec<Shortfall> {
+        let Some((ticked_at, next_at)) = self.tick else { return Vec::new() };
+        let interval = next_at.since(ticked_at);
+        let overdue = interval.saturating_mul(INTERVALS);
+        let tick_failure = if ticked_at > now.plus(CLOCK_SKEW) {
+            Some("the last tick is dated ahead of this machine's clock".to_owned())
+        } else if now.since(ticked_at) > overdue {
+            Some(format!("the last tick was {} ago", spoken_duration(now.since(ticked_at))))
+        } else {
+            None
+        };
+        let bound = overdue + FRESHNESS_LAG;
+        let is_checked = |seen_at: Option<Timestamp>| seen_at.is_some_and(|at| ticked_at.since(at) <= bound);
+        let checked = self.targets.iter().filter(|(_, seen_at, is_failing)| *is_failing || is_checked(*seen_at));
+        let cycle = Cycle {
+            tick_failure,
+            listed: self.targets.iter().map(|(target, ..)| target.clone()).collect(),
+            checked: checked.map(|(target, ..)| target.clone()).collect(),
+            pending_since: self.pending_since,
+            faults: BTreeSet::new(),
+        };
+        shortfalls(&cycle, pending_limit(limit, interval), now)
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use monitor_domain::cycle::{Checked, Cycle, DEFAULT_PENDING_LIMIT, describe, pending_age, pending_limit, shortfalls};
+use monitor_domain::cycle::{
+    Checked, Cycle, DEFAULT_PENDING_LIMIT, StoredCycle, describe, pending_age, pending_limit, shortfalls,
+};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use proptest::prelude::*;
@@ -128,4 +130,60 @@ fn the_oldest_pending_notification_counts() {
     let said = describe(&shortfalls(&cycle, DEFAULT_PENDING_LIMIT, NOW));
     assert_eq!(said, "a notification has been pending for 15 min");
     assert_eq!(pending_age(NOW.plus(Duration::from_secs(59)), NOW), Some(Duration::ZERO), "another machine's clock");
+}
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+/// A tick 4 min ago, one every 5 min, and two targets that were seen since.
+fn stored() -> StoredCycle {
+    let tick = NOW.minus(minutes(4));
+    let seen = Some(NOW.minus(minutes(1)));
+    StoredCycle {
+        tick: Some((tick, tick.plus(minutes(5)))),
+        targets: vec![(target(0), seen, false), (target(1), seen, false)],
+        pending_since: None,
+    }
+}
+
+fn said(stored: &StoredCycle) -> String {
+    describe(&stored.shortfalls(DEFAULT_PENDING_LIMIT, NOW))
+}
+
+#[test]
+fn what_is_stored_says_that_nobody_ticks_or_that_a_target_is_not_checked() {
+    assert_eq!(said(&stored()), "");
+    let ticked = |ago: u64| {
+        let tick = NOW.minus(minutes(ago));
+        StoredCycle { tick: Some((tick, tick.plus(minutes(5)))), ..stored() }
+    };
+    assert_eq!(said(&ticked(15)), "");
+    assert_eq!(said(&ticked(16)), "the tick failed: the last tick was 16 min ago");
+    let ahead = NOW.plus(minutes(2));
+    let ahead = StoredCycle { tick: Some((ahead, ahead.plus(minutes(5)))), ..stored() };
+    assert_eq!(said(&ahead), "the tick failed: the last tick is dated ahead of this machine's clock");
+
+    let mut never = stored();
+    never.targets[1].1 = None;
+    assert_eq!(said(&never), "1 of 2 targets were not checked, acme/app-1 first of all");
+    never.targets[1].2 = true;
+    assert_eq!(said(&never), "", "its failure is counted");
+    // Three intervals and the ten minutes by which the moment may be stored late.
+    for (ago, is_checked) in [(29, true), (30, false)] {
+        let mut long_ago = stored();
+        long_ago.targets[0].1 = Some(NOW.minus(minutes(ago)));
+        assert_eq!(said(&long_ago).is_empty(), is_checked, "{ago} min");
+    }
+    let empty = StoredCycle { targets: Vec::new(), ..stored() };
+    assert_eq!(said(&empty), "there is no target to check");
+}
+
+#[test]
+fn what_is_pending_is_said_of_a_store_and_a_store_without_a_monitor_says_nothing() {
+    let pending = |ago: u64| StoredCycle { pending_since: Some(NOW.minus(minutes(ago))), ..stored() };
+    assert_eq!(said(&pending(14)), "");
+    assert_eq!(said(&pending(15)), "a notification has been pending for 15 min");
+    let unmonitored = StoredCycle { tick: None, ..pending(15) };
+    assert_eq!(said(&unmonitored), "");
 }

@@ -60,16 +60,16 @@ async fn every_view_shows_what_people_look_for() {
         ["credential:token|1|2027-01-15T08:01:00.007Z|credentialExpiring|8|7|1"]
     );
     let notices = view("SELECT subject, notice, attempt, claimed_at, news, ending, ended_at, reason FROM notices");
-    assert_eq!(notices.len(), 8);
+    assert_eq!(notices.len(), 7);
     assert!(
         notices[0].starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline muteEnded stillOffline removed "),
         "{}",
         notices[0]
     );
     assert!(notices[0].ends_with("|delivered|2027-01-15T08:10:03.007Z|"), "{}", notices[0]);
-    assert!(notices[4].ends_with("|givenUp|2027-01-15T08:50:03.007Z|it's \"full\""), "{}", notices[4]);
-    assert!(notices[5].ends_with("|recovered|deferred|2027-01-15T11:20:04.007Z|later"), "{}", notices[5]);
-    assert!(notices[7].ends_with("|recovered|unknown||"), "{}", notices[7]);
+    assert!(notices[3].ends_with("|layoutRefused|2027-01-15T08:40:03.007Z|it's \"full\""), "{}", notices[3]);
+    assert!(notices[4].ends_with("|recovered|deferred|2027-01-15T11:20:04.007Z|later"), "{}", notices[4]);
+    assert!(notices[6].ends_with("|recovered|unknown||"), "{}", notices[6]);
     assert_eq!(
         view("SELECT credential, revision, failing_since, expires_at FROM credentials"),
         ["app:acme|3|2027-01-15T08:05:00.007Z|2027-01-16T08:00:00.007Z", "token|0||"]

@@ -88,6 +88,9 @@ pub struct Freshness {
     /// For the monitor, the last tick whose jobs were sent, where a tick sends so many that none may be sent twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs_sent_at: Option<Timestamp>,
+    /// For the monitor, when the next tick is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_tick_at: Option<Timestamp>,
 }
 
 /// The number of a notice within its subject, from 1; and of an attempt to send it, from 1.
@@ -209,8 +212,6 @@ impl Sent {
 pub enum PartEnding {
     /// It was taken.
     Delivered(Delivered),
-    /// It was refused in either form: nobody will be told.
-    GivenUp,
     /// It is still to be sent.
     Waits,
 }
@@ -220,7 +221,6 @@ impl PartEnding {
     pub fn of(ending: &SendEnding) -> Self {
         match ending {
             SendEnding::Delivered(delivered) => PartEnding::Delivered(delivered.clone()),
-            SendEnding::GivenUp { .. } => PartEnding::GivenUp,
             SendEnding::Deferred { .. } | SendEnding::LayoutRefused { .. } => PartEnding::Waits,
         }
     }
@@ -246,12 +246,6 @@ pub enum SendEnding {
     /// Its layout was refused: the next attempt goes as plain text, now.
     #[serde(rename_all = "camelCase")]
     LayoutRefused {
-        /// Why.
-        reason: String,
-    },
-    /// Refused as plain text too: it is given up.
-    #[serde(rename_all = "camelCase")]
-    GivenUp {
         /// Why.
         reason: String,
     },

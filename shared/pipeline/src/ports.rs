@@ -278,6 +278,8 @@ pub enum Form {
     Blocks,
     /// As plain text, after the layout was refused.
     PlainText,
+    /// Only what it is about, after its text was refused too.
+    SubjectOnly,
 }
 
 /// Faults of sending a message, sorted by what the caller can do.

@@ -174,6 +174,8 @@ pub struct MonitorOnRecord {
     pub ticked_at: Option<Timestamp>,
     /// The last tick that noted that its jobs were sent.
     pub jobs_sent_at: Option<Timestamp>,
+    /// When the next tick is due.
+    pub next_tick_at: Option<Timestamp>,
     /// How far the monitor's own news are told.
     pub cursor: Option<Cursor>,
 }
@@ -187,6 +189,7 @@ pub async fn read_monitor(store: &impl Store) -> Result<MonitorOnRecord, StoreEr
             Item::Watchlist(watchlist) => read.watchlist = Some(watchlist),
             Item::Freshness(freshness) => {
                 (read.ticked_at, read.jobs_sent_at) = (Some(freshness.at), freshness.jobs_sent_at);
+                read.next_tick_at = freshness.next_tick_at;
             }
             Item::Cursor(cursor) => read.cursor = Some(cursor),
             _ => {}

@@ -17,8 +17,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 /// What an error code means, by what can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// This content is refused, however often it is sent: plain text is tried, and the message given up if that is refused
-    /// too.
+    /// This content is refused, however often it is sent: plain text is tried, then only the subject.
     Content,
     /// Perhaps the layout, perhaps not: plain text is tried, and waits if that is refused too.
     PerhapsLayout,

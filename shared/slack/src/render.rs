@@ -60,6 +60,9 @@ fn written(document: Document, form: Form) -> Message {
             blocks: Some(blocks::blocks(document)),
             mrkdwn: None,
         },
+        Form::SubjectOnly => {
+            Message { text: escape(&words::subject_only(&document)), blocks: None, mrkdwn: Some(false) }
+        }
         Form::PlainText => Message { text: escape(&plain::plain_text(document)), blocks: None, mrkdwn: Some(false) },
     }
 }

@@ -144,7 +144,12 @@ pub const OUTAGE_EVENT: ItemType = ItemType {
 /// `Item::Freshness`
 pub const FRESHNESS: ItemType = ItemType {
     name: "Freshness",
-    fields: &[field(1, "repoId", Text), field(2, "seenAt", Millis), field(3, "jobsSentAt", Millis)],
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "seenAt", Millis),
+        field(3, "jobsSentAt", Millis),
+        field(4, "nextTickAt", Millis),
+    ],
 };
 
 /// `Item::Cursor`

@@ -163,7 +163,8 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NEWS))),
         Item::Freshness(freshness) => new(&fields::FRESHNESS)
             .with("seenAt", moment(freshness.at))
-            .with("jobsSentAt", moment(freshness.jobs_sent_at)),
+            .with("jobsSentAt", moment(freshness.jobs_sent_at))
+            .with("nextTickAt", moment(freshness.next_tick_at)),
         Item::Cursor(cursor) => new(&fields::CURSOR)
             .with("toldThrough", Number(cursor.told_through.0))
             .with("nextAttemptAt", moment(cursor.next_attempt_at)),
@@ -232,7 +233,6 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
                 SendEnding::Delivered(delivered) => ("delivered", &delivered.channel, &delivered.ts),
                 SendEnding::Deferred { .. } => ("deferred", &None, &None),
                 SendEnding::LayoutRefused { .. } => ("layoutRefused", &None, &None),
-                SendEnding::GivenUp { .. } => ("givenUp", &None, &None),
             };
             new(&fields::SENT)
                 .with("notice", Number(sent.number.notice))

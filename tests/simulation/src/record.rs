@@ -75,9 +75,9 @@ impl Record {
         Ok(Self { subject, fleet, outages, claims, endings, stored_ms })
     }
 
-    /// The last revision that a message told, or that was given up.
+    /// The last revision that a message told.
     pub fn told_through(&self) -> u64 {
-        let is_settled = |sent: &&Sent| matches!(sent.ending, SendEnding::Delivered(_) | SendEnding::GivenUp { .. });
+        let is_settled = |sent: &&Sent| matches!(sent.ending, SendEnding::Delivered(_));
         self.endings.iter().filter(is_settled).map(|sent| sent.through.0).max().unwrap_or(0)
     }
 

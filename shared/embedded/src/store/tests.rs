@@ -62,13 +62,13 @@ async fn a_read_costs_the_same_however_long_the_history_and_however_many_the_oth
         items
     };
     let history = |name: &str, length: u64| {
-        let given_up = || SendEnding::GivenUp { reason: "refused".to_owned() };
+        let refused = || SendEnding::LayoutRefused { reason: "refused".to_owned() };
         let items = (1..=length).flat_map(|number| {
             let claim = claim(name, number, 1);
             [
                 Item::Change(change(name, number, Step::MonitoringStarted)),
                 outage_item(name, 7, number),
-                Item::Sent(sent(&claim, given_up())),
+                Item::Sent(sent(&claim, refused())),
                 Item::Claim(claim),
             ]
         });

@@ -311,7 +311,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             self.latest.note(&fleet, observation.started_at);
         }
         if let Some(at) = fresh_at {
-            let item = Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None });
+            let item =
+                Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
         if records::is_due(last_tellable, cursor.as_ref(), now) {

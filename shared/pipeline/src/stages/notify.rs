@@ -329,9 +329,6 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             SendEnding::LayoutRefused { reason } => {
                 error!(%subject, notice, attempt, channel, reason, "refused as laid out; going on as plain text");
             }
-            SendEnding::GivenUp { reason } => {
-                error!(%subject, notice, attempt, channel, reason, "given up: refused as plain text too");
-            }
         }
     }
 
@@ -354,7 +351,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let Claim { subject, number, after, through, .. } = claim;
         let mut cursor = Cursor { subject: subject.clone(), told_through: after, next_attempt_at: None };
         match &ending {
-            SendEnding::Delivered(_) | SendEnding::GivenUp { .. } => cursor.told_through = through,
+            SendEnding::Delivered(_) => cursor.told_through = through,
             SendEnding::Deferred { until, .. } => cursor.next_attempt_at = Some(*until),
             SendEnding::LayoutRefused { .. } => {}
         }

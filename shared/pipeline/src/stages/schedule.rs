@@ -115,7 +115,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let has_changed = change.is_some();
         if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
-            let altered = vec![Item::Watchlist(watchlist.clone()), sign_of_life(now, jobs_sent_at)];
+            let altered = vec![Item::Watchlist(watchlist.clone()), self.sign_of_life(now, jobs_sent_at)];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick settled the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
@@ -192,6 +192,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         (closed, oldest)
     }
 
+    fn sign_of_life(&self, at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
+        let next_tick_at = Some(at.plus(self.settings.interval));
+        Item::Freshness(Freshness { subject: Subject::Monitor, at, jobs_sent_at, next_tick_at })
+    }
+
     fn is_held_up(&self, stopwatch: &Stopwatch) -> bool {
         stopwatch.elapsed(self.clock) >= HELD_UP
     }
@@ -206,10 +211,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
     ) -> Result<(), StoreError> {
         let at = if self.is_held_up(since_tick) { self.clock.now() } else { now };
         let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
-        let mut put = self.store.put(vec![Put::replacing(sign_of_life(at, jobs_sent_at))]).await;
+        let mut put = self.store.put(vec![Put::replacing(self.sign_of_life(at, jobs_sent_at))]).await;
         if self.is_held_up(&stopwatch) {
             // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
-            put = self.store.put(vec![Put::replacing(sign_of_life(self.clock.now(), jobs_sent_at))]).await;
+            put = self.store.put(vec![Put::replacing(self.sign_of_life(self.clock.now(), jobs_sent_at))]).await;
         }
         put.map(drop)
     }
@@ -264,8 +269,4 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
         self.jobs.send(messages.collect()).await
     }
-}
-
-fn sign_of_life(at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
-    Item::Freshness(Freshness { subject: Subject::Monitor, at, jobs_sent_at })
 }

@@ -82,12 +82,13 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
             }
         };
         let mut dead: Option<String> = None;
+        let mut form = if self.claim.plain_text { Form::PlainText } else { Form::Blocks };
         loop {
             let outcome = match (&dead, channel) {
                 (Some(reason), Some(channel)) => {
-                    self.carry_out(&Plan::default(), notice, &[], Route::InsteadOf { channel, reason }).await
+                    self.carry_out(&Plan::default(), (notice, form), &[], Route::InsteadOf { channel, reason }).await
                 }
-                _ => self.carry_out(&plan, notice, &acknowledged, Route::to(channel)).await,
+                _ => self.carry_out(&plan, (notice, form), &acknowledged, Route::to(channel)).await,
             };
             let now = self.clock.now();
             let put_off =
@@ -115,13 +116,17 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                     continue;
                 }
                 Err(ChatError::Dead(reason)) => put_off(self.backoff(), reason, false),
-                Err(ChatError::ContentRefused(reason)) if !self.claim.plain_text => {
-                    SendEnding::LayoutRefused { reason }
-                }
-                Err(ChatError::ContentRefused(reason)) => {
-                    self.live = plan.after;
-                    SendEnding::GivenUp { reason }
-                }
+                Err(ChatError::ContentRefused(reason)) => match form {
+                    Form::Blocks => SendEnding::LayoutRefused { reason },
+                    Form::PlainText => {
+                        let subject = &self.claim.subject;
+                        error!(%subject, channel, reason, "the text is refused too: only what it is about is sent");
+                        form = Form::SubjectOnly;
+                        continue;
+                    }
+                    // It stays pending, which is noticed: by the heartbeat, and by the age of the oldest notification.
+                    Form::SubjectOnly => put_off(self.backoff(), reason, false),
+                },
             };
         }
     }
@@ -141,11 +146,10 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     async fn carry_out(
         &self,
         plan: &Plan,
-        notice: &Notice,
+        (notice, form): (&Notice, Form),
         acknowledged: &[Acknowledgement],
         to: Route<'_>,
     ) -> Result<Carried, ChatError> {
-        let form = if self.claim.plain_text { Form::PlainText } else { Form::Blocks };
         let mut reply_to = plan.reply_to.as_ref();
         for message in &plan.edits {
             match self.edit(message, notice, acknowledged).await? {
@@ -232,9 +236,7 @@ impl SendEnding {
         let rank = |ending: &SendEnding| match ending {
             SendEnding::Deferred { until, .. } => (3, Some(*until)),
             SendEnding::LayoutRefused { .. } => (2, None),
-            // One that told somebody says more than one that told nobody.
             SendEnding::Delivered(_) => (1, None),
-            SendEnding::GivenUp { .. } => (0, None),
         };
         let may_have_arrived =
             endings.iter().any(|ending| matches!(ending, SendEnding::Deferred { uncertain: true, .. }));

@@ -73,7 +73,7 @@ pub fn standing(records: &[Item]) -> Standing {
     };
 
     let of_notice = endings.iter().filter(|sent| sent.number.notice == latest.notice);
-    let is_settled = |sent: &Sent| matches!(sent.ending, SendEnding::Delivered(_) | SendEnding::GivenUp { .. });
+    let is_settled = |sent: &Sent| matches!(sent.ending, SendEnding::Delivered(_));
     let unanswered = |claim: &&&Claim| {
         claim.number.notice == latest.notice && !endings.iter().any(|sent| sent.number == claim.number)
     };

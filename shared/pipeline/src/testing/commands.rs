@@ -49,12 +49,13 @@ async fn installation<S: Store>(store: &S, targets: &[(&str, Vec<Runner>)]) {
     let names: Vec<Target> = targets.iter().map(|(name, _)| target(name)).collect();
     let watchlist =
         Watchlist { revision: Revision(1), last_tellable: Revision(1), targets: names, ..Watchlist::default() };
-    let ticked = Freshness { subject: Subject::Monitor, at: at(600), jobs_sent_at: None };
+    let ticked = Freshness { subject: Subject::Monitor, at: at(600), jobs_sent_at: None, next_tick_at: None };
     fill(store, [Item::Watchlist(watchlist), Item::Freshness(ticked)]).await;
     for (name, runners) in targets {
         let id = target(name).id().clone();
         let of_target = |runner: &Runner| Item::Runner(RunnerItem { target: id.clone(), runner: runner.clone() });
-        let freshness = Freshness { subject: Subject::from(&target(name)), at: at(590), jobs_sent_at: None };
+        let freshness =
+            Freshness { subject: Subject::from(&target(name)), at: at(590), jobs_sent_at: None, next_tick_at: None };
         let record = Item::Target(target_record(name, 3));
         fill(store, [record, Item::Freshness(freshness)].into_iter().chain(runners.iter().map(of_target))).await;
     }

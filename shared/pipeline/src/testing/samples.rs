@@ -226,8 +226,13 @@ pub fn every_item() -> Vec<Item> {
     let (web, name) = (target("Acme/Web"), "acme/web");
     let mut items = vec![
         Item::Target(TargetRecord { failing: Some(failing()), unfinished: true, ..target_record("Acme/Web", 42) }),
-        Item::Freshness(Freshness { subject: subject(name), at: at(601), jobs_sent_at: None }),
-        Item::Freshness(Freshness { subject: Subject::Monitor, at: at(602), jobs_sent_at: Some(at(302)) }),
+        Item::Freshness(Freshness { subject: subject(name), at: at(601), jobs_sent_at: None, next_tick_at: None }),
+        Item::Freshness(Freshness {
+            subject: Subject::Monitor,
+            at: at(602),
+            jobs_sent_at: Some(at(302)),
+            next_tick_at: Some(at(902)),
+        }),
         Item::Credential(CredentialRecord {
             revision: Revision(3),
             last_tellable: Revision(2),
@@ -292,7 +297,7 @@ pub fn every_item() -> Vec<Item> {
     };
     let parts = vec![
         PartEnding::Delivered(Delivered { channel: Some("C9".to_owned()), ts: Some("1.2".to_owned()) }),
-        PartEnding::GivenUp,
+        PartEnding::Waits,
         PartEnding::Waits,
     ];
     let deferred = SendEnding::Deferred { until: at(630), reason: "later".to_owned(), uncertain: false };
@@ -347,7 +352,6 @@ fn every_ending() -> Vec<SendEnding> {
         SendEnding::Delivered(Delivered::default()),
         SendEnding::Deferred { until: at(630), reason: reason(), uncertain: true },
         SendEnding::LayoutRefused { reason: reason() },
-        SendEnding::GivenUp { reason: reason() },
     ]
 }
 

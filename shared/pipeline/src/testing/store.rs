@@ -192,7 +192,8 @@ async fn a_batch_as_large_as_allowed_is_put_whole<S: Store>(store: &S) {
 
 async fn a_fleet_is_its_targets_own<S: Store>(store: &S) {
     let fleet = |name: &str| {
-        let freshness = Freshness { subject: subject(name), at: super::samples::at(1), jobs_sent_at: None };
+        let freshness =
+            Freshness { subject: subject(name), at: super::samples::at(1), jobs_sent_at: None, next_tick_at: None };
         let mut items =
             vec![Item::Target(target_record(name, 3)), Item::Freshness(freshness), Item::Cursor(cursor(name, 2))];
         items.extend([1, 2, 10].map(|runner| runner_item(name, runner)));
@@ -241,18 +242,17 @@ async fn changes_come_by_number_after_a_revision<S: Store>(store: &S) {
 }
 
 async fn notices_come_latest_first_the_ending_before_its_claim<S: Store>(store: &S) {
-    let given_up = || SendEnding::GivenUp { reason: "refused".to_owned() };
+    let refused = || SendEnding::LayoutRefused { reason: "refused".to_owned() };
     for (notice, attempt) in [(10, 1), (2, 1), (9, 1), (9, 2), (9, 10), (1, 1)] {
         let claim = claim("acme/web", notice, attempt);
-        let ending = Item::Sent(sent(&claim, given_up()));
+        let ending = Item::Sent(sent(&claim, refused()));
         fill(store, [Item::Claim(claim)]).await;
         if (notice, attempt) != (9, 2) {
             fill(store, [ending]).await;
         }
     }
     let other = claim("acme/web-2", 99, 1);
-    fill(store, [Item::Sent(sent(&other, given_up())), Item::Claim(other), Item::Change(started("acme/web", 50))])
-        .await;
+    fill(store, [Item::Sent(sent(&other, refused())), Item::Claim(other), Item::Change(started("acme/web", 50))]).await;
 
     let number = |notice, attempt| Attempt { notice, attempt };
     let claimed = |notice, attempt| Key::Claim(subject("acme/web"), number(notice, attempt));
@@ -311,7 +311,12 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
     fill(store, mutes.clone()).await;
     fill(
         store,
-        [Item::Freshness(Freshness { subject: Subject::Monitor, at: super::samples::at(1), jobs_sent_at: None })],
+        [Item::Freshness(Freshness {
+            subject: Subject::Monitor,
+            at: super::samples::at(1),
+            jobs_sent_at: None,
+            next_tick_at: None,
+        })],
     )
     .await;
     fill(store, [Item::Acknowledgement(acknowledgement("acme/web", 7, 41)), runner_item("acme/web", 7)]).await;

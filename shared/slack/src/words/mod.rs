@@ -39,6 +39,15 @@ pub(crate) fn document(notice: &Notice, web: &WebBase) -> Document {
     }
 }
 
+/// What is sent where Slack accepts a notification in neither form: nothing in it comes from a runner or from GitHub.
+pub(crate) fn subject_only(document: &Document) -> String {
+    let about = if document.place.is_empty() { String::new() } else { format!(" about {}", document.place) };
+    format!(
+        "GitHub Runner Monitor has an alert{about}, but Slack refuses its text. Run `runner-monitor status` or \
+         /runner-status-all to see what happened."
+    )
+}
+
 /// What stands at the head of a message that goes to the default channel in place of another.
 pub(crate) fn diverted(channel: &str, reason: &str) -> Line {
     Line::of("This was for ").name(channel).text(", which accepts no messages: ").quote(reason)

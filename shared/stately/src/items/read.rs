@@ -70,7 +70,8 @@ const FRESHNESS: Readable = Readable {
     read: |_, record| {
         let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
         let jobs_sent_at = optional_moment(record, "jobsSentAt");
-        Ok(Item::Freshness(Freshness { subject: subject(record)?, at, jobs_sent_at }))
+        let next_tick_at = optional_moment(record, "nextTickAt");
+        Ok(Item::Freshness(Freshness { subject: subject(record)?, at, jobs_sent_at, next_tick_at }))
     },
 };
 const CURSOR: Readable = Readable {

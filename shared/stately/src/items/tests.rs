@@ -123,7 +123,7 @@ fn the_key_paths_are_those_of_the_schema() {
     assert_eq!(path(&outage_item("acme/web", 7, 41)), "/repo-acme%/web/runner-7/outage-41");
     assert_eq!(path(&Item::Change(change("monitor", 5, Step::MonitoringStarted))), "/repo-monitor/change-5");
     assert_eq!(path(&Item::Claim(claim("credential:token", 3, 2))), "/repo-credential:token/notice-3/attempt-2/claim");
-    let freshness = Freshness { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None };
+    let freshness = Freshness { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None, next_tick_at: None };
     assert_eq!(path(&Item::Freshness(freshness)), "/fleet-orgs%/acme/freshness");
     assert_eq!(key_path(&Key::Watchlist).to_string(), "/repo-monitor/watchlist");
     assert_eq!(key_path(&Key::Target(target("acme/web").id().clone())).to_string(), "/repo-acme%/web");

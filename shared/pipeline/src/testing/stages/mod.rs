@@ -57,7 +57,10 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(wishes::what_is_undone_before_it_is_notified_is_not_pending(&make().await)).await;
     Box::pin(telling::only_what_may_have_arrived_counts_as_uncertain(&make().await)).await;
     Box::pin(telling::a_short_wait_is_waited_out(&make().await)).await;
-    Box::pin(telling::a_refused_layout_goes_as_plain_text_and_then_no_more(&make().await)).await;
+    Box::pin(telling::what_is_refused_as_laid_out_goes_as_plain_text_then_as_its_subject_and_else_stays_pending(
+        &make().await,
+    ))
+    .await;
     Box::pin(telling::what_happened_while_the_chat_was_dead_is_told_in_one_message(&make().await)).await;
     Box::pin(telling::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await)).await;
     Box::pin(telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await)).await;

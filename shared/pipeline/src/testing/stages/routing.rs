@@ -189,16 +189,16 @@ pub(super) async fn a_layout_refused_in_one_channel_repeats_nothing_in_another<S
     this.chat.refuse_in("three", [refused()]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 3);
     assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1]), to("three", &[3])]);
-    // Refused in both forms it is given up, and the others have been told.
+    // Refused in every form it stays pending, and the others have been sent.
     turn(&this, &[1, 2, 3], Status::Idle).await;
     this.chat.take_threads();
     this.chat.lose_messages();
-    this.chat.refuse_in("three", [refused(), refused()]);
+    this.chat.refuse_in("three", [refused(), refused(), refused()]);
     this.notify(&subject()).await;
     assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
-    turn(&this, &[5], Status::Offline).await;
+    this.clock.advance(MINUTE);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("web", &[5])]);
+    assert_eq!(told(&this), [to("three", &[3])]);
 }
 
 pub(super) async fn runners_named_without_their_labels_go_by_them_all_the_same<S: Store>(store: &S) {

@@ -162,22 +162,30 @@ pub(super) async fn a_short_wait_is_waited_out<S: Store>(store: &S) {
     assert_eq!(this.endings(&subject()).await.len(), 1);
 }
 
-pub(super) async fn a_refused_layout_goes_as_plain_text_and_then_no_more<S: Store>(store: &S) {
+pub(super) async fn what_is_refused_as_laid_out_goes_as_plain_text_then_as_its_subject_and_else_stays_pending<
+    S: Store,
+>(
+    store: &S,
+) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     let refused = || ChatError::ContentRefused("invalid_blocks".to_owned());
     this.chat.refuse([refused()]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
     assert!(matches!(this.chat.take()[..], [(_, Form::PlainText)]));
-    // Refused in both forms: given up, and what comes later is told.
     this.source.set_status(&web(), 1, Status::Idle);
     for _ in 0..2 {
         this.clock.advance(MINUTE);
         this.check(&web()).await;
     }
     this.chat.refuse([refused(), refused()]);
-    assert_eq!(this.notify(&subject()).await.delivered, []);
+    assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
+    assert!(matches!(this.chat.take()[..], [(_, Form::SubjectOnly)]));
+    // Refused in every form, it stays pending.
     this.outage().await;
+    this.chat.refuse([refused(), refused(), refused()]);
+    assert_eq!(this.notify(&subject()).await.delivered, []);
+    this.clock.advance(MINUTE);
     let told = this.tell().await;
     assert!(matches!(&told[..], [notice] if offline_of(notice) == 1), "{told:?}");
 }

@@ -2,6 +2,7 @@
 //! well or says that it is not. And SIGTERM ends it in time, whatever the trouble.
 
 mod clock;
+mod front;
 mod outside;
 mod store;
 mod world;
@@ -37,10 +38,12 @@ async fn in_every_trouble_of_its_host_the_program_is_well_or_says_that_it_is_not
     run![
         clock::a_clock_set_back_by_two_hours_keeps_no_outage_from_being_told,
         clock::a_clock_set_forward_by_two_hours_keeps_no_outage_from_being_told_and_makes_no_gap,
+        outside::a_connection_to_github_that_stalls_is_replaced_and_no_outage_is_missed,
         outside::a_github_that_takes_requests_and_never_answers_stops_the_heartbeat_and_is_said,
         outside::a_list_that_cannot_be_resolved_sends_no_heartbeat,
         outside::a_program_that_is_well_sends_its_heartbeat_and_says_nothing,
         outside::a_program_without_descriptors_left_sends_no_heartbeat,
+        outside::a_notification_that_slack_refuses_for_its_content_is_sent_in_a_plainer_form,
         outside::a_slack_that_takes_nothing_stops_the_heartbeat,
         outside::few_descriptors_are_said_and_are_enough_for_many_repositories,
         outside::what_slack_takes_late_starts_the_heartbeat_again,

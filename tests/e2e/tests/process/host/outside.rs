@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor_fakes::github::{Fault, Strikes};
 use monitor_fakes::slack;
 
-use crate::world::{INTERVAL, Options, World};
+use super::world::{INTERVAL, Options, World};
 
 pub(crate) async fn a_program_that_is_well_sends_its_heartbeat_and_says_nothing() {
     let world = World::start_well(Options::default()).await;
@@ -19,6 +19,32 @@ pub(crate) async fn a_github_that_takes_requests_and_never_answers_stops_the_hea
     world.github.state().fault(Fault::Hang, Strikes::always());
     world.falls_silent().await;
     world.says("3 targets", 1).await;
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn a_connection_to_github_that_stalls_is_replaced_and_no_outage_is_missed() {
+    let world = World::start_well(Options { with_front: true, ..Options::default() }).await;
+    let front = world.front.as_ref().expect("a front");
+    let before = front.connections();
+    front.stall();
+    world.set("acme/app-1", "offline");
+    world.says("app-1-runner-0", 1).await;
+    assert_eq!(front.connections(), before + 1, "one new connection serves every request");
+    world.beats(2).await;
+    front.stall();
+    world.stops_in_time().await;
+}
+
+pub(crate) async fn a_notification_that_slack_refuses_for_its_content_is_sent_in_a_plainer_form() {
+    let world = World::start_well(Options::default()).await;
+    let refused = || slack::Fault::Answer(400, "invalid_blocks");
+    world.slack.state().fault_next(refused(), 1);
+    world.set("acme/app-1", "offline");
+    world.says("app-1-runner-0", 1).await;
+    world.slack.state().fault_next(refused(), 2);
+    world.set("acme/app-2", "offline");
+    world.says("GitHub Runner Monitor has an alert about acme/app-2", 2).await;
+    world.stays_well_for(INTERVAL).await;
     world.stops_in_time().await;
 }
 

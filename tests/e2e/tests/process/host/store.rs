@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::world::{LONG, Options, World};
+use super::world::{LONG, Options, World};
 
 pub(crate) async fn while_the_store_is_locked_there_is_no_heartbeat() {
     let world = World::start_well(Options::default()).await;

@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::front::Front;
+
 /// The shortest interval that the program takes.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// Without a heartbeat for so long a dead-man's switch goes off: two intervals and time for a busy machine.
@@ -73,12 +75,16 @@ pub(crate) struct Options {
     pub(crate) prelude: &'static str,
     /// Another policy.
     pub(crate) policy: Option<&'static str>,
+    /// GitHub over TLS and HTTP/2.
+    pub(crate) with_front: bool,
 }
 
 pub(crate) struct World {
     pub(crate) github: FakeGitHub,
     pub(crate) slack: FakeSlack,
     pub(crate) running: Running,
+    /// Where the options ask for it.
+    pub(crate) front: Option<Front>,
     switch: Switch,
     folder: tempfile::TempDir,
 }
@@ -101,8 +107,12 @@ impl World {
             true => (0..count).map(monitor_e2e::repository).collect(),
             false => options.repositories,
         };
+        let front = match options.with_front {
+            true => Some(Front::start(github.base_url(), folder.path()).await),
+            false => None,
+        };
         let setting = Setting {
-            github_url: github.base_url(),
+            github_url: front.as_ref().map_or_else(|| github.base_url(), |front| front.url.clone()),
             webhook: Some(slack.webhook_url()),
             repositories,
             policy: options.policy.unwrap_or(POLICY),
@@ -112,12 +122,15 @@ impl World {
         arguments.extend(options.arguments);
         let mut command = setting.command(&arguments).expect("the program is built");
         command.env("HEARTBEAT_URL", heartbeat);
+        if let Some(front) = &front {
+            command.env("SSL_CERT_FILE", &front.certificate);
+        }
         if !options.prelude.is_empty() {
             command = after(options.prelude, &command);
         }
         command.envs(options.variables);
         let running = Running::start(command).expect("the program starts");
-        Self { github, slack, running, switch, folder }
+        Self { github, slack, running, front, switch, folder }
     }
 
     /// The program after its first heartbeats: it is well, and nothing is pending.

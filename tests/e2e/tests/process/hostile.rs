@@ -133,7 +133,7 @@ async fn heartbeats() -> (String, watch::Receiver<u64>) {
 
 /// Strangers that hold so many connections until this is dropped.
 async fn strangers(address: SocketAddr, kind: &str, count: usize) -> Child {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/hostile.py");
     let mut command = Command::new("python3");
     command.arg(script).args([&address.ip().to_string(), &address.port().to_string(), kind, &count.to_string()]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("python3");

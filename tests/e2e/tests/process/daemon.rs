@@ -53,6 +53,11 @@ impl Bench {
         github.set_runner(target, id, status, false);
     }
 
+    async fn status(&self) -> (Option<i32>, String) {
+        let output = self.command(&["status"]).output().await.expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     async fn texts(&self, count: usize) -> Vec<String> {
         let messages = self.slack.wait_for_messages(count, LONG).await.expect("messages");
         messages.iter().map(|message| message.text().to_owned()).collect()
@@ -71,6 +76,8 @@ async fn an_outage_reaches_slack_and_so_does_its_end_over_a_restart_and_sigterm_
     assert!(texts[1].contains("app-1-runner-0 offline"), "{texts:?}");
     let log = running.stop().await;
     assert!(log.contains("cycle complete") && log.contains("targets=3") && log.contains("stopped"), "{log}");
+    let (code, status) = bench.status().await;
+    assert!(code == Some(1) && !status.contains("not complete"), "{status}");
 
     bench.set("acme/app-1", "online");
     let running = bench.start(&["run", "--every", "10s", "--log-format", "json"]);
@@ -81,6 +88,23 @@ async fn an_outage_reaches_slack_and_so_does_its_end_over_a_restart_and_sigterm_
     let cycle: serde_json::Value = serde_json::from_str(cycle).expect("JSON");
     assert_eq!((&cycle["targets"], &cycle["runners"]), (&3.into(), &6.into()));
     assert_eq!(bench.slack.messages().len(), 3, "nothing is told twice");
+}
+
+#[tokio::test]
+async fn status_says_that_nobody_monitors_any_more() {
+    let bench = Bench::new().await;
+    let mut running = bench.start(&["run", "--every", "10s"]);
+    running.logged("cycle complete").await;
+    running.stop().await;
+    let store = rusqlite::Connection::open(&bench.store).expect("the store");
+    let back = "UPDATE items SET body = json_set(body, '$.at', '2026-01-01T00:00:00.000Z',
+                '$.nextTickAt', '2026-01-01T00:00:10.000Z') WHERE section = 'freshness' AND subject = 'monitor'";
+    assert_eq!(store.execute(back, []).expect("a tick"), 1);
+    let (code, status) = bench.status().await;
+    assert!(
+        code == Some(2) && status.contains("Monitoring is not complete: the tick failed: the last tick was "),
+        "{status}"
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::world::{INTERVAL, Options, World};
+use super::world::{INTERVAL, Options, World};
 
 /// Where Debian and Ubuntu, Fedora, and Arch put it.
 const LIBRARIES: [&str; 4] = [
@@ -55,7 +55,7 @@ async fn an_outage_is_told_across(offset: &str) {
     let asked = world.github.state().counters().requests;
     world.set("acme/app-1", "offline");
     // Once each target was asked for again, the runner is suspected.
-    let deadline = tokio::time::Instant::now() + crate::world::LONG;
+    let deadline = tokio::time::Instant::now() + super::world::LONG;
     while world.github.state().counters().requests < asked + 3 {
         assert!(tokio::time::Instant::now() < deadline, "no check: {}", world.running.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
