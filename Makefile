@@ -66,7 +66,7 @@ simulation: ## Known seeds and a fixed range of stories on both stores, and a st
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from 1 --seeds 1300
 	$(SIMULATION) --from 1 --seeds 450 --store stately
-	target/release/monitor-simulation --crash-points
+	target/release/monitor-simulation --crash-points --each-pair 7
 
 # Fresh stories: FROM=<seed> plays a range again that an earlier run has printed.
 FROM ?= $(shell date -u +%Y%m%d00000)
@@ -77,6 +77,7 @@ soak: ## Fresh stories from seed FROM (today's date) on: SEEDS (50,000) of 24 h 
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
+	target/release/monitor-simulation --crash-points
 	target/release/monitor-simulation --crash-points --store stately
 
 # Apart from `lint`: an advisory of tomorrow must not fail what passes today.

@@ -36,6 +36,9 @@ struct Arguments {
     /// End a stage at every await of a short story, one at a time, then at pairs of them
     #[arg(long)]
     crash_points: bool,
+    /// Of the pairs of awaits, take one in this many
+    #[arg(long, default_value_t = 1, requires = "crash_points", value_parser = clap::value_parser!(u32).range(1..))]
+    each_pair: u32,
     /// Stop starting new stories after so many seconds
     #[arg(long)]
     for_secs: Option<u64>,
@@ -77,7 +80,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if arguments.crash_points {
-        return many::crash_points(arguments.store, arguments.jobs());
+        return many::crash_points(arguments.store, arguments.each_pair, arguments.jobs());
     }
     let mut seeds = arguments.known()?;
     seeds.extend(arguments.from..arguments.from + arguments.seeds);

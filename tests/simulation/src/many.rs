@@ -207,12 +207,13 @@ impl Sum {
 
 /// Ends the stage that waits there at every await of the short story, and at every pair of two awaits that are no
 /// further apart than a check and the telling of it take.
-pub(crate) fn crash_points(store: StoreKind, jobs: usize) -> anyhow::Result<()> {
+pub(crate) fn crash_points(store: StoreKind, each_pair: u32, jobs: usize) -> anyhow::Result<()> {
     const APART: u64 = 60;
     let short = Story::short(store);
     let awaits = play(&short)?.awaits;
     let singles = (1..=awaits).map(|first| vec![first]);
     let pairs = (1..=awaits).flat_map(|first| (first + 1..=first + APART).map(move |second| vec![first, second]));
+    let pairs = pairs.step_by(usize::try_from(each_pair)?);
     let crashes: Vec<Vec<u64>> = singles.chain(pairs).collect();
     let story_of = |crashes: &Vec<u64>| Story { crashes: crashes.clone(), ..short.clone() };
     let (mut repeats, mut failed) = (0, None);
