@@ -123,6 +123,7 @@ stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack with
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
 commands: .venv/stack-installed ## Every command of the pages, run as it is written or listed with the reason why not
+	cargo build --quiet --release
 	cargo build --quiet $(WHOLE) --bin runner-monitor --bin stately-server --example fake-github --example fake-slack
 	$(PYTHON) tests/commands/commands.py
 

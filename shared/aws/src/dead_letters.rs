@@ -45,12 +45,17 @@ impl Backstop for DeadLetters {
     /// Without it the message comes again when its visibility ends: later, and no harm.
     async fn put_off(&self, record: &Record, after: Duration) {
         let Some(url) = record.queue_arn.as_deref().and_then(url_of) else { return };
-        let secs = i32::try_from(after.min(LONGEST_VISIBILITY).as_secs()).unwrap_or(i32::MAX);
         let call = self.sdk.sqs().change_message_visibility().queue_url(url);
-        if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(secs).send().await {
+        if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(visibility_secs(after)).send().await
+        {
             debug!(error = told(&error), "the message was not put off: it comes again when its visibility ends");
         }
     }
+}
+
+/// SQS counts in whole seconds: rounded down, a message that is due at a moment would come back before it.
+fn visibility_secs(after: Duration) -> i32 {
+    i32::try_from(after.min(LONGEST_VISIBILITY).as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
 }
 
 /// The URL of the queue with this ARN, so that a function need not be told where its own messages come from.
@@ -71,6 +76,14 @@ fn sendable(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_never_comes_back_before_it_is_due() {
+        for (after_ms, secs) in [(0, 0), (1, 1), (999, 1), (29_999, 30), (30_000, 30), (30_001, 31), (u64::MAX, 43_200)]
+        {
+            assert_eq!(visibility_secs(Duration::from_millis(after_ms)), secs, "{after_ms} ms");
+        }
+    }
 
     #[test]
     fn a_queues_url_follows_from_its_arn() {

@@ -75,9 +75,10 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
         examination.evidence(place, record);
         examination.rest(place, record);
         examination.states(place, record);
-        examination.wishes(place, record, &changes_of(played, record.subject.clone())?);
+        let changes = changes_of(played, record.subject.clone())?;
+        examination.wishes(place, record, &changes);
         examination.threads(story, record);
-        examination.silences(place, record);
+        examination.silences(place, record, &changes);
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
     examination.evidence_of_all();

@@ -156,7 +156,14 @@ impl Examination<'_> {
     }
 
     /// After a long silence there is one message of a target about what was found in it.
-    pub(super) fn silences(&mut self, place: usize, record: &Record) {
+    pub(super) fn silences(&mut self, place: usize, record: &Record, changes: &[Change]) {
+        // An end is dated to the first good reading, and may be confirmed much later.
+        let closed_ms = |outage: &Outage| {
+            let closes =
+                |step: &Step| matches!(step, Step::OutageClosed { outage: closed } if key_of(closed) == key_of(outage));
+            let closing = changes.iter().find(|change| change.steps.iter().any(closes));
+            closing.map(|change| story_ms(change.decided_at))
+        };
         for silence in self.model.silences() {
             let (from_ms, until_ms) = (silence.from_ms + 10 * MINUTE_MS, silence.until_ms - 45 * MINUTE_MS);
             // What a mute kept quiet is told when it ends.
@@ -183,7 +190,7 @@ impl Examination<'_> {
             };
             let told = count(std::iter::once(&first.notice));
             for outage in &found {
-                let is_over = outage.resolved_at.is_some_and(|at| within(story_ms(at) + 5 * MINUTE_MS));
+                let is_over = closed_ms(outage).is_some_and(|at_ms| within(at_ms + 5 * MINUTE_MS));
                 let ends_here = told.contains_key(&(key_of(outage), crate::record::Side::Ended));
                 let begins_here = told.contains_key(&(key_of(outage), crate::record::Side::Began));
                 if first.at_ms < silence.until_ms || (is_over && !ends_here) || !(begins_here || ends_here) {

@@ -61,16 +61,20 @@ async fn kill_the_notifier(world: &World, fault: slack::Fault) -> anyhow::Result
     world.set_runner("acme/web", "offline");
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
     world.until("the notifier posts", SOON, |world| world.slack.state().posts() > posts).await?;
+    let before = world.function("NotifierFunction").invocations();
     ensure!(world.function("NotifierFunction").kill()? > 0, "no notifier was there to be killed");
-    // The wake-up is delivered once more, finds the claim and goes away.
-    world.settled().await
+    // The message is delivered once more and finds the claim: it comes back later.
+    let again = |world: &World| world.function("NotifierFunction").invocations() > before;
+    world.until("the message is delivered once more", SOON, again).await
 }
 
 /// The next look after the lease has it told, and then nothing is left to tell.
 async fn told_after_the_lease(world: &World, messages: usize) -> anyhow::Result<()> {
-    let posts = world.slack.state().posts();
+    let (posts, checks) = (world.slack.state().posts(), world.function("PollerFunction").invocations());
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
-    world.settled().await?;
+    let is_checked = |world: &World| world.function("PollerFunction").invocations() > checks;
+    world.until("one more check", SOON, is_checked).await?;
+    world.until("its end", SOON, |world| world.function("PollerFunction").at_work() == 0).await?;
     ensure!(world.slack.state().posts() == posts, "it was told again while the claim was held");
     tokio::time::sleep(LEASE).await;
     world.tick().await?;
