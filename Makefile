@@ -145,8 +145,9 @@ stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU p
 .tools/bin/cargo-fuzz:
 	cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root .tools --quiet
 
+# Without optimisation: it runs for a second, and compiling it is what takes time.
 .tools/bin/cargo-deny:
-	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet
+	cargo install cargo-deny --debug --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet
 
 # Whole closures with hashes, so that nothing else can be installed under these names.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement
