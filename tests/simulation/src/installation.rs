@@ -19,6 +19,7 @@ use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::outside::{SimulatedGitHub, SimulatedSender};
 use crate::slack::SimulatedSlack;
 use crate::store::{SimulatedStore, Stored};
+use crate::world::Rules;
 
 /// The time between two ticks.
 pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
@@ -42,6 +43,8 @@ pub struct Installation {
     wakes: SimulatedSender,
     /// Functions that wait for the next message, each with its connection to the store.
     warm: Mutex<Vec<Arc<SimulatedStore>>>,
+    /// The policy as it was last read, and what it was read from.
+    policy: Mutex<Option<(Rules, Policy)>>,
 }
 
 impl Installation {
@@ -54,6 +57,7 @@ impl Installation {
             jobs: SimulatedSender { shared: shared.clone(), fifo: false },
             wakes: SimulatedSender { shared: shared.clone(), fifo: true },
             warm: Mutex::default(),
+            policy: Mutex::default(),
             shared,
         })
     }
@@ -83,6 +87,14 @@ impl Installation {
 
     fn policy(&self) -> Policy {
         let rules = self.shared.lock().world.rules;
+        let mut read = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*read {
+            Some((of, policy)) if *of == rules => policy.clone(),
+            _ => read.insert((rules, Self::read_policy(rules))).1.clone(),
+        }
+    }
+
+    fn read_policy(rules: Rules) -> Policy {
         let removed = if rules.tell_removed { "alert" } else { "quiet" };
         let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
         let json = format!(

@@ -1,7 +1,8 @@
 //! Items as rows: their place in the table, their text, and the statements behind the queries.
 
 use monitor_domain::quote::quote;
-use monitor_pipeline::items::{Item, Key, Query};
+use monitor_domain::target::TargetId;
+use monitor_pipeline::items::{Item, Key, Query, RunnerItem};
 use monitor_pipeline::ports::StoreError;
 use rusqlite::Row;
 use rusqlite::types::Value;
@@ -78,10 +79,26 @@ pub(super) fn decode(body: &[u8], key: impl FnOnce() -> String) -> Result<Option
     struct Tag<'a> {
         item: &'a str,
     }
+    if let Some(runner) = decode_runner(body) {
+        return Ok(Some(runner));
+    }
     serde_json::from_slice(body).map(Some).or_else(|error| match serde_json::from_slice::<Tag<'_>>(body) {
         Ok(Tag { item }) if !KNOWN_TYPES.contains(&item) => Ok(None),
         _ => Err(unreadable(key(), &error.to_string())),
     })
+}
+
+/// Most of what a check reads is runners. Read without the buffer that a tagged enum needs, they cost less than half.
+fn decode_runner(body: &[u8]) -> Option<Item> {
+    #[derive(Deserialize)]
+    struct Of {
+        target: TargetId,
+    }
+    if !body.starts_with(br#"{"item":"runner","#) {
+        return None;
+    }
+    let (Of { target }, runner) = (serde_json::from_slice(body).ok()?, serde_json::from_slice(body).ok()?);
+    Some(Item::Runner(RunnerItem { target, runner }))
 }
 
 pub(super) fn unreadable(key: String, reason: &str) -> StoreError {
@@ -153,6 +170,18 @@ mod tests {
     use monitor_pipeline::testing::samples;
 
     use super::*;
+
+    #[test]
+    fn a_runner_is_read_alike_either_way() {
+        let runners = samples::every_item().into_iter().filter(|item| matches!(item, Item::Runner(_)));
+        for item in runners {
+            let text = encode(&item).unwrap();
+            assert_eq!(decode_runner(text.as_bytes()), Some(item.clone()), "{text}");
+            assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item);
+        }
+        let broken = br#"{"item":"runner","target":"acme/web"}"#;
+        assert!(decode(broken, String::new).unwrap_err().to_string().contains("missing field"));
+    }
 
     #[test]
     fn every_item_type_is_known_by_its_tag() {
