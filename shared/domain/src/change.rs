@@ -12,7 +12,7 @@ use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
 
-/// For at least so long a change without news is kept. Stores may delete older ones, each by itself and in any order.
+/// For at least so long a change that notifies nobody and concerns no outage is kept. Stores may delete older ones, each by itself and in any order.
 pub const QUIET_CHANGES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// One committed revision of a subject.
@@ -43,6 +43,28 @@ impl Change {
     pub fn is_tellable(&self) -> bool {
         self.steps.iter().any(Step::is_tellable)
     }
+
+    /// Whether it opens or closes an outage, which the notifier records whether or not anybody is notified of it.
+    pub fn has_outage_events(&self) -> bool {
+        self.steps.iter().any(|step| step.outage_event().is_some())
+    }
+}
+
+/// The changes after a revision, up to the first gap between their revisions: what follows a change that was not read must wait
+/// for it.
+///
+/// The first may be any. Behind one that is older than quiet changes are kept ([`QUIET_CHANGES_KEPT`]) some may be missing: they
+/// were deleted as old, with nothing pending in them.
+pub fn in_order_after(revision: Revision, changes: &[Change]) -> Vec<&Change> {
+    let later = changes.iter().filter(|change| change.revision > revision);
+    let newest = changes.last().map_or_else(Timestamp::default, |change| change.decided_at);
+    let in_order = later.scan(None, |last: &mut Option<&Change>, change| {
+        let may_have_expired = |last: &Change| newest.has_waited(last.decided_at, QUIET_CHANGES_KEPT);
+        let follows = last.is_none_or(|last| change.revision == last.revision.next() || may_have_expired(last));
+        *last = Some(change);
+        follows.then_some(change)
+    });
+    in_order.collect()
 }
 
 /// A runner as a step names it.
@@ -257,6 +279,14 @@ impl Step {
             Step::FlappingStarted { muted, .. } => !muted,
             Step::Reminded { .. } | Step::MuteEnded { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The outage that it opens or closes, as it is to be recorded.
+    pub fn outage_event(&self) -> Option<&Outage> {
+        match self {
+            Step::OutageOpened { outage } | Step::OutageClosed { outage } => Some(outage),
+            _ => None,
         }
     }
 

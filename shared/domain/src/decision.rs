@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::change::{Change, Step};
 use crate::fleet::{Counts, TargetRecord};
-use crate::outage::{Outage, OutageId};
+use crate::outage::OutageId;
 use crate::runner::{Health, Runner};
 use crate::subject::{Revision, Subject};
 use crate::time::Timestamp;
@@ -14,8 +14,6 @@ use crate::time::Timestamp;
 pub struct RunnerChange {
     /// The runner afterwards; [`Health::Retired`] if it is to be forgotten.
     pub runner: Runner,
-    /// Outages opened or closed, as they are to be recorded.
-    pub outages: Vec<Outage>,
     /// What happened, in order.
     pub steps: Vec<Step>,
 }
@@ -43,6 +41,15 @@ pub struct Decision {
     pub fresh_at: Option<Timestamp>,
 }
 
+/// How far the notifier has got with a target, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// The last revision that people were notified of.
+    pub told_through: Revision,
+    /// The last revision whose outages are recorded.
+    pub recorded_through: Revision,
+}
+
 /// One atomic commit: put all of it, provided that the change's revision does not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
@@ -52,8 +59,6 @@ pub struct Commit {
     pub record: TargetRecord,
     /// The altered runners. Retired ones are to be deleted afterwards.
     pub runners: Vec<Runner>,
-    /// The outages opened or closed.
-    pub outages: Vec<Outage>,
 }
 
 impl Decision {
@@ -76,25 +81,22 @@ impl Decision {
     /// Cuts the decision into commits of at most `max_items` items (at least 4), by runner. All but the last are
     /// marked `more`; what the target itself went through, and the ETags, go with the last. The others carry no ETag at
     /// all: should the rest never come, neither the old pages nor the new ones are what the runners are stored as.
-    /// `told_through` may be older than what has been told by now.
-    pub fn commits(self, nonce: u64, max_items: usize, told_through: Revision) -> Vec<Commit> {
+    /// `handled` may be older than what the notifier has done by now.
+    pub fn commits(self, nonce: u64, max_items: usize, handled: Handled) -> Vec<Commit> {
         if self.is_empty() {
             return Vec::new();
         }
-        let all_was_told = self.before.last_tellable <= told_through;
-        let has_news = self.all_steps().any(Step::is_tellable);
+        let all_was_handled = self.before.last_tellable <= handled.told_through
+            && self.before.last_outage_change <= handled.recorded_through;
+        let is_for_notifier = self.all_steps().any(|step| step.is_tellable() || step.outage_event().is_some());
         let first_untold =
-            if all_was_told && has_news { self.before.revision.next() } else { self.before.first_untold };
+            if all_was_handled && is_for_notifier { self.before.revision.next() } else { self.before.first_untold };
         let room = max_items.max(4) - 2;
         let mut parts: Vec<Vec<RunnerChange>> = vec![Vec::new()];
-        let mut used = 0;
         for change in self.runners {
-            let weight = 1 + change.outages.len();
-            if used + weight > room {
+            if parts.last().is_none_or(|part| part.len() >= room) {
                 parts.push(Vec::new());
-                used = 0;
             }
-            used += weight;
             if let Some(part) = parts.last_mut() {
                 part.push(change);
             }
@@ -102,17 +104,16 @@ impl Decision {
         let last = parts.len() - 1;
         let mut target_steps = Some(self.steps);
         let mut revision = self.before.revision;
-        let mut last_tellable = self.before.last_tellable;
+        let (mut last_tellable, mut last_outage_change) = (self.before.last_tellable, self.before.last_outage_change);
         let mut commits = Vec::with_capacity(parts.len());
         for (index, part) in parts.into_iter().enumerate() {
             revision = revision.next();
             let more = index < last;
             let mut record = if more { self.before.clone() } else { self.after.clone() };
-            let (mut runners, mut outages, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut runners, mut steps) = (Vec::new(), Vec::new());
             for mut change in part {
                 settle(&mut change, revision);
                 runners.push(change.runner);
-                outages.append(&mut change.outages);
                 steps.append(&mut change.steps);
             }
             if !more {
@@ -131,14 +132,18 @@ impl Decision {
             if change.is_tellable() {
                 last_tellable = revision;
             }
+            if change.has_outage_events() {
+                last_outage_change = revision;
+            }
             if more {
                 record.pages.clear();
             }
             record.revision = revision;
             record.last_tellable = last_tellable;
+            record.last_outage_change = last_outage_change;
             record.first_untold = first_untold;
             record.unfinished = more;
-            commits.push(Commit { change, record, runners, outages });
+            commits.push(Commit { change, record, runners });
         }
         commits
     }
@@ -154,9 +159,7 @@ fn settle(change: &mut RunnerChange, revision: Revision) {
     if let Some(absence) = &mut change.runner.absence {
         absence.outage_id.settle(revision);
     }
-    let in_outages = change.outages.iter_mut().map(|outage| &mut outage.id);
-    let in_steps = change.steps.iter_mut().filter_map(outage_id_of);
-    in_outages.chain(in_steps).for_each(|id| id.settle(revision));
+    change.steps.iter_mut().filter_map(outage_id_of).for_each(|id| id.settle(revision));
 }
 
 fn outage_id_of(step: &mut Step) -> Option<&mut OutageId> {

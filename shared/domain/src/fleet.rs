@@ -18,7 +18,10 @@ pub struct TargetRecord {
     pub revision: Revision,
     /// The last revision with something to tell.
     pub last_tellable: Revision,
-    /// All that was to tell before this revision was told when the last of it was committed: whoever tells need not read it.
+    /// The last revision that opens or closes an outage.
+    #[serde(default)]
+    pub last_outage_change: Revision,
+    /// Everything before this revision was notified and recorded when it was committed: the notifier need not read it.
     #[serde(default)]
     pub first_untold: Revision,
     /// When the first complete look began; none before it, and after the target was dropped.
@@ -44,6 +47,7 @@ impl TargetRecord {
             target,
             revision: Revision(0),
             last_tellable: Revision(0),
+            last_outage_change: Revision(0),
             first_untold: Revision(0),
             watched_since: None,
             observed_at: Timestamp::default(),

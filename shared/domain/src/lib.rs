@@ -13,6 +13,7 @@ pub mod pace;
 pub mod policy;
 pub mod quote;
 pub mod reconcile;
+pub mod recording;
 pub mod routing;
 pub mod runner;
 pub mod scope;

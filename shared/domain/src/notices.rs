@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, QUIET_CHANGES_KEPT, RunnerName, Step};
+use crate::change::{Change, RunnerName, Step, in_order_after};
 use crate::fleet::Counts;
 use crate::observation::Failure;
 use crate::outage::{Ending, Outage, Telling};
@@ -215,19 +215,9 @@ pub struct Folded {
 
 /// Folds the changes after `told_through`, in order of their revisions, into one notice.
 ///
-/// It stops before a decision whose last part is not there yet, and before a gap between the revisions: what follows a
-/// record that was not read must not be told before it. The first may be any, and behind one that is older than quiet
-/// changes are kept ([`QUIET_CHANGES_KEPT`]) some may be missing: they were deleted as old, with nothing in them to tell.
+/// It stops before a decision whose last part is not there yet, and before a gap between the revisions ([`in_order_after`]).
 pub fn fold(subject: &Subject, target: Option<&Target>, told_through: Revision, changes: &[Change]) -> Folded {
-    let untold = changes.iter().filter(|change| change.revision > told_through);
-    let newest = changes.last().map_or_else(Timestamp::default, |change| change.decided_at);
-    let in_order = untold.scan(None, |last: &mut Option<&Change>, change| {
-        let may_have_expired = |last: &Change| newest.has_waited(last.decided_at, QUIET_CHANGES_KEPT);
-        let follows = last.is_none_or(|last| change.revision == last.revision.next() || may_have_expired(last));
-        *last = Some(change);
-        follows.then_some(change)
-    });
-    let in_order: Vec<&Change> = in_order.collect();
+    let in_order = in_order_after(told_through, changes);
     let whole = in_order.iter().rposition(|change| !change.more).map_or(0, |last| last + 1);
     let mut fold = Fold::default();
     for change in &in_order[..whole] {

@@ -6,10 +6,10 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::change::Step;
+use monitor_domain::decision::Handled;
 use monitor_domain::observation::{Failure, Fault, Observation, ObservedRunner, Outcome};
 use monitor_domain::outage::Ending;
 use monitor_domain::runner::{Health, RunnerId, Status};
-use monitor_domain::subject::Revision;
 use proptest::prelude::*;
 
 use support::{History, at, closed, failed_look, opened, runner};
@@ -198,7 +198,7 @@ proptest! {
                 let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
                 let look = support::look(at(world.secs + wait), &listed);
                 let (first, second) = (world.history.decide(&look), world.history.decide(&look));
-                prop_assert_eq!(first.commits(1, max_items, Revision(0)), second.commits(1, max_items, Revision(0)));
+                prop_assert_eq!(first.commits(1, max_items, Handled::default()), second.commits(1, max_items, Handled::default()));
             }
             world.play(event, *wait);
         }

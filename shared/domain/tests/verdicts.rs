@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use monitor_domain::change::{Change, QUIET_CHANGES_KEPT, Step};
+use monitor_domain::decision::Handled;
 use monitor_domain::notices::{News, fold};
 use monitor_domain::observation::{
     Failure, Fault, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag,
@@ -410,7 +411,7 @@ fn a_fault_of_the_credential_is_not_told_again_for_each_target() {
 fn a_dropped_target_closes_its_outages_in_one_notice_and_starts_anew() {
     let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Offline), runner(2, Idle)]);
     let decision = drop_target(&history.fleet, at(300));
-    let steps = history.store(decision.commits(7, 50, Revision(0)));
+    let steps = history.store(decision.commits(7, 50, Handled::default()));
     assert_eq!(closed(&steps)[0].ending, Some(Ending::NoLongerMonitored));
     let told = fold(&Subject::from(&target()), None, Revision(1), &history.changes[1..]).notice.unwrap();
     assert!(
@@ -428,7 +429,7 @@ fn a_target_that_was_told_blind_is_told_to_be_dropped() {
         let mut history = History::watching("{}", &[runner(1, Idle)]);
         history.look(&failed_look(at(300), Fault::NotFound));
         history.look(&failed_look(at(300 + blind_secs), Fault::NotFound));
-        let steps = history.store(drop_target(&history.fleet, at(1_800)).commits(7, 50, Revision(0)));
+        let steps = history.store(drop_target(&history.fleet, at(1_800)).commits(7, 50, Handled::default()));
         assert!(steps.contains(&Step::Dropped { told: is_told }), "{steps:?}");
     }
 }
@@ -459,7 +460,7 @@ fn what_came_and_went_between_two_messages_is_told_in_one() {
 fn the_fold_stops_before_an_unfinished_decision_and_before_a_gap() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::new(r#"{"confirm":1}"#);
-    history.max_items = 8;
+    history.max_items = 5;
     history.see(0, &runners);
     assert!(history.changes.len() > 1 && history.changes[0].more);
     let subject = Subject::from(&target());
@@ -497,16 +498,19 @@ fn a_record_says_from_where_on_news_may_be_untold() {
     let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Idle)]);
     history.see(300, &[runner(1, Busy)]);
     assert_eq!((history.fleet.record.revision, history.fleet.record.first_untold), (Revision(2), Revision(0)));
-    let mut look_told_through = |secs, status, told_through| {
+    let mut check_with = |secs, status, (told_through, recorded_through)| {
         let decision = history.decide(&look(at(secs), &[runner(1, status)]));
-        history.store(decision.commits(7, 50, Revision(told_through)));
+        let handled = Handled { told_through: Revision(told_through), recorded_through: Revision(recorded_through) };
+        history.store(decision.commits(7, 50, handled));
         history.fleet.record.first_untold
     };
-    assert_eq!(look_told_through(600, Offline, 0), Revision(3), "the outage");
-    assert_eq!(look_told_through(900, Idle, 0), Revision(3), "nothing is told yet");
-    assert_eq!(look_told_through(1_200, Idle, 0), Revision(3), "nor when it is over");
-    assert_eq!(look_told_through(1_500, Busy, 99), Revision(3), "no news");
-    assert_eq!(look_told_through(1_800, Offline, 99), Revision(7), "all before it is told");
+    assert_eq!(check_with(600, Offline, (0, 0)), Revision(3), "the outage");
+    assert_eq!(check_with(900, Idle, (0, 0)), Revision(3), "nothing is told yet");
+    assert_eq!(check_with(1_200, Idle, (0, 0)), Revision(3), "nor when it is over");
+    assert_eq!(check_with(1_500, Busy, (99, 99)), Revision(3), "nothing for the notifier");
+    assert_eq!(check_with(1_800, Offline, (99, 3)), Revision(3), "an end before it is not recorded");
+    check_with(2_100, Idle, (99, 99));
+    assert_eq!(check_with(2_400, Idle, (99, 99)), Revision(9), "all before it is notified and recorded");
 }
 
 #[test]
@@ -516,7 +520,7 @@ fn a_decision_that_broke_off_leaves_no_etag_behind() {
     let away: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::watching("{}", &well);
     assert_eq!(history.fleet.record.pages.len(), 1);
-    let commits = history.decide(&look(at(300), &away)).commits(7, 8, Revision(0));
+    let commits = history.decide(&look(at(300), &away)).commits(7, 8, Handled::default());
     history.store(commits.into_iter().take(1).collect());
     assert!(history.fleet.record.pages.is_empty());
 }
@@ -528,7 +532,7 @@ fn a_decision_that_broke_off_leaves_what_befell_the_target_to_the_next_look() {
     let mut history = History::watching("{}", &well);
     history.look(&failed_look(at(300), Fault::NotFound));
     history.look(&failed_look(at(1_500), Fault::NotFound));
-    let commits = history.decide(&look(at(1_800), &busy)).commits(7, 8, Revision(0));
+    let commits = history.decide(&look(at(1_800), &busy)).commits(7, 8, Handled::default());
     history.store(commits.into_iter().take(1).collect());
     let steps = history.see(2_100, &busy);
     assert!(steps.iter().any(|step| matches!(step, Step::SeesAgain { told: true, .. })), "{steps:?}");
@@ -539,9 +543,9 @@ fn no_part_of_a_decision_is_larger_than_a_batch() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let history = History::new(r#"{"confirm":1}"#);
     for max_items in 4..=21 {
-        for commit in history.decide(&look(at(0), &runners)).commits(7, max_items, Revision(0)) {
+        for commit in history.decide(&look(at(0), &runners)).commits(7, max_items, Handled::default()) {
             // The change and the target's record go with each.
-            let items = 2 + commit.runners.len() + commit.outages.len();
+            let items = 2 + commit.runners.len();
             assert!(items <= max_items, "{items} items, {max_items} are taken");
         }
     }
@@ -552,7 +556,7 @@ fn a_decision_that_broke_off_is_finished_by_the_next_look() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::new(r#"{"confirm":1}"#);
     history.max_items = 8;
-    let commits = history.decide(&look(at(0), &runners)).commits(7, 8, Revision(0));
+    let commits = history.decide(&look(at(0), &runners)).commits(7, 8, Handled::default());
     history.store(commits.into_iter().take(1).collect());
     assert!(history.fleet.record.unfinished && history.fleet.record.pages.is_empty());
     history.see(300, &runners);

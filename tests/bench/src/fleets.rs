@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use monitor_domain::decision::Decision;
+use monitor_domain::decision::{Decision, Handled};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::observation::{Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
 use monitor_domain::policy::Policy;
 use monitor_domain::reconcile::reconcile;
 use monitor_domain::runner::{RunnerId, Status};
-use monitor_domain::subject::Revision;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::wishes::Wishes;
@@ -55,7 +54,7 @@ impl Watched {
         let decision = self.decide(&self.observe(pages));
         self.now = self.next_look();
         self.fleet.fresh_at = decision.fresh_at.or(self.fleet.fresh_at);
-        for commit in decision.commits(7, usize::MAX, Revision(0)) {
+        for commit in decision.commits(7, usize::MAX, Handled::default()) {
             self.fleet.record = commit.record;
             let altered: BTreeMap<RunnerId, _> = commit.runners.into_iter().map(|runner| (runner.id, runner)).collect();
             self.fleet.runners.retain(|runner| !altered.contains_key(&runner.id));

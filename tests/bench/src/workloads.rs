@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use monitor_domain::change::{Change, Step};
+use monitor_domain::decision::Handled;
 use monitor_domain::notices::{Notice, fold};
 use monitor_domain::runner::Status;
 use monitor_domain::subject::{Revision, Subject};
@@ -137,7 +138,7 @@ fn notice(runners: usize) -> Notice {
     let (watched, pages) = about_to_go_down(runners);
     let decision = watched.decide(&watched.observe(&pages));
     let changes: Vec<Change> =
-        decision.commits(7, usize::MAX, Revision(0)).into_iter().map(|commit| commit.change).collect();
+        decision.commits(7, usize::MAX, Handled::default()).into_iter().map(|commit| commit.change).collect();
     let target = &watched.fleet.record.target;
     let before = changes.first().map_or(Revision(0), |change| Revision(change.revision.0 - 1));
     fold(&Subject::from(target), Some(target), before, &changes)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::change::{Change, Step};
+use monitor_domain::decision::Handled;
 use monitor_domain::fleet::Fleet;
 use monitor_domain::notices::fold;
 use monitor_domain::observation::{
@@ -45,7 +46,7 @@ pub(crate) fn looks(input: &[u8]) {
         if matches!(observation.outcome, Outcome::Failed(_)) {
             assert!(!decision.all_steps().any(is_verdict), "a verdict from a failed look");
         }
-        commit(&mut fleet, &mut changes, decision.commits(7, MAX_ITEMS, Revision(0)));
+        commit(&mut fleet, &mut changes, decision.commits(7, MAX_ITEMS, Handled::default()));
         if let Outcome::Complete { pages, .. } = &observation.outcome {
             keep_their_names &= pages.iter().flat_map(runners).all(|runner| {
                 let name = names.entry(runner.id).or_insert_with(|| runner.name.clone());
@@ -58,7 +59,7 @@ pub(crate) fn looks(input: &[u8]) {
             assert!(!again.all_steps().any(is_verdict), "the same look twice is another verdict");
         }
     }
-    let dropped = drop_target(&fleet, at).commits(7, MAX_ITEMS, Revision(0));
+    let dropped = drop_target(&fleet, at).commits(7, MAX_ITEMS, Handled::default());
     commit(&mut fleet, &mut changes, dropped);
     assert!(fleet.runners.iter().all(|runner| runner.open_outage().is_none()), "open in a target that is dropped");
     tell(&target, &changes);
@@ -91,7 +92,7 @@ fn runners(page: &ObservedPage) -> &[ObservedRunner] {
 fn commit(fleet: &mut Fleet, changes: &mut Vec<Change>, commits: Vec<monitor_domain::decision::Commit>) {
     for commit in commits {
         assert_eq!(commit.change.revision, fleet.record.revision.next(), "revisions have no gaps");
-        assert!(2 + commit.runners.len() + commit.outages.len() <= MAX_ITEMS, "a batch that is too large");
+        assert!(2 + commit.runners.len() <= MAX_ITEMS, "a batch that is too large");
         let ids: BTreeSet<RunnerId> = commit.runners.iter().map(|runner| runner.id).collect();
         assert_eq!(ids.len(), commit.runners.len(), "two items under one key");
         let written = serde_json::to_string(&commit.change).unwrap();

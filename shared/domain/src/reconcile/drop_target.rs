@@ -18,7 +18,7 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
         TargetRecord { watched_since: None, pages: Vec::new(), failing: None, unfinished: false, ..before.clone() };
     let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
     let told = before.failing.as_ref().is_some_and(|failing| failing.told)
-        || runners.iter().flat_map(|change| &change.outages).any(|outage| outage.telling.is_told())
+        || runners.iter().flat_map(|change| &change.steps).any(Step::is_tellable)
         || fleet.runners.iter().any(|runner| runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted));
     Decision {
         before: before.clone(),
@@ -37,8 +37,7 @@ fn dropped(runner: &Runner, now: Timestamp) -> RunnerChange {
     let mut change = change_of(runner.clone());
     if let Some(outage) = runner.open_outage() {
         let outage = outage.clone().ended(now, Ending::NoLongerMonitored);
-        change.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
-        change.outages.push(outage);
+        change.steps.push(Step::OutageClosed { outage: Box::new(outage) });
     }
     change.runner.health = Health::Retired;
     change.runner.absence = None;

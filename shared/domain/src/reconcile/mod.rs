@@ -247,5 +247,5 @@ fn far_enough(at: Timestamp, counted_at: Timestamp, recheck: Duration) -> bool {
 
 /// A runner's entry in a decision that was not reached by a look.
 fn change_of(runner: Runner) -> RunnerChange {
-    RunnerChange { runner, outages: Vec::new(), steps: Vec::new() }
+    RunnerChange { runner, steps: Vec::new() }
 }

@@ -20,7 +20,6 @@ const POLLS_UNTIL_GONE: u32 = 2;
 pub(super) struct Turn<'a> {
     before: Option<&'a Runner>,
     runner: Runner,
-    outages: Vec<Outage>,
     steps: Vec<Step>,
     thresholds: Thresholds,
     is_ignored: bool,
@@ -69,7 +68,6 @@ impl<'a> Turn<'a> {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
             is_ignored: policy.ignores(&runner.name),
-            outages: Vec::new(),
             steps: vec![Step::Registered { runner: (&runner).into() }],
             is_starting,
             tells_versions,
@@ -229,7 +227,6 @@ impl<'a> Turn<'a> {
         let telling = self.note_flapping(started_at, telling);
         let telling = self.heeding_mutes(telling);
         let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
-        self.outages.push(outage.clone());
         self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
         self.runner.health = Health::Down(Box::new(Down::new(outage)));
     }
@@ -241,7 +238,6 @@ impl<'a> Turn<'a> {
 
     /// Alters the outage of this turn wherever it is written down.
     pub(super) fn each_outage(&mut self, alter: impl Fn(&mut Outage)) {
-        self.outages.iter_mut().for_each(&alter);
         if let Health::Down(down) = &mut self.runner.health {
             alter(&mut down.outage);
         }
@@ -262,8 +258,7 @@ impl<'a> Turn<'a> {
         if let Some(flapping) = &mut self.runner.flapping {
             flapping.healthy_since = Some(resolved_at);
         }
-        self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
-        self.outages.push(outage);
+        self.steps.push(Step::OutageClosed { outage: Box::new(outage) });
     }
 
     /// The policy no longer wants to hear of this runner.
@@ -324,8 +319,7 @@ impl<'a> Turn<'a> {
                 let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, telling);
                 self.steps.push(Step::OutageOpened { outage: Box::new(outage.clone()) });
                 let outage = outage.ended(self.at, Ending::Removed);
-                self.steps.push(Step::OutageClosed { outage: Box::new(outage.clone()) });
-                self.outages.push(outage);
+                self.steps.push(Step::OutageClosed { outage: Box::new(outage) });
             }
             _ => {}
         }
@@ -374,6 +368,6 @@ impl<'a> Turn<'a> {
         if self.before == Some(&self.runner) && self.steps.is_empty() {
             return None;
         }
-        Some(RunnerChange { runner: self.runner, outages: self.outages, steps: self.steps })
+        Some(RunnerChange { runner: self.runner, steps: self.steps })
     }
 }

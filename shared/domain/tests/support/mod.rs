@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use monitor_domain::change::{Change, Step};
-use monitor_domain::decision::{Commit, Decision};
+use monitor_domain::decision::{Commit, Decision, Handled};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::observation::{
     Failure, Fault, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag,
@@ -14,7 +14,6 @@ use monitor_domain::outage::Outage;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::reconcile::{lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, Runner, RunnerId, Status};
-use monitor_domain::subject::Revision;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::wishes::Wishes;
@@ -91,7 +90,7 @@ impl History {
     pub(crate) fn look(&mut self, observation: &Observation) -> Vec<Step> {
         let decision = self.decide(observation);
         self.fleet.fresh_at = decision.fresh_at.or(self.fleet.fresh_at);
-        self.store(decision.commits(7, self.max_items, Revision(0)))
+        self.store(decision.commits(7, self.max_items, Handled::default()))
     }
 
     /// A complete look; runners that are missing from it are asked for by id and not found.

@@ -25,14 +25,12 @@ impl Turn<'_> {
         if lasts && !self.is_muted() && self.runner.flapping.take().is_some() && down.outage.telling == Telling::Quiet {
             down.outage.telling = Telling::Alert;
             down.told_at = Some(self.at);
-            self.outages.push(down.outage.clone());
             self.steps.push(Step::OutageOpened { outage: Box::new(down.outage.clone()) });
         } else if down.outage.telling == Telling::Quiet {
             self.tell_muted_flapping();
         } else if down.outage.telling == Telling::Muted && !self.is_muted() {
             down.outage.telling = Telling::Alert;
             down.told_at = Some(self.at);
-            self.outages.push(down.outage.clone());
             self.steps.push(Step::MuteEnded { outage: Box::new(down.outage.clone()) });
         } else if self.wants_reminder(&down) {
             down.reminders += 1;

@@ -1,0 +1,62 @@
+//! Which outages are to be recorded: derived from the changes that open and close them.
+
+use crate::change::{Change, Step, in_order_after};
+use crate::outage::Outage;
+use crate::subject::Revision;
+
+/// The outages that some changes open and close.
+///
+/// An opening is recorded only where nothing is recorded of its outage yet, and an end replaces whatever is. So both can be
+/// repeated and come late: no outage that has ended is open again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutageRecords {
+    /// The last revision that is taken into account.
+    pub through: Revision,
+    /// Outages that opened and whose end is not among the changes, as they were when they opened.
+    pub opened: Vec<Outage>,
+    /// Outages that ended, whole.
+    pub ended: Vec<Outage>,
+}
+
+impl OutageRecords {
+    /// The outages that the changes after a revision open and close, those of a decision that goes on among them: its runners
+    /// are stored too.
+    pub fn of(recorded_through: Revision, changes: &[Change]) -> Self {
+        let mut records = Self { through: recorded_through, ..Self::default() };
+        for change in in_order_after(recorded_through, changes) {
+            records.through = change.revision;
+            for step in &change.steps {
+                match step {
+                    // What opens once more was open before, and is alerted only now.
+                    Step::OutageOpened { outage } if !contains(&records.opened, outage) => {
+                        records.opened.push((**outage).clone());
+                    }
+                    Step::OutageClosed { outage } => {
+                        records.opened.retain(|opened| !is_same(opened, outage));
+                        records.ended.push((**outage).clone());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        records
+    }
+
+    /// A target's recorded outages as they are once these are recorded too, in order of runner and outage.
+    pub fn over(self, mut recorded: Vec<Outage>) -> Vec<Outage> {
+        let opened = self.opened.into_iter().filter(|outage| !contains(&recorded, outage)).collect::<Vec<_>>();
+        recorded.retain(|outage| !contains(&self.ended, outage));
+        recorded.extend(opened);
+        recorded.extend(self.ended);
+        recorded.sort_by_key(|outage| (outage.runner_id, outage.id));
+        recorded
+    }
+}
+
+fn contains(outages: &[Outage], outage: &Outage) -> bool {
+    outages.iter().any(|other| is_same(other, outage))
+}
+
+fn is_same(a: &Outage, b: &Outage) -> bool {
+    (a.runner_id, a.id) == (b.runner_id, b.id)
+}
