@@ -191,7 +191,7 @@ export const Freshness = itemType("Freshness", {
   },
 });
 
-/** How far something is told. */
+/** How far the changes of something are notified, and the outages of a target recorded. */
 export const Cursor = itemType("Cursor", {
   keyPath: "/fleet-:repoId/cursor",
   syncable: false,
@@ -201,6 +201,8 @@ export const Cursor = itemType("Cursor", {
     toldThrough: number,
     /** When the next attempt to send is due, if one was put off. */
     nextAttemptAt: moment,
+    /** The last revision whose outages are recorded. */
+    recordedThrough: number,
   },
 });
 

@@ -14,7 +14,7 @@ use monitor_domain::target::TargetSpec;
 use monitor_embedded::queue::Queue;
 use monitor_embedded::store::Displaced;
 use monitor_github::GitHub;
-use monitor_pipeline::messages::{CheckJob, MessageError, Reason, WakeUp};
+use monitor_pipeline::messages::{CheckJob, MessageError, Reason, StateChange};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
 use monitor_pipeline::stages::{
     Check, CheckSettings, Disposition, Ending, LatestChecks, MAX_RECEIVES, Meters, Notify, NotifySettings, Schedule,
@@ -234,9 +234,10 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         let (policy, interval) = (self.settings.policy.clone(), self.settings.interval);
         // Whoever asks GitHub keeps the pace: nothing is gained by holding jobs back here.
         let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
-        let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
+        let (store, source, jobs, changes, clock) =
+            (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
         let meters = &Meters::default();
-        let stage = Schedule { store, source, jobs, wakes, clock, settings: &settings, meters };
+        let stage = Schedule { store, source, jobs, changes, clock, settings: &settings, meters };
         loop {
             let tick = async {
                 self.note_faults();
@@ -387,9 +388,11 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             Ok(job) => job,
             Err(error) => return unreadable(&error),
         };
-        let (store, source, jobs, wakes, clock) = (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
-        let report =
-            Check { store, source, jobs, wakes, clock, settings: &self.settings, latest: &self.latest }.run(&job).await;
+        let (store, source, jobs, changes, clock) =
+            (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
+        let report = Check { store, source, jobs, changes, clock, settings: &self.settings, latest: &self.latest }
+            .run(&job)
+            .await;
         self.note_faults();
         // That counts towards `unreachableAfter` as well, but it is not GitHub's trouble.
         if matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Network) && are_used_up() {
@@ -404,14 +407,14 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     }
 
     async fn notify(&self, delivery: &Delivery) -> Disposition {
-        let wake_up = match WakeUp::from_json(&delivery.body) {
-            Ok(wake_up) => wake_up,
+        let message = match StateChange::from_json(&delivery.body) {
+            Ok(message) => message,
             Err(error) => return unreadable(&error),
         };
         let settings = NotifySettings::default();
         let policy = &self.settings.policy;
         Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }
-            .run(&wake_up.subject, delivery.receive_count)
+            .run(&message.subject, delivery.receive_count)
             .await
             .disposition
     }

@@ -8,7 +8,7 @@ use monitor_aws::batch::{self, Backstop, Budget, Record};
 use monitor_domain::notices::{News, Notice};
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
-use monitor_pipeline::messages::WakeUp;
+use monitor_pipeline::messages::StateChange;
 use monitor_pipeline::ports::{Chat, ChatError, Clock, EditError, Form, Route, Store};
 use monitor_pipeline::stages::{Disposition, Notify};
 use monitor_telemetry::metrics::{Metric, Metrics};
@@ -96,8 +96,8 @@ impl<St: Store, Ch: Chat, Cl: Clock, Bs: Backstop> Batch<'_, St, Ch, Cl, Bs> {
         metrics.borrow_mut().add(Metric::NoticesSent, 0);
         let is_broken = Cell::new(false);
         let tell = async |record: &Record| {
-            let WakeUp { subject } = match WakeUp::from_json(&record.body) {
-                Ok(wake_up) => wake_up,
+            let StateChange { subject, .. } = match StateChange::from_json(&record.body) {
+                Ok(message) => message,
                 Err(error) => return Disposition::SetAside { reason: error.to_string() },
             };
             let span = info_span!("notify", stage = "notify", request_id = self.request_id, %subject);

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::handler::{Attentive, Batch, Report};
 use crate::notifier::Notifier;
 
-const WAKE_UP: &str = include_str!("../../../events/notifier-wake-up.json");
+const WAKE_UP: &str = include_str!("../../../events/notifier-state-change.json");
 const CREDENTIAL: &str = include_str!("../../../events/notifier-credential.json");
 const MALFORMED: &str = include_str!("../../../events/notifier-malformed.json");
 const MIXED_GROUPS: &str = include_str!("../../../events/notifier-mixed-groups.json");

@@ -16,9 +16,9 @@ use tracing::{Instrument as _, info_span};
 const AT_ONCE: usize = 10;
 
 /// How a batch is handled.
-pub(crate) struct Batch<'a, St, Gh, Jobs, Wakes, Cl, Bs> {
+pub(crate) struct Batch<'a, St, Gh, Jobs, Changes, Cl, Bs> {
     /// The stage with its ports.
-    pub(crate) check: &'a Check<'a, St, Gh, Jobs, Wakes, Cl>,
+    pub(crate) check: &'a Check<'a, St, Gh, Jobs, Changes, Cl>,
     /// Where messages go that were not done.
     pub(crate) backstop: &'a Bs,
     /// How much time there is.
@@ -37,8 +37,8 @@ pub(crate) struct Report {
     pub(crate) is_doubtful: bool,
 }
 
-impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock, Bs: Backstop>
-    Batch<'_, St, Gh, Jobs, Wakes, Cl, Bs>
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: Backstop>
+    Batch<'_, St, Gh, Jobs, Changes, Cl, Bs>
 {
     pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
         let metrics = RefCell::new(Metrics::of("poller"));

@@ -21,7 +21,7 @@ use crate::handler::{Batch, Report};
 pub struct Poller {
     kept: Kept<Settings, Ready>,
     jobs: Queue,
-    wakes: Queue,
+    changes: Queue,
     dead_letters: DeadLetters,
     stack: Option<String>,
     latest: LatestChecks,
@@ -39,7 +39,7 @@ impl Poller {
     pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
         let mut wiring = Wiring::of(variables);
         let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
-        let wakes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
+        let changes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
         let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHECKS_DEAD_LETTER_QUEUE_URL"));
         let every = wiring.interval();
         let options = HostOptions { every: Some(every), statelydb: true, without_chat: true, ..HostOptions::default() };
@@ -47,7 +47,7 @@ impl Poller {
         let build = move |settings| Ready::of(settings, every);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
         let latest = LatestChecks::default();
-        Self { kept, jobs, wakes, dead_letters, stack: variables.stack(), latest }
+        Self { kept, jobs, changes, dead_letters, stack: variables.stack(), latest }
     }
 
     /// Handles one invocation.
@@ -58,7 +58,7 @@ impl Poller {
         let ready = self.kept.get(now).await?;
         let Ready { github: source, store, settings } = &*ready;
         let check =
-            Check { store, source, jobs: &self.jobs, wakes: &self.wakes, clock, settings, latest: &self.latest };
+            Check { store, source, jobs: &self.jobs, changes: &self.changes, clock, settings, latest: &self.latest };
         let budget = Budget::of(invocation.left(now));
         let batch = Batch { check: &check, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
         let Report { response, metrics, is_doubtful } = batch.handle(event).await;

@@ -87,7 +87,7 @@ struct Installation {
     store: StatelyStore<InMemory>,
     source: ScriptedSource<'static>,
     jobs: Outbox,
-    wakes: Outbox,
+    changes: Outbox,
     clock: StillClock,
     settings: CheckSettings,
     notes: Notes,
@@ -122,7 +122,7 @@ impl Installation {
             store,
             source: ScriptedSource::default(),
             jobs: Outbox::default(),
-            wakes: Outbox::default(),
+            changes: Outbox::default(),
             clock: StillClock::default(),
             settings,
             notes: Notes::default(),
@@ -135,8 +135,8 @@ impl Installation {
 
     async fn handle(&self, event: SqsEvent) -> Report {
         let store = FaultyStore::over(&self.store);
-        let Self { source, jobs, wakes, clock, settings, notes, .. } = self;
-        let check = Check { store: &store, source, jobs, wakes, clock, settings, latest: &LatestChecks::default() };
+        let Self { source, jobs, changes, clock, settings, notes, .. } = self;
+        let check = Check { store: &store, source, jobs, changes, clock, settings, latest: &LatestChecks::default() };
         let budget = Budget::of(Duration::from_secs(60));
         Batch { check: &check, backstop: notes, budget, request_id: "request-1" }.handle(event).await
     }
@@ -306,16 +306,18 @@ async fn a_doubtful_runner_is_looked_at_again_and_its_outage_wakes_the_notifier(
     installation.handle(event!("poller-by-hand")).await;
     installation.source.set_status(&target("acme/web"), 1, Status::Offline);
     for _ in 0..3 {
-        assert!(installation.wakes.take().is_empty());
+        assert!(installation.changes.take().is_empty());
         installation.clock.advance(Duration::from_secs(60));
         installation.handle(event!("poller-by-hand")).await;
         let rechecks = installation.jobs.take();
         let job = rechecks.first().map(|job| (CheckJob::from_json(&job.body).unwrap().reason, job.delay));
         assert!(job.is_none_or(|job| job == (Reason::Recheck, Duration::from_secs(60))), "{job:?}");
     }
-    let wakes = installation.wakes.take();
-    assert_eq!(wakes.len(), 1);
-    assert!(wakes[0].body.contains("acme/web") && wakes[0].group.is_some() && wakes[0].deduplication_id.is_some());
+    let changes = installation.changes.take();
+    assert_eq!(changes.len(), 1);
+    assert!(
+        changes[0].body.contains("acme/web") && changes[0].group.is_some() && changes[0].deduplication_id.is_some()
+    );
 }
 
 #[tokio::test]
@@ -354,7 +356,7 @@ async fn what_comes_twice_is_recorded_once() {
     // The check that somebody asks for again waits for its window.
     assert_eq!(installation.server.state().items(17).len(), kept + 1);
     assert_eq!(installation.jobs.take().len(), 1);
-    assert!(installation.wakes.take().is_empty(), "nothing is told of runners that are well");
+    assert!(installation.changes.take().is_empty(), "nothing is told of runners that are well");
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ pub(crate) fn accept(event: &Value) -> Result<(), Failure> {
     is_tick.then_some(()).ok_or_else(refusal)
 }
 
-pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock>(
-    schedule: &Schedule<'_, St, Gh, Jobs, Wakes, Cl>,
+pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock>(
+    schedule: &Schedule<'_, St, Gh, Jobs, Changes, Cl>,
     request_id: &str,
 ) -> Report {
     let span = info_span!("schedule", stage = "schedule", request_id);

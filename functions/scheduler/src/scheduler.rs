@@ -21,7 +21,7 @@ use crate::handler::{self, Report};
 pub struct Scheduler {
     kept: Kept<Settings, Ready>,
     jobs: Queue,
-    wakes: Queue,
+    changes: Queue,
     meters: Meters,
     stack: Option<String>,
 }
@@ -38,13 +38,13 @@ impl Scheduler {
     pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
         let mut wiring = Wiring::of(variables);
         let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
-        let wakes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
+        let changes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
         let every = wiring.interval();
         let options = HostOptions { every: Some(every), statelydb: true, without_chat: true, ..HostOptions::default() };
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let build = move |settings| Ready::of(settings, every);
         let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
-        Self { kept, jobs, wakes, meters: Meters::default(), stack: variables.stack() }
+        Self { kept, jobs, changes, meters: Meters::default(), stack: variables.stack() }
     }
 
     /// Handles one invocation.
@@ -53,8 +53,8 @@ impl Scheduler {
         let clock = &SystemClock;
         let ready = self.kept.get(clock.now()).await?;
         let Ready { github: source, store, settings } = &*ready;
-        let Self { jobs, wakes, meters, .. } = self;
-        let schedule = Schedule { store, source, jobs, wakes, clock, settings, meters };
+        let Self { jobs, changes, meters, .. } = self;
+        let schedule = Schedule { store, source, jobs, changes, clock, settings, meters };
         let Report { answer, metrics } = handler::handle(&schedule, &invocation.request_id).await;
         host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         if answer.is_err() {

@@ -36,7 +36,7 @@ struct Installation {
     store: StatelyStore<InMemory>,
     source: ScriptedSource<'static>,
     jobs: Outbox,
-    wakes: Outbox,
+    changes: Outbox,
     clock: StillClock,
     settings: ScheduleSettings,
     meters: Meters,
@@ -53,7 +53,7 @@ impl Installation {
             server,
             source: ScriptedSource::default(),
             jobs: Outbox::default(),
-            wakes: Outbox::default(),
+            changes: Outbox::default(),
             clock: StillClock::default(),
             settings: ScheduleSettings { policy: Policy::default(), configured, interval, jobs_per_minute: Some(900) },
             meters: Meters::default(),
@@ -61,8 +61,8 @@ impl Installation {
     }
 
     async fn tick(&self) -> Report {
-        let Self { store, source, jobs, wakes, clock, settings, meters, .. } = self;
-        handler::handle(&Schedule { store, source, jobs, wakes, clock, settings, meters }, "request-1").await
+        let Self { store, source, jobs, changes, clock, settings, meters, .. } = self;
+        handler::handle(&Schedule { store, source, jobs, changes, clock, settings, meters }, "request-1").await
     }
 }
 
@@ -128,10 +128,10 @@ async fn an_empty_list_after_one_that_was_not_is_refused_and_told() {
     installation.tick().await;
     installation.source.set_repositories("acme", Vec::new());
     installation.settings.configured = vec!["acme/*".parse().unwrap()];
-    installation.wakes.take();
+    installation.changes.take();
     assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 1, "dropped": 0})));
-    let wakes = installation.wakes.take();
-    assert!(wakes.iter().any(|wake| wake.body.contains("\"monitor\"")), "{wakes:?}");
+    let changes = installation.changes.take();
+    assert!(changes.iter().any(|wake| wake.body.contains("\"monitor\"")), "{changes:?}");
 }
 
 #[tokio::test]

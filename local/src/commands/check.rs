@@ -1,6 +1,8 @@
 //! `runner-monitor check`: every target once.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use futures_util::StreamExt;
@@ -8,14 +10,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_config::HostOptions;
 use monitor_domain::change::Step;
 use monitor_domain::fleet::Fleet;
+use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::spoken_duration;
 use monitor_embedded::store::Counters;
 use monitor_github::GitHub;
-use monitor_pipeline::messages::{CheckJob, Reason};
+use monitor_pipeline::messages::{CheckJob, Reason, StateChange};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, RunnerSource, Sender};
 use monitor_pipeline::records::read_fleet;
-use monitor_pipeline::stages::{Check as CheckStage, CheckReport, CheckSettings, Ending, LatestChecks};
+use monitor_pipeline::stages::{Check as CheckStage, CheckReport, CheckSettings, Ending, LatestChecks, record_outages};
 use monitor_telemetry::SystemClock;
 use serde_json::json;
 
@@ -30,11 +33,23 @@ use crate::table::{Screen, counted, grouped, one_line, wrapped};
 /// From how many targets on a progress bar is worth it.
 const MANY: usize = 10;
 
-/// A single check follows nothing up: rechecks and messages are for `run`.
+/// A single check follows nothing up: rechecks are for `run`.
 struct Nowhere;
 
 impl Sender for Nowhere {
     async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+/// The subjects that the notifier would have something to do for. A single check sends no message, and records outages all the same.
+#[derive(Default)]
+struct Announced(Mutex<BTreeSet<Subject>>);
+
+impl Sender for Announced {
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        let subjects = messages.iter().filter_map(|message| StateChange::from_json(&message.body).ok());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(subjects.map(|message| message.subject));
         Ok(())
     }
 }
@@ -55,11 +70,12 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         configured: settings.targets.clone(),
         interval: std::time::Duration::from_secs(300),
     };
+    let announced = Announced::default();
     let stage = CheckStage {
         store: &store,
         source: &github,
         jobs: &Nowhere,
-        wakes: &Nowhere,
+        changes: &announced,
         clock: &clock,
         settings: &check,
         latest: &LatestChecks::default(),
@@ -83,6 +99,9 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     looks.sort_by(|(a, _), (b, _)| a.cmp(b));
     let took = clock.now().since(began);
 
+    for subject in announced.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        record_outages(&store, &clock, &subject).await.context("the outages cannot be recorded")?;
+    }
     // Before the records are read once more for the table.
     let counted_store = store.counters();
     let mut fleets = Vec::new();

@@ -5,9 +5,9 @@ use std::time::Duration;
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_pipeline::items::{Item, OutageItem, Query};
+use monitor_pipeline::items::{Item, Query};
 use monitor_pipeline::ports::{Clock, Store};
-use monitor_pipeline::records::read_fleet;
+use monitor_pipeline::records::{read_fleet, read_outages};
 use monitor_telemetry::SystemClock;
 use serde_json::json;
 
@@ -37,9 +37,7 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
                 is_selected |= selection.covers(target, Some(&runner.name));
             }
         }
-        let query = Query::Outages { target: target.id().clone(), runner: None };
-        for item in store.list(&query).await? {
-            let Item::Outage(OutageItem { outage, .. }) = item else { continue };
+        for outage in read_outages(&store, target.id()).await? {
             unknown.retain(|name| !covers_some(name, &outage.runner_name));
             if selection.covers(target, Some(&outage.runner_name)) {
                 is_selected = true;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::cycle::{DEFAULT_PENDING_LIMIT, Shortfall, StoredCycle, describe};
 use monitor_domain::fleet::Fleet;
-use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::{Item, Query};
 use monitor_pipeline::ports::{Clock, Store};
-use monitor_pipeline::records::{self, FleetOnRecord, MonitorOnRecord, read_fleet};
+use monitor_pipeline::records::{self, Backlog, FleetOnRecord, MonitorOnRecord, read_fleet};
 use monitor_telemetry::SystemClock;
 use serde_json::json;
 
@@ -69,7 +69,7 @@ async fn shortfalls(
     let by_id: BTreeMap<_, _> = stored.iter().map(|stored| (stored.fleet.record.target.id(), &stored.fleet)).collect();
     let mut pending = Vec::new();
     if let Some(watchlist) = &monitor.watchlist {
-        pending.push((Subject::Monitor, (watchlist.last_tellable, Revision(0)), monitor.cursor.as_ref()));
+        pending.push((Subject::Monitor, Backlog::from(watchlist), monitor.cursor.as_ref()));
         cycle.targets.extend(watchlist.targets.iter().map(|target| {
             let fleet = by_id.get(target.id());
             let is_failing = fleet.is_some_and(|fleet| fleet.record.failing.is_some());
@@ -78,10 +78,10 @@ async fn shortfalls(
     }
     for FleetOnRecord { fleet, cursor } in stored {
         let record = &fleet.record;
-        pending.push((Subject::from(&record.target), (record.last_tellable, record.first_untold), cursor.as_ref()));
+        pending.push((Subject::from(&record.target), Backlog::from(record), cursor.as_ref()));
     }
-    for (subject, untold, cursor) in pending {
-        let since = records::pending_since(store, &subject, untold, cursor).await;
+    for (subject, backlog, cursor) in pending {
+        let since = records::pending_since(store, &subject, backlog, cursor).await;
         cycle.pending_since = cycle.pending_since.into_iter().chain(since).min();
     }
     cycle.shortfalls(DEFAULT_PENDING_LIMIT, now)

@@ -27,7 +27,7 @@ pub enum Item {
     Target(TargetRecord),
     /// A runner; written by the check stage.
     Runner(RunnerItem),
-    /// An outage; written by the check stage, in the commit that opens or closes it.
+    /// An outage; written by the notify stage: where none is when it opens, and whole when it has ended.
     Outage(OutageItem),
     /// When a subject was last looked after with nothing to commit; written by who decides about the subject.
     Freshness(Freshness),
@@ -41,7 +41,8 @@ pub enum Item {
     Claim(Claim),
     /// How an attempt to send ended; written by the notify stage that claimed it.
     Sent(Sent),
-    /// How far a subject is told: a hint for the check stage, never ahead of the truth. Written by the notify stage.
+    /// How far a subject's changes are notified and recorded: a hint for the check stage, never ahead of the truth. Written by the
+    /// notify stage.
     Cursor(Cursor),
     /// Runners of whom nothing is told for a time; written by the respond stage.
     Mute(Mute),
@@ -270,7 +271,7 @@ impl Delivered {
     }
 }
 
-/// How far a subject is told.
+/// How far a subject's changes are notified, and a target's outages recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cursor {
@@ -278,6 +279,9 @@ pub struct Cursor {
     pub subject: Subject,
     /// The last revision told.
     pub told_through: Revision,
+    /// The last revision whose outages are recorded.
+    #[serde(default)]
+    pub recorded_through: Revision,
     /// When the next attempt to send is due, if one was put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,

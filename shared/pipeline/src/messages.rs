@@ -1,7 +1,8 @@
 //! The messages between the stages, as JSON that a person can write by hand.
 
+use monitor_domain::change::Step;
 use monitor_domain::quote::quote;
-use monitor_domain::subject::Subject;
+use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetKind};
 use monitor_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,11 +45,43 @@ pub enum Reason {
     Dropped,
 }
 
-/// A subject has something to tell.
+/// The state of a subject has changed: what was committed, for the notifier and for anyone who reads the queue.
+///
+/// The notifier goes by the subject alone, and reads the rest from the store: a message may be lost, late or repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WakeUp {
+pub struct StateChange {
     /// Which subject.
     pub subject: Subject,
+    /// The subject's last revision; none in a message written by hand.
+    pub revision: Option<Revision>,
+    /// What happened, up to [`MAX_CHANGES`]; empty where an earlier commit is still pending.
+    pub changes: Vec<ChangeSummary>,
+    /// How many changes are left out.
+    pub more: usize,
+}
+
+/// How many changes a message lists.
+pub const MAX_CHANGES: usize = 20;
+/// How many bytes a message may have.
+const MAX_BYTES: usize = 8 * 1024;
+/// How much of a name or entry is repeated in a message.
+const MAX_NAME: usize = 100;
+
+/// One event of a commit, in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeSummary {
+    /// The runner that it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
+    /// What happened, for example `outageOpened`.
+    pub change: String,
+    /// Since when it is so, or was until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A message that cannot be used. The text names the field and the accepted shapes.
@@ -80,9 +113,21 @@ struct CheckJobForm<'a> {
 }
 
 #[derive(Serialize)]
-struct WakeUpForm<'a> {
+struct StateChangeForm<'a> {
     version: u64,
     subject: &'a Subject,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<Revision>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    changes: &'a [ChangeSummary],
+    #[serde(skip_serializing_if = "is_zero")]
+    more: usize,
+}
+
+// The signature is serde's.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl CheckJob {
@@ -132,20 +177,102 @@ impl CheckJob {
     }
 }
 
-impl WakeUp {
-    /// The message as JSON.
-    pub fn to_json(&self) -> String {
-        written(&WakeUpForm { version: VERSION, subject: &self.subject })
+impl StateChange {
+    /// The message about what was committed. What people are notified of, and what opens or closes an outage, comes before the rest.
+    pub fn of(subject: Subject, revision: Revision, events: &[Step]) -> Self {
+        let is_first = |step: &&Step| step.is_tellable() || step.outage_event().is_some();
+        let (first, rest): (Vec<&Step>, Vec<&Step>) = events.iter().partition(is_first);
+        let changes = first.into_iter().chain(rest).take(MAX_CHANGES).map(ChangeSummary::from).collect();
+        let more = events.len().saturating_sub(MAX_CHANGES);
+        let mut message = Self { subject, revision: Some(revision), changes, more };
+        while message.to_json().len() > MAX_BYTES && message.changes.pop().is_some() {
+            message.more += 1;
+        }
+        message
     }
 
-    /// Reads a message.
+    /// The message as JSON.
+    pub fn to_json(&self) -> String {
+        let Self { subject, revision, changes, more } = self;
+        written(&StateChangeForm { version: VERSION, subject, revision: *revision, changes, more: *more })
+    }
+
+    /// Reads a message. Of what only people read, anything that this release cannot read is left out: another release may have
+    /// written it.
     pub fn from_json(body: &str) -> Result<Self, MessageError> {
         const SHAPE: &str = r#"{"subject":"owner/name"}"#;
         let (fields, _) = fields(body, SHAPE)?;
         let subject = fields.get("subject").cloned().unwrap_or_default();
         let subject = serde_json::from_value(subject)
             .map_err(|error| MessageError::Unreadable(format!("`subject`: {}; accepted is {SHAPE}", words(error))))?;
-        Ok(Self { subject })
+        let list = fields.get("changes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let read = |change: &Value| serde_json::from_value(change.clone()).ok();
+        let changes: Vec<ChangeSummary> = list.iter().take(MAX_CHANGES).filter_map(read).collect();
+        let more = fields.get("more").and_then(Value::as_u64).unwrap_or_default();
+        let left_out = usize::try_from(more).unwrap_or(usize::MAX).saturating_add(list.len() - changes.len());
+        let revision = fields.get("revision").and_then(Value::as_u64).map(Revision);
+        Ok(Self { subject, revision, changes, more: left_out })
+    }
+}
+
+impl From<&Step> for ChangeSummary {
+    fn from(event: &Step) -> Self {
+        let change = |change: &str| Self { change: change.to_owned(), ..Self::default() };
+        let of = |name: &str, kind: &str| Self { runner: Some(quote(name, MAX_NAME)), ..change(kind) };
+        match event {
+            Step::MonitoringStarted => change("monitoringStarted"),
+            Step::Registered { runner } => of(&runner.name, "registered"),
+            Step::Reregistered { runner, .. } => of(&runner.name, "reregistered"),
+            Step::StatusChanged { runner, .. } => of(&runner.name, "statusChanged"),
+            Step::Suspected { runner, .. } => of(&runner.name, "suspected"),
+            Step::Cleared { runner } => of(&runner.name, "cleared"),
+            Step::OutageOpened { outage } => {
+                Self { since: Some(outage.started_at), ..of(&outage.runner_name, "outageOpened") }
+            }
+            Step::OutageClosed { outage } => Self {
+                since: Some(outage.started_at),
+                until: outage.resolved_at,
+                ..of(&outage.runner_name, "outageClosed")
+            },
+            Step::Reminded { outage, .. } => {
+                Self { since: Some(outage.started_at), ..of(&outage.runner_name, "reminderDue") }
+            }
+            Step::MuteEnded { outage } => {
+                Self { since: Some(outage.started_at), ..of(&outage.runner_name, "muteEnded") }
+            }
+            Step::Returned { runner, gone_since, .. } => {
+                Self { since: Some(*gone_since), ..of(&runner.name, "returned") }
+            }
+            Step::Retired { runner } => of(&runner.name, "forgotten"),
+            Step::FlappingStarted { runner, since, .. } => {
+                Self { since: Some(*since), ..of(&runner.name, "flappingStarted") }
+            }
+            Step::FlappingEnded { runner, since, .. } => {
+                Self { since: Some(*since), ..of(&runner.name, "flappingEnded") }
+            }
+            Step::LooksFail { .. } => change("checksFailing"),
+            Step::WentBlind { since, .. } => Self { since: Some(*since), ..change("unreachable") },
+            Step::SeesAgain { since, until, .. } => {
+                Self { since: Some(*since), until: Some(*until), ..change("reachable") }
+            }
+            Step::Dropped { .. } => change("monitoringEnded"),
+            Step::CredentialExpiring { expires_at } => {
+                Self { until: Some(*expires_at), ..change("credentialExpiring") }
+            }
+            Step::TokenReplaced => change("tokenReplaced"),
+            Step::TargetsAdded { .. } => change("targetsAdded"),
+            Step::TargetsRemoved { .. } => change("targetsRemoved"),
+            Step::EmptyListRefused { .. } => change("emptyListRefused"),
+            Step::ListRestored { .. } => change("listRestored"),
+            Step::EntryUnresolved { since, .. } => Self { since: Some(*since), ..change("entryUnresolved") },
+            Step::EntryResolved { since, until, .. } => {
+                Self { since: Some(*since), until: Some(*until), ..change("entryResolved") }
+            }
+            Step::Unwatched { from, until } => {
+                Self { since: Some(*from), until: Some(*until), ..change("monitorAbsent") }
+            }
+            Step::Unrecognised => change("unrecognised"),
+        }
     }
 }
 
@@ -228,6 +355,53 @@ mod tests {
     fn a_later_release_is_told_by_its_version_and_its_additions_are_passed_over() {
         assert_eq!(CheckJob::from_json(r#"{"version":2,"repository":"a/b"}"#), Err(MessageError::LaterVersion(2)));
         assert!(CheckJob::from_json(r#"{"version":1,"repository":"a/b","priority":5}"#).is_ok());
-        assert!(WakeUp::from_json(r#"{"version":1,"subject":"monitor","urgent":true}"#).is_ok());
+        assert!(StateChange::from_json(r#"{"version":1,"subject":"monitor","urgent":true}"#).is_ok());
+    }
+
+    #[test]
+    fn a_state_change_is_read_by_its_subject_whatever_else_it_says() {
+        let read = |body: &str| StateChange::from_json(body).unwrap();
+        let by_hand = StateChange { subject: "acme/web".parse().unwrap(), revision: None, changes: vec![], more: 0 };
+        assert_eq!(read(r#"{"subject":"acme/web"}"#), by_hand);
+        assert_eq!(read(r#"{"version":1,"subject":"acme/web"}"#), by_hand);
+        let of_another_release =
+            r#"{"version":1,"subject":"acme/web","revision":"r7","changes":{"runner":"build-7"},"more":-1,"kind":7}"#;
+        assert_eq!(read(of_another_release), by_hand);
+        let with_more = r#"{"version":1,"subject":"acme/web","revision":44,"changes":[
+            {"runner":"build-7","change":"outageOpened","since":"2027-01-15T08:00:00.000Z","severity":"high"},
+            {"change":{"kind":"moved"}}],"more":3}"#;
+        let message = read(with_more);
+        assert_eq!((message.revision, message.more), (Some(Revision(44)), 4));
+        assert_eq!(message.changes.len(), 1);
+        assert_eq!(message.changes[0].runner.as_deref(), Some("build-7"));
+        assert!(StateChange::from_json(r#"{"changes":[]}"#).is_err(), "it names no subject");
+    }
+
+    #[test]
+    fn a_state_change_lists_what_matters_first_and_stays_short() {
+        use monitor_domain::change::RunnerName;
+        use monitor_domain::runner::RunnerId;
+
+        let registered = |id: u64, name: String| Step::Registered { runner: RunnerName { id: RunnerId(id), name } };
+        let mut events: Vec<Step> = (1..=600).map(|id| registered(id, format!("runner-{id}"))).collect();
+        let since = Timestamp::from_epoch_ms(1_800_000_000_000);
+        let runner = RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
+        events.push(Step::FlappingStarted { runner, since, outages: 3, muted: false });
+        let message = StateChange::of("acme/web".parse().unwrap(), Revision(44), &events);
+        assert_eq!((message.changes.len(), message.more), (MAX_CHANGES, 581));
+        let first = ChangeSummary {
+            runner: Some("build-7".to_owned()),
+            change: "flappingStarted".to_owned(),
+            since: Some(since),
+            until: None,
+        };
+        assert_eq!(message.changes[0], first);
+        assert_eq!(StateChange::from_json(&message.to_json()), Ok(message));
+
+        let hostile: Vec<Step> = (1..=30).map(|id| registered(id, "\u{1}\"\\".repeat(4_000))).collect();
+        let message = StateChange::of("acme/web".parse().unwrap(), Revision(44), &hostile);
+        let written = message.to_json();
+        assert!(written.len() <= MAX_BYTES, "{} bytes", written.len());
+        assert_eq!(message.changes.len() + message.more, 30);
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use monitor_domain::change::{Change, Step};
-use monitor_domain::decision::{Commit, Decision};
-use monitor_domain::fleet::{CredentialRecord, Fleet};
-use monitor_domain::outage::OutageId;
+use monitor_domain::decision::{Commit, Decision, Handled};
+use monitor_domain::fleet::{CredentialRecord, Fleet, TargetRecord};
+use monitor_domain::outage::{Outage, OutageId};
+use monitor_domain::recording::OutageRecords;
 use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
@@ -14,7 +15,7 @@ use monitor_domain::watchlist::Watchlist;
 use monitor_domain::wishes::Wishes;
 use tracing::warn;
 
-use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Marker, Mute, OutageItem, Put, Query, RunnerItem};
+use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Marker, Mute, Put, Query, RunnerItem};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
 /// How many changes are read at a time.
@@ -24,11 +25,11 @@ const PUT_TRIES: u32 = 4;
 /// How many changes are read at a time to find the first pending one, which is mostly the first.
 const PENDING_READ: usize = 20;
 
-/// A target as stored, and how far it is told.
+/// A target as stored, and how far the notifier has got with it.
 pub struct FleetOnRecord {
     /// What is known of it.
     pub fleet: Fleet,
-    /// How far it is told.
+    /// How far the notifier has got.
     pub cursor: Option<Cursor>,
 }
 
@@ -39,9 +40,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRe
     for item in store.list(&Query::Fleet(target.id().clone())).await? {
         match item {
             // The configured spelling of the name is the newer one.
-            Item::Target(record) => {
-                fleet.record = monitor_domain::fleet::TargetRecord { target: target.clone(), ..record }
-            }
+            Item::Target(record) => fleet.record = TargetRecord { target: target.clone(), ..record },
             Item::Runner(RunnerItem { runner, .. }) if runner.health == Health::Retired => {
                 fleet.leftovers.push(runner.id)
             }
@@ -76,6 +75,9 @@ pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<F
                     let Item::Change(change) = item else { continue };
                     if change.is_tellable() {
                         fleet.record.last_tellable = change.revision;
+                    }
+                    if change.has_outage_events() {
+                        fleet.record.last_outage_change = change.revision;
                     }
                     fleet.record.revision = change.revision;
                     fleet.record.observed_at = change.observed_at;
@@ -228,12 +230,11 @@ pub async fn commit(
 
 /// The items that a commit alters beside its change.
 pub fn items_of(commit: Commit) -> (Change, Vec<Item>, Vec<RunnerId>) {
-    let Commit { change, record, runners, outages } = commit;
+    let Commit { change, record, runners } = commit;
     let id = record.target.id().clone();
     let retired = runners.iter().filter(|runner| runner.health == Health::Retired).map(|runner| runner.id).collect();
     let mut items = vec![Item::Target(record)];
     items.extend(runners.into_iter().map(|runner| Item::Runner(RunnerItem { target: id.clone(), runner })));
-    items.extend(outages.into_iter().map(|outage| Item::Outage(OutageItem { target: id.clone(), outage })));
     (change, items, retired)
 }
 
@@ -270,32 +271,94 @@ pub async fn mark(store: &impl Store, clock: &impl Clock, marker: Marker) -> Res
 /// A hint that an attempt was put off for longer is not believed: the notifier then looks for itself.
 const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
 
-/// Whether the notifier has something to do: something is untold, and no attempt was put off until later.
-pub fn is_due(last_tellable: Revision, cursor: Option<&Cursor>, now: Timestamp) -> bool {
-    match cursor {
-        None => last_tellable.0 > 0,
-        Some(cursor) => {
-            last_tellable > cursor.told_through
-                && cursor.next_attempt_at.is_none_or(|due| due.is_due(now, LONGEST_PUT_OFF))
-        }
+/// What a subject's record says of the notifier's work: up to where there is any, whether or not it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// The last revision that people are notified of.
+    pub last_tellable: Revision,
+    /// The last revision that opens or closes an outage.
+    pub last_outage_change: Revision,
+    /// Everything before this revision was done when it was committed.
+    pub first_untold: Revision,
+}
+
+impl From<&TargetRecord> for Backlog {
+    fn from(record: &TargetRecord) -> Self {
+        let TargetRecord { last_tellable, last_outage_change, first_untold, .. } = *record;
+        Self { last_tellable, last_outage_change, first_untold }
     }
 }
 
-/// When the oldest notification of a subject was committed that is still pending; none where nothing is. It is read only where
-/// something is.
+impl From<&CredentialRecord> for Backlog {
+    fn from(record: &CredentialRecord) -> Self {
+        Self { last_tellable: record.last_tellable, ..Self::default() }
+    }
+}
+
+impl From<&Watchlist> for Backlog {
+    fn from(watchlist: &Watchlist) -> Self {
+        Self { last_tellable: watchlist.last_tellable, ..Self::default() }
+    }
+}
+
+impl Backlog {
+    /// The last revision with work for the notifier.
+    pub fn last(&self) -> Revision {
+        self.last_tellable.max(self.last_outage_change)
+    }
+
+    /// Whether an outage is still to be recorded.
+    pub fn is_unrecorded(&self, handled: Handled) -> bool {
+        self.last_outage_change > handled.recorded_through
+    }
+
+    /// Whether the notifier has done everything.
+    pub fn is_done(&self, handled: Handled) -> bool {
+        self.last_tellable <= handled.told_through && !self.is_unrecorded(handled)
+    }
+
+    /// Whether the notifier has something to do now: an outage is to be recorded, or a notification is pending whose next attempt
+    /// was not put off until later.
+    pub fn is_due(&self, cursor: Option<&Cursor>, now: Timestamp) -> bool {
+        let handled = handled(cursor);
+        let put_off_until = cursor.and_then(|cursor| cursor.next_attempt_at);
+        let is_put_off = put_off_until.is_some_and(|until| !until.is_due(now, LONGEST_PUT_OFF));
+        self.is_unrecorded(handled) || (self.last_tellable > handled.told_through && !is_put_off)
+    }
+
+    /// The revision after which changes are to be read of which those up to `revision` are done.
+    pub fn read_after(&self, revision: Revision) -> Revision {
+        revision.max(Revision(self.first_untold.0.saturating_sub(1)))
+    }
+}
+
+/// How far the notifier has got, as far as its cursor says.
+pub fn handled(cursor: Option<&Cursor>) -> Handled {
+    cursor.map_or_else(Handled::default, |cursor| Handled {
+        told_through: cursor.told_through,
+        recorded_through: cursor.recorded_through,
+    })
+}
+
+/// When the oldest change of a subject was committed that is still pending: people are not notified of it yet, or its outages are
+/// not recorded. None where nothing is pending. The changes are read only where something is.
 ///
-/// Where that cannot be read, a notification has been pending since the epoch: it counts as overdue rather than as sent.
+/// Where they cannot be read, something has been pending since the epoch: it counts as overdue rather than as done.
 pub async fn pending_since(
     store: &impl Store,
     subject: &Subject,
-    (last_tellable, first_untold): (Revision, Revision),
+    backlog: Backlog,
     cursor: Option<&Cursor>,
 ) -> Option<Timestamp> {
-    let told_through = cursor.map_or(Revision(0), |cursor| cursor.told_through);
-    if last_tellable <= told_through {
-        return None;
-    }
-    let mut after = told_through.max(Revision(first_untold.0.saturating_sub(1)));
+    let handled = handled(cursor);
+    let (is_untold, is_unrecorded) = (backlog.last_tellable > handled.told_through, backlog.is_unrecorded(handled));
+    let done = [(is_untold, handled.told_through), (is_unrecorded, handled.recorded_through)];
+    let done = done.into_iter().filter(|(is_pending, _)| *is_pending).map(|(_, revision)| revision).min()?;
+    let is_pending = |change: &Change| {
+        (change.revision > handled.told_through && change.is_tellable())
+            || (change.revision > handled.recorded_through && change.has_outage_events())
+    };
+    let mut after = backlog.read_after(done);
     loop {
         let query = Query::Changes { subject: subject.clone(), after, limit: PENDING_READ };
         let read = match store.list(&query).await {
@@ -308,7 +371,7 @@ pub async fn pending_since(
         for item in &read {
             if let Item::Change(change) = item {
                 after = after.max(change.revision);
-                if change.is_tellable() {
+                if is_pending(change) {
                     return Some(change.decided_at);
                 }
             }
@@ -317,4 +380,71 @@ pub async fn pending_since(
             return None;
         }
     }
+}
+
+/// The changes after a revision, read in portions, with those of their events that `keep` wants.
+pub async fn changes_after(
+    store: &impl Store,
+    subject: &Subject,
+    mut after: Revision,
+    keep: impl Fn(&Step) -> bool,
+) -> Result<Vec<Change>, StoreError> {
+    let mut changes: Vec<Change> = Vec::new();
+    loop {
+        let query = Query::Changes { subject: subject.clone(), after, limit: CHANGES_PER_READ };
+        let read = store.list(&query).await?;
+        let is_last = read.len() < CHANGES_PER_READ;
+        changes.extend(read.into_iter().filter_map(|item| match item {
+            Item::Change(mut change) => {
+                // Of the others, of which there may be many, nothing but their place is of interest.
+                change.steps.retain(&keep);
+                Some(change)
+            }
+            _ => None,
+        }));
+        match changes.last() {
+            Some(last) if !is_last && last.revision > after => after = last.revision,
+            _ => return Ok(changes),
+        }
+    }
+}
+
+/// A target's record and the notifier's cursor in it, in one request. A cursor that cannot be read counts as none: it is a hint.
+pub async fn read_backlog(
+    store: &impl Store,
+    target: &TargetId,
+) -> Result<(Option<TargetRecord>, Option<Cursor>), StoreError> {
+    let keys = [Key::Target(target.clone()), Key::Cursor(Subject::Target(target.clone()))];
+    let found = match store.get(&keys).await {
+        Err(StoreError::Unreadable { .. }) => store.get(&keys[..1]).await?,
+        found => found?,
+    };
+    let (mut record, mut cursor) = (None, None);
+    for item in found {
+        match item {
+            Item::Target(read) => record = Some(read),
+            Item::Cursor(read) => cursor = Some(read),
+            _ => {}
+        }
+    }
+    Ok((record, cursor))
+}
+
+/// A target's outages in order of runner and outage, also those that the notifier has not recorded yet.
+pub async fn read_outages(store: &impl Store, target: &TargetId) -> Result<Vec<Outage>, StoreError> {
+    let (record, cursor) = read_backlog(store, target).await?;
+    let (backlog, handled) = (record.as_ref().map(Backlog::from).unwrap_or_default(), handled(cursor.as_ref()));
+    let mut pending = OutageRecords::default();
+    if backlog.is_unrecorded(handled) {
+        let (subject, after) = (Subject::Target(target.clone()), backlog.read_after(handled.recorded_through));
+        let changes = changes_after(store, &subject, after, |step| step.outage_event().is_some()).await?;
+        pending = OutageRecords::of(handled.recorded_through, &changes);
+    }
+    // After the cursor: what is recorded meanwhile is here, and recording it once more changes nothing.
+    let items = store.list(&Query::Outages { target: target.clone(), runner: None }).await?;
+    let recorded = items.into_iter().filter_map(|item| match item {
+        Item::Outage(item) => Some(item.outage),
+        _ => None,
+    });
+    Ok(pending.over(recorded.collect()))
 }

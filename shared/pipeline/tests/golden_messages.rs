@@ -1,7 +1,8 @@
 //! The messages as other releases and other programs see them: what is in these files must be read for ever.
 
-use monitor_domain::subject::{CredentialId, Subject};
-use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::messages::{ChangeSummary, CheckJob, Reason, StateChange};
 
 fn job(target: &str, reason: Reason, requested_at: Option<&str>) -> CheckJob {
     let requested_at = requested_at.map(|time| time.parse().expect("a time"));
@@ -32,15 +33,31 @@ fn check_jobs_are_written_and_read_as_committed() {
 }
 
 #[test]
-fn wake_ups_are_written_and_read_as_committed() {
-    let target = WakeUp { subject: "acme/web".parse().unwrap() };
-    let credential = WakeUp { subject: Subject::Credential(CredentialId::app_installation("acme")) };
-    let cases = [
-        (include_str!("messages/wake-target.json"), target),
-        (include_str!("messages/wake-credential.json"), credential),
+fn state_changes_are_written_and_read_as_committed() {
+    let at = |ms: i64| Some(Timestamp::from_epoch_ms(1_800_000_000_000 + ms));
+    let of = |runner: &str, change: &str, since, until| ChangeSummary {
+        runner: Some(runner.to_owned()),
+        change: change.to_owned(),
+        since,
+        until,
+    };
+    let changes = vec![
+        of("build-7", "outageOpened", at(0), None),
+        of("build-8", "outageClosed", at(-3_600_000), at(60_000)),
+        of("build-9", "statusChanged", None, None),
     ];
-    for (golden, wake_up) in cases {
-        assert_eq!(wake_up.to_json(), golden.trim_end());
-        assert_eq!(WakeUp::from_json(golden).unwrap(), wake_up);
+    let target = StateChange { subject: "acme/web".parse().unwrap(), revision: Some(Revision(44)), changes, more: 2 };
+    let bare = |subject: Subject| StateChange { subject, revision: None, changes: Vec::new(), more: 0 };
+    let cases = [
+        (include_str!("messages/change-target.json"), target),
+        (include_str!("messages/change-by-hand.json"), bare("acme/web".parse().unwrap())),
+        (
+            include_str!("messages/change-credential.json"),
+            bare(Subject::Credential(CredentialId::app_installation("acme"))),
+        ),
+    ];
+    for (golden, message) in cases {
+        assert_eq!(message.to_json(), golden.trim_end());
+        assert_eq!(StateChange::from_json(golden).unwrap(), message);
     }
 }

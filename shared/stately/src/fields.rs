@@ -155,7 +155,12 @@ pub const FRESHNESS: ItemType = ItemType {
 /// `Item::Cursor`
 pub const CURSOR: ItemType = ItemType {
     name: "Cursor",
-    fields: &[field(1, "repoId", Text), field(2, "toldThrough", Number), field(3, "nextAttemptAt", Millis)],
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "toldThrough", Number),
+        field(3, "nextAttemptAt", Millis),
+        field(4, "recordedThrough", Number),
+    ],
 };
 
 /// `Item::Credential`

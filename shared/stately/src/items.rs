@@ -167,6 +167,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("nextTickAt", moment(freshness.next_tick_at)),
         Item::Cursor(cursor) => new(&fields::CURSOR)
             .with("toldThrough", Number(cursor.told_through.0))
+            .with("recordedThrough", Number(cursor.recorded_through.0))
             .with("nextAttemptAt", moment(cursor.next_attempt_at)),
         Item::Credential(record) => new(&fields::CREDENTIAL)
             .with("credentialId", text(record.id.as_str()))
@@ -179,7 +180,8 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("targetCount", Number(list.targets.len() as u64))
             .with("body", body(list)?),
         Item::Change(change) => {
-            let keep = if change.is_tellable() { KEEP_NEWS } else { KEEP_QUIET_CHANGE };
+            let is_news = change.is_tellable() || change.has_outage_events();
+            let keep = if is_news { KEEP_NEWS } else { KEEP_QUIET_CHANGE };
             new(&fields::CHANGE)
                 .with("revision", Number(change.revision.0))
                 .with("nonce", Number(change.nonce))

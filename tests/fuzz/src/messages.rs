@@ -1,6 +1,6 @@
 //! The bodies of the queues' messages.
 
-use monitor_pipeline::messages::{CheckJob, WakeUp};
+use monitor_pipeline::messages::{CheckJob, StateChange};
 
 use crate::words::{assert_bearable, assert_storable};
 
@@ -19,8 +19,8 @@ pub(crate) fn messages(input: &[u8]) {
         }
         Err(error) => assert_words(&error.to_string()),
     }
-    match WakeUp::from_json(&body) {
-        Ok(wake_up) => assert_eq!(WakeUp::from_json(&wake_up.to_json()), Ok(wake_up)),
+    match StateChange::from_json(&body) {
+        Ok(message) => assert_eq!(StateChange::from_json(&message.to_json()), Ok(message)),
         Err(error) => assert_words(&error.to_string()),
     }
 }

@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use monitor_domain::subject::Revision;
 use monitor_pipeline::items::Item;
-use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
+use monitor_pipeline::messages::{CheckJob, Reason, StateChange};
 use monitor_pipeline::testing::samples::{at, every_item, subject, target};
 use monitor_stately::items::write;
 use monitor_stately::wire::{GetResponse, Payload, StatelyErrorDetails};
@@ -50,8 +51,16 @@ pub fn seeds() -> Vec<Seed> {
     for (job, name) in jobs.iter().zip(["job-repository", "job-organization", "job-enterprise"]) {
         seeds.push(("messages", name.to_owned(), job.to_json().into_bytes()));
     }
-    let wake_up = WakeUp { subject: subject("credential:app:acme") };
-    seeds.push(("messages", "wake-up".to_owned(), wake_up.to_json().into_bytes()));
+    let of_target = every_item().into_iter().filter_map(|item| match item {
+        Item::Change(change) if change.subject == subject("acme/web") => Some(change),
+        _ => None,
+    });
+    for (number, change) in of_target.enumerate() {
+        let message = StateChange::of(change.subject, change.revision, &change.steps);
+        seeds.push(("messages", format!("state-change-{number}"), message.to_json().into_bytes()));
+    }
+    let message = StateChange::of(subject("credential:app:acme"), Revision(1), &[]);
+    seeds.push(("messages", "state-change".to_owned(), message.to_json().into_bytes()));
     seeds.extend(stately());
     seeds
 }

@@ -7,7 +7,7 @@ use monitor_domain::muting::Authority;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_pipeline::commands::{Asker, Command, PersonId};
-use monitor_pipeline::messages::{CheckJob, WakeUp};
+use monitor_pipeline::messages::{CheckJob, StateChange};
 use monitor_pipeline::stages::{
     Check, CheckSettings, Disposition, LatestChecks, Meters, Notify, NotifySettings, Respond, Schedule,
     ScheduleSettings,
@@ -40,7 +40,7 @@ pub struct Installation {
     github: SimulatedGitHub,
     slack: SimulatedSlack,
     jobs: SimulatedSender,
-    wakes: SimulatedSender,
+    changes: SimulatedSender,
     /// Functions that wait for the next message, each with its connection to the store.
     warm: Mutex<Vec<Arc<SimulatedStore>>>,
     /// The policy as it was last read, and what it was read from.
@@ -55,7 +55,7 @@ impl Installation {
             github: SimulatedGitHub(shared.clone()),
             slack: SimulatedSlack { shared: shared.clone(), is_bot },
             jobs: SimulatedSender { shared: shared.clone(), fifo: false },
-            wakes: SimulatedSender { shared: shared.clone(), fifo: true },
+            changes: SimulatedSender { shared: shared.clone(), fifo: true },
             warm: Mutex::default(),
             policy: Mutex::default(),
             shared,
@@ -115,10 +115,10 @@ pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Di
     let (policy, configured) = (this.policy(), this.configured());
     let settings =
         ScheduleSettings { policy, configured, interval: Installation::interval(), jobs_per_minute: Some(600) };
-    let (store, source, jobs, wakes, clock) = (&*store, &this.github, &this.jobs, &this.wakes, &this.shared);
+    let (store, source, jobs, changes, clock) = (&*store, &this.github, &this.jobs, &this.changes, &this.shared);
     let began_ms = clock.lock().now_ms;
     let meters = &Meters::default();
-    let report = Schedule { store, source, jobs, wakes, clock, settings: &settings, meters }.run().await;
+    let report = Schedule { store, source, jobs, changes, clock, settings: &settings, meters }.run().await;
     if report.disposition == Disposition::Done {
         let mut machine = clock.lock();
         let settled_ms = machine.now_ms;
@@ -134,8 +134,8 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
     };
     let settings =
         CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
-    let (store, source, jobs, wakes, clock) = (&*store, &this.github, &this.jobs, &this.wakes, &this.shared);
-    Check { store, source, jobs, wakes, clock, settings: &settings, latest: &LatestChecks::default() }
+    let (store, source, jobs, changes, clock) = (&*store, &this.github, &this.jobs, &this.changes, &this.shared);
+    Check { store, source, jobs, changes, clock, settings: &settings, latest: &LatestChecks::default() }
         .run(&job)
         .await
         .disposition
@@ -143,13 +143,13 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
 
 /// The telling of what a message names.
 pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String, receives: u32) -> Disposition {
-    let Ok(wake_up) = WakeUp::from_json(&body) else {
+    let Ok(message) = StateChange::from_json(&body) else {
         return Disposition::SetAside { reason: body };
     };
     let (store, chat, clock) = (&*store, &this.slack, &this.shared);
     let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
     let policy = &this.policy();
-    Notify { store, chat, clock, policy, settings }.run(&wake_up.subject, receives).await.disposition
+    Notify { store, chat, clock, policy, settings }.run(&message.subject, receives).await.disposition
 }
 
 /// The answer to what a person asks for. Whoever gets none asks again.

@@ -9,18 +9,24 @@ use super::{EmbeddedStore, fault};
 /// How many records are looked at in one statement, so that none keeps others waiting for long.
 const PORTION: i64 = 500;
 
-/// The oldest changes with nothing in them that is still to be told, up to the first that is kept for its age: all that
-/// are told, and where nothing tellable is untold, all that are there.
+/// The oldest changes with nothing pending in them, up to the first that is kept for its age: all that are notified and whose
+/// outages are recorded, and where nothing is pending, all that are there.
 const CHANGES: &str = "
     DELETE FROM items WHERE rowid IN (
         SELECT rowid FROM items
         WHERE section = 'change' AND subject = ?1
           AND first <= (
-            SELECT CASE WHEN told >= last_tellable THEN revision ELSE told END FROM (
+            SELECT min(
+                CASE WHEN told >= last_tellable THEN revision ELSE told END,
+                CASE WHEN recorded >= coalesce(last_outage_change, 0) THEN revision ELSE recorded END
+            ) FROM (
                 SELECT
                     coalesce((SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.toldThrough') END FROM items
                               WHERE section = 'cursor' AND subject = ?1), 0) AS told,
+                    coalesce((SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.recordedThrough') END FROM items
+                              WHERE section = 'cursor' AND subject = ?1), 0) AS recorded,
                     CASE WHEN json_valid(body) THEN json_extract(body, '$.lastTellable') END AS last_tellable,
+                    CASE WHEN json_valid(body) THEN json_extract(body, '$.lastOutageChange') END AS last_outage_change,
                     CASE WHEN json_valid(body) THEN json_extract(body, '$.revision') END AS revision
                 FROM items
                 WHERE section IN ('credential', 'target', 'watchlist') AND subject = ?1

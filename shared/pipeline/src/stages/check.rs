@@ -7,7 +7,7 @@ use futures_util::future::{join, try_join};
 use monitor_domain::change::Step;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::cycle::Checked;
-use monitor_domain::decision::Decision;
+use monitor_domain::decision::{Decision, Handled};
 use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::policy::Policy;
@@ -21,10 +21,10 @@ use monitor_domain::wishes::Wishes;
 use tracing::{debug, info, warn};
 
 use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Marker, Put};
-use crate::messages::{CheckJob, Reason};
+use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
-use crate::records::{self, Committed, CredentialOnRecord, FleetOnRecord};
-use crate::stages::{Disposition, LatestChecks, Stopwatch, wake};
+use crate::records::{self, Backlog, Committed, CredentialOnRecord, FleetOnRecord, handled};
+use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
 /// How much is repeated of why a stored item cannot be read.
 const MOST_QUOTED: usize = 300;
@@ -45,15 +45,15 @@ pub struct CheckSettings {
 }
 
 /// The check stage with its ports.
-pub struct Check<'a, St, Gh, Jobs, Wakes, Cl> {
+pub struct Check<'a, St, Gh, Jobs, Changes, Cl> {
     /// The database.
     pub store: &'a St,
     /// GitHub.
     pub source: &'a Gh,
     /// Where rechecks go.
     pub jobs: &'a Jobs,
-    /// Where wake-ups of the notifier go.
-    pub wakes: &'a Wakes,
+    /// Where state-change messages go.
+    pub changes: &'a Changes,
     /// Time.
     pub clock: &'a Cl,
     /// What it is set to.
@@ -130,13 +130,38 @@ impl Tried {
     }
 }
 
+/// A state-change message that is due.
+struct Announced {
+    message: StateChange,
+    /// The last revision with work for the notifier.
+    last: Revision,
+}
+
+/// A decision as it was committed.
+struct Stored {
+    steps: Vec<Step>,
+    /// The target's last revision.
+    revision: Revision,
+    backlog: Backlog,
+}
+
+impl Stored {
+    /// The state-change message about it, where the notifier has something to do now: for this decision or an earlier one.
+    fn announced(&self, target: &Target, cursor: Option<&Cursor>, now: Timestamp) -> Option<Announced> {
+        self.backlog.is_due(cursor, now).then(|| Announced {
+            message: StateChange::of(target.into(), self.revision, &self.steps),
+            last: self.backlog.last(),
+        })
+    }
+}
+
 /// What one attempt to look and commit came to.
 struct Looked {
     ending: Ending,
     steps: Vec<Step>,
     credential: CredentialReport,
-    /// Whether a subject has something to tell that is due.
-    to_wake: Vec<(Subject, Revision)>,
+    /// The subjects for which the notifier has something to do now.
+    announced: Vec<Announced>,
     recheck: Option<Duration>,
     pending_since: Option<Timestamp>,
 }
@@ -147,14 +172,14 @@ impl Looked {
             ending,
             steps: Vec::new(),
             credential: CredentialReport::default(),
-            to_wake: Vec::new(),
+            announced: Vec::new(),
             recheck: None,
             pending_since: None,
         }
     }
 }
 
-impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<'_, St, Gh, Jobs, Wakes, Cl> {
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Check<'_, St, Gh, Jobs, Changes, Cl> {
     /// Handles one job.
     pub async fn run(&self, job: &CheckJob) -> CheckReport {
         let now = self.clock.now();
@@ -280,9 +305,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let now = if is_late { observation.started_at } else { now };
 
         let policy = self.settings.policy.for_target(target);
-        let mut to_wake = Vec::new();
-        let (credential, wake_for_credential) = self.settle_credential(credential, &observation, &report, now).await?;
-        to_wake.extend(wake_for_credential);
+        let (credential, of_credential) = self.settle_credential(credential, &observation, &report, now).await?;
 
         let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
         let mut decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), is_explained, now);
@@ -304,7 +327,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let recheck = decision.recheck;
         let fresh_at = decision.fresh_at;
         let changes_nothing = matches!(ending, Ending::Seen(_)) && decision.is_empty();
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
+        let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
         if changes_nothing {
@@ -315,10 +338,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
-        if records::is_due(last_tellable, cursor.as_ref(), now) {
-            to_wake.push((target.into(), last_tellable));
-        }
-        Ok(Tried::done(Looked { ending, steps, credential: report, to_wake, recheck, pending_since }))
+        let announced = of_credential.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
+        Ok(Tried::done(Looked { ending, steps: stored.steps, credential: report, announced, recheck, pending_since }))
     }
 
     /// A check of a target of which something stored cannot be read: a failed one, so that people hear of it.
@@ -330,15 +351,15 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         let failure = Failure::new(Fault::Unreadable, quote(&detail, MOST_QUOTED));
         let observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure.clone()) };
         let policy = self.settings.policy.for_target(target);
-        let untold = (fleet.record.last_tellable, fleet.record.first_untold);
-        let pending_since = records::pending_since(self.store, &Subject::from(target), untold, cursor.as_ref()).await;
+        let backlog = Backlog::from(&fleet.record);
+        let pending_since = records::pending_since(self.store, &Subject::from(target), backlog, cursor.as_ref()).await;
         let decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), false, now);
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
+        let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
-        let due = records::is_due(last_tellable, cursor.as_ref(), now);
-        let to_wake = due.then_some((target.into(), last_tellable)).into_iter().collect();
-        Ok(Tried::done(Looked { steps, to_wake, pending_since, ..Looked::nothing(Ending::Failed(failure)) }))
+        let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
+        let ending = Ending::Failed(failure);
+        Ok(Tried::done(Looked { steps: stored.steps, announced, pending_since, ..Looked::nothing(ending) }))
     }
 
     /// When the oldest pending notification of a target or its credential was committed.
@@ -349,11 +370,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         credential: &CredentialOnRecord,
     ) -> Option<Timestamp> {
         let Fleet { record, .. } = fleet;
-        let untold = (record.last_tellable, record.first_untold);
-        let of_target = records::pending_since(self.store, &Subject::from(&record.target), untold, cursor).await;
+        let (subject, backlog) = (Subject::from(&record.target), Backlog::from(record));
+        let of_target = records::pending_since(self.store, &subject, backlog, cursor).await;
         let CredentialOnRecord { record, cursor, .. } = credential;
-        let (subject, untold) = (Subject::Credential(record.id.clone()), (record.last_tellable, Revision(0)));
-        let of_credential = records::pending_since(self.store, &subject, untold, cursor.as_ref()).await;
+        let (subject, backlog) = (Subject::Credential(record.id.clone()), Backlog::from(record));
+        let of_credential = records::pending_since(self.store, &subject, backlog, cursor.as_ref()).await;
         of_target.into_iter().chain(of_credential).min()
     }
 
@@ -376,17 +397,16 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             return Ok(Tried::done(Looked::nothing(Ending::Overtaken)));
         }
         let mut decision = drop_target(&on_record.fleet, now);
-        if is_dropped(&on_record.fleet) && !is_told(&on_record) {
-            // It has been done, and comes again until it is told.
+        if is_dropped(&on_record.fleet) && !is_handled(&on_record) {
+            // It has been done, and comes again until the notifier has recorded and notified it.
             decision.steps.clear();
         }
         let FleetOnRecord { fleet, cursor } = on_record;
-        let Some((steps, last_tellable)) = self.commit(&fleet, decision, told_through(cursor.as_ref())).await? else {
+        let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
-        let due = records::is_due(last_tellable, cursor.as_ref(), now);
-        let to_wake = due.then_some((target.into(), last_tellable)).into_iter().collect();
-        Ok(Tried::done(Looked { steps, to_wake, ..Looked::nothing(Ending::Dropped) }))
+        let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
+        Ok(Tried::done(Looked { steps: stored.steps, announced, ..Looked::nothing(Ending::Dropped) }))
     }
 
     /// Puts an access token on record for the other pollers.
@@ -448,15 +468,16 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         lookups
     }
 
-    /// Commits what the look says of the credential. Gives its record then, and the wake-up that is due for it.
+    /// Commits what the check says of the credential. Gives its record then, and the state-change message that is due for it.
     async fn settle_credential(
         &self,
         on_record: CredentialOnRecord,
         observation: &Observation,
         report: &CredentialReport,
         now: Timestamp,
-    ) -> Result<(CredentialRecord, Option<(Subject, Revision)>), StoreError> {
+    ) -> Result<(CredentialRecord, Option<Announced>), StoreError> {
         let CredentialOnRecord { mut record, mut cursor, .. } = on_record;
+        let mut committed = Vec::new();
         let look = (observation.started_at, &observation.outcome);
         let base = self.settings.policy.base();
         for _ in 0..CREDENTIAL_TRIES {
@@ -474,14 +495,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
             if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
                 record = commit.record;
                 log_credential(&record.id, &steps);
+                committed = steps;
                 break;
             }
             // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
             CredentialOnRecord { record, cursor, .. } = records::read_credential(self.store, &record.id).await?;
         }
-        let due = records::is_due(record.last_tellable, cursor.as_ref(), now);
-        let wake_up = due.then(|| (Subject::Credential(record.id.clone()), record.last_tellable));
-        Ok((record, wake_up))
+        let backlog = Backlog::from(&record);
+        let announced = backlog.is_due(cursor.as_ref(), now).then(|| Announced {
+            message: StateChange::of(Subject::Credential(record.id.clone()), record.revision, &committed),
+            last: backlog.last(),
+        });
+        Ok((record, announced))
     }
 
     async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {
@@ -490,22 +515,16 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
         Ok(u32::try_from(served.max(1)).unwrap_or(u32::MAX))
     }
 
-    /// Commits a decision in its parts, then deletes the runners that it retired. Gives what happened and the last
-    /// revision with something to tell; none where another committed first.
-    async fn commit(
-        &self,
-        fleet: &Fleet,
-        decision: Decision,
-        told_through: Revision,
-    ) -> Result<Option<(Vec<Step>, Revision)>, StoreError> {
+    /// Commits a decision in its parts, then deletes the runners that it retired. None where another committed first.
+    async fn commit(&self, fleet: &Fleet, decision: Decision, handled: Handled) -> Result<Option<Stored>, StoreError> {
         let id = fleet.record.target.id();
         let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
         let mut retired: Vec<RunnerId> = fleet.leftovers.iter().copied().filter(|leftover| !listed(leftover)).collect();
-        let mut steps = Vec::new();
-        let mut last_tellable = fleet.record.last_tellable;
-        for commit in decision.commits(self.clock.random(), self.store.max_batch(), told_through) {
-            last_tellable = commit.record.last_tellable;
-            steps.extend(commit.change.steps.iter().cloned());
+        let Fleet { record, .. } = fleet;
+        let mut stored = Stored { steps: Vec::new(), revision: record.revision, backlog: Backlog::from(record) };
+        for commit in decision.commits(self.clock.random(), self.store.max_batch(), handled) {
+            (stored.revision, stored.backlog) = (commit.record.revision, Backlog::from(&commit.record));
+            stored.steps.extend(commit.change.steps.iter().cloned());
             let (change, items, retired_now) = records::items_of(commit);
             if records::commit(self.store, self.clock, change, items).await? == Committed::Lost {
                 return Ok(None);
@@ -518,10 +537,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 self.store.delete(batch).await?;
             }
         }
-        Ok(Some((steps, last_tellable)))
+        Ok(Some(stored))
     }
 
-    /// Sends the recheck and the wake-ups, and logs what came of the check.
+    /// Sends the recheck and the state-change messages, and logs what came of the check.
     async fn pass_on(&self, target: &Target, looked: Looked, now: Timestamp) -> CheckReport {
         let mut disposition = Disposition::Done;
         if let Some(delay) = looked.recheck {
@@ -533,9 +552,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Check<
                 warn!(target_id = %target, %error, "the recheck was not sent");
             }
         }
-        for (subject, revision) in &looked.to_wake {
-            if let Err(error) = wake(self.wakes, subject, *revision, now).await {
-                warn!(target_id = %target, %error, "the notifier was not woken");
+        for Announced { message, last } in &looked.announced {
+            if let Err(error) = announce(self.changes, message, *last, now).await {
+                warn!(target_id = %target, %error, "the state-change message was not sent");
                 disposition = error.into();
             }
         }
@@ -582,10 +601,10 @@ fn log_credential(credential: &CredentialId, steps: &[Step]) {
     }
 }
 
-/// Whether a target's records show that it was closed after being dropped, and that this is told: until then every
-/// tick sends another job, which wakes the notifier.
+/// Whether a target's records show that it was closed after being dropped, and that this is recorded and notified: until then
+/// every tick sends another job, which sends another state-change message.
 pub(super) fn is_closed(on_record: &FleetOnRecord) -> bool {
-    is_dropped(&on_record.fleet) && is_told(on_record)
+    is_dropped(&on_record.fleet) && is_handled(on_record)
 }
 
 /// Whether there is a commit that closed it. One that nobody has looked at yet may be about to be begun.
@@ -597,10 +616,6 @@ fn is_dropped(Fleet { record, runners, .. }: &Fleet) -> bool {
         && runners.is_empty()
 }
 
-fn is_told(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
-    fleet.record.last_tellable <= told_through(cursor.as_ref())
-}
-
-fn told_through(cursor: Option<&Cursor>) -> Revision {
-    cursor.map_or(Revision(0), |cursor| cursor.told_through)
+fn is_handled(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
+    Backlog::from(&fleet.record).is_done(handled(cursor.as_ref()))
 }

@@ -4,6 +4,7 @@ mod check;
 mod latest_checks;
 mod notify;
 mod pacing;
+mod recording;
 mod respond;
 mod schedule;
 mod sending;
@@ -13,17 +14,18 @@ mod threads;
 use std::fmt;
 use std::time::Duration;
 
-use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::subject::Revision;
 use monitor_domain::time::Timestamp;
 
 use crate::items::fnv;
-use crate::messages::WakeUp;
+use crate::messages::StateChange;
 use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckReport, CheckSettings, Ending};
 pub use latest_checks::LatestChecks;
 pub use notify::{Notify, NotifyReport, NotifySettings};
 pub use pacing::{Meters, Stretched};
+pub use recording::record_outages;
 pub use respond::{Respond, RespondError};
 pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
 pub use standing::{Rest, Standing, standing};
@@ -103,15 +105,23 @@ impl Stopwatch {
     }
 }
 
-/// Wakes the notifier for a subject.
-async fn wake(queue: &impl Sender, subject: &Subject, revision: Revision, now: Timestamp) -> Result<(), QueueError> {
-    // SQS swallows a repeated id for 5 minutes. The revision tells new news apart, the minute an early repeat.
+/// Sends a state-change message to the notifier, whose last work is of revision `last`.
+async fn announce(
+    queue: &impl Sender,
+    message: &StateChange,
+    last: Revision,
+    now: Timestamp,
+) -> Result<(), QueueError> {
+    // SQS swallows a repeated id for 5 minutes. The revision tells new work apart, the minute an early repeat.
     let minute = now.epoch_secs() / 60;
-    let body = WakeUp { subject: subject.clone() }.to_json();
-    let group = digest(&subject.to_string());
-    let deduplication_id = format!("{group}-{revision}-{minute}");
-    let message =
-        Outgoing { body, delay: Duration::ZERO, group: Some(group), deduplication_id: Some(deduplication_id) };
+    let group = digest(&message.subject.to_string());
+    let deduplication_id = format!("{group}-{last}-{minute}");
+    let message = Outgoing {
+        body: message.to_json(),
+        delay: Duration::ZERO,
+        group: Some(group),
+        deduplication_id: Some(deduplication_id),
+    };
     queue.send(vec![message]).await
 }
 

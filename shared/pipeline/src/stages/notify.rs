@@ -1,4 +1,4 @@
-//! Tell what is untold of one subject: fold, split by channel, claim, send, record.
+//! Handle the pending changes of one subject: record outages, derive the notification, split by channel, claim, send, record.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,17 +15,16 @@ use tracing::{error, info, warn};
 
 use crate::items::{Attempt, Claim, Cursor, Item, Key, PartEnding, Put, Query, SendEnding, Sent};
 use crate::ports::{Chat, Clock, PutOutcome, Store, StoreError};
-use crate::records;
+use crate::records::{self, Backlog, handled};
+use crate::stages::recording;
 use crate::stages::sending::Sending;
 use crate::stages::standing::{Rest, Standing, standing};
 use crate::stages::{Disposition, MAX_RECEIVES, RETRY_AFTER};
 
-/// How many changes are read at a time.
-const CHANGES_PER_READ: usize = 500;
 /// How many claims and endings are read: enough to find the latest notice's.
 const RECORDS_READ: usize = 40;
-/// How many notices one wake-up may send. It comes back for what is left.
-const NOTICES_PER_WAKE_UP: u32 = 4;
+/// How many notices one message may send. It comes back for what is left.
+const NOTICES_PER_MESSAGE: u32 = 4;
 /// A message is not put off once it has been handed out so often: one more receive is left for a store that fails.
 const MAX_RECEIVES_TO_PUT_OFF: u32 = MAX_RECEIVES - 2;
 
@@ -67,7 +66,7 @@ pub struct Notify<'a, St, Ch, Cl> {
     pub settings: NotifySettings,
 }
 
-/// What came of a wake-up.
+/// What came of a state-change message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifyReport {
     /// What is to become of the message.
@@ -84,6 +83,8 @@ struct Attempted {
     delivered: Vec<Notice>,
     /// When there may be something to try: at once what came after a notice, or what is left of it; none where nothing is.
     next: Option<Timestamp>,
+    /// Why outages could not be recorded. That keeps no notification from being sent.
+    unrecorded: Option<StoreError>,
 }
 
 impl Attempted {
@@ -93,38 +94,43 @@ impl Attempted {
     }
 }
 
-/// What the record of a subject says to whoever tells of it.
+/// What is stored of a subject's state and of how far the notifier has got with it.
 #[derive(Default)]
-struct Named {
+struct Known {
     /// The target as people write it; none of other subjects.
     target: Option<Target>,
-    /// The changes before it need not be read.
-    first_untold: Revision,
+    /// Up to where there is work; of a target alone.
+    backlog: Backlog,
+    /// How far it is done; of a target alone.
+    cursor: Option<Cursor>,
 }
 
 impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
-    /// Handles one wake-up, which has been handed out `receives` times with this one.
+    /// Handles one state-change message, which has been handed out `receives` times with this one.
     ///
     /// What is still pending afterwards has the message come back when it is due, if that is soon and the message has not come
     /// too often: else the first check after that sends another.
     pub async fn run(&self, subject: &Subject, receives: u32) -> NotifyReport {
-        let (mut delivered, mut next) = (Vec::new(), None);
-        for _ in 0..NOTICES_PER_WAKE_UP {
+        let (mut delivered, mut next, mut unrecorded) = (Vec::new(), None, None);
+        for _ in 0..NOTICES_PER_MESSAGE {
             match self.attempt(subject).await {
                 Ok(attempted) => {
                     delivered.extend(attempted.delivered);
-                    next = attempted.next;
+                    (next, unrecorded) = (attempted.next, attempted.unrecorded);
                     if next.is_none_or(|due| due > self.clock.now()) {
                         break;
                     }
                 }
                 Err(error) => {
-                    warn!(%subject, %error, "the telling was broken off");
+                    warn!(%subject, %error, "the notifier broke off");
                     return NotifyReport { disposition: error.into(), delivered, next_attempt_at: None };
                 }
             }
         }
-        let disposition = next.map_or(Disposition::Done, |due| self.put_off(due, receives));
+        let disposition = match unrecorded {
+            Some(error) => error.into(),
+            None => next.map_or(Disposition::Done, |due| self.put_off(due, receives)),
+        };
         NotifyReport { disposition, delivered, next_attempt_at: next }
     }
 
@@ -139,9 +145,63 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
 
     async fn attempt(&self, subject: &Subject) -> Result<Attempted, StoreError> {
         let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
-        let (records, target) = try_join(self.store.list(&notices), self.target_of(subject)).await?;
+        let (records, mut known) = try_join(self.store.list(&notices), self.known_of(subject)).await?;
         let standing = standing(&records);
-        // After the records: to a process that stood still before it read them, a lease would seem to come from a clock that
+        let (changes, unrecorded) = self.record_outages(subject, &mut known, &standing).await;
+        let attempted = self.attempt_notification(subject, standing, known, changes).await?;
+        Ok(Attempted { unrecorded, ..attempted })
+    }
+
+    /// Records the outages that pending changes open or close, also where an attempt to notify has to wait. Gives the changes
+    /// that it read, where they are all that is pending, and why it failed.
+    async fn record_outages(
+        &self,
+        subject: &Subject,
+        known: &mut Known,
+        standing: &Standing,
+    ) -> (Option<Vec<Change>>, Option<StoreError>) {
+        let handled = handled(known.cursor.as_ref());
+        let Subject::Target(target) = subject else { return (None, None) };
+        if !known.backlog.is_unrecorded(handled) {
+            return (None, None);
+        }
+        let is_held = standing.is_held(self.clock.now());
+        // Read once for both where a notification may be sent now.
+        let after =
+            if is_held { handled.recorded_through } else { handled.recorded_through.min(standing.told_through) };
+        let recorded = async {
+            let changes = self.changes(subject, known.backlog.read_after(after)).await?;
+            let through = recording::record_from(self.store, self.clock, target, known.cursor.as_ref(), &changes).await;
+            Ok((changes, through))
+        };
+        match recorded.await {
+            Ok((changes, through)) => {
+                let changes = (!is_held).then_some(changes);
+                match through {
+                    Ok(recorded_through) => {
+                        let cursor = Cursor { recorded_through, ..cursor_of(subject, known.cursor.take()) };
+                        known.cursor = Some(cursor);
+                        (changes, None)
+                    }
+                    Err(error) => {
+                        warn!(%subject, %error, "outages were not recorded");
+                        (changes, Some(error))
+                    }
+                }
+            }
+            Err(error) => (None, Some(error)),
+        }
+    }
+
+    async fn attempt_notification(
+        &self,
+        subject: &Subject,
+        standing: Standing,
+        known: Known,
+        changes: Option<Vec<Change>>,
+    ) -> Result<Attempted, StoreError> {
+        let recorded_through = handled(known.cursor.as_ref()).recorded_through;
+        // After the records were read: to a process that stood still before it, a lease would seem to come from a clock that
         // was ahead.
         let now = self.clock.now();
         if standing.is_held(now)
@@ -154,10 +214,10 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let untold = match standing.rest.clone() {
             // Folded anew, what some channels were told could not be told from what the others were not.
             Some(rest) => Some(rest),
-            None => match self.untold(subject, target, standing.told_through).await? {
+            None => match self.untold(subject, known, standing.told_through, changes).await? {
                 Ok(untold) => Some(untold),
                 Err(through) => {
-                    self.mend_cursor(subject, through).await?;
+                    self.mend_cursor(subject, through, recorded_through).await?;
                     None
                 }
             },
@@ -174,17 +234,21 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             warn!(%subject, notice = claim.number.notice, attempt = claim.number.attempt,
                 "sent again: an earlier attempt may have arrived without a record of it");
         }
-        self.send(claim).await
+        self.send(claim, recorded_through).await
     }
 
     /// What is pending, by channel; where nothing is, the revision up to which that is so.
     async fn untold(
         &self,
         subject: &Subject,
-        Named { target, first_untold }: Named,
+        Known { target, backlog, .. }: Known,
         told_through: Revision,
+        changes: Option<Vec<Change>>,
     ) -> Result<Result<Rest, Revision>, StoreError> {
-        let changes = self.changes(subject, told_through.max(Revision(first_untold.0.saturating_sub(1)))).await?;
+        let changes = match changes {
+            Some(changes) => changes,
+            None => self.changes(subject, backlog.read_after(told_through)).await?,
+        };
         let Folded { through, notice } = fold(subject, target.as_ref(), told_through, &changes);
         let Some(notice) = notice else { return Ok(Err(through)) };
         let has_no_labels =
@@ -205,47 +269,34 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
 
     /// Nothing is pending, and the cursor may not say so: whoever was held up put an old one over a newer one, or what happened
     /// since the last delivery has been undone. Then everybody would be woken for nothing.
-    async fn mend_cursor(&self, subject: &Subject, told_through: Revision) -> Result<(), StoreError> {
+    async fn mend_cursor(
+        &self,
+        subject: &Subject,
+        told_through: Revision,
+        recorded_through: Revision,
+    ) -> Result<(), StoreError> {
         let found = self.store.get(&[Key::Cursor(subject.clone())]).await?;
         let is_right = |item: &Item| matches!(item, Item::Cursor(cursor) if cursor.told_through == told_through);
         if told_through > Revision(0) && !found.iter().any(is_right) {
-            let cursor = Cursor { subject: subject.clone(), told_through, next_attempt_at: None };
+            let cursor = Cursor { subject: subject.clone(), told_through, recorded_through, next_attempt_at: None };
             let _ = self.store.put(vec![Put::replacing(Item::Cursor(cursor))]).await?;
         }
         Ok(())
     }
 
     /// The changes after a revision, read in portions.
-    async fn changes(&self, subject: &Subject, mut after: Revision) -> Result<Vec<Change>, StoreError> {
-        let mut changes: Vec<Change> = Vec::new();
-        loop {
-            let query = Query::Changes { subject: subject.clone(), after, limit: CHANGES_PER_READ };
-            let read = self.store.list(&query).await?;
-            let is_last = read.len() < CHANGES_PER_READ;
-            changes.extend(read.into_iter().filter_map(|item| match item {
-                Item::Change(mut change) => {
-                    // Of the others, of which there may be many, nothing but their place is of interest.
-                    change.steps.retain(Step::alters_pending);
-                    Some(change)
-                }
-                _ => None,
-            }));
-            match changes.last() {
-                Some(last) if !is_last && last.revision > after => after = last.revision,
-                _ => return Ok(changes),
-            }
-        }
+    async fn changes(&self, subject: &Subject, after: Revision) -> Result<Vec<Change>, StoreError> {
+        let is_of_interest = |step: &Step| step.alters_pending() || step.outage_event().is_some();
+        records::changes_after(self.store, subject, after, is_of_interest).await
     }
 
-    /// What a target's record says of it.
-    async fn target_of(&self, subject: &Subject) -> Result<Named, StoreError> {
-        let Subject::Target(id) = subject else { return Ok(Named::default()) };
-        let found = self.store.get(&[Key::Target(id.clone())]).await?;
-        let named = found.into_iter().find_map(|item| match item {
-            Item::Target(record) => Some(Named { target: Some(record.target), first_untold: record.first_untold }),
-            _ => None,
-        });
-        Ok(named.unwrap_or_else(|| Named { target: id.as_str().parse().ok(), ..Named::default() }))
+    /// What is stored of a target, in one request; of other subjects nothing is needed.
+    async fn known_of(&self, subject: &Subject) -> Result<Known, StoreError> {
+        let Subject::Target(id) = subject else { return Ok(Known::default()) };
+        let (record, cursor) = records::read_backlog(self.store, id).await?;
+        let backlog = record.as_ref().map(Backlog::from).unwrap_or_default();
+        let target = record.map(|record| record.target).or_else(|| id.as_str().parse().ok());
+        Ok(Known { target, backlog, cursor })
     }
 
     /// Claims the next attempt; none where another did.
@@ -288,7 +339,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     ///
     /// What one channel does not take keeps no other waiting. What is delivered is on record before the next part is
     /// sent, so that no crash makes it go twice.
-    async fn send(&self, claim: Claim) -> Result<Attempted, StoreError> {
+    async fn send(&self, claim: Claim, recorded_through: Revision) -> Result<Attempted, StoreError> {
         let mut sending = Sending::of((self.store, self.chat, self.clock), self.settings, &claim);
         let mut endings: Vec<SendEnding> = Vec::new();
         let mut attempted = Attempted::default();
@@ -315,7 +366,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             SendEnding::Deferred { until, .. } => *until,
             _ => self.clock.now(),
         });
-        self.record(claim, parts, ending).await?;
+        self.record(claim, recorded_through, parts, ending).await?;
         Ok(attempted)
     }
 
@@ -346,10 +397,17 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         records::put_until_answered(self.store, self.clock, vec![Put::replacing(Item::Sent(sent))]).await.map(drop)
     }
 
-    /// Records how an attempt ended, and how far the subject is told.
-    async fn record(&self, claim: Claim, parts: Vec<PartEnding>, ending: SendEnding) -> Result<(), StoreError> {
+    /// Records how an attempt ended, and how far the subject's changes are notified.
+    async fn record(
+        &self,
+        claim: Claim,
+        recorded_through: Revision,
+        parts: Vec<PartEnding>,
+        ending: SendEnding,
+    ) -> Result<(), StoreError> {
         let Claim { subject, number, after, through, .. } = claim;
-        let mut cursor = Cursor { subject: subject.clone(), told_through: after, next_attempt_at: None };
+        let mut cursor =
+            Cursor { subject: subject.clone(), told_through: after, recorded_through, next_attempt_at: None };
         match &ending {
             SendEnding::Delivered(_) => cursor.told_through = through,
             SendEnding::Deferred { until, .. } => cursor.next_attempt_at = Some(*until),
@@ -366,6 +424,16 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
         Ok(())
     }
+}
+
+/// A subject's cursor as it was read, or one at the beginning.
+fn cursor_of(subject: &Subject, read: Option<Cursor>) -> Cursor {
+    read.unwrap_or_else(|| Cursor {
+        subject: subject.clone(),
+        told_through: Revision(0),
+        recorded_through: Revision(0),
+        next_attempt_at: None,
+    })
 }
 
 /// What became of the parts of a claim, those not yet tried with it; nothing where there is but one.

@@ -208,20 +208,16 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
         let mut outages = Vec::new();
         let targets: Vec<Target> = of.iter().map(|fleet| fleet.record.target.clone()).collect();
         let read = |target: Target| async move {
-            let query = Query::Outages { target: target.id().clone(), runner: None };
-            let read = self.store.list(&query).await;
+            let read = records::read_outages(self.store, target.id()).await;
             (target, read)
         };
         let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
         while let Some((target, read)) = reads.next().await {
-            let Ok(items) = read else {
+            let Ok(stored) = read else {
                 unread.push(target);
                 continue;
             };
-            let found = items.into_iter().filter_map(|item| match item {
-                Item::Outage(item) if pattern.matches(&item.outage.runner_name) => Some(item.outage),
-                _ => None,
-            });
+            let found = stored.into_iter().filter(|outage| pattern.matches(&outage.runner_name));
             outages.extend(found.map(|outage| (target.clone(), outage)));
         }
         let order = |(target, outage): &(Target, Outage)| {

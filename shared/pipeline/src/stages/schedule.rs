@@ -5,21 +5,20 @@ use std::future;
 use std::task::Poll;
 use std::time::Duration;
 
-use monitor_domain::fleet::TargetRecord;
 use monitor_domain::policy::Policy;
-use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, tick};
 use tracing::{info, warn};
 
 use crate::items::{Freshness, Item, Put};
-use crate::messages::{CheckJob, Reason};
+use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
-use crate::records::{self, Committed, FleetOnRecord};
+use crate::records::{self, Backlog, Committed, FleetOnRecord};
 use crate::stages::check::is_closed;
 use crate::stages::pacing::{Departures, Due, Meters, Stretched, Targets, departures};
-use crate::stages::{Disposition, Stopwatch, wake};
+use crate::stages::{Disposition, Stopwatch, announce};
 
 /// Whoever took longer from its tick to its sign of life was held up.
 const HELD_UP: Duration = Duration::from_secs(15);
@@ -41,15 +40,15 @@ pub struct ScheduleSettings {
 }
 
 /// The schedule stage with its ports.
-pub struct Schedule<'a, St, Gh, Jobs, Wakes, Cl> {
+pub struct Schedule<'a, St, Gh, Jobs, Changes, Cl> {
     /// The database.
     pub store: &'a St,
     /// GitHub, to find the repositories of `acme/*`.
     pub source: &'a Gh,
     /// Where jobs go.
     pub jobs: &'a Jobs,
-    /// Where wake-ups of the notifier go.
-    pub wakes: &'a Wakes,
+    /// Where state-change messages go.
+    pub changes: &'a Changes,
     /// Time.
     pub clock: &'a Cl,
     /// What it is set to.
@@ -80,7 +79,7 @@ impl ScheduleReport {
     }
 }
 
-impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedule<'_, St, Gh, Jobs, Wakes, Cl> {
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Schedule<'_, St, Gh, Jobs, Changes, Cl> {
     /// Handles one tick.
     pub async fn run(&self) -> ScheduleReport {
         match self.tick_once(self.clock.now()).await {
@@ -106,13 +105,16 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         }
         let ticked = (ticked_at, gap);
         let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
-        let untold = (before.map_or(Revision(0), |list| list.last_tellable), Revision(0));
-        let own = records::pending_since(self.store, &Subject::Monitor, untold, on_record.cursor.as_ref()).await;
+        let backlog = before.map(Backlog::from).unwrap_or_default();
+        let own = records::pending_since(self.store, &Subject::Monitor, backlog, on_record.cursor.as_ref()).await;
         let pending_since = pending_since.into_iter().chain(own).min();
         let unreachable_after = self.settings.policy.base().blind;
         let Tick { watchlist, change } =
             tick(before, configured, &closed, ticked, unreachable_after, (now, self.clock.random()));
         let has_changed = change.is_some();
+        let backlog = Backlog::from(&watchlist);
+        let steps = change.as_ref().map_or_else(Vec::new, |change| change.steps.clone());
+        let message = StateChange::of(Subject::Monitor, watchlist.revision, &steps);
         if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
             let altered = vec![Item::Watchlist(watchlist.clone()), self.sign_of_life(now, jobs_sent_at)];
@@ -145,11 +147,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
                 error.into()
             }
         };
-        if records::is_due(watchlist.last_tellable, on_record.cursor.as_ref(), now)
-            && let Err(error) = wake(self.wakes, &Subject::Monitor, watchlist.last_tellable, now).await
+        if backlog.is_due(on_record.cursor.as_ref(), now)
+            && let Err(error) = announce(self.changes, &message, backlog.last(), now).await
         {
-            // The next tick wakes it again.
-            warn!(%error, "the notifier was not woken");
+            // The next tick sends another.
+            warn!(%error, "the state-change message was not sent");
         }
         let targets = due.into_iter().map(|due| due.target).collect();
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched, pending_since })
@@ -184,9 +186,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Wakes: Sender, Cl: Clock> Schedu
         }
         let mut oldest = None;
         for FleetOnRecord { fleet, cursor } in open {
-            let TargetRecord { target, last_tellable, first_untold, .. } = fleet.record;
-            let (subject, untold) = (Subject::from(&target), (last_tellable, first_untold));
-            let since = records::pending_since(self.store, &subject, untold, cursor.as_ref()).await;
+            let (subject, backlog) = (Subject::from(&fleet.record.target), Backlog::from(&fleet.record));
+            let since = records::pending_since(self.store, &subject, backlog, cursor.as_ref()).await;
             oldest = oldest.into_iter().chain(since).min();
         }
         (closed, oldest)

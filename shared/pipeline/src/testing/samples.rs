@@ -174,7 +174,8 @@ pub fn sent(claim: &Claim, ending: SendEnding) -> Sent {
 
 /// How far a subject is told.
 pub fn cursor(subject_name: &str, told_through: u64) -> Cursor {
-    Cursor { subject: subject(subject_name), told_through: Revision(told_through), next_attempt_at: None }
+    let told_through = Revision(told_through);
+    Cursor { subject: subject(subject_name), told_through, recorded_through: told_through, next_attempt_at: None }
 }
 
 /// A mute that was asked for in the beginning and lasts for some hours.

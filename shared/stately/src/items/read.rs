@@ -80,6 +80,7 @@ const CURSOR: Readable = Readable {
         Ok(Item::Cursor(Cursor {
             subject: subject(record)?,
             told_through: Revision(record.number("toldThrough")),
+            recorded_through: Revision(record.number("recordedThrough")),
             next_attempt_at: optional_moment(record, "nextAttemptAt"),
         }))
     },

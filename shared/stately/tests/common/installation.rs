@@ -9,7 +9,7 @@ use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_pipeline::messages::{CheckJob, Reason, WakeUp};
+use monitor_pipeline::messages::{CheckJob, Reason, StateChange};
 use monitor_pipeline::ports::Store;
 use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, LatestChecks, Notify, NotifySettings};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedChat, ScriptedSource, StillClock};
@@ -20,7 +20,7 @@ pub(crate) struct Installation<'a, S> {
     pub(crate) source: ScriptedSource<'a>,
     pub(crate) clock: StillClock,
     jobs: Outbox,
-    wakes: Outbox,
+    changes: Outbox,
     chat: ScriptedChat,
     settings: CheckSettings,
 }
@@ -55,7 +55,7 @@ impl<'a, S: Store> Installation<'a, S> {
             source,
             clock: StillClock::default(),
             jobs: Outbox::default(),
-            wakes: Outbox::default(),
+            changes: Outbox::default(),
             chat: ScriptedChat::default(),
             settings: CheckSettings { policy, configured, interval: Duration::from_secs(300) },
         }
@@ -69,12 +69,12 @@ impl<'a, S: Store> Installation<'a, S> {
     /// One look, a minute later.
     pub(crate) async fn check(&self) -> CheckReport {
         self.clock.advance(Duration::from_secs(60));
-        let (jobs, wakes, clock) = (&self.jobs, &self.wakes, &self.clock);
+        let (jobs, changes, clock) = (&self.jobs, &self.changes, &self.clock);
         let stage = Check {
             store: self.store,
             source: &self.source,
             jobs,
-            wakes,
+            changes,
             clock,
             settings: &self.settings,
             latest: &LatestChecks::default(),
@@ -95,7 +95,7 @@ impl<'a, S: Store> Installation<'a, S> {
     /// Hands the notifier what it was woken for, until the queue would let the messages go; gives what was told.
     pub(crate) async fn tell(&self) -> Vec<Notice> {
         let subjects: BTreeSet<Subject> =
-            self.wakes.take().iter().map(|message| WakeUp::from_json(&message.body).unwrap().subject).collect();
+            self.changes.take().iter().map(|message| StateChange::from_json(&message.body).unwrap().subject).collect();
         for subject in subjects {
             for tries in 0.. {
                 assert!(tries < 20, "the telling does not end");

@@ -171,23 +171,23 @@ impl Installation {
     }
 
     pub(super) async fn tick(&self) {
-        let (store, source, jobs, wakes, clock) = (&self.store, &self.scheduler, &self.queue, &Nobody, &self.clock);
+        let (store, source, jobs, changes, clock) = (&self.store, &self.scheduler, &self.queue, &Nobody, &self.clock);
         let forgotten = Meters::default();
         let meters = if self.forgets { &forgotten } else { &self.meters };
         let settings = &self.schedule_settings;
-        let report = Schedule { store, source, jobs, wakes, clock, settings, meters }.run().await;
+        let report = Schedule { store, source, jobs, changes, clock, settings, meters }.run().await;
         lock(&self.tally).ticked(&report, clock.now());
     }
 
     /// One invocation of a poller; whether it asked GitHub for anything.
     pub(super) async fn handle(&self, poller: usize, batch: Vec<String>) -> bool {
-        let (store, source, jobs, wakes, clock) =
+        let (store, source, jobs, changes, clock) =
             (&self.store, &self.pollers[poller], &self.queue, &Nobody, &self.clock);
         let stage = Check {
             store,
             source,
             jobs,
-            wakes,
+            changes,
             clock,
             settings: &self.check_settings,
             latest: &LatestChecks::default(),

@@ -42,7 +42,7 @@ impl RunnerSource for OfAnApp<'_, '_> {
 pub(super) async fn what_github_is_asked_with_is_on_record_for_every_poller<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     let (first, second) = (access_token("acme", "one"), access_token("acme", "two"));
-    let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
+    let (jobs, changes, clock) = (&this.jobs, &this.changes, &this.clock);
     for (gives, is_handed) in [(Some(first.clone()), None), (Some(second.clone()), Some(first)), (None, Some(second))] {
         this.clock.advance(INTERVAL);
         let source = OfAnApp { source: &this.source, handed: Mutex::default(), gives: Mutex::new(gives) };
@@ -50,7 +50,7 @@ pub(super) async fn what_github_is_asked_with_is_on_record_for_every_poller<S: S
             store: &this.store,
             source: &source,
             jobs,
-            wakes,
+            changes,
             clock,
             settings: &this.check,
             latest: &LatestChecks::default(),

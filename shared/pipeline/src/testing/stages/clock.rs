@@ -46,6 +46,7 @@ pub(super) async fn what_a_clock_that_was_ahead_stored_keeps_nobody_waiting<S: S
     ahead.source.set_status(&web(), 2, Status::Offline);
     ahead.clock.advance(MINUTE);
     ahead.check(&web()).await;
+    ahead.record().await;
     ahead.store.plan([PutFault::None]);
     ahead.store.go_down(true);
     assert!(matches!(ahead.notify(&subject()).await.disposition, Disposition::Retry { .. }));

@@ -46,21 +46,21 @@ pub(super) async fn nothing_to_tell_wakes_nobody<S: Store>(store: &S) {
     this.source.set_status(&web(), 1, Status::Busy);
     this.clock.advance(INTERVAL);
     assert_eq!(this.check(&web()).await.steps.len(), 1);
-    assert_eq!((this.wakes.take().len(), this.jobs.take().len()), (0, 0));
+    assert_eq!((this.changes.take().len(), this.jobs.take().len()), (0, 0));
     // Untold news wake the notifier after every check, also after one that saw nothing new.
     this.outage().await;
-    let first = this.wakes.take();
+    let first = this.changes.take();
     assert_eq!(first.len(), 1);
     this.clock.advance(INTERVAL);
     this.check(&web()).await;
-    let woken = this.wakes.take();
+    let woken = this.changes.take();
     assert_eq!(woken.len(), 1);
     assert_ne!(woken[0].deduplication_id, first[0].deduplication_id, "SQS would swallow it");
     assert!(woken[0].group.as_ref().is_some_and(|group| group.len() <= 128));
     this.notify(&subject()).await;
     this.clock.advance(INTERVAL);
     this.check(&web()).await;
-    assert_eq!(this.wakes.take().len(), 0);
+    assert_eq!(this.changes.take().len(), 0);
 }
 
 pub(super) async fn only_a_look_that_counted_sends_a_recheck<S: Store>(store: &S) {
@@ -79,12 +79,12 @@ pub(super) async fn only_a_look_that_counted_sends_a_recheck<S: Store>(store: &S
 pub(super) async fn old_jobs_and_unknown_targets_are_not_asked_for<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     let pages = this.source.fresh_pages();
-    let (source, jobs, wakes, clock) = (&this.source, &this.jobs, &this.wakes, &this.clock);
+    let (source, jobs, changes, clock) = (&this.source, &this.jobs, &this.changes, &this.clock);
     let stage = Check {
         store: &this.store,
         source,
         jobs,
-        wakes,
+        changes,
         clock,
         settings: &this.check,
         latest: &LatestChecks::default(),
@@ -215,8 +215,8 @@ pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(stor
     assert!(job.target == web() && later.delay <= Duration::from_secs(15), "{later:?}");
     // Its delay leads into the next window, in which it is the only one.
     this.clock.advance(later.delay);
-    let (store, source, jobs, wakes) = (&this.store, &this.source, &this.jobs, &this.wakes);
-    let stage = Check { store, source, jobs, wakes, clock: &this.clock, settings: &this.check, latest: &this.latest };
+    let (store, source, jobs, changes) = (&this.store, &this.source, &this.jobs, &this.changes);
+    let stage = Check { store, source, jobs, changes, clock: &this.clock, settings: &this.check, latest: &this.latest };
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
     assert_eq!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Covered);
     // Two pollers that are asked at the same moment.

@@ -6,6 +6,7 @@ mod commits;
 mod edits;
 mod looking;
 mod pending;
+mod recording;
 mod routing;
 mod telling;
 mod ticks;
@@ -25,11 +26,11 @@ use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 
 use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent};
-use crate::messages::{CheckJob, Reason, WakeUp};
+use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
     Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks, Meters, Notify, NotifyReport, NotifySettings,
-    Schedule, ScheduleReport, ScheduleSettings,
+    Schedule, ScheduleReport, ScheduleSettings, record_outages,
 };
 use crate::testing::doubles::{FaultyStore, Outbox, PutFault, Requests, ScriptedChat, ScriptedSource, StillClock};
 
@@ -86,6 +87,15 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(pending::what_a_credential_or_the_monitor_has_to_say_is_pending_too(&make().await)).await;
     Box::pin(pending::a_target_off_the_list_is_pending_until_its_end_is_sent(&make().await)).await;
     Box::pin(pending::where_the_store_cannot_say_a_notification_is_overdue(&make().await)).await;
+    Box::pin(recording::an_outage_is_recorded_as_it_opens_and_whole_when_it_has_ended(&make().await)).await;
+    Box::pin(recording::an_opening_that_comes_late_does_not_reopen_an_outage(&make().await)).await;
+    Box::pin(recording::outages_that_nobody_is_notified_of_are_recorded(&make().await)).await;
+    Box::pin(recording::the_outages_of_a_dropped_target_are_recorded_before_it_is_forgotten(&make().await)).await;
+    Box::pin(recording::what_is_offline_when_monitoring_starts_is_recorded(&make().await)).await;
+    Box::pin(recording::recording_again_changes_nothing(&make().await)).await;
+    Box::pin(recording::the_next_check_makes_up_for_a_lost_state_change_message(&make().await)).await;
+    Box::pin(recording::a_day_without_notifier_or_chat_leaves_no_gap_in_the_outages(&make().await)).await;
+    Box::pin(recording::an_outage_that_cannot_be_recorded_keeps_no_notification_from_being_sent(&make().await)).await;
     Box::pin(looking::last_healthy_is_of_the_check_before(&make().await)).await;
     Box::pin(looking::after_a_restart_last_healthy_is_of_the_check_that_is_stored(&make().await)).await;
     Box::pin(looking::a_steady_check_costs_two_reads_and_no_write(&make().await)).await;
@@ -141,7 +151,7 @@ struct Installation<'a, S> {
     store: FaultyStore<'a, S>,
     source: ScriptedSource<'a>,
     jobs: Outbox,
-    wakes: Outbox,
+    changes: Outbox,
     chat: ScriptedChat,
     clock: StillClock,
     check: CheckSettings,
@@ -180,7 +190,7 @@ impl<'a, S: Store> Installation<'a, S> {
             store: FaultyStore::over(store),
             source: ScriptedSource::default(),
             jobs: Outbox::default(),
-            wakes: Outbox::default(),
+            changes: Outbox::default(),
             chat: ScriptedChat::default(),
             clock: StillClock::default(),
             check: CheckSettings { policy, configured, interval: INTERVAL },
@@ -211,9 +221,9 @@ impl<'a, S: Store> Installation<'a, S> {
     }
 
     async fn check_for(&self, target: &Target, reason: Reason) -> CheckReport {
-        let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
+        let (store, source, jobs, changes) = (&self.store, &self.source, &self.jobs, &self.changes);
         let stage =
-            Check { store, source, jobs, wakes, clock: &self.clock, settings: &self.check, latest: &self.latest };
+            Check { store, source, jobs, changes, clock: &self.clock, settings: &self.check, latest: &self.latest };
         stage
             .run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()), good_until: None })
             .await
@@ -232,6 +242,11 @@ impl<'a, S: Store> Installation<'a, S> {
             .await
     }
 
+    /// Records outages, as a notifier does before it claims.
+    async fn record(&self) {
+        record_outages(&self.store, &self.clock, &subject()).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     async fn tick(&self) -> ScheduleReport {
         let settings = ScheduleSettings {
             policy: self.check.policy.clone(),
@@ -239,18 +254,18 @@ impl<'a, S: Store> Installation<'a, S> {
             interval: self.check.interval,
             jobs_per_minute: self.jobs_per_minute,
         };
-        let (store, source, jobs, wakes) = (&self.store, &self.source, &self.jobs, &self.wakes);
+        let (store, source, jobs, changes) = (&self.store, &self.source, &self.jobs, &self.changes);
         let meters = &self.meters;
-        Schedule { store, source, jobs, wakes, clock: &self.clock, settings: &settings, meters }.run().await
+        Schedule { store, source, jobs, changes, clock: &self.clock, settings: &settings, meters }.run().await
     }
 
-    /// Hands the notifier what it was woken for.
+    /// Hands the notifier the state-change messages that were sent.
     async fn tell(&self) -> Vec<Notice> {
         let subjects: BTreeSet<Subject> = self
-            .wakes
+            .changes
             .take()
             .iter()
-            .filter_map(|message| WakeUp::from_json(&message.body).ok())
+            .filter_map(|message| StateChange::from_json(&message.body).ok())
             .map(|w| w.subject)
             .collect();
         for subject in subjects {

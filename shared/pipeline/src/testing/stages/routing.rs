@@ -135,6 +135,7 @@ pub(super) async fn a_crash_between_two_channels_repeats_nothing<S: Store>(store
 pub(super) async fn a_record_that_is_lost_repeats_its_own_channel_alone<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[1, 2], Status::Offline).await;
+    this.record().await;
     // The claim and what the first channel took are on record; then nothing more gets through, as after a crash.
     this.store.plan([PutFault::None, PutFault::None]);
     this.store.go_down(true);

@@ -9,6 +9,7 @@ use crate::ports::{Chat, EditError, Route};
 pub(super) async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
+    this.record().await;
     this.store.plan([PutFault::AnswerLost]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 1);
     assert_eq!(this.chat.take().len(), 1);
@@ -26,6 +27,7 @@ pub(super) async fn two_notifiers_at_once_send_one_message<S: Store>(store: &S) 
 pub(super) async fn a_claim_without_record_is_sent_again_after_its_lease<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
+    this.record().await;
     // The claim is stored and the message taken; then nothing more gets through, as after a crash.
     this.store.plan([PutFault::None]);
     this.store.go_down(true);
@@ -54,9 +56,9 @@ pub(super) async fn a_send_that_failed_is_repeated_when_it_is_due<S: Store>(stor
     assert!(matches!(report.disposition, Disposition::Retry { after, .. } if after == wait), "{report:?}");
     assert_eq!(report.next_attempt_at, Some(now.plus(wait)));
     this.clock.advance(NotifySettings::default().first_backoff / 2);
-    this.wakes.take();
+    this.changes.take();
     this.check(&web()).await;
-    assert_eq!(this.wakes.take().len(), 0, "nobody is woken before the attempt is due");
+    assert_eq!(this.changes.take().len(), 0, "nobody is woken before the attempt is due");
     assert_eq!(this.notify(&subject()).await.delivered, []);
     this.clock.advance(NotifySettings::default().first_backoff);
     this.check(&web()).await;
@@ -118,6 +120,7 @@ pub(super) async fn a_wait_that_the_chat_asks_for_brings_the_message_back_then<S
 pub(super) async fn what_a_crash_left_unsaid_is_sent_soon_after_its_lease<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
+    this.record().await;
     this.store.plan([PutFault::None]);
     this.store.go_down(true);
     let _ = this.notify(&subject()).await;
@@ -214,6 +217,7 @@ pub(super) async fn what_happened_while_the_chat_was_dead_is_told_in_one_message
 pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
+    this.record().await;
     // The claim gets through at the third try, after its short lease: another may have sent the notice by now.
     this.store.plan([PutFault::RequestLost, PutFault::RequestLost]);
     let settings = NotifySettings { lease: Duration::from_secs(1), ..NotifySettings::default() };
@@ -227,6 +231,7 @@ pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store
 pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(store: &S) {
     let this = Installation::watching(store, 2).await;
     this.outage().await;
+    this.record().await;
     this.store.plan([PutFault::None]);
     this.store.go_down(true);
     this.notify(&subject()).await;
@@ -309,6 +314,7 @@ pub(super) async fn an_edit_that_fails_is_repeated_with_its_notice_and_nothing_i
     this.source.set_status(&web(), 1, Status::Idle);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
+    this.record().await;
     this.store.plan([PutFault::None]);
     this.store.go_down(true);
     let _ = this.notify(&subject()).await;

@@ -84,12 +84,12 @@ pub(super) async fn a_look_reads_its_records_at_the_same_time<S: Store>(store: &
     this.clock.advance(INTERVAL);
     let meeting = Meeting::of(2);
     let (store, source) = (MeetingStore(store, &meeting), MeetingSource(&this.source, &meeting));
-    let (jobs, wakes, clock) = (&this.jobs, &this.wakes, &this.clock);
+    let (jobs, changes, clock) = (&this.jobs, &this.changes, &this.clock);
     let stage = Check {
         store: &store,
         source: &source,
         jobs,
-        wakes,
+        changes,
         clock,
         settings: &this.check,
         latest: &LatestChecks::default(),

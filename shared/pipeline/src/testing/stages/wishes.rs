@@ -163,9 +163,9 @@ pub(super) async fn what_is_undone_before_it_is_notified_is_not_pending<S: Store
     this.clock.advance(HOUR / 2);
     let report = this.notify(&subject()).await;
     assert_eq!((report.delivered.len(), report.disposition, report.next_attempt_at), (0, Disposition::Done, None));
-    this.wakes.take();
+    this.changes.take();
     this.check(&web()).await;
-    assert_eq!(this.wakes.take().len(), 0, "nothing is pending");
+    assert_eq!(this.changes.take().len(), 0, "nothing is pending");
     // What happens next is notified as ever.
     this.source.set_status(&web(), 2, Status::Offline);
     assert!(matches!(&later(&this, MINUTE).await[..], [News::Offline { outages }] if outages.len() == 1));

@@ -36,9 +36,9 @@ async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
     let look = async |number: usize| {
         let answer = poller.handle(messages("checks", [&*job(&repository(number))]), invocation()).await?;
         ensure!(answer == empty, "{answer}");
-        let wakes = world.aws.take_sent(CHANGES);
-        if !wakes.is_empty() {
-            let event = messages("changes.fifo", wakes.iter().map(|wake| &*wake.body));
+        let changes = world.aws.take_sent(CHANGES);
+        if !changes.is_empty() {
+            let event = messages("changes.fifo", changes.iter().map(|wake| &*wake.body));
             let answer = notifier.handle(event, invocation()).await?;
             ensure!(answer == empty, "{answer}");
         }

@@ -52,7 +52,7 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
     settings.api_url = world.github_url();
     settings.max_requests_per_minute = Some(PER_MINUTE);
     let source = GitHub::new(http, settings, Arc::new(|| SystemClock.now()))?;
-    let (jobs, wakes) = (Queue::standard(5), Queue::fifo(5));
+    let (jobs, changes) = (Queue::standard(5), Queue::fifo(5));
     let names = (0..targets).map(repository);
     let targets = names.map(|name| Target::repository(&name)).collect::<Result<Vec<_>, _>>()?;
     let settings = CheckSettings {
@@ -60,14 +60,14 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
         configured: targets.iter().cloned().map(TargetSpec::One).collect(),
         interval: Duration::from_secs(300),
     };
-    let everything = Arc::new((store, source, jobs, wakes, settings));
+    let everything = Arc::new((store, source, jobs, changes, settings));
     let look = |target: Target| {
         let everything = everything.clone();
         tokio::spawn(async move {
-            let (store, source, jobs, wakes, settings) = &*everything;
+            let (store, source, jobs, changes, settings) = &*everything;
             // As `runner-monitor check` asks: whether or not the target is on the list.
             let job = CheckJob { target, reason: Reason::Once, requested_at: None, good_until: None };
-            Check { store, source, jobs, wakes, clock: &SystemClock, settings, latest: &LatestChecks::default() }
+            Check { store, source, jobs, changes, clock: &SystemClock, settings, latest: &LatestChecks::default() }
                 .run(&job)
                 .await;
         })
