@@ -79,6 +79,11 @@ impl Player<'_> {
             What::SlackDead { for_ms } => {
                 world.slack_dead_until_ms = world.slack_dead_until_ms.max(now_ms + for_ms);
             }
+            What::NotifierDown { for_ms } => {
+                world.notifier_down_until_ms = world.notifier_down_until_ms.max(now_ms + for_ms);
+                drop(machine);
+                self.stop_notifiers();
+            }
             What::Confirm(confirm) => world.set_rules(now_ms, Rules { confirm: *confirm, ..world.rules }),
             What::TellRemoved(tell_removed) => {
                 world.set_rules(now_ms, Rules { tell_removed: *tell_removed, ..world.rules });

@@ -49,6 +49,8 @@ pub enum What {
     MonitorDown { for_ms: i64 },
     /// Slack takes nothing for a while.
     SlackDead { for_ms: i64 },
+    /// No notifier runs: its messages wait.
+    NotifierDown { for_ms: i64 },
     /// The policy wants another number of bad readings.
     Confirm(u32),
     /// The policy wants to hear of removed runners, or not.
@@ -114,6 +116,7 @@ impl fmt::Display for Operation {
             What::TokenRenewed => write!(f, "the token is renewed"),
             What::MonitorDown { for_ms } => write!(f, "the monitor is down for {} min", minutes(for_ms)),
             What::SlackDead { for_ms } => write!(f, "Slack takes nothing for {} min", minutes(for_ms)),
+            What::NotifierDown { for_ms } => write!(f, "no notifier runs for {} min", minutes(for_ms)),
             What::Confirm(confirm) => write!(f, "the policy confirms after {confirm} readings"),
             What::TellRemoved(true) => write!(f, "the policy wants to hear of removed runners"),
             What::TellRemoved(false) => write!(f, "the policy wants to hear of no removed runners"),
@@ -199,6 +202,7 @@ impl Story {
             draw_flapping_that_lasts(&mut chance, &mut operations, busy_ms);
         }
         draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
+        draw_notifier_down(&mut Chance::new(seed ^ 0x0717), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
         Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new() }
     }
@@ -318,6 +322,16 @@ fn draw_crossings(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms:
             add(minutes(-18, 5, chance), What::Outage { target: other, runner: runner(5), for_ms: 4 * HOUR_MS });
         }
     }
+}
+
+/// A time without any notifier, for as long as most of a day.
+fn draw_notifier_down(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms: i64) {
+    if chance.below(12) > 0 {
+        return;
+    }
+    let at_ms = i64::try_from(chance.below(busy_ms.unsigned_abs())).unwrap_or(0);
+    let for_ms = minutes(10, 1_200, chance).min(busy_ms - at_ms);
+    operations.push(Operation { at_ms, what: What::NotifierDown { for_ms } });
 }
 
 /// A span between two numbers of minutes, with seconds.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use monitor_embedded::queue::Depth;
 use monitor_pipeline::commands::Command;
-use monitor_pipeline::messages::{CheckJob, WakeUp};
+use monitor_pipeline::messages::{CheckJob, StateChange};
 use monitor_pipeline::ports::Delivery;
 use monitor_pipeline::stages::Disposition;
 
@@ -172,6 +172,17 @@ impl Player<'_> {
         self.installation.stop();
     }
 
+    /// Every notifier ends in the middle.
+    pub(crate) fn stop_notifiers(&mut self) {
+        let is_notifier = |task: &Task| task.stage == Stage::Notify;
+        let running: Vec<u64> =
+            self.tasks.iter().filter(|(_, task)| is_notifier(task)).map(|(number, _)| *number).collect();
+        for task in running {
+            self.tasks.remove(&task);
+            self.installation.shared.lock().forget(task);
+        }
+    }
+
     fn tick(&mut self) {
         let again = {
             let mut machine = self.installation.shared.lock();
@@ -213,7 +224,14 @@ impl Player<'_> {
             }
             return;
         }
+        let notifies_from_ms = {
+            let machine = self.installation.shared.lock();
+            Some(machine.world.notifier_down_until_ms).filter(|until_ms| *until_ms > machine.now_ms)
+        };
         for stage in [Stage::Check, Stage::Notify] {
+            if stage == Stage::Notify && notifies_from_ms.is_some() {
+                continue;
+            }
             let running = self.tasks.values().filter(|task| task.stage == stage).count();
             let deliveries = {
                 let mut machine = self.installation.shared.lock();
@@ -232,7 +250,8 @@ impl Player<'_> {
                     let future = Box::pin(check(installation, store.clone(), body));
                     self.start(future, stage, (subject, receipt), store, 0);
                 } else {
-                    let subject = WakeUp::from_json(&body).map(|wake| wake.subject.to_string()).unwrap_or_default();
+                    let subject =
+                        StateChange::from_json(&body).map(|wake| wake.subject.to_string()).unwrap_or_default();
                     let future = Box::pin(notify(installation, store.clone(), body, receive_count));
                     self.start(future, stage, (subject, receipt), store, 0);
                 }
@@ -240,9 +259,10 @@ impl Player<'_> {
         }
         let mut machine = self.installation.shared.lock();
         let elapsed = machine.elapsed();
-        let due = machine.checks.next_due(elapsed).into_iter().chain(machine.changes.next_due(elapsed)).min();
-        if let Some(due) = due {
-            let due_ms = i64::try_from(due.as_millis()).unwrap_or(i64::MAX);
+        let in_ms = |due: Duration| i64::try_from(due.as_millis()).unwrap_or(i64::MAX);
+        let notification_ms = machine.changes.next_due(elapsed).map(in_ms);
+        let notification_ms = notification_ms.map(|due_ms| due_ms.max(notifies_from_ms.unwrap_or(due_ms)));
+        if let Some(due_ms) = machine.checks.next_due(elapsed).map(in_ms).into_iter().chain(notification_ms).min() {
             if due_ms < self.next_pump_ms {
                 self.next_pump_ms = due_ms;
                 machine.at(due_ms, Wake::Pump);

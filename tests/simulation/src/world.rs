@@ -171,6 +171,8 @@ impl Mute {
 pub enum Noted {
     /// A commit, or how an attempt to send ended.
     Record(Key),
+    /// An outage.
+    Outage(TargetId, Box<Outage>),
     /// A mute.
     Muted(ItemMute),
     /// An acknowledgement.
@@ -184,6 +186,7 @@ impl Noted {
     pub fn of_puts(puts: &[Put]) -> Vec<Self> {
         let noted = |put: &Put| match &put.item {
             Item::Sent(_) | Item::Change(_) => Some(Self::Record(put.item.key())),
+            Item::Outage(item) => Some(Self::Outage(item.target.clone(), Box::new(item.outage.clone()))),
             Item::Mute(mute) => Some(Self::Muted(mute.clone())),
             Item::Acknowledgement(item) => Some(Self::Acknowledged(item.clone())),
             _ => None,
@@ -232,6 +235,8 @@ pub struct World {
     pub slack_dead_until_ms: i64,
     /// Until when the store answers nobody.
     pub store_down_until_ms: i64,
+    /// No notifier runs before.
+    pub notifier_down_until_ms: i64,
     /// Which targets are on the list, or exist where the list is an account's repositories.
     pub watched: [bool; TARGETS.len()],
     /// The lists there were, from when on.
@@ -259,6 +264,8 @@ pub struct World {
     pub taken: Vec<Taken>,
     /// When each commit, and each ending of an attempt to send, was first stored.
     pub stored_ms: BTreeMap<Key, i64>,
+    /// Each outage that was put, in order, and when.
+    pub recorded: Vec<(i64, TargetId, Outage)>,
     /// The mutes there were.
     pub mutes: Vec<Mute>,
     /// When each acknowledgement was first stored.
@@ -387,6 +394,7 @@ impl World {
         for noted in noted {
             match noted {
                 Noted::Record(key) => _ = self.stored_ms.entry(key).or_insert(now_ms),
+                Noted::Outage(target, outage) => self.recorded.push((now_ms, target, *outage)),
                 Noted::Muted(mute) => {
                     let number = ItemMute::number_of(&mute.scope);
                     self.end_mute(number, now_ms);

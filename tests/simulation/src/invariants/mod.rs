@@ -3,6 +3,7 @@
 mod evidence;
 mod messages;
 mod promises;
+mod recording;
 mod rest;
 mod states;
 mod threads;
@@ -77,6 +78,7 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
         examination.states(place, record);
         let changes = changes_of(played, record.subject.clone())?;
         examination.wishes(place, record, &changes);
+        examination.recording(record, &changes);
         examination.threads(story, record);
         examination.silences(place, record, &changes);
     }

@@ -38,6 +38,11 @@ impl Examination<'_> {
             );
             self.found("nothing is untold at the end", what);
         }
+        let recorded = on_record.cursor.as_ref().map_or(0, |cursor| cursor.recorded_through.0);
+        if is_watched && recorded < fleet.record.last_outage_change.0 {
+            let what = format!("{}: {:?}, {:?}", record.subject, fleet.record.last_outage_change, on_record.cursor);
+            self.found("nothing is unrecorded at the end", what);
+        }
         if record.outages.iter().any(Outage::is_open) {
             self.found("nothing is open once everybody is well", format!("{}: {:?}", record.subject, record.outages));
         }

@@ -82,9 +82,10 @@ impl<'a> Model<'a> {
         for (number, operation) in story.operations.iter().enumerate() {
             let (place, for_ms) = match operation.what {
                 What::AccessLost { target, for_ms } => (Some(target), for_ms),
-                What::CredentialRefused { for_ms } | What::MonitorDown { for_ms } | What::SlackDead { for_ms } => {
-                    (None, for_ms)
-                }
+                What::CredentialRefused { for_ms }
+                | What::MonitorDown { for_ms }
+                | What::SlackDead { for_ms }
+                | What::NotifierDown { for_ms } => (None, for_ms),
                 _ => continue,
             };
             disturb(place, Source::Operation(number), operation.at_ms, operation.at_ms + for_ms);

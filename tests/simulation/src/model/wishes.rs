@@ -126,7 +126,9 @@ impl Model<'_> {
     fn has_faults(&self, from_ms: i64, until_ms: i64) -> bool {
         let is_within = |began_ms: i64, ended_ms: i64| began_ms < until_ms && ended_ms > from_ms;
         let others = self.story.operations.iter().filter(|operation| match operation.what {
-            What::SlackDead { for_ms } => is_within(operation.at_ms, operation.at_ms + for_ms),
+            What::SlackDead { for_ms } | What::NotifierDown { for_ms } => {
+                is_within(operation.at_ms, operation.at_ms + for_ms)
+            }
             What::MonitorDown { for_ms } => is_within(operation.at_ms, operation.at_ms + for_ms),
             _ => false,
         });
