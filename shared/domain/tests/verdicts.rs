@@ -563,3 +563,82 @@ fn a_decision_that_broke_off_is_finished_by_the_next_look() {
     let told = fold(&Subject::from(&target()), None, Revision(0), &history.changes).notice.unwrap();
     assert!(matches!(&told.news[..], [News::MonitoringStarts { outages }] if outages.len() == 9));
 }
+
+#[test]
+fn a_target_that_was_notified_of_a_flapping_runner_is_notified_to_be_dropped() {
+    for (is_muted, is_notified) in [(false, true), (true, false)] {
+        let mut history = History::watching(r#"{"confirm":1,"recover":1}"#, &[runner(1, Idle)]);
+        if is_muted {
+            history.wishes.muted = vec![monitor_domain::scope::Scope::Target(target())];
+        }
+        for round in 0..3 {
+            history.see(600 * round + 300, &[runner(1, Offline)]);
+            history.see(600 * round + 600, &[runner(1, Idle)]);
+        }
+        assert!(history.runner(1).flapping.is_some() && history.runner(1).open_outage().is_none());
+        let steps = history.store(drop_target(&history.fleet, at(2_000)).commits(7, 50, Revision(0)));
+        assert!(steps.contains(&Step::Dropped { told: is_notified }), "{steps:?}");
+    }
+}
+
+#[test]
+fn polls_without_a_runner_on_both_sides_of_a_time_that_nobody_could_see_are_not_in_a_row() {
+    let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle)]);
+    history.see(300, &[runner(2, Idle)]);
+    assert_eq!(history.runner(1).absence.as_ref().map(|absence| absence.count), Some(1));
+    for secs in [360, 1_260] {
+        history.look(&failed_look(at(secs), Fault::Service));
+    }
+    assert!(history.fleet.record.failing.as_ref().is_some_and(|failing| failing.blind));
+    history.see(1_560, &[runner(2, Idle)]);
+    assert!(!history.runner(1).is_gone(), "it is missed for the first time again");
+    assert!(!opened(&history.see(1_620, &[runner(2, Idle)])).is_empty());
+    assert!(history.runner(1).is_gone());
+}
+
+#[test]
+fn who_is_forgotten_is_counted_no_more() {
+    let leaving = ObservedRunner { ephemeral: true, ..runner(1, Busy) };
+    let mut history = History::watching("{}", &[leaving, runner(2, Idle)]);
+    let totals = |history: &History| history.changes.iter().map(|change| change.counts.total).collect::<Vec<_>>();
+    history.see(300, &[runner(2, Idle)]);
+    history.see(360, &[runner(2, Idle)]);
+    assert_eq!(totals(&history), [2, 2, 1]);
+    // Nor who was gone for long enough.
+    history.see(420, &[]);
+    history.see(480, &[]);
+    history.see(480 + 86_400, &[]);
+    assert_eq!(totals(&history)[3..], [1, 0, 0]);
+}
+
+#[test]
+fn an_ignored_runner_leaves_in_silence() {
+    let mut history = History::watching(r#"{"ignore":["runner-1"]}"#, &[runner(1, Idle), runner(2, Idle)]);
+    history.see(300, &[]);
+    let steps = history.see(360, &[]);
+    let names: Vec<&str> = opened(&steps).iter().map(|outage| outage.runner_name.as_str()).collect();
+    assert_eq!(names, ["runner-2"]);
+    assert!(matches!(history.runner(1).health, Health::Gone { alerted: false, .. }));
+}
+
+#[test]
+fn what_github_says_of_a_runner_is_stored_though_it_is_as_healthy_as_before() {
+    let before = runner(1, Idle);
+    let labels = ["self-hosted", "linux", "gpu"].map(str::to_owned).to_vec();
+    for after in [
+        ObservedRunner { labels, ..before.clone() },
+        ObservedRunner { version: Some("2.332.0".to_owned()), ..before.clone() },
+        ObservedRunner { os: "macos".to_owned(), ..before.clone() },
+        ObservedRunner { name: "renamed".to_owned(), ..before.clone() },
+        ObservedRunner { ephemeral: true, ..before.clone() },
+    ] {
+        let mut history = History::watching("{}", std::slice::from_ref(&before));
+        history.see(300, std::slice::from_ref(&after));
+        let stored = history.runner(1);
+        assert_eq!((&stored.name, &stored.os, &stored.labels), (&after.name, &after.os, &after.labels));
+        assert_eq!((&stored.version, stored.ephemeral), (&after.version, after.ephemeral));
+        assert_eq!(history.changes.len(), 2, "{after:?}");
+        history.see(600, std::slice::from_ref(&after));
+        assert_eq!(history.changes.len(), 2, "the same again is nothing new: {after:?}");
+    }
+}

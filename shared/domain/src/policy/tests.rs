@@ -185,3 +185,43 @@ fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
         assert!(!faults.contains("16C7e42F") && !faults.contains("123456789012"), "{faults}");
     }
 }
+
+#[test]
+fn of_two_patterns_the_longer_wins_whatever_their_letters() {
+    let target: Target = "acme/web".parse().unwrap();
+    let confirm = |json: &str| {
+        let policy = policy(json, &["acme/web"]).unwrap();
+        policy.for_target(&target).for_runner("gpu-build-1", &["gpu-a100".to_owned()]).confirm
+    };
+    for section in ["runners", "labels"] {
+        let (short, long) = if section == "runners" { ("gpu*", "*-build-1") } else { ("gpu*", "*-a100") };
+        let [short, long] = [(short, 4), (long, 7)].map(|(name, count)| format!(r#""{name}":{{"confirm":{count}}}"#));
+        for both in [format!("{short},{long}"), format!("{long},{short}")] {
+            assert_eq!(confirm(&format!(r#"{{"{section}":{{{both}}}}}"#)), 7, "{section}: {both}");
+        }
+    }
+}
+
+#[test]
+fn what_holds_for_whole_targets_is_refused_for_single_runners() {
+    let of_targets: Vec<&PolicyKey> = reference().iter().filter(|key| key.of_targets_only).collect();
+    assert_eq!(of_targets.iter().map(|key| key.name).collect::<Vec<_>>(), ["recheck", "blind", "ignore"]);
+    for key in of_targets {
+        let written = if key.name == "ignore" { r#"["test-*"]"# } else { "\"5m\"" };
+        for section in ["labels", "runners"] {
+            let faults =
+                policy(&format!(r#"{{"{section}":{{"gpu":{{"{}":{written}}}}}}}"#, key.name), &[]).unwrap_err();
+            let expected = format!("{section}.gpu.{}: holds for whole targets", key.name);
+            assert!(faults.len() == 1 && faults[0].starts_with(&expected), "{faults:?}");
+        }
+        let of_target = format!(r#"{{"targets":{{"acme/web":{{"{}":{written}}}}}}}"#, key.name);
+        assert!(policy(&of_target, &["acme/web"]).is_ok(), "{of_target}");
+    }
+}
+
+#[test]
+fn a_secret_is_hidden_also_where_the_text_would_have_been_cut_within_it() {
+    let name = format!("{}ghp_16C7e42F292c6912E7710c838347Ae178B4a", "a ".repeat(LONGEST_KEY / 2 - 1));
+    let faults = policy(&format!(r#"{{"{name}":1}}"#), &[]).unwrap_err();
+    assert!(faults.len() == 1 && faults[0].starts_with("(hidden, it looks like a secret): is not a key"), "{faults:?}");
+}
