@@ -220,3 +220,41 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
         error!(%error, "an answer to Slack broke");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection() -> AbortHandle {
+        tokio::spawn(std::future::pending::<()>()).abort_handle()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_complete_holds_nothing_any_more() {
+        let mut incomplete = Incomplete::default();
+        for number in 1..=4 {
+            incomplete.admit(number, connection());
+            incomplete.grow(number, MAX_HELD_BYTES / 2);
+            incomplete.remove(number);
+        }
+        assert_eq!((incomplete.requests.len(), incomplete.bytes, incomplete.dropped), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn of_too_many_requests_or_bytes_the_oldest_is_dropped() {
+        let mut incomplete = Incomplete::default();
+        let first = connection();
+        incomplete.admit(0, first.clone());
+        for number in 1..=u64::try_from(MAX_INCOMPLETE).unwrap() {
+            incomplete.admit(number, connection());
+        }
+        assert_eq!((incomplete.requests.len(), incomplete.dropped), (MAX_INCOMPLETE, 1));
+        tokio::task::yield_now().await;
+        assert!(first.is_finished());
+        for number in [1, 2, 3] {
+            incomplete.grow(number, MAX_HELD_BYTES / 2);
+        }
+        assert_eq!((incomplete.bytes, incomplete.dropped), (MAX_HELD_BYTES, 2));
+        assert!(!incomplete.requests.contains_key(&1) && incomplete.requests.contains_key(&2));
+    }
+}

@@ -255,4 +255,15 @@ mod tests {
             assert_eq!(describe(&report.shortfalls), "a notification has been pending for 15 min");
         }
     }
+
+    #[test]
+    fn who_could_not_be_seen_or_not_in_time_is_counted() {
+        let failure = || Failure::new(Fault::Service, "502");
+        let (cycles, [web, api]) = (Cycles::new(LIMIT), targets());
+        cycles.begin(at(0));
+        cycles.scheduled(&tick(&[&web, &api]), at(0));
+        cycles.checked(&web, &ended(Ending::Failed(failure())), at(1));
+        let report = cycles.checked(&api, &ended(Ending::Late(failure())), at(2)).unwrap();
+        assert_eq!((report.targets, report.unseen, report.runners), (2, 2, 0));
+    }
 }

@@ -442,3 +442,46 @@ async fn settle(queue: &Hastened, receipt: &str, disposition: Disposition) -> Re
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use monitor_domain::cycle::Shortfall;
+    use monitor_embedded::store::EmbeddedStore;
+    use monitor_github::{Credential, Secret, Settings};
+    use monitor_pipeline::stages::ScheduleReport;
+    use monitor_slack::{Console, Messenger, WebBase};
+
+    use super::*;
+    use crate::clock::MachineClock;
+    use crate::outside;
+
+    fn engine(interval: Duration, pending_limit: Duration) -> Engine<Messenger, MachineClock> {
+        let store = ChosenStore::Embedded(Box::new(EmbeddedStore::open_in_memory().unwrap()), Duration::MAX);
+        let settings = Settings::new(Credential::Token(Secret::new("x")));
+        let source = GitHub::new(outside::http().unwrap(), settings, Arc::new(|| MachineClock.now())).unwrap();
+        let chat = Messenger::Console(Console::stdout(false, WebBase::default()));
+        let what = (Policy::default(), Vec::new(), interval);
+        Engine::new(store, source, chat, MachineClock, what, (pending_limit, 1), false)
+    }
+
+    #[tokio::test]
+    async fn a_notification_may_be_pending_for_three_intervals_however_little_is_set() {
+        let (interval, now) = (Duration::from_secs(300), MachineClock.now());
+        for (set_secs, pending_secs, is_too_long) in
+            [(10, 899, false), (10, 900, true), (1_800, 1_799, false), (1_800, 1_800, true)]
+        {
+            let cycles = engine(interval, Duration::from_secs(set_secs)).cycles;
+            cycles.begin(now);
+            let tick = ScheduleReport {
+                disposition: Disposition::Done,
+                targets: Vec::new(),
+                dropped: Vec::new(),
+                stretched: Vec::new(),
+                pending_since: Some(now.minus(Duration::from_secs(pending_secs))),
+            };
+            let shortfalls = cycles.scheduled(&tick, now).unwrap().shortfalls;
+            let is_said = shortfalls.iter().any(|shortfall| matches!(shortfall, Shortfall::Pending { .. }));
+            assert_eq!(is_said, is_too_long, "{set_secs} s are set, pending for {pending_secs} s: {shortfalls:?}");
+        }
+    }
+}

@@ -279,12 +279,14 @@ pub(crate) fn is_unhealthy(fleet: &Fleet) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use console::measure_text_width;
     use monitor_domain::fleet::Failing;
     use monitor_domain::observation::{Failure, Fault, ObservedRunner};
-    use monitor_domain::outage::OutageId;
-    use monitor_domain::runner::{RunnerId, Status, Suspicion};
+    use monitor_domain::outage::{Outage, OutageId, Peers, Telling};
+    use monitor_domain::runner::{Down, RunnerId, Status, Suspicion};
     use monitor_domain::subject::Revision;
 
     const NOW: Timestamp = Timestamp::from_epoch_ms(1_000_000_000);
@@ -385,5 +387,37 @@ mod tests {
         let many = unreachable_list(&of(1_200), false, screen);
         assert_eq!(many, "\nUnreachable:\n  acme/app-0, acme/app-1, acme/app-2 and 1,197 more: no route\n");
         assert_eq!(unreachable_list(&of(1_200), true, screen).lines().count(), 1_202);
+    }
+
+    #[test]
+    fn an_outage_is_as_old_as_its_beginning_whatever_github_has_said_of_the_runner_since() {
+        let at = |minutes_ago: u64| NOW.minus(Duration::from_secs(minutes_ago * 60));
+        let mut down = runner(1, "build-1", Status::Offline, true);
+        down.status_since = at(5);
+        let outage = Outage {
+            id: OutageId(Revision(1)),
+            runner_id: down.id,
+            current_id: down.current_id,
+            runner_name: down.name.clone(),
+            os: down.os.clone(),
+            version: None,
+            labels: Vec::new(),
+            status: Status::Unknown,
+            in_job: false,
+            started_at: at(90),
+            confirmed_at: at(88),
+            last_healthy: None,
+            peers: Peers::default(),
+            telling: Telling::Alert,
+            resolved_at: None,
+            ending: None,
+        };
+        down.health = Health::Down(Box::new(Down::new(outage)));
+        let mut idle = runner(2, "build-2", Status::Idle, true);
+        idle.status_since = at(5);
+        let shown = fleet_table(&[fleet(1, vec![down, idle])], view(None, false));
+        let row = |name: &str| shown.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
+        assert!(row("build-1").contains("1 h 30 min"), "{shown}");
+        assert!(row("build-2").contains("5 min"), "{shown}");
     }
 }

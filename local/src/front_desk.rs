@@ -148,3 +148,16 @@ fn answer(HttpAnswer { status, body }: HttpAnswer) -> Answer {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_slack_is_json_and_an_answer_without_words_has_no_type() {
+        let said = answer(HttpAnswer { status: 200, body: "{}".to_owned() });
+        assert_eq!(said.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
+        let refused = answer(HttpAnswer { status: 401, body: String::new() });
+        assert_eq!((refused.status(), refused.headers().get(CONTENT_TYPE)), (StatusCode::UNAUTHORIZED, None));
+    }
+}

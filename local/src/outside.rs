@@ -118,3 +118,27 @@ pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenS
 pub(crate) fn stately_client(settings: &StatelyDbSettings) -> anyhow::Result<Client<HttpTransport>> {
     Ok(monitor_outside::stately(monitor_outside::http(), settings, SystemClock.random())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_keeps_outages_for_as_long_as_is_set_and_a_command_that_only_reads_deletes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let argument = StoreArgument { store: Some(folder.path().join("new/store.db")) };
+        let variables = |name: &str| match name {
+            "GITHUB_TOKEN" => Some("x".to_owned()),
+            "REPOS" => Some("acme/web".to_owned()),
+            "OUTAGE_RETENTION" => Some("90d".to_owned()),
+            _ => None,
+        };
+        let settings = Settings::read(&Source::variables(variables), &HostOptions::default()).unwrap();
+        let kept = |store: ChosenStore| match store {
+            ChosenStore::Embedded(_, keep_outages) => keep_outages,
+            ChosenStore::Stately(_) => panic!("a file was chosen"),
+        };
+        assert_eq!(kept(store(&argument, &settings).unwrap()), Duration::from_secs(90 * 86_400));
+        assert_eq!(kept(existing_store(&argument).unwrap()), Duration::MAX);
+    }
+}

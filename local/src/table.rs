@@ -256,4 +256,13 @@ mod tests {
         assert_eq!(ago(at(1_000), at(2_000)), "1 s ago");
         assert_eq!(ago(at(9_000), at(1_000)), "just now", "a clock that was set back");
     }
+
+    #[test]
+    fn a_name_cannot_move_the_cursor_or_reverse_the_text_around_it() {
+        for hidden in ['\n', '\u{1b}', '\u{7f}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}']
+        {
+            assert_eq!(one_line(&format!("a{hidden}b")), "a\u{fffd}b", "{hidden:?}");
+        }
+        assert_eq!(one_line("gpu-名 é"), "gpu-名 é");
+    }
 }

@@ -188,3 +188,14 @@ fn lines(beat: &Beat, clock: &DemoClock, notices: &[(Timestamp, Notice)], missed
     };
     format!("{:>3} min  {}\n         {}\n", beat.minute, beat.what, tone.paint(&words, colour))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_demo_of_which_an_alert_is_missing_is_no_success() {
+        let fake = FakeGitHub::start().await.unwrap();
+        assert_eq!(summary(&DemoClock::start(), &[], &fake).unwrap(), Outcome::Unhealthy);
+    }
+}

@@ -143,3 +143,27 @@ fn summary(fleets: &[Fleet], now: Timestamp) -> String {
     };
     format!("{}, {}; {age}", totals(fleets), counted(open, "open outage"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn of_checks_at_different_times_the_oldest_is_said() {
+        let now = Timestamp::from_epoch_ms(1_800_000_000_000);
+        let fleet = |name: &str, minutes_ago: Option<u64>| {
+            let mut fleet = Fleet::unknown(name.parse().unwrap());
+            let at = minutes_ago.map(|minutes| now.minus(Duration::from_secs(minutes * 60)));
+            (fleet.record.watched_since, fleet.record.observed_at) = (at, at.unwrap_or_default());
+            fleet
+        };
+        let age = |fleets: &[Fleet]| summary(fleets, now).rsplit("; ").next().unwrap_or_default().to_owned();
+        let (web, api, new) = (fleet("acme/web", Some(5)), fleet("acme/api", Some(90)), fleet("acme/new", None));
+        assert_eq!(age(&[web.clone(), api.clone(), new.clone()]), "the oldest check was 1 h 30 min ago");
+        assert_eq!(age(&[api, web.clone()]), "the oldest check was 1 h 30 min ago");
+        assert_eq!(age(&[web.clone(), web]), "checked 5 min ago");
+        assert_eq!(age(&[new]), "nothing was checked yet");
+    }
+}

@@ -244,3 +244,27 @@ pub(super) const BEATS: &[Beat] = &[
         ..SILENT
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_goes_offline_in_the_middle_of_a_job_is_offline_and_busy_and_no_other_is() {
+        let mut github = opening();
+        let state_of = |github: &State, target: &str, name: &str| {
+            let runners = github.runners(target);
+            let runner = runners.iter().find(|runner| runner.spec.name == name).unwrap();
+            (runner.spec.status.clone(), runner.spec.busy)
+        };
+        for beat in BEATS.iter().filter(|beat| beat.minute <= 8) {
+            play(&mut github, beat);
+        }
+        assert_eq!(state_of(&github, "acme/web", "web-2"), ("offline".to_owned(), true));
+        assert_eq!(state_of(&github, "orgs/acme", "gpu-1"), ("offline".to_owned(), false));
+        for beat in BEATS.iter().filter(|beat| (9..=14).contains(&beat.minute)) {
+            play(&mut github, beat);
+        }
+        assert_eq!(state_of(&github, "acme/web", "web-2"), ("online".to_owned(), false));
+    }
+}
