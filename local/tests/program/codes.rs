@@ -190,3 +190,36 @@ async fn doctor_reads_the_whole_store() {
     let (code, stdout, _) = bench.output(&["doctor"], &[]).await;
     assert!(code == Some(1) && stdout.contains("BAD store") && stdout.contains("acme/web outage"), "{stdout}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_outage_comes_first_and_one_that_is_not_shown_counts_for_the_exit_code() {
+    let bench = Bench::new().await;
+    bench.output(&["check"], &[]).await;
+    set(&bench, 1, "offline");
+    bench.output(&["check"], &[]).await;
+    set(&bench, 1, "online");
+    bench.output(&["check"], &[("POLICY", r#"{"confirm":1,"recover":1}"#)]).await;
+    // The outage of build-0 is the older one, and the one that is open.
+    let (code, stdout, _) = bench.output(&["history"], &[]).await;
+    let of = |name: &str| stdout.find(name).unwrap_or_else(|| panic!("no {name} in {stdout}"));
+    assert!(code == Some(1) && of("build-1") < of("build-0"), "{stdout}");
+    let (code, stdout, _) = bench.output(&["history", "--limit", "1"], &[]).await;
+    assert!(stdout.contains("build-1") && !stdout.contains("build-0"), "{stdout}");
+    assert!(code == Some(1) && stdout.contains("2 outages, 1 shown (--limit)"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_what_is_left_of_the_hour_and_what_it_cost_the_store() {
+    let bench = Bench::new().await;
+    bench.github.state().add_target("acme/api");
+    let both = [("REPOS", "acme/web,acme/api")];
+    let (_, stdout, _) = bench.output(&["check"], &both).await;
+    // Two requests, of which the second has less left than the first.
+    assert!(stdout.contains(", 4,998 requests left of the hourly quota"), "{stdout}");
+    let (_, stdout, _) = bench.output(&["check", "--json"], &both).await;
+    let store = stdout.split("\"store\":").nth(1).and_then(|rest| rest.split('}').next()).unwrap_or_default();
+    let store: String = store.split_whitespace().collect();
+    // Nothing is new at either, so nothing is written.
+    assert!(store.contains("\"writes\":0") && store.contains("\"itemsWritten\":0"), "{store}");
+    assert!(!store.contains("\"reads\":0"), "{store}");
+}

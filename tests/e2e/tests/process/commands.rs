@@ -254,4 +254,6 @@ async fn the_demo_tells_everything_that_it_should() {
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("What happened, and which alert was sent") && !stdout.contains("MISSING"), "{stdout}");
     assert!(stdout.contains("acme: gpu-1, gpu-2, gpu-3 offline (3 of 4)"), "{stdout}");
+    // What happens stands between the messages, with its minute.
+    assert!(stdout.contains("[ 4 min] web-2 goes offline in the middle of a job\n"), "{stdout}");
 }
