@@ -54,3 +54,25 @@ impl From<Failure> for Diagnostic {
         Self { error_type: failure.kind().to_owned(), error_message: failure.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lambda_and_the_log_get_each_failure_by_its_own_kind() {
+        let text = || "why".to_owned();
+        for (failure, kind, message) in [
+            (Failure::Settings(Faults(Vec::new())), "Settings", ""),
+            (Failure::Parameters(text()), "Parameters", "the parameters could not be read: why"),
+            (Failure::setup("why"), "Setup", "why"),
+            (Failure::Event(text()), "Event", "why"),
+            (Failure::BrokenOff(text()), "BrokenOff", "broken off: why"),
+        ] {
+            assert!(format!("{failure:?}").starts_with(&format!("{kind}: ")), "{failure:?}");
+            let diagnostic = Diagnostic::from(failure);
+            assert_eq!(diagnostic.error_type, kind);
+            assert!(diagnostic.error_message.ends_with(message), "{diagnostic:?}");
+        }
+    }
+}

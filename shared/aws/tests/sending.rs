@@ -110,6 +110,15 @@ async fn a_service_in_trouble_is_asked_again_and_one_that_is_not_there_is_told()
 }
 
 #[tokio::test]
+async fn a_call_to_a_fifo_queue_waits_for_the_one_before_it() {
+    let (aws, sdk) = stand_in().await;
+    aws.set_latency_ms(20);
+    let in_a_group = |message| Outgoing { group: Some("g".to_owned()), ..message };
+    Queue::new(sdk, FIFO).send(numbered(45).into_iter().map(in_a_group).collect()).await.expect("sent");
+    assert_eq!((aws.calls("SendMessageBatch").len(), aws.most_in_flight()), (5, 1));
+}
+
+#[tokio::test]
 async fn many_calls_are_under_way_together_and_no_more_than_twenty() {
     let (aws, sdk) = stand_in().await;
     aws.set_latency_ms(20);

@@ -231,3 +231,21 @@ async fn what_the_template_sets_is_told_together_with_the_settings() {
         assert!(told.contains(&format!("\n  {start}")), "{start}: {told}");
     }
 }
+
+#[test]
+fn an_interval_is_a_minute_at_least_and_a_day_at_most() {
+    for (text, secs, faults) in [
+        ("", 300, 0),
+        ("0", 300, 1),
+        ("59", 300, 1),
+        ("60", 60, 0),
+        (" 600 ", 600, 0),
+        ("86400", 86_400, 0),
+        ("86401", 300, 1),
+    ] {
+        let variables = Variables::new(move |name| (name == "CHECK_INTERVAL_SECS").then(|| text.to_owned()));
+        let mut wiring = Wiring::of(&variables);
+        assert_eq!(wiring.interval(), Duration::from_secs(secs), "{text}");
+        assert_eq!(wiring.into_faults().0.len(), faults, "{text}");
+    }
+}

@@ -133,6 +133,19 @@ async fn near_the_deadline_nothing_is_begun_and_what_is_done_is_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_may_take_a_quarter_of_the_time_and_at_most_twenty_seconds() {
+    let ms = Duration::from_millis;
+    for (left_secs, for_a_message, for_the_answer) in
+        [(8, ms(2_000), ms(400)), (40, ms(10_000), ms(2_000)), (900, ms(20_000), ms(2_000))]
+    {
+        let now = Instant::now();
+        let Budget { begin_until, end_by } = Budget::of(Duration::from_secs(left_secs));
+        assert_eq!(end_by - begin_until, for_a_message, "{left_secs} s");
+        assert_eq!(now + Duration::from_secs(left_secs) - end_by, for_the_answer, "{left_secs} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_standard_queue_may_have_groups_and_has_no_order() {
     let mut batch = event(&["retry1", "done1"]);
     for record in &mut batch.records {
