@@ -10,7 +10,9 @@ use monitor_aws::batch::{Backstop, Budget, Record};
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
 use monitor_domain::change::Step;
+use monitor_domain::outage::Ending;
 use monitor_domain::policy::Policy;
+use monitor_fakes::slack::{BOT_TOKEN, CHANNEL};
 use monitor_fakes::{FakeAws, FakeSlack};
 use monitor_pipeline::items::{Item, Put};
 use monitor_pipeline::ports::{ChatError, Clock as _, PutOutcome, QueueError, Store};
@@ -51,6 +53,16 @@ async fn an_outage(store: &impl Store, target: &str) {
     let mut record = samples::target_record(target, 1);
     record.last_tellable = record.revision;
     let change = samples::change(target, 1, Step::OutageOpened { outage: Box::new(outage) });
+    let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
+    assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
+}
+
+/// Puts on record that the runner is well again.
+async fn a_recovery(store: &impl Store, target: &str) {
+    let outage = samples::ended(&samples::outage(&samples::runner(1, "build-1"), 1), Ending::Recovered);
+    let mut record = samples::target_record(target, 2);
+    record.last_tellable = record.revision;
+    let change = samples::change(target, 2, Step::OutageClosed { outage: Box::new(outage) });
     let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
     assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
 }
@@ -206,6 +218,22 @@ async fn slacks_trouble_brings_the_message_back_and_a_dead_webhook_is_a_reason_t
     assert_eq!(installation.chat.take().len(), 1, "it stayed untold until then");
 }
 
+#[tokio::test]
+async fn a_token_that_is_refused_at_an_edit_is_a_reason_to_read_the_settings_again() {
+    let dead = || ChatError::Dead("account_inactive".to_owned());
+    for (refusal, returned, is_doubtful) in [(dead(), 0, true), (ChatError::Transient("500".to_owned()), 1, false)] {
+        let mut installation = Installation::with_outages_of(&["acme/web"]).await;
+        installation.chat = ScriptedChat::with_threads();
+        assert_eq!(failed(&installation.handle(WAKE_UP).await), 0);
+        a_recovery(&installation.store, "acme/web").await;
+        installation.clock.advance(Duration::from_secs(60));
+        installation.chat.refuse_edits([refusal.clone()]);
+        let report = installation.handle(WAKE_UP).await;
+        assert_eq!((failed(&report), report.is_doubtful), (returned, is_doubtful), "{refusal}");
+        assert!(installation.chat.take_threads().edits.is_empty(), "{refusal}");
+    }
+}
+
 const PREFIX: &str = "/github-runner-monitor";
 const DEAD: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead.fifo";
 
@@ -227,6 +255,7 @@ impl World {
         let endpoint = statelydb.base_url();
         let variables = BTreeMap::from([
             ("CHANGES_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
+            ("SLACK_API_URL", slack.api_url()),
             ("STATELYDB_ENDPOINT", endpoint.clone()),
             ("STATELYDB_NO_AUTH", "1".to_owned()),
             ("STATELYDB_SCHEMA_ID", "5".to_owned()),
@@ -285,6 +314,21 @@ async fn over_http_an_outage_goes_to_the_webhook_that_the_policy_names_or_says_w
         "{}",
         messages[1].text()
     );
+}
+
+/// The slack function of the same stack answers when one is pressed.
+#[tokio::test]
+async fn an_alert_of_a_bot_has_buttons() {
+    let world = World::new().await;
+    for (name, value) in [("slack-bot-token", BOT_TOKEN), ("slack-channel", CHANNEL)] {
+        world.aws.set_parameter(&format!("{PREFIX}/{name}"), value);
+    }
+    an_outage(&world.store, "acme/web").await;
+    assert_eq!(world.invoke(WAKE_UP).await, Ok(json!({"batchItemFailures": []})));
+    let messages = world.slack.messages();
+    assert_eq!(messages.len(), 1);
+    let body = messages[0].body.to_string();
+    assert!(body.contains("\"type\":\"actions\"") && body.contains("Acknowledge"), "{body}");
 }
 
 #[tokio::test]

@@ -378,6 +378,21 @@ async fn a_refused_credential_is_a_reason_to_read_the_settings_again() {
     assert!(failed(&report) == 0 && report.is_doubtful);
 }
 
+#[tokio::test]
+async fn one_refusal_in_a_batch_is_enough_to_read_the_settings_again_wherever_it_stands() {
+    for refused in ["acme/web", "acme/api", "orgs/acme"] {
+        let installation = Installation::new();
+        installation.source.fail(&target(refused), Failure { fault: Fault::Credential, detail: "401".to_owned() });
+        let report = installation.handle(event!("poller-mixed-batch")).await;
+        assert!(failed(&report) == 0 && report.is_doubtful, "{refused}");
+    }
+    // Refused as before, with nothing new to store, its check ends before those of the others begin to store theirs.
+    let installation = Installation::new();
+    installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
+    installation.handle(event!("poller-by-schedule")).await;
+    assert!(installation.handle(event!("poller-mixed-batch")).await.is_doubtful);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_in_trouble_gives_the_jobs_back_and_only_theirs() {
     for code in [RpcCode::Unavailable, RpcCode::Unauthenticated] {

@@ -225,3 +225,64 @@ async fn over_http_the_jobs_are_in_the_queue() {
     assert!(matches!(&told, Failure::BrokenOff(reason) if reason.contains("AccessDenied")), "{told}");
     assert!(matches!(invoke("{\"Records\":[]}").await, Err(Failure::Event(_))));
 }
+
+struct World {
+    aws: FakeAws,
+    statelydb: StatelyServer,
+    scheduler: Scheduler,
+    _github: FakeGitHub,
+}
+
+impl World {
+    /// An installation with `targets` repositories, its secrets in SSM.
+    async fn watching(targets: usize, further: &[(&'static str, &str)]) -> Self {
+        let aws = FakeAws::start().await.unwrap();
+        let (github, statelydb) = (FakeGitHub::start().await.unwrap(), StatelyServer::start().await.unwrap());
+        statelydb.state().settings.access_key = Some("planted-key".to_owned());
+        for (name, value) in [("github-token", "ghp_x"), ("statelydb-access-key", "planted-key")] {
+            aws.set_parameter(&format!("/github-runner-monitor/{name}"), value);
+        }
+        let mut variables = BTreeMap::from([
+            ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
+            ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
+            ("GITHUB_API_URL", github.base_url()),
+            ("REPOS", (0..targets).map(|number| format!("acme/app-{number} ")).collect()),
+            ("STATELYDB_ENDPOINT", statelydb.base_url()),
+            ("STATELYDB_STORE_ID", "17".to_owned()),
+            ("STATELYDB_SCHEMA_ID", "5".to_owned()),
+        ]);
+        variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let scheduler = Scheduler::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        Self { aws, statelydb, scheduler, _github: github }
+    }
+
+    async fn tick(&self) -> Result<Value, Failure> {
+        let deadline = SystemClock.now().plus(Duration::from_secs(30));
+        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
+        self.scheduler.handle(json!({}), invocation).await
+    }
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_tick_keep_to_the_requests_that_a_minute_may_have() {
+    for (per_minute, longest_secs) in [("60", 26..=27), ("off", 0..=0)] {
+        let world = World::watching(25, &[("GITHUB_REQUESTS_PER_MINUTE", per_minute)]).await;
+        assert_eq!(world.tick().await, Ok(json!({"targets": 25, "dropped": 0})));
+        let delays: Vec<u64> = world.aws.take_sent(CHECKS).iter().map(|job| job.delay_secs).collect();
+        assert_eq!(delays.len(), 25);
+        assert!(longest_secs.contains(delays.iter().max().unwrap()), "{per_minute}: {delays:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_of_the_store_is_in_use_right_after_the_first_refused_tick() {
+    let world = World::watching(2, &[]).await;
+    assert_eq!(world.tick().await, Ok(json!({"targets": 2, "dropped": 0})));
+    world.statelydb.state().settings.access_key = Some("planted-key-2".to_owned());
+    world.statelydb.state().revoke_tokens();
+    world.aws.set_parameter("/github-runner-monitor/statelydb-access-key", "planted-key-2");
+    let told = world.tick().await.unwrap_err();
+    assert!(matches!(told, Failure::BrokenOff(_)), "{told}");
+    assert_eq!(world.tick().await, Ok(json!({"targets": 2, "dropped": 0})));
+}

@@ -280,6 +280,18 @@ async fn a_mute_is_kept_shown_and_ended_and_an_acknowledgement_stands_in_the_mes
 }
 
 #[tokio::test]
+async fn who_may_mute_more_than_one_target_is_said_by_the_settings() {
+    for (admins, expected) in
+        [("U0123456789", "A mute of more than one target needs an admin"), ("U0123456789,U2CERLKJA", "runner-7 muted")]
+    {
+        let world = World::new().await;
+        world.aws.set_parameter(&format!("{PREFIX}/slack-admins"), admins);
+        let said = world.answer("slack-runner-mute").await.to_string();
+        assert!(said.contains(expected), "{admins}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_not() {
     let world = World::new().await;
     let batch = |asked_at: monitor_domain::time::Timestamp| {
@@ -294,6 +306,9 @@ async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_
     world.slack.state().fault_next(monitor_fakes::slack::Fault::Answer(503, "later"), 1);
     let id = sample("slack-later")["Records"][0]["messageId"].clone();
     assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": [{"itemIdentifier": id}]})));
+    let receipt = sample("slack-later")["Records"][0]["receiptHandle"].as_str().unwrap().to_owned();
+    let hidden = world.aws.visibility();
+    assert!(matches!(&hidden[..], [(of, 1..)] if *of == receipt), "it is not asked for again at once: {hidden:?}");
     assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": []})));
     assert!(world.slack.messages()[0].text().contains("acme/web: all 2 runners online"));
     // As it lies in events/: asked long ago, or not yet.

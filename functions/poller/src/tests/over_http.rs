@@ -7,7 +7,11 @@ use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
 use monitor_fakes::github::{RunnerSpec, State};
 use monitor_fakes::{FakeAws, FakeGitHub};
-use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::items::{Item, OutageItem, Query};
+use monitor_pipeline::ports::{Clock as _, Store as _};
+use monitor_stately::client::{Client, ClientSettings};
+use monitor_stately::endpoint::Endpoint;
+use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
 use monitor_stately_server::{Fault, StatelyServer, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
@@ -29,6 +33,10 @@ struct World {
 impl World {
     /// Everything that the poller needs is in SSM, but for where its neighbours are.
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(further: &[(&'static str, &str)]) -> Self {
         super::keep_log_lines();
         let (aws, statelydb) = (FakeAws::start().await.unwrap(), StatelyServer::start().await.unwrap());
         statelydb.state().settings.access_key = Some("planted-key".to_owned());
@@ -47,12 +55,13 @@ impl World {
         ] {
             aws.set_parameter(&format!("{PREFIX}/{name}"), value);
         }
-        let variables = BTreeMap::from([
+        let mut variables = BTreeMap::from([
             ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
             ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
             ("CHECKS_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
             ("STATELYDB_ENDPOINT", statelydb.base_url()),
         ]);
+        variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables = Variables::new(move |name| variables.get(name).cloned());
         let poller = Poller::new(&variables, &Sdk::of_stand_in(aws.base_url()));
         Self { aws, github, statelydb, poller }
@@ -88,6 +97,44 @@ async fn a_job_goes_from_ssm_to_github_and_into_the_store() {
     let asked = world.aws.calls("GetParameters").len();
     world.invoke(BY_HAND).await.unwrap();
     assert_eq!(world.aws.calls("GetParameters").len(), asked, "settings are kept");
+}
+
+/// A job of the schedule that was sent so long ago.
+fn scheduled(ago: Duration) -> String {
+    let sent_at = SystemClock.now().minus(ago).to_string();
+    include_str!("../../../../events/poller-by-schedule.json").replace("2027-01-15T08:00:00.000Z", &sent_at)
+}
+
+#[tokio::test]
+async fn a_job_is_good_for_the_interval_of_the_stack() {
+    for (interval_secs, requests) in [("3600", 1), ("300", 0)] {
+        let world = World::with(&[("CHECK_INTERVAL_SECS", interval_secs)]).await;
+        let answer = world.invoke(&scheduled(Duration::from_secs(1_200))).await;
+        assert_eq!(answer, Ok(json!({"batchItemFailures": []})));
+        assert_eq!(world.github_requests(), requests, "{interval_secs}");
+    }
+}
+
+/// Most checks change nothing and are not stored: the poller itself knows when it made them.
+#[tokio::test]
+async fn an_outage_says_that_the_runner_was_healthy_at_the_check_before_though_nothing_is_stored_of_that() {
+    let world = World::with(&[("POLICY", r#"{"confirm":1}"#)]).await;
+    world.invoke(&recheck()).await.unwrap();
+    let checked_again_at = SystemClock.now();
+    world.invoke(&recheck()).await.unwrap();
+    let runner = world.github.state().runners("acme/web")[0].id;
+    world.github.state().set_runner("acme/web", runner, "offline", false);
+    world.invoke(&recheck()).await.unwrap();
+
+    let endpoint = Endpoint::parse(&world.statelydb.base_url()).unwrap();
+    let transport = HttpTransport::new(monitor_outside::http(), endpoint).unwrap();
+    let store =
+        StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, Some(AccessKey::new("planted-key")))));
+    let target = super::target("acme/web");
+    let outages = store.list(&Query::Outages { target: target.id().clone(), runner: None }).await.unwrap();
+    let [Item::Outage(OutageItem { outage, .. })] = &outages[..] else { panic!("{outages:?}") };
+    let last_healthy = outage.last_healthy.expect("it was healthy at the check before");
+    assert!(last_healthy.at >= checked_again_at, "{last_healthy:?}, not of the check from {checked_again_at} on");
 }
 
 #[tokio::test]
