@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
+use monitor_domain::fleet::{CredentialRecord, Failing};
+use monitor_domain::observation::{Failure as LookFailure, Fault as LookFault};
 use monitor_domain::pace::Quota;
 use monitor_domain::policy::Policy;
+use monitor_domain::subject::CredentialId;
 use monitor_fakes::aws::CallFault;
 use monitor_fakes::{FakeAws, FakeGitHub};
+use monitor_pipeline::items::{Item, Put};
 use monitor_pipeline::messages::{CheckJob, Reason};
-use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::ports::{Clock as _, PutOutcome, Store as _};
 use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings, Stretched};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
@@ -119,6 +123,44 @@ fn the_interval_is_that_of_the_credential_that_is_throttled_most_and_only_while_
         assert_eq!((&counted["IntervalStretched"], &counted["TargetsScheduled"]), (&1_800.into(), &3.into()));
     }
     assert_eq!(counted(&[])["IntervalStretched"], Value::Null);
+}
+
+/// Where there is no target, no poller is there to say it.
+#[tokio::test]
+async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_metric_of_the_scheduler() {
+    let installation = Installation::watching(&["acme/web"]);
+    let secs = async || {
+        let line = installation.tick().await.metrics.line(installation.clock.now(), "request-1").unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()["OldestPendingNotificationSecs"].clone()
+    };
+    // The first tick adds the target; nobody sends what it has woken the notifier for.
+    assert_eq!(secs().await, 0);
+    installation.clock.advance(Duration::from_secs(300));
+    assert_eq!(secs().await, 300);
+    installation.clock.advance(Duration::from_secs(300));
+    assert_eq!(secs().await, 600);
+}
+
+/// A token that is refused, or an installation's: what it fails at is said once, by the credential's own notification.
+#[tokio::test]
+async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_credential() {
+    for is_failing in [true, false] {
+        let installation = Installation::watching(&["acme/*"]);
+        let failure = LookFailure::new(LookFault::Credential, "GitHub refuses the token (401)");
+        let mut record = CredentialRecord::new(CredentialId::token());
+        let since = installation.clock.now();
+        record.failing = is_failing.then(|| Failing { since, failure: failure.clone(), blind: true, told: true });
+        let put = installation.store.put(vec![Put::replacing(Item::Credential(record))]).await;
+        assert_eq!(put, Ok(PutOutcome::Done));
+        installation.source.fail_repositories("acme", failure);
+        let mut wakes = 0;
+        for _ in 0..5 {
+            installation.tick().await;
+            wakes += installation.wakes.take().len();
+            installation.clock.advance(Duration::from_secs(300));
+        }
+        assert_eq!(wakes > 0, !is_failing, "{wakes} wake-ups, is failing: {is_failing}");
+    }
 }
 
 #[tokio::test]

@@ -45,19 +45,20 @@ pub const EVERY_TYPE: &[Readable] = &[
     },
     FRESHNESS,
     CURSOR,
-    Readable { name: fields::CREDENTIAL.name, read: |_, record| content(record).map(Item::Credential) },
+    CREDENTIAL,
     WATCHLIST,
-    Readable { name: fields::CHANGE.name, read: |_, record| content(record).map(Item::Change) },
+    CHANGE,
     Readable { name: fields::CLAIM.name, read: |_, record| content(record).map(Item::Claim) },
     Readable { name: fields::SENT.name, read: |_, record| content(record).map(Item::Sent) },
     Readable { name: fields::MUTE.name, read: |_, record| content(record).map(Item::Mute) },
     Readable { name: fields::ACKNOWLEDGEMENT.name, read: |_, record| content(record).map(Item::Acknowledgement) },
-    Readable { name: fields::ACCESS_TOKEN.name, read: |_, record| content(record).map(Item::AccessToken) },
+    ACCESS_TOKEN,
     Readable { name: fields::MARKER.name, read: |_, record| content(record).map(Item::Marker) },
 ];
 
 /// The types that the schedule stage reads: what reads the others is not linked into a function that has no more.
-pub const TYPES_OF_THE_SCHEDULE: &[Readable] = &[TARGET, RUNNER, FRESHNESS, CURSOR, WATCHLIST];
+pub const TYPES_OF_THE_SCHEDULE: &[Readable] =
+    &[TARGET, RUNNER, FRESHNESS, CURSOR, CREDENTIAL, WATCHLIST, CHANGE, ACCESS_TOKEN];
 
 const TARGET: Readable =
     Readable { name: fields::REPOSITORY.name, read: |_, record| content(record).map(Item::Target) };
@@ -65,6 +66,11 @@ const RUNNER: Readable = Readable {
     name: fields::RUNNER.name,
     read: |reader, record| Ok(Item::Runner(RunnerItem { target: reader.target(record)?, runner: content(record)? })),
 };
+const CREDENTIAL: Readable =
+    Readable { name: fields::CREDENTIAL.name, read: |_, record| content(record).map(Item::Credential) };
+const CHANGE: Readable = Readable { name: fields::CHANGE.name, read: |_, record| content(record).map(Item::Change) };
+const ACCESS_TOKEN: Readable =
+    Readable { name: fields::ACCESS_TOKEN.name, read: |_, record| content(record).map(Item::AccessToken) };
 const FRESHNESS: Readable = Readable {
     name: fields::FRESHNESS.name,
     read: |_, record| {
