@@ -156,7 +156,7 @@ async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_cred
         let mut wakes = 0;
         for _ in 0..5 {
             installation.tick().await;
-            wakes += installation.wakes.take().len();
+            wakes += installation.changes.take().len();
             installation.clock.advance(Duration::from_secs(300));
         }
         assert_eq!(wakes > 0, !is_failing, "{wakes} wake-ups, is failing: {is_failing}");

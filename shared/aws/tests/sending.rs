@@ -158,7 +158,7 @@ async fn a_message_is_put_off_at_the_queue_that_it_came_from() {
     let dead_letters = DeadLetters::new(sdk, FIFO);
     let came = record("arn:aws:sqs:us-east-1:1:changes.fifo", Some("g"));
     dead_letters.put_off(&came, Duration::from_millis(30_900)).await;
-    assert_eq!(aws.visibility(), [("receipt-1".to_owned(), 30)]);
+    assert_eq!(aws.visibility(), [("receipt-1".to_owned(), 31)], "never before it is due");
     assert_eq!(aws.calls("ChangeMessageVisibility")[0]["QueueUrl"], FIFO);
     // Refused, or without a queue: no harm.
     aws.plan("ChangeMessageVisibility", [CallFault::Refused(403, "AccessDenied")]);

@@ -576,7 +576,7 @@ fn a_target_that_was_notified_of_a_flapping_runner_is_notified_to_be_dropped() {
             history.see(600 * round + 600, &[runner(1, Idle)]);
         }
         assert!(history.runner(1).flapping.is_some() && history.runner(1).open_outage().is_none());
-        let steps = history.store(drop_target(&history.fleet, at(2_000)).commits(7, 50, Revision(0)));
+        let steps = history.store(drop_target(&history.fleet, at(2_000)).commits(7, 50, Handled::default()));
         assert!(steps.contains(&Step::Dropped { told: is_notified }), "{steps:?}");
     }
 }

@@ -262,11 +262,10 @@ impl Player<'_> {
         let in_ms = |due: Duration| i64::try_from(due.as_millis()).unwrap_or(i64::MAX);
         let notification_ms = machine.changes.next_due(elapsed).map(in_ms);
         let notification_ms = notification_ms.map(|due_ms| due_ms.max(notifies_from_ms.unwrap_or(due_ms)));
-        if let Some(due_ms) = machine.checks.next_due(elapsed).map(in_ms).into_iter().chain(notification_ms).min() {
-            if due_ms < self.next_pump_ms {
-                self.next_pump_ms = due_ms;
-                machine.at(due_ms, Wake::Pump);
-            }
+        let due_ms = machine.checks.next_due(elapsed).map(in_ms).into_iter().chain(notification_ms).min();
+        if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms < self.next_pump_ms) {
+            self.next_pump_ms = due_ms;
+            machine.at(due_ms, Wake::Pump);
         }
     }
 
