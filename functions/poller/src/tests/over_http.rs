@@ -7,8 +7,8 @@ use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, Sdk, Variables};
 use monitor_fakes::github::{RunnerSpec, State};
 use monitor_fakes::{FakeAws, FakeGitHub};
-use monitor_pipeline::items::{Item, OutageItem, Query};
-use monitor_pipeline::ports::{Clock as _, Store as _};
+use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::records::read_outages;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
 use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
@@ -131,8 +131,8 @@ async fn an_outage_says_that_the_runner_was_healthy_at_the_check_before_though_n
     let store =
         StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, Some(AccessKey::new("planted-key")))));
     let target = super::target("acme/web");
-    let outages = store.list(&Query::Outages { target: target.id().clone(), runner: None }).await.unwrap();
-    let [Item::Outage(OutageItem { outage, .. })] = &outages[..] else { panic!("{outages:?}") };
+    let outages = read_outages(&store, target.id()).await.unwrap();
+    let [outage] = &outages[..] else { panic!("{outages:?}") };
     let last_healthy = outage.last_healthy.expect("it was healthy at the check before");
     assert!(last_healthy.at >= checked_again_at, "{last_healthy:?}, not of the check from {checked_again_at} on");
 }

@@ -53,6 +53,7 @@ impl Bench {
         let answering = this.wait_for("answering Slack").await;
         this.url = format!("http://{}/slack", answering["address"].as_str().expect("an address"));
         this.wait_for("cycle complete").await;
+        this.slack.wait_for_messages(1, LONG).await.expect("what monitoring starts with");
         this
     }
 
