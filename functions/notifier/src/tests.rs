@@ -57,7 +57,7 @@ async fn an_outage(store: &impl Store, target: &str) {
     assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
 }
 
-/// Puts on record that the runner is well again.
+/// Stores that the runner is healthy again.
 async fn a_recovery(store: &impl Store, target: &str) {
     let outage = samples::ended(&samples::outage(&samples::runner(1, "build-1"), 1), Ending::Recovered);
     let mut record = samples::target_record(target, 2);

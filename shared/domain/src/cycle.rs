@@ -87,7 +87,7 @@ impl Cycle {
     }
 }
 
-/// What the store says of the last tick and of each target on its list, whoever reads it.
+/// What the store says of the last tick and of each target on the list, for any reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredCycle {
     /// When the last tick was, and when the next one is due.

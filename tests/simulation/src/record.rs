@@ -75,7 +75,7 @@ impl Record {
         Ok(Self { subject, fleet, outages, claims, endings, stored_ms })
     }
 
-    /// The last revision that a message told.
+    /// The last revision that a delivered message covers.
     pub fn told_through(&self) -> u64 {
         let is_settled = |sent: &&Sent| matches!(sent.ending, SendEnding::Delivered(_));
         self.endings.iter().filter(is_settled).map(|sent| sent.through.0).max().unwrap_or(0)

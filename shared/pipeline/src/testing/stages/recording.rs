@@ -1,4 +1,4 @@
-//! Outages are recorded by the notifier: each once and with its end, whoever is notified of it, and whatever is lost or late.
+//! Outages are recorded by the notifier: each once and with its end, whether or not anybody is notified of it, and whatever is lost or late.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
