@@ -33,8 +33,8 @@ const EXIT_CODES: &str = "\
 Exit codes, the same for check, status, history and doctor:
   0  all is well
   1  something is unhealthy: a runner has an outage or is suspected of one, or doctor found something to fix
-  2  the answer is not complete: a target is unreachable or unknown, a setting or argument is wrong, the store cannot
-     be read, or the output cannot be written
+  2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
+     argument is wrong, the store cannot be read, or the output cannot be written
 run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
 
 /// Tells your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and again when it is over.
