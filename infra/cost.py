@@ -29,7 +29,7 @@ DAYS = 30
 TICKS = DAYS * 24 * 12
 MEMORY_GB = 0.25
 # What is billed, held to the template by test_template.py: one alarm is of three metrics, and is billed as three; the
-# metric IntervalStretched comes only while a quota does not last.
+# metric EffectiveInterval comes only while a quota does not last.
 ALARMS = 19
 METRICS = 13
 

@@ -164,7 +164,18 @@ test("numbers are never given twice and never change", () => {
   assert.deepEqual(ledgerFaults(kept, gone), [], "a field that goes keeps its line");
 });
 
-test("a ledger's lines are never altered", () => {
+const unpublished = ledger;
+
+test("a ledger that was never published may still be altered", () => {
+  const renamed = edited(unpublished, ({ types }) => {
+    types.Cat.identity = types.Cat.id;
+    delete types.Cat.id;
+  });
+  assert.deepEqual(alterations(unpublished, renamed), []);
+});
+
+test("a published ledger's lines are never altered", () => {
+  const ledger = { ...unpublished, published: 1 };
   assert.deepEqual(alterations(ledger, ledger), []);
   const added = edited(ledger, ({ types }) => (types.Cat.age = { number: 6, type: "uint64", since: 2 }));
   assert.deepEqual(alterations(ledger, added), []);
@@ -175,4 +186,5 @@ test("a ledger's lines are never altered", () => {
   }
   const faults = alterations(ledger, edited(ledger, ({ enums }) => delete enums.Mood.BAD));
   assert.match(faults.join("\n"), /Mood.BAD was altered/);
+  assert.match(alterations(ledger, unpublished).join("\n"), /version 1 was published/);
 });

@@ -12,7 +12,7 @@ export function extended(ledger, schema) {
   }
   const enums = structuredClone(ledger.enums);
   for (const [name, values] of Object.entries(schema.enums)) enums[name] = { ...values, ...enums[name] };
-  return { types, enums };
+  return { published: ledger.published ?? 0, types, enums };
 }
 
 const nextNumber = (entries) => 1 + Math.max(0, ...Object.values(entries).map((entry) => entry.number));
@@ -74,9 +74,11 @@ function numberFaults(typeName, entries) {
   return faults;
 }
 
-/** What a ledger has lost or altered since an earlier one. */
+/** What a ledger has lost or altered since an earlier one. Until a version is published, nothing depends on its numbers and names. */
 export function alterations(earlier, ledger) {
+  if (!earlier.published) return [];
   const faults = [];
+  if (!(ledger.published >= earlier.published)) faults.push(`version ${earlier.published} was published, and the ledger no longer says so`);
   for (const [typeName, entries] of Object.entries(earlier.types)) {
     for (const [name, entry] of Object.entries(entries)) {
       const now = ledger.types[typeName]?.[name];

@@ -55,7 +55,7 @@ const repoId = { type: string, comments: "What the item is about: the group that
 const status = { type: RunnerStatus, comments: "How the runner is." };
 const labels = { type: arrayOf(string), required: false, comments: "The runner's label names in GitHub's order." };
 const revision = { ...number, comments: "The last committed revision." };
-const lastTellable = { ...number, comments: "The last revision with something to tell." };
+const lastNotifiable = { ...number, comments: "The last revision with something to tell." };
 const body = { ...text, comments: "JSON that only the monitor itself reads; deflated where it is long." };
 const expiresAt = { type: timestampSeconds, required: false, comments: "When the item is deleted; 0 for never." };
 const createdAt = {
@@ -85,7 +85,7 @@ export const Repository = itemType("Repository", {
     /** Whether it is watched and was seen at least once. */
     isActive: flag,
     revision,
-    lastTellable,
+    lastNotifiable,
     /** When the first complete look began. */
     watchedSince: moment,
     /** When the last complete look began that found something new. */
@@ -93,7 +93,7 @@ export const Repository = itemType("Repository", {
     /** When the first of the looks began that fail; 0 while they succeed. */
     failingSince: moment,
     /** Whether they have failed for so long that nothing is known of its runners. */
-    isBlind: flag,
+    isUnreachable: flag,
     /** Whether the last commit was one part of several. */
     unfinished: flag,
     body,
@@ -178,8 +178,8 @@ export const OutageEvent = itemType("OutageEvent", {
 });
 
 /** When something was last looked after with nothing to commit. */
-export const Freshness = itemType("Freshness", {
-  keyPath: "/fleet-:repoId/freshness",
+export const LastSeen = itemType("LastSeen", {
+  keyPath: "/fleet-:repoId/last_seen",
   syncable: false,
   fields: {
     repoId,
@@ -198,7 +198,7 @@ export const Cursor = itemType("Cursor", {
   fields: {
     repoId,
     /** The last revision told. */
-    toldThrough: number,
+    notifiedThrough: number,
     /** When the next attempt to send is due, if one was put off. */
     nextAttemptAt: moment,
     /** The last revision whose outages are recorded. */
@@ -215,7 +215,7 @@ export const Credential = itemType("Credential", {
     /** `token`, or `app:ACCOUNT` for an installation of the GitHub App. Never the secret. */
     credentialId: text,
     revision,
-    lastTellable,
+    lastNotifiable,
     body,
   },
 });
@@ -227,7 +227,7 @@ export const Watchlist = itemType("Watchlist", {
   fields: {
     repoId,
     revision,
-    lastTellable,
+    lastNotifiable,
     /** How many are watched. */
     targetCount: number,
     body,
@@ -251,7 +251,7 @@ export const Change = itemType("Change", {
     /** Whether the same decision goes on in the next revision. */
     more: flag,
     /** Whether a notice comes of it. */
-    tellable: flag,
+    notifiable: flag,
     body,
     expiresAt,
   },
@@ -259,13 +259,13 @@ export const Change = itemType("Change", {
 
 /** A claim to send a notice. Never altered. */
 export const Claim = itemType("Claim", {
-  keyPath: "/repo-:repoId/notice-:notice/attempt-:attempt/claim",
+  keyPath: "/repo-:repoId/notification-:notification/attempt-:attempt/claim",
   syncable: false,
   ttl,
   fields: {
     repoId,
     /** The notice's number, from 1. */
-    notice: { type: uint },
+    notification: { type: uint },
     /** The attempt's number, from 1. */
     attempt: { type: uint32 },
     /** Tells one's own claim from another's. */
@@ -286,13 +286,13 @@ export const Claim = itemType("Claim", {
 
 /** How an attempt to send a notice ended. */
 export const Sent = itemType("Sent", {
-  keyPath: "/repo-:repoId/notice-:notice/attempt-:attempt/sent",
+  keyPath: "/repo-:repoId/notification-:notification/attempt-:attempt/sent",
   syncable: false,
   ttl,
   fields: {
     repoId,
     /** The notice's number, from 1. */
-    notice: { type: uint },
+    notification: { type: uint },
     /** The attempt's number, from 1. */
     attempt: { type: uint32 },
     /** The last revision that it told. */

@@ -61,7 +61,7 @@ impl Cycles {
         let (evidence, report) = (Cycle::default(), CycleReport::default());
         let current = Current { began: Instant::now(), is_scheduled: false, evidence, report };
         let last = self.lock().replace(current)?;
-        Some(self.judge(last, now))
+        Some(self.summarize(last, now))
     }
 
     /// The tick failed, and is tried again.
@@ -72,9 +72,9 @@ impl Cycles {
     }
 
     /// Something else is wrong with this cycle, in words.
-    pub(crate) fn fault(&self, words: String) {
+    pub(crate) fn fault(&self, text: String) {
         if let Some(current) = &mut *self.lock() {
-            current.evidence.faults.insert(words);
+            current.evidence.faults.insert(text);
         }
     }
 
@@ -106,10 +106,10 @@ impl Cycles {
     fn finish(&self, current: &mut Option<Current>, now: Timestamp) -> Option<CycleReport> {
         let is_over = |current: &mut Current| current.is_scheduled && current.evidence.unchecked().next().is_none();
         let ended = current.take_if(is_over)?;
-        Some(self.judge(ended, now))
+        Some(self.summarize(ended, now))
     }
 
-    fn judge(&self, Current { began, evidence, report, .. }: Current, now: Timestamp) -> CycleReport {
+    fn summarize(&self, Current { began, evidence, report, .. }: Current, now: Timestamp) -> CycleReport {
         let shortfalls = cycle::shortfalls(&evidence, self.pending_limit, now);
         CycleReport { took: began.elapsed(), shortfalls, ..report }
     }
@@ -151,7 +151,7 @@ mod tests {
         CheckReport {
             disposition: Disposition::Done,
             ending,
-            steps: Vec::new(),
+            events: Vec::new(),
             credential: CredentialReport::default(),
             pending_since: None,
         }
@@ -169,7 +169,7 @@ mod tests {
             disposition: Disposition::Done,
             targets,
             dropped: Vec::new(),
-            stretched: Vec::new(),
+            throttled: Vec::new(),
             pending_since: None,
         }
     }
@@ -201,7 +201,7 @@ mod tests {
             (failed(), true),
             (seen(1), true),
             (ended(Ending::Broken), false),
-            (ended(Ending::Overtaken), false),
+            (ended(Ending::Expired), false),
             (ended(Ending::NotConfigured), false),
         ] {
             let cycles = Cycles::new(LIMIT);

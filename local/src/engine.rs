@@ -17,8 +17,8 @@ use monitor_github::GitHub;
 use monitor_pipeline::messages::{CheckJob, MessageError, Reason, StateChange};
 use monitor_pipeline::ports::{Chat, Clock, Delivery, Outgoing, QueueError, Receiver, Sender};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, Ending, LatestChecks, MAX_RECEIVES, Meters, Notify, NotifySettings, Schedule,
-    ScheduleSettings,
+    Check, CheckSettings, Disposition, Ending, LatestChecks, MAX_RECEIVES, Notify, NotifySettings, QuotaEstimators,
+    Schedule, ScheduleSettings,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -26,7 +26,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::cycle::{CycleReport, Cycles};
 use crate::descriptors::are_used_up;
-use crate::front_desk::{Follower, FrontDesk};
+use crate::slack_server::{Follower, SlackServer};
 use crate::stopping::GRACE;
 use crate::store::ChosenStore;
 
@@ -50,14 +50,14 @@ type Later = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + 
 
 /// A queue. Where the clock of the installation does not run as real time does, its delays pass by that clock.
 #[derive(Clone)]
-pub(crate) struct Hastened {
+pub(crate) struct TimeScaled {
     queue: Queue,
     later: Option<Later>,
     /// Messages that were handled and wait for their next turn by that clock.
     returning: Arc<AtomicUsize>,
 }
 
-impl Hastened {
+impl TimeScaled {
     fn new(queue: Queue, later: Option<Later>) -> Self {
         Self { queue, later, returning: Arc::default() }
     }
@@ -85,7 +85,7 @@ impl Hastened {
     }
 }
 
-impl Sender for Hastened {
+impl Sender for TimeScaled {
     async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
         let Some(later) = &self.later else { return self.queue.send(messages).await };
         let (at_once, delayed): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| message.delay.is_zero());
@@ -102,7 +102,7 @@ impl Sender for Hastened {
 }
 
 /// The schedule stage over what an installation in one process has.
-type Tick<'a, Cl> = Schedule<'a, ChosenStore, GitHub, Hastened, Hastened, Cl>;
+type Tick<'a, Cl> = Schedule<'a, ChosenStore, GitHub, TimeScaled, TimeScaled, Cl>;
 
 /// A whole installation in one process.
 pub(crate) struct Engine<Ch, Cl> {
@@ -115,11 +115,11 @@ pub(crate) struct Engine<Ch, Cl> {
     /// Time.
     pub(crate) clock: Cl,
     /// Jobs for the check stage.
-    pub(crate) checks: Hastened,
+    pub(crate) checks: TimeScaled,
     /// Wake-ups for the notify stage.
-    pub(crate) changes: Hastened,
+    pub(crate) changes: TimeScaled,
     /// Commands whose answer takes longer.
-    pub(crate) commands: Hastened,
+    pub(crate) commands: TimeScaled,
     /// What the check stage is set to; the schedule stage takes the same.
     pub(crate) settings: CheckSettings,
     /// What is known of the cycle under way.
@@ -153,9 +153,9 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             store,
             source,
             chat,
-            checks: Hastened::new(Queue::standard(MAX_RECEIVES), later.clone()),
-            changes: Hastened::new(Queue::fifo(MAX_RECEIVES), later.clone()),
-            commands: Hastened::new(Queue::standard(MAX_RECEIVES), later.clone()),
+            checks: TimeScaled::new(Queue::standard(MAX_RECEIVES), later.clone()),
+            changes: TimeScaled::new(Queue::fifo(MAX_RECEIVES), later.clone()),
+            commands: TimeScaled::new(Queue::standard(MAX_RECEIVES), later.clone()),
             clock,
             settings: CheckSettings { policy, configured, interval },
             cycles: Cycles::new(cycle::pending_limit(pending_limit, interval)),
@@ -171,7 +171,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     pub(crate) async fn run(
         self: Arc<Self>,
         mut asked_to_stop: watch::Receiver<bool>,
-        front_desk: Option<FrontDesk>,
+        slack_server: Option<SlackServer>,
         on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
         let on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync> = Arc::new(on_cycle);
@@ -196,9 +196,9 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         });
         loops.spawn(self.clone().check_loop(stop.clone(), on_cycle));
         loops.spawn(self.clone().notify_loop(stop.clone()));
-        if let Some(front_desk) = front_desk {
-            loops.spawn(self.clone().follow_up_loop(front_desk.follower(), stop.clone()));
-            loops.spawn(front_desk.serve(self.clone(), stop.clone()));
+        if let Some(slack_server) = slack_server {
+            loops.spawn(self.clone().follow_up_loop(slack_server.follower(), stop.clone()));
+            loops.spawn(slack_server.serve(self.clone(), stop.clone()));
         }
         loops.spawn(self.clone().prune_loop(stop.clone()));
         let ending = async {
@@ -236,8 +236,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
         let (store, source, jobs, changes, clock) =
             (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
-        let meters = &Meters::default();
-        let stage = Schedule { store, source, jobs, changes, clock, settings: &settings, meters };
+        let quota_estimators = &QuotaEstimators::default();
+        let stage = Schedule { store, source, jobs, changes, clock, settings: &settings, quota_estimators };
         loop {
             let tick = async {
                 self.note_faults();
@@ -280,7 +280,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                     return self.cycles.scheduled(&report, self.clock.now());
                 }
                 Disposition::Retry { reason, .. } => self.cycles.tick_failed(reason),
-                Disposition::SetAside { reason } => {
+                Disposition::DeadLetter { reason } => {
                     self.cycles.tick_failed(reason);
                     return None;
                 }
@@ -343,7 +343,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     /// Takes messages out of a queue and has each handled, up to `at_once` at the same time.
     async fn work<Handling: Future<Output = Disposition> + Send + 'static>(
         self: &Arc<Self>,
-        queue: &Hastened,
+        queue: &TimeScaled,
         at_once: usize,
         mut stop: watch::Receiver<bool>,
         handle: impl Fn(Delivery) -> Handling,
@@ -421,7 +421,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
 }
 
 fn unreadable(error: &MessageError) -> Disposition {
-    Disposition::SetAside { reason: error.to_string() }
+    Disposition::DeadLetter { reason: error.to_string() }
 }
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
@@ -432,11 +432,11 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// Does with a message what its stage said.
-async fn settle(queue: &Hastened, receipt: &str, disposition: Disposition) -> Result<(), QueueError> {
+async fn settle(queue: &TimeScaled, receipt: &str, disposition: Disposition) -> Result<(), QueueError> {
     match disposition {
         Disposition::Done => queue.queue.delete(receipt).await,
         Disposition::Retry { after, .. } => queue.release(receipt, after).await,
-        Disposition::SetAside { reason } => {
+        Disposition::DeadLetter { reason } => {
             error!(reason, "a message was set aside");
             queue.queue.release(receipt, Duration::ZERO).await
         }
@@ -453,12 +453,12 @@ mod tests {
 
     use super::*;
     use crate::clock::MachineClock;
-    use crate::outside;
+    use crate::setup;
 
     fn engine(interval: Duration, pending_limit: Duration) -> Engine<Messenger, MachineClock> {
         let store = ChosenStore::Embedded(Box::new(EmbeddedStore::open_in_memory().unwrap()), Duration::MAX);
         let settings = Settings::new(Credential::Token(Secret::new("x")));
-        let source = GitHub::new(outside::http().unwrap(), settings, Arc::new(|| MachineClock.now())).unwrap();
+        let source = GitHub::new(setup::http().unwrap(), settings, Arc::new(|| MachineClock.now())).unwrap();
         let chat = Messenger::Console(Console::stdout(false, WebBase::default()));
         let what = (Policy::default(), Vec::new(), interval);
         Engine::new(store, source, chat, MachineClock, what, (pending_limit, 1), false)
@@ -476,7 +476,7 @@ mod tests {
                 disposition: Disposition::Done,
                 targets: Vec::new(),
                 dropped: Vec::new(),
-                stretched: Vec::new(),
+                throttled: Vec::new(),
                 pending_since: Some(now.minus(Duration::from_secs(pending_secs))),
             };
             let shortfalls = cycles.scheduled(&tick, now).unwrap().shortfalls;

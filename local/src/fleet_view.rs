@@ -48,7 +48,7 @@ struct RunnerView<'a> {
     name: &'a str,
     status: String,
     since: Timestamp,
-    verdict: &'static str,
+    condition: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     outage_started_at: Option<Timestamp>,
     os: &'a str,
@@ -76,7 +76,7 @@ impl<'a> From<&'a Runner> for RunnerView<'a> {
             name: &runner.name,
             status: runner.status.to_string(),
             since: runner.status_since,
-            verdict: verdict(runner),
+            condition: condition(runner),
             outage_started_at: runner.open_outage().map(|outage| outage.started_at),
             os: &runner.os,
             version: runner.version.as_deref(),
@@ -86,14 +86,14 @@ impl<'a> From<&'a Runner> for RunnerView<'a> {
     }
 }
 
-fn verdict(runner: &Runner) -> &'static str {
+fn condition(runner: &Runner) -> &'static str {
     match &runner.health {
         Health::Healthy if runner.flapping.is_some() => "flapping",
         Health::Healthy if !runner.status.is_healthy() => "ignored",
         Health::Healthy => "healthy",
         Health::Suspect(_) if runner.never_connected() => "never connected",
         Health::Suspect(_) => "suspect",
-        Health::Down(down) if down.good_count > 0 => "recovering",
+        Health::Down(down) if down.healthy_count > 0 => "recovering",
         Health::Down(_) => "down",
         Health::Gone { .. } => "no longer registered",
         Health::Retired => "forgotten",
@@ -101,8 +101,8 @@ fn verdict(runner: &Runner) -> &'static str {
 }
 
 /// The words for a runner's status, with the verdict where it says more.
-pub(crate) fn status_words(runner: &Runner) -> String {
-    match verdict(runner) {
+pub(crate) fn status_text(runner: &Runner) -> String {
+    match condition(runner) {
         "healthy" | "down" => runner.status.to_string(),
         other => format!("{} ({other})", runner.status),
     }
@@ -112,9 +112,9 @@ pub(crate) fn status_words(runner: &Runner) -> String {
 pub(crate) fn tone(runner: &Runner) -> Tone {
     match &runner.health {
         Health::Down(_) => Tone::Bad,
-        Health::Suspect(_) if !runner.never_connected() => Tone::Doubtful,
+        Health::Suspect(_) if !runner.never_connected() => Tone::Warning,
         Health::Gone { .. } | Health::Retired => Tone::Faint,
-        _ if runner.flapping.is_some() => Tone::Doubtful,
+        _ if runner.flapping.is_some() => Tone::Warning,
         _ if !runner.status.is_healthy() => Tone::Faint,
         _ => Tone::Plain,
     }
@@ -195,7 +195,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
         let cells = vec![
             target.to_owned(),
             runner.name.clone(),
-            status_words(runner),
+            status_text(runner),
             spoken_duration(view.now.since(since)),
             runner.labels.join(", "),
             checked.clone(),
@@ -203,7 +203,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
         let tone = tone(runner);
         let urgency = match tone {
             Tone::Bad => 3,
-            Tone::Doubtful => 2,
+            Tone::Warning => 2,
             _ => u8::from(!runner.status.is_healthy() && !runner.is_gone()),
         };
         Line { row: Row { tone, cells }, is_runner: true, urgency }
@@ -285,7 +285,7 @@ mod tests {
     use console::measure_text_width;
     use monitor_domain::fleet::Failing;
     use monitor_domain::observation::{Failure, Fault, ObservedRunner};
-    use monitor_domain::outage::{Outage, OutageId, Peers, Telling};
+    use monitor_domain::outage::{Outage, OutageId, Peers, Visibility};
     use monitor_domain::runner::{Down, RunnerId, Status, Suspicion};
     use monitor_domain::subject::Revision;
 
@@ -307,9 +307,9 @@ mod tests {
             runner.health = Health::Suspect(Suspicion {
                 since: NOW,
                 counted_at: NOW,
-                bad_count: 1,
+                unhealthy_count: 1,
                 outage_id: OutageId(Revision(1)),
-                at_start: false,
+                is_baseline: false,
                 last_healthy: None,
             });
         }
@@ -340,12 +340,12 @@ mod tests {
         };
         let mut fleets: Vec<Fleet> = (0..500).map(of).collect();
         let failure = Failure::new(Fault::Network, "no route to GitHub".to_owned());
-        fleets[400].record.failing = Some(Failing { since: NOW, failure, blind: false, told: false });
+        fleets[400].record.failing = Some(Failing { since: NOW, failure, unreachable: false, notified: false });
         fleets
     }
 
     #[test]
-    fn of_many_targets_what_needs_a_look_is_shown_and_the_rest_counted() {
+    fn only_unhealthy_targets_are_listed_when_there_are_many() {
         let fleets = many();
         assert_eq!(totals(&fleets), "3 of 1,000 runners offline in 500 targets, 1 of them unreachable");
         for width in [Some(80), None] {
@@ -408,7 +408,7 @@ mod tests {
             confirmed_at: at(88),
             last_healthy: None,
             peers: Peers::default(),
-            telling: Telling::Alert,
+            visibility: Visibility::Alerted,
             resolved_at: None,
             ending: None,
         };

@@ -9,9 +9,9 @@ mod cycle;
 mod descriptors;
 mod engine;
 mod fleet_view;
-mod front_desk;
 mod out;
-mod outside;
+mod setup;
+mod slack_server;
 mod stopping;
 mod store;
 mod table;
@@ -101,12 +101,12 @@ fn main() -> ExitCode {
 }
 
 /// Help, the version, or what is wrong with the command line.
-fn said_by_clap(words: &clap::Error) -> ExitCode {
-    match out::taken(words.print()) {
-        Err(error) if !words.use_stderr() => {
+fn said_by_clap(clap_error: &clap::Error) -> ExitCode {
+    match out::taken(clap_error.print()) {
+        Err(error) if !clap_error.use_stderr() => {
             out::error(&error);
             Outcome::Incomplete.exit_code()
         }
-        _ => ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(2)),
+        _ => ExitCode::from(u8::try_from(clap_error.exit_code()).unwrap_or(2)),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Tone {
     /// Something is well again.
     Good,
     /// Worth a look.
-    Doubtful,
+    Warning,
     /// Unhealthy.
     Bad,
     /// Less important.
@@ -28,7 +28,7 @@ impl Tone {
         match self {
             Tone::Plain => "",
             Tone::Good => "\x1b[32m",
-            Tone::Doubtful => "\x1b[33m",
+            Tone::Warning => "\x1b[33m",
             Tone::Bad => "\x1b[31m",
             Tone::Faint => "\x1b[2m",
         }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_just_been_is_told_from_what_was_before() {
+    fn just_now_differs_from_earlier() {
         let at = |ms| Timestamp::from_epoch_ms(ms);
         assert_eq!(ago(at(1_000), at(1_999)), "just now");
         assert_eq!(ago(at(1_000), at(2_000)), "1 s ago");

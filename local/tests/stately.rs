@@ -52,7 +52,7 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_check_records_is_what_status_shows() {
+async fn status_shows_what_a_check_stored() {
     let bench = Bench::new().await;
     let (code, printed) = bench.run(&["check"], "").await;
     assert_eq!(code, 0, "{printed}");

@@ -23,8 +23,8 @@ TREE = ROOT / "target" / "variants"
 CONFIG = "functions/.cargo/config.toml"
 HOST = "shared/aws/src/host.rs"
 SDK = "shared/aws/src/sdk.rs"
-ROOTS = "shared/outside/src/roots.rs"
-CRYPTO = "shared/outside/src/crypto.rs"
+ROOTS = "shared/http/src/roots.rs"
+CRYPTO = "shared/http/src/crypto.rs"
 
 # Name: what is said of it, replacements (file, old text, new text), variables.
 VARIANTS = {
@@ -55,20 +55,20 @@ VARIANTS = {
         [(ROOTS, "RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())",
           "RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().take(0).cloned());\n        "
           "roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)"),
-         ("shared/outside/Cargo.toml", "rustls.workspace = true", 'rustls.workspace = true\nrustls-native-certs = "0.8"')],
+         ("shared/http/Cargo.toml", "rustls.workspace = true", 'rustls.workspace = true\nrustls-native-certs = "0.8"')],
         {},
     ),
     "aws-lc": (
         "aws-lc-rs for cryptography and not ring",
         [("Cargo.toml", 'features = ["logging", "ring", "std", "tls12"]', 'features = ["aws_lc_rs", "logging", "ring", "std", "tls12"]'),
          (ROOTS, "crate::crypto::provider()", "rustls::crypto::aws_lc_rs::default_provider()"),
-         ("shared/outside/src/lib.rs", "crypto::provider()", "rustls::crypto::aws_lc_rs::default_provider()")],
+         ("shared/http/src/lib.rs", "crypto::provider()", "rustls::crypto::aws_lc_rs::default_provider()")],
         {},
     ),
     "chacha": (
         "ring with ChaCha20-Poly1305 as well",
         [(ROOTS, "crate::crypto::provider()", "rustls::crypto::ring::default_provider()"),
-         ("shared/outside/src/lib.rs", "crypto::provider()", "rustls::crypto::ring::default_provider()")],
+         ("shared/http/src/lib.rs", "crypto::provider()", "rustls::crypto::ring::default_provider()")],
         {},
     ),
     "newest-ssm": (

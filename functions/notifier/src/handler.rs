@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use monitor_aws::batch::{self, Backstop, Budget, Record};
-use monitor_domain::notices::{News, Notice};
+use monitor_aws::batch::{self, Budget, FailureSink, Record};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::messages::StateChange;
@@ -28,7 +28,7 @@ impl<'a, Ch> Attentive<'a, Ch> {
         Self { chat, is_dead: AtomicBool::new(false) }
     }
 
-    fn heed(&self, error: Option<&ChatError>) {
+    fn inspect(&self, error: Option<&ChatError>) {
         if matches!(error, Some(ChatError::Dead(_))) {
             self.is_dead.store(true, Ordering::Relaxed);
         }
@@ -36,27 +36,27 @@ impl<'a, Ch> Attentive<'a, Ch> {
 }
 
 impl<Ch: Chat> Chat for Attentive<'_, Ch> {
-    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
-        let sent = self.chat.send(notice, form, to).await;
-        self.heed(sent.as_ref().err());
+    async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        let sent = self.chat.send(notification, form, to).await;
+        self.inspect(sent.as_ref().err());
         sent
     }
 
-    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        let sent = self.chat.reply(notice, form, to).await;
-        self.heed(sent.as_ref().err().and_then(of_chat));
+    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        let sent = self.chat.reply(notification, form, to).await;
+        self.inspect(sent.as_ref().err().and_then(of_chat));
         sent
     }
 
     async fn edit(
         &self,
         message: &LiveMessage,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         acknowledged: &[Acknowledgement],
     ) -> Result<(), EditError> {
-        let edited = self.chat.edit(message, notice, form, acknowledged).await;
-        self.heed(edited.as_ref().err().and_then(of_chat));
+        let edited = self.chat.edit(message, notification, form, acknowledged).await;
+        self.inspect(edited.as_ref().err().and_then(of_chat));
         edited
     }
 }
@@ -73,7 +73,7 @@ pub(crate) struct Batch<'a, St, Ch, Cl, Bs> {
     /// The stage with its ports.
     pub(crate) notify: &'a Notify<'a, St, Attentive<'a, Ch>, Cl>,
     /// Where messages go that were not done.
-    pub(crate) backstop: &'a Bs,
+    pub(crate) failure_sink: &'a Bs,
     /// How much time there is.
     pub(crate) budget: Budget,
     /// The invocation.
@@ -87,18 +87,18 @@ pub(crate) struct Report {
     /// For CloudWatch.
     pub(crate) metrics: Metrics,
     /// Whether the webhook or token is dead, or the store's key may have been changed: the settings are worth another look.
-    pub(crate) is_doubtful: bool,
+    pub(crate) reload_settings: bool,
 }
 
-impl<St: Store, Ch: Chat, Cl: Clock, Bs: Backstop> Batch<'_, St, Ch, Cl, Bs> {
+impl<St: Store, Ch: Chat, Cl: Clock, Bs: FailureSink> Batch<'_, St, Ch, Cl, Bs> {
     pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
         let metrics = RefCell::new(Metrics::of("notifier"));
-        metrics.borrow_mut().add(Metric::NoticesSent, 0);
+        metrics.borrow_mut().add(Metric::NotificationsSent, 0);
         let is_broken = Cell::new(false);
-        let tell = async |record: &Record| {
+        let notify_one = async |record: &Record| {
             let StateChange { subject, .. } = match StateChange::from_json(&record.body) {
                 Ok(message) => message,
-                Err(error) => return Disposition::SetAside { reason: error.to_string() },
+                Err(error) => return Disposition::DeadLetter { reason: error.to_string() },
             };
             let span = info_span!("notify", stage = "notify", request_id = self.request_id, %subject);
             let report = self.notify.run(&subject, record.receives).instrument(span).await;
@@ -109,19 +109,19 @@ impl<St: Store, Ch: Chat, Cl: Clock, Bs: Backstop> Batch<'_, St, Ch, Cl, Bs> {
             report.disposition
         };
         let span = info_span!("batch", stage = "notify", request_id = self.request_id);
-        let handled = batch::handle(event, self.budget, AT_ONCE, self.backstop, tell).instrument(span).await;
+        let handled = batch::handle(event, self.budget, AT_ONCE, self.failure_sink, notify_one).instrument(span).await;
         let mut metrics = metrics.into_inner();
-        metrics.add(Metric::MessagesSetAside, u64::from(handled.set_aside));
-        let is_doubtful = is_broken.get() || self.notify.chat.is_dead.load(Ordering::Relaxed);
-        Report { response: handled.response, metrics, is_doubtful }
+        metrics.add(Metric::MessagesDeadLettered, u64::from(handled.dead_letter));
+        let reload_settings = is_broken.get() || self.notify.chat.is_dead.load(Ordering::Relaxed);
+        Report { response: handled.response, metrics, reload_settings }
     }
 }
 
-fn count(metrics: &mut Metrics, delivered: &[Notice], now: Timestamp) {
-    for notice in delivered {
-        metrics.add(Metric::NoticesSent, 1);
-        let outages = notice.news.iter().flat_map(|news| match news {
-            News::Offline { outages } => &outages[..],
+fn count(metrics: &mut Metrics, delivered: &[Notification], now: Timestamp) {
+    for notification in delivered {
+        metrics.add(Metric::NotificationsSent, 1);
+        let outages = notification.items.iter().flat_map(|item| match item {
+            NotificationItem::Offline { outages } => &outages[..],
             _ => &[],
         });
         if let Some(began) = outages.map(|outage| outage.started_at).min() {

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use monitor_aws::{Sdk, Variables, host};
+use monitor_aws::{LambdaEnvironment, Sdk, host};
 use monitor_function_notifier::Notifier;
 
 fn main() -> ExitCode {
-    let notifier = Notifier::new(&Variables::of_process(), &Sdk::new(monitor_outside::client_with_built_in_roots));
+    let notifier = Notifier::new(&LambdaEnvironment::of_process(), &Sdk::new(monitor_http::client_with_built_in_roots));
     host::serve(async |event, invocation| notifier.handle(event, invocation).await)
 }

@@ -2,10 +2,10 @@
 
 use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
-use monitor_aws::{DeadLetters, Failure, Kept, Sdk, Variables, Wiring};
-use monitor_config::TellingSettings;
+use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, QueueUrls, ReloadingConfig, Sdk};
+use monitor_config::NotifierSettings;
 use monitor_domain::policy::Policy;
-use monitor_outside::BuiltInRoots;
+use monitor_http::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Notify, NotifySettings};
 use monitor_slack::Messenger;
@@ -17,7 +17,7 @@ use crate::handler::{Attentive, Batch, Report};
 
 /// The notifier; its clients are made when they are first needed.
 pub struct Notifier {
-    kept: Kept<TellingSettings, Ready>,
+    reloading_config: ReloadingConfig<NotifierSettings, Ready>,
     dead_letters: DeadLetters,
     stack: Option<String>,
 }
@@ -31,12 +31,13 @@ struct Ready {
 
 impl Notifier {
     /// Reads which queues it has; everything else when it is first needed.
-    pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
-        let mut wiring = Wiring::of(variables);
-        let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
+    pub fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
+        let mut queue_urls = QueueUrls::of(variables);
+        let dead_letters = DeadLetters::new(sdk.clone(), queue_urls.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
         let build = |settings| Ready::of(&settings).map_err(Failure::setup);
-        let kept = Kept::new(variables, sdk, wiring.into_faults(), TellingSettings::read, build);
-        Self { kept, dead_letters, stack: variables.stack() }
+        let reloading_config =
+            ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), NotifierSettings::read, build);
+        Self { reloading_config, dead_letters, stack: variables.stack() }
     }
 
     /// Handles one invocation.
@@ -44,15 +45,16 @@ impl Notifier {
         let event = host::messages(event)?;
         let clock = &SystemClock;
         let now = clock.now();
-        let ready = self.kept.get(now).await?;
+        let ready = self.reloading_config.get(now).await?;
         let chat = Attentive::to(&ready.slack);
         let (store, policy, settings) = (&ready.store, &ready.policy, NotifySettings::default());
         let notify = Notify { store, chat: &chat, clock, policy, settings };
         let budget = Budget::of(invocation.left(now));
-        let batch = Batch { notify: &notify, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
-        let Report { response, metrics, is_doubtful } = batch.handle(event).await;
-        if is_doubtful {
-            self.kept.doubt();
+        let batch =
+            Batch { notify: &notify, failure_sink: &self.dead_letters, budget, request_id: &invocation.request_id };
+        let Report { response, metrics, reload_settings } = batch.handle(event).await;
+        if reload_settings {
+            self.reloading_config.invalidate();
         }
         host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         host::answer(&response)
@@ -60,14 +62,14 @@ impl Notifier {
 }
 
 impl Ready {
-    fn of(settings: &TellingSettings) -> Result<Self, monitor_outside::SetupError> {
+    fn of(settings: &NotifierSettings) -> Result<Self, monitor_http::SetupError> {
         let roots = BuiltInRoots::read()?;
-        let TellingSettings { slack, policy, web_url, statelydb, allow_http_hosts } = settings;
+        let NotifierSettings { slack, policy, web_url, statelydb, allow_http_hosts } = settings;
         // A connection of HTTP/1.1 carries one request at a time, so one that timed out is never used again.
-        let client = monitor_outside::client(roots.http().http1_only())?;
+        let client = monitor_http::client(roots.http().http1_only())?;
         // The slack function of the same stack answers when a button is pressed.
-        let slack = monitor_outside::slack(&client, slack, web_url, allow_http_hosts, true)?;
-        let store = StatelyStore::new(monitor_outside::stately(roots.http(), statelydb, SystemClock.random())?);
+        let slack = monitor_http::slack(&client, slack, web_url, allow_http_hosts, true)?;
+        let store = StatelyStore::new(monitor_http::stately(roots.http(), statelydb, SystemClock.random())?);
         Ok(Self { store, slack, policy: policy.clone() })
     }
 }

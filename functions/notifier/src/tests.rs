@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use monitor_aws::batch::{Backstop, Budget, Record};
+use monitor_aws::batch::{Budget, FailureSink, Record};
 use monitor_aws::host::Invocation;
-use monitor_aws::{Failure, Sdk, Variables};
-use monitor_domain::change::Step;
+use monitor_aws::{Failure, LambdaEnvironment, Sdk};
+use monitor_domain::change::Event;
 use monitor_domain::outage::Ending;
 use monitor_domain::policy::Policy;
 use monitor_fakes::slack::{BOT_TOKEN, CHANNEL};
@@ -37,8 +37,8 @@ const MIXED_GROUPS: &str = include_str!("../../../events/notifier-mixed-groups.j
 #[derive(Default)]
 struct Notes(RefCell<Vec<String>>);
 
-impl Backstop for Notes {
-    async fn set_aside(&self, _: &Record, reason: &str) -> Result<(), QueueError> {
+impl FailureSink for Notes {
+    async fn dead_letter(&self, _: &Record, reason: &str) -> Result<(), QueueError> {
         self.0.borrow_mut().push(reason.to_owned());
         Ok(())
     }
@@ -51,8 +51,8 @@ async fn an_outage(store: &impl Store, target: &str) {
     let runner = samples::runner(1, "build-1");
     let outage = samples::outage(&runner, 1);
     let mut record = samples::target_record(target, 1);
-    record.last_tellable = record.revision;
-    let change = samples::change(target, 1, Step::OutageOpened { outage: Box::new(outage) });
+    record.last_notifiable = record.revision;
+    let change = samples::change(target, 1, Event::OutageOpened { outage: Box::new(outage) });
     let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
     assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
 }
@@ -61,8 +61,8 @@ async fn an_outage(store: &impl Store, target: &str) {
 async fn a_recovery(store: &impl Store, target: &str) {
     let outage = samples::ended(&samples::outage(&samples::runner(1, "build-1"), 1), Ending::Recovered);
     let mut record = samples::target_record(target, 2);
-    record.last_tellable = record.revision;
-    let change = samples::change(target, 2, Step::OutageClosed { outage: Box::new(outage) });
+    record.last_notifiable = record.revision;
+    let change = samples::change(target, 2, Event::OutageClosed { outage: Box::new(outage) });
     let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
     assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
 }
@@ -93,7 +93,7 @@ impl Installation {
         let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, policy, settings };
         let budget = Budget::of(Duration::from_secs(60));
         let event: SqsEvent = serde_json::from_str(event).unwrap();
-        Batch { notify: &notify, backstop: &self.notes, budget, request_id: "request-1" }.handle(event).await
+        Batch { notify: &notify, failure_sink: &self.notes, budget, request_id: "request-1" }.handle(event).await
     }
 
     fn counted(&self, report: &Report) -> Value {
@@ -106,21 +106,21 @@ fn failed(report: &Report) -> usize {
 }
 
 #[tokio::test]
-async fn a_wake_up_tells_what_is_untold_and_a_second_one_nothing() {
+async fn the_first_state_change_message_sends_what_is_pending_and_a_second_one_sends_nothing() {
     let installation = Installation::with_outages_of(&["acme/web"]).await;
     let report = installation.handle(WAKE_UP).await;
-    assert!(failed(&report) == 0 && !report.is_doubtful);
+    assert!(failed(&report) == 0 && !report.reload_settings);
     assert_eq!(installation.chat.take().len(), 1);
     let counted = installation.counted(&report);
-    assert_eq!((&counted["NoticesSent"], &counted["MessagesSetAside"]), (&1.into(), &0.into()));
+    assert_eq!((&counted["NotificationsSent"], &counted["MessagesDeadLettered"]), (&1.into(), &0.into()));
     assert!(counted["AlertLatency"].as_u64().is_some(), "{counted}");
     let report = installation.handle(WAKE_UP).await;
-    assert_eq!(installation.counted(&report)["NoticesSent"], 0);
+    assert_eq!(installation.counted(&report)["NotificationsSent"], 0);
     assert!(installation.chat.take().is_empty());
 }
 
 #[tokio::test]
-async fn a_subject_with_nothing_to_tell_is_done() {
+async fn a_subject_with_nothing_pending_is_done() {
     let installation = Installation::with_outages_of(&[]).await;
     for event in [WAKE_UP, CREDENTIAL] {
         let report = installation.handle(event).await;
@@ -129,16 +129,16 @@ async fn a_subject_with_nothing_to_tell_is_done() {
 }
 
 #[tokio::test]
-async fn a_wake_up_that_names_no_subject_is_set_aside_with_the_accepted_shape() {
+async fn a_state_change_message_without_a_subject_is_dead_lettered_with_the_accepted_shape() {
     let installation = Installation::with_outages_of(&[]).await;
     let report = installation.handle(MALFORMED).await;
-    assert_eq!((failed(&report), &installation.counted(&report)["MessagesSetAside"]), (0, &1.into()));
+    assert_eq!((failed(&report), &installation.counted(&report)["MessagesDeadLettered"]), (0, &1.into()));
     let reasons = installation.notes.0.take();
     assert!(reasons[0].contains("accepted is {\"subject\":\"owner/name\"}"), "{reasons:?}");
 }
 
 #[tokio::test]
-async fn several_subjects_in_one_batch_are_each_told_once() {
+async fn each_subject_of_a_batch_is_notified_once() {
     let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
     let report = installation.handle(MIXED_GROUPS).await;
     assert_eq!(failed(&report), 0);
@@ -160,18 +160,18 @@ async fn the_latency_of_a_message_is_that_of_its_oldest_outage() {
         let installation = Installation::with_outages_of(&[]).await;
         let opened = |runner: u64, id| {
             let outage = samples::outage(&samples::runner(runner, &format!("build-{runner}")), id);
-            Step::OutageOpened { outage: Box::new(outage) }
+            Event::OutageOpened { outage: Box::new(outage) }
         };
         let mut change = samples::change("acme/web", 1, opened(1, ids[0]));
-        change.steps.push(opened(2, ids[1]));
+        change.events.push(opened(2, ids[1]));
         let mut record = samples::target_record("acme/web", 1);
-        record.last_tellable = record.revision;
+        record.last_notifiable = record.revision;
         let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
         assert_eq!(installation.store.put(put).await, Ok(PutOutcome::Done));
         installation.clock.advance(Duration::from_secs(600));
         let counted = installation.counted(&installation.handle(WAKE_UP).await);
         assert_eq!(counted["AlertLatency"], since(&installation, 60), "{ids:?}");
-        assert_eq!(counted["NoticesSent"], 1, "{ids:?}");
+        assert_eq!(counted["NotificationsSent"], 1, "{ids:?}");
     }
 }
 
@@ -180,14 +180,14 @@ async fn each_message_has_a_latency_and_one_that_slack_did_not_take_none() {
     let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
     installation.clock.advance(Duration::from_secs(600));
     let counted = installation.counted(&installation.handle(MIXED_GROUPS).await);
-    assert_eq!((&counted["NoticesSent"], &counted["MessagesSetAside"]), (&2.into(), &1.into()));
+    assert_eq!((&counted["NotificationsSent"], &counted["MessagesDeadLettered"]), (&2.into(), &1.into()));
     let latency = since(&installation, 60);
     assert_eq!(counted["AlertLatency"], json!([latency, latency]));
 
     let installation = Installation::with_outages_of(&["acme/web"]).await;
     installation.chat.refuse([ChatError::Dead("no_service".to_owned())]);
     let counted = installation.counted(&installation.handle(WAKE_UP).await);
-    assert_eq!((&counted["NoticesSent"], &counted["AlertLatency"]), (&0.into(), &Value::Null));
+    assert_eq!((&counted["NotificationsSent"], &counted["AlertLatency"]), (&0.into(), &Value::Null));
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +197,7 @@ async fn a_store_in_trouble_returns_each_group_from_its_first_failure_on() {
     let report = installation.handle(MIXED_GROUPS).await;
     // All five: the message of the later release comes after a failure of its group, so it is left as it is.
     assert_eq!(failed(&report), 5);
-    assert!(installation.notes.0.take().is_empty() && report.is_doubtful);
+    assert!(installation.notes.0.take().is_empty() && report.reload_settings);
     installation.server.state().clear_faults();
     assert_eq!(failed(&installation.handle(MIXED_GROUPS).await), 0);
     assert_eq!(installation.chat.take().len(), 2);
@@ -208,11 +208,11 @@ async fn slacks_trouble_brings_the_message_back_and_a_dead_webhook_is_a_reason_t
     let installation = Installation::with_outages_of(&["acme/web"]).await;
     installation.chat.refuse([ChatError::Transient("500".to_owned())]);
     let report = installation.handle(WAKE_UP).await;
-    assert!(failed(&report) == 1 && !report.is_doubtful);
+    assert!(failed(&report) == 1 && !report.reload_settings);
     installation.clock.advance(Duration::from_secs(30));
     installation.chat.refuse([ChatError::Dead("no_service".to_owned())]);
     let report = installation.handle(WAKE_UP).await;
-    assert!(failed(&report) == 1 && report.is_doubtful);
+    assert!(failed(&report) == 1 && report.reload_settings);
     installation.clock.advance(Duration::from_secs(60));
     assert_eq!(failed(&installation.handle(WAKE_UP).await), 0);
     assert_eq!(installation.chat.take().len(), 1, "it stayed untold until then");
@@ -221,7 +221,8 @@ async fn slacks_trouble_brings_the_message_back_and_a_dead_webhook_is_a_reason_t
 #[tokio::test]
 async fn a_token_that_is_refused_at_an_edit_is_a_reason_to_read_the_settings_again() {
     let dead = || ChatError::Dead("account_inactive".to_owned());
-    for (refusal, returned, is_doubtful) in [(dead(), 0, true), (ChatError::Transient("500".to_owned()), 1, false)] {
+    for (refusal, returned, reload_settings) in [(dead(), 0, true), (ChatError::Transient("500".to_owned()), 1, false)]
+    {
         let mut installation = Installation::with_outages_of(&["acme/web"]).await;
         installation.chat = ScriptedChat::with_threads();
         assert_eq!(failed(&installation.handle(WAKE_UP).await), 0);
@@ -229,7 +230,7 @@ async fn a_token_that_is_refused_at_an_edit_is_a_reason_to_read_the_settings_aga
         installation.clock.advance(Duration::from_secs(60));
         installation.chat.refuse_edits([refusal.clone()]);
         let report = installation.handle(WAKE_UP).await;
-        assert_eq!((failed(&report), report.is_doubtful), (returned, is_doubtful), "{refusal}");
+        assert_eq!((failed(&report), report.reload_settings), (returned, reload_settings), "{refusal}");
         assert!(installation.chat.take_threads().edits.is_empty(), "{refusal}");
     }
 }
@@ -260,9 +261,9 @@ impl World {
             ("STATELYDB_NO_AUTH", "1".to_owned()),
             ("STATELYDB_SCHEMA_ID", "5".to_owned()),
         ]);
-        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
         let notifier = Notifier::new(&variables, &Sdk::of_stand_in(aws.base_url()));
-        let transport = HttpTransport::new(monitor_outside::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
+        let transport = HttpTransport::new(monitor_http::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
         let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
         Self { aws, slack, store, notifier, _statelydb: statelydb }
     }
@@ -275,15 +276,15 @@ impl World {
 }
 
 #[tokio::test]
-async fn over_http_the_outage_is_in_slack_and_a_bad_message_in_its_queue() {
+async fn over_http_the_outage_reaches_slack_and_a_malformed_message_its_dead_letter_queue() {
     let world = World::new().await;
     an_outage(&world.store, "acme/web").await;
     assert_eq!(world.invoke(MIXED_GROUPS).await, Ok(json!({"batchItemFailures": []})));
     let messages = world.slack.messages();
     assert!(messages.len() == 1 && messages[0].text().contains("build-1"), "{:?}", messages.len());
-    let set_aside = world.aws.take_sent(DEAD);
-    assert_eq!(set_aside.len(), 1);
-    assert!(set_aside[0].group.is_some() && set_aside[0].deduplication_id.is_some());
+    let dead_letter = world.aws.take_sent(DEAD);
+    assert_eq!(dead_letter.len(), 1);
+    assert!(dead_letter[0].group.is_some() && dead_letter[0].deduplication_id.is_some());
     let names = world.aws.calls("GetParameters");
     assert!(!names.iter().any(|call| call.to_string().contains("github-token")), "who tells needs no token: {names:?}");
 }
@@ -297,7 +298,7 @@ async fn over_http_an_outage_goes_to_the_webhook_that_the_policy_names_or_says_w
     let gpu = default.replace(world.slack.state().webhook_path(), GPU_PATH);
     world.aws.set_parameter(&format!("{PREFIX}/slack-webhooks"), &json!({ "gpu-alerts": gpu }).to_string());
     // What it says of targets is for those who look at them.
-    let policy = json!({"blind": "1m", "targets": {"acme/*": {"channel": "gpu-alerts"}, "other/x": {"confirm": 2}}});
+    let policy = json!({"unreachableAfter": "1m", "targets": {"acme/*": {"channel": "gpu-alerts"}, "other/x": {"failureThreshold": 2}}});
     world.aws.set_parameter(&format!("{PREFIX}/policy"), &policy.to_string());
     an_outage(&world.store, "acme/web").await;
     world.invoke(WAKE_UP).await.unwrap();
@@ -332,11 +333,14 @@ async fn an_alert_of_a_bot_has_buttons() {
 }
 
 #[tokio::test]
-async fn a_channel_that_cannot_be_is_told_as_a_fault_of_the_settings() {
+async fn an_unreachable_channel_is_reported_as_a_settings_fault() {
     let world = World::new().await;
     world.aws.set_parameter(&format!("{PREFIX}/policy"), r#"{"labels":{"gpu":{"channel":"gpu-alerts"}}}"#);
-    let told = world.invoke(WAKE_UP).await.unwrap_err().to_string();
-    assert!(told.contains("labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS"), "{told}");
+    let error_text = world.invoke(WAKE_UP).await.unwrap_err().to_string();
+    assert!(
+        error_text.contains("labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS"),
+        "{error_text}"
+    );
 }
 
 #[tokio::test]
@@ -354,14 +358,14 @@ async fn a_new_webhook_is_in_use_right_after_the_old_one_is_dead() {
 }
 
 #[tokio::test]
-async fn settings_that_are_missing_are_told_at_once() {
+async fn all_missing_settings_are_reported_at_once() {
     let world = World::new().await;
     for name in ["slack-webhook", "statelydb-store-id"] {
         world.aws.remove_parameter(&format!("{PREFIX}/{name}"));
     }
-    let told = world.invoke(WAKE_UP).await.unwrap_err().to_string();
+    let error_text = world.invoke(WAKE_UP).await.unwrap_err().to_string();
     for name in ["slack-webhook --type SecureString", "statelydb-store-id --type String"] {
-        assert!(told.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{told}");
+        assert!(error_text.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{error_text}");
     }
-    assert_eq!(told.lines().count(), 3, "{told}");
+    assert_eq!(error_text.lines().count(), 3, "{error_text}");
 }

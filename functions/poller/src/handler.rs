@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use monitor_aws::batch::{self, Backstop, Budget, Record};
+use monitor_aws::batch::{self, Budget, FailureSink, Record};
 use monitor_domain::cycle::pending_secs;
 use monitor_domain::observation::Fault;
 use monitor_pipeline::messages::{CheckJob, Reason};
@@ -20,7 +20,7 @@ pub(crate) struct Batch<'a, St, Gh, Jobs, Changes, Cl, Bs> {
     /// The stage with its ports.
     pub(crate) check: &'a Check<'a, St, Gh, Jobs, Changes, Cl>,
     /// Where messages go that were not done.
-    pub(crate) backstop: &'a Bs,
+    pub(crate) failure_sink: &'a Bs,
     /// How much time there is.
     pub(crate) budget: Budget,
     /// The invocation.
@@ -34,26 +34,26 @@ pub(crate) struct Report {
     /// For CloudWatch.
     pub(crate) metrics: Metrics,
     /// Whether a secret was refused, or may have been: the settings are worth another look.
-    pub(crate) is_doubtful: bool,
+    pub(crate) reload_settings: bool,
 }
 
-impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: Backstop>
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: FailureSink>
     Batch<'_, St, Gh, Jobs, Changes, Cl, Bs>
 {
     pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
         let metrics = RefCell::new(Metrics::of("poller"));
-        for metric in [Metric::ChecksCompleted, Metric::ChecksFailed, Metric::ChecksLate, Metric::JobsLetPass] {
+        for metric in [Metric::ChecksCompleted, Metric::ChecksFailed, Metric::ChecksLate, Metric::JobsExpired] {
             metrics.borrow_mut().add(metric, 0);
         }
-        let is_doubtful = Cell::new(false);
-        let look = async |record: &Record| {
+        let reload_settings = Cell::new(false);
+        let check_one = async |record: &Record| {
             let job = match CheckJob::from_json(&record.body) {
                 Ok(job) => job,
-                Err(error) => return Disposition::SetAside { reason: error.to_string() },
+                Err(error) => return Disposition::DeadLetter { reason: error.to_string() },
             };
             let span = info_span!("check", stage = "check", request_id = self.request_id, target_id = %job.target);
             let report = self.check.run(&job).instrument(span).await;
-            is_doubtful.set(is_doubtful.get() || is_refusal(&report));
+            reload_settings.set(reload_settings.get() || is_refusal(&report));
             let mut metrics = metrics.borrow_mut();
             count(&mut metrics, &job, &report);
             // The poller's to say: a notifier that is dead says nothing.
@@ -62,10 +62,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: 
             report.disposition
         };
         let span = info_span!("batch", stage = "check", request_id = self.request_id);
-        let handled = batch::handle(event, self.budget, AT_ONCE, self.backstop, look).instrument(span).await;
+        let handled = batch::handle(event, self.budget, AT_ONCE, self.failure_sink, check_one).instrument(span).await;
         let mut metrics = metrics.into_inner();
-        metrics.add(Metric::MessagesSetAside, u64::from(handled.set_aside));
-        Report { response: handled.response, metrics, is_doubtful: is_doubtful.get() }
+        metrics.add(Metric::MessagesDeadLettered, u64::from(handled.dead_letter));
+        Report { response: handled.response, metrics, reload_settings: reload_settings.get() }
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport)
             metrics.add(Metric::ChecksFailed, 1);
             metrics.add(Metric::ChecksLate, 1);
         }
-        Ending::Overtaken => metrics.add(Metric::JobsLetPass, 1),
+        Ending::Expired => metrics.add(Metric::JobsExpired, 1),
         Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
     }
     if let Some(left) = report.credential.quota_remaining {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
-use monitor_aws::{DeadLetters, Failure, Kept, Queue, Sdk, Variables, Wiring};
+use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::{HostOptions, Settings, Source};
 use monitor_github::GitHub;
-use monitor_outside::BuiltInRoots;
+use monitor_http::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Check, CheckSettings, LatestChecks};
 use monitor_stately::{HttpTransport, StatelyStore};
@@ -19,7 +19,7 @@ use crate::handler::{Batch, Report};
 
 /// The poller with its queues; its clients are made when they are first needed.
 pub struct Poller {
-    kept: Kept<Settings, Ready>,
+    reloading_config: ReloadingConfig<Settings, Ready>,
     jobs: Queue,
     changes: Queue,
     dead_letters: DeadLetters,
@@ -36,18 +36,18 @@ struct Ready {
 
 impl Poller {
     /// Reads which queues it has; everything else when it is first needed.
-    pub fn new(variables: &Variables, sdk: &Sdk) -> Self {
-        let mut wiring = Wiring::of(variables);
-        let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
-        let changes = Queue::new(sdk.clone(), wiring.queue_url("CHANGES_QUEUE_URL"));
-        let dead_letters = DeadLetters::new(sdk.clone(), wiring.queue_url("CHECKS_DEAD_LETTER_QUEUE_URL"));
-        let every = wiring.interval();
+    pub fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
+        let mut queue_urls = QueueUrls::of(variables);
+        let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));
+        let changes = Queue::new(sdk.clone(), queue_urls.queue_url("CHANGES_QUEUE_URL"));
+        let dead_letters = DeadLetters::new(sdk.clone(), queue_urls.queue_url("CHECKS_DEAD_LETTER_QUEUE_URL"));
+        let every = queue_urls.interval();
         let options = HostOptions { every: Some(every), statelydb: true, without_chat: true, ..HostOptions::default() };
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let build = move |settings| Ready::of(settings, every);
-        let kept = Kept::new(variables, sdk, wiring.into_faults(), read, build);
+        let reloading_config = ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), read, build);
         let latest = LatestChecks::default();
-        Self { kept, jobs, changes, dead_letters, stack: variables.stack(), latest }
+        Self { reloading_config, jobs, changes, dead_letters, stack: variables.stack(), latest }
     }
 
     /// Handles one invocation.
@@ -55,15 +55,16 @@ impl Poller {
         let event = host::messages(event)?;
         let clock = &SystemClock;
         let now = clock.now();
-        let ready = self.kept.get(now).await?;
+        let ready = self.reloading_config.get(now).await?;
         let Ready { github: source, store, settings } = &*ready;
         let check =
             Check { store, source, jobs: &self.jobs, changes: &self.changes, clock, settings, latest: &self.latest };
         let budget = Budget::of(invocation.left(now));
-        let batch = Batch { check: &check, backstop: &self.dead_letters, budget, request_id: &invocation.request_id };
-        let Report { response, metrics, is_doubtful } = batch.handle(event).await;
-        if is_doubtful {
-            self.kept.doubt();
+        let batch =
+            Batch { check: &check, failure_sink: &self.dead_letters, budget, request_id: &invocation.request_id };
+        let Report { response, metrics, reload_settings } = batch.handle(event).await;
+        if reload_settings {
+            self.reloading_config.invalidate();
         }
         host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         host::answer(&response)
@@ -75,12 +76,11 @@ impl Ready {
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
         let now = Arc::new(|| SystemClock.now());
         let for_github = roots.clone();
-        let github = monitor_outside::github(move || for_github.http(), &settings.github, now);
+        let github = monitor_http::github(move || for_github.http(), &settings.github, now);
         let github = github.map_err(Failure::setup)?;
         let Settings { policy, targets: configured, statelydb, .. } = settings;
         let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;
-        let client =
-            monitor_outside::stately(roots.http(), &statelydb, SystemClock.random()).map_err(Failure::setup)?;
+        let client = monitor_http::stately(roots.http(), &statelydb, SystemClock.random()).map_err(Failure::setup)?;
         let store = StatelyStore::new(client);
         Ok(Self { github, store, settings: CheckSettings { policy, configured, interval } })
     }

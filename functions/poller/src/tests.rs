@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use monitor_aws::batch::{Backstop, Budget, Record};
+use monitor_aws::batch::{Budget, FailureSink, Record};
 use monitor_domain::fleet::Counts;
 use monitor_domain::observation::{CredentialReport, Failure, Fault, ObservedRunner};
 use monitor_domain::policy::Policy;
@@ -67,13 +67,13 @@ fn log_lines() -> impl Iterator<Item = Value> {
 
 #[derive(Default)]
 struct Notes {
-    set_aside: RefCell<Vec<(String, String)>>,
+    dead_letter: RefCell<Vec<(String, String)>>,
     put_off: RefCell<Vec<Duration>>,
 }
 
-impl Backstop for Notes {
-    async fn set_aside(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
-        self.set_aside.borrow_mut().push((record.body.clone(), reason.to_owned()));
+impl FailureSink for Notes {
+    async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
+        self.dead_letter.borrow_mut().push((record.body.clone(), reason.to_owned()));
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl Installation {
         let Self { source, jobs, changes, clock, settings, notes, .. } = self;
         let check = Check { store: &store, source, jobs, changes, clock, settings, latest: &LatestChecks::default() };
         let budget = Budget::of(Duration::from_secs(60));
-        Batch { check: &check, backstop: notes, budget, request_id: "request-1" }.handle(event).await
+        Batch { check: &check, failure_sink: notes, budget, request_id: "request-1" }.handle(event).await
     }
 }
 
@@ -152,19 +152,19 @@ fn counted(metrics: &Metrics) -> Value {
 }
 
 #[tokio::test]
-async fn a_job_of_the_schedule_is_a_look_and_counts_the_fleet() {
+async fn a_scheduled_job_is_a_check_and_counts_the_fleet() {
     let installation = Installation::new();
     let report = installation.handle(event!("poller-by-schedule")).await;
-    assert!(failed(&report) == 0 && !report.is_doubtful);
+    assert!(failed(&report) == 0 && !report.reload_settings);
     let counted = counted(&report.metrics);
     for (metric, value) in [
         ("ChecksCompleted", 1),
         ("ChecksFailed", 0),
-        ("JobsLetPass", 0),
+        ("JobsExpired", 0),
         ("RunnersTotal", 2),
         ("RunnersOnline", 2),
         ("RunnersDown", 0),
-        ("MessagesSetAside", 0),
+        ("MessagesDeadLettered", 0),
         ("OldestPendingNotificationSecs", 0),
     ] {
         assert_eq!(counted[metric], value, "{metric}: {counted}");
@@ -173,14 +173,14 @@ async fn a_job_of_the_schedule_is_a_look_and_counts_the_fleet() {
 }
 
 #[tokio::test]
-async fn a_job_that_comes_too_late_is_let_pass_and_counted() {
+async fn a_job_that_comes_too_late_expires_and_is_counted() {
     let installation = Installation::new();
     let event = event!("poller-by-schedule");
     installation.clock.advance(INTERVAL * 2);
     let report = installation.handle(event).await;
     let counted = counted(&report.metrics);
     assert_eq!((failed(&report), installation.source.fresh_pages()), (0, 0));
-    assert_eq!((&counted["ChecksCompleted"], &counted["JobsLetPass"]), (&0.into(), &1.into()));
+    assert_eq!((&counted["ChecksCompleted"], &counted["JobsExpired"]), (&0.into(), &1.into()));
 }
 
 /// Whatever makes every check fail is seen by the alarm on the sum of `ChecksCompleted`: a zero for each batch.
@@ -213,7 +213,7 @@ async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_fail
     installation.source.slow_down(&installation.clock, INTERVAL * 2);
     let report = installation.handle(event!("poller-by-hand")).await;
     let counted = counted(&report.metrics);
-    for (metric, value) in [("ChecksCompleted", 0), ("ChecksFailed", 1), ("ChecksLate", 1), ("JobsLetPass", 0)] {
+    for (metric, value) in [("ChecksCompleted", 0), ("ChecksFailed", 1), ("ChecksLate", 1), ("JobsExpired", 0)] {
         assert_eq!(counted[metric], value, "{metric}: {counted}");
     }
     installation.source.slow_down(&installation.clock, Duration::ZERO);
@@ -252,14 +252,14 @@ async fn a_job_by_hand_is_a_check_and_counts_neither_the_fleet_nor_for_the_dead_
 /// Every metric that the checks of one invocation give, by name.
 fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
     let mut metrics = Metrics::of("poller");
-    metrics.add(Metric::JobsLetPass, 0);
+    metrics.add(Metric::JobsExpired, 0);
     for (reason, ending, quota_remaining) in checks {
         let mut job = CheckJob::from_json(r#"{"repository":"acme/web"}"#).unwrap();
         job.reason = *reason;
         let report = CheckReport {
             disposition: Disposition::Done,
             ending: ending.clone(),
-            steps: Vec::new(),
+            events: Vec::new(),
             credential: CredentialReport { quota_remaining: *quota_remaining, ..CredentialReport::default() },
             pending_since: None,
         };
@@ -281,13 +281,13 @@ fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
             (Reason::Recheck, seen(100, 100, 100), second),
             (Reason::Schedule, failed(), third),
             (Reason::Schedule, Ending::Broken, None),
-            (Reason::Schedule, Ending::Overtaken, None),
+            (Reason::Schedule, Ending::Expired, None),
             (Reason::Schedule, Ending::NotConfigured, None),
         ]);
         for (metric, value) in [
             ("ChecksCompleted", 2),
             ("ChecksFailed", 2),
-            ("JobsLetPass", 1),
+            ("JobsExpired", 1),
             ("RunnersTotal", 38),
             ("RunnersOnline", 25),
             ("RunnersDown", 6),
@@ -301,7 +301,7 @@ fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
 }
 
 #[tokio::test]
-async fn a_doubtful_runner_is_looked_at_again_and_its_outage_wakes_the_notifier() {
+async fn a_suspect_runner_is_checked_again_and_its_outage_reaches_the_notifier() {
     let installation = Installation::new();
     installation.handle(event!("poller-by-hand")).await;
     installation.source.set_status(&target("acme/web"), 1, Status::Offline);
@@ -321,25 +321,25 @@ async fn a_doubtful_runner_is_looked_at_again_and_its_outage_wakes_the_notifier(
 }
 
 #[tokio::test]
-async fn a_typing_mistake_is_set_aside_with_the_field_and_the_accepted_shapes() {
+async fn a_typing_mistake_is_dead_lettered_with_the_field_and_the_accepted_shapes() {
     let installation = Installation::new();
     let report = installation.handle(event!("poller-malformed")).await;
-    assert_eq!((failed(&report), &counted(&report.metrics)["MessagesSetAside"]), (0, &1.into()));
-    let set_aside = installation.notes.set_aside.take();
-    let [(body, reason)] = &set_aside[..] else { panic!("{set_aside:?}") };
+    assert_eq!((failed(&report), &counted(&report.metrics)["MessagesDeadLettered"]), (0, &1.into()));
+    let dead_letter = installation.notes.dead_letter.take();
+    let [(body, reason)] = &dead_letter[..] else { panic!("{dead_letter:?}") };
     assert_eq!(body, "{\"repo\":\"acme/web\"}");
     assert!(reason.contains("`repo` is not known") && reason.contains("{\"repository\":\"owner/name\"}"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_batch_with_bad_messages_is_done_but_for_them() {
+async fn malformed_messages_do_not_stop_the_rest_of_their_batch() {
     let installation = Installation::new();
     let report = installation.handle(event!("poller-mixed-batch")).await;
     assert_eq!(failed(&report), 0);
     let counted = counted(&report.metrics);
     // Of the three that are checked one was asked for by hand.
-    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesSetAside"]), (&2.into(), &2.into()));
-    let reasons: Vec<String> = installation.notes.set_aside.take().into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesDeadLettered"]), (&2.into(), &2.into()));
+    let reasons: Vec<String> = installation.notes.dead_letter.take().into_iter().map(|(_, reason)| reason).collect();
     assert!(reasons.iter().any(|reason| reason.contains("no JSON object")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("has version 2")), "{reasons:?}");
     // somebody/else is not configured: neither looked at nor set aside.
@@ -347,7 +347,7 @@ async fn a_batch_with_bad_messages_is_done_but_for_them() {
 }
 
 #[tokio::test]
-async fn what_comes_twice_is_recorded_once() {
+async fn a_duplicate_message_is_stored_once() {
     let installation = Installation::new();
     let report = installation.handle(event!("poller-duplicates")).await;
     assert_eq!(failed(&report), 0);
@@ -366,7 +366,7 @@ async fn a_limited_credential_ends_the_job() {
     let failure = Failure { fault: Fault::Limited { until }, detail: "limited".to_owned() };
     installation.source.fail(&target("acme/web"), failure);
     let report = installation.handle(event!("poller-by-schedule")).await;
-    assert!(failed(&report) == 0 && !report.is_doubtful, "the next tick brings it again");
+    assert!(failed(&report) == 0 && !report.reload_settings, "the next tick brings it again");
     assert_eq!(counted(&report.metrics)["ChecksFailed"], 1);
 }
 
@@ -375,7 +375,7 @@ async fn a_refused_credential_is_a_reason_to_read_the_settings_again() {
     let installation = Installation::new();
     installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
     let report = installation.handle(event!("poller-by-schedule")).await;
-    assert!(failed(&report) == 0 && report.is_doubtful);
+    assert!(failed(&report) == 0 && report.reload_settings);
 }
 
 #[tokio::test]
@@ -384,13 +384,13 @@ async fn one_refusal_in_a_batch_is_enough_to_read_the_settings_again_wherever_it
         let installation = Installation::new();
         installation.source.fail(&target(refused), Failure { fault: Fault::Credential, detail: "401".to_owned() });
         let report = installation.handle(event!("poller-mixed-batch")).await;
-        assert!(failed(&report) == 0 && report.is_doubtful, "{refused}");
+        assert!(failed(&report) == 0 && report.reload_settings, "{refused}");
     }
     // Refused as before, with nothing new to store, its check ends before those of the others begin to store theirs.
     let installation = Installation::new();
     installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
     installation.handle(event!("poller-by-schedule")).await;
-    assert!(installation.handle(event!("poller-mixed-batch")).await.is_doubtful);
+    assert!(installation.handle(event!("poller-mixed-batch")).await.reload_settings);
 }
 
 #[tokio::test(start_paused = true)]
@@ -402,8 +402,8 @@ async fn a_store_in_trouble_gives_the_jobs_back_and_only_theirs() {
         let ids: Vec<&str> =
             report.response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
         assert_eq!(ids.len(), 3, "{code:?}: the three that can be looked at");
-        assert_eq!(installation.notes.set_aside.take().len(), 2, "{code:?}: the two that can never be");
+        assert_eq!(installation.notes.dead_letter.take().len(), 2, "{code:?}: the two that can never be");
         assert_eq!(installation.notes.put_off.take(), [Duration::from_secs(30); 3], "{code:?}");
-        assert!(report.is_doubtful, "{code:?}: the key may have been changed");
+        assert!(report.reload_settings, "{code:?}: the key may have been changed");
     }
 }

@@ -3,7 +3,7 @@
 use monitor_aws::Failure;
 use monitor_domain::cycle::pending_secs;
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
-use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport, Stretched};
+use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport, Throttled};
 use monitor_telemetry::metrics::{Metric, Metrics};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, info_span};
@@ -30,25 +30,25 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: S
     request_id: &str,
 ) -> Report {
     let span = info_span!("schedule", stage = "schedule", request_id);
-    let ScheduleReport { disposition, targets, dropped, stretched, pending_since } =
+    let ScheduleReport { disposition, targets, dropped, throttled, pending_since } =
         schedule.run().instrument(span).await;
-    let mut metrics = count(targets.len(), &stretched);
+    let mut metrics = count(targets.len(), &throttled);
     // Without a target no poller runs that could say so.
     metrics.most(Metric::OldestPendingNotificationSecs, pending_secs(pending_since, schedule.clock.now()));
     let answer = match disposition {
         Disposition::Done => Ok(json!({"targets": targets.len(), "dropped": dropped.len()})),
         // Lambda tries twice more, and the next tick brings the same.
-        Disposition::Retry { reason, .. } | Disposition::SetAside { reason } => Err(Failure::BrokenOff(reason)),
+        Disposition::Retry { reason, .. } | Disposition::DeadLetter { reason } => Err(Failure::BrokenOff(reason)),
     };
     Report { answer, metrics }
 }
 
-pub(crate) fn count(targets: usize, stretched: &[Stretched]) -> Metrics {
+pub(crate) fn count(targets: usize, throttled: &[Throttled]) -> Metrics {
     let mut metrics = Metrics::of("scheduler");
     metrics.add(Metric::TargetsScheduled, u64::try_from(targets).unwrap_or(u64::MAX));
     // Only where there is something to show: CloudWatch charges for a metric by the hours in which it was sent.
-    if let Some(every) = stretched.iter().map(|stretched| stretched.every).max() {
-        metrics.add(Metric::IntervalStretched, every.as_secs());
+    if let Some(every) = throttled.iter().map(|throttled| throttled.every).max() {
+        metrics.add(Metric::EffectiveInterval, every.as_secs());
     }
     metrics
 }

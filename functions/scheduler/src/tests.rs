@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitor_aws::host::Invocation;
-use monitor_aws::{Failure, Sdk, Variables};
+use monitor_aws::{Failure, LambdaEnvironment, Sdk};
 use monitor_domain::fleet::{CredentialRecord, Failing};
-use monitor_domain::observation::{Failure as LookFailure, Fault as LookFault};
+use monitor_domain::observation::{Failure as LookFailure, Fault as CheckFault};
 use monitor_domain::pace::Quota;
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::CredentialId;
@@ -16,7 +16,7 @@ use monitor_fakes::{FakeAws, FakeGitHub};
 use monitor_pipeline::items::{Item, Put};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock as _, PutOutcome, Store as _};
-use monitor_pipeline::stages::{Meters, Schedule, ScheduleSettings, Stretched};
+use monitor_pipeline::stages::{QuotaEstimators, Schedule, ScheduleSettings, Throttled};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
@@ -43,7 +43,7 @@ struct Installation {
     changes: Outbox,
     clock: StillClock,
     settings: ScheduleSettings,
-    meters: Meters,
+    quota_estimators: QuotaEstimators,
 }
 
 impl Installation {
@@ -60,13 +60,14 @@ impl Installation {
             changes: Outbox::default(),
             clock: StillClock::default(),
             settings: ScheduleSettings { policy: Policy::default(), configured, interval, jobs_per_minute: Some(900) },
-            meters: Meters::default(),
+            quota_estimators: QuotaEstimators::default(),
         }
     }
 
     async fn tick(&self) -> Report {
-        let Self { store, source, jobs, changes, clock, settings, meters, .. } = self;
-        handler::handle(&Schedule { store, source, jobs, changes, clock, settings, meters }, "request-1").await
+        let Self { store, source, jobs, changes, clock, settings, quota_estimators, .. } = self;
+        handler::handle(&Schedule { store, source, jobs, changes, clock, settings, quota_estimators }, "request-1")
+            .await
     }
 }
 
@@ -76,8 +77,8 @@ fn every_form_of_a_tick_is_one_and_another_functions_event_is_not() {
         assert_eq!(handler::accept(&serde_json::from_str(tick).unwrap()), Ok(()), "{tick}");
     }
     for other in [include_str!("../../../events/poller-by-hand.json"), "[]", "null", "\"tick\""] {
-        let told = handler::accept(&serde_json::from_str(other).unwrap()).unwrap_err().to_string();
-        assert!(told.contains("no tick of the schedule; invoke with {}"), "{told}");
+        let error_text = handler::accept(&serde_json::from_str(other).unwrap()).unwrap_err().to_string();
+        assert!(error_text.contains("no tick of the schedule; invoke with {}"), "{error_text}");
     }
 }
 
@@ -106,23 +107,23 @@ async fn each_target_gets_a_job_and_one_that_was_taken_off_the_list_its_last() {
 #[test]
 fn the_interval_is_that_of_the_credential_that_is_throttled_most_and_only_while_one_is() {
     let clock = StillClock::default();
-    let stretched = |credential: &str, secs| Stretched {
+    let throttled = |credential: &str, secs| Throttled {
         credential: credential.parse().unwrap(),
         targets: 4_000,
         jobs: 100,
         every: Duration::from_secs(secs),
         quota: Quota { limit: 5_000, remaining: 100, resets_at: clock.now() },
     };
-    let counted = |stretched: &[Stretched]| {
-        let line = handler::count(3, stretched).line(clock.now(), "request-1").unwrap();
+    let counted = |throttled: &[Throttled]| {
+        let line = handler::count(3, throttled).line(clock.now(), "request-1").unwrap();
         serde_json::from_str::<Value>(&line).unwrap()
     };
-    let (less, more) = (stretched("token", 600), stretched("app:acme", 1_800));
+    let (less, more) = (throttled("token", 600), throttled("app:acme", 1_800));
     for both in [[less.clone(), more.clone()], [more, less]] {
         let counted = counted(&both);
-        assert_eq!((&counted["IntervalStretched"], &counted["TargetsScheduled"]), (&1_800.into(), &3.into()));
+        assert_eq!((&counted["EffectiveInterval"], &counted["TargetsScheduled"]), (&1_800.into(), &3.into()));
     }
-    assert_eq!(counted(&[])["IntervalStretched"], Value::Null);
+    assert_eq!(counted(&[])["EffectiveInterval"], Value::Null);
 }
 
 /// Where there is no target, no poller is there to say it.
@@ -146,10 +147,11 @@ async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_met
 async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_credential() {
     for is_failing in [true, false] {
         let installation = Installation::watching(&["acme/*"]);
-        let failure = LookFailure::new(LookFault::Credential, "GitHub refuses the token (401)");
+        let failure = LookFailure::new(CheckFault::Credential, "GitHub refuses the token (401)");
         let mut record = CredentialRecord::new(CredentialId::token());
         let since = installation.clock.now();
-        record.failing = is_failing.then(|| Failing { since, failure: failure.clone(), blind: true, told: true });
+        record.failing =
+            is_failing.then(|| Failing { since, failure: failure.clone(), unreachable: true, notified: true });
         let put = installation.store.put(vec![Put::replacing(Item::Credential(record))]).await;
         assert_eq!(put, Ok(PutOutcome::Done));
         installation.source.fail_repositories("acme", failure);
@@ -164,7 +166,7 @@ async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_cred
 }
 
 #[tokio::test]
-async fn an_empty_list_after_one_that_was_not_is_refused_and_told() {
+async fn a_list_that_becomes_empty_is_refused_and_notified() {
     let mut installation = Installation::watching(&["acme/*"]);
     installation.source.set_repositories("acme", vec!["acme/web".parse().unwrap()]);
     installation.tick().await;
@@ -208,18 +210,18 @@ async fn a_tick_that_comes_twice_sends_a_large_lists_jobs_once() {
 }
 
 #[tokio::test]
-async fn more_than_fit_into_an_interval_go_round() {
+async fn targets_beyond_one_interval_are_checked_in_rotation() {
     let names: Vec<String> = (0..5_000).map(|number| format!("acme/app-{number}")).collect();
     let installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut looked_at = BTreeMap::new();
+    let mut checked_at = BTreeMap::new();
     for _ in 0..5 {
         installation.tick().await;
         for job in installation.jobs.take() {
-            *looked_at.entry(CheckJob::from_json(&job.body).unwrap().target.to_string()).or_insert(0) += 1;
+            *checked_at.entry(CheckJob::from_json(&job.body).unwrap().target.to_string()).or_insert(0) += 1;
         }
         installation.clock.advance(Duration::from_secs(300));
     }
-    assert!(looked_at.len() == 5_000 && looked_at.values().all(|times| *times == 4), "each 4 times in 5 ticks");
+    assert!(checked_at.len() == 5_000 && checked_at.values().all(|times| *times == 4), "each 4 times in 5 ticks");
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +251,7 @@ async fn over_http_the_jobs_are_in_the_queue() {
         ("STATELYDB_STORE_ID", "17".to_owned()),
         ("STATELYDB_SCHEMA_ID", "5".to_owned()),
     ]);
-    let variables = Variables::new(move |name| variables.get(name).cloned());
+    let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
     let scheduler = Scheduler::new(&variables, &Sdk::of_stand_in(aws.base_url()));
     let invoke = async |event: &str| {
         let deadline = SystemClock.now().plus(Duration::from_secs(30));
@@ -263,8 +265,8 @@ async fn over_http_the_jobs_are_in_the_queue() {
     }
     assert!(aws.calls("GetParameters").is_empty(), "the environment is complete");
     aws.plan("SendMessageBatch", [CallFault::Refused(403, "AccessDenied")]);
-    let told = invoke("{}").await.unwrap_err();
-    assert!(matches!(&told, Failure::BrokenOff(reason) if reason.contains("AccessDenied")), "{told}");
+    let error_text = invoke("{}").await.unwrap_err();
+    assert!(matches!(&error_text, Failure::BrokenOff(reason) if reason.contains("AccessDenied")), "{error_text}");
     assert!(matches!(invoke("{\"Records\":[]}").await, Err(Failure::Event(_))));
 }
 
@@ -294,7 +296,7 @@ impl World {
             ("STATELYDB_SCHEMA_ID", "5".to_owned()),
         ]);
         variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
         let scheduler = Scheduler::new(&variables, &Sdk::of_stand_in(aws.base_url()));
         Self { aws, statelydb, scheduler, _github: github }
     }
@@ -324,7 +326,7 @@ async fn a_rotated_key_of_the_store_is_in_use_right_after_the_first_refused_tick
     world.statelydb.state().settings.access_key = Some("planted-key-2".to_owned());
     world.statelydb.state().revoke_tokens();
     world.aws.set_parameter("/github-runner-monitor/statelydb-access-key", "planted-key-2");
-    let told = world.tick().await.unwrap_err();
-    assert!(matches!(told, Failure::BrokenOff(_)), "{told}");
+    let error_text = world.tick().await.unwrap_err();
+    assert!(matches!(error_text, Failure::BrokenOff(_)), "{error_text}");
     assert_eq!(world.tick().await, Ok(json!({"targets": 2, "dropped": 0})));
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use aws_lambda_events::event::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::Failure;
-use monitor_aws::batch::{self, Backstop, Budget, Record};
+use monitor_aws::batch::{self, Budget, FailureSink, Record};
 use monitor_pipeline::ports::{Clock, QueueError, Sender, Store};
 use monitor_slack::incoming::RawRequest;
-use monitor_slack::{Desk, HttpAnswer, Replies};
+use monitor_slack::{CommandHandler, HttpAnswer, Replies};
 use serde_json::Value;
 use tracing::{Instrument as _, info_span};
 
@@ -45,7 +45,7 @@ impl Event {
 
 /// Answers one request.
 pub(crate) async fn answer<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
-    desk: &Desk<'_, St, Jobs, Later, Cl>,
+    command_handler: &CommandHandler<'_, St, Jobs, Later, Cl>,
     request: &ApiGatewayV2httpRequest,
     request_id: &str,
 ) -> ApiGatewayV2httpResponse {
@@ -53,7 +53,7 @@ pub(crate) async fn answer<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
     let body = request.body.as_deref().unwrap_or_default();
     let raw = RawRequest::new(headers, body.as_bytes(), request.is_base64_encoded);
     let span = info_span!("slack", stage = "slack", request_id);
-    let HttpAnswer { status, body } = desk.receive(&raw).instrument(span).await;
+    let HttpAnswer { status, body } = command_handler.receive(&raw).instrument(span).await;
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = status.into();
     if !body.is_empty() {
@@ -66,24 +66,24 @@ pub(crate) async fn answer<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
 
 /// Answers commands that take longer.
 pub(crate) async fn follow_up<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
-    desk: &Desk<'_, St, Jobs, Later, Cl>,
+    command_handler: &CommandHandler<'_, St, Jobs, Later, Cl>,
     replies: &Replies,
     (event, budget): (SqsEvent, Budget),
-    backstop: &impl Backstop,
+    failure_sink: &impl FailureSink,
     request_id: &str,
 ) -> SqsBatchResponse {
     let answer = async |record: &Record| {
         let span = info_span!("slack", stage = "slack", request_id);
-        desk.follow_up(&record.body, replies).instrument(span).await
+        command_handler.follow_up(&record.body, replies).instrument(span).await
     };
-    batch::handle(event, budget, AT_ONCE, backstop, answer).await.response
+    batch::handle(event, budget, AT_ONCE, failure_sink, answer).await.response
 }
 
 /// Nothing is set aside: these messages hold an address that is a secret, and their queue has no dead-letter queue.
 pub(crate) struct NothingKept<Bs>(pub(crate) Bs);
 
-impl<Bs: Backstop> Backstop for NothingKept<Bs> {
-    async fn set_aside(&self, _: &Record, _: &str) -> Result<(), QueueError> {
+impl<Bs: FailureSink> FailureSink for NothingKept<Bs> {
+    async fn dead_letter(&self, _: &Record, _: &str) -> Result<(), QueueError> {
         Ok(())
     }
 

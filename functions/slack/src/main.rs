@@ -7,11 +7,11 @@ mod tests;
 
 use std::process::ExitCode;
 
-use monitor_aws::{Sdk, Variables, host};
+use monitor_aws::{LambdaEnvironment, Sdk, host};
 
 use crate::slack::Slack;
 
 fn main() -> ExitCode {
-    let slack = Slack::new(&Variables::of_process(), &Sdk::new(monitor_outside::client_with_built_in_roots));
+    let slack = Slack::new(&LambdaEnvironment::of_process(), &Sdk::new(monitor_http::client_with_built_in_roots));
     host::serve(async |event, invocation| slack.handle(event, invocation).await)
 }

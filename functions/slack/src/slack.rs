@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
-use monitor_aws::{DeadLetters, Failure, Kept, Queue, Sdk, Variables, Wiring};
+use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::CommandSettings;
-use monitor_outside::BuiltInRoots;
+use monitor_http::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
-use monitor_slack::{Admins, Desk, Messenger, Refusals, Replies, WebBase};
+use monitor_slack::{Admins, CommandHandler, Messenger, Refusals, Replies, WebBase};
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -23,10 +23,10 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The function; its clients are made when they are first needed.
 pub(crate) struct Slack {
-    kept: Kept<CommandSettings, Ready>,
+    reloading_config: ReloadingConfig<CommandSettings, Ready>,
     jobs: Queue,
     later: Queue,
-    backstop: NothingKept<DeadLetters>,
+    failure_sink: NothingKept<DeadLetters>,
     refusals: Refusals,
 }
 
@@ -41,39 +41,43 @@ struct Ready {
 }
 
 impl Slack {
-    pub(crate) fn new(variables: &Variables, sdk: &Sdk) -> Self {
-        let mut wiring = Wiring::of(variables);
-        let jobs = Queue::new(sdk.clone(), wiring.queue_url("CHECKS_QUEUE_URL"));
-        let later = Queue::new(sdk.clone(), wiring.queue_url("COMMANDS_QUEUE_URL"));
-        let backstop = NothingKept(DeadLetters::new(sdk.clone(), ""));
+    pub(crate) fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
+        let mut queue_urls = QueueUrls::of(variables);
+        let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));
+        let later = Queue::new(sdk.clone(), queue_urls.queue_url("COMMANDS_QUEUE_URL"));
+        let failure_sink = NothingKept(DeadLetters::new(sdk.clone(), ""));
         let build = |settings| Ready::of(&settings).map_err(Failure::setup);
-        let kept = Kept::new(variables, sdk, wiring.into_faults(), CommandSettings::read, build);
-        Self { kept, jobs, later, backstop, refusals: Refusals::default() }
+        let reloading_config =
+            ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), CommandSettings::read, build);
+        Self { reloading_config, jobs, later, failure_sink, refusals: Refusals::default() }
     }
 
     pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
         let clock = &SystemClock;
         let began = clock.now();
         let event = Event::read(event)?;
-        let ready = self.kept.get(began).await?;
+        let ready = self.reloading_config.get(began).await?;
         let patience = ANSWER_WITHIN.saturating_sub(clock.now().since(began)).max(LEAST_PATIENCE);
         let Ready { store, secret, web, replies, admins, messenger } = &*ready;
         let (jobs, later, refusals) = (&self.jobs, &self.later, &self.refusals);
         let messenger = messenger.as_ref();
-        let desk = Desk { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience };
+        let command_handler =
+            CommandHandler { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience };
         let request_id = &invocation.request_id;
         match event {
             Event::Request(request) => {
-                let response = handler::answer(&desk, &request, request_id).await;
+                let response = handler::answer(&command_handler, &request, request_id).await;
                 if response.status_code == 401 {
                     // The secret may have been changed. Whoever forges requests makes this happen rarely, not often.
-                    self.kept.doubt();
+                    self.reloading_config.invalidate();
                 }
                 host::answer(&response)
             }
             Event::Messages(event) => {
                 let budget = Budget::of(invocation.left(clock.now()));
-                let response = handler::follow_up(&desk, replies, (event, budget), &self.backstop, request_id).await;
+                let response =
+                    handler::follow_up(&command_handler, replies, (event, budget), &self.failure_sink, request_id)
+                        .await;
                 host::answer(&response)
             }
         }
@@ -85,10 +89,9 @@ impl Ready {
         let CommandSettings { slack_signing_secret, slack_admins, slack, web_url, statelydb, allow_http_hosts } =
             settings;
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
-        let http = monitor_outside::client(roots.http().http1_only()).map_err(Failure::setup)?;
-        let client = monitor_outside::stately(roots.http(), statelydb, SystemClock.random());
-        let messenger =
-            slack.as_ref().map(|slack| monitor_outside::slack(&http, slack, web_url, allow_http_hosts, true));
+        let http = monitor_http::client(roots.http().http1_only()).map_err(Failure::setup)?;
+        let client = monitor_http::stately(roots.http(), statelydb, SystemClock.random());
+        let messenger = slack.as_ref().map(|slack| monitor_http::slack(&http, slack, web_url, allow_http_hosts, true));
         let messenger = messenger.transpose().map_err(Failure::setup)?;
         Ok(Self {
             admins: Admins::new(slack_admins, messenger.as_ref()),

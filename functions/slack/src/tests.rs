@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monitor_aws::host::Invocation;
-use monitor_aws::{Failure, Sdk, Variables};
+use monitor_aws::{Failure, LambdaEnvironment, Sdk};
 use monitor_domain::subject::Revision;
 use monitor_domain::watchlist::Watchlist;
 use monitor_fakes::{FakeAws, FakeSlack};
@@ -56,9 +56,9 @@ impl World {
             ("STATELYDB_NO_AUTH", "1".to_owned()),
             ("STATELYDB_SCHEMA_ID", "5".to_owned()),
         ]);
-        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
         let function = Slack::new(&variables, &Sdk::of_stand_in(aws.base_url()));
-        let transport = HttpTransport::new(monitor_outside::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
+        let transport = HttpTransport::new(monitor_http::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
         let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
         let names = ["acme/web", "orgs/acme"];
         let targets = names.iter().map(|name| target(name)).collect();
@@ -254,7 +254,7 @@ async fn a_pressed_button_goes_over_the_queue_and_is_answered_where_it_stands() 
 }
 
 #[tokio::test]
-async fn a_mute_is_kept_shown_and_ended_and_an_acknowledgement_stands_in_the_message() {
+async fn mutes_can_be_set_listed_and_ended_and_an_acknowledgement_appears_in_the_message() {
     let world = World::new().await;
     assert!(world.text("slack-runner-mute").await.contains("runner-7 muted"));
     let shown = world.answer("slack-runner-status").await.to_string();
@@ -320,7 +320,7 @@ async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_
 }
 
 #[tokio::test]
-async fn records_that_do_not_come_are_said_so_within_the_time_that_slack_gives() {
+async fn a_slow_store_is_reported_within_the_time_that_slack_allows() {
     let world = World::new().await;
     world.statelydb.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
     let began = tokio::time::Instant::now();
@@ -341,13 +341,13 @@ async fn a_new_signing_secret_is_in_use_after_one_refused_request() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_at_once_and_other_events_are_named() {
+async fn missing_settings_are_reported_at_once_and_other_events_are_named() {
     let world = World::new().await;
     world.aws.remove_parameter(&format!("{PREFIX}/slack-signing-secret"));
     world.aws.remove_parameter(&format!("{PREFIX}/statelydb-store-id"));
-    let told = world.invoke(signed(sample("slack-runner-help"))).await.unwrap_err().to_string();
+    let error_text = world.invoke(signed(sample("slack-runner-help"))).await.unwrap_err().to_string();
     for name in ["slack-signing-secret --type SecureString", "statelydb-store-id --type String"] {
-        assert!(told.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{told}");
+        assert!(error_text.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{error_text}");
     }
     let strange = world.invoke(json!({"body": "marker"})).await.unwrap_err().to_string();
     assert!(strange.contains("events/sign") && !strange.contains("marker"), "{strange}");

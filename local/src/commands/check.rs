@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_config::HostOptions;
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::fleet::Fleet;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
@@ -27,7 +27,7 @@ use crate::args::Check;
 use crate::engine::CHECKS_AT_ONCE;
 use crate::fleet_view::{TargetView, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::out;
-use crate::outside;
+use crate::setup;
 use crate::table::{Screen, counted, grouped, one_line, wrapped};
 
 /// From how many targets on a progress bar is worth it.
@@ -58,11 +58,11 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let statelydb = arguments.store.is_stately();
     let host_options =
         HostOptions { every: None, targets: arguments.targets.clone(), statelydb, ..HostOptions::default() };
-    let settings = outside::settings(&host_options)?;
+    let settings = setup::settings(&host_options)?;
     settings.misspelt.iter().for_each(|misspelt| out::warn(misspelt));
     let clock = SystemClock;
-    let github = outside::github(&settings, &clock)?;
-    let store = outside::store(&arguments.store, &settings)?;
+    let github = setup::github(&settings, &clock)?;
+    let store = setup::store(&arguments.store, &settings)?;
 
     let (targets, unresolved) = resolve(&github, &settings.targets).await;
     let check = CheckSettings {
@@ -82,9 +82,9 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     };
     let began = clock.now();
     let progress = progress(targets.len(), arguments.json);
-    let mut looks: Vec<(Target, CheckReport)> = futures_util::stream::iter(&targets)
+    let mut checks: Vec<(Target, CheckReport)> = futures_util::stream::iter(&targets)
         .map(|target| {
-            let job = CheckJob { target: target.clone(), reason: Reason::Once, requested_at: None, good_until: None };
+            let job = CheckJob { target: target.clone(), reason: Reason::Once, requested_at: None, valid_until: None };
             let (stage, progress) = (&stage, &progress);
             async move {
                 let report = stage.run(&job).await;
@@ -96,7 +96,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         .collect()
         .await;
     progress.finish_and_clear();
-    looks.sort_by(|(a, _), (b, _)| a.cmp(b));
+    checks.sort_by(|(a, _), (b, _)| a.cmp(b));
     let took = clock.now().since(began);
 
     for subject in announced.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -105,18 +105,18 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     // Before the records are read once more for the table.
     let counted_store = store.counters();
     let mut fleets = Vec::new();
-    for (target, _) in &looks {
+    for (target, _) in &checks {
         fleets.push(read_fleet(&store, target).await.context("the store cannot be read")?.fleet);
     }
     let unreachable: Vec<(String, String)> =
-        unresolved.into_iter().chain(looks.iter().filter_map(unreachable)).collect();
+        unresolved.into_iter().chain(checks.iter().filter_map(unreachable)).collect();
     if arguments.json {
-        print_json(&fleets, &looks, &unreachable, counted_store)?;
+        print_json(&fleets, &checks, &unreachable, counted_store)?;
     } else {
         let screen = Screen::of_stdout();
         let view = View { now: clock.now(), screen, all: arguments.all, just_checked: true };
-        let found = in_words(&fleets, &looks, &unreachable, view);
-        let quota = looks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
+        let found = as_text(&fleets, &checks, &unreachable, view);
+        let quota = checks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
         let left = quota.and_then(|left| usize::try_from(left).ok());
         let left =
             left.map_or_else(String::new, |left| format!(", {} requests left of the hourly quota", grouped(left)));
@@ -151,7 +151,7 @@ fn unreachable((target, report): &(Target, CheckReport)) -> Option<(String, Stri
         Ending::Broken => report.disposition.to_string(),
         Ending::Outrun => "another process checked it at the same time; try again".to_owned(),
         // A single check comes neither too late nor for a target that nobody asked for.
-        Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Covered => {
+        Ending::Expired | Ending::NotConfigured | Ending::Dropped | Ending::Covered => {
             "it was not checked; try again".to_owned()
         }
     };
@@ -176,14 +176,14 @@ fn progress(targets: usize, json: bool) -> ProgressBar {
 
 fn print_json(
     fleets: &[Fleet],
-    looks: &[(Target, CheckReport)],
+    checks: &[(Target, CheckReport)],
     unseen: &[(String, String)],
     store: Counters,
 ) -> anyhow::Result<()> {
-    let changes = looks.iter().filter(|(_, report)| !report.steps.is_empty());
+    let changes = checks.iter().filter(|(_, report)| !report.events.is_empty());
     let document = json!({
         "targets": fleets.iter().map(TargetView::from).collect::<Vec<_>>(),
-        "changes": changes.map(|(target, report)| json!({"target": target, "steps": report.steps})).collect::<Vec<_>>(),
+        "changes": changes.map(|(target, report)| json!({"target": target, "events": report.events})).collect::<Vec<_>>(),
         "store": {"reads": store.reads, "writes": store.writes, "itemsWritten": store.items_written},
         "notSeen": unseen.iter().map(|(target, reason)| json!({"target": target, "reason": reason})).collect::<Vec<_>>(),
     });
@@ -191,23 +191,23 @@ fn print_json(
 }
 
 /// The table, what changed and what is unreachable.
-fn in_words(fleets: &[Fleet], looks: &[(Target, CheckReport)], unreachable: &[(String, String)], view: View) -> String {
-    let mut words = fleet_table(fleets, view);
-    let of = |report: &CheckReport| report.steps.contains(&Step::MonitoringStarted);
-    let (first, later): (Vec<_>, Vec<_>) = looks.iter().partition(|(_, report)| of(report));
+fn as_text(fleets: &[Fleet], checks: &[(Target, CheckReport)], unreachable: &[(String, String)], view: View) -> String {
+    let mut text = fleet_table(fleets, view);
+    let of = |report: &CheckReport| report.events.contains(&Event::MonitoringStarted);
+    let (first, later): (Vec<_>, Vec<_>) = checks.iter().partition(|(_, report)| of(report));
     if !first.is_empty() {
-        words.push_str(&format!("\n{}\n", wrapped(&first_check(&first), 2, view.screen.width)));
+        text.push_str(&format!("\n{}\n", wrapped(&first_check(&first), 2, view.screen.width)));
     }
-    let changed = later.iter().flat_map(|(target, report)| changes_in_words(target, &report.steps));
+    let changed = later.iter().flat_map(|(target, report)| changes_text(target, &report.events));
     let mut changed: Vec<String> = changed.map(|line| wrapped(&format!("  {line}"), 4, view.screen.width)).collect();
     if !changed.is_empty() {
         cut_to(&mut changed, view.all);
-        words.push_str(&format!("\nChanged since the last check:\n{}\n", changed.join("\n")));
+        text.push_str(&format!("\nChanged since the last check:\n{}\n", changed.join("\n")));
     }
     if !unreachable.is_empty() {
-        words.push_str(&unreachable_list(unreachable, view.all, view.screen));
+        text.push_str(&unreachable_list(unreachable, view.all, view.screen));
     }
-    words
+    text
 }
 
 /// Targets that were never checked before: few by name.
@@ -221,25 +221,25 @@ fn first_check(targets: &[&(Target, CheckReport)]) -> String {
 }
 
 /// What a check changed, a line each.
-fn changes_in_words(target: &Target, steps: &[Step]) -> Vec<String> {
-    let words = |step: &Step| {
-        Some(match step {
-            Step::Registered { runner } => format!("{}: new", one_line(&runner.name)),
-            Step::Reregistered { runner, .. } | Step::Returned { runner, .. } => {
+fn changes_text(target: &Target, events: &[Event]) -> Vec<String> {
+    let text = |event: &Event| {
+        Some(match event {
+            Event::Registered { runner } => format!("{}: new", one_line(&runner.name)),
+            Event::Reregistered { runner, .. } | Event::Returned { runner, .. } => {
                 format!("{}: registered again", one_line(&runner.name))
             }
-            Step::StatusChanged { runner, from, to } => format!("{}: {from} → {to}", one_line(&runner.name)),
-            Step::OutageOpened { outage } if outage.is_open() => {
+            Event::StatusChanged { runner, from, to } => format!("{}: {from} → {to}", one_line(&runner.name)),
+            Event::OutageOpened { outage } if outage.is_open() => {
                 format!("{}: outage confirmed", one_line(&outage.runner_name))
             }
-            Step::OutageClosed { outage } => {
+            Event::OutageClosed { outage } => {
                 let lasted = outage.resolved_at.map(|end| spoken_duration(end.since(outage.started_at)));
                 format!("{}: outage over after {}", one_line(&outage.runner_name), lasted.unwrap_or_default())
             }
-            Step::Retired { runner } => format!("{}: forgotten", one_line(&runner.name)),
-            Step::SeesAgain { .. } => "reachable again".to_owned(),
+            Event::Retired { runner } => format!("{}: forgotten", one_line(&runner.name)),
+            Event::ReachableAgain { .. } => "reachable again".to_owned(),
             _ => return None,
         })
     };
-    steps.iter().filter_map(words).map(|words| format!("{target}: {words}")).collect()
+    events.iter().filter_map(text).map(|text| format!("{target}: {text}")).collect()
 }

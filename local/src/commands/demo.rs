@@ -1,15 +1,15 @@
 //! `runner-monitor demo`: the whole program on a made-up fleet, with time running faster.
 
 mod clock;
+mod scenario;
 mod screen;
-mod story;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use monitor_domain::cycle::DEFAULT_PENDING_LIMIT;
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::TargetSpec;
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -26,14 +26,14 @@ use crate::Outcome;
 use crate::args::Demo;
 use crate::engine::{CHECKS_AT_ONCE, Engine};
 use crate::out;
-use crate::outside;
+use crate::setup;
 use crate::stopping::stop_on_signal;
 use crate::store::ChosenStore;
 use crate::table::{Tone, colour_on_stdout};
 
 use clock::DemoClock;
+use scenario::{BEATS, Beat, END, POLICY, TARGETS, TOKEN};
 use screen::Display;
-use story::{BEATS, Beat, END, POLICY, TARGETS, TOKEN};
 
 /// The time between two checks, in the time of the demo.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -45,24 +45,24 @@ const STUCK: Duration = Duration::from_secs(10);
 
 /// The messages as they would be sent, with the time of the story at which they were.
 #[derive(Clone)]
-struct Told {
+struct DemoChat {
     clock: DemoClock,
     screen: Arc<Display>,
     web: WebBase,
-    notices: Arc<Mutex<Vec<(Timestamp, Notice)>>>,
+    notifications: Arc<Mutex<Vec<(Timestamp, Notification)>>>,
 }
 
-impl Told {
-    fn notices(&self) -> Vec<(Timestamp, Notice)> {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl DemoChat {
+    fn notifications(&self) -> Vec<(Timestamp, Notification)> {
+        self.notifications.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Chat for Told {
-    async fn send(&self, notice: &Notice, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
+impl Chat for DemoChat {
+    async fn send(&self, notification: &Notification, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
         let now = self.clock.now();
-        self.screen.message(&render_console(notice, colour_on_stdout(), &self.web), self.clock.minutes());
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push((now, notice.clone()));
+        self.screen.message(&render_console(notification, colour_on_stdout(), &self.web), self.clock.minutes());
+        self.notifications.lock().unwrap_or_else(PoisonError::into_inner).push((now, notification.clone()));
         Ok(Delivered::default())
     }
 }
@@ -70,7 +70,7 @@ impl Chat for Told {
 pub(crate) async fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     let stop = stop_on_signal()?;
     loop {
-        let outcome = tell_story(arguments.speed, stop.clone()).await?;
+        let outcome = play_scenario(arguments.speed, stop.clone()).await?;
         if *stop.borrow() {
             out::print(format_args!("\nStopped.\n"))?;
             return Ok(Outcome::Healthy);
@@ -81,10 +81,10 @@ pub(crate) async fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     }
 }
 
-async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Result<Outcome> {
+async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Result<Outcome> {
     let clock = DemoClock::start();
     let github_time = clock.clone();
-    let fake = FakeGitHub::start_with(story::opening(), 0, move || github_time.now().epoch_ms())
+    let fake = FakeGitHub::start_with(scenario::opening(), 0, move || github_time.now().epoch_ms())
         .await
         .context("the made-up GitHub could not be started on 127.0.0.1")?;
     out::print(format_args!(
@@ -99,18 +99,18 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
         monitor_github::Settings::new(monitor_github::Credential::Token(monitor_github::Secret::new(TOKEN)));
     settings.api_url = fake.base_url();
     let now = clock.clone();
-    let source = GitHub::new(outside::http()?, settings, Arc::new(move || now.now()))?;
+    let source = GitHub::new(setup::http()?, settings, Arc::new(move || now.now()))?;
     let configured: Vec<TargetSpec> = TARGETS.iter().map(|target| target.parse()).collect::<Result<_, _>>()?;
     let document: PolicyDocument = serde_json::from_str(POLICY)?;
     let policy = Policy::new(document, &configured).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let store = ChosenStore::Embedded(Box::new(EmbeddedStore::open_in_memory()?), Duration::MAX);
 
     let screen = Arc::new(Display::new(&TARGETS));
-    let notices = Arc::default();
-    let told = Told { clock: clock.clone(), screen: screen.clone(), web: WebBase::default(), notices };
+    let notifications = Arc::default();
+    let demo_chat = DemoChat { clock: clock.clone(), screen: screen.clone(), web: WebBase::default(), notifications };
     let what = (policy, configured, INTERVAL);
     let limits = (DEFAULT_PENDING_LIMIT, CHECKS_AT_ONCE);
-    let engine = Arc::new(Engine::new(store, source, told.clone(), clock.clone(), what, limits, true));
+    let engine = Arc::new(Engine::new(store, source, demo_chat.clone(), clock.clone(), what, limits, true));
     let (end, ended) = watch::channel(false);
     let watching = tokio::spawn(engine.clone().run(ended, None, |_| {}));
 
@@ -119,7 +119,7 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     let mut busy_since = last;
     while clock.minutes() < END && !*stop.borrow() {
         while let Some(beat) = beats.next_if(|beat| beat.minute <= clock.minutes()) {
-            story::play(&mut fake.state(), beat);
+            scenario::play(&mut fake.state(), beat);
             screen.event(beat.what, clock.minutes());
         }
         screen.show(&engine.store, clock.minutes()).await?;
@@ -144,28 +144,32 @@ async fn tell_story(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Resu
     if *stop.borrow() {
         return Ok(Outcome::Healthy);
     }
-    summary(&clock, &told.notices(), &fake)
+    summary(&clock, &demo_chat.notifications(), &fake)
 }
 
 /// What happened, and what was sent about it.
-fn summary(clock: &DemoClock, notices: &[(Timestamp, Notice)], fake: &FakeGitHub) -> anyhow::Result<Outcome> {
+fn summary(
+    clock: &DemoClock,
+    notifications: &[(Timestamp, Notification)],
+    fake: &FakeGitHub,
+) -> anyhow::Result<Outcome> {
     let colour = colour_on_stdout();
     let mut missed = 0;
-    let lines: Vec<String> = BEATS.iter().map(|beat| lines(beat, clock, notices, &mut missed, colour)).collect();
+    let lines: Vec<String> = BEATS.iter().map(|beat| lines(beat, clock, notifications, &mut missed, colour)).collect();
     let counters = fake.state().counters().clone();
     out::print(format_args!(
         "\nWhat happened, and which alert was sent:\n\n{}\n\
          {} messages in {}. GitHub was asked {} times; {} of the answers were 304,\n\
          which cost nothing of the hourly quota.\n",
         lines.concat(),
-        notices.len(),
+        notifications.len(),
         spoken_duration(Duration::from_secs(u64::from(END) * 60)),
         counters.requests,
         counters.not_modified,
     ))?;
     if missed > 0 {
-        let words = format!("{missed} alerts are missing.");
-        out::print(format_args!("{}\n", Tone::Bad.paint(&words, colour)))?;
+        let text = format!("{missed} alerts are missing.");
+        out::print(format_args!("{}\n", Tone::Bad.paint(&text, colour)))?;
         return Ok(Outcome::Unhealthy);
     }
     out::print(format_args!("\nTo check your own: GITHUB_TOKEN=… runner-monitor check owner/name\n"))?;
@@ -173,10 +177,16 @@ fn summary(clock: &DemoClock, notices: &[(Timestamp, Notice)], fake: &FakeGitHub
 }
 
 /// Two lines: what happened, and what was sent.
-fn lines(beat: &Beat, clock: &DemoClock, notices: &[(Timestamp, Notice)], missed: &mut u32, colour: bool) -> String {
+fn lines(
+    beat: &Beat,
+    clock: &DemoClock,
+    notifications: &[(Timestamp, Notification)],
+    missed: &mut u32,
+    colour: bool,
+) -> String {
     let begin = clock.at_minute(beat.minute);
-    let sent = notices.iter().find(|(at, notice)| *at >= begin && beat.is_told_by(notice));
-    let (tone, words) = match (beat.expected.is_empty(), sent) {
+    let sent = notifications.iter().find(|(at, notification)| *at >= begin && beat.is_notified_by(notification));
+    let (tone, text) = match (beat.expected.is_empty(), sent) {
         (true, _) => (Tone::Faint, format!("– nothing: {}", beat.why_silent)),
         (false, Some((at, _))) => {
             (Tone::Good, format!("✓ {} (after {})", beat.expected, spoken_duration(at.since(begin))))
@@ -186,7 +196,7 @@ fn lines(beat: &Beat, clock: &DemoClock, notices: &[(Timestamp, Notice)], missed
             (Tone::Bad, format!("✗ {} is MISSING", beat.expected))
         }
     };
-    format!("{:>3} min  {}\n         {}\n", beat.minute, beat.what, tone.paint(&words, colour))
+    format!("{:>3} min  {}\n         {}\n", beat.minute, beat.what, tone.paint(&text, colour))
 }
 
 #[cfg(test)]

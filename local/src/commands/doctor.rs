@@ -9,7 +9,7 @@ use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_github::{CredentialKind, Examination, GitHub};
+use monitor_github::{CredentialKind, GitHub, ProbeReport};
 use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
 use monitor_slack::{Messenger, Taken};
@@ -22,7 +22,7 @@ use crate::Outcome;
 use crate::args::Doctor;
 use crate::fleet_view::without_name;
 use crate::out;
-use crate::outside;
+use crate::setup;
 use crate::store::ChosenStore;
 use crate::table::{Screen, Tone, ago, counted, one_line, wrapped};
 
@@ -38,10 +38,10 @@ const RENEW_AHEAD: Duration = Duration::from_secs(14 * 86_400);
 #[serde(rename_all = "camelCase")]
 struct Finding {
     what: String,
-    verdict: Verdict,
+    rating: Rating,
     says: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    hint: Option<String>,
     /// Whether a target is unreachable or unknown, so that its runners cannot be watched.
     #[serde(skip)]
     is_unreachable: bool,
@@ -49,33 +49,33 @@ struct Finding {
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Verdict {
+enum Rating {
     Good,
-    Doubtful,
-    Bad,
+    Warning,
+    Problem,
 }
 
 impl Finding {
-    fn good(what: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Good, says: says.into(), mend: None, is_unreachable: false }
+    fn ok(what: impl Into<String>, says: impl Into<String>) -> Self {
+        Self { what: what.into(), rating: Rating::Good, says: says.into(), hint: None, is_unreachable: false }
     }
 
-    fn doubtful(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn warning(what: impl Into<String>, says: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            verdict: Verdict::Doubtful,
+            rating: Rating::Warning,
             says: says.into(),
-            mend: Some(mend.into()),
+            hint: Some(hint.into()),
             is_unreachable: false,
         }
     }
 
-    fn bad(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Bad, ..Self::doubtful(what, says, mend) }
+    fn problem(what: impl Into<String>, says: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { rating: Rating::Problem, ..Self::warning(what, says, hint) }
     }
 
-    fn unreachable(what: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { is_unreachable: true, ..Self::bad(what, says, mend) }
+    fn unreachable(what: impl Into<String>, says: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { is_unreachable: true, ..Self::problem(what, says, hint) }
     }
 }
 
@@ -85,14 +85,13 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
         let settings = StatelyDbSettings::read(&Source::environment())?;
         return conclude(arguments, &[of_stately(&settings, &clock).await?]);
     }
-    let settings =
-        outside::settings(&HostOptions { statelydb: arguments.store.is_stately(), ..HostOptions::default() })?;
-    let http = outside::http()?;
-    let github = outside::github(&settings, &clock)?;
-    let mut findings = vec![Finding::good("settings", format!("readable; {}", lines(&settings)))];
+    let settings = setup::settings(&HostOptions { statelydb: arguments.store.is_stately(), ..HostOptions::default() })?;
+    let http = setup::http()?;
+    let github = setup::github(&settings, &clock)?;
+    let mut findings = vec![Finding::ok("settings", format!("readable; {}", lines(&settings)))];
     findings.extend(settings.misspelt.iter().map(|misspelt| {
         let rename = format!("rename it, or unset it if another program reads it: `unset {}`", misspelt.given);
-        Finding::doubtful("settings", misspelt.to_string(), rename)
+        Finding::warning("settings", misspelt.to_string(), rename)
     }));
     let examined = examine(&github, &settings.targets, &mut findings).await;
     let targets: Vec<Finding> = examined.iter().map(of_target).collect();
@@ -113,7 +112,7 @@ fn conclude(arguments: &Doctor, findings: &[Finding]) -> anyhow::Result<Outcome>
 }
 
 fn outcome(findings: &[Finding]) -> Outcome {
-    let is_fine = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
+    let is_fine = findings.iter().all(|finding| finding.rating != Rating::Problem);
     Outcome::of(!findings.iter().any(|finding| finding.is_unreachable), is_fine)
 }
 
@@ -121,43 +120,42 @@ fn lines(settings: &Settings) -> String {
     format!("{} of the list of targets, GitHub at {}", counted(settings.targets.len(), "line"), settings.github.api_url)
 }
 
-async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Finding>) -> Vec<Examination> {
+async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Finding>) -> Vec<ProbeReport> {
     let mut targets: Vec<Target> = Vec::new();
     for spec in specs {
         match spec {
             TargetSpec::One(target) => targets.push(target.clone()),
             TargetSpec::RepositoriesOf(account) => match github.repositories_of(account).await {
                 Ok(found) => {
-                    findings.push(Finding::good(spec.to_string(), format!("stands for {}", repositories(found.len()))));
+                    findings.push(Finding::ok(spec.to_string(), format!("stands for {}", repositories(found.len()))));
                     targets.extend(found);
                 }
                 Err(failure) => {
-                    let mend = match failure.fault {
+                    let hint = match failure.fault {
                         Fault::NotFound | Fault::Forbidden => {
                             "mend the account's name, or let the credential read its repositories".to_owned()
                         }
-                        fault => mend_of(fault, github.kind()),
+                        fault => hint_for(fault, github.kind()),
                     };
-                    findings.push(Finding::unreachable(spec.to_string(), without_name(&failure.detail, account), mend));
+                    findings.push(Finding::unreachable(spec.to_string(), without_name(&failure.detail, account), hint));
                 }
             },
         }
     }
     targets.sort();
     targets.dedup();
-    futures_util::stream::iter(&targets).map(|target| github.examine(target)).buffered(AT_ONCE).collect().await
+    futures_util::stream::iter(&targets).map(|target| github.probe(target)).buffered(AT_ONCE).collect().await
 }
 
 /// Of many targets without a problem only how many there are.
 fn counted_if_many(findings: Vec<Finding>) -> Vec<Finding> {
     const MANY: usize = 20;
-    let (good, mut others): (Vec<_>, Vec<_>) =
-        findings.into_iter().partition(|finding| finding.verdict == Verdict::Good);
-    if good.len() <= MANY {
-        others.splice(0..0, good);
+    let (ok, mut others): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.rating == Rating::Good);
+    if ok.len() <= MANY {
+        others.splice(0..0, ok);
         return others;
     }
-    others.insert(0, Finding::good(counted(good.len(), "target"), "reachable (--json lists them)"));
+    others.insert(0, Finding::ok(counted(ok.len(), "target"), "reachable (--json lists them)"));
     others
 }
 
@@ -165,36 +163,36 @@ fn repositories(count: usize) -> String {
     if count == 1 { "1 repository".to_owned() } else { format!("{count} repositories") }
 }
 
-fn of_target(examination: &Examination) -> Finding {
-    let what = examination.target.to_string();
-    match &examination.runners {
+fn of_target(probe_report: &ProbeReport) -> Finding {
+    let what = probe_report.target.to_string();
+    match &probe_report.runners {
         Ok(0) => {
-            Finding::doubtful(what, "seen; no runner is registered", "register one, or take the target off the list")
+            Finding::warning(what, "seen; no runner is registered", "register one, or take the target off the list")
         }
         Ok(runners) => {
-            Finding::good(what, format!("seen; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
+            Finding::ok(what, format!("seen; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
         }
         Err(failure) => {
-            let (credential, needed) = (words_for(examination.kind), &examination.needed);
-            let mend = match (failure.fault, &examination.missing) {
+            let (credential, needed) = (text_for(probe_report.kind), &probe_report.needed);
+            let hint = match (failure.fault, &probe_report.missing) {
                 (_, Some(permission)) => format!("{credential} needs {permission}"),
                 (Fault::NotFound, None) => {
                     format!("check the name; if it is right, {credential} needs {needed}, and access to {what}")
                 }
-                (Fault::Credential, None) if examination.kind != CredentialKind::App => {
-                    format!("{}; it needs {needed}", mend_of(failure.fault, examination.kind))
+                (Fault::Credential, None) if probe_report.kind != CredentialKind::App => {
+                    format!("{}; it needs {needed}", hint_for(failure.fault, probe_report.kind))
                 }
-                (fault, None) => mend_of(fault, examination.kind),
+                (fault, None) => hint_for(fault, probe_report.kind),
             };
             let says = without_name(&failure.detail, &what).to_owned();
-            Finding::unreachable(what, says, mend)
+            Finding::unreachable(what, says, hint)
         }
     }
 }
 
 /// The mend of what lies with the credential, the way to GitHub or GitHub itself.
-fn mend_of(fault: Fault, kind: CredentialKind) -> String {
-    let mend = match fault {
+fn hint_for(fault: Fault, kind: CredentialKind) -> String {
+    let hint = match fault {
         Fault::Credential if kind == CredentialKind::App => {
             "check GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, and on GitHub that the App is installed there and not suspended"
         }
@@ -208,10 +206,10 @@ fn mend_of(fault: Fault, kind: CredentialKind) -> String {
         Fault::Forbidden => "fix what the reason names",
         Fault::NotFound => "check the name, and that the credential has access to it",
     };
-    mend.to_owned()
+    hint.to_owned()
 }
 
-fn words_for(kind: CredentialKind) -> &'static str {
+fn text_for(kind: CredentialKind) -> &'static str {
     match kind {
         CredentialKind::ClassicToken => "the classic token",
         CredentialKind::FineGrainedToken => "the fine-grained token",
@@ -221,21 +219,21 @@ fn words_for(kind: CredentialKind) -> &'static str {
 }
 
 /// What the answers told about each credential, once.
-fn of_credentials(examined: &[Examination], now: Timestamp) -> Vec<Finding> {
+fn of_credentials(examined: &[ProbeReport], now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut known = Vec::new();
-    for examination in examined {
-        if known.contains(&&examination.credential) {
+    for probe_report in examined {
+        if known.contains(&&probe_report.credential) {
             continue;
         }
-        known.push(&examination.credential);
-        let what = examination.credential.to_string();
-        let report = Some(examination.report).filter(|_| !is_refused(examined, &examination.credential));
+        known.push(&probe_report.credential);
+        let what = probe_report.credential.to_string();
+        let report = Some(probe_report.report).filter(|_| !is_refused(examined, &probe_report.credential));
         findings.extend(report.map(|report| of_expiry(&what, report, now)));
         if let Some(CredentialReport { quota_remaining: Some(left), quota_limit: Some(limit), .. }) = report {
             findings.push(of_quota(what, left, limit));
         }
-        findings.extend(examination.clock_ahead_ms.map(of_clock));
+        findings.extend(probe_report.clock_ahead_ms.map(of_clock));
     }
     findings
 }
@@ -243,42 +241,42 @@ fn of_credentials(examined: &[Examination], now: Timestamp) -> Vec<Finding> {
 fn of_quota(what: String, left: u32, limit: u32) -> Finding {
     let says = format!("{left} of {limit} requests left of the hourly quota");
     if left >= limit / 10 {
-        return Finding::good(what, says);
+        return Finding::ok(what, says);
     }
-    Finding::doubtful(what, says, "find out who else uses this credential, or give the monitor one of its own")
+    Finding::warning(what, says, "find out who else uses this credential, or give the monitor one of its own")
 }
 
 /// How this machine's clock goes by GitHub's; negative where it is behind.
 fn of_clock(ahead_ms: i64) -> Finding {
     if ahead_ms.unsigned_abs() <= CLOCK_TOLERANCE_MS {
-        return Finding::good("clock", "agrees with GitHub's");
+        return Finding::ok("clock", "agrees with GitHub's");
     }
     let off = spoken_duration(Duration::from_millis(ahead_ms.unsigned_abs()));
     let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
-    Finding::bad("clock", format!("{off} {direction} GitHub's"), "let the machine keep its time by NTP")
+    Finding::problem("clock", format!("{off} {direction} GitHub's"), "let the machine keep its time by NTP")
 }
 
 /// Whether a target's line says already that the credential is refused, or that GitHub was not reached: nothing good is
 /// known of it then.
-fn is_refused(examined: &[Examination], credential: &CredentialId) -> bool {
-    let fault = |examination: &Examination| examination.runners.as_ref().err().map(|failure| failure.fault);
-    let mut its_own = examined.iter().filter(|examination| examination.credential == *credential);
-    its_own.any(|examination| matches!(fault(examination), Some(Fault::Credential | Fault::Network)))
+fn is_refused(examined: &[ProbeReport], credential: &CredentialId) -> bool {
+    let fault = |probe_report: &ProbeReport| probe_report.runners.as_ref().err().map(|failure| failure.fault);
+    let mut its_own = examined.iter().filter(|probe_report| probe_report.credential == *credential);
+    its_own.any(|probe_report| matches!(fault(probe_report), Some(Fault::Credential | Fault::Network)))
 }
 
 fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
     match report.expires_at {
-        None => Finding::good(what, "does not say that it expires"),
+        None => Finding::ok(what, "does not say that it expires"),
         Some(end) if end.since(now) < RENEW_AHEAD => {
             let left = spoken_duration(end.since(now));
-            Finding::doubtful(what, format!("expires in {left}"), "make a new token and set it before then")
+            Finding::warning(what, format!("expires in {left}"), "make a new token and set it before then")
         }
-        Some(end) => Finding::good(what, format!("expires in {}", spoken_duration(end.since(now)))),
+        Some(end) => Finding::ok(what, format!("expires in {}", spoken_duration(end.since(now)))),
     }
 }
 
 async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Vec<Finding>> {
-    let messenger = outside::messenger(http, settings, false)?;
+    let messenger = setup::messenger(http, settings, false)?;
     let (what, fix) = match &messenger {
         Messenger::Webhook(_) => ("a webhook is set", "a new webhook is made in the Slack app's settings"),
         Messenger::Bot(_) => (
@@ -291,19 +289,19 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     if !send_test {
         let further = if named.is_empty() { "" } else { ", and the policy names further channels" };
         let says = format!("{what}{further}; not tried (`doctor --send-test` sends a message)");
-        return Ok(vec![Finding::good("Slack", says)]);
+        return Ok(vec![Finding::ok("Slack", says)]);
     }
     let mut findings = Vec::new();
     for channel in std::iter::once(None).chain(named.into_iter().map(Some)) {
         let what = channel.map_or("Slack".to_owned(), |channel| format!("Slack, {channel}"));
         findings.push(match messenger.send_test(Route::to(channel)).await {
-            Ok(Taken { oddity: None, .. }) => Finding::good(what, "took the test message"),
-            Ok(Taken { oddity: Some(oddity), .. }) => Finding::doubtful(
+            Ok(Taken { oddity: None, .. }) => Finding::ok(what, "took the test message"),
+            Ok(Taken { oddity: Some(oddity), .. }) => Finding::warning(
                 what,
                 format!("{oddity}: messages count as delivered, and are not sent twice"),
                 "look in the channel whether the test message is there; only Slack itself is supported",
             ),
-            Err(error) => Finding::bad(what, error.to_string(), format!("see the reason; {fix}")),
+            Err(error) => Finding::problem(what, error.to_string(), format!("see the reason; {fix}")),
         });
     }
     Ok(findings)
@@ -315,21 +313,21 @@ fn without_slack(settings: &Settings, send_test: bool) -> Finding {
     let misspelt = settings.misspelt.iter().find(|misspelt| misspelt.meant.starts_with("SLACK_"));
     let fix = misspelt.map_or_else(|| "set SLACK_WEBHOOK to alert a channel".to_owned(), ToString::to_string);
     match (send_test, misspelt) {
-        (true, _) => Finding::bad("Slack", format!("no test message was sent: {says}"), fix),
-        (false, Some(_)) => Finding::bad("Slack", says, fix),
-        (false, None) => Finding::doubtful("Slack", says, fix),
+        (true, _) => Finding::problem("Slack", format!("no test message was sent: {says}"), fix),
+        (false, Some(_)) => Finding::problem("Slack", says, fix),
+        (false, None) => Finding::warning("Slack", says, fix),
     }
 }
 
 async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Finding {
     let place = match arguments.store.place() {
         Ok(place) => place,
-        Err(error) => return Finding::bad("store", error.to_string(), "set HOME, or name a file with --store"),
+        Err(error) => return Finding::problem("store", error.to_string(), "set HOME, or name a file with --store"),
     };
     let what = format!("store {place}");
     let is_stately = arguments.store.is_stately();
     if !is_stately && !std::path::Path::new(&place).exists() {
-        return Finding::good(what, "not there yet; `check` and `run` make it");
+        return Finding::ok(what, "not there yet; `check` and `run` make it");
     }
     // The line begins with the path.
     let without_path = |error: &dyn std::fmt::Display| {
@@ -337,10 +335,10 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
         said.strip_prefix(&format!("the store {place} "))
             .map_or_else(|| said.replace(&place, "the file"), str::to_owned)
     };
-    let store = match outside::store(&arguments.store, settings) {
+    let store = match setup::store(&arguments.store, settings) {
         Ok(store) => store,
         Err(error) => {
-            return Finding::bad(what, without_path(&error), "name another file with --store, or repair this one");
+            return Finding::problem(what, without_path(&error), "name another file with --store, or repair this one");
         }
     };
     let items = match &store {
@@ -353,11 +351,11 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
     };
     match read {
         Err(error) if is_stately => {
-            Finding::bad(what, error.to_string(), "fix that; `doctor --stately` then tells whether all is in place")
+            Finding::problem(what, error.to_string(), "fix that; `doctor --stately` then tells whether all is in place")
         }
         Err(error) => {
             let fix = "restore the file from a copy, or move it away to start anew";
-            Finding::bad(what, without_path(&error), fix)
+            Finding::problem(what, without_path(&error), fix)
         }
         Ok((items, stored)) => {
             let items = items.and_then(|items| usize::try_from(items).ok());
@@ -366,7 +364,7 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
                 || "`run` has not used it yet".to_owned(),
                 |at| format!("`run` last checked {}", ago(at, now)),
             );
-            Finding::good(what, format!("readable{whole}; {used}"))
+            Finding::ok(what, format!("readable{whole}; {used}"))
         }
     }
 }
@@ -374,48 +372,48 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
 /// Whether StatelyDB and the published schema are what this release takes them for.
 async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow::Result<Finding> {
     let what = format!("StatelyDB store {}, schema {}", settings.store_id, settings.schema_id);
-    let client = outside::stately_client(settings)?;
+    let client = setup::stately_client(settings)?;
     let Findings { compared, faults } = canary::run(&client, MAX_BATCH, clock.now(), clock.random()).await;
     if faults.is_empty() {
         let says = format!("takes, orders and gives back what it should; {compared} fields agree with the schema");
-        return Ok(Finding::good(what, says));
+        return Ok(Finding::ok(what, says));
     }
     const SHOWN: usize = 12;
     let mut says = faults.iter().take(SHOWN).map(|fault| format!("\n        {fault}")).collect::<String>();
     if faults.len() > SHOWN {
         says.push_str(&format!("\n        and {} more", faults.len() - SHOWN));
     }
-    let mend = "do not use it before this is mended: check the STATELYDB_… settings, and that the schema of this release \
+    let hint = "do not use it before this is mended: check the STATELYDB_… settings, and that the schema of this release \
                 is published under that number, as docs/OPERATIONS.md says";
-    Ok(Finding::bad(what, says, mend))
+    Ok(Finding::problem(what, says, hint))
 }
 
 fn print(findings: &[Finding]) -> anyhow::Result<()> {
     let screen = Screen::of_stdout();
     for finding in findings {
-        let (sign, tone) = match finding.verdict {
-            Verdict::Good => ("ok ", Tone::Good),
-            Verdict::Doubtful => ("?  ", Tone::Doubtful),
-            Verdict::Bad => ("BAD", Tone::Bad),
+        let (sign, tone) = match finding.rating {
+            Rating::Good => ("ok ", Tone::Good),
+            Rating::Warning => ("?  ", Tone::Warning),
+            Rating::Problem => ("BAD", Tone::Bad),
         };
         let line = format!("{} {}: {}", tone.paint(sign, screen.colour), one_line(&finding.what), finding.says);
         out::print(format_args!("{}\n", wrapped(&line, 4, screen.width)))?;
-        if let Some(mend) = &finding.mend {
-            out::print(format_args!("{}\n", wrapped(&format!("      → {mend}"), 8, screen.width)))?;
+        if let Some(hint) = &finding.hint {
+            out::print(format_args!("{}\n", wrapped(&format!("      → {hint}"), 8, screen.width)))?;
         }
     }
     out::print(format_args!("\n{}\n", closing(findings)))
 }
 
 fn closing(findings: &[Finding]) -> String {
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let doubtful = match count(Verdict::Doubtful) {
+    let count = |rating| findings.iter().filter(|finding| finding.rating == rating).count();
+    let warning = match count(Rating::Warning) {
         0 => String::new(),
         count => format!(" {} worth a look (?).", counted(count, "point")),
     };
-    match count(Verdict::Bad) {
-        0 => format!("Nothing has to be fixed.{doubtful}"),
-        count => format!("{} to be fixed (BAD).{doubtful}", counted(count, "point")),
+    match count(Rating::Problem) {
+        0 => format!("Nothing has to be fixed.{warning}"),
+        count => format!("{} to be fixed (BAD).{warning}", counted(count, "point")),
     }
 }
 
@@ -435,16 +433,16 @@ mod tests {
             (i64::MIN, "BAD: "),
         ] {
             let finding = of_clock(ahead_ms);
-            let verdict = if finding.verdict == Verdict::Good { "ok" } else { "BAD" };
-            assert!(format!("{verdict}: {}", finding.says).starts_with(expected), "{ahead_ms}: {}", finding.says);
+            let rating = if finding.rating == Rating::Good { "ok" } else { "BAD" };
+            assert!(format!("{rating}: {}", finding.says).starts_with(expected), "{ahead_ms}: {}", finding.says);
         }
     }
 
     #[test]
-    fn of_many_targets_the_good_ones_are_counted() {
-        let of = |good: usize| {
+    fn healthy_targets_are_counted_when_there_are_many() {
+        let of = |ok: usize| {
             let findings =
-                (0..good).map(|_| Finding::good("acme/web", "seen")).chain([Finding::bad("acme/api", "b", "c")]);
+                (0..ok).map(|_| Finding::ok("acme/web", "seen")).chain([Finding::problem("acme/api", "b", "c")]);
             counted_if_many(findings.collect()).iter().map(|finding| finding.what.clone()).collect::<Vec<_>>()
         };
         assert_eq!(of(2), ["acme/web", "acme/web", "acme/api"]);
@@ -453,8 +451,8 @@ mod tests {
 
     #[test]
     fn a_tenth_of_the_quota_is_enough() {
-        let verdict = |left| of_quota("token".to_owned(), left, 5_000).verdict;
-        assert!(verdict(500) == Verdict::Good && verdict(499) == Verdict::Doubtful);
+        let rating = |left| of_quota("token".to_owned(), left, 5_000).rating;
+        assert!(rating(500) == Rating::Good && rating(499) == Rating::Warning);
     }
 
     #[test]
@@ -462,24 +460,24 @@ mod tests {
         let now = Timestamp::from_epoch_ms(0);
         let of = |left: Duration| {
             let report = CredentialReport { expires_at: Some(now.plus(left)), ..CredentialReport::default() };
-            of_expiry("token", report, now).verdict
+            of_expiry("token", report, now).rating
         };
-        assert!(of(RENEW_AHEAD) == Verdict::Good && of(RENEW_AHEAD - Duration::from_millis(1)) == Verdict::Doubtful);
+        assert!(of(RENEW_AHEAD) == Rating::Good && of(RENEW_AHEAD - Duration::from_millis(1)) == Rating::Warning);
         let none = of_expiry("token", CredentialReport::default(), now);
-        assert!(none.verdict == Verdict::Good && none.says.contains("does not say"), "{}", none.says);
+        assert!(none.rating == Rating::Good && none.says.contains("does not say"), "{}", none.says);
     }
 
     #[test]
     fn what_is_unreachable_weighs_more_than_what_is_to_be_fixed() {
-        let good = || Finding::good("a", "b");
-        let bad = || Finding::bad("a", "b", "c");
-        assert_eq!(outcome(&[good(), Finding::doubtful("a", "b", "c")]), Outcome::Healthy);
-        assert_eq!(outcome(&[good(), bad()]), Outcome::Unhealthy);
-        assert_eq!(outcome(&[bad(), Finding::unreachable("a", "b", "c")]), Outcome::Incomplete);
+        let ok = || Finding::ok("a", "b");
+        let problem = || Finding::problem("a", "b", "c");
+        assert_eq!(outcome(&[ok(), Finding::warning("a", "b", "c")]), Outcome::Healthy);
+        assert_eq!(outcome(&[ok(), problem()]), Outcome::Unhealthy);
+        assert_eq!(outcome(&[problem(), Finding::unreachable("a", "b", "c")]), Outcome::Incomplete);
         assert_eq!(
-            closing(&[good(), Finding::doubtful("a", "b", "c")]),
+            closing(&[ok(), Finding::warning("a", "b", "c")]),
             "Nothing has to be fixed. 1 point worth a look (?)."
         );
-        assert_eq!(closing(&[bad(), bad()]), "2 points to be fixed (BAD).");
+        assert_eq!(closing(&[problem(), problem()]), "2 points to be fixed (BAD).");
     }
 }

@@ -13,13 +13,13 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{History, Named};
-use crate::commands::status::unknown_in_words;
+use crate::commands::status::unknown_text;
 use crate::out;
-use crate::outside;
+use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, ago, counted, table};
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
-    let store = outside::existing_store(&arguments.store)?;
+    let store = setup::existing_store(&arguments.store)?;
     let now = SystemClock.now();
     let selection = &arguments.selection;
     let mut outages: Vec<(Target, Outage)> = Vec::new();
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
             if unreachable == 1 { "1 target is".to_owned() } else { format!("{} are", counted(unreachable, "target")) }
         ));
     }
-    unknown.iter().for_each(|name| out::error(&unknown_in_words(name)));
+    unknown.iter().for_each(|name| out::error(&unknown_text(name)));
     Ok(outcome)
 }
 

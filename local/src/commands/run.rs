@@ -15,7 +15,7 @@ use crate::clock::MachineClock;
 use crate::cycle::CycleReport;
 use crate::descriptors;
 use crate::engine::Engine;
-use crate::outside;
+use crate::setup;
 use crate::stopping::stop_on_signal;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
@@ -24,13 +24,13 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let (every, targets) = (Some(arguments.every), arguments.targets.clone());
     let host_options =
         HostOptions { every, targets, statelydb, slack_commands, alerts: true, ..HostOptions::default() };
-    let settings = outside::settings(&host_options)?;
+    let settings = setup::settings(&host_options)?;
     settings.misspelt.iter().for_each(|misspelt| warn!("{misspelt}"));
     let clock = MachineClock;
-    let http = outside::http()?;
-    let github = outside::github(&settings, &SystemClock)?;
-    let chat = outside::messenger(&http, &settings, slack_commands)?;
-    let store = outside::store(&arguments.store, &settings)?;
+    let http = setup::http()?;
+    let github = setup::github(&settings, &SystemClock)?;
+    let chat = setup::messenger(&http, &settings, slack_commands)?;
+    let store = setup::store(&arguments.store, &settings)?;
     let heartbeat = arguments.heartbeat_text()?;
     let heartbeat = heartbeat.map(|url| heartbeat_url(&url, arguments.heartbeat_source(), &settings)).transpose()?;
     if arguments.shows_heartbeat() {
@@ -38,14 +38,14 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
             "the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead"
         );
     }
-    let front_desk = match arguments.slack_commands {
-        Some(address) => Some(outside::front_desk(address, &settings, &http).await?),
+    let slack_server = match arguments.slack_commands {
+        Some(address) => Some(setup::slack_server(address, &settings, &http).await?),
         None => None,
     };
 
     let stop = stop_on_signal()?;
-    if let Some(front_desk) = &front_desk {
-        info!(address = %front_desk.address()?, "answering Slack");
+    if let Some(slack_server) = &slack_server {
+        info!(address = %slack_server.address()?, "answering Slack");
     }
     info!(
         lines = settings.targets.len(),
@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
             tokio::spawn(async move { beat(&http, url).await });
         }
     };
-    let ended = engine.run(stop, front_desk, on_cycle).await;
+    let ended = engine.run(stop, slack_server, on_cycle).await;
     info!("stopped");
     // It is in the log. Not the exit code of a wrong setting, after which a supervisor does not start it again.
     Ok(if ended.is_ok() { Outcome::Healthy } else { Outcome::Unhealthy })

@@ -9,7 +9,7 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::{Item, Query};
 use monitor_pipeline::ports::{Clock, Store};
-use monitor_pipeline::records::{self, Backlog, FleetOnRecord, MonitorOnRecord, read_fleet};
+use monitor_pipeline::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
 use monitor_telemetry::SystemClock;
 use serde_json::json;
 
@@ -17,11 +17,11 @@ use crate::Outcome;
 use crate::args::{Named, Selection, Status};
 use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::out;
-use crate::outside;
+use crate::setup;
 use crate::table::{Screen, Tone, ago, counted, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
-    let store = outside::existing_store(&arguments.store)?;
+    let store = setup::existing_store(&arguments.store)?;
     let mut stored = Vec::new();
     for target in watched(&store).await? {
         stored.push(read_fleet(&store, &target).await?);
@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
             out::print(format_args!("{}\n", Tone::Bad.paint(&line, screen.colour)))?;
         }
     }
-    unknown.iter().for_each(|name| out::error(&unknown_in_words(name)));
+    unknown.iter().for_each(|name| out::error(&unknown_text(name)));
     let is_complete =
         unknown.is_empty() && shortfalls.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
     Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
@@ -61,8 +61,8 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
 /// Why monitoring is not complete, as far as the store says: the last tick, each target's last check, and what is pending.
 async fn shortfalls(
     store: &impl Store,
-    monitor: &MonitorOnRecord,
-    stored: &[FleetOnRecord],
+    monitor: &StoredMonitor,
+    stored: &[StoredFleet],
     now: Timestamp,
 ) -> Vec<Shortfall> {
     let mut cycle = StoredCycle { tick: monitor.ticked_at.zip(monitor.next_tick_at), ..StoredCycle::default() };
@@ -76,7 +76,7 @@ async fn shortfalls(
             (target.id().clone(), fleet.and_then(|fleet| fleet.seen_at()), is_failing)
         }));
     }
-    for FleetOnRecord { fleet, cursor } in stored {
+    for StoredFleet { fleet, cursor } in stored {
         let record = &fleet.record;
         pending.push((Subject::from(&record.target), Backlog::from(record), cursor.as_ref()));
     }
@@ -98,7 +98,7 @@ pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
 }
 
 /// What to say of a name that nothing in the store goes by.
-pub(crate) fn unknown_in_words(name: &Named) -> String {
+pub(crate) fn unknown_text(name: &Named) -> String {
     match name {
         Named::Target(spec) => format!("{spec} is not stored: check it with `runner-monitor check '{spec}'`"),
         Named::Runner(name) => format!(

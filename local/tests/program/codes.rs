@@ -34,9 +34,17 @@ async fn what_is_well_unhealthy_unreachable_or_unknown_has_one_code_in_every_com
     assert_eq!(codes(&bench, "acme/web", "{}").await, [Some(0); 4], "all is well");
     set(&bench, 0, "offline");
     // Doctor asks about the installation and not how the runners are.
-    assert_eq!(codes(&bench, "acme/web", r#"{"confirm":1}"#).await, [Some(1), Some(1), Some(1), Some(0)], "an outage");
+    assert_eq!(
+        codes(&bench, "acme/web", r#"{"failureThreshold":1}"#).await,
+        [Some(1), Some(1), Some(1), Some(0)],
+        "an outage"
+    );
     bench.github.state().set_access("acme/web", Access::Hidden);
-    assert_eq!(codes(&bench, "acme/web", r#"{"confirm":1}"#).await, [Some(2); 4], "unreachable, and an outage");
+    assert_eq!(
+        codes(&bench, "acme/web", r#"{"failureThreshold":1}"#).await,
+        [Some(2); 4],
+        "unreachable, and an outage"
+    );
     set(&bench, 0, "online");
     assert_eq!(codes(&bench, "acme/other", "{}").await, [Some(2); 4], "unknown");
 }
@@ -82,7 +90,7 @@ fn github_with_clock_ahead(ahead: chrono::TimeDelta) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_is_told_in_the_right_direction() {
+async fn the_clock_difference_has_the_right_sign() {
     let bench = Bench::new().await;
     // Half an hour beside the full ones: a busy machine may take seconds for an answer.
     for (ahead_minutes, expected) in [(150, "2 h 29 min behind GitHub's"), (-150, "2 h 30 min ahead of GitHub's")] {
@@ -102,7 +110,7 @@ async fn history_is_filtered_by_target_runner_and_time() {
     set(&bench, 1, "offline");
     bench.output(&["check"], &[]).await;
     set(&bench, 1, "online");
-    let recover = [("POLICY", r#"{"confirm":1,"recover":1}"#)];
+    let recover = [("POLICY", r#"{"failureThreshold":1,"successThreshold":1}"#)];
     bench.output(&["check"], &recover).await;
     // The open outage of build-0 and the one of build-1 that is over, moved into the past by hand.
     let store = rusqlite::Connection::open(bench.folder.path().join("store.db")).unwrap();
@@ -198,7 +206,7 @@ async fn the_latest_outage_comes_first_and_one_that_is_not_shown_counts_for_the_
     set(&bench, 1, "offline");
     bench.output(&["check"], &[]).await;
     set(&bench, 1, "online");
-    bench.output(&["check"], &[("POLICY", r#"{"confirm":1,"recover":1}"#)]).await;
+    bench.output(&["check"], &[("POLICY", r#"{"failureThreshold":1,"successThreshold":1}"#)]).await;
     // The outage of build-0 is the older one, and the one that is open.
     let (code, stdout, _) = bench.output(&["history"], &[]).await;
     let of = |name: &str| stdout.find(name).unwrap_or_else(|| panic!("no {name} in {stdout}"));

@@ -16,7 +16,7 @@ async fn check(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, Strin
 
 // An older Enterprise Server, as reported: {"id":2,"name":"r","os":"linux","status":"offline","busy":true,"labels":[]}
 #[tokio::test]
-async fn a_runner_of_a_list_without_versions_is_offline_and_not_one_that_never_connected() {
+async fn an_offline_runner_in_a_list_without_versions_counts_as_offline() {
     let bench = Bench::new().await;
     {
         let mut state = bench.github.state();

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod codes;
+mod hints;
 mod lists;
-mod mends;
+mod network;
 mod output;
-mod outside;
 mod prompt;
 mod secrets;
 
@@ -38,7 +38,7 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
         command.env_clear().args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
         command.env("GITHUB_TOKEN", "token").env("GITHUB_API_URL", self.github.base_url()).env("REPOS", "acme/web");
-        command.env("POLICY", r#"{"confirm":1}"#);
+        command.env("POLICY", r#"{"failureThreshold":1}"#);
         command.env("RUNNER_MONITOR_STORE", self.folder.path().join("store.db"));
         command
     }

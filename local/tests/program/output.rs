@@ -70,7 +70,7 @@ async fn the_demo_goes_on_to_its_end_though_nobody_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_goes_on_watching_though_nobody_reads_what_it_tells() {
+async fn run_keeps_monitoring_when_nobody_reads_its_output() {
     let bench = Bench::new().await;
     let mut child = bench.command(&["run", "--every", "10s"]).stdout(unread()).spawn().unwrap();
     let (line, log) = mpsc::channel();

@@ -84,7 +84,7 @@ async fn doctor_sends_a_test_or_says_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_without_a_place_is_refused_with_words() {
+async fn a_store_without_a_path_is_refused_with_an_explanation() {
     let bench = Bench::new().await;
     for command in ["check", "status", "run"] {
         let (code, _, stderr) = bench.output(&[command], &[("RUNNER_MONITOR_STORE", "")]).await;

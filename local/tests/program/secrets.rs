@@ -18,7 +18,7 @@ async fn every_argument_and_variable_refuses_a_secret_unseen() {
     for secret in SECRETS {
         let in_target = format!("acme/{secret}");
         let policy = format!(r#"{{"ignore":["{secret}"]}}"#);
-        let of_runners = format!(r#"{{"runners":{{"{secret}":{{"confirm":1}}}}}}"#);
+        let of_runners = format!(r#"{{"runners":{{"{secret}":{{"failureThreshold":1}}}}}}"#);
         let cases: [(&[&str], &str, &str); 20] = [
             (&["check", secret], "", ""),
             (&["check", &in_target], "", ""),

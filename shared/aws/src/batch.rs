@@ -52,9 +52,9 @@ impl From<SqsMessage> for Record {
 }
 
 /// What is done with a message that was not done.
-pub trait Backstop {
+pub trait FailureSink {
     /// Puts it where a person sees it.
-    fn set_aside(&self, record: &Record, reason: &str) -> impl Future<Output = Result<(), QueueError>>;
+    fn dead_letter(&self, record: &Record, reason: &str) -> impl Future<Output = Result<(), QueueError>>;
 
     /// Keeps its queue from handing it out again for a while, if it can.
     fn put_off(&self, record: &Record, after: Duration) -> impl Future<Output = ()>;
@@ -88,7 +88,7 @@ pub struct Handled {
     /// For Lambda: what is to be handed out again.
     pub response: SqsBatchResponse,
     /// How many messages were set aside.
-    pub set_aside: u32,
+    pub dead_letter: u32,
 }
 
 /// Has every message of a batch handled, up to `at_once` at the same time.
@@ -99,18 +99,18 @@ pub async fn handle(
     event: SqsEvent,
     budget: Budget,
     at_once: usize,
-    backstop: &impl Backstop,
+    failure_sink: &impl FailureSink,
     handler: impl AsyncFn(&Record) -> Disposition,
 ) -> Handled {
     let lanes = lanes(event.records.into_iter().map(Record::from));
     let failed = Mutex::new(Vec::new());
-    let set_aside = Mutex::new(0);
+    let dead_letter = Mutex::new(0);
     let work = stream::iter(lanes).for_each_concurrent(at_once, async |lane| {
         let (mut lane, mut after) = (lane.into_iter(), None);
         for (position, record) in lane.by_ref() {
-            match settle(&record, budget, backstop, &handler).await {
+            match settle(&record, budget, failure_sink, &handler).await {
                 Settled::Done => {}
-                Settled::SetAside => *locked(&set_aside) += 1,
+                Settled::DeadLetter => *locked(&dead_letter) += 1,
                 Settled::Failed { put_off } => {
                     locked(&failed).push((position, record.message_id));
                     after = put_off;
@@ -121,7 +121,7 @@ pub async fn handle(
         for (position, record) in lane {
             // Hidden for longer than the one before it, it would keep the whole group waiting for as long.
             if let Some(after) = after {
-                backstop.put_off(&record, after).await;
+                failure_sink.put_off(&record, after).await;
             }
             locked(&failed).push((position, record.message_id));
         }
@@ -131,7 +131,7 @@ pub async fn handle(
     failed.sort_unstable();
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = failed.into_iter().map(|(_, id)| returned(id)).collect();
-    Handled { response, set_aside: set_aside.into_inner().unwrap_or_else(PoisonError::into_inner) }
+    Handled { response, dead_letter: dead_letter.into_inner().unwrap_or_else(PoisonError::into_inner) }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -163,7 +163,7 @@ fn lanes(records: impl Iterator<Item = Record>) -> Vec<Vec<(usize, Record)>> {
 
 enum Settled {
     Done,
-    SetAside,
+    DeadLetter,
     Failed {
         /// For how long it is held back, where that was asked for.
         put_off: Option<Duration>,
@@ -174,7 +174,7 @@ enum Settled {
 async fn settle(
     record: &Record,
     budget: Budget,
-    backstop: &impl Backstop,
+    failure_sink: &impl FailureSink,
     handler: &impl AsyncFn(&Record) -> Disposition,
 ) -> Settled {
     let message_id = &record.message_id;
@@ -195,13 +195,13 @@ async fn settle(
     match disposition {
         Disposition::Done => Settled::Done,
         Disposition::Retry { after, .. } => {
-            backstop.put_off(record, after).await;
+            failure_sink.put_off(record, after).await;
             Settled::Failed { put_off: Some(after) }
         }
-        Disposition::SetAside { reason } => match backstop.set_aside(record, &reason).await {
+        Disposition::DeadLetter { reason } => match failure_sink.dead_letter(record, &reason).await {
             Ok(()) => {
                 error!(message_id, reason, "a message was set aside");
-                Settled::SetAside
+                Settled::DeadLetter
             }
             Err(error) => {
                 error!(message_id, reason, %error, "a message could not be set aside: it comes again");

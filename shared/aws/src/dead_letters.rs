@@ -6,8 +6,8 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use monitor_pipeline::ports::QueueError;
 use tracing::debug;
 
-use crate::batch::{Backstop, Record};
-use crate::sdk::{Sdk, told};
+use crate::batch::{FailureSink, Record};
+use crate::sdk::{Sdk, describe};
 
 /// A reason is a sentence. SQS counts it with the body.
 const LONGEST_REASON_CHARS: usize = 1_000;
@@ -28,9 +28,9 @@ impl DeadLetters {
     }
 }
 
-impl Backstop for DeadLetters {
+impl FailureSink for DeadLetters {
     /// The body as it came, and why as the attribute `reason`.
-    async fn set_aside(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason)).build();
         let attribute = attribute.map_err(|error| QueueError(error.to_string()))?;
         let mut call = self.sdk.sqs().send_message().queue_url(&self.url);
@@ -39,7 +39,7 @@ impl Backstop for DeadLetters {
             call = call.message_group_id(group).message_deduplication_id(&record.message_id);
         }
         let sent = call.message_body(&record.body).message_attributes("reason", attribute).send().await;
-        sent.map(|_| ()).map_err(|error| QueueError(told(&error)))
+        sent.map(|_| ()).map_err(|error| QueueError(describe(&error)))
     }
 
     /// Without it the message comes again when its visibility ends: later, and no harm.
@@ -48,7 +48,7 @@ impl Backstop for DeadLetters {
         let call = self.sdk.sqs().change_message_visibility().queue_url(url);
         if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(visibility_secs(after)).send().await
         {
-            debug!(error = told(&error), "the message was not put off: it comes again when its visibility ends");
+            debug!(error = describe(&error), "the message was not put off: it comes again when its visibility ends");
         }
     }
 }

@@ -2,18 +2,18 @@
 
 pub mod batch;
 mod dead_letters;
+mod environment;
 mod failure;
 pub mod host;
 mod http;
-mod kept;
 mod parameters;
 mod queue;
+mod reloading_config;
 mod sdk;
-mod variables;
 
 pub use dead_letters::DeadLetters;
+pub use environment::{LambdaEnvironment, QueueUrls};
 pub use failure::Failure;
-pub use kept::Kept;
 pub use queue::Queue;
+pub use reloading_config::ReloadingConfig;
 pub use sdk::Sdk;
-pub use variables::{Variables, Wiring};

@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use monitor_config::{Parameters, Prefix, Wanted, part_name};
 
 use crate::failure::Failure;
-use crate::sdk::{Sdk, told};
+use crate::sdk::{Sdk, describe};
 
 /// What SSM takes in one call.
 const NAMES_PER_CALL: usize = 10;
@@ -48,7 +48,7 @@ async fn call(sdk: &Sdk, prefix: &Prefix, names: &[String]) -> Result<Vec<(Strin
     let full: Vec<String> = names.iter().map(|name| prefix.name_of(name)).collect();
     let call = sdk.ssm().get_parameters().set_names(Some(full)).with_decryption(true);
     let answer = call.send().await.map_err(|error| {
-        let what = told(&error);
+        let what = describe(&error);
         let folder = prefix.name_of("*");
         Failure::Parameters(format!("{what}; the function's role needs ssm:GetParameters on {folder}, and kms:Decrypt on the key of the secure ones"))
     })?;

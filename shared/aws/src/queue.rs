@@ -9,7 +9,7 @@ use futures_util::stream;
 use monitor_pipeline::ports::{Outgoing, QueueError, Sender};
 use tracing::debug;
 
-use crate::sdk::{Sdk, told};
+use crate::sdk::{Sdk, describe};
 
 /// What SQS takes in one call: so many messages, and so many bytes of them all.
 const MESSAGES_PER_CALL: usize = 10;
@@ -51,7 +51,7 @@ impl Queue {
         for tried in 1.. {
             let call = self.sdk.sqs().send_message_batch().queue_url(&self.url);
             let answer = call.set_entries(Some(entries.clone())).send().await;
-            let failed = failures(&answer.map_err(|error| QueueError(told(&error)))?);
+            let failed = failures(&answer.map_err(|error| QueueError(describe(&error)))?);
             let Some(first) = failed.first() else { return Ok(()) };
             if tried == TRIES || failed.iter().all(|failure| failure.is_final) {
                 return Err(QueueError(format!(

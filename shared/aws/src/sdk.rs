@@ -124,7 +124,7 @@ fn set(name: &str) -> Option<String> {
 }
 
 /// An error of the SDK on one line: the service's code and words, or else why it was not reached.
-pub(crate) fn told<E: ProvideErrorMetadata + Error + 'static, R>(error: &SdkError<E, R>) -> String
+pub(crate) fn describe<E: ProvideErrorMetadata + Error + 'static, R>(error: &SdkError<E, R>) -> String
 where
     R: std::fmt::Debug + 'static,
 {
@@ -138,7 +138,7 @@ where
     let mut deeper: Option<&dyn Error> = Some(error);
     while let Some(error) = deeper {
         let reason = error.to_string();
-        if !reasons.iter().any(|told| told.contains(&reason)) {
+        if !reasons.iter().any(|describe| describe.contains(&reason)) {
             reasons.push(reason);
         }
         deeper = error.source();

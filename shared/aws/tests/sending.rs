@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsMessage;
-use monitor_aws::batch::{Backstop as _, Record};
+use monitor_aws::batch::{FailureSink as _, Record};
 use monitor_aws::{DeadLetters, Queue, Sdk};
 use monitor_fakes::FakeAws;
 use monitor_fakes::aws::CallFault;
@@ -78,7 +78,7 @@ async fn what_was_not_taken_is_sent_again_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_never_taken_is_told_and_does_not_hold_back_the_others() {
+async fn a_message_that_is_never_accepted_is_reported_and_does_not_block_others() {
     let (aws, sdk) = stand_in().await;
     // A message at fault is not sent again and again; a queue that stays in trouble is left after four tries.
     aws.plan("SendMessageBatch", [CallFault::Entries(vec![2], true)]);
@@ -99,7 +99,7 @@ async fn what_is_never_taken_is_told_and_does_not_hold_back_the_others() {
 }
 
 #[tokio::test]
-async fn a_service_in_trouble_is_asked_again_and_one_that_is_not_there_is_told() {
+async fn a_failing_service_is_retried_and_a_missing_one_is_reported() {
     let (aws, sdk) = stand_in().await;
     aws.plan("SendMessageBatch", [CallFault::Refused(500, "InternalFailure")]);
     Queue::new(sdk, QUEUE).send(numbered(1)).await.expect("the second time");
@@ -138,16 +138,16 @@ fn record(arn: &str, group: Option<&str>) -> Record {
 }
 
 #[tokio::test]
-async fn a_message_is_set_aside_as_it_came_with_the_reason_beside_it() {
+async fn a_dead_lettered_message_keeps_its_body_and_carries_the_reason() {
     let (aws, sdk) = stand_in().await;
     let standard = record("arn:aws:sqs:us-east-1:1:checks", None);
-    DeadLetters::new(sdk.clone(), QUEUE).set_aside(&standard, "the field `repo`\nis not known").await.expect("sent");
+    DeadLetters::new(sdk.clone(), QUEUE).dead_letter(&standard, "the field `repo`\nis not known").await.expect("sent");
     let sent = aws.take_sent(QUEUE);
     assert_eq!((&*sent[0].body, sent[0].reason.as_deref()), ("{\"repo\":1}", Some("the field `repo` is not known")));
     assert_eq!((&sent[0].group, &sent[0].deduplication_id), (&None, &None));
 
     let grouped = record("arn:aws:sqs:us-east-1:1:changes.fifo", Some("g"));
-    DeadLetters::new(sdk, FIFO).set_aside(&grouped, "never").await.expect("sent");
+    DeadLetters::new(sdk, FIFO).dead_letter(&grouped, "never").await.expect("sent");
     let sent = aws.take_sent(FIFO);
     assert_eq!((sent[0].group.as_deref(), sent[0].deduplication_id.as_deref()), (Some("g"), Some("m-1")));
 }

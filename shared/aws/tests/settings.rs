@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use monitor_aws::{Failure, Kept, Sdk, Variables, Wiring};
+use monitor_aws::{Failure, LambdaEnvironment, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::{Credential, Faults, HostOptions, Settings, Source};
 use monitor_domain::time::Timestamp;
 use monitor_fakes::FakeAws;
@@ -21,7 +21,7 @@ const COMPLETE: [(&str, &str); 5] = [
 
 struct World {
     aws: FakeAws,
-    kept: Kept<Settings, Settings>,
+    reloading_config: ReloadingConfig<Settings, Settings>,
 }
 
 fn read(source: &Source<'_>) -> Result<Settings, Faults> {
@@ -36,14 +36,15 @@ async fn world(variables: &[(&str, &str)], parameters: &[(&str, &str)]) -> World
     }
     let variables: BTreeMap<String, String> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let variables = Variables::new(move |name| variables.get(name).cloned());
-    let kept = Kept::new(&variables, &Sdk::of_stand_in(aws.base_url()), Faults(Vec::new()), read, Ok);
-    World { aws, kept }
+    let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
+    let reloading_config =
+        ReloadingConfig::new(&variables, &Sdk::of_stand_in(aws.base_url()), Faults(Vec::new()), read, Ok);
+    World { aws, reloading_config }
 }
 
 impl World {
     async fn at(&self, secs: i64) -> Result<Arc<Settings>, Failure> {
-        self.kept.get(Timestamp::from_epoch_ms(1_800_000_000_000 + secs * 1_000)).await
+        self.reloading_config.get(Timestamp::from_epoch_ms(1_800_000_000_000 + secs * 1_000)).await
     }
 
     fn set(&self, name: &str, value: &str) {
@@ -65,7 +66,7 @@ fn token(settings: &Settings) -> &str {
 }
 
 #[tokio::test]
-async fn parameters_are_asked_for_by_tens_together_and_kept_for_five_minutes() {
+async fn parameters_are_read_ten_at_a_time_and_cached_for_five_minutes() {
     let world = world(&[], &COMPLETE).await;
     world.aws.set_latency_ms(30);
     let first = world.at(0).await.expect("complete");
@@ -95,17 +96,17 @@ async fn a_rotated_secret_is_picked_up_as_soon_as_the_old_one_is_refused() {
     world.at(0).await.expect("complete");
     world.set("github-token", "ghp_new");
     assert_eq!(token(&world.at(1).await.expect("kept")), "ghp_planted");
-    world.kept.doubt();
+    world.reloading_config.invalidate();
     assert_eq!(token(&world.at(1).await.expect("read anew")), "ghp_new");
     // A secret that stays refused does not make every invocation ask.
     for secs in 2..60 {
-        world.kept.doubt();
+        world.reloading_config.invalidate();
         world.at(secs).await.expect("as before");
     }
     let rounds = world.names_asked().len() / 2;
     assert!((4..=6).contains(&rounds), "{rounds}");
     world.set("github-token", "ghp_newer");
-    world.kept.doubt();
+    world.reloading_config.invalidate();
     assert_eq!(token(&world.at(120).await.expect("read anew")), "ghp_newer");
 }
 
@@ -120,7 +121,7 @@ async fn a_complete_environment_asks_nobody() {
     ];
     let complete = world(&variables, &COMPLETE).await;
     for secs in [0, 400] {
-        complete.kept.doubt();
+        complete.reloading_config.invalidate();
         assert_eq!(token(&complete.at(secs).await.expect("complete")), "ghp_of_the_environment");
     }
     assert!(complete.names_asked().is_empty());
@@ -136,27 +137,30 @@ async fn a_complete_environment_asks_nobody() {
 #[tokio::test]
 async fn an_empty_prefix_means_the_environment_alone() {
     let world = world(&[("PARAMETER_PREFIX", "")], &COMPLETE).await;
-    let told = world.at(0).await.expect_err("nothing is set").to_string();
-    assert!(told.contains("set GITHUB_TOKEN, as in") && !told.contains("aws ssm"), "{told}");
+    let error_text = world.at(0).await.expect_err("nothing is set").to_string();
+    assert!(error_text.contains("set GITHUB_TOKEN, as in") && !error_text.contains("aws ssm"), "{error_text}");
     assert!(world.names_asked().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_all_at_once_and_asked_for_again() {
+async fn all_missing_settings_are_reported_together_and_read_again_next_time() {
     let world = world(&[], &COMPLETE[3..]).await;
     for _ in 0..2 {
-        let told = world.at(0).await.expect_err("three are missing").to_string();
+        let error_text = world.at(0).await.expect_err("three are missing").to_string();
         for name in ["github-token", "repositories", "statelydb-access-key"] {
-            assert!(told.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name} --type ")), "{name}: {told}");
+            assert!(
+                error_text.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name} --type ")),
+                "{name}: {error_text}"
+            );
         }
-        assert!(!told.contains("statelydb-store-id"), "{told}");
+        assert!(!error_text.contains("statelydb-store-id"), "{error_text}");
     }
     COMPLETE.iter().for_each(|(name, value)| world.set(name, value));
     world.at(1).await.expect("mended, and asked for at once");
 }
 
 #[tokio::test]
-async fn long_lists_go_on_and_cost_another_round_only_once() {
+async fn a_list_in_several_parameters_costs_one_more_request_only_once() {
     let parts: Vec<(String, String)> =
         (2..=30).map(|part| (format!("repositories/{part}"), format!("a/{part}"))).collect();
     let parts: Vec<(&str, &str)> = parts.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -174,12 +178,12 @@ async fn long_lists_go_on_and_cost_another_round_only_once() {
 async fn while_ssm_does_not_answer_what_was_read_before_stays_in_use() {
     let world = world(&[], &COMPLETE).await;
     world.aws.plan("GetParameters", [CallFault::Refused(400, "AccessDeniedException")]);
-    let told = world.at(0).await.expect_err("not allowed");
-    assert!(matches!(told, Failure::Parameters(_)), "{told}");
-    let told = told.to_string();
+    let error_text = world.at(0).await.expect_err("not allowed");
+    assert!(matches!(error_text, Failure::Parameters(_)), "{error_text}");
+    let error_text = error_text.to_string();
     assert!(
-        told.contains("AccessDeniedException: as planned; the function's role needs ssm:GetParameters on"),
-        "{told}"
+        error_text.contains("AccessDeniedException: as planned; the function's role needs ssm:GetParameters on"),
+        "{error_text}"
     );
 
     let first = world.at(1).await.expect("now it answers");
@@ -212,23 +216,25 @@ async fn no_secret_is_in_any_error() {
 }
 
 #[tokio::test]
-async fn what_the_template_sets_is_told_together_with_the_settings() {
+async fn template_variables_and_settings_are_reported_together() {
     let aws = FakeAws::start().await.expect("a port");
-    let variables = Variables::new(|name| match name {
+    let variables = LambdaEnvironment::new(|name| match name {
         "CHECK_INTERVAL_SECS" => Some("soon".to_owned()),
         "CHANGES_QUEUE_URL" => Some("changes".to_owned()),
         _ => None,
     });
-    let mut wiring = Wiring::of(&variables);
-    assert_eq!(wiring.queue_url("CHECKS_QUEUE_URL"), "");
-    wiring.queue_url("CHANGES_QUEUE_URL");
-    assert_eq!(wiring.interval(), Duration::from_secs(300));
-    let kept = Kept::new(&variables, &Sdk::of_stand_in(aws.base_url()), wiring.into_faults(), read, Ok);
-    let told = kept.get(Timestamp::from_epoch_ms(0)).await.map(|_| ()).expect_err("nothing is set").to_string();
+    let mut queue_urls = QueueUrls::of(&variables);
+    assert_eq!(queue_urls.queue_url("CHECKS_QUEUE_URL"), "");
+    queue_urls.queue_url("CHANGES_QUEUE_URL");
+    assert_eq!(queue_urls.interval(), Duration::from_secs(300));
+    let reloading_config =
+        ReloadingConfig::new(&variables, &Sdk::of_stand_in(aws.base_url()), queue_urls.into_faults(), read, Ok);
+    let error_text =
+        reloading_config.get(Timestamp::from_epoch_ms(0)).await.map(|_| ()).expect_err("nothing is set").to_string();
     for start in
         ["CHECKS_QUEUE_URL: is not set", "CHANGES_QUEUE_URL: is no URL", "CHECK_INTERVAL_SECS: is no", "REPOS: "]
     {
-        assert!(told.contains(&format!("\n  {start}")), "{start}: {told}");
+        assert!(error_text.contains(&format!("\n  {start}")), "{start}: {error_text}");
     }
 }
 
@@ -243,9 +249,9 @@ fn an_interval_is_a_minute_at_least_and_a_day_at_most() {
         ("86400", 86_400, 0),
         ("86401", 300, 1),
     ] {
-        let variables = Variables::new(move |name| (name == "CHECK_INTERVAL_SECS").then(|| text.to_owned()));
-        let mut wiring = Wiring::of(&variables);
-        assert_eq!(wiring.interval(), Duration::from_secs(secs), "{text}");
-        assert_eq!(wiring.into_faults().0.len(), faults, "{text}");
+        let variables = LambdaEnvironment::new(move |name| (name == "CHECK_INTERVAL_SECS").then(|| text.to_owned()));
+        let mut queue_urls = QueueUrls::of(&variables);
+        assert_eq!(queue_urls.interval(), Duration::from_secs(secs), "{text}");
+        assert_eq!(queue_urls.into_faults().0.len(), faults, "{text}");
     }
 }

@@ -33,12 +33,12 @@ pub(crate) fn host(entry: &str) -> Result<String, Wrong> {
 
 /// Reads an address that may hold a secret: what is wrong is told without showing any of it.
 pub(crate) fn address(text: &str, allowed_http: &BTreeSet<String>) -> Result<Url, Wrong> {
-    const MEND: &str = "write it with https:// at the start";
+    const HINT: &str = "write it with https:// at the start";
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         let what = "holds white space or signs outside ASCII, which no address has";
         return Err(Wrong::new(what, "copy the address alone"));
     }
-    let url = Url::parse(text).map_err(|error| Wrong::new(format!("is no URL ({error})"), MEND))?;
+    let url = Url::parse(text).map_err(|error| Wrong::new(format!("is no URL ({error})"), HINT))?;
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) || url.host_str().is_some_and(|host| allowed_http.contains(host)) => Ok(url),
@@ -46,7 +46,7 @@ pub(crate) fn address(text: &str, allowed_http: &BTreeSet<String>) -> Result<Url
             "is plain http, which anybody on the way can read",
             "write https://, or put the host into ALLOW_HTTP_HOSTS",
         )),
-        _ => Err(Wrong::new("is no web address", MEND)),
+        _ => Err(Wrong::new("is no web address", HINT)),
     }
 }
 
@@ -93,11 +93,11 @@ pub(crate) fn github(text: &str, allowed_http: &BTreeSet<String>) -> Result<GitH
     let origin = url.origin().ascii_serialization();
     let path = url.path().trim_end_matches('/');
     let host = url.host_str().unwrap_or_default();
-    let is_not = |mend: String| {
+    let is_not = |hint: String| {
         let what = format!("`{}` is not where GitHub's API answers", shown(&format!("{origin}{path}")));
         // The right address is made of the wrong one.
-        let mend = if looks_secret(&mend) { GITHUB_API_URL.example.to_owned() } else { mend };
-        Err(Wrong::new(what, format!("write {mend}")))
+        let hint = if looks_secret(&hint) { GITHUB_API_URL.example.to_owned() } else { hint };
+        Err(Wrong::new(what, format!("write {hint}")))
     };
     let web_url = match (host, path) {
         ("api.github.com", "") => "https://github.com".to_owned(),
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn addresses_where_no_api_answers_are_refused_with_the_right_one() {
-        for (text, mend) in [
+        for (text, hint) in [
             ("https://github.com", "https://api.github.com"),
             ("https://api.github.com/v3", "https://api.github.com"),
             ("https://ghes.example.com", "https://ghes.example.com/api/v3"),
@@ -166,12 +166,12 @@ mod tests {
             ("https://ghes/api/…", "copy the address alone"),
         ] {
             let wrong = format!("{:?}", github(text, &allowed()).unwrap_err());
-            assert!(wrong.contains(mend) && !wrong.contains("pw"), "{text}: {wrong}");
+            assert!(wrong.contains(hint) && !wrong.contains("pw"), "{text}: {wrong}");
         }
     }
 
     #[test]
-    fn a_secret_in_the_place_of_an_address_is_not_repeated_in_the_mend() {
+    fn a_secret_in_place_of_an_address_is_not_repeated_in_the_hint() {
         for text in ["https://ghp_hunter2", "https://ghp_hunter2.ghe.com"] {
             let wrong = format!("{:?}", github(text, &allowed()).unwrap_err());
             assert!(wrong.contains("https://github.example.com/api/v3") && !wrong.contains("hunter2"), "{wrong}");

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use crate::addresses::{github, host};
 use crate::credential::token;
 use crate::faults::{Faults, Wrong};
+use crate::notifying::SlackSettings;
 use crate::reference::{ALLOW_HTTP_HOSTS, GITHUB_API_URL, SLACK_ADMINS, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET};
 use crate::secret::{Secret, shown};
 use crate::settings::Reader;
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
-use crate::telling::SlackSettings;
 
 /// How what is on record in StatelyDB is told to whoever asks.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_missing_is_told_at_once() {
+    fn everything_that_is_missing_is_reported_at_once() {
         let faults = CommandSettings::read(&Source::variables(|_| None)).unwrap_err().to_string();
         for name in ["SLACK_SIGNING_SECRET", "STATELYDB_ACCESS_KEY", "STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID"] {
             assert!(faults.contains(name), "{faults}");

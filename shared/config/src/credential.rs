@@ -35,12 +35,12 @@ pub(crate) fn private_key(text: &str) -> Result<Secret, Wrong> {
     let text = match text.strip_prefix('@') {
         // The path is not shown: a key pasted after the sign would be one.
         Some(path) => &read_file(path)
-            .map_err(|error| Wrong::new(format!("the file after `@` cannot be read ({error})"), MEND))?,
+            .map_err(|error| Wrong::new(format!("the file after `@` cannot be read ({error})"), HINT))?,
         None => text,
     };
     let text = unwrapped(text);
     let pem = pem(&text).or_else(|| pem(&unwrapped(&decoded(&text)?)));
-    pem.map(|pem| Secret::new(&pem)).ok_or_else(|| Wrong::new("is no private key in PEM form", MEND))
+    pem.map(|pem| Secret::new(&pem)).ok_or_else(|| Wrong::new("is no private key in PEM form", HINT))
 }
 
 /// A text without the quotes around it, its line breaks real ones.
@@ -67,7 +67,7 @@ fn pem(text: &str) -> Option<String> {
     })
 }
 
-const MEND: &str = "give the file that GitHub made, from BEGIN to END, as it is or in base64, or @ and its path";
+const HINT: &str = "give the file that GitHub made, from BEGIN to END, as it is or in base64, or @ and its path";
 
 #[cfg(test)]
 mod tests {

@@ -22,12 +22,12 @@ pub struct Faults(pub Vec<Fault>);
 #[derive(Debug)]
 pub(crate) struct Wrong {
     what: String,
-    mend: String,
+    hint: String,
 }
 
 impl Wrong {
-    pub(crate) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), mend: mend.into() }
+    pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: hint.into() }
     }
 
     /// The same of a part of the value.
@@ -36,7 +36,7 @@ impl Wrong {
     }
 
     pub(crate) fn of(self, setting: &Setting) -> Fault {
-        let text = if self.mend.is_empty() { self.what } else { format!("{}; {}", self.what, self.mend) };
+        let text = if self.hint.is_empty() { self.what } else { format!("{}; {}", self.what, self.hint) };
         Fault { setting: setting.name, text }
     }
 }

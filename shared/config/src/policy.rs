@@ -67,13 +67,15 @@ pub(crate) fn policy(
         faults.iter().map(|fault| Fault { setting: POLICY.name, text: text(fault) }).collect::<Vec<_>>()
     })?;
     let Some(every) = every else { return Ok(policy) };
-    let Thresholds { blind, recheck, .. } = *policy.base();
+    let Thresholds { unreachable_after, recheck_interval, .. } = *policy.base();
     let policy = if value["blind"].is_null() {
-        policy.with_blind(blind.max(every.saturating_mul(3)).max(shortest_blind(recheck, every)))
+        policy.with_unreachable_after(
+            unreachable_after.max(every.saturating_mul(3)).max(shortest_unreachable_after(recheck_interval, every)),
+        )
     } else {
         policy
     };
-    let faults = too_soon_blind(policy.base(), &value, every);
+    let faults = too_short_unreachable_after(policy.base(), &value, every);
     if faults.is_empty() { Ok(policy) } else { Err(faults) }
 }
 
@@ -95,34 +97,38 @@ fn owners_of_keys(policy: &Value) -> Vec<TargetSpec> {
 }
 
 /// Between two checks nothing is seen. A target that fails once must not count as blind before it was tried again, and
-/// readings as far apart as `recheck` wants them must not count as a time in which nobody looked, one missed look included.
-fn shortest_blind(recheck: Duration, every: Duration) -> Duration {
+/// readings as far apart as `recheck_interval` wants them must not count as a time in which nobody looked, one missed look included.
+fn shortest_unreachable_after(recheck_interval: Duration, every: Duration) -> Duration {
     // The next reading that counts is that of the recheck, or of the first tick half of one later.
-    let next_reading = recheck.min((recheck / 2).saturating_add(every));
+    let next_reading = recheck_interval.min((recheck_interval / 2).saturating_add(every));
     every.saturating_mul(2).max(next_reading.saturating_add(every))
 }
 
-/// Where `blind` is shorter than [`shortest_blind`]: in the policy itself, and wherever something narrower sets either.
-fn too_soon_blind(base: &Thresholds, document: &Value, every: Duration) -> Vec<Fault> {
+/// Where `unreachable_after` is shorter than [`shortest_unreachable_after`]: in the policy itself, and wherever something narrower sets either.
+fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Duration) -> Vec<Fault> {
     let of_targets = document["targets"].as_object().into_iter().flatten().filter_map(|(key, overrides)| {
         let own = |name: &str| parse_duration(overrides[name].as_str()?).ok();
-        let (blind, recheck) = (own("blind"), own("recheck"));
-        let name = if blind.is_some() { "blind" } else { "recheck" };
-        blind.or(recheck)?;
-        Some((format!("targets.{key}.{name}"), blind.unwrap_or(base.blind), recheck.unwrap_or(base.recheck)))
+        let (unreachable_after, recheck_interval) = (own("blind"), own("recheck"));
+        let name = if unreachable_after.is_some() { "blind" } else { "recheck" };
+        unreachable_after.or(recheck_interval)?;
+        Some((
+            format!("targets.{key}.{name}"),
+            unreachable_after.unwrap_or(base.unreachable_after),
+            recheck_interval.unwrap_or(base.recheck_interval),
+        ))
     });
-    let all = std::iter::once(("blind".to_owned(), base.blind, base.recheck)).chain(of_targets);
-    all.filter(|(_, blind, recheck)| *blind < shortest_blind(*recheck, every))
-        .map(|(place, blind, recheck)| {
-            let (place, least) = (quoted(&place), format_duration(shortest_blind(recheck, every)));
-            let [blind_text, recheck_text, every_text] = [blind, recheck, every].map(format_duration);
-            if blind < every.saturating_mul(2) {
+    let all = std::iter::once(("blind".to_owned(), base.unreachable_after, base.recheck_interval)).chain(of_targets);
+    all.filter(|(_, unreachable_after, recheck_interval)| *unreachable_after < shortest_unreachable_after(*recheck_interval, every))
+        .map(|(place, unreachable_after, recheck_interval)| {
+            let (place, least) = (quoted(&place), format_duration(shortest_unreachable_after(recheck_interval, every)));
+            let [unreachable_after_text, recheck_text, every_text] = [unreachable_after, recheck_interval, every].map(format_duration);
+            if unreachable_after < every.saturating_mul(2) {
                 let what =
-                    format!("{place}: must be at least {least}, as checks are {every_text} apart; found {blind_text}");
+                    format!("{place}: must be at least {least}, as checks are {every_text} apart; found {unreachable_after_text}");
                 Wrong::new(what, "or check more often").of(&POLICY)
             } else {
                 let what = format!(
-                    "{place}: with `blind` of {blind_text}, `recheck` of {recheck_text} and checks every {every_text} \
+                    "{place}: with `blind` of {unreachable_after_text}, `recheck` of {recheck_text} and checks every {every_text} \
                      no two readings would count as in a row, and no outage would be confirmed"
                 );
                 Wrong::new(what, format!("use `blind` of at least {least}, or a shorter `recheck`")).of(&POLICY)
@@ -147,55 +153,63 @@ mod tests {
     }
 
     #[test]
-    fn blind_is_at_least_twice_the_interval_everywhere() {
-        let text = r#"{"targets":{"acme/web":{"blind":"9m"},"acme/api":{"blind":"10m"}}}"#;
+    fn unreachable_after_is_at_least_twice_the_interval_everywhere() {
+        let text = r#"{"targets":{"acme/web":{"unreachableAfter":"9m"},"acme/api":{"unreachableAfter":"10m"}}}"#;
         assert_eq!(
             faults(text, Some(&["acme/*"]), EVERY),
             [
                 "POLICY: targets.acme/web.blind: must be at least 10m, as checks are 5m apart; found 9m; or check more often"
             ]
         );
-        assert!(faults(r#"{"blind":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
-        assert_eq!(faults(r#"{"blind":"19m"}"#, Some(&[]), Duration::from_secs(600)).len(), 1);
+        assert!(faults(r#"{"unreachableAfter":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
+        assert_eq!(faults(r#"{"unreachableAfter":"19m"}"#, Some(&[]), Duration::from_secs(600)).len(), 1);
         assert!(policy("{}", Some(&[]), None).is_ok());
     }
 
     #[test]
-    fn where_nobody_names_blind_it_follows_the_interval() {
-        let blind = |text: &str, every_mins: u64| {
+    fn unreachable_after_follows_the_interval_where_it_is_not_set() {
+        let unreachable_after = |text: &str, every_mins: u64| {
             let every = Duration::from_secs(every_mins * 60);
-            policy(text, Some(&[]), Some(every)).unwrap().base().blind.as_secs() / 60
+            policy(text, Some(&[]), Some(every)).unwrap().base().unreachable_after.as_secs() / 60
         };
         for (every_mins, expected) in [(1, 15), (2, 15), (3, 15), (5, 15), (10, 30), (15, 45), (60, 180)] {
-            assert_eq!(blind("{}", every_mins), expected, "every {every_mins} minutes");
+            assert_eq!(unreachable_after("{}", every_mins), expected, "every {every_mins} minutes");
         }
         assert_eq!(
-            blind(r#"{"recheck":"15m"}"#, 5),
+            unreachable_after(r#"{"recheckInterval":"15m"}"#, 5),
             17,
             "12.5 minutes to the next reading, and one look may be missed"
         );
     }
 
     #[test]
-    fn readings_in_a_row_are_no_further_apart_than_blind() {
+    fn consecutive_checks_are_no_further_apart_than_unreachable_after() {
         let two = Duration::from_secs(120);
         for (text, every, place) in [
-            (r#"{"blind":"5m","recheck":"10m"}"#, two, "blind: with `blind` of 5m"),
-            (r#"{"blind":"10m","recheck":"15m"}"#, EVERY, "blind: with `blind` of 10m"),
-            (r#"{"targets":{"acme/web":{"blind":"12m","recheck":"15m"}}}"#, EVERY, "targets.acme/web.blind: with"),
-            (r#"{"blind":"12m","targets":{"acme/web":{"recheck":"15m"}}}"#, EVERY, "targets.acme/web.recheck: with"),
+            (r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, two, "blind: with `blind` of 5m"),
+            (r#"{"unreachableAfter":"10m","recheckInterval":"15m"}"#, EVERY, "blind: with `blind` of 10m"),
+            (
+                r#"{"targets":{"acme/web":{"unreachableAfter":"12m","recheckInterval":"15m"}}}"#,
+                EVERY,
+                "targets.acme/web.blind: with",
+            ),
+            (
+                r#"{"unreachableAfter":"12m","targets":{"acme/web":{"recheckInterval":"15m"}}}"#,
+                EVERY,
+                "targets.acme/web.recheck: with",
+            ),
         ] {
             let faults = faults(text, Some(&["acme/web"]), every);
             assert!(faults.len() == 1 && faults[0].contains(place), "{text}: {faults:?}");
         }
         assert_eq!(
-            faults(r#"{"blind":"5m","recheck":"10m"}"#, Some(&[]), two),
+            faults(r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, Some(&[]), two),
             [
                 "POLICY: blind: with `blind` of 5m, `recheck` of 10m and checks every 2m no two readings would count as in a row, \
               and no outage would be confirmed; use `blind` of at least 9m, or a shorter `recheck`"
             ]
         );
-        assert!(faults(r#"{"blind":"10m"}"#, Some(&[]), EVERY).is_empty());
+        assert!(faults(r#"{"unreachableAfter":"10m"}"#, Some(&[]), EVERY).is_empty());
     }
 
     #[test]
@@ -206,16 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_policy_is_told_without_what_looks_like_a_secret() {
+    fn a_malformed_policy_is_reported_without_possible_secrets() {
         for (text, expected) in [
-            ("{\"confrim\":3}", "POLICY: confrim: is not a key of the policy; did you mean `confirm`?"),
+            (
+                "{\"failureTreshold\":3}",
+                "POLICY: failureTreshold: is not a key of the policy; did you mean `failureThreshold`?",
+            ),
             ("{", "POLICY: must be JSON: it breaks off at line 1, column 1; for example {"),
-            ("{\"confirm\" 3}", "POLICY: must be JSON: expected `:` at line 1, column 12; for example {"),
+            ("{\"failureThreshold\" 3}", "POLICY: must be JSON: expected `:` at line 1, column 12; for example {"),
             ("[]", "POLICY: must be a JSON object; found a list; for example {"),
             ("\"x\"", "POLICY: must be a JSON object; found a single value; for example {"),
             (
-                "{\"confirm\":\"many\"}",
-                "POLICY: confirm: must be a whole number from 1 to 20, for example 3; found `many`",
+                "{\"failureThreshold\":\"many\"}",
+                "POLICY: failureThreshold: must be a whole number from 1 to 20, for example 3; found `many`",
             ),
             ("/nowhere/policy.json", "the file `/nowhere/policy.json` cannot be read"),
             ("{\"blind\":\"ghp_0123\"}", "hidden"),

@@ -207,7 +207,7 @@ pub(crate) const POLICY: Setting = Setting {
     name: "POLICY",
     what: "The thresholds, and which channel is told of what: JSON text, or the path of a JSON file",
     secret: false,
-    example: "{\"confirm\":2,\"blind\":\"20m\"}",
+    example: "{\"failureThreshold\":2,\"unreachableAfter\":\"20m\"}",
     default: Some("{}"),
     parameter: Some("policy"),
 };

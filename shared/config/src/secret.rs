@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_shown_on_one_line_unless_they_look_like_secrets() {
+    fn wrong_values_are_shown_on_one_line_unless_they_may_be_secrets() {
         assert_eq!(shown("ac me\nweb\u{202e}\u{1b}[1m"), "ac me\\nweb\\u{202e}\\u{1b}[1m");
         assert_eq!(shown(&"ä ".repeat(80)).chars().count(), SHOWN_CHARS + 1);
         let hex = "0123456789abcdef".repeat(3);

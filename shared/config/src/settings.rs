@@ -14,12 +14,12 @@ use crate::credential::{app_id, private_key, token};
 use crate::faults::{Fault, Faults, Wrong};
 use crate::lists::{entries, merged, target};
 use crate::misspelt::{Misspelt, misspelt};
+use crate::notifying::SlackSettings;
 use crate::policy::policy;
 use crate::reference::*;
 use crate::secret::{Secret, shown};
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
-use crate::telling::SlackSettings;
 
 /// Everything that an installation decides.
 #[derive(Clone, Debug)]
@@ -279,7 +279,7 @@ impl Reader<'_> {
                 fault.text = format!("{}; {misspelt}", fault.text);
             }
         }
-        if self.source.tells_how {
+        if self.source.explains_how {
             for fault in &mut faults {
                 let how = setting(fault.setting).map(|setting| self.source.how_to_set(setting)).unwrap_or_default();
                 if !fault.text.contains(&how) {

@@ -15,7 +15,7 @@ pub struct Source<'a> {
     lookup: Box<Lookup<'a>>,
     how_to_set: Box<HowToSet<'a>>,
     /// Whether each fault ends with how to set: where a setting is not simply a variable of one's own shell.
-    pub(crate) tells_how: bool,
+    pub(crate) explains_how: bool,
     /// The names of all variables that are set, where they are known: some may be settings misspelt.
     pub(crate) names: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Variables as `lookup` tells them.
     pub fn variables(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), tells_how: false, names: Vec::new() }
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), explains_how: false, names: Vec::new() }
     }
 
     /// The environment of this process.
@@ -49,7 +49,7 @@ impl<'a> Source<'a> {
             }
             _ => in_variable(setting),
         };
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), tells_how: true, names: Vec::new() }
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), explains_how: true, names: Vec::new() }
     }
 
     /// The value without the white space around it; none where nothing else is in it.

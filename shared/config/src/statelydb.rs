@@ -54,8 +54,8 @@ impl Reader<'_> {
         let is_own = self.source.value(STATELYDB_ENDPOINT.name).is_some();
         if no_auth && !is_own {
             let what = "is for a data plane of one's own, and none is named";
-            let mend = self.source.how_to_set(&STATELYDB_ENDPOINT);
-            self.faults.push(Wrong::new(what, mend).of(&STATELYDB_NO_AUTH));
+            let hint = self.source.how_to_set(&STATELYDB_ENDPOINT);
+            self.faults.push(Wrong::new(what, hint).of(&STATELYDB_NO_AUTH));
         }
         if !no_auth && self.source.value(STATELYDB_ACCESS_KEY.name).is_none() {
             self.missing(&STATELYDB_ACCESS_KEY, WHAT_FOR);
@@ -80,8 +80,8 @@ impl Reader<'_> {
     }
 
     fn missing(&mut self, setting: &Setting, what_for: &str) {
-        let mend = self.source.how_to_set(setting);
-        self.faults.push(Wrong::new(format!("is needed {what_for} and not set"), mend).of(setting));
+        let hint = self.source.how_to_set(setting);
+        self.faults.push(Wrong::new(format!("is needed {what_for} and not set"), hint).of(setting));
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_and_no_key_shown() {
+    fn every_fault_is_reported_and_no_key_is_shown() {
         let faults = read(&[]).unwrap_err();
         assert_eq!(faults.0.iter().map(|fault| fault.setting).collect::<Vec<_>>(), COMPLETE.map(|(name, _)| name)[..3]);
         let faults = read(&[

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use monitor_config::{HostOptions, Parameters, Prefix, Settings, Source, TellingSettings, read_or_wanted};
+use monitor_config::{HostOptions, NotifierSettings, Parameters, Prefix, Settings, Source, read_or_wanted};
 
 const NOTHING: [(&str, &str); 0] = [];
-const LOOKING: HostOptions = HostOptions {
+const CHECKING: HostOptions = HostOptions {
     every: None,
     targets: Vec::new(),
     statelydb: true,
@@ -39,7 +39,7 @@ const COMPLETE: [(&str, &str); 5] = [
 fn read(variables: &[(&str, &str)], values: &[(&str, &str)]) -> Result<Settings, String> {
     let (prefix, parameters) = (prefix(), parameters(values));
     let source = Source::parameters(lookup(variables), &prefix, &parameters);
-    Settings::read(&source, &LOOKING).map_err(|faults| faults.to_string())
+    Settings::read(&source, &CHECKING).map_err(|faults| faults.to_string())
 }
 
 fn targets(settings: &Settings) -> Vec<String> {
@@ -67,8 +67,8 @@ fn a_list_goes_on_in_further_parameters_each_written_in_its_own_way() {
 }
 
 #[test]
-fn every_missing_parameter_is_told_at_once_with_the_command_that_sets_it() {
-    let told = read(&[], &NOTHING).unwrap_err();
+fn every_missing_parameter_is_reported_at_once_with_the_command_that_sets_it() {
+    let error_text = read(&[], &NOTHING).unwrap_err();
     for command in [
         "--name /github-runner-monitor/github-token --type SecureString --value file:///dev/stdin",
         "--name /github-runner-monitor/github-app-private-key --type SecureString --value file://app.pem",
@@ -77,16 +77,16 @@ fn every_missing_parameter_is_told_at_once_with_the_command_that_sets_it() {
         "--name /github-runner-monitor/statelydb-store-id --type String --value '7204785912541003'",
         "--name /github-runner-monitor/statelydb-schema-id --type String",
     ] {
-        assert!(told.contains(&format!("aws ssm put-parameter {command}")), "{command}: {told}");
+        assert!(error_text.contains(&format!("aws ssm put-parameter {command}")), "{command}: {error_text}");
     }
-    assert!(!told.contains("slack"), "who does not tell needs no webhook: {told}");
-    assert!(told.starts_with("5 faults in the settings:"), "{told}");
+    assert!(!error_text.contains("slack"), "who does not tell needs no webhook: {error_text}");
+    assert!(error_text.starts_with("5 faults in the settings:"), "{error_text}");
 }
 
 #[test]
-fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_one() {
+fn a_malformed_parameter_is_reported_with_its_command_and_a_malformed_variable_without() {
     let values = [&COMPLETE[2..], &[("github-token", "a b"), ("repositories", "acme"), ("policy", "{")]].concat();
-    let told = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
+    let error_text = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
     for (start, end) in [
         ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
         // What else is in them is not to be overwritten by an example.
@@ -94,10 +94,10 @@ fn a_malformed_parameter_is_told_with_its_command_and_a_malformed_variable_as_on
         ("POLICY: must be JSON: it breaks off", "/policy --type String --value file://policy.txt --overwrite"),
         ("STATELYDB_STORE_ID: `x` is no number", "set STATELYDB_STORE_ID, as in STATELYDB_STORE_ID=7204785912541003"),
     ] {
-        let line = told.lines().find(|line| line.trim_start().starts_with(start));
-        assert!(line.is_some_and(|line| line.ends_with(end)), "{start}: {told}");
+        let line = error_text.lines().find(|line| line.trim_start().starts_with(start));
+        assert!(line.is_some_and(|line| line.ends_with(end)), "{start}: {error_text}");
     }
-    assert_eq!(told.lines().count(), 5, "{told}");
+    assert_eq!(error_text.lines().count(), 5, "{error_text}");
 }
 
 #[test]
@@ -109,10 +109,10 @@ fn a_complete_environment_wants_no_parameter_and_an_incomplete_one_what_it_lacks
         ("STATELYDB_STORE_ID", "1"),
         ("STATELYDB_SCHEMA_ID", "2"),
     ];
-    let looking = |source: &Source<'_>| Settings::read(source, &LOOKING);
-    assert!(read_or_wanted(lookup(&environment), looking).is_ok());
+    let checking = |source: &Source<'_>| Settings::read(source, &CHECKING);
+    assert!(read_or_wanted(lookup(&environment), checking).is_ok());
 
-    let wanted = read_or_wanted(lookup(&environment[1..]), looking).unwrap_err();
+    let wanted = read_or_wanted(lookup(&environment[1..]), checking).unwrap_err();
     assert_eq!(wanted.lists, ["organizations", "enterprises"]);
     for (name, is_wanted) in
         [("github-token", true), ("policy", true), ("statelydb-store-id", false), ("slack-webhook", false)]
@@ -120,22 +120,26 @@ fn a_complete_environment_wants_no_parameter_and_an_incomplete_one_what_it_lacks
         assert_eq!(wanted.single.contains(&name), is_wanted, "{name}: {wanted:?}");
     }
 
-    let wanted = read_or_wanted(lookup(&[]), TellingSettings::read).unwrap_err();
+    let wanted = read_or_wanted(lookup(&[]), NotifierSettings::read).unwrap_err();
     assert!(wanted.lists.is_empty() && wanted.single.contains(&"slack-webhook"), "{wanted:?}");
     assert!(!wanted.single.contains(&"github-token"), "who asks GitHub nothing needs no token: {wanted:?}");
 }
 
 #[test]
-fn who_tells_needs_the_webhook_and_the_records() {
+fn the_notifier_needs_the_webhook_and_the_store() {
     let (prefix, values) =
         (prefix(), [&COMPLETE[2..], &[("slack-webhook", "https://hooks.slack.com/services/T/B/planted")]].concat());
     let complete = parameters(&values);
-    let settings = TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &complete)).unwrap();
+    let settings = NotifierSettings::read(&Source::parameters(lookup(&[]), &prefix, &complete)).unwrap();
     assert_eq!(settings.web_url, "https://github.com");
     let nothing = parameters(&[]);
-    let told = TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &nothing)).unwrap_err().to_string();
-    assert!(told.contains("SLACK_WEBHOOK: is needed to tell anybody and not set; read -rs value; printf %s"), "{told}");
-    assert_eq!(told.lines().count(), 5, "{told}");
+    let error_text =
+        NotifierSettings::read(&Source::parameters(lookup(&[]), &prefix, &nothing)).unwrap_err().to_string();
+    assert!(
+        error_text.contains("SLACK_WEBHOOK: is needed to tell anybody and not set; read -rs value; printf %s"),
+        "{error_text}"
+    );
+    assert_eq!(error_text.lines().count(), 5, "{error_text}");
     for shown in [format!("{settings:?}"), format!("{complete:?}")] {
         assert!(!shown.contains("planted"), "{shown}");
     }
@@ -145,13 +149,13 @@ fn who_tells_needs_the_webhook_and_the_records() {
 fn a_command_that_sets_a_parameter_fetches_no_url_and_has_no_secret_on_its_line() {
     let prefix = prefix();
     let values = parameters(&[("github-api-url", "ftp://x"), ("slack-webhook", "x"), ("slack-webhooks", "{")]);
-    let told = [
-        Settings::read(&Source::parameters(lookup(&[]), &prefix, &values), &LOOKING).unwrap_err().to_string(),
-        TellingSettings::read(&Source::parameters(lookup(&[]), &prefix, &values)).unwrap_err().to_string(),
+    let error_text = [
+        Settings::read(&Source::parameters(lookup(&[]), &prefix, &values), &CHECKING).unwrap_err().to_string(),
+        NotifierSettings::read(&Source::parameters(lookup(&[]), &prefix, &values)).unwrap_err().to_string(),
     ]
     .concat();
-    let commands: Vec<&str> = told.lines().filter(|line| line.contains("aws ssm put-parameter")).collect();
-    assert!(commands.len() >= 8, "{told}");
+    let commands: Vec<&str> = error_text.lines().filter(|line| line.contains("aws ssm put-parameter")).collect();
+    assert!(commands.len() >= 8, "{error_text}");
     for command in &commands {
         // What version 1 of the AWS CLI takes for the address of the value.
         assert!(!command.contains("--value 'http") && !command.contains("--value http"), "{command}");
@@ -166,7 +170,7 @@ fn a_command_that_sets_a_parameter_fetches_no_url_and_has_no_secret_on_its_line(
          --type String --value file:///dev/stdin --overwrite",
         "--value file://slack-webhooks.txt --overwrite, rm slack-webhooks.txt",
     ] {
-        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(error_text.contains(wanted), "{wanted}: {error_text}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use monitor_config::{Credential, Faults, HostOptions, Settings, SlackSettings, Source, TellingSettings, reference};
+use monitor_config::{Credential, Faults, HostOptions, NotifierSettings, Settings, SlackSettings, Source, reference};
 use proptest::prelude::*;
 
 const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\n-----END RSA PRIVATE KEY-----";
@@ -68,7 +68,7 @@ fn everything_can_be_set() {
         ("ENTERPRISES", "corp"),
         ("SLACK_WEBHOOK", "http://[::1]:9/hook"),
         ("SLACK_WEBHOOKS", r##"{"#gpu":"http://[::1]:9/gpu","ops":" http://[::1]:9/ops "}"##),
-        ("POLICY", r#"{"confirm":2,"targets":{"acme/api":{"confirm":5,"channel":"gpu"}}}"#),
+        ("POLICY", r#"{"failureThreshold":2,"targets":{"acme/api":{"failureThreshold":5,"channel":"gpu"}}}"#),
         ("ALLOW_HTTP_HOSTS", "GitHub.internal"),
     ])
     .unwrap();
@@ -84,8 +84,8 @@ fn everything_can_be_set() {
     let named: Vec<(&str, &str)> = named.0.iter().map(|(name, url)| (&**name, url.expose())).collect();
     assert_eq!(named, [("gpu", "http://[::1]:9/gpu"), ("ops", "http://[::1]:9/ops")]);
     let api = "acme/api".parse().unwrap();
-    assert_eq!(settings.policy.base().confirm, 2);
-    assert_eq!(settings.policy.for_target(&api).thresholds().confirm, 5);
+    assert_eq!(settings.policy.base().failure_threshold, 2);
+    assert_eq!(settings.policy.for_target(&api).thresholds().failure_threshold, 5);
     assert_eq!(settings.policy.for_target(&api).channel(), Some("gpu"));
 }
 
@@ -120,7 +120,7 @@ fn every_channel_of_the_policy_can_be_reached() {
 }
 
 #[test]
-fn whoever_tells_reads_the_routes_and_holds_no_threshold_against_a_list() {
+fn the_notifier_reads_the_routes_and_checks_no_threshold_against_a_list() {
     let read = |policy: &str| {
         let policy = policy.to_owned();
         let variables = move |name: &str| match name {
@@ -131,16 +131,16 @@ fn whoever_tells_reads_the_routes_and_holds_no_threshold_against_a_list() {
             "POLICY" => Some(policy.clone()),
             _ => None,
         };
-        TellingSettings::read(&Source::variables(variables))
+        NotifierSettings::read(&Source::variables(variables))
     };
-    let settings = read(r#"{"blind":"1m","targets":{"acme/web":{"channel":"web"}}}"#).unwrap();
+    let settings = read(r#"{"unreachableAfter":"1m","targets":{"acme/web":{"channel":"web"}}}"#).unwrap();
     assert_eq!(settings.policy.for_target(&"acme/web".parse().unwrap()).channel(), Some("web"));
     let faults = read(r#"{"targets":{"acme/web":{"channel":"wob"}}}"#).unwrap_err().to_string();
     assert!(faults.contains("targets.acme/web.channel: no webhook is called `wob`"), "{faults}");
 }
 
 #[test]
-fn every_fault_names_its_setting_and_the_mend() {
+fn every_fault_names_its_setting_and_a_hint() {
     let app: &[_] = &[("GITHUB_TOKEN", ""), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", PEM)];
     // The variables, how the fault begins, and a part of the mend.
     let cases: &[Case<'_>] = &[
@@ -243,8 +243,8 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: is more than scheme", "leave out the rest"),
         (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: is for a data plane", "set STATELYDB_ENDPOINT"),
         (
-            &[("POLICY", "{\"confirm\":0}")],
-            "POLICY: confirm: must be a whole number",
+            &[("POLICY", "{\"failureThreshold\":0}")],
+            "POLICY: failureThreshold: must be a whole number",
             "from 1 to 20, for example 3; found 0",
         ),
         (&[("POLICY", "{\"targets\":{\"acme/x\":{}}}")], "POLICY: targets.acme/x: matches no", "remove the key"),
@@ -258,10 +258,10 @@ fn every_fault_names_its_setting_and_the_mend() {
         (&[("OUTAGE_RETENTION", "3651d")], "OUTAGE_RETENTION: must be a duration", "for example 90d; found `3651d`"),
         (&[("ALLOW_HTTP_HOSTS", "http://a")], "ALLOW_HTTP_HOSTS: `http://a` is no host", "write the host alone"),
     ];
-    for (variables, start, mend) in cases {
+    for (variables, start, hint) in cases {
         let faults = read(variables).unwrap_err();
         let text = faults.0[0].to_string();
-        assert!(faults.0.len() == 1 && text.starts_with(start) && text.contains(mend), "{variables:?}: {faults}");
+        assert!(faults.0.len() == 1 && text.starts_with(start) && text.contains(hint), "{variables:?}: {faults}");
         assert_eq!(faults.to_string(), format!("1 fault in the settings:\n  {text}"));
         assert!(!text.contains("hunter2"), "{text}");
     }
@@ -287,8 +287,12 @@ fn a_secret_is_refused_wherever_none_is_expected_and_never_repeated() {
             {
                 let faults = read(&[(setting.name, &value)]).unwrap_err();
                 assert!(faults.0.iter().any(|fault| fault.setting == setting.name), "{}: {faults}", setting.name);
-                let told = faults.to_string();
-                assert!(!told.contains("16C7e42F") && !told.contains(hex), "{}: {told}", setting.name);
+                let error_text = faults.to_string();
+                assert!(
+                    !error_text.contains("16C7e42F") && !error_text.contains(hex),
+                    "{}: {error_text}",
+                    setting.name
+                );
             }
         }
     }
@@ -297,7 +301,7 @@ fn a_secret_is_refused_wherever_none_is_expected_and_never_repeated() {
 }
 
 #[test]
-fn all_faults_are_told_at_once_in_the_documented_order() {
+fn all_faults_are_reported_at_once_in_the_documented_order() {
     let host_options = HostOptions { every: Some(Duration::from_secs(1200)), ..HostOptions::default() };
     let faults = read_with(
         &[
@@ -305,7 +309,7 @@ fn all_faults_are_told_at_once_in_the_documented_order() {
             ("SLACK_WEBHOOK", "slack"),
             ("REPOS", "acme, acme/web x"),
             ("ORGANIZATIONS", "[1]"),
-            ("POLICY", r#"{"targets":{"acme/web":{"blind":"30m"},"acme/api":{"blind":"30m"}}}"#),
+            ("POLICY", r#"{"targets":{"acme/web":{"unreachableAfter":"30m"},"acme/api":{"unreachableAfter":"30m"}}}"#),
             ("GITHUB_API_URL", "https://github.com"),
             ("GITHUB_APP_ID", "?"),
         ],
@@ -340,7 +344,7 @@ fn all_faults_are_told_at_once_in_the_documented_order() {
 #[test]
 fn a_host_may_name_targets_itself_and_the_policy_may_speak_of_them() {
     let host_options = HostOptions { targets: vec!["acme/cli".parse().unwrap()], ..HostOptions::default() };
-    let variables = [("GITHUB_TOKEN", "x"), ("POLICY", r#"{"targets":{"acme/cli":{"confirm":2}}}"#)];
+    let variables = [("GITHUB_TOKEN", "x"), ("POLICY", r#"{"targets":{"acme/cli":{"failureThreshold":2}}}"#)];
     assert!(read_with(&variables, &host_options).unwrap().targets.is_empty());
     assert!(read_with(&variables, &HostOptions::default()).is_err());
 }
@@ -350,14 +354,14 @@ fn the_policy_and_the_key_may_be_files() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-files");
     fs::create_dir_all(&folder).unwrap();
     let (policy, key) = (folder.join("policy.json"), folder.join("app.pem"));
-    fs::write(&policy, "\n{\"confirm\": 4}\n").unwrap();
+    fs::write(&policy, "\n{\"failureThreshold\": 4}\n").unwrap();
     fs::write(&key, PEM.replace("\\n", "\r\n")).unwrap();
     let policy = policy.to_str().unwrap();
     let at_key = format!("@{}", key.display());
     for policy in [policy, &format!("@{policy}")] {
         let app = [("GITHUB_TOKEN", ""), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", &at_key)];
         let settings = read(&[&app[..], &[("POLICY", policy)]].concat()).unwrap();
-        assert_eq!(settings.policy.base().confirm, 4);
+        assert_eq!(settings.policy.base().failure_threshold, 4);
         let Credential::App { private_key, .. } = settings.github.credential else { panic!("{policy}") };
         assert_eq!(private_key.expose(), PEM.replace("\\n", "\n"));
     }
@@ -399,7 +403,7 @@ fn value() -> impl Strategy<Value = String> {
         "[\"a/b\",",
         "]",
         "{\"targets\":{",
-        "\"blind\":\"9m\"",
+        "\"unreachableAfter\":\"9m\"",
         "}}",
         "\\n",
         "@",

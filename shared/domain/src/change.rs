@@ -35,18 +35,18 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
     /// What happened, in order.
-    pub steps: Vec<Step>,
+    pub events: Vec<Event>,
 }
 
 impl Change {
     /// Whether a notice comes of it.
-    pub fn is_tellable(&self) -> bool {
-        self.steps.iter().any(Step::is_tellable)
+    pub fn is_notifiable(&self) -> bool {
+        self.events.iter().any(Event::is_notifiable)
     }
 
     /// Whether it opens or closes an outage, which the notifier records whether or not anybody is notified of it.
     pub fn has_outage_events(&self) -> bool {
-        self.steps.iter().any(|step| step.outage_event().is_some())
+        self.events.iter().any(|event| event.outage_event().is_some())
     }
 }
 
@@ -79,8 +79,8 @@ pub struct RunnerName {
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "step")]
-pub enum Step {
+#[serde(rename_all = "camelCase", tag = "event")]
+pub enum Event {
     /// The first complete look at a target.
     MonitoringStarted,
     /// A runner was read for the first time.
@@ -181,12 +181,12 @@ pub enum Step {
         muted: bool,
     },
     /// A look failed after good ones.
-    LooksFail {
+    ChecksFailing {
         /// Why.
         failure: Failure,
     },
     /// A subject cannot be seen for as long as the policy allows.
-    WentBlind {
+    BecameUnreachable {
         /// When the first failed look began.
         since: Timestamp,
         /// Why.
@@ -195,18 +195,18 @@ pub enum Step {
         targets: u32,
     },
     /// A subject can be seen again.
-    SeesAgain {
+    ReachableAgain {
         /// When the first failed look began.
         since: Timestamp,
         /// When the first good look began.
         until: Timestamp,
         /// Whether the blindness had been told.
-        told: bool,
+        notified: bool,
     },
     /// The target was taken off the list.
     Dropped {
         /// Whether something had been told that this ends.
-        told: bool,
+        notified: bool,
     },
     /// The token expires soon.
     CredentialExpiring {
@@ -257,7 +257,7 @@ pub enum Step {
         /// Since when it can be.
         until: Timestamp,
         /// Whether that it could not be was notified.
-        told: bool,
+        notified: bool,
     },
     /// Nobody watched.
     Unwatched {
@@ -271,13 +271,13 @@ pub enum Step {
     Unrecognised,
 }
 
-impl Step {
-    /// Whether it would be otherwise if people had asked for something ([`crate::wishes::Wishes`]).
-    pub fn heeds_wishes(&self) -> bool {
+impl Event {
+    /// Whether it would be otherwise if people had asked for something ([`crate::overrides::Overrides`]).
+    pub fn depends_on_overrides(&self) -> bool {
         match self {
-            Step::OutageOpened { outage } => outage.telling.is_told(),
-            Step::FlappingStarted { muted, .. } => !muted,
-            Step::Reminded { .. } | Step::MuteEnded { .. } => true,
+            Event::OutageOpened { outage } => outage.visibility.is_notified(),
+            Event::FlappingStarted { muted, .. } => !muted,
+            Event::Reminded { .. } | Event::MuteEnded { .. } => true,
             _ => false,
         }
     }
@@ -285,7 +285,7 @@ impl Step {
     /// The outage that it opens or closes, as it is to be recorded.
     pub fn outage_event(&self) -> Option<&Outage> {
         match self {
-            Step::OutageOpened { outage } | Step::OutageClosed { outage } => Some(outage),
+            Event::OutageOpened { outage } | Event::OutageClosed { outage } => Some(outage),
             _ => None,
         }
     }
@@ -293,39 +293,41 @@ impl Step {
     /// Whether what is pending may be otherwise for it: a notification comes of it, or an earlier one is no longer true.
     pub fn alters_pending(&self) -> bool {
         match self {
-            Step::OutageClosed { outage } if outage.ending == Some(Ending::Removed) => true,
-            Step::Returned { .. } | Step::Dropped { .. } | Step::MonitoringStarted => true,
-            step => step.is_tellable(),
+            Event::OutageClosed { outage } if outage.ending == Some(Ending::Removed) => true,
+            Event::Returned { .. } | Event::Dropped { .. } | Event::MonitoringStarted => true,
+            event => event.is_notifiable(),
         }
     }
 
     /// Whether a notice comes of it.
-    pub fn is_tellable(&self) -> bool {
+    pub fn is_notifiable(&self) -> bool {
         match self {
-            Step::OutageOpened { outage } | Step::OutageClosed { outage } => outage.telling.is_told(),
-            Step::Returned { alerted, .. } => *alerted,
-            Step::SeesAgain { told, .. } | Step::EntryResolved { told, .. } | Step::Dropped { told } => *told,
-            Step::FlappingStarted { muted, .. } | Step::FlappingEnded { muted, .. } => !muted,
-            Step::Reminded { .. }
-            | Step::MuteEnded { .. }
-            | Step::WentBlind { .. }
-            | Step::EntryUnresolved { .. }
-            | Step::CredentialExpiring { .. }
-            | Step::TargetsAdded { .. }
-            | Step::TargetsRemoved { .. }
-            | Step::EmptyListRefused { .. }
-            | Step::ListRestored { .. }
-            | Step::Unwatched { .. } => true,
-            Step::MonitoringStarted
-            | Step::Registered { .. }
-            | Step::Reregistered { .. }
-            | Step::StatusChanged { .. }
-            | Step::Suspected { .. }
-            | Step::Cleared { .. }
-            | Step::Retired { .. }
-            | Step::LooksFail { .. }
-            | Step::TokenReplaced
-            | Step::Unrecognised => false,
+            Event::OutageOpened { outage } | Event::OutageClosed { outage } => outage.visibility.is_notified(),
+            Event::Returned { alerted, .. } => *alerted,
+            Event::ReachableAgain { notified, .. }
+            | Event::EntryResolved { notified, .. }
+            | Event::Dropped { notified } => *notified,
+            Event::FlappingStarted { muted, .. } | Event::FlappingEnded { muted, .. } => !muted,
+            Event::Reminded { .. }
+            | Event::MuteEnded { .. }
+            | Event::BecameUnreachable { .. }
+            | Event::EntryUnresolved { .. }
+            | Event::CredentialExpiring { .. }
+            | Event::TargetsAdded { .. }
+            | Event::TargetsRemoved { .. }
+            | Event::EmptyListRefused { .. }
+            | Event::ListRestored { .. }
+            | Event::Unwatched { .. } => true,
+            Event::MonitoringStarted
+            | Event::Registered { .. }
+            | Event::Reregistered { .. }
+            | Event::StatusChanged { .. }
+            | Event::Suspected { .. }
+            | Event::Cleared { .. }
+            | Event::Retired { .. }
+            | Event::ChecksFailing { .. }
+            | Event::TokenReplaced
+            | Event::Unrecognised => false,
         }
     }
 }

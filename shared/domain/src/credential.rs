@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::change::{Change, Step};
+use crate::change::{Change, Event};
 use crate::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
 use crate::observation::{CredentialReport, Fault, Outcome};
 use crate::policy::Thresholds;
@@ -39,7 +39,7 @@ pub fn reconcile_credential(
     (now, nonce): (Timestamp, u64),
 ) -> Option<CredentialCommit> {
     let mut after = record.clone();
-    let mut steps = Vec::new();
+    let mut events = Vec::new();
     let failure = match outcome {
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             Some(failure).filter(|failure| failure.fault.is_shared())
@@ -49,33 +49,33 @@ pub fn reconcile_credential(
     match failure {
         Some(failure) => {
             let failing = after.failing.get_or_insert_with(|| {
-                steps.push(Step::LooksFail { failure: failure.clone() });
-                Failing { since: started_at, failure: failure.clone(), blind: false, told: false }
+                events.push(Event::ChecksFailing { failure: failure.clone() });
+                Failing { since: started_at, failure: failure.clone(), unreachable: false, notified: false }
             });
-            let has_lasted = started_at.since(failing.since) >= thresholds.blind;
-            if !failing.told && (has_lasted || failing.since.is_impossible(now)) {
-                failing.blind = true;
-                failing.told = true;
+            let has_lasted = started_at.since(failing.since) >= thresholds.unreachable_after;
+            if !failing.notified && (has_lasted || failing.since.is_impossible(now)) {
+                failing.unreachable = true;
+                failing.notified = true;
                 failing.failure = failure.clone();
                 let (since, failure) = (failing.since, failure.clone());
-                steps.push(Step::WentBlind { since, failure, targets: targets_served });
+                events.push(Event::BecameUnreachable { since, failure, targets: targets_served });
             }
         }
         // A look that began before the failing one is no sign that it works again.
         None => {
             let is_over = |failing: &mut Failing| failing.since <= started_at || failing.since.is_impossible(now);
             if let Some(failing) = after.failing.take_if(is_over) {
-                let (since, told) = (failing.since, failing.told);
-                steps.push(Step::SeesAgain { since, until: started_at, told });
+                let (since, notified) = (failing.since, failing.notified);
+                events.push(Event::ReachableAgain { since, until: started_at, notified });
             }
         }
     }
     // An App's installation token lives for an hour and is renewed by itself.
     if record.id == CredentialId::token() {
         let is_refused = failure.is_some_and(|failure| failure.fault == Fault::Credential);
-        note_expiry(&mut after, report, is_refused, now, &mut steps);
+        note_expiry(&mut after, report, is_refused, now, &mut events);
     }
-    if steps.is_empty() {
+    if events.is_empty() {
         return None;
     }
     after.revision = record.revision.next();
@@ -87,10 +87,10 @@ pub fn reconcile_credential(
         observed_at: started_at,
         counts: Counts::default(),
         more: false,
-        steps,
+        events,
     };
-    if change.is_tellable() {
-        after.last_tellable = after.revision;
+    if change.is_notifiable() {
+        after.last_notifiable = after.revision;
     }
     Some(CredentialCommit { change, record: after })
 }
@@ -100,8 +100,8 @@ impl CredentialRecord {
     /// long as the target, so that this notice is about to come.
     pub fn explains(&self, target: &TargetRecord, thresholds: &Thresholds) -> bool {
         let Some(failing) = &self.failing else { return false };
-        let is_as_old = |of_target: &Failing| failing.since.since(of_target.since) < thresholds.blind / 2;
-        failing.told || target.failing.as_ref().is_none_or(is_as_old)
+        let is_as_old = |of_target: &Failing| failing.since.since(of_target.since) < thresholds.unreachable_after / 2;
+        failing.notified || target.failing.as_ref().is_none_or(is_as_old)
     }
 }
 
@@ -112,7 +112,7 @@ fn note_expiry(
     report: &CredentialReport,
     is_refused: bool,
     now: Timestamp,
-    steps: &mut Vec<Step>,
+    events: &mut Vec<Event>,
 ) {
     let given = after.expiry_warning;
     let is_another =
@@ -139,13 +139,13 @@ fn note_expiry(
     let due = stage.filter(|&stage| passed.is_none_or(|passed| stage < passed));
     let token = report.token.or(given.and_then(|given| given.token));
     if another {
-        steps.push(Step::TokenReplaced);
+        events.push(Event::TokenReplaced);
         after.expiry_warning = passed.map(|days| ExpiryWarning { expires_at: known, days, token });
     }
     if let Some(days) = due {
         let expires_at = if days == EXPIRED { known } else { known.max(now.plus(SOONEST_END)) };
         after.expiry_warning = Some(ExpiryWarning { expires_at: known, days, token });
-        steps.push(Step::CredentialExpiring { expires_at });
+        events.push(Event::CredentialExpiring { expires_at });
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     /// Feeds looks to a credential; gives the steps of each.
-    fn looks(looks: &[(Duration, Outcome)]) -> Vec<Vec<Step>> {
+    fn checks(checks: &[(Duration, Outcome)]) -> Vec<Vec<Event>> {
         let mut record = CredentialRecord::new(CredentialId::token());
         let thresholds = Thresholds::default();
         let feed = |(after, outcome): &(Duration, Outcome)| {
@@ -179,15 +179,15 @@ mod tests {
             commit.map_or_else(Vec::new, |commit| {
                 assert_eq!(commit.change.revision, record.revision.next());
                 record = commit.record;
-                commit.change.steps
+                commit.change.events
             })
         };
-        looks.iter().map(feed).collect()
+        checks.iter().map(feed).collect()
     }
 
     #[test]
-    fn a_refused_token_is_told_once_after_the_blind_time_and_once_when_it_works_again() {
-        let steps = looks(&[
+    fn a_refused_token_is_notified_once_after_unreachable_after_and_once_when_it_works_again() {
+        let events = checks(&[
             (Duration::ZERO, refused()),
             (5 * MINUTE, refused()),
             (15 * MINUTE, refused()),
@@ -195,18 +195,19 @@ mod tests {
             (25 * MINUTE, seen()),
             (30 * MINUTE, seen()),
         ]);
-        assert!(matches!(steps[0][..], [Step::LooksFail { .. }]));
-        assert!(steps[1].is_empty());
-        assert!(matches!(steps[2][..], [Step::WentBlind { since, targets: 7, .. }] if since == start()));
-        assert!(steps[3].is_empty());
-        assert!(matches!(steps[4][..], [Step::SeesAgain { told: true, .. }]));
-        assert!(steps[5].is_empty());
+        assert!(matches!(events[0][..], [Event::ChecksFailing { .. }]));
+        assert!(events[1].is_empty());
+        assert!(matches!(events[2][..], [Event::BecameUnreachable { since, targets: 7, .. }] if since == start()));
+        assert!(events[3].is_empty());
+        assert!(matches!(events[4][..], [Event::ReachableAgain { notified: true, .. }]));
+        assert!(events[5].is_empty());
     }
 
     #[test]
     fn a_credential_explains_what_its_targets_met_at_about_the_same_time() {
-        let failing =
-            |since, told| Some(Failing { since, failure: Failure::new(Fault::Network, "no"), blind: told, told });
+        let failing = |since, notified| {
+            Some(Failing { since, failure: Failure::new(Fault::Network, "no"), unreachable: notified, notified })
+        };
         let mut credential = CredentialRecord::new(CredentialId::token());
         let mut target = TargetRecord::new("acme/web".parse().unwrap());
         target.failing = failing(start(), false);
@@ -223,44 +224,44 @@ mod tests {
     #[test]
     fn a_targets_own_fault_shows_that_the_credential_works() {
         let not_found = Outcome::Failed(Failure::new(Fault::NotFound, "404"));
-        let steps = looks(&[(Duration::ZERO, refused()), (MINUTE, not_found.clone()), (2 * MINUTE, not_found)]);
-        assert!(matches!(steps[1][..], [Step::SeesAgain { told: false, .. }]));
-        assert!(steps[2].is_empty());
+        let events = checks(&[(Duration::ZERO, refused()), (MINUTE, not_found.clone()), (2 * MINUTE, not_found)]);
+        assert!(matches!(events[1][..], [Event::ReachableAgain { notified: false, .. }]));
+        assert!(events[2].is_empty());
     }
 
     #[test]
-    fn a_look_that_began_before_the_failing_one_is_no_sign_that_it_works() {
-        let steps = looks(&[(2 * MINUTE, refused()), (MINUTE, seen()), (3 * MINUTE, seen())]);
-        assert!(steps[1].is_empty());
-        assert!(matches!(steps[2][..], [Step::SeesAgain { told: false, .. }]));
+    fn a_check_that_began_before_the_failed_one_does_not_prove_the_credential_works() {
+        let events = checks(&[(2 * MINUTE, refused()), (MINUTE, seen()), (3 * MINUTE, seen())]);
+        assert!(events[1].is_empty());
+        assert!(matches!(events[2][..], [Event::ReachableAgain { notified: false, .. }]));
     }
 
     #[test]
     fn a_check_that_began_before_the_first_failed_one_neither_ends_nor_prolongs_the_failure() {
         let mut record = CredentialRecord::new(CredentialId::token());
         let (since, failure) = (start().plus(5 * MINUTE), Failure::new(Fault::Network, "no"));
-        record.failing = Some(Failing { since, failure, blind: false, told: false });
+        record.failing = Some(Failing { since, failure, unreachable: false, notified: false });
         for outcome in [seen(), refused()] {
-            let (look, report, now) = ((start(), &outcome), CredentialReport::default(), start().plus(9 * MINUTE));
-            assert_eq!(reconcile_credential(&record, look, &report, 1, &Thresholds::default(), (now, 1)), None);
+            let (check, report, now) = ((start(), &outcome), CredentialReport::default(), start().plus(9 * MINUTE));
+            assert_eq!(reconcile_credential(&record, check, &report, 1, &Thresholds::default(), (now, 1)), None);
         }
     }
 
     #[test]
-    fn an_expiring_token_is_told_14_3_and_1_days_ahead() {
+    fn an_expiring_token_is_notified_14_3_and_1_days_ahead() {
         let day = Duration::from_secs(86_400);
         let mut record = CredentialRecord::new(CredentialId::token());
         let report = CredentialReport { expires_at: Some(start().plus(30 * day)), ..Default::default() };
-        let mut told_on = Vec::new();
+        let mut notified_on = Vec::new();
         for hours in 0..30 * 24 {
             let now = start().plus(Duration::from_secs(hours * 3_600));
-            let look = (now, &seen());
-            if let Some(commit) = reconcile_credential(&record, look, &report, 1, &Thresholds::default(), (now, 1)) {
+            let check = (now, &seen());
+            if let Some(commit) = reconcile_credential(&record, check, &report, 1, &Thresholds::default(), (now, 1)) {
                 record = commit.record;
-                told_on.push(30 - hours / 24);
+                notified_on.push(30 - hours / 24);
             }
         }
-        assert_eq!(told_on, [14, 3, 1]);
+        assert_eq!(notified_on, [14, 3, 1]);
     }
 
     /// Feeds checks with a token and a date of its end; gives the days left or over that were notified, in hours.
@@ -285,8 +286,8 @@ mod tests {
             let commit = reconcile_credential(&self.record, (at, outcome), &report, 1, &thresholds, (at, 1));
             let Some(commit) = commit else { return Vec::new() };
             self.record = commit.record;
-            let expiring = commit.change.steps.iter().filter_map(|step| match step {
-                Step::CredentialExpiring { expires_at } => Some(*expires_at),
+            let expiring = commit.change.events.iter().filter_map(|event| match event {
+                Event::CredentialExpiring { expires_at } => Some(*expires_at),
                 _ => None,
             });
             expiring.collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::reconcile::FRESHNESS_LAG;
+use crate::reconcile::LAST_SEEN_LAG;
 use crate::target::TargetId;
 use crate::time::{Timestamp, spoken_duration};
 
@@ -102,7 +102,7 @@ impl StoredCycle {
     /// Why monitoring is not complete at `now`; nothing where no monitor ever ran on this store.
     ///
     /// A target that was seen in one of the last cycles counts as checked: when it was seen is stored up to
-    /// [`FRESHNESS_LAG`] late.
+    /// [`LAST_SEEN_LAG`] late.
     pub fn shortfalls(&self, limit: Duration, now: Timestamp) -> Vec<Shortfall> {
         let Some((ticked_at, next_at)) = self.tick else { return Vec::new() };
         let interval = next_at.since(ticked_at);
@@ -114,7 +114,7 @@ impl StoredCycle {
         } else {
             None
         };
-        let bound = overdue + FRESHNESS_LAG;
+        let bound = overdue + LAST_SEEN_LAG;
         let is_checked = |seen_at: Option<Timestamp>| seen_at.is_some_and(|at| ticked_at.since(at) <= bound);
         let checked = self.targets.iter().filter(|(_, seen_at, is_failing)| *is_failing || is_checked(*seen_at));
         let cycle = Cycle {
@@ -189,7 +189,7 @@ impl fmt::Display for Shortfall {
             Shortfall::Pending { age: None } => {
                 f.write_str("a notification has been pending since before the clock was set back")
             }
-            Shortfall::Fault(words) => f.write_str(words),
+            Shortfall::Fault(text) => f.write_str(text),
         }
     }
 }

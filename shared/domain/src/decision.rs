@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::change::{Change, Step};
+use crate::change::{Change, Event};
 use crate::fleet::{Counts, TargetRecord};
 use crate::outage::OutageId;
 use crate::runner::{Health, Runner};
@@ -15,7 +15,7 @@ pub struct RunnerChange {
     /// The runner afterwards; [`Health::Retired`] if it is to be forgotten.
     pub runner: Runner,
     /// What happened, in order.
-    pub steps: Vec<Step>,
+    pub events: Vec<Event>,
 }
 
 /// What is decided about a target after one look.
@@ -28,7 +28,7 @@ pub struct Decision {
     /// The runners that it alters.
     pub runners: Vec<RunnerChange>,
     /// What happened to the target itself.
-    pub steps: Vec<Step>,
+    pub events: Vec<Event>,
     /// The target's runners afterwards.
     pub counts: Counts,
     /// When the look began.
@@ -38,14 +38,14 @@ pub struct Decision {
     /// After how long to look again, where a reading counted towards a verdict that is still open.
     pub recheck: Option<Duration>,
     /// Set when nothing is to be committed and the look's time is to be put on record instead.
-    pub fresh_at: Option<Timestamp>,
+    pub last_seen_at: Option<Timestamp>,
 }
 
 /// How far the notifier has got with a target, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handled {
     /// The last revision that people were notified of.
-    pub told_through: Revision,
+    pub notified_through: Revision,
     /// The last revision whose outages are recorded.
     pub recorded_through: Revision,
 }
@@ -64,18 +64,18 @@ pub struct Commit {
 impl Decision {
     /// Whether there is nothing to commit. After a decision that broke off there always is: the record says `unfinished`.
     pub fn is_empty(&self) -> bool {
-        self.runners.is_empty() && self.steps.is_empty() && self.before == self.after
+        self.runners.is_empty() && self.events.is_empty() && self.before == self.after
     }
 
     /// Whether it would be otherwise if people had asked for something: then it is to be decided again, with what they asked
-    /// for ([`crate::wishes::Wishes`]).
-    pub fn heeds_wishes(&self) -> bool {
-        self.all_steps().any(Step::heeds_wishes)
+    /// for ([`crate::overrides::Overrides`]).
+    pub fn depends_on_overrides(&self) -> bool {
+        self.all_events().any(Event::depends_on_overrides)
     }
 
     /// What happened, in order.
-    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
-        self.runners.iter().flat_map(|runner| &runner.steps).chain(&self.steps)
+    pub fn all_events(&self) -> impl Iterator<Item = &Event> {
+        self.runners.iter().flat_map(|runner| &runner.events).chain(&self.events)
     }
 
     /// Cuts the decision into commits of at most `max_items` items (at least 4), by runner. All but the last are
@@ -86,11 +86,11 @@ impl Decision {
         if self.is_empty() {
             return Vec::new();
         }
-        let all_was_handled = self.before.last_tellable <= handled.told_through
+        let all_was_handled = self.before.last_notifiable <= handled.notified_through
             && self.before.last_outage_change <= handled.recorded_through;
-        let is_for_notifier = self.all_steps().any(|step| step.is_tellable() || step.outage_event().is_some());
-        let first_untold =
-            if all_was_handled && is_for_notifier { self.before.revision.next() } else { self.before.first_untold };
+        let is_for_notifier = self.all_events().any(|event| event.is_notifiable() || event.outage_event().is_some());
+        let first_pending =
+            if all_was_handled && is_for_notifier { self.before.revision.next() } else { self.before.first_pending };
         let room = max_items.max(4) - 2;
         let mut parts: Vec<Vec<RunnerChange>> = vec![Vec::new()];
         for change in self.runners {
@@ -102,22 +102,23 @@ impl Decision {
             }
         }
         let last = parts.len() - 1;
-        let mut target_steps = Some(self.steps);
+        let mut target_events = Some(self.events);
         let mut revision = self.before.revision;
-        let (mut last_tellable, mut last_outage_change) = (self.before.last_tellable, self.before.last_outage_change);
+        let (mut last_notifiable, mut last_outage_change) =
+            (self.before.last_notifiable, self.before.last_outage_change);
         let mut commits = Vec::with_capacity(parts.len());
         for (index, part) in parts.into_iter().enumerate() {
             revision = revision.next();
             let more = index < last;
             let mut record = if more { self.before.clone() } else { self.after.clone() };
-            let (mut runners, mut steps) = (Vec::new(), Vec::new());
+            let (mut runners, mut events) = (Vec::new(), Vec::new());
             for mut change in part {
                 settle(&mut change, revision);
                 runners.push(change.runner);
-                steps.append(&mut change.steps);
+                events.append(&mut change.events);
             }
             if !more {
-                steps.append(&mut target_steps.take().unwrap_or_default());
+                events.append(&mut target_events.take().unwrap_or_default());
             }
             let change = Change {
                 subject: Subject::from(&record.target),
@@ -127,10 +128,10 @@ impl Decision {
                 observed_at: self.observed_at,
                 counts: self.counts,
                 more,
-                steps,
+                events,
             };
-            if change.is_tellable() {
-                last_tellable = revision;
+            if change.is_notifiable() {
+                last_notifiable = revision;
             }
             if change.has_outage_events() {
                 last_outage_change = revision;
@@ -139,9 +140,9 @@ impl Decision {
                 record.pages.clear();
             }
             record.revision = revision;
-            record.last_tellable = last_tellable;
+            record.last_notifiable = last_notifiable;
             record.last_outage_change = last_outage_change;
-            record.first_untold = first_untold;
+            record.first_pending = first_pending;
             record.unfinished = more;
             commits.push(Commit { change, record, runners });
         }
@@ -159,16 +160,16 @@ fn settle(change: &mut RunnerChange, revision: Revision) {
     if let Some(absence) = &mut change.runner.absence {
         absence.outage_id.settle(revision);
     }
-    change.steps.iter_mut().filter_map(outage_id_of).for_each(|id| id.settle(revision));
+    change.events.iter_mut().filter_map(outage_id_of).for_each(|id| id.settle(revision));
 }
 
-fn outage_id_of(step: &mut Step) -> Option<&mut OutageId> {
-    match step {
-        Step::Suspected { outage_id, .. } => Some(outage_id),
-        Step::OutageOpened { outage }
-        | Step::OutageClosed { outage }
-        | Step::Reminded { outage, .. }
-        | Step::MuteEnded { outage } => Some(&mut outage.id),
+fn outage_id_of(event: &mut Event) -> Option<&mut OutageId> {
+    match event {
+        Event::Suspected { outage_id, .. } => Some(outage_id),
+        Event::OutageOpened { outage }
+        | Event::OutageClosed { outage }
+        | Event::Reminded { outage, .. }
+        | Event::MuteEnded { outage } => Some(&mut outage.id),
         _ => None,
     }
 }

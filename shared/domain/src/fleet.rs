@@ -17,13 +17,13 @@ pub struct TargetRecord {
     /// The last committed revision. A commit makes the next one, once.
     pub revision: Revision,
     /// The last revision with something to tell.
-    pub last_tellable: Revision,
+    pub last_notifiable: Revision,
     /// The last revision that opens or closes an outage.
     #[serde(default)]
     pub last_outage_change: Revision,
     /// Everything before this revision was notified and recorded when it was committed: the notifier need not read it.
     #[serde(default)]
-    pub first_untold: Revision,
+    pub first_pending: Revision,
     /// When the first complete look began; none before it, and after the target was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_since: Option<Timestamp>,
@@ -46,9 +46,9 @@ impl TargetRecord {
         Self {
             target,
             revision: Revision(0),
-            last_tellable: Revision(0),
+            last_notifiable: Revision(0),
             last_outage_change: Revision(0),
-            first_untold: Revision(0),
+            first_pending: Revision(0),
             watched_since: None,
             observed_at: Timestamp::default(),
             pages: Vec::new(),
@@ -66,10 +66,10 @@ pub struct Failing {
     pub since: Timestamp,
     /// Why: the first reason, then the one that was told.
     pub failure: Failure,
-    /// Whether it has failed for as long as the policy's `blind`.
-    pub blind: bool,
+    /// Whether it has failed for as long as the policy's `unreachable`.
+    pub unreachable: bool,
     /// Whether a notice was committed that says so.
-    pub told: bool,
+    pub notified: bool,
 }
 
 /// What is known of a target, as read in one request.
@@ -82,7 +82,7 @@ pub struct Fleet {
     /// Retired runners whose records are still there, to be deleted.
     pub leftovers: Vec<RunnerId>,
     /// When a look that changed nothing last began, kept at most ten minutes behind.
-    pub fresh_at: Option<Timestamp>,
+    pub last_seen_at: Option<Timestamp>,
     /// When the latest check that changed nothing began, as far as this process made it: later than what is stored.
     pub checked_at: Option<Timestamp>,
 }
@@ -94,29 +94,29 @@ impl Fleet {
             record: TargetRecord::new(target),
             runners: Vec::new(),
             leftovers: Vec::new(),
-            fresh_at: None,
+            last_seen_at: None,
             checked_at: None,
         }
     }
 
     /// The latest look that is on record.
     pub fn seen_at(&self) -> Option<Timestamp> {
-        self.looks().max()
+        self.checks().max()
     }
 
     /// The latest look that is on record and that a check begun at `at` can believe to lie before it.
     pub fn seen_before(&self, at: Timestamp) -> Option<Timestamp> {
-        self.looks().filter(|look| !look.is_impossible(at)).max()
+        self.checks().filter(|check| !check.is_impossible(at)).max()
     }
 
     /// The latest check before one that began at `at`: stored, or made by this process.
     pub fn checked_before(&self, at: Timestamp) -> Option<Timestamp> {
-        self.looks().chain(self.checked_at).filter(|check| !check.is_impossible(at)).max()
+        self.checks().chain(self.checked_at).filter(|check| !check.is_impossible(at)).max()
     }
 
-    fn looks(&self) -> impl Iterator<Item = Timestamp> {
+    fn checks(&self) -> impl Iterator<Item = Timestamp> {
         let committed = self.record.watched_since.map(|_| self.record.observed_at);
-        committed.into_iter().chain(self.fresh_at)
+        committed.into_iter().chain(self.last_seen_at)
     }
 }
 
@@ -154,7 +154,7 @@ pub struct CredentialRecord {
     /// The last committed revision.
     pub revision: Revision,
     /// The last revision with something to tell.
-    pub last_tellable: Revision,
+    pub last_notifiable: Revision,
     /// Set while looks by it fail for a reason that all its targets share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
@@ -166,7 +166,7 @@ pub struct CredentialRecord {
 impl CredentialRecord {
     /// A credential of which nothing is known yet.
     pub fn new(id: CredentialId) -> Self {
-        Self { id, revision: Revision(0), last_tellable: Revision(0), failing: None, expiry_warning: None }
+        Self { id, revision: Revision(0), last_notifiable: Revision(0), failing: None, expiry_warning: None }
     }
 }
 

@@ -34,9 +34,9 @@ pub struct ObservedRunner {
 
 impl ObservedRunner {
     /// Whether this reading shows that the runner has been connected to GitHub at some time. In a list that tells no runner's
-    /// version (`tells_versions`), as an older Enterprise Server's, a missing one proves nothing.
-    pub fn shows_connected(&self, tells_versions: bool) -> bool {
-        let is_known = !tells_versions && self.os != UNKNOWN_OS;
+    /// version (`reports_versions`), as an older Enterprise Server's, a missing one proves nothing.
+    pub fn shows_connected(&self, reports_versions: bool) -> bool {
+        let is_known = !reports_versions && self.os != UNKNOWN_OS;
         self.version.is_some() || self.status.is_healthy() || self.busy || is_known
     }
 }

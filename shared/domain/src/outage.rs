@@ -47,21 +47,21 @@ pub struct Peers {
 /// How an outage's beginning is told, and so whether its end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Telling {
+pub enum Visibility {
     /// By an alert of its own.
-    Alert,
+    Alerted,
     /// In the notice that says monitoring starts.
-    AtStart,
+    Baseline,
     /// Not by itself: the runner is flapping, or the policy wants quiet.
-    Quiet,
+    Suppressed,
     /// Not while a mute lasts; told after it by an alert, if it is still open.
     Muted,
 }
 
-impl Telling {
+impl Visibility {
     /// Whether people hear of it, and so of its end.
-    pub fn is_told(self) -> bool {
-        matches!(self, Telling::Alert | Telling::AtStart)
+    pub fn is_notified(self) -> bool {
+        matches!(self, Visibility::Alerted | Visibility::Baseline)
     }
 }
 
@@ -110,7 +110,7 @@ pub struct Outage {
     /// Who else could take its jobs when it was confirmed.
     pub peers: Peers,
     /// How its beginning is told.
-    pub telling: Telling,
+    pub visibility: Visibility,
     /// The first of the good readings that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
@@ -127,7 +127,7 @@ impl Outage {
         started_at: Timestamp,
         confirmed_at: Timestamp,
         last_healthy: Option<LastHealthy>,
-        telling: Telling,
+        visibility: Visibility,
     ) -> Self {
         Self {
             id,
@@ -143,7 +143,7 @@ impl Outage {
             confirmed_at,
             last_healthy,
             peers: Peers::default(),
-            telling,
+            visibility,
             resolved_at: None,
             ending: None,
         }

@@ -17,57 +17,57 @@ pub use keys::{PolicyKey, reference};
 
 /// What to do about a runner that is no longer registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
+pub enum OnRemoved {
     /// One alert.
     Alert,
     /// Nothing, unless an outage of it had been told.
-    Quiet,
+    Ignore,
 }
 
 /// The thresholds that hold for one runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// Bad readings in a row that open an outage; 1 to 20.
-    pub confirm: u32,
+    pub failure_threshold: u32,
     /// Good readings in a row that end one; 1 to 20.
-    pub recover: u32,
+    pub success_threshold: u32,
     /// Until a target with suspects is looked at again; 10 s to 15 min (SQS delays a message no longer).
-    pub recheck: Duration,
+    pub recheck_interval: Duration,
     /// How long looks may fail before it is told; 1 min to 7 days.
-    pub blind: Duration,
+    pub unreachable_after: Duration,
     /// How long a runner that is no longer registered is remembered; 1 min to 30 days.
-    pub forget: Duration,
+    pub forget_after: Duration,
     /// How long a registered runner may take to connect for the first time; 0 to 30 days.
-    pub never_connected: Duration,
+    pub connect_grace: Duration,
     /// What to do about a runner that is no longer registered.
-    pub removed: Removed,
+    pub on_removed: OnRemoved,
     /// Outages within the window that make a runner flap; 2 to 20.
-    pub flapping: u32,
+    pub flap_threshold: u32,
     /// The flapping window; 1 min to 7 days.
-    pub flapping_window: Duration,
+    pub flap_window: Duration,
     /// How long it must be healthy to flap no more; 1 min to 7 days.
-    pub flapping_calm: Duration,
+    pub flap_clear_after: Duration,
     /// After how long people are reminded of an outage that is still open; 10 min to 30 days, [`Duration::MAX`] for never.
-    pub remind: Duration,
+    pub repeat_interval: Duration,
     /// How many reminders there are until it ends; 0 to 20.
-    pub reminders: u32,
+    pub max_repeats: u32,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            confirm: 3,
-            recover: 2,
-            recheck: Duration::from_secs(60),
-            blind: Duration::from_secs(15 * 60),
-            forget: Duration::from_secs(24 * 3_600),
-            never_connected: Duration::from_secs(3_600),
-            removed: Removed::Alert,
-            flapping: 3,
-            flapping_window: Duration::from_secs(3_600),
-            flapping_calm: Duration::from_secs(30 * 60),
-            remind: Duration::from_secs(24 * 3_600),
-            reminders: 3,
+            failure_threshold: 3,
+            success_threshold: 2,
+            recheck_interval: Duration::from_secs(60),
+            unreachable_after: Duration::from_secs(15 * 60),
+            forget_after: Duration::from_secs(24 * 3_600),
+            connect_grace: Duration::from_secs(3_600),
+            on_removed: OnRemoved::Alert,
+            flap_threshold: 3,
+            flap_window: Duration::from_secs(3_600),
+            flap_clear_after: Duration::from_secs(30 * 60),
+            repeat_interval: Duration::from_secs(24 * 3_600),
+            max_repeats: 3,
         }
     }
 }
@@ -77,9 +77,9 @@ impl Default for Thresholds {
 pub struct Policy {
     base: Thresholds,
     ignore: Vec<WildMatch>,
-    targets: Vec<(WildMatch, Overrides)>,
-    labels: Vec<(WildMatch, Overrides)>,
-    runners: Vec<(WildMatch, Overrides)>,
+    targets: Vec<(WildMatch, PolicyOverrides)>,
+    labels: Vec<(WildMatch, PolicyOverrides)>,
+    runners: Vec<(WildMatch, PolicyOverrides)>,
     /// Every channel with its place.
     channels: Vec<(String, String)>,
     /// What the default channel is called, where it has a name.
@@ -90,7 +90,7 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 pub struct TargetPolicy<'a> {
     policy: &'a Policy,
-    target: Vec<&'a Overrides>,
+    target: Vec<&'a PolicyOverrides>,
     thresholds: Thresholds,
 }
 
@@ -109,42 +109,42 @@ const LONGEST_KEY: usize = 100;
 
 /// What differs somewhere; every part may be left out.
 #[derive(Clone, Debug, Default)]
-struct Overrides {
-    confirm: Option<u32>,
-    recover: Option<u32>,
-    recheck: Option<Duration>,
-    blind: Option<Duration>,
-    forget: Option<Duration>,
-    never_connected: Option<Duration>,
-    removed: Option<Removed>,
-    flapping: Option<u32>,
-    flapping_window: Option<Duration>,
-    flapping_calm: Option<Duration>,
+struct PolicyOverrides {
+    failure_threshold: Option<u32>,
+    success_threshold: Option<u32>,
+    recheck_interval: Option<Duration>,
+    unreachable_after: Option<Duration>,
+    forget_after: Option<Duration>,
+    connect_grace: Option<Duration>,
+    on_removed: Option<OnRemoved>,
+    flap_threshold: Option<u32>,
+    flap_window: Option<Duration>,
+    flap_clear_after: Option<Duration>,
     channel: Option<String>,
-    remind: Option<Duration>,
-    reminders: Option<u32>,
+    repeat_interval: Option<Duration>,
+    max_repeats: Option<u32>,
     ignore: Vec<String>,
 }
 
-impl Overrides {
+impl PolicyOverrides {
     fn apply(&self, to: &mut Thresholds) {
         fn set<T>(from: Option<T>, to: &mut T) {
             if let Some(value) = from {
                 *to = value;
             }
         }
-        set(self.confirm, &mut to.confirm);
-        set(self.recover, &mut to.recover);
-        set(self.recheck, &mut to.recheck);
-        set(self.blind, &mut to.blind);
-        set(self.forget, &mut to.forget);
-        set(self.never_connected, &mut to.never_connected);
-        set(self.removed, &mut to.removed);
-        set(self.flapping, &mut to.flapping);
-        set(self.flapping_window, &mut to.flapping_window);
-        set(self.flapping_calm, &mut to.flapping_calm);
-        set(self.remind, &mut to.remind);
-        set(self.reminders, &mut to.reminders);
+        set(self.failure_threshold, &mut to.failure_threshold);
+        set(self.success_threshold, &mut to.success_threshold);
+        set(self.recheck_interval, &mut to.recheck_interval);
+        set(self.unreachable_after, &mut to.unreachable_after);
+        set(self.forget_after, &mut to.forget_after);
+        set(self.connect_grace, &mut to.connect_grace);
+        set(self.on_removed, &mut to.on_removed);
+        set(self.flap_threshold, &mut to.flap_threshold);
+        set(self.flap_window, &mut to.flap_window);
+        set(self.flap_clear_after, &mut to.flap_clear_after);
+        set(self.repeat_interval, &mut to.repeat_interval);
+        set(self.max_repeats, &mut to.max_repeats);
     }
 
     fn is_ignored(&self, name: &str) -> bool {
@@ -169,7 +169,7 @@ fn pattern_of(text: &str) -> WildMatch {
 }
 
 /// Longer patterns say more, so they come later and win; equal lengths in alphabetical order.
-fn ranked(overrides: BTreeMap<String, Overrides>) -> Vec<(WildMatch, Overrides)> {
+fn ranked(overrides: BTreeMap<String, PolicyOverrides>) -> Vec<(WildMatch, PolicyOverrides)> {
     let mut ranked: Vec<_> = overrides.into_iter().collect();
     ranked.sort_unstable_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));
     ranked.into_iter().map(|(pattern, overrides)| (pattern_of(&pattern), overrides)).collect()
@@ -213,8 +213,8 @@ impl Policy {
     }
 
     /// The same policy with another threshold for blindness where nothing narrower has one.
-    pub fn with_blind(mut self, blind: Duration) -> Self {
-        self.base.blind = blind;
+    pub fn with_unreachable_after(mut self, unreachable_after: Duration) -> Self {
+        self.base.unreachable_after = unreachable_after;
         self
     }
 
@@ -237,7 +237,7 @@ impl Policy {
     /// The policy as it holds for a target.
     pub fn for_target(&self, target: &Target) -> TargetPolicy<'_> {
         let matching = self.targets.iter().filter(|(pattern, _)| pattern.matches(target.id().as_str()));
-        let target: Vec<&Overrides> = matching.map(|(_, overrides)| overrides).collect();
+        let target: Vec<&PolicyOverrides> = matching.map(|(_, overrides)| overrides).collect();
         let mut thresholds = self.base;
         target.iter().for_each(|overrides| overrides.apply(&mut thresholds));
         TargetPolicy { policy: self, target, thresholds }

@@ -35,9 +35,9 @@ pub fn holds_secret(text: &str) -> bool {
     let is_token = |word: &str| word.len() >= SHORTEST_TOKEN && TOKENS.iter().any(|start| word.starts_with(start));
     // GitHub's tokens of before 2021.
     let is_old_token = |word: &str| word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let outside_words = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
     MARKS.iter().any(|mark| text.contains(mark))
-        || text.split(outside_words).any(|word| is_token(word) || is_old_token(word))
+        || text.split(is_separator).any(|word| is_token(word) || is_old_token(word))
 }
 
 /// Whether a text is better not repeated: it holds a secret, or a part of one, or what is as long and as unbroken.
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_webhooks_and_keys_are_told_from_names() {
+    fn tokens_webhooks_and_keys_are_distinguished_from_names() {
         let hex = "0123456789abcdef0123456789abcdef01234567";
         for secret in [
             "ghp_16C7e42F292c6912E7710c838347Ae178B4a",

@@ -1,6 +1,6 @@
 //! Which outages are to be recorded: derived from the changes that open and close them.
 
-use crate::change::{Change, Step, in_order_after};
+use crate::change::{Change, Event, in_order_after};
 use crate::outage::Outage;
 use crate::subject::Revision;
 
@@ -25,13 +25,13 @@ impl OutageRecords {
         let mut records = Self { through: recorded_through, ..Self::default() };
         for change in in_order_after(recorded_through, changes) {
             records.through = change.revision;
-            for step in &change.steps {
-                match step {
+            for event in &change.events {
+                match event {
                     // What opens once more was open before, and is alerted only now.
-                    Step::OutageOpened { outage } if !contains(&records.opened, outage) => {
+                    Event::OutageOpened { outage } if !contains(&records.opened, outage) => {
                         records.opened.push((**outage).clone());
                     }
-                    Step::OutageClosed { outage } => {
+                    Event::OutageClosed { outage } => {
                         records.opened.retain(|opened| !is_same(opened, outage));
                         records.ended.push((**outage).clone());
                     }

@@ -139,12 +139,12 @@ pub struct Suspicion {
     /// The last bad reading that counted.
     pub counted_at: Timestamp,
     /// How many counted.
-    pub bad_count: u32,
+    pub unhealthy_count: u32,
     /// The id that the outage will have: the revision that recorded the first bad reading.
     pub outage_id: OutageId,
     /// Whether the first look at the target found it so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub at_start: bool,
+    pub is_baseline: bool,
     /// When it was last known to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy: Option<LastHealthy>,
@@ -157,16 +157,16 @@ pub struct Down {
     /// The outage as recorded.
     pub outage: Outage,
     /// How many good readings in a row have counted.
-    pub good_count: u32,
+    pub healthy_count: u32,
     /// The first of these good readings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub good_since: Option<Timestamp>,
+    pub recovering_since: Option<Timestamp>,
     /// The last of them that counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
     /// When it was last decided to tell of it, where that was not when it was confirmed: at a reminder, or after a mute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_at: Option<Timestamp>,
+    pub notified_at: Option<Timestamp>,
     /// How many reminders there have been.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reminders: u32,
@@ -175,7 +175,7 @@ pub struct Down {
 impl Down {
     /// An outage that has just been confirmed.
     pub fn new(outage: Outage) -> Self {
-        Self { outage, good_count: 0, good_since: None, counted_at: None, told_at: None, reminders: 0 }
+        Self { outage, healthy_count: 0, recovering_since: None, counted_at: None, notified_at: None, reminders: 0 }
     }
 }
 
@@ -218,7 +218,7 @@ pub struct Flapping {
 
 impl Runner {
     /// A runner that was never read before.
-    pub fn first_seen(observed: &ObservedRunner, tells_versions: bool, at: Timestamp) -> Self {
+    pub fn first_seen(observed: &ObservedRunner, reports_versions: bool, at: Timestamp) -> Self {
         Self {
             id: observed.id,
             current_id: observed.id,
@@ -227,7 +227,7 @@ impl Runner {
             labels: observed.labels.clone(),
             ephemeral: observed.ephemeral,
             version: observed.version.clone(),
-            connected: observed.shows_connected(tells_versions),
+            connected: observed.shows_connected(reports_versions),
             status: observed.status,
             busy: observed.busy,
             first_seen_at: at,
@@ -240,7 +240,7 @@ impl Runner {
     }
 
     /// Takes over what GitHub says now.
-    pub fn read(&mut self, observed: &ObservedRunner, tells_versions: bool, at: Timestamp) {
+    pub fn read(&mut self, observed: &ObservedRunner, reports_versions: bool, at: Timestamp) {
         if self.status != observed.status {
             self.status_since = at;
         }
@@ -250,7 +250,7 @@ impl Runner {
         self.labels.clone_from(&observed.labels);
         self.ephemeral = observed.ephemeral;
         self.version.clone_from(&observed.version);
-        self.connected |= observed.shows_connected(tells_versions);
+        self.connected |= observed.shows_connected(reports_versions);
         self.status = observed.status;
         self.busy = observed.busy;
     }

@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_github_cannot_have_are_refused_with_the_mend() {
+    fn names_that_github_does_not_allow_are_refused_with_a_hint() {
         for bad in ["acme", "acme/", "/web", "acme/web/x", "ac me/web", "orgs/", "orgs/a b", "acme/..", ""] {
             let error = bad.parse::<Target>().unwrap_err().to_string();
             assert!(error.starts_with("must be ") && error.contains("for example"), "{bad}: {error}");

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_and_written_in_the_same_words() {
+    fn a_duration_is_written_as_it_is_read() {
         for text in ["60s", "90s", "15m", "24h", "7d"] {
             let duration = parse_duration(text).unwrap();
             assert_eq!(parse_duration(&format_duration(duration)).unwrap(), duration, "{text}");

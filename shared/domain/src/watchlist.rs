@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Step};
+use crate::change::{Change, Event};
 use crate::fleet::{Counts, Failing};
 use crate::observation::{Failure, Fault};
 use crate::subject::{Revision, Subject};
@@ -22,7 +22,7 @@ pub struct Watchlist {
     /// The last committed revision.
     pub revision: Revision,
     /// The last revision with something to tell.
-    pub last_tellable: Revision,
+    pub last_notifiable: Revision,
     /// The targets to be checked at each tick, in order of their identity.
     pub targets: Vec<Target>,
     /// Targets taken off the list whose outages may still be open. The first [`DROPS_PER_TICK`] of them have their turn.
@@ -99,12 +99,12 @@ pub fn tick(
     (now, nonce): (Timestamp, u64),
 ) -> Tick {
     let known = before.cloned().unwrap_or_default();
-    let mut steps = Vec::new();
+    let mut events = Vec::new();
     if let Some(from) = last_tick_at.filter(|last| now.since(*last) >= gap) {
-        steps.push(Step::Unwatched { from, until: now });
+        events.push(Event::Unwatched { from, until: now });
     }
 
-    let unresolved = entries(&known, &configured, unreachable_after, now, &mut steps);
+    let unresolved = entries(&known, &configured, unreachable_after, now, &mut events);
 
     // Here and elsewhere put in one by one: to collect links a sort for each type, 6 KB.
     let (mut was, mut is) = (BTreeSet::new(), BTreeMap::new());
@@ -120,7 +120,7 @@ pub fn tick(
     let (mut dropping, mut missing) = (Vec::new(), Vec::new());
     if empty_refused {
         if !known.empty_refused {
-            steps.push(Step::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
+            events.push(Event::EmptyListRefused { kept: u32::try_from(was.len()).unwrap_or(u32::MAX) });
         }
         is.extend(known.targets.iter().map(|target| (target.id().clone(), target.clone())));
     } else {
@@ -135,16 +135,16 @@ pub fn tick(
         is.extend(missing.iter().map(|target| (target.id().clone(), target.clone())));
         let total = u32::try_from(is.len()).unwrap_or(u32::MAX);
         if known.empty_refused {
-            steps.push(Step::ListRestored { total });
+            events.push(Event::ListRestored { total });
         }
         let added: Vec<Target> = is.values().filter(|target| !was.contains(target.id())).cloned().collect();
         if !added.is_empty() {
-            steps.push(Step::TargetsAdded { targets: added, total });
+            events.push(Event::TargetsAdded { targets: added, total });
         }
         // In front: a few are closed at once, also while many wait.
         dropping.extend(known.targets.iter().filter(|target| !is.contains_key(target.id())).cloned());
         if !dropping.is_empty() {
-            steps.push(Step::TargetsRemoved { targets: dropping.clone(), total });
+            events.push(Event::TargetsRemoved { targets: dropping.clone(), total });
         }
     }
     let (had_their_turn, waiting) = known.dropping.split_at(known.dropping.len().min(DROPS_PER_TICK));
@@ -154,14 +154,14 @@ pub fn tick(
 
     let mut watchlist = Watchlist {
         revision: known.revision,
-        last_tellable: known.last_tellable,
+        last_notifiable: known.last_notifiable,
         targets: is.into_values().collect(),
         dropping,
         missing,
         empty_refused,
         unresolved,
     };
-    let change = (watchlist != known || !steps.is_empty()).then(|| {
+    let change = (watchlist != known || !events.is_empty()).then(|| {
         watchlist.revision = known.revision.next();
         Change {
             subject: Subject::Monitor,
@@ -171,11 +171,11 @@ pub fn tick(
             observed_at: now,
             counts: Counts::default(),
             more: false,
-            steps,
+            events,
         }
     });
-    if change.as_ref().is_some_and(Change::is_tellable) {
-        watchlist.last_tellable = watchlist.revision;
+    if change.as_ref().is_some_and(Change::is_notifiable) {
+        watchlist.last_notifiable = watchlist.revision;
     }
     Tick { watchlist, change }
 }
@@ -186,7 +186,7 @@ fn entries(
     configured: &Configured,
     unreachable_after: Duration,
     now: Timestamp,
-    steps: &mut Vec<Step>,
+    events: &mut Vec<Event>,
 ) -> Vec<UnresolvedEntry> {
     let before = |entry: &str| known.unresolved.iter().find(|unresolved| unresolved.entry == entry);
     let mut entries = Vec::with_capacity(configured.unresolved.len());
@@ -194,23 +194,23 @@ fn entries(
         let entry = spec.to_string();
         let mut failing = match before(&entry) {
             Some(known) => known.failing.clone(),
-            None => Failing { since: at, failure: failure.clone(), blind: false, told: false },
+            None => Failing { since: at, failure: failure.clone(), unreachable: false, notified: false },
         };
         let is_refused = matches!(failure.fault, Fault::NotFound | Fault::Forbidden);
         let is_mistyped = is_refused && !known.targets.iter().any(|target| spec.covers(target));
-        failing.blind |= is_mistyped || at.has_waited(failing.since, unreachable_after);
-        if failing.blind && !failing.told && !(failure.fault.is_shared() && is_explained) {
-            failing.told = true;
+        failing.unreachable |= is_mistyped || at.has_waited(failing.since, unreachable_after);
+        if failing.unreachable && !failing.notified && !(failure.fault.is_shared() && is_explained) {
+            failing.notified = true;
             failing.failure = failure.clone();
             let (entry, since, failure) = (entry.clone(), failing.since, failure.clone());
-            steps.push(Step::EntryUnresolved { entry, since, failure });
+            events.push(Event::EntryUnresolved { entry, since, failure });
         }
         entries.push(UnresolvedEntry { entry, failing });
     }
     for spec in &configured.resolved {
         if let Some(UnresolvedEntry { entry, failing }) = before(&spec.to_string()) {
-            let (entry, since, told) = (entry.clone(), failing.since, failing.told);
-            steps.push(Step::EntryResolved { entry, since, until: now, told });
+            let (entry, since, notified) = (entry.clone(), failing.since, failing.notified);
+            events.push(Event::EntryResolved { entry, since, until: now, notified });
         }
     }
     entries
@@ -219,7 +219,7 @@ fn entries(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notices::{News, fold};
+    use crate::notifications::{NotificationItem, pending_notification};
 
     /// Neither is the other: a test must not pass with one in the other's place.
     const GAP: Duration = Duration::from_secs(1_200);
@@ -253,17 +253,17 @@ mod tests {
         Configured { unresolved, ..Configured::default() }
     }
 
-    fn steps(tick: &Tick) -> &[Step] {
-        tick.change.as_ref().map_or(&[], |change| &change.steps)
+    fn events(tick: &Tick) -> &[Event] {
+        tick.change.as_ref().map_or(&[], |change| &change.events)
     }
 
     #[test]
     fn a_dropped_target_stays_to_be_closed_until_it_is() {
         let first = first(&["acme/web", "Acme/Api"]);
-        assert!(matches!(steps(&first), [Step::TargetsAdded { targets, total: 2 }] if targets.len() == 2));
+        assert!(matches!(events(&first), [Event::TargetsAdded { targets, total: 2 }] if targets.len() == 2));
         let second = next(&first, configured(&["acme/web"]), 5);
         assert!(
-            matches!(steps(&second), [Step::TargetsRemoved { targets, total: 1 }] if names(targets) == ["Acme/Api"])
+            matches!(events(&second), [Event::TargetsRemoved { targets, total: 1 }] if names(targets) == ["Acme/Api"])
         );
         assert_eq!(names(&second.watchlist.dropping), ["Acme/Api"]);
         let third = next(&second, configured(&["acme/web"]), 10);
@@ -273,11 +273,11 @@ mod tests {
         let fourth =
             tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, UNREACHABLE_AFTER, (at(15), 1));
         assert!(fourth.watchlist.dropping.is_empty());
-        assert!(steps(&fourth).is_empty() && fourth.change.is_some());
+        assert!(events(&fourth).is_empty() && fourth.change.is_some());
     }
 
     #[test]
-    fn of_many_that_are_dropped_each_gets_its_turn_though_one_is_never_closed() {
+    fn every_dropped_target_is_closed_although_one_of_them_never_closes() {
         let many: Vec<String> = (0..250).map(|number| format!("acme/app-{number:03}")).collect();
         let mut list = vec!["other/x", "other/y"];
         list.extend(many.iter().map(String::as_str));
@@ -306,27 +306,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_back_on_the_list_before_that_is_told_has_not_left_it() {
+    fn a_target_listed_again_before_the_notification_was_never_removed() {
         let first = first(&["acme/web", "acme/api", "other/x"]);
         let second = next(&first, configured(&["acme/web"]), 5);
         let third = next(&second, configured(&["acme/web", "acme/api"]), 10);
         let changes: Vec<Change> = [second, third].into_iter().filter_map(|tick| tick.change).collect();
-        let told = fold(&Subject::Monitor, None, Revision(1), &changes).notice.unwrap();
-        let News::TargetsRemoved { targets: removed, total: 2 } = &told.news[0] else { panic!("{told:?}") };
-        let News::TargetsAdded { targets: added, total: 2 } = &told.news[1] else { panic!("{told:?}") };
-        assert_eq!((names(removed), names(added), told.news.len()), (vec!["other/x"], vec!["acme/api"], 2));
+        let notified = pending_notification(&Subject::Monitor, None, Revision(1), &changes).notification.unwrap();
+        let NotificationItem::TargetsRemoved { targets: removed, total: 2 } = &notified.items[0] else {
+            panic!("{notified:?}")
+        };
+        let NotificationItem::TargetsAdded { targets: added, total: 2 } = &notified.items[1] else {
+            panic!("{notified:?}")
+        };
+        assert_eq!((names(removed), names(added), notified.items.len()), (vec!["other/x"], vec!["acme/api"], 2));
     }
 
     #[test]
-    fn an_empty_list_is_refused_once_and_told_when_restored() {
+    fn an_empty_list_is_refused_once_and_its_restoration_is_notified() {
         let first = first(&["acme/web"]);
         let second = next(&first, configured(&[]), 5);
-        assert!(matches!(steps(&second), [Step::EmptyListRefused { kept: 1 }]));
+        assert!(matches!(events(&second), [Event::EmptyListRefused { kept: 1 }]));
         assert_eq!(names(&second.watchlist.targets), ["acme/web"]);
         let third = next(&second, configured(&[]), 10);
         assert!(third.change.is_none() && third.watchlist.dropping.is_empty());
         let fourth = next(&third, configured(&["acme/web"]), 15);
-        assert!(matches!(steps(&fourth), [Step::ListRestored { total: 1 }]));
+        assert!(matches!(events(&fourth), [Event::ListRestored { total: 1 }]));
     }
 
     #[test]
@@ -335,58 +339,64 @@ mod tests {
         let before = next(&first(&["acme/web"]), found(&["acme/web"]), 5);
         for fault in [Fault::Service, Fault::Forbidden] {
             let mut last = next(&before, unresolved(fault, false), 10);
-            assert!(steps(&last).is_empty() && last.change.is_some(), "noted, and not yet notified");
+            assert!(events(&last).is_empty() && last.change.is_some(), "noted, and not yet notified");
             last = next(&last, unresolved(fault, false), 15);
             assert!(last.change.is_none());
             last = next(&last, unresolved(fault, false), 20);
             assert!(
-                matches!(steps(&last), [Step::EntryUnresolved { entry, since, .. }] if entry == "acme/*" && *since == at(10))
+                matches!(events(&last), [Event::EntryUnresolved { entry, since, .. }] if entry == "acme/*" && *since == at(10))
             );
             let changes = [last.change.clone().unwrap()];
-            let told = fold(&Subject::Monitor, None, Revision(1), &changes).notice.unwrap();
-            assert!(matches!(&told.news[..], [News::EntriesUnresolved { entries }] if entries[0].entry == "acme/*"));
+            let notified = pending_notification(&Subject::Monitor, None, Revision(1), &changes).notification.unwrap();
+            assert!(
+                matches!(&notified.items[..], [NotificationItem::EntriesUnresolved { entries }] if entries[0].entry == "acme/*")
+            );
             last = next(&last, unresolved(fault, false), 25);
             assert!(last.change.is_none(), "once");
             last = next(&last, found(&["acme/web"]), 30);
             assert!(
-                matches!(steps(&last), [Step::EntryResolved { told: true, .. }])
+                matches!(events(&last), [Event::EntryResolved { notified: true, .. }])
                     && last.watchlist.unresolved.is_empty()
             );
             // Both in one message: it says that it was, and is over.
             let changes = [changes[0].clone(), Change { revision: changes[0].revision.next(), ..last.change.unwrap() }];
-            let told = fold(&Subject::Monitor, None, Revision(1), &changes).notice.unwrap();
-            assert!(matches!(&told.news[..], [News::EntriesResolved { entries }] if entries.len() == 1), "{told:?}");
+            let notified = pending_notification(&Subject::Monitor, None, Revision(1), &changes).notification.unwrap();
+            assert!(
+                matches!(&notified.items[..], [NotificationItem::EntriesResolved { entries }] if entries.len() == 1),
+                "{notified:?}"
+            );
         }
         // Shorter than that, nobody hears of it.
         let short = next(&next(&before, unresolved(Fault::Service, false), 10), found(&["acme/web"]), 15);
         assert!(
-            matches!(steps(&short), [Step::EntryResolved { told: false, .. }]) && !short.change.unwrap().is_tellable()
+            matches!(events(&short), [Event::EntryResolved { notified: false, .. }])
+                && !short.change.unwrap().is_notifiable()
         );
         // What the settings no longer name is nobody's trouble.
         let gone = next(&next(&before, unresolved(Fault::Service, false), 10), configured(&["acme/web"]), 15);
-        assert!(gone.watchlist.unresolved.is_empty() && steps(&gone).is_empty());
+        assert!(gone.watchlist.unresolved.is_empty() && events(&gone).is_empty());
     }
 
     #[test]
     fn an_entry_that_never_resolved_is_notified_at_the_first_start() {
         let start = |configured| tick(None, configured, &BTreeSet::new(), (None, GAP), UNREACHABLE_AFTER, (at(0), 1));
         let mistyped = start(unresolved(Fault::NotFound, false));
-        assert!(matches!(steps(&mistyped), [Step::EntryUnresolved { .. }]), "{mistyped:?}");
-        assert!(mistyped.watchlist.targets.is_empty() && mistyped.watchlist.last_tellable == Revision(1));
+        assert!(matches!(events(&mistyped), [Event::EntryUnresolved { .. }]), "{mistyped:?}");
+        assert!(mistyped.watchlist.targets.is_empty() && mistyped.watchlist.last_notifiable == Revision(1));
         // What may pass is given its time.
         let mut last = start(unresolved(Fault::Network, false));
-        assert!(steps(&last).is_empty());
+        assert!(events(&last).is_empty());
         last = next(&last, unresolved(Fault::Network, false), 10);
-        assert!(matches!(steps(&last), [Step::EntryUnresolved { .. }]));
+        assert!(matches!(events(&last), [Event::EntryUnresolved { .. }]));
         // Said already by whom it befalls: once that is over, it is for the entry to say.
         let mut shared = start(unresolved(Fault::Credential, true));
         for minutes in [10, 20] {
             shared = next(&shared, unresolved(Fault::Credential, true), minutes);
-            assert!(steps(&shared).is_empty());
+            assert!(events(&shared).is_empty());
         }
         assert!(matches!(
-            steps(&next(&shared, unresolved(Fault::Credential, false), 25)),
-            [Step::EntryUnresolved { .. }]
+            events(&next(&shared, unresolved(Fault::Credential, false), 25)),
+            [Event::EntryUnresolved { .. }]
         ));
     }
 
@@ -409,9 +419,9 @@ mod tests {
             (names(&second.watchlist.missing), names(&second.watchlist.dropping)),
             (vec!["acme/web"], vec!["other/x"])
         );
-        let removed = |tick: &Tick| match steps(tick) {
-            [Step::TargetsRemoved { targets, .. }] => names(targets).join(" "),
-            steps => panic!("{steps:?}"),
+        let removed = |tick: &Tick| match events(tick) {
+            [Event::TargetsRemoved { targets, .. }] => names(targets).join(" "),
+            events => panic!("{events:?}"),
         };
         assert_eq!(removed(&second), "other/x");
 
@@ -421,7 +431,7 @@ mod tests {
 
         // It had only slipped; and the next time that it does it is missing for the first time again.
         let back = next(&second, found(&["acme/api", "acme/web"]), 10);
-        assert!(steps(&back).is_empty() && back.watchlist.missing.is_empty());
+        assert!(events(&back).is_empty() && back.watchlist.missing.is_empty());
         let slipped = next(&back, found(&["acme/api"]), 15);
         assert_eq!(names(&slipped.watchlist.missing), ["acme/web"]);
 
@@ -436,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_which_nobody_watched_is_told() {
+    fn a_gap_in_monitoring_is_notified() {
         let first = first(&["acme/web"]);
         let late = |minutes| {
             let ticked = (Some(at(0)), GAP);
@@ -445,7 +455,7 @@ mod tests {
         };
         assert!(late(19).change.is_none());
         assert!(late(20).change.is_some());
-        let told = late(180);
-        assert!(matches!(steps(&told), [Step::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
+        let notified = late(180);
+        assert!(matches!(events(&notified), [Event::Unwatched { from, until }] if *from == at(0) && *until == at(180)));
     }
 }

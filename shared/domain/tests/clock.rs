@@ -3,7 +3,7 @@
 
 mod support;
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::fleet::CredentialRecord;
 use monitor_domain::observation::{CredentialReport, Fault};
@@ -11,7 +11,7 @@ use monitor_domain::policy::Thresholds;
 use monitor_domain::runner::Status::{self, Idle, Offline};
 use monitor_domain::subject::CredentialId;
 
-use support::{History, at, closed, failed_look, opened, runner};
+use support::{History, at, closed, failed_check, opened, runner};
 
 /// When a history begins, so that there is room to set the clock back.
 const BEGIN: i64 = 800 * 86_400;
@@ -36,14 +36,14 @@ impl Jumping {
     }
 
     /// Checks after so many real seconds.
-    fn see(&mut self, status: Status, after: i64) -> Vec<Step> {
+    fn see(&mut self, status: Status, after: i64) -> Vec<Event> {
         self.secs += after;
         self.history.see(self.now(), &[runner(1, status)])
     }
 
-    fn fail(&mut self, after: i64) -> Vec<Step> {
+    fn fail(&mut self, after: i64) -> Vec<Event> {
         self.secs += after;
-        self.history.look(&failed_look(at(self.now()), Fault::NotFound))
+        self.history.check(&failed_check(at(self.now()), Fault::NotFound))
     }
 }
 
@@ -63,7 +63,7 @@ fn a_suspect_runner_is_confirmed_in_its_time() {
 #[test]
 fn an_outage_ends_in_its_time() {
     for jump in JUMPS {
-        let mut jumping = Jumping::watching(r#"{"confirm":1}"#, Idle);
+        let mut jumping = Jumping::watching(r#"{"failureThreshold":1}"#, Idle);
         assert_eq!(opened(&jumping.see(Offline, 300)).len(), 1);
         jumping.see(Idle, 60);
         jumping.secs += jump;
@@ -78,8 +78,8 @@ fn a_missing_runner_is_gone_in_its_time() {
         jumping.secs += 300;
         jumping.history.see(jumping.now(), &[runner(2, Idle)]);
         jumping.secs += jump + 60;
-        let steps = jumping.history.see(jumping.now(), &[runner(2, Idle)]);
-        assert_eq!(closed(&steps).len(), 1, "{jump}");
+        let events = jumping.history.see(jumping.now(), &[runner(2, Idle)]);
+        assert_eq!(closed(&events).len(), 1, "{jump}");
     }
 }
 
@@ -89,10 +89,11 @@ fn an_unreachable_target_is_notified_no_later() {
         let mut jumping = Jumping::watching("{}", Idle);
         jumping.fail(300);
         jumping.secs += jump;
-        let checks = (1..20).find(|_| jumping.fail(60).iter().any(|step| matches!(step, Step::WentBlind { .. })));
+        let checks =
+            (1..20).find(|_| jumping.fail(60).iter().any(|event| matches!(event, Event::BecameUnreachable { .. })));
         assert!(checks.is_some_and(|checks| checks <= 15), "{jump}: {checks:?}");
         let reachable = jumping.see(Idle, 60);
-        assert!(reachable.iter().any(|step| matches!(step, Step::SeesAgain { told: true, .. })), "{jump}");
+        assert!(reachable.iter().any(|event| matches!(event, Event::ReachableAgain { notified: true, .. })), "{jump}");
     }
 }
 
@@ -102,48 +103,49 @@ fn a_credential_is_notified_no_later_and_again_when_it_works() {
         let mut record = CredentialRecord::new(CredentialId::token());
         let mut check = |fault: Fault, secs: i64| {
             let now = at(u64::try_from(BEGIN + secs).unwrap());
-            let look = failed_look(now, fault);
-            let (look, report) = ((now, &look.outcome), CredentialReport::default());
-            let commit = reconcile_credential(&record, look, &report, 1, &Thresholds::default(), (now, 1));
+            let check = failed_check(now, fault);
+            let (check, report) = ((now, &check.outcome), CredentialReport::default());
+            let commit = reconcile_credential(&record, check, &report, 1, &Thresholds::default(), (now, 1));
             commit.map_or_else(Vec::new, |commit| {
                 record = commit.record;
-                commit.change.steps
+                commit.change.events
             })
         };
         check(Fault::Credential, 0);
-        let is_notified = |steps: Vec<Step>| steps.iter().any(|step| matches!(step, Step::WentBlind { .. }));
+        let is_notified =
+            |events: Vec<Event>| events.iter().any(|event| matches!(event, Event::BecameUnreachable { .. }));
         let checks = (1..20).find(|n| is_notified(check(Fault::Credential, jump + 60 * n)));
         assert!(checks.is_some_and(|checks| checks <= 15), "{jump}: {checks:?}");
 
         // Now it works, by a clock that was set back once more. The target's own fault shows it.
         let works = check(Fault::NotFound, jump + 1_300 - if jump < 0 { 7_200 } else { 0 });
-        let ended = works.iter().filter(|step| matches!(step, Step::SeesAgain { told: true, .. })).count();
+        let ended = works.iter().filter(|event| matches!(event, Event::ReachableAgain { notified: true, .. })).count();
         assert_eq!(ended, 1, "{jump}: {works:?}");
     }
 }
 
 #[test]
-fn reminders_come_and_flapping_ends_after_a_clock_that_was_set_back() {
+fn reminders_and_the_end_of_flapping_survive_a_clock_that_was_set_back() {
     for jump in JUMPS.into_iter().filter(|jump| *jump < -900) {
-        let mut jumping = Jumping::watching(r#"{"confirm":1,"remind":"10m"}"#, Idle);
+        let mut jumping = Jumping::watching(r#"{"failureThreshold":1,"repeatInterval":"10m"}"#, Idle);
         jumping.see(Offline, 300);
         jumping.secs += jump;
-        let reminded = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Reminded { .. }));
+        let reminded = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Reminded { .. }));
         assert!(reminded(&jumping.see(Offline, 60)), "{jump}");
         assert!(!reminded(&jumping.see(Offline, 300)), "{jump}: once, and then in its time");
         assert!(reminded(&jumping.see(Offline, 300)), "{jump}");
 
-        let mut jumping = Jumping::watching(r#"{"confirm":1,"recover":1,"flapping":3}"#, Idle);
+        let mut jumping = Jumping::watching(r#"{"failureThreshold":1,"successThreshold":1,"flapThreshold":3}"#, Idle);
         for _ in 0..3 {
             jumping.see(Offline, 60);
             jumping.see(Idle, 60);
         }
         assert!(jumping.history.runner(1).flapping.is_some());
         jumping.secs += jump;
-        let steps = jumping.see(Idle, 60);
-        assert!(steps.iter().any(|step| matches!(step, Step::FlappingEnded { .. })), "{jump}");
+        let events = jumping.see(Idle, 60);
+        assert!(events.iter().any(|event| matches!(event, Event::FlappingEnded { .. })), "{jump}");
         // What the wrong clock dated makes no runner flap for as long as that clock was ahead.
-        let mut jumping = Jumping::watching(r#"{"confirm":1,"recover":1,"flapping":3}"#, Idle);
+        let mut jumping = Jumping::watching(r#"{"failureThreshold":1,"successThreshold":1,"flapThreshold":3}"#, Idle);
         for _ in 0..2 {
             jumping.see(Offline, 60);
             jumping.see(Idle, 60);
@@ -157,7 +159,7 @@ fn reminders_come_and_flapping_ends_after_a_clock_that_was_set_back() {
 #[test]
 fn a_runner_that_never_connects_is_waited_for_no_longer_than_the_policy_says() {
     for jump in JUMPS.into_iter().filter(|jump| *jump < -900) {
-        let mut history = History::new(r#"{"confirm":1,"neverConnected":"10m"}"#);
+        let mut history = History::new(r#"{"failureThreshold":1,"connectGrace":"10m"}"#);
         let mut ahead = runner(1, Offline);
         (ahead.version, ahead.os) = (None, "unknown".to_owned());
         history.see(u64::try_from(BEGIN).unwrap(), std::slice::from_ref(&ahead));
@@ -174,10 +176,10 @@ fn a_check_is_dated_by_the_clock_as_it_is() {
         jumping.secs += jump;
         // It changes nothing, so its time alone is stored, and not at each further check.
         jumping.see(Idle, 60);
-        assert_eq!(jumping.history.fleet.fresh_at, Some(at(jumping.now())), "{jump}");
-        let stored = jumping.history.fleet.fresh_at;
+        assert_eq!(jumping.history.fleet.last_seen_at, Some(at(jumping.now())), "{jump}");
+        let stored = jumping.history.fleet.last_seen_at;
         jumping.see(Idle, 60);
-        assert_eq!(jumping.history.fleet.fresh_at, stored);
+        assert_eq!(jumping.history.fleet.last_seen_at, stored);
         let offline = jumping.see(Offline, 60);
         assert!(!offline.is_empty() && jumping.history.fleet.record.observed_at == at(jumping.now()), "{jump}");
     }

@@ -70,14 +70,14 @@ proptest! {
         let said = describe(&shortfalls(&cycle, limit, NOW));
         let was_set_back = cycle.pending_since.is_some_and(|since| since > NOW);
         for trouble in &troubles {
-            let words = match trouble {
+            let text = match trouble {
                 Trouble::TickFails => "the tick failed: the store is locked",
                 Trouble::NotChecked(_) => "not checked",
                 Trouble::Pending(_) | Trouble::ClockSetBack(_) if was_set_back => "before the clock was set back",
                 Trouble::Pending(_) | Trouble::ClockSetBack(_) => "pending for",
                 Trouble::Fault => "the store file was replaced",
             };
-            prop_assert!(said.contains(words), "{words}: {said}");
+            prop_assert!(said.contains(text), "{text}: {said}");
         }
     }
 
@@ -112,7 +112,7 @@ fn without_any_target_no_cycle_is_complete() {
 }
 
 #[test]
-fn a_check_whose_failure_is_counted_nowhere_is_none() {
+fn a_check_whose_failure_is_not_counted_does_not_count() {
     let mut cycle = Cycle { listed: [target(0), target(1)].into(), ..Cycle::default() };
     cycle.note(&target(0), Checked::Seen);
     cycle.note(&target(1), Checked::No);

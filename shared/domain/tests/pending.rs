@@ -4,11 +4,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use monitor_domain::change::{Change, RunnerName, Step};
+use monitor_domain::change::{Change, Event, RunnerName};
 use monitor_domain::fleet::Counts;
-use monitor_domain::notices::{News, fold};
+use monitor_domain::notifications::{NotificationItem, pending_notification};
 use monitor_domain::observation::{Failure, Fault};
-use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
@@ -18,11 +18,11 @@ use support::{History, at, runner, target};
 
 use Status::{Idle, Offline};
 
-const QUICK: &str = r#"{"confirm":1,"recover":1,"remind":"1h","reminders":2}"#;
+const QUICK: &str = r#"{"failureThreshold":1,"successThreshold":1,"repeatInterval":"1h","maxRepeats":2}"#;
 
 /// One event, at a minute of its own.
-fn changes(subject: &Subject, events: &[Step]) -> Vec<Change> {
-    let change = |(index, step): (usize, &Step)| Change {
+fn changes(subject: &Subject, events: &[Event]) -> Vec<Change> {
+    let change = |(index, event): (usize, &Event)| Change {
         subject: subject.clone(),
         revision: Revision(index as u64 + 1),
         nonce: 7,
@@ -30,7 +30,7 @@ fn changes(subject: &Subject, events: &[Step]) -> Vec<Change> {
         observed_at: minute(index),
         counts: Counts::default(),
         more: false,
-        steps: vec![step.clone()],
+        events: vec![event.clone()],
     };
     events.iter().enumerate().map(change).collect()
 }
@@ -44,55 +44,59 @@ fn names(runners: impl IntoIterator<Item = String>) -> String {
 }
 
 /// A notification in short: each piece of news with whom it names.
-fn short(news: &[News]) -> String {
+fn short(items: &[NotificationItem]) -> String {
     let of = |outages: &[Outage]| names(outages.iter().map(|outage| format!("{}/{}", outage.runner_id, outage.id.0)));
-    let flaps = |runners: &[monitor_domain::notices::Flap]| {
+    let flaps = |runners: &[monitor_domain::notifications::Flap]| {
         names(runners.iter().map(|flap| format!("{}x{}", flap.runner.id, flap.outages)))
     };
     let targets = |targets: &[Target]| names(targets.iter().map(|target| target.as_str().to_owned()));
     let minutes = |at: &monitor_domain::time::Timestamp| at.since(minute(0)).as_secs() / 60;
-    let one = |news: &News| match news {
-        News::Blind { since, .. } => format!("unreachable since {}", minutes(since)),
-        News::Offline { outages } => format!("offline {}", of(outages)),
-        News::MuteEnded { outages } => format!("mute ended {}", of(outages)),
-        News::StillOffline { outages, is_last, .. } => {
+    let one = |item: &NotificationItem| match item {
+        NotificationItem::Unreachable { since, .. } => format!("unreachable since {}", minutes(since)),
+        NotificationItem::Offline { outages } => format!("offline {}", of(outages)),
+        NotificationItem::MuteEnded { outages } => format!("mute ended {}", of(outages)),
+        NotificationItem::StillOffline { outages, is_last, .. } => {
             format!("{} {}", if *is_last { "last reminder" } else { "reminder" }, of(outages))
         }
-        News::Removed { outages } => format!("removed {}", of(outages)),
-        News::Flapping { runners } => format!("flapping {}", flaps(runners)),
-        News::MonitoringStarts { outages } => format!("starts {}", of(outages)),
-        News::Recovered { outages } => format!("recovered {}", of(outages)),
-        News::CameAndWent { outages } => format!("came and went {}", of(outages)),
-        News::Returned { runners } => {
+        NotificationItem::Removed { outages } => format!("removed {}", of(outages)),
+        NotificationItem::Flapping { runners } => format!("flapping {}", flaps(runners)),
+        NotificationItem::MonitoringStarts { outages } => format!("starts {}", of(outages)),
+        NotificationItem::Recovered { outages } => format!("recovered {}", of(outages)),
+        NotificationItem::CameAndWent { outages } => format!("came and went {}", of(outages)),
+        NotificationItem::Returned { runners } => {
             format!("registered {}", names(runners.iter().map(|runner| runner.id.to_string())))
         }
-        News::Calm { runners } => format!("calm {}", flaps(runners)),
-        News::SeesAgain { since, until } => format!("reachable, was not {}-{}", minutes(since), minutes(until)),
-        News::NoLongerMonitored { outages, whole_target: false, .. } => format!("ignored {}", of(outages)),
-        News::NoLongerMonitored { outages, again_since: None, .. } => format!("dropped {}", of(outages)),
-        News::NoLongerMonitored { outages, again_since: Some(since), .. } => {
+        NotificationItem::Calm { runners } => format!("calm {}", flaps(runners)),
+        NotificationItem::ReachableAgain { since, until } => {
+            format!("reachable, was not {}-{}", minutes(since), minutes(until))
+        }
+        NotificationItem::NoLongerMonitored { outages, whole_target: false, .. } => format!("ignored {}", of(outages)),
+        NotificationItem::NoLongerMonitored { outages, again_since: None, .. } => format!("dropped {}", of(outages)),
+        NotificationItem::NoLongerMonitored { outages, again_since: Some(since), .. } => {
             format!("dropped {}, again since {}", of(outages), minutes(since))
         }
-        News::Expiring { expires_at, .. } => format!("expires {}", minutes(expires_at)),
-        News::EmptyListRefused { kept } => format!("empty list, {kept} kept"),
-        News::ListRestored { total } => format!("list restored, {total}"),
-        News::Unwatched { from, until } => format!("nobody watched {}-{}", minutes(from), minutes(until)),
-        News::TargetsAdded { targets: added, total } => format!("added {} of {total}", targets(added)),
-        News::TargetsRemoved { targets: removed, total } => format!("off the list {} of {total}", targets(removed)),
+        NotificationItem::Expiring { expires_at, .. } => format!("expires {}", minutes(expires_at)),
+        NotificationItem::EmptyListRefused { kept } => format!("empty list, {kept} kept"),
+        NotificationItem::ListRestored { total } => format!("list restored, {total}"),
+        NotificationItem::Unwatched { from, until } => format!("nobody watched {}-{}", minutes(from), minutes(until)),
+        NotificationItem::TargetsAdded { targets: added, total } => format!("added {} of {total}", targets(added)),
+        NotificationItem::TargetsRemoved { targets: removed, total } => {
+            format!("off the list {} of {total}", targets(removed))
+        }
         #[allow(unreachable_patterns, reason = "a kind that no row is about")]
         other => format!("{other:?}"),
     };
-    news.iter().map(one).collect::<Vec<_>>().join("; ")
+    items.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// What is pending after these events.
-fn pending(subject: &Subject, events: &[Step]) -> String {
+fn pending(subject: &Subject, events: &[Event]) -> String {
     let mut changes = changes(subject, events);
     // The notifier keeps no others in memory.
-    changes.iter_mut().for_each(|change| change.steps.retain(Step::alters_pending));
-    let folded = fold(subject, None, Revision(0), &changes);
-    assert_eq!(folded.through, Revision(events.len() as u64), "all of it is told at once");
-    short(&folded.notice.map_or_else(Vec::new, |notice| notice.news))
+    changes.iter_mut().for_each(|change| change.events.retain(Event::alters_pending));
+    let derived = pending_notification(subject, None, Revision(0), &changes);
+    assert_eq!(derived.through, Revision(events.len() as u64), "all of it is told at once");
+    short(&derived.notification.map_or_else(Vec::new, |notification| notification.items))
 }
 
 /// Outages as real decisions make them: the first of runner 1 and so on.
@@ -114,17 +118,18 @@ impl Outages {
         Box::new(outage)
     }
 
-    fn opened(&self, runner: u64, number: u64, telling: Telling) -> Step {
-        Step::OutageOpened { outage: Box::new(Outage { telling, ..*self.of(runner, number) }) }
+    fn opened(&self, runner: u64, number: u64, visibility: Visibility) -> Event {
+        Event::OutageOpened { outage: Box::new(Outage { visibility, ..*self.of(runner, number) }) }
     }
 
-    fn closed(&self, runner: u64, number: u64, telling: Telling, ending: Ending) -> Step {
-        let ended = Outage { telling, ending: Some(ending), resolved_at: Some(minute(9)), ..*self.of(runner, number) };
-        Step::OutageClosed { outage: Box::new(ended) }
+    fn closed(&self, runner: u64, number: u64, visibility: Visibility, ending: Ending) -> Event {
+        let ended =
+            Outage { visibility, ending: Some(ending), resolved_at: Some(minute(9)), ..*self.of(runner, number) };
+        Event::OutageClosed { outage: Box::new(ended) }
     }
 
-    fn reminded(&self, runner: u64, is_last: bool) -> Step {
-        Step::Reminded { outage: self.of(runner, 2), is_last }
+    fn reminded(&self, runner: u64, is_last: bool) -> Event {
+        Event::Reminded { outage: self.of(runner, 2), is_last }
     }
 }
 
@@ -132,28 +137,28 @@ fn name(id: u64) -> RunnerName {
     RunnerName { id: RunnerId(id), name: format!("runner-{id}") }
 }
 
-fn returned(id: u64, alerted: bool) -> Step {
-    Step::Returned { runner: name(id), gone_since: minute(1), alerted }
+fn returned(id: u64, alerted: bool) -> Event {
+    Event::Returned { runner: name(id), gone_since: minute(1), alerted }
 }
 
-fn flaps(id: u64, since: usize, outages: u32) -> Step {
-    Step::FlappingStarted { runner: name(id), since: minute(since), outages, muted: false }
+fn flaps(id: u64, since: usize, outages: u32) -> Event {
+    Event::FlappingStarted { runner: name(id), since: minute(since), outages, muted: false }
 }
 
-fn calm(id: u64, since: usize, outages: u32, is_well: bool) -> Step {
+fn calm(id: u64, since: usize, outages: u32, is_well: bool) -> Event {
     let healthy_since = is_well.then(|| minute(since + 1));
-    Step::FlappingEnded { runner: name(id), since: minute(since), outages, healthy_since, muted: false }
+    Event::FlappingEnded { runner: name(id), since: minute(since), outages, healthy_since, muted: false }
 }
 
-fn unreachable(since: usize) -> Step {
-    Step::WentBlind { since: minute(since), failure: Failure::new(Fault::NotFound, "404"), targets: 1 }
+fn unreachable(since: usize) -> Event {
+    Event::BecameUnreachable { since: minute(since), failure: Failure::new(Fault::NotFound, "404"), targets: 1 }
 }
 
-fn reachable(since: usize, until: usize) -> Step {
-    Step::SeesAgain { since: minute(since), until: minute(until), told: true }
+fn reachable(since: usize, until: usize) -> Event {
+    Event::ReachableAgain { since: minute(since), until: minute(until), notified: true }
 }
 
-fn holds(subject: &Subject, rows: Vec<(&str, Vec<Step>)>) {
+fn holds(subject: &Subject, rows: Vec<(&str, Vec<Event>)>) {
     for (expected, events) in rows {
         assert_eq!(pending(subject, &events), expected, "{events:#?}");
     }
@@ -162,12 +167,12 @@ fn holds(subject: &Subject, rows: Vec<(&str, Vec<Step>)>) {
 #[test]
 fn of_several_outages_of_a_runner_each_is_where_it_belongs() {
     use Ending::{NoLongerMonitored, Recovered, Removed};
-    use Telling::{Alert, AtStart, Muted, Quiet};
+    use Visibility::{Alerted, Baseline, Muted, Suppressed};
     let all = Outages::new();
     let [opened, quiet, muted] =
-        [Alert, Quiet, Muted].map(|telling| move |all: &Outages, number| all.opened(1, number, telling));
-    let closed = |number, ending| all.closed(1, number, Alert, ending);
-    let unmuted = |number| Step::MuteEnded { outage: all.of(1, number) };
+        [Alerted, Suppressed, Muted].map(|visibility| move |all: &Outages, number| all.opened(1, number, visibility));
+    let closed = |number, ending| all.closed(1, number, Alerted, ending);
+    let unmuted = |number| Event::MuteEnded { outage: all.of(1, number) };
     holds(
         &Subject::from(&target()),
         vec![
@@ -183,10 +188,10 @@ fn of_several_outages_of_a_runner_each_is_where_it_belongs() {
             ("", vec![muted(&all, 2), all.closed(1, 2, Muted, Recovered)]),
             ("offline 1/4", vec![muted(&all, 2), all.closed(1, 2, Muted, Recovered), opened(&all, 4)]),
             ("offline 1/2", vec![quiet(&all, 2), opened(&all, 2)]),
-            ("came and went 1/2", vec![all.opened(1, 2, AtStart), closed(2, Recovered)]),
+            ("came and went 1/2", vec![all.opened(1, 2, Baseline), closed(2, Recovered)]),
             ("ignored 1/2", vec![opened(&all, 2), closed(2, NoLongerMonitored)]),
             ("removed 1/2", vec![opened(&all, 2), closed(2, Removed)]),
-            ("removed 1/2; recovered 2/2", vec![closed(2, Removed), all.closed(2, 2, Alert, Recovered)]),
+            ("removed 1/2; recovered 2/2", vec![closed(2, Removed), all.closed(2, 2, Alerted, Recovered)]),
         ],
     );
 }
@@ -194,13 +199,13 @@ fn of_several_outages_of_a_runner_each_is_where_it_belongs() {
 #[test]
 fn a_removed_runner_that_is_registered_again_is_not_missing() {
     use Ending::{Recovered, Removed};
-    use Telling::{Alert, Muted};
+    use Visibility::{Alerted, Muted};
     let all = Outages::new();
-    let opened = |number| all.opened(1, number, Alert);
-    let closed = |number, ending| all.closed(1, number, Alert, ending);
+    let opened = |number| all.opened(1, number, Alerted);
+    let closed = |number, ending| all.closed(1, number, Alerted, ending);
     let gone = |number| [opened(number), closed(number, Removed)];
     let muted = [all.opened(1, 6, Muted), all.closed(1, 6, Muted, Removed)];
-    let row = |parts: &[&[Step]]| parts.concat();
+    let row = |parts: &[&[Event]]| parts.concat();
     holds(
         &Subject::from(&target()),
         vec![
@@ -225,7 +230,7 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
                 "came and went 1/2; registered 1",
                 vec![
                     all.opened(1, 2, Muted),
-                    Step::MuteEnded { outage: all.of(1, 2) },
+                    Event::MuteEnded { outage: all.of(1, 2) },
                     closed(2, Removed),
                     returned(1, true),
                 ],
@@ -234,7 +239,7 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
             ("", row(&[&[returned(1, true)], &muted])),
             ("removed 1/2", row(&[&gone(2), &[returned(1, true)], &muted])),
             ("removed 2/2; came and went 1/2; registered 1", {
-                let other = [all.opened(2, 2, Alert), all.closed(2, 2, Alert, Removed)];
+                let other = [all.opened(2, 2, Alerted), all.closed(2, 2, Alerted, Removed)];
                 row(&[&gone(2), &other, &[returned(1, true)]])
             }),
         ],
@@ -244,12 +249,12 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
 #[test]
 fn a_runner_flaps_or_does_not() {
     use Ending::Recovered;
-    use Telling::Alert;
+    use Visibility::Alerted;
     let all = Outages::new();
-    let alert = || all.opened(1, 9, Alert);
-    let muted = |step: Step| match step {
-        Step::FlappingStarted { runner, since, outages, .. } => {
-            Step::FlappingStarted { runner, since, outages, muted: true }
+    let alert = || all.opened(1, 9, Alerted);
+    let muted = |event: Event| match event {
+        Event::FlappingStarted { runner, since, outages, .. } => {
+            Event::FlappingStarted { runner, since, outages, muted: true }
         }
         other => other,
     };
@@ -270,17 +275,17 @@ fn a_runner_flaps_or_does_not() {
             ("flapping 1x4", vec![muted(flaps(1, 0, 3)), flaps(1, 0, 4)]),
             // One that stays away no longer flaps.
             ("offline 1/9", vec![flaps(1, 0, 3), alert()]),
-            ("came and went 1/9", vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alert, Recovered)]),
+            ("came and went 1/9", vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alerted, Recovered)]),
             (
                 "flapping 1x3; came and went 1/9",
-                vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alert, Recovered), flaps(1, 6, 3)],
+                vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alerted, Recovered), flaps(1, 6, 3)],
             ),
             ("offline 1/9; calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, true), alert()]),
             // Removed while it flaps, and back.
             ("calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, false)]),
             ("registered 1", vec![flaps(1, 0, 3), calm(1, 0, 5, false), returned(1, false)]),
             ("calm 1x5", vec![returned(1, true), calm(1, 0, 5, false)]),
-            ("dropped ", vec![flaps(1, 0, 3), Step::Dropped { told: true }]),
+            ("dropped ", vec![flaps(1, 0, 3), Event::Dropped { notified: true }]),
         ],
     );
 }
@@ -288,7 +293,7 @@ fn a_runner_flaps_or_does_not() {
 #[test]
 fn the_last_reminder_of_one_outage_says_nothing_about_another() {
     let all = Outages::new();
-    let recovered = all.closed(1, 2, Telling::Alert, Ending::Recovered);
+    let recovered = all.closed(1, 2, Visibility::Alerted, Ending::Recovered);
     holds(
         &Subject::from(&target()),
         vec![
@@ -301,7 +306,7 @@ fn the_last_reminder_of_one_outage_says_nothing_about_another() {
             ("last reminder 2/2; recovered 1/2", vec![all.reminded(1, false), all.reminded(2, true), recovered]),
             (
                 "offline 1/2; reminder 2/2",
-                vec![all.opened(1, 2, Telling::Alert), all.reminded(1, false), all.reminded(2, false)],
+                vec![all.opened(1, 2, Visibility::Alerted), all.reminded(1, false), all.reminded(2, false)],
             ),
         ],
     );
@@ -310,9 +315,9 @@ fn the_last_reminder_of_one_outage_says_nothing_about_another() {
 #[test]
 fn a_target_is_reachable_or_not_and_on_the_list_or_not() {
     let all = Outages::new();
-    let closed = |number| all.closed(1, number, Telling::Alert, Ending::NoLongerMonitored);
-    let dropped = |told| Step::Dropped { told };
-    let starts = || Step::MonitoringStarted;
+    let closed = |number| all.closed(1, number, Visibility::Alerted, Ending::NoLongerMonitored);
+    let dropped = |notified| Event::Dropped { notified };
+    let starts = || Event::MonitoringStarted;
     let rows = vec![
         ("unreachable since 0", vec![unreachable(0)]),
         ("reachable, was not 0-1", vec![unreachable(0), reachable(0, 1)]),
@@ -329,7 +334,7 @@ fn a_target_is_reachable_or_not_and_on_the_list_or_not() {
         ("unreachable since 3; dropped 1/2, again since 2", vec![closed(2), dropped(true), starts(), unreachable(3)]),
         (
             "offline 1/8; dropped 1/2, again since 2",
-            vec![closed(2), dropped(true), starts(), all.opened(1, 8, Telling::Alert)],
+            vec![closed(2), dropped(true), starts(), all.opened(1, 8, Visibility::Alerted)],
         ),
         ("", vec![starts()]),
         ("", vec![dropped(false), starts()]),
@@ -339,7 +344,7 @@ fn a_target_is_reachable_or_not_and_on_the_list_or_not() {
 
 #[test]
 fn a_credential_is_accepted_or_not_and_its_latest_warning_counts() {
-    let expires = |minute_of: usize| Step::CredentialExpiring { expires_at: minute(minute_of) };
+    let expires = |minute_of: usize| Event::CredentialExpiring { expires_at: minute(minute_of) };
     holds(
         &Subject::Credential(CredentialId::token()),
         vec![
@@ -350,7 +355,7 @@ fn a_credential_is_accepted_or_not_and_its_latest_warning_counts() {
             ("expires 50; reachable, was not 0-1", vec![unreachable(0), reachable(0, 1), expires(50)]),
             (
                 "unreachable since 0",
-                vec![Step::LooksFail { failure: Failure::new(Fault::Credential, "401") }, unreachable(0)],
+                vec![Event::ChecksFailing { failure: Failure::new(Fault::Credential, "401") }, unreachable(0)],
             ),
         ],
     );
@@ -359,11 +364,11 @@ fn a_credential_is_accepted_or_not_and_its_latest_warning_counts() {
 #[test]
 fn a_target_is_on_the_list_or_off_it() {
     let targets = |names: &[&str]| names.iter().map(|name| name.parse::<Target>().unwrap()).collect::<Vec<_>>();
-    let added = |names: &[&str], total| Step::TargetsAdded { targets: targets(names), total };
-    let removed = |names: &[&str], total| Step::TargetsRemoved { targets: targets(names), total };
-    let unwatched = |from, until| Step::Unwatched { from: minute(from), until: minute(until) };
-    let refused = Step::EmptyListRefused { kept: 2 };
-    let restored = Step::ListRestored { total: 2 };
+    let added = |names: &[&str], total| Event::TargetsAdded { targets: targets(names), total };
+    let removed = |names: &[&str], total| Event::TargetsRemoved { targets: targets(names), total };
+    let unwatched = |from, until| Event::Unwatched { from: minute(from), until: minute(until) };
+    let refused = Event::EmptyListRefused { kept: 2 };
+    let restored = Event::ListRestored { total: 2 };
     holds(
         &Subject::Monitor,
         vec![
@@ -387,13 +392,13 @@ fn a_history_in_which_states_cross_is_notified_as_it_ended() {
     let mut history = History::watching(QUICK, &well);
     let pending = |history: &History, after: u64| {
         let subject = Subject::from(&target());
-        let folded = fold(&subject, None, Revision(after), &history.changes);
-        short(&folded.notice.map_or_else(Vec::new, |notice| notice.news))
+        let derived = pending_notification(&subject, None, Revision(after), &history.changes);
+        short(&derived.notification.map_or_else(Vec::new, |notification| notification.items))
     };
     // Down while it is muted, removed after the mute, and back.
-    history.wishes.muted = vec![Scope::Named("runner-1".to_owned())];
+    history.overrides.muted = vec![Scope::Named("runner-1".to_owned())];
     history.see(300, &[runner(1, Offline), runner(2, Idle)]);
-    history.wishes.muted.clear();
+    history.overrides.muted.clear();
     history.see(600, &[runner(1, Offline), runner(2, Idle)]);
     assert_eq!(pending(&history, 0), "mute ended 1/2");
     history.see(900, &others);

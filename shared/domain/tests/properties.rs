@@ -5,40 +5,41 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::decision::Handled;
 use monitor_domain::observation::{Failure, Fault, Observation, ObservedRunner, Outcome};
 use monitor_domain::outage::Ending;
 use monitor_domain::runner::{Health, RunnerId, Status};
 use proptest::prelude::*;
 
-use support::{History, at, closed, failed_look, opened, runner};
+use support::{History, at, closed, failed_check, opened, runner};
 
 /// What GitHub does before a look, and how the look goes.
 #[derive(Clone, Debug)]
-enum Event {
+enum Action {
     Set(u64, Status),
     Remove(u64),
     Return(u64),
     Reregister(u64),
-    Look,
-    LookFails(bool),
+    Check,
+    CheckFails(bool),
     Policy(usize),
 }
 
-const POLICIES: [&str; 3] = ["{}", r#"{"confirm":1,"recover":3}"#, r#"{"confirm":5,"removed":"quiet"}"#];
+const POLICIES: [&str; 3] =
+    ["{}", r#"{"failureThreshold":1,"successThreshold":3}"#, r#"{"failureThreshold":5,"onRemoved":"ignore"}"#];
 
-fn event() -> impl Strategy<Value = Event> {
+fn action() -> impl Strategy<Value = Action> {
     let id = 1_u64..6;
     let status = prop_oneof![Just(Status::Idle), Just(Status::Busy), Just(Status::Offline), Just(Status::Offline)];
     prop_oneof![
-        4 => (id.clone(), status).prop_map(|(id, status)| Event::Set(id, status)),
-        1 => id.clone().prop_map(Event::Remove),
-        1 => id.clone().prop_map(Event::Return),
-        1 => id.prop_map(Event::Reregister),
-        8 => Just(Event::Look),
-        1 => any::<bool>().prop_map(Event::LookFails),
-        1 => (0_usize..3).prop_map(Event::Policy),
+        4 => (id.clone(), status).prop_map(|(id, status)| Action::Set(id, status)),
+        1 => id.clone().prop_map(Action::Remove),
+        1 => id.clone().prop_map(Action::Return),
+        1 => id.prop_map(Action::Reregister),
+        8 => Just(Action::Check),
+        1 => any::<bool>().prop_map(Action::CheckFails),
+        1 => (0_usize..3).prop_map(Action::Policy),
     ]
 }
 
@@ -59,33 +60,33 @@ impl World {
         Self { history, runners, away: BTreeMap::new(), next_id: 100, secs: 0 }
     }
 
-    fn play(&mut self, event: &Event, wait_secs: u64) -> Vec<Step> {
+    fn play(&mut self, action: &Action, wait_secs: u64) -> Vec<Event> {
         self.secs += wait_secs;
-        match event {
-            Event::Set(id, status) => {
+        match action {
+            Action::Set(id, status) => {
                 if let Some(runner) = self.runners.get_mut(id) {
                     runner.status = *status;
                     runner.busy = *status == Status::Busy;
                 }
             }
-            Event::Remove(id) => self.away.extend(self.runners.remove_entry(id)),
-            Event::Return(id) => self.runners.extend(self.away.remove_entry(id)),
-            Event::Reregister(id) => {
+            Action::Remove(id) => self.away.extend(self.runners.remove_entry(id)),
+            Action::Return(id) => self.runners.extend(self.away.remove_entry(id)),
+            Action::Reregister(id) => {
                 if let Some(runner) = self.runners.get_mut(id) {
                     runner.id = RunnerId(self.next_id);
                     self.next_id += 1;
                 }
             }
-            Event::Look => {
+            Action::Check => {
                 let listed: Vec<ObservedRunner> = self.runners.values().cloned().collect();
                 return self.history.see(self.secs, &listed);
             }
-            Event::LookFails(partial) => {
+            Action::CheckFails(partial) => {
                 let failure = Failure::new(Fault::BrokenAnswer, "page 2: HTML");
                 let outcome = if *partial { Outcome::Partial(failure) } else { Outcome::Failed(failure) };
-                return self.history.look(&Observation { started_at: at(self.secs), outcome });
+                return self.history.check(&Observation { started_at: at(self.secs), outcome });
             }
-            Event::Policy(which) => self.history.policy = support::policy(POLICIES[*which]),
+            Action::Policy(which) => self.history.policy = support::policy(POLICIES[*which]),
         }
         Vec::new()
     }
@@ -97,9 +98,9 @@ fn gap_secs() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 1_u64..30, 2 => 29_u64..32, 4 => 30_u64..200, 1 => 895_u64..905]
 }
 
-fn story() -> impl Strategy<Value = Vec<(Event, u64)>> {
+fn scenario() -> impl Strategy<Value = Vec<(Action, u64)>> {
     prop::collection::vec(
-        (event(), prop_oneof![Just(0_u64), 1_u64..30, Just(30), Just(60), Just(300), Just(1_200)]),
+        (action(), prop_oneof![Just(0_u64), 1_u64..30, Just(30), Just(60), Just(300), Just(1_200)]),
         1..120,
     )
 }
@@ -108,20 +109,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn outages_open_once_close_once_and_never_overlap(story in story(), max_items in prop_oneof![Just(4_usize), Just(8), Just(50)]) {
+    fn outages_open_once_close_once_and_never_overlap(scenario in scenario(), max_items in prop_oneof![Just(4_usize), Just(8), Just(50)]) {
         let mut world = World::new(max_items);
         let mut open: BTreeMap<RunnerId, u64> = BTreeMap::new();
         let mut known = BTreeSet::new();
-        for (event, wait) in &story {
-            for step in world.play(event, *wait) {
-                match step {
-                    Step::OutageOpened { outage } => {
+        for (action, wait) in &scenario {
+            for event in world.play(action, *wait) {
+                match event {
+                    Event::OutageOpened { outage } => {
                         // Told again when flapping turns out to be an outage: the same one.
                         let again = open.get(&outage.runner_id) == Some(&outage.id.0.0);
                         prop_assert!(again || known.insert((outage.runner_id, outage.id)), "one id for two outages");
                         prop_assert!(again || open.insert(outage.runner_id, outage.id.0.0).is_none(), "two open outages");
                     }
-                    Step::OutageClosed { outage } => {
+                    Event::OutageClosed { outage } => {
                         prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0), "closed what was not open");
                         prop_assert!(outage.resolved_at.unwrap() >= outage.started_at);
                     }
@@ -139,9 +140,9 @@ proptest! {
         }
         world.runners.values_mut().for_each(|runner| runner.status = Status::Idle);
         for _ in 0..4 {
-            let steps = world.play(&Event::Look, 300);
-            prop_assert!(opened(&steps).iter().all(|outage| outage.ending.is_some()));
-            for outage in closed(&steps) {
+            let events = world.play(&Action::Check, 300);
+            prop_assert!(opened(&events).iter().all(|outage| outage.ending.is_some()));
+            for outage in closed(&events) {
                 prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0));
             }
         }
@@ -149,11 +150,11 @@ proptest! {
     }
 
     #[test]
-    fn the_same_look_twice_changes_nothing(story in story()) {
+    fn the_same_check_twice_changes_nothing(scenario in scenario()) {
         let mut world = World::new(50);
-        for (event, wait) in &story {
-            world.play(event, *wait);
-            if matches!(event, Event::Look) {
+        for (action, wait) in &scenario {
+            world.play(action, *wait);
+            if matches!(action, Action::Check) {
                 let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
                 let again = world.history.see(world.secs, &listed);
                 prop_assert!(again.is_empty(), "{:?}", again);
@@ -162,13 +163,13 @@ proptest! {
     }
 
     #[test]
-    fn no_verdict_comes_of_a_failed_look(story in story()) {
+    fn a_failed_check_changes_no_runner(scenario in scenario()) {
         let mut world = World::new(50);
-        for (event, wait) in &story {
+        for (action, wait) in &scenario {
             let before = world.history.fleet.runners.clone();
-            let steps = world.play(event, *wait);
-            if matches!(event, Event::LookFails(_)) {
-                prop_assert!(opened(&steps).is_empty() && closed(&steps).is_empty());
+            let events = world.play(action, *wait);
+            if matches!(action, Action::CheckFails(_)) {
+                prop_assert!(opened(&events).is_empty() && closed(&events).is_empty());
                 for (before, after) in before.iter().zip(&world.history.fleet.runners) {
                     prop_assert_eq!(before.status, after.status);
                     prop_assert_eq!(before.open_outage(), after.open_outage());
@@ -178,36 +179,36 @@ proptest! {
     }
 
     #[test]
-    fn a_policy_change_alone_opens_and_closes_nothing(story in story(), which in 0_usize..3) {
+    fn a_policy_change_alone_opens_and_closes_nothing(scenario in scenario(), which in 0_usize..3) {
         let mut world = World::new(50);
-        for (event, wait) in &story {
-            world.play(event, *wait);
+        for (action, wait) in &scenario {
+            world.play(action, *wait);
         }
         let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
         world.history.see(world.secs, &listed);
         world.history.policy = support::policy(POLICIES[which]);
-        let steps = world.history.see(world.secs, &listed);
-        prop_assert!(opened(&steps).is_empty() && closed(&steps).is_empty(), "{:?}", steps);
+        let events = world.history.see(world.secs, &listed);
+        prop_assert!(opened(&events).is_empty() && closed(&events).is_empty(), "{:?}", events);
     }
 
     #[test]
-    fn ids_agree_between_retries_and_name_the_first_bad_reading(story in story(), max_items in prop_oneof![Just(4_usize), Just(50)]) {
+    fn ids_agree_between_retries_and_name_the_first_unhealthy_check(scenario in scenario(), max_items in prop_oneof![Just(4_usize), Just(50)]) {
         let mut world = World::new(max_items);
-        for (event, wait) in &story {
-            if matches!(event, Event::Look) {
+        for (action, wait) in &scenario {
+            if matches!(action, Action::Check) {
                 let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
-                let look = support::look(at(world.secs + wait), &listed);
-                let (first, second) = (world.history.decide(&look), world.history.decide(&look));
+                let check = support::check(at(world.secs + wait), &listed);
+                let (first, second) = (world.history.decide(&check), world.history.decide(&check));
                 prop_assert_eq!(first.commits(1, max_items, Handled::default()), second.commits(1, max_items, Handled::default()));
             }
-            world.play(event, *wait);
+            world.play(action, *wait);
         }
         for change in &world.history.changes {
-            for step in &change.steps {
-                if let Step::Suspected { outage_id, .. } = step {
+            for event in &change.events {
+                if let Event::Suspected { outage_id, .. } = event {
                     prop_assert_eq!(outage_id.0, change.revision);
                 }
-                if let Step::OutageOpened { outage } = step {
+                if let Event::OutageOpened { outage } = event {
                     let recorded = world.history.changes.iter().find(|earlier| earlier.revision == outage.id.0).unwrap();
                     prop_assert_eq!(recorded.observed_at, outage.started_at, "startedAt is the first bad reading");
                 }
@@ -217,17 +218,17 @@ proptest! {
 
     /// One runner, read at random times, against the rule counted out by hand.
     #[test]
-    fn outages_begin_and_end_where_the_readings_say(readings in prop::collection::vec((any::<bool>(), gap_secs()), 1..80)) {
-        let mut history = History::watching(r#"{"flapping":20,"flappingWindow":"1m"}"#, &[runner(1, Status::Idle)]);
+    fn outages_open_and_close_where_the_checks_say(readings in prop::collection::vec((any::<bool>(), gap_secs()), 1..80)) {
+        let mut history = History::watching(r#"{"flapThreshold":20,"flapWindow":"1m"}"#, &[runner(1, Status::Idle)]);
         let (mut secs, mut expected, mut found) = (0, Vec::new(), Vec::new());
         // (first of the run, last counted, how many counted) of bad readings, or of good ones during an outage.
         let (mut run, mut is_down): (Option<(u64, u64, u32)>, bool) = (None, false);
         for (is_good, wait) in readings {
             secs += wait;
             let status = if is_good { Status::Idle } else { Status::Offline };
-            found.extend(history.see(secs, &[runner(1, status)]).iter().filter_map(|step| match step {
-                Step::OutageOpened { outage } => Some((true, outage.started_at)),
-                Step::OutageClosed { outage } => Some((false, outage.resolved_at.unwrap())),
+            found.extend(history.see(secs, &[runner(1, status)]).iter().filter_map(|event| match event {
+                Event::OutageOpened { outage } => Some((true, outage.started_at)),
+                Event::OutageClosed { outage } => Some((false, outage.resolved_at.unwrap())),
                 _ => None,
             }));
             if is_good != is_down {
@@ -255,15 +256,15 @@ proptest! {
 #[test]
 fn healthy_for_long_enough_closes_as_recovered() {
     let mut world = World::new(50);
-    world.play(&Event::Look, 0);
-    world.play(&Event::Set(3, Status::Offline), 0);
+    world.play(&Action::Check, 0);
+    world.play(&Action::Set(3, Status::Offline), 0);
     for _ in 0..3 {
-        world.play(&Event::Look, 60);
+        world.play(&Action::Check, 60);
     }
     assert!(matches!(world.history.runner(3).health, Health::Down(_)));
-    world.history.look(&failed_look(at(400), Fault::Network));
-    world.play(&Event::Set(3, Status::Idle), 400);
-    world.play(&Event::Look, 60);
-    let steps = world.play(&Event::Look, 60);
-    assert_eq!(closed(&steps)[0].ending, Some(Ending::Recovered));
+    world.history.check(&failed_check(at(400), Fault::Network));
+    world.play(&Action::Set(3, Status::Idle), 400);
+    world.play(&Action::Check, 60);
+    let events = world.play(&Action::Check, 60);
+    assert_eq!(closed(&events)[0].ending, Some(Ending::Recovered));
 }

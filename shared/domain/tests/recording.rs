@@ -9,7 +9,7 @@ use support::{History, closed, opened, runner};
 
 #[test]
 fn an_outage_is_recorded_as_it_opened_and_then_as_it_ended() {
-    let mut history = History::watching(r#"{"confirm":1}"#, &[runner(1, Idle)]);
+    let mut history = History::watching(r#"{"failureThreshold":1}"#, &[runner(1, Idle)]);
     let begin = opened(&history.see(300, &[runner(1, Offline)]))[0].clone();
     let records = OutageRecords::of(Revision(0), &history.changes);
     assert_eq!((records.opened, records.ended), (vec![begin.clone()], vec![]));
@@ -26,7 +26,8 @@ fn an_outage_is_recorded_as_it_opened_and_then_as_it_ended() {
 
 #[test]
 fn what_is_recorded_does_not_depend_on_where_the_reading_begins() {
-    let mut history = History::watching(r#"{"confirm":1,"recover":1}"#, &[runner(1, Idle), runner(2, Idle)]);
+    let mut history =
+        History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle), runner(2, Idle)]);
     for round in 0..6_u64 {
         let status = |bit: u64| if round >> bit & 1 == 0 { Offline } else { Idle };
         history.see(300 * (round + 1), &[runner(1, status(0)), runner(2, status(1))]);
@@ -50,7 +51,7 @@ fn what_is_recorded_does_not_depend_on_where_the_reading_begins() {
 
 #[test]
 fn a_change_that_is_missing_is_waited_for() {
-    let mut history = History::watching(r#"{"confirm":1,"recover":1}"#, &[runner(1, Idle)]);
+    let mut history = History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle)]);
     history.see(300, &[runner(1, Offline)]);
     history.see(600, &[runner(1, Idle)]);
     let all = history.changes.clone();

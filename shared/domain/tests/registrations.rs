@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::observation::{Lookup, Observation, ObservedRunner, Outcome};
 use monitor_domain::reconcile::lookups_wanted;
 use monitor_domain::runner::RunnerId;
@@ -18,9 +18,9 @@ fn registered_as(id: u64, status: monitor_domain::runner::Status) -> ObservedRun
 }
 
 /// A look whose pages are of different moments, as pages that slip or a stale answer are.
-fn see_pages(history: &mut History, secs: u64, pages: &[&[ObservedRunner]]) -> Vec<Step> {
+fn see_pages(history: &mut History, secs: u64, pages: &[&[ObservedRunner]]) -> Vec<Event> {
     let pages = pages.iter().map(|runners| page(runners)).collect();
-    history.look(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } })
+    history.check(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } })
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_page_from_before_a_registration_takes_nothing_away() {
 }
 
 #[test]
-fn of_two_registrations_in_one_look_the_later_holds() {
+fn the_later_of_two_registrations_in_one_check_wins() {
     for pages in [[1, 9], [9, 1]] {
         let mut history = History::watching("{}", &[runner(1, Idle)]);
         let pages = pages.map(|id| vec![registered_as(id, Idle)]);
@@ -56,14 +56,14 @@ fn of_two_registrations_in_one_look_the_later_holds() {
 }
 
 #[test]
-fn a_list_from_before_a_registration_is_asked_about_and_no_reading() {
+fn a_runner_missing_from_a_stale_list_is_looked_up_before_it_counts() {
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     history.see(300, &[registered_as(9, Idle)]);
     let pages = vec![page(&[registered_as(1, Offline)])];
     assert_eq!(lookups_wanted(&history.fleet, &pages), [RunnerId(9)]);
     let lookups = BTreeMap::from([(RunnerId(9), Lookup::Found(registered_as(9, Idle)))]);
     let outcome = Outcome::Complete { pages, lookups };
-    assert!(history.look(&Observation { started_at: at(360), outcome }).is_empty());
+    assert!(history.check(&Observation { started_at: at(360), outcome }).is_empty());
 }
 
 #[test]
@@ -72,6 +72,6 @@ fn ids_that_begin_anew_are_taken_once_the_old_one_is_not_there() {
     let again = |status| ObservedRunner { name: "runner-500".to_owned(), ..runner(3, status) };
     history.see(300, &[again(Idle)]);
     assert_eq!(history.runner(500).current_id, RunnerId(3));
-    let steps: Vec<Step> = [420, 480, 540].iter().flat_map(|&secs| history.see(secs, &[again(Offline)])).collect();
-    assert_eq!(opened(&steps).len(), 1, "and its outages are seen");
+    let events: Vec<Event> = [420, 480, 540].iter().flat_map(|&secs| history.see(secs, &[again(Offline)])).collect();
+    assert_eq!(opened(&events).len(), 1, "and its outages are seen");
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::fleet::Counts;
-use monitor_domain::notices::{Flap, News, Notice};
-use monitor_domain::outage::{Outage, OutageId, Peers, Telling};
+use monitor_domain::notifications::{Flap, Notification, NotificationItem};
+use monitor_domain::outage::{Outage, OutageId, Peers, Visibility};
 use monitor_domain::policy::Policy;
 use monitor_domain::routing::{Part, split};
 use monitor_domain::runner::{RunnerId, Status};
@@ -51,7 +51,7 @@ fn outage(runner: u64) -> Outage {
         confirmed_at: at,
         last_healthy: None,
         peers: Peers::default(),
-        telling: Telling::Alert,
+        visibility: Visibility::Alerted,
         resolved_at: None,
         ending: None,
     }
@@ -66,36 +66,37 @@ fn runner_name(runner: u64) -> RunnerName {
     RunnerName { id: RunnerId(runner), name: name(runner) }
 }
 
-fn news() -> impl Strategy<Value = News> {
+fn item() -> impl Strategy<Value = NotificationItem> {
     let since = Timestamp::from_epoch_ms(0);
     let runners = || prop::collection::btree_set(0_u64..24, 1..12);
     fn outages(runners: BTreeSet<u64>) -> Vec<Outage> {
         runners.into_iter().map(outage).collect()
     }
     prop_oneof![
-        runners().prop_map(|runners| News::Offline { outages: outages(runners) }),
-        runners().prop_map(|runners| News::MuteEnded { outages: outages(runners) }),
+        runners().prop_map(|runners| NotificationItem::Offline { outages: outages(runners) }),
+        runners().prop_map(|runners| NotificationItem::MuteEnded { outages: outages(runners) }),
         (runners(), any::<bool>()).prop_map(move |(runners, is_last)| {
-            News::StillOffline { outages: outages(runners), noticed_at: since, is_last }
+            NotificationItem::StillOffline { outages: outages(runners), raised_at: since, is_last }
         }),
-        runners().prop_map(|runners| News::Removed { outages: outages(runners) }),
-        runners().prop_map(|runners| News::MonitoringStarts { outages: outages(runners) }),
-        runners().prop_map(|runners| News::Recovered { outages: outages(runners) }),
-        runners().prop_map(|runners| News::CameAndWent { outages: outages(runners) }),
-        runners().prop_map(|runners| News::Flapping { runners: runners.into_iter().map(flap).collect() }),
-        runners().prop_map(|runners| News::Calm { runners: runners.into_iter().map(flap).collect() }),
-        runners().prop_map(|runners| News::Returned { runners: runners.into_iter().map(runner_name).collect() }),
+        runners().prop_map(|runners| NotificationItem::Removed { outages: outages(runners) }),
+        runners().prop_map(|runners| NotificationItem::MonitoringStarts { outages: outages(runners) }),
+        runners().prop_map(|runners| NotificationItem::Recovered { outages: outages(runners) }),
+        runners().prop_map(|runners| NotificationItem::CameAndWent { outages: outages(runners) }),
+        runners().prop_map(|runners| NotificationItem::Flapping { runners: runners.into_iter().map(flap).collect() }),
+        runners().prop_map(|runners| NotificationItem::Calm { runners: runners.into_iter().map(flap).collect() }),
+        runners()
+            .prop_map(|runners| NotificationItem::Returned { runners: runners.into_iter().map(runner_name).collect() }),
         (prop::collection::btree_set(0_u64..24, 0..12), any::<bool>()).prop_map(|(runners, whole_target)| {
             let whole_target = whole_target || runners.is_empty();
-            News::NoLongerMonitored { outages: outages(runners), whole_target, again_since: None }
+            NotificationItem::NoLongerMonitored { outages: outages(runners), whole_target, again_since: None }
         }),
-        Just(News::SeesAgain { since, until: since }),
+        Just(NotificationItem::ReachableAgain { since, until: since }),
     ]
 }
 
-fn notice(news: Vec<News>) -> Notice {
+fn notification(items: Vec<NotificationItem>) -> Notification {
     let target: Target = "acme/web".parse().unwrap();
-    Notice { subject: Subject::from(&target), target: Some(target), counts: Counts::default(), news }
+    Notification { subject: Subject::from(&target), target: Some(target), counts: Counts::default(), items }
 }
 
 fn policy(json: &str) -> Policy {
@@ -104,19 +105,23 @@ fn policy(json: &str) -> Policy {
 }
 
 /// What a piece of news tells, one by one: its kind, and of whom.
-fn told(news: &News) -> Vec<(String, Option<u64>)> {
-    let kind = serde_json::to_value(news).unwrap()["news"].as_str().unwrap().to_owned();
-    let runners: Vec<u64> = match news {
-        News::Offline { outages }
-        | News::MuteEnded { outages }
-        | News::StillOffline { outages, .. }
-        | News::Removed { outages }
-        | News::MonitoringStarts { outages }
-        | News::Recovered { outages }
-        | News::CameAndWent { outages }
-        | News::NoLongerMonitored { outages, .. } => outages.iter().map(|outage| outage.runner_id.0).collect(),
-        News::Flapping { runners } | News::Calm { runners } => runners.iter().map(|flap| flap.runner.id.0).collect(),
-        News::Returned { runners } => runners.iter().map(|runner| runner.id.0).collect(),
+fn notified(item: &NotificationItem) -> Vec<(String, Option<u64>)> {
+    let kind = serde_json::to_value(item).unwrap()["kind"].as_str().unwrap().to_owned();
+    let runners: Vec<u64> = match item {
+        NotificationItem::Offline { outages }
+        | NotificationItem::MuteEnded { outages }
+        | NotificationItem::StillOffline { outages, .. }
+        | NotificationItem::Removed { outages }
+        | NotificationItem::MonitoringStarts { outages }
+        | NotificationItem::Recovered { outages }
+        | NotificationItem::CameAndWent { outages }
+        | NotificationItem::NoLongerMonitored { outages, .. } => {
+            outages.iter().map(|outage| outage.runner_id.0).collect()
+        }
+        NotificationItem::Flapping { runners } | NotificationItem::Calm { runners } => {
+            runners.iter().map(|flap| flap.runner.id.0).collect()
+        }
+        NotificationItem::Returned { runners } => runners.iter().map(|runner| runner.id.0).collect(),
         _ => return vec![(kind, None)],
     };
     runners.into_iter().map(|runner| (kind.clone(), Some(runner))).collect()
@@ -128,29 +133,29 @@ fn all_labels() -> BTreeMap<RunnerId, Vec<String>> {
 
 proptest! {
     #[test]
-    fn the_parts_are_the_notice_and_each_piece_of_news_goes_where_the_policy_says(
-        news in prop::collection::vec(news(), 1..6),
+    fn the_parts_add_up_to_the_notification_and_each_item_goes_where_the_policy_says(
+        items in prop::collection::vec(item(), 1..6),
         chosen in 0_usize..POLICIES.len(),
     ) {
-        let (notice, policy) = (notice(news), policy(POLICIES[chosen]));
-        let parts = split(notice.clone(), &policy, &all_labels());
+        let (notification, policy) = (notification(items), policy(POLICIES[chosen]));
+        let parts = split(notification.clone(), &policy, &all_labels());
         prop_assert!(!parts.is_empty());
-        prop_assert_eq!(&split(notice.clone(), &policy, &all_labels()), &parts, "twice the same");
+        prop_assert_eq!(&split(notification.clone(), &policy, &all_labels()), &parts, "twice the same");
         let channels: Vec<&Option<String>> = parts.iter().map(|part| &part.channel).collect();
         prop_assert!(channels.windows(2).all(|pair| pair[0] < pair[1]), "in order, each once: {:?}", channels);
 
-        let mut before: Vec<_> = notice.news.iter().flat_map(told).collect();
-        let mut after: Vec<_> = parts.iter().flat_map(|part| &part.notice.news).flat_map(told).collect();
+        let mut before: Vec<_> = notification.items.iter().flat_map(notified).collect();
+        let mut after: Vec<_> = parts.iter().flat_map(|part| &part.notification.items).flat_map(notified).collect();
         before.sort();
         after.sort();
         prop_assert_eq!(before, after, "nothing is lost, nothing is doubled");
 
-        let target = policy.for_target(notice.target.as_ref().unwrap());
-        let ends = |news: &&News| matches!(news, News::NoLongerMonitored { whole_target: true, .. });
-        for Part { channel, notice: of_part } in &parts {
-            prop_assert!(!of_part.news.is_empty());
-            prop_assert_eq!((&of_part.subject, of_part.counts), (&notice.subject, notice.counts));
-            for (_, runner) in of_part.news.iter().flat_map(told) {
+        let target = policy.for_target(notification.target.as_ref().unwrap());
+        let ends = |item: &&NotificationItem| matches!(item, NotificationItem::NoLongerMonitored { whole_target: true, .. });
+        for Part { channel, notification: of_part } in &parts {
+            prop_assert!(!of_part.items.is_empty());
+            prop_assert_eq!((&of_part.subject, of_part.counts), (&notification.subject, notification.counts));
+            for (_, runner) in of_part.items.iter().flat_map(notified) {
                 let wanted = match runner {
                     Some(runner) => target.channel_for(&name(runner), &labels(runner)),
                     None => target.channel(),
@@ -159,19 +164,27 @@ proptest! {
             }
         }
         let of_target = parts.iter().find(|part| part.channel.as_deref() == target.channel());
-        let told_there = of_target.map_or(0, |part| part.notice.news.iter().filter(ends).count());
-        prop_assert_eq!(told_there, notice.news.iter().filter(ends).count(), "the end of the whole target");
+        let notified_there = of_target.map_or(0, |part| part.notification.items.iter().filter(ends).count());
+        prop_assert_eq!(notified_there, notification.items.iter().filter(ends).count(), "the end of the whole target");
     }
 }
 
 #[test]
 fn what_concerns_no_target_goes_to_the_default() {
     let policy = policy(r##"{"targets":{"acme/web":{"channel":"#web"}}}"##);
-    let unwatched = News::Unwatched { from: Timestamp::from_epoch_ms(0), until: Timestamp::from_epoch_ms(9) };
-    let of_monitor =
-        Notice { subject: Subject::Monitor, target: None, counts: Counts::default(), news: vec![unwatched.clone()] };
-    assert_eq!(split(of_monitor.clone(), &policy, &BTreeMap::new()), [Part { channel: None, notice: of_monitor }]);
-    let of_target = split(notice(vec![unwatched]), &policy, &BTreeMap::new());
+    let unwatched =
+        NotificationItem::Unwatched { from: Timestamp::from_epoch_ms(0), until: Timestamp::from_epoch_ms(9) };
+    let of_monitor = Notification {
+        subject: Subject::Monitor,
+        target: None,
+        counts: Counts::default(),
+        items: vec![unwatched.clone()],
+    };
+    assert_eq!(
+        split(of_monitor.clone(), &policy, &BTreeMap::new()),
+        [Part { channel: None, notification: of_monitor }]
+    );
+    let of_target = split(notification(vec![unwatched]), &policy, &BTreeMap::new());
     assert_eq!(of_target[0].channel.as_deref(), Some("#web"));
 }
 
@@ -179,9 +192,9 @@ fn what_concerns_no_target_goes_to_the_default() {
 fn without_its_labels_a_runner_goes_by_its_name_and_target() {
     let policy = policy(POLICIES[3]);
     // 5 is spot-5 with gpu, 6 is gpu-6 with gpu.
-    let flaps = News::Flapping { runners: vec![flap(5), flap(6)] };
+    let flaps = NotificationItem::Flapping { runners: vec![flap(5), flap(6)] };
     let channels = |labels: &BTreeMap<RunnerId, Vec<String>>| {
-        let parts = split(notice(vec![flaps.clone()]), &policy, labels);
+        let parts = split(notification(vec![flaps.clone()]), &policy, labels);
         parts.into_iter().map(|part| part.channel.unwrap_or_default()).collect::<Vec<_>>()
     };
     assert_eq!(channels(&all_labels()), ["#gpu", "#spot"]);

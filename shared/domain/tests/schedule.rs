@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::fleet::CredentialRecord;
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Outcome};
-use monitor_domain::pace::{Meter, Quota, Round};
+use monitor_domain::pace::{Quota, QuotaEstimator, TickPlan};
 use monitor_domain::policy::Thresholds;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::time::Timestamp;
@@ -31,12 +31,12 @@ fn check(
     outcome: &Outcome,
     token: u64,
     expires_at: Timestamp,
-) -> Vec<Step> {
+) -> Vec<Event> {
     let report = CredentialReport { token: Some(token), expires_at: Some(expires_at), ..CredentialReport::default() };
     let commit = reconcile_credential(record, (now, outcome), &report, 1, &Thresholds::default(), (now, 1));
     let Some(commit) = commit else { return Vec::new() };
     *record = commit.record;
-    commit.change.steps
+    commit.change.events
 }
 
 #[test]
@@ -44,12 +44,12 @@ fn a_token_that_takes_anothers_place_is_warned_of_if_its_own_end_is_nearer() {
     let seen = Outcome::Complete { pages: Vec::new(), lookups: Default::default() };
     let mut record = CredentialRecord::new(CredentialId::token());
     let [in_ten_days, in_two_days, in_twenty_days] = [10, 2, 20].map(|days| at(0).plus(DAY * days));
-    let steps = check(&mut record, at(0), &seen, 1, in_ten_days);
-    assert_eq!(steps, [Step::CredentialExpiring { expires_at: in_ten_days }]);
-    let steps = check(&mut record, at(60), &seen, 2, in_two_days);
-    assert_eq!(steps, [Step::TokenReplaced, Step::CredentialExpiring { expires_at: in_two_days }]);
+    let events = check(&mut record, at(0), &seen, 1, in_ten_days);
+    assert_eq!(events, [Event::CredentialExpiring { expires_at: in_ten_days }]);
+    let events = check(&mut record, at(60), &seen, 2, in_two_days);
+    assert_eq!(events, [Event::TokenReplaced, Event::CredentialExpiring { expires_at: in_two_days }]);
     assert!(check(&mut record, at(120), &seen, 2, in_two_days).is_empty(), "once");
-    assert_eq!(check(&mut record, at(180), &seen, 3, in_twenty_days), [Step::TokenReplaced]);
+    assert_eq!(check(&mut record, at(180), &seen, 3, in_twenty_days), [Event::TokenReplaced]);
     assert_eq!(record.expiry_warning, None, "it begins anew");
 }
 
@@ -67,8 +67,8 @@ fn what_befalls_every_target_of_a_credential_is_the_credentials_and_all_else_the
         (Fault::Unreadable, false),
     ] {
         let mut record = CredentialRecord::new(CredentialId::token());
-        let steps = check(&mut record, at(0), &failed(fault), 1, at(0).plus(DAY * 300));
-        assert_eq!(matches!(steps[..], [Step::LooksFail { .. }]), is_shared, "{fault:?}: {steps:?}");
+        let events = check(&mut record, at(0), &failed(fault), 1, at(0).plus(DAY * 300));
+        assert_eq!(matches!(events[..], [Event::ChecksFailing { .. }]), is_shared, "{fault:?}: {events:?}");
     }
 }
 
@@ -83,10 +83,10 @@ fn a_list_that_is_restored_is_notified_with_the_number_that_is_monitored_now() {
     let first = tick(None, &["acme/web"], 0);
     let refused = tick(Some(&first.watchlist), &[], 300);
     let restored = tick(Some(&refused.watchlist), &["acme/web", "acme/api", "acme/tools"], 600);
-    let steps = restored.change.unwrap().steps;
+    let events = restored.change.unwrap().events;
     assert!(
-        matches!(&steps[..], [Step::ListRestored { total: 3 }, Step::TargetsAdded { targets, total: 3 }] if targets.len() == 2),
-        "{steps:?}"
+        matches!(&events[..], [Event::ListRestored { total: 3 }, Event::TargetsAdded { targets, total: 3 }] if targets.len() == 2),
+        "{events:?}"
     );
 }
 
@@ -94,14 +94,14 @@ fn a_list_that_is_restored_is_notified_with_the_number_that_is_monitored_now() {
 #[test]
 fn after_an_hours_end_only_what_was_asked_since_is_held_against_its_count() {
     let interval = Duration::from_secs(300);
-    let round = |starts_at| Round { interval, starts_at, jobs: 4_000, first_looks: 0 };
-    let mut meter = Meter::default();
-    meter.allows(at(0), Quota { limit: 5_000, remaining: 3_000, resets_at: at(240) }, &round(at(60)));
+    let round = |starts_at| TickPlan { interval, starts_at, jobs: 4_000, first_checks: 0 };
+    let mut quota_estimator = QuotaEstimator::default();
+    quota_estimator.allows(at(0), Quota { limit: 5_000, remaining: 3_000, resets_at: at(240) }, &round(at(60)));
     // A thousand checks in five minutes from 60 s on: 200 between the hour's end and the next tick, which cost 100 requests.
     let moments = (0..1_000).map(|number| at(60).plus(Duration::from_millis(300 * number))).collect();
-    meter.sent(moments, 0, false);
+    quota_estimator.sent(moments, 0, false);
     let quota = Quota { limit: 5_000, remaining: 4_900, resets_at: at(240 + 3_600) };
-    let allowed = meter.allows(at(300), quota, &round(at(360)));
+    let allowed = quota_estimator.allows(at(300), quota, &round(at(360)));
     // At half a request each and a margin of a tenth, (4,900 - 250) requests last for about 700 in each of 11.6 rounds.
     assert!((650..760).contains(&allowed), "{allowed}");
 }

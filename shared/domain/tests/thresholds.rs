@@ -5,30 +5,30 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::observation::{Fault, ObservedRunner};
 use monitor_domain::runner::Status::{self, Idle, Offline};
 
-use support::{History, at, closed, failed_look, opened, runner};
+use support::{History, at, closed, failed_check, opened, runner};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3_600;
 const POLICY: &str = r#"{
-    "confirm": 4, "recover": 3, "recheck": "40s", "blind": "20m", "forget": "26h", "neverConnected": "50m",
-    "flapping": 5, "flappingWindow": "3h", "flappingCalm": "70m", "remind": "100m", "reminders": 2
+    "failureThreshold": 4, "successThreshold": 3, "recheckInterval": "40s", "unreachableAfter": "20m", "forgetAfter": "26h", "connectGrace": "50m",
+    "flapThreshold": 5, "flapWindow": "3h", "flapClearAfter": "70m", "repeatInterval": "100m", "maxRepeats": 2
 }"#;
 
 fn watching(runners: &[ObservedRunner]) -> History {
     History::watching(POLICY, runners)
 }
 
-fn see(history: &mut History, secs: u64, status: Status) -> Vec<Step> {
+fn see(history: &mut History, secs: u64, status: Status) -> Vec<Event> {
     history.see(secs, &[runner(1, status)])
 }
 
 /// Checks every 40 s until an outage opens or ends; gives how many that took.
 fn until_decided(history: &mut History, from: u64, status: Status) -> u64 {
-    let decides = |steps: &[Step]| !opened(steps).is_empty() || !closed(steps).is_empty();
+    let decides = |events: &[Event]| !opened(events).is_empty() || !closed(events).is_empty();
     (1..20).find(|n| decides(&see(history, from + 40 * (n - 1), status))).unwrap()
 }
 
@@ -37,13 +37,21 @@ fn no_two_thresholds_are_equal() {
     let history = watching(&[]);
     let policy = history.policy.for_target(&history.fleet.record.target);
     let t = policy.thresholds();
-    let counts = BTreeSet::from([t.confirm, t.recover, t.flapping, t.reminders]);
-    let spans = [t.recheck, t.blind, t.forget, t.never_connected, t.flapping_window, t.flapping_calm, t.remind];
+    let counts = BTreeSet::from([t.failure_threshold, t.success_threshold, t.flap_threshold, t.max_repeats]);
+    let spans = [
+        t.recheck_interval,
+        t.unreachable_after,
+        t.forget_after,
+        t.connect_grace,
+        t.flap_window,
+        t.flap_clear_after,
+        t.repeat_interval,
+    ];
     assert_eq!((counts.len(), BTreeSet::from(spans).len()), (4, 7));
 }
 
 #[test]
-fn readings_count_by_confirm_recover_and_recheck() {
+fn checks_count_by_failure_threshold_success_threshold_and_recheck_interval() {
     let mut history = watching(&[runner(1, Idle)]);
     assert_eq!(until_decided(&mut history, 300, Offline), 4);
     assert_eq!(until_decided(&mut history, 600, Idle), 3);
@@ -57,12 +65,13 @@ fn readings_count_by_confirm_recover_and_recheck() {
 }
 
 #[test]
-fn a_target_is_unreachable_and_a_suspicion_void_after_blind() {
-    let went_blind = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::WentBlind { .. }));
+fn a_target_becomes_unreachable_and_a_suspicion_void_after_unreachable_after() {
+    let became_unreachable =
+        |events: &[Event]| events.iter().any(|event| matches!(event, Event::BecameUnreachable { .. }));
     let mut history = watching(&[runner(1, Idle)]);
-    history.look(&failed_look(at(300), Fault::NotFound));
-    assert!(!went_blind(&history.look(&failed_look(at(300 + 20 * MINUTE - 1), Fault::NotFound))));
-    assert!(went_blind(&history.look(&failed_look(at(300 + 20 * MINUTE), Fault::NotFound))));
+    history.check(&failed_check(at(300), Fault::NotFound));
+    assert!(!became_unreachable(&history.check(&failed_check(at(300 + 20 * MINUTE - 1), Fault::NotFound))));
+    assert!(became_unreachable(&history.check(&failed_check(at(300 + 20 * MINUTE), Fault::NotFound))));
 
     for (gap, counts_on) in [(20 * MINUTE - 1, true), (20 * MINUTE, false)] {
         let mut history = watching(&[runner(1, Idle)]);
@@ -74,18 +83,18 @@ fn a_target_is_unreachable_and_a_suspicion_void_after_blind() {
 }
 
 #[test]
-fn a_gone_runner_is_forgotten_after_forget() {
+fn a_gone_runner_is_forgotten_after_forget_after() {
     let mut history = watching(&[runner(1, Idle), runner(2, Idle)]);
     let others = [runner(2, Idle)];
     history.see(300, &others);
     history.see(340, &others);
-    let retired = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Retired { .. }));
+    let retired = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Retired { .. }));
     assert!(!retired(&history.see(300 + 26 * HOUR - 1, &others)));
     assert!(retired(&history.see(300 + 26 * HOUR, &others)));
 }
 
 #[test]
-fn a_runner_registered_ahead_of_use_is_waited_for_by_never_connected() {
+fn a_runner_registered_ahead_of_use_has_connect_grace() {
     let ahead = ObservedRunner { version: None, ..runner(1, Offline) };
     let mut history = watching(&[]);
     let mut see = |secs| history.see(secs, std::slice::from_ref(&ahead));
@@ -99,7 +108,7 @@ fn a_runner_registered_ahead_of_use_is_waited_for_by_never_connected() {
 
 #[test]
 fn outages_make_a_runner_flap_by_their_number_and_window_until_it_is_calm() {
-    let started = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::FlappingStarted { .. }));
+    let started = |events: &[Event]| events.iter().any(|event| matches!(event, Event::FlappingStarted { .. }));
     // The fifth begins within three hours of the first, or does not.
     for (last, flaps) in [(3 * HOUR - 1, true), (3 * HOUR, false)] {
         let mut history = watching(&[runner(1, Idle)]);
@@ -111,11 +120,11 @@ fn outages_make_a_runner_flap_by_their_number_and_window_until_it_is_calm() {
             assert!(history.runner(1).flapping.is_none(), "{start}");
         }
         assert_eq!(begin, 6_300);
-        let mut steps = Vec::new();
+        let mut events = Vec::new();
         for n in 0..4 {
-            steps.extend(see(&mut history, 300 + last + 40 * n, Offline));
+            events.extend(see(&mut history, 300 + last + 40 * n, Offline));
         }
-        assert_eq!(started(&steps), flaps, "{last}");
+        assert_eq!(started(&events), flaps, "{last}");
         if !flaps {
             continue;
         }
@@ -123,19 +132,19 @@ fn outages_make_a_runner_flap_by_their_number_and_window_until_it_is_calm() {
         for n in 0..3 {
             see(&mut history, well_at + 40 * n, Idle);
         }
-        let ended = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::FlappingEnded { .. }));
+        let ended = |events: &[Event]| events.iter().any(|event| matches!(event, Event::FlappingEnded { .. }));
         assert!(!ended(&see(&mut history, well_at + 70 * MINUTE - 1, Idle)));
         assert!(ended(&see(&mut history, well_at + 70 * MINUTE, Idle)));
     }
 }
 
 #[test]
-fn reminders_come_by_remind_and_end_with_reminders() {
+fn reminders_follow_repeat_interval_and_end_with_max_repeats() {
     let mut history = watching(&[runner(1, Idle)]);
     until_decided(&mut history, 300, Offline);
     let confirmed = 300 + 3 * 40;
-    let reminded = |steps: &[Step]| {
-        steps.iter().find_map(|step| if let Step::Reminded { is_last, .. } = step { Some(*is_last) } else { None })
+    let reminded = |events: &[Event]| {
+        events.iter().find_map(|event| if let Event::Reminded { is_last, .. } = event { Some(*is_last) } else { None })
     };
     assert_eq!(reminded(&see(&mut history, confirmed + 100 * MINUTE - 1, Offline)), None);
     assert_eq!(reminded(&see(&mut history, confirmed + 100 * MINUTE, Offline)), Some(false));

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, Put, Query};
 use monitor_pipeline::ports::Store;
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let began_at = Instant::now();
     for (name, revision) in names.iter().zip(revisions) {
         let mut puts = vec![
-            Put::new(Item::Change(change(name, revision, Step::MonitoringStarted))),
+            Put::new(Item::Change(change(name, revision, Event::MonitoringStarted))),
             Put::replacing(Item::Target(target_record(name, revision))),
         ];
         puts.extend((1..=runners).map(|runner| Put::replacing(runner_item(name, runner))));

@@ -43,7 +43,7 @@ impl Bench for InThisProcess {
         Queue::fifo(MAX_RECEIVE_COUNT)
     }
 
-    async fn set_aside(&self, queue: &Queue) -> Vec<String> {
+    async fn dead_letter(&self, queue: &Queue) -> Vec<String> {
         queue.dead_letters().into_iter().map(|letter| letter.body).collect()
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::{EmbeddedStore, OpenError};
 use monitor_pipeline::items::{Item, Key, Put, Query};
@@ -85,7 +85,7 @@ fn a_file_that_is_something_else_is_refused_untouched() {
 }
 
 #[test]
-fn a_file_that_cannot_be_created_is_named_with_the_mend() {
+fn a_file_that_cannot_be_created_is_named_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("absent").join("monitor.db"), folder.path().to_owned()] {
         let said = refusal(&path);
@@ -128,7 +128,7 @@ async fn of_two_that_have_the_file_open_one_wins_each_revision() {
         tokio::spawn(async move {
             let mut won = BTreeSet::new();
             for revision in 1..=200 {
-                let mut mine = change("acme/web", revision, Step::MonitoringStarted);
+                let mut mine = change("acme/web", revision, Event::MonitoringStarted);
                 mine.nonce = name;
                 let puts = vec![Put::new(Item::Change(mine)), Put::replacing(runner_item("acme/web", name))];
                 if store.put(puts).await.unwrap() == PutOutcome::Done {
@@ -189,7 +189,7 @@ async fn an_item_of_a_type_that_a_later_release_adds_is_passed_over_in_lists() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_told_with_the_mend() {
+async fn a_damaged_file_is_reported_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     put(&EmbeddedStore::open(&path).unwrap(), (1..500).map(|id| runner_item("acme/web", id))).await;
@@ -235,7 +235,7 @@ async fn what_is_verified_can_be_read_and_what_cannot_be_read_is_not_verified() 
 }
 
 #[tokio::test]
-async fn outages_are_kept_for_their_time_and_open_ones_for_ever() {
+async fn ended_outages_are_kept_for_their_retention_and_open_ones_for_ever() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     let outages: Vec<Item> = every_item().into_iter().filter(|item| matches!(item, Item::Outage(_))).collect();
     let resolved = outages.iter().filter_map(|item| match item {
@@ -274,7 +274,7 @@ async fn a_number_that_sqlite_cannot_hold_is_refused() {
         "{error}"
     );
     let beyond = Query::Changes { subject: subject("acme/web"), after: Revision(u64::MAX), limit: usize::MAX };
-    put(&store, [Item::Change(change("acme/web", 1, Step::MonitoringStarted))]).await;
+    put(&store, [Item::Change(change("acme/web", 1, Event::MonitoringStarted))]).await;
     assert_eq!(store.list(&beyond).await.unwrap(), []);
 }
 

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, Put, Query};
@@ -52,7 +52,7 @@ async fn commits_until_killed() {
     let first = store.list(&query).await.unwrap().len() as u64 + 1;
     for revision in first.. {
         let commit = vec![
-            Put::new(Item::Change(change("acme/web", revision, Step::MonitoringStarted))),
+            Put::new(Item::Change(change("acme/web", revision, Event::MonitoringStarted))),
             Put::replacing(Item::Target(target_record("acme/web", revision))),
         ];
         assert_eq!(store.put(commit).await.unwrap(), PutOutcome::Done);

@@ -1,7 +1,7 @@
 //! Housekeeping takes what was told long ago, and nothing that anybody still needs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::fleet::TargetRecord;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
@@ -19,12 +19,12 @@ async fn put(store: &EmbeddedStore, items: Vec<Item>) {
 }
 
 /// Changes 1 to `changes`, one a minute, and notices of ten changes each, in the same time.
-fn history(subject: &str, changes: u64, notices: u64) -> Vec<Item> {
+fn history(subject: &str, changes: u64, notifications: u64) -> Vec<Item> {
     let mut items: Vec<Item> =
-        (1..=changes).map(|revision| Item::Change(change(subject, revision, Step::MonitoringStarted))).collect();
-    for notice in 1..=notices {
+        (1..=changes).map(|revision| Item::Change(change(subject, revision, Event::MonitoringStarted))).collect();
+    for notification in 1..=notifications {
         for attempt in 1..=2 {
-            let claim = claim(subject, notice, attempt);
+            let claim = claim(subject, notification, attempt);
             items.push(Item::Sent(sent(&claim, SendEnding::Delivered(Delivered::default()))));
             items.push(Item::Claim(claim));
         }
@@ -33,9 +33,9 @@ fn history(subject: &str, changes: u64, notices: u64) -> Vec<Item> {
 }
 
 /// The record of a target at a revision, with something to tell last at another.
-fn record(name: &str, revision: u64, last_tellable: u64) -> Item {
-    let last_tellable = Revision(last_tellable);
-    Item::Target(TargetRecord { last_tellable, ..target_record(name, revision) })
+fn record(name: &str, revision: u64, last_notifiable: u64) -> Item {
+    let last_notifiable = Revision(last_notifiable);
+    Item::Target(TargetRecord { last_notifiable, ..target_record(name, revision) })
 }
 
 async fn revisions(store: &EmbeddedStore, name: &str) -> Vec<u64> {
@@ -48,18 +48,18 @@ async fn revisions(store: &EmbeddedStore, name: &str) -> Vec<u64> {
 }
 
 /// The numbers of the notices of which claims and endings are there, each as often as there are.
-async fn notices(store: &EmbeddedStore, name: &str) -> Vec<u64> {
-    let items = store.list(&Query::Notices { subject: subject(name), limit: usize::MAX }).await.unwrap();
+async fn notifications(store: &EmbeddedStore, name: &str) -> Vec<u64> {
+    let items = store.list(&Query::Notifications { subject: subject(name), limit: usize::MAX }).await.unwrap();
     let number = |item: &Item| match item {
-        Item::Claim(claim) => claim.number.notice,
-        Item::Sent(sent) => sent.number.notice,
+        Item::Claim(claim) => claim.number.notification,
+        Item::Sent(sent) => sent.number.notification,
         other => panic!("{other:?} is no notice"),
     };
     items.iter().map(number).collect()
 }
 
 #[tokio::test]
-async fn what_is_told_and_old_goes_and_the_rest_stays() {
+async fn old_notified_changes_are_deleted_and_the_remaining_ones_stay() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     put(&store, history("acme/web", 60, 4)).await;
     let items = [Item::Cursor(cursor("acme/web", 40)), outage_item("acme/web", 7, 1), record("acme/web", 60, 41)];
@@ -67,12 +67,12 @@ async fn what_is_told_and_old_goes_and_the_rest_stays() {
     // Change 25 and notice 2 lie before it, change 26 and notice 3 after it.
     let pruned = store.prune(at(25 * 60 + 30)).await.unwrap();
     assert_eq!(revisions(&store, "acme/web").await, (26..=60).collect::<Vec<_>>());
-    assert_eq!(notices(&store, "acme/web").await, [4, 4, 4, 4, 3, 3, 3, 3]);
+    assert_eq!(notifications(&store, "acme/web").await, [4, 4, 4, 4, 3, 3, 3, 3]);
     assert_eq!(pruned, 25 + 8);
     // However late: what is untold, and the latest notice, which tells how far the subject is told.
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 15 + 4);
     assert_eq!(revisions(&store, "acme/web").await, (41..=60).collect::<Vec<_>>());
-    assert_eq!(notices(&store, "acme/web").await, [4, 4, 4, 4]);
+    assert_eq!(notifications(&store, "acme/web").await, [4, 4, 4, 4]);
     let outages = Query::Outages {
         target: "acme/web".parse::<monitor_domain::target::Target>().unwrap().id().clone(),
         runner: None,
@@ -93,12 +93,12 @@ async fn a_subject_goes_by_its_own_cursor() {
     assert_eq!(revisions(&store, "acme/web-3").await, [4, 5]);
     for name in ["acme/web", "acme/web-2"] {
         assert_eq!(revisions(&store, name).await, [1, 2, 3, 4, 5], "{name}");
-        assert_eq!(notices(&store, name).await.len(), 4, "{name}");
+        assert_eq!(notifications(&store, name).await.len(), 4, "{name}");
     }
 }
 
 #[tokio::test]
-async fn changes_with_nothing_to_tell_go_when_they_are_old() {
+async fn old_changes_without_a_notification_are_deleted() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     // Never told anything, and told all there was: what came since is runners at work.
     put(&store, history("acme/idle", 50, 0)).await;

@@ -26,7 +26,7 @@ fn rows(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_view_shows_what_people_look_for() {
+async fn every_view_has_the_columns_that_people_need() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let store = EmbeddedStore::open(&path).unwrap();
@@ -59,17 +59,23 @@ async fn every_view_shows_what_people_look_for() {
         view("SELECT * FROM changes WHERE subject = 'credential:token'"),
         ["credential:token|1|2027-01-15T08:01:00.007Z|credentialExpiring|8|7|1"]
     );
-    let notices = view("SELECT subject, notice, attempt, claimed_at, news, ending, ended_at, reason FROM notices");
-    assert_eq!(notices.len(), 7);
+    let notifications =
+        view("SELECT subject, notice, attempt, claimed_at, news, ending, ended_at, reason FROM notices");
+    assert_eq!(notifications.len(), 7);
     assert!(
-        notices[0].starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline muteEnded stillOffline removed "),
+        notifications[0]
+            .starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline muteEnded stillOffline removed "),
         "{}",
-        notices[0]
+        notifications[0]
     );
-    assert!(notices[0].ends_with("|delivered|2027-01-15T08:10:03.007Z|"), "{}", notices[0]);
-    assert!(notices[3].ends_with("|layoutRefused|2027-01-15T08:40:03.007Z|it's \"full\""), "{}", notices[3]);
-    assert!(notices[4].ends_with("|recovered|deferred|2027-01-15T11:20:04.007Z|later"), "{}", notices[4]);
-    assert!(notices[6].ends_with("|recovered|unknown||"), "{}", notices[6]);
+    assert!(notifications[0].ends_with("|delivered|2027-01-15T08:10:03.007Z|"), "{}", notifications[0]);
+    assert!(
+        notifications[3].ends_with("|layoutRefused|2027-01-15T08:40:03.007Z|it's \"full\""),
+        "{}",
+        notifications[3]
+    );
+    assert!(notifications[4].ends_with("|recovered|deferred|2027-01-15T11:20:04.007Z|later"), "{}", notifications[4]);
+    assert!(notifications[6].ends_with("|recovered|unknown||"), "{}", notifications[6]);
     assert_eq!(
         view("SELECT credential, revision, failing_since, expires_at FROM credentials"),
         ["app:acme|3|2027-01-15T08:05:00.007Z|2027-01-16T08:00:00.007Z", "token|0||"]

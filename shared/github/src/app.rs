@@ -12,10 +12,10 @@ use monitor_pipeline::items::AccessToken;
 use reqwest::Method;
 use tokio::sync::Mutex;
 
-use crate::about::About;
 use crate::app_key::AppKey;
 use crate::client::GitHub;
-use crate::credential::{Holder, Session};
+use crate::credential::{BearerToken, CredentialState};
+use crate::endpoint::Endpoint;
 use crate::exchange::Decode;
 use crate::transfer::Request;
 use crate::wire;
@@ -29,7 +29,7 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
 /// An installation's token, or why there is none. Locked while it is fetched, so that others wait for that one.
 #[derive(Default)]
-pub(crate) struct Flight(Mutex<Slot>);
+pub(crate) struct TokenCache(Mutex<Slot>);
 
 #[derive(Default)]
 struct Slot {
@@ -51,26 +51,26 @@ enum Token {
 
 #[derive(Clone)]
 struct Held {
-    session: Session,
+    bearer_token: BearerToken,
     expires_at: Timestamp,
     /// As it goes on record; none where it cannot be sealed.
     sealed: Option<String>,
 }
 
-impl Flight {
+impl TokenCache {
     /// Lets go of a token that GitHub refuses, unless it has been renewed already.
-    pub(crate) async fn discard(&self, refused: &Session) {
+    pub(crate) async fn discard(&self, refused: &BearerToken) {
         let mut slot = self.0.lock().await;
         if let Token::Held(held) = &slot.token
-            && held.session.fingerprint == refused.fingerprint
+            && held.bearer_token.fingerprint == refused.fingerprint
         {
             *slot = Slot { token: Token::None, refused: Some(Arc::clone(&refused.fingerprint)) };
         }
     }
 
     /// Takes over a token from the record, unless the one that is held lasts longer.
-    async fn take_over(&self, key: &AppKey, credential: &CredentialId, on_record: &AccessToken, now: Timestamp) {
-        let AccessToken { expires_at, sealed, .. } = on_record;
+    async fn take_over(&self, key: &AppKey, credential: &CredentialId, stored: &AccessToken, now: Timestamp) {
+        let AccessToken { expires_at, sealed, .. } = stored;
         let mut slot = self.0.lock().await;
         if let Token::Held(held) = &slot.token
             && (held.sealed.as_ref() == Some(sealed) || held.expires_at > *expires_at)
@@ -79,9 +79,9 @@ impl Flight {
         }
         let opened =
             if is_to_be_renewed(*expires_at, now) { None } else { key.sealer.open(sealed, credential.as_str()) };
-        let Some(session) = opened.and_then(|token| Session::new(&token)) else { return };
-        if slot.refused.as_ref() != Some(&session.fingerprint) {
-            slot.token = Token::Held(Held { session, expires_at: *expires_at, sealed: Some(sealed.clone()) });
+        let Some(bearer_token) = opened.and_then(|token| BearerToken::new(&token)) else { return };
+        if slot.refused.as_ref() != Some(&bearer_token.fingerprint) {
+            slot.token = Token::Held(Held { bearer_token, expires_at: *expires_at, sealed: Some(sealed.clone()) });
         }
     }
 }
@@ -96,40 +96,45 @@ impl GitHub {
     pub(crate) async fn share_token(
         &self,
         key: &AppKey,
-        holder: &Holder,
+        credential_state: &CredentialState,
         target: &Target,
-        on_record: Option<&AccessToken>,
+        stored: Option<&AccessToken>,
     ) -> Option<AccessToken> {
         let credential = CredentialId::app_installation(target.owner());
-        if let Some(on_record) = on_record {
-            holder.flight.take_over(key, &credential, on_record, self.now()).await;
+        if let Some(stored) = stored {
+            credential_state.token_cache.take_over(key, &credential, stored, self.now()).await;
         }
         let Held { expires_at, sealed, .. } =
-            self.installation_token(key, holder, About::Runners(target)).await.ok()?;
-        let sealed = sealed.filter(|sealed| on_record.is_none_or(|on_record| on_record.sealed != *sealed))?;
+            self.installation_token(key, credential_state, Endpoint::Runners(target)).await.ok()?;
+        let sealed = sealed.filter(|sealed| stored.is_none_or(|stored| stored.sealed != *sealed))?;
         Some(AccessToken { credential, expires_at, sealed })
     }
 
     /// The token of the App's installation that sees what is asked for.
-    pub(crate) async fn installation_session(
+    pub(crate) async fn installation_bearer_token(
         &self,
         key: &AppKey,
-        holder: &Holder,
-        about: About<'_>,
-    ) -> Result<Session, Failure> {
-        self.installation_token(key, holder, about).await.map(|held| held.session)
+        credential_state: &CredentialState,
+        endpoint: Endpoint<'_>,
+    ) -> Result<BearerToken, Failure> {
+        self.installation_token(key, credential_state, endpoint).await.map(|held| held.bearer_token)
     }
 
-    async fn installation_token(&self, key: &AppKey, holder: &Holder, about: About<'_>) -> Result<Held, Failure> {
-        let account = account(about)?;
-        let mut slot = holder.flight.0.lock().await;
+    async fn installation_token(
+        &self,
+        key: &AppKey,
+        credential_state: &CredentialState,
+        endpoint: Endpoint<'_>,
+    ) -> Result<Held, Failure> {
+        let account = account(endpoint)?;
+        let mut slot = credential_state.token_cache.0.lock().await;
         let now = self.now();
         match &slot.token {
             Token::Held(held) if !is_to_be_renewed(held.expires_at, now) => return Ok(held.clone()),
             Token::Failed { failure, until } if now < *until => return Err(failure.clone()),
             _ => {}
         }
-        match self.fetch_token(key, holder, about, account).await {
+        match self.fetch_token(key, credential_state, endpoint, account).await {
             Ok(held) => {
                 slot.token = Token::Held(held.clone());
                 Ok(held)
@@ -145,20 +150,20 @@ impl GitHub {
     async fn fetch_token(
         &self,
         key: &AppKey,
-        holder: &Holder,
-        about: About<'_>,
+        credential_state: &CredentialState,
+        endpoint: Endpoint<'_>,
         account: &str,
     ) -> Result<Held, Failure> {
-        let installation = self.find_installation(key, holder, about, account).await?;
+        let installation = self.find_installation(key, credential_state, endpoint, account).await?;
         let path = format!("/app/installations/{}/access_tokens", installation.id);
-        let token = self.as_app(key, holder, Method::POST, &path, account, wire::access_token).await;
+        let token = self.as_app(key, credential_state, Method::POST, &path, account, wire::access_token).await;
         let token = token.map_err(not_installed)?;
-        let session = Session::new(&token.token);
-        let session = session.ok_or_else(|| {
+        let bearer_token = BearerToken::new(&token.token);
+        let bearer_token = bearer_token.ok_or_else(|| {
             Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that cannot be sent")
         })?;
         let sealed = key.sealer.seal(&token.token, CredentialId::app_installation(account).as_str());
-        Ok(Held { session, expires_at: token.expires_at, sealed })
+        Ok(Held { bearer_token, expires_at: token.expires_at, sealed })
     }
 
     /// By the target itself first, as it may have been renamed. An installation may also leave out this one repository, or
@@ -166,13 +171,13 @@ impl GitHub {
     async fn find_installation(
         &self,
         key: &AppKey,
-        holder: &Holder,
-        about: About<'_>,
+        credential_state: &CredentialState,
+        endpoint: Endpoint<'_>,
         account: &str,
     ) -> Result<wire::Installation, Failure> {
         let mut outcome = None;
-        let repository = match about {
-            About::Runners(target) | About::Runner(target, _) if target.kind() == TargetKind::Repository => {
+        let repository = match endpoint {
+            Endpoint::Runners(target) | Endpoint::Runner(target, _) if target.kind() == TargetKind::Repository => {
                 Some(target)
             }
             _ => None,
@@ -180,7 +185,7 @@ impl GitHub {
         let by_repository = repository.map(|target| format!("/repos/{target}/installation"));
         let by_account = [format!("/orgs/{account}/installation"), format!("/users/{account}/installation")];
         for path in by_repository.into_iter().chain(by_account) {
-            let found = self.as_app(key, holder, Method::GET, &path, account, wire::installation).await;
+            let found = self.as_app(key, credential_state, Method::GET, &path, account, wire::installation).await;
             match found {
                 Err(failure) if failure.fault == Fault::NotFound => outcome = Some(failure),
                 found => return found,
@@ -193,23 +198,23 @@ impl GitHub {
     async fn as_app<T>(
         &self,
         key: &AppKey,
-        holder: &Holder,
+        credential_state: &CredentialState,
         method: Method,
         path: &str,
         account: &str,
         decode: Decode<T>,
     ) -> Result<T, Failure> {
-        let session = key.sign(self.now()).and_then(|token| Session::new(&token));
-        let session = session.ok_or_else(|| {
+        let bearer_token = key.sign(self.now()).and_then(|token| BearerToken::new(&token));
+        let bearer_token = bearer_token.ok_or_else(|| {
             Failure::new(Fault::Credential, "the GitHub App's private key cannot sign; generate another")
         })?;
         let expected = if method == Method::POST { "a token" } else { "an installation" };
-        let about = About::Installation(account);
-        let request = Request { method, url: self.url(path), about, page: None, expected };
-        let reply = self.exchange(holder, &session, &request, None, decode).await?;
+        let endpoint = Endpoint::Installation(account);
+        let request = Request { method, url: self.url(path), endpoint, page: None, expected };
+        let reply = self.exchange(credential_state, &bearer_token, &request, None, decode).await?;
         reply
             .content
-            .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{about}: expected {expected}, got a 304")))
+            .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{endpoint}: expected {expected}, got a 304")))
     }
 }
 
@@ -222,10 +227,10 @@ fn not_installed(failure: Failure) -> Failure {
 }
 
 /// The account whose installation is to ask.
-fn account<'a>(about: About<'a>) -> Result<&'a str, Failure> {
-    let target: &Target = match about {
-        About::Repositories(account) | About::Installation(account) => return Ok(account),
-        About::Runners(target) | About::Runner(target, _) => target,
+fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
+    let target: &Target = match endpoint {
+        Endpoint::Repositories(account) | Endpoint::Installation(account) => return Ok(account),
+        Endpoint::Runners(target) | Endpoint::Runner(target, _) => target,
     };
     if target.kind() == TargetKind::Enterprise {
         let detail = format!(

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_be_used_is_refused_with_the_mend_and_without_the_key() {
+    fn a_key_that_cannot_be_used_is_refused_with_a_hint_and_without_the_key() {
         let half = &APP_PRIVATE_KEY_PEM[..APP_PRIVATE_KEY_PEM.len() / 2];
         let altered = APP_PRIVATE_KEY_PEM.replace("\nMII", "\nM*I");
         let relabelled = APP_PRIVATE_KEY_PEM.replace("RSA PRIVATE", "PRIVATE");

@@ -14,9 +14,9 @@ use monitor_pipeline::ports::{Listing, RunnerSource};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 
-use crate::about::{About, CredentialKind};
 use crate::app_key::AppKey;
-use crate::credential::{Holder, Session};
+use crate::credential::{BearerToken, CredentialState};
+use crate::endpoint::{CredentialKind, Endpoint};
 use crate::limits::Limits;
 use crate::list::ReadList;
 use crate::settings::{Credential, Settings, SettingsError};
@@ -36,13 +36,13 @@ pub struct GitHub {
     /// What GitHub says of the App's own quota, by which it asks for its installations and their tokens.
     app_limits: Limits,
     clock: Clock,
-    holders: Mutex<HashMap<CredentialId, Arc<Holder>>>,
+    credential_states: Mutex<HashMap<CredentialId, Arc<CredentialState>>>,
     /// Repositories that have been renamed: the path that answers, and the new name.
     renamed: Mutex<HashMap<TargetId, (String, Target)>>,
 }
 
 enum Login {
-    Token(Session, CredentialKind),
+    Token(BearerToken, CredentialKind),
     App(Box<AppKey>),
 }
 
@@ -63,8 +63,8 @@ impl GitHub {
                 if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                     return Err(SettingsError::Token("holds white space or a letter that no token has"));
                 }
-                let session = Session::new(token).ok_or(SettingsError::Token("cannot be sent"))?;
-                Login::Token(session, CredentialKind::of_token(token))
+                let bearer_token = BearerToken::new(token).ok_or(SettingsError::Token("cannot be sent"))?;
+                Login::Token(bearer_token, CredentialKind::of_token(token))
             }
             Credential::App { app_id, private_key } => {
                 let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -82,7 +82,7 @@ impl GitHub {
             login,
             app_limits: Limits::default(),
             clock,
-            holders: Mutex::default(),
+            credential_states: Mutex::default(),
             renamed: Mutex::default(),
         })
     }
@@ -95,27 +95,27 @@ impl GitHub {
     }
 
     /// The limits of the quota that a request is counted against: an App's own is not that of its installations.
-    pub(crate) fn limits_of<'a>(&'a self, holder: &'a Holder, about: About<'_>) -> &'a Limits {
-        if matches!(about, About::Installation(_)) { &self.app_limits } else { &holder.limits }
+    pub(crate) fn limits_of<'a>(&'a self, credential_state: &'a CredentialState, endpoint: Endpoint<'_>) -> &'a Limits {
+        if matches!(endpoint, Endpoint::Installation(_)) { &self.app_limits } else { &credential_state.limits }
     }
 
     /// What GitHub last told about a credential; none before its first answer.
     pub fn report(&self, credential: &CredentialId) -> Option<CredentialReport> {
-        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = holders.get(credential)?.news().report;
+        let credential_states = self.credential_states.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = credential_states.get(credential)?.latest_report().report;
         (report != CredentialReport::default()).then_some(report)
     }
 
     /// GitHub's own count of the hour, which costs nothing to ask for. A server without limits answers 404.
-    async fn rate_limit(&self, holder: &Holder, through: &Target) -> Option<Quota> {
+    async fn rate_limit(&self, credential_state: &CredentialState, through: &Target) -> Option<Quota> {
         let request = Request {
             method: Method::GET,
             url: self.url(RATE_LIMIT),
-            about: About::Runners(through),
+            endpoint: Endpoint::Runners(through),
             page: None,
             expected: "what is left of the quota",
         };
-        match self.ask(holder, &request, None, wire::quota).await {
+        match self.ask(credential_state, &request, None, wire::quota).await {
             Ok(reply) => reply.content,
             Err(failure) => {
                 tracing::debug!(%failure, "GitHub does not tell what is left of the quota");
@@ -141,17 +141,23 @@ impl GitHub {
         matches!(self.login, Login::App(_))
     }
 
-    pub(crate) async fn session(&self, holder: &Holder, about: About<'_>) -> Result<Session, Failure> {
+    pub(crate) async fn bearer_token(
+        &self,
+        credential_state: &CredentialState,
+        endpoint: Endpoint<'_>,
+    ) -> Result<BearerToken, Failure> {
         match &self.login {
-            Login::Token(session, _) => Ok(session.clone()),
-            Login::App(key) => self.installation_session(key, holder, about).await,
+            Login::Token(bearer_token, _) => Ok(bearer_token.clone()),
+            Login::App(key) => self.installation_bearer_token(key, credential_state, endpoint).await,
         }
     }
 
-    pub(crate) fn holder(&self, credential: &CredentialId) -> Arc<Holder> {
-        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        let holder = holders.entry(credential.clone()).or_insert_with(|| Arc::new(Holder::new(&self.settings)));
-        Arc::clone(holder)
+    pub(crate) fn credential_state(&self, credential: &CredentialId) -> Arc<CredentialState> {
+        let mut credential_states = self.credential_states.lock().unwrap_or_else(PoisonError::into_inner);
+        let credential_state = credential_states
+            .entry(credential.clone())
+            .or_insert_with(|| Arc::new(CredentialState::new(&self.settings)));
+        Arc::clone(credential_state)
     }
 
     fn credential_of(&self, account: &str) -> CredentialId {
@@ -186,20 +192,20 @@ impl RunnerSource for GitHub {
         self.credential_of(target.owner())
     }
 
-    async fn prepare(&self, target: &Target, on_record: Option<&AccessToken>) -> Option<AccessToken> {
+    async fn prepare(&self, target: &Target, stored: Option<&AccessToken>) -> Option<AccessToken> {
         let Login::App(key) = &self.login else { return None };
-        let holder = self.holder(&self.credential(target));
-        self.share_token(key, &holder, target, on_record).await
+        let credential_state = self.credential_state(&self.credential(target));
+        self.share_token(key, &credential_state, target, stored).await
     }
 
     async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
-        let holder = self.holder(&self.credential(target));
-        let read = self.pages(&holder, target, known).await;
+        let credential_state = self.credential_state(&self.credential(target));
+        let read = self.pages(&credential_state, target, known).await;
         let token = match &self.login {
-            Login::Token(session, _) => session.digest(),
+            Login::Token(bearer_token, _) => bearer_token.digest(),
             Login::App(_) => None,
         };
-        let report = CredentialReport { token, ..holder.news().report };
+        let report = CredentialReport { token, ..credential_state.latest_report().report };
         match read {
             Ok(ReadList { pages, shortfall, moved_to }) => Listing { pages: Ok(pages), shortfall, moved_to, report },
             Err(incomplete) => Listing::of(Err(incomplete), report),
@@ -209,17 +215,17 @@ impl RunnerSource for GitHub {
     /// Only after a complete list of the same target is a 404 a word about the runner: it may as well be one about the
     /// target, renamed, deleted or no longer to be seen.
     async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
-        let holder = self.holder(&self.credential(target));
-        self.lookup(&holder, target, id).await
+        let credential_state = self.credential_state(&self.credential(target));
+        self.lookup(&credential_state, target, id).await
     }
 
     async fn quota(&self, through: &Target) -> Option<Quota> {
-        let holder = self.holder(&self.credential(through));
-        self.rate_limit(&holder, through).await
+        let credential_state = self.credential_state(&self.credential(through));
+        self.rate_limit(&credential_state, through).await
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
-        let holder = self.holder(&self.credential_of(account));
-        self.account_repositories(&holder, account).await
+        let credential_state = self.credential_state(&self.credential_of(account));
+        self.account_repositories(&credential_state, account).await
     }
 }

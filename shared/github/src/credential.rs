@@ -7,8 +7,8 @@ use monitor_domain::time::Timestamp;
 use reqwest::header::{HeaderMap, HeaderValue};
 use ring::digest::{SHA256, digest};
 
-use crate::about::About;
-use crate::app::Flight;
+use crate::app::TokenCache;
+use crate::endpoint::Endpoint;
 use crate::headers;
 use crate::limits::Limits;
 use crate::pace::Pace;
@@ -16,14 +16,14 @@ use crate::settings::Settings;
 
 /// A token in use.
 #[derive(Clone)]
-pub(crate) struct Session {
+pub(crate) struct BearerToken {
     /// The `Authorization` header, marked as sensitive.
     pub(crate) authorization: HeaderValue,
     /// The first 8 bytes of the token's SHA-256 in hex: tells tokens apart in what is stored, and tells no token.
     pub(crate) fingerprint: Arc<str>,
 }
 
-impl Session {
+impl BearerToken {
     /// None of a text that no header takes.
     pub(crate) fn new(token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
@@ -40,45 +40,45 @@ impl Session {
 }
 
 /// A credential's pace, limits, token and latest news.
-pub(crate) struct Holder {
+pub(crate) struct CredentialState {
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
     /// The token of a GitHub App's installation; unused with a personal access token.
-    pub(crate) flight: Flight,
-    news: Mutex<News>,
+    pub(crate) token_cache: TokenCache,
+    latest_report: Mutex<LatestReport>,
 }
 
 /// What the latest answers told besides their content.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct News {
+pub(crate) struct LatestReport {
     pub(crate) report: CredentialReport,
     /// This machine's clock less GitHub's, milliseconds.
     pub(crate) clock_ahead_ms: Option<i64>,
 }
 
-impl Holder {
+impl CredentialState {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             pace: Pace::new(settings.max_concurrent_requests, settings.max_requests_per_minute),
             limits: Limits::default(),
-            flight: Flight::default(),
-            news: Mutex::default(),
+            token_cache: TokenCache::default(),
+            latest_report: Mutex::default(),
         }
     }
 
     /// Takes note of an answer's headers. Those to an App itself tell another quota than that of its installation.
-    pub(crate) fn note(&self, headers: &HeaderMap, about: About<'_>, now: Timestamp) {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(about, About::Installation(_)) {
-            headers::update(&mut news.report, headers);
+    pub(crate) fn note(&self, headers: &HeaderMap, endpoint: Endpoint<'_>, now: Timestamp) {
+        let mut latest_report = self.latest_report.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(endpoint, Endpoint::Installation(_)) {
+            headers::update(&mut latest_report.report, headers);
         }
         if let Some(date) = headers::date(headers) {
-            news.clock_ahead_ms = Some(now.epoch_ms().saturating_sub(date.epoch_ms()));
+            latest_report.clock_ahead_ms = Some(now.epoch_ms().saturating_sub(date.epoch_ms()));
         }
     }
 
-    pub(crate) fn news(&self) -> News {
-        *self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn latest_report(&self) -> LatestReport {
+        *self.latest_report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_short_steady_and_of_one_token() {
-        let fingerprint = |token| Session::new(token).unwrap().fingerprint;
+        let fingerprint = |token| BearerToken::new(token).unwrap().fingerprint;
         // printf abc | sha256sum
         assert_eq!(&*fingerprint("abc"), "ba7816bf8f01cfea");
         assert_ne!(fingerprint("abc"), fingerprint("abd"));
@@ -97,24 +97,24 @@ mod tests {
     #[test]
     fn the_quota_of_an_app_itself_is_not_that_of_its_installation() {
         let settings = Settings::new(crate::settings::Credential::Token(crate::secret::Secret::new("x")));
-        let holder = Holder::new(&settings);
-        let note = |remaining, about| {
+        let credential_state = CredentialState::new(&settings);
+        let note = |remaining, endpoint| {
             let headers = [("x-ratelimit-remaining", remaining), ("date", "Thu, 01 Jan 1970 00:00:01 GMT")];
             let headers = headers
                 .map(|(name, value)| (reqwest::header::HeaderName::from_static(name), HeaderValue::from_static(value)));
-            holder.note(&HeaderMap::from_iter(headers), about, Timestamp::from_epoch_ms(3_000));
-            holder.news()
+            credential_state.note(&HeaderMap::from_iter(headers), endpoint, Timestamp::from_epoch_ms(3_000));
+            credential_state.latest_report()
         };
-        assert_eq!(note("7", About::Installation("acme")).report, CredentialReport::default());
-        assert_eq!(note("7", About::Repositories("acme")).report.quota_remaining, Some(7));
-        assert_eq!(note("9", About::Installation("acme")).report.quota_remaining, Some(7));
-        assert_eq!(holder.news().clock_ahead_ms, Some(2_000));
+        assert_eq!(note("7", Endpoint::Installation("acme")).report, CredentialReport::default());
+        assert_eq!(note("7", Endpoint::Repositories("acme")).report.quota_remaining, Some(7));
+        assert_eq!(note("9", Endpoint::Installation("acme")).report.quota_remaining, Some(7));
+        assert_eq!(credential_state.latest_report().clock_ahead_ms, Some(2_000));
     }
 
     #[test]
     fn a_session_shows_no_token_and_takes_none_that_no_header_takes() {
-        let session = Session::new("ghp_hidden").unwrap();
-        assert!(!format!("{:?}", session.authorization).contains("hidden"));
-        assert!(Session::new("ghp_\nx").is_none());
+        let bearer_token = BearerToken::new("ghp_hidden").unwrap();
+        assert!(!format!("{:?}", bearer_token.authorization).contains("hidden"));
+        assert!(BearerToken::new("ghp_\nx").is_none());
     }
 }

@@ -9,10 +9,10 @@ use reqwest::header::HeaderMap;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::client::GitHub;
-use crate::credential::{Holder, Session};
+use crate::credential::{BearerToken, CredentialState};
 use crate::headers::{Links, links, text};
 use crate::limits;
-use crate::refusal::{Again, Setback, refused};
+use crate::refusal::{Again, RequestError, refused};
 use crate::transfer::{Answer, Request};
 use crate::wire::{self, Misfit, is_html};
 
@@ -35,69 +35,69 @@ impl GitHub {
     /// Asks with the credential's token. Of a known page the ETag goes along if it was given to the same token.
     pub(crate) async fn ask<T>(
         &self,
-        holder: &Holder,
+        credential_state: &CredentialState,
         request: &Request<'_>,
         known: Option<&PageTag>,
         decode: Decode<T>,
     ) -> Result<Reply<T>, Failure> {
-        let session = self.session(holder, request.about).await?;
-        let refused = match self.exchange(holder, &session, request, known, decode).await {
+        let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
+        let refused = match self.exchange(credential_state, &bearer_token, request, known, decode).await {
             Err(failure) if failure.fault == Fault::Credential && self.renews() => failure,
             done => return done,
         };
         // GitHub has ended the App's token before its time.
         tracing::debug!(failure = %refused, "renewing the GitHub App's token");
-        holder.flight.discard(&session).await;
-        let session = self.session(holder, request.about).await?;
-        self.exchange(holder, &session, request, known, decode).await
+        credential_state.token_cache.discard(&bearer_token).await;
+        let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
+        self.exchange(credential_state, &bearer_token, request, known, decode).await
     }
 
     /// Asks with this token, as often as is worth while.
     pub(crate) async fn exchange<T>(
         &self,
-        holder: &Holder,
-        session: &Session,
+        credential_state: &CredentialState,
+        bearer_token: &BearerToken,
         request: &Request<'_>,
         known: Option<&PageTag>,
         decode: Decode<T>,
     ) -> Result<Reply<T>, Failure> {
-        let known = known.filter(|tag| *tag.given_to == *session.fingerprint);
+        let known = known.filter(|tag| *tag.given_to == *bearer_token.fingerprint);
         let etag = known.and_then(|tag| tag.etag.as_deref());
         let waits = &self.settings.retry_waits;
         let mut unserved_waits = waits.iter();
         let mut repeated_waits = waits.first().into_iter();
         loop {
-            let setback = match self.send(holder, session, request, etag).await {
-                Ok(answer) => match self.judge(holder, session, request, etag, &answer, decode) {
+            let request_error = match self.send(credential_state, bearer_token, request, etag).await {
+                Ok(answer) => match self.interpret(credential_state, bearer_token, request, etag, &answer, decode) {
                     Ok(reply) => return Ok(reply),
-                    Err(setback) => setback,
+                    Err(request_error) => request_error,
                 },
-                Err(setback) => setback,
+                Err(request_error) => request_error,
             };
-            let wait = match setback.again {
+            let wait = match request_error.again {
                 Again::No => None,
                 Again::Unserved => unserved_waits.next(),
                 Again::Once => repeated_waits.next(),
             };
-            let Some(wait) = wait else { return Err(setback.failure) };
-            tracing::debug!(failure = %setback.failure, "asking GitHub again");
+            let Some(wait) = wait else { return Err(request_error.failure) };
+            tracing::debug!(failure = %request_error.failure, "asking GitHub again");
             tokio::time::sleep(lengthened(*wait)).await;
         }
     }
 
     /// Whether an answer can be used.
-    pub(crate) fn judge<T>(
+    pub(crate) fn interpret<T>(
         &self,
-        holder: &Holder,
-        session: &Session,
+        credential_state: &CredentialState,
+        bearer_token: &BearerToken,
         request: &Request<'_>,
         etag: Option<&str>,
         answer: &Answer,
         decode: Decode<T>,
-    ) -> Result<Reply<T>, Setback> {
+    ) -> Result<Reply<T>, RequestError> {
         let status = answer.status.as_u16();
         let now = self.now();
-        let limits = self.limits_of(holder, request.about);
+        let limits = self.limits_of(credential_state, request.endpoint);
         if let Some(until) = limits::nearly_used_up(&answer.headers, now) {
             limits.stop(until);
         }
@@ -105,11 +105,11 @@ impl GitHub {
             content,
             etag: text(&answer.headers, "etag").map(str::to_owned),
             links: links(&answer.headers),
-            given_to: Arc::clone(&session.fingerprint),
+            given_to: Arc::clone(&bearer_token.fingerprint),
             url: answer.url.clone(),
         };
         match status {
-            200 | 201 | 304 if is_partial(&answer.headers) => Err(Setback::lasting(
+            200 | 201 | 304 if is_partial(&answer.headers) => Err(RequestError::lasting(
                 Fault::Forbidden,
                 format!(
                     "{}: GitHub leaves out what the token may not see without single sign-on; authorise the token for the organization on GitHub's page of tokens, under \"Configure SSO\"",
@@ -120,7 +120,7 @@ impl GitHub {
                 limits.served(now);
                 let content = decode(&answer.body).map_err(|misfit| {
                     let got = if is_html(&answer.body) { "an HTML page".to_owned() } else { misfit.describe() };
-                    Setback::damaged(format!("{}: expected {}, got {got}", request.place(), request.expected))
+                    RequestError::damaged(format!("{}: expected {}, got {got}", request.place(), request.expected))
                 })?;
                 Ok(reply(Some(content)))
             }

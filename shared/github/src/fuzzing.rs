@@ -7,9 +7,9 @@ use monitor_domain::time::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 
-use crate::about::About;
 use crate::client::GitHub;
-use crate::credential::{Holder, Session};
+use crate::credential::{BearerToken, CredentialState};
+use crate::endpoint::Endpoint;
 use crate::exchange::{Decode, Reply};
 use crate::list::runners_path;
 use crate::transfer::{Answer, Request};
@@ -62,33 +62,31 @@ pub fn read(question: Question, body: &[u8]) -> Result<Content, String> {
 }
 
 /// Judges an answer as the client does, to a request that carried an ETag if `conditional`.
-pub fn judge(
+pub fn interpret(
     github: &GitHub,
     (question, target): (Question, &Target),
     conditional: bool,
     (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
 ) -> (Result<Good, Failure>, CredentialReport) {
-    let holder = Holder::new(&github.settings);
+    let credential_state = CredentialState::new(&github.settings);
     let url = github.url(&runners_path(target));
-    let (about, expected) = match question {
-        Question::Runners => (About::Runners(target), "a list of runners"),
-        Question::Runner => (About::Runner(target, RunnerId(7)), "a runner"),
-        Question::Repositories => (About::Repositories(target.owner()), "a list of repositories"),
-        Question::Installation => (About::Installation(target.owner()), "an installation"),
-        Question::AccessToken => (About::Installation(target.owner()), "a token"),
+    let (endpoint, expected) = match question {
+        Question::Runners => (Endpoint::Runners(target), "a list of runners"),
+        Question::Runner => (Endpoint::Runner(target, RunnerId(7)), "a runner"),
+        Question::Repositories => (Endpoint::Repositories(target.owner()), "a list of repositories"),
+        Question::Installation => (Endpoint::Installation(target.owner()), "an installation"),
+        Question::AccessToken => (Endpoint::Installation(target.owner()), "a token"),
     };
-    let request = Request { method: Method::GET, url: url.clone(), about, page: Some(2), expected };
-    let session = Session::new("token").expect("a plain word goes into a header");
+    let request = Request { method: Method::GET, url: url.clone(), endpoint, page: Some(2), expected };
+    let bearer_token = BearerToken::new("token").expect("a plain word goes into a header");
     let answer = Answer { status, headers, body, url };
-    holder.note(&answer.headers, about, github.now());
+    credential_state.note(&answer.headers, endpoint, github.now());
     let etag = conditional.then_some("W/\"1\"");
-    let judged = github.judge(&holder, &session, &request, etag, &answer, decoder(question));
-    let judged = judged.map_err(|setback| setback.failure).map(|Reply { content, etag, links, .. }| Good {
-        content,
-        etag,
-        links: (links.next, links.last),
-    });
-    (judged, holder.news().report)
+    let interpreted = github.interpret(&credential_state, &bearer_token, &request, etag, &answer, decoder(question));
+    let interpreted = interpreted
+        .map_err(|request_error| request_error.failure)
+        .map(|Reply { content, etag, links, .. }| Good { content, etag, links: (links.next, links.last) });
+    (interpreted, credential_state.latest_report().report)
 }
 
 /// Until when nothing is to be asked, as far as an answer tells.

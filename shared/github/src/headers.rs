@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn links_tell_whether_there_is_more_and_which_page_is_last() {
+    fn links_say_whether_there_is_more_and_which_page_is_last() {
         let link = |value| links(&headers(&[("link", value)]));
         let first = "<https://api.github.com/repositories/1/actions/runners?per_page=100&page=2>; rel=\"next\", \
                      <https://api.github.com/repositories/1/actions/runners?per_page=100&page=7>; rel=\"last\"";
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_keeps_what_an_answer_does_not_tell() {
+    fn a_report_keeps_values_that_an_answer_omits() {
         let mut report = CredentialReport::default();
         update(
             &mut report,

@@ -1,11 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-mod about;
 mod app;
 mod app_key;
 mod client;
 mod credential;
-mod examine;
+mod endpoint;
 mod exchange;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -14,6 +13,7 @@ mod headers;
 mod limits;
 mod list;
 mod pace;
+mod probe;
 mod refusal;
 mod repositories;
 mod sealed;
@@ -22,9 +22,9 @@ mod settings;
 mod transfer;
 mod wire;
 
-pub use about::CredentialKind;
 pub use app_key::KeyError;
 pub use client::{Clock, GitHub};
-pub use examine::Examination;
+pub use endpoint::CredentialKind;
+pub use probe::ProbeReport;
 pub use secret::Secret;
 pub use settings::{Credential, GITHUB_COM, Settings, SettingsError};

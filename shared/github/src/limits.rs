@@ -180,16 +180,16 @@ mod tests {
 
     #[test]
     fn the_end_of_the_hour_is_seen_before_it_is_reached() {
-        let told = |remaining, limit, reset| {
+        let named_end = |remaining, limit, reset| {
             let pairs =
                 [("x-ratelimit-remaining", remaining), ("x-ratelimit-limit", limit), ("x-ratelimit-reset", reset)];
             let headers = pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             nearly_used_up(&HeaderMap::from_iter(headers), NOW)
         };
-        assert_eq!(told("101", "5000", "1795436000"), None);
-        assert_eq!(told("100", "5000", "1795436000"), Some(after(800)));
-        assert_eq!(told("0", "40", "1795436000"), Some(after(800)));
-        assert_eq!((told("0", "5000", "1795430000"), told("0", "5000", "9999999999")), (None, None));
+        assert_eq!(named_end("101", "5000", "1795436000"), None);
+        assert_eq!(named_end("100", "5000", "1795436000"), Some(after(800)));
+        assert_eq!(named_end("0", "40", "1795436000"), Some(after(800)));
+        assert_eq!((named_end("0", "5000", "1795430000"), named_end("0", "5000", "9999999999")), (None, None));
         assert_eq!(nearly_used_up(&HeaderMap::new(), NOW), None);
         let limits = Limits::default();
         limits.stop(after(800));

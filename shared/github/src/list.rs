@@ -10,9 +10,9 @@ use monitor_domain::target::{Target, TargetKind};
 use monitor_pipeline::ports::{Incomplete, Shortfall};
 use reqwest::{Method, Url};
 
-use crate::about::About;
 use crate::client::GitHub;
-use crate::credential::Holder;
+use crate::credential::CredentialState;
+use crate::endpoint::Endpoint;
 use crate::transfer::Request;
 use crate::wire;
 
@@ -65,7 +65,7 @@ impl GitHub {
     /// several at the same time. A page without a runner that is not on those before it is the end, whatever its links say.
     pub(crate) async fn pages(
         &self,
-        holder: &Holder,
+        credential_state: &CredentialState,
         target: &Target,
         known: &[PageTag],
     ) -> Result<ReadList, Incomplete> {
@@ -73,8 +73,8 @@ impl GitHub {
         let nothing = |failure| Incomplete { partial: false, failure };
         let partial = |failure| Incomplete { partial: true, failure };
 
-        let first = self.page(holder, target, &start, 1, known).await.map_err(nothing)?;
-        let moved_to = self.moved_to(holder, target, &start, &first.url).await;
+        let first = self.page(credential_state, target, &start, 1, known).await.map_err(nothing)?;
+        let moved_to = self.moved_to(credential_state, target, &start, &first.url).await;
         let start = if start.path() == first.url.path() { start } else { first.url.clone() };
         let known_end = if first.is_fresh() { 1 } else { page_number(known.len()) };
         let end = first.last.unwrap_or(1).max(known_end);
@@ -89,7 +89,7 @@ impl GitHub {
                 _ => break,
             };
             self.check_page_number(target, next).map_err(partial)?;
-            let wave = (read + 1..=next).map(|number| self.page(holder, target, &start, number, known));
+            let wave = (read + 1..=next).map(|number| self.page(credential_state, target, &start, number, known));
             let mut is_end = false;
             for page in try_join_all(wave).await.map_err(partial)? {
                 let before = listed.len();
@@ -116,7 +116,13 @@ impl GitHub {
     }
 
     /// The name that GitHub knows a repository by, where it answers at another address than was asked for.
-    async fn moved_to(&self, holder: &Holder, target: &Target, asked: &Url, answered: &Url) -> Option<Target> {
+    async fn moved_to(
+        &self,
+        credential_state: &CredentialState,
+        target: &Target,
+        asked: &Url,
+        answered: &Url,
+    ) -> Option<Target> {
         if asked.path() == answered.path() {
             return None;
         }
@@ -126,9 +132,14 @@ impl GitHub {
         let mut url = answered.clone();
         url.set_path(answered.path().strip_suffix("/actions/runners")?);
         url.set_query(None);
-        let request =
-            Request { method: Method::GET, url, about: About::Runners(target), page: None, expected: "a repository" };
-        let named = match self.ask(holder, &request, None, wire::repository).await {
+        let request = Request {
+            method: Method::GET,
+            url,
+            endpoint: Endpoint::Runners(target),
+            page: None,
+            expected: "a repository",
+        };
+        let named = match self.ask(credential_state, &request, None, wire::repository).await {
             Ok(reply) => Target::repository(&reply.content?.full_name).ok()?,
             Err(failure) => {
                 tracing::warn!(%target, %failure, "GitHub redirects: the target has been renamed, and its new name is not known");
@@ -142,7 +153,7 @@ impl GitHub {
 
     async fn page(
         &self,
-        holder: &Holder,
+        credential_state: &CredentialState,
         target: &Target,
         start: &Url,
         number: u32,
@@ -152,11 +163,11 @@ impl GitHub {
         let request = Request {
             method: Method::GET,
             url: page_url(start, number),
-            about: About::Runners(target),
+            endpoint: Endpoint::Runners(target),
             page: Some(number),
             expected: "a list of runners",
         };
-        let reply = self.ask(holder, &request, known, wire::runner_page).await?;
+        let reply = self.ask(credential_state, &request, known, wire::runner_page).await?;
         let Some(read) = reply.content else {
             // A 304 answers an ETag, and only a known page has one.
             let tag = known.cloned().ok_or_else(|| contradiction(&request, "a 304 for a page that is not known"))?;
@@ -184,15 +195,20 @@ impl GitHub {
     }
 
     /// One runner by its id.
-    pub(crate) async fn lookup(&self, holder: &Holder, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
+    pub(crate) async fn lookup(
+        &self,
+        credential_state: &CredentialState,
+        target: &Target,
+        id: RunnerId,
+    ) -> Result<Lookup, Failure> {
         let request = Request {
             method: Method::GET,
             url: self.url(&format!("{}/{id}", runners_path(target))),
-            about: About::Runner(target, id),
+            endpoint: Endpoint::Runner(target, id),
             page: None,
             expected: "a runner",
         };
-        match self.ask(holder, &request, None, wire::runner).await {
+        match self.ask(credential_state, &request, None, wire::runner).await {
             Ok(reply) => match reply.content {
                 Some(runner) if runner.id == id => Ok(Lookup::Found(runner)),
                 Some(other) => Err(contradiction(&request, &format!("runner {}", other.id))),

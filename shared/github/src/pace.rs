@@ -17,7 +17,7 @@ pub(crate) struct Pace {
 }
 
 /// A request's leave to be under way, until this is dropped.
-pub(crate) struct Turn<'a> {
+pub(crate) struct Permit<'a> {
     _slot: Option<SemaphorePermit<'a>>,
     budget: Option<&'a Budget>,
 }
@@ -46,17 +46,17 @@ impl Pace {
     }
 
     /// Waits until a request may begin; it counts as under way until the turn is dropped.
-    pub(crate) async fn begin(&self) -> Turn<'_> {
+    pub(crate) async fn begin(&self) -> Permit<'_> {
         // None only of a closed semaphore, and nobody closes this one.
         let slot = self.slots.acquire().await.ok();
         if let Some(budget) = &self.budget {
             budget.take().await;
         }
-        Turn { _slot: slot, budget: self.budget.as_ref() }
+        Permit { _slot: slot, budget: self.budget.as_ref() }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(budget) = self.budget {
             budget.end();
@@ -140,12 +140,12 @@ mod tests {
         for number in 0..40 {
             let pace = pace.clone();
             under_way.spawn(async move {
-                let turn = pace.begin().await;
+                let permit = pace.begin().await;
                 // The first open connections; later ones find them open.
                 sleep(Duration::from_millis(if number < 3 { 4_000 } else { number * 37 % 500 })).await;
                 let counted_at = began.elapsed();
                 sleep(Duration::from_millis(50)).await;
-                drop(turn);
+                drop(permit);
                 counted_at
             });
         }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_budget_smaller_than_what_may_be_under_way_is_kept_too() {
+    async fn a_budget_smaller_than_the_concurrency_limit_is_respected_too() {
         let pace = Pace::new(100, Some(2));
         let (first, second) = (pace.begin().await, pace.begin().await);
         let began = Instant::now();

@@ -9,13 +9,13 @@ use monitor_domain::target::TargetKind;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
-use crate::about::{About, CredentialKind, needed};
+use crate::endpoint::{CredentialKind, Endpoint, needed};
 use crate::headers::{names, text};
 use crate::transfer::{Answer, Request};
 use crate::wire::{self, is_html};
 
 /// A failure, and whether the same request may fare better at once.
-pub(crate) struct Setback {
+pub(crate) struct RequestError {
     pub(crate) failure: Failure,
     pub(crate) again: Again,
 }
@@ -31,7 +31,7 @@ pub(crate) enum Again {
     Once,
 }
 
-impl Setback {
+impl RequestError {
     pub(crate) fn lasting(fault: Fault, detail: impl Into<String>) -> Self {
         Self { failure: Failure::new(fault, detail), again: Again::No }
     }
@@ -49,31 +49,31 @@ impl Setback {
     }
 }
 
-impl From<Failure> for Setback {
+impl From<Failure> for RequestError {
     fn from(failure: Failure) -> Self {
         Self { failure, again: Again::No }
     }
 }
 
 /// A request that got no head of an answer. `proxy` is what it was sent through.
-pub(crate) fn unsent(error: &reqwest::Error, host: &str, proxy: Option<&str>) -> Setback {
+pub(crate) fn unsent(error: &reqwest::Error, host: &str, proxy: Option<&str>) -> RequestError {
     if error.is_connect() {
         let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
         let reason = innermost(error);
         let hint = certificate_hint(&reason).map_or_else(String::new, |hint| format!("; {hint}"));
-        return Setback::lasting(Fault::Network, format!("no connection to {host}{through}: {reason}{hint}"));
+        return RequestError::lasting(Fault::Network, format!("no connection to {host}{through}: {reason}{hint}"));
     }
     if is_dead(error) {
         let detail = format!("the connection to {host} was dead: it did not answer a ping");
-        return Setback { failure: Failure::new(Fault::Service, detail), again: Again::Once };
+        return RequestError { failure: Failure::new(Fault::Service, detail), again: Again::Once };
     }
     if error.is_timeout() {
-        return Setback::lasting(Fault::Service, "GitHub did not answer within the HTTP client's own time");
+        return RequestError::lasting(Fault::Service, "GitHub did not answer within the HTTP client's own time");
     }
     if error.is_redirect() {
-        return Setback::damaged(format!("{host} redirects without end"));
+        return RequestError::damaged(format!("{host} redirects without end"));
     }
-    Setback::unserved(format!("the connection to {host} broke before GitHub answered"))
+    RequestError::unserved(format!("the connection to {host} broke before GitHub answered"))
 }
 
 /// Whether a connection was closed as its ping was not answered. Only its words tell that from other timeouts of hyper's.
@@ -152,43 +152,48 @@ fn without_tokens(text: &str) -> String {
 }
 
 /// An answer with a status that is no success, no 304 and no limit.
-pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKind, proxy: Option<&str>) -> Setback {
+pub(crate) fn refused(
+    request: &Request<'_>,
+    answer: &Answer,
+    kind: CredentialKind,
+    proxy: Option<&str>,
+) -> RequestError {
     let status = answer.status;
     let place = request.place();
-    let about = request.about;
+    let endpoint = request.endpoint;
     if status.is_server_error() {
-        return Setback::unserved(format!("GitHub answers {}", said(status)));
+        return RequestError::unserved(format!("GitHub answers {}", said(status)));
     }
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         let proxy = proxy.map_or_else(|| "a proxy".to_owned(), |proxy| format!("the proxy {proxy}"));
-        return Setback::lasting(Fault::Network, format!("{proxy} asks for a user and a password (407)"));
+        return RequestError::lasting(Fault::Network, format!("{proxy} asks for a user and a password (407)"));
     }
     if is_html(&answer.body) {
-        return Setback::damaged(format!(
+        return RequestError::damaged(format!(
             "{place}: expected {}, got an HTML page with status {}, as a proxy in between sends",
             request.expected,
             status.as_u16(),
         ));
     }
     let words = Said::by_github(&answer.body);
-    match (status.as_u16(), about, words) {
+    match (status.as_u16(), endpoint, words) {
         // Anybody can answer 404: that a runner is gone, or an App not installed, is believed only in GitHub's own words.
         (404 | 410, _, None) => {
-            Setback::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status)))
+            RequestError::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status)))
         }
-        (401 | 403 | 404, About::Installation(account), words) => {
+        (401 | 403 | 404, Endpoint::Installation(account), words) => {
             installation_refused(status, &words.unwrap_or_default(), account)
         }
-        (401, _, words) => Setback::lasting(Fault::Credential, token_refused(words.as_ref(), kind)),
-        (403, _, words) => forbidden(&answer.headers, words.as_ref(), about, kind),
+        (401, _, words) => RequestError::lasting(Fault::Credential, token_refused(words.as_ref(), kind)),
+        (403, _, words) => forbidden(&answer.headers, words.as_ref(), endpoint, kind),
         (404 | 410, _, Some(words)) => {
-            Setback::lasting(Fault::NotFound, not_found(&answer.headers, &words, about, kind))
+            RequestError::lasting(Fault::NotFound, not_found(&answer.headers, &words, endpoint, kind))
         }
         (451, _, words) => {
             let words = words.map_or_else(String::new, |words| format!(": {}", words.quoted()));
-            Setback::lasting(
+            RequestError::lasting(
                 Fault::NotFound,
-                format!("{about}: GitHub has closed access for legal reasons (451){words}"),
+                format!("{endpoint}: GitHub has closed access for legal reasons (451){words}"),
             )
         }
         (400 | 422, _, words) => {
@@ -198,9 +203,9 @@ pub(crate) fn refused(request: &Request<'_>, answer: &Answer, kind: CredentialKi
             };
             let words = words.map_or_else(String::new, |words| format!(": {}", words.quoted()));
             let detail = format!("{place}: GitHub does not understand the request ({}){hint}{words}", said(status));
-            Setback::lasting(Fault::BrokenAnswer, detail)
+            RequestError::lasting(Fault::BrokenAnswer, detail)
         }
-        _ => Setback::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status))),
+        _ => RequestError::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status))),
     }
 }
 
@@ -230,32 +235,32 @@ fn token_refused(words: Option<&Said>, kind: CredentialKind) -> String {
 }
 
 /// A 403 that is no limit. GitHub answers it for many reasons and says which: a permission is named only where that is it.
-fn forbidden(headers: &HeaderMap, words: Option<&Said>, about: About<'_>, kind: CredentialKind) -> Setback {
-    let lasting = |detail| Setback::lasting(Fault::Forbidden, detail);
+fn forbidden(headers: &HeaderMap, words: Option<&Said>, endpoint: Endpoint<'_>, kind: CredentialKind) -> RequestError {
+    let lasting = |detail| RequestError::lasting(Fault::Forbidden, detail);
     let speaks_of = |what| words.is_some_and(|words: &Said| words.speaks_of(what));
     if text(headers, "x-github-sso").is_some_and(|sso| sso.contains("required")) || speaks_of("saml") {
         return lasting(format!(
-            "{about}: the organization asks for single sign-on (403); authorise the token for it on GitHub's page of tokens, under \"Configure SSO\""
+            "{endpoint}: the organization asks for single sign-on (403); authorise the token for it on GitHub's page of tokens, under \"Configure SSO\""
         ));
     }
     let Some(words) = words else {
         return lasting(format!(
-            "{about}: access is refused (403), not in GitHub's words: see whether a proxy in between answers"
+            "{endpoint}: access is refused (403), not in GitHub's words: see whether a proxy in between answers"
         ));
     };
-    if let Some(needed) = missing_permission(StatusCode::FORBIDDEN, headers, &words.message, about, kind) {
+    if let Some(needed) = missing_permission(StatusCode::FORBIDDEN, headers, &words.message, endpoint, kind) {
         return lasting(format!(
-            "{about}: the credential may not read this (403): {}; it needs {needed}",
+            "{endpoint}: the credential may not read this (403): {}; it needs {needed}",
             words.quoted()
         ));
     }
     let quoted = words.quoted();
     // It befalls all that the credential is used for.
     if words.speaks_of("suspended") {
-        return Setback::lasting(Fault::Credential, format!("GitHub refuses the credential (403): {quoted}"));
+        return RequestError::lasting(Fault::Credential, format!("GitHub refuses the credential (403): {quoted}"));
     }
     let hint = if words.speaks_of("ip allow list") { "; add this machine's address to that list" } else { "" };
-    lasting(format!("{about}: GitHub refuses access (403): {quoted}{hint}"))
+    lasting(format!("{endpoint}: GitHub refuses access (403): {quoted}{hint}"))
 }
 
 /// The permission that an answer shows to be missing, in words that follow "needs".
@@ -263,7 +268,7 @@ pub(crate) fn missing_permission(
     status: StatusCode,
     headers: &HeaderMap,
     message: &str,
-    about: About<'_>,
+    endpoint: Endpoint<'_>,
     kind: CredentialKind,
 ) -> Option<String> {
     // Single sign-on is no permission.
@@ -272,10 +277,10 @@ pub(crate) fn missing_permission(
     }
     match status {
         // GitHub's words to fine-grained tokens and Apps, and to classic ones that may not do this.
-        StatusCode::FORBIDDEN if message.starts_with("Resource not accessible by") => Some(needed(about, kind)),
+        StatusCode::FORBIDDEN if message.starts_with("Resource not accessible by") => Some(needed(endpoint, kind)),
         // To a classic token without the scope GitHub also answers 404, as if there were no such target.
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND if lacks_scope(headers) => {
-            Some(needed(about, CredentialKind::ClassicToken))
+            Some(needed(endpoint, CredentialKind::ClassicToken))
         }
         _ => None,
     }
@@ -290,17 +295,17 @@ fn lacks_scope(headers: &HeaderMap) -> bool {
     !accepted.is_empty() && !scopes.iter().any(|scope| accepted.contains(scope))
 }
 
-fn not_found(headers: &HeaderMap, words: &Said, about: About<'_>, kind: CredentialKind) -> String {
-    let plain = match about {
-        About::Runners(target) => {
+fn not_found(headers: &HeaderMap, words: &Said, endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
+    let plain = match endpoint {
+        Endpoint::Runners(target) => {
             format!("{target}: no such {}, or the credential has no access to it", word(target.kind()))
         }
-        About::Runner(target, id) => return format!("{target} has no runner {id}"),
-        About::Repositories(account) | About::Installation(account) => {
+        Endpoint::Runner(target, id) => return format!("{target} has no runner {id}"),
+        Endpoint::Repositories(account) | Endpoint::Installation(account) => {
             format!("{account}: no such account, or the credential has no access to it")
         }
     };
-    match missing_permission(StatusCode::NOT_FOUND, headers, &words.message, about, kind) {
+    match missing_permission(StatusCode::NOT_FOUND, headers, &words.message, endpoint, kind) {
         Some(needed) => format!("{plain}; the token lacks {needed}"),
         None if words.message != "Not Found" => format!("{plain}: {}", words.quoted()),
         None => plain,
@@ -319,7 +324,7 @@ fn word(kind: TargetKind) -> &'static str {
 const UNKNOWN_APP: &str = "Integration not found";
 
 /// A refusal of what an App asks for as itself.
-fn installation_refused(status: StatusCode, words: &Said, account: &str) -> Setback {
+fn installation_refused(status: StatusCode, words: &Said, account: &str) -> RequestError {
     let unknown_app = words.message == UNKNOWN_APP;
     let detail = match status {
         StatusCode::UNAUTHORIZED => format!(
@@ -336,7 +341,7 @@ fn installation_refused(status: StatusCode, words: &Said, account: &str) -> Setb
     };
     // NotFound here means "not installed by this name", upon which another address is tried.
     let fault = if status == StatusCode::NOT_FOUND && !unknown_app { Fault::NotFound } else { Fault::Credential };
-    Setback::lasting(fault, detail)
+    RequestError::lasting(fault, detail)
 }
 
 #[cfg(test)]
@@ -360,7 +365,7 @@ mod tests {
         let request = Request {
             method: Method::GET,
             url: Url::parse("https://api.github.com/x").unwrap(),
-            about: About::Runners(&target),
+            endpoint: Endpoint::Runners(&target),
             page: Some(1),
             expected: "a list of runners",
         };
@@ -461,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn githubs_words_are_quoted_on_one_line_within_bounds_and_without_tokens() {
+    fn githubs_messages_are_quoted_on_one_line_within_bounds_and_without_tokens() {
         let long = format!("line\n\u{1b}[31m ghp_secret {} end", "x".repeat(5_000));
         let failure = failure(CredentialKind::ClassicToken, 403, &long, &[]);
         assert!(failure.detail.contains("\"line\\n\\u{1b}[31m *** xxx"), "{failure}");

@@ -7,9 +7,9 @@ use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::target::Target;
 use reqwest::Method;
 
-use crate::about::About;
 use crate::client::GitHub;
-use crate::credential::Holder;
+use crate::credential::CredentialState;
+use crate::endpoint::Endpoint;
 use crate::headers::Links;
 use crate::list::{AT_ONCE, page_url};
 use crate::transfer::Request;
@@ -17,12 +17,18 @@ use crate::wire::{self, Repository};
 
 impl GitHub {
     /// Those in use, sorted, of an organization or else of a user.
-    pub(crate) async fn account_repositories(&self, holder: &Holder, account: &str) -> Result<Vec<Target>, Failure> {
+    pub(crate) async fn account_repositories(
+        &self,
+        credential_state: &CredentialState,
+        account: &str,
+    ) -> Result<Vec<Target>, Failure> {
         if Target::organization(account).is_err() {
             return Err(Failure::new(Fault::NotFound, format!("`{account}` names no account of GitHub's")));
         }
-        let listed = match self.all_repositories(holder, account, "orgs").await {
-            Err(failure) if failure.fault == Fault::NotFound => self.all_repositories(holder, account, "users").await,
+        let listed = match self.all_repositories(credential_state, account, "orgs").await {
+            Err(failure) if failure.fault == Fault::NotFound => {
+                self.all_repositories(credential_state, account, "users").await
+            }
             listed => listed,
         };
         let mut targets = BTreeSet::new();
@@ -39,15 +45,20 @@ impl GitHub {
         Ok(targets.into_iter().collect())
     }
 
-    async fn all_repositories(&self, holder: &Holder, account: &str, kind: &str) -> Result<Vec<Repository>, Failure> {
-        let (mut listed, mut links) = self.repository_page(holder, account, kind, 1).await?;
+    async fn all_repositories(
+        &self,
+        credential_state: &CredentialState,
+        account: &str,
+        kind: &str,
+    ) -> Result<Vec<Repository>, Failure> {
+        let (mut listed, mut links) = self.repository_page(credential_state, account, kind, 1).await?;
         let last = links.last.unwrap_or(1);
         let mut names: HashSet<String> = listed.iter().map(|repository| repository.full_name.clone()).collect();
         let mut read = 1;
         while read < last || links.next {
             let next = if read < last { last.min(read + AT_ONCE) } else { read + 1 };
             self.check_repository_pages(account, next)?;
-            let wave = (read + 1..=next).map(|number| self.repository_page(holder, account, kind, number));
+            let wave = (read + 1..=next).map(|number| self.repository_page(credential_state, account, kind, number));
             let before = names.len();
             for (more, its_links) in try_join_all(wave).await? {
                 names.extend(more.iter().map(|repository| repository.full_name.clone()));
@@ -67,7 +78,7 @@ impl GitHub {
 
     async fn repository_page(
         &self,
-        holder: &Holder,
+        credential_state: &CredentialState,
         account: &str,
         kind: &str,
         number: u32,
@@ -75,11 +86,11 @@ impl GitHub {
         let request = Request {
             method: Method::GET,
             url: page_url(&self.url(&format!("/{kind}/{account}/repos")), number),
-            about: About::Repositories(account),
+            endpoint: Endpoint::Repositories(account),
             page: Some(number),
             expected: "a list of repositories",
         };
-        let reply = self.ask(holder, &request, None, wire::repositories).await?;
+        let reply = self.ask(credential_state, &request, None, wire::repositories).await?;
         Ok((reply.content.unwrap_or_default(), reply.links))
     }
 

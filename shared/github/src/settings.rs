@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_taken_without_its_last_slash_or_refused_with_the_mend() {
+    fn an_address_is_taken_without_its_last_slash_or_refused_with_a_hint() {
         let with = |api_url: &str| Settings { api_url: api_url.to_owned(), ..settings() }.parsed_api_url();
         assert_eq!(with("https://github.acme.example/api/v3/").unwrap().path(), "/api/v3");
         for bad in ["", "api.github.com", "ftp://x", "https://me:pw@x", "https://x?y=1"] {

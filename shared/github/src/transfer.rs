@@ -7,10 +7,10 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::time::timeout;
 
-use crate::about::About;
 use crate::client::GitHub;
-use crate::credential::{Holder, Session};
-use crate::refusal::{Setback, unsent};
+use crate::credential::{BearerToken, CredentialState};
+use crate::endpoint::Endpoint;
+use crate::refusal::{RequestError, unsent};
 
 /// Addresses that one request may be sent on to; a renamed repository takes one.
 const MAX_REDIRECTS: usize = 3;
@@ -21,7 +21,7 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: Url,
-    pub(crate) about: About<'a>,
+    pub(crate) endpoint: Endpoint<'a>,
     /// The page of a list, from 1.
     pub(crate) page: Option<u32>,
     /// What a good answer holds, in words that follow "expected".
@@ -40,8 +40,8 @@ impl Request<'_> {
     /// What is asked for, in words that begin a failure's line.
     pub(crate) fn place(&self) -> String {
         match self.page {
-            Some(page) => format!("page {page} of {}", self.about),
-            None => self.about.to_string(),
+            Some(page) => format!("page {page} of {}", self.endpoint),
+            None => self.endpoint.to_string(),
         }
     }
 }
@@ -89,46 +89,46 @@ impl GitHub {
     /// Sends a request as soon as its credential's pace allows, and reads its whole answer.
     pub(crate) async fn send(
         &self,
-        holder: &Holder,
-        session: &Session,
+        credential_state: &CredentialState,
+        bearer_token: &BearerToken,
         request: &Request<'_>,
         etag: Option<&str>,
-    ) -> Result<Answer, Setback> {
-        self.check_limit(holder, request)?;
-        let _permit = holder.pace.begin().await;
+    ) -> Result<Answer, RequestError> {
+        self.check_limit(credential_state, request)?;
+        let _permit = credential_state.pace.begin().await;
         // Those before it in the queue may have run into a limit meanwhile.
-        self.check_limit(holder, request)?;
+        self.check_limit(credential_state, request)?;
         let deadline = self.settings.timeout;
         let (number, client) = self.connections.current();
-        let answer = match timeout(deadline, self.transfer(&client, session, request, etag)).await {
+        let answer = match timeout(deadline, self.transfer(&client, bearer_token, request, etag)).await {
             Ok(answer) => answer?,
             Err(_) => {
                 self.connections.replace(number);
-                return Err(Setback::timed_out(deadline));
+                return Err(RequestError::timed_out(deadline));
             }
         };
         tracing::debug!(status = answer.status.as_u16(), path = answer.url.path(), "GitHub answered");
-        holder.note(&answer.headers, request.about, self.now());
+        credential_state.note(&answer.headers, request.endpoint, self.now());
         Ok(answer)
     }
 
-    fn check_limit(&self, holder: &Holder, request: &Request<'_>) -> Result<(), Setback> {
-        let refusal = self.limits_of(holder, request.about).refusal(self.now(), request.is_free());
+    fn check_limit(&self, credential_state: &CredentialState, request: &Request<'_>) -> Result<(), RequestError> {
+        let refusal = self.limits_of(credential_state, request.endpoint).refusal(self.now(), request.is_free());
         refusal.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     async fn transfer(
         &self,
         client: &Client,
-        session: &Session,
+        bearer_token: &BearerToken,
         request: &Request<'_>,
         etag: Option<&str>,
-    ) -> Result<Answer, Setback> {
+    ) -> Result<Answer, RequestError> {
         let host = self.api_url.host_str().unwrap_or_default();
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut building = client.request(request.method.clone(), url.clone());
-            building = building.headers(self.headers.clone()).header(AUTHORIZATION, &session.authorization);
+            building = building.headers(self.headers.clone()).header(AUTHORIZATION, &bearer_token.authorization);
             if request.method == Method::POST {
                 // reqwest leaves it out, and servers between here and GitHub may ask for it with 411.
                 building = building.header(CONTENT_LENGTH, 0);
@@ -148,11 +148,11 @@ impl GitHub {
                 None => return self.read(request, response).await,
             }
         }
-        Err(Setback::damaged(format!("{}: {host} redirects without end", request.place())))
+        Err(RequestError::damaged(format!("{}: {host} redirects without end", request.place())))
     }
 
     /// The token goes to the configured host and to no other.
-    fn check_origin(&self, request: &Request<'_>, url: &Url) -> Result<(), Setback> {
+    fn check_origin(&self, request: &Request<'_>, url: &Url) -> Result<(), RequestError> {
         if url.origin() == self.api_url.origin() {
             return Ok(());
         }
@@ -161,10 +161,10 @@ impl GitHub {
             request.place(),
             url.host_str().unwrap_or("no host"),
         );
-        Err(Setback::lasting(Fault::BrokenAnswer, detail))
+        Err(RequestError::lasting(Fault::BrokenAnswer, detail))
     }
 
-    async fn read(&self, request: &Request<'_>, mut response: Response) -> Result<Answer, Setback> {
+    async fn read(&self, request: &Request<'_>, mut response: Response) -> Result<Answer, RequestError> {
         let status = response.status();
         let is_error = status.is_client_error() || status.is_server_error();
         let max_bytes = if is_error { MAX_ERROR_BYTES } else { self.settings.max_answer_bytes };
@@ -181,7 +181,7 @@ impl GitHub {
                 Err(_) if is_error => break,
                 Err(_) => {
                     let (place, expected) = (request.place(), request.expected);
-                    return Err(Setback::damaged(format!(
+                    return Err(RequestError::damaged(format!(
                         "{place}: expected {expected}, got an answer that breaks off"
                     )));
                 }
@@ -189,7 +189,7 @@ impl GitHub {
         }
         if too_large && !is_error {
             let (place, expected) = (request.place(), request.expected);
-            return Err(Setback::damaged(format!(
+            return Err(RequestError::damaged(format!(
                 "{place}: expected {expected}, got an answer of more than {max_bytes} bytes"
             )));
         }

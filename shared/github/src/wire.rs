@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_tells_where_and_never_what() {
+    fn a_misfit_names_the_position_and_never_the_content() {
         let misfit = |body: &[u8]| runner_page(body).map(|_| ()).unwrap_err().describe();
         assert_eq!(misfit(br#"{"runners": [{"id": "hush"}]}"#), "JSON of another shape (line 1, column 26)");
         assert_eq!(misfit(br#"{"runners": [{"id": 1"#), "JSON that breaks off");

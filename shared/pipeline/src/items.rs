@@ -6,7 +6,7 @@ use std::fmt;
 
 use monitor_domain::change::Change;
 use monitor_domain::fleet::{CredentialRecord, TargetRecord};
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::routing::Part;
 use monitor_domain::runner::{Runner, RunnerId};
@@ -30,7 +30,7 @@ pub enum Item {
     /// An outage; written by the notify stage: where none is when it opens, and whole when it has ended.
     Outage(OutageItem),
     /// When a subject was last looked after with nothing to commit; written by who decides about the subject.
-    Freshness(Freshness),
+    LastSeen(LastSeen),
     /// A committed change; never altered. Written by whoever decides about the subject.
     Change(Change),
     /// A credential's record; written by the check stage.
@@ -81,7 +81,7 @@ pub struct OutageItem {
 /// last tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Freshness {
+pub struct LastSeen {
     /// Which subject.
     pub subject: Subject,
     /// When.
@@ -99,7 +99,7 @@ pub struct Freshness {
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// Which notice.
-    pub notice: u64,
+    pub notification: u64,
     /// Which attempt.
     pub attempt: u32,
 }
@@ -132,9 +132,9 @@ pub struct Claim {
     /// The channel that its first part goes to; none for the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// What it tells there. As `message`, because `notice` is its number.
+    /// What it tells there. As `message`, because `notification` is its number.
     #[serde(rename = "message")]
-    pub notice: Notice,
+    pub notification: Notification,
     /// What it tells in further channels, in the order in which that is sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Part>,
@@ -150,9 +150,9 @@ impl Claim {
     }
 
     /// What it sends: to which channel, none for the default, and what.
-    pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, &Notice)> {
-        let first = (self.channel.as_deref(), &self.notice);
-        std::iter::once(first).chain(self.further.iter().map(|part| (part.channel.as_deref(), &part.notice)))
+    pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, &Notification)> {
+        let first = (self.channel.as_deref(), &self.notification);
+        std::iter::once(first).chain(self.further.iter().map(|part| (part.channel.as_deref(), &part.notification)))
     }
 }
 
@@ -278,7 +278,7 @@ pub struct Cursor {
     /// Which subject.
     pub subject: Subject,
     /// The last revision told.
-    pub told_through: Revision,
+    pub notified_through: Revision,
     /// The last revision whose outages are recorded.
     #[serde(default)]
     pub recorded_through: Revision,
@@ -375,8 +375,8 @@ pub enum Key {
     Runner(TargetId, RunnerId),
     /// See [`Item::Outage`].
     Outage(TargetId, RunnerId, OutageId),
-    /// See [`Item::Freshness`].
-    Freshness(Subject),
+    /// See [`Item::LastSeen`].
+    LastSeen(Subject),
     /// See [`Item::Change`].
     Change(Subject, Revision),
     /// See [`Item::Credential`].
@@ -436,7 +436,7 @@ pub enum Query {
     },
     /// A subject's Claim and Sent items, by notice and attempt, the latest first; at most `limit`. The Sent item of
     /// an attempt comes before its Claim.
-    Notices {
+    Notifications {
         /// Which subject.
         subject: Subject,
         /// How many at most.
@@ -462,7 +462,7 @@ impl Item {
             Item::Target(record) => Key::Target(record.target.id().clone()),
             Item::Runner(item) => Key::Runner(item.target.clone(), item.runner.id),
             Item::Outage(item) => Key::Outage(item.target.clone(), item.outage.runner_id, item.outage.id),
-            Item::Freshness(item) => Key::Freshness(item.subject.clone()),
+            Item::LastSeen(item) => Key::LastSeen(item.subject.clone()),
             Item::Change(change) => Key::Change(change.subject.clone(), change.revision),
             Item::Credential(record) => Key::Credential(record.id.clone()),
             Item::Watchlist(_) => Key::Watchlist,
@@ -487,7 +487,7 @@ impl Key {
             | Key::Acknowledgement(target, ..) => Subject::Target(target.clone()),
             Key::Credential(id) | Key::AccessToken(id) => Subject::Credential(id.clone()),
             Key::Watchlist | Key::Mute(_) => Subject::Monitor,
-            Key::Freshness(subject)
+            Key::LastSeen(subject)
             | Key::Change(subject, _)
             | Key::Claim(subject, _)
             | Key::Sent(subject, _)
@@ -504,12 +504,12 @@ impl fmt::Display for Key {
             Key::Target(_) => write!(f, "{subject} target"),
             Key::Runner(_, runner) => write!(f, "{subject} runner {runner}"),
             Key::Outage(_, runner, outage) => write!(f, "{subject} runner {runner} outage {}", outage.0),
-            Key::Freshness(_) => write!(f, "{subject} freshness"),
+            Key::LastSeen(_) => write!(f, "{subject} freshness"),
             Key::Change(_, revision) => write!(f, "{subject} change {revision}"),
             Key::Credential(_) => write!(f, "{subject} credential"),
             Key::Watchlist => write!(f, "{subject} watchlist"),
-            Key::Claim(_, number) => write!(f, "{subject} claim {}.{}", number.notice, number.attempt),
-            Key::Sent(_, number) => write!(f, "{subject} sent {}.{}", number.notice, number.attempt),
+            Key::Claim(_, number) => write!(f, "{subject} claim {}.{}", number.notification, number.attempt),
+            Key::Sent(_, number) => write!(f, "{subject} sent {}.{}", number.notification, number.attempt),
             Key::Cursor(_) => write!(f, "{subject} cursor"),
             Key::Mute(number) => write!(f, "{subject} mute {number}"),
             Key::AccessToken(_) => write!(f, "{subject} access token"),

@@ -1,6 +1,6 @@
 //! The messages between the stages, as JSON that a person can write by hand.
 
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::quote::quote;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetKind};
@@ -26,7 +26,7 @@ pub struct CheckJob {
     /// When it was asked for; none in a message written by hand.
     pub requested_at: Option<Timestamp>,
     /// Until when it is worth doing; none where that is for one interval.
-    pub good_until: Option<Timestamp>,
+    pub valid_until: Option<Timestamp>,
 }
 
 /// Why a target is looked at.
@@ -109,7 +109,7 @@ struct CheckJobForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     requested_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    good_until: Option<Timestamp>,
+    valid_until: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -141,7 +141,7 @@ impl CheckJob {
             enterprise: named(TargetKind::Enterprise),
             reason: self.reason,
             requested_at: self.requested_at,
-            good_until: self.good_until,
+            valid_until: self.valid_until,
         };
         written(&form)
     }
@@ -150,7 +150,7 @@ impl CheckJob {
     /// release's addition in one with it.
     pub fn from_json(body: &str) -> Result<Self, MessageError> {
         let (fields, versioned) = fields(body, SHAPES)?;
-        let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt", "goodUntil"];
+        let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt", "validUntil"];
         if let Some(strange) = fields.keys().find(|key| !versioned && !known.contains(&key.as_str())) {
             return Err(unreadable(format!("the field `{}` is not known", quote(strange, 40))));
         }
@@ -171,17 +171,17 @@ impl CheckJob {
         };
         let target = target.map_err(|error| unreadable(format!("`{field}`: {error}")))?;
         let requested_at = read_field::<Timestamp>(&fields, "requestedAt")?;
-        let good_until = read_field::<Timestamp>(&fields, "goodUntil")?;
+        let valid_until = read_field::<Timestamp>(&fields, "validUntil")?;
         let reason = read_field::<Reason>(&fields, "reason")?.unwrap_or(Reason::Manual);
-        Ok(Self { target, reason, requested_at, good_until })
+        Ok(Self { target, reason, requested_at, valid_until })
     }
 }
 
 impl StateChange {
     /// The message about what was committed. What people are notified of, and what opens or closes an outage, comes before the rest.
-    pub fn of(subject: Subject, revision: Revision, events: &[Step]) -> Self {
-        let is_first = |step: &&Step| step.is_tellable() || step.outage_event().is_some();
-        let (first, rest): (Vec<&Step>, Vec<&Step>) = events.iter().partition(is_first);
+    pub fn of(subject: Subject, revision: Revision, events: &[Event]) -> Self {
+        let is_first = |event: &&Event| event.is_notifiable() || event.outage_event().is_some();
+        let (first, rest): (Vec<&Event>, Vec<&Event>) = events.iter().partition(is_first);
         let changes = first.into_iter().chain(rest).take(MAX_CHANGES).map(ChangeSummary::from).collect();
         let more = events.len().saturating_sub(MAX_CHANGES);
         let mut message = Self { subject, revision: Some(revision), changes, more };
@@ -203,8 +203,9 @@ impl StateChange {
         const SHAPE: &str = r#"{"subject":"owner/name"}"#;
         let (fields, _) = fields(body, SHAPE)?;
         let subject = fields.get("subject").cloned().unwrap_or_default();
-        let subject = serde_json::from_value(subject)
-            .map_err(|error| MessageError::Unreadable(format!("`subject`: {}; accepted is {SHAPE}", words(error))))?;
+        let subject = serde_json::from_value(subject).map_err(|error| {
+            MessageError::Unreadable(format!("`subject`: {}; accepted is {SHAPE}", describe_error(error)))
+        })?;
         let list = fields.get("changes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let read = |change: &Value| serde_json::from_value(change.clone()).ok();
         let changes: Vec<ChangeSummary> = list.iter().take(MAX_CHANGES).filter_map(read).collect();
@@ -215,63 +216,63 @@ impl StateChange {
     }
 }
 
-impl From<&Step> for ChangeSummary {
-    fn from(event: &Step) -> Self {
+impl From<&Event> for ChangeSummary {
+    fn from(event: &Event) -> Self {
         let change = |change: &str| Self { change: change.to_owned(), ..Self::default() };
         let of = |name: &str, kind: &str| Self { runner: Some(quote(name, MAX_NAME)), ..change(kind) };
         match event {
-            Step::MonitoringStarted => change("monitoringStarted"),
-            Step::Registered { runner } => of(&runner.name, "registered"),
-            Step::Reregistered { runner, .. } => of(&runner.name, "reregistered"),
-            Step::StatusChanged { runner, .. } => of(&runner.name, "statusChanged"),
-            Step::Suspected { runner, .. } => of(&runner.name, "suspected"),
-            Step::Cleared { runner } => of(&runner.name, "cleared"),
-            Step::OutageOpened { outage } => {
+            Event::MonitoringStarted => change("monitoringStarted"),
+            Event::Registered { runner } => of(&runner.name, "registered"),
+            Event::Reregistered { runner, .. } => of(&runner.name, "reregistered"),
+            Event::StatusChanged { runner, .. } => of(&runner.name, "statusChanged"),
+            Event::Suspected { runner, .. } => of(&runner.name, "suspected"),
+            Event::Cleared { runner } => of(&runner.name, "cleared"),
+            Event::OutageOpened { outage } => {
                 Self { since: Some(outage.started_at), ..of(&outage.runner_name, "outageOpened") }
             }
-            Step::OutageClosed { outage } => Self {
+            Event::OutageClosed { outage } => Self {
                 since: Some(outage.started_at),
                 until: outage.resolved_at,
                 ..of(&outage.runner_name, "outageClosed")
             },
-            Step::Reminded { outage, .. } => {
+            Event::Reminded { outage, .. } => {
                 Self { since: Some(outage.started_at), ..of(&outage.runner_name, "reminderDue") }
             }
-            Step::MuteEnded { outage } => {
+            Event::MuteEnded { outage } => {
                 Self { since: Some(outage.started_at), ..of(&outage.runner_name, "muteEnded") }
             }
-            Step::Returned { runner, gone_since, .. } => {
+            Event::Returned { runner, gone_since, .. } => {
                 Self { since: Some(*gone_since), ..of(&runner.name, "returned") }
             }
-            Step::Retired { runner } => of(&runner.name, "forgotten"),
-            Step::FlappingStarted { runner, since, .. } => {
+            Event::Retired { runner } => of(&runner.name, "forgotten"),
+            Event::FlappingStarted { runner, since, .. } => {
                 Self { since: Some(*since), ..of(&runner.name, "flappingStarted") }
             }
-            Step::FlappingEnded { runner, since, .. } => {
+            Event::FlappingEnded { runner, since, .. } => {
                 Self { since: Some(*since), ..of(&runner.name, "flappingEnded") }
             }
-            Step::LooksFail { .. } => change("checksFailing"),
-            Step::WentBlind { since, .. } => Self { since: Some(*since), ..change("unreachable") },
-            Step::SeesAgain { since, until, .. } => {
+            Event::ChecksFailing { .. } => change("checksFailing"),
+            Event::BecameUnreachable { since, .. } => Self { since: Some(*since), ..change("unreachable") },
+            Event::ReachableAgain { since, until, .. } => {
                 Self { since: Some(*since), until: Some(*until), ..change("reachable") }
             }
-            Step::Dropped { .. } => change("monitoringEnded"),
-            Step::CredentialExpiring { expires_at } => {
+            Event::Dropped { .. } => change("monitoringEnded"),
+            Event::CredentialExpiring { expires_at } => {
                 Self { until: Some(*expires_at), ..change("credentialExpiring") }
             }
-            Step::TokenReplaced => change("tokenReplaced"),
-            Step::TargetsAdded { .. } => change("targetsAdded"),
-            Step::TargetsRemoved { .. } => change("targetsRemoved"),
-            Step::EmptyListRefused { .. } => change("emptyListRefused"),
-            Step::ListRestored { .. } => change("listRestored"),
-            Step::EntryUnresolved { since, .. } => Self { since: Some(*since), ..change("entryUnresolved") },
-            Step::EntryResolved { since, until, .. } => {
+            Event::TokenReplaced => change("tokenReplaced"),
+            Event::TargetsAdded { .. } => change("targetsAdded"),
+            Event::TargetsRemoved { .. } => change("targetsRemoved"),
+            Event::EmptyListRefused { .. } => change("emptyListRefused"),
+            Event::ListRestored { .. } => change("listRestored"),
+            Event::EntryUnresolved { since, .. } => Self { since: Some(*since), ..change("entryUnresolved") },
+            Event::EntryResolved { since, until, .. } => {
                 Self { since: Some(*since), until: Some(*until), ..change("entryResolved") }
             }
-            Step::Unwatched { from, until } => {
+            Event::Unwatched { from, until } => {
                 Self { since: Some(*from), until: Some(*until), ..change("monitorAbsent") }
             }
-            Step::Unrecognised => change("unrecognised"),
+            Event::Unrecognised => change("unrecognised"),
         }
     }
 }
@@ -282,7 +283,7 @@ fn written(form: &impl Serialize) -> String {
 }
 
 /// What `serde_json` says, which may repeat what it read.
-fn words(error: serde_json::Error) -> String {
+fn describe_error(error: serde_json::Error) -> String {
     quote(&error.to_string(), MOST_QUOTED)
 }
 
@@ -293,7 +294,10 @@ fn unreadable(what: String) -> MessageError {
 /// The fields of a message, and whether it has a version.
 fn fields(body: &str, shapes: &str) -> Result<(Map<String, Value>, bool), MessageError> {
     let fields: Map<String, Value> = serde_json::from_str(body).map_err(|error| {
-        MessageError::Unreadable(format!("the body is no JSON object ({}); accepted are {shapes}", words(error)))
+        MessageError::Unreadable(format!(
+            "the body is no JSON object ({}); accepted are {shapes}",
+            describe_error(error)
+        ))
     })?;
     match fields.get("version") {
         None => Ok((fields, false)),
@@ -313,7 +317,7 @@ fn read_field<T: serde::de::DeserializeOwned>(
         None | Some(Value::Null) => Ok(None),
         Some(value) => serde_json::from_value(value.clone())
             .map(Some)
-            .map_err(|error| unreadable(format!("`{field}`: {}", words(error)))),
+            .map_err(|error| unreadable(format!("`{field}`: {}", describe_error(error)))),
     }
 }
 
@@ -352,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_release_is_told_by_its_version_and_its_additions_are_passed_over() {
+    fn a_later_release_is_reported_by_its_version_and_its_additions_are_ignored() {
         assert_eq!(CheckJob::from_json(r#"{"version":2,"repository":"a/b"}"#), Err(MessageError::LaterVersion(2)));
         assert!(CheckJob::from_json(r#"{"version":1,"repository":"a/b","priority":5}"#).is_ok());
         assert!(StateChange::from_json(r#"{"version":1,"subject":"monitor","urgent":true}"#).is_ok());
@@ -382,11 +386,11 @@ mod tests {
         use monitor_domain::change::RunnerName;
         use monitor_domain::runner::RunnerId;
 
-        let registered = |id: u64, name: String| Step::Registered { runner: RunnerName { id: RunnerId(id), name } };
-        let mut events: Vec<Step> = (1..=600).map(|id| registered(id, format!("runner-{id}"))).collect();
+        let registered = |id: u64, name: String| Event::Registered { runner: RunnerName { id: RunnerId(id), name } };
+        let mut events: Vec<Event> = (1..=600).map(|id| registered(id, format!("runner-{id}"))).collect();
         let since = Timestamp::from_epoch_ms(1_800_000_000_000);
         let runner = RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
-        events.push(Step::FlappingStarted { runner, since, outages: 3, muted: false });
+        events.push(Event::FlappingStarted { runner, since, outages: 3, muted: false });
         let message = StateChange::of("acme/web".parse().unwrap(), Revision(44), &events);
         assert_eq!((message.changes.len(), message.more), (MAX_CHANGES, 581));
         let first = ChangeSummary {
@@ -398,7 +402,7 @@ mod tests {
         assert_eq!(message.changes[0], first);
         assert_eq!(StateChange::from_json(&message.to_json()), Ok(message));
 
-        let hostile: Vec<Step> = (1..=30).map(|id| registered(id, "\u{1}\"\\".repeat(4_000))).collect();
+        let hostile: Vec<Event> = (1..=30).map(|id| registered(id, "\u{1}\"\\".repeat(4_000))).collect();
         let message = StateChange::of("acme/web".parse().unwrap(), Revision(44), &hostile);
         let written = message.to_json();
         assert!(written.len() <= MAX_BYTES, "{} bytes", written.len());

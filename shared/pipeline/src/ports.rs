@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, ObservedPage, PageTag};
 use monitor_domain::pace::Quota;
 use monitor_domain::runner::RunnerId;
@@ -139,9 +139,9 @@ pub trait RunnerSource: Send + Sync {
     fn prepare(
         &self,
         target: &Target,
-        on_record: Option<&AccessToken>,
+        stored: Option<&AccessToken>,
     ) -> impl Future<Output = Option<AccessToken>> + Send {
-        let _ = (target, on_record);
+        let _ = (target, stored);
         std::future::ready(None)
     }
 
@@ -205,7 +205,7 @@ pub trait Chat: Send + Sync {
     /// Sends a notice as a message.
     fn send(
         &self,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         to: Route<'_>,
     ) -> impl Future<Output = Result<Delivered, ChatError>> + Send;
@@ -214,11 +214,11 @@ pub trait Chat: Send + Sync {
     /// nothing can be replied to.
     fn reply(
         &self,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         to: &Place,
     ) -> impl Future<Output = Result<Delivered, EditError>> + Send {
-        let _ = (notice, form, to);
+        let _ = (notification, form, to);
         std::future::ready(Err(EditError::Gone))
     }
 
@@ -227,11 +227,11 @@ pub trait Chat: Send + Sync {
     fn edit(
         &self,
         message: &LiveMessage,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         acknowledged: &[Acknowledgement],
     ) -> impl Future<Output = Result<(), EditError>> + Send {
-        let _ = (message, notice, form, acknowledged);
+        let _ = (message, notification, form, acknowledged);
         std::future::ready(Err(EditError::Gone))
     }
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use monitor_domain::change::{Change, Step};
+use monitor_domain::change::{Change, Event};
 use monitor_domain::decision::{Commit, Decision, Handled};
 use monitor_domain::fleet::{CredentialRecord, Fleet, TargetRecord};
 use monitor_domain::outage::{Outage, OutageId};
+use monitor_domain::overrides::Overrides;
 use monitor_domain::recording::OutageRecords;
 use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
-use monitor_domain::wishes::Wishes;
 use tracing::warn;
 
 use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Marker, Mute, Put, Query, RunnerItem};
@@ -26,7 +26,7 @@ const PUT_TRIES: u32 = 4;
 const PENDING_READ: usize = 20;
 
 /// A target as stored, and how far the notifier has got with it.
-pub struct FleetOnRecord {
+pub struct StoredFleet {
     /// What is known of it.
     pub fleet: Fleet,
     /// How far the notifier has got.
@@ -34,7 +34,7 @@ pub struct FleetOnRecord {
 }
 
 /// Reads what a check needs of a target, in one request.
-pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRecord, StoreError> {
+pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFleet, StoreError> {
     let mut fleet = Fleet::unknown(target.clone());
     let mut cursor = None;
     for item in store.list(&Query::Fleet(target.id().clone())).await? {
@@ -45,20 +45,20 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRe
                 fleet.leftovers.push(runner.id)
             }
             Item::Runner(RunnerItem { runner, .. }) => fleet.runners.push(runner),
-            Item::Freshness(freshness) => fleet.fresh_at = Some(freshness.at),
+            Item::LastSeen(last_seen) => fleet.last_seen_at = Some(last_seen.at),
             Item::Cursor(read) => cursor = Some(read),
             _ => {}
         }
     }
     fleet.runners.sort_unstable_by_key(|runner| runner.id);
-    Ok(FleetOnRecord { fleet, cursor })
+    Ok(StoredFleet { fleet, cursor })
 }
 
 /// Reads what can be read of a target of which something cannot: its own record and how far it is told.
 ///
 /// A record that cannot be read is made anew from the target's changes. What they do not say, its ETags and whether checks
 /// failed, is found out anew by the next check.
-pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<FleetOnRecord, StoreError> {
+pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<StoredFleet, StoreError> {
     let mut fleet = Fleet::unknown(target.clone());
     match store.get(&[Key::Target(target.id().clone())]).await {
         Ok(found) => {
@@ -73,8 +73,8 @@ pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<F
                 let query = Query::Changes { subject: subject.clone(), after, limit: CHANGES_PER_READ };
                 for item in store.list(&query).await? {
                     let Item::Change(change) = item else { continue };
-                    if change.is_tellable() {
-                        fleet.record.last_tellable = change.revision;
+                    if change.is_notifiable() {
+                        fleet.record.last_notifiable = change.revision;
                     }
                     if change.has_outage_events() {
                         fleet.record.last_outage_change = change.revision;
@@ -94,11 +94,11 @@ pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<F
     // A hint: without it the notifier is woken once too often.
     let cursor = store.get(&[Key::Cursor(Subject::from(target))]).await.unwrap_or_default();
     let cursor = cursor.into_iter().find_map(|item| if let Item::Cursor(cursor) = item { Some(cursor) } else { None });
-    Ok(FleetOnRecord { fleet, cursor })
+    Ok(StoredFleet { fleet, cursor })
 }
 
 /// A credential as stored, how far it is told, and its access token, if it is one that has such.
-pub struct CredentialOnRecord {
+pub struct StoredCredential {
     /// What is known of it.
     pub record: CredentialRecord,
     /// How far it is told.
@@ -108,11 +108,11 @@ pub struct CredentialOnRecord {
 }
 
 /// Reads what a check needs of a credential, in one request.
-pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<CredentialOnRecord, StoreError> {
+pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<StoredCredential, StoreError> {
     let mut keys = vec![Key::Credential(id.clone()), Key::Cursor(Subject::Credential(id.clone()))];
     // Only an installation of a GitHub App has a token that is not a setting.
     keys.extend(id.account().map(|_| Key::AccessToken(id.clone())));
-    let mut read = CredentialOnRecord { record: CredentialRecord::new(id.clone()), cursor: None, access_token: None };
+    let mut read = StoredCredential { record: CredentialRecord::new(id.clone()), cursor: None, access_token: None };
     for item in store.get(&keys).await? {
         match item {
             Item::Credential(record) => read.record = record,
@@ -151,25 +151,25 @@ pub async fn read_acknowledgements(
 }
 
 /// What people ask for that a decision needs to know, in one request, or two where it reminds of outages.
-pub async fn read_wishes(
+pub async fn read_overrides(
     store: &impl Store,
     target: &TargetId,
     decision: &Decision,
     clock: &impl Clock,
-) -> Result<Wishes, StoreError> {
-    let reminded = decision.all_steps().filter_map(|step| match step {
-        Step::Reminded { outage, .. } => Some((outage.runner_id, outage.id)),
+) -> Result<Overrides, StoreError> {
+    let reminded = decision.all_events().filter_map(|event| match event {
+        Event::Reminded { outage, .. } => Some((outage.runner_id, outage.id)),
         _ => None,
     });
     let muted = read_mutes(store, clock).await?.into_iter().map(|mute| mute.scope).collect();
     let acknowledged = read_acknowledgements(store, target, reminded).await?;
     let acknowledged = acknowledged.into_iter().map(|item| (item.runner_id, item.outage_id)).collect();
-    Ok(Wishes { muted, acknowledged })
+    Ok(Overrides { muted, acknowledged })
 }
 
 /// The monitor's own records.
 #[derive(Debug, Default)]
-pub struct MonitorOnRecord {
+pub struct StoredMonitor {
     /// The list of targets, if there is one.
     pub watchlist: Option<Watchlist>,
     /// The last tick.
@@ -183,15 +183,15 @@ pub struct MonitorOnRecord {
 }
 
 /// Reads the monitor's own records, in one request.
-pub async fn read_monitor(store: &impl Store) -> Result<MonitorOnRecord, StoreError> {
-    let keys = [Key::Watchlist, Key::Freshness(Subject::Monitor), Key::Cursor(Subject::Monitor)];
-    let mut read = MonitorOnRecord::default();
+pub async fn read_monitor(store: &impl Store) -> Result<StoredMonitor, StoreError> {
+    let keys = [Key::Watchlist, Key::LastSeen(Subject::Monitor), Key::Cursor(Subject::Monitor)];
+    let mut read = StoredMonitor::default();
     for item in store.get(&keys).await? {
         match item {
             Item::Watchlist(watchlist) => read.watchlist = Some(watchlist),
-            Item::Freshness(freshness) => {
-                (read.ticked_at, read.jobs_sent_at) = (Some(freshness.at), freshness.jobs_sent_at);
-                read.next_tick_at = freshness.next_tick_at;
+            Item::LastSeen(last_seen) => {
+                (read.ticked_at, read.jobs_sent_at) = (Some(last_seen.at), last_seen.jobs_sent_at);
+                read.next_tick_at = last_seen.next_tick_at;
             }
             Item::Cursor(cursor) => read.cursor = Some(cursor),
             _ => {}
@@ -275,36 +275,36 @@ const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// The last revision that people are notified of.
-    pub last_tellable: Revision,
+    pub last_notifiable: Revision,
     /// The last revision that opens or closes an outage.
     pub last_outage_change: Revision,
     /// Everything before this revision was done when it was committed.
-    pub first_untold: Revision,
+    pub first_pending: Revision,
 }
 
 impl From<&TargetRecord> for Backlog {
     fn from(record: &TargetRecord) -> Self {
-        let TargetRecord { last_tellable, last_outage_change, first_untold, .. } = *record;
-        Self { last_tellable, last_outage_change, first_untold }
+        let TargetRecord { last_notifiable, last_outage_change, first_pending, .. } = *record;
+        Self { last_notifiable, last_outage_change, first_pending }
     }
 }
 
 impl From<&CredentialRecord> for Backlog {
     fn from(record: &CredentialRecord) -> Self {
-        Self { last_tellable: record.last_tellable, ..Self::default() }
+        Self { last_notifiable: record.last_notifiable, ..Self::default() }
     }
 }
 
 impl From<&Watchlist> for Backlog {
     fn from(watchlist: &Watchlist) -> Self {
-        Self { last_tellable: watchlist.last_tellable, ..Self::default() }
+        Self { last_notifiable: watchlist.last_notifiable, ..Self::default() }
     }
 }
 
 impl Backlog {
     /// The last revision with work for the notifier.
     pub fn last(&self) -> Revision {
-        self.last_tellable.max(self.last_outage_change)
+        self.last_notifiable.max(self.last_outage_change)
     }
 
     /// Whether an outage is still to be recorded.
@@ -314,7 +314,7 @@ impl Backlog {
 
     /// Whether the notifier has done everything.
     pub fn is_done(&self, handled: Handled) -> bool {
-        self.last_tellable <= handled.told_through && !self.is_unrecorded(handled)
+        self.last_notifiable <= handled.notified_through && !self.is_unrecorded(handled)
     }
 
     /// Whether the notifier has something to do now: an outage is to be recorded, or a notification is pending whose next attempt
@@ -323,19 +323,19 @@ impl Backlog {
         let handled = handled(cursor);
         let put_off_until = cursor.and_then(|cursor| cursor.next_attempt_at);
         let is_put_off = put_off_until.is_some_and(|until| !until.is_due(now, LONGEST_PUT_OFF));
-        self.is_unrecorded(handled) || (self.last_tellable > handled.told_through && !is_put_off)
+        self.is_unrecorded(handled) || (self.last_notifiable > handled.notified_through && !is_put_off)
     }
 
     /// The revision after which changes are to be read of which those up to `revision` are done.
     pub fn read_after(&self, revision: Revision) -> Revision {
-        revision.max(Revision(self.first_untold.0.saturating_sub(1)))
+        revision.max(Revision(self.first_pending.0.saturating_sub(1)))
     }
 }
 
 /// How far the notifier has got, as far as its cursor says.
 pub fn handled(cursor: Option<&Cursor>) -> Handled {
     cursor.map_or_else(Handled::default, |cursor| Handled {
-        told_through: cursor.told_through,
+        notified_through: cursor.notified_through,
         recorded_through: cursor.recorded_through,
     })
 }
@@ -351,11 +351,12 @@ pub async fn pending_since(
     cursor: Option<&Cursor>,
 ) -> Option<Timestamp> {
     let handled = handled(cursor);
-    let (is_untold, is_unrecorded) = (backlog.last_tellable > handled.told_through, backlog.is_unrecorded(handled));
-    let done = [(is_untold, handled.told_through), (is_unrecorded, handled.recorded_through)];
+    let (is_untold, is_unrecorded) =
+        (backlog.last_notifiable > handled.notified_through, backlog.is_unrecorded(handled));
+    let done = [(is_untold, handled.notified_through), (is_unrecorded, handled.recorded_through)];
     let done = done.into_iter().filter(|(is_pending, _)| *is_pending).map(|(_, revision)| revision).min()?;
     let is_pending = |change: &Change| {
-        (change.revision > handled.told_through && change.is_tellable())
+        (change.revision > handled.notified_through && change.is_notifiable())
             || (change.revision > handled.recorded_through && change.has_outage_events())
     };
     let mut after = backlog.read_after(done);
@@ -387,7 +388,7 @@ pub async fn changes_after(
     store: &impl Store,
     subject: &Subject,
     mut after: Revision,
-    keep: impl Fn(&Step) -> bool,
+    keep: impl Fn(&Event) -> bool,
 ) -> Result<Vec<Change>, StoreError> {
     let mut changes: Vec<Change> = Vec::new();
     loop {
@@ -397,7 +398,7 @@ pub async fn changes_after(
         changes.extend(read.into_iter().filter_map(|item| match item {
             Item::Change(mut change) => {
                 // Of the others, of which there may be many, nothing but their place is of interest.
-                change.steps.retain(&keep);
+                change.events.retain(&keep);
                 Some(change)
             }
             _ => None,
@@ -437,7 +438,7 @@ pub async fn read_outages(store: &impl Store, target: &TargetId) -> Result<Vec<O
     let mut pending = OutageRecords::default();
     if backlog.is_unrecorded(handled) {
         let (subject, after) = (Subject::Target(target.clone()), backlog.read_after(handled.recorded_through));
-        let changes = changes_after(store, &subject, after, |step| step.outage_event().is_some()).await?;
+        let changes = changes_after(store, &subject, after, |event| event.outage_event().is_some()).await?;
         pending = OutageRecords::of(handled.recorded_through, &changes);
     }
     // After the cursor: what is recorded meanwhile is here, and recording it once more changes nothing.

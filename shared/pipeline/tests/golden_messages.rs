@@ -6,13 +6,13 @@ use monitor_pipeline::messages::{ChangeSummary, CheckJob, Reason, StateChange};
 
 fn job(target: &str, reason: Reason, requested_at: Option<&str>) -> CheckJob {
     let requested_at = requested_at.map(|time| time.parse().expect("a time"));
-    CheckJob { target: target.parse().expect("a target"), reason, requested_at, good_until: None }
+    CheckJob { target: target.parse().expect("a target"), reason, requested_at, valid_until: None }
 }
 
 #[test]
 fn check_jobs_are_written_and_read_as_committed() {
-    let good_until = Some("2026-11-23T09:31:07.500Z".parse().expect("a time"));
-    let paced = CheckJob { good_until, ..job("Acme/web", Reason::Schedule, Some("2026-11-23T09:30:00Z")) };
+    let valid_until = Some("2026-11-23T09:31:07.500Z".parse().expect("a time"));
+    let paced = CheckJob { valid_until, ..job("Acme/web", Reason::Schedule, Some("2026-11-23T09:30:00Z")) };
     let cases = [
         (include_str!("messages/check-schedule-paced.json"), paced),
         (include_str!("messages/check-schedule.json"), job("Acme/web", Reason::Schedule, Some("2026-11-23T09:30:00Z"))),

@@ -9,13 +9,13 @@ use monitor_slack::{WebBase, render, render_to};
 
 fn main() -> serde_json::Result<()> {
     let web = WebBase::default();
-    for (name, notice) in samples::all() {
+    for (name, notification) in samples::all() {
         for form in [Form::Blocks, Form::PlainText] {
-            let message = serde_json::to_value(render(&notice, form, &web))?;
+            let message = serde_json::to_value(render(&notification, form, &web))?;
             println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}"), "message": message }));
             let to =
                 Route::InsteadOf { channel: "#gpu-alerts", reason: "slack.com answers is_archived; mend *it* <now>" };
-            let message = serde_json::to_value(render_to(&notice, form, to, &web))?;
+            let message = serde_json::to_value(render_to(&notification, form, to, &web))?;
             println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}/instead"), "message": message }));
         }
     }

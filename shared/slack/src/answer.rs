@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_that_names_an_error_is_none() {
+    fn a_success_that_names_an_error_is_an_error() {
         for body in ["invalid_token", r#"{"ok":false}"#, r#"{"success":false}"#, r#"{"error":"Not Allowed!"}"#] {
             let error = answer(Via::Webhook, 200, body, true).unwrap_err();
             assert!(matches!(error, EditError::Chat(ChatError::Dead(_))), "{body}: {error:?}");

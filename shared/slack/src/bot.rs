@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use crate::answer::{self, Answer, Taken, Via, dead};
 use crate::button;
+use crate::messages::TEST_MESSAGE;
 use crate::render::{Message, render_live, render_to};
 use crate::web::WebBase;
-use crate::words::TEST_MESSAGE;
 
 /// What may differ between installations.
 #[derive(Clone, Debug)]
@@ -108,11 +108,11 @@ impl Bot {
     }
 
     /// A notice as a message, with buttons where it tells of what is open.
-    fn message(&self, notice: &Notice, form: Form, to: Route<'_>) -> Message {
-        let message = render_to(notice, form, to, &self.settings.web);
-        match &notice.target {
+    fn message(&self, notification: &Notification, form: Form, to: Route<'_>) -> Message {
+        let message = render_to(notification, form, to, &self.settings.web);
+        match &notification.target {
             Some(target) if self.settings.buttons && form == Form::Blocks => {
-                let open = notice.news.iter().flat_map(button::open_in);
+                let open = notification.items.iter().flat_map(button::open_in);
                 button::with_buttons(message, target, open, |_| false)
             }
             _ => message,
@@ -191,18 +191,18 @@ const CHECK: &str =
     "check that SLACK_BOT_TOKEN and SLACK_CHANNEL are what Slack shows, and whether a proxy answers in its place";
 
 impl Chat for Bot {
-    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
-        match self.post(&self.message(notice, form, to), self.channel_of(to), None, false).await {
+    async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        match self.post(&self.message(notification, form, to), self.channel_of(to), None, false).await {
             Ok(taken) => Ok(taken.delivered),
             Err(EditError::Chat(error)) => Err(error),
             Err(EditError::Gone) => Err(dead("Slack refuses the message", CHECK)),
         }
     }
 
-    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
         // Nobody is reminded by what stands in a thread alone.
-        let reminds = notice.news.iter().any(|news| matches!(news, News::StillOffline { .. }));
-        self.post(&self.message(notice, form, Route::Default), &to.channel, Some(&to.ts), reminds)
+        let reminds = notification.items.iter().any(|item| matches!(item, NotificationItem::StillOffline { .. }));
+        self.post(&self.message(notification, form, Route::Default), &to.channel, Some(&to.ts), reminds)
             .await
             .map(|taken| taken.delivered)
     }
@@ -210,13 +210,13 @@ impl Chat for Bot {
     async fn edit(
         &self,
         message: &LiveMessage,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         acknowledged: &[Acknowledgement],
     ) -> Result<(), EditError> {
         let LiveMessage { place, outages } = message;
-        let mut message = render_live(outages, notice, form, acknowledged, &self.settings.web);
-        if let Some(target) = notice.target.as_ref().filter(|_| self.settings.buttons && form == Form::Blocks) {
+        let mut message = render_live(outages, notification, form, acknowledged, &self.settings.web);
+        if let Some(target) = notification.target.as_ref().filter(|_| self.settings.buttons && form == Form::Blocks) {
             let is_acknowledged = |outage: &Outage| {
                 acknowledged.iter().any(|item| (item.runner_id, item.outage_id) == (outage.runner_id, outage.id))
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_domain::notices::News;
+use monitor_domain::notifications::NotificationItem;
 use monitor_domain::outage::Outage;
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
@@ -19,12 +19,12 @@ pub(crate) const MAX_BLOCKS: usize = 50;
 pub(crate) const MUTE_BY_BUTTON: Duration = Duration::from_secs(2 * 3_600);
 
 /// The outages of a piece of news about which something can be done.
-pub fn open_in(news: &News) -> &[Outage] {
-    match news {
-        News::Offline { outages }
-        | News::MonitoringStarts { outages }
-        | News::MuteEnded { outages }
-        | News::StillOffline { outages, .. } => outages,
+pub fn open_in(item: &NotificationItem) -> &[Outage] {
+    match item {
+        NotificationItem::Offline { outages }
+        | NotificationItem::MonitoringStarts { outages }
+        | NotificationItem::MuteEnded { outages }
+        | NotificationItem::StillOffline { outages, .. } => outages,
         _ => &[],
     }
 }

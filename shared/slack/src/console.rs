@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_pipeline::items::Delivered;
 use monitor_pipeline::ports::{Chat, ChatError, Form, Route};
 
@@ -44,8 +44,8 @@ impl Console {
 
 impl Chat for Console {
     /// The form makes no difference: there is no layout to be refused. Nor does the channel: there is but one console.
-    async fn send(&self, notice: &Notice, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
-        let lines = render_console(notice, self.colour, &self.web);
+    async fn send(&self, notification: &Notification, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
+        let lines = render_console(notification, self.colour, &self.web);
         // An empty line keeps it apart from the next.
         match self.write(&format!("{lines}\n")) {
             Ok(()) => Ok(Delivered::default()),

@@ -9,7 +9,7 @@ use crate::answer::{Answer, Via, retry_after};
 use crate::webhook::MAX_ANSWER_BYTES;
 
 /// Judges an answer as the webhook does.
-pub fn judge_webhook(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Delivered, EditError> {
+pub fn interpret_webhook(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Delivered, EditError> {
     let body = String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER_BYTES)]);
     let (host, via, retry_after) = ("hooks.slack.com", Via::Webhook, retry_after(headers));
     Answer { host, via, status, retry_after, body: &body, has_layout: true }.read().map(|taken| taken.delivered)
@@ -17,6 +17,6 @@ pub fn judge_webhook(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Re
 
 /// Reads a command that was put off, and writes it again; none where the body is no such command.
 pub fn rewrite_later(body: &str) -> Option<String> {
-    let later = serde_json::from_str::<crate::desk::Later>(body).ok()?;
+    let later = serde_json::from_str::<crate::command_handler::Later>(body).ok()?;
     serde_json::to_string(&later).ok()
 }

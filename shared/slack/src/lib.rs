@@ -5,13 +5,14 @@ mod answer;
 mod blocks;
 mod bot;
 mod button;
+mod command_handler;
 mod console;
-mod desk;
 mod document;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod incoming;
+mod messages;
 mod messenger;
 mod plain;
 mod refusals;
@@ -21,14 +22,13 @@ mod text;
 mod web;
 mod webhook;
 mod webhook_url;
-mod words;
 
 pub use admins::Admins;
 pub use answer::Taken;
 pub use bot::{Bot, BotSettings, BotToken};
 pub use button::{open_in, with_buttons};
+pub use command_handler::{Announcement, CommandHandler, HttpAnswer, Replies};
 pub use console::Console;
-pub use desk::{Announcement, Desk, HttpAnswer, Replies};
 pub use messenger::Messenger;
 pub use refusals::Refusals;
 pub use render::{Message, render, render_console, render_live, render_to};

@@ -1,6 +1,6 @@
 //! The place where people are told, chosen when a host starts.
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
@@ -42,17 +42,17 @@ impl Messenger {
 }
 
 impl Chat for Messenger {
-    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+    async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
         match self {
-            Messenger::Webhook(webhook) => webhook.send(notice, form, to).await,
-            Messenger::Bot(bot) => bot.send(notice, form, to).await,
-            Messenger::Console(console) => console.send(notice, form, to).await,
+            Messenger::Webhook(webhook) => webhook.send(notification, form, to).await,
+            Messenger::Bot(bot) => bot.send(notification, form, to).await,
+            Messenger::Console(console) => console.send(notification, form, to).await,
         }
     }
 
-    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
         match self {
-            Messenger::Bot(bot) => bot.reply(notice, form, to).await,
+            Messenger::Bot(bot) => bot.reply(notification, form, to).await,
             Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
         }
     }
@@ -60,12 +60,12 @@ impl Chat for Messenger {
     async fn edit(
         &self,
         message: &LiveMessage,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         acknowledged: &[Acknowledgement],
     ) -> Result<(), EditError> {
         match self {
-            Messenger::Bot(bot) => bot.edit(message, notice, form, acknowledged).await,
+            Messenger::Bot(bot) => bot.edit(message, notification, form, acknowledged).await,
             Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),
         }
     }

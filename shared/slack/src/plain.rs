@@ -38,7 +38,7 @@ fn heading(plain: &Plain, line: &Line) -> String {
 }
 
 /// The short text beside the blocks, enough to decide whether to get up: names, since when, and the consequence. Not escaped.
-pub(crate) fn notification(document: &Document) -> String {
+pub(crate) fn notification_line(document: &Document) -> String {
     let plain = Plain::of(document);
     let mut text = String::new();
     for (index, part) in document.parts.iter().enumerate() {

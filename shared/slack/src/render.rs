@@ -1,6 +1,6 @@
 //! From a notice to what is sent or printed.
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::outage::Outage;
 use monitor_pipeline::items::Acknowledgement;
 use monitor_pipeline::ports::{Form, Route};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::document::Document;
 use crate::text::escape;
 use crate::web::WebBase;
-use crate::{blocks, plain, words};
+use crate::{blocks, messages, plain};
 
 /// A message as Slack's webhook takes it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,28 +26,28 @@ pub struct Message {
 }
 
 /// A notice as a message within all of Slack's limits, whatever the notice holds.
-pub fn render(notice: &Notice, form: Form, web: &WebBase) -> Message {
-    render_to(notice, form, Route::Default, web)
+pub fn render(notification: &Notification, form: Form, web: &WebBase) -> Message {
+    render_to(notification, form, Route::Default, web)
 }
 
 /// The same for a channel; in place of another, with a line at its head that says so.
-pub fn render_to(notice: &Notice, form: Form, to: Route<'_>, web: &WebBase) -> Message {
-    let mut document = words::document(notice, web);
+pub fn render_to(notification: &Notification, form: Form, to: Route<'_>, web: &WebBase) -> Message {
+    let mut document = messages::document(notification, web);
     if let Route::InsteadOf { channel, reason } = to {
-        document.heading = Some(words::diverted(channel, reason));
+        document.heading = Some(messages::diverted(channel, reason));
     }
     written(document, form)
 }
 
-/// What has become of a message's outages, in its place; `notice` is what ended some of them, or reminds of them.
+/// What has become of a message's outages, in its place; `notification` is what ended some of them, or reminds of them.
 pub fn render_live(
     outages: &[Outage],
-    notice: &Notice,
+    notification: &Notification,
     form: Form,
     acknowledged: &[Acknowledgement],
     web: &WebBase,
 ) -> Message {
-    let mut message = written(words::live(outages, notice, acknowledged, web), form);
+    let mut message = written(messages::live(outages, notification, acknowledged, web), form);
     // Left out, those that the message has might stay, and Slack would go on to show them in place of the text.
     message.blocks.get_or_insert_default();
     message
@@ -56,18 +56,18 @@ pub fn render_live(
 fn written(document: Document, form: Form) -> Message {
     match form {
         Form::Blocks => Message {
-            text: escape(&plain::notification(&document)),
+            text: escape(&plain::notification_line(&document)),
             blocks: Some(blocks::blocks(document)),
             mrkdwn: None,
         },
         Form::SubjectOnly => {
-            Message { text: escape(&words::subject_only(&document)), blocks: None, mrkdwn: Some(false) }
+            Message { text: escape(&messages::subject_only(&document)), blocks: None, mrkdwn: Some(false) }
         }
         Form::PlainText => Message { text: escape(&plain::plain_text(document)), blocks: None, mrkdwn: Some(false) },
     }
 }
 
 /// A notice as lines for a console, ending with a line break. Times are UTC.
-pub fn render_console(notice: &Notice, colour: bool, web: &WebBase) -> String {
-    plain::console(words::document(notice, web), colour)
+pub fn render_console(notification: &Notification, colour: bool, web: &WebBase) -> String {
+    plain::console(messages::document(notification, web), colour)
 }

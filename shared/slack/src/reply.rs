@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::button;
-use crate::desk::Announcement;
+use crate::command_handler::Announcement;
 use crate::incoming::{Misunderstanding, Shown};
+use crate::messages::answers;
+use crate::messages::help::{self, Trouble};
+use crate::messages::overrides::{acknowledged_by, announced_mute, announced_unmute};
 use crate::render::Message;
 use crate::text::escape;
 use crate::web::WebBase;
-use crate::words::answers;
-use crate::words::help::{self, Trouble};
-use crate::words::wishes::{acknowledged_by, announced_mute, announced_unmute};
 use crate::{blocks, document::Document, plain};
 
 /// An answer: the body of the response to a slash command, or of a post to its `response_url`.
@@ -91,7 +91,7 @@ impl Reply {
     }
 
     fn of(document: Document) -> Self {
-        let text = escape(&plain::notification(&document));
+        let text = escape(&plain::notification_line(&document));
         let message = Message { text, blocks: Some(blocks::blocks(document)), mrkdwn: None };
         Self { response_type: "ephemeral", replace_original: None, message }
     }

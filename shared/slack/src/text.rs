@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn right_to_left_text_is_kept_apart_from_its_neighbours() {
+    fn right_to_left_text_is_isolated_from_its_neighbours() {
         assert_eq!(clean("בונה-7", 80), "\u{2068}בונה-7\u{2069}");
         let long = clean(&"ب".repeat(300), 80);
         assert!(long.ends_with("…\u{2069}") && units(&long) == 80);

@@ -16,10 +16,10 @@ pub struct WebBase(String);
 
 /// An address that cannot begin links.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no address of GitHub's web pages: {mend}")]
+#[error("`{given}` is no address of GitHub's web pages: {hint}")]
 pub struct WebBaseError {
     given: String,
-    mend: &'static str,
+    hint: &'static str,
 }
 
 impl Default for WebBase {
@@ -31,7 +31,7 @@ impl Default for WebBase {
 impl WebBase {
     /// From the address itself, at most 200 characters: `https://github.example.com`.
     pub fn parse(address: &str) -> Result<Self, WebBaseError> {
-        let fault = |mend| WebBaseError { given: address.chars().take(MAX_CHARS).collect(), mend };
+        let fault = |hint| WebBaseError { given: address.chars().take(MAX_CHARS).collect(), hint };
         let url = Url::parse(address.trim()).map_err(|_| fault("write it as https://github.example.com"))?;
         if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
             return Err(fault("write it as https://github.example.com"));
@@ -39,7 +39,7 @@ impl WebBase {
         if !url.username().is_empty() || url.password().is_some() {
             // What stands there may be a secret.
             let given = url.host_str().unwrap_or_default().to_owned();
-            return Err(WebBaseError { given, mend: "leave out the user name and password" });
+            return Err(WebBaseError { given, hint: "leave out the user name and password" });
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(fault("leave out what follows `?` or `#`"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_begin_a_link_is_refused_with_the_mend() {
+    fn an_address_that_cannot_start_a_link_is_refused_with_a_hint() {
         for bad in ["", "github.com", "ftp://x", "https://x/?a=1", "https://x/#a"] {
             let error = WebBase::parse(bad).unwrap_err().to_string();
             assert!(error.contains(&format!("`{bad}`")), "{error}");

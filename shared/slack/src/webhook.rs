@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::policy::bare_channel;
 use monitor_pipeline::items::Delivered;
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
@@ -13,10 +13,10 @@ use serde::Serialize;
 use tracing::{debug, warn};
 
 use crate::answer::{self, Answer, Taken, Via, dead};
+use crate::messages::TEST_MESSAGE;
 use crate::render::{Message, render_to};
 use crate::web::WebBase;
 use crate::webhook_url::WebhookUrl;
-use crate::words::TEST_MESSAGE;
 
 /// Slack's answers are single words; more than this is none of Slack's.
 pub(crate) const MAX_ANSWER_BYTES: usize = 1_024;
@@ -121,8 +121,8 @@ fn logged(taken: Taken) -> Delivered {
 
 impl Chat for Webhook {
     /// Rate limits are obeyed, not foreseen: Slack takes about one message a second, with short bursts.
-    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
-        let message = render_to(notice, form, to, &self.settings.web);
+    async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        let message = render_to(notification, form, to, &self.settings.web);
         self.send_json(&message, to, message.blocks.is_some()).await.map(logged)
     }
 }

@@ -25,7 +25,7 @@ fn every_answer_keeps_the_limits() {
 }
 
 #[test]
-fn an_answer_is_for_whoever_asked_unless_the_channel_is_to_see_it() {
+fn an_answer_is_private_unless_the_channel_should_see_it() {
     let (_, reply) = answers::all().remove(0);
     let sent = |reply: &monitor_slack::Reply| serde_json::to_value(reply).unwrap();
     assert_eq!(sent(&reply)["response_type"], "ephemeral");

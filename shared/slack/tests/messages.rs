@@ -8,19 +8,19 @@ mod samples;
 
 use std::collections::BTreeSet;
 
-use monitor_domain::notices::News;
-use monitor_domain::outage::{Ending, Outage, Peers, Telling};
+use monitor_domain::notifications::NotificationItem;
+use monitor_domain::outage::{Ending, Outage, Peers, Visibility};
 use monitor_pipeline::ports::Form;
 use monitor_slack::{WebBase, render, render_console, render_live};
 use outline::outline;
 
 #[test]
 fn every_sample_reads_as_it_did() {
-    for (name, notice) in samples::all() {
+    for (name, notification) in samples::all() {
         let web = WebBase::default();
-        let blocks = render(&notice, Form::Blocks, &web);
-        let plain = render(&notice, Form::PlainText, &web);
-        let console = render_console(&notice, false, &web);
+        let blocks = render(&notification, Form::Blocks, &web);
+        let plain = render(&notification, Form::PlainText, &web);
+        let console = render_console(&notification, false, &web);
         let read = format!("{}\n---- plain text ----\n{}\n---- console ----\n{console}", outline(&blocks), plain.text);
         insta::assert_snapshot!(name, read);
     }
@@ -36,50 +36,51 @@ fn what_a_bot_sends_has_buttons_for_what_is_open_and_keeps_the_limits() {
 
 #[test]
 fn every_sample_keeps_the_limits_in_every_form() {
-    for (_, notice) in samples::all() {
+    for (_, notification) in samples::all() {
         for form in [Form::Blocks, Form::PlainText] {
-            limits::check(&render(&notice, form, &WebBase::default()));
+            limits::check(&render(&notification, form, &WebBase::default()));
         }
     }
 }
 
 #[test]
-fn there_is_a_sample_of_every_kind_of_news() {
-    let seen: BTreeSet<&str> = samples::all().iter().flat_map(|(_, notice)| &notice.news).map(kind).collect();
+fn there_is_a_sample_of_every_kind_of_item() {
+    let seen: BTreeSet<&str> =
+        samples::all().iter().flat_map(|(_, notification)| &notification.items).map(kind).collect();
     assert_eq!(seen.len(), 21, "{seen:?}");
 }
 
 /// Does not compile once there is another kind: it wants a sample, and the number above raised.
-fn kind(news: &News) -> &'static str {
-    match news {
-        News::Blind { .. } => "Blind",
-        News::Offline { .. } => "Offline",
-        News::MuteEnded { .. } => "MuteEnded",
-        News::StillOffline { .. } => "StillOffline",
-        News::Removed { .. } => "Removed",
-        News::Flapping { .. } => "Flapping",
-        News::MonitoringStarts { .. } => "MonitoringStarts",
-        News::Recovered { .. } => "Recovered",
-        News::CameAndWent { .. } => "CameAndWent",
-        News::Returned { .. } => "Returned",
-        News::Calm { .. } => "Calm",
-        News::SeesAgain { .. } => "SeesAgain",
-        News::NoLongerMonitored { .. } => "NoLongerMonitored",
-        News::Expiring { .. } => "Expiring",
-        News::EntriesUnresolved { .. } => "EntriesUnresolved",
-        News::EntriesResolved { .. } => "EntriesResolved",
-        News::EmptyListRefused { .. } => "EmptyListRefused",
-        News::ListRestored { .. } => "ListRestored",
-        News::Unwatched { .. } => "Unwatched",
-        News::TargetsAdded { .. } => "TargetsAdded",
-        News::TargetsRemoved { .. } => "TargetsRemoved",
+fn kind(item: &NotificationItem) -> &'static str {
+    match item {
+        NotificationItem::Unreachable { .. } => "Blind",
+        NotificationItem::Offline { .. } => "Offline",
+        NotificationItem::MuteEnded { .. } => "MuteEnded",
+        NotificationItem::StillOffline { .. } => "StillOffline",
+        NotificationItem::Removed { .. } => "Removed",
+        NotificationItem::Flapping { .. } => "Flapping",
+        NotificationItem::MonitoringStarts { .. } => "MonitoringStarts",
+        NotificationItem::Recovered { .. } => "Recovered",
+        NotificationItem::CameAndWent { .. } => "CameAndWent",
+        NotificationItem::Returned { .. } => "Returned",
+        NotificationItem::Calm { .. } => "Calm",
+        NotificationItem::ReachableAgain { .. } => "SeesAgain",
+        NotificationItem::NoLongerMonitored { .. } => "NoLongerMonitored",
+        NotificationItem::Expiring { .. } => "Expiring",
+        NotificationItem::EntriesUnresolved { .. } => "EntriesUnresolved",
+        NotificationItem::EntriesResolved { .. } => "EntriesResolved",
+        NotificationItem::EmptyListRefused { .. } => "EmptyListRefused",
+        NotificationItem::ListRestored { .. } => "ListRestored",
+        NotificationItem::Unwatched { .. } => "Unwatched",
+        NotificationItem::TargetsAdded { .. } => "TargetsAdded",
+        NotificationItem::TargetsRemoved { .. } => "TargetsRemoved",
     }
 }
 
 #[test]
 fn a_runner_is_never_said_to_be_down() {
-    for (name, notice) in samples::all() {
-        let console = render_console(&notice, false, &WebBase::default());
+    for (name, notification) in samples::all() {
+        let console = render_console(&notification, false, &WebBase::default());
         let mut of_runners = console.lines().filter(|line| !line.contains("Monitoring of "));
         assert!(of_runners.all(|line| !line.contains(" down")), "{name}: {console}");
     }
@@ -87,29 +88,29 @@ fn a_runner_is_never_said_to_be_down() {
 
 #[test]
 fn colour_adds_nothing_but_escape_sequences() {
-    for (name, notice) in samples::all() {
+    for (name, notification) in samples::all() {
         let web = WebBase::default();
-        let mut coloured = render_console(&notice, true, &web);
+        let mut coloured = render_console(&notification, true, &web);
         assert!(coloured.contains("\u{1b}["), "{name}");
         for sequence in ["0", "1", "2", "36", "1;31", "1;32", "1;33", "1;34"] {
             coloured = coloured.replace(&format!("\u{1b}[{sequence}m"), "");
         }
-        assert_eq!(coloured, render_console(&notice, false, &web), "{name}");
+        assert_eq!(coloured, render_console(&notification, false, &web), "{name}");
     }
 }
 
 #[test]
 fn links_lead_to_the_enterprise_server_that_is_set() {
-    let (_, notice) = samples::all().into_iter().find(|(name, _)| *name == "offline_one").unwrap();
+    let (_, notification) = samples::all().into_iter().find(|(name, _)| *name == "offline_one").unwrap();
     let web = WebBase::from_api_url("https://git.acme.test/api/v3").unwrap();
-    let message = serde_json::to_string(&render(&notice, Form::Blocks, &web)).unwrap();
+    let message = serde_json::to_string(&render(&notification, Form::Blocks, &web)).unwrap();
     assert!(message.contains("<https://git.acme.test/acme/web/settings/actions/runners/1001|"), "{message}");
     assert!(!message.contains("https://github.com"), "{message}");
 }
 
 /// What a phone shows of outages of `acme/web`.
-fn text_of(down: u32, news: News) -> String {
-    render(&samples::about("acme/web", down, vec![news]), Form::Blocks, &WebBase::default()).text
+fn text_of(down: u32, item: NotificationItem) -> String {
+    render(&samples::about("acme/web", down, vec![item]), Form::Blocks, &WebBase::default()).text
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn the_text_alone_names_the_runners_their_target_since_when_and_what_it_means() 
     let of = |count: u64, online| (1..=count).map(|number| labelled(number, online)).collect::<Vec<_>>();
     let left = "No runner left with labels gpu, self-hosted, Linux, X64: jobs will queue.";
     let job = "One was running a job, which will probably fail.";
-    let offline = |count, online| text_of(count, News::Offline { outages: of(u64::from(count), online) });
+    let offline = |count, online| text_of(count, NotificationItem::Offline { outages: of(u64::from(count), online) });
     let text = offline(3, 0);
     assert_eq!(
         text,
@@ -136,21 +137,29 @@ fn the_text_alone_names_the_runners_their_target_since_when_and_what_it_means() 
         let end = |outage: Outage| Outage { resolved_at: Some(outage.confirmed_at), ending: Some(ending), ..outage };
         of(2, 1).into_iter().map(end).collect::<Vec<_>>()
     };
-    let noticed_at = samples::outage(1).started_at.plus(std::time::Duration::from_secs(86_400));
-    for news in [
-        News::MonitoringStarts { outages: of(2, 0) },
-        News::MuteEnded { outages: of(2, 0) },
-        News::StillOffline { outages: of(2, 0), noticed_at, is_last: false },
-        News::Removed { outages: ended(Ending::Removed) },
-        News::Recovered { outages: ended(Ending::Recovered) },
-        News::CameAndWent { outages: ended(Ending::Recovered) },
-        News::NoLongerMonitored { outages: ended(Ending::NoLongerMonitored), whole_target: false, again_since: None },
-        News::NoLongerMonitored { outages: ended(Ending::NoLongerMonitored), whole_target: true, again_since: None },
+    let raised_at = samples::outage(1).started_at.plus(std::time::Duration::from_secs(86_400));
+    for item in [
+        NotificationItem::MonitoringStarts { outages: of(2, 0) },
+        NotificationItem::MuteEnded { outages: of(2, 0) },
+        NotificationItem::StillOffline { outages: of(2, 0), raised_at, is_last: false },
+        NotificationItem::Removed { outages: ended(Ending::Removed) },
+        NotificationItem::Recovered { outages: ended(Ending::Recovered) },
+        NotificationItem::CameAndWent { outages: ended(Ending::Recovered) },
+        NotificationItem::NoLongerMonitored {
+            outages: ended(Ending::NoLongerMonitored),
+            whole_target: false,
+            again_since: None,
+        },
+        NotificationItem::NoLongerMonitored {
+            outages: ended(Ending::NoLongerMonitored),
+            whole_target: true,
+            again_since: None,
+        },
     ] {
-        let text = text_of(2, news.clone());
-        assert!(text.contains(names) && text.contains("acme/web"), "{news:?}: {text}");
+        let text = text_of(2, item.clone());
+        assert!(text.contains(names) && text.contains("acme/web"), "{item:?}: {text}");
     }
-    assert!(text_of(2, News::MonitoringStarts { outages: of(2, 0) }).contains(left));
+    assert!(text_of(2, NotificationItem::MonitoringStarts { outages: of(2, 0) }).contains(left));
 }
 
 #[test]
@@ -159,10 +168,11 @@ fn an_edited_message_says_nothing_that_is_over() {
     let alone = Peers { total: 3, online: 0 };
     let over =
         |outage: Outage| Outage { resolved_at: Some(outage.confirmed_at), ending: Some(Ending::Recovered), ..outage };
-    let notice = samples::about("acme/web", 0, vec![News::Recovered { outages: vec![over(in_job(1, alone))] }]);
+    let notification =
+        samples::about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![over(in_job(1, alone))] }]);
     for outages in [vec![over(in_job(1, alone))], vec![over(in_job(1, alone)), in_job(2, alone)]] {
         for form in [Form::Blocks, Form::PlainText] {
-            let read = outline(&render_live(&outages, &notice, form, &[], &WebBase::default()));
+            let read = outline(&render_live(&outages, &notification, form, &[], &WebBase::default()));
             for of_then in ["Same labels", "jobs will queue", "will probably fail", "expect it to fail", "others"] {
                 assert!(!read.contains(of_then), "{of_then}: {read}");
             }
@@ -173,19 +183,19 @@ fn an_edited_message_says_nothing_that_is_over() {
 
 #[test]
 fn an_outage_that_nobody_saw_begin_lasted_at_least_so_long() {
-    let unseen = Outage { last_healthy: None, telling: Telling::AtStart, ..samples::outage(1) };
+    let unseen = Outage { last_healthy: None, visibility: Visibility::Baseline, ..samples::outage(1) };
     let end = Some(unseen.started_at.plus(std::time::Duration::from_secs(29)));
     let over = Outage { resolved_at: end, ending: Some(Ending::Recovered), ..unseen.clone() };
-    let notice = |news| samples::about("acme/web", 0, vec![news]);
-    let recovered = notice(News::Recovered { outages: vec![over.clone()] });
-    let read = |notice| render_console(notice, false, &WebBase::default());
+    let notification = |item| samples::about("acme/web", 0, vec![item]);
+    let recovered = notification(NotificationItem::Recovered { outages: vec![over.clone()] });
+    let read = |notification| render_console(notification, false, &WebBase::default());
     let said = read(&recovered);
     assert!(said.contains("after at least 29 s offline (since before 21:06 UTC)"), "{said}");
     let edited =
         outline(&render_live(std::slice::from_ref(&over), &recovered, Form::PlainText, &[], &WebBase::default()));
     assert!(edited.contains("offline from before 21:06 UTC to 21:06 UTC (at least 29 s)"), "{edited}");
     let several = vec![over.clone(), Outage { last_healthy: samples::outage(2).last_healthy, ..over }];
-    let said = read(&notice(News::Recovered { outages: several }));
+    let said = read(&notification(NotificationItem::Recovered { outages: several }));
     assert!(said.contains("after at least 29 s offline"), "{said}");
 }
 
@@ -198,9 +208,9 @@ fn advice_is_no_wider_than_what_is_known() {
         at_once().zip(0..).map(|(outage, hour)| Outage { started_at: outage.started_at.plus(hours(hour)), ..outage })
     };
     let advice = |outages: Vec<Outage>, online: u32, web: &WebBase| {
-        let mut notice = samples::about("acme/web", 3, vec![News::Offline { outages }]);
-        notice.counts.online = online;
-        render_console(&notice, false, web)
+        let mut notification = samples::about("acme/web", 3, vec![NotificationItem::Offline { outages }]);
+        notification.counts.online = online;
+        render_console(&notification, false, web)
     };
     let (github, server) = (WebBase::default(), WebBase::from_api_url("https://git.acme.test/api/v3").unwrap());
     let (together, status) = ("They failed together", "https://www.githubstatus.com");
@@ -219,14 +229,14 @@ fn advice_is_no_wider_than_what_is_known() {
 #[test]
 fn last_healthy_is_said_as_a_bound_for_checks_without_changes_are_stored_once_in_ten_minutes() {
     let said = render_console(
-        &samples::about("acme/web", 1, vec![News::Offline { outages: vec![samples::outage(1)] }]),
+        &samples::about("acme/web", 1, vec![NotificationItem::Offline { outages: vec![samples::outage(1)] }]),
         false,
         &WebBase::default(),
     );
     assert!(said.contains("21:02 UTC or later, idle"), "{said}");
     let two = vec![samples::outage(1), samples::outage(2)];
     let said = render_console(
-        &samples::about("acme/web", 2, vec![News::Offline { outages: two }]),
+        &samples::about("acme/web", 2, vec![NotificationItem::Offline { outages: two }]),
         false,
         &WebBase::default(),
     );

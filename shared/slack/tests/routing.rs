@@ -8,7 +8,7 @@ mod samples;
 
 use std::collections::BTreeMap;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::{BOT_TOKEN, CHANNEL, CHANNEL_ID};
 use monitor_pipeline::items::{Delivered, LiveMessage};
@@ -22,7 +22,7 @@ fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-fn sample(name: &str) -> Notice {
+fn sample(name: &str) -> Notification {
     samples::all().into_iter().find(|(known, _)| *known == name).unwrap().1
 }
 
@@ -51,39 +51,39 @@ fn reason(sent: Result<Delivered, ChatError>) -> String {
 async fn a_bot_writes_to_the_channel_that_is_named_and_edits_there() {
     let slack = FakeSlack::start().await.unwrap();
     slack.state().add_channel("C0GPU", "#gpu-alerts");
-    let (bot, notice) = (bot(&slack), sample("offline_2_more"));
+    let (bot, notification) = (bot(&slack), sample("offline_2_more"));
     for (to, id) in [
         (Route::Default, CHANNEL_ID),
         (Route::Channel("#gpu-alerts"), "C0GPU"),
         (Route::Channel("C0GPU"), "C0GPU"),
         (Route::InsteadOf { channel: "#old", reason: "is_archived" }, CHANNEL_ID),
     ] {
-        let place = bot.send(&notice, Form::Blocks, to).await.unwrap().place().unwrap();
+        let place = bot.send(&notification, Form::Blocks, to).await.unwrap().place().unwrap();
         assert_eq!(place.channel, id, "{to:?}");
         bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
-        bot.edit(&LiveMessage { place, outages: Vec::new() }, &notice, Form::Blocks, &[]).await.unwrap();
+        bot.edit(&LiveMessage { place, outages: Vec::new() }, &notification, Form::Blocks, &[]).await.unwrap();
     }
     bot.send_test(Route::Channel("C0GPU")).await.unwrap();
-    let told: Vec<String> = slack.messages().iter().map(|message| message.body["channel"].to_string()).collect();
-    assert_eq!(told.iter().filter(|channel| *channel == "\"C0GPU\"").count(), 5, "{told:?}");
+    let taken: Vec<String> = slack.messages().iter().map(|message| message.body["channel"].to_string()).collect();
+    assert_eq!(taken.iter().filter(|channel| *channel == "\"C0GPU\"").count(), 5, "{taken:?}");
 }
 
 #[tokio::test]
 async fn a_channel_that_is_gone_is_dead_to_a_bot_in_every_way() {
     let slack = FakeSlack::start().await.unwrap();
     slack.state().add_channel("C0GPU", "#gpu-alerts");
-    let (bot, notice) = (bot(&slack), sample("offline_one"));
+    let (bot, notification) = (bot(&slack), sample("offline_one"));
     let to = Route::Channel("#gpu-alerts");
-    let place = bot.send(&notice, Form::Blocks, to).await.unwrap().place().unwrap();
+    let place = bot.send(&notification, Form::Blocks, to).await.unwrap().place().unwrap();
     slack.state().archive_channel("C0GPU");
-    let told = reason(bot.send(&notice, Form::Blocks, to).await);
-    assert!(told.contains("is_archived") && told.contains("the policy's channel"), "{told}");
-    assert!(matches!(bot.reply(&notice, Form::Blocks, &place).await, Err(EditError::Chat(ChatError::Dead(_)))));
-    let edited = bot.edit(&LiveMessage { place, outages: Vec::new() }, &notice, Form::Blocks, &[]).await;
+    let taken = reason(bot.send(&notification, Form::Blocks, to).await);
+    assert!(taken.contains("is_archived") && taken.contains("the policy's channel"), "{taken}");
+    assert!(matches!(bot.reply(&notification, Form::Blocks, &place).await, Err(EditError::Chat(ChatError::Dead(_)))));
+    let edited = bot.edit(&LiveMessage { place, outages: Vec::new() }, &notification, Form::Blocks, &[]).await;
     assert!(matches!(edited, Err(EditError::Chat(ChatError::Dead(_)))));
-    let told = reason(bot.send(&notice, Form::Blocks, Route::Channel("#nowhere")).await);
-    assert!(told.contains("channel_not_found"), "{told}");
-    bot.send(&notice, Form::Blocks, Route::InsteadOf { channel: "#nowhere", reason: &told }).await.unwrap();
+    let taken = reason(bot.send(&notification, Form::Blocks, Route::Channel("#nowhere")).await);
+    assert!(taken.contains("channel_not_found"), "{taken}");
+    bot.send(&notification, Form::Blocks, Route::InsteadOf { channel: "#nowhere", reason: &taken }).await.unwrap();
     assert!(slack.messages().last().unwrap().text().contains("This was for #nowhere, which accepts no messages"));
 }
 
@@ -91,19 +91,19 @@ async fn a_channel_that_is_gone_is_dead_to_a_bot_in_every_way() {
 async fn each_webhook_is_one_channel_and_a_revoked_one_is_dead() {
     let slack = FakeSlack::start().await.unwrap();
     slack.state().add_webhook(GPU_PATH);
-    let (webhooks, notice) = (webhooks(&slack), sample("offline_one"));
+    let (webhooks, notification) = (webhooks(&slack), sample("offline_one"));
     for to in [Route::Default, Route::Channel("gpu-alerts"), Route::Channel("#gpu-alerts")] {
-        webhooks.send(&notice, Form::Blocks, to).await.unwrap();
+        webhooks.send(&notification, Form::Blocks, to).await.unwrap();
     }
     let paths: Vec<String> = slack.messages().into_iter().map(|message| message.path).collect();
     let default = slack.state().webhook_path().to_owned();
     assert_eq!(paths, [&*default, GPU_PATH, GPU_PATH]);
 
     slack.state().revoke_webhook(GPU_PATH);
-    let told = reason(webhooks.send(&notice, Form::Blocks, Route::Channel("gpu-alerts")).await);
-    assert!(told.contains("no_service") && !told.contains("notasecret") && !told.contains("/services/"), "{told}");
-    let told = reason(webhooks.send(&notice, Form::Blocks, Route::Channel("nowhere")).await);
-    assert!(told.contains("no webhook has this name; add it to SLACK_WEBHOOKS"), "{told}");
+    let taken = reason(webhooks.send(&notification, Form::Blocks, Route::Channel("gpu-alerts")).await);
+    assert!(taken.contains("no_service") && !taken.contains("notasecret") && !taken.contains("/services/"), "{taken}");
+    let taken = reason(webhooks.send(&notification, Form::Blocks, Route::Channel("nowhere")).await);
+    assert!(taken.contains("no webhook has this name; add it to SLACK_WEBHOOKS"), "{taken}");
     let shown = format!("{webhooks:?}");
     assert!(!shown.contains("notasecret") && !shown.contains("gpu"), "{shown}");
 }
@@ -121,10 +121,10 @@ fn what_was_meant_for_another_channel_says_so_at_its_head() {
     }
     // The longest message there is, with the longest head: still within every limit.
     let (channel, reason) = ("c*`<!here>".repeat(20), "r*`<@U1>".repeat(200));
-    for (name, notice) in samples::all() {
+    for (name, notification) in samples::all() {
         for form in [Form::Blocks, Form::PlainText] {
             let to = Route::InsteadOf { channel: &channel, reason: &reason };
-            let message = render_to(&notice, form, to, &WebBase::default());
+            let message = render_to(&notification, form, to, &WebBase::default());
             limits::check(&message);
             assert!(!serde_json::to_string(&message).unwrap().contains("<!here>"), "{name}");
         }

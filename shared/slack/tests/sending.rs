@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::Fault;
@@ -32,7 +32,7 @@ fn webhook(slack: &FakeSlack) -> Webhook {
     webhook_at(&slack.webhook_url(), Duration::from_secs(10))
 }
 
-fn sample(name: &str) -> Notice {
+fn sample(name: &str) -> Notification {
     samples::all().into_iter().find(|(known, _)| *known == name).unwrap().1
 }
 
@@ -43,8 +43,8 @@ async fn fault(slack: &FakeSlack, fault: Fault) -> ChatError {
 
 /// No part of the webhook's path may be told.
 fn assert_secret_kept(error: &ChatError) {
-    let told = format!("{error} {error:?}");
-    assert!(!told.contains("notasecret") && !told.contains("/services/"), "{told}");
+    let error_text = format!("{error} {error:?}");
+    assert!(!error_text.contains("notasecret") && !error_text.contains("/services/"), "{error_text}");
 }
 
 #[tokio::test]
@@ -52,9 +52,9 @@ async fn every_sample_is_taken_in_both_forms() {
     let slack = FakeSlack::start().await.unwrap();
     let samples = samples::all();
     let webhook = webhook(&slack);
-    for (name, notice) in &samples {
+    for (name, notification) in &samples {
         for form in [Form::Blocks, Form::PlainText] {
-            let sent = webhook.send(notice, form, Route::Default).await;
+            let sent = webhook.send(notification, form, Route::Default).await;
             assert_eq!(sent, Ok(Delivered::default()), "{name}: {:?}", slack.state().refusals().last());
         }
     }
@@ -74,11 +74,11 @@ async fn a_rate_limit_says_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn refused_content_is_told_from_a_dead_webhook() {
+async fn refused_content_is_distinguished_from_a_dead_webhook() {
     let slack = FakeSlack::start().await.unwrap();
     for word in ["invalid_payload", "invalid_blocks", "no_text", "msg_too_long", "msg_blocks_too_long"] {
         let error = fault(&slack, Fault::Answer(400, word)).await;
-        assert!(matches!(&error, ChatError::ContentRefused(told) if told.contains(word)), "{error:?}");
+        assert!(matches!(&error, ChatError::ContentRefused(error_text) if error_text.contains(word)), "{error:?}");
     }
     let dead = [
         (400, "a_word_of_tomorrow"),
@@ -99,16 +99,16 @@ async fn refused_content_is_told_from_a_dead_webhook() {
     ];
     for (status, body) in dead {
         let error = fault(&slack, Fault::Answer(status, body)).await;
-        let ChatError::Dead(told) = &error else { panic!("{status} {body}: {error:?}") };
-        assert!(told.contains("127.0.0.1 answered") && told.contains("; "), "{told}");
-        assert!(!told.contains("<html>"), "{told}");
+        let ChatError::Dead(error_text) = &error else { panic!("{status} {body}: {error:?}") };
+        assert!(error_text.contains("127.0.0.1 answered") && error_text.contains("; "), "{error_text}");
+        assert!(!error_text.contains("<html>"), "{error_text}");
         assert_secret_kept(&error);
     }
     assert!(slack.messages().is_empty());
 }
 
 #[tokio::test]
-async fn another_chats_success_is_an_acceptance_and_the_test_message_says_that_it_is_none_of_slacks() {
+async fn another_chats_success_counts_and_the_test_message_says_that_it_is_not_slack() {
     let slack = FakeSlack::start().await.unwrap();
     for (status, body, oddity) in [
         (200, "ok", None),
@@ -138,7 +138,7 @@ async fn a_webhook_that_was_made_anew_is_dead_at_its_old_address() {
     slack.state().replace_webhook("/services/T0FAKE/B0FAKE/notasecreteither");
     let error = old.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(
-        matches!(&error, ChatError::Dead(told) if told.contains("no_service") && told.contains("create a new one")),
+        matches!(&error, ChatError::Dead(error_text) if error_text.contains("no_service") && error_text.contains("create a new one")),
         "{error:?}"
     );
     assert_secret_kept(&error);
@@ -162,7 +162,7 @@ async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
     let impatient = webhook_at(&slack.webhook_url(), Duration::from_millis(200));
     let error = impatient.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(
-        matches!(&error, ChatError::Transient(told) if told.contains("no answer from 127.0.0.1 within 0.2 s")),
+        matches!(&error, ChatError::Transient(error_text) if error_text.contains("no answer from 127.0.0.1 within 0.2 s")),
         "{error:?}"
     );
     assert_secret_kept(&error);
@@ -171,7 +171,7 @@ async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
     drop(slack);
     let gone = webhook_at(&url, Duration::from_secs(5));
     let error = gone.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
-    assert!(matches!(&error, ChatError::NotSent(told) if told.contains("127.0.0.1")), "{error:?}");
+    assert!(matches!(&error, ChatError::NotSent(error_text) if error_text.contains("127.0.0.1")), "{error:?}");
     assert_secret_kept(&error);
     assert!(!format!("{gone:?}").contains("notasecret"), "{gone:?}");
 }
@@ -186,7 +186,7 @@ impl reqwest::dns::Resolve for NoNames {
 }
 
 #[tokio::test]
-async fn what_never_left_this_machine_is_told_from_what_may_have_arrived() {
+async fn a_message_that_was_never_sent_is_distinguished_from_one_that_may_have_arrived() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let slack = FakeSlack::start().await.unwrap();
     let plain = slack.webhook_url();
@@ -256,19 +256,19 @@ impl Write for Full {
 
 #[tokio::test]
 async fn a_messenger_writes_to_the_console_or_to_slack() {
-    let (paper, notice) = (Paper::default(), sample("offline_7_of_8"));
+    let (paper, notification) = (Paper::default(), sample("offline_7_of_8"));
     let console = Messenger::Console(Console::new(paper.clone(), false, WebBase::default()));
-    assert_eq!(console.send(&notice, Form::Blocks, Route::Default).await, Ok(Delivered::default()));
+    assert_eq!(console.send(&notification, Form::Blocks, Route::Default).await, Ok(Delivered::default()));
     let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(written, render_console(&notice, false, &WebBase::default()) + "\n");
+    assert_eq!(written, render_console(&notification, false, &WebBase::default()) + "\n");
 
     let full = Messenger::Console(Console::new(Full, false, WebBase::default()));
-    let error = full.send(&notice, Form::Blocks, Route::Default).await.unwrap_err();
+    let error = full.send(&notification, Form::Blocks, Route::Default).await.unwrap_err();
     assert_eq!(error, ChatError::Transient("the console takes no output: no space left".to_owned()));
 
     let slack = FakeSlack::start().await.unwrap();
     let messenger = Messenger::Webhook(webhook(&slack));
-    messenger.send(&notice, Form::Blocks, Route::Default).await.unwrap();
+    messenger.send(&notification, Form::Blocks, Route::Default).await.unwrap();
     assert_eq!(slack.messages().len(), 1);
 }
 
@@ -279,9 +279,9 @@ fn bot(slack: &FakeSlack, token: &str) -> Bot {
     Bot::new(http, BotToken::new(token), monitor_fakes::slack::CHANNEL, settings)
 }
 
-fn outages_of(notice: &Notice) -> Vec<Outage> {
-    match &notice.news[0] {
-        News::Offline { outages } => outages.clone(),
+fn outages_of(notification: &Notification) -> Vec<Outage> {
+    match &notification.items[0] {
+        NotificationItem::Offline { outages } => outages.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -386,7 +386,7 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
     for code in [r#"{"ok":false,"error":"invalid_blocks"}"#, r#"{"ok":false,"error":"msg_blocks_too_long"}"#] {
         assert!(matches!(answer(Fault::Answer(200, code)).await, ChatError::ContentRefused(_)), "{code}");
     }
-    for (code, mend) in [
+    for (code, hint) in [
         (r#"{"ok":false,"error":"invalid_auth"}"#, "SLACK_BOT_TOKEN"),
         (r#"{"ok":false,"error":"token_revoked"}"#, "SLACK_BOT_TOKEN"),
         (r#"{"ok":false,"error":"account_inactive"}"#, "SLACK_BOT_TOKEN"),
@@ -399,11 +399,11 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
         (r#"{"ok":false}"#, "answered with an error"),
     ] {
         let error = answer(Fault::Answer(200, code)).await;
-        assert!(matches!(&error, ChatError::Dead(told) if told.contains(mend)), "{code}: {error:?}");
+        assert!(matches!(&error, ChatError::Dead(error_text) if error_text.contains(hint)), "{code}: {error:?}");
     }
     let wrong = bot(&slack, "xoxb-0-0-hunter2");
     let error = wrong.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
-    assert!(matches!(&error, ChatError::Dead(told) if told.contains("invalid_auth")), "{error:?}");
+    assert!(matches!(&error, ChatError::Dead(error_text) if error_text.contains("invalid_auth")), "{error:?}");
     assert!(!format!("{error:?} {wrong:?}").contains("hunter2"));
     assert!(wrong.send_test(Route::Default).await.is_err());
     bot(&slack, monitor_fakes::slack::BOT_TOKEN).send_test(Route::Default).await.unwrap();
@@ -412,8 +412,8 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
 #[test]
 fn an_edited_message_says_what_has_become_of_each() {
     use monitor_slack::render_live;
-    let notice = sample("offline_7_of_8");
-    let opened = outages_of(&notice);
+    let notification = sample("offline_7_of_8");
+    let opened = outages_of(&notification);
     let ended = |outage: &Outage, ending| Outage {
         resolved_at: Some(outage.started_at.plus(Duration::from_secs(7_500))),
         ending: Some(ending),
@@ -432,10 +432,10 @@ fn an_edited_message_says_what_has_become_of_each() {
         ("edited_many", vec![opened[0].clone(); 50]),
     ];
     for (name, outages) in cases {
-        let message = render_live(&outages, &notice, Form::Blocks, &[], &WebBase::default());
+        let message = render_live(&outages, &notification, Form::Blocks, &[], &WebBase::default());
         limits::check(&message);
         insta::assert_snapshot!(name, outline::outline(&message));
-        let plain = render_live(&outages, &notice, Form::PlainText, &[], &WebBase::default());
+        let plain = render_live(&outages, &notification, Form::PlainText, &[], &WebBase::default());
         limits::check(&plain);
         assert_eq!(plain.blocks.as_deref(), Some(&[][..]), "no layout is left in place of the text");
         if name == "edited_some_are_back" {

@@ -12,7 +12,7 @@ use monitor_domain::time::Timestamp;
 
 use crate::client::{Client, Form, List};
 use crate::error::StatelyError;
-use crate::fields::{ALL, CHANGE, CLAIM, CURSOR, FRESHNESS, Field, ItemType, Kind, REPOSITORY, RUNNER, SENT};
+use crate::fields::{ALL, CHANGE, CLAIM, CURSOR, Field, ItemType, Kind, LAST_SEEN, REPOSITORY, RUNNER, SENT};
 use crate::key_path::KeyPath;
 use crate::payload::{Record, Value};
 use crate::transport::Transport;
@@ -188,7 +188,7 @@ impl<T: Transport> Canary<'_, T> {
             .map_err(while_doing("a fleet is not listed"))?;
         let mut types: Vec<&str> = found.iter().map(|item| &*item.item_type).collect();
         types.sort_unstable();
-        let expected = [CURSOR.name, FRESHNESS.name, REPOSITORY.name, RUNNER.name];
+        let expected = [CURSOR.name, LAST_SEEN.name, REPOSITORY.name, RUNNER.name];
         if types != expected {
             self.findings.faults.push(format!("a fleet is {}; listed were {}", expected.join(", "), types.join(", ")));
         }
@@ -201,19 +201,21 @@ impl<T: Transport> Canary<'_, T> {
         for number in [9, 10, 11] {
             records.push(self.record(&CHANGE, 0).with("revision", Value::Number(number)));
             for of in [&CLAIM, &SENT] {
-                records
-                    .push(self.record(of, 0).with("notice", Value::Number(number)).with("attempt", Value::Number(1)));
+                records.push(
+                    self.record(of, 0).with("notification", Value::Number(number)).with("attempt", Value::Number(1)),
+                );
             }
         }
         self.put(&records).await.map_err(while_doing("changes and notices were not taken"))?;
         let group = || KeyPath::new().text("repo", &self.repo_id(0));
         let after = Some(group().number("change", 9));
         let changes = List { prefix: group().any("change"), after, limit: Some(2), ..List::default() };
-        let notices = List { prefix: group().any("notice"), descending: true, limit: Some(5), ..List::default() };
+        let notifications =
+            List { prefix: group().any("notification"), descending: true, limit: Some(5), ..List::default() };
         // The items of every type have numbers over a thousand.
         self.expect_order(&changes, "revision", &["Change 10", "Change 11"]).await?;
         let latest = ["Sent 1002", "Claim 1002", "Sent 11", "Claim 11", "Sent 10"];
-        self.expect_order(&notices, "notice", &latest).await
+        self.expect_order(&notifications, "notification", &latest).await
     }
 
     async fn expect_order(&mut self, list: &List, number: &str, expected: &[&str]) -> Result<(), String> {
@@ -253,20 +255,21 @@ impl<T: Transport> Canary<'_, T> {
 fn path(record: &Record) -> KeyPath {
     let repo = KeyPath::new().text("repo", record.text("repoId"));
     let fleet = KeyPath::new().text("fleet", record.text("repoId"));
-    let notice =
-        |path: KeyPath| path.number("notice", record.number("notice")).number("attempt", record.number("attempt"));
+    let notification = |path: KeyPath| {
+        path.number("notification", record.number("notification")).number("attempt", record.number("attempt"))
+    };
     match record.item_type().name {
         "Runner" => repo.number("runner", record.number("runnerId")),
         "OutageEvent" => repo.number("runner", record.number("runnerId")).number("outage", record.number("outageId")),
-        "Freshness" => fleet.only("freshness"),
+        "LastSeen" => fleet.only("last_seen"),
         "Cursor" => fleet.only("cursor"),
         "Change" => repo.number("change", record.number("revision")),
         "Credential" => repo.only("credential"),
         "Watchlist" => repo.only("watchlist"),
         "AccessToken" => repo.only("access_token"),
         "Marker" => repo.number("marker", record.number("markerId")),
-        "Claim" => notice(repo).only("claim"),
-        "Sent" => notice(repo).only("sent"),
+        "Claim" => notification(repo).only("claim"),
+        "Sent" => notification(repo).only("sent"),
         "Mute" => repo.number("mute", record.number("muteId")),
         "Acknowledgement" => {
             repo.number("acknowledged", record.number("runnerId")).number("outage", record.number("outageId"))

@@ -2,11 +2,11 @@
 
 /// An address that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no {what}; write {mend}")]
+#[error("`{given}` is no {what}; write {hint}")]
 pub struct EndpointError {
     given: String,
     what: &'static str,
-    mend: &'static str,
+    hint: &'static str,
 }
 
 /// The origin of a data plane, as `https://us-east-1.aws.api.stately.cloud`, without a slash at the end.
@@ -23,7 +23,7 @@ impl Endpoint {
         let name = region.strip_prefix("aws-").unwrap_or(region);
         let is_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(is_label) {
-            return Err(EndpointError { given: region.to_owned(), what: "region", mend: "one as us-east-1" });
+            return Err(EndpointError { given: region.to_owned(), what: "region", hint: "one as us-east-1" });
         }
         Ok(Self(format!("https://{name}.aws.api.stately.cloud")))
     }
@@ -33,7 +33,7 @@ impl Endpoint {
         let fault = || EndpointError {
             given: text.to_owned(),
             what: "address of a data plane",
-            mend: "scheme, host and port alone, as http://127.0.0.1:3030",
+            hint: "scheme, host and port alone, as http://127.0.0.1:3030",
         };
         let url = reqwest::Url::parse(text).map_err(|_| fault())?;
         let is_origin = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();

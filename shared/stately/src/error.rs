@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn an_error_names_its_code_and_how_long_it_was_tried() {
         let last = Box::new(StatelyError::Service(error("StoreInUse", "")));
-        let told = StatelyError::GaveUp { tries: 3, within: Duration::from_secs(10), last }.to_string();
-        assert_eq!(told, "StatelyDB says: why (StoreInUse) (gave up after 3 tries in 10 s)");
+        let error_text = StatelyError::GaveUp { tries: 3, within: Duration::from_secs(10), last }.to_string();
+        assert_eq!(error_text, "StatelyDB says: why (StoreInUse) (gave up after 3 tries in 10 s)");
     }
 }

@@ -79,11 +79,11 @@ pub const REPOSITORY: ItemType = ItemType {
         field(4, "displayName", Text),
         field(5, "isActive", Flag),
         field(6, "revision", Number),
-        field(7, "lastTellable", Number),
+        field(7, "lastNotifiable", Number),
         field(8, "watchedSince", Millis),
         field(9, "lastSyncedAt", Millis),
         field(10, "failingSince", Millis),
-        field(11, "isBlind", Flag),
+        field(11, "isUnreachable", Flag),
         field(12, "unfinished", Flag),
         field(13, "body", Text),
         by_service(14, "createdAt"),
@@ -141,9 +141,9 @@ pub const OUTAGE_EVENT: ItemType = ItemType {
     ],
 };
 
-/// `Item::Freshness`
-pub const FRESHNESS: ItemType = ItemType {
-    name: "Freshness",
+/// `Item::LastSeen`
+pub const LAST_SEEN: ItemType = ItemType {
+    name: "LastSeen",
     fields: &[
         field(1, "repoId", Text),
         field(2, "seenAt", Millis),
@@ -157,7 +157,7 @@ pub const CURSOR: ItemType = ItemType {
     name: "Cursor",
     fields: &[
         field(1, "repoId", Text),
-        field(2, "toldThrough", Number),
+        field(2, "notifiedThrough", Number),
         field(3, "nextAttemptAt", Millis),
         field(4, "recordedThrough", Number),
     ],
@@ -170,7 +170,7 @@ pub const CREDENTIAL: ItemType = ItemType {
         field(1, "repoId", Text),
         field(2, "credentialId", Text),
         field(3, "revision", Number),
-        field(4, "lastTellable", Number),
+        field(4, "lastNotifiable", Number),
         field(5, "body", Text),
     ],
 };
@@ -181,7 +181,7 @@ pub const WATCHLIST: ItemType = ItemType {
     fields: &[
         field(1, "repoId", Text),
         field(2, "revision", Number),
-        field(3, "lastTellable", Number),
+        field(3, "lastNotifiable", Number),
         field(4, "targetCount", Number),
         field(5, "body", Text),
     ],
@@ -197,7 +197,7 @@ pub const CHANGE: ItemType = ItemType {
         field(4, "decidedAt", Millis),
         field(5, "observedAt", Millis),
         field(6, "more", Flag),
-        field(7, "tellable", Flag),
+        field(7, "notifiable", Flag),
         field(8, "body", Text),
         field(9, "expiresAt", Seconds),
     ],
@@ -208,7 +208,7 @@ pub const CLAIM: ItemType = ItemType {
     name: "Claim",
     fields: &[
         field(1, "repoId", Text),
-        field(2, "notice", Number),
+        field(2, "notification", Number),
         field(3, "attempt", Number),
         field(4, "nonce", Number),
         field(5, "after", Number),
@@ -226,7 +226,7 @@ pub const SENT: ItemType = ItemType {
     name: "Sent",
     fields: &[
         field(1, "repoId", Text),
-        field(2, "notice", Number),
+        field(2, "notification", Number),
         field(3, "attempt", Number),
         field(4, "through", Number),
         field(5, "endedAt", Millis),
@@ -298,7 +298,7 @@ pub const ALL: [&ItemType; 14] = [
     &REPOSITORY,
     &RUNNER,
     &OUTAGE_EVENT,
-    &FRESHNESS,
+    &LAST_SEEN,
     &CURSOR,
     &CREDENTIAL,
     &WATCHLIST,

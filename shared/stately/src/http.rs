@@ -30,7 +30,7 @@ impl HttpTransport {
             .http2_initial_stream_window_size(2 << 20)
             .http2_initial_connection_window_size(4 << 20);
         let builder = if endpoint.is_plain() { builder.http2_prior_knowledge() } else { builder };
-        let client = builder.build().map_err(|error| told(error, "HTTP could not be set up"))?;
+        let client = builder.build().map_err(|error| unreached(error, "HTTP could not be set up"))?;
         Ok(Self { client, endpoint })
     }
 }
@@ -42,7 +42,7 @@ impl Transport for HttpTransport {
         for (name, value) in request.headers {
             post = post.header(name, value);
         }
-        let broken = |error| told(error, self.endpoint.as_str());
+        let broken = |error| unreached(error, self.endpoint.as_str());
         let mut answer = post.send().await.map_err(broken)?;
         let status = answer.status().as_u16();
         let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -60,7 +60,7 @@ impl Transport for HttpTransport {
 }
 
 /// The whole chain of reasons, since reqwest's own words say only that it failed; without URLs.
-fn told(error: reqwest::Error, what: &str) -> Unreached {
+fn unreached(error: reqwest::Error, what: &str) -> Unreached {
     let error = error.without_url();
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(&error);

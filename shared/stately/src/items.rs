@@ -8,7 +8,7 @@ mod read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use monitor_domain::change::QUIET_CHANGES_KEPT;
-use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
@@ -36,11 +36,11 @@ const DAY_SECS: i64 = 86_400;
 /// How long a change without news is kept, from its decision.
 const KEEP_QUIET_CHANGE: i64 = QUIET_CHANGES_KEPT.as_secs().cast_signed();
 /// How long news and ended outages are kept.
-const KEEP_NEWS: i64 = 400 * DAY_SECS;
+const KEEP_NOTIFIABLE_CHANGE: i64 = 400 * DAY_SECS;
 /// How long markers are kept: longer than a signature holds and a job waits.
 const KEEP_MARKER: i64 = DAY_SECS;
 /// How long notices are kept: longer than the changes that they tell, which would otherwise seem untold.
-const KEEP_NOTICE: i64 = 430 * DAY_SECS;
+const KEEP_NOTIFICATION: i64 = 430 * DAY_SECS;
 
 /// Where an item lies: its first key path.
 pub fn key_path(key: &Key) -> KeyPath {
@@ -51,7 +51,7 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Target(id) => target(id),
         Key::Runner(id, runner) => target(id).number("runner", runner.0),
         Key::Outage(id, runner, outage) => target(id).number("runner", runner.0).number("outage", outage.0.0),
-        Key::Freshness(subject) => fleet(subject).only("freshness"),
+        Key::LastSeen(subject) => fleet(subject).only("last_seen"),
         Key::Cursor(subject) => fleet(subject).only("cursor"),
         Key::Change(subject, revision) => repo(subject).number("change", revision.0),
         Key::Credential(_) => repo(&key.subject()).only("credential"),
@@ -62,12 +62,14 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Acknowledgement(id, runner, outage) => {
             target(id).number("acknowledged", runner.0).number("outage", outage.0.0)
         }
-        Key::Claim(subject, number) => {
-            repo(subject).number("notice", number.notice).number("attempt", number.attempt.into()).only("claim")
-        }
-        Key::Sent(subject, number) => {
-            repo(subject).number("notice", number.notice).number("attempt", number.attempt.into()).only("sent")
-        }
+        Key::Claim(subject, number) => repo(subject)
+            .number("notification", number.notification)
+            .number("attempt", number.attempt.into())
+            .only("claim"),
+        Key::Sent(subject, number) => repo(subject)
+            .number("notification", number.notification)
+            .number("attempt", number.attempt.into())
+            .only("sent"),
     }
 }
 
@@ -121,11 +123,11 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("displayName", text(record.target.as_str()))
             .with("isActive", Flag(record.watched_since.is_some()))
             .with("revision", Number(record.revision.0))
-            .with("lastTellable", Number(record.last_tellable.0))
+            .with("lastNotifiable", Number(record.last_notifiable.0))
             .with("watchedSince", moment(record.watched_since))
             .with("lastSyncedAt", moment(record.observed_at))
             .with("failingSince", moment(record.failing.as_ref().map(|failing| failing.since)))
-            .with("isBlind", Flag(record.failing.as_ref().is_some_and(|failing| failing.blind)))
+            .with("isUnreachable", Flag(record.failing.as_ref().is_some_and(|failing| failing.unreachable)))
             .with("unfinished", Flag(record.unfinished))
             .with("body", body(record)?),
         Item::Runner(RunnerItem { runner, .. }) => new(&fields::RUNNER)
@@ -160,40 +162,40 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("inJob", Flag(outage.in_job))
             .with("body", body(outage)?)
             // None while it is open: an outage that lasts is never deleted.
-            .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NEWS))),
-        Item::Freshness(freshness) => new(&fields::FRESHNESS)
-            .with("seenAt", moment(freshness.at))
-            .with("jobsSentAt", moment(freshness.jobs_sent_at))
-            .with("nextTickAt", moment(freshness.next_tick_at)),
+            .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NOTIFIABLE_CHANGE))),
+        Item::LastSeen(last_seen) => new(&fields::LAST_SEEN)
+            .with("seenAt", moment(last_seen.at))
+            .with("jobsSentAt", moment(last_seen.jobs_sent_at))
+            .with("nextTickAt", moment(last_seen.next_tick_at)),
         Item::Cursor(cursor) => new(&fields::CURSOR)
-            .with("toldThrough", Number(cursor.told_through.0))
+            .with("notifiedThrough", Number(cursor.notified_through.0))
             .with("recordedThrough", Number(cursor.recorded_through.0))
             .with("nextAttemptAt", moment(cursor.next_attempt_at)),
         Item::Credential(record) => new(&fields::CREDENTIAL)
             .with("credentialId", text(record.id.as_str()))
             .with("revision", Number(record.revision.0))
-            .with("lastTellable", Number(record.last_tellable.0))
+            .with("lastNotifiable", Number(record.last_notifiable.0))
             .with("body", body(record)?),
         Item::Watchlist(list) => new(&fields::WATCHLIST)
             .with("revision", Number(list.revision.0))
-            .with("lastTellable", Number(list.last_tellable.0))
+            .with("lastNotifiable", Number(list.last_notifiable.0))
             .with("targetCount", Number(list.targets.len() as u64))
             .with("body", body(list)?),
         Item::Change(change) => {
-            let is_news = change.is_tellable() || change.has_outage_events();
-            let keep = if is_news { KEEP_NEWS } else { KEEP_QUIET_CHANGE };
+            let is_news = change.is_notifiable() || change.has_outage_events();
+            let keep = if is_news { KEEP_NOTIFIABLE_CHANGE } else { KEEP_QUIET_CHANGE };
             new(&fields::CHANGE)
                 .with("revision", Number(change.revision.0))
                 .with("nonce", Number(change.nonce))
                 .with("decidedAt", moment(change.decided_at))
                 .with("observedAt", moment(change.observed_at))
                 .with("more", Flag(change.more))
-                .with("tellable", Flag(change.is_tellable()))
+                .with("notifiable", Flag(change.is_notifiable()))
                 .with("body", body(change)?)
                 .with("expiresAt", expires(change.decided_at, keep))
         }
         Item::Claim(claim) => new(&fields::CLAIM)
-            .with("notice", Number(claim.number.notice))
+            .with("notification", Number(claim.number.notification))
             .with("attempt", Number(claim.number.attempt.into()))
             .with("nonce", Number(claim.nonce))
             .with("after", Number(claim.after.0))
@@ -202,7 +204,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("leaseUntil", moment(claim.lease_until))
             .with("plainText", Flag(claim.plain_text))
             .with("body", body(claim)?)
-            .with("expiresAt", expires(claim.claimed_at, KEEP_NOTICE)),
+            .with("expiresAt", expires(claim.claimed_at, KEEP_NOTIFICATION)),
         Item::Mute(mute) => new(&fields::MUTE)
             .with("muteId", Number(Mute::number_of(&mute.scope)))
             .with("scope", Value::Text(mute.scope.to_string()))
@@ -224,7 +226,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("acknowledgedAt", moment(item.at))
             .with("by", text(item.by.as_str()))
             .with("body", body(item)?)
-            .with("expiresAt", expires(item.at, KEEP_NEWS)),
+            .with("expiresAt", expires(item.at, KEEP_NOTIFIABLE_CHANGE)),
         Item::AccessToken(token) => new(&fields::ACCESS_TOKEN)
             .with("credentialId", text(token.credential.as_str()))
             .with("endsAt", moment(token.expires_at))
@@ -237,7 +239,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
                 SendEnding::LayoutRefused { .. } => ("layoutRefused", &None, &None),
             };
             new(&fields::SENT)
-                .with("notice", Number(sent.number.notice))
+                .with("notification", Number(sent.number.notification))
                 .with("attempt", Number(sent.number.attempt.into()))
                 .with("through", Number(sent.through.0))
                 .with("endedAt", moment(sent.at))
@@ -245,7 +247,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
                 .with("channel", text(channel.as_deref().unwrap_or_default()))
                 .with("ts", text(ts.as_deref().unwrap_or_default()))
                 .with("body", body(sent)?)
-                .with("expiresAt", expires(sent.at, KEEP_NOTICE))
+                .with("expiresAt", expires(sent.at, KEEP_NOTIFICATION))
         }
     })
 }
@@ -289,12 +291,12 @@ fn description(outage: &Outage) -> String {
         Some(Ending::Removed) => "no longer registered",
         Some(Ending::NoLongerMonitored) => "no longer monitored",
     };
-    let told = match outage.telling {
-        Telling::Alert | Telling::AtStart => "",
-        Telling::Quiet => ", not told by itself",
-        Telling::Muted => ", muted",
+    let suffix = match outage.visibility {
+        Visibility::Alerted | Visibility::Baseline => "",
+        Visibility::Suppressed => ", not told by itself",
+        Visibility::Muted => ", muted",
     };
-    format!("{} became {}{job}; {end}{told}", outage.runner_name, outage.status)
+    format!("{} became {}{job}; {end}{suffix}", outage.runner_name, outage.status)
 }
 
 #[cfg(test)]

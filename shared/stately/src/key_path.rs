@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_ids_can_be_told_apart_again(first in ".*", second in "[%/a-]*", number: u64) {
+        fn different_ids_never_share_a_key(first in ".*", second in "[%/a-]*", number: u64) {
             let path = KeyPath::new().text("repo", &first).text("more", &second).number("runner", number);
             let expected = [("repo", first), ("more", second), ("runner", number.to_string())];
             prop_assert_eq!(segments(&path), expected.map(|(namespace, id)| (namespace.to_owned(), id)).to_vec());

@@ -194,8 +194,8 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
                     Some(*after),
                 )
             }
-            Query::Notices { subject, limit } => {
-                let prefix = KeyPath::new().text("repo", &subject.to_string()).any("notice");
+            Query::Notifications { subject, limit } => {
+                let prefix = KeyPath::new().text("repo", &subject.to_string()).any("notification");
                 let items =
                     self.listed(List { prefix, descending: true, limit: limited(*limit), ..List::default() }).await?;
                 let place = |key: &Key| match key {
@@ -267,14 +267,14 @@ fn in_order<P: PartialOrd>(
 fn fault(error: StatelyError) -> StoreError {
     match error.service() {
         Some(service) if matches!(&*service.rpc_code, "unauthenticated" | "permission_denied") => {
-            StoreError::Denied(format!("{error}{}", mend(&error)))
+            StoreError::Denied(format!("{error}{}", hint(&error)))
         }
-        Some(service) if !service.may_pass() => StoreError::Refused(format!("{error}{}", mend(&error))),
+        Some(service) if !service.may_pass() => StoreError::Refused(format!("{error}{}", hint(&error))),
         _ => StoreError::Unavailable(error.to_string()),
     }
 }
 
-fn mend(error: &StatelyError) -> &'static str {
+fn hint(error: &StatelyError) -> &'static str {
     let Some(service) = error.service() else { return "" };
     match (&*service.stately_code, &*service.rpc_code) {
         ("SchemaVersionNotFound" | "SchemaNotFound" | "SchemaVersionMismatch", _) => {

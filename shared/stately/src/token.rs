@@ -35,7 +35,7 @@ impl fmt::Debug for AccessKey {
 pub(crate) struct Token {
     header: Arc<str>,
     /// Moments of the client's timer.
-    good_until: Duration,
+    valid_until: Duration,
     renew_from: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Token {
     /// From the service's answer. It is renewed when less than a tenth of its life is left.
     pub(crate) fn new(text: &str, life: Duration, now: Duration) -> Self {
         let life = life.min(LONGEST_LIFE);
-        Self { header: format!("Bearer {text}").into(), good_until: now + life, renew_from: now + life * 9 / 10 }
+        Self { header: format!("Bearer {text}").into(), valid_until: now + life, renew_from: now + life * 9 / 10 }
     }
 
     /// The value of the header `authorization`.
@@ -52,7 +52,7 @@ impl Token {
     }
 
     pub(crate) fn is_good(&self, now: Duration) -> bool {
-        now < self.good_until
+        now < self.valid_until
     }
 }
 

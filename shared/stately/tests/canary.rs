@@ -15,7 +15,7 @@ use monitor_stately_server::{Fault, InMemory, Method, Schema, Settings, State, T
 use serde_json::{Value, json};
 
 /// The fields that stand in key paths.
-const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt", "markerId"];
+const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notification", "attempt", "markerId"];
 
 async fn sing(server: &InMemory) -> Findings {
     let now = Timestamp::from_epoch_ms(server.state().now_ms());
@@ -35,7 +35,7 @@ fn published(schema: &Value) -> InMemory {
 }
 
 #[tokio::test]
-async fn a_schema_published_from_this_release_is_found_good() {
+async fn a_schema_published_from_this_release_passes() {
     let server = server();
     let findings = sing(&server).await;
     assert_eq!(findings.faults, Vec::<String>::new());
@@ -75,7 +75,7 @@ async fn two_fields_with_each_others_number_are_found_whichever_they_are() {
 }
 
 #[tokio::test]
-async fn flags_in_each_others_place_are_told_apart() {
+async fn swapped_flags_are_detected() {
     let mut altered = schema();
     let fields = altered["items"]["Runner"]["fields"].as_array_mut().unwrap();
     for (name, number) in [("busy", 12), ("ephemeral", 11)] {
@@ -86,7 +86,7 @@ async fn flags_in_each_others_place_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_published_is_told() {
+async fn a_version_that_is_not_published_is_reported() {
     let mut altered = schema();
     altered["version"] = json!(0);
     let findings = sing(&published(&altered)).await;
@@ -94,7 +94,7 @@ async fn a_version_that_is_not_published_is_told() {
 }
 
 #[tokio::test]
-async fn limits_that_are_too_low_are_told() {
+async fn limits_that_are_too_low_are_reported() {
     let server = server();
     server.state().settings.max_batch = 25;
     let findings = sing(&server).await;
@@ -102,7 +102,7 @@ async fn limits_that_are_too_low_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_removed_is_told_and_harms_no_list() {
+async fn an_item_that_cannot_be_removed_is_reported_and_harms_no_list() {
     let server = server();
     fill(&store(&server), [monitor_pipeline::items::Item::Target(target_record("acme/web", 1))]).await;
     server.state().inject(Fault::once(Trouble::RequestLost).to(Method::Delete).times(u64::MAX));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{ACCESS_KEY, http, http_server, server, settings, store};
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_pipeline::testing::samples::{change, target};
@@ -40,7 +40,7 @@ fn fleet() -> Query {
 }
 
 fn first_change() -> Vec<Put> {
-    vec![Put::new(Item::Change(change("acme/web", 1, Step::MonitoringStarted)))]
+    vec![Put::new(Item::Change(change("acme/web", 1, Event::MonitoringStarted)))]
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +161,7 @@ async fn what_allows_another_try_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_allows_no_other_try_is_told_at_once() {
+async fn an_error_that_allows_no_retry_is_reported_at_once() {
     let codes =
         ["ItemReusedWithDifferentKeyPath", "NonRecoverableTransaction", "SchemaVersionNotFound", "SchemaNotFound"];
     let bare = [RpcCode::InvalidArgument, RpcCode::PermissionDenied, RpcCode::NotFound].map(Trouble::Bare);

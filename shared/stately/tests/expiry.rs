@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::installation::Installation;
 use common::{server, store};
-use monitor_domain::notices::News;
+use monitor_domain::notifications::NotificationItem;
 use monitor_domain::runner::Status;
 use monitor_domain::subject::Revision;
 use monitor_pipeline::items::{Item, Query};
@@ -16,7 +16,7 @@ use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::testing::samples::subject;
 
 #[tokio::test]
-async fn an_outage_after_a_quiet_month_is_told_though_the_changes_before_it_have_expired() {
+async fn an_outage_after_a_month_without_changes_is_notified_although_earlier_changes_have_expired() {
     let server = server();
     let store = store(&server);
     // Too many for one commit: the first look is split.
@@ -37,6 +37,9 @@ async fn an_outage_after_a_quiet_month_is_told_though_the_changes_before_it_have
     for _ in 0..3 {
         installation.check().await;
     }
-    let told = installation.tell().await;
-    assert!(matches!(&told[0].news[..], [News::Offline { outages }] if outages.len() == 1), "{told:?}");
+    let notified = installation.notify_all().await;
+    assert!(
+        matches!(&notified[0].items[..], [NotificationItem::Offline { outages }] if outages.len() == 1),
+        "{notified:?}"
+    );
 }

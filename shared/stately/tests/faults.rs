@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use common::installation::{Installation, web};
 use common::{STORE_ID, server, settings};
-use monitor_domain::change::{Change, Step};
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::change::{Change, Event};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_pipeline::items::{Item, Query};
@@ -27,24 +27,24 @@ fn small_store(server: &InMemory) -> StatelyStore<InMemory> {
 }
 
 /// Every runner goes offline, is told, comes back, and is told; gives the messages.
-async fn cycle(installation: &Installation<'_, impl Store>) -> Vec<Notice> {
-    let mut told = Vec::new();
+async fn cycle(installation: &Installation<'_, impl Store>) -> Vec<Notification> {
+    let mut notified = Vec::new();
     installation.check_until_done().await;
-    for (status, looks) in [(Status::Offline, 3), (Status::Idle, 2)] {
+    for (status, checks) in [(Status::Offline, 3), (Status::Idle, 2)] {
         installation.set_status(RUNNERS, status);
-        for _ in 0..looks {
+        for _ in 0..checks {
             installation.check_until_done().await;
-            told.extend(installation.tell().await);
+            notified.extend(installation.notify_all().await);
         }
     }
     // Whatever was put off is made up for.
     installation.check_until_done().await;
-    told.extend(installation.tell().await);
-    told
+    notified.extend(installation.notify_all().await);
+    notified
 }
 
 /// What is stored and told fits together: nothing half applied, nothing twice.
-async fn is_sound(store: &impl Store, told: &[Notice], may_repeat: bool, trouble: &str) {
+async fn is_sound(store: &impl Store, notified: &[Notification], may_repeat: bool, trouble: &str) {
     let subject = Subject::from(&web());
     let list = async |query| store.list(&query).await.unwrap();
     let changes = list(Query::Changes { subject, after: Revision(0), limit: 1_000 }).await;
@@ -58,10 +58,10 @@ async fn is_sound(store: &impl Store, told: &[Notice], may_repeat: bool, trouble
     let outages = list(Query::Outages { target: web().id().clone(), runner: None }).await;
     let mut opened = BTreeMap::new();
     let mut closed = BTreeMap::new();
-    for step in changes.iter().flat_map(|change| &change.steps) {
-        match step {
-            Step::OutageOpened { outage } => *opened.entry(outage.runner_id).or_insert(0) += 1,
-            Step::OutageClosed { outage } => *closed.entry(outage.runner_id).or_insert(0) += 1,
+    for event in changes.iter().flat_map(|change| &change.events) {
+        match event {
+            Event::OutageOpened { outage } => *opened.entry(outage.runner_id).or_insert(0) += 1,
+            Event::OutageClosed { outage } => *closed.entry(outage.runner_id).or_insert(0) += 1,
             _ => {}
         }
     }
@@ -81,12 +81,14 @@ async fn is_sound(store: &impl Store, told: &[Notice], may_repeat: bool, trouble
         }
     }
 
-    let count = |of: fn(&News) -> usize| told.iter().flat_map(|notice| &notice.news).map(of).sum::<usize>() as u64;
-    let offline = count(|news| if let News::Offline { outages } = news { outages.len() } else { 0 });
-    let recovered = count(|news| if let News::Recovered { outages } = news { outages.len() } else { 0 });
-    let both = count(|news| if let News::CameAndWent { outages } = news { outages.len() } else { 0 });
+    let count = |of: fn(&NotificationItem) -> usize| {
+        notified.iter().flat_map(|notification| &notification.items).map(of).sum::<usize>() as u64
+    };
+    let offline = count(|item| if let NotificationItem::Offline { outages } = item { outages.len() } else { 0 });
+    let recovered = count(|item| if let NotificationItem::Recovered { outages } = item { outages.len() } else { 0 });
+    let both = count(|item| if let NotificationItem::CameAndWent { outages } = item { outages.len() } else { 0 });
     if may_repeat {
-        assert!(offline + both >= RUNNERS && recovered + both >= RUNNERS, "{trouble}: nothing is lost: {told:?}");
+        assert!(offline + both >= RUNNERS && recovered + both >= RUNNERS, "{trouble}: nothing is lost: {notified:?}");
     } else {
         assert_eq!((offline + both, recovered + both), (RUNNERS, RUNNERS), "{trouble}: nothing lost, nothing twice");
     }
@@ -111,34 +113,34 @@ fn troubles() -> Vec<Trouble> {
     ]
 }
 
-async fn requests_of_a_quiet_cycle() -> u64 {
+async fn requests_of_an_unchanged_cycle() -> u64 {
     let server = server();
     let store = small_store(&server);
-    let told = cycle(&Installation::new(&store, RUNNERS)).await;
-    is_sound(&store, &told, false, "without trouble").await;
+    let notified = cycle(&Installation::new(&store, RUNNERS)).await;
+    is_sound(&store, &notified, false, "without trouble").await;
     let state = server.state();
     state.calls().count() as u64
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_once_at_any_request_changes_nothing_that_is_stored_or_told() {
-    let requests = requests_of_a_quiet_cycle().await;
+async fn one_failure_at_any_request_changes_nothing_that_is_stored_or_notified() {
+    let requests = requests_of_an_unchanged_cycle().await;
     assert!(requests > 30, "{requests} requests");
     for trouble in troubles() {
         for place in 0..requests {
             let server = server();
             let store = small_store(&server);
             server.state().inject(Fault::once(trouble.clone()).after(place));
-            let told = cycle(&Installation::new(&store, RUNNERS)).await;
+            let notified = cycle(&Installation::new(&store, RUNNERS)).await;
             // A claim or a change of one's own, found after a lost answer, is recognised: nothing is sent again.
-            is_sound(&store, &told, false, &format!("{trouble:?} at request {place}")).await;
+            is_sound(&store, &notified, false, &format!("{trouble:?} at request {place}")).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn trouble_that_lasts_ends_in_a_clear_error_and_is_made_up_for() {
-    let requests = requests_of_a_quiet_cycle().await;
+    let requests = requests_of_an_unchanged_cycle().await;
     // Longer than one call, and than the tries of a put, last. A call has time for two tries that stall.
     let lasting = [
         (Trouble::RequestLost, 150),
@@ -152,12 +154,12 @@ async fn trouble_that_lasts_ends_in_a_clear_error_and_is_made_up_for() {
             let store = small_store(&server);
             server.state().inject(Fault::once(trouble.clone()).after(place).times(times));
             let installation = Installation::new(&store, RUNNERS);
-            let mut told = cycle(&installation).await;
+            let mut notified = cycle(&installation).await;
             server.state().clear_faults();
             installation.check_until_done().await;
-            told.extend(installation.tell().await);
+            notified.extend(installation.notify_all().await);
             // A message that was taken and could not be recorded is sent again: the one window that is left.
-            is_sound(&store, &told, true, &format!("{trouble:?} from request {place} on")).await;
+            is_sound(&store, &notified, true, &format!("{trouble:?} from request {place} on")).await;
         }
     }
 }

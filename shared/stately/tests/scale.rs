@@ -5,7 +5,7 @@ mod common;
 
 use common::installation::Installation;
 use common::{fill, server, store};
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::runner::{Health, Runner, Status};
 use monitor_pipeline::items::{Item, Key, Query, RunnerItem};
 use monitor_pipeline::ports::Store;
@@ -48,8 +48,8 @@ async fn reading_a_fleet_costs_the_same_however_long_its_history() {
     let gone: Vec<Key> = (1..=HISTORY).map(|id| retired(RUNNERS + id).key()).collect();
     fill(&store, (1..=HISTORY).map(|id| retired(RUNNERS + id))).await;
     store.delete(&gone).await.unwrap();
-    fill(&store, (1..=500).map(|revision| Item::Change(change("acme/web", revision, Step::MonitoringStarted)))).await;
-    fill(&store, (1..=100).map(|notice| Item::Claim(claim("acme/web", notice, 1)))).await;
+    fill(&store, (1..=500).map(|revision| Item::Change(change("acme/web", revision, Event::MonitoringStarted)))).await;
+    fill(&store, (1..=100).map(|notification| Item::Claim(claim("acme/web", notification, 1)))).await;
     fill(&store, (1..=200).map(|id| runner_item("acme/web-2", id))).await;
     cost(&server);
     assert_eq!(store.list(&fleet).await.unwrap(), before);
@@ -60,8 +60,8 @@ async fn reading_a_fleet_costs_the_same_however_long_its_history() {
         Query::Changes { subject: subject("acme/web"), after: monitor_domain::subject::Revision(495), limit: 500 };
     assert_eq!(store.list(&changes).await.unwrap().len(), 5);
     assert_eq!(cost(&server), (vec![Method::BeginList], 5, 0));
-    let notices = Query::Notices { subject: subject("acme/web"), limit: 40 };
-    assert_eq!(store.list(&notices).await.unwrap().len(), 40);
+    let notifications = Query::Notifications { subject: subject("acme/web"), limit: 40 };
+    assert_eq!(store.list(&notifications).await.unwrap().len(), 40);
     assert_eq!(cost(&server), (vec![Method::BeginList], 40, 0));
     let outages = |runner| Query::Outages { target: target("acme/web").id().clone(), runner };
     let of_one = store.list(&outages(Some(monitor_domain::runner::RunnerId(7)))).await.unwrap();
@@ -115,15 +115,15 @@ async fn a_check_with_changes_puts_one_batch_for_each_fifty_items() {
 }
 
 #[tokio::test]
-async fn telling_costs_the_same_however_many_jobs_ran_since_the_last_news() {
+async fn notifying_costs_the_same_however_many_jobs_ran_since_the_last_notification() {
     let server = server();
     let store = store(&server);
     let installation = Installation::new(&store, 30);
     installation.check().await;
     let mut costs = Vec::new();
-    for quiet_looks in [2, 60] {
-        for look in 0..quiet_looks {
-            installation.set_status(30, if look % 2 == 0 { Status::Busy } else { Status::Idle });
+    for quiet_checks in [2, 60] {
+        for check in 0..quiet_checks {
+            installation.set_status(30, if check % 2 == 0 { Status::Busy } else { Status::Idle });
             installation.check().await;
         }
         installation.set_status(1, Status::Offline);
@@ -131,13 +131,13 @@ async fn telling_costs_the_same_however_many_jobs_ran_since_the_last_news() {
             installation.check().await;
         }
         cost(&server);
-        assert_eq!(installation.tell().await.len(), 1);
+        assert_eq!(installation.notify_all().await.len(), 1);
         costs.push(cost(&server));
         installation.set_status(1, Status::Idle);
         for _ in 0..3 {
             installation.check().await;
         }
-        assert_eq!(installation.tell().await.len(), 1, "its end");
+        assert_eq!(installation.notify_all().await.len(), 1, "its end");
     }
     let [(first, read, _), (then, read_then, _)] = &costs[..] else { panic!("{costs:?}") };
     assert_eq!(first, then);
@@ -146,7 +146,7 @@ async fn telling_costs_the_same_however_many_jobs_ran_since_the_last_news() {
 }
 
 #[tokio::test]
-async fn a_thousand_runners_that_go_at_once_are_told_in_one_message() {
+async fn a_thousand_runners_that_fail_together_are_notified_in_one_message() {
     let server = server();
     let store = store(&server);
     let installation = Installation::new(&store, 1_000);
@@ -155,8 +155,8 @@ async fn a_thousand_runners_that_go_at_once_are_told_in_one_message() {
     for _ in 0..3 {
         installation.check().await;
     }
-    let told = installation.tell().await;
-    assert_eq!(told.len(), 1);
+    let notified = installation.notify_all().await;
+    assert_eq!(notified.len(), 1);
     let outages = Query::Outages { target: target("acme/web").id().clone(), runner: None };
     assert_eq!(store.list(&outages).await.unwrap().len(), 1_000);
 }

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sleep_takes_as_long_as_it_is_told() {
+    async fn sleep_takes_as_long_as_requested() {
         let start = tokio::time::Instant::now();
         SystemClock.sleep(Duration::from_secs(90)).await;
         assert_eq!(start.elapsed().as_secs(), 90);

@@ -25,7 +25,7 @@ fields! {
     REVISION = "revision", "The committed revision of the subject.";
     RUNNER = "runner", "The runner: its id at GitHub.";
     OUTAGE_ID = "outage_id", "The outage.";
-    NOTICE = "notice", "The number of the notice within its subject.";
+    NOTIFICATION = "notification", "The number of the notice within its subject.";
     ATTEMPT = "attempt", "Which attempt it is, from 1.";
     CHANNEL = "channel", "The channel that the policy names for it; not there for the default.";
     DISPOSITION = "disposition", "What becomes of the message: `done`, `retry` or `set aside`.";

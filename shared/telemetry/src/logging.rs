@@ -213,8 +213,8 @@ mod tests {
         assert!(of(None, Some("a=b=c")).unwrap_err().starts_with("RUST_LOG: is no filter"));
         assert!(of(Some("[{x"), None).is_err());
         for secret in ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "a=xoxb-16C7e42F292c6912E77"] {
-            let told = of(Some(secret), None).unwrap_err();
-            assert!(!told.contains("16C7e42F"), "{told}");
+            let error_text = of(Some(secret), None).unwrap_err();
+            assert!(!error_text.contains("16C7e42F"), "{error_text}");
         }
     }
 

@@ -47,16 +47,16 @@ metrics! {
     ChecksCompleted, "Count", "Scheduled checks that saw every runner of their target. None for 15 minutes: nobody is monitoring.";
     ChecksFailed, "Count", "Checks that did not, whoever asked for them.";
     ChecksLate, "Count", "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
-    JobsLetPass, "Count", "Jobs that came too late to be done: the next tick sends others. Many, time and again: there are too few pollers.";
+    JobsExpired, "Count", "Jobs that came too late to be done: the next tick sends others. Many, time and again: there are too few pollers.";
     RunnersTotal, "Count", "Registered runners, as the schedule's looks saw them: the sum over one interval is the fleet.";
     RunnersOnline, "Count", "Those of them that GitHub reports online.";
     RunnersDown, "Count", "Those of them with an open outage.";
     QuotaRemaining, "Count", "Requests left to the credential within the hour, the least that was told.";
-    IntervalStretched, "Seconds", "Between two looks at one target, of the credential with the least quota. Only while a quota does not last.";
-    NoticesSent, "Count", "Notices that Slack took.";
+    EffectiveInterval, "Seconds", "Between two looks at one target, of the credential with the least quota. Only while a quota does not last.";
+    NotificationsSent, "Count", "Notices that Slack took.";
     AlertLatency, "Milliseconds", "From the first bad reading of a runner until Slack took the notice of its outage.";
     OldestPendingNotificationSecs, "Seconds", "For how long the oldest notification has been pending, as the poller and the scheduler found it stored; 0 where none is.";
-    MessagesSetAside, "Count", "Messages that went to a dead-letter queue because they can never be used.";
+    MessagesDeadLettered, "Count", "Messages that went to a dead-letter queue because they can never be used.";
 }
 
 /// The dimension that keeps the metrics of two stacks in one account apart.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metrics_of_two_stacks_are_kept_apart_by_a_dimension() {
+    fn a_dimension_separates_the_metrics_of_two_stacks() {
         let of = |stack| {
             let mut metrics = Metrics::of("poller").in_stack(stack);
             metrics.add(Metric::ChecksCompleted, 1);

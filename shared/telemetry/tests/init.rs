@@ -36,7 +36,7 @@ fn events_go_to_stderr_as_the_environment_says() {
 }
 
 #[test]
-fn a_filter_that_cannot_be_read_is_told() {
+fn a_filter_that_cannot_be_read_is_reported() {
     let (success, stderr) = child("verbose").unwrap();
     assert!(!success && stderr.contains("LOG: `verbose` is no level"), "{stderr}");
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use monitor_domain::decision::{Decision, Handled};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::observation::{Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
+use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
 use monitor_domain::reconcile::reconcile;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_domain::wishes::Wishes;
 
 /// Runners on a page, as GitHub's maximum is.
 const PER_PAGE: usize = 100;
@@ -32,7 +32,7 @@ impl Watched {
         let now = Timestamp::from_epoch_ms(1_795_435_200_000);
         let mut watched = Self { fleet: Fleet::unknown(target), policy: Policy::default(), now };
         for _ in 0..3 {
-            watched.look(&listed(runners, Status::Idle));
+            watched.check(&listed(runners, Status::Idle));
         }
         watched
     }
@@ -40,20 +40,20 @@ impl Watched {
     /// A look, a minute after the last.
     pub fn observe(&self, pages: &[ObservedPage]) -> Observation {
         let outcome = Outcome::Complete { pages: pages.to_vec(), lookups: BTreeMap::new() };
-        Observation { started_at: self.next_look(), outcome }
+        Observation { started_at: self.next_check(), outcome }
     }
 
     /// What a look means.
     pub fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
-        reconcile(&self.fleet, observation, &policy, &Wishes::default(), false, observation.started_at)
+        reconcile(&self.fleet, observation, &policy, &Overrides::default(), false, observation.started_at)
     }
 
     /// Looks, and stores what was decided.
-    pub fn look(&mut self, pages: &[ObservedPage]) {
+    pub fn check(&mut self, pages: &[ObservedPage]) {
         let decision = self.decide(&self.observe(pages));
-        self.now = self.next_look();
-        self.fleet.fresh_at = decision.fresh_at.or(self.fleet.fresh_at);
+        self.now = self.next_check();
+        self.fleet.last_seen_at = decision.last_seen_at.or(self.fleet.last_seen_at);
         for commit in decision.commits(7, usize::MAX, Handled::default()) {
             self.fleet.record = commit.record;
             let altered: BTreeMap<RunnerId, _> = commit.runners.into_iter().map(|runner| (runner.id, runner)).collect();
@@ -68,7 +68,7 @@ impl Watched {
         self.fleet.record.pages.iter().cloned().map(ObservedPage::Unchanged).collect()
     }
 
-    fn next_look(&self) -> Timestamp {
+    fn next_check(&self) -> Timestamp {
         self.now.plus(Duration::from_secs(60))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use monitor_domain::change::{Change, Step};
+use monitor_domain::change::{Change, Event};
 use monitor_domain::decision::Handled;
-use monitor_domain::notices::{Notice, fold};
+use monitor_domain::notifications::{Notification, pending_notification};
 use monitor_domain::runner::Status;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_fakes::github::{RunnerSpec, State};
@@ -67,11 +67,11 @@ fn about_to_go_down(runners: usize) -> (Watched, Vec<monitor_domain::observation
     let mut watched = Watched::idle(runners);
     let pages = listed(runners, Status::Offline);
     for _ in 0..10 {
-        let opens = |step: &Step| matches!(step, Step::OutageOpened { .. });
-        if watched.decide(&watched.observe(&pages)).all_steps().any(opens) {
+        let opens = |event: &Event| matches!(event, Event::OutageOpened { .. });
+        if watched.decide(&watched.observe(&pages)).all_events().any(opens) {
             return (watched, pages);
         }
-        watched.look(&pages);
+        watched.check(&pages);
     }
     unreachable!("ten bad readings confirm an outage")
 }
@@ -128,20 +128,20 @@ fn json(item: &Item) -> String {
 }
 
 fn rendered(runners: usize) -> Work {
-    let notice = notice(runners);
+    let notification = notification(runners);
     let web = WebBase::default();
-    Box::new(move || drop(black_box(render(black_box(&notice), Form::Blocks, &web))))
+    Box::new(move || drop(black_box(render(black_box(&notification), Form::Blocks, &web))))
 }
 
 /// The notice that tells of so many outages at once.
-fn notice(runners: usize) -> Notice {
+fn notification(runners: usize) -> Notification {
     let (watched, pages) = about_to_go_down(runners);
     let decision = watched.decide(&watched.observe(&pages));
     let changes: Vec<Change> =
         decision.commits(7, usize::MAX, Handled::default()).into_iter().map(|commit| commit.change).collect();
     let target = &watched.fleet.record.target;
     let before = changes.first().map_or(Revision(0), |change| Revision(change.revision.0 - 1));
-    fold(&Subject::from(target), Some(target), before, &changes)
-        .notice
+    pending_notification(&Subject::from(target), Some(target), before, &changes)
+        .notification
         .unwrap_or_else(|| unreachable!("outages are told"))
 }

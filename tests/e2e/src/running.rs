@@ -25,10 +25,10 @@ impl Running {
     }
 
     /// Waits until the log has these words; panics if it ends without them.
-    pub async fn logged(&mut self, words: &str) {
-        let waiting = tokio::time::timeout(LONG, self.log.wait_for(|log| log.contains(words)));
+    pub async fn logged(&mut self, text: &str) {
+        let waiting = tokio::time::timeout(LONG, self.log.wait_for(|log| log.contains(text)));
         let found = matches!(waiting.await, Ok(Ok(_)));
-        assert!(found, "no {words:?} in:\n{}", *self.log.borrow());
+        assert!(found, "no {text:?} in:\n{}", *self.log.borrow());
     }
 
     /// What the program has logged until now.

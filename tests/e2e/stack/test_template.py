@@ -444,8 +444,8 @@ class TemplateTest(unittest.TestCase):
         metrics = re.findall(r'^    (\w+), "(?:Count|Seconds|Milliseconds)", "', declared, re.MULTILINE)
         cost = loaded("infra/cost.py")
         self.assertEqual(cost.ALARMS, sum(read), "an alarm is billed by the metrics that it reads")
-        self.assertEqual(cost.METRICS, len(set(metrics) - {"IntervalStretched"}), metrics)
-        self.assertIn("IntervalStretched", metrics)
+        self.assertEqual(cost.METRICS, len(set(metrics) - {"EffectiveInterval"}), metrics)
+        self.assertIn("EffectiveInterval", metrics)
         page = section(OPERATIONS, "## What it costs")
         self.assertIn(f" {cost.METRICS} metrics and {len(read)} alarms", page)
 
@@ -464,7 +464,7 @@ class TemplateTest(unittest.TestCase):
         share, *read = alarm["Metrics"]
         self.assertEqual(share["Expression"], "100 * passed / (passed + completed + failed)")
         self.assertEqual({each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in read},
-                         {"passed": "JobsLetPass", "completed": "ChecksCompleted", "failed": "ChecksFailed"})
+                         {"passed": "JobsExpired", "completed": "ChecksCompleted", "failed": "ChecksFailed"})
         for each in read:
             self.assertIs(each["ReturnData"], False)
             self.assertEqual((each["MetricStat"]["Period"], each["MetricStat"]["Stat"]), (300, "Sum"))

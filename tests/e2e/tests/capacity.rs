@@ -15,25 +15,25 @@ async fn played(scenario: &Scenario, hours: u32) -> Outcome {
 }
 
 #[tokio::test]
-async fn with_quota_to_spare_every_target_is_looked_at_once_in_an_interval() {
+async fn with_quota_to_spare_every_target_is_checked_once_per_interval() {
     let outcome = played(&Scenario { hourly_limit: 800, pollers: 16, ..small() }, 1).await;
-    assert_eq!((outcome.stretched_ticks, outcome.failed), (0, 0), "{outcome:?}");
+    assert_eq!((outcome.throttled_ticks, outcome.failed), (0, 0), "{outcome:?}");
     assert!(outcome.longest_gap_secs < 310.0, "{outcome:?}");
 }
 
 #[tokio::test]
-async fn a_quota_that_does_not_last_is_stretched_and_said_so() {
+async fn a_quota_that_does_not_last_is_throttled_and_reported() {
     let outcome = played(&small(), 1).await;
-    assert!(outcome.stretched_ticks >= 8, "the first looks take most of the hour: {outcome:?}");
-    assert!(outcome.stretched_to_secs > 300 && outcome.most_jobs < Some(250), "{outcome:?}");
+    assert!(outcome.throttled_ticks >= 8, "the first looks take most of the hour: {outcome:?}");
+    assert!(outcome.throttled_to_secs > 300 && outcome.most_jobs < Some(250), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn four_credentials_look_at_four_times_as_many() {
+async fn four_credentials_check_four_times_as_many_targets() {
     let one = Scenario { app: true, targets: 125, per_minute: 28, hourly_limit: 400, ..Scenario::default() };
     let four = played(&Scenario { credentials: 4, ..one.clone() }, 1).await;
     let one = played(&one, 1).await;
-    assert!(four.looks.abs_diff(4 * one.looks) * 50 < four.looks, "{} is not 4 × {}", four.looks, one.looks);
+    assert!(four.checks.abs_diff(4 * one.checks) * 50 < four.checks, "{} is not 4 × {}", four.checks, one.checks);
     assert!(four.longest_gap_secs < 310.0, "{four:?}");
 }
 
@@ -41,7 +41,7 @@ async fn four_credentials_look_at_four_times_as_many() {
 async fn the_pollers_of_a_github_app_ask_with_one_token_whose_etags_serve_them_all() {
     let scenario = Scenario { app: true, targets: 250, per_minute: 56, hourly_limit: 1_000, ..Scenario::default() };
     let outcome = played(&Scenario { pollers: 16, ..scenario }, 2).await;
-    assert_eq!((outcome.stretched_ticks, outcome.failed), (0, 0), "{outcome:?}");
+    assert_eq!((outcome.throttled_ticks, outcome.failed), (0, 0), "{outcome:?}");
     // The first looks and those after the token was renewed, twice, and the 5 % that change in each of 24 intervals; with
     // a token for each of 16 pollers all but a few of 6,000 would be full answers.
     assert!(outcome.answered_200 < 3 * 250 + 24 * 13 + 150, "{outcome:?}");

@@ -7,13 +7,13 @@ use monitor_domain::observation::{Fault, ObservedRunner};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_fakes::github::APP_PRIVATE_KEY_PEM;
-use monitor_github::fuzzing::{Content, Question, date_and_names, judge, limited_until, read};
+use monitor_github::fuzzing::{Content, Question, date_and_names, interpret, limited_until, read};
 use monitor_github::{Credential, GitHub, Secret, Settings};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{answer, headers as read_headers};
-use crate::words::{SECRET, assert_bearable, assert_storable};
+use crate::text_checks::{SECRET, assert_bearable, assert_storable};
 
 const QUESTIONS: [Question; 5] =
     [Question::Runners, Question::Runner, Question::Repositories, Question::Installation, Question::AccessToken];
@@ -29,7 +29,7 @@ pub(crate) fn bodies(input: &[u8]) {
             let again = read(question, written(&content).to_string().as_bytes());
             assert_eq!(again, Ok(content), "what was read is read otherwise");
         }
-        Err(words) => assert_bearable(&words, 100),
+        Err(text_checks) => assert_bearable(&text_checks, 100),
     }
 }
 
@@ -54,14 +54,14 @@ pub(crate) fn headers(input: &[u8]) {
     assert!(names.unwrap_or_default().iter().all(is_name));
     let target = target();
     let ok = || (reqwest::StatusCode::OK, headers.clone(), b"{\"runners\":[]}".to_vec());
-    let (judged, report) = judge(github(false), (Question::Runners, &target), false, ok());
+    let (interpreted, report) = interpret(github(false), (Question::Runners, &target), false, ok());
     report.expires_at.into_iter().chain(report.quota_resets_at).for_each(assert_storable);
-    let good = judged.unwrap();
+    let good = interpreted.unwrap();
     let link_count = headers.get_all("link").iter().count();
     assert!(link_count > 0 || good.links == (false, None), "links from nowhere: {:?}", good.links);
     assert_eq!(good.etag.is_some(), headers.get("etag").is_some_and(|etag| etag.to_str().is_ok()));
     // What an answer to the App itself says of a quota is not the installation's.
-    let (_, report) = judge(github(true), (Question::Installation, &target), false, ok());
+    let (_, report) = interpret(github(true), (Question::Installation, &target), false, ok());
     assert_eq!(report, Default::default());
 }
 
@@ -73,8 +73,8 @@ pub(crate) fn answers(input: &[u8]) {
     let conditional = which & 0x80 != 0;
     for is_app in [false, true] {
         let asked = (status, headers.clone(), body.clone());
-        let (judged, _) = judge(github(is_app), (question, &target()), conditional, asked);
-        match judged {
+        let (interpreted, _) = interpret(github(is_app), (question, &target()), conditional, asked);
+        match interpreted {
             Ok(good) => {
                 assert!(matches!(status.as_u16(), 200 | 201 | 304), "{status} is no success");
                 assert_eq!(good.content.is_none(), status == 304, "content and status agree");
@@ -83,8 +83,8 @@ pub(crate) fn answers(input: &[u8]) {
             }
             Err(failure) => {
                 // GitHub's own words are quoted, and nothing else of an answer.
-                let own = serde_json::from_slice::<OwnWords>(&body).ok().and_then(|words| words.message);
-                match own.filter(|words| words.contains(SECRET)) {
+                let own = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|text_checks| text_checks.message);
+                match own.filter(|text_checks| text_checks.contains(SECRET)) {
                     Some(_) => assert_bearable(&failure.detail.replace(SECRET, "quoted"), LONGEST),
                     None => assert_bearable(&failure.detail, LONGEST),
                 }
@@ -93,7 +93,8 @@ pub(crate) fn answers(input: &[u8]) {
                     assert_storable(until);
                 }
                 // Only GitHub's own word says that something is not there: the notice that a runner is gone rests on it.
-                let says = serde_json::from_slice::<OwnWords>(&body).is_ok_and(|words| words.message.is_some());
+                let says =
+                    serde_json::from_slice::<ErrorBody>(&body).is_ok_and(|text_checks| text_checks.message.is_some());
                 assert!(failure.fault != Fault::NotFound || says || status == 451, "anybody's 404 was believed");
             }
         }
@@ -102,7 +103,7 @@ pub(crate) fn answers(input: &[u8]) {
 
 /// The body of GitHub's own refusals.
 #[derive(Deserialize)]
-struct OwnWords {
+struct ErrorBody {
     message: Option<String>,
 }
 

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "what must hold is said by panicking")]
 
 mod answer;
+mod checks;
 mod github;
-mod looks;
 mod messages;
 mod names;
 mod seeds;
@@ -11,7 +11,7 @@ mod settings;
 mod slack;
 mod stately;
 mod stored;
-mod words;
+mod text_checks;
 
 pub use seeds::{Seed, seeds};
 
@@ -23,7 +23,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("github_answers", github::answers),
     ("github_bodies", github::bodies),
     ("github_headers", github::headers),
-    ("github_looks", looks::looks),
+    ("github_checks", checks::checks),
     ("item_fields", stored::fields),
     ("items", stored::items),
     ("messages", messages::messages),

@@ -2,7 +2,7 @@
 
 use monitor_pipeline::messages::{CheckJob, StateChange};
 
-use crate::words::{assert_bearable, assert_storable};
+use crate::text_checks::{assert_bearable, assert_storable};
 
 const LONGEST: usize = 1_200;
 
@@ -17,15 +17,15 @@ pub(crate) fn messages(input: &[u8]) {
             job.requested_at.into_iter().for_each(assert_storable);
             assert!(again.target.id().as_str().len() <= 140, "a repoId that no key takes");
         }
-        Err(error) => assert_words(&error.to_string()),
+        Err(error) => assert_text(&error.to_string()),
     }
     match StateChange::from_json(&body) {
         Ok(message) => assert_eq!(StateChange::from_json(&message.to_json()), Ok(message)),
-        Err(error) => assert_words(&error.to_string()),
+        Err(error) => assert_text(&error.to_string()),
     }
 }
 
 /// A message is no place for secrets, so its faults may quote it: what matters is the length.
-fn assert_words(text: &str) {
-    assert_bearable(&text.replace(crate::words::SECRET, "…"), LONGEST);
+fn assert_text(text: &str) {
+    assert_bearable(&text.replace(crate::text_checks::SECRET, "…"), LONGEST);
 }

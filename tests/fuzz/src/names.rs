@@ -4,7 +4,7 @@ use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind, TargetSpec};
 use monitor_domain::time::{Timestamp, format_duration, parse_duration, spoken_duration};
 
-use crate::words::assert_storable;
+use crate::text_checks::assert_storable;
 
 const LONGEST: usize = 800;
 
@@ -52,5 +52,5 @@ pub(crate) fn names(input: &[u8]) {
 }
 
 fn assert_line(text: &str) {
-    crate::words::assert_bearable(&text.replace(crate::words::SECRET, "…"), LONGEST);
+    crate::text_checks::assert_bearable(&text.replace(crate::text_checks::SECRET, "…"), LONGEST);
 }

@@ -39,13 +39,13 @@ pub fn seeds() -> Vec<Seed> {
     }
     seeds.push(("stately_items", "cursor-json".to_owned(), [&[0x84][..], CURSOR_JSON.as_bytes()].concat()));
     let jobs = [
-        CheckJob { target: target("Acme/Web"), reason: Reason::Schedule, requested_at: Some(at(0)), good_until: None },
-        CheckJob { target: target("orgs/acme"), reason: Reason::Dropped, requested_at: None, good_until: None },
+        CheckJob { target: target("Acme/Web"), reason: Reason::Schedule, requested_at: Some(at(0)), valid_until: None },
+        CheckJob { target: target("orgs/acme"), reason: Reason::Dropped, requested_at: None, valid_until: None },
         CheckJob {
             target: target("enterprises/acme-corp"),
             reason: Reason::Recheck,
             requested_at: Some(at(9)),
-            good_until: None,
+            valid_until: None,
         },
     ];
     for (job, name) in jobs.iter().zip(["job-repository", "job-organization", "job-enterprise"]) {
@@ -56,7 +56,7 @@ pub fn seeds() -> Vec<Seed> {
         _ => None,
     });
     for (number, change) in of_target.enumerate() {
-        let message = StateChange::of(change.subject, change.revision, &change.steps);
+        let message = StateChange::of(change.subject, change.revision, &change.events);
         seeds.push(("messages", format!("state-change-{number}"), message.to_json().into_bytes()));
     }
     let message = StateChange::of(subject("credential:app:acme"), Revision(1), &[]);
@@ -65,7 +65,7 @@ pub fn seeds() -> Vec<Seed> {
     seeds
 }
 
-const CURSOR_JSON: &str = r#"{"repoId":"acme/web","toldThrough":"41","nextAttemptAt":1800000030007}"#;
+const CURSOR_JSON: &str = r#"{"repoId":"acme/web","notifiedThrough":"41","nextAttemptAt":1800000030007}"#;
 
 fn stately() -> Vec<Seed> {
     let wire = |wanted: fn(&Item) -> bool| -> Vec<_> {
@@ -76,7 +76,7 @@ fn stately() -> Vec<Seed> {
     let seed = |name: &str, which: u8, answers: Vec<Vec<u8>>| {
         ("stately_answers", name.to_owned(), [&[which][..], &answers.join(&b"\n=====\n"[..])].concat())
     };
-    let fleet = wire(|item| matches!(item, Item::Target(_) | Item::Runner(_) | Item::Freshness(_) | Item::Cursor(_)));
+    let fleet = wire(|item| matches!(item, Item::Target(_) | Item::Runner(_) | Item::LastSeen(_) | Item::Cursor(_)));
     let half = fleet.len() / 2;
     let pages = vec![stream(listed(fleet[..half].to_vec(), true)), stream(listed(fleet[half..].to_vec(), false))];
     let outages = stream(listed(wire(|item| matches!(item, Item::Outage(_))), false));

@@ -7,7 +7,7 @@ use monitor_config::{Credential, HostOptions, Settings, SlackSettings, Source, r
 use monitor_domain::policy::{Policy, PolicyDocument, Thresholds};
 use monitor_domain::target::{Target, TargetSpec};
 
-use crate::words::{SECRET, assert_bearable};
+use crate::text_checks::{SECRET, assert_bearable};
 
 const LONGEST: usize = 2_000;
 /// A secret that landed under the wrong name can be told by such a mark.
@@ -31,7 +31,7 @@ pub(crate) fn settings(input: &[u8]) {
     let shows = |value: &str| value.to_lowercase().contains(SECRET);
     let of_plain = |shows: &dyn Fn(&str) -> bool| values.iter().any(|(name, value)| !is_secret(name) && shows(value));
     let in_plain = of_plain(&shows);
-    let told = of_plain(&|value| shows(&value.replace(MISPLACED, "")));
+    let is_shown = of_plain(&|value| shows(&value.replace(MISPLACED, "")));
     let source = Source::variables(|name| values.get(name).cloned());
     let options = HostOptions {
         every: Some(Duration::from_secs(300)),
@@ -61,7 +61,7 @@ pub(crate) fn settings(input: &[u8]) {
             assert!(!faults.0.is_empty(), "refused without a fault");
             for fault in &faults.0 {
                 let text = fault.to_string();
-                assert!(told || !text.contains(SECRET), "a secret is told: {text}");
+                assert!(is_shown || !text.contains(SECRET), "a secret is told: {text}");
                 assert!(reference().iter().any(|setting| setting.name == fault.setting), "{} is none", fault.setting);
                 assert_bearable(&text.replace(SECRET, "…"), LONGEST);
             }
@@ -88,8 +88,12 @@ pub(crate) fn policy(input: &[u8]) {
                     let labels = ["self-hosted".to_owned(), "gpu".to_owned()];
                     let thresholds = policy.for_runner(name, &labels);
                     assert_thresholds(&thresholds, Duration::ZERO);
-                    let of_target = (policy.thresholds().recheck, policy.thresholds().blind);
-                    assert_eq!((thresholds.recheck, thresholds.blind), of_target, "these hold for whole targets");
+                    let of_target = (policy.thresholds().recheck_interval, policy.thresholds().unreachable_after);
+                    assert_eq!(
+                        (thresholds.recheck_interval, thresholds.unreachable_after),
+                        of_target,
+                        "these hold for whole targets"
+                    );
                     assert_eq!(policy.ignores(name), policy.ignores(&name.to_uppercase()), "case makes a difference");
                 }
             }
@@ -108,14 +112,30 @@ fn assert_targets(targets: &[TargetSpec]) {
     assert_eq!(identities.len(), targets.len(), "a target twice");
 }
 
-fn assert_thresholds(thresholds: &Thresholds, least_blind: Duration) {
-    let Thresholds { confirm, recover, recheck, blind, forget, never_connected, flapping, .. } = *thresholds;
+fn assert_thresholds(thresholds: &Thresholds, least_unreachable_after: Duration) {
+    let Thresholds {
+        failure_threshold,
+        success_threshold,
+        recheck_interval,
+        unreachable_after,
+        forget_after,
+        connect_grace,
+        flap_threshold,
+        ..
+    } = *thresholds;
     let day = Duration::from_secs(86_400);
-    assert!((1..=20).contains(&confirm) && (1..=20).contains(&recover) && (2..=20).contains(&flapping));
-    assert!((10..=900).contains(&recheck.as_secs()), "SQS delays no message by {recheck:?}");
-    assert!(blind >= least_blind && (Duration::from_secs(60)..=7 * day).contains(&blind));
-    assert!((Duration::from_secs(60)..=30 * day).contains(&forget) && never_connected <= 30 * day);
-    for span in [thresholds.flapping_window, thresholds.flapping_calm] {
+    assert!(
+        (1..=20).contains(&failure_threshold)
+            && (1..=20).contains(&success_threshold)
+            && (2..=20).contains(&flap_threshold)
+    );
+    assert!((10..=900).contains(&recheck_interval.as_secs()), "SQS delays no message by {recheck_interval:?}");
+    assert!(
+        unreachable_after >= least_unreachable_after
+            && (Duration::from_secs(60)..=7 * day).contains(&unreachable_after)
+    );
+    assert!((Duration::from_secs(60)..=30 * day).contains(&forget_after) && connect_grace <= 30 * day);
+    for span in [thresholds.flap_window, thresholds.flap_clear_after] {
         assert!((Duration::from_secs(60)..=7 * day).contains(&span));
     }
 }

@@ -8,11 +8,11 @@ use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::Command;
 use monitor_pipeline::ports::{ChatError, EditError};
 use monitor_slack::Reply;
-use monitor_slack::fuzzing::{judge_webhook, rewrite_later};
+use monitor_slack::fuzzing::{interpret_webhook, rewrite_later};
 use monitor_slack::incoming::{self, Asked, Fault, Incoming, RawRequest, Refusal, SigningSecret, decode};
 
 use crate::answer::{answer, headers};
-use crate::words::{SECRET, assert_bearable};
+use crate::text_checks::{SECRET, assert_bearable};
 
 const LONGEST: usize = 400;
 const NOW: Timestamp = Timestamp::from_epoch_ms(1_800_000_000_000);
@@ -21,7 +21,7 @@ const NOW: Timestamp = Timestamp::from_epoch_ms(1_800_000_000_000);
 pub(crate) fn answers(input: &[u8]) {
     let Some((status, headers, body)) = answer(input) else { return };
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match judge_webhook(status, &headers, &body) {
+    match interpret_webhook(status, &headers, &body) {
         Ok(_) => assert!(status.is_success(), "{status} is no success"),
         Err(EditError::Gone) => {}
         Err(EditError::Chat(ChatError::Busy { retry_after })) => {

@@ -21,7 +21,7 @@ pub(crate) fn items(input: &[u8]) {
 }
 
 /// The keys that say which variant a value is: another word there changes what the rest means.
-const TAGS: [&str; 6] = ["item", "step", "state", "ending", "kind", "news"];
+const TAGS: [&str; 5] = ["item", "event", "state", "ending", "kind"];
 
 /// One field of a sample item is replaced: the item is then refused, or holds the new value and is otherwise as before.
 pub(crate) fn fields(input: &[u8]) {

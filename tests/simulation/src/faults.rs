@@ -82,7 +82,7 @@ const STANDARD: &str = "only checks come from the standard queue";
 const QUEUED: &str = "ticks and people come from no queue";
 const TICKS: &str = "only the schedule is started by ticks";
 const POSTS: &str = "neither telling nor muting puts anything into a queue";
-const WISHES: &str = "what people ask for is put over what was there";
+const OVERRIDES: &str = "what people ask for is put over what was there";
 const STATELY: Option<StoreKind> = Some(StoreKind::Stately);
 
 faults! {
@@ -119,7 +119,7 @@ faults! {
     /// The store holds every token to be expired.
     TokenExpires = InWindows(60), EVERYWHERE, "", STATELY;
     /// A put must not find what it finds: another was first, or one's own first try.
-    StoreConflict = ByItself, &[Schedule, Check, Notify], WISHES, None;
+    StoreConflict = ByItself, &[Schedule, Check, Notify], OVERRIDES, None;
     /// Slack asks to wait.
     SlackBusy = InWindows(400), &[Notify], SENDS, None;
     /// Slack answers 5xx and has taken nothing.

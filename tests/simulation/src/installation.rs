@@ -9,14 +9,14 @@ use monitor_domain::target::{Target, TargetSpec};
 use monitor_pipeline::commands::{Asker, Command, PersonId};
 use monitor_pipeline::messages::{CheckJob, StateChange};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, LatestChecks, Meters, Notify, NotifySettings, Respond, Schedule,
+    Check, CheckSettings, Disposition, LatestChecks, Notify, NotifySettings, QuotaEstimators, Respond, Schedule,
     ScheduleSettings,
 };
 
 use crate::faults::StoreKind;
 use crate::machine::Shared;
+use crate::network::{SimulatedGitHub, SimulatedSender};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::outside::{SimulatedGitHub, SimulatedSender};
 use crate::slack::SimulatedSlack;
 use crate::store::{SimulatedStore, Stored};
 use crate::world::Rules;
@@ -95,11 +95,11 @@ impl Installation {
     }
 
     fn read_policy(rules: Rules) -> Policy {
-        let removed = if rules.tell_removed { "alert" } else { "quiet" };
+        let removed = if rules.alert_on_removed { "alert" } else { "quiet" };
         let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
         let json = format!(
-            r#"{{"confirm":{},"removed":"{removed}","remind":"{remind}m","reminders":{reminders}}}"#,
-            rules.confirm
+            r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}}}"#,
+            rules.failure_threshold
         );
         let document: PolicyDocument = serde_json::from_str(&json).unwrap_or_default();
         Policy::new(document, &[]).unwrap_or_default()
@@ -117,8 +117,8 @@ pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Di
         ScheduleSettings { policy, configured, interval: Installation::interval(), jobs_per_minute: Some(600) };
     let (store, source, jobs, changes, clock) = (&*store, &this.github, &this.jobs, &this.changes, &this.shared);
     let began_ms = clock.lock().now_ms;
-    let meters = &Meters::default();
-    let report = Schedule { store, source, jobs, changes, clock, settings: &settings, meters }.run().await;
+    let quota_estimators = &QuotaEstimators::default();
+    let report = Schedule { store, source, jobs, changes, clock, settings: &settings, quota_estimators }.run().await;
     if report.disposition == Disposition::Done {
         let mut machine = clock.lock();
         let settled_ms = machine.now_ms;
@@ -130,7 +130,7 @@ pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Di
 /// The check of what a message names.
 pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
     let Ok(job) = CheckJob::from_json(&body) else {
-        return Disposition::SetAside { reason: body };
+        return Disposition::DeadLetter { reason: body };
     };
     let settings =
         CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
@@ -144,7 +144,7 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
 /// The telling of what a message names.
 pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String, receives: u32) -> Disposition {
     let Ok(message) = StateChange::from_json(&body) else {
-        return Disposition::SetAside { reason: body };
+        return Disposition::DeadLetter { reason: body };
     };
     let (store, chat, clock) = (&*store, &this.slack, &this.shared);
     let settings = NotifySettings { lease: Duration::from_secs(90), ..NotifySettings::default() };
@@ -155,7 +155,7 @@ pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: S
 /// The answer to what a person asks for. Whoever gets none asks again.
 pub async fn respond(this: Arc<Installation>, store: Arc<SimulatedStore>, command: Command) -> Disposition {
     let Ok(person) = PersonId::try_from("U0SOMEBODY".to_owned()) else {
-        return Disposition::SetAside { reason: "no person".to_owned() };
+        return Disposition::DeadLetter { reason: "no person".to_owned() };
     };
     let respond = Respond { store: &*store, jobs: &this.jobs, clock: &this.shared };
     match respond.run(&command, &Asker { id: person, authority: Authority::Admin, request: None }).await {

@@ -1,13 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod events;
 pub mod faults;
-mod happens;
 pub mod installation;
 pub mod invariants;
 pub mod machine;
 pub mod model;
+pub mod network;
 pub mod operations;
-pub mod outside;
 pub mod record;
 pub mod simulation;
 pub mod slack;

@@ -26,7 +26,7 @@ pub fn timestamp(now_ms: i64) -> Timestamp {
 }
 
 /// A time of day as a moment of the story.
-pub fn story_ms(at: Timestamp) -> i64 {
+pub fn scenario_ms(at: Timestamp) -> i64 {
     at.epoch_ms() - EPOCH_MS
 }
 

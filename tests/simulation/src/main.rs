@@ -1,12 +1,12 @@
 //! Plays many stories and stops at the first that ends badly.
 
 mod many;
-mod tell;
+mod trace;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
 use monitor_simulation::faults::StoreKind;
-use monitor_simulation::operations::Story;
+use monitor_simulation::operations::Scenario;
 use monitor_simulation::simulation::play;
 
 /// The pipeline in virtual time, with every fault of its surroundings, against the true history
@@ -72,10 +72,10 @@ impl Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(seed) = arguments.replay {
-        let story = Story::draw(seed, arguments.hours, arguments.store);
-        let result = many::run(&story, false)?;
-        tell::story(&story, &result.violations);
-        tell::changes(&play(&story)?)?;
+        let scenario = Scenario::draw(seed, arguments.hours, arguments.store);
+        let result = many::run(&scenario, false)?;
+        trace::scenario(&scenario, &result.violations);
+        trace::changes(&play(&scenario)?)?;
         ensure!(result.violations.is_empty(), "seed {seed} fails");
         return Ok(());
     }
@@ -84,5 +84,5 @@ fn main() -> anyhow::Result<()> {
     }
     let mut seeds = arguments.known()?;
     seeds.extend(arguments.from..arguments.from + arguments.seeds);
-    many::stories(&seeds, &arguments)
+    many::scenarios(&seeds, &arguments)
 }

@@ -12,11 +12,11 @@ use anyhow::{bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use monitor_simulation::faults::{Fault, Stage, StoreKind, Struck};
 use monitor_simulation::invariants::{PROMISES, Tally, Violation, examine};
-use monitor_simulation::operations::Story;
+use monitor_simulation::operations::Scenario;
 use monitor_simulation::record::fingerprint;
 use monitor_simulation::simulation::play;
 
-use crate::{Arguments, tell};
+use crate::{Arguments, trace};
 
 /// Each so many stories one is played twice.
 const PLAYED_TWICE: u64 = 16;
@@ -44,17 +44,17 @@ pub(crate) struct Sum {
     /// Which faults struck which stages.
     pub(crate) struck: Struck,
     /// In how many stories each fault struck.
-    pub(crate) stories_with: BTreeMap<Fault, u64>,
+    pub(crate) scenarios_with: BTreeMap<Fault, u64>,
 }
 
 /// Plays a story and holds it against every invariant; twice if wanted: the same story is the same to the byte.
-pub(crate) fn run(story: &Story, twice: bool) -> anyhow::Result<Result> {
+pub(crate) fn run(scenario: &Scenario, twice: bool) -> anyhow::Result<Result> {
     let once = || -> anyhow::Result<(Result, u64)> {
-        let played = play(story)?;
-        let (mut violations, tally) = examine(story, &played)?;
+        let played = play(scenario)?;
+        let (mut violations, tally) = examine(scenario, &played)?;
         for (fault, stage) in played.struck.keys().filter(|(fault, stage)| !fault.can_befall(*stage)) {
-            let story = format!("{fault} struck {stage:?}");
-            violations.push(Violation { invariant: "no fault strikes where it cannot", story });
+            let scenario = format!("{fault} struck {stage:?}");
+            violations.push(Violation { invariant: "no fault strikes where it cannot", scenario });
         }
         let fingerprint = if twice { fingerprint(&played)? } else { 0 };
         Ok((Result { violations, tally, struck: played.struck }, fingerprint))
@@ -62,14 +62,14 @@ pub(crate) fn run(story: &Story, twice: bool) -> anyhow::Result<Result> {
     let played = catch_unwind(AssertUnwindSafe(|| -> anyhow::Result<Result> {
         let (mut result, print) = once()?;
         if twice && once()?.1 != print {
-            let story = format!("seed {}", story.seed);
-            result.violations.push(Violation { invariant: "a story played twice is the same to the byte", story });
+            let scenario = format!("seed {}", scenario.seed);
+            result.violations.push(Violation { invariant: "a story played twice is the same to the byte", scenario });
         }
         Ok(result)
     }));
     played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let violation = Violation { invariant: "nothing panics", story: text.unwrap_or_default().to_owned() };
+        let violation = Violation { invariant: "nothing panics", scenario: text.unwrap_or_default().to_owned() };
         Ok(Result { violations: vec![violation], tally: Tally::default(), struck: Struck::default() })
     })
 }
@@ -114,15 +114,15 @@ fn in_order<I: Sync, R: Send>(
 }
 
 /// Plays the story of each seed, up to the first that fails.
-pub(crate) fn stories(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()> {
     let is_seen = std::io::stderr().is_terminal();
     let bar = if is_seen { ProgressBar::new(seeds.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} stories  {per_sec}  {eta}")?);
     let clock = ProgressBar::hidden();
     let store = arguments.store;
     let mut sum =
-        Sum { store, played: 0, tally: Tally::default(), struck: Struck::default(), stories_with: BTreeMap::new() };
-    let story_of = |seed: &u64| Story::draw(*seed, arguments.hours, store);
+        Sum { store, played: 0, tally: Tally::default(), struck: Struck::default(), scenarios_with: BTreeMap::new() };
+    let scenario_of = |seed: &u64| Scenario::draw(*seed, arguments.hours, store);
     let mut failed = None;
     let until = arguments.from + arguments.seeds - 1;
     println!(
@@ -134,7 +134,7 @@ pub(crate) fn stories(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()
         seeds,
         arguments.jobs(),
         || arguments.for_secs.is_none_or(|secs| clock.elapsed() < Duration::from_secs(secs)),
-        |seed| run(&story_of(seed), seed.is_multiple_of(PLAYED_TWICE)),
+        |seed| run(&scenario_of(seed), seed.is_multiple_of(PLAYED_TWICE)),
         |seed, result| {
             bar.inc(1);
             match result {
@@ -153,8 +153,8 @@ pub(crate) fn stories(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()
     if let Some((seed, result)) = failed {
         let (played, invariant) = (sum.played, result?.violations[0].invariant);
         println!("seed {seed} fails: {invariant}");
-        let short = shorten(&story_of(&seed), invariant)?;
-        tell::story(&short, &run(&short, false)?.violations);
+        let short = shorten(&scenario_of(&seed), invariant)?;
+        trace::scenario(&short, &run(&short, false)?.violations);
         bail!("seed {seed} fails after {played} that do not; --replay {seed} tells the whole story");
     }
     let secs = clock.elapsed().as_secs_f64();
@@ -164,7 +164,7 @@ pub(crate) fn stories(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()
         arguments.hours,
         sum.played as f64 / secs
     );
-    tell::sum(&sum);
+    trace::sum(&sum);
     sum.is_proof()
 }
 
@@ -174,7 +174,7 @@ impl Sum {
         self.tally.add(&result.tally);
         let kinds: BTreeSet<Fault> = result.struck.keys().map(|(fault, _)| *fault).collect();
         for fault in kinds {
-            *self.stories_with.entry(fault).or_default() += 1;
+            *self.scenarios_with.entry(fault).or_default() += 1;
         }
         for (pair, times) in &result.struck {
             *self.struck.entry(*pair).or_default() += times;
@@ -188,7 +188,7 @@ impl Sum {
         }
         let mut missing = Vec::new();
         for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(self.store)) {
-            if self.stories_with.get(&fault).is_none_or(|stories| stories * 50 < self.played) {
+            if self.scenarios_with.get(&fault).is_none_or(|scenarios| scenarios * 50 < self.played) {
                 missing.push(format!("{fault} struck in less than 2 % of the stories"));
             }
             let pairs = Stage::ALL.into_iter().filter(|stage| fault.can_befall(*stage));
@@ -209,33 +209,33 @@ impl Sum {
 /// further apart than a check and the telling of it take.
 pub(crate) fn crash_points(store: StoreKind, each_pair: u32, jobs: usize) -> anyhow::Result<()> {
     const APART: u64 = 60;
-    let short = Story::short(store);
+    let short = Scenario::short(store);
     let awaits = play(&short)?.awaits;
     let singles = (1..=awaits).map(|first| vec![first]);
     let pairs = (1..=awaits).flat_map(|first| (first + 1..=first + APART).map(move |second| vec![first, second]));
     let pairs = pairs.step_by(usize::try_from(each_pair)?);
     let crashes: Vec<Vec<u64>> = singles.chain(pairs).collect();
-    let story_of = |crashes: &Vec<u64>| Story { crashes: crashes.clone(), ..short.clone() };
+    let scenario_of = |crashes: &Vec<u64>| Scenario { crashes: crashes.clone(), ..short.clone() };
     let (mut repeats, mut failed) = (0, None);
     in_order(
         &crashes,
         jobs,
         || true,
-        |crashes| run(&story_of(crashes), false),
+        |crashes| run(&scenario_of(crashes), false),
         |crashes, result| match result {
             Ok(result) if result.violations.is_empty() => {
                 repeats += result.tally.repeats;
                 true
             }
             result => {
-                failed = Some((story_of(crashes), result));
+                failed = Some((scenario_of(crashes), result));
                 false
             }
         },
     );
-    if let Some((story, result)) = failed {
-        tell::story(&story, &result?.violations);
-        bail!("fails with the stages ended at the awaits {:?}", story.crashes);
+    if let Some((scenario, result)) = failed {
+        trace::scenario(&scenario, &result?.violations);
+        bail!("fails with the stages ended at the awaits {:?}", scenario.crashes);
     }
     let pairs = crashes.len() as u64 - awaits;
     println!(
@@ -245,11 +245,11 @@ pub(crate) fn crash_points(store: StoreKind, each_pair: u32, jobs: usize) -> any
 }
 
 /// Takes out of a story whatever is not needed for it to fail in the same way.
-fn shorten(story: &Story, invariant: &str) -> anyhow::Result<Story> {
-    let mut short = story.clone();
-    let fails = |story: &Story| -> anyhow::Result<bool> {
+fn shorten(scenario: &Scenario, invariant: &str) -> anyhow::Result<Scenario> {
+    let mut short = scenario.clone();
+    let fails = |scenario: &Scenario| -> anyhow::Result<bool> {
         let twice = invariant.contains("twice");
-        Ok(run(story, twice)?.violations.iter().any(|violation| violation.invariant == invariant))
+        Ok(run(scenario, twice)?.violations.iter().any(|violation| violation.invariant == invariant))
     };
     for _ in 0..2 {
         let mut index = 0;

@@ -54,7 +54,7 @@ pub enum What {
     /// The policy wants another number of bad readings.
     Confirm(u32),
     /// The policy wants to hear of removed runners, or not.
-    TellRemoved(bool),
+    AlertOnRemoved(bool),
     /// A target is put on the list or taken off it, and the other way round after a while, if so.
     Toggle { target: usize, again_ms: Option<i64> },
     /// GitHub lists no repository of any account for a while.
@@ -117,9 +117,9 @@ impl fmt::Display for Operation {
             What::MonitorDown { for_ms } => write!(f, "the monitor is down for {} min", minutes(for_ms)),
             What::SlackDead { for_ms } => write!(f, "Slack takes nothing for {} min", minutes(for_ms)),
             What::NotifierDown { for_ms } => write!(f, "no notifier runs for {} min", minutes(for_ms)),
-            What::Confirm(confirm) => write!(f, "the policy confirms after {confirm} readings"),
-            What::TellRemoved(true) => write!(f, "the policy wants to hear of removed runners"),
-            What::TellRemoved(false) => write!(f, "the policy wants to hear of no removed runners"),
+            What::Confirm(failure_threshold) => write!(f, "the policy confirms after {failure_threshold} readings"),
+            What::AlertOnRemoved(true) => write!(f, "the policy wants to hear of removed runners"),
+            What::AlertOnRemoved(false) => write!(f, "the policy wants to hear of no removed runners"),
             What::Toggle { target, again_ms: None } => write!(f, "{} is put on the list or taken off", name(target)),
             What::Toggle { target, again_ms: Some(again_ms) } => {
                 write!(f, "{} is put on the list or taken off for {} min", name(target), minutes(again_ms))
@@ -144,7 +144,7 @@ impl fmt::Display for Operation {
 
 /// A whole story: what happens, and when what may go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Story {
+pub struct Scenario {
     /// From which everything else is drawn.
     pub seed: u64,
     /// How long it is.
@@ -166,7 +166,7 @@ pub const CALM_MS: i64 = 4 * HOUR_MS;
 /// How long what has begun before may go on into the calm: outages are found and told there too.
 const LINGERS_MS: i64 = 90 * MINUTE_MS;
 
-impl Story {
+impl Scenario {
     /// Draws a story.
     pub fn draw(seed: u64, hours: i64, store: StoreKind) -> Self {
         let mut chance = Chance::new(seed);
@@ -369,7 +369,7 @@ fn draw_what(chance: &mut Chance, left_ms: i64) -> What {
         855..858 => What::SlackDead { for_ms: left_ms },
         858..875 => What::SlackDead { for_ms: long },
         875..890 => What::Confirm(2 + u32::try_from(chance.below(3)).unwrap_or(0)),
-        890..900 => What::TellRemoved(chance.below(2) > 0),
+        890..900 => What::AlertOnRemoved(chance.below(2) > 0),
         900..915 => What::Toggle { target, again_ms: None },
         915..930 => What::Toggle { target, again_ms: Some(span) },
         930..940 => What::RepositoriesHidden { for_ms: span },

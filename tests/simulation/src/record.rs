@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use monitor_domain::change::Change;
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_pipeline::items::{Claim, Item, Key, Query, SendEnding, Sent};
-use monitor_pipeline::records::FleetOnRecord;
+use monitor_pipeline::records::StoredFleet;
 
-use crate::machine::story_ms;
+use crate::machine::scenario_ms;
 use crate::operations::TARGETS;
 use crate::simulation::Played;
 
@@ -36,7 +36,7 @@ pub struct Record {
     /// The subject.
     pub subject: Subject,
     /// What is known of the fleet, for a target.
-    pub fleet: Option<FleetOnRecord>,
+    pub fleet: Option<StoredFleet>,
     /// Its outages.
     pub outages: Vec<Outage>,
     /// Its claims, in order.
@@ -52,7 +52,7 @@ impl Record {
     pub fn read(played: &Played, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
         let (mut claims, mut endings, mut outages) = (Vec::new(), Vec::new(), Vec::new());
         let list = |query| played.stored.list(&query);
-        for item in list(Query::Notices { subject: subject.clone(), limit: usize::MAX })? {
+        for item in list(Query::Notifications { subject: subject.clone(), limit: usize::MAX })? {
             match item {
                 Item::Claim(claim) => claims.push(claim),
                 Item::Sent(sent) => endings.push(sent),
@@ -76,7 +76,7 @@ impl Record {
     }
 
     /// The last revision that a delivered message covers.
-    pub fn told_through(&self) -> u64 {
+    pub fn notified_through(&self) -> u64 {
         let is_settled = |sent: &&Sent| matches!(sent.ending, SendEnding::Delivered(_));
         self.endings.iter().filter(is_settled).map(|sent| sent.through.0).max().unwrap_or(0)
     }
@@ -93,11 +93,11 @@ impl Record {
             let ending = self.endings.iter().find(|sent| sent.number == claim.number);
             let stored_ms = self.recorded_ms(claim);
             let next = self.claims.iter().find(|next| {
-                next.number.notice == claim.number.notice && next.number.attempt == claim.number.attempt + 1
+                next.number.notification == claim.number.notification && next.number.attempt == claim.number.attempt + 1
             });
             ending.is_none_or(|sent| {
                 let is_late =
-                    next.is_some_and(|next| stored_ms.is_none_or(|stored| story_ms(next.claimed_at) <= stored));
+                    next.is_some_and(|next| stored_ms.is_none_or(|stored| scenario_ms(next.claimed_at) <= stored));
                 is_late || matches!(sent.ending, SendEnding::Deferred { uncertain: true, .. })
             })
         })
@@ -114,17 +114,21 @@ pub fn changes_of(played: &Played, subject: Subject) -> anyhow::Result<Vec<Chang
 }
 
 /// Which sides of which outages a notice tells.
-pub fn sides(notice: &Notice) -> Vec<(&Outage, Side)> {
+pub fn sides(notification: &Notification) -> Vec<(&Outage, Side)> {
     let mut sides = Vec::new();
-    for news in &notice.news {
-        match news {
-            News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => {
+    for item in &notification.items {
+        match item {
+            NotificationItem::Offline { outages }
+            | NotificationItem::MonitoringStarts { outages }
+            | NotificationItem::MuteEnded { outages } => {
                 sides.extend(outages.iter().map(|outage| (outage, Side::Began)));
             }
-            News::Recovered { outages } | News::Removed { outages } | News::NoLongerMonitored { outages, .. } => {
+            NotificationItem::Recovered { outages }
+            | NotificationItem::Removed { outages }
+            | NotificationItem::NoLongerMonitored { outages, .. } => {
                 sides.extend(outages.iter().map(|outage| (outage, Side::Ended)));
             }
-            News::CameAndWent { outages } => {
+            NotificationItem::CameAndWent { outages } => {
                 sides.extend(outages.iter().flat_map(|outage| [(outage, Side::Began), (outage, Side::Ended)]));
             }
             _ => {}
@@ -134,51 +138,56 @@ pub fn sides(notice: &Notice) -> Vec<(&Outage, Side)> {
 }
 
 /// The outages that a message begins to tell of as open ones.
-pub fn openings(notice: &Notice) -> impl Iterator<Item = &Outage> {
-    notice.news.iter().flat_map(|news| match news {
-        News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => &outages[..],
+pub fn openings(notification: &Notification) -> impl Iterator<Item = &Outage> {
+    notification.items.iter().flat_map(|item| match item {
+        NotificationItem::Offline { outages }
+        | NotificationItem::MonitoringStarts { outages }
+        | NotificationItem::MuteEnded { outages } => &outages[..],
         _ => &[],
     })
 }
 
 /// The outages that a message reminds of.
-pub fn reminded(notice: &Notice) -> impl Iterator<Item = &Outage> {
-    notice.news.iter().flat_map(|news| if let News::StillOffline { outages, .. } = news { &outages[..] } else { &[] })
+pub fn reminded(notification: &Notification) -> impl Iterator<Item = &Outage> {
+    notification
+        .items
+        .iter()
+        .flat_map(|item| if let NotificationItem::StillOffline { outages, .. } = item { &outages[..] } else { &[] })
 }
 
 /// How often each side is told.
-pub fn count<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeMap<(OutageKey, Side), usize> {
+pub fn count<'a>(notifications: impl Iterator<Item = &'a Notification>) -> BTreeMap<(OutageKey, Side), usize> {
     let mut counts = BTreeMap::new();
-    for (outage, side) in notices.flat_map(sides) {
+    for (outage, side) in notifications.flat_map(sides) {
         *counts.entry((key_of(outage), side)).or_default() += 1;
     }
     counts
 }
 
 /// The name of a kind of news.
-pub fn kind_of(news: &News) -> &'static str {
-    match news {
-        News::Blind { .. } => "blind",
-        News::Offline { .. } => "offline",
-        News::MuteEnded { .. } => "mute ended",
-        News::StillOffline { .. } => "still offline",
-        News::Removed { .. } => "removed",
-        News::Flapping { .. } => "flapping",
-        News::MonitoringStarts { .. } => "monitoring starts",
-        News::Recovered { .. } => "recovered",
-        News::CameAndWent { .. } => "came and went",
-        News::Returned { .. } => "returned",
-        News::Calm { .. } => "calm",
-        News::SeesAgain { .. } => "sees again",
-        News::NoLongerMonitored { .. } => "no longer monitored",
-        News::Expiring { .. } => "expiring",
-        News::EntriesUnresolved { .. } => "entries unresolved",
-        News::EntriesResolved { .. } => "entries resolved",
-        News::EmptyListRefused { .. } => "empty list refused",
-        News::ListRestored { .. } => "list restored",
-        News::Unwatched { .. } => "unwatched",
-        News::TargetsAdded { .. } => "targets added",
-        News::TargetsRemoved { .. } => "targets removed",
+pub fn kind_of(item: &NotificationItem) -> &'static str {
+    match item {
+        NotificationItem::Unreachable { .. } => "blind",
+        NotificationItem::Offline { .. } => "offline",
+        NotificationItem::MuteEnded { .. } => "mute ended",
+        NotificationItem::StillOffline { .. } => "still offline",
+        NotificationItem::Removed { .. } => "removed",
+        NotificationItem::Flapping { .. } => "flapping",
+        NotificationItem::MonitoringStarts { .. } => "monitoring starts",
+        NotificationItem::Recovered { .. } => "recovered",
+        NotificationItem::CameAndWent { .. } => "came and went",
+        NotificationItem::Returned { .. } => "returned",
+        NotificationItem::Calm { .. } => "calm",
+        NotificationItem::ReachableAgain { .. } => "sees again",
+        NotificationItem::NoLongerMonitored { .. } => "no longer monitored",
+        NotificationItem::Expiring { .. } => "expiring",
+        NotificationItem::EntriesUnresolved { .. } => "entries unresolved",
+        NotificationItem::EntriesResolved { .. } => "entries resolved",
+        NotificationItem::EmptyListRefused { .. } => "empty list refused",
+        NotificationItem::ListRestored { .. } => "list restored",
+        NotificationItem::Unwatched { .. } => "unwatched",
+        NotificationItem::TargetsAdded { .. } => "targets added",
+        NotificationItem::TargetsRemoved { .. } => "targets removed",
     }
 }
 
@@ -197,7 +206,7 @@ pub fn fingerprint(played: &Played) -> anyhow::Result<u64> {
     }
     for (subject, target) in subjects {
         let record = Record::read(played, subject.clone(), target.as_ref())?;
-        if let Some(FleetOnRecord { fleet, cursor }) = &record.fleet {
+        if let Some(StoredFleet { fleet, cursor }) = &record.fleet {
             add(format!("{fleet:?} {cursor:?}"));
         }
         add(format!("{:?} {:?} {:?}", record.outages, record.claims, record.endings));

@@ -15,7 +15,7 @@ use monitor_pipeline::stages::Disposition;
 use crate::faults::{Fault, Faults, Stage, Struck};
 use crate::installation::{INTERVAL_MS, Installation, check, notify, respond, schedule};
 use crate::machine::{Shared, Wake};
-use crate::operations::{HOUR_MS, MINUTE_MS, Story};
+use crate::operations::{HOUR_MS, MINUTE_MS, Scenario};
 use crate::store::{SimulatedStore, Stored};
 use crate::world::{TrueRunner, World};
 
@@ -64,14 +64,14 @@ pub struct Played {
 }
 
 /// Plays a story to its end.
-pub fn play(story: &Story) -> anyhow::Result<Played> {
-    let faults = Faults { windows: story.windows.clone(), ..Faults::default() };
-    let shared = Shared::new(story.seed, faults);
-    let installation = Arc::new(Installation::new(story.store, story.is_bot, shared.clone())?);
+pub fn play(scenario: &Scenario) -> anyhow::Result<Played> {
+    let faults = Faults { windows: scenario.windows.clone(), ..Faults::default() };
+    let shared = Shared::new(scenario.seed, faults);
+    let installation = Arc::new(Installation::new(scenario.store, scenario.is_bot, shared.clone())?);
     // Just before a tick, so that nothing of it is under way.
-    let end_ms = story.hours * HOUR_MS - 1_000;
+    let end_ms = scenario.hours * HOUR_MS - 1_000;
     let mut player = Player {
-        story,
+        scenario,
         end_ms,
         installation: installation.clone(),
         tasks: BTreeMap::new(),
@@ -100,7 +100,7 @@ pub fn play(story: &Story) -> anyhow::Result<Played> {
 
 /// Plays a story.
 pub(crate) struct Player<'a> {
-    story: &'a Story,
+    scenario: &'a Scenario,
     pub(crate) installation: Arc<Installation>,
     tasks: BTreeMap<u64, Task>,
     count: u64,
@@ -117,7 +117,7 @@ impl Player<'_> {
         {
             let mut machine = self.installation.shared.lock();
             machine.at(0, Wake::Tick);
-            for (number, operation) in self.story.operations.iter().enumerate() {
+            for (number, operation) in self.scenario.operations.iter().enumerate() {
                 machine.at(operation.at_ms, Wake::Operation(number));
             }
         }
@@ -126,7 +126,7 @@ impl Player<'_> {
             match wake {
                 Wake::Tick => self.tick(),
                 Wake::TickAgain(tries) => self.start_tick(tries),
-                Wake::Operation(number) => self.operate(&self.story.operations[number].what),
+                Wake::Operation(number) => self.operate(&self.scenario.operations[number].what),
                 Wake::Away(target, runner) => self.alter(target, &runner, |runner| runner.online = false),
                 Wake::Back(target, runner) => self.alter(target, &runner, |runner| runner.online = true),
                 Wake::Again(target, runner) => {
@@ -149,10 +149,10 @@ impl Player<'_> {
         }
     }
 
-    fn world(&self, happens: impl FnOnce(&mut World, i64)) {
+    fn world(&self, alter_world: impl FnOnce(&mut World, i64)) {
         let mut machine = self.installation.shared.lock();
         let now_ms = machine.now_ms;
-        happens(&mut machine.world, now_ms);
+        alter_world(&mut machine.world, now_ms);
     }
 
     fn alter(&self, target: usize, runner: &str, alter: impl FnOnce(&mut TrueRunner)) {
@@ -310,7 +310,7 @@ impl Player<'_> {
             }
             // Whoever stood still has its time stand still too.
             let is_late = now_ms - task.began_ms >= FUNCTION_TIMEOUT_MS && !task.was_frozen;
-            if is_late || self.story.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
+            if is_late || self.scenario.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
                 drop(machine);
                 self.ends(number, None);
                 return;
@@ -366,7 +366,7 @@ impl Player<'_> {
         match disposition {
             Some(Disposition::Done) => state.delete(elapsed, &receipt),
             Some(Disposition::Retry { after, .. }) => state.release(elapsed, &receipt, after),
-            Some(Disposition::SetAside { .. }) | None => {}
+            Some(Disposition::DeadLetter { .. }) | None => {}
         }
     }
 }

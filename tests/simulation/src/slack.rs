@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::subject::Subject;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::faults::Fault;
 use crate::machine::Shared;
-use crate::outside::{TIMEOUT_MS, place_of};
+use crate::network::{TIMEOUT_MS, place_of};
 use crate::record::openings;
-use crate::world::{Busy, LetBe, Taken, Trouble};
+use crate::world::{Abandoned, Busy, Taken, Trouble};
 
 const CHANNEL: &str = "C1";
 
@@ -67,20 +67,20 @@ impl SimulatedSlack {
         Ok(())
     }
 
-    async fn post(&self, notice: &Notice, thread: Option<usize>) -> Result<Delivered, ChatError> {
+    async fn post(&self, notification: &Notification, thread: Option<usize>) -> Result<Delivered, ChatError> {
         let number = {
             let mut machine = self.shared.lock();
-            machine.note(format!("taken {notice:?} {thread:?}").as_bytes());
-            let shown = openings(notice).cloned().collect();
+            machine.note(format!("taken {notification:?} {thread:?}").as_bytes());
+            let shown = openings(notification).cloned().collect();
             let taken = Taken {
                 at_ms: machine.now_ms,
-                notice: notice.clone(),
+                notification: notification.clone(),
                 answered: false,
                 thread,
                 shown,
                 is_gone: false,
                 trouble: None,
-                let_be: None,
+                abandoned: None,
             };
             machine.world.taken.push(taken);
             machine.world.taken.len() - 1
@@ -134,40 +134,40 @@ impl SimulatedSlack {
 }
 
 impl Chat for SimulatedSlack {
-    async fn send(&self, notice: &Notice, form: Form, _: Route<'_>) -> Result<Delivered, ChatError> {
-        self.request(&notice.subject, Some(form)).await?;
-        self.post(notice, None).await
+    async fn send(&self, notification: &Notification, form: Form, _: Route<'_>) -> Result<Delivered, ChatError> {
+        self.request(&notification.subject, Some(form)).await?;
+        self.post(notification, None).await
     }
 
-    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        self.request(&notice.subject, Some(form)).await?;
+    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        self.request(&notification.subject, Some(form)).await?;
         let thread = self.message_at(to)?;
-        Ok(self.post(notice, Some(thread)).await?)
+        Ok(self.post(notification, Some(thread)).await?)
     }
 
     async fn edit(
         &self,
         message: &LiveMessage,
-        notice: &Notice,
+        notification: &Notification,
         form: Form,
         _: &[Acknowledgement],
     ) -> Result<(), EditError> {
         let number: usize = message.place.ts.parse().map_err(|_| EditError::Gone)?;
         let began_ms = self.shared.lock().now_ms;
-        let outcome = self.request(&notice.subject, None).await;
-        let outcome = outcome.and_then(|()| self.trouble(&notice.subject, number, form));
+        let outcome = self.request(&notification.subject, None).await;
+        let outcome = outcome.and_then(|()| self.trouble(&notification.subject, number, form));
         if let Err(error) = &outcome {
             let mut machine = self.shared.lock();
-            let let_be = match error {
-                ChatError::Dead(_) => Some(LetBe::Dead),
-                ChatError::ContentRefused(_) if form == Form::PlainText => Some(LetBe::Refused),
-                ChatError::Transient(_) | ChatError::NotSent(_) => Some(LetBe::Failed(machine.now_ms)),
+            let abandoned = match error {
+                ChatError::Dead(_) => Some(Abandoned::Dead),
+                ChatError::ContentRefused(_) if form == Form::PlainText => Some(Abandoned::Refused),
+                ChatError::Transient(_) | ChatError::NotSent(_) => Some(Abandoned::Failed(machine.now_ms)),
                 ChatError::ContentRefused(_) | ChatError::Busy { .. } => None,
             };
             // A notifier that stood still may find that another has had its answer since: that one counts.
             let stood_still = machine.now_ms - began_ms > TIMEOUT_MS;
-            if let (Some(let_be), Some(taken)) = (let_be, machine.world.taken.get_mut(number)) {
-                taken.let_be = taken.let_be.filter(|_| stood_still).or(Some(let_be));
+            if let (Some(abandoned), Some(taken)) = (abandoned, machine.world.taken.get_mut(number)) {
+                taken.abandoned = taken.abandoned.filter(|_| stood_still).or(Some(abandoned));
             }
         }
         outcome?;

@@ -7,7 +7,7 @@ use monitor_domain::target::Target;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
-use monitor_pipeline::records::{FleetOnRecord, read_fleet};
+use monitor_pipeline::records::{StoredFleet, read_fleet};
 use monitor_stately::StatelyStore;
 use monitor_stately_server::State;
 
@@ -73,7 +73,7 @@ impl Stored {
     }
 
     /// What a check would read of a target.
-    pub fn fleet(&self, target: &Target) -> anyhow::Result<FleetOnRecord> {
+    pub fn fleet(&self, target: &Target) -> anyhow::Result<StoredFleet> {
         match self {
             Self::Embedded(store) => Ok(ready(read_fleet(&**store, target))??),
             Self::Stately(server) => Ok(ready(read_fleet(&stately::direct(server), target))??),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::observation::{ObservedPage, ObservedRunner, PageTag};
 use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::runner::{RunnerId, Status};
@@ -12,9 +12,9 @@ use monitor_domain::target::TargetId;
 use monitor_pipeline::items::{Acknowledgement, Item, Key, Mute as ItemMute, Put};
 
 use crate::installation::INTERVAL_MS;
-use crate::machine::story_ms;
+use crate::machine::scenario_ms;
+use crate::network::place_of;
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::outside::place_of;
 
 /// How far back a stale answer can be.
 pub const STALE_MS: i64 = 3 * MINUTE_MS;
@@ -67,7 +67,7 @@ pub enum Answered {
 
 /// A look at a target, as GitHub has it in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct SimulatedCheck {
     /// When it was asked for.
     pub at_ms: i64,
     /// When whoever asked had the answer.
@@ -78,7 +78,7 @@ pub struct Look {
     pub answered: Answered,
 }
 
-impl Look {
+impl SimulatedCheck {
     /// When a failed check by it failed, if it counts as one: at its end where it took longer than an interval.
     pub fn failed_ms(&self, is_shared: bool) -> Option<i64> {
         let is_late = self.until_ms - self.at_ms > INTERVAL_MS;
@@ -97,7 +97,7 @@ pub struct Taken {
     /// When.
     pub at_ms: i64,
     /// What.
-    pub notice: Notice,
+    pub notification: Notification,
     /// Whether the sender heard of it.
     pub answered: bool,
     /// The message in whose thread it stands, by its number.
@@ -109,7 +109,7 @@ pub struct Taken {
     /// What keeps it from being edited ever again.
     pub trouble: Option<Trouble>,
     /// Why it was not edited when it was to be last.
-    pub let_be: Option<LetBe>,
+    pub abandoned: Option<Abandoned>,
 }
 
 /// What is wrong with edits of a message for good.
@@ -125,7 +125,7 @@ pub enum Trouble {
 
 /// Why a message may be left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LetBe {
+pub enum Abandoned {
     /// Slack was dead.
     Dead,
     /// Slack refused the edit as plain text too.
@@ -206,14 +206,14 @@ impl Noted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// How many bad readings make an outage.
-    pub confirm: u32,
+    pub failure_threshold: u32,
     /// Whether a runner that is removed is told of.
-    pub tell_removed: bool,
+    pub alert_on_removed: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { confirm: 3, tell_removed: true }
+        Self { failure_threshold: 3, alert_on_removed: true }
     }
 }
 
@@ -255,7 +255,7 @@ pub struct World {
     /// When each runner was last lied about: not twice in a row.
     lied_at_ms: BTreeMap<(usize, String), i64>,
     /// The looks at each target, in order of their answers.
-    pub looks: [Vec<Look>; TARGETS.len()],
+    pub checks: [Vec<SimulatedCheck>; TARGETS.len()],
     /// The ticks that were settled: when each began, and when it was.
     pub ticks_ms: Vec<(i64, i64)>,
     /// When it was known whether an account answers that was asked for its repositories, and whether it did.
@@ -403,7 +403,7 @@ impl World {
                         Scope::Runner { name, .. } | Scope::Named(name) => Some(name.clone()),
                     };
                     let target = mute.scope.target().and_then(|target| place_of(target.as_str()));
-                    let until_ms = story_ms(mute.until);
+                    let until_ms = scenario_ms(mute.until);
                     self.mutes.push(Mute { number, target, runner, from_ms: now_ms, until_ms, ended_ms: None });
                 }
                 Noted::Unmuted(number) => self.end_mute(number, now_ms),
@@ -438,7 +438,7 @@ impl World {
         let reopened = outages.iter().filter(|outage| outage.is_open()).filter(is_over).cloned();
         self.reopened.extend(reopened);
         taken.shown = outages.to_vec();
-        taken.let_be = None;
+        taken.abandoned = None;
     }
 
     /// The list as pages with ETags, two runners a page, so that there are several.

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use monitor_domain::fleet::Counts;
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_pipeline::items::{LiveMessage, Place};
@@ -12,7 +12,7 @@ use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
 use monitor_simulation::faults::Faults;
 use monitor_simulation::machine::Shared;
 use monitor_simulation::slack::SimulatedSlack;
-use monitor_simulation::world::{LetBe, Taken};
+use monitor_simulation::world::{Abandoned, Taken};
 
 /// Seed 2026112800273 on StatelyDB: the edit was refused in both forms at the second and third attempt, so that the message
 /// was rightly left as it was; the notifier of the first attempt, which had stood still for 8 minutes in its edit, found its
@@ -20,35 +20,39 @@ use monitor_simulation::world::{LetBe, Taken};
 #[test]
 fn a_notifier_that_stood_still_takes_back_no_answer_that_another_has_had() -> anyhow::Result<()> {
     let target: Target = "acme/web".parse()?;
-    let notice =
-        Notice { subject: Subject::from(&target), target: Some(target), counts: Counts::default(), news: Vec::new() };
+    let notification = Notification {
+        subject: Subject::from(&target),
+        target: Some(target),
+        counts: Counts::default(),
+        items: Vec::new(),
+    };
     for (before, still_ms, after) in [
-        (Some(LetBe::Refused), 8 * 60_000, LetBe::Refused),
-        (None, 8 * 60_000, LetBe::Failed(8 * 60_000)),
-        (Some(LetBe::Failed(1)), 8 * 60_000, LetBe::Failed(1)),
+        (Some(Abandoned::Refused), 8 * 60_000, Abandoned::Refused),
+        (None, 8 * 60_000, Abandoned::Failed(8 * 60_000)),
+        (Some(Abandoned::Failed(1)), 8 * 60_000, Abandoned::Failed(1)),
     ] {
         let shared = Shared::new(7, Faults::default());
         let slack = SimulatedSlack { shared: shared.clone(), is_bot: true };
         let taken = Taken {
             at_ms: 0,
-            notice: notice.clone(),
+            notification: notification.clone(),
             answered: true,
             thread: None,
             shown: Vec::new(),
             is_gone: false,
             trouble: None,
-            let_be: before,
+            abandoned: before,
         };
         shared.lock().world.taken.push(taken);
         let place = Place { channel: "C1".to_owned(), ts: "0".to_owned() };
         let message = LiveMessage { place, outages: Vec::new() };
-        let mut edit = pin!(slack.edit(&message, &notice, Form::Blocks, &[]));
+        let mut edit = pin!(slack.edit(&message, &notification, Form::Blocks, &[]));
         let mut context = Context::from_waker(Waker::noop());
         assert!(edit.as_mut().poll(&mut context).is_pending(), "the request is on its way");
         shared.lock().now_ms += still_ms;
         let Poll::Ready(answer) = edit.as_mut().poll(&mut context) else { anyhow::bail!("it goes on waiting") };
         assert!(matches!(answer, Err(EditError::Chat(ChatError::Transient(_)))), "{answer:?}");
-        assert_eq!(shared.lock().world.taken[0].let_be, Some(after), "{before:?}");
+        assert_eq!(shared.lock().world.taken[0].abandoned, Some(after), "{before:?}");
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use monitor_simulation::faults::StoreKind;
 use monitor_simulation::invariants::examine;
-use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Muted, Operation, Story, What};
+use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Muted, Operation, Scenario, What};
 use monitor_simulation::simulation::play;
 
 /// No notifier runs from 1 h to 25 h; `runner-1` goes away five times and is back each time, `runner-2` is muted meanwhile and
 /// does the same, `runner-3` stays away until after.
-fn story(store: StoreKind) -> Story {
+fn scenario(store: StoreKind) -> Scenario {
     let mut operations = vec![Operation { at_ms: HOUR_MS, what: What::NotifierDown { for_ms: 24 * HOUR_MS } }];
     let scope = Muted { target: None, runner: Some("runner-2".to_owned()) };
     operations.push(Operation { at_ms: HOUR_MS, what: What::Mute { scope, for_ms: 26 * HOUR_MS, unmute_ms: None } });
@@ -21,15 +21,15 @@ fn story(store: StoreKind) -> Story {
     }
     operations.push(away(7 * HOUR_MS, "runner-3", 20 * HOUR_MS));
     operations.sort_by_key(|operation| operation.at_ms);
-    Story { seed: 11, hours: 32, store, is_bot: true, operations, windows: Vec::new(), crashes: Vec::new() }
+    Scenario { seed: 11, hours: 32, store, is_bot: true, operations, windows: Vec::new(), crashes: Vec::new() }
 }
 
 #[test]
 fn after_a_day_without_notifier_every_outage_is_recorded_with_its_end() -> anyhow::Result<()> {
     for store in [StoreKind::Embedded, StoreKind::Stately] {
-        let story = story(store);
-        let played = play(&story)?;
-        let (violations, tally) = examine(&story, &played)?;
+        let scenario = scenario(store);
+        let played = play(&scenario)?;
+        let (violations, tally) = examine(&scenario, &played)?;
         assert!(violations.is_empty(), "{violations:?}");
         assert_eq!(tally.outages, 11);
         let of_day = |at_ms: i64| (HOUR_MS..25 * HOUR_MS).contains(&at_ms);

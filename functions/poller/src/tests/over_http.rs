@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitor_aws::host::Invocation;
-use monitor_aws::{Failure, Sdk, Variables};
+use monitor_aws::{Failure, LambdaEnvironment, Sdk};
 use monitor_fakes::github::{RunnerSpec, State};
 use monitor_fakes::{FakeAws, FakeGitHub};
 use monitor_pipeline::ports::Clock as _;
@@ -62,7 +62,7 @@ impl World {
             ("STATELYDB_ENDPOINT", statelydb.base_url()),
         ]);
         variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let variables = Variables::new(move |name| variables.get(name).cloned());
+        let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
         let poller = Poller::new(&variables, &Sdk::of_stand_in(aws.base_url()));
         Self { aws, github, statelydb, poller }
     }
@@ -118,7 +118,7 @@ async fn a_job_is_good_for_the_interval_of_the_stack() {
 /// Most checks change nothing and are not stored: the poller itself knows when it made them.
 #[tokio::test]
 async fn an_outage_says_that_the_runner_was_healthy_at_the_check_before_though_nothing_is_stored_of_that() {
-    let world = World::with(&[("POLICY", r#"{"confirm":1}"#)]).await;
+    let world = World::with(&[("POLICY", r#"{"failureThreshold":1}"#)]).await;
     world.invoke(&recheck()).await.unwrap();
     let checked_again_at = SystemClock.now();
     world.invoke(&recheck()).await.unwrap();
@@ -127,7 +127,7 @@ async fn an_outage_says_that_the_runner_was_healthy_at_the_check_before_though_n
     world.invoke(&recheck()).await.unwrap();
 
     let endpoint = Endpoint::parse(&world.statelydb.base_url()).unwrap();
-    let transport = HttpTransport::new(monitor_outside::http(), endpoint).unwrap();
+    let transport = HttpTransport::new(monitor_http::http(), endpoint).unwrap();
     let store =
         StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, Some(AccessKey::new("planted-key")))));
     let target = super::target("acme/web");
@@ -172,21 +172,21 @@ async fn what_can_never_be_read_goes_to_the_dead_letter_queue() {
     let world = World::new().await;
     let answer = world.invoke(include_str!("../../../../events/poller-mixed-batch.json")).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
-    let set_aside = world.aws.take_sent(DEAD);
-    assert_eq!(set_aside.len(), 2);
+    let dead_letter = world.aws.take_sent(DEAD);
+    assert_eq!(dead_letter.len(), 2);
     assert!(
-        set_aside.iter().any(|sent| sent.body == "acme/api" && sent.reason.as_deref().unwrap().contains("no JSON"))
+        dead_letter.iter().any(|sent| sent.body == "acme/api" && sent.reason.as_deref().unwrap().contains("no JSON"))
     );
 }
 
 #[tokio::test]
-async fn settings_that_are_missing_are_told_at_once_and_asked_for_again() {
+async fn missing_settings_are_reported_at_once_and_read_again_next_time() {
     let world = World::new().await;
     for name in ["github-token", "repositories"] {
         world.aws.remove_parameter(&format!("{PREFIX}/{name}"));
     }
-    let told = world.invoke(BY_HAND).await.unwrap_err();
-    let diagnostic = lambda_runtime::Diagnostic::from(told);
+    let error_text = world.invoke(BY_HAND).await.unwrap_err();
+    let diagnostic = lambda_runtime::Diagnostic::from(error_text);
     assert_eq!(diagnostic.error_type, "Settings");
     for name in ["github-token", "repositories"] {
         let command = format!("aws ssm put-parameter --name {PREFIX}/{name} --type ");
@@ -198,10 +198,13 @@ async fn settings_that_are_missing_are_told_at_once_and_asked_for_again() {
 }
 
 #[tokio::test]
-async fn another_kind_of_event_is_refused_with_the_mend() {
+async fn an_event_of_another_kind_is_refused_with_a_hint() {
     let world = World::new().await;
-    let told = world.invoke("{\"repository\":\"acme/web\"}").await.unwrap_err();
-    assert!(told.to_string().contains("no event of SQS") && told.to_string().contains("events/"), "{told}");
+    let error_text = world.invoke("{\"repository\":\"acme/web\"}").await.unwrap_err();
+    assert!(
+        error_text.to_string().contains("no event of SQS") && error_text.to_string().contains("events/"),
+        "{error_text}"
+    );
     assert!(world.aws.calls("GetParameters").is_empty());
 }
 

@@ -5,7 +5,7 @@ use monitor_domain::target::Target;
 use monitor_pipeline::ports::Store;
 use monitor_pipeline::records::read_fleet;
 
-use crate::fleet_view::{status_words, tone};
+use crate::fleet_view::{status_text, tone};
 use crate::out;
 use crate::table::{Screen, Tone, colour_on_stdout, wrapped};
 
@@ -72,11 +72,11 @@ impl Display {
         for (name, line) in &self.targets {
             let target: Target = name.parse()?;
             let fleet = read_fleet(store, &target).await?.fleet;
-            let runner = |runner| tone(runner).paint(&format!("{}: {}", runner.name, status_words(runner)), colour);
+            let runner = |runner| tone(runner).paint(&format!("{}: {}", runner.name, status_text(runner)), colour);
             let runners: Vec<String> = fleet.runners.iter().map(runner).collect();
-            let blind =
+            let unreachable =
                 fleet.record.failing.as_ref().map_or_else(String::new, |_| Tone::Bad.paint("(unreachable) ", colour));
-            line.set_message(format!("{name:<12} {blind}{}", runners.join("  ")));
+            line.set_message(format!("{name:<12} {unreachable}{}", runners.join("  ")));
         }
         Ok(())
     }

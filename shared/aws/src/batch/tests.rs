@@ -4,17 +4,17 @@ use super::*;
 
 #[derive(Default)]
 struct Notes {
-    set_aside: RefCell<Vec<(String, String)>>,
+    dead_letter: RefCell<Vec<(String, String)>>,
     put_off: RefCell<Vec<(String, Duration)>>,
     is_down: bool,
 }
 
-impl Backstop for Notes {
-    async fn set_aside(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
+impl FailureSink for Notes {
+    async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
         if self.is_down {
             return Err(QueueError("no answer".to_owned()));
         }
-        self.set_aside.borrow_mut().push((record.body.clone(), reason.to_owned()));
+        self.dead_letter.borrow_mut().push((record.body.clone(), reason.to_owned()));
         Ok(())
     }
 
@@ -48,7 +48,7 @@ fn long() -> Budget {
 async fn obedient(record: &Record) -> Disposition {
     match record.body.trim_end_matches(|c: char| c.is_ascii_digit()) {
         "retry" => Disposition::Retry { after: Duration::from_secs(30), reason: "not now".to_owned() },
-        "aside" => Disposition::SetAside { reason: "never".to_owned() },
+        "aside" => Disposition::DeadLetter { reason: "never".to_owned() },
         "panic" => panic!("as told"),
         "forever" => std::future::pending().await,
         _ => Disposition::Done,
@@ -65,16 +65,16 @@ async fn each_message_is_settled_by_itself() {
     let batch = event(&["done1", "retry1", "aside1", "panic1", "done2", "forever1"]);
     let handled = handle(batch, long(), 10, &notes, obedient).await;
     assert_eq!(failed(&handled), ["id-retry1", "id-panic1", "id-forever1"]);
-    assert_eq!(handled.set_aside, 1);
-    assert_eq!(notes.set_aside.take(), [("aside1".to_owned(), "never".to_owned())]);
+    assert_eq!(handled.dead_letter, 1);
+    assert_eq!(notes.dead_letter.take(), [("aside1".to_owned(), "never".to_owned())]);
     assert_eq!(notes.put_off.take(), [("retry1".to_owned(), Duration::from_secs(30))]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_set_aside_is_returned() {
+async fn a_message_that_cannot_be_dead_lettered_is_returned() {
     let notes = Notes { is_down: true, ..Notes::default() };
     let handled = handle(event(&["aside1", "done1"]), long(), 10, &notes, obedient).await;
-    assert_eq!((failed(&handled), handled.set_aside), (vec!["id-aside1"], 0));
+    assert_eq!((failed(&handled), handled.dead_letter), (vec!["id-aside1"], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +156,7 @@ async fn a_standard_queue_may_have_groups_and_has_no_order() {
 }
 
 #[test]
-fn the_answer_is_in_lambdas_words() {
+fn the_response_has_the_shape_that_lambda_expects() {
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = vec![returned("m-1".to_owned())];
     let answer = serde_json::to_value(&response).unwrap();

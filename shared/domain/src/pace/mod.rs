@@ -1,15 +1,15 @@
 //! When the targets of one credential are looked at: within what GitHub allows in a minute, and in an hour.
 //!
 //! Nobody counts. Every target has its own moment of the interval, and these moments are so far apart that all pollers
-//! together stay within the minute. Of the hour GitHub itself keeps count: see [`Meter`].
+//! together stay within the minute. Of the hour GitHub itself keeps count: see [`QuotaEstimator`].
 
-mod meter;
+mod quota_estimator;
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-pub use meter::{Meter, Quota, Round};
+pub use quota_estimator::{Quota, QuotaEstimator, TickPlan};
 
 /// Of the requests of a minute, one in so many is left to what the schedule does not send: rechecks, runners asked for by id,
 /// further pages, jobs by hand, and messages that come late or twice.
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_into_one_interval_goes_round_without_a_break() {
+    fn targets_that_do_not_fit_into_one_interval_rotate_without_a_break() {
         for count in [4_001, 5_000, 10_000] {
             let pace = pace(count, 900, 300);
             let every = pace.every(pace.jobs());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn where_fewer_may_go_each_gets_its_turn_at_its_own_moment() {
+    fn each_target_keeps_its_own_moment_when_fewer_are_allowed() {
         for (count, allowed) in [(4_000, 3_999), (4_000, 1_800), (4_000, 1_000), (1_000, 90), (10_000, 700), (7, 1)] {
             let pace = pace(count, 900, 300);
             let mut last: BTreeMap<usize, (u64, Duration)> = BTreeMap::new();

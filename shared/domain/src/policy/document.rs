@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::keys::{Accepts, PolicyKey, reference};
-use super::{LONGEST_KEY, Overrides, PolicyFault, Removed, is_channel};
+use super::{LONGEST_KEY, OnRemoved, PolicyFault, PolicyOverrides, is_channel};
 use crate::quote::{holds_secret, shown};
 use crate::time::parse_duration;
 
 const SECTIONS: [&str; 3] = ["targets", "labels", "runners"];
-const EXAMPLE: &str = r#"{"confirm":2,"blind":"20m"}"#;
+const EXAMPLE: &str = r#"{"failureThreshold":2,"unreachableAfter":"20m"}"#;
 
 /// A policy as written; every part may be left out.
 #[derive(Clone, Debug, Default)]
@@ -33,10 +33,10 @@ enum Raw {
 
 /// A policy's parts, each with what could be read of it.
 pub(super) struct Sections {
-    pub(super) own: Overrides,
-    pub(super) targets: BTreeMap<String, Overrides>,
-    pub(super) labels: BTreeMap<String, Overrides>,
-    pub(super) runners: BTreeMap<String, Overrides>,
+    pub(super) own: PolicyOverrides,
+    pub(super) targets: BTreeMap<String, PolicyOverrides>,
+    pub(super) labels: BTreeMap<String, PolicyOverrides>,
+    pub(super) runners: BTreeMap<String, PolicyOverrides>,
 }
 
 /// Which part of the policy a key stands in.
@@ -79,14 +79,14 @@ impl Reader<'_> {
         self.faults.push(PolicyFault { place: place.to_owned(), fault });
     }
 
-    fn section(&mut self, section: &str, level: Level, written: &Raw) -> BTreeMap<String, Overrides> {
+    fn section(&mut self, section: &str, level: Level, written: &Raw) -> BTreeMap<String, PolicyOverrides> {
         let entries = match written {
             Raw::Object(entries) => entries,
             Raw::Null => return BTreeMap::new(),
             other => {
                 let example = match level {
-                    Level::Target => r#"{"acme/web":{"confirm":2}}"#,
-                    _ => r#"{"gpu-*":{"confirm":2}}"#,
+                    Level::Target => r#"{"acme/web":{"failureThreshold":2}}"#,
+                    _ => r#"{"gpu-*":{"failureThreshold":2}}"#,
                 };
                 let text = format!("must be an object of names with their keys, for example {example}; found {other}");
                 self.fault(section, text);
@@ -105,9 +105,10 @@ impl Reader<'_> {
             }
             let overrides = match overrides {
                 Raw::Object(entries) => self.overrides(&place, level, entries),
-                Raw::Null => Overrides::default(),
+                Raw::Null => PolicyOverrides::default(),
                 other => {
-                    let text = format!("must be an object of keys, for example {{\"confirm\":2}}; found {other}");
+                    let text =
+                        format!("must be an object of keys, for example {{\"failureThreshold\":2}}; found {other}");
                     self.fault(&place, text);
                     continue;
                 }
@@ -119,8 +120,8 @@ impl Reader<'_> {
         read
     }
 
-    fn overrides(&mut self, place: &str, level: Level, entries: &[(String, Raw)]) -> Overrides {
-        let mut read = Overrides::default();
+    fn overrides(&mut self, place: &str, level: Level, entries: &[(String, Raw)]) -> PolicyOverrides {
+        let mut read = PolicyOverrides::default();
         for (index, (name, written)) in entries.iter().enumerate() {
             let named = shown(name, LONGEST_KEY);
             let place = if place.is_empty() { named } else { format!("{place}.{named}") };
@@ -171,7 +172,7 @@ fn unknown(name: &str, level: Level) -> String {
     }
 }
 
-impl Overrides {
+impl PolicyOverrides {
     /// Takes the value of a key, or says what it must be.
     fn set(&mut self, key: &PolicyKey, written: &Raw) -> Result<(), String> {
         let wrong = || {
@@ -190,10 +191,10 @@ impl Overrides {
                 };
                 let number = Some(number.ok_or_else(wrong)?);
                 match key.name {
-                    "confirm" => self.confirm = number,
-                    "recover" => self.recover = number,
-                    "flapping" => self.flapping = number,
-                    _ => self.reminders = number,
+                    "failureThreshold" => self.failure_threshold = number,
+                    "successThreshold" => self.success_threshold = number,
+                    "flapThreshold" => self.flap_threshold = number,
+                    _ => self.max_repeats = number,
                 }
             }
             Accepts::Span { least_secs, most_secs, zero } => {
@@ -207,19 +208,19 @@ impl Overrides {
                 // The only 0 with a meaning of its own is "never".
                 let span = Some(if zero.is_some() && span.is_zero() { Duration::MAX } else { span });
                 match key.name {
-                    "recheck" => self.recheck = span,
-                    "blind" => self.blind = span,
-                    "neverConnected" => self.never_connected = span,
-                    "forget" => self.forget = span,
-                    "flappingWindow" => self.flapping_window = span,
-                    "flappingCalm" => self.flapping_calm = span,
-                    _ => self.remind = span,
+                    "recheckInterval" => self.recheck_interval = span,
+                    "unreachableAfter" => self.unreachable_after = span,
+                    "connectGrace" => self.connect_grace = span,
+                    "forgetAfter" => self.forget_after = span,
+                    "flapWindow" => self.flap_window = span,
+                    "flapClearAfter" => self.flap_clear_after = span,
+                    _ => self.repeat_interval = span,
                 }
             }
-            Accepts::Removed => {
-                self.removed = match written {
-                    Raw::Text(text) if text == "alert" => Some(Removed::Alert),
-                    Raw::Text(text) if text == "quiet" => Some(Removed::Quiet),
+            Accepts::OnRemoved => {
+                self.on_removed = match written {
+                    Raw::Text(text) if text == "alert" => Some(OnRemoved::Alert),
+                    Raw::Text(text) if text == "ignore" => Some(OnRemoved::Ignore),
                     _ => return Err(wrong()),
                 }
             }

@@ -29,7 +29,7 @@ pub(super) enum Accepts {
     /// A duration within these bounds, or 0 where that has a meaning of its own.
     Span { least_secs: u64, most_secs: u64, zero: Option<&'static str> },
     /// What to do about a runner that is no longer registered.
-    Removed,
+    OnRemoved,
     /// A channel's id or name.
     Channel,
     /// A list of patterns.
@@ -46,7 +46,7 @@ impl PolicyKey {
                 let zero = zero.map_or_else(String::new, |meaning| format!(", or 0 for {meaning}"));
                 format!("{least} to {most}{zero}")
             }
-            Accepts::Removed => "`alert` or `quiet`".to_owned(),
+            Accepts::OnRemoved => "`alert` or `ignore`".to_owned(),
             Accepts::Channel => "a channel's id or name".to_owned(),
             Accepts::Patterns => "a list of runner names; `*` stands for anything".to_owned(),
         }
@@ -58,7 +58,7 @@ impl PolicyKey {
         let kind = match self.accepts {
             Accepts::Count { .. } => "a whole number from ",
             Accepts::Span { .. } => "a duration from ",
-            Accepts::Removed | Accepts::Channel | Accepts::Patterns => "",
+            Accepts::OnRemoved | Accepts::Channel | Accepts::Patterns => "",
         };
         format!("must be {kind}{accepted}, for example {example}")
     }
@@ -75,27 +75,27 @@ const fn span(name: &'static str, least_secs: u64, most_secs: u64, default: &'st
 }
 
 const ALL: [PolicyKey; 14] = [
-    count("confirm", 1, "3"),
-    count("recover", 1, "2"),
-    PolicyKey { of_targets_only: true, ..span("recheck", 10, 900, "60s") },
-    PolicyKey { of_targets_only: true, ..span("blind", 60, 7 * DAY_SECS, "15m") },
-    span("neverConnected", 0, 30 * DAY_SECS, "1h"),
+    count("failureThreshold", 1, "3"),
+    count("successThreshold", 1, "2"),
+    PolicyKey { of_targets_only: true, ..span("recheckInterval", 10, 900, "60s") },
+    PolicyKey { of_targets_only: true, ..span("unreachableAfter", 60, 7 * DAY_SECS, "15m") },
+    span("connectGrace", 0, 30 * DAY_SECS, "1h"),
     PolicyKey {
-        name: "removed",
-        accepts: Accepts::Removed,
+        name: "onRemoved",
+        accepts: Accepts::OnRemoved,
         default: "alert",
         example: "\"alert\"",
         of_targets_only: false,
     },
-    span("forget", 60, 30 * DAY_SECS, "24h"),
-    count("flapping", 2, "3"),
-    span("flappingWindow", 60, 7 * DAY_SECS, "1h"),
-    span("flappingCalm", 60, 7 * DAY_SECS, "30m"),
+    span("forgetAfter", 60, 30 * DAY_SECS, "24h"),
+    count("flapThreshold", 2, "3"),
+    span("flapWindow", 60, 7 * DAY_SECS, "1h"),
+    span("flapClearAfter", 60, 7 * DAY_SECS, "30m"),
     PolicyKey {
         accepts: Accepts::Span { least_secs: 600, most_secs: 30 * DAY_SECS, zero: Some("never") },
-        ..span("remind", 600, 30 * DAY_SECS, "24h")
+        ..span("repeatInterval", 600, 30 * DAY_SECS, "24h")
     },
-    count("reminders", 0, "3"),
+    count("maxRepeats", 0, "3"),
     PolicyKey {
         name: "channel",
         accepts: Accepts::Channel,

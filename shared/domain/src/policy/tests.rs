@@ -11,23 +11,23 @@ fn policy(json: &str, configured: &[&str]) -> Result<Policy, Vec<String>> {
 #[test]
 fn the_narrowest_place_wins() {
     let policy = policy(
-        r#"{"confirm":4,"recheck":"90s","ignore":["test-*"],
-            "targets":{"acme/*":{"confirm":5},"acme/web":{"confirm":2,"ignore":["tmp-*"]}},
-            "labels":{"gpu":{"confirm":6}},
-            "runners":{"gpu-a*":{"confirm":7},"gpu-a1":{"removed":"quiet"}}}"#,
+        r#"{"failureThreshold":4,"recheckInterval":"90s","ignore":["test-*"],
+            "targets":{"acme/*":{"failureThreshold":5},"acme/web":{"failureThreshold":2,"ignore":["tmp-*"]}},
+            "labels":{"gpu":{"failureThreshold":6}},
+            "runners":{"gpu-a*":{"failureThreshold":7},"gpu-a1":{"onRemoved":"ignore"}}}"#,
         &["acme/web", "acme/api"],
     )
     .unwrap();
     let web: Target = "Acme/Web".parse().unwrap();
     let api: Target = "acme/api".parse().unwrap();
     let gpu = ["GPU".to_owned()];
-    assert_eq!(policy.base().confirm, 4);
-    assert_eq!(policy.for_target(&web).thresholds().confirm, 2);
-    assert_eq!(policy.for_target(&api).thresholds().confirm, 5);
-    assert_eq!(policy.for_target(&web).for_runner("x", &gpu).confirm, 6);
+    assert_eq!(policy.base().failure_threshold, 4);
+    assert_eq!(policy.for_target(&web).thresholds().failure_threshold, 2);
+    assert_eq!(policy.for_target(&api).thresholds().failure_threshold, 5);
+    assert_eq!(policy.for_target(&web).for_runner("x", &gpu).failure_threshold, 6);
     let narrowest = policy.for_target(&web).for_runner("gpu-a1", &gpu);
-    assert_eq!((narrowest.confirm, narrowest.removed), (7, Removed::Quiet));
-    assert_eq!(narrowest.recheck, Duration::from_secs(90));
+    assert_eq!((narrowest.failure_threshold, narrowest.on_removed), (7, OnRemoved::Ignore));
+    assert_eq!(narrowest.recheck_interval, Duration::from_secs(90));
     assert!(policy.for_target(&web).ignores("tmp-1") && !policy.for_target(&api).ignores("tmp-1"));
     assert!(policy.for_target(&api).ignores("TEST-1"));
 }
@@ -35,8 +35,8 @@ fn the_narrowest_place_wins() {
 #[test]
 fn the_channel_of_the_narrowest_place_wins() {
     let policy = policy(
-        r##"{"targets":{"acme/*":{"channel":"#all"},"acme/web":{"channel":"C0WEB","confirm":2}},
-            "labels":{"gpu":{"channel":"#gpu"},"gpu-a*":{"confirm":6}},
+        r##"{"targets":{"acme/*":{"channel":"#all"},"acme/web":{"channel":"C0WEB","failureThreshold":2}},
+            "labels":{"gpu":{"channel":"#gpu"},"gpu-a*":{"failureThreshold":6}},
             "runners":{"spot-*":{"channel":"#spot"},"spot-1":{"channel":"#runners"}}}"##,
         &["acme/web", "acme/api", "orgs/acme"],
     )
@@ -79,16 +79,17 @@ fn a_channel_in_the_wrong_place_or_form_is_a_fault_that_does_not_repeat_it() {
 }
 
 #[test]
-fn every_fault_is_named_with_its_place_and_mend() {
+fn every_fault_is_named_with_its_place_and_a_hint() {
     let faults = policy(
-        r#"{"confirm":0,"recheck":"1h","targets":{"acme/wob":{"confirm":2}},"runners":{"a":{"blind":"20m"}}}"#,
+        r#"{"failureThreshold":0,"recheckInterval":"1h","targets":{"acme/wob":{"failureThreshold":2}},"runners":{"a":{"unreachableAfter":"20m"}}}"#,
         &["acme/web"],
     )
     .unwrap_err();
     assert_eq!(faults.len(), 4, "{faults:?}");
-    assert_eq!(faults[0], "confirm: must be a whole number from 1 to 20, for example 3; found 0");
-    assert_eq!(faults[1], "recheck: must be a duration from 10s to 15m, for example 60s; found `1h`");
-    let [of_target, of_runner] = ["targets.acme/wob: matches no configured target", "runners.a.blind: holds for whole"];
+    assert_eq!(faults[0], "failureThreshold: must be a whole number from 1 to 20, for example 3; found 0");
+    assert_eq!(faults[1], "recheckInterval: must be a duration from 10s to 15m, for example 60s; found `1h`");
+    let [of_target, of_runner] =
+        ["targets.acme/wob: matches no configured target", "runners.a.unreachableAfter: holds for whole"];
     assert!(faults.iter().any(|fault| fault.starts_with(of_target)), "{faults:?}");
     assert!(faults.iter().any(|fault| fault.starts_with(of_runner)), "{faults:?}");
     assert!(policy(r#"{"targets":{"acme/web":{}}}"#, &["acme/*"]).is_ok());
@@ -117,16 +118,16 @@ fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
         }
     }
     for (json, expected) in [
-        (r#"{"confirm":1,"confirm":2}"#, "confirm: is given twice"),
+        (r#"{"failureThreshold":1,"failureThreshold":2}"#, "failureThreshold: is given twice"),
         (
-            r#"{"recheck":60}"#,
-            "recheck: must be a duration from 10s to 15m, for example 60s; found 60, which has no unit",
+            r#"{"recheckInterval":60}"#,
+            "recheckInterval: must be a duration from 10s to 15m, for example 60s; found 60, which has no unit",
         ),
-        (r#"{"removed":"silent"}"#, "removed: must be `alert` or `quiet`, for example \"alert\"; found `silent`"),
-        (r#"{"confrim":3}"#, "confrim: is not a key of the policy; did you mean `confirm`?"),
-        (r#"{"Reminder":3}"#, "Reminder: is not a key of the policy; did you mean `reminders`?"),
+        (r#"{"onRemoved":"silent"}"#, "onRemoved: must be `alert` or `ignore`, for example \"alert\"; found `silent`"),
+        (r#"{"failureTreshold":3}"#, "failureTreshold: is not a key of the policy; did you mean `failureThreshold`?"),
+        (r#"{"MaxRepeat":3}"#, "MaxRepeat: is not a key of the policy; did you mean `maxRepeats`?"),
         (r#"{"label":{}}"#, "label: is not a key of the policy; did you mean `labels`?"),
-        (r#"{"xyz":3}"#, "xyz: is not a key of the policy, which are confirm, recover, "),
+        (r#"{"xyz":3}"#, "xyz: is not a key of the policy, which are failureThreshold, successThreshold, "),
         (r#"{"targets":{"acme/web":{"labels":{}}}}"#, "targets.acme/web.labels: must stand in the policy itself"),
         (r#"{"targets":["acme/web"]}"#, "targets: must be an object of names with their keys, for example"),
         (r#"{"runners":{"a":1}}"#, "runners.a: must be an object of keys, for example"),
@@ -142,14 +143,19 @@ fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
 fn zero_means_never_where_it_is_documented_and_the_bounds_are_accepted() {
     let policy_of = |json: &str| policy(json, &["acme/web"]).unwrap();
     for never in ["0", "\"0\"", "\"0s\"", "\"0d\""] {
-        let policy = policy_of(&format!(r#"{{"remind":{never},"targets":{{"acme/web":{{"remind":"24h"}}}}}}"#));
-        assert_eq!(policy.base().remind, Duration::MAX, "{never}");
+        let policy =
+            policy_of(&format!(r#"{{"repeatInterval":{never},"targets":{{"acme/web":{{"repeatInterval":"24h"}}}}}}"#));
+        assert_eq!(policy.base().repeat_interval, Duration::MAX, "{never}");
         let of_target = *policy.for_target(&"acme/web".parse().unwrap()).thresholds();
-        assert_eq!((of_target.remind, of_target.reminders), (Duration::from_secs(86_400), 3), "it is on again");
+        assert_eq!(
+            (of_target.repeat_interval, of_target.max_repeats),
+            (Duration::from_secs(86_400), 3),
+            "it is on again"
+        );
     }
-    assert_eq!(policy_of(r#"{"neverConnected":0}"#).base().never_connected, Duration::ZERO);
-    assert_eq!(policy_of(r#"{"reminders":0}"#).base().reminders, 0);
-    for key in ["recheck", "blind", "forget", "flappingWindow", "flappingCalm"] {
+    assert_eq!(policy_of(r#"{"connectGrace":0}"#).base().connect_grace, Duration::ZERO);
+    assert_eq!(policy_of(r#"{"maxRepeats":0}"#).base().max_repeats, 0);
+    for key in ["recheckInterval", "unreachableAfter", "forgetAfter", "flapWindow", "flapClearAfter"] {
         assert!(policy(&format!(r#"{{"{key}":0}}"#), &[]).is_err(), "{key}");
     }
     for key in reference() {
@@ -162,7 +168,7 @@ fn zero_means_never_where_it_is_documented_and_the_bounds_are_accepted() {
         }
         let default = match key.name {
             "channel" | "ignore" => continue,
-            "removed" => "\"alert\"".to_owned(),
+            "onRemoved" => "\"alert\"".to_owned(),
             _ if key.default.ends_with(|c: char| c.is_ascii_digit()) => key.default.to_owned(),
             _ => format!("\"{}\"", key.default),
         };
@@ -179,7 +185,7 @@ fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
         format!(r#"{{"ignore":["{token}"]}}"#),
         format!(r#"{{"labels":{{"{token}":{{}}}}}}"#),
         r#"{"runners":{"a":{"channel":"xoxb-123456789012-abcdefghijkl"}}}"#.to_owned(),
-        format!(r#"{{"removed":"{token}"}}"#),
+        format!(r#"{{"onRemoved":"{token}"}}"#),
     ] {
         let faults = policy(&json, &[]).unwrap_err().concat();
         assert!(!faults.contains("16C7e42F") && !faults.contains("123456789012"), "{faults}");
@@ -189,15 +195,16 @@ fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
 #[test]
 fn of_two_patterns_the_longer_wins_whatever_their_letters() {
     let target: Target = "acme/web".parse().unwrap();
-    let confirm = |json: &str| {
+    let failure_threshold = |json: &str| {
         let policy = policy(json, &["acme/web"]).unwrap();
-        policy.for_target(&target).for_runner("gpu-build-1", &["gpu-a100".to_owned()]).confirm
+        policy.for_target(&target).for_runner("gpu-build-1", &["gpu-a100".to_owned()]).failure_threshold
     };
     for section in ["runners", "labels"] {
         let (short, long) = if section == "runners" { ("gpu*", "*-build-1") } else { ("gpu*", "*-a100") };
-        let [short, long] = [(short, 4), (long, 7)].map(|(name, count)| format!(r#""{name}":{{"confirm":{count}}}"#));
+        let [short, long] =
+            [(short, 4), (long, 7)].map(|(name, count)| format!(r#""{name}":{{"failureThreshold":{count}}}"#));
         for both in [format!("{short},{long}"), format!("{long},{short}")] {
-            assert_eq!(confirm(&format!(r#"{{"{section}":{{{both}}}}}"#)), 7, "{section}: {both}");
+            assert_eq!(failure_threshold(&format!(r#"{{"{section}":{{{both}}}}}"#)), 7, "{section}: {both}");
         }
     }
 }
@@ -205,7 +212,10 @@ fn of_two_patterns_the_longer_wins_whatever_their_letters() {
 #[test]
 fn what_holds_for_whole_targets_is_refused_for_single_runners() {
     let of_targets: Vec<&PolicyKey> = reference().iter().filter(|key| key.of_targets_only).collect();
-    assert_eq!(of_targets.iter().map(|key| key.name).collect::<Vec<_>>(), ["recheck", "blind", "ignore"]);
+    assert_eq!(
+        of_targets.iter().map(|key| key.name).collect::<Vec<_>>(),
+        ["recheckInterval", "unreachableAfter", "ignore"]
+    );
     for key in of_targets {
         let written = if key.name == "ignore" { r#"["test-*"]"# } else { "\"5m\"" };
         for section in ["labels", "runners"] {

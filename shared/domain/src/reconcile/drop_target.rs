@@ -1,6 +1,6 @@
 //! A target that was taken off the list.
 
-use crate::change::Step;
+use crate::change::Event;
 use crate::decision::{Decision, RunnerChange};
 use crate::fleet::{Counts, Fleet, TargetRecord};
 use crate::outage::Ending;
@@ -17,19 +17,19 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     let after =
         TargetRecord { watched_since: None, pages: Vec::new(), failing: None, unfinished: false, ..before.clone() };
     let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
-    let told = before.failing.as_ref().is_some_and(|failing| failing.told)
-        || runners.iter().flat_map(|change| &change.steps).any(Step::is_tellable)
+    let notified = before.failing.as_ref().is_some_and(|failing| failing.notified)
+        || runners.iter().flat_map(|change| &change.events).any(Event::is_notifiable)
         || fleet.runners.iter().any(|runner| runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted));
     Decision {
         before: before.clone(),
         after,
         runners,
-        steps: vec![Step::Dropped { told }],
+        events: vec![Event::Dropped { notified }],
         counts: Counts::default(),
         observed_at: now,
         decided_at: now,
         recheck: None,
-        fresh_at: None,
+        last_seen_at: None,
     }
 }
 
@@ -37,10 +37,10 @@ fn dropped(runner: &Runner, now: Timestamp) -> RunnerChange {
     let mut change = change_of(runner.clone());
     if let Some(outage) = runner.open_outage() {
         let outage = outage.clone().ended(now, Ending::NoLongerMonitored);
-        change.steps.push(Step::OutageClosed { outage: Box::new(outage) });
+        change.events.push(Event::OutageClosed { outage: Box::new(outage) });
     }
     change.runner.health = Health::Retired;
     change.runner.absence = None;
-    change.steps.push(Step::Retired { runner: runner.into() });
+    change.events.push(Event::Retired { runner: runner.into() });
     change
 }

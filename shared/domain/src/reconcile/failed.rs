@@ -1,6 +1,6 @@
 //! A look that failed: no verdict about any runner, only about whether the target can be seen.
 
-use crate::change::Step;
+use crate::change::Event;
 use crate::decision::Decision;
 use crate::fleet::{Counts, Failing, Fleet, TargetRecord};
 use crate::observation::Failure;
@@ -9,7 +9,7 @@ use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
 use crate::time::Timestamp;
 
-pub(super) fn look_failed(
+pub(super) fn check_failed(
     fleet: &Fleet,
     failure: &Failure,
     at: Timestamp,
@@ -19,20 +19,20 @@ pub(super) fn look_failed(
 ) -> Decision {
     let mut after = fleet.record.clone();
     after.unfinished = false;
-    let mut steps = Vec::new();
-    let is_newly_blind = note_failure(&mut after, failure, at, policy, is_explained, &mut steps);
-    let suspected = fleet.runners.iter().filter(|runner| is_newly_blind && is_suspected(runner));
+    let mut events = Vec::new();
+    let is_newly_unreachable = note_failure(&mut after, failure, at, policy, is_explained, &mut events);
+    let suspected = fleet.runners.iter().filter(|runner| is_newly_unreachable && is_suspected(runner));
     let runners = suspected.map(unsuspected).collect();
     Decision {
         before: fleet.record.clone(),
         after,
         runners,
-        steps,
+        events,
         counts: Counts::of(&fleet.runners),
         observed_at: at,
         decided_at: now,
         recheck: None,
-        fresh_at: None,
+        last_seen_at: None,
     }
 }
 
@@ -43,21 +43,22 @@ pub(super) fn note_failure(
     at: Timestamp,
     policy: &TargetPolicy<'_>,
     is_explained: bool,
-    steps: &mut Vec<Step>,
+    events: &mut Vec<Event>,
 ) -> bool {
     let failing = after.failing.get_or_insert_with(|| {
-        steps.push(Step::LooksFail { failure: failure.clone() });
-        Failing { since: at, failure: failure.clone(), blind: false, told: false }
+        events.push(Event::ChecksFailing { failure: failure.clone() });
+        Failing { since: at, failure: failure.clone(), unreachable: false, notified: false }
     });
-    let is_newly_blind = !failing.blind && at.has_waited(failing.since, policy.thresholds().blind);
-    failing.blind |= is_newly_blind;
+    let is_newly_unreachable =
+        !failing.unreachable && at.has_waited(failing.since, policy.thresholds().unreachable_after);
+    failing.unreachable |= is_newly_unreachable;
     // A fault that the credential's notice explains is not told again for each of its targets.
-    if failing.blind && !failing.told && !(failure.fault.is_shared() && is_explained) {
-        failing.told = true;
+    if failing.unreachable && !failing.notified && !(failure.fault.is_shared() && is_explained) {
+        failing.notified = true;
         failing.failure = failure.clone();
-        steps.push(Step::WentBlind { since: failing.since, failure: failure.clone(), targets: 1 });
+        events.push(Event::BecameUnreachable { since: failing.since, failure: failure.clone(), targets: 1 });
     }
-    is_newly_blind
+    is_newly_unreachable
 }
 
 fn is_suspected(runner: &Runner) -> bool {
@@ -70,7 +71,7 @@ fn unsuspected(runner: &Runner) -> crate::decision::RunnerChange {
     change.runner.absence = None;
     if matches!(runner.health, Health::Suspect(_)) {
         change.runner.health = Health::Healthy;
-        change.steps.push(Step::Cleared { runner: runner.into() });
+        change.events.push(Event::Cleared { runner: runner.into() });
     }
     change
 }

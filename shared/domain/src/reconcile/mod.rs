@@ -1,9 +1,9 @@
 //! From what is known and what was just seen to what is decided: the one place where outages open and close.
 
 mod drop_target;
+mod evaluation;
 mod failed;
 mod listing;
-mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,32 +11,32 @@ use std::time::Duration;
 pub use drop_target::drop_target;
 pub use listing::lookups_wanted;
 
-use crate::change::Step;
+use crate::change::Event;
 use crate::decision::{Decision, RunnerChange};
 use crate::fleet::{Counts, Fleet, TargetRecord};
 use crate::observation::{Failure, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
 use crate::outage::{Outage, Peers};
+use crate::overrides::Overrides;
 use crate::policy::TargetPolicy;
 use crate::runner::{Health, Runner, RunnerId};
 use crate::time::Timestamp;
-use crate::wishes::Wishes;
 
+use evaluation::{CheckContext, Evaluation};
 use listing::{Listing, Seen};
-use verdict::{Look, Turn};
 
 /// How far the recorded time of the last look may lag behind while nothing changes.
-pub const FRESHNESS_LAG: Duration = Duration::from_secs(600);
+pub const LAST_SEEN_LAG: Duration = Duration::from_secs(600);
 
 /// Decides what a look means.
 ///
 /// Pure: the same arguments give the same decision. `is_explained` says whether the credential explains a fault
-/// that all its targets share. What people ask for is needed only where [`Decision::heeds_wishes`]: deciding without it
+/// that all its targets share. What people ask for is needed only where [`Decision::depends_on_overrides`]: deciding without it
 /// first saves reading it.
 pub fn reconcile(
     fleet: &Fleet,
     observation: &Observation,
     policy: &TargetPolicy<'_>,
-    wishes: &Wishes,
+    overrides: &Overrides,
     is_explained: bool,
     now: Timestamp,
 ) -> Decision {
@@ -46,20 +46,20 @@ pub fn reconcile(
                 Outcome::Short { failure, .. } => Some(failure),
                 _ => None,
             };
-            let look = Look {
+            let context = CheckContext {
                 policy,
-                wishes,
+                overrides,
                 target: fleet.record.target.id(),
                 at: observation.started_at,
                 seen_at: fleet.seen_before(observation.started_at),
                 checked_at: fleet.checked_before(observation.started_at),
                 is_starting: fleet.record.watched_since.is_none(),
-                tells_versions: tells_versions(fleet, pages, lookups),
+                reports_versions: reports_versions(fleet, pages, lookups),
             };
-            Reconciliation { fleet, look, short, now, turns: Vec::new() }.complete(pages, lookups)
+            Reconciliation { fleet, context, short, now, evaluations: Vec::new() }.complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
-            failed::look_failed(fleet, failure, observation.started_at, policy, is_explained, now)
+            failed::check_failed(fleet, failure, observation.started_at, policy, is_explained, now)
         }
     }
 }
@@ -67,49 +67,53 @@ pub fn reconcile(
 /// A complete look on its way to a decision.
 struct Reconciliation<'a> {
     fleet: &'a Fleet,
-    look: Look<'a>,
+    context: CheckContext<'a>,
     /// Why runners are missing that are not gone, where the list says so itself.
     short: Option<&'a Failure>,
     now: Timestamp,
     /// Runners whose state may change, each with what has happened to it so far.
-    turns: Vec<Turn<'a>>,
+    evaluations: Vec<Evaluation<'a>>,
 }
 
 impl<'a> Reconciliation<'a> {
     fn complete(mut self, pages: &'a [ObservedPage], lookups: &'a BTreeMap<RunnerId, Lookup>) -> Decision {
         let listing = Listing::match_up(self.fleet, pages, lookups, self.short.is_some());
         for (runner, seen) in self.fleet.runners.iter().zip(&listing.seen) {
-            if let Some(turn) = self.turn(runner, *seen) {
-                self.turns.push(turn);
+            if let Some(evaluation) = self.evaluate(runner, *seen) {
+                self.evaluations.push(evaluation);
             }
         }
         for observed in &listing.unknown {
-            let turn = self.first_turn(observed);
-            self.turns.push(turn);
+            let evaluation = self.evaluate_new(observed);
+            self.evaluations.push(evaluation);
         }
         self.open_confirmed();
 
-        let mut steps = Vec::new();
-        let after = self.record_after(listing.tags, &mut steps);
+        let mut events = Vec::new();
+        let after = self.record_after(listing.tags, &mut events);
         let before = &self.fleet.record;
-        let recheck = self.turns.iter().any(Turn::wants_recheck).then(|| self.look.policy.thresholds().recheck);
-        let at = self.look.at;
+        let recheck = self
+            .evaluations
+            .iter()
+            .any(Evaluation::wants_recheck)
+            .then(|| self.context.policy.thresholds().recheck_interval);
+        let at = self.context.at;
         let mut decision = Decision {
             before: before.clone(),
             after,
-            runners: self.turns.into_iter().filter_map(Turn::into_change).collect(),
-            steps,
+            runners: self.evaluations.into_iter().filter_map(Evaluation::into_change).collect(),
+            events,
             counts: Counts::default(),
             observed_at: at,
             decided_at: self.now,
             recheck,
-            fresh_at: None,
+            last_seen_at: None,
         };
         // The look's time alone is no reason to commit.
         decision.after.observed_at = before.observed_at;
         if decision.is_empty() {
-            let seen_at = self.look.seen_at;
-            decision.fresh_at = seen_at.is_none_or(|seen| at.has_waited(seen, FRESHNESS_LAG)).then_some(at);
+            let seen_at = self.context.seen_at;
+            decision.last_seen_at = seen_at.is_none_or(|seen| at.has_waited(seen, LAST_SEEN_LAG)).then_some(at);
             return decision;
         }
         // Of two machines whose clocks differ, the one behind takes nothing back; a clock that was set back does.
@@ -124,7 +128,7 @@ impl<'a> Reconciliation<'a> {
     }
 
     /// Evaluates a known runner; none where there is nothing to evaluate, which is the rule.
-    fn turn(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Turn<'a>> {
+    fn evaluate(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Evaluation<'a>> {
         let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
         match seen {
             Seen::Unchanged if well && runner.status.is_healthy() => return None,
@@ -134,64 +138,67 @@ impl<'a> Reconciliation<'a> {
             Seen::Unasked if !runner.is_gone() => return None,
             _ => {}
         }
-        let mut turn = Turn::new(runner, &self.look);
+        let mut evaluation = Evaluation::new(runner, &self.context);
         match seen {
-            Seen::Unchanged => turn.reading(),
+            Seen::Unchanged => evaluation.on_observed(),
             Seen::Read(observed) => {
-                turn.take_over(observed);
-                turn.reading();
+                evaluation.take_over(observed);
+                evaluation.on_observed();
             }
-            Seen::Missing | Seen::Earlier(_) => turn.missing(),
-            Seen::Unasked => turn.forget_when_due(),
+            Seen::Missing | Seen::Earlier(_) => evaluation.missing(),
+            Seen::Unasked => evaluation.forget_when_due(),
         }
-        Some(turn)
+        Some(evaluation)
     }
 
-    fn first_turn(&self, observed: &ObservedRunner) -> Turn<'a> {
-        let runner = Runner::first_seen(observed, self.look.tells_versions, self.look.at);
-        let mut turn = Turn::registered(runner, &self.look);
-        turn.reading();
-        turn
+    fn evaluate_new(&self, observed: &ObservedRunner) -> Evaluation<'a> {
+        let runner = Runner::first_seen(observed, self.context.reports_versions, self.context.at);
+        let mut evaluation = Evaluation::registered(runner, &self.context);
+        evaluation.on_observed();
+        evaluation
     }
 
     /// Opens the outages that are confirmed. One confirmed just now waits for other suspects of its target, so that
     /// they are told together, but only until the next reading that counts.
     fn open_confirmed(&mut self) {
-        let waited_for = self.turns.iter().any(Turn::is_confirming);
+        let waited_for = self.evaluations.iter().any(Evaluation::is_confirming);
         let opened: Vec<usize> =
-            (0..self.turns.len()).filter(|&index| self.turns[index].is_confirmed(waited_for)).collect();
+            (0..self.evaluations.len()).filter(|&index| self.evaluations[index].is_confirmed(waited_for)).collect();
         for &index in &opened {
-            self.turns[index].open();
+            self.evaluations[index].open();
         }
-        let opening: Vec<usize> = (0..self.turns.len()).filter(|&index| self.turns[index].opens()).collect();
+        let opening: Vec<usize> =
+            (0..self.evaluations.len()).filter(|&index| self.evaluations[index].opens()).collect();
         let peers = self.peers_of(&opening);
         for (index, peers) in opening.into_iter().zip(peers) {
-            self.turns[index].each_outage(|outage: &mut Outage| outage.peers = peers);
+            self.evaluations[index].each_outage(|outage: &mut Outage| outage.peers = peers);
         }
     }
 
     /// Counts, for each of these turns' runners, the others that could take its jobs, as they are after this look.
-    fn peers_of(&self, turns: &[usize]) -> Vec<Peers> {
+    fn peers_of(&self, evaluations: &[usize]) -> Vec<Peers> {
         // Runners that go down together mostly have the same labels: those are counted once.
         let mut by_labels: BTreeMap<&[String], Peers> = BTreeMap::new();
         let others_of = |index: &usize| {
-            let of = self.turns[*index].runner();
+            let of = self.evaluations[*index].runner();
             let with_itself = by_labels.entry(&of.labels).or_insert_with(|| self.able_to_replace(of));
             let itself = u32::from(counts_as_peer(of));
             let online = u32::from(counts_as_peer(of) && of.status.is_healthy());
             Peers { total: with_itself.total - itself, online: with_itself.online - online }
         };
-        turns.iter().map(others_of).collect()
+        evaluations.iter().map(others_of).collect()
     }
 
     /// Counts the runners with all labels of one, itself among them.
     fn able_to_replace(&self, of: &Runner) -> Peers {
         let mut peers = Peers::default();
         // Turns stand in the order of the fleet's runners, followed by new ones.
-        let mut turns = self.turns.iter().map(Turn::runner).peekable();
-        let known = self.fleet.runners.iter().map(|runner| match turns.next_if(|turn| turn.id == runner.id) {
-            Some(altered) => altered,
-            None => runner,
+        let mut evaluations = self.evaluations.iter().map(Evaluation::runner).peekable();
+        let known = self.fleet.runners.iter().map(|runner| {
+            match evaluations.next_if(|evaluation| evaluation.id == runner.id) {
+                Some(altered) => altered,
+                None => runner,
+            }
         });
         let mut count = |runner: &Runner| {
             if counts_as_peer(runner) && runner.has_labels(&of.labels) {
@@ -200,29 +207,33 @@ impl<'a> Reconciliation<'a> {
             }
         };
         known.for_each(&mut count);
-        turns.for_each(&mut count);
+        evaluations.for_each(&mut count);
         peers
     }
 
-    fn record_after(&self, pages: Vec<PageTag>, steps: &mut Vec<Step>) -> TargetRecord {
+    fn record_after(&self, pages: Vec<PageTag>, events: &mut Vec<Event>) -> TargetRecord {
         let mut after = self.fleet.record.clone();
         after.pages = pages;
         after.unfinished = false;
-        if self.look.is_starting {
-            after.watched_since = Some(self.look.at);
-            steps.push(Step::MonitoringStarted);
+        if self.context.is_starting {
+            after.watched_since = Some(self.context.at);
+            events.push(Event::MonitoringStarted);
         }
         if let Some(failure) = self.short {
-            failed::note_failure(&mut after, failure, self.look.at, self.look.policy, false, steps);
+            failed::note_failure(&mut after, failure, self.context.at, self.context.policy, false, events);
         } else if let Some(failing) = after.failing.take() {
-            steps.push(Step::SeesAgain { since: failing.since, until: self.look.at, told: failing.told });
+            events.push(Event::ReachableAgain {
+                since: failing.since,
+                until: self.context.at,
+                notified: failing.notified,
+            });
         }
         after
     }
 }
 
 /// Whether GitHub tells the version of any runner of a target, now or before: one without it has never connected then.
-fn tells_versions(fleet: &Fleet, pages: &[ObservedPage], lookups: &BTreeMap<RunnerId, Lookup>) -> bool {
+fn reports_versions(fleet: &Fleet, pages: &[ObservedPage], lookups: &BTreeMap<RunnerId, Lookup>) -> bool {
     let fresh = pages.iter().filter_map(|page| match page {
         ObservedPage::Fresh { runners, .. } => Some(runners),
         ObservedPage::Unchanged(_) => None,
@@ -247,5 +258,5 @@ fn far_enough(at: Timestamp, counted_at: Timestamp, recheck: Duration) -> bool {
 
 /// A runner's entry in a decision that was not reached by a look.
 fn change_of(runner: Runner) -> RunnerChange {
-    RunnerChange { runner, steps: Vec::new() }
+    RunnerChange { runner, events: Vec::new() }
 }

@@ -4,19 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use monitor_domain::change::{Change, Step};
+use monitor_domain::change::{Change, Event};
 use monitor_domain::decision::{Commit, Decision, Handled};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::observation::{
     Failure, Fault, Lookup, Observation, ObservedPage, ObservedRunner, Outcome, PageTag,
 };
 use monitor_domain::outage::Outage;
+use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::reconcile::{lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, Runner, RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_domain::wishes::Wishes;
 
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000).plus(std::time::Duration::from_secs(secs))
@@ -51,11 +51,11 @@ pub(crate) fn page(runners: &[ObservedRunner]) -> ObservedPage {
     ObservedPage::Fresh { tag, runners: runners.to_vec() }
 }
 
-pub(crate) fn look(started_at: Timestamp, runners: &[ObservedRunner]) -> Observation {
+pub(crate) fn check(started_at: Timestamp, runners: &[ObservedRunner]) -> Observation {
     Observation { started_at, outcome: Outcome::Complete { pages: vec![page(runners)], lookups: BTreeMap::new() } }
 }
 
-pub(crate) fn failed_look(started_at: Timestamp, fault: Fault) -> Observation {
+pub(crate) fn failed_check(started_at: Timestamp, fault: Fault) -> Observation {
     Observation { started_at, outcome: Outcome::Failed(Failure::new(fault, "it failed")) }
 }
 
@@ -65,13 +65,13 @@ pub(crate) struct History {
     pub(crate) policy: Policy,
     pub(crate) changes: Vec<Change>,
     pub(crate) max_items: usize,
-    pub(crate) wishes: Wishes,
+    pub(crate) overrides: Overrides,
 }
 
 impl History {
     pub(crate) fn new(policy_json: &str) -> Self {
         let (fleet, policy) = (Fleet::unknown(target()), policy(policy_json));
-        Self { fleet, policy, changes: Vec::new(), max_items: 50, wishes: Wishes::default() }
+        Self { fleet, policy, changes: Vec::new(), max_items: 50, overrides: Overrides::default() }
     }
 
     /// A history that has seen `runners` once, so that the next look is not the first.
@@ -83,25 +83,25 @@ impl History {
 
     pub(crate) fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
-        reconcile(&self.fleet, observation, &policy, &self.wishes, false, observation.started_at)
+        reconcile(&self.fleet, observation, &policy, &self.overrides, false, observation.started_at)
     }
 
     /// Looks, decides and commits; gives what happened.
-    pub(crate) fn look(&mut self, observation: &Observation) -> Vec<Step> {
+    pub(crate) fn check(&mut self, observation: &Observation) -> Vec<Event> {
         let decision = self.decide(observation);
-        self.fleet.fresh_at = decision.fresh_at.or(self.fleet.fresh_at);
+        self.fleet.last_seen_at = decision.last_seen_at.or(self.fleet.last_seen_at);
         self.store(decision.commits(7, self.max_items, Handled::default()))
     }
 
     /// A complete look; runners that are missing from it are asked for by id and not found.
-    pub(crate) fn see(&mut self, secs: u64, runners: &[ObservedRunner]) -> Vec<Step> {
+    pub(crate) fn see(&mut self, secs: u64, runners: &[ObservedRunner]) -> Vec<Event> {
         let pages = vec![page(runners)];
         let lookups = lookups_wanted(&self.fleet, &pages).into_iter().map(|id| (id, Lookup::NotFound)).collect();
-        self.look(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups } })
+        self.check(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups } })
     }
 
-    pub(crate) fn store(&mut self, commits: Vec<Commit>) -> Vec<Step> {
-        let mut steps = Vec::new();
+    pub(crate) fn store(&mut self, commits: Vec<Commit>) -> Vec<Event> {
+        let mut events = Vec::new();
         for commit in commits {
             assert_eq!(commit.change.revision, self.fleet.record.revision.next(), "revisions have no gaps");
             self.fleet.record = commit.record;
@@ -112,10 +112,10 @@ impl History {
                 }
             }
             self.fleet.runners.sort_by_key(|runner| runner.id);
-            steps.extend(commit.change.steps.iter().cloned());
+            events.extend(commit.change.events.iter().cloned());
             self.changes.push(commit.change);
         }
-        steps
+        events
     }
 
     pub(crate) fn runner(&self, id: u64) -> &Runner {
@@ -123,17 +123,17 @@ impl History {
     }
 }
 
-pub(crate) fn opened(steps: &[Step]) -> Vec<&Outage> {
-    let outages = steps.iter().filter_map(|step| match step {
-        Step::OutageOpened { outage } => Some(outage.as_ref()),
+pub(crate) fn opened(events: &[Event]) -> Vec<&Outage> {
+    let outages = events.iter().filter_map(|event| match event {
+        Event::OutageOpened { outage } => Some(outage.as_ref()),
         _ => None,
     });
     outages.collect()
 }
 
-pub(crate) fn closed(steps: &[Step]) -> Vec<&Outage> {
-    let outages = steps.iter().filter_map(|step| match step {
-        Step::OutageClosed { outage } => Some(outage.as_ref()),
+pub(crate) fn closed(events: &[Event]) -> Vec<&Outage> {
+    let outages = events.iter().filter_map(|event| match event {
+        Event::OutageClosed { outage } => Some(outage.as_ref()),
         _ => None,
     });
     outages.collect()

@@ -150,7 +150,7 @@ impl QueueState {
                 group: message.group.clone(),
             });
         }
-        spent.into_iter().for_each(|number| self.set_aside(number));
+        spent.into_iter().for_each(|number| self.dead_letter(number));
         handed_out
     }
 
@@ -207,7 +207,7 @@ impl QueueState {
         (message.receive_count == count).then_some((number, message))
     }
 
-    fn set_aside(&mut self, number: u64) {
+    fn dead_letter(&mut self, number: u64) {
         if let Some(Message { body, group, receive_count, .. }) = self.messages.remove(&number) {
             if self.dead.len() == DEAD_KEPT {
                 self.dead.pop_front();

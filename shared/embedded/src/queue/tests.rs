@@ -43,7 +43,7 @@ fn what_sqs_would_refuse_is_refused_and_nothing_of_it_taken() {
 }
 
 #[test]
-fn depth_tells_the_states_apart_and_next_due_when_time_alone_changes_them() {
+fn depth_counts_messages_by_state_and_next_due_names_the_next_change_by_time() {
     let mut queue = state(Kind::Standard);
     assert_eq!(queue.next_due(at(0)), None);
     let delayed = Outgoing { delay: at(40), ..plain("delayed") };
@@ -105,7 +105,7 @@ fn a_batch_of_a_group_is_in_order_and_holds_it_back_until_the_last_is_settled() 
 }
 
 #[test]
-fn what_is_set_aside_is_kept_up_to_a_limit() {
+fn dead_letters_are_kept_up_to_a_limit() {
     let mut queue = state(Kind::Standard);
     for number in 0..1_100_u64 {
         queue.send(at(number), vec![plain(&number.to_string())]).unwrap();
@@ -151,7 +151,7 @@ async fn waiting_costs_nothing_and_ends_with_the_moment_that_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_set_free_wakes_who_waits_for_it() {
+async fn releasing_a_group_wakes_whoever_waits_for_it() {
     let queue = Queue::fifo(3);
     queue.send(vec![grouped("a1", "a"), grouped("a2", "a")]).await.unwrap();
     let first = queue.receive(1, MINUTE, Duration::ZERO).await.unwrap();

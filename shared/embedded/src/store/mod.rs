@@ -76,7 +76,7 @@ pub enum OpenError {
         reason: String,
     },
     /// It is damaged.
-    #[error("the store {path} is damaged: {reason}; {}", rows::MEND)]
+    #[error("the store {path} is damaged: {reason}; {}", rows::HINT)]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -17,15 +17,15 @@ const CHANGES: &str = "
         WHERE section = 'change' AND subject = ?1
           AND first <= (
             SELECT min(
-                CASE WHEN told >= last_tellable THEN revision ELSE told END,
+                CASE WHEN notified >= last_notifiable THEN revision ELSE notified END,
                 CASE WHEN recorded >= coalesce(last_outage_change, 0) THEN revision ELSE recorded END
             ) FROM (
                 SELECT
-                    coalesce((SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.toldThrough') END FROM items
-                              WHERE section = 'cursor' AND subject = ?1), 0) AS told,
+                    coalesce((SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.notifiedThrough') END FROM items
+                              WHERE section = 'cursor' AND subject = ?1), 0) AS notified,
                     coalesce((SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.recordedThrough') END FROM items
                               WHERE section = 'cursor' AND subject = ?1), 0) AS recorded,
-                    CASE WHEN json_valid(body) THEN json_extract(body, '$.lastTellable') END AS last_tellable,
+                    CASE WHEN json_valid(body) THEN json_extract(body, '$.lastNotifiable') END AS last_notifiable,
                     CASE WHEN json_valid(body) THEN json_extract(body, '$.lastOutageChange') END AS last_outage_change,
                     CASE WHEN json_valid(body) THEN json_extract(body, '$.revision') END AS revision
                 FROM items
@@ -36,21 +36,21 @@ const CHANGES: &str = "
     ) AND CASE WHEN json_valid(body) THEN json_extract(body, '$.decidedAt') < ?2 END";
 
 /// The oldest claims and endings of notices before the latest: the latest tells how far the subject is told.
-const NOTICES: &str = "
+const NOTIFICATIONS: &str = "
     DELETE FROM items WHERE rowid IN (
         SELECT rowid FROM items
-        WHERE section = 'notice' AND subject = ?1
-          AND first < (SELECT max(first) FROM items WHERE section = 'notice' AND subject = ?1)
+        WHERE section = 'notification' AND subject = ?1
+          AND first < (SELECT max(first) FROM items WHERE section = 'notification' AND subject = ?1)
         ORDER BY first, second, third LIMIT ?3
     ) AND CASE WHEN json_valid(body) THEN
         coalesce(json_extract(body, '$.claimedAt'), json_extract(body, '$.at')) < ?2
         AND json_extract(body, '$.through')
-            <= (SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.toldThrough') END FROM items
+            <= (SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.notifiedThrough') END FROM items
                 WHERE section = 'cursor' AND subject = ?1)
       END";
 
 /// Mutes that ended long ago, acknowledgements and markers of long ago.
-const WISHES: &str = "
+const OVERRIDES: &str = "
     DELETE FROM items
     WHERE section IN ('acknowledgement', 'marker', 'mute') AND subject = ?1
       AND CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 END
@@ -75,7 +75,7 @@ impl EmbeddedStore {
     /// What is untold stays however old it is, and so do each subject's latest notice and all outages. What cannot be read
     /// stays too; a fault in one subject's records is given after the others are done.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.prune_by(&[CHANGES, NOTICES, WISHES], before).await
+        self.prune_by(&[CHANGES, NOTIFICATIONS, OVERRIDES], before).await
     }
 
     async fn prune_by(&self, statements: &[&str], before: Timestamp) -> Result<u64, StoreError> {

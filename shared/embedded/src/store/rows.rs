@@ -9,7 +9,7 @@ use rusqlite::types::Value;
 use serde::Deserialize;
 
 /// What to do about a row that cannot be read.
-pub(super) const MEND: &str = "put back a copy of the file, or move the file away: runner-monitor then starts with a new one and tells again what is down";
+pub(super) const HINT: &str = "put back a copy of the file, or move the file away: runner-monitor then starts with a new one and tells again what is down";
 
 /// How much is repeated of why a row cannot be read: `serde_json` quotes what it read.
 const LONGEST_REASON: usize = 300;
@@ -19,7 +19,7 @@ const KNOWN_TYPES: [&str; 14] = [
     "target",
     "runner",
     "outage",
-    "freshness",
+    "lastSeen",
     "change",
     "credential",
     "watchlist",
@@ -45,12 +45,12 @@ impl Place {
             Key::Target(_) => ("target", [0; 3]),
             Key::Runner(_, runner) => ("runner", [runner.0, 0, 0]),
             Key::Outage(_, runner, outage) => ("outage", [runner.0, outage.0.0, 0]),
-            Key::Freshness(_) => ("freshness", [0; 3]),
+            Key::LastSeen(_) => ("last-seen", [0; 3]),
             Key::Change(_, revision) => ("change", [revision.0, 0, 0]),
             Key::Credential(_) => ("credential", [0; 3]),
             Key::Watchlist => ("watchlist", [0; 3]),
-            Key::Claim(_, number) => ("notice", [number.notice, u64::from(number.attempt), 0]),
-            Key::Sent(_, number) => ("notice", [number.notice, u64::from(number.attempt), 1]),
+            Key::Claim(_, number) => ("notification", [number.notification, u64::from(number.attempt), 0]),
+            Key::Sent(_, number) => ("notification", [number.notification, u64::from(number.attempt), 1]),
             Key::Cursor(_) => ("cursor", [0; 3]),
             Key::Mute(number) => ("mute", [*number, 0, 0]),
             Key::AccessToken(_) => ("access-token", [0; 3]),
@@ -102,7 +102,7 @@ fn decode_runner(body: &[u8]) -> Option<Item> {
 }
 
 pub(super) fn unreadable(key: String, reason: &str) -> StoreError {
-    StoreError::Unreadable { key, reason: format!("{}; {MEND}", quote(reason, LONGEST_REASON)) }
+    StoreError::Unreadable { key, reason: format!("{}; {HINT}", quote(reason, LONGEST_REASON)) }
 }
 
 /// The statement behind a query, with its parameters. Each walks one index in its order.
@@ -113,7 +113,7 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
     match query {
         Query::Fleet(target) => (
             "SELECT section, subject, first, second, body FROM items
-             WHERE section IN ('cursor', 'freshness', 'runner', 'target') AND subject = ?1",
+             WHERE section IN ('cursor', 'last-seen', 'runner', 'target') AND subject = ?1",
             vec![target.to_string().into()],
         ),
         Query::Changes { subject, after, limit: count } => (
@@ -121,7 +121,7 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
              WHERE section = 'change' AND subject = ?1 AND first > ?2 ORDER BY first LIMIT ?3",
             vec![subject.to_string().into(), number(after.0), limit(count)],
         ),
-        Query::Notices { subject, limit: count } => (
+        Query::Notifications { subject, limit: count } => (
             "SELECT section, subject, first, second, body FROM items
              WHERE section = 'notice' AND subject = ?1 ORDER BY first DESC, second DESC, third DESC LIMIT ?2",
             vec![subject.to_string().into(), limit(count)],

@@ -110,7 +110,7 @@ fn put_rows(transaction: &mut Transaction<'_>, rows: &Rows) -> rusqlite::Result<
 
 #[cfg(test)]
 mod tests {
-    use monitor_domain::change::Step;
+    use monitor_domain::change::Event;
     use monitor_pipeline::items::{Item, Put, Query};
     use monitor_pipeline::ports::Store;
     use monitor_pipeline::testing::samples::{change, runner_item, target};
@@ -121,7 +121,7 @@ mod tests {
     /// A commit of a change and two runners.
     fn batch(name: &str) -> Vec<Put> {
         let runners = (1..=2).map(|runner| Put::replacing(runner_item(name, runner)));
-        std::iter::once(Put::new(Item::Change(change(name, 1, Step::MonitoringStarted)))).chain(runners).collect()
+        std::iter::once(Put::new(Item::Change(change(name, 1, Event::MonitoringStarted)))).chain(runners).collect()
     }
 
     fn runners(store: &EmbeddedStore, name: &str) -> i64 {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_put_that_is_given_up_before_its_turn_is_never_made() {
+    async fn a_put_cancelled_while_it_waits_is_never_made() {
         let folder = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
         {

@@ -1,4 +1,4 @@
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::Revision;
 use monitor_pipeline::items::SendEnding;
@@ -14,7 +14,7 @@ fn queries() -> [Query; 6] {
     [
         Query::Fleet(web.clone()),
         Query::Changes { subject: subject("acme/web"), after: Revision(0), limit },
-        Query::Notices { subject: subject("acme/web"), limit },
+        Query::Notifications { subject: subject("acme/web"), limit },
         Query::Outages { target: web.clone(), runner: None },
         Query::Outages { target: web, runner: Some(RunnerId(7)) },
         Query::Targets,
@@ -66,7 +66,7 @@ async fn a_read_costs_the_same_however_long_the_history_and_however_many_the_oth
         let items = (1..=length).flat_map(|number| {
             let claim = claim(name, number, 1);
             [
-                Item::Change(change(name, number, Step::MonitoringStarted)),
+                Item::Change(change(name, number, Event::MonitoringStarted)),
                 outage_item(name, 7, number),
                 Item::Sent(sent(&claim, refused())),
                 Item::Claim(claim),
@@ -76,14 +76,14 @@ async fn a_read_costs_the_same_however_long_the_history_and_however_many_the_oth
     };
     put(&store, fleet("acme/web")).await;
     put(&store, history("acme/web", 5)).await;
-    let [read_fleet, read_changes, read_notices, ..] = queries();
-    let before = [&read_fleet, &read_changes, &read_notices].map(|query| steps(&store, query));
+    let [read_fleet, read_changes, read_notifications, ..] = queries();
+    let before = [&read_fleet, &read_changes, &read_notifications].map(|query| steps(&store, query));
     put(&store, history("acme/web", 200)).await;
     for number in 0..50 {
         put(&store, fleet(&format!("acme/web-{number}"))).await;
         put(&store, history(&format!("acme/web-{number}"), 20)).await;
     }
-    let after = [&read_fleet, &read_changes, &read_notices].map(|query| steps(&store, query));
+    let after = [&read_fleet, &read_changes, &read_notifications].map(|query| steps(&store, query));
     for (after, before) in after.into_iter().zip(before) {
         // One step more or less where the rows are the last of the index.
         assert!(after.abs_diff(before) <= 2, "{after} steps instead of {before}");

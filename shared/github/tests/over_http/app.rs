@@ -62,7 +62,7 @@ async fn one_token_serves_an_account_until_shortly_before_its_end() {
 }
 
 #[tokio::test]
-async fn what_is_on_record_is_the_token_of_every_process() {
+async fn the_stored_token_is_shared_by_every_process() {
     let (world, _) = world().await;
     world.add_runners("acme/web", 3);
     let web = target("acme/web");
@@ -87,7 +87,7 @@ async fn what_is_on_record_is_the_token_of_every_process() {
 }
 
 #[tokio::test]
-async fn of_two_tokens_the_one_that_lasts_longer_stays_on_record() {
+async fn of_two_stored_tokens_the_one_that_lasts_longer_is_kept() {
     let (world, _) = world().await;
     let web = target("acme/web");
     let (one, other) = (app(&world), app(&world));
@@ -101,7 +101,7 @@ async fn of_two_tokens_the_one_that_lasts_longer_stays_on_record() {
 }
 
 #[tokio::test]
-async fn a_token_on_record_that_is_of_no_use_is_replaced() {
+async fn a_stored_token_that_no_longer_works_is_replaced() {
     let (world, _) = world().await;
     world.add_runners("acme/web", 3);
     let web = target("acme/web");
@@ -227,7 +227,7 @@ async fn a_used_up_quota_of_the_app_itself_is_no_limit_of_its_installations() {
     world.fake.state().add_target("other/site");
     world.fake.state().install_app(APP, "other");
     let (web, github) = (target("acme/web"), app(&world));
-    let on_record = app(&world).prepare(&web, None).await.unwrap();
+    let stored = app(&world).prepare(&web, None).await.unwrap();
     let used_up_until = Sort::Limited { until: world.now().plus(Duration::from_secs(3_600)) };
     world.fake.state().exhaust_app(APP, world.now().epoch_ms());
     assert_eq!(failure(&github, "acme/web").await.fault, used_up_until);
@@ -236,7 +236,7 @@ async fn a_used_up_quota_of_the_app_itself_is_no_limit_of_its_installations() {
     assert_eq!(failure(&github, "other/site").await.fault, used_up_until);
     assert_eq!(world.requests(), asked);
     // With a token, the account is read as ever.
-    assert_eq!(github.prepare(&web, Some(&on_record)).await, None);
+    assert_eq!(github.prepare(&web, Some(&stored)).await, None);
     assert_eq!(shape(&pages(github.list(&web, &[]).await)), ["3"]);
     let left = github.report(&github.credential(&web)).unwrap().quota_remaining;
     assert_eq!(left, Some(4_999), "what is left is told of the installation alone");

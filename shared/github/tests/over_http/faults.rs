@@ -165,7 +165,7 @@ async fn a_missing_permission_is_named_by_the_kind_of_target() {
 
 // The header and the body are those in https://github.com/Astrotomic/opendor.me/issues/140
 #[tokio::test]
-async fn single_sign_on_is_told_from_a_missing_permission() {
+async fn single_sign_on_is_distinguished_from_a_missing_permission() {
     let world = World::start().await;
     world.fake.state().set_access("acme/web", Access::SsoRequired);
     let failure = failure(&world.github(), "acme/web").await;
@@ -176,7 +176,7 @@ async fn single_sign_on_is_told_from_a_missing_permission() {
 // A 404 stands for a missing permission too:
 // https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#404-not-found-for-an-existing-resource
 #[tokio::test]
-async fn what_cannot_be_seen_is_not_found_in_plain_words() {
+async fn an_invisible_target_is_reported_as_not_found_in_plain_words() {
     let world = World::start().await;
     let github = world.github();
     let gone = failure(&github, "acme/gone").await;

@@ -134,7 +134,7 @@ async fn a_list_that_single_sign_on_cuts_short_is_not_the_whole() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_told_by_its_new_name() {
+async fn a_renamed_repository_is_reported_with_its_new_name() {
     let world = World::start().await;
     world.add_runners("acme/web", 3);
     let github = world.github();
@@ -162,12 +162,12 @@ async fn a_403_for_a_reason_of_its_own_is_quoted_and_names_no_permission() {
     let failure = crate::world::failure(&github, "orgs/acme").await;
     assert_eq!(failure.fault, Sort::Forbidden);
     assert!(failure.detail.contains(message) && !failure.detail.contains("scope"), "{failure}");
-    let examined = github.examine(&target("orgs/acme")).await;
+    let examined = github.probe(&target("orgs/acme")).await;
     assert_eq!(examined.missing, None);
 }
 
 #[tokio::test]
-async fn a_report_tells_whose_token_it_is_of() {
+async fn a_report_names_the_token_it_belongs_to() {
     let world = World::start().await;
     world.fake.state().add_token_with_moving_end("moving", 3_600_000);
     let credential = monitor_github::Credential::Token(monitor_github::Secret::new("moving"));

@@ -66,7 +66,7 @@ async fn a_used_up_quota_is_waited_for_until_its_reset() {
 }
 
 #[tokio::test]
-async fn a_limit_is_told_at_once_even_where_the_pace_would_have_to_be_waited_for() {
+async fn a_limit_is_reported_at_once_even_where_pacing_would_have_to_wait() {
     let world = World::start().await;
     let limit = Fault::SecondaryLimit { status: 403, retry_after_secs: Some(90) };
     world.fake.state().fault(limit, Strikes::next(1));
@@ -77,7 +77,7 @@ async fn a_limit_is_told_at_once_even_where_the_pace_would_have_to_be_waited_for
 }
 
 #[tokio::test]
-async fn those_who_wait_their_turn_when_the_limit_comes_are_not_sent() {
+async fn requests_that_wait_when_the_limit_comes_are_not_sent() {
     let world = World::start().await;
     let limit = Fault::SecondaryLimit { status: 429, retry_after_secs: Some(90) };
     world.fake.state().fault(limit, Strikes::next(1));

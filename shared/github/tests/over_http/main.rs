@@ -1,11 +1,11 @@
 //! The client against a GitHub over HTTP.
 
 mod app;
-mod examine;
 mod faults;
 mod incomplete;
 mod limits;
 mod lists;
+mod probe;
 mod repositories;
 mod script;
 mod scripted;

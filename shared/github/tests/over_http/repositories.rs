@@ -37,7 +37,7 @@ async fn a_users_repositories_are_found_where_there_is_no_such_organization() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_none_is_not_found() {
+async fn an_account_that_does_not_exist_is_not_found() {
     let world = World::start().await;
     let github = world.github();
     let failure = github.repositories_of("nobody").await.unwrap_err();

@@ -75,7 +75,7 @@ async fn a_request_says_who_asks_what_version_and_for_which_page() {
 }
 
 #[tokio::test]
-async fn a_token_tells_its_end_with_a_time_zone_too() {
+async fn a_token_expiry_with_a_time_zone_is_read_too() {
     let expiry = "github-authentication-token-expiration: 2026-12-13 00:00:00 +0200";
     let script = Script::start(move |_| http("200 OK", &[expiry], ONE_RUNNER)).await;
     let listing = asking(&script).list(&target("acme/web"), &[]).await;
@@ -124,7 +124,7 @@ async fn a_later_page_that_fails_makes_the_list_partial() {
 // GitHub's 304 tells of new pages in its links alone: https://github.com/app-sre/github-mirror/pull/113
 // It may leave out the ETag: https://github.com/NixOS/nix/pull/4470
 #[tokio::test]
-async fn a_304_may_tell_of_pages_that_are_new() {
+async fn a_304_may_announce_new_pages() {
     for (link, expected) in [
         ("link: <https://h/x?page=2>; rel=\"next\", <https://h/x?page=3>; rel=\"last\"", &["=1", "1", "1"][..]),
         ("link: <https://h/x?page=2>; rel=\"next\"", &["=1", "1"]),
@@ -172,7 +172,7 @@ async fn an_etag_goes_only_to_the_token_that_it_was_given_to() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_tell_its_length_is_not_read_beyond_the_bound() {
+async fn an_answer_without_a_length_is_not_read_beyond_the_bound() {
     let script = Script::start(|_| {
         let body = " ".repeat(2_000_001);
         format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}{ONE_RUNNER}")
@@ -183,7 +183,7 @@ async fn an_answer_that_does_not_tell_its_length_is_not_read_beyond_the_bound() 
 }
 
 #[tokio::test]
-async fn a_404_in_other_words_than_githubs_is_no_word_about_a_runner() {
+async fn a_404_that_is_not_githubs_own_says_nothing_about_a_runner_either() {
     for body in ["", "no route", "{\"error\":\"no route\"}"] {
         let script = Script::start(move |_| http("404 Not Found", &[], body)).await;
         let answer = asking(&script).runner(&target("acme/web"), monitor_domain::runner::RunnerId(5)).await;
@@ -192,7 +192,7 @@ async fn a_404_in_other_words_than_githubs_is_no_word_about_a_runner() {
 }
 
 #[tokio::test]
-async fn repositories_are_followed_where_only_the_next_page_is_told_and_disabled_ones_left_out() {
+async fn repositories_are_followed_by_next_links_alone_and_disabled_ones_are_left_out() {
     let script = Script::start(|head| {
         let next = "link: <https://h/x?page=9>; rel=\"next\"";
         match head {
@@ -218,13 +218,13 @@ async fn a_runner_under_another_id_is_broken_and_not_found() {
 
 // https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
 #[tokio::test]
-async fn a_classic_token_without_the_scope_is_told_which_it_lacks() {
+async fn a_classic_token_error_names_the_missing_scope() {
     let script = Script::start(|_| {
         let headers = ["x-oauth-scopes: read:org, repo", "x-accepted-oauth-scopes: admin:org, manage_runners:org"];
         http("404 Not Found", &headers, r#"{"message":"Not Found"}"#)
     })
     .await;
-    let examination = asking(&script).examine(&target("orgs/acme")).await;
+    let examination = asking(&script).probe(&target("orgs/acme")).await;
     assert_eq!(examination.kind, CredentialKind::ClassicToken);
     assert_eq!(examination.scopes.as_deref(), Some(&["read:org".to_owned(), "repo".to_owned()][..]));
     assert_eq!(examination.missing.as_deref(), Some("the scope `admin:org`"));
@@ -233,16 +233,16 @@ async fn a_classic_token_without_the_scope_is_told_which_it_lacks() {
 
 // A clock that is ahead is what keeps Apps out: https://github.com/microsoft/AL-Go/pull/2289
 #[tokio::test]
-async fn the_difference_to_githubs_clock_is_told() {
+async fn the_difference_to_githubs_clock_is_reported() {
     let script = Script::start(|_| http("200 OK", &["date: Mon, 23 Nov 2026 11:57:00 GMT"], ONE_RUNNER)).await;
-    let examination = asking(&script).examine(&target("acme/web")).await;
+    let examination = asking(&script).probe(&target("acme/web")).await;
     assert_eq!(examination.runners, Ok(1));
     assert_eq!(examination.clock_ahead_ms, Some(180_000));
 }
 
 // RFC 9110, 8.6: a POST without a body says so; some servers and proxies answer 411 otherwise.
 #[tokio::test]
-async fn the_request_for_an_apps_token_tells_that_it_has_no_body() {
+async fn the_request_for_an_app_token_declares_an_empty_body() {
     let script = Script::start(|head| match head {
         _ if head.starts_with("POST ") => {
             http("201 Created", &[], r#"{"token":"ghs_x","expires_at":"2026-11-23T13:00:00Z"}"#)

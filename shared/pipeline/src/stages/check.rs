@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::{join, try_join};
-use monitor_domain::change::Step;
+use monitor_domain::change::Event;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::cycle::Checked;
 use monitor_domain::decision::{Decision, Handled};
 use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
+use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
 use monitor_domain::quote::quote;
 use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
@@ -17,13 +18,12 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::wishes::Wishes;
 use tracing::{debug, info, warn};
 
-use crate::items::{AccessToken, Cursor, Freshness, Item, Key, Marker, Put};
+use crate::items::{AccessToken, Cursor, Item, Key, LastSeen, Marker, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
-use crate::records::{self, Backlog, Committed, CredentialOnRecord, FleetOnRecord, handled};
+use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
 /// How much is repeated of why a stored item cannot be read.
@@ -70,7 +70,7 @@ pub struct CheckReport {
     /// How the check ended.
     pub ending: Ending,
     /// What was committed, in order.
-    pub steps: Vec<Step>,
+    pub events: Vec<Event>,
     /// What GitHub said about the credential.
     pub credential: CredentialReport,
     /// When the oldest notification of the target or its credential was committed that was pending when the check began.
@@ -87,7 +87,7 @@ pub enum Ending {
     /// It took longer than an interval: it counts as failed, whatever it saw.
     Late(Failure),
     /// The job came too late, and the next tick brings another if there is a need for it: GitHub was not asked.
-    Overtaken,
+    Expired,
     /// The target is not on the configured list: GitHub was not asked.
     NotConfigured,
     /// The target was taken off the list, and what was open of it is closed.
@@ -108,16 +108,14 @@ impl Ending {
             Ending::Failed(_) | Ending::Late(_) => Checked::FailureCounted,
             // What others have committed is newer than what this check saw.
             Ending::Outrun => Checked::Seen,
-            Ending::Overtaken | Ending::NotConfigured | Ending::Dropped | Ending::Covered | Ending::Broken => {
-                Checked::No
-            }
+            Ending::Expired | Ending::NotConfigured | Ending::Dropped | Ending::Covered | Ending::Broken => Checked::No,
         }
     }
 }
 
 /// What came of one try to check and commit.
 enum Tried {
-    Done(Box<Looked>),
+    Done(Box<CheckOutcome>),
     /// Another check committed first.
     Lost,
     /// It took so long that what it saw may no longer be so.
@@ -125,8 +123,8 @@ enum Tried {
 }
 
 impl Tried {
-    fn done(looked: Looked) -> Self {
-        Tried::Done(Box::new(looked))
+    fn done(outcome: CheckOutcome) -> Self {
+        Tried::Done(Box::new(outcome))
     }
 }
 
@@ -139,7 +137,7 @@ struct Announced {
 
 /// A decision as it was committed.
 struct Stored {
-    steps: Vec<Step>,
+    events: Vec<Event>,
     /// The target's last revision.
     revision: Revision,
     backlog: Backlog,
@@ -149,16 +147,16 @@ impl Stored {
     /// The state-change message about it, where the notifier has something to do now: for this decision or an earlier one.
     fn announced(&self, target: &Target, cursor: Option<&Cursor>, now: Timestamp) -> Option<Announced> {
         self.backlog.is_due(cursor, now).then(|| Announced {
-            message: StateChange::of(target.into(), self.revision, &self.steps),
+            message: StateChange::of(target.into(), self.revision, &self.events),
             last: self.backlog.last(),
         })
     }
 }
 
 /// What one attempt to look and commit came to.
-struct Looked {
+struct CheckOutcome {
     ending: Ending,
-    steps: Vec<Step>,
+    events: Vec<Event>,
     credential: CredentialReport,
     /// The subjects for which the notifier has something to do now.
     announced: Vec<Announced>,
@@ -166,11 +164,11 @@ struct Looked {
     pending_since: Option<Timestamp>,
 }
 
-impl Looked {
+impl CheckOutcome {
     fn nothing(ending: Ending) -> Self {
         Self {
             ending,
-            steps: Vec::new(),
+            events: Vec::new(),
             credential: CredentialReport::default(),
             announced: Vec::new(),
             recheck: None,
@@ -187,7 +185,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let idle = |ending| CheckReport {
             disposition: Disposition::Done,
             ending,
-            steps: Vec::new(),
+            events: Vec::new(),
             credential: CredentialReport::default(),
             pending_since: None,
         };
@@ -195,13 +193,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             warn!(target_id = %target, "refused to check a target that is not configured; add it to the list of targets");
             return idle(Ending::NotConfigured);
         }
-        let good_until = job.good_until.or(job.requested_at.map(|at| at.plus(self.settings.interval)));
-        if job.reason == Reason::Schedule && good_until.is_some_and(|until| now > until) {
+        let valid_until = job.valid_until.or(job.requested_at.map(|at| at.plus(self.settings.interval)));
+        if job.reason == Reason::Schedule && valid_until.is_some_and(|until| now > until) {
             debug!(target_id = %target, "the job comes too late: the next tick brings another");
-            return idle(Ending::Overtaken);
+            return idle(Ending::Expired);
         }
         if job.reason == Reason::Manual {
-            match self.is_turn_by_hand(target, now).await {
+            match self.may_check_by_hand(target, now).await {
                 Ok(true) => {}
                 Ok(false) => {
                     debug!(target_id = %target, "a check that somebody else asked for covers the job");
@@ -213,8 +211,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 }
             }
         }
-        match self.look_and_commit(job, now).await {
-            Ok(looked) => self.pass_on(target, looked, now).await,
+        match self.check_and_commit(job, now).await {
+            Ok(outcome) => self.pass_on(target, outcome, now).await,
             Err(error) => {
                 warn!(target_id = %target, %error, "the check was broken off");
                 CheckReport { disposition: error.into(), ..idle(Ending::Broken) }
@@ -224,7 +222,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
 
     /// Whether a check by hand may begin now. In each window one does; the first job after it sends one more for the next window,
     /// which covers all others: it begins after each of them was received.
-    async fn is_turn_by_hand(&self, target: &Target, now: Timestamp) -> Result<bool, Disposition> {
+    async fn may_check_by_hand(&self, target: &Target, now: Timestamp) -> Result<bool, Disposition> {
         let window_secs = BY_HAND_WINDOW.as_secs().cast_signed();
         let window = now.epoch_secs().div_euclid(window_secs);
         let marker = |window: i64| Marker {
@@ -243,8 +241,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
         if is_free(&keys[1]) && records::mark(self.store, self.clock, next).await? {
             // As a recheck: a job by hand would find the window taken, by itself.
-            let job =
-                CheckJob { target: target.clone(), reason: Reason::Recheck, requested_at: Some(now), good_until: None };
+            let job = CheckJob {
+                target: target.clone(),
+                reason: Reason::Recheck,
+                requested_at: Some(now),
+                valid_until: None,
+            };
             let begins = Timestamp::from_epoch_ms((window + 1) * window_secs * 1_000);
             let delay = Duration::from_secs(begins.since(now).as_millis().div_ceil(1_000).try_into().unwrap_or(0));
             self.jobs.send(vec![Outgoing { body: job.to_json(), delay, ..Outgoing::default() }]).await?;
@@ -253,38 +255,38 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     }
 
     /// Reads, asks and commits; once more if another commits first, or if it takes too long.
-    async fn look_and_commit(&self, job: &CheckJob, now: Timestamp) -> Result<Looked, StoreError> {
+    async fn check_and_commit(&self, job: &CheckJob, now: Timestamp) -> Result<CheckOutcome, StoreError> {
         for is_last in [false, true] {
             let tried = match job.reason {
                 Reason::Dropped => self.drop_once(&job.target, now).await?,
-                _ => self.look_once(job, now, is_last).await?,
+                _ => self.check_once(job, now, is_last).await?,
             };
             match tried {
-                Tried::Done(looked) => return Ok(*looked),
+                Tried::Done(outcome) => return Ok(*outcome),
                 Tried::Lost => debug!(target_id = %job.target, "another check committed first: checking again"),
                 Tried::Late => {
                     debug!(target_id = %job.target, "the check took longer than the interval: checking again")
                 }
             }
         }
-        Ok(Looked::nothing(Ending::Outrun))
+        Ok(CheckOutcome::nothing(Ending::Outrun))
     }
 
     /// Checks once. The last try that takes too long counts as a failed check.
-    async fn look_once(&self, job: &CheckJob, now: Timestamp, is_last: bool) -> Result<Tried, StoreError> {
+    async fn check_once(&self, job: &CheckJob, now: Timestamp, is_last: bool) -> Result<Tried, StoreError> {
         let target = &job.target;
         let credential_id = self.source.credential(target);
         // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
         let read =
             try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id));
-        let (FleetOnRecord { mut fleet, cursor }, credential) = match read.await {
+        let (StoredFleet { mut fleet, cursor }, credential) = match read.await {
             Err(StoreError::Unreadable { key, reason }) => return self.unreadable(target, &key, &reason, now).await,
             read => read?,
         };
         // Checks that fail have begun with it, and a drop ends that.
         let is_begun = fleet.record.watched_since.is_some() || fleet.record.failing.is_some();
         if !is_begun && job.reason != Reason::Once && !self.is_listed(target).await? {
-            return Ok(Tried::done(Looked::nothing(Ending::NotConfigured)));
+            return Ok(Tried::done(CheckOutcome::nothing(Ending::NotConfigured)));
         }
         let pending_since = self.pending_since(&fleet, cursor.as_ref(), &credential).await;
         fleet.checked_at = self.latest.of(&fleet);
@@ -308,10 +310,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let (credential, of_credential) = self.settle_credential(credential, &observation, &report, now).await?;
 
         let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
-        let mut decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), is_explained, now);
-        if decision.heeds_wishes() {
-            let wishes = records::read_wishes(self.store, target.id(), &decision, self.clock).await?;
-            decision = reconcile(&fleet, &observation, &policy, &wishes, is_explained, now);
+        let mut decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), is_explained, now);
+        if decision.depends_on_overrides() {
+            let overrides = records::read_overrides(self.store, target.id(), &decision, self.clock).await?;
+            decision = reconcile(&fleet, &observation, &policy, &overrides, is_explained, now);
         }
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
@@ -325,7 +327,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             }
         };
         let recheck = decision.recheck;
-        let fresh_at = decision.fresh_at;
+        let last_seen_at = decision.last_seen_at;
         let changes_nothing = matches!(ending, Ending::Seen(_)) && decision.is_empty();
         let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
@@ -333,33 +335,44 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         if changes_nothing {
             self.latest.note(&fleet, observation.started_at);
         }
-        if let Some(at) = fresh_at {
-            let item =
-                Item::Freshness(Freshness { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
+        if let Some(at) = last_seen_at {
+            let item = Item::LastSeen(LastSeen { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
         let announced = of_credential.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
-        Ok(Tried::done(Looked { ending, steps: stored.steps, credential: report, announced, recheck, pending_since }))
+        Ok(Tried::done(CheckOutcome {
+            ending,
+            events: stored.events,
+            credential: report,
+            announced,
+            recheck,
+            pending_since,
+        }))
     }
 
     /// A check of a target of which something stored cannot be read: a failed one, so that people hear of it.
     ///
     /// The target's own record must be readable for that; where it is not, it is made anew from the target's history.
     async fn unreadable(&self, target: &Target, key: &str, reason: &str, now: Timestamp) -> Result<Tried, StoreError> {
-        let FleetOnRecord { fleet, cursor } = records::read_damaged_fleet(self.store, target).await?;
+        let StoredFleet { fleet, cursor } = records::read_damaged_fleet(self.store, target).await?;
         let detail = format!("the stored item `{key}` cannot be read: {reason}");
         let failure = Failure::new(Fault::Unreadable, quote(&detail, MOST_QUOTED));
         let observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure.clone()) };
         let policy = self.settings.policy.for_target(target);
         let backlog = Backlog::from(&fleet.record);
         let pending_since = records::pending_since(self.store, &Subject::from(target), backlog, cursor.as_ref()).await;
-        let decision = reconcile(&fleet, &observation, &policy, &Wishes::default(), false, now);
+        let decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), false, now);
         let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
         let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
         let ending = Ending::Failed(failure);
-        Ok(Tried::done(Looked { steps: stored.steps, announced, pending_since, ..Looked::nothing(ending) }))
+        Ok(Tried::done(CheckOutcome {
+            events: stored.events,
+            announced,
+            pending_since,
+            ..CheckOutcome::nothing(ending)
+        }))
     }
 
     /// When the oldest pending notification of a target or its credential was committed.
@@ -367,12 +380,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         &self,
         fleet: &Fleet,
         cursor: Option<&Cursor>,
-        credential: &CredentialOnRecord,
+        credential: &StoredCredential,
     ) -> Option<Timestamp> {
         let Fleet { record, .. } = fleet;
         let (subject, backlog) = (Subject::from(&record.target), Backlog::from(record));
         let of_target = records::pending_since(self.store, &subject, backlog, cursor).await;
-        let CredentialOnRecord { record, cursor, .. } = credential;
+        let StoredCredential { record, cursor, .. } = credential;
         let (subject, backlog) = (Subject::Credential(record.id.clone()), Backlog::from(record));
         let of_credential = records::pending_since(self.store, &subject, backlog, cursor.as_ref()).await;
         of_target.into_iter().chain(of_credential).min()
@@ -390,23 +403,23 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     }
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Tried, StoreError> {
-        let on_record = records::read_fleet(self.store, target).await?;
+        let stored = records::read_fleet(self.store, target).await?;
         // After the records: whoever begins to watch it anew from here on takes the revision that this would commit.
         if self.is_listed(target).await? {
             debug!(target_id = %target, "the target is on the list again: it is not dropped");
-            return Ok(Tried::done(Looked::nothing(Ending::Overtaken)));
+            return Ok(Tried::done(CheckOutcome::nothing(Ending::Expired)));
         }
-        let mut decision = drop_target(&on_record.fleet, now);
-        if is_dropped(&on_record.fleet) && !is_handled(&on_record) {
+        let mut decision = drop_target(&stored.fleet, now);
+        if is_dropped(&stored.fleet) && !is_handled(&stored) {
             // It has been done, and comes again until the notifier has recorded and notified it.
-            decision.steps.clear();
+            decision.events.clear();
         }
-        let FleetOnRecord { fleet, cursor } = on_record;
+        let StoredFleet { fleet, cursor } = stored;
         let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
         let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
-        Ok(Tried::done(Looked { steps: stored.steps, announced, ..Looked::nothing(Ending::Dropped) }))
+        Ok(Tried::done(CheckOutcome { events: stored.events, announced, ..CheckOutcome::nothing(Ending::Dropped) }))
     }
 
     /// Puts an access token on record for the other pollers.
@@ -471,35 +484,35 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     /// Commits what the check says of the credential. Gives its record then, and the state-change message that is due for it.
     async fn settle_credential(
         &self,
-        on_record: CredentialOnRecord,
+        stored: StoredCredential,
         observation: &Observation,
         report: &CredentialReport,
         now: Timestamp,
     ) -> Result<(CredentialRecord, Option<Announced>), StoreError> {
-        let CredentialOnRecord { mut record, mut cursor, .. } = on_record;
+        let StoredCredential { mut record, mut cursor, .. } = stored;
         let mut committed = Vec::new();
-        let look = (observation.started_at, &observation.outcome);
+        let check = (observation.started_at, &observation.outcome);
         let base = self.settings.policy.base();
         for _ in 0..CREDENTIAL_TRIES {
             let nonce = self.clock.random();
             // The present, not the beginning of the check: another may have begun later and committed first.
             let present = self.clock.now();
-            let decide = |targets| reconcile_credential(&record, look, report, targets, base, (present, nonce));
+            let decide = |targets| reconcile_credential(&record, check, report, targets, base, (present, nonce));
             let Some(mut commit) = decide(0) else { break };
             // The whole list of targets is read for one number: only where a change carries it.
-            if commit.change.steps.iter().any(|step| matches!(step, Step::WentBlind { .. })) {
+            if commit.change.events.iter().any(|event| matches!(event, Event::BecameUnreachable { .. })) {
                 commit = decide(self.targets_served(&record.id).await?).unwrap_or(commit);
             }
             let altered = vec![Item::Credential(commit.record.clone())];
-            let steps = commit.change.steps.clone();
+            let events = commit.change.events.clone();
             if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
                 record = commit.record;
-                log_credential(&record.id, &steps);
-                committed = steps;
+                log_credential(&record.id, &events);
+                committed = events;
                 break;
             }
             // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
-            CredentialOnRecord { record, cursor, .. } = records::read_credential(self.store, &record.id).await?;
+            StoredCredential { record, cursor, .. } = records::read_credential(self.store, &record.id).await?;
         }
         let backlog = Backlog::from(&record);
         let announced = backlog.is_due(cursor.as_ref(), now).then(|| Announced {
@@ -521,10 +534,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
         let mut retired: Vec<RunnerId> = fleet.leftovers.iter().copied().filter(|leftover| !listed(leftover)).collect();
         let Fleet { record, .. } = fleet;
-        let mut stored = Stored { steps: Vec::new(), revision: record.revision, backlog: Backlog::from(record) };
+        let mut stored = Stored { events: Vec::new(), revision: record.revision, backlog: Backlog::from(record) };
         for commit in decision.commits(self.clock.random(), self.store.max_batch(), handled) {
             (stored.revision, stored.backlog) = (commit.record.revision, Backlog::from(&commit.record));
-            stored.steps.extend(commit.change.steps.iter().cloned());
+            stored.events.extend(commit.change.events.iter().cloned());
             let (change, items, retired_now) = records::items_of(commit);
             if records::commit(self.store, self.clock, change, items).await? == Committed::Lost {
                 return Ok(None);
@@ -541,24 +554,28 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     }
 
     /// Sends the recheck and the state-change messages, and logs what came of the check.
-    async fn pass_on(&self, target: &Target, looked: Looked, now: Timestamp) -> CheckReport {
+    async fn pass_on(&self, target: &Target, outcome: CheckOutcome, now: Timestamp) -> CheckReport {
         let mut disposition = Disposition::Done;
-        if let Some(delay) = looked.recheck {
-            let job =
-                CheckJob { target: target.clone(), reason: Reason::Recheck, requested_at: Some(now), good_until: None };
+        if let Some(delay) = outcome.recheck {
+            let job = CheckJob {
+                target: target.clone(),
+                reason: Reason::Recheck,
+                requested_at: Some(now),
+                valid_until: None,
+            };
             let message = Outgoing { body: job.to_json(), delay, ..Outgoing::default() };
             if let Err(error) = self.jobs.send(vec![message]).await {
                 // The next tick looks again in any case: the verdict comes later, no sooner than it should.
                 warn!(target_id = %target, %error, "the recheck was not sent");
             }
         }
-        for Announced { message, last } in &looked.announced {
+        for Announced { message, last } in &outcome.announced {
             if let Err(error) = announce(self.changes, message, *last, now).await {
                 warn!(target_id = %target, %error, "the state-change message was not sent");
                 disposition = error.into();
             }
         }
-        match &looked.ending {
+        match &outcome.ending {
             Ending::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
                 info!(target_id = %target, %failure, "not checked: the credential is limited");
             }
@@ -569,13 +586,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 warn!(target_id = %target, %failure, "the check took longer than the interval: it counts as failed");
             }
             Ending::Seen(counts) => {
-                let steps = looked.steps.len();
-                debug!(target_id = %target, runners = counts.total, online = counts.online, steps, "checked");
+                let events = outcome.events.len();
+                debug!(target_id = %target, runners = counts.total, online = counts.online, events, "checked");
             }
             ending => debug!(target_id = %target, ?ending, "checked"),
         }
-        let Looked { ending, steps, credential, pending_since, .. } = looked;
-        CheckReport { disposition, ending, steps, credential, pending_since }
+        let CheckOutcome { ending, events, credential, pending_since, .. } = outcome;
+        CheckReport { disposition, ending, events, credential, pending_since }
     }
 }
 
@@ -588,14 +605,14 @@ fn too_slow(took: Duration, interval: Duration) -> Failure {
 }
 
 /// Says what befalls a credential when it begins and when it is over, and not once for each of its targets.
-fn log_credential(credential: &CredentialId, steps: &[Step]) {
-    for step in steps {
-        match step {
-            Step::LooksFail { failure } => {
+fn log_credential(credential: &CredentialId, events: &[Event]) {
+    for event in events {
+        match event {
+            Event::ChecksFailing { failure } => {
                 warn!(%credential, %failure, "checks fail, of every target of this credential");
             }
-            Step::SeesAgain { .. } => info!(%credential, "checks succeed again"),
-            Step::CredentialExpiring { expires_at } => warn!(%credential, %expires_at, "the token expires"),
+            Event::ReachableAgain { .. } => info!(%credential, "checks succeed again"),
+            Event::CredentialExpiring { expires_at } => warn!(%credential, %expires_at, "the token expires"),
             _ => {}
         }
     }
@@ -603,8 +620,8 @@ fn log_credential(credential: &CredentialId, steps: &[Step]) {
 
 /// Whether a target's records show that it was closed after being dropped, and that this is recorded and notified: until then
 /// every tick sends another job, which sends another state-change message.
-pub(super) fn is_closed(on_record: &FleetOnRecord) -> bool {
-    is_dropped(&on_record.fleet) && is_handled(on_record)
+pub(super) fn is_closed(stored: &StoredFleet) -> bool {
+    is_dropped(&stored.fleet) && is_handled(stored)
 }
 
 /// Whether there is a commit that closed it. One that nobody has looked at yet may be about to be begun.
@@ -616,6 +633,6 @@ fn is_dropped(Fleet { record, runners, .. }: &Fleet) -> bool {
         && runners.is_empty()
 }
 
-fn is_handled(FleetOnRecord { fleet, cursor }: &FleetOnRecord) -> bool {
+fn is_handled(StoredFleet { fleet, cursor }: &StoredFleet) -> bool {
     Backlog::from(&fleet.record).is_done(handled(cursor.as_ref()))
 }

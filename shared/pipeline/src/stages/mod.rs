@@ -1,6 +1,7 @@
 //! The stages. Each takes one message's worth of work and says what is to become of the message.
 
 mod check;
+mod delivery_state;
 mod latest_checks;
 mod notify;
 mod pacing;
@@ -8,7 +9,6 @@ mod recording;
 mod respond;
 mod schedule;
 mod sending;
-mod standing;
 mod threads;
 
 use std::fmt;
@@ -22,13 +22,13 @@ use crate::messages::StateChange;
 use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckReport, CheckSettings, Ending};
+pub use delivery_state::{DeliveryState, RemainingParts, delivery_state};
 pub use latest_checks::LatestChecks;
 pub use notify::{Notify, NotifyReport, NotifySettings};
-pub use pacing::{Meters, Stretched};
+pub use pacing::{QuotaEstimators, Throttled};
 pub use recording::record_outages;
 pub use respond::{Respond, RespondError};
 pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
-pub use standing::{Rest, Standing, standing};
 
 /// What is to become of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum Disposition {
         reason: String,
     },
     /// It can never be used: to the dead-letter queue.
-    SetAside {
+    DeadLetter {
         /// Why.
         reason: String,
     },
@@ -55,7 +55,7 @@ impl fmt::Display for Disposition {
         match self {
             Disposition::Done => f.write_str("done"),
             Disposition::Retry { after, reason } => write!(f, "retry in {} s: {reason}", after.as_secs()),
-            Disposition::SetAside { reason } => write!(f, "set aside: {reason}"),
+            Disposition::DeadLetter { reason } => write!(f, "set aside: {reason}"),
         }
     }
 }
@@ -73,7 +73,7 @@ impl From<StoreError> for Disposition {
                 Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() }
             }
             StoreError::Refused(_) | StoreError::Unreadable { .. } => {
-                Disposition::SetAside { reason: error.to_string() }
+                Disposition::DeadLetter { reason: error.to_string() }
             }
         }
     }

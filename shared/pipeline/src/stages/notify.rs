@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join;
-use monitor_domain::change::{Change, Step};
-use monitor_domain::notices::{Folded, News, Notice, fold};
+use monitor_domain::change::{Change, Event};
+use monitor_domain::notifications::{Notification, NotificationItem, PendingNotification, pending_notification};
 use monitor_domain::policy::Policy;
 use monitor_domain::routing::{Part, split};
 use monitor_domain::subject::{Revision, Subject};
@@ -16,9 +16,9 @@ use tracing::{error, info, warn};
 use crate::items::{Attempt, Claim, Cursor, Item, Key, PartEnding, Put, Query, SendEnding, Sent};
 use crate::ports::{Chat, Clock, PutOutcome, Store, StoreError};
 use crate::records::{self, Backlog, handled};
+use crate::stages::delivery_state::{DeliveryState, RemainingParts, delivery_state};
 use crate::stages::recording;
 use crate::stages::sending::Sending;
-use crate::stages::standing::{Rest, Standing, standing};
 use crate::stages::{Disposition, MAX_RECEIVES, RETRY_AFTER};
 
 /// How many claims and endings are read: enough to find the latest notice's.
@@ -72,7 +72,7 @@ pub struct NotifyReport {
     /// What is to become of the message.
     pub disposition: Disposition,
     /// The messages that were delivered: a notice for each, or of a notice that was split each of its parts.
-    pub delivered: Vec<Notice>,
+    pub delivered: Vec<Notification>,
     /// When the next attempt is due, where a notification is still pending.
     pub next_attempt_at: Option<Timestamp>,
 }
@@ -80,7 +80,7 @@ pub struct NotifyReport {
 /// How one attempt ended.
 #[derive(Default)]
 struct Attempted {
-    delivered: Vec<Notice>,
+    delivered: Vec<Notification>,
     /// When there may be something to try: at once what came after a notice, or what is left of it; none where nothing is.
     next: Option<Timestamp>,
     /// Why outages could not be recorded. That keeps no notification from being sent.
@@ -144,11 +144,11 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     }
 
     async fn attempt(&self, subject: &Subject) -> Result<Attempted, StoreError> {
-        let notices = Query::Notices { subject: subject.clone(), limit: RECORDS_READ };
-        let (records, mut known) = try_join(self.store.list(&notices), self.known_of(subject)).await?;
-        let standing = standing(&records);
-        let (changes, unrecorded) = self.record_outages(subject, &mut known, &standing).await;
-        let attempted = self.attempt_notification(subject, standing, known, changes).await?;
+        let notifications = Query::Notifications { subject: subject.clone(), limit: RECORDS_READ };
+        let (records, mut known) = try_join(self.store.list(&notifications), self.known_of(subject)).await?;
+        let delivery_state = delivery_state(&records);
+        let (changes, unrecorded) = self.record_outages(subject, &mut known, &delivery_state).await;
+        let attempted = self.attempt_notification(subject, delivery_state, known, changes).await?;
         Ok(Attempted { unrecorded, ..attempted })
     }
 
@@ -158,17 +158,20 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         &self,
         subject: &Subject,
         known: &mut Known,
-        standing: &Standing,
+        delivery_state: &DeliveryState,
     ) -> (Option<Vec<Change>>, Option<StoreError>) {
         let handled = handled(known.cursor.as_ref());
         let Subject::Target(target) = subject else { return (None, None) };
         if !known.backlog.is_unrecorded(handled) {
             return (None, None);
         }
-        let is_held = standing.is_held(self.clock.now());
+        let is_held = delivery_state.is_held(self.clock.now());
         // Read once for both where a notification may be sent now.
-        let after =
-            if is_held { handled.recorded_through } else { handled.recorded_through.min(standing.told_through) };
+        let after = if is_held {
+            handled.recorded_through
+        } else {
+            handled.recorded_through.min(delivery_state.notified_through)
+        };
         let recorded = async {
             let changes = self.changes(subject, known.backlog.read_after(after)).await?;
             let through = recording::record_from(self.store, self.clock, target, known.cursor.as_ref(), &changes).await;
@@ -196,7 +199,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     async fn attempt_notification(
         &self,
         subject: &Subject,
-        standing: Standing,
+        delivery_state: DeliveryState,
         known: Known,
         changes: Option<Vec<Change>>,
     ) -> Result<Attempted, StoreError> {
@@ -204,59 +207,64 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         // After the records were read: to a process that stood still before it, a lease would seem to come from a clock that
         // was ahead.
         let now = self.clock.now();
-        if standing.is_held(now)
-            && let Some(due) = standing.not_before
+        if delivery_state.is_held(now)
+            && let Some(due) = delivery_state.not_before
         {
             // Whoever holds a lease may end long before it does, and a message that is put off keeps its group waiting.
-            let due = if standing.is_leased { due.min(now.plus(RETRY_AFTER)) } else { due };
+            let due = if delivery_state.is_leased { due.min(now.plus(RETRY_AFTER)) } else { due };
             return Ok(Attempted::nothing_until(due));
         }
-        let untold = match standing.rest.clone() {
+        let pending = match delivery_state.remaining.clone() {
             // Folded anew, what some channels were told could not be told from what the others were not.
-            Some(rest) => Some(rest),
-            None => match self.untold(subject, known, standing.told_through, changes).await? {
-                Ok(untold) => Some(untold),
+            Some(remaining) => Some(remaining),
+            None => match self.pending(subject, known, delivery_state.notified_through, changes).await? {
+                Ok(pending) => Some(pending),
                 Err(through) => {
-                    self.mend_cursor(subject, through, recorded_through).await?;
+                    self.repair_cursor(subject, through, recorded_through).await?;
                     None
                 }
             },
         };
-        let Some(untold) = untold else { return Ok(Attempted::default()) };
-        let Some(claim) = self.claim(subject, &standing, untold, now).await? else {
+        let Some(pending) = pending else { return Ok(Attempted::default()) };
+        let Some(claim) = self.claim(subject, &delivery_state, pending, now).await? else {
             return Ok(Attempted::default());
         };
         // Whoever was held up until its lease ended has lost it to another.
         if !claim.holds(self.clock.now()) {
             return Ok(Attempted::nothing_until(self.clock.now()));
         }
-        if standing.may_repeat {
-            warn!(%subject, notice = claim.number.notice, attempt = claim.number.attempt,
+        if delivery_state.may_repeat {
+            warn!(%subject, notification = claim.number.notification, attempt = claim.number.attempt,
                 "sent again: an earlier attempt may have arrived without a record of it");
         }
         self.send(claim, recorded_through).await
     }
 
     /// What is pending, by channel; where nothing is, the revision up to which that is so.
-    async fn untold(
+    async fn pending(
         &self,
         subject: &Subject,
         Known { target, backlog, .. }: Known,
-        told_through: Revision,
+        notified_through: Revision,
         changes: Option<Vec<Change>>,
-    ) -> Result<Result<Rest, Revision>, StoreError> {
+    ) -> Result<Result<RemainingParts, Revision>, StoreError> {
         let changes = match changes {
             Some(changes) => changes,
-            None => self.changes(subject, backlog.read_after(told_through)).await?,
+            None => self.changes(subject, backlog.read_after(notified_through)).await?,
         };
-        let Folded { through, notice } = fold(subject, target.as_ref(), told_through, &changes);
-        let Some(notice) = notice else { return Ok(Err(through)) };
-        let has_no_labels =
-            |news: &News| matches!(news, News::Flapping { .. } | News::Calm { .. } | News::Returned { .. });
+        let PendingNotification { through, notification } =
+            pending_notification(subject, target.as_ref(), notified_through, &changes);
+        let Some(notification) = notification else { return Ok(Err(through)) };
+        let has_no_labels = |item: &NotificationItem| {
+            matches!(
+                item,
+                NotificationItem::Flapping { .. } | NotificationItem::Calm { .. } | NotificationItem::Returned { .. }
+            )
+        };
         let mut labels = BTreeMap::new();
         if let Subject::Target(target) = subject
             && self.policy.routes_by_label()
-            && notice.news.iter().any(has_no_labels)
+            && notification.items.iter().any(has_no_labels)
         {
             let fleet = self.store.list(&Query::Fleet(target.clone())).await?;
             labels.extend(fleet.into_iter().filter_map(|item| match item {
@@ -264,21 +272,22 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
                 _ => None,
             }));
         }
-        Ok(Ok(Rest { through, parts: split(notice, self.policy, &labels) }))
+        Ok(Ok(RemainingParts { through, parts: split(notification, self.policy, &labels) }))
     }
 
     /// Nothing is pending, and the cursor may not say so: whoever was held up put an old one over a newer one, or what happened
     /// since the last delivery has been undone. Then everybody would be woken for nothing.
-    async fn mend_cursor(
+    async fn repair_cursor(
         &self,
         subject: &Subject,
-        told_through: Revision,
+        notified_through: Revision,
         recorded_through: Revision,
     ) -> Result<(), StoreError> {
         let found = self.store.get(&[Key::Cursor(subject.clone())]).await?;
-        let is_right = |item: &Item| matches!(item, Item::Cursor(cursor) if cursor.told_through == told_through);
-        if told_through > Revision(0) && !found.iter().any(is_right) {
-            let cursor = Cursor { subject: subject.clone(), told_through, recorded_through, next_attempt_at: None };
+        let is_right =
+            |item: &Item| matches!(item, Item::Cursor(cursor) if cursor.notified_through == notified_through);
+        if notified_through > Revision(0) && !found.iter().any(is_right) {
+            let cursor = Cursor { subject: subject.clone(), notified_through, recorded_through, next_attempt_at: None };
             let _ = self.store.put(vec![Put::replacing(Item::Cursor(cursor))]).await?;
         }
         Ok(())
@@ -286,7 +295,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
 
     /// The changes after a revision, read in portions.
     async fn changes(&self, subject: &Subject, after: Revision) -> Result<Vec<Change>, StoreError> {
-        let is_of_interest = |step: &Step| step.alters_pending() || step.outage_event().is_some();
+        let is_of_interest = |event: &Event| event.alters_pending() || event.outage_event().is_some();
         records::changes_after(self.store, subject, after, is_of_interest).await
     }
 
@@ -303,28 +312,28 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     async fn claim(
         &self,
         subject: &Subject,
-        standing: &Standing,
-        Rest { through, mut parts }: Rest,
+        delivery_state: &DeliveryState,
+        RemainingParts { through, mut parts }: RemainingParts,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
         if parts.is_empty() {
             return Ok(None);
         }
-        let Part { channel, notice } = parts.remove(0);
+        let Part { channel, notification } = parts.remove(0);
         let claim = Claim {
             subject: subject.clone(),
-            number: standing.next,
+            number: delivery_state.next,
             nonce: self.clock.random(),
-            after: standing.told_through,
+            after: delivery_state.notified_through,
             through,
             claimed_at: now,
             lease_until: now.plus(self.settings.lease),
-            plain_text: standing.plain_text,
-            resumes: standing.rest.is_some(),
+            plain_text: delivery_state.plain_text,
+            resumes: delivery_state.remaining.is_some(),
             channel,
-            notice,
+            notification,
             further: parts,
-            live: standing.live.clone(),
+            live: delivery_state.live.clone(),
         };
         let put = vec![Put::new(Item::Claim(claim.clone()))];
         if records::put_until_answered(self.store, self.clock, put).await? == PutOutcome::Done {
@@ -343,16 +352,16 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let mut sending = Sending::of((self.store, self.chat, self.clock), self.settings, &claim);
         let mut endings: Vec<SendEnding> = Vec::new();
         let mut attempted = Attempted::default();
-        for (index, (channel, notice)) in claim.parts().enumerate() {
+        for (index, (channel, notification)) in claim.parts().enumerate() {
             let ending = if index == 0 || sending.is_in_time() {
-                sending.part(channel, notice).await
+                sending.part(channel, notification).await
             } else {
                 let reason = "there was no time left for this channel".to_owned();
                 SendEnding::Deferred { until: self.clock.now(), reason, uncertain: false }
             };
             self.log(&claim, channel, &ending);
             if matches!(ending, SendEnding::Delivered(_)) {
-                attempted.delivered.push(notice.clone());
+                attempted.delivered.push(notification.clone());
             }
             let is_settled = PartEnding::of(&ending) != PartEnding::Waits;
             endings.push(ending);
@@ -371,14 +380,14 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     }
 
     fn log(&self, claim: &Claim, channel: Option<&str>, ending: &SendEnding) {
-        let Claim { subject, number: Attempt { notice, attempt }, .. } = claim;
+        let Claim { subject, number: Attempt { notification, attempt }, .. } = claim;
         match ending {
-            SendEnding::Delivered(_) => info!(%subject, notice, attempt, channel, "told"),
+            SendEnding::Delivered(_) => info!(%subject, notification, attempt, channel, "told"),
             SendEnding::Deferred { until, reason, .. } => {
-                warn!(%subject, notice, attempt, channel, %until, reason, "not told yet");
+                warn!(%subject, notification, attempt, channel, %until, reason, "not told yet");
             }
             SendEnding::LayoutRefused { reason } => {
-                error!(%subject, notice, attempt, channel, reason, "refused as laid out; going on as plain text");
+                error!(%subject, notification, attempt, channel, reason, "refused as laid out; going on as plain text");
             }
         }
     }
@@ -407,9 +416,9 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     ) -> Result<(), StoreError> {
         let Claim { subject, number, after, through, .. } = claim;
         let mut cursor =
-            Cursor { subject: subject.clone(), told_through: after, recorded_through, next_attempt_at: None };
+            Cursor { subject: subject.clone(), notified_through: after, recorded_through, next_attempt_at: None };
         match &ending {
-            SendEnding::Delivered(_) => cursor.told_through = through,
+            SendEnding::Delivered(_) => cursor.notified_through = through,
             SendEnding::Deferred { until, .. } => cursor.next_attempt_at = Some(*until),
             SendEnding::LayoutRefused { .. } => {}
         }
@@ -417,8 +426,8 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         // A message that was taken and is not on record is sent again: worth more tries than a read.
         let put = vec![Put::replacing(Item::Sent(sent)), Put::replacing(Item::Cursor(cursor))];
         if let Err(error) = records::put_until_answered(self.store, self.clock, put.clone()).await {
-            let Attempt { notice, attempt } = number;
-            warn!(%subject, notice, attempt, %error, "the ending is not on record yet: trying once more");
+            let Attempt { notification, attempt } = number;
+            warn!(%subject, notification, attempt, %error, "the ending is not on record yet: trying once more");
             self.clock.sleep(RETRY_AFTER / 6).await;
             let _ = records::put_until_answered(self.store, self.clock, put).await?;
         }
@@ -430,7 +439,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
 fn cursor_of(subject: &Subject, read: Option<Cursor>) -> Cursor {
     read.unwrap_or_else(|| Cursor {
         subject: subject.clone(),
-        told_through: Revision(0),
+        notified_through: Revision(0),
         recorded_through: Revision(0),
         next_attempt_at: None,
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_domain::pace::{Meter, Pace, Quota, Round};
+use monitor_domain::pace::{Pace, Quota, QuotaEstimator, TickPlan};
 use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
@@ -22,21 +22,21 @@ const NEVER_SHORT: usize = 2_500;
 /// What the schedule stage remembers of each credential from one tick to the next. It may be lost at any time, as with a
 /// Lambda that is started anew: then the next tick knows no more than what GitHub tells.
 #[derive(Debug, Default)]
-pub struct Meters {
-    metered: Mutex<BTreeMap<CredentialId, Metered>>,
+pub struct QuotaEstimators {
+    estimated: Mutex<BTreeMap<CredentialId, Estimated>>,
     /// The last tick, by the clock that nobody can set.
     ticked_up: Mutex<Option<Duration>>,
 }
 
 #[derive(Debug, Default)]
-struct Metered {
-    meter: Meter,
-    is_stretched: bool,
+struct Estimated {
+    quota_estimator: QuotaEstimator,
+    is_throttled: bool,
 }
 
 /// A credential whose quota does not last: its targets are looked at less often until GitHub's next hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretched {
+pub struct Throttled {
     /// Which credential.
     pub credential: CredentialId,
     /// How many targets it sees.
@@ -56,14 +56,14 @@ pub(super) struct Due {
     /// The moment at which it is to be done.
     pub(super) at: Timestamp,
     /// When it is no longer worth doing.
-    pub(super) good_until: Timestamp,
+    pub(super) valid_until: Timestamp,
 }
 
 /// What goes out at a tick.
 #[derive(Debug, Default)]
-pub(super) struct Departures {
+pub(super) struct DispatchPlan {
     pub(super) due: Vec<Due>,
-    pub(super) stretched: Vec<Stretched>,
+    pub(super) throttled: Vec<Throttled>,
     /// Whether so many go out that none may go out twice: once they are sent, this is to be noted.
     pub(super) is_once: bool,
 }
@@ -79,7 +79,7 @@ pub(super) struct Targets<'a> {
 }
 
 /// The pace of one credential at this tick.
-struct Departing {
+struct CredentialPlan {
     pace: Pace,
     tick: u64,
     starts_at: Timestamp,
@@ -92,28 +92,28 @@ struct Departing {
 }
 
 /// Decides about every job of a tick.
-pub(super) async fn departures(
+pub(super) async fn dispatch_plan(
     source: &impl RunnerSource,
     settings: &ScheduleSettings,
-    meters: &Meters,
+    quota_estimators: &QuotaEstimators,
     targets: Targets<'_>,
     now: Timestamp,
-) -> Departures {
+) -> DispatchPlan {
     let mut by_credential: BTreeMap<CredentialId, (&Target, usize, usize)> = BTreeMap::new();
     for target in &targets.all {
         let (_, count, added) = by_credential.entry(source.credential(target)).or_insert((target, 0, 0));
         *count += 1;
         *added += usize::from(targets.added.contains(target.id()));
     }
-    let mut departures = Departures::default();
-    let mut departing = BTreeMap::new();
+    let mut dispatch_plan = DispatchPlan::default();
+    let mut credential_plan = BTreeMap::new();
     for (credential, (through, count, added)) in by_credential {
         let pace = Pace::of(count, settings.jobs_per_minute, settings.interval, LONGEST_DELAY);
         let (tick, starts_at) = (pace.tick(now), pace.starts_at(now));
         let jobs = pace.jobs();
         let mut allowed = jobs;
         let is_repeated = pace.is_tight && targets.jobs_sent_at.is_some_and(|before| pace.tick(before) == tick);
-        departures.is_once |= pace.is_tight && !is_repeated;
+        dispatch_plan.is_once |= pace.is_tight && !is_repeated;
         let subject = Subject::Credential(credential.clone());
         if is_repeated {
             info!(%subject, targets = count, "the jobs of this interval are on their way already: none is sent twice");
@@ -125,38 +125,39 @@ pub(super) async fn departures(
             && could_run_out(count, settings.interval)
             && let Some(quota) = source.quota(through).await
         {
-            let round = Round { interval: settings.interval, starts_at, jobs, first_looks: added.min(jobs) };
-            allowed = meters.of(&credential, |metered| metered.meter.allows(now, quota, &round));
+            let tick_plan = TickPlan { interval: settings.interval, starts_at, jobs, first_checks: added.min(jobs) };
+            allowed =
+                quota_estimators.of(&credential, |estimated| estimated.quota_estimator.allows(now, quota, &tick_plan));
             let every = pace.every(allowed);
-            let stretched = Stretched { credential: credential.clone(), targets: count, jobs: allowed, every, quota };
-            meters.tell(&stretched, allowed < jobs, settings.policy.base().blind);
+            let throttled = Throttled { credential: credential.clone(), targets: count, jobs: allowed, every, quota };
+            quota_estimators.log_throttling(&throttled, allowed < jobs, settings.policy.base().unreachable_after);
             if allowed < jobs {
-                departures.stretched.push(stretched);
+                dispatch_plan.throttled.push(throttled);
             }
         }
-        departing.insert(credential, Departing { pace, tick, starts_at, allowed, is_repeated, index: 0 });
+        credential_plan.insert(credential, CredentialPlan { pace, tick, starts_at, allowed, is_repeated, index: 0 });
     }
 
     let mut moments: BTreeMap<CredentialId, (Vec<Timestamp>, usize)> = BTreeMap::new();
     for target in targets.all {
         let credential = source.credential(&target);
-        let Some(departing) = departing.get_mut(&credential) else { continue };
+        let Some(credential_plan) = credential_plan.get_mut(&credential) else { continue };
         let is_new = targets.added.contains(target.id());
-        if let Some(due) = departing.next(target, is_new, now) {
-            let (moments, first_looks) = moments.entry(credential).or_default();
+        if let Some(due) = credential_plan.next(target, is_new, now) {
+            let (moments, first_checks) = moments.entry(credential).or_default();
             moments.push(due.at);
-            *first_looks += usize::from(is_new);
-            departures.due.push(due);
+            *first_checks += usize::from(is_new);
+            dispatch_plan.due.push(due);
         }
     }
-    for (credential, (moments, first_looks)) in moments {
-        let is_whole = departing.get(&credential).is_some_and(|its| its.allowed >= its.pace.jobs());
-        meters.of(&credential, |metered| metered.meter.sent(moments, first_looks, is_whole));
+    for (credential, (moments, first_checks)) in moments {
+        let is_whole = credential_plan.get(&credential).is_some_and(|its| its.allowed >= its.pace.jobs());
+        quota_estimators.of(&credential, |estimated| estimated.quota_estimator.sent(moments, first_checks, is_whole));
     }
-    departures
+    dispatch_plan
 }
 
-impl Departing {
+impl CredentialPlan {
     /// The job of the credential's next target, if it goes out.
     fn next(&mut self, target: Target, is_new: bool, now: Timestamp) -> Option<Due> {
         let index = self.index;
@@ -165,9 +166,9 @@ impl Departing {
             return None;
         }
         let at = self.starts_at.plus(self.pace.delay(index, self.tick, self.allowed)?);
-        let good_until = at.plus(self.pace.patience());
+        let valid_until = at.plus(self.pace.patience());
         // A tick that comes too late for a job lets it pass: sent now, it would come on top of those whose time it is.
-        (good_until >= now).then_some(Due { target, at, good_until })
+        (valid_until >= now).then_some(Due { target, at, valid_until })
     }
 }
 
@@ -176,7 +177,7 @@ fn could_run_out(targets: usize, interval: Duration) -> bool {
     an_hour > NEVER_SHORT as f64
 }
 
-impl Meters {
+impl QuotaEstimators {
     /// Whether this process has ticked within `gap`, whatever has been done to the time of day since; false where nothing but
     /// the time of day is known.
     pub(super) fn has_ticked_within(&self, gap: Duration, uptime: Option<Duration>) -> bool {
@@ -189,20 +190,20 @@ impl Meters {
         *self.ticked_up.lock().unwrap_or_else(PoisonError::into_inner) = uptime;
     }
 
-    fn of<T>(&self, credential: &CredentialId, with: impl FnOnce(&mut Metered) -> T) -> T {
-        let mut meters = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
-        with(meters.entry(credential.clone()).or_default())
+    fn of<T>(&self, credential: &CredentialId, with: impl FnOnce(&mut Estimated) -> T) -> T {
+        let mut quota_estimators = self.estimated.lock().unwrap_or_else(PoisonError::into_inner);
+        with(quota_estimators.entry(credential.clone()).or_default())
     }
 
     /// Logs that an interval is stretched, and that it is no longer: once each, as far as is remembered.
-    fn tell(&self, stretched: &Stretched, is_stretched: bool, blind: Duration) {
-        let was_stretched =
-            self.of(&stretched.credential, |metered| std::mem::replace(&mut metered.is_stretched, is_stretched));
-        let Stretched { targets, jobs, every, quota, .. } = *stretched;
-        let subject = Subject::Credential(stretched.credential.clone());
+    fn log_throttling(&self, throttled: &Throttled, is_throttled: bool, unreachable_after: Duration) {
+        let was_throttled =
+            self.of(&throttled.credential, |estimated| std::mem::replace(&mut estimated.is_throttled, is_throttled));
+        let Throttled { targets, jobs, every, quota, .. } = *throttled;
+        let subject = Subject::Credential(throttled.credential.clone());
         let (every_secs, until, quota_remaining) = (every.as_secs(), quota.resets_at, quota.remaining);
-        match (is_stretched, was_stretched) {
-            (true, false) if every >= blind => {
+        match (is_throttled, was_throttled) {
+            (true, false) if every >= unreachable_after => {
                 warn!(%subject, targets, jobs, every_secs, quota_remaining, %until, "the quota does not last: the interval is stretched so far that outages are told late");
             }
             (true, false) => {

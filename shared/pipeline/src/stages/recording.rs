@@ -3,7 +3,7 @@
 //! An opening is put only where no outage is stored under its key, the end in place of whatever is. Nothing is put in between.
 //! So a notifier that stands still and goes on later can put no outage back that has ended.
 
-use monitor_domain::change::{Change, Step};
+use monitor_domain::change::{Change, Event};
 use monitor_domain::outage::Outage;
 use monitor_domain::recording::OutageRecords;
 use monitor_domain::subject::{Revision, Subject};
@@ -23,7 +23,7 @@ pub async fn record_outages(store: &impl Store, clock: &impl Clock, subject: &Su
         return Ok(());
     }
     let after = backlog.read_after(handled.recorded_through);
-    let changes = records::changes_after(store, subject, after, |step: &Step| step.outage_event().is_some()).await?;
+    let changes = records::changes_after(store, subject, after, |event: &Event| event.outage_event().is_some()).await?;
     record_from(store, clock, target, cursor.as_ref(), &changes).await.map(drop)
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn record_from(
     let subject = Subject::Target(target.clone());
     let cursor = cursor.cloned().unwrap_or(Cursor {
         subject,
-        told_through: Revision(0),
+        notified_through: Revision(0),
         recorded_through,
         next_attempt_at: None,
     });

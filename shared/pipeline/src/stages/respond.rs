@@ -18,7 +18,7 @@ use crate::commands::{Answer, Answered, Asker, Command};
 use crate::items::{Acknowledgement, Item, Key, Marker, Mute, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
-use crate::records::{self, MonitorOnRecord};
+use crate::records::{self, StoredMonitor};
 
 /// How many targets are read at once: 500 of them take eight rounds.
 const READS_AT_ONCE: usize = 64;
@@ -158,7 +158,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     }
 
     /// The targets that are watched, in order of their identity. Before the first tick, whatever was looked at.
-    async fn watched(&self, monitor: MonitorOnRecord) -> Result<Vec<Target>, StoreError> {
+    async fn watched(&self, monitor: StoredMonitor) -> Result<Vec<Target>, StoreError> {
         if let Some(watchlist) = monitor.watchlist {
             return Ok(watchlist.targets);
         }
@@ -174,7 +174,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     async fn fleets(&self, targets: Vec<Target>) -> Read {
         let read = |target: Target| async move {
             let read = records::read_fleet(self.store, &target).await;
-            (target, read.map(|on_record| on_record.fleet))
+            (target, read.map(|stored| stored.fleet))
         };
         let (mut fleets, mut unread) = (Vec::with_capacity(targets.len()), Vec::new());
         let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
@@ -233,7 +233,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     async fn recheck(&self, target: &Target, now: Timestamp) -> Result<Answer, RespondError> {
         let seen_at = records::read_fleet(self.store, target).await?.fleet.seen_at();
         let job =
-            CheckJob { target: target.clone(), reason: Reason::Manual, requested_at: Some(now), good_until: None };
+            CheckJob { target: target.clone(), reason: Reason::Manual, requested_at: Some(now), valid_until: None };
         self.jobs.send(vec![Outgoing { body: job.to_json(), delay: Duration::ZERO, ..Outgoing::default() }]).await?;
         Ok(Answer::RecheckSent { target: target.clone(), seen_at })
     }

@@ -12,16 +12,16 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, tick};
 use tracing::{info, warn};
 
-use crate::items::{Freshness, Item, Put};
+use crate::items::{Item, LastSeen, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
-use crate::records::{self, Backlog, Committed, FleetOnRecord};
+use crate::records::{self, Backlog, Committed, StoredFleet};
 use crate::stages::check::is_closed;
-use crate::stages::pacing::{Departures, Due, Meters, Stretched, Targets, departures};
+use crate::stages::pacing::{DispatchPlan, Due, QuotaEstimators, Targets, Throttled, dispatch_plan};
 use crate::stages::{Disposition, Stopwatch, announce};
 
 /// Whoever took longer from its tick to its sign of life was held up.
-const HELD_UP: Duration = Duration::from_secs(15);
+const STALLED: Duration = Duration::from_secs(15);
 /// How many of those taken off the list are read at the same time.
 const READS_AT_ONCE: usize = 20;
 
@@ -54,7 +54,7 @@ pub struct Schedule<'a, St, Gh, Jobs, Changes, Cl> {
     /// What it is set to.
     pub settings: &'a ScheduleSettings,
     /// What it remembers, as long as it lasts.
-    pub meters: &'a Meters,
+    pub quota_estimators: &'a QuotaEstimators,
 }
 
 /// What came of a tick.
@@ -67,7 +67,7 @@ pub struct ScheduleReport {
     /// Those taken off the list whose end is not told yet.
     pub dropped: Vec<Target>,
     /// The credentials whose quota does not last, so that fewer jobs went out.
-    pub stretched: Vec<Stretched>,
+    pub throttled: Vec<Throttled>,
     /// When the oldest notification of the monitor itself, or of a target taken off the list, was committed that was pending
     /// when the tick began.
     pub pending_since: Option<Timestamp>,
@@ -75,7 +75,7 @@ pub struct ScheduleReport {
 
 impl ScheduleReport {
     fn nothing(disposition: Disposition) -> Self {
-        Self { disposition, targets: Vec::new(), dropped: Vec::new(), stretched: Vec::new(), pending_since: None }
+        Self { disposition, targets: Vec::new(), dropped: Vec::new(), throttled: Vec::new(), pending_since: None }
     }
 }
 
@@ -93,51 +93,50 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
 
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let stopwatch = Stopwatch::start(self.clock);
-        let on_record = records::read_monitor(self.store).await?;
+        let stored = records::read_monitor(self.store).await?;
         let configured = self.resolve(now, &stopwatch).await;
-        let (closed, pending_since) =
-            self.closed(on_record.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
+        let (closed, pending_since) = self.closed(stored.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // Shorter than three ticks it would be a gap whenever one is late.
-        let gap = self.settings.policy.base().blind.max(self.settings.interval * 3);
-        let ticked_at = on_record.ticked_at.filter(|_| !self.meters.has_ticked_within(gap, self.clock.uptime()));
-        if ticked_at.is_none() && on_record.ticked_at.is_some_and(|at| now.since(at) >= gap) {
+        let gap = self.settings.policy.base().unreachable_after.max(self.settings.interval * 3);
+        let ticked_at = stored.ticked_at.filter(|_| !self.quota_estimators.has_ticked_within(gap, self.clock.uptime()));
+        if ticked_at.is_none() && stored.ticked_at.is_some_and(|at| now.since(at) >= gap) {
             info!("the clock was set forward: this process has ticked all the time, so there is no gap");
         }
         let ticked = (ticked_at, gap);
-        let (before, jobs_sent_at) = (on_record.watchlist.as_ref(), on_record.jobs_sent_at);
+        let (before, jobs_sent_at) = (stored.watchlist.as_ref(), stored.jobs_sent_at);
         let backlog = before.map(Backlog::from).unwrap_or_default();
-        let own = records::pending_since(self.store, &Subject::Monitor, backlog, on_record.cursor.as_ref()).await;
+        let own = records::pending_since(self.store, &Subject::Monitor, backlog, stored.cursor.as_ref()).await;
         let pending_since = pending_since.into_iter().chain(own).min();
-        let unreachable_after = self.settings.policy.base().blind;
+        let unreachable_after = self.settings.policy.base().unreachable_after;
         let Tick { watchlist, change } =
             tick(before, configured, &closed, ticked, unreachable_after, (now, self.clock.random()));
         let has_changed = change.is_some();
         let backlog = Backlog::from(&watchlist);
-        let steps = change.as_ref().map_or_else(Vec::new, |change| change.steps.clone());
-        let message = StateChange::of(Subject::Monitor, watchlist.revision, &steps);
+        let events = change.as_ref().map_or_else(Vec::new, |change| change.events.clone());
+        let message = StateChange::of(Subject::Monitor, watchlist.revision, &events);
         if let Some(change) = change {
             // The sign of life goes with it: a gap that is told is over.
-            let altered = vec![Item::Watchlist(watchlist.clone()), self.sign_of_life(now, jobs_sent_at)];
+            let altered = vec![Item::Watchlist(watchlist.clone()), self.heartbeat(now, jobs_sent_at)];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick settled the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
-        if !has_changed || self.is_held_up(&stopwatch) {
-            self.give_sign_of_life(now, &stopwatch, jobs_sent_at).await?;
+        if !has_changed || self.is_stalled(&stopwatch) {
+            self.record_heartbeat(now, &stopwatch, jobs_sent_at).await?;
         }
-        self.meters.ticked(self.clock.uptime());
+        self.quota_estimators.ticked(self.clock.uptime());
 
         let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
         known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
         let is_new = |target: &&Target| !known.contains(target.id());
         added.extend(watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()));
         let targets = Targets { all: watchlist.targets, added: &added, jobs_sent_at };
-        let Departures { due, stretched, is_once } =
-            departures(self.source, self.settings, self.meters, targets, now).await;
+        let DispatchPlan { due, throttled, is_once } =
+            dispatch_plan(self.source, self.settings, self.quota_estimators, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
             Ok(()) => {
-                if is_once && let Err(error) = self.give_sign_of_life(now, &stopwatch, Some(now)).await {
+                if is_once && let Err(error) = self.record_heartbeat(now, &stopwatch, Some(now)).await {
                     warn!(%error, "that the jobs were sent was not noted: should this tick be repeated, so are they");
                 }
                 Disposition::Done
@@ -147,14 +146,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                 error.into()
             }
         };
-        if backlog.is_due(on_record.cursor.as_ref(), now)
+        if backlog.is_due(stored.cursor.as_ref(), now)
             && let Err(error) = announce(self.changes, &message, backlog.last(), now).await
         {
             // The next tick sends another.
             warn!(%error, "the state-change message was not sent");
         }
         let targets = due.into_iter().map(|due| due.target).collect();
-        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, stretched, pending_since })
+        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, throttled, pending_since })
     }
 
     /// Those of `dropping` whose turn it is that are closed, and when the oldest pending notification of the others was
@@ -172,8 +171,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                 reads.retain_mut(|(target, read)| {
                     let Poll::Ready(read) = read.as_mut().poll(context) else { return true };
                     match read {
-                        Ok(on_record) if is_closed(&on_record) => drop(closed.insert(target.id().clone())),
-                        Ok(on_record) => open.push(on_record),
+                        Ok(stored) if is_closed(&stored) => drop(closed.insert(target.id().clone())),
+                        Ok(stored) => open.push(stored),
                         Err(error) => {
                             warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
                         }
@@ -185,7 +184,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
             all_read.await;
         }
         let mut oldest = None;
-        for FleetOnRecord { fleet, cursor } in open {
+        for StoredFleet { fleet, cursor } in open {
             let (subject, backlog) = (Subject::from(&fleet.record.target), Backlog::from(&fleet.record));
             let since = records::pending_since(self.store, &subject, backlog, cursor.as_ref()).await;
             oldest = oldest.into_iter().chain(since).min();
@@ -193,29 +192,29 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         (closed, oldest)
     }
 
-    fn sign_of_life(&self, at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
+    fn heartbeat(&self, at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
         let next_tick_at = Some(at.plus(self.settings.interval));
-        Item::Freshness(Freshness { subject: Subject::Monitor, at, jobs_sent_at, next_tick_at })
+        Item::LastSeen(LastSeen { subject: Subject::Monitor, at, jobs_sent_at, next_tick_at })
     }
 
-    fn is_held_up(&self, stopwatch: &Stopwatch) -> bool {
-        stopwatch.elapsed(self.clock) >= HELD_UP
+    fn is_stalled(&self, stopwatch: &Stopwatch) -> bool {
+        stopwatch.elapsed(self.clock) >= STALLED
     }
 
     /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
     /// as a gap at the next tick: it runs now, so it says so.
-    async fn give_sign_of_life(
+    async fn record_heartbeat(
         &self,
         now: Timestamp,
         since_tick: &Stopwatch,
         jobs_sent_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let at = if self.is_held_up(since_tick) { self.clock.now() } else { now };
+        let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
         let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
-        let mut put = self.store.put(vec![Put::replacing(self.sign_of_life(at, jobs_sent_at))]).await;
-        if self.is_held_up(&stopwatch) {
+        let mut put = self.store.put(vec![Put::replacing(self.heartbeat(at, jobs_sent_at))]).await;
+        if self.is_stalled(&stopwatch) {
             // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
-            put = self.store.put(vec![Put::replacing(self.sign_of_life(self.clock.now(), jobs_sent_at))]).await;
+            put = self.store.put(vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))]).await;
         }
         put.map(drop)
     }
@@ -234,7 +233,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                     Err(failure) => {
                         warn!(%account, %failure, "the entry cannot be resolved; its repositories that are known stay monitored");
                         // A tick that stood still before it asked says nothing of the time before.
-                        let at = if self.is_held_up(since_tick) { self.clock.now() } else { now };
+                        let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
                         let is_explained = failure.fault.is_shared() && self.is_failing(account).await;
                         configured.unresolved.push(Unresolved { spec: spec.clone(), failure, at, is_explained });
                     }
@@ -249,7 +248,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let Ok(target) = Target::organization(account) else { return false };
         let credential = self.source.credential(&target);
         let read = records::read_credential(self.store, &credential).await;
-        read.is_ok_and(|on_record| on_record.record.failing.is_some())
+        read.is_ok_and(|stored| stored.record.failing.is_some())
     }
 
     async fn send_jobs(
@@ -258,13 +257,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         dropping: &[Target],
         now: Timestamp,
     ) -> Result<(), crate::ports::QueueError> {
-        let job = |target: &Target, reason, good_until| {
-            CheckJob { target: target.clone(), reason, requested_at: Some(now), good_until }.to_json()
+        let job = |target: &Target, reason, valid_until| {
+            CheckJob { target: target.clone(), reason, requested_at: Some(now), valid_until }.to_json()
         };
         // A queue holds back from the moment of sending, and finding out what to send took its time.
         let sent_at = self.clock.now();
         let checks =
-            due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.good_until)), due.at.since(sent_at)));
+            due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.valid_until)), due.at.since(sent_at)));
         let drops =
             dropping.iter().take(DROPS_PER_TICK).map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
         let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });

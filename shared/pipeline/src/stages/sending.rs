@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::subject::Subject;
 use monitor_domain::time::Timestamp;
 use tracing::{error, warn};
@@ -15,16 +15,16 @@ use crate::stages::threads::{self, Plan};
 
 /// From this attempt at a notice on, an edit that fails is let be: what an earlier message shows must not keep news
 /// from being told.
-const LETS_EDITS_BE_FROM: u32 = 3;
+const ABANDONS_EDITS_FROM: u32 = 3;
 
 /// How far a part came.
 enum Carried {
     /// It was sent.
-    Told(Delivered),
+    Delivered(Delivered),
     /// An edit failed, and is to be repeated first: nothing of the part was sent.
     EditFailed(String),
     /// The lease had ended before it was sent.
-    HeldUp,
+    Stalled,
 }
 
 /// What came of an edit.
@@ -36,7 +36,7 @@ enum Edited {
     /// It may be possible later.
     Failed(String),
     /// The lease had ended before.
-    HeldUp,
+    Stalled,
 }
 
 /// The sending of a claim's parts, one after the other.
@@ -72,8 +72,8 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     ///
     /// A channel that takes nothing until a person mends it keeps nobody waiting: the default channel is told instead,
     /// and where its message should have gone.
-    pub(super) async fn part(&mut self, channel: Option<&str>, notice: &Notice) -> SendEnding {
-        let plan = threads::plan(&self.live, notice);
+    pub(super) async fn part(&mut self, channel: Option<&str>, notification: &Notification) -> SendEnding {
+        let plan = threads::plan(&self.live, notification);
         let acknowledged = match self.acknowledged(&plan).await {
             Ok(acknowledged) => acknowledged,
             Err(error) => {
@@ -86,20 +86,21 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
         loop {
             let outcome = match (&dead, channel) {
                 (Some(reason), Some(channel)) => {
-                    self.carry_out(&Plan::default(), (notice, form), &[], Route::InsteadOf { channel, reason }).await
+                    self.carry_out(&Plan::default(), (notification, form), &[], Route::InsteadOf { channel, reason })
+                        .await
                 }
-                _ => self.carry_out(&plan, (notice, form), &acknowledged, Route::to(channel)).await,
+                _ => self.carry_out(&plan, (notification, form), &acknowledged, Route::to(channel)).await,
             };
             let now = self.clock.now();
             let put_off =
                 |wait: Duration, reason, uncertain| SendEnding::Deferred { until: now.plus(wait), reason, uncertain };
             return match outcome {
-                Ok(Carried::Told(delivered)) => {
+                Ok(Carried::Delivered(delivered)) => {
                     self.live = plan.after;
                     SendEnding::Delivered(delivered)
                 }
                 Ok(Carried::EditFailed(reason)) => put_off(self.backoff(), reason, false),
-                Ok(Carried::HeldUp) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
+                Ok(Carried::Stalled) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
                 Err(ChatError::Busy { retry_after }) => {
                     if retry_after <= self.settings.patience && self.is_before_half_time(now.plus(retry_after)) {
                         self.clock.sleep(retry_after).await;
@@ -146,33 +147,33 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     async fn carry_out(
         &self,
         plan: &Plan,
-        (notice, form): (&Notice, Form),
+        (notification, form): (&Notification, Form),
         acknowledged: &[Acknowledgement],
         to: Route<'_>,
     ) -> Result<Carried, ChatError> {
         let mut reply_to = plan.reply_to.as_ref();
         for message in &plan.edits {
-            match self.edit(message, notice, acknowledged).await? {
+            match self.edit(message, notification, acknowledged).await? {
                 Edited::There => {}
                 Edited::Gone => reply_to = reply_to.filter(|place| **place != message.place),
                 Edited::Failed(reason) => return Ok(Carried::EditFailed(reason)),
-                Edited::HeldUp => return Ok(Carried::HeldUp),
+                Edited::Stalled => return Ok(Carried::Stalled),
             }
         }
         if let Some(place) = reply_to {
             if !self.holds_the_lease() {
-                return Ok(Carried::HeldUp);
+                return Ok(Carried::Stalled);
             }
-            match self.chat.reply(notice, form, place).await {
+            match self.chat.reply(notification, form, place).await {
                 Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => {}
                 Err(EditError::Chat(error)) => return Err(error),
-                Ok(delivered) => return Ok(Carried::Told(delivered)),
+                Ok(delivered) => return Ok(Carried::Delivered(delivered)),
             }
         }
         if !self.holds_the_lease() {
-            return Ok(Carried::HeldUp);
+            return Ok(Carried::Stalled);
         }
-        self.chat.send(notice, form, to).await.map(Carried::Told)
+        self.chat.send(notification, form, to).await.map(Carried::Delivered)
     }
 
     /// Edits a message, as plain text where its layout is refused; an error only where the chat asks to wait, which
@@ -183,19 +184,19 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     async fn edit(
         &self,
         message: &LiveMessage,
-        notice: &Notice,
+        notification: &Notification,
         acknowledged: &[Acknowledgement],
     ) -> Result<Edited, ChatError> {
         let subject = &self.claim.subject;
-        let is_patient = self.claim.number.attempt < LETS_EDITS_BE_FROM;
+        let is_patient = self.claim.number.attempt < ABANDONS_EDITS_FROM;
         // Each layout is refused for itself: that the notice's was says nothing about this one.
         let mut form = Form::Blocks;
         loop {
             if !self.holds_the_lease() {
-                return Ok(Edited::HeldUp);
+                return Ok(Edited::Stalled);
             }
-            let let_be = if is_patient || self.is_in_time() {
-                match self.chat.edit(message, notice, form, acknowledged).await {
+            let abandon_reason = if is_patient || self.is_in_time() {
+                match self.chat.edit(message, notification, form, acknowledged).await {
                     Ok(()) => return Ok(Edited::There),
                     Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => return Ok(Edited::Gone),
                     Err(EditError::Chat(error @ ChatError::Busy { .. })) => return Err(error),
@@ -213,7 +214,7 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
             } else {
                 "there was no time left for it".to_owned()
             };
-            warn!(%subject, reason = let_be, "an earlier message cannot be edited: left as it is");
+            warn!(%subject, reason = abandon_reason, "an earlier message cannot be edited: left as it is");
             return Ok(Edited::There);
         }
     }

@@ -1,6 +1,6 @@
 //! Alerts that live as one message: which earlier messages a notice concerns, and where it goes itself.
 
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
 
 use crate::items::{Claim, LiveMessage, PartEnding, Place};
@@ -24,12 +24,12 @@ pub(super) struct Plan {
 /// Finds the messages whose outages a notice ends, or reminds of.
 ///
 /// A notice that tells of nothing but one message's outages goes in that message's thread.
-pub(super) fn plan(live: &[LiveMessage], notice: &Notice) -> Plan {
-    let ended: Vec<&Outage> = notice.news.iter().flat_map(endings).collect();
+pub(super) fn plan(live: &[LiveMessage], notification: &Notification) -> Plan {
+    let ended: Vec<&Outage> = notification.items.iter().flat_map(endings).collect();
     let end_of = |outage: &Outage| {
         ended.iter().find(|end| is_same(end, outage)).filter(|_| outage.is_open()).map(|end| (**end).clone())
     };
-    let reminded: Vec<&Outage> = notice.news.iter().flat_map(reminders).collect();
+    let reminded: Vec<&Outage> = notification.items.iter().flat_map(reminders).collect();
     let is_reminded = |outage: &&Outage| reminded.iter().any(|one| is_same(one, outage));
     let mut plan = Plan::default();
     let mut found = 0;
@@ -48,7 +48,7 @@ pub(super) fn plan(live: &[LiveMessage], notice: &Notice) -> Plan {
     }
     if let [message] = &plan.edits[..]
         && found == ended.len() + reminded.len()
-        && notice.news.iter().all(|news| !endings(news).is_empty() || !reminders(news).is_empty())
+        && notification.items.iter().all(|item| !endings(item).is_empty() || !reminders(item).is_empty())
     {
         plan.reply_to = Some(message.place.clone());
     }
@@ -58,12 +58,12 @@ pub(super) fn plan(live: &[LiveMessage], notice: &Notice) -> Plan {
 /// The messages that are live after an attempt, which told some of the parts of its claim or all.
 pub(super) fn live_after(claim: &Claim, parts: &[PartEnding]) -> Vec<LiveMessage> {
     let mut live = claim.live.clone();
-    for ((_, notice), ending) in claim.parts().zip(parts) {
+    for ((_, notification), ending) in claim.parts().zip(parts) {
         if *ending == PartEnding::Waits {
             continue;
         }
-        live = plan(&live, notice).after;
-        let opened: Vec<Outage> = notice.news.iter().flat_map(openings).cloned().collect();
+        live = plan(&live, notification).after;
+        let opened: Vec<Outage> = notification.items.iter().flat_map(openings).cloned().collect();
         if let PartEnding::Delivered(delivered) = ending
             && let Some(place) = delivered.place()
             && (1..=MAX_OUTAGES).contains(&opened.len())
@@ -76,25 +76,27 @@ pub(super) fn live_after(claim: &Claim, parts: &[PartEnding]) -> Vec<LiveMessage
     live
 }
 
-fn endings(news: &News) -> &[Outage] {
-    match news {
-        News::Recovered { outages } | News::NoLongerMonitored { outages, .. } => outages,
-        News::Removed { outages } => outages,
+fn endings(item: &NotificationItem) -> &[Outage] {
+    match item {
+        NotificationItem::Recovered { outages } | NotificationItem::NoLongerMonitored { outages, .. } => outages,
+        NotificationItem::Removed { outages } => outages,
         _ => &[],
     }
 }
 
-fn reminders(news: &News) -> &[Outage] {
-    if let News::StillOffline { outages, .. } = news { outages } else { &[] }
+fn reminders(item: &NotificationItem) -> &[Outage] {
+    if let NotificationItem::StillOffline { outages, .. } = item { outages } else { &[] }
 }
 
 fn is_same(a: &Outage, b: &Outage) -> bool {
     (a.runner_id, a.id) == (b.runner_id, b.id)
 }
 
-fn openings(news: &News) -> &[Outage] {
-    match news {
-        News::Offline { outages } | News::MonitoringStarts { outages } | News::MuteEnded { outages } => outages,
+fn openings(item: &NotificationItem) -> &[Outage] {
+    match item {
+        NotificationItem::Offline { outages }
+        | NotificationItem::MonitoringStarts { outages }
+        | NotificationItem::MuteEnded { outages } => outages,
         _ => &[],
     }
 }
@@ -102,7 +104,7 @@ fn openings(news: &News) -> &[Outage] {
 #[cfg(test)]
 mod tests {
     use monitor_domain::fleet::Counts;
-    use monitor_domain::outage::{Ending, LastHealthy, OutageId, Peers, Telling};
+    use monitor_domain::outage::{Ending, LastHealthy, OutageId, Peers, Visibility};
     use monitor_domain::runner::{RunnerId, Status};
     use monitor_domain::subject::{Revision, Subject};
     use monitor_domain::time::Timestamp;
@@ -126,7 +128,7 @@ mod tests {
             confirmed_at: at,
             last_healthy: Some(LastHealthy { at, status: Status::Idle }),
             peers: Peers::default(),
-            telling: Telling::Alert,
+            visibility: Visibility::Alerted,
             resolved_at: None,
             ending: None,
         }
@@ -137,12 +139,12 @@ mod tests {
         Outage { resolved_at: Some(outage.started_at), ending: Some(Ending::Recovered), ..outage }
     }
 
-    fn notice(news: Vec<News>) -> Notice {
-        Notice { subject: Subject::Monitor, target: None, counts: Counts::default(), news }
+    fn notification(items: Vec<NotificationItem>) -> Notification {
+        Notification { subject: Subject::Monitor, target: None, counts: Counts::default(), items }
     }
 
-    fn recovered(runners: &[u64]) -> News {
-        News::Recovered { outages: runners.iter().map(|runner| ended(*runner)).collect() }
+    fn recovered(runners: &[u64]) -> NotificationItem {
+        NotificationItem::Recovered { outages: runners.iter().map(|runner| ended(*runner)).collect() }
     }
 
     fn place(ts: &str) -> Place {
@@ -153,11 +155,11 @@ mod tests {
         LiveMessage { place: place(ts), outages: runners.iter().map(|runner| outage(*runner)).collect() }
     }
 
-    fn claim(live: &[LiveMessage], notice: Notice) -> Claim {
+    fn claim(live: &[LiveMessage], notification: Notification) -> Claim {
         let now = Timestamp::from_epoch_ms(0);
         Claim {
             subject: Subject::Monitor,
-            number: Attempt { notice: 1, attempt: 1 },
+            number: Attempt { notification: 1, attempt: 1 },
             nonce: 1,
             after: Revision(0),
             through: Revision(1),
@@ -166,7 +168,7 @@ mod tests {
             plain_text: false,
             resumes: false,
             channel: None,
-            notice,
+            notification,
             further: Vec::new(),
             live: live.to_vec(),
         }
@@ -180,13 +182,13 @@ mod tests {
     #[test]
     fn the_end_of_one_messages_outages_goes_in_its_thread() {
         let live = [message("1", &[1, 2]), message("2", &[3])];
-        let first = notice(vec![recovered(&[1])]);
+        let first = notification(vec![recovered(&[1])]);
         let planned = plan(&live, &first);
         assert_eq!(planned.reply_to, Some(place("1")));
         assert_eq!(open(&planned.edits), [("1", 1)]);
         let after = live_after(&claim(&live, first), &[PartEnding::Delivered(Delivered::default())]);
         assert_eq!(open(&after), [("1", 1), ("2", 1)]);
-        let second = notice(vec![recovered(&[2])]);
+        let second = notification(vec![recovered(&[2])]);
         assert_eq!(open(&plan(&after, &second).edits), [("1", 0)]);
         let after = live_after(&claim(&after, second), &[PartEnding::Delivered(Delivered::default())]);
         assert_eq!(open(&after), [("2", 1)], "what has ended is edited no more");
@@ -195,22 +197,23 @@ mod tests {
     #[test]
     fn what_concerns_several_messages_or_more_than_ends_stands_for_itself() {
         let live = [message("1", &[1, 2]), message("2", &[3])];
-        for news in [
+        for items in [
             vec![recovered(&[1, 3])],
             vec![recovered(&[1, 9])],
-            vec![recovered(&[1]), News::Offline { outages: vec![outage(9)] }],
-            vec![News::Offline { outages: vec![outage(9)] }],
+            vec![recovered(&[1]), NotificationItem::Offline { outages: vec![outage(9)] }],
+            vec![NotificationItem::Offline { outages: vec![outage(9)] }],
             vec![recovered(&[9])],
         ] {
-            assert_eq!(plan(&live, &notice(news.clone())).reply_to, None, "{news:?}");
+            assert_eq!(plan(&live, &notification(items.clone())).reply_to, None, "{items:?}");
         }
-        assert_eq!(open(&plan(&live, &notice(vec![recovered(&[1, 3])])).edits), [("1", 1), ("2", 0)]);
+        assert_eq!(open(&plan(&live, &notification(vec![recovered(&[1, 3])])).edits), [("1", 1), ("2", 0)]);
     }
 
     #[test]
     fn a_message_lives_while_an_outage_of_it_is_open_and_the_chat_says_where_it_is() {
-        let opens =
-            |runners: std::ops::Range<u64>| notice(vec![News::Offline { outages: runners.map(outage).collect() }]);
+        let opens = |runners: std::ops::Range<u64>| {
+            notification(vec![NotificationItem::Offline { outages: runners.map(outage).collect() }])
+        };
         let at =
             |ts: &str| [PartEnding::Delivered(Delivered { channel: Some("C1".to_owned()), ts: Some(ts.to_owned()) })];
         assert_eq!(open(&live_after(&claim(&[], opens(1..3)), &at("7"))), [("7", 2)]);

@@ -12,7 +12,7 @@ use monitor_domain::target::Target;
 use monitor_domain::watchlist::Watchlist;
 
 use crate::commands::{Answer, Answered, Asker, Command, RequestId};
-use crate::items::{Freshness, Item, OutageItem, Put, Query, RunnerItem};
+use crate::items::{Item, LastSeen, OutageItem, Put, Query, RunnerItem};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::Store;
 use crate::records;
@@ -29,9 +29,9 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     history_finds_runners_that_are_forgotten(&make().await).await;
     a_recheck_is_sent_for_what_is_watched_and_nothing_else(&make().await).await;
     what_is_not_known_is_answered_with_what_is_like_it(&make().await).await;
-    a_mute_is_kept_shown_and_ended(&make().await).await;
+    a_mute_can_be_set_listed_and_ended(&make().await).await;
     what_nobody_goes_by_is_not_muted(&make().await).await;
-    an_acknowledgement_is_kept_for_each_outage(&make().await).await;
+    each_outage_is_acknowledged_separately(&make().await).await;
     a_request_that_is_repeated_changes_nothing(&make().await).await;
     a_mute_that_is_long_or_wide_needs_an_admin(&make().await).await;
     five_hundred_targets_are_read_within_a_second(&make().await).await;
@@ -48,16 +48,16 @@ async fn fill<S: Store>(store: &S, items: impl IntoIterator<Item = Item>) {
 async fn installation<S: Store>(store: &S, targets: &[(&str, Vec<Runner>)]) {
     let names: Vec<Target> = targets.iter().map(|(name, _)| target(name)).collect();
     let watchlist =
-        Watchlist { revision: Revision(1), last_tellable: Revision(1), targets: names, ..Watchlist::default() };
-    let ticked = Freshness { subject: Subject::Monitor, at: at(600), jobs_sent_at: None, next_tick_at: None };
-    fill(store, [Item::Watchlist(watchlist), Item::Freshness(ticked)]).await;
+        Watchlist { revision: Revision(1), last_notifiable: Revision(1), targets: names, ..Watchlist::default() };
+    let ticked = LastSeen { subject: Subject::Monitor, at: at(600), jobs_sent_at: None, next_tick_at: None };
+    fill(store, [Item::Watchlist(watchlist), Item::LastSeen(ticked)]).await;
     for (name, runners) in targets {
         let id = target(name).id().clone();
         let of_target = |runner: &Runner| Item::Runner(RunnerItem { target: id.clone(), runner: runner.clone() });
-        let freshness =
-            Freshness { subject: Subject::from(&target(name)), at: at(590), jobs_sent_at: None, next_tick_at: None };
+        let last_seen =
+            LastSeen { subject: Subject::from(&target(name)), at: at(590), jobs_sent_at: None, next_tick_at: None };
         let record = Item::Target(target_record(name, 3));
-        fill(store, [record, Item::Freshness(freshness)].into_iter().chain(runners.iter().map(of_target))).await;
+        fill(store, [record, Item::LastSeen(last_seen)].into_iter().chain(runners.iter().map(of_target))).await;
     }
 }
 
@@ -131,8 +131,8 @@ async fn history_comes_newest_first_from_every_target<S: Store>(store: &S) {
     fill(store, outages("acme/web", [outage(&build(2), 10), outage(&runner(3, "x"), 11), outage(&build(2), 30)])).await;
     let history = |name: &str| ask(store, Command::History { name: name.to_owned() });
     let Answer::History { outages, total, fleets, .. } = history("Build-7").await.answer else { panic!("a history") };
-    let told: Vec<(&str, u64)> = outages.iter().map(|(target, outage)| (target.as_str(), outage.id.0.0)).collect();
-    assert_eq!(told, [("acme/web", 30), ("acme/api", 20), ("acme/web", 10), ("acme/api", 5)]);
+    let listed: Vec<(&str, u64)> = outages.iter().map(|(target, outage)| (target.as_str(), outage.id.0.0)).collect();
+    assert_eq!(listed, [("acme/web", 30), ("acme/api", 20), ("acme/web", 10), ("acme/api", 5)]);
     assert_eq!((total, fleets.len()), (4, 2));
     let many = (100..500).map(|id| outage(&runner(3, "x"), id));
     fill(store, self::outages("acme/web", many)).await;
@@ -166,7 +166,7 @@ async fn a_recheck_is_sent_for_what_is_watched_and_nothing_else<S: Store>(store:
     assert!(jobs.take().is_empty());
 }
 
-async fn a_mute_is_kept_shown_and_ended<S: Store>(store: &S) {
+async fn a_mute_can_be_set_listed_and_ended<S: Store>(store: &S) {
     installation(store, &[("acme/web", vec![runner(1, "build-7")]), ("acme/api", vec![runner(2, "build-8")])]).await;
     let mute = |name: &str, hours: u64| Command::Mute {
         scope: named(name),
@@ -212,7 +212,7 @@ async fn what_nobody_goes_by_is_not_muted<S: Store>(store: &S) {
     assert!(store.list(&Query::Mutes).await.expect("a list").is_empty());
 }
 
-async fn an_acknowledgement_is_kept_for_each_outage<S: Store>(store: &S) {
+async fn each_outage_is_acknowledged_separately<S: Store>(store: &S) {
     installation(store, &[("acme/web", vec![runner(1, "build-7")])]).await;
     let outages: Vec<_> = (1..=120).map(|id| (RunnerId(id), OutageId(Revision(40 + id)))).collect();
     let target = target("acme/web");

@@ -26,7 +26,7 @@ pub trait Bench {
     fn fifo(&self) -> impl Future<Output = Self::Queue>;
 
     /// The texts of the messages that a queue has set aside.
-    fn set_aside(&self, queue: &Self::Queue) -> impl Future<Output = Vec<String>>;
+    fn dead_letter(&self, queue: &Self::Queue) -> impl Future<Output = Vec<String>>;
 
     /// Lets time pass.
     fn advance(&self, by: Duration) -> impl Future<Output = ()>;
@@ -39,14 +39,14 @@ pub async fn run_all(bench: &impl Bench) {
     a_release_brings_it_back_when_it_says(bench, &bench.standard().await).await;
     a_delayed_message_waits(bench, &bench.standard().await).await;
     an_empty_queue_is_waited_for(bench, &bench.standard().await).await;
-    what_fails_each_time_is_set_aside(bench, &bench.standard().await).await;
+    a_message_that_fails_every_time_is_dead_lettered(bench, &bench.standard().await).await;
     a_receipt_of_a_message_that_is_gone_is_ignored(bench, &bench.standard().await).await;
 
     let fifo = |body: &str, group: &str| outgoing_fifo(body, group, body);
     every_message_of_a_group_comes_in_order(bench, &bench.fifo().await, fifo).await;
     a_group_under_way_holds_back_its_next(bench, &bench.fifo().await, fifo).await;
     a_group_keeps_its_order_over_redelivery(bench, &bench.fifo().await, fifo).await;
-    a_message_set_aside_frees_its_group(bench, &bench.fifo().await, fifo).await;
+    dead_lettering_a_message_frees_its_group(bench, &bench.fifo().await, fifo).await;
     a_repeated_id_is_swallowed(bench, &bench.fifo().await).await;
 }
 
@@ -191,10 +191,13 @@ async fn an_empty_queue_is_waited_for<Q: Sender + Receiver>(bench: &impl Bench, 
     );
 }
 
-async fn what_fails_each_time_is_set_aside<Q: Sender + Receiver, B: Bench<Queue = Q>>(bench: &B, queue: &Q) {
+async fn a_message_that_fails_every_time_is_dead_lettered<Q: Sender + Receiver, B: Bench<Queue = Q>>(
+    bench: &B,
+    queue: &Q,
+) {
     send(queue, [outgoing("poison", Duration::ZERO)]).await;
     for count in 1..=MAX_RECEIVE_COUNT {
-        assert_eq!(bench.set_aside(queue).await, [""; 0]);
+        assert_eq!(bench.dead_letter(queue).await, [""; 0]);
         let received = gather(queue, 1, SECOND).await;
         assert_eq!(received[0].receive_count, count);
         // By release and by running out, turn and turn about.
@@ -205,7 +208,7 @@ async fn what_fails_each_time_is_set_aside<Q: Sender + Receiver, B: Bench<Queue 
         }
     }
     assert_empty(queue, "it was handed out often enough").await;
-    assert_eq!(bench.set_aside(queue).await, ["poison"]);
+    assert_eq!(bench.dead_letter(queue).await, ["poison"]);
 }
 
 async fn a_receipt_of_a_message_that_is_gone_is_ignored<Q: Sender + Receiver>(_: &impl Bench, queue: &Q) {
@@ -267,7 +270,7 @@ async fn a_group_keeps_its_order_over_redelivery<Q: Sender + Receiver>(
     assert_eq!(bodies(&take(queue, 3).await), ["a1", "a2", "a3"]);
 }
 
-async fn a_message_set_aside_frees_its_group<Q: Sender + Receiver, B: Bench<Queue = Q>>(
+async fn dead_lettering_a_message_frees_its_group<Q: Sender + Receiver, B: Bench<Queue = Q>>(
     bench: &B,
     queue: &Q,
     fifo: impl Fn(&str, &str) -> Outgoing,
@@ -279,7 +282,7 @@ async fn a_message_set_aside_frees_its_group<Q: Sender + Receiver, B: Bench<Queu
         release(queue, &received[0], Duration::ZERO).await;
     }
     assert_eq!(bodies(&take(queue, 1).await), ["sound"]);
-    assert_eq!(bench.set_aside(queue).await, ["poison"]);
+    assert_eq!(bench.dead_letter(queue).await, ["poison"]);
 }
 
 async fn a_repeated_id_is_swallowed<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use monitor_domain::change::{Change, RunnerName, Step};
+use monitor_domain::change::{Change, Event, RunnerName};
 use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
 use monitor_domain::muting::Authority;
-use monitor_domain::notices::{Flap, News, Notice, ResolvedNews, UnresolvedNews};
+use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault, PageTag};
-use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
+use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
 use monitor_domain::routing::Part;
 use monitor_domain::runner::{Absence, Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
 use monitor_domain::scope::Scope;
@@ -18,7 +18,7 @@ use monitor_domain::watchlist::{UnresolvedEntry, Watchlist};
 
 use crate::commands::{Asker, PersonId};
 use crate::items::{
-    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Freshness, Item, LiveMessage, Marker, Mute,
+    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Item, LastSeen, LiveMessage, Marker, Mute,
     OutageItem, PartEnding, Place, RunnerItem, SendEnding, Sent,
 };
 
@@ -46,7 +46,7 @@ pub fn target_record(name: &str, revision: u64) -> TargetRecord {
     };
     TargetRecord {
         revision: Revision(revision),
-        last_tellable: Revision(revision / 2),
+        last_notifiable: Revision(revision / 2),
         watched_since: Some(at(0)),
         observed_at: at(60 * revision),
         pages: vec![page, PageTag { etag: None, given_to: "0f1e2d3c".to_owned(), runner_ids: Vec::new() }],
@@ -97,7 +97,7 @@ pub fn outage(runner: &Runner, id: u64) -> Outage {
         confirmed_at: at(60 * id + 120),
         last_healthy: Some(LastHealthy { at: at(60 * id - 60), status: Status::Busy }),
         peers: Peers { total: 7, online: 6 },
-        telling: Telling::Alert,
+        visibility: Visibility::Alerted,
         resolved_at: None,
         ending: None,
     }
@@ -119,7 +119,7 @@ pub fn outage_item(target_name: &str, runner_id: u64, id: u64) -> Item {
 }
 
 /// A change with one step. Its nonce is its revision.
-pub fn change(subject_name: &str, revision: u64, step: Step) -> Change {
+pub fn change(subject_name: &str, revision: u64, event: Event) -> Change {
     Change {
         subject: subject(subject_name),
         revision: Revision(revision),
@@ -128,40 +128,40 @@ pub fn change(subject_name: &str, revision: u64, step: Step) -> Change {
         observed_at: at(60 * revision - 1),
         counts: Counts { total: 8, online: 7, down: 1 },
         more: false,
-        steps: vec![step],
+        events: vec![event],
     }
 }
 
 /// A notice of one recovery.
-pub fn notice(subject_name: &str) -> Notice {
+pub fn notification(subject_name: &str) -> Notification {
     let ended = ended(&outage(&runner(7, "build-7"), 3), Ending::Recovered);
-    Notice {
+    Notification {
         subject: subject(subject_name),
         target: subject_name.parse().ok(),
         counts: Counts { total: 8, online: 8, down: 0 },
-        news: vec![News::Recovered { outages: vec![ended] }],
+        items: vec![NotificationItem::Recovered { outages: vec![ended] }],
     }
 }
 
-/// A claim to send a subject's notice, which tells up to the revision `10 * notice`.
-pub fn claim(subject_name: &str, notice_number: u64, attempt: u32) -> Claim {
-    let claimed_at = at(600 * notice_number + u64::from(attempt));
+/// A claim to send a subject's notice, which tells up to the revision `10 * notification`.
+pub fn claim(subject_name: &str, notification_number: u64, attempt: u32) -> Claim {
+    let claimed_at = at(600 * notification_number + u64::from(attempt));
     Claim {
         subject: subject(subject_name),
-        number: Attempt { notice: notice_number, attempt },
-        nonce: u64::MAX - notice_number,
-        after: Revision(10 * (notice_number - 1)),
-        through: Revision(10 * notice_number),
+        number: Attempt { notification: notification_number, attempt },
+        nonce: u64::MAX - notification_number,
+        after: Revision(10 * (notification_number - 1)),
+        through: Revision(10 * notification_number),
         claimed_at,
         lease_until: claimed_at.plus(Duration::from_secs(90)),
         plain_text: attempt > 1,
         resumes: false,
         channel: None,
-        notice: notice(subject_name),
+        notification: notification(subject_name),
         further: Vec::new(),
         live: vec![LiveMessage {
-            place: Place { channel: "C0SAMPLE".to_owned(), ts: format!("{notice_number}.000100") },
-            outages: vec![outage(&runner(7, "runner-7"), notice_number)],
+            place: Place { channel: "C0SAMPLE".to_owned(), ts: format!("{notification_number}.000100") },
+            outages: vec![outage(&runner(7, "runner-7"), notification_number)],
         }],
     }
 }
@@ -173,9 +173,14 @@ pub fn sent(claim: &Claim, ending: SendEnding) -> Sent {
 }
 
 /// How far a subject is told.
-pub fn cursor(subject_name: &str, told_through: u64) -> Cursor {
-    let told_through = Revision(told_through);
-    Cursor { subject: subject(subject_name), told_through, recorded_through: told_through, next_attempt_at: None }
+pub fn cursor(subject_name: &str, notified_through: u64) -> Cursor {
+    let notified_through = Revision(notified_through);
+    Cursor {
+        subject: subject(subject_name),
+        notified_through,
+        recorded_through: notified_through,
+        next_attempt_at: None,
+    }
 }
 
 /// A mute that was asked for in the beginning and lasts for some hours.
@@ -219,7 +224,7 @@ pub fn person() -> PersonId {
 /// Looks that fail.
 pub fn failing() -> Failing {
     let failure = Failure::new(Fault::Limited { until: at(900) }, "GitHub's \"limit\" — wait until 08:15; it's 100 %");
-    Failing { since: at(300), failure, blind: true, told: false }
+    Failing { since: at(300), failure, unreachable: true, notified: false }
 }
 
 /// At least one item of every kind, and within them every kind of step, news, health and ending; no two share a key.
@@ -227,8 +232,8 @@ pub fn every_item() -> Vec<Item> {
     let (web, name) = (target("Acme/Web"), "acme/web");
     let mut items = vec![
         Item::Target(TargetRecord { failing: Some(failing()), unfinished: true, ..target_record("Acme/Web", 42) }),
-        Item::Freshness(Freshness { subject: subject(name), at: at(601), jobs_sent_at: None, next_tick_at: None }),
-        Item::Freshness(Freshness {
+        Item::LastSeen(LastSeen { subject: subject(name), at: at(601), jobs_sent_at: None, next_tick_at: None }),
+        Item::LastSeen(LastSeen {
             subject: Subject::Monitor,
             at: at(602),
             jobs_sent_at: Some(at(302)),
@@ -236,7 +241,7 @@ pub fn every_item() -> Vec<Item> {
         }),
         Item::Credential(CredentialRecord {
             revision: Revision(3),
-            last_tellable: Revision(2),
+            last_notifiable: Revision(2),
             failing: Some(failing()),
             expiry_warning: Some(ExpiryWarning { expires_at: at(86_400), days: 1, token: Some(7) }),
             ..CredentialRecord::new(CredentialId::app_installation("Acme"))
@@ -244,7 +249,7 @@ pub fn every_item() -> Vec<Item> {
         Item::Credential(CredentialRecord::new(CredentialId::token())),
         Item::Watchlist(Watchlist {
             revision: Revision(5),
-            last_tellable: Revision(4),
+            last_notifiable: Revision(4),
             targets: vec![web.clone(), target("enterprises/acme-corp"), target("orgs/Acme")],
             dropping: vec![target("acme/old")],
             missing: vec![target("orgs/Acme")],
@@ -253,12 +258,12 @@ pub fn every_item() -> Vec<Item> {
         }),
         Item::Change(Change {
             more: true,
-            steps: every_step(),
+            events: every_event(),
             nonce: u64::MAX,
-            ..change(name, 42, Step::MonitoringStarted)
+            ..change(name, 42, Event::MonitoringStarted)
         }),
-        Item::Change(change("credential:token", 1, Step::CredentialExpiring { expires_at: at(86_400) })),
-        Item::Change(change("monitor", 1, Step::Unwatched { from: at(0), until: at(9_000) })),
+        Item::Change(change("credential:token", 1, Event::CredentialExpiring { expires_at: at(86_400) })),
+        Item::Change(change("monitor", 1, Event::Unwatched { from: at(0), until: at(9_000) })),
         Item::Cursor(Cursor { next_attempt_at: Some(at(30)), ..cursor(name, 41) }),
         Item::Cursor(cursor("credential:app:acme", 2)),
     ];
@@ -285,14 +290,17 @@ pub fn every_item() -> Vec<Item> {
     let closed = ended(&outage(&runner(7, "build-7"), 12), Ending::Removed);
     items.push(Item::Outage(OutageItem { target: web.id().clone(), outage: closed }));
     for (ending, number) in every_ending().into_iter().zip(1_u64..) {
-        let claim = Claim { notice: Notice { news: every_news(), ..notice(name) }, ..claim(name, number, 1) };
+        let claim = Claim {
+            notification: Notification { items: every_notification_item(), ..notification(name) },
+            ..claim(name, number, 1)
+        };
         items.extend([Item::Sent(sent(&claim, ending)), Item::Claim(claim)]);
     }
     let in_parts = Claim {
         resumes: true,
         channel: Some("#gpu \"alerts\"".to_owned()),
         further: ["C024BE91L", "ü"]
-            .map(|channel| Part { channel: Some(channel.to_owned()), notice: notice(name) })
+            .map(|channel| Part { channel: Some(channel.to_owned()), notification: notification(name) })
             .to_vec(),
         ..claim(name, 20, 2)
     };
@@ -321,18 +329,18 @@ fn every_health() -> Vec<Health> {
     let suspicion = Suspicion {
         since: at(60),
         counted_at: at(120),
-        bad_count: 2,
+        unhealthy_count: 2,
         outage_id: OutageId(Revision(41)),
-        at_start: false,
+        is_baseline: false,
         last_healthy: Some(LastHealthy { at: at(0), status: Status::Idle }),
     };
     let down = Down {
-        good_count: 1,
-        good_since: Some(at(700)),
+        healthy_count: 1,
+        recovering_since: Some(at(700)),
         counted_at: Some(at(700)),
-        told_at: Some(at(650)),
+        notified_at: Some(at(650)),
         reminders: 2,
-        ..Down::new(Outage { telling: Telling::Muted, ..outage(&down, 40) })
+        ..Down::new(Outage { visibility: Visibility::Muted, ..outage(&down, 40) })
     };
     vec![
         Health::Healthy,
@@ -356,71 +364,71 @@ fn every_ending() -> Vec<SendEnding> {
     ]
 }
 
-fn every_step() -> Vec<Step> {
+fn every_event() -> Vec<Event> {
     let runner = || RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
     let open = outage(&self::runner(7, "build-7"), 40);
     let failure = || Failure::new(Fault::NotFound, "GitHub knows no such target (404)");
     vec![
-        Step::MonitoringStarted,
-        Step::Registered { runner: runner() },
-        Step::Reregistered { runner: runner(), current_id: RunnerId(8) },
-        Step::StatusChanged { runner: runner(), from: Status::Busy, to: Status::Unknown },
-        Step::Suspected { runner: runner(), outage_id: OutageId(Revision(40)) },
-        Step::Cleared { runner: runner() },
-        Step::OutageOpened { outage: Box::new(open.clone()) },
-        Step::OutageClosed { outage: Box::new(ended(&open, Ending::NoLongerMonitored)) },
-        Step::Returned { runner: runner(), gone_since: at(1), alerted: true },
-        Step::Retired { runner: runner() },
-        Step::FlappingStarted { runner: runner(), since: at(1), outages: 3, muted: true },
-        Step::FlappingEnded { runner: runner(), since: at(1), outages: 5, healthy_since: Some(at(2)), muted: true },
-        Step::Reminded { outage: Box::new(open.clone()), is_last: true },
-        Step::MuteEnded { outage: Box::new(open.clone()) },
-        Step::LooksFail { failure: failure() },
-        Step::WentBlind { since: at(1), failure: failure(), targets: 7 },
-        Step::SeesAgain { since: at(1), until: at(2), told: true },
-        Step::Dropped { told: true },
-        Step::CredentialExpiring { expires_at: at(86_400) },
-        Step::TokenReplaced,
-        Step::TargetsAdded { targets: vec![target("Acme/Web")], total: 2 },
-        Step::TargetsRemoved { targets: vec![target("Acme/Web")], total: 1 },
-        Step::EmptyListRefused { kept: 2 },
-        Step::ListRestored { total: 2 },
-        Step::EntryUnresolved { entry: "acme/*".to_owned(), since: at(1), failure: failure() },
-        Step::EntryResolved { entry: "acme/*".to_owned(), since: at(1), until: at(2), told: true },
-        Step::Unwatched { from: at(1), until: at(2) },
-        Step::Unrecognised,
+        Event::MonitoringStarted,
+        Event::Registered { runner: runner() },
+        Event::Reregistered { runner: runner(), current_id: RunnerId(8) },
+        Event::StatusChanged { runner: runner(), from: Status::Busy, to: Status::Unknown },
+        Event::Suspected { runner: runner(), outage_id: OutageId(Revision(40)) },
+        Event::Cleared { runner: runner() },
+        Event::OutageOpened { outage: Box::new(open.clone()) },
+        Event::OutageClosed { outage: Box::new(ended(&open, Ending::NoLongerMonitored)) },
+        Event::Returned { runner: runner(), gone_since: at(1), alerted: true },
+        Event::Retired { runner: runner() },
+        Event::FlappingStarted { runner: runner(), since: at(1), outages: 3, muted: true },
+        Event::FlappingEnded { runner: runner(), since: at(1), outages: 5, healthy_since: Some(at(2)), muted: true },
+        Event::Reminded { outage: Box::new(open.clone()), is_last: true },
+        Event::MuteEnded { outage: Box::new(open.clone()) },
+        Event::ChecksFailing { failure: failure() },
+        Event::BecameUnreachable { since: at(1), failure: failure(), targets: 7 },
+        Event::ReachableAgain { since: at(1), until: at(2), notified: true },
+        Event::Dropped { notified: true },
+        Event::CredentialExpiring { expires_at: at(86_400) },
+        Event::TokenReplaced,
+        Event::TargetsAdded { targets: vec![target("Acme/Web")], total: 2 },
+        Event::TargetsRemoved { targets: vec![target("Acme/Web")], total: 1 },
+        Event::EmptyListRefused { kept: 2 },
+        Event::ListRestored { total: 2 },
+        Event::EntryUnresolved { entry: "acme/*".to_owned(), since: at(1), failure: failure() },
+        Event::EntryResolved { entry: "acme/*".to_owned(), since: at(1), until: at(2), notified: true },
+        Event::Unwatched { from: at(1), until: at(2) },
+        Event::Unrecognised,
     ]
 }
 
-fn every_news() -> Vec<News> {
+fn every_notification_item() -> Vec<NotificationItem> {
     let outages = || vec![ended(&outage(&runner(7, "build-7"), 12), Ending::Recovered)];
     let runner = RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
     let flap = Flap { runner: runner.clone(), since: at(1), outages: 3, healthy_since: Some(at(2)) };
     vec![
-        News::Blind { since: at(1), failure: failing().failure, targets: 7 },
-        News::Offline { outages: outages() },
-        News::MuteEnded { outages: outages() },
-        News::StillOffline { outages: outages(), noticed_at: at(4), is_last: true },
-        News::Removed { outages: outages() },
-        News::Flapping { runners: vec![flap.clone()] },
-        News::MonitoringStarts { outages: outages() },
-        News::Recovered { outages: outages() },
-        News::CameAndWent { outages: outages() },
-        News::Returned { runners: vec![runner] },
-        News::Calm { runners: vec![flap] },
-        News::SeesAgain { since: at(1), until: at(2) },
-        News::NoLongerMonitored { outages: outages(), whole_target: true, again_since: Some(at(5)) },
-        News::Expiring { expires_at: at(86_400), noticed_at: at(3) },
-        News::EmptyListRefused { kept: 2 },
-        News::ListRestored { total: 2 },
-        News::EntriesUnresolved {
-            entries: vec![UnresolvedNews { entry: "acme/*".to_owned(), since: at(1), failure: failing().failure }],
+        NotificationItem::Unreachable { since: at(1), failure: failing().failure, targets: 7 },
+        NotificationItem::Offline { outages: outages() },
+        NotificationItem::MuteEnded { outages: outages() },
+        NotificationItem::StillOffline { outages: outages(), raised_at: at(4), is_last: true },
+        NotificationItem::Removed { outages: outages() },
+        NotificationItem::Flapping { runners: vec![flap.clone()] },
+        NotificationItem::MonitoringStarts { outages: outages() },
+        NotificationItem::Recovered { outages: outages() },
+        NotificationItem::CameAndWent { outages: outages() },
+        NotificationItem::Returned { runners: vec![runner] },
+        NotificationItem::Calm { runners: vec![flap] },
+        NotificationItem::ReachableAgain { since: at(1), until: at(2) },
+        NotificationItem::NoLongerMonitored { outages: outages(), whole_target: true, again_since: Some(at(5)) },
+        NotificationItem::Expiring { expires_at: at(86_400), raised_at: at(3) },
+        NotificationItem::EmptyListRefused { kept: 2 },
+        NotificationItem::ListRestored { total: 2 },
+        NotificationItem::EntriesUnresolved {
+            entries: vec![UnresolvedItem { entry: "acme/*".to_owned(), since: at(1), failure: failing().failure }],
         },
-        News::EntriesResolved {
-            entries: vec![ResolvedNews { entry: "acme/*".to_owned(), since: at(1), until: at(2) }],
+        NotificationItem::EntriesResolved {
+            entries: vec![ResolvedItem { entry: "acme/*".to_owned(), since: at(1), until: at(2) }],
         },
-        News::Unwatched { from: at(1), until: at(2) },
-        News::TargetsAdded { targets: vec![target("orgs/Acme")], total: 2 },
-        News::TargetsRemoved { targets: vec![target("orgs/Acme")], total: 1 },
+        NotificationItem::Unwatched { from: at(1), until: at(2) },
+        NotificationItem::TargetsAdded { targets: vec![target("orgs/Acme")], total: 2 },
+        NotificationItem::TargetsRemoved { targets: vec![target("orgs/Acme")], total: 1 },
     ]
 }

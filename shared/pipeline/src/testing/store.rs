@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use monitor_domain::change::{Change, Step};
+use monitor_domain::change::{Change, Event};
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::{Runner, RunnerId};
 use monitor_domain::scope::Scope;
@@ -10,7 +10,7 @@ use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::TargetId;
 use tokio::task::JoinSet;
 
-use crate::items::{Attempt, Freshness, Item, Key, Put, Query, RunnerItem, SendEnding};
+use crate::items::{Attempt, Item, Key, LastSeen, Put, Query, RunnerItem, SendEnding};
 use crate::ports::{PutOutcome, Store, StoreError};
 use crate::testing::samples::{
     acknowledgement, change, claim, cursor, every_item, mute, outage_item, runner, runner_item, sent, subject, target,
@@ -32,13 +32,13 @@ pub async fn run_all<S: Store + 'static>(make: impl AsyncFn() -> S) {
     a_refused_batch_changes_nothing(&make().await).await;
     a_batch_as_large_as_allowed_is_put_whole(&make().await).await;
     a_fleet_is_its_targets_own(&make().await).await;
-    a_fleet_is_its_record_runners_freshness_and_cursor(&make().await).await;
+    a_fleet_is_its_target_runners_last_seen_and_cursor(&make().await).await;
     changes_come_by_number_after_a_revision(&make().await).await;
-    notices_come_latest_first_the_ending_before_its_claim(&make().await).await;
+    notifications_come_latest_first_and_the_ending_before_its_claim(&make().await).await;
     outages_come_by_runner_and_number(&make().await).await;
     targets_come_in_order_of_identity(&make().await).await;
     mutes_are_listed_with_nothing_else(&make().await).await;
-    names_as_strange_as_they_may_be_are_kept_apart(&make().await).await;
+    unusual_names_do_not_collide(&make().await).await;
     of_two_writers_of_one_revision_one_wins(Arc::new(make().await)).await;
 }
 
@@ -79,7 +79,7 @@ fn id(name: &str) -> TargetId {
 }
 
 fn started(subject_name: &str, revision: u64) -> Change {
-    change(subject_name, revision, Step::MonitoringStarted)
+    change(subject_name, revision, Event::MonitoringStarted)
 }
 
 fn changes(subject_name: &str, after: u64, limit: usize) -> Query {
@@ -130,8 +130,8 @@ async fn what_is_not_there_is_not_given<S: Store>(store: &S) {
         Key::Change(subject("acme/web"), Revision(1)),
         Key::Change(subject("acme/web"), Revision(20)),
         Key::Change(subject("acme/web-2"), Revision(2)),
-        Key::Sent(subject("acme/web"), Attempt { notice: 1, attempt: 1 }),
-        Key::Claim(subject("acme/web"), Attempt { notice: 1, attempt: 2 }),
+        Key::Sent(subject("acme/web"), Attempt { notification: 1, attempt: 1 }),
+        Key::Claim(subject("acme/web"), Attempt { notification: 1, attempt: 2 }),
         Key::Target(id("acme/web")),
         Key::Cursor(subject("acme/web")),
         Key::Outage(id("acme/web"), RunnerId(2), OutageId(Revision(0))),
@@ -192,10 +192,10 @@ async fn a_batch_as_large_as_allowed_is_put_whole<S: Store>(store: &S) {
 
 async fn a_fleet_is_its_targets_own<S: Store>(store: &S) {
     let fleet = |name: &str| {
-        let freshness =
-            Freshness { subject: subject(name), at: super::samples::at(1), jobs_sent_at: None, next_tick_at: None };
+        let last_seen =
+            LastSeen { subject: subject(name), at: super::samples::at(1), jobs_sent_at: None, next_tick_at: None };
         let mut items =
-            vec![Item::Target(target_record(name, 3)), Item::Freshness(freshness), Item::Cursor(cursor(name, 2))];
+            vec![Item::Target(target_record(name, 3)), Item::LastSeen(last_seen), Item::Cursor(cursor(name, 2))];
         items.extend([1, 2, 10].map(|runner| runner_item(name, runner)));
         items
     };
@@ -211,10 +211,10 @@ async fn a_fleet_is_its_targets_own<S: Store>(store: &S) {
     }
 }
 
-async fn a_fleet_is_its_record_runners_freshness_and_cursor<S: Store>(store: &S) {
+async fn a_fleet_is_its_target_runners_last_seen_and_cursor<S: Store>(store: &S) {
     fill(store, every_item()).await;
     let of_the_fleet = |key: &Key| {
-        matches!(key, Key::Target(_) | Key::Runner(..) | Key::Freshness(_) | Key::Cursor(_))
+        matches!(key, Key::Target(_) | Key::Runner(..) | Key::LastSeen(_) | Key::Cursor(_))
             && key.subject() == subject("acme/web")
     };
     let mut expected: Vec<Key> = every_item().iter().map(Item::key).filter(of_the_fleet).collect();
@@ -241,22 +241,22 @@ async fn changes_come_by_number_after_a_revision<S: Store>(store: &S) {
     assert_eq!(revisions(store, changes("credential:app:acme", 0, 9)).await, [0; 0]);
 }
 
-async fn notices_come_latest_first_the_ending_before_its_claim<S: Store>(store: &S) {
+async fn notifications_come_latest_first_and_the_ending_before_its_claim<S: Store>(store: &S) {
     let refused = || SendEnding::LayoutRefused { reason: "refused".to_owned() };
-    for (notice, attempt) in [(10, 1), (2, 1), (9, 1), (9, 2), (9, 10), (1, 1)] {
-        let claim = claim("acme/web", notice, attempt);
+    for (notification, attempt) in [(10, 1), (2, 1), (9, 1), (9, 2), (9, 10), (1, 1)] {
+        let claim = claim("acme/web", notification, attempt);
         let ending = Item::Sent(sent(&claim, refused()));
         fill(store, [Item::Claim(claim)]).await;
-        if (notice, attempt) != (9, 2) {
+        if (notification, attempt) != (9, 2) {
             fill(store, [ending]).await;
         }
     }
     let other = claim("acme/web-2", 99, 1);
     fill(store, [Item::Sent(sent(&other, refused())), Item::Claim(other), Item::Change(started("acme/web", 50))]).await;
 
-    let number = |notice, attempt| Attempt { notice, attempt };
-    let claimed = |notice, attempt| Key::Claim(subject("acme/web"), number(notice, attempt));
-    let ended = |notice, attempt| Key::Sent(subject("acme/web"), number(notice, attempt));
+    let number = |notification, attempt| Attempt { notification, attempt };
+    let claimed = |notification, attempt| Key::Claim(subject("acme/web"), number(notification, attempt));
+    let ended = |notification, attempt| Key::Sent(subject("acme/web"), number(notification, attempt));
     let expected = [
         ended(10, 1),
         claimed(10, 1),
@@ -270,10 +270,10 @@ async fn notices_come_latest_first_the_ending_before_its_claim<S: Store>(store: 
         ended(1, 1),
         claimed(1, 1),
     ];
-    let notices = |limit| Query::Notices { subject: subject("acme/web"), limit };
-    assert_eq!(keys(store, notices(100)).await, expected);
-    assert_eq!(keys(store, notices(4)).await, expected[..4]);
-    let none = Query::Notices { subject: Subject::Monitor, limit: 9 };
+    let notifications = |limit| Query::Notifications { subject: subject("acme/web"), limit };
+    assert_eq!(keys(store, notifications(100)).await, expected);
+    assert_eq!(keys(store, notifications(4)).await, expected[..4]);
+    let none = Query::Notifications { subject: Subject::Monitor, limit: 9 };
     assert_eq!(keys(store, none).await, []);
 }
 
@@ -311,7 +311,7 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
     fill(store, mutes.clone()).await;
     fill(
         store,
-        [Item::Freshness(Freshness {
+        [Item::LastSeen(LastSeen {
             subject: Subject::Monitor,
             at: super::samples::at(1),
             jobs_sent_at: None,
@@ -333,7 +333,7 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
     assert_eq!(keys(store, Query::Fleet(id("acme/web"))).await.len(), 1);
 }
 
-async fn names_as_strange_as_they_may_be_are_kept_apart<S: Store>(store: &S) {
+async fn unusual_names_do_not_collide<S: Store>(store: &S) {
     let longest = format!("{}/{}", "a".repeat(39), "b".repeat(100));
     let names = [longest.as_str(), "a/-", "a/_", "a/.a", "_/a", "a_b/c", "axb/c", "orgs/a", "enterprises/a.b"];
     for (name, revision) in names.iter().zip(1..) {

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_as_written_is_told_apart() {
+    fn commands_that_cannot_be_carried_out_are_distinguished() {
         assert_eq!(fault("/runner-reboot", "now"), Fault::Unknown("/runner-reboot".to_owned()));
         assert_eq!(fault("/runner-history", "  "), Fault::NoName);
         assert_eq!(fault("/runner-history", "--public"), Fault::NoName);

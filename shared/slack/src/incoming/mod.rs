@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_is_refused_or_let_be() {
+    fn a_request_that_is_not_a_command_is_refused_or_ignored() {
         assert_eq!(decode(b"ssl_check=1&token=x"), Ok(Incoming::Nothing));
         let refused = |body: &[u8]| decode(body).unwrap_err();
         assert!(matches!(refused(b""), Refusal::Unreadable(_)));

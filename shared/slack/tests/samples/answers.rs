@@ -2,7 +2,7 @@
 
 use monitor_domain::fleet::{Failing, Fleet, TargetRecord};
 use monitor_domain::muting::MuteRefusal;
-use monitor_domain::observation::{Failure, Fault as LookFault};
+use monitor_domain::observation::{Failure, Fault as CheckFault};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::runner::{Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
 use monitor_domain::scope::Scope;
@@ -64,9 +64,9 @@ fn suspect(number: u64) -> Runner {
     let suspicion = Suspicion {
         since: now().minus(MINUTE),
         counted_at: now().minus(MINUTE),
-        bad_count: 1,
+        unhealthy_count: 1,
         outage_id: outage(number).id,
-        at_start: false,
+        is_baseline: false,
         last_healthy: None,
     };
     Runner { status: Status::Offline, health: Health::Suspect(suspicion), ..runner(number) }
@@ -75,7 +75,7 @@ fn suspect(number: u64) -> Runner {
 /// A runner in each state that there is.
 fn every_state() -> Vec<Runner> {
     let Health::Down(mut down) = offline(3).health else { unreachable!("it is offline") };
-    down.good_count = 1;
+    down.healthy_count = 1;
     let flapping = Flapping { since: start(), outages: 4, healthy_since: Some(now()), muted: false };
     vec![
         runner(1),
@@ -96,13 +96,13 @@ fn fleet(name: &str, runners: Vec<Runner>) -> Fleet {
         observed_at: start(),
         ..TargetRecord::new(target(name))
     };
-    Fleet { record, runners, fresh_at: Some(now().minus(MINUTE * 4)), ..Fleet::unknown(target(name)) }
+    Fleet { record, runners, last_seen_at: Some(now().minus(MINUTE * 4)), ..Fleet::unknown(target(name)) }
 }
 
-fn blind(name: &str, runners: Vec<Runner>) -> Fleet {
-    let failure = Failure::new(LookFault::Forbidden, "GitHub refuses access (403): Resource not accessible");
+fn unreachable(name: &str, runners: Vec<Runner>) -> Fleet {
+    let failure = Failure::new(CheckFault::Forbidden, "GitHub refuses access (403): Resource not accessible");
     let mut fleet = fleet(name, runners);
-    fleet.record.failing = Some(Failing { since: start(), failure, blind: true, told: true });
+    fleet.record.failing = Some(Failing { since: start(), failure, unreachable: true, notified: true });
     fleet
 }
 
@@ -117,7 +117,7 @@ fn answered(answer: Answer) -> Answered {
 /// Every sample under its name.
 pub(crate) fn all() -> Vec<(&'static str, Reply)> {
     let answers =
-        [overviews(), targets(), runners(), histories(), wishes(), others(), extremes()].into_iter().flatten();
+        [overviews(), targets(), runners(), histories(), overrides(), others(), extremes()].into_iter().flatten();
     let web = WebBase::default();
     let answers = answers.map(|(name, answered)| (name, Reply::answered(&answered, &web)));
     answers.chain(announcements()).chain(helps()).collect()
@@ -128,7 +128,7 @@ fn mute(scope: Scope, reason: Option<&str>) -> Mute {
     Mute { scope, since: now(), until: now().plus(HOUR * 2), reason: reason.map(str::to_owned), by }
 }
 
-fn wishes() -> Vec<(&'static str, Answered)> {
+fn overrides() -> Vec<(&'static str, Answered)> {
     let mutes = || {
         let one = Scope::Runner { target: target("acme/web"), name: "build-01".to_owned() };
         vec![
@@ -164,7 +164,7 @@ fn overviews() -> Vec<(&'static str, Answered)> {
     let well = vec![fleet("acme/api", vec![runner(1), runner(3)]), fleet("orgs/acme", vec![runner(4)])];
     let mixed = vec![
         fleet("acme/api", vec![runner(1), offline(2), suspect(5)]),
-        blind("acme/web", vec![offline(3)]),
+        unreachable("acme/web", vec![offline(3)]),
         fleet("enterprises/acme-corp", vec![]),
         fleet("orgs/acme", vec![runner(1), runner(3), runner(4)]),
     ];
@@ -183,8 +183,8 @@ fn overviews() -> Vec<(&'static str, Answered)> {
 
 /// Answers while no target can be checked: by what was asked.
 pub(crate) fn while_unreachable() -> Vec<(&'static str, Reply)> {
-    let fleets = || vec![blind("acme/api", vec![runner(1), runner(2)]), blind("acme/web", vec![runner(1)])];
-    let one = || vec![blind("acme/web", vec![runner(1)])];
+    let fleets = || vec![unreachable("acme/api", vec![runner(1), runner(2)]), unreachable("acme/web", vec![runner(1)])];
+    let one = || vec![unreachable("acme/web", vec![runner(1)])];
     let runners = |name: &str, fleets| Answer::Runners { scope: named(name), fleets, similar: Vec::new() };
     let history = Answer::History {
         name: "build-*".to_owned(),
@@ -213,9 +213,9 @@ pub(crate) fn while_stopped() -> Reply {
 
 /// After one check that failed, before anybody is alerted.
 pub(crate) fn after_one_failed_check() -> Reply {
-    let mut fleet = blind("acme/web", vec![runner(1)]);
+    let mut fleet = unreachable("acme/web", vec![runner(1)]);
     if let Some(failing) = &mut fleet.record.failing {
-        (failing.blind, failing.told) = (false, false);
+        (failing.unreachable, failing.notified) = (false, false);
     }
     let answer = answered(Answer::Target { fleet: Box::new(fleet) });
     Reply::answered(&answer, &WebBase::default())
@@ -229,13 +229,13 @@ fn targets() -> Vec<(&'static str, Answered)> {
         ("target_all_well", of(fleet("orgs/acme", vec![runner(1), runner(2)]))),
         ("target_without_runners", of(fleet("acme/empty", Vec::new()))),
         ("target_not_seen_yet", of(unseen)),
-        ("target_that_cannot_be_seen", of(blind("acme/web", vec![runner(1)]))),
+        ("target_that_cannot_be_seen", of(unreachable("acme/web", vec![runner(1)]))),
     ]
 }
 
 fn runners() -> Vec<(&'static str, Answered)> {
     let of = |name: &str, fleets| answered(Answer::Runners { scope: named(name), fleets, similar: Vec::new() });
-    let everywhere = vec![fleet("acme/api", vec![runner(1)]), blind("acme/web", vec![offline(1)])];
+    let everywhere = vec![fleet("acme/api", vec![runner(1)]), unreachable("acme/web", vec![offline(1)])];
     let gpu = vec![fleet("acme/web", vec![runner(2), offline(6)]), fleet("orgs/acme", vec![offline(10)])];
     let nobody = Answer::Runners {
         scope: named("bild-01"),
@@ -245,7 +245,7 @@ fn runners() -> Vec<(&'static str, Answered)> {
     vec![
         ("runner_idle", of("build-01", vec![fleet("acme/web", vec![runner(1)])])),
         ("runner_offline", of("build-03", vec![fleet("orgs/acme", vec![offline(3)])])),
-        ("runner_that_cannot_be_seen", of("build-01", vec![blind("acme/web", vec![runner(1)])])),
+        ("runner_that_cannot_be_seen", of("build-01", vec![unreachable("acme/web", vec![runner(1)])])),
         ("runner_in_two_targets", of("build-01", everywhere)),
         ("runners_with_a_label", of("gpu", gpu)),
         ("runner_nobody", answered(nobody)),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::fleet::Counts;
-use monitor_domain::notices::{Flap, News, Notice, ResolvedNews, UnresolvedNews};
+use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault};
-use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Telling};
+use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
@@ -53,7 +53,7 @@ pub(crate) fn outage(number: u64) -> Outage {
             status: if number.is_multiple_of(3) { Status::Busy } else { Status::Idle },
         }),
         peers: Peers { total: 3, online: u32::try_from(number % 4).unwrap() },
-        telling: Telling::Alert,
+        visibility: Visibility::Alerted,
         resolved_at: None,
         ending: None,
     }
@@ -77,34 +77,34 @@ fn flap(number: u64, healthy_since: Option<Timestamp>) -> Flap {
 }
 
 /// A notice about a target; the figures are those of 8 runners with `down` of them away.
-pub(crate) fn about(target: &str, down: u32, news: Vec<News>) -> Notice {
+pub(crate) fn about(target: &str, down: u32, items: Vec<NotificationItem>) -> Notification {
     let target: Target = target.parse().unwrap();
     let counts = Counts { total: 8, online: 8 - down.min(8), down };
-    Notice { subject: Subject::from(&target), target: Some(target), counts, news }
+    Notification { subject: Subject::from(&target), target: Some(target), counts, items }
 }
 
-fn elsewhere(subject: Subject, news: News) -> Notice {
-    Notice { subject, target: None, counts: Counts::default(), news: vec![news] }
+fn elsewhere(subject: Subject, item: NotificationItem) -> Notification {
+    Notification { subject, target: None, counts: Counts::default(), items: vec![item] }
 }
 
-fn by_token(news: News) -> Notice {
-    elsewhere(Subject::Credential(CredentialId::token()), news)
+fn by_token(item: NotificationItem) -> Notification {
+    elsewhere(Subject::Credential(CredentialId::token()), item)
 }
 
-fn blind(fault: Fault, detail: &str) -> News {
-    News::Blind { since: start(), failure: Failure::new(fault, detail), targets: 12 }
+fn unreachable(fault: Fault, detail: &str) -> NotificationItem {
+    NotificationItem::Unreachable { since: start(), failure: Failure::new(fault, detail), targets: 12 }
 }
 
 /// Every sample under its name.
-pub(crate) fn all() -> Vec<(&'static str, Notice)> {
+pub(crate) fn all() -> Vec<(&'static str, Notification)> {
     [offline(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
 }
 
-fn offline() -> Vec<(&'static str, Notice)> {
+fn offline() -> Vec<(&'static str, Notification)> {
     let never_seen =
         Outage { last_healthy: None, version: None, os: "unknown".to_owned(), labels: Vec::new(), ..outage(5) };
     let odd = Outage { status: Status::Unknown, peers: Peers { total: 1, online: 0 }, ..outage(8) };
-    let of = |outages| vec![News::Offline { outages }];
+    let of = |outages| vec![NotificationItem::Offline { outages }];
     vec![
         ("offline_one", about("acme/web", 1, of(outages(1)))),
         ("offline_one_in_mid_job", about("orgs/acme", 5, of(vec![outage(3)]))),
@@ -116,8 +116,8 @@ fn offline() -> Vec<(&'static str, Notice)> {
     ]
 }
 
-fn still_offline(count: u64, after: Duration, is_last: bool) -> News {
-    News::StillOffline { outages: outages(count), noticed_at: start().plus(after), is_last }
+fn still_offline(count: u64, after: Duration, is_last: bool) -> NotificationItem {
+    NotificationItem::StillOffline { outages: outages(count), raised_at: start().plus(after), is_last }
 }
 
 /// Messages of a bot: with buttons, and edited.
@@ -133,24 +133,24 @@ pub(crate) fn by_bot() -> Vec<(&'static str, Message)> {
         at: start().plus(HOUR),
         by: person.clone(),
     };
-    let sent = |news: Vec<News>| {
-        let notice = about("acme/web", 3, news);
-        let open = notice.news.iter().flat_map(open_in);
-        with_buttons(render(&notice, Form::Blocks, &web), &target, open, |_| false)
+    let sent = |items: Vec<NotificationItem>| {
+        let notification = about("acme/web", 3, items);
+        let open = notification.items.iter().flat_map(open_in);
+        with_buttons(render(&notification, Form::Blocks, &web), &target, open, |_| false)
     };
-    let edited = |outages: &[Outage], news: News, acknowledged: &[Acknowledgement]| {
-        let notice = about("acme/web", 2, vec![news]);
+    let edited = |outages: &[Outage], item: NotificationItem, acknowledged: &[Acknowledgement]| {
+        let notification = about("acme/web", 2, vec![item]);
         let open = outages.iter().filter(|outage| outage.is_open());
         let is_acknowledged = |outage: &Outage| acknowledged.iter().any(|item| item.runner_id == outage.runner_id);
-        let message = render_live(outages, &notice, Form::Blocks, acknowledged, &web);
+        let message = render_live(outages, &notification, Form::Blocks, acknowledged, &web);
         with_buttons(message, &target, open, is_acknowledged)
     };
     let back = ended(1, HOUR * 2, Ending::Recovered);
-    let recovered = || News::Recovered { outages: vec![back.clone()] };
+    let recovered = || NotificationItem::Recovered { outages: vec![back.clone()] };
     vec![
-        ("bot_offline_one", sent(vec![News::Offline { outages: outages(1) }])),
-        ("bot_offline_3", sent(vec![News::Offline { outages: outages(3) }])),
-        ("bot_offline_400", sent(vec![News::Offline { outages: outages(400) }])),
+        ("bot_offline_one", sent(vec![NotificationItem::Offline { outages: outages(1) }])),
+        ("bot_offline_3", sent(vec![NotificationItem::Offline { outages: outages(3) }])),
+        ("bot_offline_400", sent(vec![NotificationItem::Offline { outages: outages(400) }])),
         ("bot_recovered", sent(vec![recovered()])),
         ("bot_edited_over", edited(std::slice::from_ref(&back), recovered(), &[])),
         ("bot_edited_2_of_3_open", edited(&[back.clone(), outage(2), outage(3)], recovered(), &[acknowledged(2)])),
@@ -162,46 +162,68 @@ pub(crate) fn by_bot() -> Vec<(&'static str, Message)> {
     ]
 }
 
-fn other_outages() -> Vec<(&'static str, Notice)> {
+fn other_outages() -> Vec<(&'static str, Notification)> {
     let recovered = |number| ended(number, HOUR * 2 + MINUTE * 5, Ending::Recovered);
     let removed = |number| Outage { status: Status::Unknown, ..ended(number, MINUTE * 10, Ending::Removed) };
     let removed_offline = ended(1, DAY * 14, Ending::Removed);
     let dropped = |number| ended(number, DAY, Ending::NoLongerMonitored);
     let later = start().plus(HOUR);
     vec![
-        ("mute_ended_one", about("acme/web", 1, vec![News::MuteEnded { outages: outages(1) }])),
-        ("mute_ended_3", about("acme/web", 3, vec![News::MuteEnded { outages: outages(3) }])),
+        ("mute_ended_one", about("acme/web", 1, vec![NotificationItem::MuteEnded { outages: outages(1) }])),
+        ("mute_ended_3", about("acme/web", 3, vec![NotificationItem::MuteEnded { outages: outages(3) }])),
         ("still_offline_one", about("acme/web", 1, vec![still_offline(1, DAY, false)])),
         ("still_offline_one_for_the_last_time", about("orgs/acme", 1, vec![still_offline(1, DAY * 3, true)])),
         ("still_offline_3", about("acme/web", 4, vec![still_offline(3, DAY, false)])),
-        ("monitoring_starts_one", about("acme/web", 1, vec![News::MonitoringStarts { outages: outages(1) }])),
-        ("monitoring_starts_3", about("acme/web", 3, vec![News::MonitoringStarts { outages: outages(3) }])),
-        ("recovered_one", about("acme/web", 0, vec![News::Recovered { outages: vec![recovered(1)] }])),
-        ("recovered_3", about("acme/web", 2, vec![News::Recovered { outages: (1..=3).map(recovered).collect() }])),
-        ("came_and_went_one", about("acme/web", 0, vec![News::CameAndWent { outages: vec![recovered(3)] }])),
+        (
+            "monitoring_starts_one",
+            about("acme/web", 1, vec![NotificationItem::MonitoringStarts { outages: outages(1) }]),
+        ),
+        ("monitoring_starts_3", about("acme/web", 3, vec![NotificationItem::MonitoringStarts { outages: outages(3) }])),
+        ("recovered_one", about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![recovered(1)] }])),
+        (
+            "recovered_3",
+            about("acme/web", 2, vec![NotificationItem::Recovered { outages: (1..=3).map(recovered).collect() }]),
+        ),
+        (
+            "came_and_went_one",
+            about("acme/web", 0, vec![NotificationItem::CameAndWent { outages: vec![recovered(3)] }]),
+        ),
         (
             "came_and_went_2",
-            about("acme/web", 0, vec![News::CameAndWent { outages: vec![recovered(1), recovered(3)] }]),
+            about("acme/web", 0, vec![NotificationItem::CameAndWent { outages: vec![recovered(1), recovered(3)] }]),
         ),
-        ("removed_one", about("acme/web", 0, vec![News::Removed { outages: vec![removed(1)] }])),
+        ("removed_one", about("acme/web", 0, vec![NotificationItem::Removed { outages: vec![removed(1)] }])),
         (
             "removed_one_after_14_days",
-            about("orgs/acme", 0, vec![News::Removed { outages: vec![removed_offline.clone()] }]),
+            about("orgs/acme", 0, vec![NotificationItem::Removed { outages: vec![removed_offline.clone()] }]),
         ),
-        ("removed_2", about("acme/web", 0, vec![News::Removed { outages: vec![removed_offline, removed(3)] }])),
-        ("flapping_one", about("acme/web", 1, vec![News::Flapping { runners: vec![flap(1, None)] }])),
-        ("flapping_2", about("acme/web", 1, vec![News::Flapping { runners: vec![flap(1, None), flap(2, None)] }])),
-        ("calm_one", about("acme/web", 0, vec![News::Calm { runners: vec![flap(1, Some(later))] }])),
-        ("calm_one_unwatched", about("acme/web", 0, vec![News::Calm { runners: vec![flap(1, None)] }])),
-        ("calm_2", about("acme/web", 0, vec![News::Calm { runners: vec![flap(1, Some(later)), flap(2, None)] }])),
-        ("returned_one", about("acme/web", 0, vec![News::Returned { runners: vec![runner(1)] }])),
-        ("returned_2", about("acme/web", 0, vec![News::Returned { runners: vec![runner(1), runner(2)] }])),
+        (
+            "removed_2",
+            about("acme/web", 0, vec![NotificationItem::Removed { outages: vec![removed_offline, removed(3)] }]),
+        ),
+        ("flapping_one", about("acme/web", 1, vec![NotificationItem::Flapping { runners: vec![flap(1, None)] }])),
+        (
+            "flapping_2",
+            about("acme/web", 1, vec![NotificationItem::Flapping { runners: vec![flap(1, None), flap(2, None)] }]),
+        ),
+        ("calm_one", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, Some(later))] }])),
+        ("calm_one_unwatched", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, None)] }])),
+        (
+            "calm_2",
+            about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, Some(later)), flap(2, None)] }]),
+        ),
+        ("returned_one", about("acme/web", 0, vec![NotificationItem::Returned { runners: vec![runner(1)] }])),
+        ("returned_2", about("acme/web", 0, vec![NotificationItem::Returned { runners: vec![runner(1), runner(2)] }])),
         (
             "no_longer_monitored_one",
             about(
                 "acme/web",
                 0,
-                vec![News::NoLongerMonitored { outages: vec![dropped(1)], whole_target: false, again_since: None }],
+                vec![NotificationItem::NoLongerMonitored {
+                    outages: vec![dropped(1)],
+                    whole_target: false,
+                    again_since: None,
+                }],
             ),
         ),
         (
@@ -209,7 +231,7 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
             about(
                 "acme/web",
                 0,
-                vec![News::NoLongerMonitored {
+                vec![NotificationItem::NoLongerMonitored {
                     outages: vec![dropped(1), dropped(2)],
                     whole_target: true,
                     again_since: None,
@@ -221,7 +243,7 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
             about(
                 "acme/web",
                 0,
-                vec![News::NoLongerMonitored {
+                vec![NotificationItem::NoLongerMonitored {
                     outages: vec![dropped(1)],
                     whole_target: true,
                     again_since: Some(later),
@@ -233,7 +255,10 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
             about(
                 "acme/web",
                 1,
-                vec![News::Offline { outages: outages(1) }, News::Recovered { outages: vec![recovered(1)] }],
+                vec![
+                    NotificationItem::Offline { outages: outages(1) },
+                    NotificationItem::Recovered { outages: vec![recovered(1)] },
+                ],
             ),
         ),
         (
@@ -242,8 +267,8 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
                 "acme/web",
                 0,
                 vec![
-                    News::CameAndWent { outages: vec![removed(1), recovered(3)] },
-                    News::Returned { runners: vec![runner(1)] },
+                    NotificationItem::CameAndWent { outages: vec![removed(1), recovered(3)] },
+                    NotificationItem::Returned { runners: vec![runner(1)] },
                 ],
             ),
         ),
@@ -252,60 +277,76 @@ fn other_outages() -> Vec<(&'static str, Notice)> {
             about(
                 "acme/web",
                 0,
-                vec![News::NoLongerMonitored { outages: Vec::new(), whole_target: true, again_since: None }],
+                vec![NotificationItem::NoLongerMonitored {
+                    outages: Vec::new(),
+                    whole_target: true,
+                    again_since: None,
+                }],
             ),
         ),
     ]
 }
 
-fn monitor() -> Vec<(&'static str, Notice)> {
+fn monitor() -> Vec<(&'static str, Notification)> {
     let app = || Subject::Credential(CredentialId::app_installation("Acme"));
     let later = start().plus(HOUR * 3);
-    let expiring = |left| by_token(News::Expiring { expires_at: start().plus(left), noticed_at: start() });
+    let expiring = |left| by_token(NotificationItem::Expiring { expires_at: start().plus(left), raised_at: start() });
     let named = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
-    let added = |names, total| News::TargetsAdded { targets: named(names), total };
+    let added = |names, total| NotificationItem::TargetsAdded { targets: named(names), total };
     let unresolved = |names: &[&str], fault, detail: &str| {
-        let entry = |name: &&str| UnresolvedNews {
+        let entry = |name: &&str| UnresolvedItem {
             entry: (*name).to_owned(),
             since: start(),
             failure: Failure::new(fault, detail),
         };
-        News::EntriesUnresolved { entries: names.iter().map(entry).collect() }
+        NotificationItem::EntriesUnresolved { entries: names.iter().map(entry).collect() }
     };
     let resolved = |names: &[&str]| {
-        let entry = |name: &&str| ResolvedNews { entry: (*name).to_owned(), since: start(), until: later };
-        News::EntriesResolved { entries: names.iter().map(entry).collect() }
+        let entry = |name: &&str| ResolvedItem { entry: (*name).to_owned(), since: start(), until: later };
+        NotificationItem::EntriesResolved { entries: names.iter().map(entry).collect() }
     };
-    let removed = |names, total| News::TargetsRemoved { targets: named(names), total };
+    let removed = |names, total| NotificationItem::TargetsRemoved { targets: named(names), total };
     vec![
-        ("blind_token_refused", by_token(blind(Fault::Credential, "GitHub refuses the token (401)"))),
-        ("blind_app_refused", elsewhere(app(), blind(Fault::Credential, "the App is not installed (404)"))),
-        ("blind_limited", by_token(blind(Fault::Limited { until: later }, "GitHub's hourly limit is used up (403)"))),
-        ("blind_network", by_token(blind(Fault::Network, "no connection to api.github.com: name not resolved"))),
-        ("blind_service", by_token(blind(Fault::Service, "GitHub answers 502"))),
-        ("blind_target_forbidden", about("orgs/acme", 0, vec![blind(Fault::Forbidden, "GitHub denies access (403)")])),
+        ("unreachable_token_refused", by_token(unreachable(Fault::Credential, "GitHub refuses the token (401)"))),
+        ("unreachable_app_refused", elsewhere(app(), unreachable(Fault::Credential, "the App is not installed (404)"))),
         (
-            "blind_target_incomplete",
+            "unreachable_limited",
+            by_token(unreachable(Fault::Limited { until: later }, "GitHub's hourly limit is used up (403)")),
+        ),
+        (
+            "unreachable_network",
+            by_token(unreachable(Fault::Network, "no connection to api.github.com: name not resolved")),
+        ),
+        ("unreachable_service", by_token(unreachable(Fault::Service, "GitHub answers 502"))),
+        (
+            "unreachable_target_forbidden",
+            about("orgs/acme", 0, vec![unreachable(Fault::Forbidden, "GitHub denies access (403)")]),
+        ),
+        (
+            "unreachable_target_incomplete",
             about(
                 "orgs/acme",
                 0,
-                vec![blind(
+                vec![unreachable(
                     Fault::Incomplete,
                     "orgs/acme: the list is incomplete: GitHub counts 150 runners and lists 100",
                 )],
             ),
         ),
         (
-            "blind_target_not_found",
-            about("acme/web", 0, vec![blind(Fault::NotFound, "no such repository, or no access (404)")]),
+            "unreachable_target_not_found",
+            about("acme/web", 0, vec![unreachable(Fault::NotFound, "no such repository, or no access (404)")]),
         ),
         (
-            "blind_target_broken_answer",
-            about("acme/web", 0, vec![blind(Fault::BrokenAnswer, "the answer is HTML, not JSON")]),
+            "unreachable_target_broken_answer",
+            about("acme/web", 0, vec![unreachable(Fault::BrokenAnswer, "the answer is HTML, not JSON")]),
         ),
-        ("sees_again_token", by_token(News::SeesAgain { since: start(), until: later })),
-        ("sees_again_app", elsewhere(app(), News::SeesAgain { since: start(), until: later })),
-        ("sees_again_target", about("acme/web", 0, vec![News::SeesAgain { since: start(), until: later }])),
+        ("reachable_again_token", by_token(NotificationItem::ReachableAgain { since: start(), until: later })),
+        ("reachable_again_app", elsewhere(app(), NotificationItem::ReachableAgain { since: start(), until: later })),
+        (
+            "reachable_again_target",
+            about("acme/web", 0, vec![NotificationItem::ReachableAgain { since: start(), until: later }]),
+        ),
         ("expiring_in_14_days", expiring(DAY * 14)),
         ("expiring_in_hours", expiring(HOUR * 5)),
         ("expired", expiring(Duration::ZERO)),
@@ -334,19 +375,19 @@ fn monitor() -> Vec<(&'static str, Notice)> {
         ("entry_resolved", elsewhere(Subject::Monitor, resolved(&["acme/*"]))),
         ("entries_resolved_2", elsewhere(Subject::Monitor, resolved(&["acme/*", "Other/*"]))),
         (
-            "blind_target_unreadable",
+            "unreachable_target_unreadable",
             about(
                 "acme/web",
                 0,
-                vec![blind(
+                vec![unreachable(
                     Fault::Unreadable,
                     "the stored item `acme/web runner 7` cannot be read: EOF while parsing a string",
                 )],
             ),
         ),
-        ("list_empty", elsewhere(Subject::Monitor, News::EmptyListRefused { kept: 12 })),
-        ("list_restored", elsewhere(Subject::Monitor, News::ListRestored { total: 1 })),
-        ("unwatched", elsewhere(Subject::Monitor, News::Unwatched { from: start(), until: later })),
+        ("list_empty", elsewhere(Subject::Monitor, NotificationItem::EmptyListRefused { kept: 12 })),
+        ("list_restored", elsewhere(Subject::Monitor, NotificationItem::ListRestored { total: 1 })),
+        ("unwatched", elsewhere(Subject::Monitor, NotificationItem::Unwatched { from: start(), until: later })),
         ("targets_added_one", elsewhere(Subject::Monitor, added(&["orgs/acme"], 1))),
         (
             "targets_added_3",
@@ -358,28 +399,31 @@ fn monitor() -> Vec<(&'static str, Notice)> {
 }
 
 /// Several pieces of news in one notice.
-fn mixed() -> Vec<(&'static str, Notice)> {
+fn mixed() -> Vec<(&'static str, Notification)> {
     let recovered = |number| ended(number, MINUTE * 30, Ending::Recovered);
-    let news = vec![
-        News::Offline { outages: vec![outage(1)] },
-        News::Flapping { runners: vec![flap(5, None)] },
-        News::Recovered { outages: vec![recovered(2), recovered(3)] },
+    let items = vec![
+        NotificationItem::Offline { outages: vec![outage(1)] },
+        NotificationItem::Flapping { runners: vec![flap(5, None)] },
+        NotificationItem::Recovered { outages: vec![recovered(2), recovered(3)] },
     ];
-    vec![("mixed", about("acme/web", 2, news))]
+    vec![("mixed", about("acme/web", 2, items))]
 }
 
 /// Names and sizes that no sensible installation has.
-fn extremes() -> Vec<(&'static str, Notice)> {
+fn extremes() -> Vec<(&'static str, Notification)> {
     let named = |name: &str| Outage { runner_name: name.to_owned(), ..outage(1) };
-    let one = |outage| vec![News::Offline { outages: vec![outage] }];
+    let one = |outage| vec![NotificationItem::Offline { outages: vec![outage] }];
     let counts = |total| Counts { total, online: 0, down: total };
     let long_labels = (0..40).map(|number| format!("{number}-{}", "label".repeat(60))).collect();
-    let fleet = |count| Notice {
+    let fleet = |count| Notification {
         counts: counts(u32::try_from(count).unwrap()),
-        ..about("acme/web", 8, vec![News::Offline { outages: outages(count) }])
+        ..about("acme/web", 8, vec![NotificationItem::Offline { outages: outages(count) }])
     };
-    let everything: Vec<News> =
-        [offline(), other_outages(), monitor()].into_iter().flatten().flat_map(|(_, notice)| notice.news).collect();
+    let everything: Vec<NotificationItem> = [offline(), other_outages(), monitor()]
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, notification)| notification.items)
+        .collect();
     vec![
         (
             "name_of_markup",
@@ -398,11 +442,15 @@ fn extremes() -> Vec<(&'static str, Notice)> {
         ("labels_of_300_characters", about("acme/web", 1, one(Outage { labels: long_labels, ..outage(1) }))),
         (
             "longest_target",
-            about(&format!("{}/{}", "o".repeat(39), "r".repeat(100)), 8, vec![News::Offline { outages: outages(200) }]),
+            about(
+                &format!("{}/{}", "o".repeat(39), "r".repeat(100)),
+                8,
+                vec![NotificationItem::Offline { outages: outages(200) }],
+            ),
         ),
         ("offline_200", fleet(200)),
         ("offline_2000", fleet(2_000)),
-        ("recovered_2000", about("acme/web", 0, vec![News::Recovered { outages: outages(2_000) }])),
+        ("recovered_2000", about("acme/web", 0, vec![NotificationItem::Recovered { outages: outages(2_000) }])),
         ("everything_at_once", about("acme/web", 8, everything)),
         (
             "times_out_of_range",
@@ -410,13 +458,13 @@ fn extremes() -> Vec<(&'static str, Notice)> {
                 "acme/web",
                 1,
                 vec![
-                    News::SeesAgain {
+                    NotificationItem::ReachableAgain {
                         since: Timestamp::from_epoch_ms(i64::MIN),
                         until: Timestamp::from_epoch_ms(i64::MAX),
                     },
-                    News::Expiring {
+                    NotificationItem::Expiring {
                         expires_at: Timestamp::from_epoch_ms(-1),
-                        noticed_at: Timestamp::from_epoch_ms(i64::MAX),
+                        raised_at: Timestamp::from_epoch_ms(i64::MAX),
                     },
                 ],
             ),

@@ -4,7 +4,7 @@ use monitor_domain::quote::quote;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Cursor, Freshness, Item, OutageItem, RunnerItem};
+use monitor_pipeline::items::{Cursor, Item, LastSeen, OutageItem, RunnerItem};
 use monitor_pipeline::ports::StoreError;
 use serde::de::DeserializeOwned;
 
@@ -43,7 +43,7 @@ pub const EVERY_TYPE: &[Readable] = &[
             Ok(Item::Outage(OutageItem { target: reader.target(record)?, outage: content(record)? }))
         },
     },
-    FRESHNESS,
+    LAST_SEEN,
     CURSOR,
     CREDENTIAL,
     WATCHLIST,
@@ -58,7 +58,7 @@ pub const EVERY_TYPE: &[Readable] = &[
 
 /// The types that the schedule stage reads: what reads the others is not linked into a function that has no more.
 pub const TYPES_OF_THE_SCHEDULE: &[Readable] =
-    &[TARGET, RUNNER, FRESHNESS, CURSOR, CREDENTIAL, WATCHLIST, CHANGE, ACCESS_TOKEN];
+    &[TARGET, RUNNER, LAST_SEEN, CURSOR, CREDENTIAL, WATCHLIST, CHANGE, ACCESS_TOKEN];
 
 const TARGET: Readable =
     Readable { name: fields::REPOSITORY.name, read: |_, record| content(record).map(Item::Target) };
@@ -71,13 +71,13 @@ const CREDENTIAL: Readable =
 const CHANGE: Readable = Readable { name: fields::CHANGE.name, read: |_, record| content(record).map(Item::Change) };
 const ACCESS_TOKEN: Readable =
     Readable { name: fields::ACCESS_TOKEN.name, read: |_, record| content(record).map(Item::AccessToken) };
-const FRESHNESS: Readable = Readable {
-    name: fields::FRESHNESS.name,
+const LAST_SEEN: Readable = Readable {
+    name: fields::LAST_SEEN.name,
     read: |_, record| {
         let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
         let jobs_sent_at = optional_moment(record, "jobsSentAt");
         let next_tick_at = optional_moment(record, "nextTickAt");
-        Ok(Item::Freshness(Freshness { subject: subject(record)?, at, jobs_sent_at, next_tick_at }))
+        Ok(Item::LastSeen(LastSeen { subject: subject(record)?, at, jobs_sent_at, next_tick_at }))
     },
 };
 const CURSOR: Readable = Readable {
@@ -85,7 +85,7 @@ const CURSOR: Readable = Readable {
     read: |_, record| {
         Ok(Item::Cursor(Cursor {
             subject: subject(record)?,
-            told_through: Revision(record.number("toldThrough")),
+            notified_through: Revision(record.number("notifiedThrough")),
             recorded_through: Revision(record.number("recordedThrough")),
             next_attempt_at: optional_moment(record, "nextAttemptAt"),
         }))
@@ -187,7 +187,7 @@ fn inflated(deflated: &str) -> Result<String, Broken> {
 
 /// An item as an error names it: its type and whatever of its key can be read.
 fn named(item: &wire::Item) -> String {
-    const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notice", "attempt", "muteId"];
+    const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notification", "attempt", "muteId"];
     let keys = Record::read(item, |field| IN_KEYS.contains(&field.name)).ok().flatten();
     let mut name = quote(&item.item_type, 40);
     for key in IN_KEYS {

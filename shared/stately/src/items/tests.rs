@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use monitor_domain::change::Step;
-use monitor_domain::notices::{News, Notice};
-use monitor_pipeline::items::{Claim, Freshness};
+use monitor_domain::change::Event;
+use monitor_domain::notifications::{Notification, NotificationItem};
+use monitor_pipeline::items::{Claim, LastSeen};
 use monitor_pipeline::testing::samples::{
     at, change, claim, every_item, outage, outage_item, runner, runner_item, subject, target,
 };
@@ -53,12 +53,12 @@ fn every_item_comes_back_from_protobuf_and_from_json() {
 fn what_a_reader_was_not_made_for_is_an_error_and_not_left_out() {
     let read = |item: &Item| Reader::of(TYPES_OF_THE_SCHEDULE).read(&write(item).unwrap());
     for item in every_item() {
-        let known = ["Repository", "Runner", "Freshness", "Cursor", "Watchlist", "Change", "Credential", "AccessToken"];
+        let known = ["Repository", "Runner", "LastSeen", "Cursor", "Watchlist", "Change", "Credential", "AccessToken"];
         if known.contains(&record(&item).unwrap().item_type().name) {
             assert!(read(&item).unwrap().is_some(), "{}", item.key());
         } else {
-            let told = read(&item).unwrap_err().to_string();
-            assert!(told.contains("not made to read items of this type"), "{told}");
+            let error_text = read(&item).unwrap_err().to_string();
+            assert!(error_text.contains("not made to read items of this type"), "{error_text}");
         }
     }
     // Every type has its reader, by its own name.
@@ -121,10 +121,10 @@ fn the_key_paths_are_those_of_the_schema() {
     let path = |item: &Item| key_path(&item.key()).to_string();
     assert_eq!(path(&runner_item("Acme/Web", 7)), "/repo-acme%/web/runner-7");
     assert_eq!(path(&outage_item("acme/web", 7, 41)), "/repo-acme%/web/runner-7/outage-41");
-    assert_eq!(path(&Item::Change(change("monitor", 5, Step::MonitoringStarted))), "/repo-monitor/change-5");
+    assert_eq!(path(&Item::Change(change("monitor", 5, Event::MonitoringStarted))), "/repo-monitor/change-5");
     assert_eq!(path(&Item::Claim(claim("credential:token", 3, 2))), "/repo-credential:token/notice-3/attempt-2/claim");
-    let freshness = Freshness { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None, next_tick_at: None };
-    assert_eq!(path(&Item::Freshness(freshness)), "/fleet-orgs%/acme/freshness");
+    let last_seen = LastSeen { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None, next_tick_at: None };
+    assert_eq!(path(&Item::LastSeen(last_seen)), "/fleet-orgs%/acme/last_seen");
     assert_eq!(key_path(&Key::Watchlist).to_string(), "/repo-monitor/watchlist");
     assert_eq!(key_path(&Key::Target(target("acme/web").id().clone())).to_string(), "/repo-acme%/web");
 }
@@ -139,21 +139,24 @@ fn an_open_outage_never_expires() {
 }
 
 #[test]
-fn a_notice_outlives_the_changes_that_it_tells() {
-    let quiet = record(&Item::Change(change("acme/web", 5, Step::MonitoringStarted))).unwrap();
+fn a_notification_outlives_the_changes_that_it_reports() {
+    let quiet = record(&Item::Change(change("acme/web", 5, Event::MonitoringStarted))).unwrap();
     assert_eq!(quiet.moment("expiresAt"), at(300).epoch_secs() + 30 * 86_400);
-    let news = record(&Item::Change(change("acme/web", 5, Step::EmptyListRefused { kept: 2 }))).unwrap();
+    let notifiable = record(&Item::Change(change("acme/web", 5, Event::EmptyListRefused { kept: 2 }))).unwrap();
     let claim = claim("acme/web", 1, 1);
     let kept = record(&Item::Claim(claim.clone())).unwrap().moment("expiresAt") - claim.claimed_at.epoch_secs();
-    assert!(kept > news.moment("expiresAt") - at(300).epoch_secs() + 86_400);
+    assert!(kept > notifiable.moment("expiresAt") - at(300).epoch_secs() + 86_400);
 }
 
 #[test]
 fn a_claim_of_a_thousand_outages_fits_into_an_item() {
     let outages = |count| (1..=count).map(|id| outage(&runner(id, &format!("runner-of-the-pool-{id}")), id)).collect();
     let of = |count| {
-        let notice = Notice { news: vec![News::Offline { outages: outages(count) }], ..claim("acme/web", 1, 1).notice };
-        Item::Claim(Claim { notice, ..claim("acme/web", 1, 1) })
+        let notification = Notification {
+            items: vec![NotificationItem::Offline { outages: outages(count) }],
+            ..claim("acme/web", 1, 1).notification
+        };
+        Item::Claim(Claim { notification, ..claim("acme/web", 1, 1) })
     };
     let large = of(1_000);
     assert!(serde_json::to_string(&large).unwrap().len() > 300_000);

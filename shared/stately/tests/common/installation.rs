@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::observation::ObservedRunner;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::runner::{RunnerId, Status};
@@ -79,7 +79,7 @@ impl<'a, S: Store> Installation<'a, S> {
             settings: &self.settings,
             latest: &LatestChecks::default(),
         };
-        stage.run(&CheckJob { target: web(), reason: Reason::Recheck, requested_at: None, good_until: None }).await
+        stage.run(&CheckJob { target: web(), reason: Reason::Recheck, requested_at: None, valid_until: None }).await
     }
 
     /// Looks again until the queue would let the message go.
@@ -93,7 +93,7 @@ impl<'a, S: Store> Installation<'a, S> {
     }
 
     /// Hands the notifier what it was woken for, until the queue would let the messages go; gives what was told.
-    pub(crate) async fn tell(&self) -> Vec<Notice> {
+    pub(crate) async fn notify_all(&self) -> Vec<Notification> {
         let subjects: BTreeSet<Subject> =
             self.changes.take().iter().map(|message| StateChange::from_json(&message.body).unwrap().subject).collect();
         for subject in subjects {
@@ -109,6 +109,6 @@ impl<'a, S: Store> Installation<'a, S> {
                 self.clock.advance(settings.lease);
             }
         }
-        self.chat.take().into_iter().map(|(notice, _)| notice).collect()
+        self.chat.take().into_iter().map(|(notification, _)| notification).collect()
     }
 }

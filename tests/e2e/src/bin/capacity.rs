@@ -29,7 +29,7 @@ struct Arguments {
 
 /// Whether a scenario's interval may be stretched.
 #[derive(Clone, Copy, PartialEq)]
-enum Stretch {
+enum Throttling {
     /// Only in the hour of the first looks.
     AtFirst,
     /// Now and then for a tick, after the App's token has been renewed: a whole round of full answers.
@@ -38,34 +38,38 @@ enum Stretch {
     Never,
 }
 
-fn scenarios() -> Vec<(String, Stretch, Scenario)> {
+fn scenarios() -> Vec<(String, Throttling, Scenario)> {
     let one = Scenario::default();
     let mut scenarios = Vec::new();
     for pollers in [1, 4, 16] {
         let name = format!("4,000 targets, 5 % change, 5,000/h, pollers {pollers}");
-        scenarios.push((name, Stretch::AtFirst, Scenario { pollers, ..one.clone() }));
+        scenarios.push((name, Throttling::AtFirst, Scenario { pollers, ..one.clone() }));
     }
-    for (name, stretch, scenario) in [
-        ("12,500/h, pollers 4", Stretch::Never, Scenario { hourly_limit: 12_500, ..one.clone() }),
+    for (name, throttling, scenario) in [
+        ("12,500/h, pollers 4", Throttling::Never, Scenario { hourly_limit: 12_500, ..one.clone() }),
         (
             "the same 40 % change, 5,000/h, pollers 4",
-            Stretch::Always,
+            Throttling::Always,
             Scenario { changing: 400, same: true, ..one.clone() },
         ),
-        ("now these 40 %, now those, 5,000/h, pollers 4", Stretch::Always, Scenario { changing: 400, ..one.clone() }),
-        ("5 % change, scheduler always cold", Stretch::AtFirst, Scenario { forgets: true, ..one.clone() }),
+        (
+            "now these 40 %, now those, 5,000/h, pollers 4",
+            Throttling::Always,
+            Scenario { changing: 400, ..one.clone() },
+        ),
+        ("5 % change, scheduler always cold", Throttling::AtFirst, Scenario { forgets: true, ..one.clone() }),
         (
             "GitHub App, 4,000 targets, 5 % change, 12,500/h, pollers 16",
-            Stretch::AtRenewals,
+            Throttling::AtRenewals,
             Scenario { app: true, pollers: 16, hourly_limit: 12_500, ..one.clone() },
         ),
         (
             "GitHub App on 4 organizations of 4,000 targets, 12,500/h each, pollers 8",
-            Stretch::AtRenewals,
+            Throttling::AtRenewals,
             Scenario { app: true, credentials: 4, pollers: 8, hourly_limit: 12_500, ..one },
         ),
     ] {
-        scenarios.push((name.to_owned(), stretch, scenario));
+        scenarios.push((name.to_owned(), throttling, scenario));
     }
     scenarios
 }
@@ -76,7 +80,7 @@ async fn main() -> anyhow::Result<()> {
     let is_wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let is_seen = std::io::stderr().is_terminal();
     let (mut figures, mut missed) = (Vec::new(), Vec::new());
-    for (name, stretch, scenario) in scenarios() {
+    for (name, throttling, scenario) in scenarios() {
         if !is_wanted(&name) || arguments.hours == 0 {
             continue;
         }
@@ -91,7 +95,7 @@ async fn main() -> anyhow::Result<()> {
         eprintln!("{back}{name}: {} h in {:.0} s", arguments.hours, began.elapsed().as_secs_f64());
         show(&name, &outcome);
         figures.push(figure(&name, &outcome)?);
-        missed.extend(check(&name, stretch, &outcome).err());
+        missed.extend(check(&name, throttling, &outcome).err());
     }
     let name = format!("{} real seconds, 50 ms a request, pollers 4", arguments.real_secs);
     if is_wanted(&name) && arguments.real_secs > 0 {
@@ -112,7 +116,7 @@ async fn main() -> anyhow::Result<()> {
 fn check_real_time(name: &str, real_secs: u64, outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.limited == 0 && outcome.failed == 0, "{name}: a limit was met");
     let due = real_secs as f64 / 60.0 * 800.0;
-    ensure!(outcome.looks as f64 > due * 0.97, "{name}: {} looks of {due}", outcome.looks);
+    ensure!(outcome.checks as f64 > due * 0.97, "{name}: {} looks of {due}", outcome.checks);
     Ok(())
 }
 
@@ -120,26 +124,26 @@ fn figure(name: &str, outcome: &Outcome) -> anyhow::Result<Value> {
     Ok(json!({"scenario": name, "outcome": serde_json::to_value(outcome)?}))
 }
 
-fn check(name: &str, stretch: Stretch, outcome: &Outcome) -> anyhow::Result<()> {
+fn check(name: &str, throttling: Throttling, outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.limited == 0, "{name}: {} answers were limited", outcome.limited);
     ensure!(outcome.failed == 0, "{name}: {} looks failed", outcome.failed);
     ensure!(outcome.never_seen == 0, "{name}: {} targets were never seen", outcome.never_seen);
     ensure!(outcome.most_in_a_minute <= 900, "{name}: {} in a minute", outcome.most_in_a_minute);
-    match stretch {
-        Stretch::Never => {
-            ensure!(outcome.stretched_ticks == 0, "{name}: the interval was stretched");
+    match throttling {
+        Throttling::Never => {
+            ensure!(outcome.throttled_ticks == 0, "{name}: the interval was stretched");
             ensure!(outcome.longest_gap_secs < 310.0, "{name}: {} s", outcome.longest_gap_secs);
         }
-        Stretch::AtFirst => {
-            ensure!((1..=24).contains(&outcome.stretched_ticks), "{name}: stretched at {}", outcome.stretched_ticks);
+        Throttling::AtFirst => {
+            ensure!((1..=24).contains(&outcome.throttled_ticks), "{name}: stretched at {}", outcome.throttled_ticks);
             ensure!(outcome.whole_longest_gap_secs < 310.0, "{name}: {} s", outcome.whole_longest_gap_secs);
         }
-        Stretch::AtRenewals => {
-            ensure!(outcome.stretched_ticks * 12 <= outcome.ticks, "{name}: stretched at {}", outcome.stretched_ticks);
+        Throttling::AtRenewals => {
+            ensure!(outcome.throttled_ticks * 12 <= outcome.ticks, "{name}: stretched at {}", outcome.throttled_ticks);
             ensure!(outcome.longest_gap_secs < 610.0, "{name}: {} s", outcome.longest_gap_secs);
         }
-        Stretch::Always => {
-            ensure!(outcome.stretched_ticks * 2 > outcome.ticks, "{name}: it was not said so");
+        Throttling::Always => {
+            ensure!(outcome.throttled_ticks * 2 > outcome.ticks, "{name}: it was not said so");
             if let Some((fewest, most)) = settled_jobs(outcome) {
                 ensure!(most <= 3 * fewest, "{name}: {fewest} to {most} jobs a tick are not even");
             }
@@ -166,20 +170,20 @@ fn show(name: &str, outcome: &Outcome) {
     );
     println!(
         "  {} looks, {} of them rechecks; {} failed, {} let pass; between two looks: mean {:.1} s, p99 {:.1} s, longest {:.1} s",
-        outcome.looks,
+        outcome.checks,
         outcome.rechecks,
         outcome.failed,
-        outcome.let_pass,
+        outcome.expired,
         outcome.mean_gap_secs,
         outcome.p99_gap_secs,
         outcome.longest_gap_secs
     );
     let jobs = outcome.fewest_jobs.zip(outcome.most_jobs).map_or_else(String::new, |(fewest, most)| {
-        format!(", to {} s at most: {fewest} to {most} jobs a tick", outcome.stretched_to_secs)
+        format!(", to {} s at most: {fewest} to {most} jobs a tick", outcome.throttled_to_secs)
     });
     let settled = settled_jobs(outcome)
         .map_or_else(String::new, |(fewest, most)| format!(", after four hours {fewest} to {most}"));
-    println!("  stretched at {} of {} ticks{jobs}{settled}", outcome.stretched_ticks, outcome.ticks);
+    println!("  stretched at {} of {} ticks{jobs}{settled}", outcome.throttled_ticks, outcome.ticks);
     println!(
         "  and where it is not: p99 {:.1} s, longest {:.1} s between two looks\n",
         outcome.whole_p99_gap_secs, outcome.whole_longest_gap_secs

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use monitor_domain::notices::News;
-use monitor_domain::outage::{Ending, Outage, Telling};
+use monitor_domain::notifications::NotificationItem;
+use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_e2e::{Setting, fleet, repository};
@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 const TARGETS: usize = 12;
 const RUNNERS: usize = 4;
 /// One bad reading opens an outage and one good one ends it, so that every start of the program decides something.
-const POLICY: &str = r#"{"confirm":1,"recover":1,"recheck":"10s","flapping":20,"flappingWindow":"1m","blind":"15m"}"#;
+const POLICY: &str = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","flapThreshold":20,"flapWindow":"1m","unreachableAfter":"15m"}"#;
 /// A claim whose holder was killed is sent again after its lease of 90 s, at the next look.
 const SETTLE: Duration = Duration::from_secs(150);
 
@@ -90,10 +90,10 @@ async fn main() -> anyhow::Result<()> {
     let deadline = Instant::now() + SETTLE;
     loop {
         sleep(Duration::from_secs(1)).await;
-        if untold(&path).await? == 0 {
+        if pending(&path).await? == 0 {
             break;
         }
-        ensure!(Instant::now() < deadline, "{} changes are untold after {} s", untold(&path).await?, SETTLE.as_secs());
+        ensure!(Instant::now() < deadline, "{} changes are untold after {} s", pending(&path).await?, SETTLE.as_secs());
     }
     child.start_kill()?;
     child.wait().await?;
@@ -130,23 +130,23 @@ fn subjects() -> anyhow::Result<Vec<Subject>> {
 }
 
 /// How many outages are open, and how many subjects have something untold.
-async fn untold(path: &Path) -> anyhow::Result<usize> {
+async fn pending(path: &Path) -> anyhow::Result<usize> {
     let store = EmbeddedStore::open(path)?;
     let mut waiting = 0;
     for subject in subjects()? {
-        let mut told = 0;
-        let mut tellable = 0;
+        let mut notified = 0;
+        let mut notifiable = 0;
         if let Subject::Target(id) = &subject {
             for item in store.list(&Query::Fleet(id.clone())).await? {
                 match item {
-                    Item::Target(record) => tellable = record.last_tellable.0,
-                    Item::Cursor(cursor) => told = cursor.told_through.0,
+                    Item::Target(record) => notifiable = record.last_notifiable.0,
+                    Item::Cursor(cursor) => notified = cursor.notified_through.0,
                     Item::Runner(item) if item.runner.open_outage().is_some() => waiting += 1,
                     _ => {}
                 }
             }
         }
-        waiting += usize::from(tellable > told);
+        waiting += usize::from(notifiable > notified);
     }
     Ok(waiting)
 }
@@ -158,18 +158,20 @@ enum Side {
     Ended,
 }
 
-type Told = BTreeMap<(String, u64, Side), u32>;
+type Notified = BTreeMap<(String, u64, Side), u32>;
 
 /// Which sides of which outages a notice tells.
 fn sides(claim: &Claim) -> Vec<(String, u64, Side)> {
     let key = |outage: &Outage, side| (outage.runner_name.clone(), outage.id.0.0, side);
     let one = |outages: &[Outage], side| outages.iter().map(|outage| key(outage, side)).collect::<Vec<_>>();
     let mut sides = Vec::new();
-    for news in &claim.notice.news {
-        match news {
-            News::Offline { outages } | News::MonitoringStarts { outages } => sides.extend(one(outages, Side::Began)),
-            News::Recovered { outages } => sides.extend(one(outages, Side::Ended)),
-            News::CameAndWent { outages } => {
+    for item in &claim.notification.items {
+        match item {
+            NotificationItem::Offline { outages } | NotificationItem::MonitoringStarts { outages } => {
+                sides.extend(one(outages, Side::Began))
+            }
+            NotificationItem::Recovered { outages } => sides.extend(one(outages, Side::Ended)),
+            NotificationItem::CameAndWent { outages } => {
                 sides.extend(one(outages, Side::Began));
                 sides.extend(one(outages, Side::Ended));
             }
@@ -185,7 +187,7 @@ async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> an
     let mut settled = BTreeSet::new();
     let mut outages: Vec<Outage> = Vec::new();
     for subject in subjects()? {
-        for item in store.list(&Query::Notices { subject: subject.clone(), limit: usize::MAX }).await? {
+        for item in store.list(&Query::Notifications { subject: subject.clone(), limit: usize::MAX }).await? {
             match item {
                 Item::Claim(claim) => claims.push(claim),
                 Item::Sent(sent) => {
@@ -208,37 +210,38 @@ async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> an
     claims.sort_by_key(|claim| (claim.subject.clone(), claim.number));
     let (first, further): (Vec<&Claim>, Vec<&Claim>) = {
         let mut known = BTreeSet::new();
-        claims.iter().partition(|claim| known.insert((claim.subject.clone(), claim.number.notice)))
+        claims.iter().partition(|claim| known.insert((claim.subject.clone(), claim.number.notification)))
     };
     let mut by_text: BTreeMap<String, VecDeque<&Claim>> = BTreeMap::new();
     for claim in first.into_iter().chain(further) {
         let form = if claim.plain_text { Form::PlainText } else { Form::Blocks };
-        let text = serde_json::to_value(render(&claim.notice, form, web))?.to_string();
+        let text = serde_json::to_value(render(&claim.notification, form, web))?.to_string();
         by_text.entry(text).or_default().push_back(claim);
     }
-    let mut told: Told = BTreeMap::new();
+    let mut notified: Notified = BTreeMap::new();
     for message in messages {
         let claim = by_text.get_mut(&message.to_string()).and_then(VecDeque::pop_front);
         let claim = claim.with_context(|| format!("a message that nobody claimed: {message}"))?;
         for side in sides(claim) {
-            *told.entry(side).or_default() += 1;
+            *notified.entry(side).or_default() += 1;
         }
     }
 
     // Where a claim has no ending, its message may have been taken: the window in which a repeat is allowed.
     let in_window: Vec<&Claim> =
         claims.iter().filter(|claim| !settled.contains(&(claim.subject.clone(), claim.number))).collect();
-    let allowed: Told = in_window.iter().flat_map(|claim| sides(claim)).fold(BTreeMap::new(), |mut allowed, side| {
-        *allowed.entry(side).or_default() += 1;
-        allowed
-    });
+    let allowed: Notified =
+        in_window.iter().flat_map(|claim| sides(claim)).fold(BTreeMap::new(), |mut allowed, side| {
+            *allowed.entry(side).or_default() += 1;
+            allowed
+        });
     let (mut once, mut missed, mut repeated, mut in_window_repeats) = (0, Vec::new(), Vec::new(), 0);
     for outage in &outages {
         ensure!(outage.ending == Some(Ending::Recovered), "still open: {outage:?}");
-        ensure!(outage.telling != Telling::Quiet, "not to be told: {outage:?}");
+        ensure!(outage.visibility != Visibility::Suppressed, "not to be told: {outage:?}");
         for side in [Side::Began, Side::Ended] {
             let key = (outage.runner_name.clone(), outage.id.0.0, side);
-            match told.get(&key).copied().unwrap_or(0) {
+            match notified.get(&key).copied().unwrap_or(0) {
                 0 => missed.push(key),
                 1 => once += 1,
                 times if times - 1 <= allowed.get(&key).copied().unwrap_or(0) => in_window_repeats += 1,

@@ -16,7 +16,9 @@ use monitor_fakes::{Chance, FakeGitHub};
 use monitor_github::{Credential, GitHub, Secret, Settings};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender};
-use monitor_pipeline::stages::{Check, CheckSettings, Ending, LatestChecks, Meters, Schedule, ScheduleSettings};
+use monitor_pipeline::stages::{
+    Check, CheckSettings, Ending, LatestChecks, QuotaEstimators, Schedule, ScheduleSettings,
+};
 use tokio::time::Instant;
 
 use super::fleet::{self, APP_ID};
@@ -123,7 +125,7 @@ pub(super) struct Installation {
     pub(super) queue: PlayedQueue,
     store: EmbeddedStore,
     scheduler: GitHub,
-    meters: Meters,
+    quota_estimators: QuotaEstimators,
     pollers: Vec<GitHub>,
     forgets: bool,
     schedule_settings: ScheduleSettings,
@@ -154,7 +156,7 @@ impl Installation {
             queue: PlayedQueue { clock: clock.clone(), waiting: Mutex::new((BinaryHeap::new(), queue_chance)) },
             store: EmbeddedStore::open_in_memory()?,
             scheduler: client()?,
-            meters: Meters::default(),
+            quota_estimators: QuotaEstimators::default(),
             pollers: (0..scenario.pollers).map(|_| client()).collect::<Result<_, _>>()?,
             forgets: scenario.forgets,
             schedule_settings: ScheduleSettings {
@@ -172,10 +174,10 @@ impl Installation {
 
     pub(super) async fn tick(&self) {
         let (store, source, jobs, changes, clock) = (&self.store, &self.scheduler, &self.queue, &Nobody, &self.clock);
-        let forgotten = Meters::default();
-        let meters = if self.forgets { &forgotten } else { &self.meters };
+        let forgotten = QuotaEstimators::default();
+        let quota_estimators = if self.forgets { &forgotten } else { &self.quota_estimators };
         let settings = &self.schedule_settings;
-        let report = Schedule { store, source, jobs, changes, clock, settings, meters }.run().await;
+        let report = Schedule { store, source, jobs, changes, clock, settings, quota_estimators }.run().await;
         lock(&self.tally).ticked(&report, clock.now());
     }
 
@@ -197,7 +199,7 @@ impl Installation {
             let began = clock.now();
             let report = stage.run(&job).await;
             lock(&self.tally).checked(&job.target, job.reason == Reason::Schedule, &report, began);
-            report.ending != Ending::Overtaken
+            report.ending != Ending::Expired
         }))
         .await
         .contains(&true)

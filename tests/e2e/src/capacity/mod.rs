@@ -80,7 +80,7 @@ pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> any
     let mut fleet = Fleet::new(scenario);
     let end_ms = START_MS + i64::from(hours) * 3_600_000;
     let mut free_at_ms = vec![START_MS; scenario.pollers];
-    let (mut ticks, mut told_hours) = (0_i64, 0);
+    let (mut ticks, mut reported_hours) = (0_i64, 0);
     let mut next_tick_ms = START_MS;
     loop {
         let free_ms = free_at_ms.iter().copied().min().unwrap_or(START_MS);
@@ -90,9 +90,9 @@ pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> any
             break;
         }
         this.clock.set(now_ms);
-        while told_hours < u32::try_from((now_ms - START_MS) / 3_600_000)? {
-            told_hours += 1;
-            on_hour(told_hours);
+        while reported_hours < u32::try_from((now_ms - START_MS) / 3_600_000)? {
+            reported_hours += 1;
+            on_hour(reported_hours);
         }
         fleet.change_until(now_ms, &this.github);
         if now_ms == next_tick_ms {

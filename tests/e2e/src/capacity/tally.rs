@@ -23,16 +23,16 @@ pub struct Tally {
     /// Those of them that began after the interval was last stretched.
     whole_gaps_ms: Vec<u32>,
     whole_since: Timestamp,
-    looks: u64,
+    checks: u64,
     rechecks: u64,
     failed: u64,
-    let_pass: u64,
+    expired: u64,
     least_quota: Option<u32>,
     ticks: u64,
-    stretched_ticks: u64,
-    stretched_every: Duration,
+    throttled_ticks: u64,
+    throttled_every: Duration,
     /// The jobs of each tick at which fewer than all went out, and which tick that was.
-    stretched_jobs: Vec<(u64, usize)>,
+    throttled_jobs: Vec<(u64, usize)>,
 }
 
 /// What a scenario came to.
@@ -56,13 +56,13 @@ pub struct Outcome {
     /// The least that any credential had left of an hour, as the pollers were told.
     pub least_quota: Option<u32>,
     /// Looks that saw a target.
-    pub looks: u64,
+    pub checks: u64,
     /// Those of them that were rechecks.
     pub rechecks: u64,
     /// Looks that did not.
     pub failed: u64,
     /// Jobs that came too late, and were left to the next tick.
-    pub let_pass: u64,
+    pub expired: u64,
     /// Targets that were never seen.
     pub never_seen: usize,
     /// Between two looks at one target, seconds: the mean,
@@ -78,9 +78,9 @@ pub struct Outcome {
     /// Ticks.
     pub ticks: u64,
     /// Those at which the quota did not last.
-    pub stretched_ticks: u64,
+    pub throttled_ticks: u64,
     /// The longest that an interval was stretched to, seconds.
-    pub stretched_to_secs: u64,
+    pub throttled_to_secs: u64,
     /// The jobs of the ticks at which it was: the fewest,
     pub fewest_jobs: Option<usize>,
     /// and the most.
@@ -98,24 +98,24 @@ impl Tally {
 
     pub(super) fn ticked(&mut self, report: &ScheduleReport, now: Timestamp) {
         self.ticks += 1;
-        self.stretched_ticks += u64::from(!report.stretched.is_empty());
-        if !report.stretched.is_empty() {
+        self.throttled_ticks += u64::from(!report.throttled.is_empty());
+        if !report.throttled.is_empty() {
             // Whose turn was not at this tick is looked at a tick later.
             self.whole_since = now.plus(2 * INTERVAL);
             self.whole_gaps_ms.clear();
         }
-        for stretched in &report.stretched {
-            self.stretched_every = self.stretched_every.max(stretched.every);
-            self.stretched_jobs.push((self.ticks, stretched.jobs));
+        for throttled in &report.throttled {
+            self.throttled_every = self.throttled_every.max(throttled.every);
+            self.throttled_jobs.push((self.ticks, throttled.jobs));
         }
     }
 
     pub(super) fn checked(&mut self, target: &Target, by_schedule: bool, report: &CheckReport, began: Timestamp) {
-        let told = report.credential.quota_remaining;
-        self.least_quota = self.least_quota.into_iter().chain(told).min();
+        let remaining = report.credential.quota_remaining;
+        self.least_quota = self.least_quota.into_iter().chain(remaining).min();
         match report.ending {
             Ending::Seen(_) => {
-                self.looks += 1;
+                self.checks += 1;
                 self.rechecks += u64::from(!by_schedule);
                 if let Some(Some(before)) = self.seen_at.insert(target.id().clone(), Some(began)) {
                     let gap_ms = in_ms(began.since(before));
@@ -125,7 +125,7 @@ impl Tally {
                     }
                 }
             }
-            Ending::Overtaken => self.let_pass += 1,
+            Ending::Expired => self.expired += 1,
             Ending::Failed(_) | Ending::Late(_) | Ending::Broken => self.failed += 1,
             Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
         }
@@ -145,7 +145,7 @@ impl Tally {
         whole_gaps_ms.sort_unstable();
         let secs = |ms: Option<&u32>| ms.map_or(0.0, |ms| f64::from(*ms) / 1_000.0);
         let jobs_after =
-            |ticks| self.stretched_jobs.iter().filter(move |(tick, _)| *tick > ticks).map(|(_, jobs)| *jobs);
+            |ticks| self.throttled_jobs.iter().filter(move |(tick, _)| *tick > ticks).map(|(_, jobs)| *jobs);
         let whole: u64 = self.gaps_ms.iter().map(|ms| u64::from(*ms)).sum();
         Outcome {
             hours: end.since(start).as_secs_f64() / 3_600.0,
@@ -156,10 +156,10 @@ impl Tally {
             quota_requests: counters.by_endpoint.get(&Endpoint::RateLimit).copied().unwrap_or(0),
             most_in_a_minute,
             least_quota: self.least_quota,
-            looks: self.looks,
+            checks: self.checks,
             rechecks: self.rechecks,
             failed: self.failed,
-            let_pass: self.let_pass,
+            expired: self.expired,
             never_seen: self.seen_at.values().filter(|seen_at| seen_at.is_none()).count(),
             mean_gap_secs: whole as f64 / 1_000.0 / self.gaps_ms.len().max(1) as f64,
             p99_gap_secs: secs(gaps_ms.get(gaps_ms.len() * 99 / 100)),
@@ -167,8 +167,8 @@ impl Tally {
             whole_p99_gap_secs: secs(whole_gaps_ms.get(whole_gaps_ms.len() * 99 / 100)),
             whole_longest_gap_secs: secs(whole_gaps_ms.last()),
             ticks: self.ticks,
-            stretched_ticks: self.stretched_ticks,
-            stretched_to_secs: self.stretched_every.as_secs(),
+            throttled_ticks: self.throttled_ticks,
+            throttled_to_secs: self.throttled_every.as_secs(),
             fewest_jobs: jobs_after(0).min(),
             most_jobs: jobs_after(0).max(),
             settled_fewest_jobs: jobs_after(SETTLED_AFTER_TICKS).min(),

@@ -20,7 +20,7 @@ async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
         github_url: github.base_url(),
         webhook: None,
         repositories: vec![repository(0)],
-        policy: r##"{"confirm":1,"recover":1,"recheck":"10s","runners":{"*-runner-0":{"channel":"#gpu-alerts"}}}"##,
+        policy: r##"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","runners":{"*-runner-0":{"channel":"#gpu-alerts"}}}"##,
         store: &folder.path().join("store.db"),
     };
     let mut command = setting.command(&["run", "--every", "10s"]).expect("the program is built");

@@ -132,7 +132,7 @@ async fn an_expired_token_is_named_as_the_reason() {
 }
 
 #[tokio::test]
-async fn a_github_app_and_an_enterprise_are_looked_at() {
+async fn a_github_app_and_an_enterprise_are_checked() {
     let mut state = fleet(1, 2);
     state.add_target("orgs/acme");
     state.add_target("enterprises/acme-corp");
@@ -162,7 +162,7 @@ async fn status_and_history_read_the_store_and_ask_nobody() {
 
     let runner = bench.github.state().runners("acme/app-0")[0].id;
     bench.github.state().set_runner("acme/app-0", runner, "offline", true);
-    bench.run_with(&["check"], &[("POLICY", r#"{"confirm":1}"#)]).await;
+    bench.run_with(&["check"], &[("POLICY", r#"{"failureThreshold":1}"#)]).await;
     let asked = bench.github.state().counters().requests;
     let (code, stdout, _) = bench.run(&["status"]).await;
     assert_eq!(code, 1, "{stdout}");
@@ -179,7 +179,7 @@ async fn status_and_history_read_the_store_and_ask_nobody() {
 }
 
 #[tokio::test]
-async fn doctor_finds_nothing_in_a_sound_installation_and_says_what_to_mend_in_another() {
+async fn doctor_passes_a_sound_installation_and_gives_hints_in_another() {
     let bench = Bench::new(2).await;
     let (code, stdout, stderr) = bench.run(&["doctor"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
@@ -237,7 +237,7 @@ async fn help_names_the_commands_and_the_exit_codes() {
 }
 
 #[tokio::test]
-async fn the_demo_tells_everything_that_it_should() {
+async fn the_demo_sends_every_expected_alert() {
     let folder = tempfile::tempdir().expect("a folder");
     let setting = Setting {
         github_url: String::new(),

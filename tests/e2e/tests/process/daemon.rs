@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 /// One bad reading is an outage, one good one its end: every look decides.
-const POLICY: &str = r#"{"confirm":1,"recover":1,"recheck":"10s"}"#;
+const POLICY: &str = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s"}"#;
 const LONG: Duration = Duration::from_secs(90);
 
 struct Bench {
@@ -108,7 +108,7 @@ async fn status_says_that_nobody_monitors_any_more() {
 }
 
 #[tokio::test]
-async fn what_slack_did_not_take_is_told_later_and_once() {
+async fn a_message_that_slack_did_not_take_is_sent_later_and_once() {
     let bench = Bench::new().await;
     bench.slack.state().fault_next(slack::Fault::Answer(500, "internal_error"), 1);
     bench.slack.state().fault_next(slack::Fault::RateLimited(1), 1);

@@ -39,7 +39,7 @@ impl Bench {
             github_url: github.base_url(),
             webhook: Some(slack.webhook_url()),
             repositories: (0..3).map(repository).collect(),
-            policy: r#"{"confirm":1,"recover":1,"recheck":"10s","blind":"3h"}"#,
+            policy: r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","unreachableAfter":"3h"}"#,
             store: &store,
         };
         let arguments = ["run", "--every", "1h", "--slack-commands", "127.0.0.1:0", "--log-format", "json"];
@@ -131,8 +131,8 @@ async fn commands_are_answered_and_a_recheck_is_done() {
     let sent = bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-1&user_id=U1").await;
     assert!(text(&sent).contains("Checking acme/app-1 again"), "{sent}");
     // The next tick is an hour away: it can only be the recheck that finds it.
-    let told = bench.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
-    assert!(told[before].text().contains("app-1-runner-0 offline"), "{}", told[before].text());
+    let notified = bench.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
+    assert!(notified[before].text().contains("app-1-runner-0 offline"), "{}", notified[before].text());
     let history = bench.ask("command=%2Frunner-history&text=app-1-runner-0&user_id=U1").await;
     assert!(text(&history).contains("app-1-runner-0: 1 outage"), "{history}");
 
@@ -153,7 +153,7 @@ async fn commands_are_answered_and_a_recheck_is_done() {
 }
 
 #[tokio::test]
-async fn what_is_muted_is_told_when_the_mute_ends() {
+async fn a_muted_runner_is_notified_when_the_mute_ends() {
     let mut bench = Bench::start().await;
     let before = bench.slack.messages().len();
     let muted = bench.ask("command=%2Frunner-mute&text=app-2-runner-0+2h+new+disk&user_id=U1&user_name=anna").await;
@@ -173,15 +173,15 @@ async fn what_is_muted_is_told_when_the_mute_ends() {
     }
     let before = bench.slack.messages().len();
     bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
-    let told = bench.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
-    assert!(told[before].text().contains("app-2-runner-1 offline"), "{}", told[before].text());
+    let notified = bench.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
+    assert!(notified[before].text().contains("app-2-runner-1 offline"), "{}", notified[before].text());
     let unmuted = bench.ask("command=%2Frunner-unmute&text=app-2-runner-0&user_id=U1").await;
     assert!(text(&unmuted).contains("app-2-runner-0 no longer muted"), "{unmuted}");
     let said = bench.slack.wait_for_messages(before + 2, LONG).await.expect("what the channel reads");
     assert!(said[before + 1].body.to_string().contains("Unmuted by <@U1>"), "{}", said[before + 1].body);
     bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
-    let told = bench.slack.wait_for_messages(before + 3, LONG).await.expect("what the mute kept quiet");
-    assert!(told[before + 2].text().contains("app-2-runner-0 offline since "), "{}", told[before + 2].text());
+    let notified = bench.slack.wait_for_messages(before + 3, LONG).await.expect("what the mute kept quiet");
+    assert!(notified[before + 2].text().contains("app-2-runner-0 offline since "), "{}", notified[before + 2].text());
     bench.child.kill().await.expect("it ends");
 }
 
@@ -223,7 +223,7 @@ async fn what_slack_did_not_sign_is_refused_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_signing_secret_or_a_port_the_program_says_what_to_mend() {
+async fn without_a_signing_secret_or_a_port_the_program_gives_a_hint() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("store.db");
     let setting = Setting {

@@ -187,7 +187,7 @@ impl Exchange<'_> {
     fn paged(&self, listed: &Value, page: Page, total: usize, url: &str, links: Links) -> Answer {
         let mut answer = Answer::json(200, listed);
         let link = match links {
-            Links::Told => page.link(total, url, self.request),
+            Links::Present => page.link(total, url, self.request),
             Links::Missing => None,
             Links::Endless => page.link(usize::MAX, url, self.request),
         };

@@ -19,7 +19,7 @@ pub(crate) struct Token {
     pub(crate) kind: TokenKind,
     pub(crate) expires_at_ms: Option<i64>,
     /// Told in place of the end: this far ahead of each answer.
-    pub(crate) told_end_ahead_ms: Option<i64>,
+    pub(crate) reported_end_ahead_ms: Option<i64>,
     pub(crate) usage: Usage,
 }
 

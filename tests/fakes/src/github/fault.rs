@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn counted_faults_go_before_standing_ones_and_run_out() {
+    fn counted_faults_run_out_before_permanent_ones() {
         let mut faults = Faults::default();
         faults.add(Fault::Status(500), Strikes::always());
         faults.add(Fault::Status(502), Strikes::next(2).target("acme/web"));

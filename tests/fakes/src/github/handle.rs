@@ -29,9 +29,9 @@ impl State {
         });
 
         let fault = self.faults.take_for_answer(endpoint, route.target.as_ref());
-        let outside = fault.as_ref().and_then(|fault| outside_fault(fault, &route));
+        let transport = fault.as_ref().and_then(|fault| transport_fault(fault, &route));
         let mut exchange = Exchange { request, route: &route, now_ms, fault: fault.as_ref(), limited: false };
-        let mut answer = match outside {
+        let mut answer = match transport {
             Some(answer) => answer,
             None => exchange.answer(self),
         };
@@ -55,7 +55,7 @@ impl State {
 }
 
 /// The answers of faults that strike before GitHub has looked at the request.
-fn outside_fault(fault: &Fault, route: &Route) -> Option<Answer> {
+fn transport_fault(fault: &Fault, route: &Route) -> Option<Answer> {
     let page = |title: &str| format!("<!DOCTYPE html><html><body><h1>{title}</h1></body></html>\n");
     Some(match fault {
         Fault::Status(status) => {
@@ -163,8 +163,8 @@ impl Exchange<'_> {
         if limits_on {
             add_primary(&mut answer, token.usage.primary(self.now_ms));
         }
-        let told_end = token.told_end_ahead_ms.map(|ahead| self.now_ms + ahead).or(token.expires_at_ms);
-        if let (Some(expires_at_ms), TokenKind::Personal) = (told_end, &token.kind) {
+        let reported_end = token.reported_end_ahead_ms.map(|ahead| self.now_ms + ahead).or(token.expires_at_ms);
+        if let (Some(expires_at_ms), TokenKind::Personal) = (reported_end, &token.kind) {
             let expires_at = date(expires_at_ms).format("%Y-%m-%d %H:%M:%S UTC");
             answer.add_header("github-authentication-token-expiration", expires_at.to_string());
         }

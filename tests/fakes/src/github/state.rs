@@ -217,7 +217,7 @@ impl State {
     pub fn add_token_with_moving_end(&mut self, token: &str, ahead_ms: i64) {
         self.insert_token(token, TokenKind::Personal, None);
         if let Some(token) = self.tokens.get_mut(token) {
-            token.told_end_ahead_ms = Some(ahead_ms);
+            token.reported_end_ahead_ms = Some(ahead_ms);
         }
     }
 
@@ -284,7 +284,8 @@ impl State {
     }
 
     pub(crate) fn insert_token(&mut self, token: &str, kind: TokenKind, expires_at_ms: Option<i64>) {
-        let token_state = Token { kind, expires_at_ms, told_end_ahead_ms: None, usage: Usage::new(REQUESTS_PER_HOUR) };
+        let token_state =
+            Token { kind, expires_at_ms, reported_end_ahead_ms: None, usage: Usage::new(REQUESTS_PER_HOUR) };
         self.tokens.insert(token.to_owned(), token_state);
     }
 

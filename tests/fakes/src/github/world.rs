@@ -111,7 +111,7 @@ impl RunnerSpec {
 pub enum Links {
     /// Where the next and the last page are.
     #[default]
-    Told,
+    Present,
     /// Nothing: there is none.
     Missing,
     /// That there is a next page, on every page.

@@ -105,7 +105,7 @@ async fn tokens_differ_and_end_with_the_installation() {
 }
 
 #[tokio::test]
-async fn a_bad_json_web_token_is_refused_in_githubs_words() {
+async fn a_bad_json_web_token_is_refused_with_githubs_message() {
     let (world, installation) = world().await;
     let times = |iat: i64, exp: i64| jwt(&json!({"iss": 7, "iat": NOON_SECS + iat, "exp": NOON_SECS + exp}));
     let good = good_jwt();

@@ -100,7 +100,7 @@ async fn a_slow_answer_is_the_ordinary_one() {
 }
 
 #[tokio::test]
-async fn standing_faults_strike_their_kind_until_they_are_cleared() {
+async fn permanent_faults_apply_until_they_are_cleared() {
     let world = World::start().await;
     world.github.state().fault(Fault::Status(503), Strikes::always().endpoint(Endpoint::ListRepositories));
     for _ in 0..3 {

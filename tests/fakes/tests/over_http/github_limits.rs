@@ -12,7 +12,7 @@ const WEB: &str = "/repos/acme/web/actions/runners";
 // https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent
 // https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#failed-login-limit
 #[tokio::test]
-async fn a_request_needs_a_name_and_a_good_token() {
+async fn a_request_needs_a_name_and_a_valid_token() {
     let world = World::start().await;
     let nameless = world.get(WEB).header("user-agent", "");
     let response = send(nameless).await;
@@ -34,7 +34,7 @@ async fn a_request_needs_a_name_and_a_good_token() {
 
 // https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/token-expiration-and-revocation
 #[tokio::test]
-async fn a_token_tells_its_end_and_ends() {
+async fn a_token_reports_its_expiry_and_expires() {
     let world = World::start().await;
     world.github.state().add_expiring_token("short", NOON_MS + 60_000);
     let response = send(world.get_as("short", WEB)).await;

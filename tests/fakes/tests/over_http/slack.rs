@@ -28,7 +28,7 @@ async fn start() -> (FakeSlack, Client, String) {
 }
 
 #[tokio::test]
-async fn messages_are_kept_in_order_as_sent() {
+async fn messages_are_stored_in_the_order_sent() {
     let (slack, client, url) = start().await;
     let blocks = json!([{"type": "section", "text": {"type": "mrkdwn", "text": "*two*"}}]);
     for body in [json!({"text": "one"}), json!({"text": "two", "blocks": blocks})] {
@@ -74,7 +74,7 @@ async fn what_slack_would_not_take_is_refused_and_remembered() {
 }
 
 #[tokio::test]
-async fn faults_strike_in_their_order_and_a_standing_one_until_cleared() {
+async fn faults_apply_in_order_and_a_permanent_one_until_cleared() {
     let (slack, client, url) = start().await;
     {
         let mut state = slack.state();
@@ -101,7 +101,7 @@ async fn faults_strike_in_their_order_and_a_standing_one_until_cleared() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_a_kept_message_and_a_hang_or_reset_is_not() {
+async fn a_lost_answer_stores_the_message_and_a_hang_or_reset_does_not() {
     let (slack, client, url) = start().await;
     let send = async |text: &str| {
         let request = client.post(&url).json(&json!({"text": text}));

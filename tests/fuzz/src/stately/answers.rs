@@ -17,7 +17,7 @@ use monitor_stately::{AccessKey, StatelyStore};
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::words::{SECRET, assert_bearable, parts};
+use crate::text_checks::{SECRET, assert_bearable, parts};
 
 const LONGEST: usize = 2_000;
 const STREAM: &str = "application/connect+proto";
@@ -144,7 +144,7 @@ async fn ask(store: &StatelyStore<Script>, which: u8) -> Result<Vec<Item>, Store
     match which % 9 {
         0 => store.list(&Query::Fleet(web())).await,
         1 => store.list(&Query::Changes { subject: subject("acme/web"), after: Revision(7), limit: 3 }).await,
-        2 => store.list(&Query::Notices { subject: subject("acme/web"), limit: 4 }).await,
+        2 => store.list(&Query::Notifications { subject: subject("acme/web"), limit: 4 }).await,
         3 => store.list(&Query::Outages { target: web(), runner: None }).await,
         4 => store.list(&Query::Targets).await,
         5 => store.get(&[Key::Watchlist, Key::Target(web())]).await,

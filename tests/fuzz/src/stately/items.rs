@@ -9,7 +9,7 @@ use monitor_stately::wire::json::{Kind as Json, ListValue, Struct, Value as Json
 use monitor_stately::wire::{Item, Payload};
 use prost::Message;
 
-use crate::words::{SECRET, assert_bearable};
+use crate::text_checks::{SECRET, assert_bearable};
 
 const LONGEST: usize = 1_500;
 /// A field that only a later schema has.

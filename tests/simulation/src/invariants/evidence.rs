@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
 
 use super::{Examination, moment};
-use crate::machine::story_ms;
-use crate::model::{BLIND_MS, READINGS, Reading, count_apart};
+use crate::machine::scenario_ms;
+use crate::model::{READINGS, Reading, UNREACHABLE_AFTER_MS, count_apart};
 use crate::operations::{MINUTE_MS, TARGETS};
 use crate::record::Record;
-use crate::world::{Look, STALE_MS, bit_of};
+use crate::world::{STALE_MS, SimulatedCheck, bit_of};
 
 /// How long a look lasts that is answered.
-const LOOK_MS: i64 = 2_000;
+const CHECK_MS: i64 = 2_000;
 
 const NO_CAUSE: &str = "no outage without a cause";
 const READ: &str = "an outage begins and ends with readings that GitHub gave";
@@ -29,8 +29,8 @@ impl Examination<'_> {
         let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
         for outage in &record.outages {
             by_runner.entry(outage.runner_id.0).or_default().push(outage);
-            let from_ms = story_ms(outage.started_at) - STALE_MS - MINUTE_MS;
-            let until_ms = story_ms(outage.confirmed_at);
+            let from_ms = scenario_ms(outage.started_at) - STALE_MS - MINUTE_MS;
+            let until_ms = scenario_ms(outage.confirmed_at);
             if !self.model.was_ever_away(place, &outage.runner_name, from_ms, until_ms) {
                 self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
             }
@@ -53,11 +53,11 @@ impl Examination<'_> {
             }
         }
         for taken in self.taken_of(&record.subject) {
-            self.flapping(record, &taken.notice, taken.at_ms);
-            for news in &taken.notice.news {
-                if let News::Blind { since, .. } = news {
-                    let looks = &self.played.world.looks[place];
-                    self.blind(&[looks], story_ms(*since), taken.at_ms, &record.subject);
+            self.flapping(record, &taken.notification, taken.at_ms);
+            for item in &taken.notification.items {
+                if let NotificationItem::Unreachable { since, .. } = item {
+                    let checks = &self.played.world.checks[place];
+                    self.unreachable(&[checks], scenario_ms(*since), taken.at_ms, &record.subject);
                 }
             }
         }
@@ -65,7 +65,7 @@ impl Examination<'_> {
 
     /// What is wrong with how an outage began, if anything.
     fn began(&self, place: usize, outage: &Outage) -> Option<&'static str> {
-        let [started_ms, confirmed_ms] = [outage.started_at, outage.confirmed_at].map(story_ms);
+        let [started_ms, confirmed_ms] = [outage.started_at, outage.confirmed_at].map(scenario_ms);
         let readings = self.model.readings(place, &outage.runner_name, started_ms, confirmed_ms);
         let is_bad = |reading: &Reading| *reading != Reading::Good;
         let bad = || readings.iter().filter(|(_, reading)| is_bad(reading)).map(|(at_ms, _)| *at_ms);
@@ -90,7 +90,7 @@ impl Examination<'_> {
 
     /// What is wrong with how an outage ended, if anything.
     fn ended(&self, place: usize, outage: &Outage) -> Option<&'static str> {
-        let resolved_ms = story_ms(outage.resolved_at?);
+        let resolved_ms = scenario_ms(outage.resolved_at?);
         let name = &outage.runner_name;
         match outage.ending? {
             Ending::Recovered => {
@@ -121,18 +121,18 @@ impl Examination<'_> {
     }
 
     /// A runner flaps after three outages within the hour.
-    fn flapping(&mut self, record: &Record, notice: &Notice, at_ms: i64) {
-        for flap in notice.news.iter().filter_map(|news| match news {
-            News::Flapping { runners } => Some(runners),
+    fn flapping(&mut self, record: &Record, notification: &Notification, at_ms: i64) {
+        for flap in notification.items.iter().filter_map(|item| match item {
+            NotificationItem::Flapping { runners } => Some(runners),
             _ => None,
         }) {
             for flap in flap {
-                let since_ms = story_ms(flap.since);
+                let since_ms = scenario_ms(flap.since);
                 let starts: Vec<i64> = record
                     .outages
                     .iter()
                     .filter(|outage| outage.runner_name == flap.runner.name)
-                    .map(|outage| story_ms(outage.started_at))
+                    .map(|outage| scenario_ms(outage.started_at))
                     .filter(|started_ms| {
                         (since_ms..since_ms + 60 * MINUTE_MS).contains(started_ms) && *started_ms < at_ms
                     })
@@ -149,23 +149,25 @@ impl Examination<'_> {
     pub(super) fn evidence_of_all(&mut self) {
         let world = &self.played.world;
         let credential = Subject::Credential(CredentialId::token());
-        let looks: Vec<&Vec<Look>> = world.looks.iter().collect();
+        let checks: Vec<&Vec<SimulatedCheck>> = world.checks.iter().collect();
         for taken in self.taken_of(&credential) {
-            for news in &taken.notice.news {
-                if let News::Blind { since, .. } = news {
-                    self.blind(&looks, story_ms(*since), taken.at_ms, &credential);
+            for item in &taken.notification.items {
+                if let NotificationItem::Unreachable { since, .. } = item {
+                    self.unreachable(&checks, scenario_ms(*since), taken.at_ms, &credential);
                 }
             }
         }
         let mut refused = false;
         for taken in self.taken_of(&Subject::Monitor) {
-            for news in &taken.notice.news {
-                match news {
-                    News::Unwatched { from, until } => self.unwatched(story_ms(*from), story_ms(*until)),
-                    News::EntriesUnresolved { entries } => {
-                        entries.iter().for_each(|entry| self.unresolved(story_ms(entry.since), taken.at_ms));
+            for item in &taken.notification.items {
+                match item {
+                    NotificationItem::Unwatched { from, until } => {
+                        self.unwatched(scenario_ms(*from), scenario_ms(*until))
                     }
-                    News::EmptyListRefused { .. } => {
+                    NotificationItem::EntriesUnresolved { entries } => {
+                        entries.iter().for_each(|entry| self.unresolved(scenario_ms(entry.since), taken.at_ms));
+                    }
+                    NotificationItem::EmptyListRefused { .. } => {
                         refused = true;
                         let was_empty = |(at_ms, list): &(i64, [bool; TARGETS.len()])| {
                             *at_ms < taken.at_ms && !list.iter().any(|listed| *listed)
@@ -174,7 +176,7 @@ impl Examination<'_> {
                             self.found("an empty list is refused", format!("at {}", moment(taken.at_ms)));
                         }
                     }
-                    News::TargetsRemoved { targets, .. } => {
+                    NotificationItem::TargetsRemoved { targets, .. } => {
                         let was_off = |target: &Target| {
                             let place = TARGETS.iter().position(|name| *name == target.as_str());
                             place.is_some_and(|place| self.model.was_ever_unlisted(place, 0, taken.at_ms))
@@ -184,7 +186,7 @@ impl Examination<'_> {
                             self.found("what is on the list stays watched", what);
                         }
                     }
-                    News::ListRestored { .. } if !refused => {
+                    NotificationItem::ListRestored { .. } if !refused => {
                         self.found("an empty list is refused", format!("restored at {}", moment(taken.at_ms)));
                     }
                     _ => {}
@@ -194,34 +196,34 @@ impl Examination<'_> {
     }
 
     /// Looks failed from then on, for long enough, and none succeeded in between unless what came of it was lost.
-    fn blind(&mut self, looks: &[&Vec<Look>], since_ms: i64, told_ms: i64, subject: &Subject) {
+    fn unreachable(&mut self, checks: &[&Vec<SimulatedCheck>], since_ms: i64, notified_ms: i64, subject: &Subject) {
         let is_shared = matches!(subject, Subject::Credential(_));
-        let looks = || looks.iter().flat_map(|looks| looks.iter());
-        let mut failed = looks().filter_map(|look| look.failed_ms(is_shared)).filter(|at_ms| *at_ms <= told_ms);
+        let checks = || checks.iter().flat_map(|checks| checks.iter());
+        let mut failed = checks().filter_map(|check| check.failed_ms(is_shared)).filter(|at_ms| *at_ms <= notified_ms);
         let began = failed.clone().any(|at_ms| at_ms == since_ms);
-        let lasted = failed.any(|at_ms| at_ms - since_ms >= BLIND_MS);
+        let lasted = failed.any(|at_ms| at_ms - since_ms >= UNREACHABLE_AFTER_MS);
         // Functions that end in the middle lose what they saw.
-        let is_sound = !self.model.may_lose(since_ms, told_ms);
+        let is_sound = !self.model.may_lose(since_ms, notified_ms);
         // Of two looks side by side the one that began later may be answered before the credential is refused.
-        let seen_within = since_ms + LOOK_MS..since_ms + BLIND_MS;
-        let seen = looks().any(|look| look.failed_ms(is_shared).is_none() && seen_within.contains(&look.at_ms));
+        let seen_within = since_ms + CHECK_MS..since_ms + UNREACHABLE_AFTER_MS;
+        let seen = checks().any(|check| check.failed_ms(is_shared).is_none() && seen_within.contains(&check.at_ms));
         if !began || !lasted || (is_sound && seen) {
-            let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(told_ms));
+            let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(notified_ms));
             self.found(UNSEEN, what);
         }
     }
 
     /// An account was asked then and did not answer, nor did it for as long as the policy waits.
-    fn unresolved(&mut self, since_ms: i64, told_ms: i64) {
+    fn unresolved(&mut self, since_ms: i64, notified_ms: i64) {
         let asked = &self.played.world.resolved;
         let within = |from_ms: i64, until_ms: i64, answered: bool| {
             asked.iter().any(|(at_ms, is_answered)| (from_ms..until_ms).contains(at_ms) && *is_answered == answered)
         };
         let began = within(since_ms, since_ms + MINUTE_MS, false);
-        let is_sound = !self.model.may_lose(since_ms, told_ms);
-        let answered = within(since_ms + MINUTE_MS, since_ms + BLIND_MS, true);
-        if !began || told_ms - since_ms < BLIND_MS || (is_sound && answered) {
-            self.found(UNSEEN, format!("an entry: since {}, told at {}", moment(since_ms), moment(told_ms)));
+        let is_sound = !self.model.may_lose(since_ms, notified_ms);
+        let answered = within(since_ms + MINUTE_MS, since_ms + UNREACHABLE_AFTER_MS, true);
+        if !began || notified_ms - since_ms < UNREACHABLE_AFTER_MS || (is_sound && answered) {
+            self.found(UNSEEN, format!("an entry: since {}, told at {}", moment(since_ms), moment(notified_ms)));
         }
     }
 
@@ -231,7 +233,7 @@ impl Examination<'_> {
         // Of two ticks side by side the earlier may put its sign of life over the later's: that is a matter of moments.
         let after_ms = from_ms + MINUTE_MS;
         let ticked = ticks.iter().find(|(began_ms, settled_ms)| *began_ms > after_ms && *settled_ms < until_ms);
-        if until_ms - from_ms < BLIND_MS || ticked.is_some() {
+        if until_ms - from_ms < UNREACHABLE_AFTER_MS || ticked.is_some() {
             let what = format!("from {} to {}, but ticked at {ticked:?}", moment(from_ms), moment(until_ms));
             self.found(WATCHED, what);
         }

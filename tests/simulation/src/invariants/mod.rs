@@ -2,12 +2,12 @@
 
 mod evidence;
 mod messages;
+mod overrides;
 mod promises;
 mod recording;
 mod rest;
 mod states;
 mod threads;
-mod wishes;
 
 pub use promises::PROMISES;
 
@@ -17,7 +17,7 @@ use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
 
 use crate::model::Model;
-use crate::operations::{HOUR_MS, MINUTE_MS, Story, TARGETS};
+use crate::operations::{HOUR_MS, MINUTE_MS, Scenario, TARGETS};
 use crate::record::{Record, changes_of, kind_of};
 use crate::simulation::Played;
 use crate::world::Taken;
@@ -28,14 +28,14 @@ pub struct Violation {
     /// Which invariant.
     pub invariant: &'static str,
     /// What was found.
-    pub story: String,
+    pub scenario: String,
 }
 
 /// What a story came to, for the statistics.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Pieces of news by kind.
-    pub news: BTreeMap<&'static str, u64>,
+    pub items: BTreeMap<&'static str, u64>,
     /// Outages recorded.
     pub outages: u64,
     /// Messages told again in one of the two windows.
@@ -49,7 +49,7 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.outages += other.outages;
         self.repeats += other.repeats;
-        for (sum, more) in [(&mut self.news, &other.news), (&mut self.promises, &other.promises)] {
+        for (sum, more) in [(&mut self.items, &other.items), (&mut self.promises, &other.promises)] {
             for (kind, count) in more {
                 *sum.entry(kind).or_default() += count;
             }
@@ -58,7 +58,7 @@ impl Tally {
 }
 
 /// Holds a story against every invariant.
-pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>, Tally)> {
+pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Violation>, Tally)> {
     let mut records = Vec::new();
     for name in TARGETS {
         let target: Target = name.parse()?;
@@ -67,7 +67,7 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
     records.push(Record::read(played, Subject::Credential(CredentialId::token()), None)?);
     records.push(Record::read(played, Subject::Monitor, None)?);
 
-    let model = Model::new(story, &played.world, played.end_ms);
+    let model = Model::new(scenario, &played.world, played.end_ms);
     let mut examination = Examination { played, model, found: Vec::new(), tally: Tally::default() };
     for record in &records {
         examination.messages(record);
@@ -77,9 +77,9 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
         examination.rest(place, record);
         examination.states(place, record);
         let changes = changes_of(played, record.subject.clone())?;
-        examination.wishes(place, record, &changes);
+        examination.overrides(place, record, &changes);
         examination.recording(record, &changes);
-        examination.threads(story, record);
+        examination.threads(scenario, record);
         examination.silences(place, record, &changes);
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
@@ -88,8 +88,8 @@ pub fn examine(story: &Story, played: &Played) -> anyhow::Result<(Vec<Violation>
     examination.waits(&records);
     examination.promises(&records);
     examination.queues_are_at_rest();
-    for news in played.world.taken.iter().flat_map(|taken| &taken.notice.news) {
-        *examination.tally.news.entry(kind_of(news)).or_default() += 1;
+    for item in played.world.taken.iter().flat_map(|taken| &taken.notification.items) {
+        *examination.tally.items.entry(kind_of(item)).or_default() += 1;
     }
     Ok((examination.found, examination.tally))
 }
@@ -107,12 +107,12 @@ pub fn moment(at_ms: i64) -> String {
 }
 
 impl<'a> Examination<'a> {
-    fn found(&mut self, invariant: &'static str, story: String) {
-        self.found.push(Violation { invariant, story });
+    fn found(&mut self, invariant: &'static str, scenario: String) {
+        self.found.push(Violation { invariant, scenario });
     }
 
     /// What Slack took about a subject, in order.
     fn taken_of(&self, subject: &Subject) -> Vec<&'a Taken> {
-        self.played.world.taken.iter().filter(|taken| taken.notice.subject == *subject).collect()
+        self.played.world.taken.iter().filter(|taken| taken.notification.subject == *subject).collect()
     }
 }

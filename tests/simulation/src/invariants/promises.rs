@@ -1,13 +1,13 @@
 //! What the model says must have been told, and by when, was told by then.
 
-use monitor_domain::notices::News;
+use monitor_domain::notifications::NotificationItem;
 use monitor_domain::outage::Outage;
 use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
 
-use super::wishes::{REMINDED, UNMUTED};
+use super::overrides::{REMINDED, UNMUTED};
 use super::{Examination, moment};
-use crate::machine::story_ms;
+use crate::machine::scenario_ms;
 use crate::model::{Absence, Listed, Unseen};
 use crate::operations::{MINUTE_MS, TARGETS, What};
 use crate::record::{Record, Side, key_of, openings, reminded, sides};
@@ -15,7 +15,7 @@ use crate::world::Taken;
 
 const IN_TIME: &str = "every real outage that lasts is told in time";
 const ENDS: &str = "the end of an outage is told in time";
-const BLIND: &str = "blindness is told in time, once, and only then";
+const UNREACHABLE_IN_TIME: &str = "blindness is told in time, once, and only then";
 const SIGHT: &str = "sight regained is told in time, once";
 
 /// What may have to be told by a certain time.
@@ -46,7 +46,7 @@ pub const PROMISES: [&str; 23] = [
 ];
 
 /// Something told of a runner.
-struct Told<'a> {
+struct NotifiedSide<'a> {
     at_ms: i64,
     outage: &'a Outage,
     side: Side,
@@ -78,13 +78,11 @@ impl Examination<'_> {
             self.unseen(&unseen, records);
         }
         for listed in self.model.listed() {
-            let added =
-                |news: &News| matches!(news, News::TargetsAdded { targets, .. } if names(targets, listed.place));
+            let added = |item: &NotificationItem| matches!(item, NotificationItem::TargetsAdded { targets, .. } if names(targets, listed.place));
             self.of_the_list(&listed, "targets added", "a target that is added is told in time", added);
         }
         for unlisted in self.model.off_the_list() {
-            let removed =
-                |news: &News| matches!(news, News::TargetsRemoved { targets, .. } if names(targets, unlisted.place));
+            let removed = |item: &NotificationItem| matches!(item, NotificationItem::TargetsRemoved { targets, .. } if names(targets, unlisted.place));
             self.of_the_list(
                 &unlisted,
                 "targets removed",
@@ -99,17 +97,17 @@ impl Examination<'_> {
         listed: &Listed,
         promise: &'static str,
         invariant: &'static str,
-        is_of_it: impl Fn(&News) -> bool,
+        is_of_it: impl Fn(&NotificationItem) -> bool,
     ) {
-        let Some(by_ms) = listed.told_by_ms else { return };
+        let Some(by_ms) = listed.notified_by_ms else { return };
         self.promised(promise);
         let in_time = |taken: &&Taken| (listed.at_ms..=by_ms).contains(&taken.at_ms);
-        let is_told = self
+        let is_notified = self
             .taken_of(&Subject::Monitor)
             .into_iter()
             .filter(in_time)
-            .any(|taken| taken.notice.news.iter().any(&is_of_it));
-        if !is_told {
+            .any(|taken| taken.notification.items.iter().any(&is_of_it));
+        if !is_notified {
             let what = format!("{}, from {}, by {}", TARGETS[listed.place], moment(listed.at_ms), moment(by_ms));
             self.found(invariant, what);
         }
@@ -117,11 +115,11 @@ impl Examination<'_> {
 
     fn absence(&mut self, absence: &Absence, subject: &Subject) {
         let taken = self.taken_of(subject);
-        let told: Vec<Told<'_>> = taken
+        let notified: Vec<NotifiedSide<'_>> = taken
             .iter()
-            .flat_map(|taken| sides(&taken.notice).into_iter().map(|(outage, side)| (taken.at_ms, outage, side)))
+            .flat_map(|taken| sides(&taken.notification).into_iter().map(|(outage, side)| (taken.at_ms, outage, side)))
             .filter(|(_, outage, _)| outage.runner_name == absence.name)
-            .map(|(at_ms, outage, side)| Told { at_ms, outage, side })
+            .map(|(at_ms, outage, side)| NotifiedSide { at_ms, outage, side })
             .collect();
         let what = |what: &str, by_ms: i64| {
             let (name, began) = (&absence.name, moment(absence.began_ms));
@@ -129,26 +127,29 @@ impl Examination<'_> {
         };
         let flapped = flapped(&taken, &absence.name);
         let flaps = |at_ms: i64| {
-            flapped.iter().rev().find(|(told_ms, _)| *told_ms <= at_ms).map_or(Flaps::No, |(_, flaps)| *flaps)
+            flapped.iter().rev().find(|(notified_ms, _)| *notified_ms <= at_ms).map_or(Flaps::No, |(_, flaps)| *flaps)
         };
         // One that began before and was not seen to end is the same.
-        let covers = |told: &&Told<'_>, by_ms: i64| {
-            let ended_ms = told.outage.resolved_at.map_or(i64::MAX, story_ms);
-            told.at_ms <= by_ms && story_ms(told.outage.started_at) <= by_ms && ended_ms > absence.began_ms
+        let covers = |notified: &&NotifiedSide<'_>, by_ms: i64| {
+            let ended_ms = notified.outage.resolved_at.map_or(i64::MAX, scenario_ms);
+            notified.at_ms <= by_ms && scenario_ms(notified.outage.started_at) <= by_ms && ended_ms > absence.began_ms
         };
-        let is_told =
-            |by_ms| told.iter().any(|told| covers(&told, by_ms) && (absence.removed || told.side == Side::Began));
+        let is_notified = |by_ms| {
+            notified
+                .iter()
+                .any(|notified| covers(&notified, by_ms) && (absence.removed || notified.side == Side::Began))
+        };
 
-        if let Some(by_ms) = absence.told_by_ms {
+        if let Some(by_ms) = absence.notified_by_ms {
             self.promised(if absence.removed { "removal" } else { "outage" });
             let by_flapping = absence.may_flap && (absence.removed || flaps(by_ms) != Flaps::No);
-            if !is_told(by_ms) && !by_flapping {
+            if !is_notified(by_ms) && !by_flapping {
                 self.found(IN_TIME, what("not told", by_ms));
             }
         }
         if let Some(by_ms) = absence.lasts_by_ms.filter(|_| absence.may_flap) {
             self.promised("lasting outage of a flapping runner");
-            if !is_told(by_ms) {
+            if !is_notified(by_ms) {
                 self.found(IN_TIME, what("it lasts, and is not told", by_ms));
             }
         }
@@ -167,7 +168,7 @@ impl Examination<'_> {
         if let Some((ended_ms, by_ms)) = absence.unmuted_ms {
             self.promised("muted outage that lasts");
             let within = taken.iter().filter(|taken| (absence.began_ms..=by_ms).contains(&taken.at_ms));
-            let of_name = within.flat_map(|taken| openings(&taken.notice).map(|outage| (taken.at_ms, outage)));
+            let of_name = within.flat_map(|taken| openings(&taken.notification).map(|outage| (taken.at_ms, outage)));
             let times: Vec<i64> =
                 of_name.filter(|(_, outage)| outage.runner_name == absence.name).map(|(at_ms, _)| at_ms).collect();
             if times.len() != 1 || times[0] < ended_ms {
@@ -179,46 +180,49 @@ impl Examination<'_> {
             self.promised("reminder");
             let within = taken.iter().filter(|taken| (absence.began_ms..=*by_ms).contains(&taken.at_ms));
             let of_name =
-                within.filter(|taken| reminded(&taken.notice).any(|outage| outage.runner_name == absence.name));
+                within.filter(|taken| reminded(&taken.notification).any(|outage| outage.runner_name == absence.name));
             let times = of_name.count();
             if times <= before {
                 self.found(REMINDED, what(&format!("reminded of {times} times"), *by_ms));
             }
         }
-        if absence.untold {
+        if absence.pending {
             self.promised("quiet removal");
-            let wrong = told.iter().find(|told| {
-                let started_ms = story_ms(told.outage.started_at);
-                (absence.began_ms..absence.left_ms + MINUTE_MS).contains(&started_ms) && told.at_ms < absence.ended_ms
+            let wrong = notified.iter().find(|notified| {
+                let started_ms = scenario_ms(notified.outage.started_at);
+                (absence.began_ms..absence.left_ms + MINUTE_MS).contains(&started_ms)
+                    && notified.at_ms < absence.ended_ms
             });
             if let Some(wrong) = wrong {
                 self.found("what the policy does not want to hear is not told", what("told", wrong.at_ms));
             }
         }
         if let Some(by_ms) = absence.end_by_ms {
-            let during = told
-                .iter()
-                .filter(|told| told.side == Side::Began && (absence.began_ms..absence.left_ms).contains(&told.at_ms));
+            let during = notified.iter().filter(|notified| {
+                notified.side == Side::Began && (absence.began_ms..absence.left_ms).contains(&notified.at_ms)
+            });
             for began in during {
                 self.promised("end of an outage");
-                let is_same =
-                    |told: &&Told<'_>| told.side == Side::Ended && key_of(told.outage) == key_of(began.outage);
-                if !told.iter().filter(is_same).any(|ended| ended.at_ms <= by_ms) {
+                let is_same = |notified: &&NotifiedSide<'_>| {
+                    notified.side == Side::Ended && key_of(notified.outage) == key_of(began.outage)
+                };
+                if !notified.iter().filter(is_same).any(|ended| ended.at_ms <= by_ms) {
                     self.found(ENDS, what("its end is not told", by_ms));
                 }
             }
         }
         if let Some(by_ms) = absence.returns_by_ms {
-            let is_removal = |told: &&Told<'_>| told.side == Side::Ended && is_removed(&taken, told);
-            let of_now = |told: &&Told<'_>| (absence.began_ms..absence.ended_ms).contains(&told.at_ms);
-            let Some(removal) = told.iter().filter(of_now).rfind(is_removal) else { return };
+            let is_removal =
+                |notified: &&NotifiedSide<'_>| notified.side == Side::Ended && is_removed(&taken, notified);
+            let of_now = |notified: &&NotifiedSide<'_>| (absence.began_ms..absence.ended_ms).contains(&notified.at_ms);
+            let Some(removal) = notified.iter().filter(of_now).rfind(is_removal) else { return };
             if self.model.was_ever_unlisted(absence.place, removal.at_ms, by_ms) {
                 return;
             }
             self.promised("return");
             let names = |taken: &&&Taken| {
-                taken.notice.news.iter().any(|news| match news {
-                    News::Returned { runners } => runners.iter().any(|runner| runner.name == absence.name),
+                taken.notification.items.iter().any(|item| match item {
+                    NotificationItem::Returned { runners } => runners.iter().any(|runner| runner.name == absence.name),
                     _ => false,
                 })
             };
@@ -231,43 +235,47 @@ impl Examination<'_> {
 
     fn unseen(&mut self, unseen: &Unseen, records: &[Record]) {
         let (subject, invariant, kind) = match unseen.what {
-            What::AccessLost { target, .. } => (records[target].subject.clone(), BLIND, "blindness of a target"),
+            What::AccessLost { target, .. } => {
+                (records[target].subject.clone(), UNREACHABLE_IN_TIME, "blindness of a target")
+            }
             What::CredentialRefused { .. } => {
-                (Subject::Credential(CredentialId::token()), BLIND, "blindness of the credential")
+                (Subject::Credential(CredentialId::token()), UNREACHABLE_IN_TIME, "blindness of the credential")
             }
             _ => (Subject::Monitor, "a gap in which nobody watched is told in time, once, and only then", "gap"),
         };
         let taken = self.taken_of(&subject);
-        let told = |from_ms: i64, until_ms: i64, is_meant: &dyn Fn(&News) -> bool| {
+        let notified = |from_ms: i64, until_ms: i64, is_meant: &dyn Fn(&NotificationItem) -> bool| {
             let within = taken.iter().filter(|taken| (from_ms..=until_ms).contains(&taken.at_ms));
-            within.flat_map(|taken| &taken.notice.news).filter(|news| is_meant(news)).count()
+            within.flat_map(|taken| &taken.notification.items).filter(|item| is_meant(item)).count()
         };
-        let is_blind = |news: &News| matches!(news, News::Blind { .. } | News::Unwatched { .. });
-        let sees_again = |news: &News| matches!(news, News::SeesAgain { .. });
+        let is_unreachable = |item: &NotificationItem| {
+            matches!(item, NotificationItem::Unreachable { .. } | NotificationItem::Unwatched { .. })
+        };
+        let reachable_again = |item: &NotificationItem| matches!(item, NotificationItem::ReachableAgain { .. });
         let what = |what: &str| format!("{subject}: {:?} from {}: {what}", unseen.what, moment(unseen.began_ms));
-        if let Some(by_ms) = unseen.told_by_ms {
+        if let Some(by_ms) = unseen.notified_by_ms {
             self.promised(kind);
-            let times = told(unseen.began_ms, by_ms, &is_blind);
+            let times = notified(unseen.began_ms, by_ms, &is_unreachable);
             if times != 1 {
                 self.found(invariant, what(&format!("told {times} times by {}", moment(by_ms))));
             }
         }
-        if unseen.untold && told(unseen.began_ms, unseen.ended_ms + 10 * MINUTE_MS, &is_blind) > 0 {
+        if unseen.pending && notified(unseen.began_ms, unseen.ended_ms + 10 * MINUTE_MS, &is_unreachable) > 0 {
             self.found(invariant, what("told, although it was short"));
         }
         if let Some(by_ms) = unseen.over_by_ms {
-            let times = told(unseen.ended_ms, by_ms, &sees_again);
-            let was_told = told(unseen.began_ms, by_ms, &is_blind);
+            let times = notified(unseen.ended_ms, by_ms, &reachable_again);
+            let was_notified = notified(unseen.began_ms, by_ms, &is_unreachable);
             self.promised("sight");
-            if times != was_told.min(1) {
+            if times != was_notified.min(1) {
                 self.found(SIGHT, what(&format!("told {times} times by {}", moment(by_ms))));
             }
             // What the credential's notice explains is not told for each of its targets.
             if matches!(unseen.what, What::CredentialRefused { .. }) {
-                let of_target = |taken: &&Taken| matches!(taken.notice.subject, Subject::Target(_));
+                let of_target = |taken: &&Taken| matches!(taken.notification.subject, Subject::Target(_));
                 let within = self.played.world.taken.iter().filter(of_target);
                 let mut within = within.filter(|taken| (unseen.began_ms..=by_ms).contains(&taken.at_ms));
-                if within.any(|taken| taken.notice.news.iter().any(is_blind)) {
+                if within.any(|taken| taken.notification.items.iter().any(is_unreachable)) {
                     self.found(invariant, what("told of a target"));
                 }
             }
@@ -277,18 +285,18 @@ impl Examination<'_> {
 
 /// When a runner was told to flap, and when no more, in order. What is told as an outage flaps no more.
 fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
-    let is_told = |news: &News| match news {
-        News::Calm { runners } => runners.iter().any(|flap| flap.runner.name == name),
-        News::NoLongerMonitored { whole_target, .. } => *whole_target,
+    let is_notified = |item: &NotificationItem| match item {
+        NotificationItem::Calm { runners } => runners.iter().any(|flap| flap.runner.name == name),
+        NotificationItem::NoLongerMonitored { whole_target, .. } => *whole_target,
         _ => false,
     };
-    let begins =
-        |news: &News| matches!(news, News::Flapping { runners } if runners.iter().any(|flap| flap.runner.name == name));
+    let begins = |item: &NotificationItem| matches!(item, NotificationItem::Flapping { runners } if runners.iter().any(|flap| flap.runner.name == name));
     let of = |taken: &&Taken| {
-        let notice = &taken.notice;
-        let as_outage = sides(notice).iter().any(|(outage, side)| *side == Side::Began && outage.runner_name == name);
-        let ends = as_outage || notice.news.iter().any(is_told);
-        let flaps = match (notice.news.iter().any(begins), ends) {
+        let notification = &taken.notification;
+        let as_outage =
+            sides(notification).iter().any(|(outage, side)| *side == Side::Began && outage.runner_name == name);
+        let ends = as_outage || notification.items.iter().any(is_notified);
+        let flaps = match (notification.items.iter().any(begins), ends) {
             (true, false) => Flaps::Yes,
             (false, true) => Flaps::No,
             (true, true) => Flaps::Either,
@@ -300,9 +308,13 @@ fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
 }
 
 /// Whether an end was told as a removal.
-fn is_removed(taken: &[&Taken], told: &Told<'_>) -> bool {
-    taken.iter().filter(|taken| taken.at_ms == told.at_ms).flat_map(|taken| &taken.notice.news).any(|news| match news {
-        News::Removed { outages } => outages.iter().any(|outage| key_of(outage) == key_of(told.outage)),
-        _ => false,
+fn is_removed(taken: &[&Taken], notified: &NotifiedSide<'_>) -> bool {
+    taken.iter().filter(|taken| taken.at_ms == notified.at_ms).flat_map(|taken| &taken.notification.items).any(|item| {
+        match item {
+            NotificationItem::Removed { outages } => {
+                outages.iter().any(|outage| key_of(outage) == key_of(notified.outage))
+            }
+            _ => false,
+        }
     })
 }

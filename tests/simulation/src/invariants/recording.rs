@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_domain::change::{Change, Step};
+use monitor_domain::change::{Change, Event};
 use monitor_domain::outage::Outage;
 
 use super::{Examination, moment};
@@ -22,12 +22,12 @@ impl Examination<'_> {
     /// What was committed of a target's outages, against what is stored and what ever was.
     pub(super) fn recording(&mut self, record: &Record, changes: &[Change]) {
         let mut committed: BTreeMap<(u64, u64), Committed<'_>> = BTreeMap::new();
-        for step in changes.iter().flat_map(|change| &change.steps) {
-            match step {
-                Step::OutageOpened { outage } => {
+        for event in changes.iter().flat_map(|change| &change.events) {
+            match event {
+                Event::OutageOpened { outage } => {
                     committed.entry(number_of(outage)).or_default().opened.get_or_insert(outage);
                 }
-                Step::OutageClosed { outage } => committed.entry(number_of(outage)).or_default().ended = Some(outage),
+                Event::OutageClosed { outage } => committed.entry(number_of(outage)).or_default().ended = Some(outage),
                 _ => {}
             }
         }
@@ -53,7 +53,7 @@ impl Examination<'_> {
                 if outage.is_open() { before.is_none() && opened == Some(outage) } else { ended == Some(outage) };
             if !is_right {
                 let what = format!("{subject}: {outage:?} over {before:?} at {}", moment(*at_ms));
-                self.found.push(super::Violation { invariant: NOT_REOPENED, story: what });
+                self.found.push(super::Violation { invariant: NOT_REOPENED, scenario: what });
             }
         }
     }

@@ -4,7 +4,7 @@ use monitor_domain::outage::Outage;
 use monitor_domain::runner::Health;
 
 use super::{Examination, moment};
-use crate::machine::story_ms;
+use crate::machine::scenario_ms;
 use crate::record::Record;
 
 impl Examination<'_> {
@@ -17,30 +17,30 @@ impl Examination<'_> {
     }
 
     pub(super) fn rest(&mut self, place: usize, record: &Record) {
-        let Some(on_record) = &record.fleet else { return };
-        let (fleet, world) = (&on_record.fleet, &self.played.world);
+        let Some(stored) = &record.fleet else { return };
+        let (fleet, world) = (&stored.fleet, &self.played.world);
         let is_watched = world.listed_history.last().is_some_and(|(_, list)| list[place]);
         let truly: Vec<&str> = world.runners(place).iter().map(|runner| &*runner.name).collect();
-        let last_tellable = fleet.record.last_tellable;
+        let last_notifiable = fleet.record.last_notifiable;
         // The cursor is a hint, mended by the next look; nobody looks at a dropped target.
-        let hinted = on_record.cursor.as_ref().map_or(0, |cursor| cursor.told_through.0);
-        let told = if is_watched { hinted } else { record.told_through().max(hinted) };
-        if told < last_tellable.0 {
+        let hinted = stored.cursor.as_ref().map_or(0, |cursor| cursor.notified_through.0);
+        let notified = if is_watched { hinted } else { record.notified_through().max(hinted) };
+        if notified < last_notifiable.0 {
             let claims = record
                 .claims
                 .iter()
-                .map(|claim| (claim.number, claim.after.0, claim.through.0, moment(story_ms(claim.claimed_at))));
+                .map(|claim| (claim.number, claim.after.0, claim.through.0, moment(scenario_ms(claim.claimed_at))));
             let claims: Vec<_> = claims.collect();
             let endings: Vec<_> = record.endings.iter().map(|sent| (sent.number, &sent.ending)).collect();
             let what = format!(
-                "{} tellable {last_tellable}, {:?}\n  claims {claims:?}\n  endings {endings:?}",
-                record.subject, on_record.cursor
+                "{} tellable {last_notifiable}, {:?}\n  claims {claims:?}\n  endings {endings:?}",
+                record.subject, stored.cursor
             );
             self.found("nothing is untold at the end", what);
         }
-        let recorded = on_record.cursor.as_ref().map_or(0, |cursor| cursor.recorded_through.0);
+        let recorded = stored.cursor.as_ref().map_or(0, |cursor| cursor.recorded_through.0);
         if is_watched && recorded < fleet.record.last_outage_change.0 {
-            let what = format!("{}: {:?}, {:?}", record.subject, fleet.record.last_outage_change, on_record.cursor);
+            let what = format!("{}: {:?}, {:?}", record.subject, fleet.record.last_outage_change, stored.cursor);
             self.found("nothing is unrecorded at the end", what);
         }
         if record.outages.iter().any(Outage::is_open) {

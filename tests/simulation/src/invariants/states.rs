@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use monitor_domain::notices::{Flap, News};
+use monitor_domain::notifications::{Flap, NotificationItem};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::target::Target;
 
 use super::{Examination, moment};
-use crate::machine::story_ms;
+use crate::machine::scenario_ms;
 use crate::operations::{MINUTE_MS, TARGETS};
 use crate::record::Record;
 use crate::world::{Taken, Truth};
@@ -46,21 +46,27 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(news: &'a [News]) -> Self {
+    fn of(items: &'a [NotificationItem]) -> Self {
         let mut said = Self::default();
         let flaps = |runners: &'a [Flap]| runners.iter().map(|flap| &*flap.runner.name);
-        for news in news {
-            match news {
-                News::Flapping { runners } => said.flapping.extend(flaps(runners)),
-                News::Calm { runners } => said.calm.extend(flaps(runners)),
-                News::Removed { outages } => said.removed.extend(outages.iter().map(|outage| &*outage.runner_name)),
-                News::Returned { runners } => said.returned.extend(runners.iter().map(|runner| &*runner.name)),
-                News::Blind { .. } => said.is_unreachable = true,
-                News::SeesAgain { .. } => said.is_reachable = true,
-                News::NoLongerMonitored { whole_target: true, again_since, .. } => {
+        for item in items {
+            match item {
+                NotificationItem::Flapping { runners } => said.flapping.extend(flaps(runners)),
+                NotificationItem::Calm { runners } => said.calm.extend(flaps(runners)),
+                NotificationItem::Removed { outages } => {
+                    said.removed.extend(outages.iter().map(|outage| &*outage.runner_name))
+                }
+                NotificationItem::Returned { runners } => {
+                    said.returned.extend(runners.iter().map(|runner| &*runner.name))
+                }
+                NotificationItem::Unreachable { .. } => said.is_unreachable = true,
+                NotificationItem::ReachableAgain { .. } => said.is_reachable = true,
+                NotificationItem::NoLongerMonitored { whole_target: true, again_since, .. } => {
                     said.is_dropped = again_since.is_none();
                 }
-                News::Offline { .. } | News::MonitoringStarts { .. } | News::StillOffline { .. } => {
+                NotificationItem::Offline { .. }
+                | NotificationItem::MonitoringStarts { .. }
+                | NotificationItem::StillOffline { .. } => {
                     said.is_monitored = true;
                 }
                 _ => {}
@@ -84,27 +90,27 @@ impl<'a> Said<'a> {
 impl Examination<'_> {
     /// When the message of a notice was first claimed.
     fn claimed_ms(record: &Record, taken: &Taken) -> Option<i64> {
-        let claims = record.claims.iter().filter(|claim| claim.notice == taken.notice);
-        claims.map(|claim| story_ms(claim.claimed_at)).min()
+        let claims = record.claims.iter().filter(|claim| claim.notification == taken.notification);
+        claims.map(|claim| scenario_ms(claim.claimed_at)).min()
     }
 
     /// What was said of a target and its runners.
     pub(super) fn states(&mut self, place: usize, record: &Record) {
         let (mut flapping, mut was_unreachable) = (BTreeSet::new(), false);
         for taken in self.taken_of(&record.subject) {
-            let news = &taken.notice.news;
-            let said = Said::of(news);
+            let items = &taken.notification.items;
+            let said = Said::of(items);
             if said.is_contradictory() {
-                self.found(ONE_STATE, format!("{} at {}: {news:?}", record.subject, moment(taken.at_ms)));
+                self.found(ONE_STATE, format!("{} at {}: {items:?}", record.subject, moment(taken.at_ms)));
             }
-            self.crossed(&said, news, &mut flapping, &mut was_unreachable);
+            self.crossed(&said, items, &mut flapping, &mut was_unreachable);
             let Some(claimed_ms) = Self::claimed_ms(record, taken) else { continue };
             let lately = (claimed_ms - LAG_MS, claimed_ms);
-            let is_noticed = |lag_ms: i64| {
-                self.model.is_noticed(claimed_ms - lag_ms - LAG_MS, claimed_ms)
+            let is_detected = |lag_ms: i64| {
+                self.model.is_detected(claimed_ms - lag_ms - LAG_MS, claimed_ms)
                     && self.model.was_always_listed(place, (claimed_ms - lag_ms - LAG_MS, claimed_ms), true)
             };
-            let (soon, calm) = (is_noticed(LAG_MS), is_noticed(CALM_LAG_MS));
+            let (soon, calm) = (is_detected(LAG_MS), is_detected(CALM_LAG_MS));
             let always =
                 |name: &str, within, is_so: fn(Truth) -> bool| self.model.was_always(place, name, within, is_so);
             let there: fn(Truth) -> bool = |truth| truth != Truth::Absent;
@@ -125,12 +131,12 @@ impl Examination<'_> {
                     .find(|name| calm && always(name, for_long, well))
                     .map(|_| "it has been well for long")
             });
-            let is_monitored = self.model.is_noticed(claimed_ms - LAG_MS, claimed_ms)
+            let is_monitored = self.model.is_detected(claimed_ms - LAG_MS, claimed_ms)
                 && self.model.was_always_listed(place, lately, true);
             let wrong = wrong.or((said.is_dropped && is_monitored).then_some("it is monitored"));
             let wrong = wrong.or((said.is_unreachable && soon).then_some("it is reachable"));
             if let Some(wrong) = wrong {
-                self.found(AS_IT_IS, format!("{} at {}: {wrong}: {news:?}", record.subject, moment(claimed_ms)));
+                self.found(AS_IT_IS, format!("{} at {}: {wrong}: {items:?}", record.subject, moment(claimed_ms)));
             }
         }
     }
@@ -139,19 +145,21 @@ impl Examination<'_> {
     fn crossed<'n>(
         &mut self,
         said: &Said<'n>,
-        news: &[News],
+        items: &[NotificationItem],
         flapping: &mut BTreeSet<&'n str>,
         was_unreachable: &mut bool,
     ) {
         let is_removed = |outage: &Outage| outage.ending == Some(Ending::Removed);
         let mut reminders = 0;
-        for news in news {
-            match news {
-                News::Recovered { outages } | News::CameAndWent { outages } if outages.iter().any(is_removed) => {
+        for item in items {
+            match item {
+                NotificationItem::Recovered { outages } | NotificationItem::CameAndWent { outages }
+                    if outages.iter().any(is_removed) =>
+                {
                     self.promised(CAME_BACK);
                 }
-                News::NoLongerMonitored { again_since: Some(_), .. } => self.promised(DROPPED),
-                News::StillOffline { .. } => reminders += 1,
+                NotificationItem::NoLongerMonitored { again_since: Some(_), .. } => self.promised(DROPPED),
+                NotificationItem::StillOffline { .. } => reminders += 1,
                 _ => {}
             }
         }
@@ -172,26 +180,26 @@ impl Examination<'_> {
     pub(super) fn states_of_the_list(&mut self, record: &Record) {
         for taken in self.taken_of(&record.subject) {
             let (mut on, mut off) = (BTreeSet::new(), BTreeSet::new());
-            for news in &taken.notice.news {
-                match news {
-                    News::TargetsAdded { targets, .. } => on.extend(places(targets)),
-                    News::TargetsRemoved { targets, .. } => off.extend(places(targets)),
+            for item in &taken.notification.items {
+                match item {
+                    NotificationItem::TargetsAdded { targets, .. } => on.extend(places(targets)),
+                    NotificationItem::TargetsRemoved { targets, .. } => off.extend(places(targets)),
                     _ => {}
                 }
             }
-            let news = &taken.notice.news;
+            let items = &taken.notification.items;
             if on.intersection(&off).next().is_some() {
-                self.found(ONE_STATE, format!("{} at {}: {news:?}", record.subject, moment(taken.at_ms)));
+                self.found(ONE_STATE, format!("{} at {}: {items:?}", record.subject, moment(taken.at_ms)));
             }
             let Some(claimed_ms) = Self::claimed_ms(record, taken) else { continue };
             let lately = (claimed_ms - LAG_MS, claimed_ms);
-            if !self.model.is_noticed(claimed_ms - LAG_MS, claimed_ms) {
+            if !self.model.is_detected(claimed_ms - LAG_MS, claimed_ms) {
                 continue;
             }
             let is_wrong = on.iter().any(|place| self.model.was_always_listed(*place, lately, false))
                 || off.iter().any(|place| self.model.was_always_listed(*place, lately, true));
             if is_wrong {
-                self.found(AS_IT_IS, format!("{} at {}: {news:?}", record.subject, moment(claimed_ms)));
+                self.found(AS_IT_IS, format!("{} at {}: {items:?}", record.subject, moment(claimed_ms)));
             }
         }
     }

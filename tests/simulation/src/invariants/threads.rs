@@ -2,34 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 use monitor_domain::outage::Outage;
 
 use super::{Examination, moment};
-use crate::machine::story_ms;
-use crate::operations::Story;
+use crate::machine::scenario_ms;
+use crate::operations::Scenario;
 use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides};
-use crate::world::{LetBe, Taken};
+use crate::world::{Abandoned, Taken};
 
 const SHOWS: &str = "a message shows at last what has become of its outages";
 const THREAD: &str = "what becomes of an outage is told in the thread of the message that told of it";
 const REOPENED: &str = "no edit opens again what was shown to be over";
 
 /// The outages that a message follows up: those that it ends, and those that it reminds of.
-fn follows_up(notice: &Notice) -> Vec<&Outage> {
-    let told = sides(notice);
-    let begins = |outage: &Outage| told.iter().any(|(one, side)| *side == Side::Began && key_of(one) == key_of(outage));
-    let ended = told.iter().filter(|(outage, side)| *side == Side::Ended && !begins(outage)).map(|(outage, _)| *outage);
-    ended.chain(reminded(notice)).collect()
+fn follows_up(notification: &Notification) -> Vec<&Outage> {
+    let notified = sides(notification);
+    let begins =
+        |outage: &Outage| notified.iter().any(|(one, side)| *side == Side::Began && key_of(one) == key_of(outage));
+    let ended =
+        notified.iter().filter(|(outage, side)| *side == Side::Ended && !begins(outage)).map(|(outage, _)| *outage);
+    ended.chain(reminded(notification)).collect()
 }
 
 /// Whether a message tells nothing but the ends of outages and reminders.
-fn is_follow_up(notice: &Notice) -> bool {
-    use monitor_domain::notices::News;
-    notice.news.iter().all(|news| {
+fn is_follow_up(notification: &Notification) -> bool {
+    use monitor_domain::notifications::NotificationItem;
+    notification.items.iter().all(|item| {
         matches!(
-            news,
-            News::Recovered { .. } | News::Removed { .. } | News::StillOffline { .. } | News::NoLongerMonitored { .. }
+            item,
+            NotificationItem::Recovered { .. }
+                | NotificationItem::Removed { .. }
+                | NotificationItem::StillOffline { .. }
+                | NotificationItem::NoLongerMonitored { .. }
         )
     })
 }
@@ -37,21 +42,21 @@ fn is_follow_up(notice: &Notice) -> bool {
 /// Whether it can be known where a message is: it is there, and neither Slack's answer was lost nor, in a crash or a
 /// standstill, the record of it.
 fn is_known(record: &Record, taken: &Taken) -> bool {
-    taken.answered && !taken.is_gone && record.uncertain().all(|claim| claim.notice != taken.notice)
+    taken.answered && !taken.is_gone && record.uncertain().all(|claim| claim.notification != taken.notification)
 }
 
 /// Whether a message need not show what its notices told: its last edit was not to be had, or was not waited for at an
 /// attempt that was neither the first nor the second.
-fn is_let_be(record: &Record, taken: &Taken) -> bool {
-    let later = record.claims.iter().filter(|claim| story_ms(claim.claimed_at) > taken.at_ms);
+fn is_abandoned(record: &Record, taken: &Taken) -> bool {
+    let later = record.claims.iter().filter(|claim| scenario_ms(claim.claimed_at) > taken.at_ms);
     let mut impatient = later.filter(|claim| claim.number.attempt > 2);
-    let failed_ms = match taken.let_be {
-        Some(LetBe::Dead | LetBe::Refused) => return true,
-        Some(LetBe::Failed(at_ms)) => Some(at_ms),
+    let failed_ms = match taken.abandoned {
+        Some(Abandoned::Dead | Abandoned::Refused) => return true,
+        Some(Abandoned::Failed(at_ms)) => Some(at_ms),
         None => None,
     };
     impatient.any(|claim| {
-        let leased_ms = story_ms(claim.claimed_at)..story_ms(claim.lease_until);
+        let leased_ms = scenario_ms(claim.claimed_at)..scenario_ms(claim.lease_until);
         // With half of its lease gone such an attempt edits nothing more.
         let took_ms = record.recorded_ms(claim).map(|at_ms| at_ms - leased_ms.start);
         failed_ms.is_some_and(|at_ms| leased_ms.contains(&at_ms))
@@ -61,16 +66,16 @@ fn is_let_be(record: &Record, taken: &Taken) -> bool {
 
 impl Examination<'_> {
     /// What became of each message of a target that a bot sent.
-    pub(super) fn threads(&mut self, story: &Story, record: &Record) {
-        if !story.is_bot {
+    pub(super) fn threads(&mut self, scenario: &Scenario, record: &Record) {
+        if !scenario.is_bot {
             return;
         }
         let all = &self.played.world.taken;
-        let of_subject = || all.iter().enumerate().filter(|(_, taken)| taken.notice.subject == record.subject);
+        let of_subject = || all.iter().enumerate().filter(|(_, taken)| taken.notification.subject == record.subject);
         // Which messages told of an outage first, as open or over.
         let mut began: BTreeMap<OutageKey, Vec<usize>> = BTreeMap::new();
         for (number, taken) in of_subject() {
-            for (outage, _) in sides(&taken.notice).into_iter().filter(|(_, side)| *side == Side::Began) {
+            for (outage, _) in sides(&taken.notification).into_iter().filter(|(_, side)| *side == Side::Began) {
                 began.entry(key_of(outage)).or_default().push(number);
             }
         }
@@ -81,12 +86,12 @@ impl Examination<'_> {
     }
 
     fn shows(&mut self, record: &Record, taken: &Taken, number: usize, began: &BTreeMap<OutageKey, Vec<usize>>) {
-        if is_let_be(record, taken) || !is_known(record, taken) {
+        if is_abandoned(record, taken) || !is_known(record, taken) {
             return;
         }
-        for shown in openings(&taken.notice) {
+        for shown in openings(&taken.notification) {
             let key = key_of(shown);
-            let is_only = began.get(&key).is_some_and(|told| *told == [number]);
+            let is_only = began.get(&key).is_some_and(|notified| *notified == [number]);
             let now = taken.shown.iter().find(|outage| key_of(outage) == key);
             let recorded = record.outages.iter().find(|outage| key_of(outage) == key);
             let Some(recorded) = recorded.filter(|_| is_only) else { continue };
@@ -100,13 +105,13 @@ impl Examination<'_> {
     }
 
     fn stands(&mut self, record: &Record, taken: &Taken, began: &BTreeMap<OutageKey, Vec<usize>>) {
-        let of: Vec<&Outage> = follows_up(&taken.notice);
+        let of: Vec<&Outage> = follows_up(&taken.notification);
         let what = |fault: &str| {
-            format!("{} message of {}: {fault}: {:?}", record.subject, moment(taken.at_ms), taken.notice.news)
+            format!("{} message of {}: {fault}: {:?}", record.subject, moment(taken.at_ms), taken.notification.items)
         };
-        let told_in = |outage: &&Outage| began.get(&key_of(outage)).cloned().unwrap_or_default();
+        let notified_in = |outage: &&Outage| began.get(&key_of(outage)).cloned().unwrap_or_default();
         if let Some(thread) = taken.thread {
-            if !is_follow_up(&taken.notice) || !of.iter().all(|outage| told_in(outage).contains(&thread)) {
+            if !is_follow_up(&taken.notification) || !of.iter().all(|outage| notified_in(outage).contains(&thread)) {
                 self.found(THREAD, what("in another's thread"));
             }
             self.promised("reply in a thread");
@@ -119,12 +124,13 @@ impl Examination<'_> {
         if self.played.world.deaths.iter().any(was_dead) {
             return;
         }
-        let first = of.first().map(told_in).unwrap_or_default();
+        let first = of.first().map(notified_in).unwrap_or_default();
         let [number] = first[..] else { return };
         let message = &self.played.world.taken[number];
         let is_first_known = is_known(record, message)
-            && openings(&message.notice).any(|outage| of.first().is_some_and(|first| key_of(first) == key_of(outage)));
-        if is_first_known && is_follow_up(&taken.notice) && of.iter().all(|outage| told_in(outage) == first) {
+            && openings(&message.notification)
+                .any(|outage| of.first().is_some_and(|first| key_of(first) == key_of(outage)));
+        if is_first_known && is_follow_up(&taken.notification) && of.iter().all(|outage| notified_in(outage) == first) {
             self.found(THREAD, what("in no thread"));
         }
     }
@@ -132,7 +138,7 @@ impl Examination<'_> {
     /// What the world noted of edits.
     pub(super) fn edits(&mut self) {
         for outage in &self.played.world.reopened {
-            self.found.push(super::Violation { invariant: REOPENED, story: format!("{outage:?}") });
+            self.found.push(super::Violation { invariant: REOPENED, scenario: format!("{outage:?}") });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Runners that were away: what must have been said of each time.
 
-use super::{CALM_MS, FLAPPING, FLAPPING_WINDOW_MS, LOOK_MS, Model, RECHECK_MS, TELL_MS, TICK_MS, next_tick};
+use super::{CALM_MS, CHECK_MS, FLAPPING, FLAPPING_WINDOW_MS, Model, NOTIFY_MS, RECHECK_MS, TICK_MS, next_tick};
 use crate::operations::MINUTE_MS;
 use crate::world::{Truth, bit_of};
 
@@ -18,7 +18,7 @@ pub struct Absence {
     /// Whether it began with the runner's removal.
     pub removed: bool,
     /// That it began must be told by then, as an outage or a removal.
-    pub told_by_ms: Option<i64>,
+    pub notified_by_ms: Option<i64>,
     /// In place of that it may be told that the runner flaps.
     pub may_flap: bool,
     /// It must be told by then that the runner flaps.
@@ -34,7 +34,7 @@ pub struct Absence {
     /// Flapping that was told must be told to be over by then.
     pub calm_by_ms: Option<i64>,
     /// Nothing about it may be told: the policy does not want to hear of it.
-    pub untold: bool,
+    pub pending: bool,
     /// It was muted when it was found, and must be told between these, when the mute had ended.
     pub unmuted_ms: Option<(i64, i64)>,
     /// People must have been reminded of it by then: once, twice and so on.
@@ -51,8 +51,8 @@ impl Model<'_> {
 
     fn offline_bound(&self, place: usize, name: &str, from_ms: i64) -> i64 {
         let rules = self.rules(from_ms, from_ms + 30 * MINUTE_MS);
-        let confirm = i64::from(rules.map(|rules| rules.confirm).max().unwrap_or(3));
-        let alone_ms = next_tick(from_ms) + LOOK_MS + (confirm - 1) * RECHECK_MS + TELL_MS;
+        let failure_threshold = i64::from(rules.map(|rules| rules.failure_threshold).max().unwrap_or(3));
+        let alone_ms = next_tick(from_ms) + CHECK_MS + (failure_threshold - 1) * RECHECK_MS + NOTIFY_MS;
         let company_ms = alone_ms + RECHECK_MS;
         if self.has_company(place, name, from_ms - 20 * MINUTE_MS, company_ms) { company_ms } else { alone_ms }
     }
@@ -99,10 +99,10 @@ impl Model<'_> {
         let (began_ms, removed) = (history[0].0, history[0].1 == Truth::Absent);
         let (left_ms, ended_ms) = (from(1), online.map_or(self.end_ms, from));
         let here = Some(place);
-        let removed_bound = |from_ms| next_tick(from_ms) + LOOK_MS + RECHECK_MS + TELL_MS;
+        let removed_bound = |from_ms| next_tick(from_ms) + CHECK_MS + RECHECK_MS + NOTIFY_MS;
         let offline_bound = |from_ms| self.offline_bound(place, name, from_ms);
         let wants_removed: Vec<bool> =
-            self.rules(began_ms, ended_ms + TICK_MS).map(|rules| rules.tell_removed).collect();
+            self.rules(began_ms, ended_ms + TICK_MS).map(|rules| rules.alert_on_removed).collect();
 
         let may_flap = may_flap(before, began_ms);
         let mute_in = |from_ms: i64, until_ms: i64| {
@@ -110,7 +110,7 @@ impl Model<'_> {
                 self.muted(place, name).filter(|(began_ms, ended_ms)| *began_ms < until_ms && *ended_ms > from_ms);
             muted.map(|(_, ended_ms)| ended_ms).max()
         };
-        let told_by_ms = match removed {
+        let notified_by_ms = match removed {
             true if !wants_removed.iter().all(|wanted| *wanted) => None,
             // Nobody misses a runner that was not seen since it is there and the target is on the list.
             true => self.due(here, None, (began_ms, left_ms), removed_bound).filter(|by_ms| {
@@ -121,9 +121,9 @@ impl Model<'_> {
             false => self.due_unless(here, None, (began_ms, left_ms), offline_bound, mute_in),
         };
         // Removed while it is muted, it is not told; and flapping that begins so is told when it goes away once more.
-        let told_by_ms =
-            told_by_ms.filter(|by_ms| !(removed || may_flap) || !self.is_ever_muted(place, name, began_ms, *by_ms));
-        let lasts_ms = |from_ms| next_tick(next_tick(from_ms) + LOOK_MS + CALM_MS) + LOOK_MS + TELL_MS;
+        let notified_by_ms =
+            notified_by_ms.filter(|by_ms| !(removed || may_flap) || !self.is_ever_muted(place, name, began_ms, *by_ms));
+        let lasts_ms = |from_ms| next_tick(next_tick(from_ms) + CHECK_MS + CALM_MS) + CHECK_MS + NOTIFY_MS;
         let lasts_by_ms =
             if removed { None } else { self.due_unless(here, None, (began_ms, left_ms), lasts_ms, mute_in) };
 
@@ -135,16 +135,16 @@ impl Model<'_> {
         } else if is_gone {
             self.due(here, None, (left_ms, until_ms), removed_bound)
         } else {
-            self.due(here, None, (left_ms, until_ms), |from_ms| next_tick(from_ms) + LOOK_MS + RECHECK_MS + TELL_MS)
+            self.due(here, None, (left_ms, until_ms), |from_ms| next_tick(from_ms) + CHECK_MS + RECHECK_MS + NOTIFY_MS)
         };
         let online_until_ms = online.map_or(self.end_ms, |online| from(online + 1));
         let was_gone = history[..online.unwrap_or(history.len())].iter().any(|(_, truth)| *truth == Truth::Absent);
         let returns_by_ms = (was_gone && online.is_some())
             .then(|| {
-                self.due(here, None, (ended_ms, online_until_ms), |from_ms| next_tick(from_ms) + LOOK_MS + TELL_MS)
+                self.due(here, None, (ended_ms, online_until_ms), |from_ms| next_tick(from_ms) + CHECK_MS + NOTIFY_MS)
             })
             .flatten();
-        let well_ms = |from_ms| next_tick(next_tick(from_ms) + LOOK_MS + CALM_MS) + TICK_MS + LOOK_MS + TELL_MS;
+        let well_ms = |from_ms| next_tick(next_tick(from_ms) + CHECK_MS + CALM_MS) + TICK_MS + CHECK_MS + NOTIFY_MS;
         let calm_by_ms = self.due(here, None, (ended_ms, online_until_ms), well_ms);
 
         let mut absence = Absence {
@@ -153,7 +153,7 @@ impl Model<'_> {
             began_ms,
             ended_ms,
             removed,
-            told_by_ms,
+            notified_by_ms,
             may_flap,
             flaps_by_ms: None,
             lasts_by_ms,
@@ -161,7 +161,7 @@ impl Model<'_> {
             left_ms,
             returns_by_ms,
             calm_by_ms,
-            untold: removed && wants_removed.iter().all(|wanted| !*wanted),
+            pending: removed && wants_removed.iter().all(|wanted| !*wanted),
             unmuted_ms: None,
             reminded_by_ms: Vec::new(),
         };
@@ -176,16 +176,16 @@ impl Model<'_> {
         let first = before.len().checked_sub(FLAPPING - 1)?;
         let chain = before[first..].iter().chain([last]);
         let began_ms = before[first].began_ms;
-        let is_sure = chain.clone().all(|absence| absence.told_by_ms.is_some_and(|by_ms| by_ms <= absence.left_ms))
+        let is_sure = chain.clone().all(|absence| absence.notified_by_ms.is_some_and(|by_ms| by_ms <= absence.left_ms))
             && before[first..].iter().all(|absence| absence.end_by_ms.is_some())
             && last.began_ms + TICK_MS < began_ms + FLAPPING_WINDOW_MS
             && before[first..].iter().all(|absence| !absence.may_flap)
             && !last.removed
-            && !self.is_ever_muted(last.place, &last.name, began_ms, last.told_by_ms?)
-            && self.is_calm(last.place, began_ms - FLAPPING_WINDOW_MS, last.told_by_ms?);
+            && !self.is_ever_muted(last.place, &last.name, began_ms, last.notified_by_ms?)
+            && self.is_calm(last.place, began_ms - FLAPPING_WINDOW_MS, last.notified_by_ms?);
         // An earlier one within the hour would have made it flap before.
         let is_first = before[..first].iter().all(|absence| absence.ended_ms < began_ms - FLAPPING_WINDOW_MS - TICK_MS);
-        (is_sure && is_first).then_some(last.told_by_ms).flatten()
+        (is_sure && is_first).then_some(last.notified_by_ms).flatten()
     }
 }
 

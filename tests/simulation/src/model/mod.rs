@@ -2,17 +2,17 @@
 //! monitor looks and how long requests take; it knows nothing of how anything is decided.
 
 mod absences;
-mod looks;
+mod checks;
+mod overrides;
 mod unseen;
-mod wishes;
 
 pub use absences::Absence;
-pub use looks::{Reading, count_apart};
+pub use checks::{Reading, count_apart};
+pub use overrides::{Decided, Silence};
 pub use unseen::{Listed, Unseen};
-pub use wishes::{Decided, Silence};
 
 use crate::faults::{Stage, Window};
-use crate::operations::{MINUTE_MS, Story, TARGETS, What};
+use crate::operations::{MINUTE_MS, Scenario, TARGETS, What};
 use crate::world::{RUNNERS, Rules, Truth, World};
 
 /// A tick comes so often.
@@ -20,14 +20,14 @@ const TICK_MS: i64 = 5 * MINUTE_MS;
 /// A second look comes a minute after the first, and takes some seconds.
 const RECHECK_MS: i64 = 63_000;
 /// From a tick to the end of the looks that it brings.
-const LOOK_MS: i64 = 3_000;
+const CHECK_MS: i64 = 3_000;
 /// From a decision to Slack.
-const TELL_MS: i64 = 10_000;
+const NOTIFY_MS: i64 = 10_000;
 /// How long a disturbance can be felt once it is over: an attempt to send that was put off, a lease, a function that
 /// stands still.
 const AFTERMATH_MS: i64 = 30 * MINUTE_MS;
 /// How long looks may fail, or the monitor be away, before that is told.
-pub const BLIND_MS: i64 = 15 * MINUTE_MS;
+pub const UNREACHABLE_AFTER_MS: i64 = 15 * MINUTE_MS;
 /// How many good readings end an outage, and how many lists without it make a runner gone.
 pub const READINGS: usize = 2;
 /// So many outages within the hour make a runner flap, until it is well for half an hour.
@@ -55,7 +55,7 @@ struct Disturbance {
 
 /// The model of a story.
 pub struct Model<'a> {
-    story: &'a Story,
+    scenario: &'a Scenario,
     world: &'a World,
     end_ms: i64,
     disturbances: Vec<Disturbance>,
@@ -68,18 +68,18 @@ fn next_tick(at_ms: i64) -> i64 {
 
 impl<'a> Model<'a> {
     /// The model of a story that ended then.
-    pub fn new(story: &'a Story, world: &'a World, end_ms: i64) -> Self {
+    pub fn new(scenario: &'a Scenario, world: &'a World, end_ms: i64) -> Self {
         let mut disturbances = Vec::new();
         let mut disturb = |place, source, from_ms, until_ms: i64| {
             disturbances.push(Disturbance { place, source, from_ms, until_ms: until_ms + AFTERMATH_MS });
         };
-        for window in &story.windows {
+        for window in &scenario.windows {
             disturb(None, Source::Window, window.from_ms, window.until_ms);
         }
-        if !story.crashes.is_empty() {
+        if !scenario.crashes.is_empty() {
             disturb(None, Source::Window, 0, end_ms);
         }
-        for (number, operation) in story.operations.iter().enumerate() {
+        for (number, operation) in scenario.operations.iter().enumerate() {
             let (place, for_ms) = match operation.what {
                 What::AccessLost { target, for_ms } => (Some(target), for_ms),
                 What::CredentialRefused { for_ms }
@@ -96,7 +96,7 @@ impl<'a> Model<'a> {
         for (place, from_ms, until_ms) in unlisted(world, end_ms) {
             disturb(Some(place), Source::Unlisted, from_ms, until_ms);
         }
-        Self { story, world, end_ms, disturbances }
+        Self { scenario, world, end_ms, disturbances }
     }
 
     /// By when something must have come of what was so from `at_ms` until `limit_ms`: `bound` says how long it takes where
@@ -160,12 +160,12 @@ impl<'a> Model<'a> {
     /// Whether functions may end in the middle in between, so that what they saw is lost.
     pub fn may_lose(&self, from_ms: i64, until_ms: i64) -> bool {
         self.disturbances.iter().any(|disturbance| {
-            let is_outside = match disturbance.source {
-                Source::Operation(number) => !matches!(self.story.operations[number].what, What::MonitorDown { .. }),
+            let is_elsewhere = match disturbance.source {
+                Source::Operation(number) => !matches!(self.scenario.operations[number].what, What::MonitorDown { .. }),
                 Source::Edit | Source::Unlisted => true,
                 Source::Window => false,
             };
-            !is_outside && disturbance.from_ms < until_ms && disturbance.until_ms > from_ms
+            !is_elsewhere && disturbance.from_ms < until_ms && disturbance.until_ms > from_ms
         })
     }
 
@@ -178,7 +178,7 @@ impl<'a> Model<'a> {
 
     /// How many bad readings were needed at least, by any policy in between.
     pub fn least_confirm(&self, from_ms: i64, until_ms: i64) -> usize {
-        self.rules(from_ms, until_ms).map(|rules| rules.confirm).min().unwrap_or(1) as usize
+        self.rules(from_ms, until_ms).map(|rules| rules.failure_threshold).min().unwrap_or(1) as usize
     }
 
     /// Whether a runner was other than online at some time in between.
@@ -191,7 +191,7 @@ impl<'a> Model<'a> {
     }
 
     /// Whether nothing but Slack was disturbed in between: what is so is noticed in time, though it may be notified late.
-    pub fn is_noticed(&self, from_ms: i64, until_ms: i64) -> bool {
+    pub fn is_detected(&self, from_ms: i64, until_ms: i64) -> bool {
         let is_within = |began_ms: i64, ended_ms: i64| began_ms < until_ms && ended_ms > from_ms;
         let befalls_others =
             |window: &&Window| window.fault.can_befall(Stage::Check) || window.fault.can_befall(Stage::Schedule);
@@ -201,14 +201,14 @@ impl<'a> Model<'a> {
             }
             _ => None,
         };
-        self.story.crashes.is_empty()
+        self.scenario.crashes.is_empty()
             && !self
-                .story
+                .scenario
                 .windows
                 .iter()
                 .filter(befalls_others)
                 .any(|window| is_within(window.from_ms, window.until_ms))
-            && !self.story.operations.iter().any(|operation| {
+            && !self.scenario.operations.iter().any(|operation| {
                 disturbs(&operation.what).is_some_and(|for_ms| is_within(operation.at_ms, operation.at_ms + for_ms))
             })
     }

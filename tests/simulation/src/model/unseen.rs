@@ -1,6 +1,6 @@
 //! What could not be seen or did not run, and what came onto the list: what must have been said of each.
 
-use super::{BLIND_MS, LOOK_MS, Model, Source, TELL_MS, TICK_MS, next_tick};
+use super::{CHECK_MS, Model, NOTIFY_MS, Source, TICK_MS, UNREACHABLE_AFTER_MS, next_tick};
 use crate::operations::{FOUND, TARGETS, What};
 
 /// A time in which something could not be seen or did not run, in which nothing else went wrong.
@@ -13,9 +13,9 @@ pub struct Unseen {
     /// When it ended.
     pub ended_ms: i64,
     /// It must be told by then, once.
-    pub told_by_ms: Option<i64>,
+    pub notified_by_ms: Option<i64>,
     /// It must not be told at all.
-    pub untold: bool,
+    pub pending: bool,
     /// That it is over must be told by then, once, if it was told.
     pub over_by_ms: Option<i64>,
 }
@@ -28,14 +28,14 @@ pub struct Listed {
     /// When.
     pub at_ms: i64,
     /// It must be told by then.
-    pub told_by_ms: Option<i64>,
+    pub notified_by_ms: Option<i64>,
 }
 
 impl Model<'_> {
     /// What must have been said of what could not be seen while nothing else was wrong.
     pub fn unseen(&self) -> Vec<Unseen> {
         let mut unseen = Vec::new();
-        for (number, operation) in self.story.operations.iter().enumerate() {
+        for (number, operation) in self.scenario.operations.iter().enumerate() {
             let (what, began_ms) = (operation.what.clone(), operation.at_ms);
             let (place, for_ms) = match what {
                 What::AccessLost { target, for_ms } => (Some(target), for_ms),
@@ -44,21 +44,21 @@ impl Model<'_> {
             };
             let (ended_ms, but) = (began_ms + for_ms, Some(Source::Operation(number)));
             let alone = |until_ms: i64| self.disturbance(place, but, began_ms, until_ms).is_none();
-            let over_ms = next_tick(ended_ms) + LOOK_MS + TELL_MS;
-            let mut this = Unseen { what, began_ms, ended_ms, told_by_ms: None, untold: false, over_by_ms: None };
+            let over_ms = next_tick(ended_ms) + CHECK_MS + NOTIFY_MS;
+            let mut this = Unseen { what, began_ms, ended_ms, notified_by_ms: None, pending: false, over_by_ms: None };
             if let What::MonitorDown { .. } = this.what {
                 let last_tick_ms = next_tick(began_ms) - TICK_MS;
                 let gap_ms = next_tick(ended_ms) - last_tick_ms;
                 // A tick at the very moment is cut off or not.
-                if alone(over_ms) && began_ms - last_tick_ms > LOOK_MS && over_ms <= self.end_ms {
-                    this.told_by_ms = (gap_ms >= BLIND_MS).then_some(over_ms);
-                    this.untold = gap_ms < BLIND_MS;
+                if alone(over_ms) && began_ms - last_tick_ms > CHECK_MS && over_ms <= self.end_ms {
+                    this.notified_by_ms = (gap_ms >= UNREACHABLE_AFTER_MS).then_some(over_ms);
+                    this.pending = gap_ms < UNREACHABLE_AFTER_MS;
                 }
             } else {
-                let due_ms = next_tick(began_ms) + BLIND_MS + TICK_MS + LOOK_MS + TELL_MS;
+                let due_ms = next_tick(began_ms) + UNREACHABLE_AFTER_MS + TICK_MS + CHECK_MS + NOTIFY_MS;
                 if alone(over_ms) {
-                    this.told_by_ms = (due_ms <= ended_ms.min(self.end_ms)).then_some(due_ms);
-                    this.untold = for_ms < BLIND_MS;
+                    this.notified_by_ms = (due_ms <= ended_ms.min(self.end_ms)).then_some(due_ms);
+                    this.pending = for_ms < UNREACHABLE_AFTER_MS;
                     this.over_by_ms = (over_ms <= self.end_ms).then_some(over_ms);
                 }
             }
@@ -84,12 +84,16 @@ impl Model<'_> {
                         let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
                         // One that its account's list lacks is watched on until the second tick.
                         let ticks_ms = if place == FOUND { TICK_MS } else { 0 };
-                        let ticked = next_tick(since_ms.max(0)) + ticks_ms + LOOK_MS < *at_ms;
-                        let was_noticed = since_ms < 0 || (is_sound && ticked);
-                        let bound = |from_ms| next_tick(from_ms) + LOOK_MS + TELL_MS;
+                        let ticked = next_tick(since_ms.max(0)) + ticks_ms + CHECK_MS < *at_ms;
+                        let was_detected = since_ms < 0 || (is_sound && ticked);
+                        let bound = |from_ms| next_tick(from_ms) + CHECK_MS + NOTIFY_MS;
                         let until = (*at_ms, off_ms.unwrap_or(self.end_ms));
-                        let told_by_ms = self.due(Some(place), Some(Source::Unlisted), until, bound);
-                        listed.push(Listed { place, at_ms: *at_ms, told_by_ms: told_by_ms.filter(|_| was_noticed) });
+                        let notified_by_ms = self.due(Some(place), Some(Source::Unlisted), until, bound);
+                        listed.push(Listed {
+                            place,
+                            at_ms: *at_ms,
+                            notified_by_ms: notified_by_ms.filter(|_| was_detected),
+                        });
                     }
                     _ => {}
                 }
@@ -113,14 +117,14 @@ impl Model<'_> {
                         // The schedule knows that it was on only if it ticked in between, and could read the list; and what
                         // would leave nothing on the list is refused.
                         let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
-                        let was_noticed = is_sound && next_tick(since_ms) + LOOK_MS < *at_ms;
+                        let was_detected = is_sound && next_tick(since_ms) + CHECK_MS < *at_ms;
                         let back = |(_, list): &&(i64, [bool; TARGETS.len()])| list[place] || !list.contains(&true);
                         let until_ms = rest.iter().find(back).map_or(self.end_ms, |(at_ms, _)| *at_ms);
                         let ticks_ms = if place == FOUND { TICK_MS } else { 0 };
-                        let bound = |from_ms| next_tick(from_ms) + ticks_ms + LOOK_MS + TELL_MS;
-                        let told_by_ms = self.due(Some(place), unlisted, (*at_ms, until_ms), bound);
-                        let told_by_ms = told_by_ms.filter(|_| was_noticed);
-                        off_the_list.push(Listed { place, at_ms: *at_ms, told_by_ms });
+                        let bound = |from_ms| next_tick(from_ms) + ticks_ms + CHECK_MS + NOTIFY_MS;
+                        let notified_by_ms = self.due(Some(place), unlisted, (*at_ms, until_ms), bound);
+                        let notified_by_ms = notified_by_ms.filter(|_| was_detected);
+                        off_the_list.push(Listed { place, at_ms: *at_ms, notified_by_ms });
                     }
                     _ => {}
                 }

@@ -8,7 +8,7 @@ import { overNode, overWeb, withKey } from "./client.mjs";
 const repoId = "acme/web";
 const group = "/repo-acme%/web";
 const change = (client, revision, nonce = 1n) =>
-  client.create("Change", { repoId, revision: BigInt(revision), nonce, body: "{}", tellable: true });
+  client.create("Change", { repoId, revision: BigInt(revision), nonce, body: "{}", notifiable: true });
 
 async function all(list) {
   const items = [];

@@ -27,7 +27,7 @@ def client_of(endpoint: str, store_id: int, **options) -> Client:
 
 
 def change(revision: int, nonce: int = 1):
-    return Change(repoId=REPO_ID, revision=revision, nonce=nonce, body="{}", tellable=True)
+    return Change(repoId=REPO_ID, revision=revision, nonce=nonce, body="{}", notifiable=True)
 
 
 def new(item) -> WithPutOptions:

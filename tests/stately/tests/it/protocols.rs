@@ -30,8 +30,8 @@ async fn post(
     client.post(url).header("content-type", content_type).body(body).send().await.unwrap()
 }
 
-fn freshness(repo_id: &str) -> monitor_stately::wire::Item {
-    item("Freshness", json!({ "repoId": repo_id, "seenAt": "1800000000007" }))
+fn last_seen(repo_id: &str) -> monitor_stately::wire::Item {
+    item("LastSeen", json!({ "repoId": repo_id, "seenAt": "1800000000007" }))
 }
 
 async fn started() -> StatelyServer {
@@ -43,7 +43,7 @@ async fn protobuf_goes_over_both_versions_of_http() {
     let server = started().await;
     for (http2, version) in [(false, reqwest::Version::HTTP_11), (true, reqwest::Version::HTTP_2)] {
         let client = client(http2);
-        let body = put_request(1, [freshness("acme/web")]).encode_to_vec();
+        let body = put_request(1, [last_seen("acme/web")]).encode_to_vec();
         let answer = post(&client, &server, path::PUT, "application/proto", body).await;
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
         assert_eq!(answer.headers()["content-type"], "application/proto");
@@ -62,7 +62,7 @@ async fn json_goes_unary_and_streamed() {
     let fields = json!({ "repoId": "acme/web", "seenAt": 1_800_000_000_007_i64 });
     let put = json!({
         "storeId": "1", "schemaVersionId": 1,
-        "puts": [{ "item": { "itemType": "Freshness", "json": fields }, "mustNotExist": true }],
+        "puts": [{ "item": { "itemType": "LastSeen", "json": fields }, "mustNotExist": true }],
     });
     let answer = post(&client, &server, path::PUT, "application/json", put.to_string().into_bytes()).await;
     assert_eq!(answer.status(), 200);
@@ -78,7 +78,7 @@ async fn json_goes_unary_and_streamed() {
 
     let list = json!({
         "storeId": "1", "schemaVersionId": 1, "keyPathPrefix": "/fleet-acme%/web", "sortDirection": "SORT_DESCENDING",
-        "filterConditions": [{ "itemType": "Freshness" }],
+        "filterConditions": [{ "itemType": "LastSeen" }],
     });
     let url = format!("{}{}", server.base_url(), path::BEGIN_LIST);
     let body = framed(list.to_string().as_bytes());
@@ -139,7 +139,7 @@ fn a_body_that_is_no_request_is_refused_in_whatever_form() {
 fn grpc_says_how_it_ended_in_trailers() {
     let mut state = product();
     let mut put = |must_not_exist: bool| {
-        let mut message = put_request(1, [freshness("acme/web")]);
+        let mut message = put_request(1, [last_seen("acme/web")]);
         message.puts[0].must_not_exist = must_not_exist;
         let mut request = Request { path: path::PUT.to_owned(), ..Request::default() };
         request.headers.insert("content-type".to_owned(), "application/grpc+proto".to_owned());
@@ -163,7 +163,7 @@ fn token(state: &mut State, access_key: &str) -> Result<GetAuthTokenResponse, St
 }
 
 #[test]
-fn only_a_token_that_is_still_good_is_let_in() {
+fn only_a_valid_token_is_accepted() {
     let (settings, hand) = crate::support::by_hand();
     let mut state = State::new(monitor_stately_server::Schema::product(), settings);
     state.settings.access_key = Some("right".to_owned());
@@ -194,7 +194,7 @@ fn only_a_token_that_is_still_good_is_let_in() {
 #[test]
 fn items_come_as_json_where_that_is_asked_for() {
     let mut state = product();
-    let mut asked = request(path::PUT, &put_request(1, [freshness("acme/web")]));
+    let mut asked = request(path::PUT, &put_request(1, [last_seen("acme/web")]));
     asked.headers.insert("sc-rf".to_owned(), "application/json".to_owned());
     let stored: monitor_stately::wire::PutResponse = unary(&state.handle(&asked)).unwrap();
     let Some(monitor_stately::wire::Payload::Json(fields)) = &stored.items[0].payload else { panic!("as protobuf") };

@@ -100,14 +100,14 @@ fn what_is_not_in_order_is_refused_and_nothing_is_stored() {
 #[test]
 fn batches_and_items_have_a_bound() {
     let mut state = product();
-    let freshness = |number: usize| item("Freshness", json!({ "repoId": format!("a/{number}"), "seenAt": "1" }));
-    assert_eq!(put_as(&mut state, &put_request(1, (0..51).map(freshness))).unwrap_err(), "InvalidArgument");
+    let last_seen = |number: usize| item("LastSeen", json!({ "repoId": format!("a/{number}"), "seenAt": "1" }));
+    assert_eq!(put_as(&mut state, &put_request(1, (0..51).map(last_seen))).unwrap_err(), "InvalidArgument");
     assert_eq!(put_as(&mut state, &put_request(1, [])).unwrap_err(), "InvalidArgument");
-    assert_eq!(put_as(&mut state, &put_request(1, (0..50).map(freshness))).unwrap().len(), 50);
+    assert_eq!(put_as(&mut state, &put_request(1, (0..50).map(last_seen))).unwrap().len(), 50);
     let list = |bytes: usize| item("Watchlist", json!({ "repoId": "monitor", "body": "x".repeat(bytes) }));
     assert_eq!(put_as(&mut state, &put_request(1, [list(400 * 1024)])).unwrap_err(), "InvalidArgument");
     assert!(put_as(&mut state, &put_request(1, [list(399 * 1024)])).is_ok());
-    let twice = [freshness(1), freshness(1)];
+    let twice = [last_seen(1), last_seen(1)];
     assert_eq!(put_as(&mut state, &put_request(1, twice)).unwrap_err(), "InvalidArgument");
 }
 
@@ -213,7 +213,7 @@ fn a_delete_takes_an_item_away_under_all_its_keys_and_may_be_repeated() {
 }
 
 #[test]
-fn what_is_kept_in_a_file_comes_back() {
+fn a_snapshot_file_restores_the_items() {
     let (mut state, _) = animals();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("items.json");

@@ -33,7 +33,7 @@ fn change(repo: &str, revision: u64) -> Item {
 fn with_repository(state: &mut State) {
     let fleet = [
         item("Repository", json!({ "repoId": "acme/web" })),
-        item("Freshness", json!({ "repoId": "acme/web" })),
+        item("LastSeen", json!({ "repoId": "acme/web" })),
         item("Cursor", json!({ "repoId": "acme/web" })),
         item("Repository", json!({ "repoId": "acme/web-2" })),
     ];
@@ -64,7 +64,7 @@ fn the_fleet_costs_the_same_with_any_history() {
     fill(&mut state, (1..=10).map(runner));
     let fleet = list_request(1, "/fleet-acme%/web");
     let (before, _) = list(&mut state, &fleet).unwrap();
-    assert_eq!(types(&before[..3]), ["Repository", "Cursor", "Freshness"]);
+    assert_eq!(types(&before[..3]), ["Repository", "Cursor", "LastSeen"]);
     assert_eq!(before.len(), 13);
     fill(&mut state, (1..=10_000).map(|id| outage(id % 10 + 1, id)));
     fill(&mut state, (1..=1_000).map(|id| change("acme/web", id)));

@@ -5,8 +5,8 @@
 --   runner       acme/web            runner         0              0
 --   outage       acme/web            runner         outage         0
 --   change       any                 revision       0              0
---   notice       any                 notice         attempt        0 claim, 1 sent
---   freshness    any                 0              0              0
+--   notification any                 notification   attempt        0 claim, 1 sent
+--   last-seen    any                 0              0              0
 --   cursor       any                 0              0              0
 --   credential   credential:token    0              0              0
 --   watchlist    monitor             0              0              0
@@ -28,13 +28,13 @@ CREATE VIEW targets AS
 SELECT
     json_extract(t.body, '$.target') AS target,
     json_extract(t.body, '$.revision') AS revision,
-    json_extract(c.body, '$.toldThrough') AS told_through,
+    json_extract(c.body, '$.notifiedThrough') AS notified_through,
     json_extract(t.body, '$.watchedSince') AS watched_since,
     max(json_extract(t.body, '$.observedAt'), coalesce(json_extract(f.body, '$.at'), '')) AS seen_at,
     json_extract(t.body, '$.failing.since') AS failing_since,
     json_extract(t.body, '$.failing.failure.detail') AS failure
 FROM items AS t
-LEFT JOIN items AS f ON f.section = 'freshness' AND f.subject = t.subject
+LEFT JOIN items AS f ON f.section = 'last-seen' AND f.subject = t.subject
 LEFT JOIN items AS c ON c.section = 'cursor' AND c.subject = t.subject
 WHERE t.section = 'target';
 
@@ -74,20 +74,20 @@ SELECT
     subject,
     first AS revision,
     json_extract(body, '$.decidedAt') AS decided_at,
-    (SELECT group_concat(json_extract(value, '$.step'), ' ') FROM json_each(body, '$.steps')) AS steps,
+    (SELECT group_concat(json_extract(value, '$.event'), ' ') FROM json_each(body, '$.events')) AS events,
     json_extract(body, '$.counts.total') AS total,
     json_extract(body, '$.counts.online') AS online,
     json_extract(body, '$.counts.down') AS down
 FROM items
 WHERE section = 'change';
 
-CREATE VIEW notices AS
+CREATE VIEW notifications AS
 SELECT
     c.subject,
-    c.first AS notice,
+    c.first AS notification,
     c.second AS attempt,
     json_extract(c.body, '$.claimedAt') AS claimed_at,
-    (SELECT group_concat(json_extract(value, '$.news'), ' ') FROM json_each(c.body, '$.message.news')) AS news,
+    (SELECT group_concat(json_extract(value, '$.kind'), ' ') FROM json_each(c.body, '$.message.items')) AS items,
     json_extract(c.body, '$.after') AS after,
     json_extract(c.body, '$.through') AS through,
     coalesce(json_extract(s.body, '$.ending'), 'unknown') AS ending,
@@ -95,8 +95,8 @@ SELECT
     json_extract(s.body, '$.reason') AS reason
 FROM items AS c
 LEFT JOIN items AS s
-    ON s.section = 'notice' AND s.subject = c.subject AND s.first = c.first AND s.second = c.second AND s.third = 1
-WHERE c.section = 'notice' AND c.third = 0;
+    ON s.section = 'notification' AND s.subject = c.subject AND s.first = c.first AND s.second = c.second AND s.third = 1
+WHERE c.section = 'notification' AND c.third = 0;
 
 CREATE VIEW credentials AS
 SELECT

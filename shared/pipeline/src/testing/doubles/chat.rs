@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
-use monitor_domain::notices::Notice;
+use monitor_domain::notifications::Notification;
 
 use super::lock;
 use crate::items::{Acknowledgement, Delivered, LiveMessage, Place};
@@ -20,7 +20,7 @@ pub struct ScriptedChat {
     of_edits: Mutex<VecDeque<ChatError>>,
     /// Of single channels, the default's under no name.
     of_channels: Mutex<BTreeMap<String, VecDeque<ChatError>>>,
-    taken: Mutex<Vec<(Notice, Form)>>,
+    taken: Mutex<Vec<(Notification, Form)>>,
     routes: Mutex<Vec<String>>,
     /// A channel that never answers, and whether somebody waits for it.
     hanging: Mutex<Option<(String, bool)>>,
@@ -102,13 +102,13 @@ impl ScriptedChat {
     }
 
     /// Takes out the messages taken so far.
-    pub fn take(&self) -> Vec<(Notice, Form)> {
+    pub fn take(&self) -> Vec<(Notification, Form)> {
         std::mem::take(&mut lock(&self.taken))
     }
 }
 
 impl Chat for ScriptedChat {
-    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+    async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
         if let Some(answer) = lock(&self.answers).pop_front() {
             return Err(answer);
         }
@@ -132,7 +132,7 @@ impl Chat for ScriptedChat {
         }
         // Another task may run between taking a message and answering.
         tokio::task::yield_now().await;
-        lock(&self.taken).push((notice.clone(), form));
+        lock(&self.taken).push((notification.clone(), form));
         lock(&self.routes).push(route);
         let Some(threads) = &self.threads else { return Ok(Delivered::default()) };
         let mut threads = lock(threads);
@@ -141,13 +141,13 @@ impl Chat for ScriptedChat {
         Ok(Delivered { channel: Some(channel.to_owned()), ts: Some(threads.sent.to_string()) })
     }
 
-    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
         let Some(threads) = &self.threads else { return Err(EditError::Gone) };
         if lock(threads).are_gone {
             return Err(EditError::Gone);
         }
         let channel = (to.channel != DEFAULT_CHANNEL).then_some(&*to.channel);
-        let delivered = self.send(notice, form, Route::to(channel)).await?;
+        let delivered = self.send(notification, form, Route::to(channel)).await?;
         lock(threads).replies.push(to.ts.clone());
         Ok(delivered)
     }
@@ -155,7 +155,7 @@ impl Chat for ScriptedChat {
     async fn edit(
         &self,
         message: &LiveMessage,
-        _: &Notice,
+        _: &Notification,
         form: Form,
         _: &[Acknowledgement],
     ) -> Result<(), EditError> {

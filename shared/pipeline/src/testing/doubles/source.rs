@@ -77,8 +77,8 @@ impl<'a> ScriptedSource<'a> {
     }
 
     /// Something that happens while the next list, of runners or of repositories, is being read, once.
-    pub fn meanwhile(&self, happens: impl Future<Output = ()> + Send + 'a) {
-        *lock(&self.meanwhile) = Some(Box::pin(happens));
+    pub fn meanwhile(&self, during: impl Future<Output = ()> + Send + 'a) {
+        *lock(&self.meanwhile) = Some(Box::pin(during));
     }
 
     /// From now on, each list of runners takes so long.
@@ -114,8 +114,8 @@ impl RunnerSource for ScriptedSource<'_> {
         let runners = lock(&self.runners).get(target.id()).cloned().unwrap_or_default();
         let failure = lock(&self.failures).get(target.id()).cloned();
         let meanwhile = lock(&self.meanwhile).take();
-        if let Some(happens) = meanwhile {
-            happens.await;
+        if let Some(during) = meanwhile {
+            during.await;
         }
         if let Some((clock, by)) = &*lock(&self.slow) {
             clock.advance(*by);
@@ -143,8 +143,8 @@ impl RunnerSource for ScriptedSource<'_> {
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {
         let meanwhile = lock(&self.meanwhile).take();
-        if let Some(happens) = meanwhile {
-            happens.await;
+        if let Some(during) = meanwhile {
+            during.await;
         }
         lock(&self.repositories).get(account).cloned().unwrap_or(Ok(Vec::new()))
     }

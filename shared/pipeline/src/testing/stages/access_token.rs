@@ -21,8 +21,8 @@ impl RunnerSource for OfAnApp<'_, '_> {
         CredentialId::app_installation(target.owner())
     }
 
-    async fn prepare(&self, _: &Target, on_record: Option<&AccessToken>) -> Option<AccessToken> {
-        self.handed.lock().await.push(on_record.cloned());
+    async fn prepare(&self, _: &Target, stored: Option<&AccessToken>) -> Option<AccessToken> {
+        self.handed.lock().await.push(stored.cloned());
         self.gives.lock().await.take()
     }
 
@@ -39,7 +39,7 @@ impl RunnerSource for OfAnApp<'_, '_> {
     }
 }
 
-pub(super) async fn what_github_is_asked_with_is_on_record_for_every_poller<S: Store>(store: &S) {
+pub(super) async fn the_access_token_is_stored_for_every_poller<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     let (first, second) = (access_token("acme", "one"), access_token("acme", "two"));
     let (jobs, changes, clock) = (&this.jobs, &this.changes, &this.clock);

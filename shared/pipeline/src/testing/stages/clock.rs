@@ -20,19 +20,22 @@ pub(super) async fn a_clock_that_is_set_back_delays_no_notification<S: Store>(st
     }
     // Slack does not take it at once, and the clock is set back while the next attempt is put off.
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
-    assert_eq!(this.tell().await, []);
+    assert_eq!(this.notify_all().await, []);
     this.clock.set_back(2 * HOUR);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    assert_eq!(this.tell().await.iter().map(offline_of).sum::<usize>(), 1);
+    assert_eq!(this.notify_all().await.iter().map(offline_of).sum::<usize>(), 1);
 
     this.source.set_status(&web(), 1, Status::Idle);
     this.check(&web()).await;
     this.clock.set_back(2 * HOUR);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    let told = this.tell().await;
-    assert!(matches!(&told[..], [notice] if matches!(notice.news[..], [News::Recovered { .. }])), "{told:?}");
+    let notified = this.notify_all().await;
+    assert!(
+        matches!(&notified[..], [notification] if matches!(notification.items[..], [NotificationItem::Recovered { .. }])),
+        "{notified:?}"
+    );
 }
 
 pub(super) async fn what_a_clock_that_was_ahead_stored_keeps_nobody_waiting<S: Store>(store: &S) {
@@ -59,12 +62,12 @@ pub(super) async fn what_a_clock_that_was_ahead_stored_keeps_nobody_waiting<S: S
     for _ in 0..3 {
         this.clock.advance(MINUTE);
         this.check(&web()).await;
-        offline += this.tell().await.iter().map(offline_of).sum::<usize>();
+        offline += this.notify_all().await.iter().map(offline_of).sum::<usize>();
     }
     assert_eq!(offline, 2);
     let unwatched = this.changes(&Subject::Monitor).await;
-    let mut steps = unwatched.iter().flat_map(|change| &change.steps);
-    assert!(!steps.any(|step| matches!(step, Step::Unwatched { .. })), "{unwatched:?}");
+    let mut events = unwatched.iter().flat_map(|change| &change.events);
+    assert!(!events.any(|event| matches!(event, Event::Unwatched { .. })), "{unwatched:?}");
 }
 
 pub(super) async fn a_clock_that_is_set_forward_makes_no_gap<S: Store>(store: &S) {
@@ -75,13 +78,15 @@ pub(super) async fn a_clock_that_is_set_forward_makes_no_gap<S: Store>(store: &S
         this.clock.set_forward(2 * HOUR);
         this.tick().await;
     }
-    let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
-    assert!(!told.iter().any(|news| matches!(news, News::Unwatched { .. })), "{told:?}");
+    let notified: Vec<NotificationItem> =
+        this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
+    assert!(!notified.iter().any(|item| matches!(item, NotificationItem::Unwatched { .. })), "{notified:?}");
     // A process that stood still is no watcher, whatever its clock is set to.
     this.clock.advance(2 * HOUR);
     this.tick().await;
-    let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
-    assert!(told.iter().any(|news| matches!(news, News::Unwatched { .. })), "{told:?}");
+    let notified: Vec<NotificationItem> =
+        this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
+    assert!(notified.iter().any(|item| matches!(item, NotificationItem::Unwatched { .. })), "{notified:?}");
 }
 
 pub(super) async fn a_mute_by_a_clock_that_was_ahead_is_over<S: Store>(store: &S) {
@@ -89,7 +94,7 @@ pub(super) async fn a_mute_by_a_clock_that_was_ahead_is_over<S: Store>(store: &S
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     let since = this.clock.now().plus(DAY);
     let scope = Scope::Target(web());
     let mute = Mute { scope, since, until: since.plus(HOUR), reason: None, by: person() };
@@ -98,7 +103,7 @@ pub(super) async fn a_mute_by_a_clock_that_was_ahead_is_over<S: Store>(store: &S
     this.source.set_status(&web(), 1, Status::Offline);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    assert_eq!(this.tell().await.iter().map(offline_of).sum::<usize>(), 1);
+    assert_eq!(this.notify_all().await.iter().map(offline_of).sum::<usize>(), 1);
 }
 
 pub(super) async fn a_mute_that_comes_while_a_check_runs_is_in_force<S: Store>(store: &S) {
@@ -106,7 +111,7 @@ pub(super) async fn a_mute_that_comes_while_a_check_runs_is_in_force<S: Store>(s
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     this.source.set_status(&web(), 1, Status::Offline);
     this.clock.advance(MINUTE);
     let clock = this.clock.clone();
@@ -117,5 +122,5 @@ pub(super) async fn a_mute_that_comes_while_a_check_runs_is_in_force<S: Store>(s
         assert_eq!(store.put(vec![Put::replacing(Item::Mute(mute))]).await, Ok(PutOutcome::Done));
     });
     this.check(&web()).await;
-    assert_eq!(this.tell().await, [], "the check began before the mute, and was committed after it");
+    assert_eq!(this.notify_all().await, [], "the check began before the mute, and was committed after it");
 }

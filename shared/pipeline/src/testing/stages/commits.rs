@@ -12,11 +12,11 @@ pub(super) async fn a_lost_race_is_thrown_away_and_asked_again<S: Store>(store: 
     // Both read revision 1; the other commits while this one is still asking GitHub.
     this.source.meanwhile(async {
         let report = other.check(&web()).await;
-        assert!(report.steps.iter().any(|step| matches!(step, Step::Suspected { .. })));
+        assert!(report.events.iter().any(|event| matches!(event, Event::Suspected { .. })));
     });
     let report = this.check(&web()).await;
     assert_eq!(report.disposition, Disposition::Done);
-    assert!(report.steps.is_empty(), "the same reading must count once: {:?}", report.steps);
+    assert!(report.events.is_empty(), "the same reading must count once: {:?}", report.events);
     let changes = this.changes(&subject()).await;
     assert_eq!(changes.len(), 2, "one commit for each revision");
 }
@@ -30,12 +30,12 @@ pub(super) async fn an_own_commit_whose_answer_is_lost_is_recognised<S: Store>(s
         this.store.plan([fault]);
         let before = this.changes(&subject()).await.len();
         let report = this.check(&web()).await;
-        assert!(matches!(report.steps[..], [Step::StatusChanged { to, .. }] if to == status), "{fault:?}");
+        assert!(matches!(report.events[..], [Event::StatusChanged { to, .. }] if to == status), "{fault:?}");
         assert_eq!(this.changes(&subject()).await.len(), before + 1, "{fault:?}");
     }
 }
 
-pub(super) async fn a_large_decision_is_split_and_told_whole<S: Store>(store: &S) {
+pub(super) async fn a_large_decision_is_split_and_notified_as_one<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 70;
     this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Offline)).collect());
@@ -43,11 +43,11 @@ pub(super) async fn a_large_decision_is_split_and_told_whole<S: Store>(store: &S
     let changes = this.changes(&subject()).await;
     assert!(changes.len() > 1 && changes.iter().rev().skip(1).all(|change| change.more));
     assert!(changes.last().is_some_and(|change| !change.more));
-    let told = this.tell().await;
-    assert_eq!(told.iter().map(offline_of).collect::<Vec<_>>(), [usize::try_from(runners).unwrap_or(0)]);
+    let notified = this.notify_all().await;
+    assert_eq!(notified.iter().map(offline_of).collect::<Vec<_>>(), [usize::try_from(runners).unwrap_or(0)]);
 }
 
-pub(super) async fn a_split_that_broke_off_is_finished_and_told_whole<S: Store>(store: &S) {
+pub(super) async fn an_interrupted_split_is_finished_and_notified_as_one<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 70;
     this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Offline)).collect());
@@ -59,8 +59,8 @@ pub(super) async fn a_split_that_broke_off_is_finished_and_told_whole<S: Store>(
     this.store.go_down(false);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    let told = this.tell().await;
-    assert_eq!(told.iter().map(offline_of).collect::<Vec<_>>(), [usize::try_from(runners).unwrap_or(0)]);
+    let notified = this.notify_all().await;
+    assert_eq!(notified.iter().map(offline_of).collect::<Vec<_>>(), [usize::try_from(runners).unwrap_or(0)]);
 }
 
 pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
@@ -71,8 +71,8 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
             Key::Target(_) => "target",
             Key::Runner(..) => "runner",
             Key::Outage(..) => "outage",
-            Key::Freshness(Subject::Monitor) => "tick",
-            Key::Freshness(_) => "freshness",
+            Key::LastSeen(Subject::Monitor) => "tick",
+            Key::LastSeen(_) => "last seen",
             Key::Change(Subject::Monitor, _) => "change of the monitor",
             Key::Change(..) => "change of a target or credential",
             Key::Credential(_) => "credential",
@@ -98,13 +98,13 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
         this.check(&web()).await;
         this.check_for(&web(), Reason::Manual).await;
         by_check.extend(kinds(this.store.take_written()));
-        this.tell().await;
+        this.notify_all().await;
         by_notify.extend(kinds(this.store.take_written()));
         this.clock.advance(Duration::from_secs(660));
     }
     assert_eq!(by_schedule, BTreeSet::from(["tick", "change of the monitor", "watchlist"]));
     assert_eq!(by_notify, BTreeSet::from(["outage", "claim", "sent", "cursor"]));
-    let of_check = ["target", "runner", "freshness", "change of a target or credential", "marker of a check by hand"];
+    let of_check = ["target", "runner", "last seen", "change of a target or credential", "marker of a check by hand"];
     assert_eq!(by_check, BTreeSet::from(of_check));
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), (1..=4).map(|id| runner(id, Status::Idle)).collect());
     let subject = subject();
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     for round in 0..12_u64 {
         let status = if round % 2 == 0 { Status::Offline } else { Status::Idle };
         this.source.set_status(&web(), 1 + round / 2 % 4, status);
@@ -132,7 +132,13 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
         this.clock.advance(INTERVAL);
         this.check(&target).await;
         this.notify(&subject).await;
-        told.extend(this.chat.take().into_iter().map(|(notice, _)| notice).filter(|notice| notice.subject == subject));
+        notified.extend(
+            this.chat
+                .take()
+                .into_iter()
+                .map(|(notification, _)| notification)
+                .filter(|notification| notification.subject == subject),
+        );
     }
     for subject in [&subject, &Subject::Monitor] {
         let revisions: Vec<u64> = this.changes(subject).await.iter().map(|change| change.revision.0).collect();
@@ -142,13 +148,15 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
             "{subject}: no revision twice, none left out"
         );
     }
-    let began: usize = told.iter().map(offline_of).sum();
-    let ended = |notice: &Notice| {
-        let outages =
-            notice.news.iter().map(|news| if let News::Recovered { outages } = news { outages.len() } else { 0 });
+    let began: usize = notified.iter().map(offline_of).sum();
+    let ended = |notification: &Notification| {
+        let outages = notification
+            .items
+            .iter()
+            .map(|item| if let NotificationItem::Recovered { outages } = item { outages.len() } else { 0 });
         outages.sum::<usize>()
     };
-    assert_eq!((began, told.iter().map(ended).sum::<usize>()), (6, 6), "{told:?}");
+    assert_eq!((began, notified.iter().map(ended).sum::<usize>()), (6, 6), "{notified:?}");
 }
 
 pub(super) async fn what_was_seen_before_a_lost_race_is_not_believed<S: Store>(store: &S) {

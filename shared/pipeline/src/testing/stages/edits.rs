@@ -1,6 +1,6 @@
 //! Edits that are refused or fail: the message may stay as it was, but what there is to tell is told.
 
-use super::telling::{back, threads, two_alerts};
+use super::notifying::{back, threads, two_alerts};
 use super::*;
 use crate::items::{Acknowledgement, Delivered, Place};
 use crate::ports::{Chat, EditError, Route};
@@ -29,47 +29,50 @@ pub(super) async fn an_edit_refused_as_laid_out_goes_as_plain_text_within_the_sa
     this.chat.refuse_edits([refused()]);
     back(&this, &[3]).await;
     assert!(matches!(this.chat.take()[..], [(_, Form::Blocks)]), "the notice keeps its own layout");
-    let told = this.chat.take_threads();
-    assert_eq!((told.edits.len(), told.forms, told.replies), (1, vec![Form::PlainText], vec!["2".to_owned()]));
+    let notified = this.chat.take_threads();
+    assert_eq!(
+        (notified.edits.len(), notified.forms, notified.replies),
+        (1, vec![Form::PlainText], vec!["2".to_owned()])
+    );
     let (number, ending) = last_ending(&this).await;
-    assert_eq!(number, Attempt { notice: 3, attempt: 1 });
+    assert_eq!(number, Attempt { notification: 3, attempt: 1 });
     assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");
 }
 
-pub(super) async fn an_edit_refused_in_both_forms_is_let_be_and_its_notice_told<S: Store>(store: &S) {
+pub(super) async fn an_edit_refused_in_both_forms_is_abandoned_and_its_notification_is_sent<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     for (runner, ts) in [(1, "1"), (3, "2")] {
         this.chat.refuse_edits([refused(), refused()]);
         back(&this, &[runner]).await;
         assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec![ts.to_owned()])));
     }
-    assert_eq!(last_ending(&this).await.0, Attempt { notice: 4, attempt: 1 });
+    assert_eq!(last_ending(&this).await.0, Attempt { notification: 4, attempt: 1 });
     // What is open in a message that was let be is edited in at its own end; what is over, not again.
     back(&this, &[2]).await;
     assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![("1".to_owned(), 0)], vec!["1".to_owned()])));
 }
 
-pub(super) async fn an_edit_that_goes_on_failing_is_let_be_at_the_third_attempt<S: Store>(store: &S) {
+pub(super) async fn an_edit_that_keeps_failing_is_abandoned_at_the_third_attempt<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     this.chat.refuse_edits((0..3).map(|_| fails()));
     back(&this, &[3]).await;
     for attempt in [1, 2] {
         assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])), "attempt {attempt}");
         let (number, ending) = last_ending(&this).await;
-        assert_eq!(number, Attempt { notice: 3, attempt });
+        assert_eq!(number, Attempt { notification: 3, attempt });
         let nothing_was_sent = matches!(ending, SendEnding::Deferred { uncertain: false, .. });
         assert!(nothing_was_sent, "{ending:?}");
         once_more(&this).await;
     }
     assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec!["2".to_owned()])));
     let (number, ending) = last_ending(&this).await;
-    assert_eq!(number, Attempt { notice: 3, attempt: 3 });
+    assert_eq!(number, Attempt { notification: 3, attempt: 3 });
     assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");
     back(&this, &[1]).await;
     assert_eq!(threads(&this), (vec![("1".to_owned(), 1)], vec!["1".to_owned()]), "what is over is edited no more");
 }
 
-pub(super) async fn a_wait_that_is_asked_for_at_an_edit_is_kept_at_every_attempt<S: Store>(store: &S) {
+pub(super) async fn a_wait_requested_at_an_edit_is_respected_at_every_attempt<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     this.chat.refuse_edits([fails(), fails(), ChatError::Busy { retry_after: Duration::from_secs(600) }]);
     back(&this, &[3]).await;
@@ -87,21 +90,21 @@ struct SlowToEdit<'a> {
 }
 
 impl Chat for SlowToEdit<'_> {
-    async fn send(&self, notice: &Notice, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
-        self.chat.send(notice, form, to).await
+    async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
+        self.chat.send(notification, form, to).await
     }
 
-    async fn reply(&self, notice: &Notice, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        self.chat.reply(notice, form, to).await
+    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+        self.chat.reply(notification, form, to).await
     }
 
-    async fn edit(&self, _: &LiveMessage, _: &Notice, _: Form, _: &[Acknowledgement]) -> Result<(), EditError> {
+    async fn edit(&self, _: &LiveMessage, _: &Notification, _: Form, _: &[Acknowledgement]) -> Result<(), EditError> {
         self.clock.advance(NotifySettings::default().lease * 5 / 9);
         Err(fails().into())
     }
 }
 
-pub(super) async fn edits_that_take_long_leave_time_for_the_notice<S: Store>(store: &S) {
+pub(super) async fn slow_edits_leave_time_for_the_notification<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     this.clock.advance(MINUTE);
     [1, 3].iter().for_each(|id| this.source.set_status(&web(), *id, Status::Idle));
@@ -109,8 +112,8 @@ pub(super) async fn edits_that_take_long_leave_time_for_the_notice<S: Store>(sto
     let chat = SlowToEdit { chat: &this.chat, clock: &this.clock };
     let (policy, settings) = (&this.check.policy, NotifySettings::default());
     let stage = Notify { store: &this.store, chat: &chat, clock: &this.clock, policy, settings };
-    for told in [0, 0, 1] {
-        assert_eq!(stage.run(&subject(), 1).await.delivered.len(), told);
+    for notified in [0, 0, 1] {
+        assert_eq!(stage.run(&subject(), 1).await.delivered.len(), notified);
         this.clock.advance(settings.longest_backoff);
     }
 }

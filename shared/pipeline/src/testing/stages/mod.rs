@@ -1,24 +1,24 @@
 //! What the stages promise over any store: run by every store adapter.
 
 mod access_token;
+mod checking;
 mod clock;
 mod commits;
 mod edits;
-mod looking;
+mod notifying;
+mod overrides;
 mod pending;
 mod recording;
 mod routing;
-mod telling;
 mod ticks;
 mod together;
 mod watching;
-mod wishes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use monitor_domain::change::Step;
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::change::Event;
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::observation::{Failure, Fault, ObservedRunner};
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::runner::{RunnerId, Status};
@@ -29,8 +29,8 @@ use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
-    Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks, Meters, Notify, NotifyReport, NotifySettings,
-    Schedule, ScheduleReport, ScheduleSettings, record_outages,
+    Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks, Notify, NotifyReport, NotifySettings,
+    QuotaEstimators, Schedule, ScheduleReport, ScheduleSettings, record_outages,
 };
 use crate::testing::doubles::{FaultyStore, Outbox, PutFault, Requests, ScriptedChat, ScriptedSource, StillClock};
 
@@ -42,45 +42,47 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(commits::a_lost_race_is_thrown_away_and_asked_again(&make().await)).await;
     Box::pin(commits::what_was_seen_before_a_lost_race_is_not_believed(&make().await)).await;
     Box::pin(commits::an_own_commit_whose_answer_is_lost_is_recognised(&make().await)).await;
-    Box::pin(commits::a_large_decision_is_split_and_told_whole(&make().await)).await;
-    Box::pin(commits::a_split_that_broke_off_is_finished_and_told_whole(&make().await)).await;
+    Box::pin(commits::a_large_decision_is_split_and_notified_as_one(&make().await)).await;
+    Box::pin(commits::an_interrupted_split_is_finished_and_notified_as_one(&make().await)).await;
     Box::pin(commits::no_item_type_has_two_writers(&make().await)).await;
     Box::pin(commits::writers_side_by_side_lose_nothing(&make().await)).await;
-    Box::pin(telling::a_claim_whose_answer_is_lost_is_recognised(&make().await)).await;
-    Box::pin(telling::two_notifiers_at_once_send_one_message(&make().await)).await;
-    Box::pin(telling::a_claim_without_record_is_sent_again_after_its_lease(&make().await)).await;
-    Box::pin(telling::a_notifier_that_was_frozen_takes_nothing_back(&make().await)).await;
-    Box::pin(telling::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await)).await;
-    Box::pin(telling::a_send_that_failed_is_repeated_when_it_is_due(&make().await)).await;
-    Box::pin(telling::the_message_of_a_failed_attempt_comes_back_when_the_next_is_due(&make().await)).await;
-    Box::pin(telling::a_wait_that_the_chat_asks_for_brings_the_message_back_then(&make().await)).await;
-    Box::pin(telling::what_a_crash_left_unsaid_is_sent_soon_after_its_lease(&make().await)).await;
-    Box::pin(wishes::what_is_undone_before_it_is_notified_is_not_pending(&make().await)).await;
-    Box::pin(telling::only_what_may_have_arrived_counts_as_uncertain(&make().await)).await;
-    Box::pin(telling::a_short_wait_is_waited_out(&make().await)).await;
-    Box::pin(telling::what_is_refused_as_laid_out_goes_as_plain_text_then_as_its_subject_and_else_stays_pending(
+    Box::pin(notifying::a_claim_whose_answer_is_lost_is_recognised(&make().await)).await;
+    Box::pin(notifying::two_notifiers_at_once_send_one_message(&make().await)).await;
+    Box::pin(notifying::a_claim_without_an_ending_is_sent_again_after_its_lease(&make().await)).await;
+    Box::pin(notifying::a_notifier_that_was_frozen_takes_nothing_back(&make().await)).await;
+    Box::pin(notifying::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await)).await;
+    Box::pin(notifying::a_send_that_failed_is_repeated_when_it_is_due(&make().await)).await;
+    Box::pin(notifying::the_message_of_a_failed_attempt_comes_back_when_the_next_is_due(&make().await)).await;
+    Box::pin(notifying::a_wait_that_the_chat_asks_for_brings_the_message_back_then(&make().await)).await;
+    Box::pin(notifying::what_a_crash_left_unsaid_is_sent_soon_after_its_lease(&make().await)).await;
+    Box::pin(overrides::what_is_undone_before_it_is_notified_is_not_pending(&make().await)).await;
+    Box::pin(notifying::only_what_may_have_arrived_counts_as_uncertain(&make().await)).await;
+    Box::pin(notifying::a_short_wait_is_waited_out(&make().await)).await;
+    Box::pin(notifying::what_is_refused_as_laid_out_goes_as_plain_text_then_as_its_subject_and_else_stays_pending(
         &make().await,
     ))
     .await;
-    Box::pin(telling::what_happened_while_the_chat_was_dead_is_told_in_one_message(&make().await)).await;
-    Box::pin(telling::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await)).await;
-    Box::pin(telling::an_edit_that_fails_is_repeated_with_its_notice_and_nothing_is_said_twice(&make().await)).await;
-    Box::pin(telling::where_the_alert_is_gone_its_end_is_told_in_a_message_of_its_own(&make().await)).await;
-    Box::pin(telling::a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all(
+    Box::pin(notifying::outages_during_a_chat_failure_are_notified_in_one_message(&make().await)).await;
+    Box::pin(notifying::an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread(&make().await)).await;
+    Box::pin(notifying::an_edit_that_fails_is_retried_with_its_notification_and_nothing_is_sent_twice(&make().await))
+        .await;
+    Box::pin(notifying::the_end_of_an_outage_whose_alert_is_gone_is_notified_in_a_message_of_its_own(&make().await))
+        .await;
+    Box::pin(notifying::a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all(
         &make().await,
     ))
     .await;
     Box::pin(edits::an_edit_refused_as_laid_out_goes_as_plain_text_within_the_same_attempt(&make().await)).await;
-    Box::pin(edits::an_edit_refused_in_both_forms_is_let_be_and_its_notice_told(&make().await)).await;
-    Box::pin(edits::an_edit_that_goes_on_failing_is_let_be_at_the_third_attempt(&make().await)).await;
-    Box::pin(edits::a_wait_that_is_asked_for_at_an_edit_is_kept_at_every_attempt(&make().await)).await;
-    Box::pin(edits::edits_that_take_long_leave_time_for_the_notice(&make().await)).await;
-    Box::pin(routing::each_channel_is_told_of_its_own_and_its_messages_live_on(&make().await)).await;
+    Box::pin(edits::an_edit_refused_in_both_forms_is_abandoned_and_its_notification_is_sent(&make().await)).await;
+    Box::pin(edits::an_edit_that_keeps_failing_is_abandoned_at_the_third_attempt(&make().await)).await;
+    Box::pin(edits::a_wait_requested_at_an_edit_is_respected_at_every_attempt(&make().await)).await;
+    Box::pin(edits::slow_edits_leave_time_for_the_notification(&make().await)).await;
+    Box::pin(routing::each_channel_is_notified_of_its_own_runners_and_its_messages_stay_live(&make().await)).await;
     Box::pin(routing::what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it(&make().await)).await;
     Box::pin(routing::a_crash_between_two_channels_repeats_nothing(&make().await)).await;
-    Box::pin(routing::a_record_that_is_lost_repeats_its_own_channel_alone(&make().await)).await;
-    Box::pin(routing::a_dead_channel_is_told_of_in_the_default_one(&make().await)).await;
-    Box::pin(routing::a_dead_channel_does_not_keep_an_end_from_being_told(&make().await)).await;
+    Box::pin(routing::a_lost_delivery_record_repeats_its_own_channel_alone(&make().await)).await;
+    Box::pin(routing::a_dead_channel_falls_back_to_the_default_one(&make().await)).await;
+    Box::pin(routing::a_dead_channel_does_not_prevent_the_end_of_an_outage_from_being_notified(&make().await)).await;
     Box::pin(routing::a_layout_refused_in_one_channel_repeats_nothing_in_another(&make().await)).await;
     Box::pin(routing::runners_named_without_their_labels_go_by_them_all_the_same(&make().await)).await;
     Box::pin(pending::a_notification_is_pending_from_its_commit_until_it_is_sent(&make().await)).await;
@@ -96,53 +98,55 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(recording::the_next_check_makes_up_for_a_lost_state_change_message(&make().await)).await;
     Box::pin(recording::a_day_without_notifier_or_chat_leaves_no_gap_in_the_outages(&make().await)).await;
     Box::pin(recording::an_outage_that_cannot_be_recorded_keeps_no_notification_from_being_sent(&make().await)).await;
-    Box::pin(looking::last_healthy_is_of_the_check_before(&make().await)).await;
-    Box::pin(looking::after_a_restart_last_healthy_is_of_the_check_that_is_stored(&make().await)).await;
-    Box::pin(looking::a_steady_check_costs_two_reads_and_no_write(&make().await)).await;
-    Box::pin(looking::nothing_to_tell_wakes_nobody(&make().await)).await;
-    Box::pin(looking::only_a_look_that_counted_sends_a_recheck(&make().await)).await;
-    Box::pin(looking::checks_by_hand_are_one_at_a_time_and_one_more(&make().await)).await;
-    Box::pin(looking::old_jobs_and_unknown_targets_are_not_asked_for(&make().await)).await;
-    Box::pin(looking::a_look_that_took_too_long_is_thrown_away(&make().await)).await;
-    Box::pin(watching::a_refused_credential_is_told_once_for_all_its_targets(&make().await)).await;
-    Box::pin(watching::a_refused_credential_is_told_once_by_checks_side_by_side(&make().await)).await;
+    Box::pin(checking::last_healthy_is_of_the_check_before(&make().await)).await;
+    Box::pin(checking::after_a_restart_last_healthy_is_of_the_check_that_is_stored(&make().await)).await;
+    Box::pin(checking::a_steady_check_costs_two_reads_and_no_write(&make().await)).await;
+    Box::pin(checking::a_check_without_a_pending_notification_sends_no_state_change_message(&make().await)).await;
+    Box::pin(checking::only_a_check_that_counted_requests_a_recheck(&make().await)).await;
+    Box::pin(checking::checks_by_hand_are_one_at_a_time_and_one_more(&make().await)).await;
+    Box::pin(checking::old_jobs_and_unknown_targets_are_not_asked_for(&make().await)).await;
+    Box::pin(checking::a_check_that_took_too_long_is_discarded(&make().await)).await;
+    Box::pin(watching::a_refused_credential_is_notified_once_for_all_its_targets(&make().await)).await;
+    Box::pin(watching::a_refused_credential_is_notified_once_by_concurrent_checks(&make().await)).await;
     Box::pin(watching::a_dropped_target_is_closed_and_forgotten(&make().await)).await;
     Box::pin(watching::a_drop_that_comes_late_leaves_alone_what_is_on_the_list_again(&make().await)).await;
-    Box::pin(watching::a_look_that_is_slower_than_a_drop_begins_nothing(&make().await)).await;
-    Box::pin(watching::a_gap_is_on_record_before_the_sign_of_life_that_hides_it(&make().await)).await;
-    Box::pin(together::a_look_reads_its_records_at_the_same_time(&make().await)).await;
-    Box::pin(access_token::what_github_is_asked_with_is_on_record_for_every_poller(&make().await)).await;
-    Box::pin(together::a_notifier_reads_its_records_and_the_target_at_the_same_time(&make().await)).await;
+    Box::pin(watching::a_check_that_is_slower_than_a_drop_starts_nothing(&make().await)).await;
+    Box::pin(watching::a_gap_is_stored_before_the_heartbeat_that_would_hide_it(&make().await)).await;
+    Box::pin(together::a_check_reads_its_stored_items_concurrently(&make().await)).await;
+    Box::pin(access_token::the_access_token_is_stored_for_every_poller(&make().await)).await;
+    Box::pin(together::a_notifier_reads_its_deliveries_and_the_target_concurrently(&make().await)).await;
     Box::pin(together::a_tick_reads_what_was_taken_off_the_list_at_the_same_time(&make().await)).await;
-    Box::pin(looking::a_failed_check_that_is_late_counts_towards_unreachable(&make().await)).await;
-    Box::pin(looking::a_check_that_is_late_twice_is_a_failed_one(&make().await)).await;
-    Box::pin(looking::a_check_while_failing_costs_two_reads_and_no_write(&make().await)).await;
+    Box::pin(checking::a_failed_check_that_is_late_counts_towards_unreachable(&make().await)).await;
+    Box::pin(checking::a_check_that_is_late_twice_is_a_failed_one(&make().await)).await;
+    Box::pin(checking::a_check_while_failing_costs_two_reads_and_no_write(&make().await)).await;
     Box::pin(watching::an_item_that_cannot_be_read_makes_its_target_unreachable(&make().await)).await;
     Box::pin(watching::an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be(&make().await)).await;
     Box::pin(watching::an_entry_is_unresolved_since_a_tick_that_stood_still_asked(&make().await)).await;
     Box::pin(watching::an_entry_does_not_repeat_what_its_credentials_checks_say(&make().await)).await;
-    Box::pin(watching::a_target_record_that_cannot_be_read_is_made_anew(&make().await)).await;
+    Box::pin(watching::a_damaged_target_record_is_created_anew(&make().await)).await;
     Box::pin(clock::a_clock_that_is_set_back_delays_no_notification(&make().await)).await;
     Box::pin(clock::what_a_clock_that_was_ahead_stored_keeps_nobody_waiting(&make().await)).await;
     Box::pin(clock::a_clock_that_is_set_forward_makes_no_gap(&make().await)).await;
     Box::pin(clock::a_mute_by_a_clock_that_was_ahead_is_over(&make().await)).await;
     Box::pin(clock::a_mute_that_comes_while_a_check_runs_is_in_force(&make().await)).await;
-    Box::pin(looking::a_list_that_breaks_off_is_no_verdict(&make().await)).await;
-    Box::pin(looking::a_list_that_is_short_is_a_failed_check_unless_the_missing_are_found(&make().await)).await;
-    Box::pin(looking::under_two_names_a_repository_is_watched_once(&make().await)).await;
+    Box::pin(checking::an_interrupted_list_changes_no_runner(&make().await)).await;
+    Box::pin(checking::a_list_that_is_short_is_a_failed_check_unless_the_missing_are_found(&make().await)).await;
+    Box::pin(checking::under_two_names_a_repository_is_watched_once(&make().await)).await;
     Box::pin(watching::a_repository_found_by_its_account_is_watched(&make().await)).await;
-    Box::pin(wishes::a_muted_outage_is_told_when_the_mute_ends(&make().await)).await;
-    Box::pin(wishes::what_ended_in_a_mute_is_never_told(&make().await)).await;
-    Box::pin(wishes::reminders_come_in_the_alerts_thread_until_somebody_looks_after_it(&make().await)).await;
-    Box::pin(wishes::a_day_without_the_chat_is_told_in_one_message(&make().await)).await;
+    Box::pin(overrides::a_muted_outage_is_notified_when_the_mute_ends(&make().await)).await;
+    Box::pin(overrides::an_outage_that_ended_during_a_mute_is_never_notified(&make().await)).await;
+    Box::pin(overrides::reminders_appear_in_the_alert_thread_until_somebody_acknowledges(&make().await)).await;
+    Box::pin(overrides::a_day_without_the_chat_is_notified_in_one_message(&make().await)).await;
     Box::pin(ticks::a_gap_is_three_intervals_and_no_less_than_the_policy_says(&make)).await;
-    Box::pin(ticks::a_tick_that_was_held_up_makes_no_gap(&make().await)).await;
-    Box::pin(ticks::a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap(&make().await)).await;
-    Box::pin(ticks::a_gap_is_told_once_by_a_tick_that_broke_off(&make().await)).await;
-    Box::pin(ticks::what_the_list_does_not_find_is_looked_at_once_at_most(&make().await)).await;
+    Box::pin(ticks::a_stalled_tick_makes_no_gap(&make().await)).await;
+    Box::pin(ticks::a_tick_that_stalls_in_its_heartbeat_makes_no_gap(&make().await)).await;
+    Box::pin(ticks::a_gap_is_notified_once_by_an_interrupted_tick(&make().await)).await;
+    Box::pin(ticks::a_target_missing_from_its_account_is_checked_once_more_at_most(&make().await)).await;
     Box::pin(ticks::a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jobs_were_is_not(&make().await)).await;
-    Box::pin(ticks::a_repository_that_one_reading_lacks_is_watched_on_and_one_that_two_lack_is_dropped(&make().await))
-        .await;
+    Box::pin(ticks::a_repository_missing_from_one_list_stays_monitored_and_one_missing_from_two_is_dropped(
+        &make().await,
+    ))
+    .await;
     Box::pin(ticks::a_large_drop_holds_no_tick_up(&make().await)).await;
 }
 
@@ -155,7 +159,7 @@ struct Installation<'a, S> {
     chat: ScriptedChat,
     clock: StillClock,
     check: CheckSettings,
-    meters: Meters,
+    quota_estimators: QuotaEstimators,
     jobs_per_minute: Option<u32>,
     latest: LatestChecks,
 }
@@ -194,7 +198,7 @@ impl<'a, S: Store> Installation<'a, S> {
             chat: ScriptedChat::default(),
             clock: StillClock::default(),
             check: CheckSettings { policy, configured, interval: INTERVAL },
-            meters: Meters::default(),
+            quota_estimators: QuotaEstimators::default(),
             jobs_per_minute: None,
             latest: LatestChecks::default(),
         }
@@ -203,7 +207,7 @@ impl<'a, S: Store> Installation<'a, S> {
     /// An installation whose policy takes the first bad reading for an outage.
     fn hasty(store: &'a S) -> Self {
         let mut this = Self::new(store);
-        let document: PolicyDocument = serde_json::from_str(r#"{"confirm":1}"#).unwrap_or_default();
+        let document: PolicyDocument = serde_json::from_str(r#"{"failureThreshold":1}"#).unwrap_or_default();
         this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
         this
     }
@@ -225,7 +229,7 @@ impl<'a, S: Store> Installation<'a, S> {
         let stage =
             Check { store, source, jobs, changes, clock: &self.clock, settings: &self.check, latest: &self.latest };
         stage
-            .run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()), good_until: None })
+            .run(&CheckJob { target: target.clone(), reason, requested_at: Some(self.clock.now()), valid_until: None })
             .await
     }
 
@@ -255,12 +259,12 @@ impl<'a, S: Store> Installation<'a, S> {
             jobs_per_minute: self.jobs_per_minute,
         };
         let (store, source, jobs, changes) = (&self.store, &self.source, &self.jobs, &self.changes);
-        let meters = &self.meters;
-        Schedule { store, source, jobs, changes, clock: &self.clock, settings: &settings, meters }.run().await
+        let quota_estimators = &self.quota_estimators;
+        Schedule { store, source, jobs, changes, clock: &self.clock, settings: &settings, quota_estimators }.run().await
     }
 
     /// Hands the notifier the state-change messages that were sent.
-    async fn tell(&self) -> Vec<Notice> {
+    async fn notify_all(&self) -> Vec<Notification> {
         let subjects: BTreeSet<Subject> = self
             .changes
             .take()
@@ -271,7 +275,7 @@ impl<'a, S: Store> Installation<'a, S> {
         for subject in subjects {
             self.notify(&subject).await;
         }
-        self.chat.take().into_iter().map(|(notice, _)| notice).collect()
+        self.chat.take().into_iter().map(|(notification, _)| notification).collect()
     }
 
     /// Three looks that find runner 1 offline, a minute apart: an outage.
@@ -290,7 +294,7 @@ impl<'a, S: Store> Installation<'a, S> {
     }
 
     async fn endings(&self, subject: &Subject) -> Vec<(Attempt, SendEnding)> {
-        let query = Query::Notices { subject: subject.clone(), limit: 100 };
+        let query = Query::Notifications { subject: subject.clone(), limit: 100 };
         let items = self.store.list(&query).await.unwrap_or_else(|error| panic!("{error}"));
         let sent = items.into_iter().filter_map(|item| if let Item::Sent(sent) = item { Some(sent) } else { None });
         sent.map(|sent| (sent.number, sent.ending)).collect()
@@ -301,10 +305,10 @@ fn subject() -> Subject {
     Subject::from(&web())
 }
 
-fn offline_of(notice: &Notice) -> usize {
-    let count = |news: &News| match news {
-        News::Offline { outages } | News::MonitoringStarts { outages } => outages.len(),
+fn offline_of(notification: &Notification) -> usize {
+    let count = |item: &NotificationItem| match item {
+        NotificationItem::Offline { outages } | NotificationItem::MonitoringStarts { outages } => outages.len(),
         _ => 0,
     };
-    notice.news.iter().map(count).sum()
+    notification.items.iter().map(count).sum()
 }

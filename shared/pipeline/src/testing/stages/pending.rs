@@ -38,7 +38,7 @@ pub(super) async fn what_a_credential_or_the_monitor_has_to_say_is_pending_too<S
     this.clock.advance(MINUTE);
     assert_eq!(this.check(&web()).await.pending_since, Some(unreachable_at));
     assert_eq!(this.tick().await.pending_since, Some(listed_at));
-    this.tell().await;
+    this.notify_all().await;
     assert_eq!((this.check(&web()).await.pending_since, this.tick().await.pending_since), (None, None));
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn a_target_off_the_list_is_pending_until_its_end_is_sent<S: St
     this.check.configured.push(TargetSpec::One(repository("other")));
     this.tick().await;
     this.outage().await;
-    this.tell().await;
+    this.notify_all().await;
     this.check.configured.remove(0);
     this.tick().await;
     this.check_for(&web(), Reason::Dropped).await;
@@ -55,7 +55,7 @@ pub(super) async fn a_target_off_the_list_is_pending_until_its_end_is_sent<S: St
     this.notify(&Subject::Monitor).await;
     this.clock.advance(INTERVAL);
     assert_eq!(this.tick().await.pending_since, Some(dropped_at));
-    this.tell().await;
+    this.notify_all().await;
     assert_eq!(this.tick().await.pending_since, None);
 }
 

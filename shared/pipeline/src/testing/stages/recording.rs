@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use monitor_domain::outage::{Ending as OutageEnding, Outage, Telling};
+use monitor_domain::outage::{Ending as OutageEnding, Outage, Visibility};
 use monitor_domain::recording::OutageRecords;
 use monitor_domain::scope::Scope;
 use tokio::sync::Notify as Signal;
@@ -21,12 +21,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// An installation whose policy takes one reading for an outage, and one for its end.
 async fn installation<S: Store>(store: &S, runners: u64) -> Installation<'_, S> {
     let mut this = Installation::new(store);
-    let document = serde_json::from_str(r#"{"confirm":1,"recover":1}"#).unwrap_or_default();
+    let document = serde_json::from_str(r#"{"failureThreshold":1,"successThreshold":1}"#).unwrap_or_default();
     this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
     this.source.set(&web(), (1..=runners).map(|id| runner(id, Status::Idle)).collect());
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     this
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn an_opening_that_comes_late_does_not_reopen_an_outage<S: Stor
     this.changes.take();
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     this.clock.advance(MINUTE);
     this.check(&web()).await;
     assert_eq!((this.changes.take().len(), recorded(store).await), (0, outages));
@@ -160,7 +160,7 @@ pub(super) async fn an_opening_that_comes_late_does_not_reopen_an_outage<S: Stor
 
 pub(super) async fn outages_that_nobody_is_notified_of_are_recorded<S: Store>(store: &S) {
     let mut this = installation(store, 3).await;
-    let expect = async |this: &Installation<'_, S>, id: u64, telling: Telling, what: &str| {
+    let expect = async |this: &Installation<'_, S>, id: u64, visibility: Visibility, what: &str| {
         let messages = this.changes.take();
         assert_eq!(messages.len(), 1, "{what}: the notifier has something to do");
         let before = this.chat.take().len();
@@ -169,43 +169,44 @@ pub(super) async fn outages_that_nobody_is_notified_of_are_recorded<S: Store>(st
         let stored = recorded(store).await;
         assert_eq!(stored, committed(this).await, "{what}");
         let last = stored.iter().filter(|outage| outage.runner_id.0 == id).max_by_key(|outage| outage.id);
-        assert_eq!(last.map(|outage| outage.telling), Some(telling), "{what}");
+        assert_eq!(last.map(|outage| outage.visibility), Some(visibility), "{what}");
     };
     // Muted, and over before the mute is.
     mute(&this, "runner-1").await;
     for status in [Status::Offline, Status::Idle] {
         see(&this, 1, status).await;
-        expect(&this, 1, Telling::Muted, "muted").await;
+        expect(&this, 1, Visibility::Muted, "muted").await;
     }
     // Flapping: after the third outage people are notified of no single one.
     for _ in 0..3 {
         see(&this, 2, Status::Offline).await;
         see(&this, 2, Status::Idle).await;
     }
-    this.tell().await;
+    this.notify_all().await;
     for status in [Status::Offline, Status::Idle] {
         see(&this, 2, status).await;
-        expect(&this, 2, Telling::Quiet, "flapping").await;
+        expect(&this, 2, Visibility::Suppressed, "flapping").await;
     }
     // Muted, and the policy no longer watches the runner.
     mute(&this, "runner-3").await;
     see(&this, 3, Status::Offline).await;
-    expect(&this, 3, Telling::Muted, "muted").await;
-    let document = serde_json::from_str(r#"{"confirm":1,"recover":1,"ignore":["runner-3"]}"#).unwrap_or_default();
+    expect(&this, 3, Visibility::Muted, "muted").await;
+    let document = serde_json::from_str(r#"{"failureThreshold":1,"successThreshold":1,"ignore":["runner-3"]}"#)
+        .unwrap_or_default();
     this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    expect(&this, 3, Telling::Muted, "ignored").await;
+    expect(&this, 3, Visibility::Muted, "ignored").await;
 }
 
 pub(super) async fn the_outages_of_a_dropped_target_are_recorded_before_it_is_forgotten<S: Store>(store: &S) {
     let mut this = installation(store, 2).await;
     mute(&this, "runner-1").await;
     see(&this, 1, Status::Offline).await;
-    this.tell().await;
+    this.notify_all().await;
     this.check.configured = vec![TargetSpec::One(repository("api"))];
     this.tick().await;
-    this.tell().await;
+    this.notify_all().await;
     this.check_for(&web(), Reason::Dropped).await;
     // Its message is lost. The target stays on the list of those to be dropped until its outages are recorded.
     assert_eq!(this.changes.take().len(), 1);
@@ -213,7 +214,7 @@ pub(super) async fn the_outages_of_a_dropped_target_are_recorded_before_it_is_fo
     this.clock.advance(INTERVAL);
     assert_eq!(this.tick().await.dropped, [web()]);
     this.check_for(&web(), Reason::Dropped).await;
-    assert_eq!(this.tell().await, [], "nobody was notified of its outage");
+    assert_eq!(this.notify_all().await, [], "nobody was notified of its outage");
     assert_eq!(recorded(store).await, committed(&this).await);
     assert!(recorded(store).await.iter().all(|outage| outage.ending == Some(OutageEnding::NoLongerMonitored)));
     this.clock.advance(INTERVAL);
@@ -224,9 +225,9 @@ pub(super) async fn what_is_offline_when_monitoring_starts_is_recorded<S: Store>
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     let outages = recorded(store).await;
-    assert!(matches!(&outages[..], [outage] if outage.telling == Telling::AtStart), "{outages:?}");
+    assert!(matches!(&outages[..], [outage] if outage.visibility == Visibility::Baseline), "{outages:?}");
     assert_eq!(outages, committed(&this).await);
 }
 
@@ -258,7 +259,7 @@ pub(super) async fn recording_again_changes_nothing<S: Store>(store: &S) {
     for through in [0, 1, 2, 0] {
         let cursor = Cursor {
             subject: subject(),
-            told_through: Revision(0),
+            notified_through: Revision(0),
             recorded_through: Revision(through),
             next_attempt_at: None,
         };
@@ -281,8 +282,8 @@ pub(super) async fn the_next_check_makes_up_for_a_lost_state_change_message<S: S
         let opened_at = this.clock.now();
         this.clock.advance(MINUTE);
         let report = this.check(&web()).await;
-        assert_eq!((report.steps, report.pending_since), (vec![], Some(opened_at)));
-        assert_eq!(this.tell().await, []);
+        assert_eq!((report.events, report.pending_since), (vec![], Some(opened_at)));
+        assert_eq!(this.notify_all().await, []);
         assert_eq!(recorded(store).await, committed(&this).await);
         this.store.take_requests();
         this.clock.advance(MINUTE);
@@ -310,10 +311,10 @@ pub(super) async fn a_day_without_notifier_or_chat_leaves_no_gap_in_the_outages<
     for _ in 0..3 {
         this.notify(&subject()).await;
         see(&this, 1, Status::Offline).await;
-        this.tell().await;
+        this.notify_all().await;
         assert_eq!(recorded(store).await, committed(&this).await);
         see(&this, 1, Status::Idle).await;
-        this.tell().await;
+        this.notify_all().await;
         assert_eq!(recorded(store).await, committed(&this).await);
     }
 }

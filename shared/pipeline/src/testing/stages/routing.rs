@@ -2,7 +2,7 @@
 
 use super::*;
 
-const ROUTES: &str = r##"{"confirm":1,"recover":1,"flapping":2,
+const ROUTES: &str = r##"{"failureThreshold":1,"successThreshold":1,"flapThreshold":2,
     "targets":{"acme/web":{"channel":"web"}},
     "labels":{"gpu":{"channel":"gpu"}},
     "runners":{"runner-3":{"channel":"three"}}}"##;
@@ -40,33 +40,33 @@ async fn turn<S: Store>(this: &Installation<'_, S>, runners: &[u64], status: Sta
 }
 
 /// Where messages went and which runners each names, in their order.
-fn told<S: Store>(this: &Installation<'_, S>) -> Vec<(String, Vec<u64>)> {
-    let names = |notice: &Notice| {
-        let of_news = |news: &News| match news {
-            News::Offline { outages } | News::Recovered { outages } | News::CameAndWent { outages } => {
-                outages.iter().map(|outage| outage.runner_id.0).collect()
-            }
-            News::Flapping { runners } => runners.iter().map(|flap| flap.runner.id.0).collect(),
+fn notified<S: Store>(this: &Installation<'_, S>) -> Vec<(String, Vec<u64>)> {
+    let names = |notification: &Notification| {
+        let of_item = |item: &NotificationItem| match item {
+            NotificationItem::Offline { outages }
+            | NotificationItem::Recovered { outages }
+            | NotificationItem::CameAndWent { outages } => outages.iter().map(|outage| outage.runner_id.0).collect(),
+            NotificationItem::Flapping { runners } => runners.iter().map(|flap| flap.runner.id.0).collect(),
             _ => Vec::new(),
         };
-        notice.news.iter().flat_map(of_news).collect()
+        notification.items.iter().flat_map(of_item).collect()
     };
     let messages = this.chat.take();
     let routes = this.chat.take_routes();
     assert_eq!(routes.len(), messages.len());
-    routes.into_iter().zip(messages.iter().map(|(notice, _)| names(notice))).collect()
+    routes.into_iter().zip(messages.iter().map(|(notification, _)| names(notification))).collect()
 }
 
 fn to(channel: &str, runners: &[u64]) -> (String, Vec<u64>) {
     (channel.to_owned(), runners.to_vec())
 }
 
-pub(super) async fn each_channel_is_told_of_its_own_and_its_messages_live_on<S: Store>(store: &S) {
+pub(super) async fn each_channel_is_notified_of_its_own_runners_and_its_messages_stay_live<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[1, 2, 3, 4], Status::Offline).await;
     let report = this.notify(&subject()).await;
     assert_eq!(report.delivered.len(), 3);
-    assert_eq!(told(&this), [to("gpu", &[2, 4]), to("three", &[3]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("gpu", &[2, 4]), to("three", &[3]), to("web", &[1])]);
     // One notice, told in three messages; each is edited by itself, and replied to in its thread.
     assert_eq!(this.endings(&subject()).await.len(), 1);
     turn(&this, &[1, 4], Status::Idle).await;
@@ -75,10 +75,10 @@ pub(super) async fn each_channel_is_told_of_its_own_and_its_messages_live_on<S: 
     let edited: Vec<(&str, &str)> =
         threads.edits.iter().map(|message| (&*message.place.channel, &*message.place.ts)).collect();
     assert_eq!((edited, &threads.replies[..]), (vec![("gpu", "1"), ("web", "3")], &["1", "3"].map(str::to_owned)[..]));
-    assert_eq!(told(&this), [to("gpu", &[4]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("gpu", &[4]), to("web", &[1])]);
     this.clock.advance(MINUTE);
     this.notify(&subject()).await;
-    assert_eq!((told(&this), this.endings(&subject()).await.len()), (vec![], 2), "told is told");
+    assert_eq!((notified(&this), this.endings(&subject()).await.len()), (vec![], 2), "told is told");
 }
 
 pub(super) async fn what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it<S: Store>(store: &S) {
@@ -86,22 +86,22 @@ pub(super) async fn what_one_channel_does_not_take_waits_as_it_was_and_no_other_
     turn(&this, &[1, 2, 3], Status::Offline).await;
     this.chat.refuse_in("three", [failed()]);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("gpu", &[2]), to("web", &[1])]);
     // What happens meanwhile, in the fleet and to the policy, comes in the next notice: the rest goes where it was to go.
-    this.check.policy = policy(r##"{"confirm":1,"recover":1,"labels":{"*":{"channel":"other"}}}"##);
+    this.check.policy = policy(r##"{"failureThreshold":1,"successThreshold":1,"labels":{"*":{"channel":"other"}}}"##);
     turn(&this, &[3], Status::Idle).await;
     turn(&this, &[5], Status::Offline).await;
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("three", &[3]), to("other", &[5, 3])], "the ends that come later stay apart");
+    assert_eq!(notified(&this), [to("three", &[3]), to("other", &[5, 3])], "the ends that come later stay apart");
     let threads = this.chat.take_threads();
     assert_eq!(threads.edits.len(), 1, "the message that waited lives too");
     assert_eq!(threads.edits[0].place.channel, "three");
     let endings = this.endings(&subject()).await;
-    let numbers: Vec<(u64, u32)> = endings.iter().map(|(number, _)| (number.notice, number.attempt)).collect();
+    let numbers: Vec<(u64, u32)> = endings.iter().map(|(number, _)| (number.notification, number.attempt)).collect();
     assert_eq!(numbers, [(2, 1), (1, 2), (1, 1)]);
     turn(&this, &[2], Status::Idle).await;
     this.notify(&subject()).await;
-    assert_eq!((told(&this), this.chat.take_threads().replies), (vec![to("gpu", &[2])], vec!["1".to_owned()]));
+    assert_eq!((notified(&this), this.chat.take_threads().replies), (vec![to("gpu", &[2])], vec!["1".to_owned()]));
 }
 
 /// A notifier that is gone while its message to a channel is on its way.
@@ -120,19 +120,19 @@ pub(super) async fn a_crash_between_two_channels_repeats_nothing<S: Store>(store
     turn(&this, &[1, 2, 3], Status::Offline).await;
     broken_off(&this, "three").await;
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("gpu", &[2])], "the lease still holds");
+    assert_eq!(notified(&this), [to("gpu", &[2])], "the lease still holds");
     this.clock.advance(NotifySettings::default().lease);
     // Broken off again: what is left stays what it is, though no ending of this attempt is on record.
     broken_off(&this, "three").await;
     this.clock.advance(NotifySettings::default().lease);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("three", &[3]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("three", &[3]), to("web", &[1])]);
     this.clock.advance(NotifySettings::default().lease);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), []);
+    assert_eq!(notified(&this), []);
 }
 
-pub(super) async fn a_record_that_is_lost_repeats_its_own_channel_alone<S: Store>(store: &S) {
+pub(super) async fn a_lost_delivery_record_repeats_its_own_channel_alone<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[1, 2], Status::Offline).await;
     this.record().await;
@@ -141,45 +141,45 @@ pub(super) async fn a_record_that_is_lost_repeats_its_own_channel_alone<S: Store
     this.store.go_down(true);
     let report = this.notify(&subject()).await;
     assert!(matches!(report.disposition, Disposition::Retry { .. }), "{report:?}");
-    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("gpu", &[2]), to("web", &[1])]);
     this.store.go_down(false);
     this.clock.advance(NotifySettings::default().lease);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("web", &[1])]);
+    assert_eq!(notified(&this), [to("web", &[1])]);
 }
 
-pub(super) async fn a_dead_channel_is_told_of_in_the_default_one<S: Store>(store: &S) {
+pub(super) async fn a_dead_channel_falls_back_to_the_default_one<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[1, 2], Status::Offline).await;
     this.chat.refuse_in("gpu", [dead()]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 2);
-    assert_eq!(told(&this), [to("→gpu: is_archived", &[2]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("→gpu: is_archived", &[2]), to("web", &[1])]);
     // The message lives where it stands: its end goes in its thread.
     turn(&this, &[2], Status::Idle).await;
     this.notify(&subject()).await;
-    assert_eq!((told(&this), this.chat.take_threads().replies), (vec![to("", &[2])], vec!["1".to_owned()]));
+    assert_eq!((notified(&this), this.chat.take_threads().replies), (vec![to("", &[2])], vec!["1".to_owned()]));
     // With the default dead as well it waits, and nothing is lost.
     turn(&this, &[2], Status::Offline).await;
     this.chat.refuse_in("gpu", [dead()]);
     this.chat.refuse_in("", [dead()]);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), []);
+    assert_eq!(notified(&this), []);
     this.clock.advance(NotifySettings::default().longest_backoff);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("gpu", &[2])], "mended by then");
+    assert_eq!(notified(&this), [to("gpu", &[2])], "mended by then");
 }
 
-pub(super) async fn a_dead_channel_does_not_keep_an_end_from_being_told<S: Store>(store: &S) {
+pub(super) async fn a_dead_channel_does_not_prevent_the_end_of_an_outage_from_being_notified<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[2], Status::Offline).await;
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("gpu", &[2])]);
+    assert_eq!(notified(&this), [to("gpu", &[2])]);
     turn(&this, &[2], Status::Idle).await;
     // Neither edited, nor replied to, nor sent to; then the default takes it.
     this.chat.refuse([dead()]);
     this.chat.refuse_in("gpu", [dead()]);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("→gpu: is_archived", &[2])]);
+    assert_eq!(notified(&this), [to("→gpu: is_archived", &[2])]);
     assert_eq!(this.chat.take_threads().replies.len(), 0);
 }
 
@@ -189,17 +189,17 @@ pub(super) async fn a_layout_refused_in_one_channel_repeats_nothing_in_another<S
     let refused = || ChatError::ContentRefused("invalid_blocks".to_owned());
     this.chat.refuse_in("three", [refused()]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 3);
-    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1]), to("three", &[3])]);
+    assert_eq!(notified(&this), [to("gpu", &[2]), to("web", &[1]), to("three", &[3])]);
     // Refused in every form it stays pending, and the others have been sent.
     turn(&this, &[1, 2, 3], Status::Idle).await;
     this.chat.take_threads();
     this.chat.lose_messages();
     this.chat.refuse_in("three", [refused(), refused(), refused()]);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("gpu", &[2]), to("web", &[1])]);
+    assert_eq!(notified(&this), [to("gpu", &[2]), to("web", &[1])]);
     this.clock.advance(MINUTE);
     this.notify(&subject()).await;
-    assert_eq!(told(&this), [to("three", &[3])]);
+    assert_eq!(notified(&this), [to("three", &[3])]);
 }
 
 pub(super) async fn runners_named_without_their_labels_go_by_them_all_the_same<S: Store>(store: &S) {
@@ -208,9 +208,12 @@ pub(super) async fn runners_named_without_their_labels_go_by_them_all_the_same<S
         turn(&this, &[2, 5], status).await;
     }
     this.notify(&subject()).await;
-    let told = told(&this);
-    assert_eq!(told.iter().map(|(channel, _)| &**channel).collect::<Vec<_>>(), ["gpu", "web"]);
-    assert!(told[0].1.iter().all(|runner| *runner == 2) && told[1].1.iter().all(|runner| *runner == 5), "{told:?}");
+    let notified = notified(&this);
+    assert_eq!(notified.iter().map(|(channel, _)| &**channel).collect::<Vec<_>>(), ["gpu", "web"]);
+    assert!(
+        notified[0].1.iter().all(|runner| *runner == 2) && notified[1].1.iter().all(|runner| *runner == 5),
+        "{notified:?}"
+    );
     let ended = this.endings(&subject()).await;
     assert!(matches!(&ended[..], [(_, SendEnding::Delivered(_))]), "{ended:?}");
 }

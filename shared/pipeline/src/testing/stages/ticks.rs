@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use monitor_domain::notices::{News, Notice};
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::policy::Policy;
 use monitor_domain::runner::Status;
 use monitor_domain::target::{Target, TargetSpec};
@@ -14,14 +14,18 @@ use super::{INTERVAL, Installation, MINUTE, repository, runner, web};
 use crate::items::{Item, Key, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{PutOutcome, Store, StoreError};
-use crate::stages::{Disposition, Ending, Meters};
+use crate::stages::{Disposition, Ending, QuotaEstimators};
 use crate::testing::doubles::{PutFault, SlowStore};
 
-fn gaps(told: &[Notice]) -> usize {
-    told.iter().flat_map(|notice| &notice.news).filter(|news| matches!(news, News::Unwatched { .. })).count()
+fn gaps(notified: &[Notification]) -> usize {
+    notified
+        .iter()
+        .flat_map(|notification| &notification.items)
+        .filter(|item| matches!(item, NotificationItem::Unwatched { .. }))
+        .count()
 }
 
-pub(super) async fn a_tick_that_was_held_up_makes_no_gap<S: Store>(store: &S) {
+pub(super) async fn a_stalled_tick_makes_no_gap<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
     this.source.set_repositories("acme", vec![web()]);
@@ -32,10 +36,10 @@ pub(super) async fn a_tick_that_was_held_up_makes_no_gap<S: Store>(store: &S) {
     this.tick().await;
     this.clock.advance(INTERVAL);
     this.tick().await;
-    assert_eq!(gaps(&this.tell().await), 0, "its sign of life is of when it gave it");
+    assert_eq!(gaps(&this.notify_all().await), 0, "its sign of life is of when it gave it");
 }
 
-pub(super) async fn a_gap_is_told_once_by_a_tick_that_broke_off<S: Store>(store: &S) {
+pub(super) async fn a_gap_is_notified_once_by_an_interrupted_tick<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.tick().await;
     this.clock.advance(4 * INTERVAL);
@@ -45,10 +49,10 @@ pub(super) async fn a_gap_is_told_once_by_a_tick_that_broke_off<S: Store>(store:
     this.store.go_down(false);
     this.clock.advance(MINUTE);
     this.tick().await;
-    assert_eq!(gaps(&this.tell().await), 1);
+    assert_eq!(gaps(&this.notify_all().await), 1);
 }
 
-pub(super) async fn what_the_list_does_not_find_is_looked_at_once_at_most<S: Store>(store: &S) {
+pub(super) async fn a_target_missing_from_its_account_is_checked_once_more_at_most<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
     this.source.set_repositories("acme", vec![web()]);
@@ -60,13 +64,13 @@ pub(super) async fn what_the_list_does_not_find_is_looked_at_once_at_most<S: Sto
 }
 
 /// A store whose first sign of life is under way while others tick, is done over theirs, and is never answered.
-struct SignHeldUp<'a, S> {
+struct HeartbeatStalled<'a, S> {
     store: &'a S,
     others: Installation<'a, S>,
     is_over: AtomicBool,
 }
 
-impl<S: Store> Store for SignHeldUp<'_, S> {
+impl<S: Store> Store for HeartbeatStalled<'_, S> {
     fn max_batch(&self) -> usize {
         self.store.max_batch()
     }
@@ -96,16 +100,16 @@ impl<S: Store> Store for SignHeldUp<'_, S> {
     }
 }
 
-pub(super) async fn a_tick_that_is_held_up_in_its_sign_of_life_makes_no_gap<S: Store>(store: &S) {
+pub(super) async fn a_tick_that_stalls_in_its_heartbeat_makes_no_gap<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.tick().await;
     this.clock.advance(INTERVAL);
     let others = Installation { clock: this.clock.clone(), ..Installation::new(store) };
-    let held_up = SignHeldUp { store, others, is_over: AtomicBool::new(false) };
-    Installation { clock: this.clock.clone(), ..Installation::new(&held_up) }.tick().await;
+    let stalled = HeartbeatStalled { store, others, is_over: AtomicBool::new(false) };
+    Installation { clock: this.clock.clone(), ..Installation::new(&stalled) }.tick().await;
     this.clock.advance(MINUTE);
     this.tick().await;
-    assert_eq!(gaps(&this.tell().await), 0);
+    assert_eq!(gaps(&this.notify_all().await), 0);
 }
 
 /// However many are taken off the list, a tick looks after a hundred of them; and the one that cannot be read keeps neither the
@@ -152,7 +156,7 @@ pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jo
         let refused = this.tick().await;
         assert!(matches!(refused.disposition, Disposition::Retry { .. }), "{:?}", refused.disposition);
         // Lambda tries again, in another process.
-        this.meters = Meters::default();
+        this.quota_estimators = QuotaEstimators::default();
         this.clock.advance(MINUTE / 2);
         assert_eq!(this.tick().await.targets, list, "none was sent, those that are new as little as the others");
         assert_eq!(this.jobs.take().len(), list.len());
@@ -166,7 +170,7 @@ pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jo
     assert_eq!(this.tick().await.targets, list);
 }
 
-pub(super) async fn a_repository_that_one_reading_lacks_is_watched_on_and_one_that_two_lack_is_dropped<S: Store>(
+pub(super) async fn a_repository_missing_from_one_list_stays_monitored_and_one_missing_from_two_is_dropped<S: Store>(
     store: &S,
 ) {
     let mut this = Installation::hasty(store);
@@ -176,13 +180,13 @@ pub(super) async fn a_repository_that_one_reading_lacks_is_watched_on_and_one_th
     this.source.set_repositories("acme", all.clone());
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     for found in [&without, &all, &without] {
         this.source.set_repositories("acme", found.clone());
         this.clock.advance(INTERVAL);
         let report = this.tick().await;
         assert_eq!((report.targets, report.dropped), (all.clone(), vec![]));
-        assert!(this.tell().await.is_empty(), "it is neither dropped nor added");
+        assert!(this.notify_all().await.is_empty(), "it is neither dropped nor added");
     }
     this.clock.advance(INTERVAL);
     let report = this.tick().await;
@@ -196,18 +200,19 @@ pub(super) async fn a_gap_is_three_intervals_and_no_less_than_the_policy_says<S:
         for (away, is_gap) in [(gap - MINUTE / 60, false), (gap, true)] {
             let store = make().await;
             let mut this = Installation::new(&store);
-            let document = serde_json::from_str(&format!(r#"{{"blind":"{unreachable_after}"}}"#)).unwrap_or_default();
+            let document =
+                serde_json::from_str(&format!(r#"{{"unreachableAfter":"{unreachable_after}"}}"#)).unwrap_or_default();
             this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_default();
             this.check.interval = interval;
             this.tick().await;
             this.clock.advance(away);
             this.tick().await;
-            let told = this.tell().await;
-            let mut news = told.iter().flat_map(|notice| &notice.news);
+            let notified = this.notify_all().await;
+            let mut items = notified.iter().flat_map(|notification| &notification.items);
             assert_eq!(
-                news.any(|news| matches!(news, News::Unwatched { .. })),
+                items.any(|item| matches!(item, NotificationItem::Unwatched { .. })),
                 is_gap,
-                "{interval:?} {away:?}: {told:?}"
+                "{interval:?} {away:?}: {notified:?}"
             );
         }
     }

@@ -79,7 +79,7 @@ impl RunnerSource for MeetingSource<'_, '_> {
     }
 }
 
-pub(super) async fn a_look_reads_its_records_at_the_same_time<S: Store>(store: &S) {
+pub(super) async fn a_check_reads_its_stored_items_concurrently<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.clock.advance(INTERVAL);
     let meeting = Meeting::of(2);
@@ -99,7 +99,7 @@ pub(super) async fn a_look_reads_its_records_at_the_same_time<S: Store>(store: &
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
 }
 
-pub(super) async fn a_notifier_reads_its_records_and_the_target_at_the_same_time<S: Store>(store: &S) {
+pub(super) async fn a_notifier_reads_its_deliveries_and_the_target_concurrently<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     let meeting = Meeting::of(2);

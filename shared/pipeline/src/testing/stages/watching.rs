@@ -2,11 +2,11 @@
 
 use super::*;
 
-pub(super) async fn a_refused_credential_is_told_once_for_all_its_targets<S: Store>(store: &S) {
+pub(super) async fn a_refused_credential_is_notified_once_for_all_its_targets<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     let targets: Vec<Target> = (0..5).map(|n| repository(&format!("app-{n}"))).collect();
     this.check.configured = targets.iter().cloned().map(TargetSpec::One).collect();
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     for round in 0..10_u64 {
         for (n, target) in (1_u64..).zip(&targets) {
             match round {
@@ -18,16 +18,22 @@ pub(super) async fn a_refused_credential_is_told_once_for_all_its_targets<S: Sto
         for target in &targets {
             this.check(target).await;
         }
-        told.extend(this.tell().await);
+        notified.extend(this.notify_all().await);
         this.clock.advance(INTERVAL);
     }
-    let of_credential: Vec<&News> =
-        told.iter().filter(|n| matches!(n.subject, Subject::Credential(_))).flat_map(|n| &n.news).collect();
-    assert!(matches!(of_credential[..], [News::Blind { targets: 5, .. }, News::SeesAgain { .. }]), "{of_credential:?}");
-    assert!(!told.iter().any(|notice| matches!(notice.subject, Subject::Target(_))), "{told:?}");
+    let of_credential: Vec<&NotificationItem> =
+        notified.iter().filter(|n| matches!(n.subject, Subject::Credential(_))).flat_map(|n| &n.items).collect();
+    assert!(
+        matches!(
+            of_credential[..],
+            [NotificationItem::Unreachable { targets: 5, .. }, NotificationItem::ReachableAgain { .. }]
+        ),
+        "{of_credential:?}"
+    );
+    assert!(!notified.iter().any(|notification| matches!(notification.subject, Subject::Target(_))), "{notified:?}");
 }
 
-pub(super) async fn a_refused_credential_is_told_once_by_checks_side_by_side<S: Store>(store: &S) {
+pub(super) async fn a_refused_credential_is_notified_once_by_concurrent_checks<S: Store>(store: &S) {
     let api = repository("api");
     let mut other = Installation::new(store);
     let mut this = Installation::new(store);
@@ -53,9 +59,10 @@ pub(super) async fn a_refused_credential_is_told_once_by_checks_side_by_side<S: 
         other.clock.advance(INTERVAL);
         this.clock.advance(INTERVAL);
     }
-    let told = [other.tell().await, this.tell().await].concat();
-    let blind = told.iter().filter(|notice| matches!(notice.news[..], [News::Blind { .. }]));
-    let subjects: Vec<&Subject> = blind.map(|notice| &notice.subject).collect();
+    let notified = [other.notify_all().await, this.notify_all().await].concat();
+    let unreachable =
+        notified.iter().filter(|notification| matches!(notification.items[..], [NotificationItem::Unreachable { .. }]));
+    let subjects: Vec<&Subject> = unreachable.map(|notification| &notification.subject).collect();
     assert!(matches!(subjects[..], [Subject::Credential(_)]), "{subjects:?}");
 }
 
@@ -65,7 +72,7 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     this.check.configured = vec![TargetSpec::One(repository("api"))];
     this.clock.advance(INTERVAL);
     // The first job is lost on its way: the next tick sends another.
@@ -73,11 +80,11 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
         this.jobs.take();
         this.tick().await;
     }
-    let told = this.tell().await;
+    let notified = this.notify_all().await;
     assert!(
-        matches!(&told[..], [Notice { news, .. }]
-            if matches!(&news[..], [News::TargetsRemoved { targets, total: 1 }] if *targets == [web()])),
-        "{told:?}"
+        matches!(&notified[..], [Notification { items, .. }]
+            if matches!(&items[..], [NotificationItem::TargetsRemoved { targets, total: 1 }] if *targets == [web()])),
+        "{notified:?}"
     );
     let jobs = this.jobs.take();
     let dropped: Vec<CheckJob> = (jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok()))
@@ -87,16 +94,16 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
     this.check_for(&dropped[0].target, Reason::Dropped).await;
     // Slack does not take it at once: it is told all the same, though nobody looks at the target any more.
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
-    assert!(this.tell().await.is_empty());
+    assert!(this.notify_all().await.is_empty());
     this.clock.advance(INTERVAL);
     this.tick().await;
     assert_eq!(this.jobs.take().len(), 2, "the drop is sent again until it is told");
     this.check_for(&dropped[0].target, Reason::Dropped).await;
-    let told = this.tell().await;
+    let notified = this.notify_all().await;
     assert!(
-        matches!(&told[..], [Notice { news, .. }]
-            if matches!(&news[..], [News::NoLongerMonitored { whole_target: true, outages, .. }] if outages.len() == 1)),
-        "{told:?}"
+        matches!(&notified[..], [Notification { items, .. }]
+            if matches!(&items[..], [NotificationItem::NoLongerMonitored { whole_target: true, outages, .. }] if outages.len() == 1)),
+        "{notified:?}"
     );
     // A job that was on its way all the time does not begin to watch the target anew.
     let mut stale = Installation::new(store);
@@ -123,11 +130,11 @@ pub(super) async fn a_drop_that_comes_late_leaves_alone_what_is_on_the_list_agai
     this.clock.advance(MINUTE);
     this.check(&web()).await;
     let report = this.check_for(&web(), Reason::Dropped).await;
-    assert_eq!((report.ending, report.steps), (Ending::Overtaken, vec![]));
+    assert_eq!((report.ending, report.events), (Ending::Expired, vec![]));
     assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
 }
 
-pub(super) async fn a_look_that_is_slower_than_a_drop_begins_nothing<S: Store>(store: &S) {
+pub(super) async fn a_check_that_is_slower_than_a_drop_starts_nothing<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
@@ -155,11 +162,13 @@ pub(super) async fn a_repository_found_by_its_account_is_watched<S: Store>(store
     this.clock.advance(INTERVAL);
     assert_eq!(this.tick().await.targets, [repository("api"), web()]);
     assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)));
-    let told = this.tell().await;
-    assert!(matches!(&told[..], [Notice { news, .. }] if matches!(news[..], [News::TargetsAdded { total: 2, .. }])));
+    let notified = this.notify_all().await;
+    assert!(
+        matches!(&notified[..], [Notification { items, .. }] if matches!(items[..], [NotificationItem::TargetsAdded { total: 2, .. }]))
+    );
 }
 
-pub(super) async fn a_gap_is_on_record_before_the_sign_of_life_that_hides_it<S: Store>(store: &S) {
+pub(super) async fn a_gap_is_stored_before_the_heartbeat_that_would_hide_it<S: Store>(store: &S) {
     let this = Installation::new(store);
     this.tick().await;
     this.store.take_written();
@@ -167,9 +176,15 @@ pub(super) async fn a_gap_is_on_record_before_the_sign_of_life_that_hides_it<S: 
     this.tick().await;
     let written = this.store.take_written();
     assert!(matches!(written.first(), Some(Key::Change(Subject::Monitor, _))), "{written:?}");
-    assert!(matches!(written.last(), Some(Key::Freshness(Subject::Monitor))), "{written:?}");
-    let told = this.tell().await;
-    assert!(told.iter().flat_map(|notice| &notice.news).any(|news| matches!(news, News::Unwatched { .. })), "{told:?}");
+    assert!(matches!(written.last(), Some(Key::LastSeen(Subject::Monitor))), "{written:?}");
+    let notified = this.notify_all().await;
+    assert!(
+        notified
+            .iter()
+            .flat_map(|notification| &notification.items)
+            .any(|item| matches!(item, NotificationItem::Unwatched { .. })),
+        "{notified:?}"
+    );
 }
 
 pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: Store>(store: &S) {
@@ -179,35 +194,36 @@ pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: 
     this.source.set(&repository("api"), vec![runner(3, Status::Idle)]);
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     this.store.spoil(Key::Runner(web().id().clone(), RunnerId(2)));
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     for _ in 0..8 {
         this.clock.advance(INTERVAL);
         let report = this.check(&web()).await;
         assert_eq!(report.disposition, Disposition::Done, "{report:?}");
         assert!(matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Unreadable), "{report:?}");
         assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)), "others go on");
-        told.extend(this.tell().await.into_iter().flat_map(|notice| notice.news));
+        notified.extend(this.notify_all().await.into_iter().flat_map(|notification| notification.items));
     }
-    let [News::Blind { failure, .. }] = &told[..] else { panic!("{told:?}") };
+    let [NotificationItem::Unreachable { failure, .. }] = &notified[..] else { panic!("{notified:?}") };
     assert!(failure.detail.contains("acme/web runner 2"), "{failure}");
     // Somebody restores it.
     this.store.heal();
     this.clock.advance(INTERVAL);
     assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.down == 1));
-    let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
-    assert!(matches!(told[..], [News::SeesAgain { .. }]), "{told:?}");
+    let notified: Vec<NotificationItem> =
+        this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
+    assert!(matches!(notified[..], [NotificationItem::ReachableAgain { .. }]), "{notified:?}");
 }
 
-pub(super) async fn a_target_record_that_cannot_be_read_is_made_anew<S: Store>(store: &S) {
+pub(super) async fn a_damaged_target_record_is_created_anew<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.check(&web()).await;
     this.source.set_status(&web(), 1, Status::Offline);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     let before = this.changes(&subject()).await.last().map(|change| change.revision);
     this.store.spoil(Key::Target(web().id().clone()));
     this.clock.advance(MINUTE);
@@ -222,8 +238,9 @@ pub(super) async fn a_target_record_that_cannot_be_read_is_made_anew<S: Store>(s
         this.clock.advance(MINUTE);
         assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
     }
-    let told: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
-    assert!(matches!(told[..], [News::Recovered { .. }]), "{told:?}");
+    let notified: Vec<NotificationItem> =
+        this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
+    assert!(matches!(notified[..], [NotificationItem::Recovered { .. }]), "{notified:?}");
 }
 
 pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be<S: Store>(store: &S) {
@@ -232,28 +249,31 @@ pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_
     // A slip at the very first start: there is no target, no check, and somebody hears of it all the same.
     this.source.fail_repositories("acmee", Failure::new(Fault::NotFound, "acmee: no such account, or no access (404)"));
     let ticks = async |this: &Installation<'_, S>, count: u32| {
-        let mut told = Vec::new();
+        let mut notified = Vec::new();
         for _ in 0..count {
             assert_eq!(this.tick().await.disposition, Disposition::Done);
-            told.extend(this.tell().await.into_iter().flat_map(|notice| notice.news));
+            notified.extend(this.notify_all().await.into_iter().flat_map(|notification| notification.items));
             this.clock.advance(INTERVAL);
         }
-        told
+        notified
     };
-    let told = ticks(&this, 6).await;
-    let [News::EntriesUnresolved { entries }] = &told[..] else { panic!("{told:?}") };
+    let notified = ticks(&this, 6).await;
+    let [NotificationItem::EntriesUnresolved { entries }] = &notified[..] else { panic!("{notified:?}") };
     assert!(entries[0].entry == "acmee/*" && entries[0].failure.detail.contains("404"), "{entries:?}");
     let app = Target::repository("acmee/app").unwrap_or_else(|error| panic!("{error}"));
     this.source.set_repositories("acmee", vec![app.clone()]);
-    let told = ticks(&this, 3).await;
-    assert!(matches!(told[..], [News::EntriesResolved { .. }, News::TargetsAdded { .. }]), "{told:?}");
+    let notified = ticks(&this, 3).await;
+    assert!(
+        matches!(notified[..], [NotificationItem::EntriesResolved { .. }, NotificationItem::TargetsAdded { .. }]),
+        "{notified:?}"
+    );
 
     // Its permission is lost later: what it stood for stays monitored.
     this.source.set(&app, vec![runner(1, Status::Idle)]);
     this.check(&app).await;
     this.source.fail_repositories("acmee", Failure::new(Fault::Forbidden, "acmee: not for this token (403)"));
-    let told = ticks(&this, 8).await;
-    assert!(matches!(told[..], [News::EntriesUnresolved { .. }]), "{told:?}");
+    let notified = ticks(&this, 8).await;
+    assert!(matches!(notified[..], [NotificationItem::EntriesUnresolved { .. }]), "{notified:?}");
     assert_eq!(this.tick().await.targets, [app]);
 }
 
@@ -267,8 +287,9 @@ pub(super) async fn an_entry_is_unresolved_since_a_tick_that_stood_still_asked<S
     let mut notified = Vec::new();
     for _ in 0..4 {
         this.tick().await;
-        let news: Vec<News> = this.tell().await.into_iter().flat_map(|notice| notice.news).collect();
-        notified.push(news.iter().any(|news| matches!(news, News::EntriesUnresolved { .. })));
+        let items: Vec<NotificationItem> =
+            this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
+        notified.push(items.iter().any(|item| matches!(item, NotificationItem::EntriesUnresolved { .. })));
         this.clock.advance(INTERVAL);
     }
     assert_eq!(notified, [false, false, false, true], "15 minutes after it asked");
@@ -280,9 +301,9 @@ pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: 
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.tick().await;
     this.check(&web()).await;
-    this.tell().await;
+    this.notify_all().await;
     let refused = || Failure::new(Fault::Credential, "GitHub refuses the token (401)");
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     this.source.fail_repositories("other", refused());
     for checks_fail in [true, true, true, true, true, true, false, false] {
         this.clock.advance(INTERVAL);
@@ -293,12 +314,19 @@ pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: 
         }
         this.check(&web()).await;
         this.tick().await;
-        let news = this.tell().await.into_iter().flat_map(|notice| notice.news);
-        told.extend(news.filter(|news| !matches!(news, News::TargetsAdded { .. })));
+        let items = this.notify_all().await.into_iter().flat_map(|notification| notification.items);
+        notified.extend(items.filter(|item| !matches!(item, NotificationItem::TargetsAdded { .. })));
     }
     // Once checks work again, nobody but the entry says that it does not.
     assert!(
-        matches!(told[..], [News::Blind { .. }, News::SeesAgain { .. }, News::EntriesUnresolved { .. }]),
-        "{told:?}"
+        matches!(
+            notified[..],
+            [
+                NotificationItem::Unreachable { .. },
+                NotificationItem::ReachableAgain { .. },
+                NotificationItem::EntriesUnresolved { .. }
+            ]
+        ),
+        "{notified:?}"
     );
 }

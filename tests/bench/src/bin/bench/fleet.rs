@@ -31,9 +31,9 @@ impl Pass {
     fn check(&self, targets: usize, pass: &str) -> anyhow::Result<()> {
         let Counters { limited, ok, not_modified, .. } = self.github;
         // The scheduler also asks what is left of the hour, which is free.
-        let looks = self.github.by_endpoint.get(&Endpoint::ListRunners).copied().unwrap_or_default();
+        let checks = self.github.by_endpoint.get(&Endpoint::ListRunners).copied().unwrap_or_default();
         ensure!(limited == 0, "{pass}: GitHub refused {limited} requests for a limit");
-        ensure!(looks == targets as u64 && ok + not_modified >= looks, "{pass}: {:?}", self.github);
+        ensure!(checks == targets as u64 && ok + not_modified >= checks, "{pass}: {:?}", self.github);
         Ok(())
     }
 }

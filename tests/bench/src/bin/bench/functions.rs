@@ -77,7 +77,7 @@ fn invocations(table: &mut Table, binary: &Path, name: &str, warm: usize) -> any
     for (name, value) in world.parameters("{}") {
         world.aws.set_parameter(&format!("/github-runner-monitor/{name}"), &value);
     }
-    let mut variables: Vec<(&str, String)> = world.wiring().into_iter().collect();
+    let mut variables: Vec<(&str, String)> = world.queue_urls().into_iter().collect();
     variables.push(("AWS_ENDPOINT_URL", world.aws.base_url()));
     variables.push(("GITHUB_REQUESTS_PER_MINUTE", "off".to_owned()));
     let mut first = Vec::new();

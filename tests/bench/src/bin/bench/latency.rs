@@ -30,10 +30,10 @@ pub(crate) fn measure(table: &mut Table, outages: usize) -> anyhow::Result<()> {
 
 async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
     // One reading is enough: what is measured is the way, and not the time for which a verdict is withheld.
-    let variables = world.variables(r#"{"confirm":1}"#, &[]);
+    let variables = world.variables(r#"{"failureThreshold":1}"#, &[]);
     let (poller, notifier) = (Poller::new(&variables, &world.sdk()), Notifier::new(&variables, &world.sdk()));
     let empty = json!({"batchItemFailures": []});
-    let look = async |number: usize| {
+    let check = async |number: usize| {
         let answer = poller.handle(messages("checks", [&*job(&repository(number))]), invocation()).await?;
         ensure!(answer == empty, "{answer}");
         let changes = world.aws.take_sent(CHANGES);
@@ -45,7 +45,7 @@ async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
         Ok(())
     };
     for number in 0..outages {
-        look(number).await?;
+        check(number).await?;
     }
     let mut times = Vec::new();
     for number in 0..outages {
@@ -53,7 +53,7 @@ async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
         world.github.state().set_runner(&repository(number), id, "offline", false);
         let messages_before = world.slack.messages().len();
         let began = Instant::now();
-        look(number).await?;
+        check(number).await?;
         let arrived = world.slack.wait_for_messages(messages_before + 1, Duration::from_secs(1)).await;
         times.push(ms(began.elapsed()));
         let text = arrived.ok().and_then(|messages| messages.last().map(|message| format!("{message:?}")));

@@ -3,7 +3,6 @@
 mod cost;
 mod fleet;
 mod functions;
-mod haste;
 mod latency;
 mod loops;
 mod measure;
@@ -12,6 +11,7 @@ mod one_check;
 mod runtime_api;
 mod sending;
 mod table;
+mod time_scale;
 mod world;
 
 use std::path::{Path, PathBuf};

@@ -19,7 +19,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, checks: usize) -> anyhow
     let world = World::start(Terms { repositories: TARGETS, github_latency_ms: 0, is_limited: false, speed: 1 })?;
     world.aws.forget_messages();
     let variables: Vec<(&str, String)> = {
-        let mut variables = world.wiring();
+        let mut variables = world.queue_urls();
         variables.insert("AWS_ENDPOINT_URL", world.aws.base_url());
         variables.insert("GITHUB_REQUESTS_PER_MINUTE", "off".to_owned());
         variables.into_iter().collect()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use monitor_aws::host::Invocation;
-use monitor_aws::{Sdk, Variables};
+use monitor_aws::{LambdaEnvironment, Sdk};
 use monitor_e2e::TOKEN;
 use monitor_fakes::github::{Limits, RunnerSpec, State};
 use monitor_fakes::{FakeAws, FakeGitHub, FakeSlack};
@@ -16,7 +16,7 @@ use monitor_stately_server::StatelyServer;
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
 
-use crate::haste::{FastTime, Haste};
+use crate::time_scale::{FastTime, TimeScale};
 
 pub(crate) const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 pub(crate) const CHECKS: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/checks";
@@ -58,9 +58,9 @@ impl World {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let haste = Haste::of(terms.speed);
+                let time_scale = TimeScale::of(terms.speed);
                 let _ = started.send(Self::listen(terms).await);
-                haste.forever().await;
+                time_scale.forever().await;
             });
             std::io::Result::Ok(())
         });
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// The variables that the template sets, and where the stand-ins are.
-    pub(crate) fn wiring(&self) -> BTreeMap<&'static str, String> {
+    pub(crate) fn queue_urls(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
             ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
@@ -132,8 +132,8 @@ impl World {
     }
 
     /// The same with every setting, so that SSM is not asked, and with these on top.
-    pub(crate) fn variables(&self, policy: &str, more: &[(&'static str, String)]) -> Variables {
-        let mut variables = self.wiring();
+    pub(crate) fn variables(&self, policy: &str, more: &[(&'static str, String)]) -> LambdaEnvironment {
+        let mut variables = self.queue_urls();
         for (parameter, value) in self.parameters(policy) {
             let name = match parameter {
                 "github-token" => "GITHUB_TOKEN",
@@ -150,7 +150,7 @@ impl World {
         }
         variables.extend(more.iter().cloned());
         let variables = Arc::new(variables);
-        Variables::new(move |name| variables.get(name).cloned())
+        LambdaEnvironment::new(move |name| variables.get(name).cloned())
     }
 
     /// The SDK's clients of the stand-in for AWS.

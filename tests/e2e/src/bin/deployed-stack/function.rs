@@ -64,11 +64,11 @@ impl Function {
         let slot = Slot::take(&self.free);
         self.invocations.fetch_add(1, Ordering::SeqCst);
         let outcome = self.instances[slot.number].invoke(event).await?;
-        let told = match &outcome {
+        let recorded = match &outcome {
             Outcome::Answer(answer) => answer.clone(),
             Outcome::Error(error) => Value::String(error.clone()),
         };
-        self.note(&serde_json::json!({"event": event, "outcome": told}).to_string());
+        self.note(&serde_json::json!({"event": event, "outcome": recorded}).to_string());
         Ok(outcome)
     }
 

@@ -3,7 +3,7 @@
 
 mod clock;
 mod front;
-mod outside;
+mod network;
 mod store;
 mod world;
 
@@ -36,22 +36,22 @@ macro_rules! run {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_every_trouble_of_its_host_the_program_is_well_or_says_that_it_is_not() {
     run![
-        clock::a_clock_set_back_by_two_hours_keeps_no_outage_from_being_told,
-        clock::a_clock_set_forward_by_two_hours_keeps_no_outage_from_being_told_and_makes_no_gap,
-        outside::a_connection_to_github_that_stalls_is_replaced_and_no_outage_is_missed,
-        outside::a_github_that_takes_requests_and_never_answers_stops_the_heartbeat_and_is_said,
-        outside::a_list_that_cannot_be_resolved_sends_no_heartbeat,
-        outside::a_program_that_is_well_sends_its_heartbeat_and_says_nothing,
-        outside::a_program_without_descriptors_left_sends_no_heartbeat,
-        outside::a_notification_that_slack_refuses_for_its_content_is_sent_in_a_plainer_form,
-        outside::a_slack_that_takes_nothing_stops_the_heartbeat,
-        outside::few_descriptors_are_said_and_are_enough_for_many_repositories,
-        outside::what_slack_takes_late_starts_the_heartbeat_again,
-        outside::without_a_target_there_is_no_heartbeat,
+        clock::a_clock_set_back_by_two_hours_suppresses_no_outage,
+        clock::a_clock_set_forward_by_two_hours_suppresses_no_outage_and_makes_no_gap,
+        network::a_connection_to_github_that_stalls_is_replaced_and_no_outage_is_missed,
+        network::a_github_that_takes_requests_and_never_answers_stops_the_heartbeat_and_is_said,
+        network::a_list_that_cannot_be_resolved_sends_no_heartbeat,
+        network::a_program_that_is_well_sends_its_heartbeat_and_says_nothing,
+        network::a_program_without_descriptors_left_sends_no_heartbeat,
+        network::a_notification_that_slack_refuses_for_its_content_is_sent_in_a_plainer_form,
+        network::a_slack_that_takes_nothing_stops_the_heartbeat,
+        network::few_descriptors_are_said_and_are_enough_for_many_repositories,
+        network::what_slack_takes_late_starts_the_heartbeat_again,
+        network::without_a_target_there_is_no_heartbeat,
         store::when_another_file_takes_the_place_of_the_store_the_program_says_so_and_ends,
         store::when_the_log_of_the_store_is_deleted_the_program_says_so_and_ends,
         store::when_the_store_is_deleted_the_program_says_so_and_ends,
-        store::while_the_disk_is_full_there_is_no_heartbeat_and_what_happened_is_sent_afterwards,
+        store::a_full_disk_stops_the_heartbeat_and_outages_are_sent_afterwards,
         store::while_the_store_is_locked_there_is_no_heartbeat,
     ];
 }

@@ -19,7 +19,7 @@ pub(crate) async fn while_the_store_is_locked_there_is_no_heartbeat() {
     assert!(log.contains("cycle not complete"), "{log}");
 }
 
-pub(crate) async fn while_the_disk_is_full_there_is_no_heartbeat_and_what_happened_is_sent_afterwards() {
+pub(crate) async fn a_full_disk_stops_the_heartbeat_and_outages_are_sent_afterwards() {
     // The signal of the limit is no matter of a full disk.
     let world = World::start_well(Options { prelude: "trap '' XFSZ", ..Options::default() }).await;
     world.limit("--fsize=0:").await;
@@ -56,10 +56,10 @@ pub(crate) async fn when_the_log_of_the_store_is_deleted_the_program_says_so_and
 }
 
 /// Without a further heartbeat, and with another exit code than a wrong setting, so that a supervisor starts it again.
-async fn ends_with(mut world: World, words: &str) {
+async fn ends_with(mut world: World, text: &str) {
     let before = world.heartbeats();
     let (code, log) = world.running.ended(LONG).await;
     assert_eq!(code, Some(1), "{log}");
-    assert!(log.contains(words) && log.contains("start the program again"), "{log}");
+    assert!(log.contains(text) && log.contains("start the program again"), "{log}");
     assert_eq!(world.heartbeats(), before, "{log}");
 }

@@ -22,7 +22,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(90);
 /// What a supervisor waits after SIGTERM, with 2 s left before Docker kills.
 const STOPS_WITHIN: Duration = Duration::from_secs(8);
 /// One bad reading is an outage: every check decides.
-const POLICY: &str = r#"{"confirm":1,"recover":1,"recheck":"10s","blind":"1m"}"#;
+const POLICY: &str = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","unreachableAfter":"1m"}"#;
 
 /// A dead-man's switch.
 #[derive(Clone, Default)]
@@ -175,9 +175,9 @@ impl World {
     }
 
     /// Waits for a message with these words, among those from number `from` on.
-    pub(crate) async fn says(&self, words: &str, from: usize) {
-        let said = || self.slack.messages().iter().skip(from).any(|message| message.text().contains(words));
-        self.until(words, said).await;
+    pub(crate) async fn says(&self, text: &str, from: usize) {
+        let said = || self.slack.messages().iter().skip(from).any(|message| message.text().contains(text));
+        self.until(text, said).await;
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {

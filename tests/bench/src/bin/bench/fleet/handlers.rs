@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::{PER_MINUTE, Pass, SPEED, add, floor_ms, world};
-use crate::haste::Haste;
 use crate::table::Table;
+use crate::time_scale::TimeScale;
 use crate::world::{CHECKS, World, invocation, messages};
 
 /// As in infra/template.yaml.
@@ -92,13 +92,13 @@ pub(super) fn paced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     let world = world(targets, true, SPEED)?;
     let interval = interval_secs(targets);
     // Silence is told after no less than two intervals.
-    let policy = ("POLICY", r#"{"blind":"60m"}"#.to_owned());
+    let policy = ("POLICY", r#"{"unreachableAfter":"60m"}"#.to_owned());
     let functions = Functions::of(&world, &[("CHECK_INTERVAL_SECS", interval.to_string()), policy]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let pass = runtime.block_on(async {
-        let haste = Haste::of(SPEED);
+        let time_scale = TimeScale::of(SPEED);
         let pass = functions.pass().await;
-        drop(haste);
+        drop(time_scale);
         pass
     })?;
     pass.check(targets, "handlers, paced")?;

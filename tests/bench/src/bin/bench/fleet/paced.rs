@@ -17,8 +17,8 @@ use monitor_telemetry::SystemClock;
 use tokio::time::Instant;
 
 use super::{LATENCY_MS, PER_MINUTE, Pass, SPEED, add, world};
-use crate::haste::Haste;
 use crate::table::Table;
+use crate::time_scale::TimeScale;
 use crate::world::{World, repository};
 
 const AT_ONCE: usize = 100;
@@ -44,10 +44,10 @@ pub(super) fn measure(table: &mut Table, targets: usize) -> anyhow::Result<()> {
 }
 
 async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass> {
-    let haste = Haste::of(speed);
+    let time_scale = TimeScale::of(speed);
     let folder = tempfile::tempdir()?;
     let store = EmbeddedStore::open(folder.path().join("store.db"))?;
-    let http = monitor_outside::client(monitor_outside::http().no_proxy())?;
+    let http = monitor_http::client(monitor_http::http().no_proxy())?;
     let mut settings = monitor_github::Settings::new(Credential::Token(Secret::new(TOKEN)));
     settings.api_url = world.github_url();
     settings.max_requests_per_minute = Some(PER_MINUTE);
@@ -61,20 +61,20 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
         interval: Duration::from_secs(300),
     };
     let everything = Arc::new((store, source, jobs, changes, settings));
-    let look = |target: Target| {
+    let check_one = |target: Target| {
         let everything = everything.clone();
         tokio::spawn(async move {
             let (store, source, jobs, changes, settings) = &*everything;
             // As `runner-monitor check` asks: whether or not the target is on the list.
-            let job = CheckJob { target, reason: Reason::Once, requested_at: None, good_until: None };
+            let job = CheckJob { target, reason: Reason::Once, requested_at: None, valid_until: None };
             Check { store, source, jobs, changes, clock: &SystemClock, settings, latest: &LatestChecks::default() }
                 .run(&job)
                 .await;
         })
     };
     let began = Instant::now();
-    stream::iter(targets).map(look).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+    stream::iter(targets).map(check_one).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
     let pass = Pass { took: began.elapsed(), github: world.github.state().counters().clone() };
-    drop(haste);
+    drop(time_scale);
     Ok(pass)
 }

@@ -43,7 +43,7 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
     world.github.state().reset_counters();
     world.stately.state().clear_calls();
     let polled = world.function("PollerFunction").invocations();
-    let told = world.function("NotifierFunction").invocations();
+    let notified = world.function("NotifierFunction").invocations();
     world.mapping("ChecksQueue").disable().await;
     world.tick().await?;
     let by_scheduler = stately(world);
@@ -68,7 +68,7 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
         world.take_counts(functions[1], "ssm")
     )?;
     writeln!(table, "  GitHub: {} requests, of these {} unchanged (304)", counters.requests, counters.not_modified)?;
-    ensure!(world.function(functions[2]).invocations() == told, "a quiet check wakes nobody");
+    ensure!(world.function(functions[2]).invocations() == notified, "a quiet check wakes nobody");
 
     // What is told costs more, and is rare.
     world.stately.state().clear_calls();

@@ -12,15 +12,15 @@ use crate::world::{Setting, World};
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        scenario!(a_refused_token_is_told_once_and_a_rotated_one_is_taken_at_the_first_401, impatient),
-        scenario!(a_limited_credential_ends_its_jobs_without_a_verdict_or_a_dead_letter),
+        scenario!(a_refused_token_is_notified_once_and_a_rotated_one_is_used_at_the_first_401, impatient),
+        scenario!(a_limited_credential_ends_its_jobs_without_an_event_or_a_dead_letter),
         scenario!(a_target_that_github_fails_for_leaves_the_others_alone),
     ]
 }
 
 /// Blindness is told as soon as it can be: after two intervals of a minute.
 fn impatient() -> Setting {
-    let policy = r#"{"confirm":1,"recover":1,"recheck":"10s","blind":"2m"}"#;
+    let policy = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","unreachableAfter":"2m"}"#;
     Setting { policy, interval_secs: 60, ..Setting::default() }
 }
 
@@ -28,7 +28,9 @@ const INTERVAL: Duration = Duration::from_secs(61);
 /// A second look at the parameters waits for 10 s, a third for 20, and so on.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn a_refused_token_is_told_once_and_a_rotated_one_is_taken_at_the_first_401(world: &World) -> anyhow::Result<()> {
+async fn a_refused_token_is_notified_once_and_a_rotated_one_is_used_at_the_first_401(
+    world: &World,
+) -> anyhow::Result<()> {
     world.begin().await?;
     {
         let mut github = world.github.state();
@@ -64,7 +66,7 @@ async fn a_refused_token_is_told_once_and_a_rotated_one_is_taken_at_the_first_40
     world.no_dead_letters().await
 }
 
-async fn a_limited_credential_ends_its_jobs_without_a_verdict_or_a_dead_letter(world: &World) -> anyhow::Result<()> {
+async fn a_limited_credential_ends_its_jobs_without_an_event_or_a_dead_letter(world: &World) -> anyhow::Result<()> {
     world.begin().await?;
     world.github.state().exhaust_token(secrets::GITHUB_TOKEN, wall_clock_ms());
     world.set_runner("acme/web", "offline");

@@ -14,8 +14,8 @@ const LEASE: Duration = Duration::from_secs(92);
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        scenario!(a_notifier_killed_while_slack_holds_its_message_tells_it_later_and_once),
-        scenario!(a_notifier_killed_between_slacks_acceptance_and_the_record_repeats_that_notice_alone),
+        scenario!(a_notifier_killed_while_slack_holds_its_message_sends_it_later_and_once),
+        scenario!(a_notifier_killed_between_slacks_acceptance_and_the_delivery_record_repeats_only_that_notification),
         scenario!(a_poller_killed_while_github_hangs_leaves_its_job_to_the_next),
     ]
 }
@@ -35,20 +35,20 @@ async fn a_poller_killed_while_github_hangs_leaves_its_job_to_the_next(world: &W
     world.no_dead_letters().await
 }
 
-async fn a_notifier_killed_while_slack_holds_its_message_tells_it_later_and_once(world: &World) -> anyhow::Result<()> {
+async fn a_notifier_killed_while_slack_holds_its_message_sends_it_later_and_once(world: &World) -> anyhow::Result<()> {
     world.begin().await?;
     kill_the_notifier(world, slack::Fault::Hang).await?;
     ensure!(world.slack.messages().len() == 1, "Slack kept what it never answered");
-    told_after_the_lease(world, 2).await
+    notified_after_the_lease(world, 2).await
 }
 
-async fn a_notifier_killed_between_slacks_acceptance_and_the_record_repeats_that_notice_alone(
+async fn a_notifier_killed_between_slacks_acceptance_and_the_delivery_record_repeats_only_that_notification(
     world: &World,
 ) -> anyhow::Result<()> {
     world.begin().await?;
     kill_the_notifier(world, slack::Fault::Slow(3_600_000)).await?;
     ensure!(world.slack.messages().len() == 2, "Slack kept it before the kill");
-    told_after_the_lease(world, 3).await?;
+    notified_after_the_lease(world, 3).await?;
     let texts = world.texts(3).await?;
     ensure!(texts[1] == texts[2], "the same notice: {texts:?}");
     Ok(())
@@ -69,7 +69,7 @@ async fn kill_the_notifier(world: &World, fault: slack::Fault) -> anyhow::Result
 }
 
 /// The next look after the lease has it told, and then nothing is left to tell.
-async fn told_after_the_lease(world: &World, messages: usize) -> anyhow::Result<()> {
+async fn notified_after_the_lease(world: &World, messages: usize) -> anyhow::Result<()> {
     let (posts, checks) = (world.slack.state().posts(), world.function("PollerFunction").invocations());
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
     let is_checked = |world: &World| world.function("PollerFunction").invocations() > checks;

@@ -15,9 +15,9 @@ const MAX_RECEIVE_COUNT: u64 = 5;
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        scenario!(a_job_that_kills_its_poller_each_time_is_set_aside_by_the_queue_and_others_are_done),
-        scenario!(a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_harmed),
-        scenario!(a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject, store_away),
+        scenario!(a_job_that_kills_its_poller_every_time_is_dead_lettered_by_the_queue_and_others_are_done),
+        scenario!(a_poisoned_message_is_dead_lettered_with_its_reason_and_its_batch_is_not_harmed),
+        scenario!(a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subject, store_away),
         scenario!(messages_delivered_twice_and_out_of_order_change_nothing),
     ]
 }
@@ -27,7 +27,7 @@ fn store_away() -> Setting {
     Setting { visibility_secs: 20, ..Setting::default() }
 }
 
-async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_harmed(
+async fn a_poisoned_message_is_dead_lettered_with_its_reason_and_its_batch_is_not_harmed(
     world: &World,
 ) -> anyhow::Result<()> {
     world.begin().await?;
@@ -65,7 +65,7 @@ async fn a_poisoned_message_is_set_aside_with_its_reason_and_its_batch_is_not_ha
     world.no_dead_letters().await
 }
 
-async fn a_job_that_kills_its_poller_each_time_is_set_aside_by_the_queue_and_others_are_done(
+async fn a_job_that_kills_its_poller_every_time_is_dead_lettered_by_the_queue_and_others_are_done(
     world: &World,
 ) -> anyhow::Result<()> {
     world.begin().await?;
@@ -94,10 +94,12 @@ async fn a_job_that_kills_its_poller_each_time_is_set_aside_by_the_queue_and_oth
     world.no_dead_letters().await
 }
 
-async fn a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject(world: &World) -> anyhow::Result<()> {
+async fn a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subject(
+    world: &World,
+) -> anyhow::Result<()> {
     world.begin().await?;
     world.mapping("ChangesQueue").disable().await;
-    let told_before = world.journal("NotifierFunction")?.len();
+    let notified_before = world.journal("NotifierFunction")?.len();
     for number in 1..=3 {
         // The number is a field of a later release's: it does no harm.
         let body = json!({"version": 1, "subject": "acme/web", "number": number}).to_string();
@@ -107,14 +109,14 @@ async fn a_wake_up_that_fails_holds_back_the_later_ones_of_its_subject(world: &W
     world.mapping("ChangesQueue").enable().await;
     world
         .until("a wake-up fails", SOON, |world| {
-            world.journal("NotifierFunction").is_ok_and(|journal| journal.len() > told_before)
+            world.journal("NotifierFunction").is_ok_and(|journal| journal.len() > notified_before)
         })
         .await?;
     world.stately.state().clear_faults();
     world.settled().await?;
     let mut failures = 0;
     let mut done: Vec<String> = Vec::new();
-    for invocation in &world.journal("NotifierFunction")?[told_before..] {
+    for invocation in &world.journal("NotifierFunction")?[notified_before..] {
         let failed = invocation["outcome"]["batchItemFailures"].to_string();
         for record in invocation["event"]["Records"].as_array().into_iter().flatten() {
             let has_failed = record["messageId"].as_str().is_some_and(|id| failed.contains(id));
@@ -134,13 +136,13 @@ async fn messages_delivered_twice_and_out_of_order_change_nothing(world: &World)
     world.mapping("ChecksQueue").forget_deletes(1);
     world.mapping("ChangesQueue").forget_deletes(1);
     world.set_runner("acme/web", "offline");
-    let (polls, tellings) = invocations(world);
+    let (polls, notifier_invocations) = invocations(world);
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
     world.texts(2).await?;
     world
         .until("a second delivery of job and wake-up", SOON, |world| {
-            let (polled, told) = invocations(world);
-            polled >= polls + 2 && told >= tellings + 2
+            let (polled, notified) = invocations(world);
+            polled >= polls + 2 && notified >= notifier_invocations + 2
         })
         .await?;
     world.settled().await?;

@@ -7,17 +7,17 @@ use crate::world::{SOON, Setting, World};
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        scenario!(an_outage_that_the_schedule_finds_is_confirmed_told_and_so_is_its_end, confirmed),
+        scenario!(a_scheduled_outage_is_confirmed_and_its_start_and_end_are_notified, confirmed),
         scenario!(a_recheck_by_hand_with_the_aws_cli_finds_an_outage_between_two_ticks),
     ]
 }
 
 /// As in production, but for the time between two readings.
 fn confirmed() -> Setting {
-    Setting { policy: r#"{"confirm":2,"recover":2,"recheck":"10s"}"#, ..Setting::default() }
+    Setting { policy: r#"{"failureThreshold":2,"successThreshold":2,"recheckInterval":"10s"}"#, ..Setting::default() }
 }
 
-async fn an_outage_that_the_schedule_finds_is_confirmed_told_and_so_is_its_end(world: &World) -> anyhow::Result<()> {
+async fn a_scheduled_outage_is_confirmed_and_its_start_and_end_are_notified(world: &World) -> anyhow::Result<()> {
     let report = world.tick().await?;
     ensure!(report["targets"] == 2, "{report}");
     let begun = world.texts(1).await?;
@@ -30,8 +30,8 @@ async fn an_outage_that_the_schedule_finds_is_confirmed_told_and_so_is_its_end(w
     ensure!(texts[1].contains("web-1") && texts[1].contains("offline"), "{texts:?}");
     ensure!(!texts[1].contains("web-2") && !texts[1].contains("api-"), "only one runner is away: {texts:?}");
     // The first reading, and the one that confirmed it: a message that had been held back by SQS.
-    let looks = world.github.state().target_counters("acme/web").requests;
-    ensure!(looks >= 3, "{looks} looks at acme/web: the outage was told without a second reading");
+    let checks = world.github.state().target_counters("acme/web").requests;
+    ensure!(checks >= 3, "{checks} looks at acme/web: the outage was told without a second reading");
     world.settled().await?;
 
     world.set_runner("acme/web", "online");

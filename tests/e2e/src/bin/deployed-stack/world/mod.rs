@@ -53,7 +53,7 @@ impl Default for Setting {
     fn default() -> Self {
         Self {
             repositories: vec!["acme/web", "acme/api"],
-            policy: r#"{"confirm":1,"recover":1,"recheck":"10s"}"#,
+            policy: r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s"}"#,
             interval_secs: 300,
             visibility_secs: 3,
         }

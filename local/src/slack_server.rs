@@ -1,0 +1,174 @@
+//! Slash commands and buttons over HTTP, for a reverse proxy that speaks TLS to Slack.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use monitor_pipeline::ports::{Chat, Clock, Delivery};
+use monitor_pipeline::stages::Disposition;
+use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
+use monitor_slack::{Admins, CommandHandler, HttpAnswer, Messenger, Refusals, Replies, WebBase};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::connections::{self, Answer, BodyError, Place};
+use crate::engine::{Engine, TimeScaled};
+use crate::store::ChosenStore;
+
+/// How long an answer may take before it goes the longer way. Slack waits for 3 s in all, and the proxy is on the way.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many complete requests are answered at once; each may hold a body of 1 MiB.
+const ANSWERS_AT_ONCE: usize = 16;
+
+/// Where requests of Slack's come in.
+pub(crate) struct SlackServer {
+    listener: TcpListener,
+    answering: Arc<Answering>,
+}
+
+/// What every answer takes beside the installation itself.
+pub(crate) struct Answering {
+    /// What Slack signs with.
+    pub(crate) secret: SigningSecret,
+    /// Where links lead.
+    pub(crate) web: WebBase,
+    /// Who may mute more than others.
+    pub(crate) admins: Admins,
+    /// Where it is said who muted what.
+    pub(crate) messenger: Messenger,
+    /// Posts answers that take longer.
+    pub(crate) replies: Replies,
+    /// Counts what is refused.
+    pub(crate) refusals: Refusals,
+}
+
+impl SlackServer {
+    /// Listens at an address.
+    pub(crate) async fn bind(address: SocketAddr, answering: Answering) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("--slack-commands cannot listen on {address}: choose another address or port"))?;
+        Ok(Self { listener, answering: Arc::new(answering) })
+    }
+
+    /// The address that was bound, with the port that was found where 0 was asked for.
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Answers requests until `stop` turns true, and lets those under way end.
+    pub(crate) async fn serve<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
+        self,
+        engine: Arc<Engine<Ch, Cl>>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let Self { listener, answering } = self;
+        let request_handler = Arc::new(RequestHandler { engine, answering, answers: Semaphore::new(ANSWERS_AT_ONCE) });
+        let receiving = request_handler.clone();
+        let answer = move |request, place| receive(receiving.clone(), request, place);
+        let refusals = &request_handler.answering.refusals;
+        connections::serve(listener, stop, answer, || refusals.log_due(request_handler.engine.clock.now())).await;
+        refusals.log_rest(request_handler.engine.clock.now());
+    }
+
+    /// What answers what takes longer.
+    pub(crate) fn follower(&self) -> Follower {
+        Follower(self.answering.clone())
+    }
+}
+
+/// What a request is answered with.
+struct RequestHandler<Ch, Cl> {
+    engine: Arc<Engine<Ch, Cl>>,
+    answering: Arc<Answering>,
+    answers: Semaphore,
+}
+
+/// Answers what was put off.
+pub(crate) struct Follower(Arc<Answering>);
+
+impl Follower {
+    /// Answers one command that takes longer.
+    pub(crate) async fn follow_up<Ch, Cl: Clock>(&self, engine: &Engine<Ch, Cl>, delivery: &Delivery) -> Disposition {
+        command_handler(engine, &self.0).follow_up(&delivery.body, &self.0.replies).await
+    }
+}
+
+fn command_handler<'a, Ch, Cl: Clock>(
+    engine: &'a Engine<Ch, Cl>,
+    answering: &'a Answering,
+) -> CommandHandler<'a, ChosenStore, TimeScaled, TimeScaled, Cl> {
+    let Engine { store, checks, commands, clock, .. } = engine;
+    let Answering { secret, web, admins, messenger, refusals, .. } = answering;
+    let messenger = Some(messenger);
+    CommandHandler {
+        store,
+        jobs: checks,
+        later: commands,
+        clock,
+        secret,
+        web,
+        admins,
+        messenger,
+        refusals,
+        patience: PATIENCE,
+    }
+}
+
+/// One request, whatever its path: a proxy may put one before it. Its body is read once its head could be Slack's.
+async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
+    request_handler: Arc<RequestHandler<Ch, Cl>>,
+    request: Request<Incoming>,
+    place: Arc<Place>,
+) -> Answer {
+    if request.method() != Method::POST {
+        return answer(HttpAnswer::of(StatusCode::METHOD_NOT_ALLOWED.as_u16()));
+    }
+    let (head, body) = request.into_parts();
+    let headers = || head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let command_handler = command_handler(&request_handler.engine, &request_handler.answering);
+    if let Err(refused) = command_handler.examine_head(&RawRequest::new(headers(), &[], false)) {
+        return answer(refused);
+    }
+    let body = match place.read_body(body, MAX_BODY_BYTES).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => return answer(command_handler.refuse(Refusal::TooLarge)),
+        Err(BodyError::TooSlow) => return answer(HttpAnswer::of(StatusCode::REQUEST_TIMEOUT.as_u16())),
+        Err(BodyError::Broken) => return answer(HttpAnswer::of(StatusCode::BAD_REQUEST.as_u16())),
+    };
+    // Until its turn comes it can be dropped: nothing was done yet.
+    let Ok(_turn) = request_handler.answers.acquire().await else {
+        return answer(HttpAnswer::of(StatusCode::SERVICE_UNAVAILABLE.as_u16()));
+    };
+    place.complete();
+    answer(command_handler.receive(&RawRequest::new(headers(), &body, false)).await)
+}
+
+fn answer(HttpAnswer { status, body }: HttpAnswer) -> Answer {
+    let is_empty = body.is_empty();
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !is_empty {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_slack_is_json_and_an_answer_without_words_has_no_type() {
+        let said = answer(HttpAnswer { status: 200, body: "{}".to_owned() });
+        assert_eq!(said.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
+        let refused = answer(HttpAnswer { status: 401, body: String::new() });
+        assert_eq!((refused.status(), refused.headers().get(CONTENT_TYPE)), (StatusCode::UNAUTHORIZED, None));
+    }
+}

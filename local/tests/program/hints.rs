@@ -1,0 +1,149 @@
+//! What an error and `doctor` tell: what is wrong, where, and how it is mended.
+
+use std::process::Stdio;
+
+use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access};
+
+use crate::Bench;
+
+const BOTH_KINDS: &str = "the scope `repo` (classic token) or the repository permission `Administration: read`";
+
+/// Runs `doctor`; gives its exit code and its lines.
+async fn doctor(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = bench.command(&["doctor"]);
+    command.envs(variables.iter().copied()).stdout(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_is_to_be_replaced_and_is_not_called_healthy() {
+    let bench = Bench::new().await;
+    let (code, lines) = doctor(&bench, &[]).await;
+    assert!(code == Some(0) && lines.contains("ok  the GitHub token: "), "{lines}");
+
+    bench.github.state().revoke_token("token");
+    let (code, lines) = doctor(&bench, &[("REPOS", r#"["acme/web","acme/*"]"#)]).await;
+    assert_eq!(code, Some(2), "{lines}");
+    assert!(lines.contains("BAD acme/web: GitHub refuses the token (401): it is wrong, expired or revoked"), "{lines}");
+    let hint = format!("→ make a new token and set it in GITHUB_TOKEN; it needs {BOTH_KINDS}\n");
+    assert!(lines.contains(&hint), "{lines}");
+    assert!(lines.contains("BAD acme/*: ") && lines.contains("→ make a new token and set it in GITHUB_TOKEN\n"));
+    assert!(!lines.contains("the GitHub token: "), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_app_hint_names_its_settings() {
+    let bench = Bench::new().await;
+    bench.github.state().add_app(1, APP_PUBLIC_KEY_DER);
+    let app = [("GITHUB_TOKEN", ""), ("GITHUB_APP_PRIVATE_KEY", APP_PRIVATE_KEY_PEM)];
+    for id in ["1", "2"] {
+        let (code, lines) = doctor(&bench, &[&app[..], &[("GITHUB_APP_ID", id)]].concat()).await;
+        assert!(code == Some(2) && lines.contains("BAD acme/web: "), "{lines}");
+        assert!(
+            lines.contains("→ check GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, and on GitHub that the App is installed")
+        );
+        assert!(
+            !lines.contains("GITHUB_TOKEN") && !lines.contains("the GitHub App's installation on acme: "),
+            "{lines}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_found_is_named_once_with_the_permission_that_it_takes() {
+    let bench = Bench::new().await;
+    bench.github.state().add_target("orgs/acme");
+    for target in ["acme/web", "orgs/acme"] {
+        bench.github.state().set_access(target, Access::Hidden);
+    }
+    for token in ["ghp_x", "github_pat_x"] {
+        bench.github.state().add_token(token);
+    }
+    let list = [("ORGANIZATIONS", "acme")];
+    let (code, lines) = doctor(&bench, &list).await;
+    assert_eq!(code, Some(2), "{lines}");
+    let says = "BAD acme/web: no such repository, or the credential has no access to it\n";
+    let hint =
+        format!("      → check the name; if it is right, the token needs {BOTH_KINDS}, and access to acme/web\n");
+    assert!(lines.contains(&(says.to_owned() + &hint)), "{lines}");
+    for (token, needs) in [
+        ("ghp_x", ["the classic token needs the scope `repo`", "the classic token needs the scope `admin:org`"]),
+        (
+            "github_pat_x",
+            [
+                "the fine-grained token needs the repository permission `Administration: read`",
+                "the fine-grained token needs the organization permission `Self-hosted runners: read`",
+            ],
+        ),
+    ] {
+        let (_, lines) = doctor(&bench, &[&list[..], &[("GITHUB_TOKEN", token)]].concat()).await;
+        assert!(needs.iter().all(|needs| lines.contains(needs)), "{lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forbidden_target_hint_names_the_permission_or_single_sign_on() {
+    let bench = Bench::new().await;
+    for (access, expected) in [
+        (Access::MissingPermission, "BAD acme/web: the credential may not read this (403)"),
+        (Access::MissingPermission, "needs the scope `repo`"),
+        (Access::SsoRequired, "authorise the token for it on GitHub's page of tokens"),
+    ] {
+        bench.github.state().set_access("acme/web", access);
+        let (code, lines) = doctor(&bench, &[]).await;
+        assert!(code == Some(2) && lines.contains(expected), "{lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_github_hint_says_what_to_check() {
+    let bench = Bench::new().await;
+    // Nobody listens at this port, nor is it given out to anybody.
+    let (code, lines) = doctor(&bench, &[("GITHUB_API_URL", "http://127.0.0.1:1")]).await;
+    assert!(code == Some(2) && lines.contains("→ check GITHUB_API_URL, and this machine's name server"), "{lines}");
+    assert!(!lines.contains("the GitHub token: "), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_argument_is_named_with_a_hint() {
+    let bench = Bench::new().await;
+    let policy = bench.folder.path().join("policy.json");
+    std::fs::write(&policy, r#"{"confrim":1}"#).unwrap();
+    let policy = policy.to_str().unwrap();
+    let in_policy =
+        format!("POLICY: the file `{policy}`: confrim: is not a key of the policy; did you mean `confirm`?");
+    let no_url =
+        "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key; found no URL";
+    let [from_flag, from_variable] =
+        ["--heartbeat-url", "HEARTBEAT_URL"].map(|source| format!("error: {source}: {no_url}"));
+    let cases: [(&[&str], (&str, &str), &str); 9] = [
+        (
+            &["run", "--slack-commands", "localhost:8099"],
+            ("", ""),
+            ": must be an address and a port, for example 127.0.0.1:8099",
+        ),
+        (
+            &["run"],
+            ("SLACK_COMMANDS", "foo"),
+            "set by SLACK_COMMANDS; must be an address and a port, for example 127.0.0.1:8099",
+        ),
+        (&["history", "--limit", "x"], ("", ""), "must be a whole number from 0 to 4294967295, for example 20"),
+        (&["demo", "--speed", "abc"], ("", ""), "must be a whole number from 1 to 300, for example 75"),
+        (&["demo", "--speed", "301"], ("", ""), "must be a whole number from 1 to 300, for example 75"),
+        (&["run", "--heartbeat-url", "nope-secret"], ("", ""), &from_flag),
+        (&["run"], ("HEARTBEAT_URL", "nope-secret"), &from_variable),
+        (&["run"], ("HEARTBEAT_URL", "http://example.com/secret"), "error: HEARTBEAT_URL: must be the https address"),
+        (&["check"], ("POLICY", policy), &in_policy),
+    ];
+    for (arguments, (variable, value), expected) in cases {
+        let mut command = bench.command(arguments);
+        if !variable.is_empty() {
+            command.env(variable, value);
+        }
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && stderr.contains(expected), "{arguments:?} {variable}: {stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
+    }
+}

@@ -1,0 +1,384 @@
+//! What of a credential's hour may be spent until the next tick.
+
+use std::collections::VecDeque;
+use std::ops::Add;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// GitHub's hour.
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Of the hour, one request in so many is left to what the schedule does not send.
+const HEAD_ROOM: u32 = 20;
+/// Of the jobs of a tick, one in so many goes out even where nothing is left, so that somebody notices.
+const LEAST: usize = 100;
+/// What is taken for the cost of a look while nothing is known: of twelve targets one has changed.
+const UNKNOWN_COST: f64 = 0.08;
+/// From fewer looks nothing is learnt: chance would be taken for a change.
+const FEWEST_CHECKS: usize = 100;
+/// The costs of so many last ticks are remembered: looks may be dear and cheap by turns. A job that began and ended between
+/// two looks at its runner is not seen, so that it matters whether an odd or an even number of ticks lies between them.
+const COSTS: usize = 6;
+/// As many ticks in a row are a sign of the next. GitHub App tokens are renewed once in an hour, and then one round costs a
+/// request for each target.
+const A_SIGN: usize = 2;
+/// How far the ends of the same hour may lie apart.
+const SAME_HOUR: Duration = Duration::from_secs(30);
+
+/// What is left of a credential's hour. GitHub counts for everybody who uses the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests in an hour. A 304 is free.
+    pub limit: u32,
+    /// Requests left.
+    pub remaining: u32,
+    /// When the next hour begins.
+    pub resets_at: Timestamp,
+}
+
+impl Quota {
+    fn used(self) -> u32 {
+        self.limit.saturating_sub(self.remaining)
+    }
+}
+
+/// The jobs of one tick, before it is known how many of them may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickPlan {
+    /// The time between two ticks.
+    pub interval: Duration,
+    /// When the first of them goes out.
+    pub starts_at: Timestamp,
+    /// How many have their turn.
+    pub jobs: usize,
+    /// How many of them are of targets never looked at before: those cost one request each.
+    pub first_checks: usize,
+}
+
+/// What was sent at a tick.
+#[derive(Clone, Debug)]
+struct Sent {
+    /// In order.
+    moments: Vec<Timestamp>,
+    first_checks: usize,
+    /// Whether all went out whose turn it was.
+    is_whole: bool,
+}
+
+/// Learns from GitHub's own count what a look costs, and says how many may go out. What it knows is worth nothing beyond an
+/// hour and may be lost at any time: it then begins with what GitHub says of the hour so far.
+#[derive(Clone, Debug, Default)]
+pub struct QuotaEstimator {
+    last: Option<(Timestamp, Quota)>,
+    sent: VecDeque<Sent>,
+    costs: VecDeque<Cost>,
+    /// What a look cost at the last ticks before which every target had been looked at at the tick before. Where the interval is
+    /// stretched a look costs more: what has changed in the meantime adds up.
+    whole_costs: VecDeque<f64>,
+}
+
+/// What GitHub charged between two ticks.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    requests: f64,
+    /// At known targets.
+    checks: f64,
+}
+
+impl Cost {
+    fn of_a_check(self) -> f64 {
+        self.requests / self.checks
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self { requests: self.requests + more.requests, checks: self.checks + more.checks }
+    }
+}
+
+impl QuotaEstimator {
+    /// How many of a round's jobs may go out at `now`, so that what is left lasts until the hour ends.
+    ///
+    /// All, if what is left is enough for that until then. Otherwise looks are spread evenly over the rest of the hour, by what
+    /// they cost of late; and in any case no more go out than would use up the rest at once at the dearer of the last two ticks.
+    pub fn allows(&mut self, now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> usize {
+        let costs = self.learn(now, quota, tick_plan);
+        let head_room = f64::from(quota.limit / HEAD_ROOM);
+        let a_whole_hour = f64::from(quota.limit) - head_room;
+        let rounds = |left: Duration| left.as_secs_f64() / tick_plan.interval.as_secs_f64().max(1.0);
+        // GitHub's hour is over within one, whatever this clock says.
+        let rounds_left = rounds(quota.resets_at.since(tick_plan.starts_at).min(HOUR));
+        // Jobs of the tick before that are yet to be done.
+        let (checks, their_first) =
+            self.sent.iter().map(|sent| sent.between(now, tick_plan.starts_at)).fold((0, 0), add);
+        let on_their_way = their_first as f64 + (checks - their_first) as f64 * costs.high;
+        let spare = (f64::from(quota.remaining) - head_room - on_their_way).max(0.0);
+
+        let first_checks = tick_plan.first_checks as f64;
+        let known = tick_plan.jobs as f64 - first_checks;
+        let allowed = if rounds_left >= 1.0 {
+            let first_checks = first_checks.min(spare);
+            first_checks + self.evenly(known, spare - first_checks, rounds_left, &costs)
+        } else {
+            // The hour ends while they are done: what is left must do for those before its end.
+            let until_its_end = (spare + head_room / 2.0) / (rounds_left * costs.high).max(f64::MIN_POSITIVE);
+            let next = first_checks + self.evenly(known, a_whole_hour - first_checks, rounds(HOUR), &costs);
+            next.min(until_its_end)
+        };
+        (allowed.clamp(0.0, tick_plan.jobs as f64) as usize).max(tick_plan.jobs.div_ceil(LEAST))
+    }
+
+    /// How many of so many jobs may go where so much has to last for so many rounds.
+    fn evenly(&self, jobs: f64, spare: f64, rounds: f64, costs: &Costs) -> f64 {
+        let catches_up = self.sent.back().is_some_and(|sent| !sent.is_whole);
+        let now_costs = if catches_up { costs.usual } else { costs.whole };
+        let needed = jobs * (now_costs + costs.whole * (rounds - 1.0).max(0.0));
+        let evenly = if needed <= spare { jobs } else { spare / rounds.max(1.0) / costs.usual };
+        evenly.min(spare / costs.high).min(jobs).max(0.0)
+    }
+
+    /// Takes note of the moments of the jobs that go out, in order, and of how many of them are first looks.
+    pub fn sent(&mut self, moments: Vec<Timestamp>, first_checks: usize, is_whole: bool) {
+        self.sent.push_back(Sent { first_checks: first_checks.min(moments.len()), moments, is_whole });
+        keep(&mut self.sent, A_SIGN + 1);
+    }
+
+    /// What a look at a known target costs, with a margin.
+    fn learn(&mut self, now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> Costs {
+        let last = self.last.replace((now, quota));
+        if let Some((then, before)) = last
+            && let Some(cost) = self.cost_since(then, before, now, quota)
+        {
+            self.costs.push_back(cost);
+            keep(&mut self.costs, COSTS);
+            let mut before = self.sent.iter().rev().skip(1).peekable();
+            if before.peek().is_some() && before.all(|sent| sent.is_whole) {
+                self.whole_costs.push_back(cost.of_a_check());
+                keep(&mut self.whole_costs, A_SIGN);
+            }
+        }
+        let unknown = if last.is_some() { UNKNOWN_COST } else { cost_of_the_hour(now, quota, tick_plan) };
+        let of_late = || self.costs.iter().rev().take(A_SIGN).map(|cost| cost.of_a_check());
+        let high = of_late().reduce(f64::max).unwrap_or(unknown);
+        let low = of_late().reduce(f64::min).unwrap_or(unknown);
+        let usual = self.costs.iter().copied().reduce(Cost::add).map_or(low, |cost| cost.of_a_check().max(low));
+        let whole = self.whole_costs.iter().copied().reduce(f64::min).map_or(usual, |whole| whole.min(usual));
+        let with_margin = |cost: f64| (cost * 1.1 + 0.005).min(1.0);
+        Costs { usual: with_margin(usual), high: with_margin(high), whole: with_margin(whole) }
+    }
+
+    fn cost_since(&self, then: Timestamp, before: Quota, now: Timestamp, quota: Quota) -> Option<Cost> {
+        let same_hour = quota.resets_at.since(before.resets_at) < SAME_HOUR;
+        let (from, used) = if same_hour {
+            (then, quota.used().saturating_sub(before.used()))
+        } else {
+            (then.max(quota.resets_at.minus(HOUR)), quota.used())
+        };
+        let (checks, first_checks) = self.sent.iter().map(|sent| sent.between(from, now)).fold((0, 0), add);
+        let known = checks - first_checks;
+        let requests = (f64::from(used) - first_checks as f64).clamp(0.0, known as f64);
+        (known >= FEWEST_CHECKS).then_some(Cost { requests, checks: known as f64 })
+    }
+}
+
+/// What a look at a known target costs.
+struct Costs {
+    /// At the last ticks together; at least as at the cheaper of the last two.
+    usual: f64,
+    /// At the dearer of the last two.
+    high: f64,
+    /// Where all were looked at at the tick before.
+    whole: f64,
+}
+
+fn keep<T>(queue: &mut VecDeque<T>, most: usize) {
+    while queue.len() > most {
+        queue.pop_front();
+    }
+}
+
+fn add(sum: (usize, usize), more: (usize, usize)) -> (usize, usize) {
+    (sum.0 + more.0, sum.1 + more.1)
+}
+
+impl Sent {
+    /// How many looks fell between two moments, and how many of those were first looks.
+    fn between(&self, from: Timestamp, until: Timestamp) -> (usize, usize) {
+        let before = |moment: Timestamp| self.moments.partition_point(|at| *at < moment);
+        let checks = before(until).saturating_sub(before(from));
+        (checks, checks * self.first_checks / self.moments.len().max(1))
+    }
+}
+
+/// For whoever remembers nothing: as if all jobs had gone out since the hour began.
+fn cost_of_the_hour(now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> f64 {
+    let rounds = now.since(quota.resets_at.minus(HOUR)).as_secs_f64() / tick_plan.interval.as_secs_f64().max(1.0);
+    if rounds < 1.0 || tick_plan.jobs == 0 {
+        return UNKNOWN_COST;
+    }
+    (f64::from(quota.used()) / (rounds * tick_plan.jobs as f64)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pace::Pace;
+
+    const INTERVAL: Duration = Duration::from_secs(300);
+
+    fn start() -> Timestamp {
+        Timestamp::from_epoch_ms(1_800_000_000_000)
+    }
+
+    /// Which targets change.
+    #[derive(Clone, Copy)]
+    enum Changing {
+        /// Now these, now those: whoever is looked at rarely is likely to have changed.
+        All,
+        /// Always the same.
+        Same,
+        /// Always the same, and back at the next tick: whoever is looked at at every other tick has never changed.
+        ToAndFro,
+        /// Now these, now those, and back the next time.
+        AllToAndFro,
+    }
+
+    struct Day {
+        /// The jobs of each tick.
+        sent: Vec<usize>,
+        /// The least that was left of an hour, below zero where it was not enough.
+        least: i64,
+    }
+
+    /// A day of ticks, at each of which so many of a thousand targets change as `changing` says of the tick.
+    fn day(limit: u32, forgets: bool, who: Changing, changing: impl Fn(u64) -> u64) -> Day {
+        const TARGETS: usize = 4_000;
+        let pace = Pace::of(TARGETS, Some(900), INTERVAL, Duration::from_secs(900));
+        let mut quota_estimator = QuotaEstimator::default();
+        let mut quota = Quota { limit, remaining: limit, resets_at: start().plus(HOUR) };
+        let mut day = Day { sent: Vec::new(), least: i64::from(limit) };
+        let mut has_changed = [true; TARGETS];
+        let mut on_their_way: Vec<(Timestamp, usize)> = Vec::new();
+        for tick in 0..288_u64 {
+            let now = start().plus(INTERVAL * u32::try_from(tick).unwrap());
+            // Jobs begin a minute after the tick, so those of the last one are not all done when GitHub is asked.
+            let done = on_their_way.partition_point(|(at, _)| *at < now);
+            for (at, index) in on_their_way.drain(..done) {
+                if at >= quota.resets_at {
+                    quota = Quota { remaining: limit, resets_at: at.plus(HOUR), ..quota };
+                }
+                if std::mem::take(&mut has_changed[index]) {
+                    day.least = day.least.min(i64::from(quota.remaining) - 1);
+                    quota.remaining = quota.remaining.saturating_sub(1);
+                }
+            }
+            if forgets {
+                quota_estimator = QuotaEstimator::default();
+            }
+            for (index, changed) in (0_u64..).zip(&mut has_changed) {
+                let drawn = match who {
+                    Changing::All | Changing::AllToAndFro => (index * 2_654_435_761 + tick * 40_503) >> 7,
+                    Changing::Same | Changing::ToAndFro => (index * 2_654_435_761) >> 7,
+                };
+                let changes = drawn % 1_000 < changing(tick);
+                *changed = match who {
+                    Changing::All | Changing::Same => *changed || changes,
+                    Changing::ToAndFro | Changing::AllToAndFro => *changed != changes,
+                };
+            }
+            let first_checks = if tick == 0 { TARGETS } else { 0 };
+            let starts_at = now.plus(Duration::from_secs(60));
+            let jobs = quota_estimator.allows(
+                now,
+                quota,
+                &TickPlan { interval: INTERVAL, starts_at, jobs: TARGETS, first_checks },
+            );
+            let going = (0..TARGETS).filter_map(|index| Some((starts_at.plus(pace.delay(index, tick, jobs)?), index)));
+            on_their_way.extend(going);
+            let moments = on_their_way.iter().map(|(at, _)| *at).filter(|at| *at >= starts_at).collect();
+            quota_estimator.sent(moments, first_checks, jobs == TARGETS);
+            day.sent.push(jobs);
+        }
+        day
+    }
+
+    fn is_whole(sent: &[usize]) -> bool {
+        sent.iter().all(|jobs| *jobs == 4_000)
+    }
+
+    #[test]
+    fn the_first_checks_may_take_an_hour_and_then_five_percent_of_changes_fit() {
+        for who in [Changing::All, Changing::Same] {
+            let Day { sent, least } = day(5_000, false, who, |_| 50);
+            assert!(sent[0] == 4_000 && sent[1] < 1_000 && is_whole(&sent[15..]), "{sent:?}");
+            assert!(least >= 100, "{least}");
+            assert!(is_whole(&day(12_500, false, who, |_| 50).sent));
+        }
+    }
+
+    #[test]
+    fn every_tick_is_throttled_alike_when_each_costs_too_much() {
+        // (5,000 - 250) requests / 12 rounds / 0.4, less the margin of a tenth.
+        let Day { sent, least } = day(5_000, false, Changing::Same, |_| 400);
+        assert!(sent[24..].iter().all(|jobs| (850..1_300).contains(jobs)), "{sent:?}");
+        assert!(least >= 100, "{least}");
+        // Almost every look finds something new. At the end of an hour the clients stop by themselves.
+        let Day { sent, .. } = day(5_000, false, Changing::All, |_| 400);
+        assert!(sent[36..].iter().all(|jobs| (40..3_000).contains(jobs)), "{sent:?}");
+        assert!((250..600).contains(&(sent[36..].iter().sum::<usize>() / 252)), "{sent:?}");
+    }
+
+    #[test]
+    fn checks_that_alternate_between_expensive_and_cheap_are_spread_evenly() {
+        for (who, about) in [(Changing::ToAndFro, 1_000..2_100), (Changing::AllToAndFro, 600..850)] {
+            let Day { sent, least } = day(5_000, false, who, |_| 400);
+            assert!(sent[24..].iter().all(|jobs| about.contains(jobs)), "{sent:?}");
+            assert!(least >= 100, "{least}");
+        }
+    }
+
+    #[test]
+    fn a_sudden_rise_does_not_use_up_the_hour() {
+        for (limit, rises_after) in [(5_000, 6), (5_000, 9), (12_500, 3), (12_500, 8)] {
+            let changing = |tick| if tick < 24 + rises_after { 50 } else { 400 };
+            let Day { sent, least } = day(limit, false, Changing::Same, changing);
+            assert!(least > 0 && sent.iter().all(|jobs| *jobs >= 40), "{limit}, {rises_after}: {least} of {sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_fleet_that_has_calmed_down_is_checked_as_often_as_before() {
+        let changing = |tick| if (24..60).contains(&tick) { 400 } else { 50 };
+        for who in [Changing::All, Changing::Same] {
+            let Day { sent, .. } = day(5_000, false, who, changing);
+            assert!(sent[30..60].iter().all(|jobs| *jobs < 2_000) && is_whole(&sent[84..]), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn one_expensive_tick_does_not_throttle_the_next() {
+        let Day { sent, .. } = day(12_500, false, Changing::All, |tick| if tick % 12 == 6 { 1_000 } else { 50 });
+        assert!(is_whole(&sent[12..]), "{sent:?}");
+    }
+
+    #[test]
+    fn an_estimator_without_memory_starts_with_the_usage_of_the_hour_so_far() {
+        let Day { sent, least } = day(5_000, true, Changing::Same, |_| 50);
+        assert!(least > 0 && is_whole(&sent[14..]), "{least}, {sent:?}");
+        // Less evenly, as it does not know how few went out; at the end of an hour the clients stop by themselves.
+        let Day { sent, .. } = day(5_000, true, Changing::Same, |_| 400);
+        assert!(sent.iter().all(|jobs| (40..=4_000).contains(jobs)), "{sent:?}");
+    }
+
+    #[test]
+    fn quota_used_by_others_is_detected_after_a_few_failed_checks() {
+        let quota = Quota { limit: 5_000, remaining: 0, resets_at: start().plus(HOUR / 2) };
+        let tick_plan = TickPlan { interval: INTERVAL, starts_at: start(), jobs: 4_000, first_checks: 0 };
+        assert_eq!(QuotaEstimator::default().allows(start(), quota, &tick_plan), 40);
+        let ended = Quota { resets_at: start(), ..quota };
+        assert!(QuotaEstimator::default().allows(start(), ended, &tick_plan) > 3_000, "the next hour is whole");
+    }
+}

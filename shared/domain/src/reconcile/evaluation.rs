@@ -1,0 +1,382 @@
+//! One runner's turn in a look: what its reading counts for.
+
+mod visibility;
+
+use crate::change::{Event, RunnerName};
+use crate::decision::RunnerChange;
+use crate::observation::ObservedRunner;
+use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
+use crate::overrides::Overrides;
+use crate::policy::{OnRemoved, TargetPolicy, Thresholds};
+use crate::reconcile::far_enough;
+use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
+use crate::target::TargetId;
+use crate::time::Timestamp;
+
+/// How many polls must miss a runner before it is held to be gone.
+const POLLS_UNTIL_GONE: u32 = 2;
+
+/// One runner while a look is evaluated.
+pub(super) struct Evaluation<'a> {
+    before: Option<&'a Runner>,
+    runner: Runner,
+    events: Vec<Event>,
+    thresholds: Thresholds,
+    is_ignored: bool,
+    is_starting: bool,
+    reports_versions: bool,
+    at: Timestamp,
+    /// When the check before this one began.
+    checked_at: Option<Timestamp>,
+    /// Whether this look counted towards a verdict.
+    counted: bool,
+    overrides: &'a Overrides,
+    target: &'a TargetId,
+}
+
+/// What a look has in common for all its runners.
+pub(super) struct CheckContext<'a> {
+    pub(super) policy: &'a TargetPolicy<'a>,
+    pub(super) overrides: &'a Overrides,
+    pub(super) target: &'a TargetId,
+    pub(super) at: Timestamp,
+    /// When the stored look before it began.
+    pub(super) seen_at: Option<Timestamp>,
+    /// When the check before it began, stored or not.
+    pub(super) checked_at: Option<Timestamp>,
+    /// Whether it is the first complete look at the target.
+    pub(super) is_starting: bool,
+    /// Whether GitHub tells versions of this target's runners.
+    pub(super) reports_versions: bool,
+}
+
+impl From<&Runner> for RunnerName {
+    fn from(runner: &Runner) -> Self {
+        Self { id: runner.id, name: runner.name.clone() }
+    }
+}
+
+impl<'a> Evaluation<'a> {
+    pub(super) fn new(before: &'a Runner, context: &CheckContext<'a>) -> Self {
+        Self { before: Some(before), ..Self::registered(before.clone(), context) }.without_events()
+    }
+
+    /// The turn of a runner that was never read before.
+    pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
+        let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, .. } = *context;
+        Self {
+            before: None,
+            thresholds: policy.for_runner(&runner.name, &runner.labels),
+            is_ignored: policy.ignores(&runner.name),
+            events: vec![Event::Registered { runner: (&runner).into() }],
+            is_starting,
+            reports_versions,
+            at,
+            checked_at,
+            counted: false,
+            overrides,
+            target,
+            runner,
+        }
+    }
+
+    fn without_events(mut self) -> Self {
+        self.events.clear();
+        self
+    }
+
+    pub(super) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    /// Takes over what GitHub says now.
+    pub(super) fn take_over(&mut self, observed: &ObservedRunner) {
+        if self.runner.current_id != observed.id {
+            self.events.push(Event::Reregistered { runner: (&self.runner).into(), current_id: observed.id });
+        }
+        if self.runner.status != observed.status {
+            let (from, to) = (self.runner.status, observed.status);
+            self.events.push(Event::StatusChanged { runner: (&self.runner).into(), from, to });
+        }
+        self.runner.read(observed, self.reports_versions, self.at);
+    }
+
+    /// Evaluates a runner that is registered, by its status.
+    pub(super) fn on_observed(&mut self) {
+        self.runner.absence = None;
+        if let Health::Gone { since, alerted } = self.runner.health {
+            self.events.push(Event::Returned { runner: (&self.runner).into(), gone_since: since, alerted });
+            self.runner.health = Health::Healthy;
+        }
+        if self.is_ignored {
+            self.watch_no_longer();
+        } else if self.runner.status.is_healthy() {
+            self.on_healthy();
+        } else {
+            self.on_unhealthy();
+        }
+    }
+
+    fn on_healthy(&mut self) {
+        match &mut self.runner.health {
+            Health::Suspect(_) => {
+                self.runner.health = Health::Healthy;
+                self.events.push(Event::Cleared { runner: (&self.runner).into() });
+            }
+            Health::Down(down) => {
+                let counts = down
+                    .counted_at
+                    .is_none_or(|counted| far_enough(self.at, counted, self.thresholds.recheck_interval));
+                if !counts {
+                    return;
+                }
+                down.healthy_count += 1;
+                down.counted_at = Some(self.at);
+                let recovering_since = *down.recovering_since.get_or_insert(self.at);
+                self.counted = true;
+                if down.healthy_count >= self.thresholds.success_threshold {
+                    self.close(recovering_since, Ending::Recovered);
+                }
+            }
+            Health::Healthy => self.calm_down(),
+            Health::Gone { .. } | Health::Retired => {}
+        }
+    }
+
+    fn on_unhealthy(&mut self) {
+        let waits = self.waits_for_first_connection();
+        let connected = !self.runner.never_connected();
+        match &mut self.runner.health {
+            Health::Healthy => {
+                self.suspect(self.is_starting);
+                self.counted = !waits;
+            }
+            Health::Suspect(_) if waits => {}
+            // Nobody looked for as long as would make the target blind: the readings are not in a row. After a clock that was
+            // set back nobody knows, and the suspicion goes on: begun anew at each jump it might never end.
+            Health::Suspect(suspicion)
+                if connected && self.at.since(suspicion.counted_at) >= self.thresholds.unreachable_after =>
+            {
+                let is_baseline = suspicion.is_baseline;
+                self.suspect(is_baseline);
+                self.counted = true;
+            }
+            Health::Suspect(suspicion) => {
+                if far_enough(self.at, suspicion.counted_at, self.thresholds.recheck_interval) {
+                    suspicion.unhealthy_count += 1;
+                    suspicion.counted_at = self.at;
+                    self.counted = true;
+                }
+            }
+            Health::Down(down) => {
+                down.healthy_count = 0;
+                down.recovering_since = None;
+                down.counted_at = None;
+                self.still_down();
+            }
+            Health::Gone { .. } | Health::Retired => {}
+        }
+    }
+
+    /// Registered ahead of use: an ephemeral one may wait for ever, others for the policy's `neverConnected`.
+    fn waits_for_first_connection(&self) -> bool {
+        let has_waited = || self.at.has_waited(self.runner.first_seen_at, self.thresholds.connect_grace);
+        self.runner.never_connected() && (self.runner.ephemeral || !has_waited())
+    }
+
+    /// When it was last known to be healthy, if the check before this one found it so.
+    fn last_healthy(&self) -> Option<LastHealthy> {
+        let (before, at) = (self.before?, self.checked_at?);
+        before.status.is_healthy().then_some(LastHealthy { at, status: before.status })
+    }
+
+    fn suspect(&mut self, is_baseline: bool) {
+        let last_healthy = self.last_healthy();
+        self.runner.health = Health::Suspect(Suspicion {
+            since: self.at,
+            counted_at: self.at,
+            unhealthy_count: 1,
+            outage_id: OutageId::PENDING,
+            is_baseline,
+            last_healthy,
+        });
+        self.events.push(Event::Suspected { runner: (&self.runner).into(), outage_id: OutageId::PENDING });
+    }
+
+    /// Whether this look counted against it, and not yet often enough.
+    pub(super) fn is_confirming(&self) -> bool {
+        matches!(&self.runner.health, Health::Suspect(suspicion)
+            if self.counted && suspicion.unhealthy_count < self.thresholds.failure_threshold)
+    }
+
+    /// Whether its outage opens now. `waited_for`: there are suspects that it could be told together with.
+    pub(super) fn is_confirmed(&self, waited_for: bool) -> bool {
+        matches!(&self.runner.health, Health::Suspect(suspicion) if self.counted
+            && suspicion.unhealthy_count >= self.thresholds.failure_threshold
+            && (!waited_for || suspicion.unhealthy_count > self.thresholds.failure_threshold))
+    }
+
+    /// Makes an outage of the suspicion.
+    pub(super) fn open(&mut self) {
+        let Health::Suspect(suspicion) = &self.runner.health else {
+            return;
+        };
+        let (since, id, last_healthy) = (suspicion.since, suspicion.outage_id, suspicion.last_healthy);
+        let visibility = if suspicion.is_baseline { Visibility::Baseline } else { Visibility::Alerted };
+        self.open_with(since, id, last_healthy, visibility);
+    }
+
+    fn open_with(
+        &mut self,
+        started_at: Timestamp,
+        id: OutageId,
+        last_healthy: Option<LastHealthy>,
+        visibility: Visibility,
+    ) {
+        let visibility = self.note_flapping(started_at, visibility);
+        let visibility = self.apply_mutes(visibility);
+        let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, visibility);
+        self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });
+        self.runner.health = Health::Down(Box::new(Down::new(outage)));
+    }
+
+    /// Whether an outage opened in this turn.
+    pub(super) fn opens(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::OutageOpened { .. }))
+    }
+
+    /// Alters the outage of this turn wherever it is written down.
+    pub(super) fn each_outage(&mut self, alter: impl Fn(&mut Outage)) {
+        if let Health::Down(down) = &mut self.runner.health {
+            alter(&mut down.outage);
+        }
+        for event in &mut self.events {
+            if let Event::OutageOpened { outage } | Event::OutageClosed { outage } = event {
+                alter(outage);
+            }
+        }
+    }
+
+    fn close(&mut self, resolved_at: Timestamp, ending: Ending) {
+        let health = std::mem::replace(&mut self.runner.health, Health::Healthy);
+        let Health::Down(down) = health else {
+            self.runner.health = health;
+            return;
+        };
+        let outage = down.outage.ended(resolved_at, ending);
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.healthy_since = Some(resolved_at);
+        }
+        self.events.push(Event::OutageClosed { outage: Box::new(outage) });
+    }
+
+    /// The policy no longer wants to hear of this runner.
+    fn watch_no_longer(&mut self) {
+        if matches!(self.runner.health, Health::Suspect(_)) {
+            self.runner.health = Health::Healthy;
+            self.events.push(Event::Cleared { runner: (&self.runner).into() });
+        }
+        self.close(self.at, Ending::NoLongerMonitored);
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.healthy_since = None;
+        }
+        self.end_flapping();
+    }
+
+    /// Evaluates a runner that is not registered, as far as was asked.
+    pub(super) fn missing(&mut self) {
+        let last_healthy = self.last_healthy();
+        let absence = self.runner.absence.get_or_insert(Absence {
+            since: self.at,
+            counted_at: self.at,
+            count: 0,
+            outage_id: OutageId::PENDING,
+            last_healthy,
+        });
+        if absence.count > 0 && !far_enough(self.at, absence.counted_at, self.thresholds.recheck_interval) {
+            return;
+        }
+        absence.count += 1;
+        absence.counted_at = self.at;
+        // An ephemeral runner leaves after its job: nobody waits to hear of it.
+        self.counted = !self.runner.ephemeral;
+        if absence.count >= POLLS_UNTIL_GONE {
+            let absence = absence.clone();
+            self.runner.absence = None;
+            self.gone(&absence);
+        }
+    }
+
+    fn gone(&mut self, absence: &Absence) {
+        let (since, before) = (absence.since, self.runner.status);
+        self.runner.status = Status::Unknown;
+        self.runner.status_since = self.at;
+        let wanted = self.thresholds.on_removed == OnRemoved::Alert && !self.runner.ephemeral && !self.is_ignored;
+        let mut alerted = wanted && !self.runner.never_connected() && self.runner.flapping.is_none();
+        match &self.runner.health {
+            Health::Down(down) => {
+                alerted = down.outage.visibility.is_notified();
+                self.close(since, Ending::Removed);
+            }
+            health if alerted => {
+                let (started_at, id, last_healthy) = match health {
+                    Health::Suspect(suspicion) => (suspicion.since, suspicion.outage_id, suspicion.last_healthy),
+                    _ => (since, absence.outage_id, absence.last_healthy),
+                };
+                let visibility = self.apply_mutes(Visibility::Alerted);
+                alerted = visibility.is_notified();
+                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, visibility);
+                self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });
+                let outage = outage.ended(self.at, Ending::Removed);
+                self.events.push(Event::OutageClosed { outage: Box::new(outage) });
+            }
+            _ => {}
+        }
+        if before != Status::Unknown {
+            self.events.push(Event::StatusChanged { runner: (&self.runner).into(), from: before, to: Status::Unknown });
+        }
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.healthy_since = None;
+        }
+        self.end_flapping();
+        if self.runner.ephemeral {
+            self.retire();
+        } else {
+            self.runner.health = Health::Gone { since, alerted };
+        }
+    }
+
+    /// Forgets a runner that has been gone for the policy's `forget`.
+    pub(super) fn forget_when_due(&mut self) {
+        // Also where the clock was set back: to be forgotten late does no harm, and too early costs the word of its return.
+        if let Health::Gone { since, .. } = self.runner.health
+            && self.at.since(since) >= self.thresholds.forget_after
+        {
+            self.retire();
+        }
+    }
+
+    fn retire(&mut self) {
+        self.runner.health = Health::Retired;
+        self.events.push(Event::Retired { runner: (&self.runner).into() });
+    }
+
+    /// Whether to look again soon: this look counted, and the verdict is still open.
+    pub(super) fn wants_recheck(&self) -> bool {
+        let open = match &self.runner.health {
+            Health::Suspect(_) => true,
+            Health::Down(down) => down.healthy_count > 0,
+            Health::Healthy => false,
+            Health::Gone { .. } | Health::Retired => return false,
+        };
+        self.counted && (open || self.runner.absence.is_some())
+    }
+
+    /// What changed; none where nothing did.
+    pub(super) fn into_change(self) -> Option<RunnerChange> {
+        if self.before == Some(&self.runner) && self.events.is_empty() {
+            return None;
+        }
+        Some(RunnerChange { runner: self.runner, events: self.events })
+    }
+}

@@ -1,0 +1,106 @@
+//! Whether and when people hear of an outage: mutes, flapping, reminders.
+
+use super::Evaluation;
+use crate::change::Event;
+use crate::outage::Visibility;
+use crate::runner::{Down, Flapping, Health};
+use crate::time::Timestamp;
+
+impl Evaluation<'_> {
+    fn is_muted(&self) -> bool {
+        self.overrides.mutes(self.target, &self.runner.name, &self.runner.labels)
+    }
+
+    /// How an outage is told, given what people asked for.
+    pub(super) fn apply_mutes(&self, visibility: Visibility) -> Visibility {
+        if visibility.is_notified() && self.is_muted() { Visibility::Muted } else { visibility }
+    }
+
+    /// An outage that goes on: what kept it from being told may be over, and people may have to be reminded.
+    pub(super) fn still_down(&mut self) {
+        let Health::Down(mut down) = std::mem::replace(&mut self.runner.health, Health::Healthy) else { return };
+        // Down for longer than it would have to be well: that is an outage, no flapping.
+        let lasts = self.at.has_waited(down.outage.started_at, self.thresholds.flap_clear_after);
+        // In a mute it goes on flapping, so that what was told of that has an end.
+        if lasts
+            && !self.is_muted()
+            && self.runner.flapping.take().is_some()
+            && down.outage.visibility == Visibility::Suppressed
+        {
+            down.outage.visibility = Visibility::Alerted;
+            down.notified_at = Some(self.at);
+            self.events.push(Event::OutageOpened { outage: Box::new(down.outage.clone()) });
+        } else if down.outage.visibility == Visibility::Suppressed {
+            self.notify_muted_flapping();
+        } else if down.outage.visibility == Visibility::Muted && !self.is_muted() {
+            down.outage.visibility = Visibility::Alerted;
+            down.notified_at = Some(self.at);
+            self.events.push(Event::MuteEnded { outage: Box::new(down.outage.clone()) });
+        } else if self.wants_reminder(&down) {
+            down.reminders += 1;
+            down.notified_at = Some(self.at);
+            let is_last = down.reminders >= self.thresholds.max_repeats;
+            self.events.push(Event::Reminded { outage: Box::new(down.outage.clone()), is_last });
+        }
+        self.runner.health = Health::Down(down);
+    }
+
+    /// What was offline when monitoring started is told once.
+    fn wants_reminder(&self, down: &Down) -> bool {
+        let notified_at = down.notified_at.unwrap_or(down.outage.confirmed_at);
+        down.outage.visibility == Visibility::Alerted
+            && down.reminders < self.thresholds.max_repeats
+            && self.at.has_waited(notified_at, self.thresholds.repeat_interval)
+            && !self.overrides.acknowledged.contains(&(self.runner.id, down.outage.id))
+            && !self.is_muted()
+    }
+
+    /// Counts an outage towards flapping; gives how it is told.
+    pub(super) fn note_flapping(&mut self, started_at: Timestamp, visibility: Visibility) -> Visibility {
+        let window = self.thresholds.flap_window;
+        self.runner.recent_outages.retain(|&start| !started_at.has_waited(start, window));
+        self.runner.recent_outages.push(started_at);
+        if let Some(flapping) = &mut self.runner.flapping {
+            flapping.outages += 1;
+            flapping.healthy_since = None;
+            self.notify_muted_flapping();
+            return Visibility::Suppressed;
+        }
+        let outages = u32::try_from(self.runner.recent_outages.len()).unwrap_or(u32::MAX);
+        if outages < self.thresholds.flap_threshold {
+            return visibility;
+        }
+        let (since, muted) = (self.runner.recent_outages[0], self.is_muted());
+        self.runner.flapping = Some(Flapping { since, outages, healthy_since: None, muted });
+        self.events.push(Event::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
+        Visibility::Suppressed
+    }
+
+    /// Flapping that began during a mute is told once the mute is over, if an outage of it is open then.
+    fn notify_muted_flapping(&mut self) {
+        let muted = self.is_muted();
+        if let Some(flapping) = self.runner.flapping.as_mut().filter(|flapping| flapping.muted && !muted) {
+            flapping.muted = false;
+            let Flapping { since, outages, .. } = *flapping;
+            self.events.push(Event::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
+        }
+    }
+
+    /// Ends flapping after the policy's time in health.
+    pub(super) fn calm_down(&mut self) {
+        let calm = |flapping: &Flapping| {
+            flapping.healthy_since.is_some_and(|since| self.at.has_waited(since, self.thresholds.flap_clear_after))
+        };
+        if self.runner.flapping.as_ref().is_some_and(calm) {
+            self.end_flapping();
+        }
+    }
+
+    pub(super) fn end_flapping(&mut self) {
+        if let Some(Flapping { since, outages, healthy_since, muted }) = self.runner.flapping.take() {
+            self.runner.recent_outages.clear();
+            let runner = (&self.runner).into();
+            self.events.push(Event::FlappingEnded { runner, since, outages, healthy_since, muted });
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A look at one target for whoever sets the monitor up: does the credential see it, and if not, what is missing.
+
+use monitor_domain::observation::{CredentialReport, Failure};
+use monitor_domain::subject::CredentialId;
+use monitor_domain::target::Target;
+use monitor_pipeline::ports::RunnerSource;
+use reqwest::Method;
+
+use crate::client::GitHub;
+use crate::credential::CredentialState;
+use crate::endpoint::{CredentialKind, Endpoint, needed};
+use crate::headers::names;
+use crate::list::{page_url, runners_path};
+use crate::refusal::missing_permission;
+use crate::transfer::{Answer, Request};
+use crate::wire;
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct ProbeReport {
+    /// The target that was asked for.
+    pub target: Target,
+    /// The credential that asked.
+    pub credential: CredentialId,
+    /// Its kind.
+    pub kind: CredentialKind,
+    /// How many runners it sees, or why it sees none.
+    pub runners: Result<u64, Failure>,
+    /// The permission that is missing, in words that follow "needs"; none where nothing is, or where GitHub does not tell.
+    pub missing: Option<String>,
+    /// The permission that it takes to see the target, in words that follow "needs".
+    pub needed: String,
+    /// The scopes of a classic token.
+    pub scopes: Option<Vec<String>>,
+    /// Quota left and the token's end, as far as GitHub told.
+    pub report: CredentialReport,
+    /// This machine's clock less GitHub's, milliseconds, to about a second. A GitHub App is refused from a minute on.
+    pub clock_ahead_ms: Option<i64>,
+}
+
+impl GitHub {
+    /// Asks once for a target's runners and tells everything that the answer tells. Nothing is asked again.
+    pub async fn probe(&self, target: &Target) -> ProbeReport {
+        let credential_state = self.credential_state(&self.credential(target));
+        let mut seen = None;
+        let runners = self.count_runners(&credential_state, target, &mut seen).await;
+
+        let scopes = seen.as_ref().and_then(|answer| names(&answer.headers, "x-oauth-scopes"));
+        // Only classic tokens have scopes, whatever they look like.
+        let kind = if scopes.is_some() { CredentialKind::ClassicToken } else { self.kind() };
+        let missing = seen.filter(|_| runners.is_err()).and_then(|answer| {
+            let message = wire::error(&answer.body)?.message;
+            missing_permission(answer.status, &answer.headers, &message, Endpoint::Runners(target), kind)
+        });
+        let latest_report = credential_state.latest_report();
+        ProbeReport {
+            missing,
+            needed: needed(Endpoint::Runners(target), kind),
+            target: target.clone(),
+            credential: self.credential(target),
+            kind,
+            runners,
+            scopes,
+            report: latest_report.report,
+            clock_ahead_ms: latest_report.clock_ahead_ms,
+        }
+    }
+
+    async fn count_runners(
+        &self,
+        credential_state: &CredentialState,
+        target: &Target,
+        seen: &mut Option<Answer>,
+    ) -> Result<u64, Failure> {
+        let endpoint = Endpoint::Runners(target);
+        let bearer_token = self.bearer_token(credential_state, endpoint).await?;
+        let request = Request {
+            method: Method::GET,
+            url: page_url(&self.url(&runners_path(target)), 1),
+            endpoint,
+            page: Some(1),
+            expected: "a list of runners",
+        };
+        let answer = self
+            .send(credential_state, &bearer_token, &request, None)
+            .await
+            .map_err(|request_error| request_error.failure)?;
+        let interpreted = self.interpret(credential_state, &bearer_token, &request, None, &answer, wire::runner_page);
+        *seen = Some(answer);
+        let page = interpreted.map_err(|request_error| request_error.failure)?.content;
+        Ok(page.map_or(0, |page| page.total_count.unwrap_or(page.runners.len() as u64)))
+    }
+}

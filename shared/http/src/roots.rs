@@ -1,0 +1,65 @@
+//! Root certificates that are built in.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::SetupError;
+
+/// Mozilla's root certificates, which are built in, and those in the PEM file that `SSL_CERT_FILE` names: an Enterprise
+/// Server may have a certificate of its own house.
+#[derive(Clone, Debug)]
+pub struct BuiltInRoots(ClientConfig);
+
+impl BuiltInRoots {
+    /// Reads the file, if one is named.
+    pub fn read() -> Result<Self, SetupError> {
+        Self::with(std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()))
+    }
+
+    fn with(file: Option<OsString>) -> Result<Self, SetupError> {
+        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        if let Some(path) = file {
+            let built_in = roots.len();
+            for certificate in crate::trust::certificates(&path).map_err(SetupError::saying)? {
+                // A bundle may hold one that is too old to be read: the others serve.
+                let _ = roots.add(certificate);
+            }
+            if roots.len() == built_in {
+                let path = path.to_string_lossy();
+                return Err(SetupError::saying(format!(
+                    "SSL_CERT_FILE: no certificate in `{path}` can be read: name a PEM file with the CA certificates to trust, or unset it"
+                )));
+            }
+        }
+        let mut tls = ClientConfig::builder_with_provider(Arc::new(crate::crypto::provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(SetupError::of)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(tls))
+    }
+
+    /// As [`crate::http`], but trusting these.
+    pub fn http(&self) -> reqwest::ClientBuilder {
+        crate::http().tls_backend_preconfigured(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_root_certificates_are_read_or_their_variable_is_named() {
+        let built = BuiltInRoots::with(None).unwrap();
+        assert!(crate::client(built.http()).is_ok());
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (path, reason) in [("/nowhere.pem", "cannot be read"), (here, "holds no certificate")] {
+            let error_text = BuiltInRoots::with(Some(path.into())).map(|_| ()).unwrap_err().to_string();
+            assert!(error_text.starts_with("SSL_CERT_FILE: `/") && error_text.contains(reason), "{error_text}");
+        }
+    }
+}

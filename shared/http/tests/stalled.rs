@@ -1,0 +1,136 @@
+//! GitHub behind HTTP/2 connections that stop, while new ones work.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use monitor_config::{HostOptions, Settings, Source};
+use monitor_domain::time::Timestamp;
+use monitor_github::GitHub;
+use monitor_pipeline::ports::RunnerSource;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+const LIST: &str = r#"{"total_count":1,"runners":[{"id":5,"name":"a","status":"online","busy":false}]}"#;
+
+/// How the first connection stops after its first answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Stop {
+    /// The server process hangs: the kernel acknowledges what arrives, and nobody reads it.
+    Whole,
+    /// Pings are answered, requests are not.
+    Requests,
+}
+
+/// A server of HTTP/2 whose first connection stops after one answer; gives its address and counts its connections.
+async fn server(stop: Stop) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            tokio::spawn(serve(stream, is_first, stop));
+        }
+    });
+    (address, connections)
+}
+
+async fn serve(stream: TcpStream, is_first: bool, stop: Stop) {
+    let answered = Arc::new(AtomicBool::new(false));
+    let is_stalled = Arc::new(AtomicBool::new(false));
+    let io = Stalling { stream, is_stalled: Arc::clone(&is_stalled) };
+    let service = service_fn(move |_: hyper::Request<Incoming>| {
+        let (answered, is_stalled) = (Arc::clone(&answered), Arc::clone(&is_stalled));
+        async move {
+            if is_first && answered.swap(true, Ordering::SeqCst) {
+                if stop == Stop::Whole {
+                    is_stalled.store(true, Ordering::SeqCst);
+                }
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(Bytes::from(LIST))))
+        }
+    });
+    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(io), service)
+        .await;
+}
+
+/// A stream that is neither read nor written any more once it is told to stall.
+struct Stalling {
+    stream: TcpStream,
+    is_stalled: Arc<AtomicBool>,
+}
+
+impl Stalling {
+    fn stream(&mut self) -> Poll<Pin<&mut TcpStream>> {
+        if self.is_stalled.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(Pin::new(&mut self.stream)) }
+    }
+}
+
+impl AsyncRead for Stalling {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        std::task::ready!(self.stream()).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Stalling {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<std::io::Result<usize>> {
+        std::task::ready!(self.stream()).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        std::task::ready!(self.stream()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        std::task::ready!(self.stream()).poll_shutdown(cx)
+    }
+}
+
+/// GitHub as every host builds it. Without TLS there is no ALPN: HTTP/2 is taken for granted.
+fn github(address: &str) -> GitHub {
+    let variables = [("GITHUB_TOKEN", "ghp_x"), ("GITHUB_API_URL", address), ("REPOS", "acme/web")];
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let settings = Settings::read(&Source::variables(variable), &HostOptions::default()).unwrap();
+    let clock = Arc::new(|| Timestamp::from_epoch_ms(1_795_435_200_000));
+    monitor_http::github(|| monitor_http::http().http2_prior_knowledge(), &settings.github, clock).unwrap()
+}
+
+// https://github.com/hyperium/hyper/issues/2121 and the like: without pings, a dead connection is used until the kernel gives it up.
+#[tokio::test]
+async fn a_connection_that_stalls_is_left_within_the_check_that_meets_it() {
+    let (address, connections) = server(Stop::Whole).await;
+    let github = github(&address);
+    let target = "acme/web".parse().unwrap();
+    assert!(github.list(&target, &[]).await.pages.is_ok());
+    let began = Instant::now();
+    let list = github.list(&target, &[]).await.pages;
+    assert!(list.is_ok(), "{list:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_request_timed_out_is_not_used_again() {
+    let (address, connections) = server(Stop::Requests).await;
+    let github = github(&address);
+    let target = "acme/web".parse().unwrap();
+    assert!(github.list(&target, &[]).await.pages.is_ok());
+    let failed = github.list(&target, &[]).await.pages.unwrap_err();
+    assert_eq!(failed.failure.detail, "GitHub did not answer within 20s");
+    assert!(github.list(&target, &[]).await.pages.is_ok());
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,363 @@
+//! Where requests of Slack's are answered: at once, or by `response_url` where it takes longer.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use monitor_domain::muting::Authority;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::commands::{Answer, Answered, Asker, Command, PersonId, RequestId};
+use monitor_pipeline::items::Mute;
+use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Route, Sender, Store, StoreError};
+use monitor_pipeline::stages::{Disposition, Respond, RespondError};
+use serde::{Deserialize, Serialize};
+use tracing::{debug, error, info, warn};
+
+use crate::admins::Admins;
+use crate::incoming::{
+    Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, Refusal, ReplyUrl, Shown, SigningSecret, examine_head,
+    read,
+};
+use crate::messages::help::Trouble;
+use crate::messenger::Messenger;
+use crate::refusals::Refusals;
+use crate::reply::Reply;
+use crate::web::WebBase;
+use crate::webhook::{Webhook, WebhookSettings};
+
+/// Slack takes answers by `response_url` for half an hour.
+const REPLY_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// For so long the records are asked for again before it is said that they cannot be read.
+const KEEP_TRYING: Duration = Duration::from_secs(60);
+/// Between two tries.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Between two tries to say something in the channel.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(30);
+/// The version of the messages to oneself.
+const VERSION: u32 = 1;
+
+/// Everything that answering takes.
+pub struct CommandHandler<'a, St, Jobs, Later, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// Where jobs for the check stage go.
+    pub jobs: &'a Jobs,
+    /// Where what takes longer goes: a queue that [`CommandHandler::follow_up`] works off.
+    pub later: &'a Later,
+    /// Time.
+    pub clock: &'a Cl,
+    /// What Slack signs with.
+    pub secret: &'a SigningSecret,
+    /// Where links lead.
+    pub web: &'a WebBase,
+    /// Who may mute more than others.
+    pub admins: &'a Admins,
+    /// Where it is said who muted what, if anywhere.
+    pub messenger: Option<&'a Messenger>,
+    /// Counts and logs what is refused.
+    pub refusals: &'a Refusals,
+    /// How long an answer may take before it goes the longer way. Slack waits for 3 s in all.
+    pub patience: Duration,
+}
+
+/// The answer to an HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// JSON; empty where there is nothing to say.
+    pub body: String,
+}
+
+/// What is to be said in the channel; a message to oneself.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToAnnounce {
+    version: u32,
+    announcement: Announcement,
+    asked_at: Timestamp,
+}
+
+/// What somebody has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Announcement {
+    /// A mute was set.
+    Muted {
+        /// The mute.
+        mute: Mute,
+        /// How many runners it covers now.
+        runners: usize,
+        /// In how many targets.
+        targets: usize,
+    },
+    /// A mute was ended before its time.
+    Unmuted {
+        /// The mute.
+        mute: Mute,
+        /// By whom.
+        by: PersonId,
+    },
+}
+
+impl HttpAnswer {
+    /// A status and nothing else.
+    pub fn of(status: u16) -> Self {
+        Self { status, body: String::new() }
+    }
+}
+
+/// A command that is answered later; the message to oneself.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Later {
+    version: u32,
+    /// None for a button that was not understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    command: Option<Command>,
+    by: PersonId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<RequestId>,
+    public: bool,
+    pressed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<ReplyUrl>,
+    asked_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<Shown>,
+}
+
+impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, Jobs, Queue, Cl> {
+    /// Examines the head of a request, before its body is read; an error is the answer to one that cannot be Slack's.
+    pub fn examine_head(&self, head: &RawRequest<'_>) -> Result<(), HttpAnswer> {
+        examine_head(head, self.clock.now()).map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// Counts a request that is refused, and gives the answer to it.
+    pub fn refuse(&self, refusal: Refusal) -> HttpAnswer {
+        self.refusals.note(refusal, self.clock.now());
+        HttpAnswer::of(refusal.http_status())
+    }
+
+    /// Answers one request. What is not Slack's, or cannot be shown to be, gets a status and nothing else.
+    pub async fn receive(&self, request: &RawRequest<'_>) -> HttpAnswer {
+        let now = self.clock.now();
+        self.refusals.log_due(now);
+        match read(request, self.secret, now) {
+            Err(refusal) => self.refuse(refusal),
+            Ok(Incoming::Nothing) => HttpAnswer::of(200),
+            // Slack shows no answer to a press itself, but that it failed; what comes of it is said by `response_url`.
+            Ok(Incoming::Ask(ask)) if ask.pressed => {
+                let asker = self.asker(&ask);
+                HttpAnswer::of(if self.put_off(*ask, asker, now).await { 200 } else { 503 })
+            }
+            Ok(Incoming::Ask(ask)) => match self.asked(*ask, now).await {
+                Ok(reply) => HttpAnswer { status: 200, body: serde_json::to_string(&reply).unwrap_or_default() },
+                Err(refusal) => self.refuse(refusal),
+            },
+        }
+    }
+
+    /// Answers a command at once, or says that the answer follows.
+    async fn asked(&self, ask: Ask, now: Timestamp) -> Result<Reply, Refusal> {
+        let asker = self.asker(&ask);
+        let command = match &ask.asked {
+            Asked::Help => return Ok(Reply::help().public(ask.public)),
+            Asked::Misunderstood(misunderstanding) => return Ok(Reply::misunderstood(misunderstanding)),
+            Asked::Command(command) => command,
+        };
+        let answer = {
+            let (respond, patience) =
+                (pin!(self.respond(command, &asker, ask.by_name.as_deref())), pin!(self.clock.sleep(self.patience)));
+            match select(respond, patience).await {
+                Either::Left((answer, _)) => Some(answer),
+                Either::Right(_) => None,
+            }
+        };
+        Ok(match answer {
+            Some(Ok(reply)) => reply.public(ask.public),
+            Some(Err(RespondError::Repeated)) => return Err(Refusal::Repeated),
+            Some(Err(error)) => failed(&error),
+            None if ask.reply_to.is_some() && self.put_off(ask, asker, now).await => Reply::trouble(Trouble::Later),
+            None => Reply::trouble(Trouble::TooSlow),
+        })
+    }
+
+    /// Who asks. What they may mute is found out where it matters.
+    fn asker(&self, ask: &Ask) -> Asker {
+        let request = RequestId { number: ask.request_number, nonce: self.clock.random() };
+        Asker { id: ask.by.clone(), authority: Authority::Unknown, request: Some(request) }
+    }
+
+    async fn respond(&self, command: &Command, asker: &Asker, by_name: Option<&str>) -> Result<Reply, RespondError> {
+        let mut asker = asker.clone();
+        if matches!(command, Command::Mute { .. }) {
+            asker.authority = self.admins.authority_of(&asker.id, self.clock.now()).await;
+        }
+        let asker = &asker;
+        let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command, asker).await?;
+        self.make_known(&answered, asker, by_name).await;
+        Ok(Reply::answered(&answered, self.web))
+    }
+
+    /// Says in the log and in the channel who has changed what.
+    async fn make_known(&self, answered: &Answered, asker: &Asker, by_name: Option<&str>) {
+        let (by, by_name) = (asker.id.as_str(), by_name.unwrap_or_default());
+        let announcement = match &answered.answer {
+            Answer::Muted { mute, fleets } => {
+                info!(by, by_name, scope = %mute.scope, until = %mute.until, "a mute was set");
+                let runners = fleets.iter().map(|fleet| fleet.runners.len()).sum();
+                Announcement::Muted { mute: mute.clone(), runners, targets: fleets.len() }
+            }
+            Answer::Unmuted { mute } => {
+                info!(by, by_name, scope = %mute.scope, until = %mute.until, "a mute was ended");
+                Announcement::Unmuted { mute: mute.clone(), by: asker.id.clone() }
+            }
+            Answer::MuteRefused { scope, .. } => {
+                info!(by, by_name, %scope, "a mute was refused: it needs an admin");
+                return;
+            }
+            Answer::Acknowledged { target, outages, .. } => {
+                info!(by, by_name, target_id = %target, outages, "outages were acknowledged");
+                return;
+            }
+            _ => return,
+        };
+        if self.messenger.is_none() {
+            return;
+        }
+        let message = ToAnnounce { version: VERSION, announcement, asked_at: answered.now };
+        let Ok(body) = serde_json::to_string(&message) else { return };
+        if let Err(error) = self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
+            warn!(%error, "it was not said in the channel that a mute was set or ended");
+        }
+    }
+
+    /// Says in the channel what somebody has changed.
+    async fn announce(&self, message: &ToAnnounce, now: Timestamp) -> Disposition {
+        let Some(messenger) = self.messenger else { return Disposition::Done };
+        match messenger.announce(Reply::announcement(&message.announcement).message()).await {
+            Ok(()) => Disposition::Done,
+            Err(ChatError::Busy { retry_after }) => {
+                Disposition::Retry { after: retry_after, reason: "Slack asks to wait".to_owned() }
+            }
+            Err(ChatError::Transient(reason) | ChatError::NotSent(reason))
+                if now.since(message.asked_at) < REPLY_WITHIN =>
+            {
+                Disposition::Retry { after: ANNOUNCE_AGAIN, reason }
+            }
+            Err(error) => {
+                warn!(%error, "it was not said in the channel that a mute was set or ended");
+                Disposition::Done
+            }
+        }
+    }
+
+    /// Sends a command to oneself.
+    async fn put_off(&self, ask: Ask, asker: Asker, asked_at: Timestamp) -> bool {
+        let Ask { asked, public, by_name, reply_to, pressed, on, .. } = ask;
+        let command = if let Asked::Command(command) = asked { Some(command) } else { None };
+        let Asker { id: by, request, .. } = asker;
+        let later = Later { version: VERSION, command, by, by_name, request, public, pressed, reply_to, asked_at, on };
+        let Ok(body) = serde_json::to_string(&later) else { return false };
+        match self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(%error, "a command that takes longer was not put off");
+                false
+            }
+        }
+    }
+
+    /// Answers what was put off, by its `response_url`.
+    pub async fn follow_up(&self, body: &str, replies: &Replies) -> Disposition {
+        let now = self.clock.now();
+        if let Ok(message) = serde_json::from_str::<ToAnnounce>(body)
+            && message.version == VERSION
+        {
+            return self.announce(&message, now).await;
+        }
+        let later = match serde_json::from_str::<Later>(body) {
+            Ok(later) if later.version == VERSION => later,
+            // The body holds an address that is a secret: no error may quote it.
+            _ => {
+                error!(body_bytes = body.len(), "a command that was put off cannot be read: another release wrote it");
+                return Disposition::Done;
+            }
+        };
+        let age = now.since(later.asked_at);
+        if age > REPLY_WITHIN {
+            warn!("a command was put off for so long that nobody waits for its answer");
+            return Disposition::Done;
+        }
+        let (authority, by_name) = (Authority::Unknown, later.by_name.as_deref());
+        let asker = Asker { id: later.by.clone(), authority, request: later.request };
+        let reply = match &later.command {
+            None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }).beside(),
+            Some(command) => match self.respond(command, &asker, by_name).await {
+                Ok(reply) => match (command, later.on) {
+                    (Command::Acknowledge { .. }, Some(on)) => Reply::acknowledged(on, &later.by, now),
+                    _ if later.pressed => reply.public(later.public).beside(),
+                    _ => reply.public(later.public),
+                },
+                Err(error @ (RespondError::Store(StoreError::Unavailable(_)) | RespondError::Queue(_)))
+                    if age < KEEP_TRYING =>
+                {
+                    debug!(%error, "a command is not answered yet");
+                    return Disposition::Retry { after: RETRY_AFTER, reason: error.to_string() };
+                }
+                Err(RespondError::Repeated) => {
+                    self.refuse(Refusal::Repeated);
+                    return Disposition::Done;
+                }
+                Err(error) if later.pressed => failed(&error).beside(),
+                Err(error) => failed(&error),
+            },
+        };
+        let Some(reply_to) = later.reply_to else { return Disposition::Done };
+        match replies.post(&reply_to, &reply).await {
+            Ok(()) => Disposition::Done,
+            Err(ChatError::Busy { retry_after }) => {
+                Disposition::Retry { after: retry_after, reason: "Slack asks to wait".to_owned() }
+            }
+            Err(ChatError::Transient(reason) | ChatError::NotSent(reason)) => {
+                Disposition::Retry { after: RETRY_AFTER, reason }
+            }
+            Err(ChatError::ContentRefused(_) | ChatError::Dead(_)) => {
+                warn!("an answer was not taken: its address is used up, or none of Slack's any more");
+                Disposition::Done
+            }
+        }
+    }
+}
+
+fn failed(error: &RespondError) -> Reply {
+    warn!(%error, "a command was not answered");
+    Reply::trouble(match error {
+        RespondError::Store(_) | RespondError::Repeated => Trouble::NoRecords,
+        RespondError::Queue(_) => Trouble::NotSent,
+    })
+}
+
+/// Posts answers to the addresses that Slack gave.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    http: reqwest::Client,
+    settings: WebhookSettings,
+}
+
+impl Replies {
+    /// Posts by `http`, which should follow no redirects.
+    pub fn new(http: reqwest::Client) -> Self {
+        Self { http, settings: WebhookSettings::default() }
+    }
+
+    async fn post(&self, to: &ReplyUrl, reply: &Reply) -> Result<(), ChatError> {
+        Webhook::new(self.http.clone(), to.address(), self.settings.clone())
+            .send_json(reply, Route::Default, false)
+            .await
+            .map(drop)
+    }
+}

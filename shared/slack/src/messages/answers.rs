@@ -1,0 +1,359 @@
+//! Answers to slash commands: the fleet, single runners, and what has been.
+
+mod fleet;
+mod others;
+mod runners;
+
+use std::time::Duration;
+
+use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::runner::{Health, Runner, Status};
+use monitor_domain::target::Target;
+use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::commands::{Answer, Answered};
+
+use super::detail::{began_unseen, fact, labels, lasted_until, system};
+use super::outages::{lasted, was_running_a_job};
+use others::{nobody, not_watched, recheck_sent, unread};
+
+use super::{counted, overrides, part, place};
+use crate::document::{Document, Line, Mark, Part};
+use crate::web::WebBase;
+
+/// More lines than fit into a message; what does not fit is told as a number.
+const MAX_LINES: usize = 120;
+/// In an overview, room is left for the list of targets.
+const MAX_UNWELL: usize = 40;
+/// Without a tick for so long, the monitor does not run.
+const STANDSTILL: Duration = Duration::from_secs(15 * 60);
+
+/// An answer, and how old it is.
+pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
+    let stalled_since = answered.ticked_at.filter(|at| answered.now.since(*at) >= STANDSTILL);
+    let builder = AnswerBuilder { now: answered.now, web, stalled_since };
+    let (mut parts, seen): (Vec<Part>, Vec<Option<Timestamp>>) = match &answered.answer {
+        Answer::Overview { fleets } => (builder.overview(fleets), ages(fleets)),
+        Answer::Target { fleet } => (builder.target(fleet), vec![fleet.seen_at()]),
+        Answer::Runners { scope, fleets, similar } if fleets.is_empty() => {
+            (vec![nobody(&scope.to_string(), "No runner, label or target is called ", true, similar)], Vec::new())
+        }
+        Answer::Runners { scope, fleets, .. } => (builder.runners(&scope.to_string(), fleets), ages(fleets)),
+        Answer::History { name, outages, total: 0, fleets, similar } if outages.is_empty() && fleets.is_empty() => {
+            (vec![nobody(name, "No runner, and no stored outage, is called ", false, similar)], Vec::new())
+        }
+        Answer::History { name, outages, total, fleets, .. } => {
+            (builder.history(name, outages, *total, fleets), ages(fleets))
+        }
+        Answer::RecheckSent { target, seen_at } => (vec![recheck_sent(target)], vec![*seen_at]),
+        Answer::Muted { mute, fleets } => (vec![overrides::muted(mute, fleets)], ages(fleets)),
+        Answer::MuteRefused { scope, refusal, has_admins } => {
+            (vec![overrides::mute_refused(scope, *refusal, *has_admins)], Vec::new())
+        }
+        Answer::Unmuted { mute } => (vec![overrides::unmuted(mute)], Vec::new()),
+        Answer::NotMuted { scope, mutes } => (vec![overrides::not_muted(scope, mutes)], Vec::new()),
+        Answer::Acknowledged { target, outages, by } => {
+            (vec![overrides::acknowledged(target, *outages, by, answered.now)], Vec::new())
+        }
+        Answer::NotWatched { target, similar } => (vec![not_watched(target, similar)], Vec::new()),
+    };
+    parts.extend(overrides::mutes(&answered.mutes));
+    parts.extend(unread(&answered.unread));
+    // The most urgent thing to know of what follows.
+    parts.splice(0..0, builder.standstill());
+    Document { parts, footer: builder.age(&seen, answered.ticked_at), ..Document::default() }
+}
+
+fn ages(fleets: &[Fleet]) -> Vec<Option<Timestamp>> {
+    fleets.iter().map(Fleet::seen_at).collect()
+}
+
+/// What every part needs to know.
+struct AnswerBuilder<'a> {
+    now: Timestamp,
+    web: &'a WebBase,
+    /// Since when the monitor does not run, if it does not.
+    stalled_since: Option<Timestamp>,
+}
+
+/// How a runner stands, the worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Offline,
+    Gone,
+    Suspect,
+    Flapping,
+    Well,
+}
+
+impl AnswerBuilder<'_> {
+    /// One runner on one line, with its target where several are told of.
+    fn line(&self, fleet: &Fleet, runner: &Runner, with_target: bool) -> Line {
+        let line = Line::default().name(&runner.name);
+        let line = if with_target { line.text(" in ").name(&place(&fleet.record.target)) } else { line };
+        let last_known = if with_target && is_unreachable(fleet) { "last known: " } else { "" };
+        line.text(": ")
+            .text(last_known)
+            .and(self.status(runner, self.is_old(fleet)))
+            .text(" · ")
+            .and(labels(&runner.labels, 4))
+    }
+
+    /// Whether what is stored of a target may be over: its checks fail, or there are none.
+    fn is_old(&self, fleet: &Fleet) -> bool {
+        self.stalled_since.is_some() || is_unreachable(fleet)
+    }
+
+    /// How a runner is, in a few words; how it was when last checked if that `is_old`.
+    fn status(&self, runner: &Runner, is_old: bool) -> Line {
+        let since = |words: &str, at: Timestamp| {
+            if is_old {
+                return Line::of(format!("{} since ", words.trim_end_matches(','))).on(at);
+            }
+            Line::of(format!("{words} for {} (since ", spoken_duration(self.now.since(at)))).on(at).text(")")
+        };
+        match &runner.health {
+            Health::Down(down) if down.healthy_count > 0 => Line::of("online again, not confirmed yet"),
+            Health::Down(down) => {
+                let outage = &down.outage;
+                let what = if outage.status == Status::Unknown { "in a state not known here" } else { "offline" };
+                let before = if began_unseen(outage) { "since before " } else { "since " };
+                let line = if is_old {
+                    Line::of(format!("{what} {before}")).on(outage.started_at)
+                } else {
+                    let lasted = lasted_until(outage, self.now);
+                    Line::of(format!("{what} for {lasted} ({before}")).on(outage.started_at).text(")")
+                };
+                line.text(was_running_a_job(outage))
+            }
+            Health::Suspect(_) if runner.never_connected() => {
+                since("registered, but not connected yet,", runner.first_seen_at)
+            }
+            Health::Suspect(suspicion) => since("reported offline, not confirmed yet,", suspicion.since),
+            Health::Gone { since: at, .. } => since("no longer registered", *at),
+            Health::Healthy | Health::Retired => {
+                let line = match runner.status {
+                    Status::Busy => since("running a job", runner.status_since),
+                    status => since(&status.to_string(), runner.status_since),
+                };
+                match &runner.flapping {
+                    Some(flapping) => line
+                        .text(format!(
+                            ", keeps going offline: {} since ",
+                            counted(flapping.outages, "outage", "outages")
+                        ))
+                        .on(flapping.since),
+                    None if !runner.status.is_healthy() => line.text(", excluded by policy"),
+                    None => line,
+                }
+            }
+        }
+    }
+
+    /// Since when a target is not monitored, why, and what was last known of the runners that were asked for.
+    fn unreachable(&self, fleet: &Fleet) -> Line {
+        let line = Line::default().name(&place(&fleet.record.target));
+        let line = match &fleet.record.failing {
+            Some(failing) => line.text(" since ").on(failing.since).text(": ").quote(&failing.failure.detail),
+            None => line,
+        };
+        let counts = Counts::of(&fleet.runners);
+        match fleet.seen_at() {
+            Some(at) => line.text(". Last known (").on(at).text(format!("): {}", figures(&counts))),
+            None => line.text(". Never checked successfully"),
+        }
+    }
+
+    /// Leads an answer whose figures are not of now: what is said of these targets is as old as their last check.
+    fn some_unreachable(&self, fleets: &[Fleet]) -> Option<Part> {
+        let unreachable: Vec<&Fleet> = fleets.iter().filter(|fleet| is_unreachable(fleet)).collect();
+        let which = match unreachable[..] {
+            [] => return None,
+            [one] => Line::default().name(&place(&one.record.target)),
+            _ => Line::of(format!("{} of {}", unreachable.len(), counted(fleets.len(), "target", "targets"))),
+        };
+        let failing = || unreachable.iter().filter_map(|fleet| fleet.record.failing.as_ref());
+        let since = failing().map(|failing| failing.since).min();
+        let since = since.map_or_else(Line::default, |since| Line::of(" since ").on(since));
+        let (mark, title) = if failing().any(|failing| failing.unreachable) {
+            (Mark::Alarm, Line::of("Monitoring of ").and(which).text(" is down"))
+        } else {
+            (Mark::Warning, Line::of("The latest check of ").and(which).text(" failed"))
+        };
+        Some(Part {
+            brief: since.clone().text("."),
+            lead: Line::of("No check has succeeded")
+                .and(since)
+                .text(". What is said here about these runners is from before, and no alert can come for them."),
+            items: unreachable.iter().take(MAX_LINES).map(|fleet| self.unreachable(fleet)).collect(),
+            total: unreachable.len(),
+            ..part(mark, title)
+        })
+    }
+
+    /// What the runners of fleets are counted as: those that are monitored now, or, where none are, those last known.
+    fn figures_of(&self, fleets: &[Fleet]) -> Figures {
+        let (unreachable, reachable): (Vec<&Fleet>, Vec<&Fleet>) =
+            fleets.iter().partition(|fleet| is_unreachable(fleet));
+        let is_old = self.stalled_since.is_some() || (reachable.is_empty() && !unreachable.is_empty());
+        let counted: Vec<&Fleet> = if is_old { fleets.iter().collect() } else { reachable };
+        let counts = Counts::of(counted.iter().flat_map(|fleet| &fleet.runners));
+        let busy = counted.iter().flat_map(|fleet| &fleet.runners).filter(|runner| is_at_work(runner)).count();
+        let left_out = if is_old { 0 } else { unreachable.len() };
+        Figures { counts, busy, targets: counted.len(), left_out, is_old }
+    }
+
+    /// How old the oldest of it is.
+    fn age(&self, seen: &[Option<Timestamp>], ticked_at: Option<Timestamp>) -> Option<Line> {
+        const RULE: &str = " or later: a check without changes is stored once in 10 min.";
+        let line = match (seen.iter().flatten().min(), ticked_at) {
+            (Some(at), _) => {
+                let which = if seen.len() > 1 { "Data as of " } else { "As of " };
+                Line::of(which).on(*at).text(format!(" ({})", ago(*at, self.now))).text(RULE)
+            }
+            (None, Some(at)) => Line::of("The monitor last ran at ").on(at).text(format!(" ({}).", ago(at, self.now))),
+            (None, None) => Line::of("The monitor has not run yet."),
+        };
+        Some(line)
+    }
+
+    /// The monitor does not run: what is stored gets no younger.
+    fn standstill(&self) -> Option<Part> {
+        let at = self.stalled_since?;
+        Some(Part {
+            brief: Line::of(": no check since ").on(at).text(", so no alerts."),
+            lead: Line::of("Its schedule last ran at ")
+                .on(at)
+                .text(format!(" ({}): nothing has been checked since, and no alert can come.", ago(at, self.now))),
+            ..part(Mark::Alarm, "The monitor has stopped")
+        })
+    }
+}
+
+/// Runners in figures, and of what they are.
+struct Figures {
+    counts: Counts,
+    busy: usize,
+    /// How many targets they are of.
+    targets: usize,
+    /// How many further targets are not monitored now.
+    left_out: usize,
+    /// Whether they are those of the last check that succeeded, and not of now.
+    is_old: bool,
+}
+
+impl Figures {
+    /// `2 of 8 runners offline`; never as of now where they are not.
+    fn title(&self) -> String {
+        if self.is_old { format!("last known: {}", in_figures(&self.counts)) } else { in_figures(&self.counts) }
+    }
+
+    /// How many are online, and at work, and where.
+    fn lead(&self) -> Line {
+        let Counts { total, online, .. } = self.counts;
+        let busy = if self.busy > 0 { format!(", {} of them running a job", self.busy) } else { String::new() };
+        let reports = if self.is_old { "When last checked, GitHub reported" } else { "GitHub reports" };
+        let targets = match (self.targets, self.left_out) {
+            (1, 0) => String::new(),
+            _ => format!(", in {}", counted(self.targets, "target", "targets")),
+        };
+        let others = match self.left_out {
+            0 => String::new(),
+            left_out => format!(", apart from {} not monitored now", counted(left_out, "target", "targets")),
+        };
+        Line::of(format!(
+            "{reports} {online} of {} online{busy}{targets}{others}.",
+            counted(total, "runner", "runners")
+        ))
+    }
+
+    fn brief(&self) -> Line {
+        Line::of(format!(" in {}.", counted(self.targets, "target", "targets")))
+    }
+
+    fn mark(&self, is_well: bool) -> Mark {
+        mark(&self.counts, is_well && !self.is_old && self.left_out == 0)
+    }
+}
+
+/// Whether checks of a target fail, so that what is stored of it may be over.
+fn is_unreachable(fleet: &Fleet) -> bool {
+    fleet.record.failing.is_some()
+}
+
+fn is_at_work(runner: &Runner) -> bool {
+    runner.status == Status::Busy && !runner.is_gone()
+}
+
+fn mark(counts: &Counts, is_well: bool) -> Mark {
+    match (counts.down, is_well) {
+        (0, true) => Mark::Good,
+        (0, false) => Mark::Warning,
+        _ => Mark::Alarm,
+    }
+}
+
+/// `2 of 8 runners offline`.
+fn in_figures(counts: &Counts) -> String {
+    match *counts {
+        Counts { total: 0, .. } => "no runners".to_owned(),
+        Counts { total: 1, online: 1, down: 0 } => "1 runner online".to_owned(),
+        Counts { total, online, down: 0 } if online == total => format!("all {total} runners online"),
+        Counts { total, online, down: 0 } => format!("{online} of {total} runners online"),
+        Counts { total, down, .. } => format!("{down} of {total} runners offline"),
+    }
+}
+
+/// `8 runners, 6 online, 2 open outages`.
+fn figures(counts: &Counts) -> String {
+    let runners = counted(counts.total, "runner", "runners");
+    match *counts {
+        Counts { total: 0, .. } => "no runners".to_owned(),
+        Counts { online, down: 0, .. } => format!("{runners}, {online} online"),
+        Counts { online, down, .. } => {
+            format!("{runners}, {online} online, {}", counted(down, "open outage", "open outages"))
+        }
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn rank(runner: &Runner) -> Rank {
+    match &runner.health {
+        Health::Down(_) => Rank::Offline,
+        Health::Gone { .. } | Health::Retired => Rank::Gone,
+        Health::Suspect(_) => Rank::Suspect,
+        Health::Healthy if runner.flapping.is_some() => Rank::Flapping,
+        Health::Healthy => Rank::Well,
+    }
+}
+
+fn since(runner: &Runner) -> Timestamp {
+    runner.open_outage().map_or(runner.status_since, |outage| outage.started_at)
+}
+
+/// One word or two for a title.
+fn word(runner: &Runner) -> &'static str {
+    match (&runner.health, runner.status) {
+        (Health::Down(down), _) if down.healthy_count > 0 => "online again",
+        (Health::Down(_), Status::Unknown) => "not online",
+        (Health::Gone { .. } | Health::Retired, _) => "no longer registered",
+        (Health::Suspect(_), _) if runner.never_connected() => "not yet connected",
+        (_, Status::Busy) => "running a job",
+        (_, Status::Idle) => "idle",
+        (_, Status::Online) => "online",
+        (_, Status::Offline) => "offline",
+        (_, Status::Unknown) => "unknown",
+    }
+}
+
+/// `3 min ago`.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    match now.since(at).as_secs() {
+        0..60 => "just now".to_owned(),
+        _ => format!("{} ago", spoken_duration(now.since(at))),
+    }
+}

@@ -1,0 +1,138 @@
+//! Runners of a name or label, and what has been of them.
+
+use super::*;
+
+impl AnswerBuilder<'_> {
+    pub(super) fn runners(&self, asked: &str, fleets: &[Fleet]) -> Vec<Part> {
+        let all = || fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner)));
+        let mut found: Vec<(&Fleet, &Runner)> = all().collect();
+        if let [(fleet, runner)] = found[..] {
+            return self.some_unreachable(fleets).into_iter().chain([self.one(fleet, runner)]).collect();
+        }
+        found.sort_by_key(|(fleet, runner)| (rank(runner), &runner.name, &fleet.record.target, runner.id));
+        let figures = self.figures_of(fleets);
+        let title = Line::default().name(asked).text(": ").text(figures.title().replacen("runners ", "", 1));
+        let is_well = found.iter().all(|(_, runner)| rank(runner) == Rank::Well);
+        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Part {
+            brief: figures.brief(),
+            lead: figures.lead(),
+            items: found.iter().take(MAX_LINES).map(|(fleet, runner)| self.line(fleet, runner, true)).collect(),
+            total: found.len(),
+            ..part(figures.mark(is_well), title)
+        });
+        parts
+    }
+
+    pub(super) fn one(&self, fleet: &Fleet, runner: &Runner) -> Part {
+        let target = &fleet.record.target;
+        let is_old = self.is_old(fleet);
+        let mark = match rank(runner) {
+            Rank::Offline => Mark::Alarm,
+            Rank::Gone | Rank::Suspect | Rank::Flapping => Mark::Warning,
+            Rank::Well if is_old => Mark::Warning,
+            Rank::Well => Mark::Good,
+        };
+        let mut facts = vec![
+            fact("Labels", labels(&runner.labels, 10)),
+            fact("System", system(&runner.os, runner.version.as_deref())),
+            fact("First seen", Line::default().on(runner.first_seen_at)),
+        ];
+        if let Some(last) = runner.open_outage().and_then(|outage| outage.last_healthy) {
+            facts.insert(
+                0,
+                fact("Last healthy", Line::default().on(last.at).text(format!(" or later, {}", last.status))),
+            );
+        }
+        if runner.ephemeral {
+            facts.push(fact("Kind", "ephemeral: leaves after one job"));
+        }
+        let status = self.status(runner, is_old);
+        let last_known = if is_old { "last known: " } else { "" };
+        let lead = Line::default().name(&runner.name).text(" in ").name(&place(target)).text(": ").text(last_known);
+        Part {
+            brief: Line::of(": ").and(status.clone()).text("."),
+            lead: lead.and(status).text("."),
+            facts,
+            link: Some(
+                Line::default().link("Open this runner on GitHub", self.web.runner_page(target, runner.current_id)),
+            ),
+            advice: vec![Line::of("Its outages: ").command("/runner-history NAME")],
+            ..part(
+                mark,
+                Line::default()
+                    .name(&runner.name)
+                    .text(format!(" {last_known}{} in ", word(runner)))
+                    .name(&place(target)),
+            )
+        }
+    }
+
+    pub(super) fn history(
+        &self,
+        name: &str,
+        outages: &[(Target, Outage)],
+        total: usize,
+        fleets: &[Fleet],
+    ) -> Vec<Part> {
+        let now: Vec<(&Fleet, &Runner)> =
+            fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner))).collect();
+        let open = outages.iter().filter(|(_, outage)| outage.is_open()).count();
+        let title = match total {
+            0 => "no outages".to_owned(),
+            total => counted(total, "outage", "outages"),
+        };
+        let figures = self.figures_of(fleets);
+        let as_of = if figures.is_old { "Last known, in " } else { "Now, in " };
+        let first = now.first().map(|(fleet, runner)| {
+            let status = self.status(runner, self.is_old(fleet));
+            Line::of(as_of).name(&place(&fleet.record.target)).text(": ").and(status)
+        });
+        let lead = match (&now[..], first) {
+            ([_], Some(first)) => first.text("."),
+            ([], _) | (_, None) => Line::of("No runner of this name is registered any more."),
+            _ => figures.lead(),
+        };
+        let lead = if total > 0 { lead.text(" Outages, newest first:") } else { lead };
+        let several = outages
+            .iter()
+            .any(|(target, outage)| *target != outages[0].0 || outage.runner_name != outages[0].1.runner_name);
+        let line = |(target, outage): &(Target, Outage)| {
+            let who = Line::default().name(&outage.runner_name).text(" in ").name(&place(target)).text(": ");
+            if several { who } else { Line::default() }.and(self.outage(outage))
+        };
+        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Part {
+            brief: Line::of(". ").and(lead.clone()),
+            lead,
+            items: outages.iter().take(MAX_LINES).map(line).collect(),
+            total,
+            ..part(
+                if open > 0 { Mark::Alarm } else { Mark::Info },
+                Line::default().name(name).text(format!(": {title}")),
+            )
+        });
+        parts
+    }
+
+    /// One line about an outage.
+    pub(super) fn outage(&self, outage: &Outage) -> Line {
+        let what = if outage.status == Status::Unknown { "not registered" } else { "offline" };
+        let before = Line::of(if began_unseen(outage) { "before " } else { "" });
+        let line = match (outage.resolved_at, outage.ending) {
+            (Some(end), ending) => {
+                let how = match ending {
+                    Some(Ending::Removed) => ", then no longer registered",
+                    Some(Ending::NoLongerMonitored) => ", then no longer monitored",
+                    Some(Ending::Recovered) | None => "",
+                };
+                before.on(outage.started_at).text(" to ").on(end).text(format!(": {what} for {}{how}", lasted(outage)))
+            }
+            _ => {
+                let so_far = lasted_until(outage, self.now);
+                before.on(outage.started_at).text(format!(": {what} for {so_far} so far"))
+            }
+        };
+        line.text(was_running_a_job(outage))
+    }
+}

@@ -1,0 +1,246 @@
+//! What a person wants to know of a runner that went away: since when, what it means for jobs, and where to look first.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use monitor_domain::outage::{LastHealthy, Outage, Peers};
+use monitor_domain::runner::Status;
+use monitor_domain::time::{Timestamp, spoken_duration};
+
+use crate::document::{Fact, Line};
+
+/// So many at once have a common cause more often than not.
+const MANY: usize = 3;
+/// Outages that began within this time of each other began together: checks are minutes apart.
+const TOGETHER: Duration = Duration::from_secs(10 * 60);
+/// So many runners are named in a title.
+const MAX_NAMES: usize = 3;
+/// A name in a title is cut here.
+const MAX_NAME_IN_TITLE: usize = 40;
+/// So many labels are named in a sentence.
+const MAX_LABELS: usize = 4;
+/// Labels that GitHub gives by itself: every runner of a platform has them, so that others say more.
+const DEFAULT_LABELS: [&str; 7] = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
+
+/// How old an outage is when it is described: what was true when it began may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// It has just been confirmed.
+    New,
+    /// It goes on: who could take its jobs when it began is no longer known.
+    Later,
+    /// It has ended.
+    Over,
+}
+
+/// What a person wants to know of one runner.
+pub(super) fn facts(outage: &Outage, moment: Moment) -> Vec<Fact> {
+    let last_healthy = match &outage.last_healthy {
+        Some(LastHealthy { at, status: Status::Busy }) => Line::default().at(*at).text(" or later, running a job"),
+        Some(LastHealthy { at, status }) => Line::default().at(*at).text(format!(" or later, {status}")),
+        None => Line::of("Not since monitoring started"),
+    };
+    let job = match (moment, outage.in_job, outage.last_healthy) {
+        (Moment::New, true, _) => "Was running a job, which will probably fail",
+        (_, true, _) => "Was running a job when it went offline",
+        (_, false, Some(_)) => "None (idle when last seen)",
+        (_, false, None) => "None reported",
+    };
+    let mut facts =
+        vec![fact("Last healthy", last_healthy), fact("Job", job), fact("Labels", labels(&outage.labels, 10))];
+    if moment == Moment::New {
+        facts.push(fact("Same labels", peers(outage.peers)));
+    }
+    facts.push(fact("System", system(&outage.os, outage.version.as_deref())));
+    facts
+}
+
+pub(super) fn fact(label: &'static str, value: impl Into<Line>) -> Fact {
+    Fact { label, value: value.into() }
+}
+
+/// `Linux, runner 2.329.0`.
+pub(super) fn system(os: &str, version: Option<&str>) -> Line {
+    let os = match os.to_ascii_lowercase().as_str() {
+        "linux" => Line::of("Linux"),
+        "windows" => Line::of("Windows"),
+        "macos" => Line::of("macOS"),
+        "" | "unknown" => Line::of("system not reported"),
+        _ => Line::default().short_name(os, 30),
+    };
+    match version {
+        Some(version) => os.text(", runner ").short_name(version, 30),
+        None => os.text(", runner version not reported"),
+    }
+}
+
+/// The first labels, and how many more.
+pub(super) fn labels(labels: &[String], max: usize) -> Line {
+    if labels.is_empty() {
+        return Line::of("none");
+    }
+    let mut line = Line::default();
+    for (index, label) in labels.iter().take(max).enumerate() {
+        line = if index > 0 { line.text(" ") } else { line }.short_name(label, 40);
+    }
+    match labels.len().saturating_sub(max) {
+        0 => line,
+        more => line.text(format!(" and {more} more")),
+    }
+}
+
+/// `a, b, c and 4 more`.
+pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Line {
+    let mut names = names.into_iter();
+    let first: Vec<&str> = names.by_ref().take(MAX_NAMES).collect();
+    let line = listed(&first, MAX_NAME_IN_TITLE);
+    match names.count() {
+        0 => line,
+        more => line.text(format!(" and {more} more")),
+    }
+}
+
+/// `a, b, c`.
+fn listed(names: &[&str], max: usize) -> Line {
+    let mut line = Line::default();
+    for (index, name) in names.iter().enumerate() {
+        line = if index > 0 { line.text(", ") } else { line }.short_name(name, max);
+    }
+    line
+}
+
+/// The names of the runners of outages.
+pub(super) fn runners(outages: &[Outage]) -> Line {
+    names(outages.iter().map(|outage| &*outage.runner_name))
+}
+
+/// Who else could take the jobs.
+pub(super) fn peers(Peers { total, online }: Peers) -> String {
+    match (total, online) {
+        (0, _) => "No other runner has these labels: jobs will queue".to_owned(),
+        (1, 0) => "The only other runner with these labels is offline too: jobs will queue".to_owned(),
+        (total, 0) => format!("All {total} other runners with these labels are offline too: jobs will queue"),
+        (1, _) => "The only other runner with these labels is online".to_owned(),
+        (total, online) => format!("{online} of {total} other runners with these labels online"),
+    }
+}
+
+/// What outages that have just been confirmed mean for jobs, as sentences that follow others: jobs that were running, and
+/// labels that no runner is left for. `named` is how many runners the sentences before it are about.
+pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
+    let line = Line::of(running_jobs(outages, named));
+    let stranded = outages.iter().filter(|outage| outage.peers.online == 0).map(|outage| &*outage.labels);
+    let stranded: BTreeSet<&[String]> = stranded.collect();
+    let stranded: BTreeSet<Vec<&str>> = stranded.into_iter().map(most_specific_first).collect();
+    let Some(first) = stranded.first() else {
+        return match outages {
+            [] => line,
+            [Outage { peers: Peers { total: 1, .. }, .. }] if named == 1 => {
+                line.text(" The only other runner with its labels is online.")
+            }
+            [Outage { peers: Peers { total, online }, .. }] if named == 1 => {
+                let are = if *online == 1 { "is" } else { "are" };
+                line.text(format!(" {online} of {total} other runners with its labels {are} online."))
+            }
+            _ => line.text(" Other runners with the same labels are online."),
+        };
+    };
+    let line = match first.len() {
+        0 => line.text(" No runner left"),
+        1 => line.text(" No runner left with label ").and(listed(first, MAX_NAME_IN_TITLE)),
+        2..=MAX_LABELS => line.text(" No runner left with labels ").and(listed(first, MAX_NAME_IN_TITLE)),
+        all => line
+            .text(" No runner left with labels ")
+            .and(listed(&first[..MAX_LABELS], MAX_NAME_IN_TITLE))
+            .text(format!(" and {} more", all - MAX_LABELS)),
+    };
+    match stranded.len() {
+        1 => line.text(": jobs will queue."),
+        2 => line.text(", nor with 1 other set of labels: jobs will queue."),
+        sets => line.text(format!(", nor with {} other sets of labels: jobs will queue.", sets - 1)),
+    }
+}
+
+fn running_jobs(outages: &[Outage], named: usize) -> String {
+    match (named, outages.iter().filter(|outage| outage.in_job).count()) {
+        (_, 0) => String::new(),
+        (1, _) => " Was running a job, which will probably fail.".to_owned(),
+        (_, 1) => " One was running a job, which will probably fail.".to_owned(),
+        (_, many) => format!(" {many} were running jobs, which will probably fail."),
+    }
+}
+
+/// Labels that say most first.
+fn most_specific_first(labels: &[String]) -> Vec<&str> {
+    let mut labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    labels.sort_by_key(|label| DEFAULT_LABELS.iter().any(|default| default.eq_ignore_ascii_case(label)));
+    labels
+}
+
+/// Whether it was never seen healthy, so that it began before it was found.
+pub(super) fn began_unseen(outage: &Outage) -> bool {
+    outage.last_healthy.is_none()
+}
+
+/// `since 21:06 UTC`; `since before …` where nobody saw it begin.
+pub(super) fn since(outage: &Outage) -> Line {
+    Line::of(if began_unseen(outage) { "since before " } else { "since " }).at(outage.started_at)
+}
+
+/// The earliest beginning.
+pub(super) fn since_first(outages: &[Outage]) -> Line {
+    outages.iter().min_by_key(|outage| outage.started_at).map_or_else(Line::default, since)
+}
+
+/// How long it lasted until `end`: at least that, where nobody saw it begin.
+pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
+    let lasted = spoken_duration(end.since(outage.started_at));
+    if began_unseen(outage) { format!("at least {lasted}") } else { lasted }
+}
+
+/// Where to look, by what the runners run on. `all_offline`: none of the target's runners is left online.
+pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: bool) -> Vec<Line> {
+    let mut advice = Vec::new();
+    let starts = || outages.iter().map(|outage| outage.started_at);
+    let spread = starts().max().unwrap_or_default().since(starts().min().unwrap_or_default());
+    let together = outages.len() >= MANY && spread <= TOGETHER;
+    if together {
+        advice.push(Line::of("They failed together: check what they share (host, network, proxy, power)."));
+    }
+    // One target's runners say nothing of other targets: whoever sees more decides.
+    if together && all_offline {
+        let elsewhere = Line::of("If runners of other targets went offline at the same time, first check ");
+        advice.push(if is_github_com {
+            elsewhere.link("GitHub's status", "https://www.githubstatus.com".to_owned()).text(".")
+        } else {
+            elsewhere.text("the GitHub server itself.")
+        });
+    }
+    let on = |os: &str| outages.iter().any(|outage| outage.os.eq_ignore_ascii_case(os));
+    let log = |line: Line| line.text(" and read the newest file in ").command("_diag/").text(".");
+    if on("linux") {
+        let host = Line::of("Check that the Linux host is up. If it is, run ");
+        advice.push(log(host.command("systemctl status 'actions.runner.*'").text(" on it")));
+    }
+    if on("windows") {
+        let host = Line::of("Check that the Windows host is up. If it is, run ");
+        advice.push(log(host.command("Get-Service 'actions.runner.*'").text(" in PowerShell on it")));
+    }
+    if on("macos") {
+        let host = Line::of("Check that the Mac is up and awake. If it is, run ");
+        advice.push(log(host.command("./svc.sh status").text(" in the runner's folder")));
+    }
+    let known = |outage: &Outage| ["linux", "windows", "macos"].iter().any(|os| outage.os.eq_ignore_ascii_case(os));
+    if !outages.iter().all(known) {
+        advice.push(log(Line::of("Check that the host is up. If it is, check the runner's service or container")));
+    }
+    to_do(advice)
+}
+
+/// Advice under its heading.
+pub(super) fn to_do(mut advice: Vec<Line>) -> Vec<Line> {
+    if let Some(first) = advice.first_mut() {
+        *first = Line::default().strong("What to do:").text(" ").and(std::mem::take(first));
+    }
+    advice
+}

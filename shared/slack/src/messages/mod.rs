@@ -1,0 +1,198 @@
+//! Every word that people are told. The forms lay them out and add none, but for the markup.
+//!
+//! GitHub knows only whether it can reach a runner, so it is "reported offline", never "down".
+
+pub(crate) mod answers;
+mod detail;
+pub(crate) mod help;
+mod monitor;
+mod outages;
+pub(crate) mod overrides;
+mod runners;
+
+use monitor_domain::notifications::{Notification, NotificationItem};
+use monitor_domain::outage::Outage;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetKind};
+use monitor_pipeline::items::Acknowledgement;
+
+use crate::document::{Document, Line, Mark, Part};
+use crate::web::WebBase;
+
+/// What `doctor --send-test` sends.
+pub(crate) const TEST_MESSAGE: &str =
+    "This is a test from GitHub Runner Monitor: alerts about self-hosted runners will appear here.";
+/// A list shows so many; the rest is a number.
+const MAX_ITEMS: usize = 20;
+/// More than a notice about one target can have.
+const MAX_PARTS: usize = 12;
+
+/// What a notice says, in order of urgency.
+pub(crate) fn document(notification: &Notification, web: &WebBase) -> Document {
+    let builder = MessageBuilder::of(notification, web);
+    Document {
+        place: builder.target.as_ref().map_or_else(String::new, short_place),
+        parts: notification.items.iter().take(MAX_PARTS).map(|item| builder.part(item)).collect(),
+        omitted: notification.items.len().saturating_sub(MAX_PARTS),
+        footer: builder.footer(),
+        ..Document::default()
+    }
+}
+
+/// What is sent where Slack accepts a notification in neither form: nothing in it comes from a runner or from GitHub.
+pub(crate) fn subject_only(document: &Document) -> String {
+    let about = if document.place.is_empty() { String::new() } else { format!(" about {}", document.place) };
+    format!(
+        "GitHub Runner Monitor has an alert{about}, but Slack refuses its text. Run `runner-monitor status` or \
+         /runner-status-all to see what happened."
+    )
+}
+
+/// What stands at the head of a message that goes to the default channel in place of another.
+pub(crate) fn diverted(channel: &str, reason: &str) -> Line {
+    Line::of("This was for ").name(channel).text(", which accepts no messages: ").quote(reason)
+}
+
+/// What has become of the outages of an earlier message, and who looks after those that are open.
+pub(crate) fn live(
+    outages: &[Outage],
+    notification: &Notification,
+    acknowledged: &[Acknowledgement],
+    web: &WebBase,
+) -> Document {
+    let builder = MessageBuilder::of(notification, web);
+    Document {
+        place: builder.target.as_ref().map_or_else(String::new, short_place),
+        parts: vec![Part { advice: overrides::acknowledgement_line(outages, acknowledged), ..builder.live(outages) }],
+        footer: builder.target.as_ref().map(|target| {
+            Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
+        }),
+        ..Document::default()
+    }
+}
+
+/// What every part needs to know.
+struct MessageBuilder<'a> {
+    notification: &'a Notification,
+    target: Option<Target>,
+    web: &'a WebBase,
+}
+
+impl<'a> MessageBuilder<'a> {
+    fn of(notification: &'a Notification, web: &'a WebBase) -> Self {
+        let by_id = || match &notification.subject {
+            Subject::Target(id) => id.as_str().parse().ok(),
+            Subject::Credential(_) | Subject::Monitor => None,
+        };
+        Self { notification, target: notification.target.clone().or_else(by_id), web }
+    }
+
+    fn part(&self, item: &NotificationItem) -> Part {
+        match item {
+            NotificationItem::Unreachable { since, failure, targets } => self.unreachable(*since, failure, *targets),
+            NotificationItem::Offline { outages } => self.offline(outages),
+            NotificationItem::MuteEnded { outages } => self.mute_ended(outages),
+            NotificationItem::StillOffline { outages, raised_at, is_last } => {
+                self.still_offline(outages, *raised_at, *is_last)
+            }
+            NotificationItem::Removed { outages } => self.removed(outages),
+            NotificationItem::Flapping { runners } => self.flapping(runners),
+            NotificationItem::MonitoringStarts { outages } => self.monitoring_starts(outages),
+            NotificationItem::Recovered { outages } => self.recovered(outages),
+            NotificationItem::CameAndWent { outages } => self.came_and_went(outages),
+            NotificationItem::Returned { runners } => self.returned(runners),
+            NotificationItem::Calm { runners } => self.calm(runners),
+            NotificationItem::ReachableAgain { since, until } => self.reachable_again(*since, *until),
+            NotificationItem::NoLongerMonitored { outages, whole_target: true, again_since: Some(since) } => {
+                self.monitored_again(outages, *since)
+            }
+            NotificationItem::NoLongerMonitored { outages, whole_target, .. } => {
+                self.no_longer_monitored(outages, *whole_target)
+            }
+            NotificationItem::Expiring { expires_at, raised_at } => self.expiring(*expires_at, *raised_at),
+            NotificationItem::EntriesUnresolved { entries } => self.entries_unresolved(entries),
+            NotificationItem::EntriesResolved { entries } => monitor::entries_resolved(entries),
+            NotificationItem::EmptyListRefused { kept } => monitor::empty_list_refused(*kept),
+            NotificationItem::ListRestored { total } => monitor::list_restored(*total),
+            NotificationItem::Unwatched { from, until } => monitor::unwatched(*from, *until),
+            NotificationItem::TargetsAdded { targets, total } => monitor::targets_added(targets, *total),
+            NotificationItem::TargetsRemoved { targets, total } => monitor::targets_removed(targets, *total),
+        }
+    }
+
+    /// The target's runners in figures, and its page.
+    fn footer(&self) -> Option<Line> {
+        let target = self.target.as_ref()?;
+        let counts = &self.notification.counts;
+        let unknown = |item: &NotificationItem| {
+            matches!(
+                item,
+                NotificationItem::Unreachable { .. }
+                    | NotificationItem::NoLongerMonitored { whole_target: true, again_since: None, .. }
+            )
+        };
+        let mut line = Line::default().name(&place(target));
+        if !self.notification.items.iter().any(unknown) {
+            let registered = counted(counts.total, "runner", "runners");
+            let open = match counts.down {
+                0 => "no open outage".to_owned(),
+                open => counted(open, "open outage", "open outages"),
+            };
+            line = line.text(format!(": {registered} registered, {} online, {open}", counts.online));
+        }
+        Some(line.text(" · ").link("All runners", self.web.runners_page(target)))
+    }
+
+    /// The target's name, where a title does not begin with it.
+    fn its_name(&self) -> Line {
+        self.target.as_ref().map_or_else(|| Line::of("a target"), |target| Line::default().name(&place(target)))
+    }
+
+    /// A link to the runner that had this outage.
+    fn runner_link(&self, outage: &Outage, label: &'static str) -> Option<Line> {
+        let target = self.target.as_ref()?;
+        Some(Line::default().link(label, self.web.runner_page(target, outage.current_id)))
+    }
+}
+
+/// A target as it is called in a sentence.
+fn place(target: &Target) -> String {
+    match target.kind() {
+        TargetKind::Repository => target.as_str().to_owned(),
+        TargetKind::Organization => format!("organization {}", target.name()),
+        TargetKind::Enterprise => format!("enterprise {}", target.name()),
+    }
+}
+
+/// A target at the head of a title.
+fn short_place(target: &Target) -> String {
+    match target.kind() {
+        TargetKind::Repository => target.as_str().to_owned(),
+        TargetKind::Organization => target.name().to_owned(),
+        TargetKind::Enterprise => place(target),
+    }
+}
+
+/// `1 runner`, `2 runners`.
+fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Self {
+        Line::of(text)
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Line::of(text)
+    }
+}
+
+fn part(mark: Mark, title: impl Into<Line>) -> Part {
+    Part { mark, title: title.into(), ..Part::default() }
+}

@@ -1,0 +1,306 @@
+//! The monitor's own troubles: what it cannot see, its token, its list of targets, its gaps.
+
+use std::time::Duration;
+
+use monitor_domain::notifications::{ResolvedItem, UnresolvedItem};
+use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetKind};
+use monitor_domain::time::{Timestamp, spoken_duration};
+
+use super::detail::{names, to_do};
+use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
+use crate::document::{Line, Mark, Part};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl MessageBuilder<'_> {
+    pub(super) fn unreachable(&self, since: Timestamp, failure: &Failure, targets: u32) -> Part {
+        if failure.fault == Fault::Incomplete {
+            return self.incomplete(since, failure);
+        }
+        let targets = counted(targets, "target", "targets");
+        let (title, whose) = match (&self.target, self.account()) {
+            (Some(_), _) => (Line::of("Monitoring of ").and(self.its_name()).text(" is down"), "its"),
+            (None, Some(account)) => {
+                (Line::of(format!("Monitoring of {targets} is down (GitHub App on ")).name(account).text(")"), "their")
+            }
+            (None, None) => (Line::of(format!("Monitoring of {targets} is down")), "their"),
+        };
+        let until = match failure.fault {
+            Fault::Limited { .. } | Fault::Service | Fault::Network => "while this lasts",
+            _ => "until this is fixed",
+        };
+        let rest = Line::of(": ").quote(&failure.detail).text(format!(". No alerts for {whose} runners {until}."));
+        Part {
+            brief: Line::of(" since ").at(since).and(rest.clone()),
+            lead: Line::of("No check has succeeded since ").at(since).and(rest),
+            advice: to_do(vec![self.fix(failure.fault)]),
+            ..part(Mark::Alarm, title)
+        }
+    }
+
+    /// Some runners of a target are not monitored, while the others are.
+    fn incomplete(&self, since: Timestamp, failure: &Failure) -> Part {
+        let rest = Line::of(": ").quote(&failure.detail).text(". No alerts for the runners that are not listed.");
+        Part {
+            brief: Line::of(" since ").at(since).and(rest.clone()),
+            lead: Line::of("GitHub's list of runners has been incomplete since ").at(since).and(rest),
+            advice: to_do(vec![self.fix(failure.fault)]),
+            ..part(Mark::Alarm, Line::of("Some runners of ").and(self.its_name()).text(" are not monitored"))
+        }
+    }
+
+    /// What to do about checks that fail.
+    fn fix(&self, fault: Fault) -> Line {
+        match fault {
+            Fault::Credential => match self.account() {
+                Some(account) => Line::of("Check that the GitHub App is still installed on ").name(account).text(
+                    " and not suspended, and that its private key was not deleted; then give the monitor the new key.",
+                ),
+                None => Line::of("Renew the token and put the new one where the monitor reads it. It needs ")
+                    .and(self.permission())
+                    .text("."),
+            },
+            Fault::Limited { until } => Line::of("Nothing: checks resume by themselves at ").on(until).text(
+                ". If it happens again: use a longer interval, fewer targets, or a GitHub App with limits of its own.",
+            ),
+            Fault::Network => Line::of(format!(
+                "From the monitor's host, check that {} can be reached (DNS, proxy, firewall, certificates).",
+                self.web
+            )),
+            Fault::Service => Line::of(if self.web.is_github_com() {
+                "Check https://www.githubstatus.com: GitHub was reached, but did not answer as it should."
+            } else {
+                "Check the GitHub server: it was reached, but did not answer as it should."
+            }),
+            // GitHub refuses for many reasons: which one it is stands in its own words.
+            Fault::Forbidden => Line::of("Fix what the reason names."),
+            Fault::Incomplete => Line::of(
+                "Check that the credential can see every runner; if it can, report the wrong number to GitHub's support.",
+            ),
+            Fault::NotFound => Line::of(
+                "Check whether it was renamed, moved or deleted, or whether the credential lost access to it; then fix the list of targets.",
+            ),
+            Fault::Unreadable => Line::of(
+                "Restore the store from a backup. Without one, move it away: the monitor starts with a new one and alerts again for what is offline.",
+            ),
+            Fault::BrokenAnswer => {
+                Line::of("Check whether a proxy answers in GitHub's place: the answers are not what GitHub documents.")
+            }
+        }
+    }
+
+    /// What a credential must be allowed, in GitHub's words.
+    fn permission(&self) -> Line {
+        match self.target.as_ref().map(Target::kind) {
+            Some(TargetKind::Repository) => {
+                Line::of("Administration: read (fine-grained or App), or the scope ").command("repo")
+            }
+            Some(TargetKind::Organization) => {
+                Line::of("Self-hosted runners: read (fine-grained or App), or the scope ").command("admin:org")
+            }
+            Some(TargetKind::Enterprise) => {
+                Line::of("the scope ").command("manage_runners:enterprise").text(" (classic token)")
+            }
+            None => Line::of(
+                "Administration: read for repositories and Self-hosted runners: read for organizations (classic: ",
+            )
+            .command("repo")
+            .text(" and ")
+            .command("admin:org")
+            .text(")"),
+        }
+    }
+
+    /// The account of the App's installation that this is about, if it is about one.
+    fn account(&self) -> Option<&str> {
+        match &self.notification.subject {
+            Subject::Credential(id) => id.account(),
+            Subject::Target(_) | Subject::Monitor => None,
+        }
+    }
+
+    pub(super) fn reachable_again(&self, since: Timestamp, until: Timestamp) -> Part {
+        let title = match (&self.target, self.account()) {
+            (Some(_), _) => Line::of("Monitoring of ").and(self.its_name()).text(" works again"),
+            (None, Some(account)) => Line::of("Monitoring by the GitHub App on ").name(account).text(" works again"),
+            (None, None) => Line::of("Monitoring works again"),
+        };
+        let gap = spoken_duration(until.since(since));
+        Part {
+            brief: Line::of(format!(" after {gap}.")).text(MISSED),
+            lead: Line::of("Checks of GitHub have succeeded again since ")
+                .at(until)
+                .text(format!(", after {gap} (from "))
+                .at(since)
+                .text(").")
+                .text(MISSED),
+            ..part(Mark::Good, title)
+        }
+    }
+
+    pub(super) fn entries_unresolved(&self, entries: &[UnresolvedItem]) -> Part {
+        let why = |unresolved: &UnresolvedItem| {
+            Line::of("since ").at(unresolved.since).text(", ").quote(&unresolved.failure.detail)
+        };
+        let stays = "Repositories that are already monitored stay so; new ones are not found.";
+        let advice = |unresolved: &UnresolvedItem| match unresolved.failure.fault {
+            Fault::NotFound => Line::of("Check the spelling of the account, and that the credential has access to it."),
+            Fault::Forbidden => Line::of(
+                "Check that the credential may list the account's repositories, and that single sign-on is authorized for it.",
+            ),
+            fault => self.fix(fault),
+        };
+        let what_to_do = |unresolved| to_do(vec![advice(unresolved)]);
+        match entries {
+            [one] => Part {
+                brief: Line::of(" ").and(why(one)).text("."),
+                lead: Line::of("GitHub has not listed the repositories of ")
+                    .name(&one.entry)
+                    .text(" since ")
+                    .at(one.since)
+                    .text(". The reason: ")
+                    .quote(&one.failure.detail)
+                    .text(format!(". {stays}")),
+                advice: what_to_do(one),
+                ..part(Mark::Alarm, Line::of("Cannot resolve the list entry ").name(&one.entry))
+            },
+            _ => Part {
+                brief: Line::of(": ").and(names(entries.iter().map(|one| &*one.entry))).text("."),
+                lead: Line::of(format!("GitHub does not list the repositories of these accounts. {stays}")),
+                items: (entries.iter().take(MAX_ITEMS))
+                    .map(|unresolved| Line::default().name(&unresolved.entry).text(" ").and(why(unresolved)))
+                    .collect(),
+                total: entries.len(),
+                advice: entries.first().map(what_to_do).unwrap_or_default(),
+                ..part(Mark::Alarm, format!("Cannot resolve {}", counted(entries.len(), "list entry", "list entries")))
+            },
+        }
+    }
+
+    pub(super) fn expiring(&self, expires_at: Timestamp, raised_at: Timestamp) -> Part {
+        let left = expires_at.since(raised_at);
+        let is_over = left.is_zero();
+        let when = if is_over {
+            "has expired".to_owned()
+        } else if left < DAY {
+            format!("expires in {}", spoken_duration(left))
+        } else {
+            format!("expires in {}", counted(left.as_secs() / DAY.as_secs(), "day", "days"))
+        };
+        let mark = if left <= DAY { Mark::Alarm } else { Mark::Warning };
+        let (valid, then) = if is_over {
+            ("It was valid until ", ". Nothing can be monitored until it is renewed.")
+        } else {
+            ("It is valid until ", ". Nothing can be monitored after that.")
+        };
+        let lead = Line::of(valid).on(expires_at).text(then);
+        Part {
+            brief: Line::of(". ").and(lead.clone()),
+            lead,
+            advice: to_do(vec![
+                Line::of("Renew the token and put the new one where the monitor reads it. It needs ")
+                    .and(self.permission())
+                    .text("."),
+            ]),
+            ..part(mark, format!("The GitHub token {when}"))
+        }
+    }
+}
+
+pub(super) fn entries_resolved(entries: &[ResolvedItem]) -> Part {
+    let after = |resolved: &ResolvedItem| spoken_duration(resolved.until.since(resolved.since));
+    match entries {
+        [one] => Part {
+            brief: Line::of(format!(" after {}.", after(one))),
+            lead: Line::of("GitHub lists the repositories of ")
+                .name(&one.entry)
+                .text(" again since ")
+                .at(one.until)
+                .text(format!(", after {}. New ones are monitored from now on.", after(one))),
+            ..part(Mark::Good, Line::of("The list entry ").name(&one.entry).text(" resolves again"))
+        },
+        _ => Part {
+            brief: Line::of(": ").and(names(entries.iter().map(|one| &*one.entry))).text("."),
+            lead: Line::of("GitHub lists their repositories again. New ones are monitored from now on."),
+            items: (entries.iter().take(MAX_ITEMS))
+                .map(|resolved| Line::default().name(&resolved.entry).text(format!(" after {}", after(resolved))))
+                .collect(),
+            total: entries.len(),
+            ..part(Mark::Good, format!("{} resolve again", counted(entries.len(), "list entry", "list entries")))
+        },
+    }
+}
+
+pub(super) fn empty_list_refused(kept: u32) -> Part {
+    let kept = counted(kept, "target stays", "targets stay");
+    Part {
+        brief: Line::of(format!(": {kept} monitored.")),
+        lead: Line::of(format!(
+            "The setting with the targets was read and names none. That is probably a mistake, so {kept} monitored as \
+             before."
+        )),
+        advice: to_do(vec![Line::of(
+            "Check the setting with the targets. To monitor nothing on purpose, stop the monitor instead.",
+        )]),
+        ..part(Mark::Alarm, "The list of targets is empty")
+    }
+}
+
+pub(super) fn list_restored(total: u32) -> Part {
+    let monitored = format!("{} monitored", counted(total, "target is", "targets are"));
+    Part {
+        brief: Line::of(format!(": {monitored}.")),
+        lead: Line::of(format!("The setting with the targets names some again: {monitored}.")),
+        ..part(Mark::Good, "The list of targets is no longer empty")
+    }
+}
+
+/// What nobody saw.
+const MISSED: &str = " Outages that started and ended in that window were missed; ongoing ones will be reported.";
+
+pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Part {
+    let gap = spoken_duration(until.since(from));
+    Part {
+        brief: Line::of(" (").at(from).text(" to ").at(until).text(").").text(MISSED),
+        lead: Line::of("The monitor did not run from ").at(from).text(" to ").at(until).text(".").text(MISSED),
+        advice: to_do(vec![Line::of("If this was not planned, find out why its schedule or its process had stopped.")]),
+        ..part(Mark::Warning, format!("Nothing was monitored for {gap}"))
+    }
+}
+
+pub(super) fn targets_added(targets: &[Target], total: u32) -> Part {
+    let part = part(Mark::Info, format!("{} added", counted(targets.len(), "target", "targets")));
+    listed(part, targets, "monitored from now on", total)
+}
+
+pub(super) fn targets_removed(targets: &[Target], total: u32) -> Part {
+    let part = part(Mark::Warning, format!("{} off the list", counted(targets.len(), "target is", "targets are")));
+    let advice = Line::default()
+        .strong("If this was not on purpose:")
+        .text(" check the setting with the targets. Of an account that it names as ")
+        .name("owner/*")
+        .text(", the repositories that the credential can see are monitored.");
+    Part { advice: vec![advice], ..listed(part, targets, "no longer monitored", total) }
+}
+
+/// What became of targets, one or several.
+fn listed(part: Part, targets: &[Target], what: &str, total: u32) -> Part {
+    let monitored = format!("{} monitored now", counted(total, "target is", "targets are"));
+    let named = names(targets.iter().map(Target::as_str));
+    match targets {
+        [one] => Part {
+            brief: Line::of(": ").and(named).text(format!("; {monitored}.")),
+            lead: Line::default().name(&place(one)).text(format!(" is {what}; {monitored}.")),
+            ..part
+        },
+        _ => Part {
+            brief: Line::of(": ").and(named).text(format!("; {monitored}.")),
+            lead: Line::of(format!("They are {what}; {monitored}.")),
+            items: targets.iter().take(MAX_ITEMS).map(|target| Line::default().name(&place(target))).collect(),
+            total: targets.len(),
+            ..part
+        },
+    }
+}

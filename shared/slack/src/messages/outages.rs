@@ -1,0 +1,444 @@
+//! Runners that GitHub reports offline, lists no longer, or reports online again.
+
+use std::time::Duration;
+
+use monitor_domain::notifications::NotificationItem;
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::runner::Status;
+use monitor_domain::time::{Timestamp, spoken_duration};
+
+use super::detail::{
+    Moment, began_unseen, consequence, facts, labels, lasted_until, names, runners, since, since_first, system, to_do,
+    what_to_do,
+};
+use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
+use crate::document::{Line, Mark, Part};
+
+impl MessageBuilder<'_> {
+    pub(super) fn offline(&self, outages: &[Outage]) -> Part {
+        let consequence = consequence(outages, outages.len());
+        let part = match outages {
+            [one] => self.one_offline(one),
+            _ => self.several_offline(outages, consequence.clone()),
+        };
+        let all_offline = self.notification.counts.online == 0;
+        Part {
+            brief: Line::of(" ").and(since_first(outages)).text(".").and(consequence),
+            advice: what_to_do(outages, all_offline, self.web.is_github_com()),
+            ..part
+        }
+    }
+
+    fn one_offline(&self, outage: &Outage) -> Part {
+        let confirmed = spoken_duration(outage.confirmed_at.since(outage.started_at));
+        let (what, reported) = match outage.status {
+            Status::Unknown => (" not online", " neither online nor offline, but in a state not known here, "),
+            _ => (" offline", " offline "),
+        };
+        let lead = Line::of("GitHub reports ").name(&outage.runner_name).text(reported).and(since(outage));
+        Part {
+            lead: lead.text(format!(", confirmed after {confirmed}.")),
+            facts: facts(outage, Moment::New),
+            link: self.runner_link(outage, "Open this runner on GitHub"),
+            ..part(Mark::Alarm, runners(std::slice::from_ref(outage)).text(what).text(self.share(1)))
+        }
+    }
+
+    fn several_offline(&self, outages: &[Outage], consequence: Line) -> Part {
+        let items = outages.iter().take(MAX_ITEMS).map(|outage| self.offline_item(outage));
+        Part {
+            lead: Line::of("GitHub reports them offline, the first ")
+                .and(since_first(outages))
+                .text(".")
+                .and(consequence),
+            items: items.collect(),
+            total: outages.len(),
+            ..part(Mark::Alarm, runners(outages).text(" offline").text(self.share(outages.len())))
+        }
+    }
+
+    /// ` (3 of 4)`: how many of the target's runners that is, or that are away with these.
+    fn share(&self, now: usize) -> String {
+        let total = usize::try_from(self.notification.counts.total).unwrap_or(usize::MAX);
+        let down = usize::try_from(self.notification.counts.down).unwrap_or(usize::MAX);
+        match () {
+            () if down > now && total >= down => format!(" (now {down} of {total})"),
+            () if total >= now => format!(" ({now} of {total})"),
+            () => String::new(),
+        }
+    }
+
+    fn offline_item(&self, outage: &Outage) -> Line {
+        let line =
+            Line::default().name(&outage.runner_name).text(" ").and(since(outage)).text(was_running_a_job(outage));
+        let line = match &outage.last_healthy {
+            Some(last) => {
+                let before = spoken_duration(outage.started_at.since(last.at));
+                line.text(format!(" (healthy at most {before} before)"))
+            }
+            None => line,
+        };
+        let line = line
+            .text(" · ")
+            .and(system(&outage.os, outage.version.as_deref()))
+            .text(" · ")
+            .and(labels(&outage.labels, 4));
+        let line = line.text(" · ").text(match outage.peers.total {
+            0 => "no other runner with these".to_owned(),
+            total => format!("{} of {total} others with these online", outage.peers.online),
+        });
+        match self.runner_link(outage, "open") {
+            Some(link) => line.text(" · ").and(link),
+            None => line,
+        }
+    }
+
+    pub(super) fn monitoring_starts(&self, outages: &[Outage]) -> Part {
+        const FROM_NOW_ON: &str = " You will be alerted about changes from now on.";
+        let title = runners(outages).text(" offline").text(self.share(outages.len()));
+        let item = |outage: &Outage| {
+            let line = Line::default().name(&outage.runner_name).text(was_running_a_job(outage));
+            let line = line
+                .text(" · ")
+                .and(system(&outage.os, outage.version.as_deref()))
+                .text(" · ")
+                .and(labels(&outage.labels, 4));
+            match self.runner_link(outage, "open") {
+                Some(link) => line.text(" · ").and(link),
+                None => line,
+            }
+        };
+        let consequence = consequence(outages, outages.len());
+        Part {
+            brief: Line::of(" when monitoring started.").and(consequence.clone()).text(FROM_NOW_ON),
+            lead: Line::of("Already offline when monitoring started (")
+                .at(first_start(outages))
+                .text(").")
+                .and(consequence)
+                .text(FROM_NOW_ON),
+            items: outages.iter().take(MAX_ITEMS).map(item).collect(),
+            total: outages.len(),
+            advice: to_do(vec![
+                Line::of("Remove runners that are no longer needed on GitHub, or list them in the policy's ")
+                    .command("ignore")
+                    .text("."),
+            ]),
+            ..part(Mark::Warning, title)
+        }
+    }
+
+    pub(super) fn removed(&self, outages: &[Outage]) -> Part {
+        const RULE: &str = " GitHub removes a runner after 14 days offline, an ephemeral one after 1 day; otherwise \
+                            somebody removed it.";
+        let since_when = |outage: &Outage| match (outage.status, outage.resolved_at) {
+            (Status::Offline, Some(missed)) => {
+                Line::of("missing since ").at(missed).text(", offline ").and(since(outage))
+            }
+            _ => Line::of("missing since ").at(outage.started_at),
+        };
+        let title = runners(outages).text(" no longer registered");
+        let item = |outage: &Outage| {
+            let line = Line::default().name(&outage.runner_name).text(": ").and(since_when(outage));
+            line.text(was_running_a_job(outage))
+                .text(" · ")
+                .and(system(&outage.os, outage.version.as_deref()))
+                .text(" · ")
+                .and(labels(&outage.labels, 4))
+        };
+        // Of one that was offline before, what was known of jobs and of other runners is as old as its outage.
+        let new: Vec<Outage> = outages.iter().filter(|outage| is_new(outage)).cloned().collect();
+        let consequence = if new.is_empty() { Line::default() } else { consequence(&new, outages.len()) };
+        let part = match outages {
+            [one] => Part {
+                brief: Line::of(": ").and(since_when(one)).text(".").and(consequence),
+                lead: Line::of("GitHub no longer lists ")
+                    .name(&one.runner_name)
+                    .text(": ")
+                    .and(since_when(one))
+                    .text(".")
+                    .text(RULE),
+                facts: facts(one, if is_new(one) { Moment::New } else { Moment::Later }),
+                ..part(Mark::Warning, title)
+            },
+            _ => Part {
+                brief: Line::of(".").and(consequence.clone()),
+                lead: Line::of("GitHub no longer lists them.").and(consequence).text(RULE),
+                items: outages.iter().take(MAX_ITEMS).map(item).collect(),
+                total: outages.len(),
+                ..part(Mark::Warning, title)
+            },
+        };
+        let advice = Line::of("If this was not on purpose, register it again on its host with ")
+            .command("config.sh")
+            .text(" (Windows: ")
+            .command("config.cmd")
+            .text(").");
+        Part { advice: to_do(vec![advice]), ..part }
+    }
+
+    /// Whether the runner of an outage that is over may be offline or missing all the same: the same message says so, or it
+    /// has just been registered again.
+    fn may_be_away(&self, over: &Outage) -> bool {
+        let is_same = |outage: &Outage| outage.runner_id == over.runner_id;
+        over.ending == Some(Ending::Removed)
+            || self.notification.items.iter().any(|item| match item {
+                NotificationItem::Offline { outages }
+                | NotificationItem::MuteEnded { outages }
+                | NotificationItem::StillOffline { outages, .. }
+                | NotificationItem::MonitoringStarts { outages }
+                | NotificationItem::Removed { outages } => outages.iter().any(is_same),
+                NotificationItem::Flapping { runners } => runners.iter().any(|flap| flap.runner.id == over.runner_id),
+                _ => false,
+            })
+    }
+
+    /// Outages that are over of runners of which not all are back.
+    fn over(&self, outages: &[Outage]) -> Part {
+        let was = if outages.len() == 1 { " was offline earlier" } else { " were offline earlier" };
+        Part {
+            brief: Line::of(format!(", for {}.", longest(outages))),
+            lead: Line::of("These outages are over. That says nothing about whether the runners are online now."),
+            items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
+            total: outages.len(),
+            ..part(Mark::Info, runners(outages).text(was))
+        }
+    }
+
+    pub(super) fn recovered(&self, outages: &[Outage]) -> Part {
+        if outages.iter().any(|outage| self.may_be_away(outage)) {
+            return self.over(outages);
+        }
+        let title = runners(outages).text(" back online");
+        let brief = Line::of(format!(" after {} offline.", longest(outages)));
+        match outages {
+            [one] => Part {
+                brief,
+                lead: Line::of("GitHub reports ")
+                    .name(&one.runner_name)
+                    .text(" online again")
+                    .and(since_if(one.resolved_at))
+                    .text(format!(", after {} offline (", lasted(one)))
+                    .and(since(one))
+                    .text(")."),
+                ..part(Mark::Good, title)
+            },
+            _ => Part {
+                brief,
+                lead: Line::of(format!("GitHub reports them online again, after {} offline.", longest(outages))),
+                items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
+                total: outages.len(),
+                ..part(Mark::Good, title)
+            },
+        }
+    }
+
+    pub(super) fn came_and_went(&self, outages: &[Outage]) -> Part {
+        const TOO_SHORT: &str = " It was over before a message could be sent.";
+        if outages.iter().any(|outage| self.may_be_away(outage)) {
+            return self.over(outages);
+        }
+        match outages {
+            [one] => Part {
+                brief: Line::of(": back online.").text(had_a_job(one)),
+                lead: Line::of("GitHub reported ")
+                    .name(&one.runner_name)
+                    .text(" offline from ")
+                    .at(one.started_at)
+                    .text(" to ")
+                    .at(one.resolved_at.unwrap_or(one.confirmed_at))
+                    .text(" and reports it online again.")
+                    .text(had_a_job(one))
+                    .text(TOO_SHORT),
+                ..part(Mark::Info, runners(outages).text(format!(" was offline for {}", lasted(one))))
+            },
+            _ => Part {
+                brief: Line::of(format!(": all back online, after {}.", longest(outages))),
+                lead: Line::of("GitHub reported them offline and reports them online again.").text(TOO_SHORT),
+                items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
+                total: outages.len(),
+                ..part(Mark::Info, runners(outages).text(" were offline for a while"))
+            },
+        }
+    }
+
+    /// A message about outages once some of them have ended, or when people are reminded of them.
+    pub(super) fn live(&self, outages: &[Outage]) -> Part {
+        let open: Vec<&Outage> = outages.iter().filter(|outage| outage.is_open()).collect();
+        let reminded_at = self.notification.items.iter().find_map(|item| match item {
+            NotificationItem::StillOffline { raised_at, .. } => Some(*raised_at),
+            _ => None,
+        });
+        if let Some(raised_at) = reminded_at.filter(|_| open.len() == outages.len()) {
+            return self.still_offline(outages, raised_at, false);
+        }
+        let all_ended_as = |ending| outages.iter().all(|outage| outage.ending == Some(ending));
+        let (mark, title) = match open.len() {
+            0 if all_ended_as(Ending::Recovered) => (Mark::Good, runners(outages).text(" back online")),
+            0 if all_ended_as(Ending::Removed) => (Mark::Info, runners(outages).text(" no longer registered")),
+            0 => (Mark::Info, runners(outages).text(" no longer offline")),
+            _ => (Mark::Alarm, names(open.iter().map(|outage| &*outage.runner_name)).text(" still offline")),
+        };
+        let over = outages.len() - open.len();
+        let lead = match outages {
+            [one] => Line::of("It was ").and(course(one)).text("."),
+            _ if open.is_empty() => Line::of(format!("All of them are over, after {}.", longest(outages))),
+            _ => Line::of(format!("{over} of {} over:", counted(outages.len(), "outage", "outages"))),
+        };
+        let items = match outages {
+            [_] => Vec::new(),
+            _ => {
+                let mut sorted: Vec<&Outage> = outages.iter().collect();
+                sorted.sort_by_key(|outage| !outage.is_open());
+                let item = |outage: &&Outage| Line::default().name(&outage.runner_name).text(": ").and(course(outage));
+                sorted.iter().take(MAX_ITEMS).map(item).collect()
+            }
+        };
+        let moment = if open.is_empty() { Moment::Over } else { Moment::Later };
+        Part {
+            brief: if open.is_empty() {
+                Line::of(format!(" after {}.", longest(outages)))
+            } else {
+                Line::of(format!(": {over} of {} over.", counted(outages.len(), "outage", "outages")))
+            },
+            lead,
+            facts: if let [one] = outages { facts(one, moment) } else { Vec::new() },
+            total: if outages.len() > 1 { outages.len() } else { 0 },
+            items,
+            link: if let [one] = outages { self.runner_link(one, "Open this runner on GitHub") } else { None },
+            ..part(mark, title)
+        }
+    }
+
+    /// A target that was taken off the list of targets and put on it again before a message about either could go out.
+    pub(super) fn monitored_again(&self, outages: &[Outage], since: Timestamp) -> Part {
+        const ANEW: &str = " Runners that are offline are reported anew.";
+        let lead = match &self.target {
+            Some(target) => Line::default().name(&place(target)),
+            None => Line::of("It"),
+        };
+        let closed = match outages.len() {
+            0 => "",
+            _ => " These outages were open when it was taken off, and are closed:",
+        };
+        Part {
+            brief: Line::of(": monitored again since ").at(since).text("."),
+            lead: lead
+                .text(" was taken off the list of targets, and has been monitored again since ")
+                .at(since)
+                .text(".")
+                .text(ANEW)
+                .text(closed),
+            title: Line::of("Monitoring of ").and(self.its_name()).text(" was interrupted"),
+            ..self.no_longer_monitored(outages, true)
+        }
+    }
+
+    pub(super) fn no_longer_monitored(&self, outages: &[Outage], whole_target: bool) -> Part {
+        let item = |outage: &Outage| Line::default().name(&outage.runner_name).text(" offline ").and(since(outage));
+        let list =
+            Part { items: outages.iter().take(MAX_ITEMS).map(item).collect(), total: outages.len(), ..Part::default() };
+        let open = match outages.len() {
+            0 => "",
+            1 => " One outage was still open and is closed with this:",
+            _ => " These outages were still open and are closed with this:",
+        };
+        if whole_target {
+            let what = match &self.target {
+                Some(target) => Line::default().name(&place(target)),
+                None => Line::of("It"),
+            };
+            let still_open = match outages {
+                [] => Line::default(),
+                _ => Line::of(" Still offline then: ").and(runners(outages)).text("."),
+            };
+            Part {
+                mark: Mark::Info,
+                title: Line::of("Monitoring of ").and(self.its_name()).text(" has ended"),
+                brief: Line::of(": taken off the list of targets.").and(still_open),
+                lead: what
+                    .text(" was taken off the list of targets. You will not be alerted about its runners any more.")
+                    .text(open),
+                ..list
+            }
+        } else {
+            Part {
+                mark: Mark::Info,
+                title: runners(outages).text(" no longer monitored"),
+                brief: Line::of(": excluded by policy."),
+                lead: Line::of("Excluded by policy.").text(open),
+                ..list
+            }
+        }
+    }
+}
+
+/// Whether it opened only when it was removed.
+fn is_new(outage: &Outage) -> bool {
+    outage.status == Status::Unknown
+}
+
+pub(super) fn was_running_a_job(outage: &Outage) -> &'static str {
+    if outage.in_job { ", was running a job" } else { "" }
+}
+
+fn had_a_job(outage: &Outage) -> &'static str {
+    if outage.in_job { " It was running a job, which has probably failed." } else { "" }
+}
+
+/// From when to when an outage was, or since when it is.
+fn course(outage: &Outage) -> Line {
+    let line = match (outage.resolved_at, outage.ending) {
+        (Some(end), ending) => {
+            let from = if began_unseen(outage) { "offline from before " } else { "offline from " };
+            let line = Line::of(from).at(outage.started_at).text(" to ").at(end);
+            let then = match ending {
+                Some(Ending::Removed) => ", then no longer registered",
+                Some(Ending::NoLongerMonitored) => ", then no longer monitored",
+                Some(Ending::Recovered) | None => "",
+            };
+            line.text(format!(" ({}){then}", lasted(outage)))
+        }
+        _ => Line::of("offline ").and(since(outage)),
+    };
+    line.text(was_running_a_job(outage))
+}
+
+/// One line of a list of outages that ended.
+fn ended_item(outage: &Outage) -> Line {
+    let from = if began_unseen(outage) { ": before " } else { ": " };
+    let line = Line::default().name(&outage.runner_name).text(format!(" after {}{from}", lasted(outage)));
+    let line = line.at(outage.started_at).text(" to ").at(end_of(outage));
+    line.text(was_running_a_job(outage))
+}
+
+fn since_if(moment: Option<Timestamp>) -> Line {
+    moment.map_or_else(Line::default, |moment| Line::of(" since ").at(moment))
+}
+
+fn end_of(outage: &Outage) -> Timestamp {
+    outage.resolved_at.unwrap_or(outage.confirmed_at)
+}
+
+fn duration(outage: &Outage) -> Duration {
+    end_of(outage).since(outage.started_at)
+}
+
+pub(super) fn lasted(outage: &Outage) -> String {
+    lasted_until(outage, end_of(outage))
+}
+
+/// How long they lasted: `1 h`, `up to 2 h`, `at least 2 h`.
+fn longest(outages: &[Outage]) -> String {
+    match outages {
+        [one] => lasted(one),
+        _ => {
+            let longest = spoken_duration(outages.iter().map(duration).max().unwrap_or_default());
+            let bound = if outages.iter().any(began_unseen) { "at least" } else { "up to" };
+            format!("{bound} {longest}")
+        }
+    }
+}
+
+pub(super) fn first_start(outages: &[Outage]) -> Timestamp {
+    outages.iter().map(|outage| outage.started_at).min().unwrap_or_default()
+}

@@ -1,0 +1,232 @@
+//! Mutes, reminders and acknowledgements: what is told of them, and what is answered.
+
+use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::muting::MuteRefusal;
+use monitor_domain::outage::Outage;
+use monitor_domain::scope::Scope;
+use monitor_domain::target::Target;
+use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::commands::PersonId;
+use monitor_pipeline::items::{Acknowledgement, Mute};
+
+use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
+use super::outages::was_running_a_job;
+use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
+use crate::document::{Line, Mark, Part};
+
+/// So many people are named who look after one message's outages.
+const MAX_PEOPLE: usize = 5;
+
+impl MessageBuilder<'_> {
+    /// Outages that a mute kept quiet: told in one line, and a list where there are several.
+    pub(super) fn mute_ended(&self, outages: &[Outage]) -> Part {
+        const HELD_BACK: &str = " A mute held this alert back until now.";
+        let lead = match outages {
+            [one] => Line::of("GitHub reports ")
+                .name(&one.runner_name)
+                .text(" offline ")
+                .and(since(one))
+                .text(was_running_a_job(one))
+                .text("."),
+            _ => Line::of("GitHub reports them offline, the first ").and(since_first(outages)).text("."),
+        };
+        Part {
+            brief: Line::of(" ").and(since_first(outages)).text(".").text(HELD_BACK),
+            lead: lead.text(HELD_BACK),
+            ..self.open(outages, Mark::Alarm, runners(outages).text(" offline"))
+        }
+    }
+
+    /// A reminder.
+    pub(super) fn still_offline(&self, outages: &[Outage], raised_at: Timestamp, is_last: bool) -> Part {
+        let lasts = |outage: &Outage| raised_at.since(outage.started_at);
+        let longest = spoken_duration(outages.iter().map(lasts).max().unwrap_or_default());
+        let bound = if outages.iter().any(began_unseen) { "at least " } else { "" };
+        let up_to = if bound.is_empty() && outages.len() > 1 { "up to " } else { bound };
+        let lead = match outages {
+            [one] => Line::of("GitHub has reported ")
+                .name(&one.runner_name)
+                .text(" offline ")
+                .and(since(one))
+                .text(format!(", for {up_to}{longest} now{}.", was_running_a_job(one))),
+            _ => Line::of(format!("GitHub has reported them offline for {up_to}{longest} now.")),
+        };
+        let lead =
+            lead.text(if is_last { " This is the last reminder; you will be notified when it ends." } else { "" });
+        Part {
+            brief: Line::of(" ").and(since_first(outages)).text(format!(" ({up_to}{longest}).")),
+            lead,
+            ..self.open(outages, Mark::Alarm, runners(outages).text(" still offline"))
+        }
+    }
+
+    fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Part {
+        match outages {
+            [one] => Part {
+                facts: facts(one, Moment::Later),
+                link: self.runner_link(one, "Open this runner on GitHub"),
+                ..part(mark, title)
+            },
+            _ => {
+                let item = |outage: &Outage| {
+                    let line = Line::default().name(&outage.runner_name).text(" ").and(since(outage));
+                    match self.runner_link(outage, "open") {
+                        Some(link) => line.text(was_running_a_job(outage)).text(" · ").and(link),
+                        None => line.text(was_running_a_job(outage)),
+                    }
+                };
+                let items = outages.iter().take(MAX_ITEMS).map(item).collect();
+                Part { items, total: outages.len(), ..part(mark, title) }
+            }
+        }
+    }
+}
+
+/// Who looks after the outages of a message that are still open.
+pub(super) fn acknowledgement_line(outages: &[Outage], acknowledged: &[Acknowledgement]) -> Vec<Line> {
+    let is_open = |item: &&Acknowledgement| {
+        let is_it = |outage: &Outage| (outage.runner_id, outage.id) == (item.runner_id, item.outage_id);
+        outages.iter().any(|outage| outage.is_open() && is_it(outage))
+    };
+    let mut people: Vec<(&PersonId, Timestamp)> = Vec::new();
+    for item in acknowledged.iter().filter(is_open) {
+        if !people.iter().any(|(by, at)| (*by, *at) == (&item.by, item.at)) {
+            people.push((&item.by, item.at));
+        }
+    }
+    people.sort_by_key(|(_, at)| *at);
+    people.into_iter().take(MAX_PEOPLE).map(|(by, at)| acknowledged_by(by, at)).collect()
+}
+
+/// Who looks after it, and since when.
+pub(crate) fn acknowledged_by(by: &PersonId, at: Timestamp) -> Line {
+    Line::of("👀 Acknowledged by ").person(by).text(" ").on(at).text(": no reminders until it is over")
+}
+
+pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: Timestamp) -> Part {
+    Part {
+        brief: Line::of(": no reminders until it is over."),
+        lead: acknowledged_by(by, now).text(", in ").name(&place(target)).text("."),
+        ..part(Mark::Info, format!("{} acknowledged", counted(outages, "outage", "outages")))
+    }
+}
+
+pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
+    let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
+    let targets = counted(fleets.len(), "target", "targets");
+    let runners = counted(counts.total, "runner", "runners");
+    let lead = Line::of("No alerts about ").text(format!("{runners} in {targets} until ")).on(mute.until).text(".");
+    let open = match counts.down {
+        0 => " Outages are recorded; those still open at the end are reported then.".to_owned(),
+        down => format!(
+            " Outages are recorded; those still open at the end are reported then. The end of {} is still reported.",
+            counted(down, "outage that is already open", "outages that are already open")
+        ),
+    };
+    Part {
+        brief: Line::of(" until ").on(mute.until).text("."),
+        lead: lead.text(open),
+        advice: vec![Line::of("To end it earlier: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
+        ..part(Mark::Info, scope(&mute.scope).text(" muted"))
+    }
+}
+
+/// A mute that only an admin may set.
+pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool) -> Part {
+    let what = match refusal {
+        MuteRefusal::TooLong => "A mute for longer than 24 h",
+        MuteRefusal::TooWide if has_admins => "A mute of more than one target",
+        MuteRefusal::TooWide => "A pattern that covers more than one target",
+        MuteRefusal::Unknown => {
+            return Part {
+                brief: Line::of(": nothing was changed."),
+                lead: Line::of(
+                    "This mute needs an admin, and Slack did not say whether you are one. Try again in a minute.",
+                ),
+                ..part(Mark::Warning, scope(asked).text(" is not muted"))
+            };
+        }
+    };
+    let lead = match has_admins {
+        true => format!("{what} needs an admin: a person or user group that SLACK_ADMINS names."),
+        false => format!("{what} needs an admin, and SLACK_ADMINS names none: whoever runs the monitor can set it."),
+    };
+    Part {
+        brief: Line::of(": nothing was changed."),
+        lead: Line::of(lead),
+        advice: vec![Line::of("You can mute one target, runner or label for up to 24 h.")],
+        ..part(Mark::Warning, scope(asked).text(" is not muted"))
+    }
+}
+
+/// What the channel reads of a mute that somebody set.
+pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Part {
+    let (runners, targets) = (counted(runners, "runner", "runners"), counted(targets, "target", "targets"));
+    let lead = Line::of("Muted by ").person(&mute.by).text(" until ").on(mute.until);
+    let lead = lead.text(format!(": no alerts for {runners} in {targets}"));
+    let lead = match &mute.reason {
+        Some(reason) => lead.text(". Reason: ").quote(reason).text("."),
+        None => lead.text("."),
+    };
+    Part {
+        brief: Line::of(" until ").on(mute.until).text("."),
+        lead: lead.text(" Outages are recorded; those still open at the end of the mute are reported."),
+        advice: vec![Line::of("To end it now: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
+        ..part(Mark::Info, scope(&mute.scope).text(" muted"))
+    }
+}
+
+/// What the channel reads of a mute that somebody ended.
+pub(crate) fn announced_unmute(mute: &Mute, by: &PersonId) -> Part {
+    let lead = Line::of("Unmuted by ").person(by).text(": alerts are on again. ");
+    let lead = lead.person(&mute.by).text(" had muted it until ").on(mute.until).text(".");
+    Part { brief: Line::of(": alerts are on again."), lead, ..part(Mark::Info, scope(&mute.scope).text(" unmuted")) }
+}
+
+pub(super) fn unmuted(mute: &Mute) -> Part {
+    Part {
+        brief: Line::of(": alerts resume."),
+        lead: scope(&mute.scope).text(
+            ": alerts resume. What went offline during the mute and still is will be reported by the next check, within \
+             minutes.",
+        ),
+        ..part(Mark::Info, scope(&mute.scope).text(" no longer muted"))
+    }
+}
+
+pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
+    let none = if mutes.is_empty() { " Nothing is muted." } else { " Currently muted:" };
+    Part {
+        brief: Line::of(": nothing was changed."),
+        lead: Line::of("No mute is called ").name(&asked.to_string()).text(".").text(none),
+        items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
+        total: mutes.len(),
+        ..part(Mark::Warning, scope(asked).text(" is not muted"))
+    }
+}
+
+/// The mutes that whoever reads an answer should know of.
+pub(super) fn mutes(mutes: &[Mute]) -> Option<Part> {
+    (!mutes.is_empty()).then(|| Part {
+        lead: Line::of("Their outages are recorded, but not alerted."),
+        items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
+        total: mutes.len(),
+        ..part(Mark::Info, counted(mutes.len(), "mute", "mutes"))
+    })
+}
+
+fn line(mute: &Mute) -> Line {
+    let line = scope(&mute.scope).text(" until ").on(mute.until).text(", by ").person(&mute.by);
+    match &mute.reason {
+        Some(reason) => line.text(": ").quote(reason),
+        None => line,
+    }
+}
+
+fn scope(scope: &Scope) -> Line {
+    match scope {
+        Scope::Target(target) => Line::default().name(&place(target)),
+        Scope::Runner { target, name } => Line::default().name(name).text(" in ").name(&place(target)),
+        Scope::Named(name) => Line::default().name(name),
+    }
+}

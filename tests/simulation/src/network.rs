@@ -1,0 +1,196 @@
+//! GitHub and the queues behind a network that fails.
+
+use std::time::Duration;
+
+use monitor_domain::observation::{CredentialReport, Failure, Fault as Trouble, Lookup, PageTag};
+use monitor_domain::runner::{RunnerId, Status};
+use monitor_domain::subject::CredentialId;
+use monitor_domain::target::Target;
+use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender};
+
+use crate::faults::{Fault, Stage};
+use crate::machine::{Shared, timestamp};
+use crate::operations::{FOUND, MINUTE_MS, TARGETS};
+use crate::world::{Answered, SimulatedCheck, World, observed};
+
+/// After how long a client gives up a request.
+pub(crate) const TIMEOUT_MS: i64 = 10_000;
+
+/// GitHub over a network.
+pub struct SimulatedGitHub(pub Shared);
+
+/// The place of a target in [`TARGETS`].
+pub fn place_of(target: &str) -> Option<usize> {
+    TARGETS.iter().position(|name| *name == target)
+}
+
+impl SimulatedGitHub {
+    /// What keeps GitHub from answering about a target, or about an account where there is none.
+    fn trouble(&self, target: Option<usize>) -> Option<Failure> {
+        let mut machine = self.0.lock();
+        let now_ms = machine.now_ms;
+        let world = &machine.world;
+        if world.refused_until_ms > now_ms {
+            return Some(Failure::new(Trouble::Credential, "GitHub refuses the token (401)"));
+        }
+        if world.limited_until_ms > now_ms {
+            let until = timestamp(world.limited_until_ms);
+            return Some(Failure::new(Trouble::Limited { until }, "limited"));
+        }
+        if target.is_some_and(|target| world.no_access_until_ms[target] > now_ms) {
+            return Some(Failure::new(Trouble::NotFound, "no such target, or no access (404)"));
+        }
+        if machine.strikes(Fault::GitHubLimits) {
+            let until_ms = now_ms + machine.between(1, 5) * MINUTE_MS;
+            machine.world.limited_until_ms = until_ms;
+            return Some(Failure::new(Trouble::Limited { until: timestamp(until_ms) }, "limited"));
+        }
+        if machine.strikes(Fault::GitHubFails) {
+            return Some(Failure::new(Trouble::Service, "GitHub answers 502"));
+        }
+        machine.strikes(Fault::GitHubBroken).then(|| Failure::new(Trouble::BrokenAnswer, "page 1: HTML"))
+    }
+
+    /// A request on its way: why there is no answer, if so.
+    async fn request(&self, target: Option<usize>) -> Result<(), Failure> {
+        self.0.latency(20, 300).await;
+        if self.0.lock().strikes(Fault::GitHubHangs) {
+            self.0.wait(2 * TIMEOUT_MS).await;
+            return Err(Failure::new(Trouble::Service, "no answer in time"));
+        }
+        self.trouble(target).map_or(Ok(()), Err)
+    }
+
+    fn log_failure(&self, place: usize, at_ms: i64, failure: &Failure) {
+        self.log(place, at_ms, if failure.fault.is_shared() { Answered::Unserved } else { Answered::Refused });
+    }
+
+    /// Writes into GitHub's log.
+    fn log(&self, place: usize, at_ms: i64, answered: Answered) {
+        let mut machine = self.0.lock();
+        let (until_ms, task) = (machine.now_ms, machine.current.0);
+        machine.world.checks[place].push(SimulatedCheck { at_ms, until_ms, task, answered });
+    }
+
+    /// The check that asked has its answer now, or the one to a question that followed from it.
+    fn has_answer(&self, place: usize) {
+        let mut machine = self.0.lock();
+        let (now_ms, task) = (machine.now_ms, machine.current.0);
+        let of_task = machine.world.checks[place].iter_mut().rfind(|check| check.task == task);
+        of_task.into_iter().for_each(|check| check.until_ms = now_ms);
+    }
+}
+
+impl RunnerSource for SimulatedGitHub {
+    fn credential(&self, _: &Target) -> CredentialId {
+        CredentialId::token()
+    }
+
+    async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {
+        let report = CredentialReport::default();
+        let failed = |partial, failure| Listing::of(Err(Incomplete { partial, failure }), report);
+        let Some(place) = place_of(target.as_str()) else {
+            return failed(false, Failure::new(Trouble::NotFound, "no such target"));
+        };
+        let at_ms = self.0.lock().now_ms;
+        if let Err(failure) = self.request(Some(place)).await {
+            self.log_failure(place, at_ms, &failure);
+            return failed(false, failure);
+        }
+        let breaks_off = self.0.lock().strikes(Fault::GitHubBreaksOff);
+        if breaks_off {
+            self.0.latency(20, 300).await;
+            let failure = Failure::new(Trouble::Network, "page 2: the connection ended");
+            self.log_failure(place, at_ms, &failure);
+            return failed(true, failure);
+        }
+        let (pages, answered) = {
+            let mut machine = self.0.lock();
+            let now_ms = machine.now_ms;
+            let mut runners = if machine.strikes(Fault::GitHubStale) {
+                machine.world.listed_stale(place, now_ms)
+            } else {
+                machine.world.listed(place)
+            };
+            let mut slipped = None;
+            if !runners.is_empty() && machine.strikes(Fault::GitHubSlips) {
+                let index = machine.chance.below(runners.len() as u64);
+                slipped = Some(runners.remove(usize::try_from(index).unwrap_or(0)).name);
+            }
+            for runner in &mut runners {
+                // The fault's chance is for each runner; the world says whether it was lied about of late.
+                if runner.status.is_healthy()
+                    && machine.strikes(Fault::GitHubLies)
+                    && machine.world.may_lie(place, &runner.name, now_ms)
+                {
+                    runner.status = Status::Offline;
+                }
+            }
+            let answered = World::list_of(&runners, slipped.as_deref());
+            (machine.world.pages(runners, known), answered)
+        };
+        self.log(place, at_ms, answered);
+        self.0.latency(20, 300).await;
+        self.has_answer(place);
+        Listing::of(Ok(pages), report)
+    }
+
+    async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
+        let place = place_of(target.as_str()).unwrap_or(0);
+        let answered = self.request(Some(place)).await;
+        self.has_answer(place);
+        answered?;
+        let machine = self.0.lock();
+        let found = machine.world.runners(place).iter().find(|runner| runner.id == id.0);
+        Ok(found.map_or(Lookup::NotFound, |runner| Lookup::Found(observed(runner))))
+    }
+
+    async fn repositories_of(&self, _: &str) -> Result<Vec<Target>, Failure> {
+        let answered = self.request(None).await;
+        let mut machine = self.0.lock();
+        let at_ms = machine.now_ms;
+        machine.world.resolved.push((at_ms, answered.is_ok()));
+        answered?;
+        let is_listed = machine.world.watched[FOUND] && machine.world.hidden_until_ms <= machine.now_ms;
+        Ok(is_listed.then(|| TARGETS[FOUND].parse().ok()).flatten().into_iter().collect())
+    }
+}
+
+/// The sending side of one of the queues.
+pub struct SimulatedSender {
+    /// The surroundings.
+    pub shared: Shared,
+    /// Whether it is the changes queue.
+    pub fifo: bool,
+}
+
+impl Sender for SimulatedSender {
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
+        self.shared.latency(2, 20).await;
+        let is_lost = {
+            let mut machine = self.shared.lock();
+            if machine.strikes(Fault::QueueRefuses) {
+                return Err(QueueError("503 ServiceUnavailable".to_owned()));
+            }
+            let elapsed = machine.elapsed();
+            if self.fifo {
+                machine.changes.send(elapsed, messages)?;
+            } else {
+                for mut message in messages {
+                    let twice = machine.strikes_at(Fault::QueueRepeats, Stage::Check);
+                    if machine.strikes_at(Fault::QueueDelays, Stage::Check) {
+                        message.delay += Duration::from_secs(machine.chance.below(300));
+                    }
+                    let copies = if twice { vec![message.clone(), message] } else { vec![message] };
+                    machine.checks.send(elapsed, copies)?;
+                }
+            }
+            machine.strikes(Fault::QueueAnswerLost)
+        };
+        if is_lost {
+            self.shared.wait(TIMEOUT_MS).await;
+            return Err(QueueError("no answer in time".to_owned()));
+        }
+        Ok(())
+    }
+}
