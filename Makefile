@@ -1,4 +1,4 @@
-# `make test` passes every test; it installs what it needs into ignored folders (.tools, .venv, node_modules).
+# `make test` runs every test. It installs what it needs into ignored folders (.tools, .venv, node_modules).
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -8,31 +8,31 @@ CARGO_FUZZ_VERSION := 0.13.2
 UV_VERSION := 0.13.9
 FUZZ_SECS ?= 60
 PYTHON := .venv/bin/python
-# What the functions are built into, and their logs.
+# Folder for the built functions and their logs.
 STACK := target/stack
-# The functions run on this machine here, whatever they are deployed to.
+# Here the functions run on this machine, whatever architecture they are deployed to.
 ARCHITECTURE := $(patsubst aarch64,arm64,$(shell uname -m))
 export INSTA_UPDATE := no
 export SCARF_ANALYTICS := false
 export SAM_CLI_TELEMETRY := 0
-# For sam, which looks there for cargo-lambda, and that for the zig that it links with.
+# sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check lint advisories unit openapi judge schema-check stately-clients simulation soak fuzz mutations instructions kill stack commands bench capacity stately-bench pins clean-tools
+.PHONY: help test check lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutations instructions kill stack commands bench capacity stately-bench pins clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
-# All of the workspace, also where one part is wanted: with the same features nothing is built twice.
+# Always the whole workspace: with the same features no crate is built twice.
 WHOLE := --workspace --all-features
-PARTS := lint unit openapi judge schema-check stately-clients simulation instructions kill stack commands
+PARTS := lint unit openapi slack-sdk schema-check stately-clients simulation instructions kill stack commands
 
-test: ## Everything that CI runs
+test: ## All tests that CI runs
 	@for part in $(PARTS); do \
 	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; times+="  $$part $$((SECONDS - began)) s"$$'\n'; \
 	done; printf 'make test: all passed in %s s\n%s' "$$SECONDS" "$$times"
 
-check: ## What to run before each commit: formatting, lints, the quick tests
+check: ## To run before each commit: formatting, lints, quick tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo test --quiet
@@ -46,7 +46,7 @@ lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
 	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 	python3 tests/mutations/run.py --list >/dev/null
 
-# Tests of the program wait for its clock, not for a processor.
+# Many threads, because tests of the program mostly wait for its clock.
 unit: ## Every Rust test
 	cargo build $(WHOLE) --bin runner-monitor
 	RUST_TEST_THREADS=8 cargo test $(WHOLE)
@@ -55,39 +55,39 @@ openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and th
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
 
-judge: .venv/installed ## Slack messages and signatures before an independent judge
+slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's Python SDK
 	cargo build --quiet $(WHOLE) --example render_all --example signatures
 	target/debug/examples/render_all | $(PYTHON) shared/slack/tests/judge.py
 	$(PYTHON) shared/slack/tests/judge_signatures.py target/debug/examples/signatures
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 
-simulation: ## Known seeds and a fixed range of stories on both stores, and a stage ended at every await: the same on every day
+simulation: ## Known seeds and a fixed range of scenarios on both stores, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from 1 --seeds 1300
 	$(SIMULATION) --from 1 --seeds 450 --store stately
 	target/release/monitor-simulation --crash-points --each-pair 7
 
-# Fresh stories: FROM=<seed> plays a range again that an earlier run has printed.
+# Fresh scenarios. FROM=<seed> repeats a range that an earlier run printed.
 FROM ?= $(shell date -u +%Y%m%d00000)
 SEEDS ?= 50000
 STATELY_SEEDS ?= 20000
 
-soak: ## Fresh stories from seed FROM (today's date) on: SEEDS (50,000) of 24 h each, and STATELY_SEEDS (20,000) on StatelyDB
+soak: ## Fresh scenarios from seed FROM (today's date) on: SEEDS (50,000) of 24 h each, and STATELY_SEEDS (20,000) on StatelyDB
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
 	target/release/monitor-simulation --crash-points
 	target/release/monitor-simulation --crash-points --store stately
 
-# Apart from `lint`: an advisory of tomorrow must not fail what passes today.
-advisories: .tools/bin/cargo-deny ## Known vulnerabilities of dependencies
+# Not part of `lint`: a new advisory must not fail a commit that passed before.
+advisories: .tools/bin/cargo-deny ## Check dependencies for known vulnerabilities
 	.tools/bin/cargo-deny --log-level error check advisories
 
 fuzz: .tools/bin/cargo-fuzz ## Search for inputs that break a decoder, FUZZ_SECS (60) for each target
 	tests/fuzz/run.sh $(FUZZ_SECS)
 
-mutations: ## Small faults, each of which a test or the simulation must notice; about an hour
+mutations: ## Apply small faults, each of which a test or the simulation must catch; about an hour
 	python3 tests/mutations/run.py
 
 schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema compiles, breaks no rule, and its numbers only grow
@@ -99,13 +99,13 @@ stately-clients: .venv/installed tests/stately/clients/js/node_modules/.package-
 
 KILLS ?= 100
 
-# The daemon is the program of the README's first command.
+# The daemon is the program that the README's first command builds.
 kill: ## kill -9 of the daemon under load, KILLS (100) times: each outage notified once
 	cargo build --release --bin runner-monitor
 	cargo build --release $(WHOLE) --bin kill-and-restart
 	target/release/kill-and-restart --kills $(KILLS)
 
-instructions: ## Instructions of the inner loops, counted by valgrind, against the committed figures
+instructions: ## Instructions of the inner loops, counted by valgrind, compared with the committed figures
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: install the package valgrind"; exit 1; }
 	cargo build --release -q $(WHOLE) --bin instructions
 	target/release/instructions
@@ -122,34 +122,34 @@ stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack with
 	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
-commands: .venv/stack-installed ## Every command of the pages, run as it is written or listed with the reason why not
+commands: .venv/stack-installed ## Every command in the docs: run as written, or listed with the reason why not
 	cargo build --quiet --release
 	cargo build --quiet $(WHOLE) --bin runner-monitor --bin stately-server --example fake-github --example fake-slack
 	$(PYTHON) tests/commands/commands.py
 
-# With a target named, the functions' flags are not those of the macros, which must be relocatable.
+# With an explicit target the functions' flags do not apply to procedural macros, which must be relocatable.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 
-bench: ## Everything that is measured, as a table, as target/bench.json and target/bench.md; BENCH='--help' tells its options
+bench: ## All measurements as a table, target/bench.json and target/bench.md; BENCH='--help' prints the options
 	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release --target $(HOST) --bin $$function); done
 	cargo build --release $(WHOLE) --bin runner-monitor --bin bench
 	target/release/bench --functions target/$(HOST)/release $(BENCH)
 
-capacity: ## 4,000 targets of a credential before GitHub's limits: 24 h of virtual time in nine ways, and 2 real minutes; half an hour
+capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of virtual time in nine ways, and 2 real minutes; half an hour
 	cargo build --release $(WHOLE) --bin capacity
 	target/release/capacity
 
-stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, beside the official JavaScript client
+stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, compared with the official JavaScript client
 	node tests/stately/clients/bench.mjs
 
 .tools/bin/cargo-fuzz:
 	cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root .tools --quiet
 
-# Without optimisation: it runs for a second, and compiling it is what takes time.
+# Without optimisation: it runs for a second, but takes long to compile.
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --debug --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet
 
-# Whole closures with hashes, so that nothing else can be installed under these names.
+# All dependencies with hashes, so that nothing else can be installed under these names.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement
 
 .venv/installed: tests/requirements.txt
@@ -161,7 +161,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 	$(PYTHON) $(PIP_INSTALL) $<
 	touch $@
 
-# Apart: its dependencies are not those of the others.
+# A separate environment: its dependencies conflict with those of the others.
 .tools/checkov/installed: tests/e2e/stack/checkov-requirements.txt
 	python3 -m venv .tools/checkov
 	.tools/checkov/bin/python $(PIP_INSTALL) $<
@@ -175,7 +175,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 PIP_COMPILE = .tools/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 	--custom-compile-command 'make pins' --output-file $(1).txt $(1).in
 
-pins: .tools/uv/installed ## Resolve the Python requirements anew: each .txt with hashes from its .in
+pins: .tools/uv/installed ## Resolve the Python requirements again: each .txt with hashes from its .in
 	$(call PIP_COMPILE,tests/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/checkov-requirements) --python-version 3.11
@@ -193,5 +193,5 @@ tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/
 	cd tests/stately/clients/js && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-clean-tools: ## Remove what the tests installed
+clean-tools: ## Remove the tools that the tests installed
 	rm -rf .tools .venv tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules

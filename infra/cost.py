@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What the monitor costs a month on AWS, from list prices and what the test of the deployed stack counts.
+"""The monthly cost of the monitor on AWS, from list prices and the request counts of the stack test.
 
-    infra/cost.py            the table in docs/OPERATIONS.md
-    infra/cost.py --check    whether that page has it, and the README its sums
+    infra/cost.py            the table in docs/DEPLOY-AWS.md
+    infra/cost.py --check    fails unless that page has this table, and the README its sums
     infra/cost.py --json     the figures, for `make bench`
 
-Prices: us-east-1, 2026-11, arm64, without the free tier. Of the requests, `make stack` prints the counts.
+Prices: us-east-1, 2026-11, arm64, without the free tier. `make stack` prints the request counts.
 """
 
 import json
@@ -28,30 +28,30 @@ SERVICES = ("Lambda", "SQS", "CloudWatch")
 DAYS = 30
 TICKS = DAYS * 24 * 12
 MEMORY_GB = 0.25
-# What is billed, held to the template by test_template.py: one alarm is of three metrics, and is billed as three; the
-# metric EffectiveInterval comes only while a quota does not last.
+# Billed alarms and metrics, compared with the template by test_template.py. One alarm uses three metrics and is billed
+# as three. The metric EffectiveInterval exists only while a quota is too small.
 ALARMS = 19
 METRICS = 13
 
-# Counted by `make stack`: what a check and a tick ask for.
+# Requests per check and per tick, counted by `make stack`.
 STORE_READS_PER_CHECK = 2
 STORE_READS_PER_TICK = 1
 STORE_WRITES_PER_TICK = 1
-# A look that changes nothing is put on record once in ten minutes: at every second tick.
+# A check without changes is stored once in ten minutes: at every second tick.
 STORE_WRITES_PER_CHECK = 1 / 2
 JOBS_PER_SEND = 10
 
-# Assumed: GitHub answers in 300 ms and the store in 20 ms, and a second of a paced tick fills half a batch.
+# Assumptions: GitHub answers in 300 ms and the store in 20 ms, and a second of a paced tick fills half a batch.
 JOBS_PER_INVOCATION = 5
 POLLER_SECS = 0.5
 SCHEDULER_SECS = 1.0
 LOG_BYTES_PER_INVOCATION = 700
-# Lambda keeps five connections to each queue, and each asks every 20 s while there is nothing.
+# Lambda keeps five connections to each queue. Each polls every 20 s while the queue is empty.
 IDLE_RECEIVES = 5 * DAYS * 24 * 180
 
 
 def month(targets):
-    """Dollars by service, and the requests to the store."""
+    """The cost by service in dollars, and the requests to the store."""
     checks = TICKS * targets
     batches = max(math.ceil(targets / JOBS_PER_INVOCATION) * TICKS, TICKS)
     invocations = batches + TICKS
@@ -85,21 +85,21 @@ def table():
 
 
 def in_short():
-    """The least and the most of the table, in the words of the README."""
+    """The lowest and the highest cost, in the words of the README."""
     least, *_, most = ((targets, sum(month(targets)[name] for name in SERVICES)) for targets in TARGETS)
     return f"${least[1]:.0f} a month for {least[0]:,} targets and ${most[1]:.0f} for {most[0]:,}"
 
 
 def check():
-    """Holds the pages to the figures."""
+    """Fails if a page has other figures."""
     root = pathlib.Path(__file__).parent.parent
-    for page, words in [("docs/OPERATIONS.md", table()), ("README.md", in_short())]:
+    for page, words in [("docs/DEPLOY-AWS.md", table()), ("README.md", in_short())]:
         if words not in (root / page).read_text(encoding="utf-8"):
-            sys.exit(f"{page} has other costs than infra/cost.py:\n{words}")
+            sys.exit(f"{page} must have the costs of infra/cost.py:\n{words}")
 
 
 def main():
-    """Prints the table, or holds the pages to it."""
+    """Prints the table, or compares the pages with it."""
     if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
         print(__doc__.strip())
     elif sys.argv[1:] == ["--check"]:

@@ -1,4 +1,4 @@
-// Checks schema.ts as far as that is possible without StatelyDB. `--write` brings the derived files up to date first.
+// Checks schema.ts as far as possible without StatelyDB. `--write` updates the derived files first.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,7 +14,7 @@ const at = (name) => join(here, name);
 const read = (name) => (existsSync(at(name)) ? readFileSync(at(name), "utf8") : "");
 const asJson = (value) => `${JSON.stringify(value, null, 2)}\n`;
 
-/** The ledger as it was committed before, oldest first; none where there is no git history. */
+/** Every committed version of the ledger, oldest first; empty without a git history. */
 function earlierLedgers() {
   const git = (...words) =>
     execFileSync("git", words, { cwd: here, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
@@ -44,7 +44,7 @@ async function check(write) {
   const derived = { "schema.json": asJson(numbered(schema, ledger)), "FIELDS.md": asMarkdown(schema, ledger) };
   for (const [name, text] of Object.entries(derived)) {
     if (write) writeFileSync(at(name), text);
-    else if (read(name) !== text) faults.push(`${name} is not what schema.ts gives: run \`node check.mjs --write\``);
+    else if (read(name) !== text) faults.push(`${name} does not match schema.ts: run \`node check.mjs --write\``);
   }
   return { faults, schema };
 }

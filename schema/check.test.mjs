@@ -1,4 +1,4 @@
-// That each check can fail: a small schema in order, broken in one way at a time.
+// Each check can fail: a small valid schema is broken in one way at a time.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -44,7 +44,7 @@ async function compiled(source) {
   }
 }
 
-// A compilation takes seconds: what can be broken in the description is broken there.
+// A compilation takes seconds, so most faults are made in the compiled description.
 const [plain, later] = await Promise.all([compiled(inOrder), compiled(grown)]);
 const schema = describe(plain);
 const ledger = extended(empty, schema);
@@ -56,13 +56,13 @@ function edited(value, edit) {
 }
 const field = (cat, name) => cat.fields.find((candidate) => candidate.name === name);
 
-test("a schema in order has no faults", () => {
+test("a valid schema has no faults", () => {
   assert.deepEqual(schemaFaults(schema), []);
   assert.deepEqual(ledgerFaults(ledger, schema), []);
   assert.deepEqual(migrationFaults(plain.migrations, schema, ledger), []);
 });
 
-test("what the compiler refuses is an error though it exits with 0", async () => {
+test("a compile error is reported although the compiler exits with 0", async () => {
   const refused = [
     inOrder.replace("id: { type: uint }", "id: { type: uint, fieldNum: 2 }"),
     inOrder.replace("id: { type: uint }", "id: { type: nothing }"),
@@ -76,20 +76,20 @@ test("what the compiler refuses is an error though it exits with 0", async () =>
 const broken = {
   "a key path names no field": [(cat) => (cat.keyPaths[1] = "/cats-:tag"), /`:tag` names no field/],
   "a key path with a fixed id": [(cat) => (cat.keyPaths[1] = "/cats-id"), /`id` names no field/],
-  "a namespace with a digit": [(cat) => (cat.keyPaths[1] = "/cats9-:id"), /`cats9` is no namespace/],
-  "an id lacks in the middle": [(cat) => (cat.keyPaths[0] = "/home-:home/cat/x-:id"), /`cat` lacks an id/],
-  "a group without an id": [(cat) => (cat.keyPaths[1] = "/cats"), /`cats` lacks an id/],
+  "a namespace with a digit": [(cat) => (cat.keyPaths[1] = "/cats9-:id"), /`cats9` is not a namespace/],
+  "a middle segment without an id": [(cat) => (cat.keyPaths[0] = "/home-:home/cat/x-:id"), /`cat` needs an id/],
+  "a group without an id": [(cat) => (cat.keyPaths[1] = "/cats"), /`cats` needs an id/],
   "a key that is a list": [(cat) => (cat.keyPaths[1] = "/cats-:names"), /`:names` cannot be a key/],
   "a key that may be empty": [(cat) => delete field(cat, "id").required, /`:id` may be empty/],
-  "two types in one place": [(cat) => cat.keyPaths.push("/cats-:mood"), /Cat lies in the same place/],
-  "an empty list that is refused": [(cat) => (field(cat, "names").required = true), /Cat.names: required/],
-  "a name with an underscore": [(cat) => (field(cat, "names").name = "all_names"), /Cat.all_names: names are/],
+  "two types with one key path": [(cat) => cat.keyPaths.push("/cats-:mood"), /Cat has the same key path/],
+  "a required list": [(cat) => (field(cat, "names").required = true), /Cat.names: must not be required/],
+  "a name with an underscore": [(cat) => (field(cat, "names").name = "all_names"), /Cat.all_names: must be lowerCamelCase/],
   "expiry by age": [
     (cat) => (cat.ttl = { source: "fromCreated", durationSeconds: 60 }),
-    /Cat: expires whatever becomes of it/,
+    /Cat: must not expire by age alone/,
   ],
-  "expiry by what is no moment": [(cat) => (cat.ttl.field = "id"), /expires at `id`, which is no moment/],
-  "expiry for everything": [(cat) => (field(cat, "goneAt").required = true), /`goneAt` is required, so that/],
+  "expiry at a field that is not a timestamp": [(cat) => (cat.ttl.field = "id"), /expires at `id`, which is not a timestamp/],
+  "expiry of every item": [(cat) => (field(cat, "goneAt").required = true), /`goneAt` must not be required/],
 };
 for (const [title, [edit, fault]] of Object.entries(broken)) {
   test(title, () => {
@@ -108,12 +108,12 @@ test("two values of an enum with one number", () => {
   assert.match(faults.join("\n"), /Mood: two values have the same number/);
 });
 
-test("migrations name what exists, and later fields come with one", () => {
+test("migrations name what exists, and every later field has one", () => {
   const now = describe(later);
   assert.equal(now.version, 3);
   const grownLedger = extended(ledger, now);
   assert.equal(grownLedger.types.Cat.age.number, 6);
-  // One publication at a time: what version 2 brought was in the ledger before version 3 came.
+  // One publication at a time: the fields of version 2 were in the ledger before version 3 was written.
   grownLedger.types.Cat.age.since = 2;
   assert.deepEqual(migrationFaults(later.migrations, now, grownLedger), []);
   const faults = (edit, ofLedger = () => {}) => {
@@ -122,46 +122,46 @@ test("migrations name what exists, and later fields come with one", () => {
   };
   const act = (action) => faults((migrations) => migrations[0].commands[0].actions.push(action));
   assert.match(act({ removeField: { name: "id" } }), /removes Cat.id, which is in the schema/);
-  assert.match(act({ renameField: { oldName: "old", newName: "age" } }), /fields are not renamed/);
+  assert.match(act({ renameField: { oldName: "old", newName: "age" } }), /fields must not be renamed/);
   assert.match(act({ addKeyPath: { keyPath: "/tail-:id" } }), /Cat has no key path \/tail-:id/);
   assert.match(act({ removeKeyPath: { keyPath: "/cats-:id" } }), /removes \/cats-:id, which is in the schema/);
   for (const kind of ["addField", "markFieldAsRequired", "markFieldAsNotRequired", "modifyFieldReadDefault"]) {
     assert.match(act({ [kind]: { name: "tail" } }), /Cat has no field tail/);
   }
   assert.match(act({ removeType: {} }), /removes Cat, which is in the schema/);
-  assert.match(act({ renameType: { newName: "Lion" } }), /Lion is no type/);
-  assert.match(act({ somethingNew: {} }), /somethingNew is not known to this check/);
+  assert.match(act({ renameType: { newName: "Lion" } }), /Lion is not a type/);
+  assert.match(act({ somethingNew: {} }), /somethingNew is an action that this check does not know/);
   const mood = (action) => faults((migrations) => (migrations[1].commands[1].actions = [action]));
   assert.match(mood({ addEnumValue: { newValueName: "FAIR" } }), /Mood has no value FAIR/);
   const renamed = (migrations) => (migrations[0].commands[0].typeName = "Lion");
-  assert.match(faults(renamed), /Lion is no type/);
+  assert.match(faults(renamed), /Lion is not a type/);
   const dropped = (migrations) => migrations.shift();
-  assert.match(faults(dropped), /Cat.age came with version 2 and no migration from 1 adds it/);
+  assert.match(faults(dropped), /Cat.age is new in version 2, but no migration from 1 adds it/);
   assert.match(faults(dropped), /there is no migration from version 1/);
   const sinceThree = ({ types }) => (types.Cat.age.since = 3);
-  assert.match(faults(() => {}, sinceThree), /Cat.age came with version 3 and no migration from 2 adds it/);
+  assert.match(faults(() => {}, sinceThree), /Cat.age is new in version 3, but no migration from 2 adds it/);
 });
 
-test("numbers are never given twice and never change", () => {
+test("numbers are never reused and never change", () => {
   const faults = (edit) => ledgerFaults(ledger, edited(schema, edit)).join("\n");
-  assert.match(faults(({ items }) => (field(items.Cat, "id").type = "string")), /Cat.id is uint64 in the ledger and/);
-  assert.match(faults(({ items }) => (field(items.Cat, "id").repeated = true)), /and repeated uint64 in schema.ts/);
-  assert.match(faults(({ enums }) => (enums.Mood.GOOD = 3)), /Mood.GOOD is 1 in the ledger and 3/);
-  assert.match(faults(({ enums }) => delete enums.Mood.GOOD), /Mood.GOOD is 1 in the ledger and undefined/);
+  assert.match(faults(({ items }) => (field(items.Cat, "id").type = "string")), /Cat.id is uint64 in the ledger but/);
+  assert.match(faults(({ items }) => (field(items.Cat, "id").repeated = true)), /but repeated uint64 in schema.ts/);
+  assert.match(faults(({ enums }) => (enums.Mood.GOOD = 3)), /Mood.GOOD is 1 in the ledger but 3/);
+  assert.match(faults(({ enums }) => delete enums.Mood.GOOD), /Mood.GOOD is 1 in the ledger but undefined/);
   assert.match(faults(({ enums }) => (enums.Mood.FAIR = 3)), /Mood.FAIR is not in the ledger/);
-  assert.match(faults(({ items }) => items.Cat.fields.splice(2, 1)), /Cat.mood is in the ledger and no longer/);
-  assert.match(faults(({ items }) => delete items.Cat), /Cat.home is in the ledger and no longer/);
+  assert.match(faults(({ items }) => items.Cat.fields.splice(2, 1)), /Cat.mood is in the ledger but no longer/);
+  assert.match(faults(({ items }) => delete items.Cat), /Cat.home is in the ledger but no longer/);
   assert.match(faults(({ items }) => items.Cat.fields.push({ name: "fur", type: "string" })), /Cat.fur has no number/);
-  assert.match(faults(({ items }) => items.Cat.fields.reverse()), /out of the order of the numbers/);
+  assert.match(faults(({ items }) => items.Cat.fields.reverse()), /out of number order/);
 
   const inLedger = (edit) => ledgerFaults(edited(ledger, ({ types }) => edit(types.Cat)), schema).join("\n");
   assert.match(inLedger((cat) => (cat.mood.number = 1)), /home and mood have the same number 1/);
   assert.match(inLedger((cat) => (cat.goneAt.number = 9)), /number 5 is missing/);
-  assert.match(inLedger((cat) => (cat.goneAt.number = 0.5)), /no whole number/);
-  assert.match(inLedger((cat) => (cat.mood.removed = true)), /its name is not used again/);
+  assert.match(inLedger((cat) => (cat.goneAt.number = 0.5)), /must have a whole number/);
+  assert.match(inLedger((cat) => (cat.mood.removed = true)), /its name must not be used again/);
   const gone = edited(schema, ({ items }) => items.Cat.fields.splice(2, 1));
   const kept = edited(ledger, ({ types }) => (types.Cat.mood.removed = true));
-  assert.deepEqual(ledgerFaults(kept, gone), [], "a field that goes keeps its line");
+  assert.deepEqual(ledgerFaults(kept, gone), [], "a removed field keeps its line");
 });
 
 const unpublished = ledger;

@@ -10,10 +10,10 @@ const compiler = join(here, "node_modules/@stately-cloud/schema/dist");
 const { DSLResponseSchema } = await import(join(compiler, "dsl/cli_pb.js"));
 const { fromBinary, toJson } = await import("@bufbuild/protobuf");
 
-/** A fault that ends the check at once: there is nothing to go on with. */
+/** A fault that ends the check: without a compiled schema there is nothing to check. */
 export class CompileError extends Error {}
 
-/** Runs the compiler. It exits with 0 whatever happens: the errors are in what it writes. */
+/** Runs the compiler. It always exits with 0; its errors are in its output. */
 async function run(file, fromVersion) {
   const versions = fromVersion === undefined ? [] : [String(fromVersion)];
   const args = [join(compiler, "cli.js"), file, "monitor", ...versions];
@@ -25,7 +25,7 @@ async function run(file, fromVersion) {
   if (errors.length > 0) {
     throw new CompileError(errors.map((error) => `${error.statelyCode}: ${error.message}`).join("\n"));
   }
-  if (!response.package) throw new CompileError("the compiler gave no package and no error");
+  if (!response.package) throw new CompileError("the compiler returned neither a package nor an error");
   return response;
 }
 
@@ -33,7 +33,7 @@ async function run(file, fromVersion) {
 export async function compile(file) {
   const latest = await run(file);
   const last = Math.max(0, ...(latest.migrations ?? []).map(fromVersionOf));
-  // Without a version the compiler gives the latest migrations alone.
+  // Without a version the compiler returns only the latest migrations.
   const migrations = latest.migrations ?? [];
   for (let version = last - 1; version >= 1; version -= 1) {
     migrations.unshift(...((await run(file, version)).migrations ?? []));
@@ -53,7 +53,7 @@ const kinds = {
   UINT64_KIND: "uint64",
 };
 
-/** How a field goes over the wire, in protobuf's words. */
+/** A field's wire type, in protobuf's terms. */
 function wireType(type) {
   if (type.list) return { ...wireType(type.list.elementType), repeated: true };
   if (type.string) return { type: "string" };
@@ -61,7 +61,7 @@ function wireType(type) {
   if (type.binary) return { type: "bytes" };
   if (type.referenceByName) return { type: type.referenceByName };
   const wire = kinds[type.number?.kind];
-  if (!wire) throw new CompileError(`a type that is not known here: ${JSON.stringify(type)}`);
+  if (!wire) throw new CompileError(`unknown type: ${JSON.stringify(type)}`);
   const unit = type.number.interpretAs?.match(/TIMESTAMP_(\w+)$/)?.[1].toLowerCase();
   return unit ? { type: wire, timestamp: unit } : { type: wire };
 }
@@ -84,12 +84,12 @@ function ttl({ source, field, durationSeconds }) {
   return described;
 }
 
-/** The schema as plain JSON: what the local server and the checks need, without field numbers. */
+/** The schema as plain JSON, without field numbers: what the local server and the checks need. */
 export function describe(compiled) {
   const items = {};
   for (const message of compiled.messages ?? []) {
     const options = message.itemTypeOptions;
-    // The compiler lets the same name pass twice.
+    // The compiler accepts the same name twice.
     if (message.typeName in items) throw new CompileError(`two types are called ${message.typeName}`);
     items[message.typeName] = {
       keyPaths: (options?.keyPaths ?? []).map((path) => path.pathTemplate),

@@ -1,4 +1,4 @@
-// The files that are made of schema.ts and its ledger: schema.json for programs, FIELDS.md for people.
+// The files derived from schema.ts and its ledger: schema.json for programs, FIELDS.md for people.
 import { typeText } from "./ledger.mjs";
 
 /** The schema with field numbers. */

@@ -1,7 +1,7 @@
-// The numbers of fields on the wire. Declaration order gave the first ones; every later field takes the next number, and no
-// number is ever given again.
+// The wire numbers of fields. The first ones follow declaration order; every later field takes the next number, and no
+// number is ever reused.
 
-/** The ledger with what is new in the schema added at the end; what is there stays as it is. */
+/** The ledger with new fields and enum values appended; existing lines stay unchanged. */
 export function extended(ledger, schema) {
   const types = structuredClone(ledger.types);
   for (const [typeName, item] of Object.entries(schema.items)) {
@@ -17,10 +17,10 @@ export function extended(ledger, schema) {
 
 const nextNumber = (entries) => 1 + Math.max(0, ...Object.values(entries).map((entry) => entry.number));
 
-/** A field's type as the ledger has it. */
+/** A field's type as the ledger writes it. */
 export const typeText = (field) => (field.repeated ? `repeated ${field.type}` : field.type);
 
-/** What is wrong between a schema and its ledger. */
+/** Every mismatch between a schema and its ledger. */
 export function ledgerFaults(ledger, schema) {
   const faults = [];
   for (const [typeName, entries] of Object.entries(ledger.types)) {
@@ -28,10 +28,10 @@ export function ledgerFaults(ledger, schema) {
     const fields = schema.items[typeName]?.fields ?? [];
     for (const [name, entry] of Object.entries(entries)) {
       const field = fields.find((candidate) => candidate.name === name);
-      if (!field && !entry.removed) faults.push(`${typeName}.${name} is in the ledger and no longer in schema.ts`);
-      if (field && entry.removed) faults.push(`${typeName}.${name} was removed: its name is not used again`);
+      if (!field && !entry.removed) faults.push(`${typeName}.${name} is in the ledger but no longer in schema.ts`);
+      if (field && entry.removed) faults.push(`${typeName}.${name} was removed: its name must not be used again`);
       if (field && typeText(field) !== entry.type) {
-        faults.push(`${typeName}.${name} is ${entry.type} in the ledger and ${typeText(field)} in schema.ts`);
+        faults.push(`${typeName}.${name} is ${entry.type} in the ledger but ${typeText(field)} in schema.ts`);
       }
     }
   }
@@ -42,14 +42,14 @@ export function ledgerFaults(ledger, schema) {
       if (numbers[index] === undefined) {
         faults.push(`${typeName}.${field.name} has no number yet: run \`node check.mjs --write\` to give it one`);
       } else if (index > 0 && numbers[index] <= numbers[index - 1]) {
-        faults.push(`${typeName}.${field.name} stands out of the order of the numbers: declare new fields at the end`);
+        faults.push(`${typeName}.${field.name} is out of number order: declare new fields at the end`);
       }
     });
   }
   for (const [name, values] of Object.entries(ledger.enums)) {
     for (const [value, number] of Object.entries(values)) {
       const now = schema.enums[name]?.[value];
-      if (now !== number) faults.push(`${name}.${value} is ${number} in the ledger and ${now} in schema.ts`);
+      if (now !== number) faults.push(`${name}.${value} is ${number} in the ledger but ${now} in schema.ts`);
     }
   }
   for (const [name, values] of Object.entries(schema.enums)) {
@@ -66,7 +66,7 @@ function numberFaults(typeName, entries) {
   for (const [name, { number }] of Object.entries(entries)) {
     if (taken.has(number)) faults.push(`${typeName}: ${taken.get(number)} and ${name} have the same number ${number}`);
     taken.set(number, name);
-    if (!Number.isInteger(number) || number < 1) faults.push(`${typeName}.${name} has no whole number from 1`);
+    if (!Number.isInteger(number) || number < 1) faults.push(`${typeName}.${name} must have a whole number from 1`);
   }
   for (let number = 1; number <= taken.size; number += 1) {
     if (!taken.has(number)) faults.push(`${typeName}: number ${number} is missing`);
@@ -74,11 +74,14 @@ function numberFaults(typeName, entries) {
   return faults;
 }
 
-/** What a ledger has lost or altered since an earlier one. Until a version is published, nothing depends on its numbers and names. */
+/**
+ * What a ledger has lost or altered since an earlier one. Until a version is published, nothing depends on its numbers
+ * and names.
+ */
 export function alterations(earlier, ledger) {
   if (!earlier.published) return [];
   const faults = [];
-  if (!(ledger.published >= earlier.published)) faults.push(`version ${earlier.published} was published, and the ledger no longer says so`);
+  if (!(ledger.published >= earlier.published)) faults.push(`version ${earlier.published} was published, but the ledger no longer says so`);
   for (const [typeName, entries] of Object.entries(earlier.types)) {
     for (const [name, entry] of Object.entries(entries)) {
       const now = ledger.types[typeName]?.[name];

@@ -1,10 +1,10 @@
-// What the compiler lets pass and StatelyDB or the monitor would not.
+// Faults that the compiler accepts but StatelyDB or the monitor would not.
 
 const namespace = /^[A-Za-z_]+$/;
-/** Types that a key path may hold. */
+/** Field types that may be an id in a key path. */
 const keyTypes = new Set(["string", "uint64", "uint32", "sint64", "sint32", "bytes"]);
 
-/** A key path's segments, each a namespace and the field that gives its id, if any. */
+/** A key path's segments: a namespace, and the field for its id if it has one. */
 export function segments(path) {
   return path.split("/").slice(1).map((segment) => {
     const dash = segment.indexOf("-");
@@ -13,7 +13,7 @@ export function segments(path) {
   });
 }
 
-/** What is wrong with a schema, whatever it was before. */
+/** Every fault of a schema by itself, without its history. */
 export function schemaFaults(schema) {
   const faults = [];
   const places = new Map();
@@ -24,15 +24,15 @@ export function schemaFaults(schema) {
       faults.push(...pathFaults(path, fields, schema.enums).map((fault) => `${typeName} ${path}: ${fault}`));
       segments(path).forEach(({ id }) => inKeys.add(id?.slice(1)));
       const place = path.replace(/:\w+/g, ":");
-      if (places.has(place)) faults.push(`${typeName} ${path}: ${places.get(place)} lies in the same place`);
+      if (places.has(place)) faults.push(`${typeName} ${path}: ${places.get(place)} has the same key path`);
       places.set(place, typeName);
     }
     for (const field of item.fields) {
       const where = `${typeName}.${field.name}`;
-      // As JSON a field goes by its name as declared, which generated code may spell otherwise if it has underscores.
-      if (!/^[a-z][A-Za-z0-9]*$/.test(field.name)) faults.push(`${where}: names are lowerCamelCase`);
+      // JSON uses a field's name as declared; generated code may spell a name with underscores differently.
+      if (!/^[a-z][A-Za-z0-9]*$/.test(field.name)) faults.push(`${where}: must be lowerCamelCase`);
       const neverZero = inKeys.has(field.name) || field.type in schema.enums;
-      if (field.required && !neverZero) faults.push(`${where}: required refuses zero and empty values, which are real`);
+      if (field.required && !neverZero) faults.push(`${where}: must not be required: zero and empty are valid values`);
     }
     faults.push(...ttlFaults(typeName, item.ttl, fields));
   }
@@ -46,11 +46,11 @@ export function schemaFaults(schema) {
 function pathFaults(path, fields, enums) {
   const faults = [];
   const parts = segments(path);
-  if (!path.startsWith("/")) faults.push("begins without a slash");
+  if (!path.startsWith("/")) faults.push("must begin with a slash");
   parts.forEach(({ namespace: name, id }, index) => {
-    if (!namespace.test(name)) faults.push(`\`${name}\` is no namespace: letters and underscores only`);
+    if (!namespace.test(name)) faults.push(`\`${name}\` is not a namespace: use letters and underscores only`);
     if (id === undefined) {
-      if (index === 0 || index < parts.length - 1) faults.push(`\`${name}\` lacks an id: only the last may, and not the first`);
+      if (index === 0 || index < parts.length - 1) faults.push(`\`${name}\` needs an id: only the last segment may omit it, and never the first`);
       return;
     }
     const field = id.startsWith(":") ? fields.get(id.slice(1)) : undefined;
@@ -63,14 +63,14 @@ function pathFaults(path, fields, enums) {
 
 function ttlFaults(typeName, ttl, fields) {
   if (!ttl) return [];
-  // Any other source would delete what is still open, sooner or later.
-  if (ttl.source !== "atTimestamp") return [`${typeName}: expires whatever becomes of it; let a field say when`];
+  // Any other source would eventually delete an outage that is still open.
+  if (ttl.source !== "atTimestamp") return [`${typeName}: must not expire by age alone; use atTimestamp with a field`];
   const field = fields.get(ttl.field);
-  if (!field?.timestamp) return [`${typeName}: expires at \`${ttl.field}\`, which is no moment`];
-  return field.required ? [`${typeName}: \`${ttl.field}\` is required, so that everything expires`] : [];
+  if (!field?.timestamp) return [`${typeName}: expires at \`${ttl.field}\`, which is not a timestamp`];
+  return field.required ? [`${typeName}: \`${ttl.field}\` must not be required: every item would expire`] : [];
 }
 
-/** What is wrong with the migrations, and which changes since the first version have none. */
+/** Faults in the migrations, and changes since the first version that no migration covers. */
 export function migrationFaults(migrations, schema, ledger) {
   const faults = [];
   const added = new Set();
@@ -91,8 +91,8 @@ export function migrationFaults(migrations, schema, ledger) {
   }
   for (const [typeName, entries] of Object.entries(ledger.types)) {
     for (const [name, { since }] of Object.entries(entries)) {
-      const told = since === 1 || added.has(`${typeName}.${name}@${since}`) || added.has(`${typeName}@${since}`);
-      if (!told) faults.push(`${typeName}.${name} came with version ${since} and no migration from ${since - 1} adds it`);
+      const isAdded = since === 1 || added.has(`${typeName}.${name}@${since}`) || added.has(`${typeName}@${since}`);
+      if (!isAdded) faults.push(`${typeName}.${name} is new in version ${since}, but no migration from ${since - 1} adds it`);
     }
   }
   return faults;
@@ -103,8 +103,8 @@ function actionFault(kind, given, typeName, schema) {
   const values = schema.enums[typeName];
   const known = item ?? values;
   if (kind === "removeType") return known && `removes ${typeName}, which is in the schema`;
-  if (kind === "renameType") return !(given.newName in { ...schema.items, ...schema.enums }) && `${given.newName} is no type`;
-  if (!known) return `${typeName} is no type`;
+  if (kind === "renameType") return !(given.newName in { ...schema.items, ...schema.enums }) && `${given.newName} is not a type`;
+  if (!known) return `${typeName} is not a type`;
   const field = (name) => item?.fields.some((candidate) => candidate.name === name);
   switch (kind) {
     case "addType":
@@ -117,8 +117,8 @@ function actionFault(kind, given, typeName, schema) {
     case "removeField":
       return field(given.name) && `removes ${typeName}.${given.name}, which is in the schema`;
     case "renameField":
-      // The product's own table goes by name, and so does the ledger.
-      return "fields are not renamed: add one and leave the old";
+      // The monitor's own field table and the ledger identify fields by name.
+      return "fields must not be renamed: add a new one and keep the old";
     case "addKeyPath":
       return !item?.keyPaths.includes(given.keyPath) && `${typeName} has no key path ${given.keyPath}`;
     case "removeKeyPath":
@@ -129,6 +129,6 @@ function actionFault(kind, given, typeName, schema) {
     case "removeEnumValue":
       return (given.oldValueName ?? given.name) in (values ?? {}) && `removes a value that is in the schema`;
     default:
-      return `${kind} is not known to this check`;
+      return `${kind} is an action that this check does not know`;
   }
 }

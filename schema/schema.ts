@@ -1,19 +1,19 @@
 /**
- * What GitHub Runner Monitor keeps in StatelyDB.
+ * What GitHub Runner Monitor stores in StatelyDB.
  *
- * A field's number on the wire is given when the schema is published: declaration order from 1, and the next free
- * number for a field added later. So fields are only ever added at the end of their type, and never reordered or removed;
- * `fields.ledger.json` holds the numbers, and `make schema-check` the ledger.
+ * StatelyDB assigns a field's wire number when the schema is published: declaration order from 1, then the next free
+ * number for each field added later. So fields are only added at the end of their type, and never reordered or removed.
+ * `fields.ledger.json` records the numbers, and `make schema-check` checks the schema against it.
  *
- * Required means "not zero" here, and a put that breaks it fails. Only what is never zero is required: what stands in a
- * key path, and a runner's status. An empty label list and a moment that is not yet known are real.
+ * In StatelyDB, "required" means "not zero", and a put that breaks it fails. Only fields that are never zero are
+ * required: those in a key path, and a runner's status. An empty label list and an unknown time are valid values.
  *
- * `repoId` is the text of what an item is about: `owner/name`, `orgs/NAME` or `enterprises/NAME` in lower case,
- * `credential:ID`, or `monitor`. Keys under `/repo-:repoId` hold everything; keys under `/fleet-:repoId` are a group of
- * their own with just what a check reads, so that a check costs the same however long the history is.
+ * `repoId` names the subject of an item: `owner/name`, `orgs/NAME` or `enterprises/NAME` in lower case,
+ * `credential:ID`, or `monitor`. The group `/repo-:repoId` holds everything. The separate group `/fleet-:repoId` holds
+ * only what a check reads, so a check costs the same however long the history is.
  *
- * `body` is JSON that only the monitor itself reads; a long one is `z:` and the base64 of its deflated text, so that it fits
- * into an item (DynamoDB, below StatelyDB, takes 400 KB).
+ * `body` is JSON that only the monitor reads. A long body is stored as `z:` plus the base64 of its deflated text, so it
+ * fits into an item (DynamoDB, which StatelyDB is built on, limits items to 400 KB).
  */
 import {
   arrayOf,
@@ -27,37 +27,36 @@ import {
   uint32,
 } from "@stately-cloud/schema";
 
-/** How a runner is, as far as GitHub tells. */
+/** A runner's status as GitHub reports it. */
 export const RunnerStatus = enumType("RunnerStatus", {
-  /** Connected, nothing more known. */
+  /** Connected; whether it runs a job is not known. */
   ONLINE: 1,
   /** GitHub reports it offline. */
   OFFLINE: 2,
   /** Connected and running a job. */
   BUSY: 3,
-  /** No longer registered, or GitHub uses a word not known here. */
+  /** No longer registered, or a status that the monitor does not know. */
   UNKNOWN: 4,
   /** Connected and waiting for a job. */
   IDLE: 5,
 });
 
-/** A text that may be empty. */
+/** A string that may be empty. */
 const text = { type: string, required: false };
-/** Yes or no. */
 const flag = { type: bool, required: false };
 /** A number that may be 0. */
 const number = { type: uint, required: false };
-/** A moment; 0 for none. */
+/** A time; 0 if unset. */
 const moment = { type: timestampMilliseconds, required: false };
 
-// The compiler takes a comment from where a field is declared in a type; these are declared once for many.
-const repoId = { type: string, comments: "What the item is about: the group that it belongs to." };
-const status = { type: RunnerStatus, comments: "How the runner is." };
+// Shared by several types. The compiler cannot see a doc comment here, so each has `comments`.
+const repoId = { type: string, comments: "The subject that the item belongs to; its group key." };
+const status = { type: RunnerStatus, comments: "The runner's status." };
 const labels = { type: arrayOf(string), required: false, comments: "The runner's label names in GitHub's order." };
 const revision = { ...number, comments: "The last committed revision." };
-const lastNotifiable = { ...number, comments: "The last revision with something to tell." };
-const body = { ...text, comments: "JSON that only the monitor itself reads; deflated where it is long." };
-const expiresAt = { type: timestampSeconds, required: false, comments: "When the item is deleted; 0 for never." };
+const lastNotifiable = { ...number, comments: "The last revision with a notifiable change." };
+const body = { ...text, comments: "JSON that only the monitor reads; deflated if it is long." };
+const expiresAt = { type: timestampSeconds, required: false, comments: "When the item expires; 0 for never." };
 const createdAt = {
   ...moment,
   fromMetadata: "createdAtTime",
@@ -70,31 +69,31 @@ const updatedAt = {
 } as const;
 const ttl = { source: "atTimestamp", field: "expiresAt" } as const;
 
-/** A repository, organization or enterprise whose runners are watched. */
+/** A repository, organization or enterprise whose runners are monitored. */
 export const Repository = itemType("Repository", {
   keyPath: ["/repo-:repoId", "/fleet-:repoId"],
   syncable: false,
   fields: {
     repoId,
-    /** The account that owns it: the organization or enterprise itself where it is one. */
+    /** The account that owns it; for an organization or enterprise, its own name. */
     owner: text,
     /** The last part of its name. */
     name: text,
-    /** Its whole name in the spelling of the configuration. */
+    /** Its full name as spelled in the configuration. */
     displayName: text,
-    /** Whether it is watched and was seen at least once. */
+    /** Whether it is watched and at least one check has succeeded. */
     isActive: flag,
     revision,
     lastNotifiable,
-    /** When the first complete look began. */
+    /** When the first complete check began. */
     watchedSince: moment,
-    /** When the last complete look began that found something new. */
+    /** When the last complete check that found a change began. */
     lastSyncedAt: moment,
-    /** When the first of the looks began that fail; 0 while they succeed. */
+    /** When the first of the current run of failed checks began; 0 while checks succeed. */
     failingSince: moment,
-    /** Whether they have failed for so long that nothing is known of its runners. */
+    /** Whether checks have failed for longer than `unreachableAfter`. */
     isUnreachable: flag,
-    /** Whether the last commit was one part of several. */
+    /** Whether the last commit was one part of a split decision, with parts still to come. */
     unfinished: flag,
     body,
     createdAt,
@@ -112,24 +111,24 @@ export const Runner = itemType("Runner", {
     repoId,
     name: text,
     status,
-    /** In GitHub's word. */
+    /** The operating system, as GitHub names it. */
     os: text,
     labels,
-    /** When it was last recorded as connected. It may have been for longer: a look that finds nothing new writes nothing. */
+    /** When it was last stored as connected. That may be outdated: a check without changes writes nothing. */
     lastSeenAt: moment,
-    /** When it was first read. */
+    /** When a check first found it. */
     firstSeenAt: moment,
-    /** When the last reading first differed from the one before. */
+    /** When the status last changed. */
     statusSince: moment,
-    /** GitHub's id of its present registration. */
+    /** GitHub's id of its current registration. */
     currentId: number,
-    /** Whether GitHub last said that it runs a job. */
+    /** Whether it was running a job when last checked. */
     busy: flag,
-    /** Whether it leaves after one job. */
+    /** Whether it is ephemeral: removed after one job. */
     ephemeral: flag,
-    /** Its version; empty until it has connected once. */
+    /** The runner's version; empty until it has connected once. */
     version: text,
-    /** How far a verdict has got: healthy, suspect, down, gone or retired. */
+    /** The monitor's evaluation: healthy, suspect, down, gone or retired. */
     health: text,
     body,
     createdAt,
@@ -137,27 +136,27 @@ export const Runner = itemType("Runner", {
   },
 });
 
-/** One outage of one runner. It expires some time after its end, and never before. */
+/** One outage of one runner. It expires after it has ended; an open outage never expires. */
 export const OutageEvent = itemType("OutageEvent", {
   keyPath: "/repo-:repoId/runner-:runnerId/outage-:outageId",
   syncable: false,
   ttl,
   fields: {
-    /** The revision of the target that recorded the first bad reading. */
+    /** The target's revision at which the runner was first found unhealthy. */
     outageId: { type: uint },
     repoId,
     /** GitHub's id of the runner's first registration. */
     runnerId: { type: uint },
     status,
-    /** The first bad reading. */
+    /** When the runner was first found unhealthy. */
     startedAt: moment,
-    /** The first of the good readings that ended it; 0 while it is open. */
+    /** When the runner was first found healthy again; 0 while the outage is open. */
     resolvedAt: moment,
-    /** One line for people. */
+    /** One line of text for people. */
     description: text,
     /** The runner's name. */
     runnerName: text,
-    /** The reading that confirmed it. */
+    /** When the outage was confirmed (`failureThreshold` reached). */
     confirmedAt: moment,
     /** How it ended: recovered, removed or noLongerMonitored; empty while it is open. */
     ending: text,
@@ -166,9 +165,9 @@ export const OutageEvent = itemType("OutageEvent", {
     labels,
     /** The runner's version. */
     version: text,
-    /** GitHub's id of the registration that the runner had. */
+    /** GitHub's id of the runner's registration at the time. */
     currentId: number,
-    /** Whether the runner ran a job when it went away. */
+    /** Whether the runner was running a job when it went offline. */
     inJob: flag,
     body,
     expiresAt,
@@ -177,42 +176,42 @@ export const OutageEvent = itemType("OutageEvent", {
   },
 });
 
-/** When something was last looked after with nothing to commit. */
+/** The heartbeat: when a subject was last processed without anything to commit. */
 export const LastSeen = itemType("LastSeen", {
   keyPath: "/fleet-:repoId/last_seen",
   syncable: false,
   fields: {
     repoId,
     seenAt: moment,
-    /** Of the monitor: the last tick whose jobs were sent, noted where they are so many that none may be sent twice. */
+    /** Monitor only: the last tick whose jobs were sent. Set when there are too many jobs to send them twice. */
     jobsSentAt: moment,
-    /** Of the monitor: when the next tick is due. */
+    /** Monitor only: when the next tick is due. */
     nextTickAt: moment,
   },
 });
 
-/** How far the changes of something are notified, and the outages of a target recorded. */
+/** How far a subject's changes have been notified and a target's outages recorded. */
 export const Cursor = itemType("Cursor", {
   keyPath: "/fleet-:repoId/cursor",
   syncable: false,
   fields: {
     repoId,
-    /** The last revision told. */
+    /** The last revision that has been notified. */
     notifiedThrough: number,
-    /** When the next attempt to send is due, if one was put off. */
+    /** When the next attempt to send is due, if one was deferred. */
     nextAttemptAt: moment,
     /** The last revision whose outages are recorded. */
     recordedThrough: number,
   },
 });
 
-/** What is known of a credential. */
+/** The state of a credential. */
 export const Credential = itemType("Credential", {
   keyPath: "/repo-:repoId/credential",
   syncable: false,
   fields: {
     repoId,
-    /** `token`, or `app:ACCOUNT` for an installation of the GitHub App. Never the secret. */
+    /** `token`, or `app:ACCOUNT` for an installation of the GitHub App. Never the secret itself. */
     credentialId: text,
     revision,
     lastNotifiable,
@@ -220,7 +219,7 @@ export const Credential = itemType("Credential", {
   },
 });
 
-/** The list of what is watched. */
+/** The list of watched targets. */
 export const Watchlist = itemType("Watchlist", {
   keyPath: "/repo-:repoId/watchlist",
   syncable: false,
@@ -228,13 +227,13 @@ export const Watchlist = itemType("Watchlist", {
     repoId,
     revision,
     lastNotifiable,
-    /** How many are watched. */
+    /** The number of watched targets. */
     targetCount: number,
     body,
   },
 });
 
-/** A committed revision: lock, outbox and history at once. Never altered. */
+/** A committed revision: lock, outbox and history in one. Immutable. */
 export const Change = itemType("Change", {
   keyPath: "/repo-:repoId/change-:revision",
   syncable: false,
@@ -242,96 +241,96 @@ export const Change = itemType("Change", {
   fields: {
     repoId,
     revision: { type: uint },
-    /** Tells one's own commit from another's. */
+    /** Identifies the writer's own commit. */
     nonce: number,
-    /** When it was decided. */
+    /** When the decision was made. */
     decidedAt: moment,
-    /** When the look began that it rests on. */
+    /** When the check that it is based on began. */
     observedAt: moment,
-    /** Whether the same decision goes on in the next revision. */
+    /** Whether the decision continues in the next revision. */
     more: flag,
-    /** Whether a notice comes of it. */
+    /** Whether it leads to a notification. */
     notifiable: flag,
     body,
     expiresAt,
   },
 });
 
-/** A claim to send a notice. Never altered. */
+/** A claim to send a notification. Immutable. */
 export const Claim = itemType("Claim", {
   keyPath: "/repo-:repoId/notification-:notification/attempt-:attempt/claim",
   syncable: false,
   ttl,
   fields: {
     repoId,
-    /** The notice's number, from 1. */
+    /** The notification's number, from 1. */
     notification: { type: uint },
     /** The attempt's number, from 1. */
     attempt: { type: uint32 },
-    /** Tells one's own claim from another's. */
+    /** Identifies the claimant's own claim. */
     nonce: number,
-    /** The last revision told before it. */
+    /** The last revision notified before this one. */
     after: number,
-    /** The last revision that it tells. */
+    /** The last revision that this notification covers. */
     through: number,
     claimedAt: moment,
-    /** Until when nobody else may send it. */
+    /** When the lease ends; until then no other process may send it. */
     leaseUntil: moment,
-    /** Whether it goes as plain text. */
+    /** Whether it is sent as plain text. */
     plainText: flag,
     body,
     expiresAt,
   },
 });
 
-/** How an attempt to send a notice ended. */
+/** The outcome of an attempt to send a notification. */
 export const Sent = itemType("Sent", {
   keyPath: "/repo-:repoId/notification-:notification/attempt-:attempt/sent",
   syncable: false,
   ttl,
   fields: {
     repoId,
-    /** The notice's number, from 1. */
+    /** The notification's number, from 1. */
     notification: { type: uint },
     /** The attempt's number, from 1. */
     attempt: { type: uint32 },
-    /** The last revision that it told. */
+    /** The last revision that the notification covers. */
     through: number,
     endedAt: moment,
     /** delivered, deferred, layoutRefused or givenUp. */
     ending: text,
-    /** Where it went, if the chat says so. */
+    /** The channel it was sent to, if the chat reports it. */
     channel: text,
-    /** The message's id within the channel, if the chat says so. */
+    /** The message's id within the channel, if the chat reports it. */
     ts: text,
     body,
     expiresAt,
   },
 });
 
-/** Runners of whom nothing is told for a time. */
+/** Runners whose notifications are muted until a given time. */
 export const Mute = itemType("Mute", {
   keyPath: "/repo-:repoId/mute-:muteId",
   syncable: false,
   ttl,
   fields: {
-    /** `monitor`: a mute may concern any target. */
+    /** Always `monitor`: a mute can apply to any target. */
     repoId,
-    /** A number made of whom it concerns: of two mutes of the same runners, the later one holds. */
+    /** A hash of the scope, so a later mute of the same scope replaces the earlier one. */
     muteId: { type: uint },
-    /** Whom it concerns, as people wrote it. */
+    /** What is muted, as the user wrote it. */
     scope: text,
     since: moment,
     until: moment,
     reason: text,
-    /** The id that the chat gives to whoever asked for it. */
+    /** The chat user id of the person who muted. */
     by: text,
     body,
     expiresAt,
   },
 });
 
-/** An outage that somebody looks after: nobody is reminded of it. */
+/** An acknowledged outage: its notification is not repeated. */
 export const Acknowledgement = itemType("Acknowledgement", {
   keyPath: "/repo-:repoId/acknowledged-:runnerId/outage-:outageId",
   syncable: false,
@@ -340,17 +339,17 @@ export const Acknowledgement = itemType("Acknowledgement", {
     repoId,
     /** GitHub's id of the runner's first registration. */
     runnerId: { type: uint },
-    /** The number of its outage. */
+    /** The outage's number. */
     outageId: { type: uint },
     acknowledgedAt: moment,
-    /** The id that the chat gives to whoever looks after it. */
+    /** The chat user id of the person who acknowledged. */
     by: text,
     body,
     expiresAt,
   },
 });
 
-/** The access token with which every poller asks GitHub for one installation of a GitHub App. */
+/** The installation access token of a GitHub App, shared by all pollers. */
 export const AccessToken = itemType("AccessToken", {
   keyPath: "/repo-:repoId/access_token",
   syncable: false,
@@ -359,24 +358,24 @@ export const AccessToken = itemType("AccessToken", {
     repoId,
     /** `app:account`. */
     credentialId: text,
-    /** When GitHub ends it. */
+    /** When the token expires. */
     endsAt: moment,
-    /** The token in it is sealed: only whoever holds the App's private key can read it. */
+    /** The token is encrypted: reading it takes the App's private key. */
     body,
     expiresAt,
   },
 });
 
-/** Something that is done at most once: a check by hand in its window, or a request of Slack's. Never altered. */
+/** Marks work that is done at most once: a manual check in its time window, or a Slack request. Immutable. */
 export const Marker = itemType("Marker", {
   keyPath: "/repo-:repoId/marker-:markerId",
   syncable: false,
   ttl,
   fields: {
     repoId,
-    /** What is done, as a number within its subject. */
+    /** Identifies the work within its subject. */
     markerId: { type: uint },
-    /** Tells one's own marker from another's. */
+    /** Identifies the writer's own marker. */
     nonce: number,
     markedAt: moment,
     body,

@@ -28,7 +28,7 @@ A target is owner/name, owner/* (every repository of an account), orgs/NAME, ent
 Settings come from the environment: see `runner-monitor settings`. A secret is never an argument: everybody on the
 machine could read it there.";
 
-/// What [`crate::Outcome`] decides; the README repeats it.
+/// The exit codes of [`crate::Outcome`]. docs/RUNNING.md repeats this text; a test compares the two.
 const EXIT_CODES: &str = "\
 Exit codes, the same for check, status, history and doctor:
   0  all is well
@@ -37,24 +37,24 @@ Exit codes, the same for check, status, history and doctor:
      argument is wrong, the store cannot be read, or the output cannot be written
 run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
 
-/// Tells your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and again when it is over.
+/// Alerts your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and when it recovers.
 #[derive(Debug, Parser)]
 #[command(name = "runner-monitor", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// How log lines are written to standard error
+    /// The format of the log lines on standard error
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
     pub(crate) log_format: LogFormat,
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
     /// Single lines for people
     Human,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -68,10 +68,10 @@ pub(crate) enum Command {
     /// Check every target at each interval until stopped, and alert in Slack (or on the console, without SLACK_WEBHOOK)
     #[command(after_long_help = EXIT_CODES)]
     Run(Run),
-    /// Show what is stored, without asking GitHub
+    /// Show the stored state of targets and runners, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     Status(Status),
-    /// Show the outages that are stored, without asking GitHub
+    /// Show the stored outages, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     History(History),
     /// Check settings, credentials, permissions, Slack, store and clock, and say what to fix
@@ -81,33 +81,33 @@ pub(crate) enum Command {
     Settings,
 }
 
-/// The value of `--store` that stands for StatelyDB; a file of that name is `./stately`.
+/// The value of `--store` that selects StatelyDB. A file of that name is written `./stately`.
 const STATELY: &str = "stately";
 
-/// The variable that stands for `--heartbeat-url`.
+/// The environment variable for `--heartbeat-url`.
 const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
-/// The variable that stands for `--slack-commands`.
+/// The environment variable for `--slack-commands`.
 const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
 
-/// The variables that stand for arguments, as `runner-monitor settings` lists them below the settings.
+/// The environment variables for arguments. `runner-monitor settings` lists them below the settings.
 pub(crate) const VARIABLES: &str = "\
-In place of arguments:
+Environment variables for arguments:
   RUNNER_MONITOR_STORE
-      The file of the store, or stately, as --store
+      The store file, or stately; same as --store
   HEARTBEAT_URL
-      The address that is called after each complete cycle, as --heartbeat-url [secret]
+      The URL to call after each complete cycle; same as --heartbeat-url [secret]
   SLACK_COMMANDS
-      Where Slack's commands are answered, as --slack-commands
+      The address at which Slack's commands are answered; same as --slack-commands
 For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
 ";
 
-/// The variable that stands for `--store`.
+/// The environment variable for `--store`.
 const STORE: &str = "RUNNER_MONITOR_STORE";
 
-/// Where the monitor keeps what it knows.
+/// The store of the monitor's state: a file or StatelyDB.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgument {
-    /// The file of the store, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
+    /// The store file, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
     /// [default: runner-monitor/store.db in $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE", env = STORE, value_parser = OsStringValueParser::new().try_map(parse_store))]
     pub(crate) store: Option<PathBuf>,
@@ -119,12 +119,12 @@ impl StoreArgument {
         self.store.as_ref().is_some_and(|store| store.as_os_str() == STATELY)
     }
 
-    /// Where that is, for people.
+    /// The store's location as messages show it.
     pub(crate) fn place(&self) -> anyhow::Result<String> {
         Ok(if self.is_stately() { "StatelyDB".to_owned() } else { self.path()?.display().to_string() })
     }
 
-    /// The file as given, or its place by the XDG base directory specification.
+    /// The file as given, or the default path of the XDG base directory specification.
     pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
         place_of_store(self.store.as_deref(), |variable| std::env::var_os(variable))
     }
@@ -135,7 +135,7 @@ fn place_of_store(given: Option<&Path>, variable: impl Fn(&str) -> Option<OsStri
     if let Some(path) = given.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(path.to_owned());
     }
-    // The specification has relative ones ignored.
+    // The specification says to ignore relative paths.
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
     let state = state.with_context(|| {
@@ -144,7 +144,7 @@ fn place_of_store(given: Option<&Path>, variable: impl Fn(&str) -> Option<OsStri
     Ok(state.join("runner-monitor/store.db"))
 }
 
-/// A path, and not what SQLite or a URL calls one.
+/// Accepts a path; refuses SQLite's special names (`:memory:`, `file:…`) and URLs.
 fn parse_store(text: OsString) -> Result<PathBuf, String> {
     let shown = text.to_string_lossy();
     if shown == ":memory:" {
@@ -158,26 +158,26 @@ fn parse_store(text: OsString) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
-/// A target as an argument.
+/// Parses a target argument.
 fn parse_target(text: &str) -> Result<TargetSpec, String> {
     parse_name(text)?.into_spec().map_err(|error| error.to_string())
 }
 
-/// A target or the name of a runner as an argument.
+/// Parses an argument that is a target or the name of a runner.
 fn parse_name(text: &str) -> Result<Written, String> {
     monitor_config::written_target(&Source::environment(), text).map_err(|error| error.to_string())
 }
 
-/// What of the store is shown.
+/// Which targets and runners of the store to show.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Selection {
-    /// Only these targets and runners; `*` in a runner's name stands for anything
+    /// Only these targets and runners; `*` in a runner's name matches anything
     #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
     names: Vec<Written>,
     /// Only this target
     #[arg(long, value_name = "TARGET", value_parser = parse_target)]
     target: Option<TargetSpec>,
-    /// Only runners of this name; `*` stands for anything
+    /// Only runners of this name; `*` matches anything
     #[arg(long, value_name = "NAME")]
     runner: Option<String>,
 }
@@ -199,7 +199,7 @@ impl fmt::Display for Named {
 }
 
 impl Named {
-    /// Whether it stands for this runner of this target, or without one for the target itself.
+    /// Whether it names this runner of this target. Without a runner: whether it names the target itself.
     pub(crate) fn covers(&self, target: &Target, runner: Option<&str>) -> bool {
         match (self, runner) {
             (Named::Target(spec), _) => spec.covers(target),
@@ -210,7 +210,7 @@ impl Named {
 }
 
 impl Selection {
-    /// Everything that it names.
+    /// All targets and runners that the selection names.
     pub(crate) fn named(&self) -> Vec<Named> {
         let names = self.names.iter().map(|name| match name {
             Written::Spec(spec) => Named::Target(spec.clone()),
@@ -221,7 +221,7 @@ impl Selection {
         names.chain(flags).collect()
     }
 
-    /// Whether a runner of a target is to be shown; without one, whether the target itself is.
+    /// Whether to show this runner of a target. Without a runner: whether to show the target itself.
     pub(crate) fn covers(&self, target: &Target, runner: Option<&str>) -> bool {
         let of = |name: &Written| match name {
             Written::Spec(spec) => Named::Target(spec.clone()),
@@ -233,7 +233,7 @@ impl Selection {
         by_name && by_target && by_runner
     }
 
-    /// Whether runners are chosen by their names, so that a target without one of them has nothing to show.
+    /// Whether the selection names runners. A target without any of them then has nothing to show.
     pub(crate) fn is_by_runner(&self) -> bool {
         self.runner.is_some() || self.names.iter().any(|name| matches!(name, Written::Name(_)))
     }
@@ -251,12 +251,12 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// What to check; without any, what REPOS, ORGANIZATIONS and ENTERPRISES name
+    /// Targets to check [default: those in REPOS, ORGANIZATIONS and ENTERPRISES]
     #[arg(value_name = "TARGET", value_parser = parse_target)]
     pub(crate) targets: Vec<TargetSpec>,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// List every runner, also where there are many without a problem
+    /// List every runner, even if many have no problem
     #[arg(long)]
     pub(crate) all: bool,
     /// Print JSON instead of a table
@@ -266,7 +266,7 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// What to watch; without any, what REPOS, ORGANIZATIONS and ENTERPRISES name
+    /// Targets to watch [default: those in REPOS, ORGANIZATIONS and ENTERPRISES]
     #[arg(value_name = "TARGET", value_parser = parse_target)]
     pub(crate) targets: Vec<TargetSpec>,
     /// The time between two checks of a target, 10s to 1h
@@ -274,12 +274,12 @@ pub(crate) struct Run {
     pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// The address that is called (GET) after each complete cycle, for a dead-man's switch: every target was checked, and no
-    /// notification has been pending beyond the limit. It often holds a key: set the variable, or give `@` and the path of a
-    /// file with it, as arguments are seen by everybody on the machine
+    /// The URL to call (GET) after each complete cycle, for a dead-man's switch. A cycle is complete if every target
+    /// was checked and no notification has been pending beyond the limit. The URL often holds a key, and everybody on
+    /// the machine can read arguments: set the variable instead, or write `@` and the path of a file that holds the URL
     #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
-    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; never less than three times --every
+    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; at least three times --every
     #[arg(long, value_name = "DURATION", default_value = "15m", env = "PENDING_LIMIT", value_parser = parse_pending_limit)]
     pub(crate) pending_limit: Duration,
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
@@ -288,13 +288,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// What the heartbeat's URL was given by: a wrong one is not shown, it often holds a key.
+    /// The source of the heartbeat's URL, for error messages. A wrong URL itself is not shown: it often holds a key.
     pub(crate) fn heartbeat_source(&self) -> &'static str {
         let given = self.heartbeat_url.as_deref().unwrap_or_default();
         if is_from(HEARTBEAT_URL, given) { HEARTBEAT_URL } else { "--heartbeat-url" }
     }
 
-    /// The heartbeat's URL, out of the file that holds it if need be.
+    /// The heartbeat's URL, read from a file if `@` and a path are given.
     pub(crate) fn heartbeat_text(&self) -> anyhow::Result<Option<String>> {
         let Some(given) = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty()) else {
             return Ok(None);
@@ -305,14 +305,14 @@ impl Run {
         Ok(Some(text.trim().to_owned()))
     }
 
-    /// Whether the heartbeat's URL stands on the command line, where everybody on the machine can read it.
+    /// Whether the heartbeat's URL is on the command line, where everybody on the machine can read it.
     pub(crate) fn shows_heartbeat(&self) -> bool {
         let given = self.heartbeat_url.as_deref().unwrap_or_default();
         !given.is_empty() && !given.starts_with('@') && self.heartbeat_source() != HEARTBEAT_URL
     }
 }
 
-/// Whether a value came from a variable, or is the same at least.
+/// Whether a value came from a variable, or at least equals the variable's value.
 fn is_from(variable: &str, value: &str) -> bool {
     std::env::var_os(variable).is_some_and(|set| set == value)
 }
@@ -323,7 +323,7 @@ pub(crate) struct Status {
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// List every runner, also where there are many without a problem
+    /// List every runner, even if many have no problem
     #[arg(long)]
     pub(crate) all: bool,
     /// Print JSON instead of a table
@@ -335,10 +335,10 @@ pub(crate) struct Status {
 pub(crate) struct History {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Only outages of this time: those that ended or began in it, and those that are still open
+    /// Only outages within this time: those that started or ended in it, and those that are still open
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) since: Option<Duration>,
-    /// How many at most, the latest first
+    /// The maximum number of outages to show, latest first
     #[arg(long, default_value_t = 50, value_parser = |text: &str| whole_number(text, 0..=u32::MAX, 20))]
     pub(crate) limit: u32,
     #[command(flatten)]
@@ -353,8 +353,8 @@ pub(crate) struct Doctor {
     /// Send a test message to Slack, to every channel that the policy names
     #[arg(long)]
     pub(crate) send_test: bool,
-    /// Check StatelyDB alone, before it is used: writes an item of every type, compares what comes back with the
-    /// published schema, and removes it
+    /// Check only StatelyDB, before its first use: write an item of every type, compare what is read back with the
+    /// published schema, and remove it
     #[arg(long, conflicts_with = "send_test")]
     pub(crate) stately: bool,
     #[command(flatten)]
@@ -364,7 +364,7 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
-/// Refuses a secret among the arguments, and in the variables that stand for arguments, before anything repeats it.
+/// Refuses a secret in the arguments, and in the variables for arguments, before any message can repeat it.
 pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
     for (number, argument) in arguments.into_iter().enumerate() {
         anyhow::ensure!(
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn stately_is_no_file_unless_it_is_said_to_be_one() {
+    fn stately_is_a_file_only_if_written_as_a_path() {
         let of = |store: &str| StoreArgument { store: Some(PathBuf::from(store)) };
         assert!(of("stately").is_stately());
         for file in ["./stately", "stately.db", "Stately", "stately/"] {
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_has_a_place_or_none_and_never_the_working_directory() {
+    fn the_default_store_path_is_never_the_working_directory() {
         let of = |given: Option<&str>, home: &str, state: &str| {
             let variable = |name: &str| Some(OsString::from(if name == "HOME" { home } else { state }));
             place_of_store(given.map(Path::new), variable).map_err(|error| error.to_string())
@@ -487,8 +487,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_exit_codes_as_the_help_has_them() {
-        assert!(include_str!("../../README.md").contains(EXIT_CODES), "{EXIT_CODES}");
+    fn the_page_lists_the_same_exit_codes_as_the_help() {
+        assert!(include_str!("../../docs/RUNNING.md").contains(EXIT_CODES), "{EXIT_CODES}");
     }
 
     #[test]

@@ -7,13 +7,13 @@ use monitor_pipeline::ports::Clock;
 use monitor_telemetry::SystemClock;
 use rustix::time::{ClockId, clock_gettime};
 
-/// The time of day, and beside it the machine's uptime, which goes on while it sleeps and cannot be set.
+/// The wall clock, and the machine's uptime, which continues during sleep and cannot be set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct MachineClock;
 
 #[cfg(target_os = "linux")]
 const UPTIME: ClockId = ClockId::Boottime;
-/// macOS counts its sleep here too.
+/// On macOS this clock includes sleep too.
 #[cfg(not(target_os = "linux"))]
 const UPTIME: ClockId = ClockId::Monotonic;
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn uptime_goes_on_with_the_machine() {
+    async fn uptime_advances_with_real_time() {
         let (began, up) = (tokio::time::Instant::now(), MachineClock.uptime().unwrap());
         MachineClock.sleep(Duration::from_millis(30)).await;
         let (took, later) = (began.elapsed(), MachineClock.uptime().unwrap());

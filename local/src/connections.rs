@@ -1,7 +1,7 @@
-//! Connections of strangers: bounded in number, in time, and in what they hold in memory.
+//! Connections from untrusted clients: bounded in number, in time and in memory.
 //!
-//! One request a connection. Where too many requests are incomplete, or hold too many bytes, the oldest of them is dropped: a
-//! request of Slack's comes whole within milliseconds, an attacker's does not.
+//! Each connection carries one request. If too many requests are incomplete, or hold too many bytes, the oldest one is
+//! dropped: a request from Slack is complete within milliseconds, an attacker's is not.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,23 +20,23 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, warn};
 
-/// How many incomplete requests there may be: far below the 1,024 descriptors that a process has by default.
+/// The most incomplete requests at a time: far below the 1,024 descriptors that a process has by default.
 const MAX_INCOMPLETE: usize = 128;
-/// How many bytes of their bodies may be held together.
+/// The most bytes that the bodies of all incomplete requests may hold together.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
-/// How large the head of a request may be. Slack's has less than 1 KiB; a proxy adds to it.
+/// The largest head of a request. Slack's has less than 1 KiB; a proxy adds to it.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// From the start of a connection to the end of its request's head.
+/// Time limit from the start of a connection to the end of its request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// From the end of the head to the end of the body.
+/// Time limit from the end of the head to the end of the body.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
-/// From the start of a connection to its end.
+/// Time limit for a whole connection.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(15);
-/// From the signal on, for answers that are under way.
+/// Time limit for answers in progress, counted from the stop signal.
 const FINISH_WITHIN: Duration = Duration::from_secs(3);
-/// How often it is logged that requests were dropped.
+/// How often dropped requests are logged.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// After a failure to accept: descriptors may become free.
+/// The pause after a failure to accept: descriptors may become free.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// The answer to a request.
@@ -45,15 +45,15 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// It is larger than the caller takes.
+    /// It is larger than the caller allows.
     TooLarge,
-    /// It did not come within [`BODY_WITHIN`].
+    /// It did not arrive within [`BODY_WITHIN`].
     TooSlow,
     /// The connection broke.
     Broken,
 }
 
-/// Requests that are not complete, the oldest first.
+/// Incomplete requests, oldest first.
 #[derive(Default)]
 struct Incomplete {
     last: u64,
@@ -62,7 +62,7 @@ struct Incomplete {
     dropped: u64,
 }
 
-/// What one of them holds.
+/// An incomplete request: its connection and the bytes read so far.
 struct Held {
     connection: AbortHandle,
     bytes: usize,
@@ -97,7 +97,7 @@ impl Incomplete {
     }
 }
 
-/// The place of one request among the incomplete ones.
+/// One request's entry among the incomplete ones; dropping it removes the entry.
 pub(crate) struct Place {
     number: u64,
     incomplete: Arc<Mutex<Incomplete>>,
@@ -121,7 +121,7 @@ impl Place {
         timeout(BODY_WITHIN, reading).await.unwrap_or(Err(BodyError::TooSlow))
     }
 
-    /// The request is complete: it is dropped for no other from here on.
+    /// Marks the request as complete: it is no longer dropped in favour of others.
     pub(crate) fn complete(&self) {
         lock(&self.incomplete).remove(self.number);
     }
@@ -137,8 +137,8 @@ fn lock(incomplete: &Mutex<Incomplete>) -> MutexGuard<'_, Incomplete> {
     incomplete.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Answers requests until `stop` turns true, then drops those that are incomplete and lets answers end within
-/// [`FINISH_WITHIN`]. `every_minute` is called now and then, and at the end.
+/// Answers requests until `stop` turns true, then drops incomplete ones and lets answers in progress end within
+/// [`FINISH_WITHIN`]. `every_minute` is called every [`REPORT_EVERY`], and at the end.
 pub(crate) async fn serve<Answering: Future<Output = Answer> + Send + 'static>(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
@@ -163,7 +163,7 @@ pub(crate) async fn serve<Answering: Future<Output = Answer> + Send + 'static>(
                     admitting.last += 1;
                     let place = Arc::new(Place { number: admitting.last, incomplete: incomplete.clone() });
                     let number = place.number;
-                    // Under the lock: the connection's own first step may come at once.
+                    // Under the lock: the connection's task may start at once and use its entry.
                     let connection = connections.spawn(converse(stream, place, answer.clone()));
                     admitting.admit(number, connection);
                 }
@@ -186,12 +186,12 @@ pub(crate) async fn serve<Answering: Future<Output = Answer> + Send + 'static>(
     every_minute();
 }
 
-/// Waits until it turns true, or can no longer do so.
+/// Waits until `stop` turns true or its sender is gone.
 async fn is_true(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// One connection from its start to its end. How a stranger breaks it off is of no interest.
+/// Serves one connection. Errors of the connection itself are ignored: the client is untrusted.
 async fn converse<Answering: Future<Output = Answer> + Send + 'static>(
     stream: TcpStream,
     place: Arc<Place>,
@@ -217,7 +217,7 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        error!(%error, "an answer to Slack broke");
+        error!(%error, "answering a request from Slack panicked");
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_is_complete_holds_nothing_any_more() {
+    async fn a_complete_request_no_longer_counts_towards_the_limits() {
         let mut incomplete = Incomplete::default();
         for number in 1..=4 {
             incomplete.admit(number, connection());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_too_many_requests_or_bytes_the_oldest_is_dropped() {
+    async fn the_oldest_request_is_dropped_when_there_are_too_many_requests_or_bytes() {
         let mut incomplete = Incomplete::default();
         let first = connection();
         incomplete.admit(0, first.clone());

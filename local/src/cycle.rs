@@ -1,4 +1,4 @@
-//! What a cycle (one check of every target) comes to, for the line that `run` writes after each and for its heartbeat.
+//! The result of a cycle (one check of every target), for `run`'s log line after each cycle and for its heartbeat.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,28 +9,28 @@ use monitor_domain::time::Timestamp;
 use monitor_pipeline::stages::{CheckReport, Ending, ScheduleReport};
 use tokio::time::Instant;
 
-/// What a cycle came to.
+/// The result of a cycle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CycleReport {
     /// Targets checked.
     pub(crate) targets: u32,
-    /// Targets that could not be seen.
+    /// Targets whose check failed.
     pub(crate) unseen: u32,
-    /// Runners seen.
+    /// Runners in the checked targets.
     pub(crate) runners: u32,
     /// Runners that GitHub reports online.
     pub(crate) online: u32,
     /// Runners with an open outage.
     pub(crate) down: u32,
-    /// Requests left of the hourly quota, the least that any credential told.
+    /// Requests left of the hourly quota: the lowest that GitHub reported for any credential.
     pub(crate) quota_remaining: Option<u32>,
-    /// From the tick to the last check.
+    /// The time from the tick to the last check.
     pub(crate) took: Duration,
-    /// Why it was not complete; empty where it was.
+    /// Why the cycle was not complete; empty if it was.
     pub(crate) shortfalls: Vec<Shortfall>,
 }
 
-/// The cycle under way.
+/// The current cycle.
 #[derive(Debug)]
 pub(crate) struct Cycles {
     pending_limit: Duration,
@@ -40,14 +40,14 @@ pub(crate) struct Cycles {
 #[derive(Debug)]
 struct Current {
     began: Instant,
-    /// Whether the tick has said which targets there are.
+    /// Whether the tick has reported its targets.
     is_scheduled: bool,
     evidence: Cycle,
     report: CycleReport,
 }
 
 impl Cycles {
-    /// No cycle is under way. No notification may be pending for as long as `pending_limit`.
+    /// Starts without a current cycle. A notification pending for `pending_limit` makes a cycle incomplete.
     pub(crate) fn new(pending_limit: Duration) -> Self {
         Self { pending_limit, current: Mutex::default() }
     }
@@ -56,7 +56,7 @@ impl Cycles {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tick begins. Gives the report of the last cycle if that did not end: it was not complete.
+    /// Starts a cycle with its tick. Returns the report of the previous cycle if that did not end: it was not complete.
     pub(crate) fn begin(&self, now: Timestamp) -> Option<CycleReport> {
         let (evidence, report) = (Cycle::default(), CycleReport::default());
         let current = Current { began: Instant::now(), is_scheduled: false, evidence, report };
@@ -64,21 +64,21 @@ impl Cycles {
         Some(self.summarize(last, now))
     }
 
-    /// The tick failed, and is tried again.
+    /// Records that the tick failed; it is retried.
     pub(crate) fn tick_failed(&self, reason: &str) {
         if let Some(current) = &mut *self.lock() {
             current.evidence.tick_failure = Some(reason.to_owned());
         }
     }
 
-    /// Something else is wrong with this cycle, in words.
+    /// Records any other fault of this cycle.
     pub(crate) fn fault(&self, text: String) {
         if let Some(current) = &mut *self.lock() {
             current.evidence.faults.insert(text);
         }
     }
 
-    /// A tick has sent a job for each of its targets.
+    /// Records that the tick has sent a job for each of its targets.
     pub(crate) fn scheduled(&self, tick: &ScheduleReport, now: Timestamp) -> Option<CycleReport> {
         let mut lock = self.lock();
         let current = lock.as_mut()?;
@@ -89,7 +89,7 @@ impl Cycles {
         self.finish(&mut lock, now)
     }
 
-    /// A job of the schedule is done.
+    /// Records that a scheduled job is done.
     pub(crate) fn checked(&self, target: &Target, report: &CheckReport, now: Timestamp) -> Option<CycleReport> {
         let mut lock = self.lock();
         let current = lock.as_mut()?;
@@ -102,7 +102,7 @@ impl Cycles {
         self.finish(&mut lock, now)
     }
 
-    /// Ends the cycle if every target on the list is checked.
+    /// Ends the cycle if every listed target is checked.
     fn finish(&self, current: &mut Option<Current>, now: Timestamp) -> Option<CycleReport> {
         let is_over = |current: &mut Current| current.is_scheduled && current.evidence.unchecked().next().is_none();
         let ended = current.take_if(is_over)?;
@@ -183,7 +183,7 @@ mod tests {
         let cycles = Cycles::new(LIMIT);
         let [web, api] = targets();
         assert_eq!(cycles.begin(at(0)), None);
-        // A job may be done before the tick has returned.
+        // A job can be done before the tick returns.
         assert_eq!(cycles.checked(&web, &seen(70), at(1)), None);
         assert_eq!(cycles.checked(&web, &seen(60), at(1)), None);
         assert_eq!(cycles.scheduled(&tick(&[&web, &api]), at(2)), None);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_is_counted_completes_a_cycle_and_a_check_that_came_to_nothing_does_not() {
+    fn a_counted_failure_completes_a_cycle_and_a_check_without_result_does_not() {
         let failed = || ended(Ending::Failed(Failure::new(Fault::Service, "502")));
         let [web, api] = targets();
         for (ending, is_complete) in [
@@ -211,13 +211,13 @@ mod tests {
             let report = cycles.checked(&api, &ending, at(2)).or_else(|| cycles.begin(at(300))).unwrap();
             assert_eq!(report.shortfalls.is_empty(), is_complete, "{ending:?}");
             if !is_complete {
-                assert_eq!(describe(&report.shortfalls), "1 of 2 targets were not checked, acme/api first of all");
+                assert_eq!(describe(&report.shortfalls), "1 of 2 targets were not checked, the first is acme/api");
             }
         }
     }
 
     #[test]
-    fn a_tick_that_failed_or_found_nothing_completes_no_cycle() {
+    fn a_tick_that_failed_or_found_no_targets_completes_no_cycle() {
         let cycles = Cycles::new(LIMIT);
         cycles.begin(at(0));
         cycles.tick_failed("the store is locked");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_that_succeeds_at_its_second_attempt_costs_nothing() {
+    fn a_tick_that_succeeds_on_retry_leaves_the_cycle_complete() {
         let (cycles, [web, _]) = (Cycles::new(LIMIT), targets());
         cycles.begin(at(0));
         cycles.tick_failed("the store is locked");
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_pending_for_too_long_makes_a_cycle_incomplete_wherever_it_is_found() {
+    fn a_notification_pending_for_too_long_makes_a_cycle_incomplete() {
         let [web, api] = targets();
         for of_tick in [true, false] {
             let cycles = Cycles::new(LIMIT);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn who_could_not_be_seen_or_not_in_time_is_counted() {
+    fn failed_and_late_checks_are_counted_as_unseen() {
         let failure = || Failure::new(Fault::Service, "502");
         let (cycles, [web, api]) = (Cycles::new(LIMIT), targets());
         cycles.begin(at(0));

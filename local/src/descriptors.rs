@@ -1,4 +1,4 @@
-//! How many files and connections this process may have open, and what that is enough for.
+//! How many files and connections this process may open, and how many checks that allows.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -6,11 +6,11 @@ use tracing::warn;
 
 use crate::engine::CHECKS_AT_ONCE;
 
-/// What the program needs beside the connections of its checks: the store, logs, timers, Slack, the heartbeat.
+/// Descriptors needed besides the connections of checks: the store, logs, timers, Slack, the heartbeat.
 const RESERVED: u64 = 40;
 
-/// Raises the soft limit to the hard one. Gives how many checks may be under way at once, so that each has a connection; says
-/// so where that is fewer than there could be.
+/// Raises the soft limit to the hard one. Returns how many checks may run at once, so that each has a connection; warns
+/// if that is fewer than [`CHECKS_AT_ONCE`].
 pub(crate) fn checks_at_once() -> usize {
     let limit = raise();
     let checks = checks_within(limit);
@@ -32,7 +32,7 @@ pub(crate) fn are_used_up() -> bool {
     opened.is_err_and(|error| used_up.contains(&error))
 }
 
-/// The limit from now on.
+/// Raises the soft limit if it can; returns the limit in force.
 fn raise() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -41,7 +41,7 @@ fn raise() -> u64 {
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum.unwrap_or(u64::MAX),
         Err(error) => {
-            warn!(%error, "the limit of file descriptors was not raised");
+            warn!(%error, "the file descriptor limit was not raised");
             current.unwrap_or(u64::MAX)
         }
     }

@@ -30,30 +30,30 @@ use crate::slack_server::{Follower, SlackServer};
 use crate::stopping::GRACE;
 use crate::store::ChosenStore;
 
-/// How many checks are under way at once: more than the 100 requests that GitHub answers at once, so that each answer makes
-/// room for a request that is ready to go.
+/// How many checks run at once: more than the 100 concurrent requests that GitHub allows, so that a request is always
+/// ready when an answer arrives.
 pub(crate) const CHECKS_AT_ONCE: usize = 150;
-/// How many commands that take longer are answered at once.
+/// How many follow-ups (commands too slow for a direct answer) run at once.
 const FOLLOW_UPS: usize = 4;
-/// How many subjects are told of at once.
+/// How many subjects are notified about at once.
 const NOTIFIERS: usize = 4;
-/// For how long a message is hidden while its stage works: longer than any stage takes.
+/// How long a message stays invisible while its stage runs: longer than any stage takes.
 const VISIBILITY: Duration = Duration::from_secs(600);
 
-/// After how long a failed tick is tried again at first; doubled each time.
+/// The pause before the first retry of a failed tick; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest time between two attempts at a tick.
+/// The longest pause between two attempts at a tick.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Waits by the clock of the installation.
+/// Waits by the installation's clock.
 type Later = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// A queue. Where the clock of the installation does not run as real time does, its delays pass by that clock.
+/// A queue. If the installation's clock does not run in real time, its delays follow that clock.
 #[derive(Clone)]
 pub(crate) struct TimeScaled {
     queue: Queue,
     later: Option<Later>,
-    /// Messages that were handled and wait for their next turn by that clock.
+    /// Messages that wait by that clock to become visible again.
     returning: Arc<AtomicUsize>,
 }
 
@@ -68,7 +68,7 @@ impl TimeScaled {
         depth.visible + depth.in_flight > self.returning.load(Ordering::Relaxed)
     }
 
-    /// Gives a message back, to be handled again after a delay.
+    /// Returns a message to the queue, to be handled again after a delay.
     async fn release(&self, receipt: &str, delay: Duration) -> Result<(), QueueError> {
         let Some(later) = self.later.as_ref().filter(|_| !delay.is_zero()) else {
             return self.queue.release(receipt, delay).await;
@@ -77,7 +77,7 @@ impl TimeScaled {
         self.returning.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             waiting.await;
-            // A queue in memory takes it.
+            // A queue in memory does not fail.
             let _ = this.queue.release(&receipt, Duration::ZERO).await;
             this.returning.fetch_sub(1, Ordering::Relaxed);
         });
@@ -93,7 +93,7 @@ impl Sender for TimeScaled {
             let (waiting, queue) = (later(std::mem::take(&mut message.delay)), self.queue.clone());
             tokio::spawn(async move {
                 waiting.await;
-                // A queue in memory takes it.
+                // A queue in memory does not fail.
                 let _ = queue.send(vec![message]).await;
             });
         }
@@ -101,7 +101,7 @@ impl Sender for TimeScaled {
     }
 }
 
-/// The schedule stage over what an installation in one process has.
+/// The schedule stage with the ports of an installation in one process.
 type Tick<'a, Cl> = Schedule<'a, ChosenStore, GitHub, TimeScaled, TimeScaled, Cl>;
 
 /// A whole installation in one process.
@@ -110,28 +110,28 @@ pub(crate) struct Engine<Ch, Cl> {
     pub(crate) store: ChosenStore,
     /// GitHub.
     pub(crate) source: GitHub,
-    /// Where people are told.
+    /// Where notifications are sent: Slack or the console.
     pub(crate) chat: Ch,
-    /// Time.
+    /// The installation's clock.
     pub(crate) clock: Cl,
     /// Jobs for the check stage.
     pub(crate) checks: TimeScaled,
-    /// Wake-ups for the notify stage.
+    /// State-change messages for the notify stage.
     pub(crate) changes: TimeScaled,
-    /// Commands whose answer takes longer.
+    /// Commands too slow for a direct answer.
     pub(crate) commands: TimeScaled,
-    /// What the check stage is set to; the schedule stage takes the same.
+    /// Settings of the check stage; the schedule stage uses the same ones.
     pub(crate) settings: CheckSettings,
-    /// What is known of the cycle under way.
+    /// The current cycle.
     pub(crate) cycles: Cycles,
-    /// How many checks may be under way at once.
+    /// How many checks may run at once.
     checks_at_once: usize,
     /// When each target was last checked.
     latest: LatestChecks,
 }
 
 impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
-    /// An installation with empty queues. Their delays pass in real time, or by a clock that runs differently.
+    /// An installation with empty queues. Their delays follow real time, or `clock` if `delays_by_clock` is set.
     pub(crate) fn new(
         store: ChosenStore,
         source: GitHub,
@@ -164,10 +164,10 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         }
     }
 
-    /// Monitors until `stop` turns true, then lets the stages under way end within [`GRACE`]. `on_cycle` hears of each cycle,
-    /// complete or not.
+    /// Monitors until `asked_to_stop` turns true, then lets running stages end within [`GRACE`]. `on_cycle` is called
+    /// after each cycle, complete or not.
     ///
-    /// An error where the store is lost while it is in use: what would be done on would be stored nowhere.
+    /// Returns an error if the store's file is lost while in use: nothing done after that would be stored.
     pub(crate) async fn run(
         self: Arc<Self>,
         mut asked_to_stop: watch::Receiver<bool>,
@@ -204,11 +204,11 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         let ending = async {
             while let Some(ended) = loops.join_next().await {
                 if let Err(error) = ended {
-                    error!(%error, "a part of the program broke");
+                    error!(%error, "a part of the program panicked");
                 }
             }
         };
-        // One bound for all of them, from the signal on: a tick, a request or a message may hang.
+        // One bound for all loops, counted from the signal: a tick, a request or a message may hang.
         let is_over = async {
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(GRACE).await;
@@ -224,7 +224,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         }
     }
 
-    /// Runs a tick an interval. Ends when it is to stop, or with why the store is lost.
+    /// Runs one tick per interval. Returns when asked to stop, or with the reason if the store is lost.
     async fn tick_loop(
         self: Arc<Self>,
         mut stop: watch::Receiver<bool>,
@@ -232,7 +232,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     ) -> Option<Displaced> {
         let configured = self.settings.configured.clone();
         let (policy, interval) = (self.settings.policy.clone(), self.settings.interval);
-        // Whoever asks GitHub keeps the pace: nothing is gained by holding jobs back here.
+        // The GitHub client limits the request rate, so there is no need to spread jobs here.
         let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
         let (store, source, jobs, changes, clock) =
             (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
@@ -250,7 +250,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                 }
                 Ok(())
             };
-            // The interval goes by the monotonic clock: a clock that is set moves no tick.
+            // The interval follows the monotonic clock: setting the wall clock shifts no tick.
             let ticked = async { try_join(tick, self.clock.sleep(interval).map(Ok)).await };
             tokio::select! {
                 ticked = ticked => if let Err(displaced) = ticked {
@@ -262,14 +262,14 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         }
     }
 
-    /// Notes what is wrong with this process for the cycle under way.
+    /// Records faults of this process in the current cycle.
     fn note_faults(&self) {
         if let Err(displaced) = self.store.in_place() {
             self.cycles.fault(displaced.to_string());
         }
     }
 
-    /// One tick, tried again soon where the store or a queue does not answer: that must not cost an interval.
+    /// One tick, retried soon if the store or a queue does not answer: that must not cost an interval.
     async fn tick(&self, stage: &Tick<'_, Cl>) -> Option<CycleReport> {
         let (mut pause, mut paused) = (FIRST_PAUSE, Duration::ZERO);
         loop {
@@ -285,7 +285,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                     return None;
                 }
             }
-            // The next tick must not wait for one that fails for as long as an interval.
+            // A tick that keeps failing must not delay the next one.
             if paused + pause > self.settings.interval / 2 {
                 return None;
             }
@@ -330,7 +330,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         loop {
             match self.store.prune(self.clock.now()).await {
                 Ok(0) => {}
-                Ok(pruned) => debug!(pruned, "records that were told long ago were deleted"),
+                Ok(pruned) => debug!(pruned, "old records were deleted"),
                 Err(error) => warn!(%error, "old records were not deleted"),
             }
             tokio::select! {
@@ -340,7 +340,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         }
     }
 
-    /// Takes messages out of a queue and has each handled, up to `at_once` at the same time.
+    /// Receives messages from a queue and handles each, up to `at_once` at the same time.
     async fn work<Handling: Future<Output = Disposition> + Send + 'static>(
         self: &Arc<Self>,
         queue: &TimeScaled,
@@ -356,7 +356,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             for delivery in received.unwrap_or_else(|error| {
-                warn!(%error, "nothing was received");
+                warn!(%error, "messages could not be received");
                 Vec::new()
             }) {
                 let place = tokio::select! {
@@ -369,7 +369,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                 under_way.spawn(async move {
                     let settled = settle(&queue, &receipt, handling.await).await;
                     if let Err(error) = settled {
-                        warn!(%error, "a message was not settled: it comes again");
+                        warn!(%error, "a message was not settled: it will be redelivered");
                     }
                     drop(place);
                 });
@@ -394,7 +394,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             .run(&job)
             .await;
         self.note_faults();
-        // That counts towards `unreachableAfter` as well, but it is not GitHub's trouble.
+        // That counts towards `unreachableAfter` as well, but the fault is in this process and not at GitHub.
         if matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Network) && are_used_up() {
             self.cycles.fault("this process has no file descriptor left for a connection".to_owned());
         }
@@ -426,18 +426,18 @@ fn unreadable(error: &MessageError) -> Disposition {
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        // Its message becomes visible again, and goes to the dead-letter list if it keeps breaking.
-        error!(%error, "a stage broke");
+        // Its message becomes visible again, and is dead-lettered if the stage keeps panicking.
+        error!(%error, "a stage panicked");
     }
 }
 
-/// Does with a message what its stage said.
+/// Deletes, releases or dead-letters a message, as its stage decided.
 async fn settle(queue: &TimeScaled, receipt: &str, disposition: Disposition) -> Result<(), QueueError> {
     match disposition {
         Disposition::Done => queue.queue.delete(receipt).await,
         Disposition::Retry { after, .. } => queue.release(receipt, after).await,
         Disposition::DeadLetter { reason } => {
-            error!(reason, "a message was set aside");
+            error!(reason, "a message was dead-lettered");
             queue.queue.release(receipt, Duration::ZERO).await
         }
     }
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_notification_may_be_pending_for_three_intervals_however_little_is_set() {
+    async fn the_pending_limit_is_at_least_three_intervals() {
         let (interval, now) = (Duration::from_secs(300), MachineClock.now());
         for (set_secs, pending_secs, is_too_long) in
             [(10, 899, false), (10, 900, true), (1_800, 1_799, false), (1_800, 1_800, true)]

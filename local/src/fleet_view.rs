@@ -1,4 +1,4 @@
-//! A fleet on record as people and programs want to see it.
+//! A stored fleet as a table for people and as JSON for programs.
 
 use std::cmp::Reverse;
 
@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::table::{Give, Row, Screen, Tone, ago, counted, grouped, one_line, table, wrapped};
 
-/// The headings of the table.
+/// The table's column headings.
 const HEADINGS: [&str; 6] = ["target", "runner", "status", "for", "labels", "checked"];
-/// The column of when the target was checked, the last.
+/// The last column: when the target was checked.
 const CHECKED: usize = 5;
-/// What gives way first on a narrow terminal: the labels, and when the target was checked.
+/// What is shortened first on a narrow terminal: the labels, and when the target was checked.
 const GIVES: [(usize, Give); 11] = [
     (4, Give::ShrinkTo(20)),
     (CHECKED, Give::Drop),
@@ -33,9 +33,9 @@ const GIVES: [(usize, Give); 11] = [
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TargetView<'a> {
     target: &'a str,
-    /// When it was last seen as it is told here.
+    /// When the state shown here was last confirmed by a check.
     seen_at: Option<Timestamp>,
-    /// Why it cannot be seen.
+    /// Why its checks fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a str>,
     runners: Vec<RunnerView<'a>>,
@@ -100,7 +100,7 @@ fn condition(runner: &Runner) -> &'static str {
     }
 }
 
-/// The words for a runner's status, with the verdict where it says more.
+/// A runner's status as text, with its condition in parentheses if that says more.
 pub(crate) fn status_text(runner: &Runner) -> String {
     match condition(runner) {
         "healthy" | "down" => runner.status.to_string(),
@@ -108,7 +108,7 @@ pub(crate) fn status_text(runner: &Runner) -> String {
     }
 }
 
-/// How a runner stands out.
+/// The tone of a runner's row.
 pub(crate) fn tone(runner: &Runner) -> Tone {
     match &runner.health {
         Health::Down(_) => Tone::Bad,
@@ -120,23 +120,23 @@ pub(crate) fn tone(runner: &Runner) -> Tone {
     }
 }
 
-/// How many rows are shown at most beside those that need a look.
+/// With more rows than this, only those that need attention are shown.
 const MANY_ROWS: usize = 40;
-/// How many lines of one kind are shown below a table.
+/// The most lines that one list below the table has.
 const MANY_LINES: usize = 20;
 
-/// How the table of all fleets is shown.
+/// How to show the table of all fleets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     pub(crate) now: Timestamp,
     pub(crate) screen: Screen,
-    /// Whether every runner has its row, however many there are.
+    /// Whether every runner has a row, however many there are.
     pub(crate) all: bool,
-    /// Whether all were checked this moment, so that nobody needs to be told when.
+    /// Whether all targets were just checked, so that the column with the time is left out.
     pub(crate) just_checked: bool,
 }
 
-/// The table of all fleets, what needs a look first. Of many, those that are well are only counted.
+/// The table of all fleets, sorted by urgency. If there are many rows, healthy ones are only counted.
 pub(crate) fn fleet_table(fleets: &[Fleet], view: View) -> String {
     let mut lines: Vec<Line> = fleets.iter().flat_map(|fleet| lines(fleet, view)).collect();
     lines.sort_by_key(|line| Reverse(line.urgency));
@@ -170,13 +170,13 @@ pub(crate) fn fleet_table(fleets: &[Fleet], view: View) -> String {
 /// A row of the table.
 struct Line {
     row: Row,
-    /// Whether it is a runner's, not a target's.
+    /// Whether the row is a runner's, not a target's.
     is_runner: bool,
-    /// The more, the earlier it is shown; what has none is only counted where there is much.
+    /// Higher values come first. Rows with 0 are only counted if there are many rows.
     urgency: u8,
 }
 
-/// A row for each runner, and one for a target without any or that cannot be reached.
+/// A row for each runner, and one for the target if it has no runners or is unreachable.
 fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
     let target = fleet.record.target.as_str();
     let checked = fleet.seen_at().map_or_else(|| "never".to_owned(), |at| ago(at, view.now));
@@ -211,7 +211,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
     lines
 }
 
-/// The targets that cannot be reached, by reason.
+/// The unreachable targets, grouped by reason.
 pub(crate) fn unreachable_list(unreachable: &[(String, String)], all: bool, screen: Screen) -> String {
     let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
     for (target, reason) in unreachable {
@@ -237,13 +237,13 @@ pub(crate) fn unreachable_list(unreachable: &[(String, String)], all: bool, scre
     format!("\n{heading}\n{}\n", lines.join("\n"))
 }
 
-/// Why something failed, without the name with which its line begins.
+/// The reason of a failure, without the name that its line already begins with.
 pub(crate) fn without_name<'a>(reason: &'a str, name: &str) -> &'a str {
     let begins = ["", "the runners of ", "the repositories of "].map(|what| format!("{what}{name}: "));
     begins.iter().find_map(|begin| reason.strip_prefix(begin)).unwrap_or(reason)
 }
 
-/// Leaves out what is too much to read.
+/// Shortens a long list, unless `all` is set.
 pub(crate) fn cut_to(lines: &mut Vec<String>, all: bool) {
     if lines.len() > MANY_LINES && !all {
         let more = grouped(lines.len() - MANY_LINES);
@@ -252,7 +252,7 @@ pub(crate) fn cut_to(lines: &mut Vec<String>, all: bool) {
     }
 }
 
-/// How many runners are offline, of how many, in how many targets: `3 of 1,000 runners offline in 500 targets`.
+/// The totals, for example `3 of 1,000 runners offline in 500 targets`.
 pub(crate) fn totals(fleets: &[Fleet]) -> String {
     let counts = fleets.iter().map(|fleet| Counts::of(&fleet.runners));
     let sum =
@@ -268,7 +268,7 @@ pub(crate) fn totals(fleets: &[Fleet]) -> String {
     format!("{} of {runners} offline in {targets}{of_them}", grouped(total.saturating_sub(online)))
 }
 
-/// Whether a runner is unhealthy: an open outage or a suspicion. One that was registered ahead of its use is not.
+/// Whether a runner has an open outage or a suspected one. A runner that has never connected does not count.
 pub(crate) fn is_unhealthy(fleet: &Fleet) -> bool {
     let bad = |runner: &Runner| {
         matches!(runner.health, Health::Down(_))
@@ -328,7 +328,7 @@ mod tests {
         View { now: NOW, screen: Screen { colour: false, width }, all, just_checked: false }
     }
 
-    /// 500 targets of two runners, of which three are offline and one target is unreachable.
+    /// 500 targets with two runners each; three runners are offline and one target is unreachable.
     fn many() -> Vec<Fleet> {
         let status = |target, of_it| if target >= 497 && of_it == 1 { Status::Offline } else { Status::Idle };
         let of = |target: usize| {
@@ -363,8 +363,8 @@ mod tests {
         let well = fleet_table(&fleets[..100], view(Some(80), false));
         assert_eq!(well, "200 runners without a problem (--all lists them)\n");
         let few = fleet_table(&fleets[490..], view(None, false));
-        assert_eq!(few.lines().count(), 3 + 20, "few are shown whole");
-        assert!(few.contains("a-label-that-is-rather-long"), "nothing is cut where it is no terminal");
+        assert_eq!(few.lines().count(), 3 + 20, "a few rows are all shown");
+        assert!(few.contains("a-label-that-is-rather-long"), "nothing is cut without a terminal");
     }
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_reached_is_listed_by_reason() {
+    fn unreachable_targets_are_grouped_by_reason() {
         let of = |count: usize| -> Vec<(String, String)> {
             (0..count).map(|target| (format!("acme/app-{target}"), format!("acme/app-{target}: no route"))).collect()
         };
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_as_old_as_its_beginning_whatever_github_has_said_of_the_runner_since() {
+    fn an_outage_lasts_from_its_start_even_if_the_status_changed_since() {
         let at = |minutes_ago: u64| NOW.minus(Duration::from_secs(minutes_ago * 60));
         let mut down = runner(1, "build-1", Status::Offline, true);
         down.status_since = at(5);

@@ -1,4 +1,4 @@
-//! The one-machine program: the whole pipeline in one process.
+//! The program for one machine: the whole pipeline in one process.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
@@ -23,19 +23,19 @@ use monitor_telemetry::Format;
 
 use args::{Arguments, Command, LogFormat};
 
-/// How a command ended; EXIT_CODES in `args` says it to people.
+/// How a command ended. EXIT_CODES in `args` describes the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All is well.
     Healthy,
-    /// Something is unhealthy, or to be fixed.
+    /// Something is unhealthy, or has to be fixed.
     Unhealthy,
     /// The answer is not complete.
     Incomplete,
 }
 
 impl Outcome {
-    /// The rule for every command: what is missing from an answer weighs more than what is in it.
+    /// The rule for every command: an incomplete answer outweighs an unhealthy one.
     pub(crate) fn of(is_complete: bool, is_healthy: bool) -> Self {
         match (is_complete, is_healthy) {
             (false, _) => Outcome::Incomplete,
@@ -60,13 +60,13 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(help_or_error) => return said_by_clap(&help_or_error),
+        Err(help_or_error) => return print_clap_output(&help_or_error),
     };
     let format = match arguments.log_format {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
     };
-    // A check or a listing speaks for itself; the daemon's log is what there is to see of it.
+    // Other commands print their results; the log is all that the daemon shows.
     let level = if matches!(arguments.command, Command::Run(_)) { "info" } else { "error" };
     if let Err(error) = monitor_telemetry::init(format, level) {
         out::error(&error);
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
                 .map(|()| Outcome::Healthy),
         }
     });
-    // What still runs waits for a store or a log: nobody waits for it.
+    // Remaining tasks are blocked on a store or a log; do not wait for them.
     runtime.shutdown_background();
     let outcome = ended.unwrap_or_else(|error| {
         out::error(&error);
@@ -100,9 +100,9 @@ fn main() -> ExitCode {
     outcome.exit_code()
 }
 
-/// Help, the version, or what is wrong with the command line.
-fn said_by_clap(clap_error: &clap::Error) -> ExitCode {
-    match out::taken(clap_error.print()) {
+/// Prints clap's output: help, the version, or the error in the command line.
+fn print_clap_output(clap_error: &clap::Error) -> ExitCode {
+    match out::ignore_broken_pipe(clap_error.print()) {
         Err(error) if !clap_error.use_stderr() => {
             out::error(&error);
             Outcome::Incomplete.exit_code()

@@ -1,24 +1,23 @@
-//! What commands print: the one place that writes to standard output and standard error. `println!` panics where it
-//! cannot write.
+//! The one place that writes to standard output and standard error. `println!` panics if it cannot write.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::Context;
 
-/// Writes to standard output. That nobody reads any further (`| head`) is no fault: the command goes on to its end,
-/// and to the exit code that it has.
+/// Writes to standard output. A reader that left (`| head`) is not an error: the command still runs to its end and
+/// keeps its exit code.
 pub(crate) fn print(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     print_to(io::stdout().lock(), text)
 }
 
 fn print_to(mut output: impl Write, text: fmt::Arguments<'_>) -> anyhow::Result<()> {
-    // As one text: standard output is written line by line otherwise.
-    taken(output.write_all(fmt::format(text).as_bytes()).and_then(|()| output.flush()))
+    // In one write: standard output would write it line by line.
+    ignore_broken_pipe(output.write_all(fmt::format(text).as_bytes()).and_then(|()| output.flush()))
 }
 
-/// Whether standard output took what was written to it, or nobody is there to read it.
-pub(crate) fn taken(written: io::Result<()>) -> anyhow::Result<()> {
+/// Treats a reader that left as success; any other error of standard output is returned.
+pub(crate) fn ignore_broken_pipe(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
@@ -27,12 +26,12 @@ pub(crate) fn taken(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Tells what is probably not meant, and goes on.
+/// Warns about a likely mistake.
 pub(crate) fn warn(warning: &dyn fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "warning: {warning}");
 }
 
-/// Tells why the program ends. Where standard error takes nothing either, the exit code is what is left to say.
+/// Prints why the program ends. If standard error cannot be written either, only the exit code reports it.
 pub(crate) fn error(error: &dyn fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "error: {error:#}");
 }
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_left_is_no_fault_and_everything_else_is() {
+    fn only_a_reader_that_left_is_no_error() {
         assert!(print_to(Broken(io::ErrorKind::BrokenPipe), format_args!("x")).is_ok());
         let error = print_to(Broken(io::ErrorKind::StorageFull), format_args!("x")).unwrap_err();
         assert!(format!("{error:#}").starts_with("cannot write to standard output: "), "{error:#}");

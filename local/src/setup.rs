@@ -1,4 +1,4 @@
-//! The real outside, built from settings: HTTP, GitHub, the place where people are told, the store.
+//! Builds the clients from the settings: HTTP, GitHub, Slack or the console, and the store.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::slack_server::{Answering, SlackServer};
 use crate::store::ChosenStore;
 use crate::table::colour_on_stdout;
 
-/// The settings from the environment. Targets that the host names stand for those of the lists.
+/// The settings from the environment. Targets given as arguments replace those of the settings.
 pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
     let mut settings = Settings::read(&Source::environment(), host_options)?;
     if !host_options.targets.is_empty() {
@@ -29,13 +29,13 @@ pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// The HTTP client for chats and the heartbeat. A connection of HTTP/1.1 carries one request at a time, so one that timed
-/// out is never used again.
+/// The HTTP client for Slack and the heartbeat. An HTTP/1.1 connection carries one request at a time, so a connection
+/// that timed out is never reused.
 pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
     monitor_http::client(monitor_http::http().http1_only()).context("the HTTP client could not be set up")
 }
 
-/// GitHub as the settings say.
+/// The GitHub client.
 pub(crate) fn github(settings: &Settings, clock: &SystemClock) -> anyhow::Result<GitHub> {
     let clock = *clock;
     Ok(monitor_http::github(monitor_http::http, &settings.github, Arc::new(move || clock.now()))?)
@@ -46,7 +46,7 @@ pub(crate) fn web_base(settings: &Settings) -> anyhow::Result<WebBase> {
     Ok(WebBase::parse(&settings.github.web_url)?)
 }
 
-/// Slack, if it is set, with buttons where they are answered; else the console.
+/// Slack if it is set, otherwise the console. `buttons` is set if button presses are answered.
 pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings, buttons: bool) -> anyhow::Result<Messenger> {
     Ok(match &settings.slack {
         Some(slack) => {
@@ -57,7 +57,7 @@ pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings, buttons: bo
     })
 }
 
-/// Where requests of Slack's come in.
+/// The server for requests from Slack.
 pub(crate) async fn slack_server(
     address: SocketAddr,
     settings: &Settings,
@@ -76,7 +76,7 @@ pub(crate) async fn slack_server(
     SlackServer::bind(address, answering).await
 }
 
-/// Opens the store that was chosen; a file with its folder.
+/// Opens the selected store. For a file, creates its folder.
 pub(crate) fn store(argument: &StoreArgument, settings: &Settings) -> anyhow::Result<ChosenStore> {
     open(argument, settings.statelydb.as_ref(), settings.outage_retention)
 }
@@ -94,12 +94,12 @@ fn open(
     let path = argument.path()?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("the folder {} could not be made", folder.display()))?;
+            .with_context(|| format!("the folder {} could not be created", folder.display()))?;
     }
     Ok(ChosenStore::Embedded(Box::new(EmbeddedStore::open(&path)?), outage_retention))
 }
 
-/// Opens a store for commands that only read: a file must be there.
+/// Opens a store for commands that only read: the file must exist.
 pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
     if argument.is_stately() {
         return open(argument, Some(&StatelyDbSettings::read(&Source::environment())?), Duration::MAX);
@@ -110,11 +110,11 @@ pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenS
         "there is no store at {}: run `runner-monitor check` or `runner-monitor run` first, or name it with --store",
         path.display()
     );
-    // Nothing is deleted by those who only read.
+    // Commands that only read delete nothing.
     open(argument, None, Duration::MAX)
 }
 
-/// A client of StatelyDB as the settings say.
+/// The StatelyDB client.
 pub(crate) fn stately_client(settings: &StatelyDbSettings) -> anyhow::Result<Client<HttpTransport>> {
     Ok(monitor_http::stately(monitor_http::http(), settings, SystemClock.random())?)
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_keeps_outages_for_as_long_as_is_set_and_a_command_that_only_reads_deletes_none() {
+    fn outages_are_kept_as_long_as_set_and_commands_that_only_read_delete_none() {
         let folder = tempfile::tempdir().unwrap();
         let argument = StoreArgument { store: Some(folder.path().join("new/store.db")) };
         let variables = |name: &str| match name {

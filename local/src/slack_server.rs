@@ -1,4 +1,4 @@
-//! Slash commands and buttons over HTTP, for a reverse proxy that speaks TLS to Slack.
+//! Slash commands and buttons over HTTP, behind a reverse proxy that terminates TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,30 +20,30 @@ use crate::connections::{self, Answer, BodyError, Place};
 use crate::engine::{Engine, TimeScaled};
 use crate::store::ChosenStore;
 
-/// How long an answer may take before it goes the longer way. Slack waits for 3 s in all, and the proxy is on the way.
+/// How long a direct answer may take before it becomes a follow-up. Slack waits 3 s in all, including the proxy.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many complete requests are answered at once; each may hold a body of 1 MiB.
 const ANSWERS_AT_ONCE: usize = 16;
 
-/// Where requests of Slack's come in.
+/// The server for requests from Slack.
 pub(crate) struct SlackServer {
     listener: TcpListener,
     answering: Arc<Answering>,
 }
 
-/// What every answer takes beside the installation itself.
+/// What the answers need besides the engine.
 pub(crate) struct Answering {
-    /// What Slack signs with.
+    /// The secret with which Slack signs its requests.
     pub(crate) secret: SigningSecret,
-    /// Where links lead.
+    /// The base of links to GitHub.
     pub(crate) web: WebBase,
-    /// Who may mute more than others.
+    /// Who may mute more than one target, or for longer than 24 h.
     pub(crate) admins: Admins,
-    /// Where it is said who muted what.
+    /// Announces in the channel who muted what.
     pub(crate) messenger: Messenger,
-    /// Posts answers that take longer.
+    /// Posts follow-up answers.
     pub(crate) replies: Replies,
-    /// Counts what is refused.
+    /// Counts refused requests.
     pub(crate) refusals: Refusals,
 }
 
@@ -56,12 +56,12 @@ impl SlackServer {
         Ok(Self { listener, answering: Arc::new(answering) })
     }
 
-    /// The address that was bound, with the port that was found where 0 was asked for.
+    /// The bound address. For port 0 it has the port that the system chose.
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers requests until `stop` turns true, and lets those under way end.
+    /// Answers requests until `stop` turns true, then lets answers in progress end.
     pub(crate) async fn serve<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
         self,
         engine: Arc<Engine<Ch, Cl>>,
@@ -76,24 +76,24 @@ impl SlackServer {
         refusals.log_rest(request_handler.engine.clock.now());
     }
 
-    /// What answers what takes longer.
+    /// The handler of follow-ups.
     pub(crate) fn follower(&self) -> Follower {
         Follower(self.answering.clone())
     }
 }
 
-/// What a request is answered with.
+/// What is shared by all requests.
 struct RequestHandler<Ch, Cl> {
     engine: Arc<Engine<Ch, Cl>>,
     answering: Arc<Answering>,
     answers: Semaphore,
 }
 
-/// Answers what was put off.
+/// Answers the commands that are too slow for a direct answer.
 pub(crate) struct Follower(Arc<Answering>);
 
 impl Follower {
-    /// Answers one command that takes longer.
+    /// Answers one of them.
     pub(crate) async fn follow_up<Ch, Cl: Clock>(&self, engine: &Engine<Ch, Cl>, delivery: &Delivery) -> Disposition {
         command_handler(engine, &self.0).follow_up(&delivery.body, &self.0.replies).await
     }
@@ -120,7 +120,7 @@ fn command_handler<'a, Ch, Cl: Clock>(
     }
 }
 
-/// One request, whatever its path: a proxy may put one before it. Its body is read once its head could be Slack's.
+/// Answers one request on any path, because a proxy may add a prefix. The body is read only if the head is plausible.
 async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
     request_handler: Arc<RequestHandler<Ch, Cl>>,
     request: Request<Incoming>,
@@ -141,8 +141,8 @@ async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
         Err(BodyError::TooSlow) => return answer(HttpAnswer::of(StatusCode::REQUEST_TIMEOUT.as_u16())),
         Err(BodyError::Broken) => return answer(HttpAnswer::of(StatusCode::BAD_REQUEST.as_u16())),
     };
-    // Until its turn comes it can be dropped: nothing was done yet.
-    let Ok(_turn) = request_handler.answers.acquire().await else {
+    // While it waits here it may still be dropped: nothing was done yet.
+    let Ok(_permit) = request_handler.answers.acquire().await else {
         return answer(HttpAnswer::of(StatusCode::SERVICE_UNAVAILABLE.as_u16()));
     };
     place.complete();
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_to_slack_is_json_and_an_answer_without_words_has_no_type() {
+    fn an_answer_is_json_and_an_empty_one_has_no_content_type() {
         let said = answer(HttpAnswer { status: 200, body: "{}".to_owned() });
         assert_eq!(said.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
         let refused = answer(HttpAnswer { status: 401, body: String::new() });

@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT and SIGHUP: an orderly stop within a bound, and an end at once at the second signal.
+//! SIGTERM, SIGINT and SIGHUP: the first signal starts an orderly, bounded stop; a second one ends the process at once.
 
 use std::sync::mpsc;
 use std::thread;
@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-/// How long stages under way may take to end, from the signal on.
+/// How long running stages may take to end, counted from the signal.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
-/// When the process ends, from the signal on, whatever it is doing. Docker kills after 10 s.
+/// When the process exits at the latest, counted from the signal. Docker kills after 10 s.
 const STOP_WITHIN: Duration = Duration::from_secs(7);
-/// How long a last log line may take: whoever reads the log may have stopped reading.
+/// How long the last log line may take: the reader of the log may have stopped reading.
 const LOG_WITHIN: Duration = Duration::from_millis(500);
 
 /// Turns true at the first signal. The process ends [`STOP_WITHIN`] later, or at once at a second signal.
 ///
-/// The signals have a thread and a runtime of their own: a store that is locked, or a log that nobody reads, can block every
-/// worker of the program's runtime.
+/// Signals have their own thread and runtime: a locked store, or a log that nobody reads, can block every worker of the
+/// program's runtime.
 pub(crate) fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
     let (ready, is_ready) = mpsc::channel();
@@ -69,7 +69,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        // `nohup` and shells that start a job in the background have a signal ignored, and it stays so.
+        // `nohup`, and shells that start a background job, set a signal to ignored. It stays ignored.
         let unless_ignored = |kind: SignalKind| match is_ignored(kind) {
             true => Ok(None),
             false => signal(kind).map(Some),
@@ -81,7 +81,7 @@ impl Signals {
         })
     }
 
-    /// The name and number of the next signal.
+    /// Waits for the next signal; returns its name and number.
     async fn next(&mut self) -> (&'static str, i32) {
         async fn received(signal: &mut Option<Signal>) {
             match signal {
@@ -99,7 +99,7 @@ impl Signals {
     }
 }
 
-/// Whether the process was started with a signal ignored. Only Linux says so; elsewhere none is.
+/// Whether the process was started with this signal ignored. Only Linux reports that; elsewhere the answer is no.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -107,12 +107,12 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
-/// Logs from a thread of its own, which a log that nobody reads may hold.
+/// Logs from a separate thread, so that a log that nobody reads blocks only that thread.
 fn log_aside(log: impl FnOnce() + Send + 'static) -> Option<thread::JoinHandle<()>> {
     thread::Builder::new().spawn(log).ok()
 }
 
-/// Logs, unless the log is stuck.
+/// Logs, and waits at most [`LOG_WITHIN`] for it.
 fn log_briefly(log: impl FnOnce() + Send + 'static) {
     let (done, is_done) = mpsc::channel::<()>();
     let logging = log_aside(move || {

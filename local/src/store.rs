@@ -1,4 +1,4 @@
-//! Where records are kept: in one file, or in StatelyDB.
+//! The store: one SQLite file, or StatelyDB.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use monitor_pipeline::items::{Item, Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_stately::{HttpTransport, StatelyStore};
 
-/// For how long changes and notifications are kept once nothing in them is pending.
+/// How long changes and notifications are kept after they are no longer pending.
 const KEEP: Duration = Duration::from_secs(3 * 86_400);
 
-/// The store that the operator chose.
+/// The store that the operator selected with `--store`.
 pub(crate) enum ChosenStore {
-    /// SQLite in one file, and for how long it keeps outages that have ended.
+    /// SQLite in one file, and how long it keeps outages that have ended.
     Embedded(Box<EmbeddedStore>, Duration),
     /// StatelyDB over HTTP.
     Stately(Box<StatelyStore<HttpTransport>>),
 }
 
 impl ChosenStore {
-    /// What was asked since it was opened.
+    /// Reads and writes since the store was opened.
     pub(crate) fn counters(&self) -> Counters {
         match self {
             ChosenStore::Embedded(store, _) => store.counters(),
@@ -31,7 +31,7 @@ impl ChosenStore {
         }
     }
 
-    /// Whether what is stored is still kept where it was asked for; see [`EmbeddedStore::in_place`].
+    /// Whether the store's file is still where it was opened; see [`EmbeddedStore::in_place`].
     pub(crate) fn in_place(&self) -> Result<(), Displaced> {
         match self {
             ChosenStore::Embedded(store, _) => store.in_place(),
@@ -39,7 +39,7 @@ impl ChosenStore {
         }
     }
 
-    /// Deletes history that is no longer needed. StatelyDB does so by itself: items there say when they expire.
+    /// Deletes history that is no longer needed. In StatelyDB items have an expiry instead, so there is nothing to do.
     pub(crate) async fn prune(&self, now: Timestamp) -> Result<u64, StoreError> {
         match self {
             ChosenStore::Embedded(store, keep_outages) => {

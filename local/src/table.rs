@@ -1,4 +1,4 @@
-//! Tables on the terminal, coloured line by line, and times in words.
+//! Tables on the terminal, coloured by line, and durations and counts as text.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use comfy_table::{ContentArrangement, Table};
 use console::{measure_text_width, truncate_str};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
-/// How a line stands out.
+/// How a line is highlighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// Not at all.
+    /// No highlight.
     Plain,
-    /// Something is well again.
+    /// A recovery, or a passed check.
     Good,
-    /// Worth a look.
+    /// Needs attention.
     Warning,
     /// Unhealthy.
     Bad,
@@ -34,28 +34,28 @@ impl Tone {
         }
     }
 
-    /// A text in this tone.
+    /// The text with this tone's colour codes, if `colour` is set.
     pub(crate) fn paint(self, text: &str, colour: bool) -> String {
         if colour && self != Tone::Plain { format!("{}{text}\x1b[0m", self.code()) } else { text.to_owned() }
     }
 }
 
-/// Whether to colour what goes to standard output: only on a terminal, and not where NO_COLOR is set (no-color.org).
+/// Whether to colour standard output: only on a terminal, and not if NO_COLOR is set (no-color.org).
 pub(crate) fn colour_on_stdout() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// How standard output is written to.
+/// Properties of standard output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Screen {
-    /// Whether in colour.
+    /// Whether to use colour.
     pub(crate) colour: bool,
-    /// How many columns a line may take; none where it is no terminal, and nothing is cut.
+    /// The width in columns. `None` if it is not a terminal: then nothing is cut.
     pub(crate) width: Option<usize>,
 }
 
 impl Screen {
-    /// Standard output as it is.
+    /// The properties of this process's standard output.
     pub(crate) fn of_stdout() -> Self {
         let terminal = console::Term::stdout();
         let width = terminal.is_term().then(|| terminal.size_checked().map_or(80, |(_, width)| usize::from(width)));
@@ -65,23 +65,23 @@ impl Screen {
 
 /// A row of a table.
 pub(crate) struct Row {
-    /// How it stands out.
+    /// How the row is highlighted.
     pub(crate) tone: Tone,
-    /// Its cells.
+    /// The cells, one per heading.
     pub(crate) cells: Vec<String>,
 }
 
-/// What a column gives up where a table is too wide.
+/// How a column is shortened if the table is too wide.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Give {
-    /// Width, down to this.
+    /// Shrink to this width at least.
     ShrinkTo(usize),
-    /// All of it.
+    /// Drop the column.
     Drop,
 }
 
-/// Lays out rows under headings, one line a row. On a terminal the columns give way in the order of `gives`, until the
-/// table fits.
+/// Lays out rows under headings, one line per row. On a terminal, columns are shortened in the order of `gives` until
+/// the table fits.
 pub(crate) fn table(headings: &[&str], rows: &[Row], gives: &[(usize, Give)], screen: Screen) -> String {
     let clean: Vec<Vec<String>> =
         rows.iter().map(|row| row.cells.iter().map(|cell| one_line(cell)).collect()).collect();
@@ -120,12 +120,12 @@ pub(crate) fn table(headings: &[&str], rows: &[Row], gives: &[(usize, Give)], sc
     laid_out
 }
 
-/// The width of each column, none where it is dropped.
+/// The width of each column; `None` if it is dropped.
 fn fitted(natural: Vec<usize>, gives: &[(usize, Give)], width: Option<usize>) -> Vec<Option<usize>> {
     let mut widths: Vec<Option<usize>> = natural.into_iter().map(Some).collect();
     let Some(width) = width else { return widths };
     for (column, give) in gives {
-        // A space on each side of a cell, and one between two.
+        // A space on each side of a cell, and one between cells.
         let taken: usize = widths.iter().flatten().map(|width| width + 3).sum();
         let excess = taken.saturating_sub(width + 1);
         let Some(own) = widths[*column].filter(|_| excess > 0) else { continue };
@@ -137,7 +137,7 @@ fn fitted(natural: Vec<usize>, gives: &[(usize, Give)], width: Option<usize>) ->
     widths
 }
 
-/// A name as it may stand in a terminal: no control characters, which could move the cursor or reverse the text.
+/// A text that is safe to print on a terminal: control characters could move the cursor or reverse the text.
 pub(crate) fn one_line(text: &str) -> String {
     let is_hidden = |c: char| {
         c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -145,11 +145,11 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// A text in lines that fit, each after the first indented; as it is where nothing limits it.
+/// Wraps a text to the width and indents every line after the first. Without a width the text is unchanged.
 pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
     let Some(width) = width.filter(|width| *width > indent + 20) else { return text.to_owned() };
     let (mut lines, mut taken) = (String::new(), 0);
-    // What stands at the beginning of a line stays there.
+    // The indent of the first line is kept.
     let start = text.len() - text.trim_start_matches(' ').len();
     lines.push_str(&text[..start]);
     taken += start;
@@ -169,7 +169,7 @@ pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String
     lines
 }
 
-/// How long ago, in words.
+/// How long ago, for example `5 min ago`.
 pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {
         gone if gone < Duration::from_secs(1) => "just now".to_owned(),
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_one_line_whatever_is_in_it() {
+    fn a_row_is_always_one_line() {
         let rows = [
             Row { tone: Tone::Bad, cells: vec!["bad\n\x1b[2Jname".to_owned(), "offline".to_owned()] },
             Row { tone: Tone::Plain, cells: vec!["x".repeat(200), "idle".to_owned()] },
@@ -210,14 +210,14 @@ mod tests {
         let shown = |colour| table(&["runner", "status"], &rows, &[], Screen { colour, width: None });
         let plain = shown(false);
         assert_eq!(plain.lines().count(), 5);
-        assert!(!plain.contains('\x1b') && plain.contains(&"x".repeat(200)), "nothing is cut where it is no terminal");
+        assert!(!plain.contains('\x1b') && plain.contains(&"x".repeat(200)), "nothing is cut without a terminal");
         let coloured = shown(true);
         let bad = coloured.lines().nth(3).unwrap();
         assert!(bad.starts_with("\x1b[31m") && bad.contains("offline"), "{bad:?}");
     }
 
     #[test]
-    fn a_table_fits_the_terminal_whatever_is_in_it() {
+    fn a_table_always_fits_the_terminal() {
         let cells = |long: usize| ["t".repeat(long), "名".repeat(long), "s".repeat(long)].to_vec();
         let rows: Vec<Row> = [1, 20, 300].map(|long| Row { tone: Tone::Plain, cells: cells(long) }).into();
         let gives = [(2, Give::ShrinkTo(10)), (2, Give::Drop), (0, Give::ShrinkTo(8)), (1, Give::ShrinkTo(8))];
@@ -229,10 +229,10 @@ mod tests {
         }
         let wide =
             table(&["target", "runner", "labels"], &rows[..1], &gives, Screen { colour: false, width: Some(40) });
-        assert!(wide.contains("labels") && !wide.contains('…'), "what fits is let alone: {wide}");
+        assert!(wide.contains("labels") && !wide.contains('…'), "a table that fits is not changed: {wide}");
         let two = [Row { tone: Tone::Plain, cells: vec!["a".repeat(30), "b".repeat(30), "c".repeat(30)] }];
         let narrow = table(&["target", "runner", "labels"], &two, &gives, Screen { colour: false, width: Some(80) });
-        assert!(narrow.contains(&format!("{}…", "c".repeat(11))), "only what is needed is cut: {narrow}");
+        assert!(narrow.contains(&format!("{}…", "c".repeat(11))), "only as much as needed is cut: {narrow}");
         assert!(narrow.contains(&"a".repeat(30)) && narrow.contains(&"b".repeat(30)), "{narrow}");
     }
 

@@ -1,4 +1,4 @@
-//! The program with its records in StatelyDB.
+//! The program with StatelyDB as its store.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Stdio};
@@ -28,7 +28,7 @@ impl Bench {
         Self { github, statelydb }
     }
 
-    /// Runs the program; gives its exit code and what it printed.
+    /// Runs the program; returns its exit code and its output.
     async fn run(&self, arguments: &[&str], without: &str) -> (i32, String) {
         let variables = [
             ("GITHUB_TOKEN", "token".to_owned()),
@@ -70,9 +70,9 @@ async fn status_shows_what_a_check_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_canary_passes_a_sound_store_and_refuses_another() {
+async fn the_canary_accepts_a_sound_store_and_rejects_a_wrong_schema() {
     let bench = Bench::new().await;
-    // Before anything else is set up.
+    // It works before anything else is set up.
     for without in ["", "GITHUB_TOKEN", "REPOS"] {
         let (code, printed) = bench.run(&["doctor", "--stately"], without).await;
         assert!(code == 0 && printed.contains("agree with the schema"), "{printed}");
@@ -81,7 +81,7 @@ async fn the_canary_passes_a_sound_store_and_refuses_another() {
 
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/schema.json");
     let published = std::fs::read_to_string(path).unwrap();
-    // Somebody has declared two fields of the runner the other way round.
+    // Two fields of the runner have swapped numbers.
     let mut published: serde_json::Value = serde_json::from_str(&published).unwrap();
     let fields = published["items"]["Runner"]["fields"].as_array_mut().unwrap();
     for (name, number) in [("name", 5), ("os", 3)] {
@@ -93,18 +93,18 @@ async fn the_canary_passes_a_sound_store_and_refuses_another() {
     let (code, printed) = bench.run(&["doctor", "--stately"], "").await;
     assert_eq!(code, 1, "{printed}");
     assert!(
-        printed.contains("Runner.name: written as number 3") && printed.contains("docs/OPERATIONS.md"),
+        printed.contains("Runner.name: written as number 3") && printed.contains("docs/DEPLOY-AWS.md"),
         "{printed}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_or_down_is_named() {
+async fn missing_settings_and_refusals_are_named() {
     let bench = Bench::new().await;
     for name in ["STATELYDB_ACCESS_KEY", "STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID"] {
         for command in ["check", "status", "doctor"] {
             let (code, printed) = bench.run(&[command], name).await;
-            assert!(code == 2 && printed.contains(&format!("{name}: is needed")), "{command}: {printed}");
+            assert!(code == 2 && printed.contains(&format!("{name}: must be set")), "{command}: {printed}");
         }
     }
     let refused = Trouble::stately_code("SchemaVersionNotFound");

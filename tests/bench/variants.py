@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What each measure against a slow cold start saves: a function built without it, one at a time, and measured.
+"""Measures what each optimization of the cold start saves: builds a function without it, one at a time.
 
     tests/bench/variants.py                  every variant of the poller (about 3 minutes each on 2 processors)
     tests/bench/variants.py --only base,lto  some of them
-    tests/bench/variants.py --function slack of another function
-    tests/bench/variants.py --list           what there is
+    tests/bench/variants.py --function slack another function
+    tests/bench/variants.py --list           the names of the variants
 
-Builds a copy of what is committed below target/variants, and measures with target/release/bench (`make bench` builds it):
+Builds a copy of the committed files in target/variants, and measures with target/release/bench (`make bench` builds it):
 the stripped binary, exec to the first request for work, peak memory there, and the first invocation. Prints Markdown.
 """
 
@@ -26,7 +26,7 @@ SDK = "shared/aws/src/sdk.rs"
 ROOTS = "shared/http/src/roots.rs"
 CRYPTO = "shared/http/src/crypto.rs"
 
-# Name: what is said of it, replacements (file, old text, new text), variables.
+# Name: description, replacements (file, old text, new text), environment variables.
 VARIANTS = {
     "base": ("as it is deployed", [], {}),
     "relocated": (
@@ -34,24 +34,24 @@ VARIANTS = {
         [(CONFIG, 'rustflags = ["-C", "relocation-model=static"]', "rustflags = []")],
         {},
     ),
-    "lto": ("LTO: thin and not fat", [], {"CARGO_PROFILE_RELEASE_LTO": "thin"}),
+    "lto": ("thin LTO instead of fat", [], {"CARGO_PROFILE_RELEASE_LTO": "thin"}),
     "no-lto": ("no LTO, 16 codegen units", [], {
         "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
     }),
-    "opt-3": ("optimised for speed: level 3 and not z", [], {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "3"}),
+    "opt-3": ("optimised for speed: level 3 instead of z", [], {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "3"}),
     "threads": (
-        "tokio on several threads and not on one",
+        "tokio on several threads instead of one",
         [(HOST, "Builder::new_current_thread()", "Builder::new_multi_thread()")],
         {},
     ),
     "eager": (
-        "clients of AWS made at the start and not when they are first needed",
+        "AWS clients made at the start instead of at first use",
         [(SDK, "Self::with(None, Box::new(move || http().map_err(Into::into)))",
           "let sdk = Self::with(None, Box::new(move || http().map_err(Into::into)));\n        sdk.sqs();\n        sdk.ssm();\n        sdk")],
         {},
     ),
     "native-roots": (
-        "root certificates of the machine and not built in",
+        "root certificates of the machine instead of built-in ones",
         [(ROOTS, "RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())",
           "RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().take(0).cloned());\n        "
           "roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)"),
@@ -59,7 +59,7 @@ VARIANTS = {
         {},
     ),
     "aws-lc": (
-        "aws-lc-rs for cryptography and not ring",
+        "aws-lc-rs for cryptography instead of ring",
         [("Cargo.toml", 'features = ["logging", "ring", "std", "tls12"]', 'features = ["aws_lc_rs", "logging", "ring", "std", "tls12"]'),
          (ROOTS, "crate::crypto::provider()", "rustls::crypto::aws_lc_rs::default_provider()"),
          ("shared/http/src/lib.rs", "crypto::provider()", "rustls::crypto::aws_lc_rs::default_provider()")],
@@ -77,22 +77,22 @@ VARIANTS = {
         {},
     ),
     "every-type": (
-        "the scheduler able to read every type of item",
+        "the scheduler can read every type of item",
         [("functions/scheduler/src/scheduler.rs", "StatelyStore::reading(client, TYPES_OF_THE_SCHEDULE)", "StatelyStore::new(client)")],
         {},
     ),
     "trace": (
-        "what libraries trace and log is compiled in",
+        "traces and logs of libraries compiled in",
         [("Cargo.toml", 'log = { version = "0.4", features = ["release_max_level_off"] }', 'log = "0.4"'),
          ("Cargo.toml", 'tracing = { version = "0.1", features = ["release_max_level_debug"] }', 'tracing = "0.1"')],
         {},
     ),
-    "abort": ("panics end the process: not to be had, an error would be a crash", [], {"CARGO_PROFILE_RELEASE_PANIC": "abort"}),
+    "abort": ("panics end the process (not an option: an error would be a crash)", [], {"CARGO_PROFILE_RELEASE_PANIC": "abort"}),
 }
 
 
 def prepare(replacements):
-    """A fresh copy of what is committed, altered. Files that are the same keep their time, so that cargo does no more than it must."""
+    """Makes a copy of the committed files with the replacements. Unchanged files keep their time, so that cargo rebuilds little."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
     altered = {}
     for file, old, new in replacements:
@@ -111,11 +111,11 @@ def prepare(replacements):
 
 
 def measure(name, function):
-    """Builds and measures a variant: its figures by name."""
+    """Builds and measures a variant. Returns its figures by name, or None if it does not compile."""
     _, replacements, variables = VARIANTS[name]
     prepare(replacements)
     build = subprocess.run(
-        # With a target named, its flags are not those of the macros, which must be relocatable.
+        # With an explicit target the flags do not apply to procedural macros, which must be relocatable.
         ["cargo", "build", "--release", "--quiet", "--target", "host-tuple", "--bin", function],
         cwd=TREE / "functions" / function,
         env={**os.environ, **variables, "CARGO_TARGET_DIR": str(TREE / "target")},
@@ -132,9 +132,9 @@ def measure(name, function):
 
 
 def main():
-    """Measures variants, and prints a line for each as it is done."""
+    """Measures variants and prints a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(VARIANTS), help="names of variants, with commas between them")
+    parser.add_argument("--only", default=",".join(VARIANTS), help="names of variants, separated by commas")
     parser.add_argument("--function", default="poller", choices=["scheduler", "poller", "notifier", "slack"])
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
@@ -144,7 +144,7 @@ def main():
     names = arguments.only.split(",")
     unknown = [name for name in names if name not in VARIANTS]
     if unknown:
-        sys.exit(f"there is no variant {', '.join(unknown)}; --list names them")
+        sys.exit(f"unknown variant {', '.join(unknown)}; --list prints all names")
     print(f"| {arguments.function} | stripped, MB | exec → first request, ms | peak there, MiB | first invocation, ms |")
     print("|---|--:|--:|--:|--:|")
     failed = []

@@ -1,6 +1,6 @@
-"""Runs the commands of the pages as they are written, against stand-ins: moto for AWS (with the AWS CLI that the tests pin), the
-fake GitHub and Slack, and the StatelyDB server. commands.toml says how, or why a command cannot be run here. A command of a page
-that it does not have fails the run, and so does an entry that no page has any more.
+"""Runs the commands in the docs as they are written, against fakes: moto for AWS (with the AWS CLI that the tests pin), the fake
+GitHub and Slack, and the local StatelyDB server. commands.toml says how, or why a command cannot run here. The run fails if a
+command in the docs is missing there, or if an entry there is no longer in the docs.
 
     python commands.py [NAME …]      only the scenarios of these names
 """
@@ -27,7 +27,7 @@ import template  # noqa: E402
 DATA = tomllib.loads(pathlib.Path(__file__).with_name("commands.toml").read_text(encoding="utf-8"))
 BUILT = pages.ROOT / "target" / "debug"
 WITHIN_SECS = 300
-# Runs a program until its log says something, then ends it as systemd does: it has to end well.
+# Runs a program until its log contains a text, then ends it as systemd does. It must exit with code 0.
 PREAMBLE = r"""
 set -euo pipefail
 until_said() {
@@ -40,20 +40,20 @@ until_said() {
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.1
   done
-  grep -q -- "$said" "$log" || { echo "never said: $said" >&2; cat "$log" >&2; kill "$pid"; exit 1; }
+  grep -q -- "$said" "$log" || { echo "not in the log: $said" >&2; cat "$log" >&2; kill "$pid"; exit 1; }
   kill -TERM "$pid"; wait "$pid"
 }
 """
 
 
 def bare(command):
-    """A command without its comments and with single spaces, by which it is known."""
+    """A command without comments and with single spaces: the form in which commands are compared."""
     lines = [re.sub(r"\s+#( .*)?$", "", line) for line in command.splitlines()]
     return " ".join(" ".join(line.rstrip("\\") for line in lines).split())
 
 
 def everything():
-    """Blocks by page and first command, and every command with the pages that have it."""
+    """Returns the blocks by page and first command, and every command with its pages."""
     blocks, known = {}, {}
     for page in pages.pages():
         found, spans = pages.blocks_and_spans(page)
@@ -68,25 +68,25 @@ def everything():
 
 
 def check_complete(blocks, known):
-    """Every command of the pages is run or listed, and nothing else is."""
+    """Fails unless every command in the docs is run or listed, and every listed one is in the docs."""
     listed = {bare(command): each["reason"] for each in DATA["listed"] for command in each["commands"]}
     run, faults = set(), []
     for scenario in DATA["scenario"]:
         for begins in scenario["blocks"]:
             found = blocks.get((scenario["page"], bare(begins)))
             if not found:
-                faults.append(f"scenario {scenario['name']}: {scenario['page']} has no block that begins with `{begins}`")
+                faults.append(f"scenario {scenario['name']}: {scenario['page']} has no block that starts with `{begins}`")
             for commands in found or []:
                 run |= {bare(command) for command in commands}
     targets = set(re.findall(r"^([a-z-]+):", (pages.ROOT / "Makefile").read_text(), re.MULTILINE))
     for command, where in known.items():
         made = re.fullmatch(r"make ([a-z-]+)( [A-Z_]+=.*)?", command)
         if made and made[1] in targets:
-            # Its recipe is what CI or the nightly job runs, or is said to take too long: here it has to be there.
+            # CI or the nightly job runs the target, or it takes too long. Here it must only exist.
             continue
         if command not in run and command not in listed:
             faults.append(f"{', '.join(sorted(where))}: neither run nor listed: `{command}`")
-    faults += [f"listed, but on no page: `{command}`" for command in sorted(set(listed) - set(known))]
+    faults += [f"listed, but not in the docs: `{command}`" for command in sorted(set(listed) - set(known))]
     faults += [f"listed without a reason: `{command}`" for command, reason in listed.items() if len(reason) < 20]
     if faults:
         sys.exit("tests/commands/commands.toml:\n" + "\n".join(faults))
@@ -94,7 +94,7 @@ def check_complete(blocks, known):
 
 
 def script(scenario, blocks, listed):
-    """The blocks of a scenario as a program: as they are written, but for what commands.toml replaces."""
+    """The blocks of a scenario as a script: as written, except for the replacements in commands.toml."""
     lines = [PREAMBLE, scenario.get("before", "")]
     until = {bare(command): said for command, said in scenario.get("until", {}).items()}
     codes = {bare(command): code for command, code in scenario.get("codes", {}).items()}
@@ -117,7 +117,7 @@ def script(scenario, blocks, listed):
 def run(scenario, blocks, listed, environment):
     with tempfile.TemporaryDirectory(prefix="commands-") as folder:
         folder = pathlib.Path(folder)
-        # What a command writes stays out of the tree.
+        # The commands write into a copy, not into the tree.
         for name in ("infra", "events", "schema"):
             subprocess.run(["cp", "-r", pages.ROOT / name, folder / name], check=True)
         program = folder / "script"
@@ -129,7 +129,7 @@ def run(scenario, blocks, listed, environment):
                 value = value.replace("{" + known + "}", put)
             given[name] = value
         answers = "".join(f"{answer}\n" for answer in scenario.get("typed", []))
-        # As at a terminal where something is typed.
+        # A terminal, for input that a person types.
         ours, theirs = pty.openpty()
         os.write(ours, answers.encode())
         process = subprocess.Popen(["bash", program], cwd=pages.ROOT if scenario.get("in_tree") else folder, env=given,
@@ -166,7 +166,7 @@ def printed(folder, name, *command):
 
 @contextlib.contextmanager
 def world():
-    """The stand-ins, as the environment of the commands."""
+    """Starts the fakes. Yields the environment of the commands."""
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
         aws = stack.enter_context(servers.moto(folder))
@@ -175,7 +175,7 @@ def world():
         github = stack.enter_context(printed(folder, "github", BUILT / "examples" / "fake-github"))
         slack = stack.enter_context(printed(folder, "slack", BUILT / "examples" / "fake-slack"))
         stately = stack.enter_context(printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
-        # Version 1 of the AWS CLI passes AWS_ENDPOINT_URL over for SQS.
+        # Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
         cli = pathlib.Path(sys.executable).with_name("aws")
         (folder / "aws").write_text(f'#!/bin/sh\nexec "{cli}" --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n')
         (folder / "aws").chmod(0o755)
@@ -202,7 +202,7 @@ def main(names):
             fault = run(scenario, blocks, listed, environment)
             failed += fault is not None
             print(f"{'FAILED' if fault else 'ok    '}  {scenario['page']}: {scenario['name']}{f': {fault}' if fault else ''}", flush=True)
-    print(f"{len(known)} commands on the pages, {len(ran - set(listed))} of them run, {len(listed)} listed with a reason")
+    print(f"{len(known)} commands in the docs, {len(ran - set(listed))} of them run, {len(listed)} listed with a reason")
     sys.exit(1 if failed else 0)
 
 

@@ -1,4 +1,4 @@
-"""The commands that the pages tell people to type."""
+"""The commands in the docs that a reader is meant to type."""
 
 import pathlib
 import re
@@ -6,7 +6,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHELLS = {"sh", "bash", "shell", "console"}
-# A code span is a command where it begins with one of these and has an argument.
+# A code span is a command if it starts with one of these and has an argument.
 PROGRAMS = {"aws", "cargo", "curl", "docker", "git", "make", "npm", "npx", "pip", "pipx", "python", "python3", "runner-monitor",
             "rustup", "sam", "sqlite3", "stately", "systemctl", "journalctl"}
 
@@ -18,7 +18,7 @@ def pages():
 
 
 def blocks_and_spans(path):
-    """Shell blocks of a page, and the commands in its running text, each once."""
+    """The shell blocks of a page, and the commands in its text, each once."""
     blocks, spans, fence, lines = [], [], None, []
     prose = []
     for line in (ROOT / path).read_text(encoding="utf-8").splitlines():
@@ -33,7 +33,7 @@ def blocks_and_spans(path):
             lines.append(line)
         else:
             prose.append(line)
-    assert fence is None, f"{path}: a code block does not end"
+    assert fence is None, f"{path}: a code block is not closed"
     for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", "\n".join(prose)):
         span = " ".join(span.replace("\\|", "|").split())
         if span.split(" ")[0] in PROGRAMS and " " in span:
@@ -42,7 +42,7 @@ def blocks_and_spans(path):
 
 
 def commands(block):
-    """The commands of a block: lines that go on are one, and so is a function; comments are none."""
+    """The commands of a block. Continued lines and functions are one command each; comments are left out."""
     found, taken = [], ""
     for line in block.splitlines():
         taken += ("\n" if taken else "") + line
@@ -51,12 +51,12 @@ def commands(block):
             if text and not text.startswith("#"):
                 found.append(text)
             taken = ""
-    assert not taken, f"does not end: {taken}"
+    assert not taken, f"an incomplete command: {taken}"
     return found
 
 
 def is_whole(text):
     if text.rstrip().endswith("\\") or re.search(r"(\||&&)\s*$", text):
         return False
-    # bash knows better than any pattern whether a function or a quotation has ended.
+    # bash decides whether a function or a quotation is complete.
     return subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True).returncode == 0

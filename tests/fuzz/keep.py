@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Adds to the kept corpus what widens its coverage most: keep.py [TARGET…], after a search by run.sh.
+"""Adds the inputs to the corpus that increase its coverage most: keep.py [TARGET…], after a search by run.sh.
 
-The search keeps thousands of inputs. Of them the smallest few are taken, one after the other, that reach the most
-code which those before do not; a replay of some tens of files in a test then goes nearly everywhere the search went.
+The search keeps thousands of inputs. This takes a few small ones, each time the one that reaches the most code that
+the others do not reach. A test that replays some tens of files then covers nearly everything that the search covered.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ MOST_BYTES = 1_024
 
 
 def coverage(target, folders):
-    """Each input with the places in the program that it reaches, by libFuzzer's own account."""
+    """Each input with the places in the program that it reaches, as libFuzzer reports them."""
     search = next((WORK / "build").glob("*/release/search"))
     with tempfile.TemporaryDirectory() as empty, tempfile.NamedTemporaryFile() as control:
         command = [search, "-set_cover_merge=1", "-use_counters=0", f"-merge_control_file={control.name}", empty, *folders]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Applies small faults one at a time and says which test notices each.
+"""Applies small faults one at a time and reports which test catches each.
 
-Works on a copy of the tree in target/mutations, with the quick tests first and the simulation for what they let pass.
-Exit code 1 if a fault passes everything, 2 if one cannot be applied or does not compile.
+Works on a copy of the tree in target/mutations. Runs the quick tests first, then the simulation for faults that they
+do not catch. Exit code 1 if nothing catches a fault, 2 if one cannot be applied or does not compile.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "mutations"
 TREE = WORK / "tree"
 # One profile for tests and simulation, so that every crate is built once for each fault. Without debug information
-# linking takes seconds, with some optimisation a story takes milliseconds.
+# linking takes seconds, with some optimisation a scenario takes milliseconds.
 ENVIRONMENT = os.environ | {
     "CARGO_TARGET_DIR": str(WORK / "build"),
     "CARGO_PROFILE_DEV_OPT_LEVEL": "1",
@@ -43,7 +43,7 @@ SIMULATED = ("shared/domain", "shared/pipeline", "shared/embedded")
 
 
 def copy_tree():
-    """Copies what git knows or would add; a file that is as it was keeps its time, so that nothing is built anew."""
+    """Copies the tracked and untracked files. Unchanged files keep their time, so that they are not rebuilt."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
     )
@@ -59,7 +59,7 @@ def copy_tree():
 
 
 def run(command):
-    """Runs a command to its end; gives whether it succeeded and what it said."""
+    """Runs a command to its end. Returns whether it succeeded, and its output."""
     try:
         done = subprocess.run(
             ["cargo", *command], cwd=TREE, env=ENVIRONMENT, text=True, errors="replace", timeout=LIMIT_SECS,
@@ -70,8 +70,8 @@ def run(command):
     return done.returncode == 0, done.stdout
 
 
-def noticed_by_tests(command):
-    """The first test that fails; none if all pass."""
+def caught_by_tests(command):
+    """The first test that fails. None if all pass."""
     succeeded, said = run(command)
     if succeeded:
         return None
@@ -86,7 +86,7 @@ def noticed_by_tests(command):
 
 
 def place_of(said, test):
-    """The suites are single tests of many parts: the part in which it panicked."""
+    """Some tests are suites of many parts: the part in which the test panicked."""
     panicked = re.search(r"panicked at (shared/\S+\.rs):(\d+)", said)
     if not panicked or not (TREE / panicked[1]).exists():
         return ""
@@ -95,8 +95,8 @@ def place_of(said, test):
     return f", `{part}`" if part and part not in test else ""
 
 
-def noticed_by_simulation(simulation):
-    """The invariant that a story breaks; none if no story does."""
+def caught_by_simulation(simulation):
+    """The invariant that a scenario violates. None if no scenario does."""
     command = ["run", "-q", "-p", "monitor-simulation", "--", *simulation]
     _, said = run(command)
     broken = re.search(r"^seed (\d+) fails: (.*)$", said, re.M)
@@ -108,7 +108,7 @@ def noticed_by_simulation(simulation):
         return "simulation: " + said
     if "panicked at" in said:
         return "simulation: a stage panics"
-    raise Unusable(f"the simulation did not play:\n{said[-3000:]}")
+    raise Unusable(f"the simulation did not run:\n{said[-3000:]}")
 
 
 class Unusable(Exception):
@@ -121,17 +121,17 @@ def altered(mutant, tree):
     before = path.read_text() if path.is_file() else ""
     count = before.count(mutant["search"])
     if count != 1:
-        raise Unusable(f"{mutant['file']}: the text to be replaced is there {count} times, not once")
+        raise Unusable(f"{mutant['file']}: the text to replace occurs {count} times, not once")
     return path, before, before.replace(mutant["search"], mutant["replace"])
 
 
 def list_all(mutants):
-    """Lists the faults and names each that cannot be applied to the tree as it is; gives how many those are."""
+    """Lists the faults and reports those that cannot be applied to the current tree. Returns the number of those."""
     unusable = 0
     for mutant in mutants:
         try:
             altered(mutant, ROOT)
-            print(f"{mutant['rule']:>9}  {mutant['name']}")
+            print(f"{mutant['rule']:>10}  {mutant['name']}")
         except Unusable as error:
             unusable += 1
             print(f"CANNOT BE APPLIED  {mutant['name']}: {error}", file=sys.stderr)
@@ -142,8 +142,8 @@ def area(file):
     return "/".join(Path(file).parts[:2])
 
 
-def noticed(mutant, by):
-    """What `by` says of the tree with the fault in it."""
+def with_fault(mutant, by):
+    """Returns the result of `by` with the fault in the tree."""
     path, before, after = altered(mutant, TREE)
     path.write_text(after)
     try:
@@ -153,17 +153,17 @@ def noticed(mutant, by):
 
 
 def first_of(stages):
-    return next((found for command in stages if (found := noticed_by_tests(command))), None)
+    return next((found for command in stages if (found := caught_by_tests(command))), None)
 
 
 def try_all(mutants, simulation):
-    """The tests for every fault, then the simulation for what they let pass; gives what noticed each."""
+    """Tries every fault with the tests, then with the simulation if no test catches it. Returns what caught each."""
     results, left, sound = {}, [], set()
 
     def attempt(mutant, by):
         began = time.monotonic()
         try:
-            found = noticed(mutant, by)
+            found = with_fault(mutant, by)
         except Unusable as error:
             print(f"CANNOT BE TRIED  {mutant['name']}\n{error}", flush=True)
             return False
@@ -171,27 +171,27 @@ def try_all(mutants, simulation):
         results[mutant["name"]] = found
         return True
 
-    # By the part of the tree that they are in, so that little is built anew between two of them.
+    # Sorted by crate, so that little is rebuilt between two faults.
     for mutant in sorted(mutants, key=lambda mutant: list(STAGES).index(area(mutant["file"]))):
         place = area(mutant["file"])
         if place not in sound:
             sound.add(place)
             if found := first_of(STAGES[place]):
-                raise SystemExit(f"fails without a fault already: {found}")
-            print(f"without a fault {place} passes", flush=True)
+                raise SystemExit(f"fails without any fault: {found}")
+            print(f"{place} passes without a fault", flush=True)
         if attempt(mutant, lambda: first_of(STAGES[place])) and results[mutant["name"]] is None and place in SIMULATED:
             left.append(mutant)
-    if left and (found := noticed_by_simulation(simulation)):
-        raise SystemExit(f"fails without a fault already: {found}")
+    if left and (found := caught_by_simulation(simulation)):
+        raise SystemExit(f"fails without any fault: {found}")
     for mutant in left:
-        attempt(mutant, lambda: noticed_by_simulation(simulation))
+        attempt(mutant, lambda: caught_by_simulation(simulation))
     return results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", metavar="WORDS", help="only faults whose name holds these words")
-    parser.add_argument("--seeds", type=int, default=400, help="stories that the simulation plays for each fault [400]")
+    parser.add_argument("--only", metavar="TEXT", help="only faults whose name contains this text")
+    parser.add_argument("--seeds", type=int, default=400, help="scenarios that the simulation plays for each fault [400]")
     parser.add_argument("--list", action="store_true", help="list the faults and check that each can be applied")
     parser.add_argument("--markdown", type=Path, help="write the table to this file too")
     arguments = parser.parse_args()
@@ -208,9 +208,9 @@ def main():
     if arguments.markdown:
         tried = [mutant for mutant in mutants if mutant["name"] in results]
         rows = [f"| {it['rule']} | {it['name']} | {results[it['name']] or '**nothing**'} |\n" for it in tried]
-        arguments.markdown.write_text("| rule | fault | noticed by |\n|---|---|---|\n" + "".join(rows))
+        arguments.markdown.write_text("| rule | fault | caught by |\n|---|---|---|\n" + "".join(rows))
     unusable = len(mutants) - len(results)
-    print(f"{len(results)} faults, {len(results) - len(survivors)} noticed; {unusable} could not be tried")
+    print(f"{len(results)} faults, {len(results) - len(survivors)} caught; {unusable} could not be tried")
     for name in survivors:
         print(f"SURVIVES: {name}")
     return 2 if unusable else 1 if survivors else 0

@@ -1,5 +1,5 @@
-// Holds the fake GitHub to GitHub's OpenAPI description: node tests/openapi/check.mjs
-// Each answer passes through `prism proxy --errors`, which turns one that breaks the description into a 500.
+// Checks the fake GitHub with GitHub's OpenAPI description: node tests/openapi/check.mjs
+// Each answer passes through `prism proxy --errors`, which turns one that violates the description into a 500.
 
 import { OPERATIONS, writeDescription } from "./description.mjs";
 import { installPackages, startFake, startPrism, stopAll } from "./processes.mjs";
@@ -21,24 +21,24 @@ async function checkAnswers(proxy, all) {
     const answer = await send(proxy, request);
     if (isPrismFault(answer)) fail(request, JSON.stringify(answer.body.validation ?? answer.body));
     else if (answer.status !== request.status) fail(request, `status ${answer.status} instead of ${request.status}`);
-    else if (!request.isRight(answer.body)) fail(request, `another answer was meant: ${JSON.stringify(answer.body).slice(0, 200)}`);
+    else if (!request.isRight(answer.body)) fail(request, `unexpected answer: ${JSON.stringify(answer.body).slice(0, 200)}`);
   }
 }
 
-/** Every answer out of shape is found: without this, a check that checks nothing would pass. */
+/** Fails if an answer of the wrong shape passes: without this, a check that checks nothing would succeed. */
 async function checkTheCheck(proxy, all) {
   for (const request of all) {
     const answer = await send(proxy, request);
-    if (!isPrismFault(answer)) fail(request, `an answer of the wrong shape went through with status ${answer.status}`);
+    if (!isPrismFault(answer)) fail(request, `an answer of the wrong shape passed with status ${answer.status}`);
   }
 }
 
-/** Every operation of the description is asked for. */
+/** Fails if there is no request for an operation of the description. */
 function checkCoverage(all) {
   for (const [method, path] of OPERATIONS) {
     const pattern = new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/?]+")}(\\?|$)`);
     const asked = all.some((request) => request.method === method.toUpperCase() && pattern.test(request.path));
-    if (!asked) fail({ method: method.toUpperCase(), path }, "no request asks for it");
+    if (!asked) fail({ method: method.toUpperCase(), path }, "no request uses it");
   }
 }
 
@@ -59,14 +59,14 @@ await checkAnswers(proxy, all);
 await checkTheCheck(wrongProxy, all);
 for (const request of all) {
   const { status } = await send(mock, request);
-  if (status !== request.status) fail(request, `the mock of GitHub's own examples answers ${status}`);
+  if (status !== request.status) fail(request, `the mock with GitHub's own examples answers ${status}`);
 }
 
 await stopAll();
 for (const fault of faults) console.error(fault);
 const secs = ((Date.now() - began) / 1000).toFixed(1);
 console.log(
-  `${OPERATIONS.length} operations, ${all.length} good answers, ${all.length} wrong ones, ${all.length} examples: ` +
+  `${OPERATIONS.length} operations, ${all.length} answers, ${all.length} wrong ones, ${all.length} examples: ` +
     `${faults.length} faults, ${secs} s`,
 );
 process.exit(faults.length === 0 ? 0 : 1);

@@ -1,9 +1,9 @@
-// GitHub's OpenAPI description, cut down to what the product asks for: Prism reads the whole one for minutes.
+// GitHub's OpenAPI description, reduced to the product's requests: Prism takes minutes to read all of it.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-// Enterprise Cloud's description: the only one with the enterprise paths beside all the others.
+// Enterprise Cloud's description: the only one with the enterprise paths and all the others.
 const SOURCE = new URL("node_modules/@octokit/openapi/generated/ghec.json", import.meta.url);
 const BUILD = new URL("build/", import.meta.url);
 
@@ -23,20 +23,20 @@ export const OPERATIONS = [
   ["get", "/rate_limit"],
 ];
 
-/** Writes the cut-down description and returns its path. */
+/** Writes the reduced description and returns its path. */
 export function writeDescription() {
   const whole = JSON.parse(readFileSync(SOURCE, "utf8"));
   const paths = {};
   for (const [method, path] of OPERATIONS) {
     const operation = whole.paths[path]?.[method];
     if (!operation) {
-      throw new Error(`GitHub's description has no ${method.toUpperCase()} ${path} any more`);
+      throw new Error(`GitHub's description no longer has ${method.toUpperCase()} ${path}`);
     }
     paths[path] = { ...paths[path], [method]: operation };
   }
   const description = { openapi: whole.openapi, info: whole.info, servers: whole.servers, paths };
   copyReferenced(whole, description, paths, new Set());
-  mend(description);
+  fixForPrism(description);
 
   mkdirSync(BUILD, { recursive: true });
   const target = fileURLToPath(new URL("github.json", BUILD));
@@ -59,13 +59,13 @@ function copyReferenced(whole, description, part, seen) {
   for (const child of Object.values(part)) copyReferenced(whole, description, child, seen);
 }
 
-/** Mends what Prism cannot work with; nothing of what GitHub describes is loosened. */
-function mend(part) {
+/** Works around limits of Prism. Nothing that GitHub describes becomes less strict. */
+function fixForPrism(part) {
   if (part === null || typeof part !== "object") return;
-  // Prism lets every answer through whose schema says `nullable` without a `type`, for such a schema does not compile.
+  // Prism cannot compile a schema with `nullable` but without `type`, and then accepts every answer.
   if (part.nullable === true && part.anyOf && !part.type) part.type = "object";
-  // GitHub takes its own media type in `Accept`, which the description leaves out and Prism's mock then answers with 406.
+  // GitHub accepts its own media type in `Accept`. The description omits it, so Prism's mock would answer 406.
   const json = part.content?.["application/json"];
   if (json) part.content["application/vnd.github+json"] = json;
-  for (const child of Object.values(part)) mend(child);
+  for (const child of Object.values(part)) fixForPrism(child);
 }

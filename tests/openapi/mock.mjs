@@ -1,6 +1,6 @@
-// Serves the examples of GitHub's OpenAPI description until it is stopped, and prints where:
+// Serves the examples of GitHub's OpenAPI description until it is stopped, and prints the address:
 //   node tests/openapi/mock.mjs
-// or for as long as a command runs, which finds the address in PRISM_MOCK_URL:
+// or while a command runs, with the address in PRISM_MOCK_URL:
 //   node tests/openapi/mock.mjs cargo test -p monitor-github
 
 import { writeDescription } from "./description.mjs";

@@ -1,4 +1,4 @@
-// The programs that a check runs beside itself: each is ended with it, however it ends.
+// The programs that a check starts. They end with the check, however it ends.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -12,7 +12,7 @@ const PRISM = fileURLToPath(new URL("node_modules/@stoplight/prism-cli/dist/inde
 // The first start builds the fake: minutes on a cold machine.
 const FAKE_DEADLINE_MS = 15 * 60_000;
 const PRISM_DEADLINE_MS = 60_000;
-// Prism's packages report their installation home unless told not to.
+// Without this, Prism's packages report their installation.
 const ENVIRONMENT = { ...process.env, SCARF_ANALYTICS: "false" };
 
 const running = new Set();
@@ -20,7 +20,7 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 
-/** Installs the pinned packages where that has not been done. */
+/** Installs the pinned packages unless they are installed. */
 export function installPackages() {
   if (existsSync(PRISM)) return;
   const npm = spawnSync("npm", ["ci", "--ignore-scripts"], {
@@ -50,7 +50,7 @@ export async function startPrism(...command) {
   return url;
 }
 
-/** Ends every program started here and waits until they are gone. */
+/** Ends every program started here and waits for its exit. */
 export async function stopAll() {
   const gone = [...running].map((child) => new Promise((resolve) => child.once("exit", resolve)));
   for (const child of running) child.kill("SIGKILL");

@@ -1,4 +1,4 @@
-// What the product asks GitHub, one request for each kind of good answer. Numbers are those of the fake's own seed.
+// The product's requests to GitHub, one for each kind of successful answer. The numbers come from the fake's seed.
 
 import { createSign } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -37,7 +37,7 @@ export function requests(ids) {
   ];
 }
 
-/** Asks the fake itself for the ids that `requests` needs. */
+/** Reads the ids that `requests` needs from the fake. */
 export async function readIds(base) {
   const first = async (path) => (await send(base, get(path))).body.runners[0].id;
   return {
@@ -48,7 +48,7 @@ export async function readIds(base) {
   };
 }
 
-/** Sends a request and returns status and body; a body that is no JSON stays text. */
+/** Sends a request and returns status and body; a body that is not JSON stays text. */
 export async function send(base, { method, path, as }) {
   const headers = {
     accept: "application/vnd.github+json",

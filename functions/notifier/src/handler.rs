@@ -1,4 +1,5 @@
-//! A batch of wake-ups in, what is untold of each subject told, what is to come again out.
+//! Handles a batch of state-change messages: delivers each subject's pending notifications and returns the messages to
+//! retry.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,17 +15,17 @@ use monitor_pipeline::stages::{Disposition, Notify};
 use monitor_telemetry::metrics::{Metric, Metrics};
 use tracing::{Instrument as _, info_span};
 
-/// How many subjects are told of at once. Slack takes about one message a second.
+/// How many subjects are handled at the same time. Slack accepts about one message a second.
 const AT_ONCE: usize = 4;
 
-/// A chat of which it is noted that it takes no message until a person mends something.
-pub(crate) struct Attentive<'a, Ch> {
+/// A chat that remembers whether an error showed that it accepts no messages until a person fixes something.
+pub(crate) struct WatchedChat<'a, Ch> {
     chat: &'a Ch,
     is_dead: AtomicBool,
 }
 
-impl<'a, Ch> Attentive<'a, Ch> {
-    pub(crate) fn to(chat: &'a Ch) -> Self {
+impl<'a, Ch> WatchedChat<'a, Ch> {
+    pub(crate) fn new(chat: &'a Ch) -> Self {
         Self { chat, is_dead: AtomicBool::new(false) }
     }
 
@@ -35,7 +36,7 @@ impl<'a, Ch> Attentive<'a, Ch> {
     }
 }
 
-impl<Ch: Chat> Chat for Attentive<'_, Ch> {
+impl<Ch: Chat> Chat for WatchedChat<'_, Ch> {
     async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
         let sent = self.chat.send(notification, form, to).await;
         self.inspect(sent.as_ref().err());
@@ -68,25 +69,25 @@ fn of_chat(error: &EditError) -> Option<&ChatError> {
     }
 }
 
-/// How a batch is handled.
+/// One batch and what it is handled with.
 pub(crate) struct Batch<'a, St, Ch, Cl, Bs> {
     /// The stage with its ports.
-    pub(crate) notify: &'a Notify<'a, St, Attentive<'a, Ch>, Cl>,
-    /// Where messages go that were not done.
+    pub(crate) notify: &'a Notify<'a, St, WatchedChat<'a, Ch>, Cl>,
+    /// Receives the messages that were not handled successfully.
     pub(crate) failure_sink: &'a Bs,
-    /// How much time there is.
+    /// The time that is left for the batch.
     pub(crate) budget: Budget,
-    /// The invocation.
+    /// The id of the invocation, for logs and metrics.
     pub(crate) request_id: &'a str,
 }
 
-/// What came of a batch.
+/// The result of a batch.
 pub(crate) struct Report {
-    /// For Lambda.
+    /// The answer to Lambda: the messages to retry.
     pub(crate) response: SqsBatchResponse,
-    /// For CloudWatch.
+    /// The metrics for CloudWatch.
     pub(crate) metrics: Metrics,
-    /// Whether the webhook or token is dead, or the store's key may have been changed: the settings are worth another look.
+    /// Whether to read the settings again: the webhook or token is dead, or the store's key may have been rotated.
     pub(crate) reload_settings: bool,
 }
 
@@ -102,7 +103,7 @@ impl<St: Store, Ch: Chat, Cl: Clock, Bs: FailureSink> Batch<'_, St, Ch, Cl, Bs> 
             };
             let span = info_span!("notify", stage = "notify", request_id = self.request_id, %subject);
             let report = self.notify.run(&subject, record.receives).instrument(span).await;
-            // What is put off until Slack may take it is no sign of a changed key.
+            // A notification postponed because of Slack is no sign of a rotated store key.
             let is_put_off = report.disposition == Disposition::Done || report.next_attempt_at.is_some();
             is_broken.set(is_broken.get() || !is_put_off);
             count(&mut metrics.borrow_mut(), &report.delivered, self.notify.clock.now());
@@ -124,8 +125,8 @@ fn count(metrics: &mut Metrics, delivered: &[Notification], now: Timestamp) {
             NotificationItem::Offline { outages } => &outages[..],
             _ => &[],
         });
-        if let Some(began) = outages.map(|outage| outage.started_at).min() {
-            metrics.note(Metric::AlertLatency, u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX));
+        if let Some(started_at) = outages.map(|outage| outage.started_at).min() {
+            metrics.note(Metric::AlertLatency, u64::try_from(now.since(started_at).as_millis()).unwrap_or(u64::MAX));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The notifier as a Lambda: tells what is untold of the subjects that a batch of wake-ups names.
+//! The notifier as a Lambda: sends the pending notifications of the subjects in a batch of state-change messages.
 
 mod handler;
 mod notifier;

@@ -1,4 +1,4 @@
-//! What the notifier works with, kept from one invocation to the next.
+//! The notifier's clients and settings, kept from one invocation to the next.
 
 use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
@@ -13,16 +13,16 @@ use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
-use crate::handler::{Attentive, Batch, Report};
+use crate::handler::{Batch, Report, WatchedChat};
 
-/// The notifier; its clients are made when they are first needed.
+/// The notifier. Its clients are created when they are first needed.
 pub struct Notifier {
     reloading_config: ReloadingConfig<NotifierSettings, Ready>,
     dead_letters: DeadLetters,
     stack: Option<String>,
 }
 
-/// What is made of the settings.
+/// The clients and values built from the settings.
 struct Ready {
     store: StatelyStore<HttpTransport>,
     slack: Messenger,
@@ -30,7 +30,7 @@ struct Ready {
 }
 
 impl Notifier {
-    /// Reads which queues it has; everything else when it is first needed.
+    /// Reads only the queue URLs; everything else is read when it is first needed.
     pub fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
         let mut queue_urls = QueueUrls::of(variables);
         let dead_letters = DeadLetters::new(sdk.clone(), queue_urls.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
@@ -46,7 +46,7 @@ impl Notifier {
         let clock = &SystemClock;
         let now = clock.now();
         let ready = self.reloading_config.get(now).await?;
-        let chat = Attentive::to(&ready.slack);
+        let chat = WatchedChat::new(&ready.slack);
         let (store, policy, settings) = (&ready.store, &ready.policy, NotifySettings::default());
         let notify = Notify { store, chat: &chat, clock, policy, settings };
         let budget = Budget::of(invocation.left(now));

@@ -1,4 +1,4 @@
-//! The notifier over the sample events: first with its neighbours in memory, then with everything over HTTP.
+//! The notifier run on the sample events: first with in-memory fakes, then with everything over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
@@ -26,10 +26,10 @@ use monitor_stately_server::{Fault, InMemory, RpcCode, StatelyServer, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
 
-use crate::handler::{Attentive, Batch, Report};
+use crate::handler::{Batch, Report, WatchedChat};
 use crate::notifier::Notifier;
 
-const WAKE_UP: &str = include_str!("../../../events/notifier-state-change.json");
+const STATE_CHANGE: &str = include_str!("../../../events/notifier-state-change.json");
 const CREDENTIAL: &str = include_str!("../../../events/notifier-credential.json");
 const MALFORMED: &str = include_str!("../../../events/notifier-malformed.json");
 const MIXED_GROUPS: &str = include_str!("../../../events/notifier-mixed-groups.json");
@@ -46,7 +46,7 @@ impl FailureSink for Notes {
     async fn put_off(&self, _: &Record, _: Duration) {}
 }
 
-/// Puts on record that a runner of a target went offline.
+/// Stores that a runner of a target went offline.
 async fn an_outage(store: &impl Store, target: &str) {
     let runner = samples::runner(1, "build-1");
     let outage = samples::outage(&runner, 1);
@@ -87,7 +87,7 @@ impl Installation {
     }
 
     async fn handle(&self, event: &str) -> Report {
-        let chat = Attentive::to(&self.chat);
+        let chat = WatchedChat::new(&self.chat);
         let settings = NotifySettings::default();
         let policy = &Policy::default();
         let notify = Notify { store: &self.store, chat: &chat, clock: &self.clock, policy, settings };
@@ -108,13 +108,13 @@ fn failed(report: &Report) -> usize {
 #[tokio::test]
 async fn the_first_state_change_message_sends_what_is_pending_and_a_second_one_sends_nothing() {
     let installation = Installation::with_outages_of(&["acme/web"]).await;
-    let report = installation.handle(WAKE_UP).await;
+    let report = installation.handle(STATE_CHANGE).await;
     assert!(failed(&report) == 0 && !report.reload_settings);
     assert_eq!(installation.chat.take().len(), 1);
     let counted = installation.counted(&report);
     assert_eq!((&counted["NotificationsSent"], &counted["MessagesDeadLettered"]), (&1.into(), &0.into()));
     assert!(counted["AlertLatency"].as_u64().is_some(), "{counted}");
-    let report = installation.handle(WAKE_UP).await;
+    let report = installation.handle(STATE_CHANGE).await;
     assert_eq!(installation.counted(&report)["NotificationsSent"], 0);
     assert!(installation.chat.take().is_empty());
 }
@@ -122,7 +122,7 @@ async fn the_first_state_change_message_sends_what_is_pending_and_a_second_one_s
 #[tokio::test]
 async fn a_subject_with_nothing_pending_is_done() {
     let installation = Installation::with_outages_of(&[]).await;
-    for event in [WAKE_UP, CREDENTIAL] {
+    for event in [STATE_CHANGE, CREDENTIAL] {
         let report = installation.handle(event).await;
         assert!(failed(&report) == 0 && installation.chat.take().is_empty(), "{event}");
     }
@@ -134,7 +134,7 @@ async fn a_state_change_message_without_a_subject_is_dead_lettered_with_the_acce
     let report = installation.handle(MALFORMED).await;
     assert_eq!((failed(&report), &installation.counted(&report)["MessagesDeadLettered"]), (0, &1.into()));
     let reasons = installation.notes.0.take();
-    assert!(reasons[0].contains("accepted is {\"subject\":\"owner/name\"}"), "{reasons:?}");
+    assert!(reasons[0].contains("accepted shape: {\"subject\":\"owner/name\"}"), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn each_subject_of_a_batch_is_notified_once() {
     assert!(reasons.len() == 1 && reasons[0].contains("has version 9"), "{reasons:?}");
 }
 
-/// Milliseconds from a moment of the samples until now.
+/// Milliseconds since the samples' clock showed `secs`.
 fn since(installation: &Installation, secs: u64) -> Value {
     let taken = installation.clock.now().since(samples::at(secs)).as_millis();
     u64::try_from(taken).unwrap().into()
@@ -169,14 +169,14 @@ async fn the_latency_of_a_message_is_that_of_its_oldest_outage() {
         let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
         assert_eq!(installation.store.put(put).await, Ok(PutOutcome::Done));
         installation.clock.advance(Duration::from_secs(600));
-        let counted = installation.counted(&installation.handle(WAKE_UP).await);
+        let counted = installation.counted(&installation.handle(STATE_CHANGE).await);
         assert_eq!(counted["AlertLatency"], since(&installation, 60), "{ids:?}");
         assert_eq!(counted["NotificationsSent"], 1, "{ids:?}");
     }
 }
 
 #[tokio::test]
-async fn each_message_has_a_latency_and_one_that_slack_did_not_take_none() {
+async fn each_delivered_message_has_a_latency_and_a_refused_one_has_none() {
     let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
     installation.clock.advance(Duration::from_secs(600));
     let counted = installation.counted(&installation.handle(MIXED_GROUPS).await);
@@ -186,16 +186,16 @@ async fn each_message_has_a_latency_and_one_that_slack_did_not_take_none() {
 
     let installation = Installation::with_outages_of(&["acme/web"]).await;
     installation.chat.refuse([ChatError::Dead("no_service".to_owned())]);
-    let counted = installation.counted(&installation.handle(WAKE_UP).await);
+    let counted = installation.counted(&installation.handle(STATE_CHANGE).await);
     assert_eq!((&counted["NotificationsSent"], &counted["AlertLatency"]), (&0.into(), &Value::Null));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_in_trouble_returns_each_group_from_its_first_failure_on() {
+async fn a_failing_store_returns_each_group_from_its_first_failure_on() {
     let installation = Installation::with_outages_of(&["acme/web", "acme/api"]).await;
     installation.server.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
     let report = installation.handle(MIXED_GROUPS).await;
-    // All five: the message of the later release comes after a failure of its group, so it is left as it is.
+    // All five: the message with the newer version follows a failure in its group, so it is returned unhandled.
     assert_eq!(failed(&report), 5);
     assert!(installation.notes.0.take().is_empty() && report.reload_settings);
     installation.server.state().clear_faults();
@@ -204,32 +204,32 @@ async fn a_store_in_trouble_returns_each_group_from_its_first_failure_on() {
 }
 
 #[tokio::test]
-async fn slacks_trouble_brings_the_message_back_and_a_dead_webhook_is_a_reason_to_read_the_settings_again() {
+async fn a_slack_failure_returns_the_message_and_a_dead_webhook_reloads_the_settings() {
     let installation = Installation::with_outages_of(&["acme/web"]).await;
     installation.chat.refuse([ChatError::Transient("500".to_owned())]);
-    let report = installation.handle(WAKE_UP).await;
+    let report = installation.handle(STATE_CHANGE).await;
     assert!(failed(&report) == 1 && !report.reload_settings);
     installation.clock.advance(Duration::from_secs(30));
     installation.chat.refuse([ChatError::Dead("no_service".to_owned())]);
-    let report = installation.handle(WAKE_UP).await;
+    let report = installation.handle(STATE_CHANGE).await;
     assert!(failed(&report) == 1 && report.reload_settings);
     installation.clock.advance(Duration::from_secs(60));
-    assert_eq!(failed(&installation.handle(WAKE_UP).await), 0);
-    assert_eq!(installation.chat.take().len(), 1, "it stayed untold until then");
+    assert_eq!(failed(&installation.handle(STATE_CHANGE).await), 0);
+    assert_eq!(installation.chat.take().len(), 1, "it stayed pending until then");
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_at_an_edit_is_a_reason_to_read_the_settings_again() {
+async fn a_token_that_is_refused_at_an_edit_reloads_the_settings() {
     let dead = || ChatError::Dead("account_inactive".to_owned());
     for (refusal, returned, reload_settings) in [(dead(), 0, true), (ChatError::Transient("500".to_owned()), 1, false)]
     {
         let mut installation = Installation::with_outages_of(&["acme/web"]).await;
         installation.chat = ScriptedChat::with_threads();
-        assert_eq!(failed(&installation.handle(WAKE_UP).await), 0);
+        assert_eq!(failed(&installation.handle(STATE_CHANGE).await), 0);
         a_recovery(&installation.store, "acme/web").await;
         installation.clock.advance(Duration::from_secs(60));
         installation.chat.refuse_edits([refusal.clone()]);
-        let report = installation.handle(WAKE_UP).await;
+        let report = installation.handle(STATE_CHANGE).await;
         assert_eq!((failed(&report), report.reload_settings), (returned, reload_settings), "{refusal}");
         assert!(installation.chat.take_threads().edits.is_empty(), "{refusal}");
     }
@@ -262,7 +262,7 @@ impl World {
             ("STATELYDB_SCHEMA_ID", "5".to_owned()),
         ]);
         let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-        let notifier = Notifier::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        let notifier = Notifier::new(&variables, &Sdk::for_fake(aws.base_url()));
         let transport = HttpTransport::new(monitor_http::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
         let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
         Self { aws, slack, store, notifier, _statelydb: statelydb }
@@ -286,22 +286,22 @@ async fn over_http_the_outage_reaches_slack_and_a_malformed_message_its_dead_let
     assert_eq!(dead_letter.len(), 1);
     assert!(dead_letter[0].group.is_some() && dead_letter[0].deduplication_id.is_some());
     let names = world.aws.calls("GetParameters");
-    assert!(!names.iter().any(|call| call.to_string().contains("github-token")), "who tells needs no token: {names:?}");
+    assert!(!names.iter().any(|call| call.to_string().contains("github-token")), "the notifier needs no GitHub token: {names:?}");
 }
 
 #[tokio::test]
-async fn over_http_an_outage_goes_to_the_webhook_that_the_policy_names_or_says_where_it_should_have_gone() {
+async fn over_http_an_outage_goes_to_the_channel_of_the_policy_or_to_the_default_with_a_note() {
     const GPU_PATH: &str = "/services/T0FAKE/B0GPU/notasecreteither";
     let world = World::new().await;
     world.slack.state().add_webhook(GPU_PATH);
     let default = world.slack.webhook_url();
     let gpu = default.replace(world.slack.state().webhook_path(), GPU_PATH);
     world.aws.set_parameter(&format!("{PREFIX}/slack-webhooks"), &json!({ "gpu-alerts": gpu }).to_string());
-    // What it says of targets is for those who look at them.
+    // The notifier ignores the rules for targets: only the poller uses them.
     let policy = json!({"unreachableAfter": "1m", "targets": {"acme/*": {"channel": "gpu-alerts"}, "other/x": {"failureThreshold": 2}}});
     world.aws.set_parameter(&format!("{PREFIX}/policy"), &policy.to_string());
     an_outage(&world.store, "acme/web").await;
-    world.invoke(WAKE_UP).await.unwrap();
+    world.invoke(STATE_CHANGE).await.unwrap();
     assert_eq!(world.slack.messages().iter().map(|message| &*message.path).collect::<Vec<_>>(), [GPU_PATH]);
 
     world.slack.state().revoke_webhook(GPU_PATH);
@@ -317,7 +317,7 @@ async fn over_http_an_outage_goes_to_the_webhook_that_the_policy_names_or_says_w
     );
 }
 
-/// The slack function of the same stack answers when one is pressed.
+/// The slack function of the same stack answers when a button is pressed.
 #[tokio::test]
 async fn an_alert_of_a_bot_has_buttons() {
     let world = World::new().await;
@@ -325,7 +325,7 @@ async fn an_alert_of_a_bot_has_buttons() {
         world.aws.set_parameter(&format!("{PREFIX}/{name}"), value);
     }
     an_outage(&world.store, "acme/web").await;
-    assert_eq!(world.invoke(WAKE_UP).await, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(world.invoke(STATE_CHANGE).await, Ok(json!({"batchItemFailures": []})));
     let messages = world.slack.messages();
     assert_eq!(messages.len(), 1);
     let body = messages[0].body.to_string();
@@ -336,7 +336,7 @@ async fn an_alert_of_a_bot_has_buttons() {
 async fn an_unreachable_channel_is_reported_as_a_settings_fault() {
     let world = World::new().await;
     world.aws.set_parameter(&format!("{PREFIX}/policy"), r#"{"labels":{"gpu":{"channel":"gpu-alerts"}}}"#);
-    let error_text = world.invoke(WAKE_UP).await.unwrap_err().to_string();
+    let error_text = world.invoke(STATE_CHANGE).await.unwrap_err().to_string();
     assert!(
         error_text.contains("labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS"),
         "{error_text}"
@@ -348,10 +348,10 @@ async fn a_new_webhook_is_in_use_right_after_the_old_one_is_dead() {
     let world = World::new().await;
     an_outage(&world.store, "acme/web").await;
     world.slack.state().replace_webhook("/services/T0FAKE/B0FAKE/another");
-    let put_off = world.invoke(WAKE_UP).await.unwrap();
-    assert_eq!(put_off["batchItemFailures"].as_array().unwrap().len(), 1, "it comes back: {put_off}");
+    let put_off = world.invoke(STATE_CHANGE).await.unwrap();
+    assert_eq!(put_off["batchItemFailures"].as_array().unwrap().len(), 1, "it is retried: {put_off}");
     world.aws.set_parameter("/github-runner-monitor/slack-webhook", &world.slack.webhook_url());
-    // What is notified of another target goes the new way at once.
+    // The notification of another target uses the new webhook at once.
     an_outage(&world.store, "acme/api").await;
     world.invoke(MIXED_GROUPS).await.unwrap();
     assert_eq!(world.slack.messages().len(), 1);
@@ -363,7 +363,7 @@ async fn all_missing_settings_are_reported_at_once() {
     for name in ["slack-webhook", "statelydb-store-id"] {
         world.aws.remove_parameter(&format!("{PREFIX}/{name}"));
     }
-    let error_text = world.invoke(WAKE_UP).await.unwrap_err().to_string();
+    let error_text = world.invoke(STATE_CHANGE).await.unwrap_err().to_string();
     for name in ["slack-webhook --type SecureString", "statelydb-store-id --type String"] {
         assert!(error_text.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{error_text}");
     }

@@ -1,4 +1,4 @@
-//! A batch of jobs in, a look at each one's target, what is to come again out.
+//! Handles a batch of jobs: checks the target of each one and returns the messages to retry.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,28 +12,28 @@ use monitor_pipeline::stages::{Check, CheckReport, Disposition, Ending};
 use monitor_telemetry::metrics::{Metric, Metrics};
 use tracing::{Instrument as _, info_span};
 
-/// How many targets are looked at at once: a whole batch.
+/// How many targets are checked at the same time: a whole batch.
 const AT_ONCE: usize = 10;
 
-/// How a batch is handled.
+/// One batch and what it is handled with.
 pub(crate) struct Batch<'a, St, Gh, Jobs, Changes, Cl, Bs> {
     /// The stage with its ports.
     pub(crate) check: &'a Check<'a, St, Gh, Jobs, Changes, Cl>,
-    /// Where messages go that were not done.
+    /// Receives the messages that were not handled successfully.
     pub(crate) failure_sink: &'a Bs,
-    /// How much time there is.
+    /// The time that is left for the batch.
     pub(crate) budget: Budget,
-    /// The invocation.
+    /// The id of the invocation, for logs and metrics.
     pub(crate) request_id: &'a str,
 }
 
-/// What came of a batch.
+/// The result of a batch.
 pub(crate) struct Report {
-    /// For Lambda.
+    /// The answer to Lambda: the messages to retry.
     pub(crate) response: SqsBatchResponse,
-    /// For CloudWatch.
+    /// The metrics for CloudWatch.
     pub(crate) metrics: Metrics,
-    /// Whether a secret was refused, or may have been: the settings are worth another look.
+    /// Whether to read the settings again: a secret was refused, or may have been.
     pub(crate) reload_settings: bool,
 }
 
@@ -56,7 +56,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: 
             reload_settings.set(reload_settings.get() || is_refusal(&report));
             let mut metrics = metrics.borrow_mut();
             count(&mut metrics, &job, &report);
-            // The poller's to say: a notifier that is dead says nothing.
+            // Measured by the poller because a dead notifier publishes nothing.
             let pending_secs = pending_secs(report.pending_since, self.check.clock.now());
             metrics.most(Metric::OldestPendingNotificationSecs, pending_secs);
             report.disposition
@@ -69,7 +69,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: 
     }
 }
 
-/// GitHub refused the credential, or the store did not do what it was asked: its key may have been changed.
+/// Whether GitHub refused the credential, or the store failed: its key may have been rotated.
 fn is_refusal(report: &CheckReport) -> bool {
     let by_github = matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Credential);
     by_github || report.ending == Ending::Broken
@@ -78,8 +78,8 @@ fn is_refusal(report: &CheckReport) -> bool {
 pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
     match &report.ending {
         Ending::Seen(counts) => {
-            // Of each target once an interval, so that the sum over one is the fleet; and so that no job by hand keeps the
-            // dead-man's switch from seeing that the ticks have stopped.
+            // Only scheduled jobs count: one per target and interval, so that the sum over an interval is the fleet,
+            // and a manual job cannot hide from the dead-man's switch that the ticks have stopped.
             if job.reason == Reason::Schedule {
                 metrics.add(Metric::ChecksCompleted, 1);
                 metrics.add(Metric::RunnersTotal, counts.total.into());

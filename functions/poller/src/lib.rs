@@ -1,4 +1,4 @@
-//! The poller as a Lambda: looks at the targets that a batch of jobs names.
+//! The poller as a Lambda: checks the targets that a batch of jobs names.
 
 mod handler;
 mod poller;

@@ -1,4 +1,4 @@
-//! What the poller works with, kept from one invocation to the next.
+//! The poller's clients and settings, kept from one invocation to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::handler::{Batch, Report};
 
-/// The poller with its queues; its clients are made when they are first needed.
+/// The poller with its queues. Its clients are created when they are first needed.
 pub struct Poller {
     reloading_config: ReloadingConfig<Settings, Ready>,
     jobs: Queue,
@@ -27,7 +27,7 @@ pub struct Poller {
     latest: LatestChecks,
 }
 
-/// What is made of the settings. The client of GitHub remembers paces, limits and tokens.
+/// The clients and values built from the settings. The GitHub client remembers request pace, limits and tokens.
 struct Ready {
     github: GitHub,
     store: StatelyStore<HttpTransport>,
@@ -35,7 +35,7 @@ struct Ready {
 }
 
 impl Poller {
-    /// Reads which queues it has; everything else when it is first needed.
+    /// Reads only the queue URLs; everything else is read when it is first needed.
     pub fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
         let mut queue_urls = QueueUrls::of(variables);
         let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));

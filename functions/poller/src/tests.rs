@@ -1,4 +1,4 @@
-//! The poller over the sample events: first with its neighbours in memory, then with everything over HTTP.
+//! The poller run on the sample events: first with in-memory fakes, then with everything over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod over_http;
@@ -35,8 +35,8 @@ macro_rules! event {
     };
 }
 
-/// Every log line of every test here, whatever its level. For the whole process: a subscriber of one test alone would
-/// miss the spans that another test met first.
+/// Every log line of every test here, at any level. It is global to the process: a subscriber of a single test would
+/// miss the spans that another test entered first.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct ToLog;
@@ -183,7 +183,7 @@ async fn a_job_that_comes_too_late_expires_and_is_counted() {
     assert_eq!((&counted["ChecksCompleted"], &counted["JobsExpired"]), (&0.into(), &1.into()));
 }
 
-/// Whatever makes every check fail is seen by the alarm on the sum of `ChecksCompleted`: a zero for each batch.
+/// The alarm on the sum of `ChecksCompleted` detects anything that makes every check fail: each batch reports a zero.
 #[tokio::test(start_paused = true)]
 async fn checks_that_all_fail_complete_none() {
     let until = monitor_domain::time::Timestamp::from_epoch_ms(1_800_000_600_000);
@@ -221,7 +221,7 @@ async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_fail
     assert_eq!((&counted["ChecksFailed"], &counted["ChecksLate"]), (&0.into(), &0.into()));
 }
 
-/// The notifier may be dead: that its notifications are pending is said by the poller.
+/// The notifier may be dead, so the poller reports that notifications are pending.
 #[tokio::test]
 async fn how_long_the_oldest_notification_has_been_pending_is_a_metric_of_the_poller() {
     let installation = Installation::new();
@@ -232,7 +232,7 @@ async fn how_long_the_oldest_notification_has_been_pending_is_a_metric_of_the_po
         let report = installation.handle(event!("poller-by-hand")).await;
         counted(&report.metrics)["OldestPendingNotificationSecs"].as_u64().unwrap()
     };
-    // The third bad reading opens the outage; nobody sends what the poller has woken the notifier for.
+    // The third unhealthy check opens the outage. No notifier runs here, so its notification stays pending.
     assert_eq!([secs(1).await, secs(1).await, secs(1).await], [0, 0, 0]);
     assert_eq!([secs(1).await, secs(15).await, secs(2_000).await], [60, 960, 86_400]);
 }
@@ -249,7 +249,7 @@ async fn a_job_by_hand_is_a_check_and_counts_neither_the_fleet_nor_for_the_dead_
     assert_eq!(installation.source.fresh_pages(), 2);
 }
 
-/// Every metric that the checks of one invocation give, by name.
+/// Every metric that the checks of one invocation produce, by name.
 fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
     let mut metrics = Metrics::of("poller");
     metrics.add(Metric::JobsExpired, 0);
@@ -269,7 +269,7 @@ fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
 }
 
 #[test]
-fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
+fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
     let seen = |total, online, down| Ending::Seen(Counts { total, online, down });
     let failed = || Ending::Failed(Failure { fault: Fault::Credential, detail: "401".to_owned() });
     for quotas in [[4_000, 40, 900], [40, 900, 4_000], [900, 4_000, 40]] {
@@ -277,7 +277,8 @@ fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
         let counted = counted_of(&[
             (Reason::Schedule, seen(8, 5, 2), first),
             (Reason::Schedule, seen(30, 20, 4), None),
-            // Not of the schedule: its runners would be counted twice in an interval, and the switch kept from going off.
+            // Not scheduled: its runners would count twice in an interval, and it would keep the dead-man's switch from
+            // firing.
             (Reason::Recheck, seen(100, 100, 100), second),
             (Reason::Schedule, failed(), third),
             (Reason::Schedule, Ending::Broken, None),
@@ -297,7 +298,7 @@ fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
         }
     }
     let counted = counted_of(&[(Reason::Schedule, failed(), None)]);
-    assert_eq!(counted["QuotaRemaining"], Value::Null, "nothing was said of it");
+    assert_eq!(counted["QuotaRemaining"], Value::Null, "GitHub reported no quota");
 }
 
 #[tokio::test]
@@ -337,12 +338,12 @@ async fn malformed_messages_do_not_stop_the_rest_of_their_batch() {
     let report = installation.handle(event!("poller-mixed-batch")).await;
     assert_eq!(failed(&report), 0);
     let counted = counted(&report.metrics);
-    // Of the three that are checked one was asked for by hand.
+    // Three targets are checked; one of these jobs was sent by hand.
     assert_eq!((&counted["ChecksCompleted"], &counted["MessagesDeadLettered"]), (&2.into(), &2.into()));
     let reasons: Vec<String> = installation.notes.dead_letter.take().into_iter().map(|(_, reason)| reason).collect();
-    assert!(reasons.iter().any(|reason| reason.contains("no JSON object")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("not a JSON object")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("has version 2")), "{reasons:?}");
-    // somebody/else is not configured: neither looked at nor set aside.
+    // somebody/else is not configured: it is neither checked nor dead-lettered.
     assert_eq!(installation.source.fresh_pages(), 3);
 }
 
@@ -353,10 +354,10 @@ async fn a_duplicate_message_is_stored_once() {
     assert_eq!(failed(&report), 0);
     let kept = installation.server.state().items(17).len();
     installation.handle(event!("poller-duplicates")).await;
-    // The check that somebody asks for again waits for its window.
+    // The second check requested by hand waits for its window.
     assert_eq!(installation.server.state().items(17).len(), kept + 1);
     assert_eq!(installation.jobs.take().len(), 1);
-    assert!(installation.changes.take().is_empty(), "nothing is told of runners that are well");
+    assert!(installation.changes.take().is_empty(), "healthy runners cause no notification");
 }
 
 #[tokio::test]
@@ -366,12 +367,12 @@ async fn a_limited_credential_ends_the_job() {
     let failure = Failure { fault: Fault::Limited { until }, detail: "limited".to_owned() };
     installation.source.fail(&target("acme/web"), failure);
     let report = installation.handle(event!("poller-by-schedule")).await;
-    assert!(failed(&report) == 0 && !report.reload_settings, "the next tick brings it again");
+    assert!(failed(&report) == 0 && !report.reload_settings, "the next tick sends it again");
     assert_eq!(counted(&report.metrics)["ChecksFailed"], 1);
 }
 
 #[tokio::test]
-async fn a_refused_credential_is_a_reason_to_read_the_settings_again() {
+async fn a_refused_credential_reloads_the_settings() {
     let installation = Installation::new();
     installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
     let report = installation.handle(event!("poller-by-schedule")).await;
@@ -379,14 +380,14 @@ async fn a_refused_credential_is_a_reason_to_read_the_settings_again() {
 }
 
 #[tokio::test]
-async fn one_refusal_in_a_batch_is_enough_to_read_the_settings_again_wherever_it_stands() {
+async fn one_refusal_anywhere_in_a_batch_reloads_the_settings() {
     for refused in ["acme/web", "acme/api", "orgs/acme"] {
         let installation = Installation::new();
         installation.source.fail(&target(refused), Failure { fault: Fault::Credential, detail: "401".to_owned() });
         let report = installation.handle(event!("poller-mixed-batch")).await;
         assert!(failed(&report) == 0 && report.reload_settings, "{refused}");
     }
-    // Refused as before, with nothing new to store, its check ends before those of the others begin to store theirs.
+    // The second refusal has nothing new to store, so its check ends before the others start to store theirs.
     let installation = Installation::new();
     installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
     installation.handle(event!("poller-by-schedule")).await;
@@ -394,16 +395,16 @@ async fn one_refusal_in_a_batch_is_enough_to_read_the_settings_again_wherever_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_in_trouble_gives_the_jobs_back_and_only_theirs() {
+async fn a_failing_store_returns_the_jobs_that_could_be_checked_and_no_others() {
     for code in [RpcCode::Unavailable, RpcCode::Unauthenticated] {
         let installation = Installation::new();
         installation.server.state().inject(StoreFault::once(Trouble::Bare(code)).times(1_000));
         let report = installation.handle(event!("poller-mixed-batch")).await;
         let ids: Vec<&str> =
             report.response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
-        assert_eq!(ids.len(), 3, "{code:?}: the three that can be looked at");
+        assert_eq!(ids.len(), 3, "{code:?}: the three that can be checked");
         assert_eq!(installation.notes.dead_letter.take().len(), 2, "{code:?}: the two that can never be");
         assert_eq!(installation.notes.put_off.take(), [Duration::from_secs(30); 3], "{code:?}");
-        assert!(report.reload_settings, "{code:?}: the key may have been changed");
+        assert!(report.reload_settings, "{code:?}: the key may have been rotated");
     }
 }

@@ -1,4 +1,4 @@
-//! A tick in, jobs sent, how many out.
+//! Handles a tick: sends the jobs and returns their number.
 
 use monitor_aws::Failure;
 use monitor_domain::cycle::pending_secs;
@@ -8,20 +8,20 @@ use monitor_telemetry::metrics::{Metric, Metrics};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, info_span};
 
-/// What came of a tick.
+/// The result of a tick.
 pub(crate) struct Report {
-    /// For Lambda.
+    /// The answer to Lambda: the number of jobs, or why the invocation failed.
     pub(crate) answer: Result<Value, Failure>,
-    /// For CloudWatch.
+    /// The metrics for CloudWatch.
     pub(crate) metrics: Metrics,
 }
 
-/// Whether an event is a tick: EventBridge's `aws.events` or `aws.scheduler`, or an object written by hand. What is in it
-/// does not matter; only what is clearly meant for another function is refused.
+/// Accepts an event as a tick: EventBridge's `aws.events` or `aws.scheduler`, or an object written by hand. Its content
+/// does not matter; only an event clearly meant for another function is refused.
 pub(crate) fn accept(event: &Value) -> Result<(), Failure> {
     let is_tick = event.as_object().is_some_and(|event| !event.contains_key("Records"));
     let refusal =
-        || Failure::Event("this is no tick of the schedule; invoke with {}, or an event as in events/".to_owned());
+        || Failure::Event("the event must be a tick of the schedule, for example {} or an event from events/scheduler-*.json".to_owned());
     is_tick.then_some(()).ok_or_else(refusal)
 }
 
@@ -33,12 +33,12 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: S
     let ScheduleReport { disposition, targets, dropped, throttled, pending_since } =
         schedule.run().instrument(span).await;
     let mut metrics = count(targets.len(), &throttled);
-    // Without a target no poller runs that could say so.
+    // Without a target no poller runs that could report it.
     metrics.most(Metric::OldestPendingNotificationSecs, pending_secs(pending_since, schedule.clock.now()));
     let answer = match disposition {
         Disposition::Done => Ok(json!({"targets": targets.len(), "dropped": dropped.len()})),
-        // Lambda tries twice more, and the next tick brings the same.
-        Disposition::Retry { reason, .. } | Disposition::DeadLetter { reason } => Err(Failure::BrokenOff(reason)),
+        // Lambda retries twice, and the next tick sends the same jobs.
+        Disposition::Retry { reason, .. } | Disposition::DeadLetter { reason } => Err(Failure::Aborted(reason)),
     };
     Report { answer, metrics }
 }
@@ -46,7 +46,7 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: S
 pub(crate) fn count(targets: usize, throttled: &[Throttled]) -> Metrics {
     let mut metrics = Metrics::of("scheduler");
     metrics.add(Metric::TargetsScheduled, u64::try_from(targets).unwrap_or(u64::MAX));
-    // Only where there is something to show: CloudWatch charges for a metric by the hours in which it was sent.
+    // Published only while a credential is throttled: CloudWatch charges for each hour in which a metric is sent.
     if let Some(every) = throttled.iter().map(|throttled| throttled.every).max() {
         metrics.add(Metric::EffectiveInterval, every.as_secs());
     }

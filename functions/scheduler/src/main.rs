@@ -1,4 +1,4 @@
-//! The scheduler as a Lambda: at each tick a job for every target.
+//! The scheduler as a Lambda: sends a job for every target at each tick.
 
 use std::process::ExitCode;
 

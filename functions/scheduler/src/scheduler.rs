@@ -1,4 +1,4 @@
-//! What the scheduler works with, kept from one invocation to the next.
+//! The scheduler's clients and settings, kept from one invocation to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::handler::{self, Report};
 
-/// The scheduler with its queues; its clients are made when they are first needed.
+/// The scheduler with its queues. Its clients are created when they are first needed.
 pub struct Scheduler {
     reloading_config: ReloadingConfig<Settings, Ready>,
     jobs: Queue,
@@ -26,7 +26,7 @@ pub struct Scheduler {
     stack: Option<String>,
 }
 
-/// What is made of the settings.
+/// The clients and values built from the settings.
 struct Ready {
     github: GitHub,
     store: StatelyStore<HttpTransport>,
@@ -34,7 +34,7 @@ struct Ready {
 }
 
 impl Scheduler {
-    /// Reads which queues it has; everything else when it is first needed.
+    /// Reads only the queue URLs; everything else is read when it is first needed.
     pub fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
         let mut queue_urls = QueueUrls::of(variables);
         let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));
@@ -58,7 +58,7 @@ impl Scheduler {
         let Report { answer, metrics } = handler::handle(&schedule, &invocation.request_id).await;
         host::publish(metrics, self.stack.as_deref(), clock.now(), &invocation.request_id);
         if answer.is_err() {
-            // The store's key may have been changed.
+            // The store's key may have been rotated.
             self.reloading_config.invalidate();
         }
         answer
@@ -72,7 +72,7 @@ impl Ready {
         let for_github = roots.clone();
         let github = monitor_http::github(move || for_github.http(), &settings.github, now);
         let github = github.map_err(Failure::setup)?;
-        // The pollers do not know of each other: what all of them ask in a minute is what is sent to them in one.
+        // The pollers do not know each other, so the jobs sent per minute are what limits their requests per minute.
         let jobs_per_minute = settings.github.limits.requests_per_minute.map(std::num::NonZeroU32::get);
         let Settings { policy, targets: configured, statelydb, .. } = settings;
         let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;

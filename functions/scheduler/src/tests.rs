@@ -1,4 +1,4 @@
-//! The scheduler over the sample events: first with its neighbours in memory, then with everything over HTTP.
+//! The scheduler run on the sample events: first with in-memory fakes, then with everything over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, LambdaEnvironment, Sdk};
 use monitor_domain::fleet::{CredentialRecord, Failing};
-use monitor_domain::observation::{Failure as LookFailure, Fault as CheckFault};
+use monitor_domain::observation::{Failure as CheckFailure, Fault as CheckFault};
 use monitor_domain::pace::Quota;
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::CredentialId;
@@ -72,18 +72,18 @@ impl Installation {
 }
 
 #[test]
-fn every_form_of_a_tick_is_one_and_another_functions_event_is_not() {
+fn every_form_of_a_tick_is_accepted_and_another_functions_event_is_refused() {
     for tick in TICKS {
         assert_eq!(handler::accept(&serde_json::from_str(tick).unwrap()), Ok(()), "{tick}");
     }
     for other in [include_str!("../../../events/poller-by-hand.json"), "[]", "null", "\"tick\""] {
         let error_text = handler::accept(&serde_json::from_str(other).unwrap()).unwrap_err().to_string();
-        assert!(error_text.contains("no tick of the schedule; invoke with {}"), "{error_text}");
+        assert!(error_text.contains("must be a tick of the schedule, for example {}"), "{error_text}");
     }
 }
 
 #[tokio::test]
-async fn each_target_gets_a_job_and_one_that_was_taken_off_the_list_its_last() {
+async fn each_target_gets_a_job_and_one_removed_from_the_list_gets_a_last_one() {
     let mut installation = Installation::watching(&["acme/web", "acme/api", "orgs/acme"]);
     let report = installation.tick().await;
     assert_eq!(report.answer, Ok(json!({"targets": 3, "dropped": 0})));
@@ -126,7 +126,7 @@ fn the_interval_is_that_of_the_credential_that_is_throttled_most_and_only_while_
     assert_eq!(counted(&[])["EffectiveInterval"], Value::Null);
 }
 
-/// Where there is no target, no poller is there to say it.
+/// Without a target no poller runs that could report it.
 #[tokio::test]
 async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_metric_of_the_scheduler() {
     let installation = Installation::watching(&["acme/web"]);
@@ -134,7 +134,7 @@ async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_met
         let line = installation.tick().await.metrics.line(installation.clock.now(), "request-1").unwrap();
         serde_json::from_str::<Value>(&line).unwrap()["OldestPendingNotificationSecs"].clone()
     };
-    // The first tick adds the target; nobody sends what it has woken the notifier for.
+    // The first tick adds the target. No notifier runs here, so that notification stays pending.
     assert_eq!(secs().await, 0);
     installation.clock.advance(Duration::from_secs(300));
     assert_eq!(secs().await, 300);
@@ -142,12 +142,12 @@ async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_met
     assert_eq!(secs().await, 600);
 }
 
-/// A token that is refused, or an installation's: what it fails at is said once, by the credential's own notification.
+/// A refused token, or a refused token of an App installation, is reported once: by the credential's own notification.
 #[tokio::test]
 async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_credential() {
     for is_failing in [true, false] {
         let installation = Installation::watching(&["acme/*"]);
-        let failure = LookFailure::new(CheckFault::Credential, "GitHub refuses the token (401)");
+        let failure = CheckFailure::new(CheckFault::Credential, "GitHub refuses the token (401)");
         let mut record = CredentialRecord::new(CredentialId::token());
         let since = installation.clock.now();
         record.failing =
@@ -155,13 +155,13 @@ async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_cred
         let put = installation.store.put(vec![Put::replacing(Item::Credential(record))]).await;
         assert_eq!(put, Ok(PutOutcome::Done));
         installation.source.fail_repositories("acme", failure);
-        let mut wakes = 0;
+        let mut sent = 0;
         for _ in 0..5 {
             installation.tick().await;
-            wakes += installation.changes.take().len();
+            sent += installation.changes.take().len();
             installation.clock.advance(Duration::from_secs(300));
         }
-        assert_eq!(wakes > 0, !is_failing, "{wakes} wake-ups, is failing: {is_failing}");
+        assert_eq!(sent > 0, !is_failing, "{sent} state-change messages, is failing: {is_failing}");
     }
 }
 
@@ -175,7 +175,7 @@ async fn a_list_that_becomes_empty_is_refused_and_notified() {
     installation.changes.take();
     assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 1, "dropped": 0})));
     let changes = installation.changes.take();
-    assert!(changes.iter().any(|wake| wake.body.contains("\"monitor\"")), "{changes:?}");
+    assert!(changes.iter().any(|message| message.body.contains("\"monitor\"")), "{changes:?}");
 }
 
 #[tokio::test]
@@ -189,19 +189,19 @@ async fn four_thousand_targets_of_one_credential_keep_within_900_a_minute() {
         let in_a_minute = delays.iter().filter(|delay| (second..second + 60).contains(*delay)).count();
         assert!(in_a_minute <= 800, "{in_a_minute} from second {second}");
     }
-    // The tick of this test comes as its minute begins; one that comes as it ends sends the same jobs for the same moments.
+    // This tick runs at the start of its minute. One at the end of it sends the same jobs for the same times.
     assert_eq!((delays.iter().min(), delays.iter().max()), (Some(&60), Some(&359)));
 }
 
 #[tokio::test]
-async fn a_tick_that_comes_twice_sends_a_large_lists_jobs_once() {
+async fn a_repeated_tick_does_not_send_the_jobs_of_a_large_list_again() {
     let names: Vec<String> = (0..4_000).map(|number| format!("acme/app-{number}")).collect();
     let mut installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
     installation.tick().await;
     installation.jobs.take();
     installation.clock.advance(Duration::from_secs(20));
     assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 0, "dropped": 0})));
-    // What is new is looked at all the same.
+    // A new target is checked all the same.
     installation.settings.configured.push("acme/new".parse().unwrap());
     assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 1, "dropped": 0})));
     assert_eq!(installation.jobs.take().len(), 1);
@@ -229,7 +229,7 @@ async fn a_store_that_does_not_answer_fails_the_invocation() {
     let installation = Installation::watching(&["acme/web"]);
     installation.server.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
     let report = installation.tick().await;
-    assert!(matches!(report.answer, Err(Failure::BrokenOff(_))), "{:?}", report.answer);
+    assert!(matches!(report.answer, Err(Failure::Aborted(_))), "{:?}", report.answer);
     assert!(installation.jobs.take().is_empty());
 }
 
@@ -252,7 +252,7 @@ async fn over_http_the_jobs_are_in_the_queue() {
         ("STATELYDB_SCHEMA_ID", "5".to_owned()),
     ]);
     let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-    let scheduler = Scheduler::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+    let scheduler = Scheduler::new(&variables, &Sdk::for_fake(aws.base_url()));
     let invoke = async |event: &str| {
         let deadline = SystemClock.now().plus(Duration::from_secs(30));
         let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
@@ -266,7 +266,7 @@ async fn over_http_the_jobs_are_in_the_queue() {
     assert!(aws.calls("GetParameters").is_empty(), "the environment is complete");
     aws.plan("SendMessageBatch", [CallFault::Refused(403, "AccessDenied")]);
     let error_text = invoke("{}").await.unwrap_err();
-    assert!(matches!(&error_text, Failure::BrokenOff(reason) if reason.contains("AccessDenied")), "{error_text}");
+    assert!(matches!(&error_text, Failure::Aborted(reason) if reason.contains("AccessDenied")), "{error_text}");
     assert!(matches!(invoke("{\"Records\":[]}").await, Err(Failure::Event(_))));
 }
 
@@ -297,7 +297,7 @@ impl World {
         ]);
         variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-        let scheduler = Scheduler::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        let scheduler = Scheduler::new(&variables, &Sdk::for_fake(aws.base_url()));
         Self { aws, statelydb, scheduler, _github: github }
     }
 
@@ -309,7 +309,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn the_jobs_of_a_tick_keep_to_the_requests_that_a_minute_may_have() {
+async fn the_jobs_of_a_tick_keep_to_the_limit_of_requests_per_minute() {
     for (per_minute, longest_secs) in [("60", 26..=27), ("off", 0..=0)] {
         let world = World::watching(25, &[("GITHUB_REQUESTS_PER_MINUTE", per_minute)]).await;
         assert_eq!(world.tick().await, Ok(json!({"targets": 25, "dropped": 0})));
@@ -327,6 +327,6 @@ async fn a_rotated_key_of_the_store_is_in_use_right_after_the_first_refused_tick
     world.statelydb.state().revoke_tokens();
     world.aws.set_parameter("/github-runner-monitor/statelydb-access-key", "planted-key-2");
     let error_text = world.tick().await.unwrap_err();
-    assert!(matches!(error_text, Failure::BrokenOff(_)), "{error_text}");
+    assert!(matches!(error_text, Failure::Aborted(_)), "{error_text}");
     assert_eq!(world.tick().await, Ok(json!({"targets": 2, "dropped": 0})));
 }

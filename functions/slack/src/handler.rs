@@ -1,4 +1,4 @@
-//! A request of Slack's in, its answer out; a batch of commands that take longer in, what is to come again out.
+//! Answers a request from Slack, and a batch of deferred commands, of which it returns the messages to retry.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use monitor_slack::{CommandHandler, HttpAnswer, Replies};
 use serde_json::Value;
 use tracing::{Instrument as _, info_span};
 
-/// How many commands that take longer are answered at once.
+/// How many deferred commands are answered at the same time.
 const AT_ONCE: usize = 4;
 
-/// What the function is invoked with.
+/// The event that the function is invoked with.
 pub(crate) enum Event {
-    /// By an HTTP API or a function URL, payload version 2.0.
+    /// A request through an HTTP API or a function URL, payload version 2.0.
     Request(Box<ApiGatewayV2httpRequest>),
-    /// By the queue of commands that take longer.
+    /// Messages from the queue of deferred commands.
     Messages(SqsEvent),
 }
 
@@ -32,11 +32,11 @@ impl Event {
         } else {
             None
         };
-        // What is in it may be anybody's: the error quotes nothing.
+        // Anybody may have written the event, so the error quotes nothing from it.
         read.ok_or_else(|| {
             Failure::Event(
-                "this is neither a request of an HTTP API (payload version 2.0) nor an event of SQS; invoke with an \
-                 event as in events/slack-*.json, signed by events/sign"
+                "the event must be a request from an HTTP API (payload version 2.0) or an SQS event, for example one \
+                 from events/slack-*.json, signed by events/sign"
                     .to_owned(),
             )
         })
@@ -64,7 +64,7 @@ pub(crate) async fn answer<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
     response
 }
 
-/// Answers commands that take longer.
+/// Answers deferred commands.
 pub(crate) async fn follow_up<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
     command_handler: &CommandHandler<'_, St, Jobs, Later, Cl>,
     replies: &Replies,
@@ -79,10 +79,10 @@ pub(crate) async fn follow_up<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>
     batch::handle(event, budget, AT_ONCE, failure_sink, answer).await.response
 }
 
-/// Nothing is set aside: these messages hold an address that is a secret, and their queue has no dead-letter queue.
-pub(crate) struct NothingKept<Bs>(pub(crate) Bs);
+/// Drops messages instead of dead-lettering them: they hold a secret address, and their queue has no dead-letter queue.
+pub(crate) struct NoDeadLetters<Bs>(pub(crate) Bs);
 
-impl<Bs: FailureSink> FailureSink for NothingKept<Bs> {
+impl<Bs: FailureSink> FailureSink for NoDeadLetters<Bs> {
     async fn dead_letter(&self, _: &Record, _: &str) -> Result<(), QueueError> {
         Ok(())
     }

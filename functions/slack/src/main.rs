@@ -1,4 +1,4 @@
-//! Slash commands and buttons as a Lambda: answers what Slack asks, at once or by `response_url`.
+//! Slash commands and buttons as a Lambda: answers Slack's requests at once, or later through `response_url`.
 
 mod handler;
 mod slack;

@@ -1,4 +1,4 @@
-//! What the function works with, kept from one invocation to the next.
+//! The function's clients and settings, kept from one invocation to the next.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
-use crate::handler::{self, Event, NothingKept};
+use crate::handler::{self, Event, NoDeadLetters};
 
-/// Slack waits for 3 s, of which a cold start, the gateway and the way take their part.
+/// Slack waits 3 s; a cold start, the gateway and the network use part of that.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_800);
-/// Where reading the settings took nearly all of that, an answer still has a chance before it goes the longer way.
+/// The least time for an immediate answer, even if reading the settings used nearly all of that. Then it is deferred.
 const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 
-/// The function; its clients are made when they are first needed.
+/// The function. Its clients are created when they are first needed.
 pub(crate) struct Slack {
     reloading_config: ReloadingConfig<CommandSettings, Ready>,
     jobs: Queue,
     later: Queue,
-    failure_sink: NothingKept<DeadLetters>,
+    failure_sink: NoDeadLetters<DeadLetters>,
     refusals: Refusals,
 }
 
-/// What is made of the settings.
+/// The clients and values built from the settings.
 struct Ready {
     store: StatelyStore<HttpTransport>,
     secret: SigningSecret,
@@ -45,7 +45,7 @@ impl Slack {
         let mut queue_urls = QueueUrls::of(variables);
         let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));
         let later = Queue::new(sdk.clone(), queue_urls.queue_url("COMMANDS_QUEUE_URL"));
-        let failure_sink = NothingKept(DeadLetters::new(sdk.clone(), ""));
+        let failure_sink = NoDeadLetters(DeadLetters::new(sdk.clone(), ""));
         let build = |settings| Ready::of(&settings).map_err(Failure::setup);
         let reloading_config =
             ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), CommandSettings::read, build);
@@ -68,7 +68,8 @@ impl Slack {
             Event::Request(request) => {
                 let response = handler::answer(&command_handler, &request, request_id).await;
                 if response.status_code == 401 {
-                    // The secret may have been changed. Whoever forges requests makes this happen rarely, not often.
+                    // The secret may have been rotated. Forged requests cause few reads: each read that finds nothing
+                    // new doubles the pause before the next one.
                     self.reloading_config.invalidate();
                 }
                 host::answer(&response)

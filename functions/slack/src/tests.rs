@@ -1,4 +1,4 @@
-//! The function over the sample events, signed as Slack signs: over HTTP, with stand-ins for AWS, Slack and StatelyDB.
+//! The function run on the sample events, signed as by Slack, over HTTP, with fakes of AWS, Slack and StatelyDB.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ struct World {
 }
 
 impl World {
-    /// An installation that watches acme/web and orgs/acme with a runner-7 each, of which one had an outage.
+    /// An installation that monitors acme/web and orgs/acme. Each has a runner-7; the one in acme/web had an outage.
     async fn new() -> Self {
         let aws = FakeAws::start().await.unwrap();
         let (slack, statelydb) = (FakeSlack::start().await.unwrap(), StatelyServer::start().await.unwrap());
@@ -57,7 +57,7 @@ impl World {
             ("STATELYDB_SCHEMA_ID", "5".to_owned()),
         ]);
         let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-        let function = Slack::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        let function = Slack::new(&variables, &Sdk::for_fake(aws.base_url()));
         let transport = HttpTransport::new(monitor_http::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
         let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
         let names = ["acme/web", "orgs/acme"];
@@ -76,7 +76,7 @@ impl World {
         self.function.handle(event, invocation).await
     }
 
-    /// What is answered to a sample event that Slack signed.
+    /// The answer to a sample event that Slack signed.
     async fn answer(&self, name: &str) -> Value {
         let response = self.invoke(signed(sample(name))).await.unwrap();
         assert_eq!(response["statusCode"], 200, "{name}: {response}");
@@ -88,10 +88,10 @@ impl World {
         self.answer(name).await["text"].as_str().unwrap().to_owned()
     }
 
-    /// A pressed button whose answer goes to the fake Slack.
+    /// A pressed button whose answer is sent to the fake Slack.
     fn with_reply_url(&self, mut event: Value) -> Value {
         let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", self.slack.base_url());
-        // The address within the form, percent-encoded as everything in it.
+        // The address is percent-encoded, like everything in the form.
         let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let body = event["body"].as_str().unwrap().replace(
             "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN",
@@ -116,7 +116,7 @@ fn raw_body(event: &Value) -> Vec<u8> {
     if event["isBase64Encoded"] == true { STANDARD.decode(body).unwrap() } else { body.as_bytes().to_vec() }
 }
 
-/// As Slack sends it now: of two requests none is like the other.
+/// The event as Slack sends it now: no two requests are equal.
 fn signed(mut event: Value) -> Value {
     static TRIGGERS: AtomicU64 = AtomicU64::new(0);
     if event["isBase64Encoded"] != true {
@@ -161,7 +161,7 @@ async fn every_command_is_answered() {
     assert!(jobs.len() == 1 && CheckJob::from_json(&jobs[0].body).unwrap().target == target("acme/web"));
     let names = world.aws.calls("GetParameters");
     for other in ["github-token", "repositories"] {
-        assert!(!names.iter().any(|call| call.to_string().contains(other)), "it is not asked for {other}: {names:?}");
+        assert!(!names.iter().any(|call| call.to_string().contains(other)), "it does not read {other}: {names:?}");
     }
 }
 
@@ -182,7 +182,7 @@ async fn the_signer_signs_every_event_as_slack_would() {
         let event: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         assert_eq!(world.invoke(event).await.unwrap()["statusCode"], 200, "{name}");
         let unsigned = world.invoke(sample(name)).await.unwrap();
-        assert_eq!(unsigned["statusCode"], 401, "{name}: a committed event carries no signature that holds");
+        assert_eq!(unsigned["statusCode"], 401, "{name}: a committed event has no valid signature");
     }
     let piped = sign(&["-"], SECRET, &sample("slack-runner-help").to_string());
     assert_eq!(world.invoke(serde_json::from_slice(&piped.stdout).unwrap()).await.unwrap()["statusCode"], 200);
@@ -197,7 +197,7 @@ async fn the_signer_signs_every_event_as_slack_would() {
 }
 
 #[tokio::test]
-async fn what_slack_did_not_sign_is_refused_without_a_word_and_nothing_is_enqueued() {
+async fn a_request_that_slack_did_not_sign_is_refused_without_a_body_and_nothing_is_enqueued() {
     let world = World::new().await;
     let recheck = || sample("slack-runner-recheck");
     let now = SystemClock.now().epoch_secs();
@@ -226,7 +226,7 @@ async fn what_slack_did_not_sign_is_refused_without_a_word_and_nothing_is_enqueu
 }
 
 #[tokio::test]
-async fn headers_count_in_any_case() {
+async fn header_names_are_case_insensitive() {
     let world = World::new().await;
     let mut event = signed(sample("slack-runner-help"));
     let headers = event["headers"].as_object().unwrap().clone();
@@ -235,7 +235,7 @@ async fn headers_count_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_pressed_button_goes_over_the_queue_and_is_answered_where_it_stands() {
+async fn a_pressed_button_goes_through_the_queue_and_is_answered_in_its_channel() {
     let world = World::new().await;
     let event = world.with_reply_url(sample("slack-button-recheck"));
     let response = world.invoke(signed(event)).await.unwrap();
@@ -280,7 +280,7 @@ async fn mutes_can_be_set_listed_and_ended_and_an_acknowledgement_appears_in_the
 }
 
 #[tokio::test]
-async fn who_may_mute_more_than_one_target_is_said_by_the_settings() {
+async fn the_settings_name_the_admins_who_may_mute_more_than_one_target() {
     for (admins, expected) in
         [("U0123456789", "A mute of more than one target needs an admin"), ("U0123456789,U2CERLKJA", "runner-7 muted")]
     {
@@ -292,7 +292,7 @@ async fn who_may_mute_more_than_one_target_is_said_by_the_settings() {
 }
 
 #[tokio::test]
-async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_not() {
+async fn an_answer_that_slack_refuses_is_retried_and_an_old_one_is_not() {
     let world = World::new().await;
     let batch = |asked_at: monitor_domain::time::Timestamp| {
         let mut batch = sample("slack-later");
@@ -308,10 +308,10 @@ async fn an_answer_that_slack_does_not_take_now_comes_again_and_an_old_one_does_
     assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": [{"itemIdentifier": id}]})));
     let receipt = sample("slack-later")["Records"][0]["receiptHandle"].as_str().unwrap().to_owned();
     let hidden = world.aws.visibility();
-    assert!(matches!(&hidden[..], [(of, 1..)] if *of == receipt), "it is not asked for again at once: {hidden:?}");
+    assert!(matches!(&hidden[..], [(of, 1..)] if *of == receipt), "it is not retried at once: {hidden:?}");
     assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": []})));
     assert!(world.slack.messages()[0].text().contains("acme/web: all 2 runners online"));
-    // As it lies in events/: asked long ago, or not yet.
+    // As stored in events/: asked too long ago, or in the future.
     assert_eq!(world.invoke(batch(now.minus(Duration::from_secs(1_801)))).await, Ok(json!({"batchItemFailures": []})));
     let mut broken = sample("slack-later");
     broken["Records"][0]["body"] = "{}".into();
@@ -333,15 +333,15 @@ async fn a_slow_store_is_reported_within_the_time_that_slack_allows() {
 async fn a_new_signing_secret_is_in_use_after_one_refused_request() {
     let world = World::new().await;
     assert!(world.text("slack-runner-help").await.contains("What you can ask"));
-    let anew = "anewsecretanewsecretanewsecret00";
-    let event = || signed_at(sample("slack-runner-help"), SystemClock.now().epoch_secs(), anew);
-    world.aws.set_parameter(&format!("{PREFIX}/slack-signing-secret"), anew);
+    let new_secret = "newsecretnewsecretnewsecret00000";
+    let event = || signed_at(sample("slack-runner-help"), SystemClock.now().epoch_secs(), new_secret);
+    world.aws.set_parameter(&format!("{PREFIX}/slack-signing-secret"), new_secret);
     assert_eq!(world.invoke(event()).await.unwrap()["statusCode"], 401);
     assert_eq!(world.invoke(event()).await.unwrap()["statusCode"], 200);
 }
 
 #[tokio::test]
-async fn missing_settings_are_reported_at_once_and_other_events_are_named() {
+async fn all_missing_settings_are_reported_together_and_another_functions_event_is_refused() {
     let world = World::new().await;
     world.aws.remove_parameter(&format!("{PREFIX}/slack-signing-secret"));
     world.aws.remove_parameter(&format!("{PREFIX}/statelydb-store-id"));

@@ -1,4 +1,4 @@
-//! `runner-monitor check`: every target once.
+//! `runner-monitor check`: checks every target once.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -30,10 +30,10 @@ use crate::out;
 use crate::setup;
 use crate::table::{Screen, counted, grouped, one_line, wrapped};
 
-/// From how many targets on a progress bar is worth it.
+/// From this many targets on a progress bar is shown.
 const MANY: usize = 10;
 
-/// A single check follows nothing up: rechecks are for `run`.
+/// Discards jobs: a single check schedules no recheck.
 struct Nowhere;
 
 impl Sender for Nowhere {
@@ -42,7 +42,7 @@ impl Sender for Nowhere {
     }
 }
 
-/// The subjects that the notifier would have something to do for. A single check sends no message, and records outages all the same.
+/// The subjects with changes. A single check sends no notification for them, but stores their outages.
 #[derive(Default)]
 struct Announced(Mutex<BTreeSet<Subject>>);
 
@@ -100,9 +100,9 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let took = clock.now().since(began);
 
     for subject in announced.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        record_outages(&store, &clock, &subject).await.context("the outages cannot be recorded")?;
+        record_outages(&store, &clock, &subject).await.context("the outages cannot be stored")?;
     }
-    // Before the records are read once more for the table.
+    // Taken before the fleets are read again for the table.
     let counted_store = store.counters();
     let mut fleets = Vec::new();
     for (target, _) in &checks {
@@ -126,7 +126,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     Ok(Outcome::of(unreachable.is_empty(), !fleets.iter().any(is_unhealthy)))
 }
 
-/// Finds what `acme/*` stands for; gives the targets and what could not be found.
+/// Resolves `acme/*` to its repositories. Returns the targets, and what could not be resolved with the reason.
 async fn resolve(github: &GitHub, specs: &[TargetSpec]) -> (Vec<Target>, Vec<(String, String)>) {
     let (mut targets, mut unresolved) = (Vec::new(), Vec::new());
     for spec in specs {
@@ -143,14 +143,14 @@ async fn resolve(github: &GitHub, specs: &[TargetSpec]) -> (Vec<Target>, Vec<(St
     (targets, unresolved)
 }
 
-/// A target whose runners are not known now, with the reason.
+/// The target and the reason, if the check could not read its runners.
 fn unreachable((target, report): &(Target, CheckReport)) -> Option<(String, String)> {
     let reason = match &report.ending {
         Ending::Seen(_) => return None,
         Ending::Failed(failure) | Ending::Late(failure) => failure.detail.clone(),
         Ending::Broken => report.disposition.to_string(),
         Ending::Outrun => "another process checked it at the same time; try again".to_owned(),
-        // A single check comes neither too late nor for a target that nobody asked for.
+        // A single check is never late, and never for a target that was not requested.
         Ending::Expired | Ending::NotConfigured | Ending::Dropped | Ending::Covered => {
             "it was not checked; try again".to_owned()
         }
@@ -158,7 +158,7 @@ fn unreachable((target, report): &(Target, CheckReport)) -> Option<(String, Stri
     Some((target.to_string(), reason))
 }
 
-/// A bar on a terminal, while GitHub is asked.
+/// A progress bar, on a terminal only.
 fn progress(targets: usize, json: bool) -> ProgressBar {
     if json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -190,7 +190,7 @@ fn print_json(
     out::print(format_args!("{document:#}\n"))
 }
 
-/// The table, what changed and what is unreachable.
+/// The table, the changes and the unreachable targets.
 fn as_text(fleets: &[Fleet], checks: &[(Target, CheckReport)], unreachable: &[(String, String)], view: View) -> String {
     let mut text = fleet_table(fleets, view);
     let of = |report: &CheckReport| report.events.contains(&Event::MonitoringStarted);
@@ -210,7 +210,7 @@ fn as_text(fleets: &[Fleet], checks: &[(Target, CheckReport)], unreachable: &[(S
     text
 }
 
-/// Targets that were never checked before: few by name.
+/// The line for targets that were never checked before; up to three are named.
 fn first_check(targets: &[&(Target, CheckReport)]) -> String {
     const FEW: usize = 3;
     let names: Vec<&str> = targets.iter().take(FEW).map(|(target, _)| target.as_str()).collect();
@@ -220,7 +220,7 @@ fn first_check(targets: &[&(Target, CheckReport)]) -> String {
     }
 }
 
-/// What a check changed, a line each.
+/// The changes that a check found, one line each.
 fn changes_text(target: &Target, events: &[Event]) -> Vec<String> {
     let text = |event: &Event| {
         Some(match event {

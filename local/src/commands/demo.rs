@@ -35,15 +35,15 @@ use clock::DemoClock;
 use scenario::{BEATS, Beat, END, POLICY, TARGETS, TOKEN};
 use screen::Display;
 
-/// The time between two checks, in the time of the demo.
+/// The time between two checks, by the demo's clock.
 const INTERVAL: Duration = Duration::from_secs(300);
 
-/// How often time is moved on.
+/// How often the demo's clock is advanced, in real time.
 const STEP: Duration = Duration::from_millis(20);
-/// Work that takes longer than this does not hold time up any further.
+/// The clock waits for work at most this long.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// The messages as they would be sent, with the time of the story at which they were.
+/// Prints messages as they would be sent, and keeps each with its time in the scenario.
 #[derive(Clone)]
 struct DemoChat {
     clock: DemoClock,
@@ -86,9 +86,9 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
     let github_time = clock.clone();
     let fake = FakeGitHub::start_with(scenario::opening(), 0, move || github_time.now().epoch_ms())
         .await
-        .context("the made-up GitHub could not be started on 127.0.0.1")?;
+        .context("the simulated GitHub could not be started on 127.0.0.1")?;
     out::print(format_args!(
-        "A made-up GitHub runs at {}.\nOne second here is {} there; it is asked every {}.\nThe demo takes about {}.\n\n",
+        "A simulated GitHub runs at {}.\nOne real second is {} of simulated time; checks run every {}.\nThe demo takes about {}.\n\n",
         fake.base_url(),
         spoken_duration(Duration::from_secs(u64::from(speed))),
         spoken_duration(INTERVAL),
@@ -127,8 +127,8 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
             () = tokio::time::sleep(STEP) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
-        // Time waits for the checks and messages that are under way, and for this loop itself: on a busy machine nothing
-        // of what happens may be over before it could be seen.
+        // The clock waits for running checks and messages, and for this loop: on a busy machine nothing in the scenario
+        // may end before a check could see it.
         let (now, before) = (Instant::now(), last);
         last = now;
         if !engine.checks.is_busy() && !engine.changes.is_busy() {
@@ -139,7 +139,7 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
         clock.advance((now - before).min(STEP * 2) * speed);
     }
     let _ = end.send(true);
-    watching.await.context("the monitor broke")??;
+    watching.await.context("the monitor panicked")??;
     screen.close();
     if *stop.borrow() {
         return Ok(Outcome::Healthy);
@@ -147,7 +147,7 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
     summary(&clock, &demo_chat.notifications(), &fake)
 }
 
-/// What happened, and what was sent about it.
+/// Prints what happened, and which message was sent for it.
 fn summary(
     clock: &DemoClock,
     notifications: &[(Timestamp, Notification)],
@@ -159,8 +159,8 @@ fn summary(
     let counters = fake.state().counters().clone();
     out::print(format_args!(
         "\nWhat happened, and which alert was sent:\n\n{}\n\
-         {} messages in {}. GitHub was asked {} times; {} of the answers were 304,\n\
-         which cost nothing of the hourly quota.\n",
+         {} messages in {}. {} requests to GitHub, {} of them answered with 304,\n\
+         which does not count towards the hourly quota.\n",
         lines.concat(),
         notifications.len(),
         spoken_duration(Duration::from_secs(u64::from(END) * 60)),
@@ -172,7 +172,7 @@ fn summary(
         out::print(format_args!("{}\n", Tone::Bad.paint(&text, colour)))?;
         return Ok(Outcome::Unhealthy);
     }
-    out::print(format_args!("\nTo check your own: GITHUB_TOKEN=… runner-monitor check owner/name\n"))?;
+    out::print(format_args!("\nTo check your own runners: GITHUB_TOKEN=… runner-monitor check owner/name\n"))?;
     Ok(Outcome::Healthy)
 }
 
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_demo_of_which_an_alert_is_missing_is_no_success() {
+    async fn a_demo_with_a_missing_alert_fails() {
         let fake = FakeGitHub::start().await.unwrap();
         assert_eq!(summary(&DemoClock::start(), &[], &fake).unwrap(), Outcome::Unhealthy);
     }

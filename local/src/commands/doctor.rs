@@ -1,4 +1,4 @@
-//! `runner-monitor doctor`: what is wrong with an installation, and how to fix it.
+//! `runner-monitor doctor`: finds what is wrong with an installation, and says how to fix it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,14 +26,14 @@ use crate::setup;
 use crate::store::ChosenStore;
 use crate::table::{Screen, Tone, ago, counted, one_line, wrapped};
 
-/// How many targets are examined at once.
+/// How many targets are probed at once.
 const AT_ONCE: usize = 20;
-/// A clock further off than this makes times in messages misleading, and from a minute on GitHub refuses an App.
+/// Beyond this difference times in messages are misleading; from one minute on GitHub refuses an App's tokens.
 const CLOCK_TOLERANCE_MS: u64 = 30_000;
-/// How long before its end a token is worth renewing.
+/// How long before its expiry a token should be renewed.
 const RENEW_AHEAD: Duration = Duration::from_secs(14 * 86_400);
 
-/// One thing that was examined.
+/// The result of one examination.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Finding {
@@ -42,7 +42,7 @@ struct Finding {
     says: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Whether a target is unreachable or unknown, so that its runners cannot be watched.
+    /// Whether a target is unreachable or unknown, so that its runners cannot be monitored.
     #[serde(skip)]
     is_unreachable: bool,
 }
@@ -117,7 +117,7 @@ fn outcome(findings: &[Finding]) -> Outcome {
 }
 
 fn lines(settings: &Settings) -> String {
-    format!("{} of the list of targets, GitHub at {}", counted(settings.targets.len(), "line"), settings.github.api_url)
+    format!("{} in the target list, GitHub at {}", counted(settings.targets.len(), "line"), settings.github.api_url)
 }
 
 async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Finding>) -> Vec<ProbeReport> {
@@ -127,13 +127,13 @@ async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Findi
             TargetSpec::One(target) => targets.push(target.clone()),
             TargetSpec::RepositoriesOf(account) => match github.repositories_of(account).await {
                 Ok(found) => {
-                    findings.push(Finding::ok(spec.to_string(), format!("stands for {}", repositories(found.len()))));
+                    findings.push(Finding::ok(spec.to_string(), format!("matches {}", repositories(found.len()))));
                     targets.extend(found);
                 }
                 Err(failure) => {
                     let hint = match failure.fault {
                         Fault::NotFound | Fault::Forbidden => {
-                            "mend the account's name, or let the credential read its repositories".to_owned()
+                            "check the account's name, or give the credential access to its repositories".to_owned()
                         }
                         fault => hint_for(fault, github.kind()),
                     };
@@ -147,7 +147,7 @@ async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Findi
     futures_util::stream::iter(&targets).map(|target| github.probe(target)).buffered(AT_ONCE).collect().await
 }
 
-/// Of many targets without a problem only how many there are.
+/// Replaces healthy targets by their number if there are many.
 fn counted_if_many(findings: Vec<Finding>) -> Vec<Finding> {
     const MANY: usize = 20;
     let (ok, mut others): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.rating == Rating::Good);
@@ -167,10 +167,10 @@ fn of_target(probe_report: &ProbeReport) -> Finding {
     let what = probe_report.target.to_string();
     match &probe_report.runners {
         Ok(0) => {
-            Finding::warning(what, "seen; no runner is registered", "register one, or take the target off the list")
+            Finding::warning(what, "reachable; no runner is registered", "register one, or remove the target from the list")
         }
         Ok(runners) => {
-            Finding::ok(what, format!("seen; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
+            Finding::ok(what, format!("reachable; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
         }
         Err(failure) => {
             let (credential, needed) = (text_for(probe_report.kind), &probe_report.needed);
@@ -190,17 +190,17 @@ fn of_target(probe_report: &ProbeReport) -> Finding {
     }
 }
 
-/// The mend of what lies with the credential, the way to GitHub or GitHub itself.
+/// How to fix a fault of the credential, the connection to GitHub or GitHub itself.
 fn hint_for(fault: Fault, kind: CredentialKind) -> String {
     let hint = match fault {
         Fault::Credential if kind == CredentialKind::App => {
             "check GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, and on GitHub that the App is installed there and not suspended"
         }
         Fault::Credential => "make a new token and set it in GITHUB_TOKEN",
-        Fault::Limited { .. } => "wait until then; if it comes again, give the monitor a credential of its own",
+        Fault::Limited { .. } => "wait until then; if it happens again, give the monitor its own credential",
         Fault::Network => "check GITHUB_API_URL, and this machine's name server, proxy and firewall",
-        Fault::Service => "try again later: https://www.githubstatus.com tells of faults at GitHub",
-        Fault::Incomplete => "see whether the credential may see every runner",
+        Fault::Service => "try again later; incidents are listed at https://www.githubstatus.com",
+        Fault::Incomplete => "check that the credential can list every runner",
         Fault::BrokenAnswer => "check GITHUB_API_URL, and whether a proxy in between answers in GitHub's place",
         Fault::Unreadable => "restore the store from a backup, or move it away",
         Fault::Forbidden => "fix what the reason names",
@@ -218,7 +218,7 @@ fn text_for(kind: CredentialKind) -> &'static str {
     }
 }
 
-/// What the answers told about each credential, once.
+/// What GitHub's answers report about each credential, once per credential.
 fn of_credentials(examined: &[ProbeReport], now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut known = Vec::new();
@@ -243,21 +243,21 @@ fn of_quota(what: String, left: u32, limit: u32) -> Finding {
     if left >= limit / 10 {
         return Finding::ok(what, says);
     }
-    Finding::warning(what, says, "find out who else uses this credential, or give the monitor one of its own")
+    Finding::warning(what, says, "find out what else uses this credential, or give the monitor its own")
 }
 
-/// How this machine's clock goes by GitHub's; negative where it is behind.
+/// Rates this machine's clock by how far it is ahead of GitHub's, in milliseconds; negative if it is behind.
 fn of_clock(ahead_ms: i64) -> Finding {
     if ahead_ms.unsigned_abs() <= CLOCK_TOLERANCE_MS {
         return Finding::ok("clock", "agrees with GitHub's");
     }
     let off = spoken_duration(Duration::from_millis(ahead_ms.unsigned_abs()));
     let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
-    Finding::problem("clock", format!("{off} {direction} GitHub's"), "let the machine keep its time by NTP")
+    Finding::problem("clock", format!("{off} {direction} GitHub's"), "synchronize this machine's clock by NTP")
 }
 
-/// Whether a target's line says already that the credential is refused, or that GitHub was not reached: nothing good is
-/// known of it then.
+/// Whether a target's line already says that the credential is refused, or that GitHub was not reached: then nothing
+/// good is known about the credential.
 fn is_refused(examined: &[ProbeReport], credential: &CredentialId) -> bool {
     let fault = |probe_report: &ProbeReport| probe_report.runners.as_ref().err().map(|failure| failure.fault);
     let mut its_own = examined.iter().filter(|probe_report| probe_report.credential == *credential);
@@ -266,7 +266,7 @@ fn is_refused(examined: &[ProbeReport], credential: &CredentialId) -> bool {
 
 fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
     match report.expires_at {
-        None => Finding::ok(what, "does not say that it expires"),
+        None => Finding::ok(what, "has no expiry date as far as GitHub reports"),
         Some(end) if end.since(now) < RENEW_AHEAD => {
             let left = spoken_duration(end.since(now));
             Finding::warning(what, format!("expires in {left}"), "make a new token and set it before then")
@@ -278,7 +278,7 @@ fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
 async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Vec<Finding>> {
     let messenger = setup::messenger(http, settings, false)?;
     let (what, fix) = match &messenger {
-        Messenger::Webhook(_) => ("a webhook is set", "a new webhook is made in the Slack app's settings"),
+        Messenger::Webhook(_) => ("a webhook is set", "create a new webhook in the Slack app's settings"),
         Messenger::Bot(_) => (
             "a bot is set",
             "check SLACK_BOT_TOKEN and the channel's name, and invite the bot to the channel with /invite",
@@ -287,19 +287,19 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     };
     let named: BTreeSet<&str> = settings.policy.channels().map(|(_, channel)| channel).collect();
     if !send_test {
-        let further = if named.is_empty() { "" } else { ", and the policy names further channels" };
-        let says = format!("{what}{further}; not tried (`doctor --send-test` sends a message)");
+        let further = if named.is_empty() { "" } else { ", and the policy names more channels" };
+        let says = format!("{what}{further}; not tested (`doctor --send-test` sends a message)");
         return Ok(vec![Finding::ok("Slack", says)]);
     }
     let mut findings = Vec::new();
     for channel in std::iter::once(None).chain(named.into_iter().map(Some)) {
         let what = channel.map_or("Slack".to_owned(), |channel| format!("Slack, {channel}"));
         findings.push(match messenger.send_test(Route::to(channel)).await {
-            Ok(Taken { oddity: None, .. }) => Finding::ok(what, "took the test message"),
+            Ok(Taken { oddity: None, .. }) => Finding::ok(what, "accepted the test message"),
             Ok(Taken { oddity: Some(oddity), .. }) => Finding::warning(
                 what,
-                format!("{oddity}: messages count as delivered, and are not sent twice"),
-                "look in the channel whether the test message is there; only Slack itself is supported",
+                format!("{oddity}: messages count as delivered and are not sent again"),
+                "check that the test message arrived in the channel; only Slack itself is supported",
             ),
             Err(error) => Finding::problem(what, error.to_string(), format!("see the reason; {fix}")),
         });
@@ -307,7 +307,7 @@ async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) 
     Ok(findings)
 }
 
-/// Nothing says where alerts go. That is a fault where somebody wanted one to be sent, or meant to say it.
+/// No Slack settings. That is a problem if a test message was requested, or if a setting is misspelt.
 fn without_slack(settings: &Settings, send_test: bool) -> Finding {
     let says = "neither SLACK_WEBHOOK nor SLACK_BOT_TOKEN is set: alerts go to the console";
     let misspelt = settings.misspelt.iter().find(|misspelt| misspelt.meant.starts_with("SLACK_"));
@@ -327,9 +327,9 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
     let what = format!("store {place}");
     let is_stately = arguments.store.is_stately();
     if !is_stately && !std::path::Path::new(&place).exists() {
-        return Finding::ok(what, "not there yet; `check` and `run` make it");
+        return Finding::ok(what, "does not exist yet; `check` and `run` create it");
     }
-    // The line begins with the path.
+    // The line already begins with the path.
     let without_path = |error: &dyn std::fmt::Display| {
         let said = format!("{error:#}");
         said.strip_prefix(&format!("the store {place} "))
@@ -351,10 +351,10 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
     };
     match read {
         Err(error) if is_stately => {
-            Finding::problem(what, error.to_string(), "fix that; `doctor --stately` then tells whether all is in place")
+            Finding::problem(what, error.to_string(), "fix that, then run `doctor --stately` to check the whole store")
         }
         Err(error) => {
-            let fix = "restore the file from a copy, or move it away to start anew";
+            let fix = "restore the file from a backup, or move it away to start with an empty store";
             Finding::problem(what, without_path(&error), fix)
         }
         Ok((items, stored)) => {
@@ -369,13 +369,13 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
     }
 }
 
-/// Whether StatelyDB and the published schema are what this release takes them for.
+/// Whether StatelyDB and the published schema are what this release expects.
 async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow::Result<Finding> {
     let what = format!("StatelyDB store {}, schema {}", settings.store_id, settings.schema_id);
     let client = setup::stately_client(settings)?;
     let Findings { compared, faults } = canary::run(&client, MAX_BATCH, clock.now(), clock.random()).await;
     if faults.is_empty() {
-        let says = format!("takes, orders and gives back what it should; {compared} fields agree with the schema");
+        let says = format!("writes, sorts and reads items as expected; {compared} fields agree with the schema");
         return Ok(Finding::ok(what, says));
     }
     const SHOWN: usize = 12;
@@ -383,8 +383,8 @@ async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow
     if faults.len() > SHOWN {
         says.push_str(&format!("\n        and {} more", faults.len() - SHOWN));
     }
-    let hint = "do not use it before this is mended: check the STATELYDB_… settings, and that the schema of this release \
-                is published under that number, as docs/OPERATIONS.md says";
+    let hint = "do not use this store until that is fixed: check the STATELYDB_… settings, and that the schema of this release \
+                is published under that number, see docs/DEPLOY-AWS.md";
     Ok(Finding::problem(what, says, hint))
 }
 
@@ -409,11 +409,11 @@ fn closing(findings: &[Finding]) -> String {
     let count = |rating| findings.iter().filter(|finding| finding.rating == rating).count();
     let warning = match count(Rating::Warning) {
         0 => String::new(),
-        count => format!(" {} worth a look (?).", counted(count, "point")),
+        count => format!(" {} (?).", counted(count, "warning")),
     };
     match count(Rating::Problem) {
-        0 => format!("Nothing has to be fixed.{warning}"),
-        count => format!("{} to be fixed (BAD).{warning}", counted(count, "point")),
+        0 => format!("Nothing to fix.{warning}"),
+        count => format!("{} to fix (BAD).{warning}", counted(count, "problem")),
     }
 }
 
@@ -422,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_is_ahead_or_behind_from_a_tolerance_on() {
+    fn the_clock_is_ahead_or_behind_only_beyond_the_tolerance() {
         for (ahead_ms, expected) in [
             (0, "ok: agrees with GitHub's"),
             (30_000, "ok: agrees with GitHub's"),
@@ -450,13 +450,13 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_of_the_quota_is_enough() {
+    fn less_than_a_tenth_of_the_quota_is_a_warning() {
         let rating = |left| of_quota("token".to_owned(), left, 5_000).rating;
         assert!(rating(500) == Rating::Good && rating(499) == Rating::Warning);
     }
 
     #[test]
-    fn a_token_is_renewed_two_weeks_ahead() {
+    fn a_token_that_expires_within_two_weeks_is_a_warning() {
         let now = Timestamp::from_epoch_ms(0);
         let of = |left: Duration| {
             let report = CredentialReport { expires_at: Some(now.plus(left)), ..CredentialReport::default() };
@@ -464,11 +464,11 @@ mod tests {
         };
         assert!(of(RENEW_AHEAD) == Rating::Good && of(RENEW_AHEAD - Duration::from_millis(1)) == Rating::Warning);
         let none = of_expiry("token", CredentialReport::default(), now);
-        assert!(none.rating == Rating::Good && none.says.contains("does not say"), "{}", none.says);
+        assert!(none.rating == Rating::Good && none.says.contains("no expiry date"), "{}", none.says);
     }
 
     #[test]
-    fn what_is_unreachable_weighs_more_than_what_is_to_be_fixed() {
+    fn an_unreachable_target_outweighs_a_problem() {
         let ok = || Finding::ok("a", "b");
         let problem = || Finding::problem("a", "b", "c");
         assert_eq!(outcome(&[ok(), Finding::warning("a", "b", "c")]), Outcome::Healthy);
@@ -476,8 +476,8 @@ mod tests {
         assert_eq!(outcome(&[problem(), Finding::unreachable("a", "b", "c")]), Outcome::Incomplete);
         assert_eq!(
             closing(&[ok(), Finding::warning("a", "b", "c")]),
-            "Nothing has to be fixed. 1 point worth a look (?)."
+            "Nothing to fix. 1 warning (?)."
         );
-        assert_eq!(closing(&[problem(), problem()]), "2 points to be fixed (BAD).");
+        assert_eq!(closing(&[problem(), problem()]), "2 problems to fix (BAD).");
     }
 }

@@ -1,4 +1,4 @@
-//! `runner-monitor history`: the outages that are stored.
+//! `runner-monitor history`: the stored outages.
 
 use std::time::Duration;
 
@@ -63,10 +63,10 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
         let cut = if found > outages.len() { format!(", {} shown (--limit)", outages.len()) } else { String::new() };
         out::print(format_args!("{table}{}{cut}\n", counted(found, "outage")))?;
     } else if unknown.is_empty() {
-        let of_these = if selection.named().is_empty() { "" } else { " of these" };
+        let of_these = if selection.named().is_empty() { "" } else { " for this selection" };
         let since =
             arguments.since.map_or_else(String::new, |since| format!(" in the last {}", spoken_duration(since)));
-        out::print(format_args!("No outage{of_these} is stored{since}.\n"))?;
+        out::print(format_args!("No outage is stored{of_these}{since}.\n"))?;
     }
     if unreachable > 0 {
         out::warn(&format_args!(
@@ -90,7 +90,7 @@ const GIVES: [(usize, Give); 8] = [
     (4, Give::Drop),
 ];
 
-/// Whether an outage belongs to the time that was asked for: it is still open, or ended in it, however early it began.
+/// Whether an outage falls within the requested time: it is still open, or ended within it, however early it began.
 fn is_within(resolved_at: Option<Timestamp>, since: Option<Duration>, now: Timestamp) -> bool {
     since.is_none_or(|since| resolved_at.is_none_or(|end| end >= now.minus(since)))
 }
@@ -117,7 +117,7 @@ fn row(target: &Target, outage: &Outage, now: Timestamp) -> Row {
     }
 }
 
-/// A moment to the minute, in UTC.
+/// A time in UTC, to the minute.
 fn minute(moment: Timestamp) -> String {
     let utc = chrono::DateTime::<chrono::Utc>::from_timestamp_millis(moment.epoch_ms());
     utc.map_or_else(|| moment.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_holds_what_is_open_or_ended_in_it() {
+    fn a_time_includes_outages_that_are_open_or_ended_in_it() {
         let at = Timestamp::from_epoch_ms;
         let within =
             |resolved_ms: Option<i64>| is_within(resolved_ms.map(at), Some(Duration::from_secs(10)), at(100_000));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_written_to_the_minute() {
+    fn times_are_shown_to_the_minute() {
         assert_eq!(minute(Timestamp::from_epoch_ms(3_659_999)), "1970-01-01 01:00 UTC");
     }
 }

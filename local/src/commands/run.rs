@@ -1,4 +1,4 @@
-//! `runner-monitor run`: watch until stopped.
+//! `runner-monitor run`: monitors until stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,11 +73,11 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     };
     let ended = engine.run(stop, slack_server, on_cycle).await;
     info!("stopped");
-    // It is in the log. Not the exit code of a wrong setting, after which a supervisor does not start it again.
+    // The error is in the log. Its exit code is not that of a wrong setting, after which a supervisor does not restart.
     Ok(if ended.is_ok() { Outcome::Healthy } else { Outcome::Unhealthy })
 }
 
-/// A heartbeat URL often holds a key: it is checked here and shown nowhere.
+/// Parses and checks the heartbeat URL. It often holds a key, so no message shows it.
 fn heartbeat_url(text: &str, source: &str, settings: &monitor_config::Settings) -> anyhow::Result<reqwest::Url> {
     let fix = "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key";
     let url = reqwest::Url::parse(text).ok().with_context(|| format!("{source}: {fix}; found no URL"))?;
@@ -95,6 +95,6 @@ async fn beat(http: &reqwest::Client, url: reqwest::Url) {
     let answer = http.get(url).timeout(Duration::from_secs(10)).send().await;
     match answer.and_then(reqwest::Response::error_for_status).map_err(reqwest::Error::without_url) {
         Ok(_) => {}
-        Err(error) => warn!(%error, "the heartbeat was not taken"),
+        Err(error) => warn!(%error, "the heartbeat request failed"),
     }
 }

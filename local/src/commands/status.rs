@@ -1,4 +1,4 @@
-//! `runner-monitor status`: what is stored, without asking GitHub.
+//! `runner-monitor status`: the stored state, without asking GitHub.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
 }
 
-/// Why monitoring is not complete, as far as the store says: the last tick, each target's last check, and what is pending.
+/// Why monitoring is not complete, by the store: the last tick, each target's last check, pending notifications.
 async fn shortfalls(
     store: &impl Store,
     monitor: &StoredMonitor,
@@ -87,7 +87,7 @@ async fn shortfalls(
     cycle.shortfalls(DEFAULT_PENDING_LIMIT, now)
 }
 
-/// The targets that are watched, in order.
+/// The watched targets, in order.
 pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
     let items = store.list(&Query::Targets).await?;
     let targets = items.into_iter().filter_map(|item| match item {
@@ -97,12 +97,12 @@ pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
     Ok(targets.collect())
 }
 
-/// What to say of a name that nothing in the store goes by.
+/// The error for a name that matches nothing in the store.
 pub(crate) fn unknown_text(name: &Named) -> String {
     match name {
         Named::Target(spec) => format!("{spec} is not stored: check it with `runner-monitor check '{spec}'`"),
         Named::Runner(name) => format!(
-            "no runner called `{name}` is stored; `runner-monitor status --all` lists all. An organization is orgs/NAME"
+            "no runner called `{name}` is stored: `runner-monitor status --all` lists all; for an organization write orgs/NAME"
         ),
     }
 }
@@ -112,7 +112,7 @@ fn knows(fleet: &Fleet, name: &Named) -> bool {
     name.covers(target, None) || fleet.runners.iter().any(|runner| name.covers(target, Some(&runner.name)))
 }
 
-/// A fleet with the runners that are selected; none where nothing of it is.
+/// A fleet with the selected runners; `None` if nothing of it is selected.
 fn selected(mut fleet: Fleet, selection: &Selection) -> Option<Fleet> {
     let target = fleet.record.target.clone();
     let is_whole = selection.covers(&target, None);
@@ -137,7 +137,7 @@ fn summary(fleets: &[Fleet], now: Timestamp) -> String {
     .collect();
     let oldest = fleets.iter().filter_map(Fleet::seen_at).min().map(|at| ago(at, now));
     let age = match (oldest, checked.len()) {
-        (None, _) => "nothing was checked yet".to_owned(),
+        (None, _) => "nothing has been checked yet".to_owned(),
         (Some(oldest), 1) => format!("checked {oldest}"),
         (Some(oldest), _) => format!("the oldest check was {oldest}"),
     };
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_checks_at_different_times_the_oldest_is_said() {
+    fn the_summary_shows_the_oldest_check() {
         let now = Timestamp::from_epoch_ms(1_800_000_000_000);
         let fleet = |name: &str, minutes_ago: Option<u64>| {
             let mut fleet = Fleet::unknown(name.parse().unwrap());
@@ -164,6 +164,6 @@ mod tests {
         assert_eq!(age(&[web.clone(), api.clone(), new.clone()]), "the oldest check was 1 h 30 min ago");
         assert_eq!(age(&[api, web.clone()]), "the oldest check was 1 h 30 min ago");
         assert_eq!(age(&[web.clone(), web]), "checked 5 min ago");
-        assert_eq!(age(&[new]), "nothing was checked yet");
+        assert_eq!(age(&[new]), "nothing has been checked yet");
     }
 }

@@ -1,4 +1,4 @@
-//! Exit codes: the same for every command that answers how the runners are.
+//! Exit codes: the same for every command that reports the state of the runners.
 
 use std::io::{BufRead, BufReader, Write};
 
@@ -28,12 +28,12 @@ fn set(bench: &Bench, of_it: usize, status: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_well_unhealthy_unreachable_or_unknown_has_one_code_in_every_command() {
+async fn healthy_unhealthy_unreachable_and_unknown_have_the_same_code_in_every_command() {
     let bench = Bench::new().await;
     set(&bench, 0, "online");
     assert_eq!(codes(&bench, "acme/web", "{}").await, [Some(0); 4], "all is well");
     set(&bench, 0, "offline");
-    // Doctor asks about the installation and not how the runners are.
+    // `doctor` checks the installation, not the state of the runners.
     assert_eq!(
         codes(&bench, "acme/web", r#"{"failureThreshold":1}"#).await,
         [Some(1), Some(1), Some(1), Some(0)],
@@ -50,7 +50,7 @@ async fn what_is_well_unhealthy_unreachable_or_unknown_has_one_code_in_every_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_registered_ahead_of_use_is_no_outage() {
+async fn a_runner_that_never_connected_is_no_outage() {
     let mut github = State::new();
     github.add_token("token");
     github.add_target("acme/web");
@@ -66,10 +66,10 @@ async fn a_runner_registered_ahead_of_use_is_no_outage() {
     let id = bench.github.state().runners("acme/web")[0].id;
     bench.github.state().set_runner("acme/web", id, "offline", false);
     let (code, stdout, _) = bench.output(&["check"], &[("POLICY", "{}")]).await;
-    assert_eq!(code, Some(1), "a first bad reading of one that was used: {stdout}");
+    assert_eq!(code, Some(1), "a first failed check of a runner that was in use: {stdout}");
 }
 
-/// A GitHub without runners whose clock is ahead of this machine's; gives its address.
+/// Starts a GitHub without runners whose clock is ahead of this machine's; returns its address.
 fn github_with_clock_ahead(ahead: chrono::TimeDelta) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -92,7 +92,7 @@ fn github_with_clock_ahead(ahead: chrono::TimeDelta) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clock_difference_has_the_right_sign() {
     let bench = Bench::new().await;
-    // Half an hour beside the full ones: a busy machine may take seconds for an answer.
+    // Half an hour past the full hour: a busy machine may take seconds to answer.
     for (ahead_minutes, expected) in [(150, "2 h 29 min behind GitHub's"), (-150, "2 h 30 min ahead of GitHub's")] {
         let github = github_with_clock_ahead(chrono::TimeDelta::seconds(ahead_minutes * 60));
         let (code, stdout, stderr) = bench.output(&["doctor"], &[("GITHUB_API_URL", &github)]).await;
@@ -112,7 +112,7 @@ async fn history_is_filtered_by_target_runner_and_time() {
     set(&bench, 1, "online");
     let recover = [("POLICY", r#"{"failureThreshold":1,"successThreshold":1}"#)];
     bench.output(&["check"], &recover).await;
-    // The open outage of build-0 and the one of build-1 that is over, moved into the past by hand.
+    // Moves the open outage of build-0 and the ended one of build-1 into the past.
     let store = rusqlite::Connection::open(bench.folder.path().join("store.db")).unwrap();
     store
         .execute_batch(
@@ -167,7 +167,7 @@ async fn status_is_filtered_by_target_and_runner() {
     assert!(stderr.contains("check it with `runner-monitor check 'acme/other'`"), "{stderr}");
 }
 
-/// A file of which a part is missing: what a command cannot read, doctor does not call readable.
+/// Truncated store files: `doctor` must not call a file readable that a command cannot read.
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_reads_the_whole_store() {
     let bench = Bench::new().await;
@@ -200,7 +200,7 @@ async fn doctor_reads_the_whole_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_latest_outage_comes_first_and_one_that_is_not_shown_counts_for_the_exit_code() {
+async fn the_latest_outage_comes_first_and_hidden_ones_count_for_the_exit_code() {
     let bench = Bench::new().await;
     bench.output(&["check"], &[]).await;
     set(&bench, 1, "offline");
@@ -217,17 +217,17 @@ async fn the_latest_outage_comes_first_and_one_that_is_not_shown_counts_for_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_says_what_is_left_of_the_hour_and_what_it_cost_the_store() {
+async fn a_check_shows_the_remaining_quota_and_the_store_requests() {
     let bench = Bench::new().await;
     bench.github.state().add_target("acme/api");
     let both = [("REPOS", "acme/web,acme/api")];
     let (_, stdout, _) = bench.output(&["check"], &both).await;
-    // Two requests, of which the second has less left than the first.
+    // Two requests: the second one's answer has the lower remaining quota.
     assert!(stdout.contains(", 4,998 requests left of the hourly quota"), "{stdout}");
     let (_, stdout, _) = bench.output(&["check", "--json"], &both).await;
     let store = stdout.split("\"store\":").nth(1).and_then(|rest| rest.split('}').next()).unwrap_or_default();
     let store: String = store.split_whitespace().collect();
-    // Nothing is new at either, so nothing is written.
+    // Nothing changed at either target, so nothing is written.
     assert!(store.contains("\"writes\":0") && store.contains("\"itemsWritten\":0"), "{store}");
     assert!(!store.contains("\"reads\":0"), "{store}");
 }

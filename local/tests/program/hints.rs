@@ -1,4 +1,4 @@
-//! What an error and `doctor` tell: what is wrong, where, and how it is mended.
+//! Errors and `doctor` say what is wrong, where, and how to fix it.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use crate::Bench;
 
 const BOTH_KINDS: &str = "the scope `repo` (classic token) or the repository permission `Administration: read`";
 
-/// Runs `doctor`; gives its exit code and its lines.
+/// Runs `doctor`; returns its exit code and its output.
 async fn doctor(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = bench.command(&["doctor"]);
     command.envs(variables.iter().copied()).stdout(Stdio::piped());
@@ -17,7 +17,7 @@ async fn doctor(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, Stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_token_is_to_be_replaced_and_is_not_called_healthy() {
+async fn a_refused_token_has_a_hint_to_replace_it_and_is_not_called_healthy() {
     let bench = Bench::new().await;
     let (code, lines) = doctor(&bench, &[]).await;
     assert!(code == Some(0) && lines.contains("ok  the GitHub token: "), "{lines}");
@@ -51,7 +51,7 @@ async fn a_refused_app_hint_names_its_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_found_is_named_once_with_the_permission_that_it_takes() {
+async fn a_target_that_is_not_found_is_named_once_with_the_permission_that_it_needs() {
     let bench = Bench::new().await;
     bench.github.state().add_target("orgs/acme");
     for target in ["acme/web", "orgs/acme"] {
@@ -99,7 +99,7 @@ async fn a_forbidden_target_hint_names_the_permission_or_single_sign_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_github_hint_says_what_to_check() {
     let bench = Bench::new().await;
-    // Nobody listens at this port, nor is it given out to anybody.
+    // Nothing listens on this port, and the system assigns it to no process.
     let (code, lines) = doctor(&bench, &[("GITHUB_API_URL", "http://127.0.0.1:1")]).await;
     assert!(code == Some(2) && lines.contains("→ check GITHUB_API_URL, and this machine's name server"), "{lines}");
     assert!(!lines.contains("the GitHub token: "), "{lines}");
@@ -109,10 +109,10 @@ async fn an_unreachable_github_hint_says_what_to_check() {
 async fn a_wrong_argument_is_named_with_a_hint() {
     let bench = Bench::new().await;
     let policy = bench.folder.path().join("policy.json");
-    std::fs::write(&policy, r#"{"confrim":1}"#).unwrap();
+    std::fs::write(&policy, r#"{"failureTreshold":1}"#).unwrap();
     let policy = policy.to_str().unwrap();
     let in_policy =
-        format!("POLICY: the file `{policy}`: confrim: is not a key of the policy; did you mean `confirm`?");
+        format!("POLICY: the file `{policy}`: failureTreshold: is not a key of the policy; did you mean `failureThreshold`?");
     let no_url =
         "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key; found no URL";
     let [from_flag, from_variable] =

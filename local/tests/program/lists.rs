@@ -1,4 +1,4 @@
-//! What GitHub leaves out of its lists, and what it refuses.
+//! Incomplete lists and refusals from GitHub.
 
 use std::process::Stdio;
 
@@ -6,7 +6,7 @@ use monitor_fakes::github::{Access, Fault, Links, RunnerSpec, Strikes};
 
 use crate::Bench;
 
-/// What `check` writes, and its exit code.
+/// Runs `check`; returns its exit code and its output.
 async fn check(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = bench.command(&["check"]);
     command.envs(variables.iter().copied()).stdout(Stdio::piped());
@@ -52,7 +52,7 @@ async fn runners_behind_a_page_without_a_link_are_seen() {
 }
 
 #[tokio::test]
-async fn a_list_that_lacks_a_runner_is_no_success() {
+async fn a_list_that_lacks_a_runner_is_a_failure() {
     let bench = Bench::new().await;
     let last = bench.github.state().add_runner("acme/web", RunnerSpec::new("build-2"));
     bench.github.state().fault(Fault::Slip(last), Strikes::always());
@@ -62,7 +62,7 @@ async fn a_list_that_lacks_a_runner_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_githubs_reason_at_the_prompt_too() {
+async fn a_refusal_shows_githubs_reason() {
     let bench = Bench::new().await;
     let message = "the `acme` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.";
     bench.github.state().set_access("acme/web", Access::Refused(message.to_owned()));
@@ -71,7 +71,7 @@ async fn a_refusal_says_githubs_reason_at_the_prompt_too() {
         command.stdout(Stdio::piped());
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        // Lines are broken at the width of the terminal.
+        // Long lines are wrapped.
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains("your IP address is not permitted"), "{said}");
         assert!(!said.contains("needs the scope") && !said.contains("sign-on"), "{said}");
@@ -79,7 +79,7 @@ async fn a_refusal_says_githubs_reason_at_the_prompt_too() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_one_warning_and_not_one_for_each_target() {
+async fn a_refused_token_is_logged_once_and_not_for_each_target() {
     let bench = Bench::new().await;
     for target in ["acme/api", "acme/tools"] {
         bench.github.state().add_target(target);
@@ -90,7 +90,7 @@ async fn a_refused_token_is_one_warning_and_not_one_for_each_target() {
     let warnings: Vec<&str> = said.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{said}");
     assert!(warnings[0].contains("of every target of this credential"), "{said}");
-    // The next check finds it as it was.
+    // The next check finds the same state and does not warn again.
     let (_, said) = check(&bench, &variables).await;
     assert!(!said.contains("WARN"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! The program as its operator meets it.
+//! The program as its operator runs it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod codes;
@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 use monitor_fakes::FakeGitHub;
 use monitor_fakes::github::{RunnerSpec, State};
 
-/// A GitHub with an idle runner and one that is offline, and the folder with the store.
+/// A GitHub with one idle and one offline runner, and a folder for the store.
 struct Bench {
     github: FakeGitHub,
     folder: tempfile::TempDir,
@@ -43,7 +43,7 @@ impl Bench {
         command
     }
 
-    /// Runs the program with further variables; an empty one is as one that is not set.
+    /// Runs the program with additional variables; an empty one counts as not set.
     async fn output(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied()).stdout(Stdio::piped());
@@ -53,7 +53,7 @@ impl Bench {
         (status.code(), stdout, stderr)
     }
 
-    /// Runs the program; gives its exit code and what it wrote to standard error.
+    /// Runs the program; returns its exit code and its standard error.
     async fn run(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> (Option<i32>, String) {
         let mut command = self.command(arguments);
         command.stdout(stdout);

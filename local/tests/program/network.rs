@@ -1,11 +1,11 @@
-//! Certificates and proxies, as the environment names them.
+//! Certificates and proxies set in the environment.
 
 use std::net::TcpListener;
 use std::process::Stdio;
 
 use crate::Bench;
 
-/// What `check` says of a GitHub with these variables, and its exit code.
+/// Runs `check` with these variables; returns its exit code and its output.
 async fn check(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = bench.command(&["check"]);
     command.envs(variables.iter().copied()).stdout(Stdio::piped());
@@ -33,7 +33,7 @@ async fn certificates_that_cannot_be_read_are_named_with_the_variable_and_the_fi
 }
 
 #[tokio::test]
-async fn what_the_program_says_to_this_machine_goes_through_no_proxy() {
+async fn requests_to_this_machine_go_through_no_proxy() {
     let bench = Bench::new().await;
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
@@ -46,7 +46,7 @@ async fn what_the_program_says_to_this_machine_goes_through_no_proxy() {
 #[tokio::test]
 async fn a_proxy_that_does_not_answer_is_named() {
     let bench = Bench::new().await;
-    // Nobody listens there any more.
+    // Nothing listens on this port any more.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let proxy = format!("http://me:hush@127.0.0.1:{port}");
     let github = ("GITHUB_API_URL", "https://ghes.invalid/api/v3");
@@ -54,7 +54,7 @@ async fn a_proxy_that_does_not_answer_is_named() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains(&format!("no connection to ghes.invalid through the proxy 127.0.0.1:{port}")), "{said}");
     assert!(!said.contains("hush"), "{said}");
-    // With the port that is asked for excepted, the proxy is out of it.
+    // With this host and port in NO_PROXY, the proxy is not used.
     let (_, said) = check(&bench, &[github, ("HTTPS_PROXY", &proxy), ("NO_PROXY", "ghes.invalid:443")]).await;
     assert!(said.contains("no connection to ghes.invalid: "), "{said}");
 }

@@ -1,4 +1,4 @@
-//! What becomes of a command whose output nobody reads, or that cannot be written.
+//! Commands whose output nobody reads, or whose output cannot be written.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use crate::Bench;
 
 const LONG: Duration = Duration::from_secs(90);
 
-/// Everything that prints a result and ends.
+/// Every command that prints a result and ends.
 const COMMANDS: [&[&str]; 11] = [
     &["check"],
     &["check", "--json"],
@@ -35,7 +35,7 @@ fn unread() -> Stdio {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_left_changes_nothing_about_how_a_command_ends() {
+async fn a_reader_that_left_does_not_change_the_exit_code() {
     let bench = Bench::new().await;
     let mut codes = Vec::new();
     for arguments in COMMANDS {
@@ -44,7 +44,7 @@ async fn a_reader_that_left_changes_nothing_about_how_a_command_ends() {
         codes.extend(code);
     }
     assert_eq!(codes, [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]);
-    // Nor where the error itself finds no reader.
+    // Nor does it if standard error has no reader.
     let mut command = bench.command(&["status", "--target", "acme/other"]);
     let status = tokio::task::spawn_blocking(move || command.stderr(unread()).status()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(2));
@@ -63,7 +63,7 @@ async fn output_that_cannot_be_written_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_goes_on_to_its_end_though_nobody_reads() {
+async fn the_demo_runs_to_its_end_even_if_nobody_reads() {
     let bench = Bench::new().await;
     let (code, stderr) = bench.run(&["demo", "--speed", "300"], unread()).await;
     assert!(code == Some(0) && stderr.is_empty(), "{code:?}: {stderr}");
@@ -82,7 +82,7 @@ async fn run_keeps_monitoring_when_nobody_reads_its_output() {
             let left = || deadline.saturating_duration_since(Instant::now());
             while !log.recv_timeout(left()).unwrap_or_else(|error| panic!("no {words:?}: {error}")).contains(words) {}
         };
-        logged("the console takes no output");
+        logged("cannot write to the console");
         logged("cycle complete");
         let ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         assert!(ended.unwrap().success());

@@ -1,4 +1,4 @@
-//! What a newcomer meets at the prompt.
+//! First use: targets, settings, the store and many targets.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::Bench;
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn targets_are_written_in_one_way_everywhere() {
+async fn a_target_is_accepted_in_the_same_forms_everywhere() {
     let bench = Bench::new().await;
     let page = format!("{}/acme/web/settings/actions/runners", bench.github.base_url());
     for target in ["acme/web", "Acme/Web.git", &page] {
@@ -47,11 +47,11 @@ async fn targets_are_written_in_one_way_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_misspelt_setting_is_named_with_what_is_meant() {
+async fn a_misspelt_setting_is_reported_with_the_right_name() {
     let bench = Bench::new().await;
     for (given, meant) in [("REPO", "REPOS"), ("REPOSITORIES", "REPOS"), ("ORGANISATIONS", "ORGANIZATIONS")] {
         let (code, _, stderr) = bench.output(&["check"], &[("REPOS", ""), (given, "acme/web")]).await;
-        let hint = format!("{given} is set, which is no setting; did you mean {meant}?");
+        let hint = format!("{given} is set but is not a setting; did you mean {meant}?");
         assert!(code == Some(2) && stderr.contains(&hint), "{stderr}");
     }
     let (code, _, stderr) = bench.output(&["check"], &[("ORGANISATIONS", "acme")]).await;
@@ -67,17 +67,17 @@ async fn doctor_sends_a_test_or_says_why_not() {
     let bench = Bench::new().await;
     let (code, stdout, _) = bench.output(&["doctor", "--send-test"], &[]).await;
     assert!(code == Some(1) && stdout.contains("BAD Slack: no test message was sent: neither"), "{stdout}");
-    assert!(!stdout.contains("Nothing has to be fixed"), "{stdout}");
+    assert!(!stdout.contains("Nothing to fix"), "{stdout}");
     for arguments in [&["doctor", "--send-test"][..], &["doctor"]] {
         let (code, stdout, _) = bench.output(arguments, &[("SLACK_WEBHOK", "https://x.test/y")]).await;
-        assert!(code == Some(1) && stdout.contains("→ SLACK_WEBHOK is set, which is no setting; did you"), "{stdout}");
+        assert!(code == Some(1) && stdout.contains("→ SLACK_WEBHOK is set but is not a setting; did you"), "{stdout}");
     }
     let (code, stdout, _) = bench.output(&["doctor"], &[]).await;
     assert!(code == Some(0) && stdout.contains("?   Slack: neither"), "{stdout}");
-    // Nobody listens there: what is advised belongs to what is set.
+    // Nothing listens there: the hint must fit the settings in use.
     let webhook = [("SLACK_WEBHOOK", "http://127.0.0.1:1/x")];
     let (code, stdout, _) = bench.output(&["doctor", "--send-test"], &webhook).await;
-    assert!(code == Some(1) && stdout.contains("a new webhook is made"), "{stdout}");
+    assert!(code == Some(1) && stdout.contains("create a new webhook"), "{stdout}");
     let bot = [("SLACK_BOT_TOKEN", "xoxb-1"), ("SLACK_CHANNEL", "ops"), ("SLACK_API_URL", "http://127.0.0.1:1")];
     let (code, stdout, _) = bench.output(&["doctor", "--send-test"], &bot).await;
     assert!(code == Some(1) && stdout.contains("invite the bot") && !stdout.contains("webhook"), "{stdout}");
@@ -105,7 +105,7 @@ async fn a_store_without_a_path_is_refused_with_an_explanation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_of_the_heartbeat_stays_out_of_sight() {
+async fn the_key_in_the_heartbeat_url_is_never_shown() {
     let bench = Bench::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hunter2", listener.local_addr().unwrap());
@@ -155,7 +155,7 @@ async fn the_key_of_the_heartbeat_stays_out_of_sight() {
     );
 }
 
-/// The first check of many targets, and what a policy's faults say.
+/// The first check of many targets.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_targets_are_counted() {
     let bench = Bench::new().await;
@@ -172,7 +172,7 @@ async fn many_targets_are_counted() {
     let (code, stdout, stderr) = bench.output(&["check"], &variables).await;
     assert_eq!(code, Some(1), "{stdout}{stderr}");
     assert!(stdout.contains("First check of 61 targets.") && stdout.lines().count() < 12, "{stdout}");
-    assert!(stdout.lines().nth(3).unwrap().contains("build-0"), "the unhealthy first: {stdout}");
+    assert!(stdout.lines().nth(3).unwrap().contains("build-0"), "unhealthy runners come first: {stdout}");
     assert!(stdout.contains("61 more runners without a problem (--all lists them)"), "{stdout}");
     assert!(
         stdout.lines().last().unwrap().starts_with("1 of 62 runners offline in 61 targets; checked in "),
@@ -184,17 +184,17 @@ async fn many_targets_are_counted() {
     assert_eq!(stdout.matches(" runner-").count(), 60, "{stdout}");
 }
 
-/// Random tests that fail must leave nothing in the source tree.
+/// Failing property tests must leave no files in the source tree.
 #[test]
-fn random_tests_keep_their_failures_out_of_the_source_tree() {
+fn property_tests_write_no_failures_to_the_source_tree() {
     assert_eq!(std::env::var("PROPTEST_DISABLE_FAILURE_PERSISTENCE").as_deref(), Ok("true"), ".cargo/config.toml");
 }
 
-/// The unit of the README: it starts the program as it can be started, and does not start it again where that cannot help.
+/// The systemd unit in docs/RUNNING.md starts the program with valid arguments, and does not restart it in vain.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_systemd_unit_starts_the_program_and_not_again_with_a_wrong_setting() {
-    let readme = include_str!("../../../README.md");
-    let unit = readme.split("```ini").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+async fn the_systemd_unit_starts_the_program_and_does_not_restart_it_for_a_wrong_setting() {
+    let page = include_str!("../../../docs/RUNNING.md");
+    let unit = page.split("```ini").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(&format!("{key}="))).unwrap_or_default();
     let started = value("ExecStart").strip_prefix("/usr/local/bin/runner-monitor ").unwrap();
     let arguments: Vec<&str> = started.split(' ').collect();
@@ -203,6 +203,6 @@ async fn the_systemd_unit_starts_the_program_and_not_again_with_a_wrong_setting(
     assert!(code == Some(2) && stderr.contains("REPOS: must be owner/name"), "{stderr}");
     assert_eq!(value("RestartPreventExitStatus"), "2");
     assert_eq!(value("Environment"), "RUNNER_MONITOR_STORE=/var/lib/runner-monitor/store.db");
-    assert!(readme.contains("sudo install -m 755 target/release/runner-monitor /usr/local/bin/"));
-    assert!(readme.contains("sudo runner-monitor status --store /var/lib/runner-monitor/store.db"));
+    assert!(page.contains("sudo install -m 755 target/release/runner-monitor /usr/local/bin/"));
+    assert!(page.contains("sudo runner-monitor status --store /var/lib/runner-monitor/store.db"));
 }

@@ -1,4 +1,4 @@
-//! A token in the place of a name is refused and not repeated, wherever a text goes in.
+//! A secret given instead of a name is refused and not repeated, in every argument and variable.
 
 use crate::Bench;
 
@@ -12,7 +12,7 @@ const SECRETS: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_argument_and_variable_refuses_a_secret_unseen() {
+async fn every_argument_and_variable_refuses_a_secret_without_showing_it() {
     let bench = Bench::new().await;
     let store = bench.folder.path().join("store.db");
     for secret in SECRETS {

@@ -1,4 +1,4 @@
-//! A batch of messages, each handled by itself.
+//! A batch of messages, each handled separately.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -16,17 +16,17 @@ use tracing::{error, warn};
 /// One message of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Its id, by which it is returned as failed.
+    /// Its id, which reports it as failed to Lambda.
     pub message_id: String,
-    /// What to name it by to the queue, this time.
+    /// The receipt handle of this delivery.
     pub receipt: String,
-    /// Its text.
+    /// Its text, unparsed.
     pub body: String,
-    /// Its group, if it has one.
+    /// Its message group, if it has one.
     pub group: Option<String>,
-    /// How often it was handed out, with this time; at least 1.
+    /// How often it was delivered, including this time; at least 1.
     pub receives: u32,
-    /// The queue that it comes from.
+    /// The ARN of the queue that it comes from.
     pub queue_arn: Option<String>,
     /// Whether that is a FIFO queue.
     is_fifo: bool,
@@ -35,7 +35,7 @@ pub struct Record {
 impl From<SqsMessage> for Record {
     fn from(mut message: SqsMessage) -> Self {
         let arn = message.event_source_arn;
-        // A standard queue may have groups too, and no order.
+        // A standard queue can have groups too, but has no order.
         let is_fifo = arn.as_deref().is_some_and(|arn| arn.ends_with(".fifo"))
             || message.attributes.contains_key("SequenceNumber");
         let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
@@ -51,26 +51,26 @@ impl From<SqsMessage> for Record {
     }
 }
 
-/// What is done with a message that was not done.
+/// Takes the messages that were not handled successfully.
 pub trait FailureSink {
-    /// Puts it where a person sees it.
+    /// Moves it to a place where a person sees it.
     fn dead_letter(&self, record: &Record, reason: &str) -> impl Future<Output = Result<(), QueueError>>;
 
-    /// Keeps its queue from handing it out again for a while, if it can.
+    /// Keeps its queue from delivering it again for a while, if possible.
     fn put_off(&self, record: &Record, after: Duration) -> impl Future<Output = ()>;
 }
 
-/// How much time an invocation has.
+/// The time limits of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// From then on no message is begun.
+    /// After this moment no message is started.
     pub begin_until: Instant,
-    /// Then those under way are given up, so that the others are acknowledged.
+    /// At this moment messages in progress are cancelled, so that the others can be acknowledged.
     pub end_by: Instant,
 }
 
 impl Budget {
-    /// For an invocation with so much time left. A message may take a quarter of it, and at most 20 s.
+    /// The budget of an invocation with `left` time. A message may take a quarter of it, and at most 20 s.
     pub fn of(left: Duration) -> Self {
         let now = Instant::now();
         let to_answer = (left / 20).min(Duration::from_secs(2));
@@ -82,19 +82,19 @@ impl Budget {
     }
 }
 
-/// What came of a batch.
+/// The result of a batch.
 #[derive(Clone, Debug, Default)]
 pub struct Handled {
-    /// For Lambda: what is to be handed out again.
+    /// The answer to Lambda: the messages to deliver again.
     pub response: SqsBatchResponse,
-    /// How many messages were set aside.
+    /// The number of dead-lettered messages.
     pub dead_letter: u32,
 }
 
-/// Has every message of a batch handled, up to `at_once` at the same time.
+/// Handles every message of a batch, up to `at_once` at the same time.
 ///
-/// Of a group of a FIFO queue one after the other; once one fails, the later ones are returned with it, unhandled. What
-/// one message meets, a panic too, is no other's concern.
+/// Messages of one FIFO group are handled one after the other; once one fails, the later ones are returned with it,
+/// unhandled. A message that fails or panics never affects other groups.
 pub async fn handle(
     event: SqsEvent,
     budget: Budget,
@@ -119,7 +119,7 @@ pub async fn handle(
             }
         }
         for (position, record) in lane {
-            // Hidden for longer than the one before it, it would keep the whole group waiting for as long.
+            // A message hidden for longer than the one before it would block its whole group.
             if let Some(after) = after {
                 failure_sink.put_off(&record, after).await;
             }
@@ -144,7 +144,7 @@ fn returned(id: String) -> BatchItemFailure {
     failure
 }
 
-/// Messages with their position, in lanes: what is in one goes one after the other.
+/// Messages with their position, in lanes: those of one lane are handled one after the other.
 fn lanes(records: impl Iterator<Item = Record>) -> Vec<Vec<(usize, Record)>> {
     let mut lanes: Vec<Vec<(usize, Record)>> = Vec::new();
     let mut of_group: HashMap<Option<String>, usize> = HashMap::new();
@@ -165,12 +165,12 @@ enum Settled {
     Done,
     DeadLetter,
     Failed {
-        /// For how long it is held back, where that was asked for.
+        /// How long it was hidden, if the handler asked for that.
         put_off: Option<Duration>,
     },
 }
 
-/// Has one message handled, and does with it what is said.
+/// Handles one message and carries out its disposition.
 async fn settle(
     record: &Record,
     budget: Budget,
@@ -179,16 +179,16 @@ async fn settle(
 ) -> Settled {
     let message_id = &record.message_id;
     if Instant::now() >= budget.begin_until {
-        warn!(message_id, "not begun: the function is nearly out of time");
+        warn!(message_id, "message not started: the function is nearly out of time");
         return Settled::Failed { put_off: None };
     }
     let handling = AssertUnwindSafe(handler(record)).catch_unwind();
     let disposition = match timeout_at(budget.end_by, handling).await {
         Ok(Ok(disposition)) => disposition,
-        // What broke is in the log: the panic hook wrote it.
+        // The panic hook has logged what panicked.
         Ok(Err(_)) => return Settled::Failed { put_off: None },
         Err(_) => {
-            warn!(message_id, "given up: the function is out of time");
+            warn!(message_id, "message cancelled: the function is out of time");
             return Settled::Failed { put_off: None };
         }
     };
@@ -200,11 +200,11 @@ async fn settle(
         }
         Disposition::DeadLetter { reason } => match failure_sink.dead_letter(record, &reason).await {
             Ok(()) => {
-                error!(message_id, reason, "a message was set aside");
+                error!(message_id, reason, "a message was dead-lettered");
                 Settled::DeadLetter
             }
             Err(error) => {
-                error!(message_id, reason, %error, "a message could not be set aside: it comes again");
+                error!(message_id, reason, %error, "a message could not be dead-lettered: it will be retried");
                 Settled::Failed { put_off: None }
             }
         },

@@ -1,4 +1,4 @@
-//! What becomes of a message that was not done: set aside for a person to see, or held back for a while.
+//! Handling of failed messages: dead-lettered for a person to see, or hidden for a while.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tracing::debug;
 use crate::batch::{FailureSink, Record};
 use crate::sdk::{Sdk, describe};
 
-/// A reason is a sentence. SQS counts it with the body.
+/// The longest reason. A reason is a sentence, and SQS counts it towards the size of the message.
 const LONGEST_REASON_CHARS: usize = 1_000;
-/// The longest that a message can be hidden.
+/// The longest time that SQS can hide a message.
 const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3_600);
 
-/// A dead-letter queue, beside the queue that messages come from.
+/// A dead-letter queue and the SDK to send to it.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     sdk: Sdk,
@@ -22,14 +22,14 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// The dead-letter queue at this URL; a FIFO queue by the `.fifo` at its end.
+    /// The dead-letter queue at this URL; a FIFO queue if the URL ends with `.fifo`.
     pub fn new(sdk: Sdk, url: impl Into<String>) -> Self {
         Self { sdk, url: url.into() }
     }
 }
 
 impl FailureSink for DeadLetters {
-    /// The body as it came, and why as the attribute `reason`.
+    /// Sends the unchanged body, with the reason as the attribute `reason`.
     async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason)).build();
         let attribute = attribute.map_err(|error| QueueError(error.to_string()))?;
@@ -42,35 +42,35 @@ impl FailureSink for DeadLetters {
         sent.map(|_| ()).map_err(|error| QueueError(describe(&error)))
     }
 
-    /// Without it the message comes again when its visibility ends: later, and no harm.
+    /// A failure is harmless: the message returns later, when its visibility timeout ends.
     async fn put_off(&self, record: &Record, after: Duration) {
         let Some(url) = record.queue_arn.as_deref().and_then(url_of) else { return };
         let call = self.sdk.sqs().change_message_visibility().queue_url(url);
         if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(visibility_secs(after)).send().await
         {
-            debug!(error = describe(&error), "the message was not put off: it comes again when its visibility ends");
+            debug!(error = describe(&error), "the message could not be hidden: it will be retried when its visibility timeout ends");
         }
     }
 }
 
-/// SQS counts in whole seconds: rounded down, a message that is due at a moment would come back before it.
+/// Whole seconds, as SQS counts them, rounded up: rounded down, a message would return before it is due.
 fn visibility_secs(after: Duration) -> i32 {
     i32::try_from(after.min(LONGEST_VISIBILITY).as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
 }
 
-/// The URL of the queue with this ARN, so that a function need not be told where its own messages come from.
+/// The URL of the queue with this ARN, so that a function needs no setting for the queue its messages come from.
 fn url_of(arn: &str) -> Option<String> {
     let ["arn", partition, "sqs", region, account, name] = arn.split(':').collect::<Vec<_>>()[..] else { return None };
     let domain = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
     Some(format!("https://sqs.{region}.{domain}/{account}/{name}"))
 }
 
-/// A reason as an attribute may be: not empty, not long, and without control characters.
+/// A reason that SQS accepts as an attribute: not empty, not too long, without control characters.
 fn sendable(reason: &str) -> String {
     let cut = reason.chars().take(LONGEST_REASON_CHARS);
     let text: String =
         cut.map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect();
-    if text.trim().is_empty() { "no reason is known".to_owned() } else { text }
+    if text.trim().is_empty() { "unknown reason".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -100,9 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_can_be_sent_whatever_is_in_it() {
+    fn any_reason_can_be_sent() {
         assert_eq!(sendable("a\nb\u{0}\u{ffff}ü"), "a b  ü");
-        assert_eq!(sendable(" \n"), "no reason is known");
+        assert_eq!(sendable(" \n"), "unknown reason");
         assert_eq!(sendable(&"é".repeat(5_000)).chars().count(), LONGEST_REASON_CHARS);
     }
 }

@@ -1,4 +1,4 @@
-//! Variables that the template sets: what a function is wired to.
+//! The environment of a function, and the variables that the template sets in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use monitor_config::{Fault, Faults, variable};
 
 type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// The environment of a function. Copies are the same one.
+/// The environment of a function. Clones share it.
 #[derive(Clone)]
 pub struct LambdaEnvironment(Arc<Lookup>);
 
@@ -18,23 +18,23 @@ impl LambdaEnvironment {
         Self::new(variable)
     }
 
-    /// Variables as `lookup` tells them.
+    /// An environment in which `lookup` finds the variables.
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
     }
 
-    /// A variable, whatever is in it.
+    /// A variable as it is set, even if it is empty.
     pub fn raw(&self, name: &str) -> Option<String> {
         (self.0)(name)
     }
 
-    /// A variable without the white space around it; none where nothing else is in it.
+    /// A variable without surrounding white space; `None` if nothing is left.
     pub fn get(&self, name: &str) -> Option<String> {
         let value = self.raw(name)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
     }
 
-    /// The stack of the function, whose metrics have it as a dimension; none outside a stack.
+    /// The name of the function's stack, a dimension of its metrics; `None` outside a stack.
     pub fn stack(&self) -> Option<String> {
         self.get("STACK_NAME")
     }
@@ -42,11 +42,11 @@ impl LambdaEnvironment {
 
 impl fmt::Debug for LambdaEnvironment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Variables")
+        f.write_str("LambdaEnvironment")
     }
 }
 
-/// Reads the variables that the template sets, and gathers what is wrong with them.
+/// Reads the variables that the template sets, and collects their faults.
 #[derive(Debug)]
 pub struct QueueUrls {
     variables: LambdaEnvironment,
@@ -54,17 +54,17 @@ pub struct QueueUrls {
 }
 
 impl QueueUrls {
-    /// Nothing was read so far.
+    /// A reader of this environment, without faults so far.
     pub fn of(variables: &LambdaEnvironment) -> Self {
         Self { variables: variables.clone(), faults: Vec::new() }
     }
 
-    /// The URL of a queue; empty with the fault noted.
+    /// The URL of a queue; empty, with a fault added, if it is not set.
     pub fn queue_url(&mut self, name: &'static str) -> String {
         let url = self.variables.get(name).unwrap_or_default();
         let text = match (url.is_empty(), url.starts_with("https://") || url.starts_with("http://")) {
-            (true, _) => "is not set; infra/template.yaml sets it to the URL of the queue, as in",
-            (false, false) => "is no URL; write it as in",
+            (true, _) => "must be set to the URL of the queue, as infra/template.yaml does, for example",
+            (false, false) => "must be a URL, for example",
             (false, true) => return url,
         };
         let example = "https://sqs.eu-central-1.amazonaws.com/123456789012/NAME";
@@ -79,14 +79,14 @@ impl QueueUrls {
         match text.parse() {
             Ok(secs @ 60..=86_400) => Duration::from_secs(secs),
             _ => {
-                let text = "is no number of seconds from 60 to 86400; write it as in 300".to_owned();
+                let text = "must be a number of seconds between 60 and 86400, for example 300".to_owned();
                 self.faults.push(Fault { setting: NAME, text });
                 Duration::from_secs(300)
             }
         }
     }
 
-    /// What was wrong.
+    /// The faults collected so far.
     pub fn into_faults(self) -> Faults {
         Faults(self.faults)
     }

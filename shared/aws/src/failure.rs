@@ -1,11 +1,11 @@
-//! Why an invocation came to nothing, as Lambda reports it.
+//! Why an invocation failed, as Lambda reports it.
 
 use std::fmt;
 
 use lambda_runtime::Diagnostic;
 use monitor_config::Faults;
 
-/// Why an invocation came to nothing. Neither form of it shows a secret.
+/// Why an invocation failed. Neither `Display` nor `Debug` shows a secret.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// Settings are missing or cannot be used.
@@ -17,12 +17,12 @@ pub enum Failure {
     /// A client could not be made from the settings.
     #[error("{0}")]
     Setup(String),
-    /// The event is none that this function takes.
+    /// The event is not one that this function accepts.
     #[error("{0}")]
     Event(String),
-    /// The work was broken off; another invocation may do it.
-    #[error("broken off: {0}")]
-    BrokenOff(String),
+    /// The work was aborted; another invocation may complete it.
+    #[error("aborted: {0}")]
+    Aborted(String),
 }
 
 impl Failure {
@@ -37,7 +37,7 @@ impl Failure {
             Failure::Parameters(_) => "Parameters",
             Failure::Setup(_) => "Setup",
             Failure::Event(_) => "Event",
-            Failure::BrokenOff(_) => "BrokenOff",
+            Failure::Aborted(_) => "Aborted",
         }
     }
 }
@@ -60,14 +60,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lambda_and_the_log_get_each_failure_by_its_own_kind() {
+    fn lambda_and_the_log_show_the_kind_of_each_failure() {
         let text = || "why".to_owned();
         for (failure, kind, message) in [
             (Failure::Settings(Faults(Vec::new())), "Settings", ""),
             (Failure::Parameters(text()), "Parameters", "the parameters could not be read: why"),
             (Failure::setup("why"), "Setup", "why"),
             (Failure::Event(text()), "Event", "why"),
-            (Failure::BrokenOff(text()), "BrokenOff", "broken off: why"),
+            (Failure::Aborted(text()), "Aborted", "aborted: why"),
         ] {
             assert!(format!("{failure:?}").starts_with(&format!("{kind}: ")), "{failure:?}");
             let diagnostic = Diagnostic::from(failure);

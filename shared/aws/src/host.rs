@@ -13,23 +13,23 @@ use tracing::error;
 
 use crate::failure::Failure;
 
-/// What an invocation is known by, and when it ends.
+/// The identity and the deadline of an invocation.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Lambda's id of it.
+    /// The request id that Lambda gave it.
     pub request_id: String,
     /// When Lambda stops it.
     pub deadline: Timestamp,
 }
 
 impl Invocation {
-    /// How much time is left.
+    /// The time left until the deadline.
     pub fn left(&self, now: Timestamp) -> Duration {
         self.deadline.since(now)
     }
 }
 
-/// Serves invocations until Lambda ends the process. Nothing is asked of anybody before the first one.
+/// Serves invocations until Lambda ends the process. Sends no request before the first one.
 pub fn serve(handler: impl AsyncFn(Value, Invocation) -> Result<Value, Failure>) -> ExitCode {
     if let Err(error) = monitor_telemetry::init(Format::Json, "info") {
         eprintln!("error: {error}");
@@ -37,10 +37,10 @@ pub fn serve(handler: impl AsyncFn(Value, Invocation) -> Result<Value, Failure>)
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let said = panic.payload_as_str().unwrap_or_default();
-        error!(place, reason = said, "a stage broke");
+        let reason = panic.payload_as_str().unwrap_or_default();
+        error!(place, reason, "a stage panicked");
     }));
-    // One thread: a Lambda of this size has less than one processor.
+    // One thread: a Lambda of this size has less than one CPU.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -57,7 +57,7 @@ pub fn serve(handler: impl AsyncFn(Value, Invocation) -> Result<Value, Failure>)
     match runtime.block_on(lambda_runtime::Runtime::new(service).run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(error, "the function ends");
+            error!(error, "the function stopped serving invocations");
             ExitCode::FAILURE
         }
     }
@@ -70,7 +70,7 @@ pub fn publish(metrics: Metrics, stack: Option<&str>, now: Timestamp, request_id
     }
 }
 
-/// An answer as Lambda takes it.
+/// An answer in the form that Lambda accepts.
 pub fn answer(answer: &impl serde::Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer).map_err(Failure::setup)
 }
@@ -79,7 +79,7 @@ pub fn answer(answer: &impl serde::Serialize) -> Result<Value, Failure> {
 pub fn messages(event: Value) -> Result<SqsEvent, Failure> {
     serde_json::from_value(event).map_err(|error| {
         Failure::Event(format!(
-            "this is no event of SQS ({error}); send the message to the queue, or invoke with an event as in events/"
+            "the event must be an SQS event ({error}): send the message to the queue, or invoke with one from events/"
         ))
     })
 }

@@ -1,4 +1,4 @@
-//! The SDK's requests over the HTTP client that the other adapters use: one HTTP stack in a function, and not two.
+//! Sends the SDK's requests over the HTTP client of the other adapters, so that a function has only one HTTP stack.
 
 use std::error::Error;
 use std::fmt;
@@ -15,10 +15,10 @@ use aws_smithy_types::body::SdkBody;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Makes a client of HTTP.
+/// Creates an HTTP client.
 pub(crate) type MakeHttp = dyn Fn() -> Result<reqwest::Client, BoxError> + Send + Sync;
 
-/// Makes its client at the first request. The SDK itself sees to timeouts and repeats.
+/// Creates its client at the first request. The SDK itself handles timeouts and retries.
 pub(crate) struct OverReqwest {
     make: Box<MakeHttp>,
     made: OnceLock<SharedHttpConnector>,
@@ -57,11 +57,11 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Sends a request and reads the whole answer: none that a function asks for is large.
+/// Sends a request and reads the whole answer: every answer that a function requests is small.
 async fn exchange(client: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let unsendable = |error: BoxError| ConnectorError::user(error);
     let request = request.try_into_http1x().map_err(|error| unsendable(error.into()))?.map(|body| {
-        // The calls of SQS and SSM have bodies in memory.
+        // The bodies of SQS and SSM calls are in memory.
         body.bytes().map(<[u8]>::to_vec).unwrap_or_default()
     });
     let request = reqwest::Request::try_from(request).map_err(|error| unsendable(error.into()))?;
@@ -75,7 +75,7 @@ async fn exchange(client: &reqwest::Client, request: HttpRequest) -> Result<Http
     Ok(response)
 }
 
-/// As the SDK tells errors apart: all of these are worth another try.
+/// An error in the SDK's classification: it retries all of these.
 fn unreached(error: reqwest::Error) -> ConnectorError {
     let error = error.without_url();
     match error.is_timeout() {

@@ -1,4 +1,4 @@
-//! Reading parameters of SSM: ten names a call, the calls under way together.
+//! Reads SSM parameters: ten names per call, all calls at the same time.
 
 use futures_util::future::try_join_all;
 use monitor_config::{Parameters, Prefix, Wanted, part_name};
@@ -6,11 +6,11 @@ use monitor_config::{Parameters, Prefix, Wanted, part_name};
 use crate::failure::Failure;
 use crate::sdk::{Sdk, describe};
 
-/// What SSM takes in one call.
+/// The most names that SSM accepts in one call.
 const NAMES_PER_CALL: usize = 10;
 
-/// Reads what is wanted. A list is asked for one part further than it is known to have, and as much further as fits
-/// into the calls that are made anyway; only one that still goes on there takes another round.
+/// Reads the wanted parameters. A list is read one part beyond its known end, and further if the calls have room; only
+/// a longer list needs another round of calls.
 pub(crate) async fn read(
     sdk: &Sdk,
     prefix: &Prefix,
@@ -43,14 +43,14 @@ pub(crate) async fn read(
     Ok(values.into_iter().collect())
 }
 
-/// Reads up to ten parameters; those that do not exist are left out.
+/// Reads up to ten parameters. Those that do not exist are omitted.
 async fn call(sdk: &Sdk, prefix: &Prefix, names: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let full: Vec<String> = names.iter().map(|name| prefix.name_of(name)).collect();
     let call = sdk.ssm().get_parameters().set_names(Some(full)).with_decryption(true);
     let answer = call.send().await.map_err(|error| {
         let what = describe(&error);
         let folder = prefix.name_of("*");
-        Failure::Parameters(format!("{what}; the function's role needs ssm:GetParameters on {folder}, and kms:Decrypt on the key of the secure ones"))
+        Failure::Parameters(format!("{what}; the function's role needs ssm:GetParameters on {folder}, and kms:Decrypt on the key of the SecureString parameters"))
     })?;
     let below = prefix.name_of("");
     let read = answer.parameters().iter().filter_map(|parameter| {

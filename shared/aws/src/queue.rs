@@ -1,4 +1,4 @@
-//! Sending to a queue of SQS.
+//! Sends messages to an SQS queue.
 
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use tracing::debug;
 
 use crate::sdk::{Sdk, describe};
 
-/// What SQS takes in one call: so many messages, and so many bytes of them all.
+/// The most messages, and the most bytes of all of them together, that SQS accepts in one call.
 const MESSAGES_PER_CALL: usize = 10;
 const BYTES_PER_CALL: usize = 1024 * 1024;
-/// The longest that SQS holds a message back.
+/// The longest delay that SQS accepts.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
-/// How often entries that SQS could not take are sent, with the first time.
+/// How often an entry that SQS did not accept is sent, including the first time.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Calls under way at once: enough for 10,000 messages in half a second, and few enough connections for a small Lambda.
+/// The most calls at the same time: enough for 10,000 messages in half a second, with few enough connections for a
+/// small Lambda.
 pub(crate) const CALLS_AT_ONCE: usize = 20;
 
 /// The sending side of one queue.
@@ -31,7 +32,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue at this URL; a FIFO queue by the `.fifo` at its end.
+    /// The queue at this URL; a FIFO queue if the URL ends with `.fifo`.
     pub fn new(sdk: Sdk, url: impl Into<String>) -> Self {
         Self { sdk, url: url.into() }
     }
@@ -40,7 +41,7 @@ impl Queue {
         self.url.ends_with(".fifo")
     }
 
-    /// Sends up to ten messages; those that SQS could not take again, after a pause that doubles.
+    /// Sends up to ten messages, and retries those that SQS did not accept after a pause that doubles.
     async fn send_call(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
         let mut entries = messages
             .into_iter()
@@ -55,13 +56,13 @@ impl Queue {
             let Some(first) = failed.first() else { return Ok(()) };
             if tried == TRIES || failed.iter().all(|failure| failure.is_final) {
                 return Err(QueueError(format!(
-                    "{} of {} messages not taken: {}",
+                    "{} of {} messages not accepted: {}",
                     failed.len(),
                     entries.len(),
                     first.reason
                 )));
             }
-            debug!(messages = failed.len(), reason = first.reason, "not taken yet: sent again");
+            debug!(messages = failed.len(), reason = first.reason, "SQS did not accept all messages: they are sent again");
             entries.retain(|entry| failed.iter().any(|failure| failure.id == entry.id()));
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -71,9 +72,9 @@ impl Queue {
 }
 
 impl Sender for Queue {
-    /// Every call is tried even if another fails: the more jobs go out, the better.
+    /// Makes every call even if another fails, so that as many jobs as possible are sent.
     async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
-        // In order where order counts.
+        // A FIFO queue needs its messages in order.
         let at_once = if self.is_fifo() { 1 } else { CALLS_AT_ONCE };
         let calls = Calls(messages.into_iter().peekable()).map(|messages| self.send_call(messages));
         let ended = stream::iter(calls).buffer_unordered(at_once);
@@ -89,7 +90,7 @@ impl Sender for Queue {
     }
 }
 
-/// Messages in the portions that SQS takes in a call.
+/// Splits messages into portions that SQS accepts in one call.
 struct Calls<I: Iterator<Item = Outgoing>>(std::iter::Peekable<I>);
 
 impl<I: Iterator<Item = Outgoing>> Iterator for Calls<I> {
@@ -111,7 +112,7 @@ impl<I: Iterator<Item = Outgoing>> Iterator for Calls<I> {
 
 fn entry(index: usize, message: Outgoing, is_fifo: bool) -> Result<SendMessageBatchRequestEntry, QueueError> {
     let Outgoing { body, delay, group, deduplication_id } = message;
-    // A FIFO queue takes no delay of single messages. SQS counts in whole seconds.
+    // A FIFO queue accepts no delay of single messages. SQS counts in whole seconds.
     let delay_secs = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
     SendMessageBatchRequestEntry::builder()
         .id(index.to_string())
@@ -123,10 +124,10 @@ fn entry(index: usize, message: Outgoing, is_fifo: bool) -> Result<SendMessageBa
         .map_err(|error| QueueError(error.to_string()))
 }
 
-/// A message that SQS did not take.
+/// A message that SQS did not accept.
 struct NotTaken {
     id: String,
-    /// Whether it never will.
+    /// Whether SQS will never accept it.
     is_final: bool,
     reason: String,
 }
@@ -135,7 +136,7 @@ fn failures(answer: &SendMessageBatchOutput) -> Vec<NotTaken> {
     let not_taken = answer.failed().iter().map(|failed| NotTaken {
         id: failed.id().to_owned(),
         is_final: failed.sender_fault(),
-        reason: format!("{}: {}", failed.code(), failed.message().unwrap_or("no reason is given")),
+        reason: format!("{}: {}", failed.code(), failed.message().unwrap_or("no reason given")),
     });
     not_taken.collect()
 }
@@ -155,13 +156,13 @@ mod tests {
         assert_eq!(portions(&[10; 25]), [10, 10, 5]);
         let half = BYTES_PER_CALL / 2;
         assert_eq!(portions(&[half, half, 1, half, half]), [2, 2, 1]);
-        // What is too large by itself is SQS's to refuse.
+        // SQS itself refuses a message that is too large.
         assert_eq!(portions(&[BYTES_PER_CALL + 1, 1]), [1, 1]);
         assert!(portions(&[]).is_empty());
     }
 
     #[test]
-    fn delays_are_whole_seconds_up_to_what_sqs_takes_and_none_on_a_fifo_queue() {
+    fn delays_are_whole_seconds_up_to_the_limit_of_sqs_and_absent_on_a_fifo_queue() {
         let delayed = |delay_ms, is_fifo| {
             let message =
                 Outgoing { body: "x".to_owned(), delay: Duration::from_millis(delay_ms), ..Outgoing::default() };

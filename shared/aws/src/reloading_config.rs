@@ -1,4 +1,4 @@
-//! What a function makes of its settings, kept from one invocation to the next.
+//! The settings of a function and the clients built from them, kept from one invocation to the next.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::failure::Failure;
 use crate::parameters;
 use crate::sdk::Sdk;
 
-/// For how long parameters count as read: a new repository is looked at within one interval.
+/// How long parameters are cached. A new repository is checked within this time and one interval.
 const KEEP: Duration = Duration::from_secs(300);
-/// For how long at least they are left alone once reading them anew changed nothing; doubled each time.
+/// The least pause after an invalidation whose read found nothing new; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// Where the parameters are unless `PARAMETER_PREFIX` says otherwise.
+/// The prefix of the parameters unless `PARAMETER_PREFIX` is set.
 const PREFIX: &str = "/github-runner-monitor";
 
 type Read<S> = dyn Fn(&Source<'_>) -> Result<S, Faults> + Send + Sync;
 type Build<S, W> = dyn Fn(S) -> Result<W, Failure> + Send + Sync;
 
-/// Clients and settings (`W`), made from settings as read (`S`).
+/// Clients and settings (`W`), built from the settings as read (`S`).
 ///
-/// They live as long as the settings stay the same: clients remember paces, limits and tokens.
+/// They live as long as the settings stay the same, because clients remember request pace, limits and tokens.
 pub struct ReloadingConfig<S, W> {
     variables: LambdaEnvironment,
     prefix: Option<Prefix>,
@@ -41,15 +41,15 @@ pub struct ReloadingConfig<S, W> {
 
 struct Current<W> {
     made: Arc<W>,
-    /// None where the variables are enough: they do not change.
+    /// `None` if the environment is complete: it does not change.
     parameters: Option<Parameters>,
     read_at: Timestamp,
-    /// For how long a doubt has to wait.
+    /// How long after `read_at` an invalidation is ignored.
     pause: Duration,
 }
 
 impl<S, W> ReloadingConfig<S, W> {
-    /// Nothing is read before it is needed. `queue_urls` are faults found beforehand, told together with those of the settings.
+    /// Reads nothing yet. `queue_urls` are faults found beforehand, reported together with those of the settings.
     pub fn new(
         variables: &LambdaEnvironment,
         sdk: &Sdk,
@@ -57,7 +57,7 @@ impl<S, W> ReloadingConfig<S, W> {
         read: impl Fn(&Source<'_>) -> Result<S, Faults> + Send + Sync + 'static,
         build: impl Fn(S) -> Result<W, Failure> + Send + Sync + 'static,
     ) -> Self {
-        // Set but empty: there is no parameter store, the environment is all there is.
+        // Set but empty: there is no parameter store, only the environment.
         let prefix = variables.raw("PARAMETER_PREFIX").unwrap_or_else(|| PREFIX.to_owned());
         Self {
             variables: variables.clone(),
@@ -71,16 +71,16 @@ impl<S, W> ReloadingConfig<S, W> {
         }
     }
 
-    /// A secret was refused: the parameters are read anew before the next use.
+    /// Marks the settings as outdated because a secret was refused: they are read again before the next use.
     pub fn invalidate(&self) {
         self.is_invalidated.store(true, Ordering::Relaxed);
     }
 
-    /// What was made of the settings, which are read anew if they are not known, too old or in doubt.
+    /// The clients and settings. Reads the settings first if they are unknown, too old or invalidated.
     pub async fn get(&self, now: Timestamp) -> Result<Arc<W>, Failure> {
         let mut current = self.current.lock().await;
         if let Some(loaded) = &*current {
-            // Read by a clock that has been set back since: nobody knows how long ago.
+            // The clock has been set back since, so the age is unknown.
             let age = if loaded.read_at.is_impossible(now) { KEEP } else { now.since(loaded.read_at) };
             let is_invalidated = self.is_invalidated.load(Ordering::Relaxed);
             let is_good = loaded.parameters.is_none() || age < KEEP && (!is_invalidated || age < loaded.pause);
@@ -101,7 +101,7 @@ impl<S, W> ReloadingConfig<S, W> {
         self.renew(&mut current, wanted, now).await
     }
 
-    /// Reads the parameters; makes everything anew if they are others than before.
+    /// Reads the parameters, and rebuilds everything if they have changed.
     async fn renew(
         &self,
         current: &mut Option<Current<W>>,
@@ -112,9 +112,9 @@ impl<S, W> ReloadingConfig<S, W> {
         let was_invalidated = self.is_invalidated.swap(false, Ordering::Relaxed);
         let read = parameters::read(&self.sdk, prefix, &wanted, &known).await;
         match (read, current.as_mut()) {
-            // What was good a moment ago is better than nothing.
+            // Settings that worked a moment ago are better than none.
             (Err(error), Some(loaded)) => {
-                warn!(%error, "the settings were not read anew: those read before stay in use");
+                warn!(%error, "the settings could not be reloaded: the previous ones stay in use");
                 (loaded.read_at, loaded.pause) = (now, FIRST_PAUSE);
                 self.is_invalidated.store(true, Ordering::Relaxed);
                 Ok(Arc::clone(&loaded.made))
@@ -145,6 +145,6 @@ impl<S, W> ReloadingConfig<S, W> {
 
 impl<S, W> fmt::Debug for ReloadingConfig<S, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("ReloadingConfig").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The AWS SDK's clients: one HTTP client for all, set up when one is first needed.
+//! The AWS SDK's clients. They share one HTTP client, and each is created when it is first needed.
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
@@ -15,14 +15,14 @@ use aws_smithy_runtime_api::shared::IntoShared as _;
 
 use crate::http::{MakeHttp, OverReqwest};
 
-/// The clients of one process. Copies share them.
+/// The clients of one process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Sdk(Arc<Clients>);
 
 #[derive(Debug)]
 struct Clients {
-    /// In place of the environment: a stand-in on this machine, which takes any credential.
-    stand_in: Option<String>,
+    /// The address of a fake that accepts any credential, instead of the environment.
+    fake_url: Option<String>,
     http: SharedHttpClient,
     config: OnceLock<SdkConfig>,
     sqs: OnceLock<aws_sdk_sqs::Client>,
@@ -30,17 +30,17 @@ struct Clients {
 }
 
 impl Sdk {
-    /// Region, credentials and addresses from the environment, where Lambda puts them. The SDK's longer search
-    /// (profiles, containers, instances, STS) would find nothing else there, and is not linked. `http` is asked once, at the
-    /// first call.
+    /// Clients with region, credentials and addresses from the environment, where Lambda puts them. The SDK's longer
+    /// search (profiles, containers, instances, STS) would find nothing there and is not linked. `http` is called once,
+    /// at the first request.
     pub fn new<E: Error + Send + Sync + 'static>(
         http: impl Fn() -> Result<reqwest::Client, E> + Send + Sync + 'static,
     ) -> Self {
         Self::with(None, Box::new(move || http().map_err(Into::into)))
     }
 
-    /// Clients of a stand-in for AWS at this address, which takes no TLS.
-    pub fn of_stand_in(url: impl Into<String>) -> Self {
+    /// Clients for a fake of AWS at this address, without TLS.
+    pub fn for_fake(url: impl Into<String>) -> Self {
         let plain = || {
             let _ = rustls::crypto::ring::default_provider().install_default();
             Ok(reqwest::Client::builder().no_proxy().build()?)
@@ -48,9 +48,9 @@ impl Sdk {
         Self::with(Some(url.into()), Box::new(plain))
     }
 
-    fn with(stand_in: Option<String>, http: Box<MakeHttp>) -> Self {
+    fn with(fake_url: Option<String>, http: Box<MakeHttp>) -> Self {
         Self(Arc::new(Clients {
-            stand_in,
+            fake_url,
             http: OverReqwest::new(http).into_shared(),
             config: OnceLock::new(),
             sqs: OnceLock::new(),
@@ -81,7 +81,7 @@ impl Clients {
     }
 
     fn load(&self) -> SdkConfig {
-        // A call goes on within one invocation of a function: it cannot be waited for as long as the SDK would.
+        // A call has to end within one invocation of a function, so it cannot wait as long as the SDK's defaults.
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(Duration::from_secs(5))
             .operation_timeout(Duration::from_secs(15))
@@ -91,10 +91,10 @@ impl Clients {
             .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts);
-        let (region, credentials) = match &self.stand_in {
+        let (region, credentials) = match &self.fake_url {
             Some(_) => (
                 "us-east-1".to_owned(),
-                SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "stand-in")),
+                SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "fake")),
             ),
             None => (
                 set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).unwrap_or_default(),
@@ -106,11 +106,11 @@ impl Clients {
     }
 
     fn endpoint(&self, service: &str) -> Option<String> {
-        self.stand_in.clone().or_else(|| endpoint(service, set))
+        self.fake_url.clone().or_else(|| endpoint(service, set))
     }
 }
 
-/// The address of a service by the SDK's own variables: that for the service, or else that for all.
+/// The address of a service from the SDK's own variables: the one for the service, or else the one for all.
 fn endpoint(service: &str, set: impl Fn(&str) -> Option<String>) -> Option<String> {
     if set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return None;
@@ -118,12 +118,12 @@ fn endpoint(service: &str, set: impl Fn(&str) -> Option<String>) -> Option<Strin
     set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
 }
 
-/// A variable that something is in.
+/// A variable that is set and not empty.
 fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// An error of the SDK on one line: the service's code and words, or else why it was not reached.
+/// An error of the SDK on one line: the service's code and message, or else why it could not be reached.
 pub(crate) fn describe<E: ProvideErrorMetadata + Error + 'static, R>(error: &SdkError<E, R>) -> String
 where
     R: std::fmt::Debug + 'static,

@@ -1,4 +1,4 @@
-//! Sending to SQS and setting aside, against a stand-in that keeps what it is sent.
+//! Sending to SQS and dead-lettering, against a fake that keeps what it receives.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use monitor_pipeline::ports::{Outgoing, Sender as _};
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/1/checks";
 const FIFO: &str = "https://sqs.us-east-1.amazonaws.com/1/changes.fifo";
 
-async fn stand_in() -> (FakeAws, Sdk) {
+async fn fake_aws() -> (FakeAws, Sdk) {
     let aws = FakeAws::start().await.expect("a port");
-    let sdk = Sdk::of_stand_in(aws.base_url());
+    let sdk = Sdk::for_fake(aws.base_url());
     (aws, sdk)
 }
 
@@ -29,8 +29,8 @@ fn sorted_bodies(aws: &FakeAws, queue: &str) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn messages_go_by_tens_with_their_delays() {
-    let (aws, sdk) = stand_in().await;
+async fn messages_are_sent_ten_per_call_with_their_delays() {
+    let (aws, sdk) = fake_aws().await;
     let mut messages = numbered(25);
     messages[3].delay = Duration::from_millis(61_500);
     Queue::new(sdk, QUEUE).send(messages).await.expect("sent");
@@ -46,7 +46,7 @@ async fn messages_go_by_tens_with_their_delays() {
 
 #[tokio::test]
 async fn a_fifo_queue_gets_its_messages_in_order_with_group_and_id() {
-    let (aws, sdk) = stand_in().await;
+    let (aws, sdk) = fake_aws().await;
     let messages: Vec<Outgoing> = numbered(25)
         .into_iter()
         .map(|message| Outgoing {
@@ -67,8 +67,8 @@ async fn a_fifo_queue_gets_its_messages_in_order_with_group_and_id() {
 }
 
 #[tokio::test]
-async fn what_was_not_taken_is_sent_again_and_nothing_else() {
-    let (aws, sdk) = stand_in().await;
+async fn only_the_messages_that_sqs_did_not_accept_are_sent_again() {
+    let (aws, sdk) = fake_aws().await;
     aws.plan("SendMessageBatch", [CallFault::Entries(vec![1, 4], false), CallFault::Entries(vec![0], false)]);
     Queue::new(sdk, QUEUE).send(numbered(6)).await.expect("sent in the end");
     assert_eq!(sorted_bodies(&aws, QUEUE), [0, 1, 2, 3, 4, 5]);
@@ -79,15 +79,15 @@ async fn what_was_not_taken_is_sent_again_and_nothing_else() {
 
 #[tokio::test]
 async fn a_message_that_is_never_accepted_is_reported_and_does_not_block_others() {
-    let (aws, sdk) = stand_in().await;
-    // A message at fault is not sent again and again; a queue that stays in trouble is left after four tries.
+    let (aws, sdk) = fake_aws().await;
+    // A faulty message is not retried; a queue that keeps failing is abandoned after four tries.
     aws.plan("SendMessageBatch", [CallFault::Entries(vec![2], true)]);
-    let error = Queue::new(sdk.clone(), QUEUE).send(numbered(3)).await.expect_err("one is not taken").to_string();
-    assert!(error.contains("1 of 3 messages not taken: InvalidMessageContents: as planned"), "{error}");
+    let error = Queue::new(sdk.clone(), QUEUE).send(numbered(3)).await.expect_err("one is not accepted").to_string();
+    assert!(error.contains("1 of 3 messages not accepted: InvalidMessageContents: as planned"), "{error}");
     assert_eq!(aws.calls("SendMessageBatch").len(), 1);
 
     aws.plan("SendMessageBatch", std::iter::repeat_n(CallFault::Entries(vec![0], false), 4));
-    let error = Queue::new(sdk.clone(), QUEUE).send(numbered(1)).await.expect_err("never taken").to_string();
+    let error = Queue::new(sdk.clone(), QUEUE).send(numbered(1)).await.expect_err("never accepted").to_string();
     assert!(error.contains("InternalError"), "{error}");
     assert_eq!(aws.calls("SendMessageBatch").len(), 1 + 4);
 
@@ -100,18 +100,18 @@ async fn a_message_that_is_never_accepted_is_reported_and_does_not_block_others(
 
 #[tokio::test]
 async fn a_failing_service_is_retried_and_a_missing_one_is_reported() {
-    let (aws, sdk) = stand_in().await;
+    let (aws, sdk) = fake_aws().await;
     aws.plan("SendMessageBatch", [CallFault::Refused(500, "InternalFailure")]);
     Queue::new(sdk, QUEUE).send(numbered(1)).await.expect("the second time");
     assert_eq!(aws.calls("SendMessageBatch").len(), 2);
-    let nowhere = Sdk::of_stand_in("http://127.0.0.1:1");
+    let nowhere = Sdk::for_fake("http://127.0.0.1:1");
     let error = Queue::new(nowhere, QUEUE).send(numbered(1)).await.expect_err("nobody is there").to_string();
     assert!(error.contains("refused"), "{error}");
 }
 
 #[tokio::test]
 async fn a_call_to_a_fifo_queue_waits_for_the_one_before_it() {
-    let (aws, sdk) = stand_in().await;
+    let (aws, sdk) = fake_aws().await;
     aws.set_latency_ms(20);
     let in_a_group = |message| Outgoing { group: Some("g".to_owned()), ..message };
     Queue::new(sdk, FIFO).send(numbered(45).into_iter().map(in_a_group).collect()).await.expect("sent");
@@ -119,8 +119,8 @@ async fn a_call_to_a_fifo_queue_waits_for_the_one_before_it() {
 }
 
 #[tokio::test]
-async fn many_calls_are_under_way_together_and_no_more_than_twenty() {
-    let (aws, sdk) = stand_in().await;
+async fn many_calls_are_made_at_the_same_time_but_no_more_than_twenty() {
+    let (aws, sdk) = fake_aws().await;
     aws.set_latency_ms(20);
     Queue::new(sdk, QUEUE).send(numbered(1_000)).await.expect("sent");
     assert_eq!(sorted_bodies(&aws, QUEUE).len(), 1_000);
@@ -139,7 +139,7 @@ fn record(arn: &str, group: Option<&str>) -> Record {
 
 #[tokio::test]
 async fn a_dead_lettered_message_keeps_its_body_and_carries_the_reason() {
-    let (aws, sdk) = stand_in().await;
+    let (aws, sdk) = fake_aws().await;
     let standard = record("arn:aws:sqs:us-east-1:1:checks", None);
     DeadLetters::new(sdk.clone(), QUEUE).dead_letter(&standard, "the field `repo`\nis not known").await.expect("sent");
     let sent = aws.take_sent(QUEUE);
@@ -154,13 +154,13 @@ async fn a_dead_lettered_message_keeps_its_body_and_carries_the_reason() {
 
 #[tokio::test]
 async fn a_message_is_put_off_at_the_queue_that_it_came_from() {
-    let (aws, sdk) = stand_in().await;
+    let (aws, sdk) = fake_aws().await;
     let dead_letters = DeadLetters::new(sdk, FIFO);
     let came = record("arn:aws:sqs:us-east-1:1:changes.fifo", Some("g"));
     dead_letters.put_off(&came, Duration::from_millis(30_900)).await;
     assert_eq!(aws.visibility(), [("receipt-1".to_owned(), 31)], "never before it is due");
     assert_eq!(aws.calls("ChangeMessageVisibility")[0]["QueueUrl"], FIFO);
-    // Refused, or without a queue: no harm.
+    // A refusal and a missing queue are both harmless.
     aws.plan("ChangeMessageVisibility", [CallFault::Refused(403, "AccessDenied")]);
     dead_letters.put_off(&came, Duration::from_secs(1)).await;
     dead_letters.put_off(&record("", None), Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! Settings from SSM: what is asked, how long it is kept, when it is doubted, and what is told.
+//! Settings from SSM: which are read, how long they are kept, when they are invalidated, and which errors are reported.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn world(variables: &[(&str, &str)], parameters: &[(&str, &str)]) -> World
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
     let reloading_config =
-        ReloadingConfig::new(&variables, &Sdk::of_stand_in(aws.base_url()), Faults(Vec::new()), read, Ok);
+        ReloadingConfig::new(&variables, &Sdk::for_fake(aws.base_url()), Faults(Vec::new()), read, Ok);
     World { aws, reloading_config }
 }
 
@@ -83,10 +83,10 @@ async fn parameters_are_read_ten_at_a_time_and_cached_for_five_minutes() {
     world.set("repositories", "acme/web acme/new");
     assert!(Arc::ptr_eq(&first, &world.at(299).await.expect("kept")));
     assert_eq!(world.names_asked().len(), 2);
-    assert_eq!(world.at(300).await.expect("read anew").targets.len(), 2);
-    // What has not changed is not made anew: clients remember paces and tokens.
+    assert_eq!(world.at(300).await.expect("read again").targets.len(), 2);
+    // Unchanged settings are not rebuilt: clients remember request pace and tokens.
     let second = world.at(301).await.expect("kept");
-    assert!(Arc::ptr_eq(&second, &world.at(700).await.expect("read anew")));
+    assert!(Arc::ptr_eq(&second, &world.at(700).await.expect("read again")));
     assert_eq!(world.names_asked().len(), 6);
 }
 
@@ -97,8 +97,8 @@ async fn a_rotated_secret_is_picked_up_as_soon_as_the_old_one_is_refused() {
     world.set("github-token", "ghp_new");
     assert_eq!(token(&world.at(1).await.expect("kept")), "ghp_planted");
     world.reloading_config.invalidate();
-    assert_eq!(token(&world.at(1).await.expect("read anew")), "ghp_new");
-    // A secret that stays refused does not make every invocation ask.
+    assert_eq!(token(&world.at(1).await.expect("read again")), "ghp_new");
+    // A secret that stays refused does not make every invocation read the settings.
     for secs in 2..60 {
         world.reloading_config.invalidate();
         world.at(secs).await.expect("as before");
@@ -107,11 +107,11 @@ async fn a_rotated_secret_is_picked_up_as_soon_as_the_old_one_is_refused() {
     assert!((4..=6).contains(&rounds), "{rounds}");
     world.set("github-token", "ghp_newer");
     world.reloading_config.invalidate();
-    assert_eq!(token(&world.at(120).await.expect("read anew")), "ghp_newer");
+    assert_eq!(token(&world.at(120).await.expect("read again")), "ghp_newer");
 }
 
 #[tokio::test]
-async fn a_complete_environment_asks_nobody() {
+async fn with_a_complete_environment_ssm_is_never_called() {
     let variables = [
         ("GITHUB_TOKEN", "ghp_of_the_environment"),
         ("REPOS", "acme/cli"),
@@ -126,7 +126,7 @@ async fn a_complete_environment_asks_nobody() {
     }
     assert!(complete.names_asked().is_empty());
 
-    // One is missing: the others still come from the environment, and are not asked for.
+    // One is missing: the others still come from the environment and are not read from SSM.
     let world = world(&variables[1..], &COMPLETE).await;
     let settings = world.at(0).await.expect("complete");
     assert_eq!((token(&settings), settings.targets[0].to_string()), ("ghp_planted", "acme/cli".to_owned()));
@@ -138,7 +138,7 @@ async fn a_complete_environment_asks_nobody() {
 async fn an_empty_prefix_means_the_environment_alone() {
     let world = world(&[("PARAMETER_PREFIX", "")], &COMPLETE).await;
     let error_text = world.at(0).await.expect_err("nothing is set").to_string();
-    assert!(error_text.contains("set GITHUB_TOKEN, as in") && !error_text.contains("aws ssm"), "{error_text}");
+    assert!(error_text.contains("set GITHUB_TOKEN, for example") && !error_text.contains("aws ssm"), "{error_text}");
     assert!(world.names_asked().is_empty());
 }
 
@@ -156,7 +156,7 @@ async fn all_missing_settings_are_reported_together_and_read_again_next_time() {
         assert!(!error_text.contains("statelydb-store-id"), "{error_text}");
     }
     COMPLETE.iter().for_each(|(name, value)| world.set(name, value));
-    world.at(1).await.expect("mended, and asked for at once");
+    world.at(1).await.expect("fixed, and read at once");
 }
 
 #[tokio::test]
@@ -168,14 +168,14 @@ async fn a_list_in_several_parameters_costs_one_more_request_only_once() {
     assert_eq!(world.at(0).await.expect("complete").targets.len(), 30);
     let first = world.names_asked().len();
     world.aws.set_latency_ms(30);
-    assert_eq!(world.at(400).await.expect("read anew").targets.len(), 30);
+    assert_eq!(world.at(400).await.expect("read again").targets.len(), 30);
     let again = world.names_asked().len() - first;
     assert_eq!(world.aws.most_in_flight(), again, "all of it in one round: {first} {again}");
     assert!(world.names_asked().iter().all(|names| names.len() <= 10));
 }
 
 #[tokio::test]
-async fn while_ssm_does_not_answer_what_was_read_before_stays_in_use() {
+async fn while_ssm_does_not_answer_the_previous_settings_stay_in_use() {
     let world = world(&[], &COMPLETE).await;
     world.aws.plan("GetParameters", [CallFault::Refused(400, "AccessDeniedException")]);
     let error_text = world.at(0).await.expect_err("not allowed");
@@ -188,10 +188,10 @@ async fn while_ssm_does_not_answer_what_was_read_before_stays_in_use() {
 
     let first = world.at(1).await.expect("now it answers");
     world.aws.plan("GetParameters", std::iter::repeat_n(CallFault::Refused(400, "AccessDeniedException"), 2));
-    assert!(Arc::ptr_eq(&first, &world.at(400).await.expect("what was read before")));
+    assert!(Arc::ptr_eq(&first, &world.at(400).await.expect("the previous settings")));
     world.set("github-token", "ghp_new");
     assert!(Arc::ptr_eq(&first, &world.at(405).await.expect("left alone for a while")));
-    assert_eq!(token(&world.at(411).await.expect("read anew")), "ghp_new");
+    assert_eq!(token(&world.at(411).await.expect("read again")), "ghp_new");
 }
 
 #[tokio::test]
@@ -228,18 +228,18 @@ async fn template_variables_and_settings_are_reported_together() {
     queue_urls.queue_url("CHANGES_QUEUE_URL");
     assert_eq!(queue_urls.interval(), Duration::from_secs(300));
     let reloading_config =
-        ReloadingConfig::new(&variables, &Sdk::of_stand_in(aws.base_url()), queue_urls.into_faults(), read, Ok);
+        ReloadingConfig::new(&variables, &Sdk::for_fake(aws.base_url()), queue_urls.into_faults(), read, Ok);
     let error_text =
         reloading_config.get(Timestamp::from_epoch_ms(0)).await.map(|_| ()).expect_err("nothing is set").to_string();
     for start in
-        ["CHECKS_QUEUE_URL: is not set", "CHANGES_QUEUE_URL: is no URL", "CHECK_INTERVAL_SECS: is no", "REPOS: "]
+        ["CHECKS_QUEUE_URL: must be set", "CHANGES_QUEUE_URL: must be a URL", "CHECK_INTERVAL_SECS: must be", "REPOS: "]
     {
         assert!(error_text.contains(&format!("\n  {start}")), "{start}: {error_text}");
     }
 }
 
 #[test]
-fn an_interval_is_a_minute_at_least_and_a_day_at_most() {
+fn an_interval_is_between_a_minute_and_a_day() {
     for (text, secs, faults) in [
         ("", 300, 0),
         ("0", 300, 1),

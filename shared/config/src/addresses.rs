@@ -10,14 +10,14 @@ use crate::faults::Wrong;
 use crate::reference::GITHUB_API_URL;
 use crate::secret::{Secret, shown};
 
-/// Where GitHub answers and where its pages are, both without a slash at the end.
+/// The addresses of GitHub's API and of its web pages, both without a trailing slash.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct GitHubAddresses {
     pub(crate) api_url: String,
     pub(crate) web_url: String,
 }
 
-/// Reads a host of the list that plain http is allowed for, as a URL would show it.
+/// Reads an entry of `ALLOW_HTTP_HOSTS`, and returns it as a URL would show it.
 pub(crate) fn host(entry: &str) -> Result<String, Wrong> {
     let is_ipv6 = entry.parse::<Ipv6Addr>().is_ok();
     let parsed = if is_ipv6 { Host::parse(&format!("[{entry}]")) } else { Host::parse(entry) };
@@ -28,25 +28,28 @@ pub(crate) fn host(entry: &str) -> Result<String, Wrong> {
         Ok(host) => Ok(host.to_string()),
         Err(_) => Err(()),
     }
-    .map_err(|()| Wrong::new(format!("`{}` is no host", shown(entry)), "write the host alone, as in github.internal"))
+    .map_err(|()| {
+        let found = shown(entry);
+        Wrong::new(format!("must be a host name or IP address, for example github.internal; found `{found}`"), "")
+    })
 }
 
-/// Reads an address that may hold a secret: what is wrong is told without showing any of it.
+/// Reads an address that may hold a secret: the fault shows no part of it.
 pub(crate) fn address(text: &str, allowed_http: &BTreeSet<String>) -> Result<Url, Wrong> {
-    const HINT: &str = "write it with https:// at the start";
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        let what = "holds white space or signs outside ASCII, which no address has";
+        let what = "must be a URL without white space and non-ASCII characters";
         return Err(Wrong::new(what, "copy the address alone"));
     }
-    let url = Url::parse(text).map_err(|error| Wrong::new(format!("is no URL ({error})"), HINT))?;
+    let not_a_url = |error: url::ParseError| Wrong::new(format!("must be a URL that starts with https:// ({error})"), "");
+    let url = Url::parse(text).map_err(not_a_url)?;
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) || url.host_str().is_some_and(|host| allowed_http.contains(host)) => Ok(url),
         "http" => Err(Wrong::new(
-            "is plain http, which anybody on the way can read",
-            "write https://, or put the host into ALLOW_HTTP_HOSTS",
+            "must start with https://, because plain http can be read in transit",
+            "to allow it, add the host to ALLOW_HTTP_HOSTS",
         )),
-        _ => Err(Wrong::new("is no web address", HINT)),
+        _ => Err(Wrong::new("must be a URL that starts with https://", "")),
     }
 }
 
@@ -54,17 +57,17 @@ pub(crate) fn address(text: &str, allowed_http: &BTreeSet<String>) -> Result<Url
 pub(crate) fn webhook(text: &str, allowed_http: &BTreeSet<String>) -> Result<Secret, Wrong> {
     let url = address(text, allowed_http)?;
     if url.path().len() < 2 {
-        return Err(Wrong::new("has no path", "copy it whole: what follows the host names the webhook"));
+        return Err(Wrong::new("must be a complete webhook URL", "copy it whole, including the path after the host"));
     }
     Ok(Secret::new(text))
 }
 
-/// Reads the address of a data plane: an origin and nothing more.
+/// Reads the address of a data plane: only an origin.
 pub(crate) fn origin(text: &str, allowed_http: &BTreeSet<String>) -> Result<String, Wrong> {
     let url = address(text, allowed_http)?;
     let is_bare = url.username().is_empty() && url.password().is_none();
     if !is_bare || !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(Wrong::new("is more than scheme, host and port", "leave out the rest"));
+        return Err(Wrong::new("must be scheme, host and port only", "remove the rest"));
     }
     Ok(url.origin().ascii_serialization())
 }
@@ -78,26 +81,26 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Reads the address of GitHub's API, and finds that of its pages.
+/// Reads the address of GitHub's API, and derives that of its web pages.
 ///
-/// The three places: github.com has a host for its API, an Enterprise Server has it under `/api/v3`
+/// There are three kinds: github.com has its own host for the API, an Enterprise Server has it under `/api/v3`
 /// (docs.github.com/enterprise-server/rest), and a tenant with data residency under `api.NAME.ghe.com`.
 pub(crate) fn github(text: &str, allowed_http: &BTreeSet<String>) -> Result<GitHubAddresses, Wrong> {
     let url = address(text, allowed_http)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Wrong::new("holds a user name or password", "leave it out; GITHUB_TOKEN takes the credential"));
+        return Err(Wrong::new("must not contain a user name or password", "remove it, and set GITHUB_TOKEN"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Wrong::new("goes on after the path", "leave out `?` and `#` and what follows"));
+        return Err(Wrong::new("must end with the path", "remove `?` or `#` and what follows"));
     }
     let origin = url.origin().ascii_serialization();
     let path = url.path().trim_end_matches('/');
     let host = url.host_str().unwrap_or_default();
     let is_not = |hint: String| {
-        let what = format!("`{}` is not where GitHub's API answers", shown(&format!("{origin}{path}")));
-        // The right address is made of the wrong one.
+        let found = shown(&format!("{origin}{path}"));
+        // The right address is derived from the wrong one, which may be a secret.
         let hint = if looks_secret(&hint) { GITHUB_API_URL.example.to_owned() } else { hint };
-        Err(Wrong::new(what, format!("write {hint}")))
+        Err(Wrong::new(format!("must be the address of GitHub's REST API, for example {hint}; found `{found}`"), ""))
     };
     let web_url = match (host, path) {
         ("api.github.com", "") => "https://github.com".to_owned(),
@@ -108,7 +111,7 @@ pub(crate) fn github(text: &str, allowed_http: &BTreeSet<String>) -> Result<GitH
                 (bare, _) => return is_not(format!("https://api.{}.ghe.com", bare.unwrap_or(tenant))),
             },
             (None, Some(before)) => format!("{origin}{before}"),
-            // A stand-in for tests, or a relay that the operator vouches for.
+            // A fake in a test, or a relay that the operator trusts.
             (None, None) if url.scheme() == "http" || is_loopback(&url) => format!("{origin}{path}"),
             (None, None) => return is_not(format!("{origin}/api/v3")),
         },
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn githubs_pages_are_found_from_its_api() {
+    fn the_address_of_githubs_pages_follows_from_its_api() {
         for (text, api_url, web_url) in [
             ("https://api.github.com", "https://api.github.com", "https://github.com"),
             ("https://API.GitHub.com/", "https://api.github.com", "https://github.com"),
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_where_no_api_answers_are_refused_with_the_right_one() {
+    fn an_address_that_is_not_an_api_is_refused_with_the_right_one() {
         for (text, hint) in [
             ("https://github.com", "https://api.github.com"),
             ("https://api.github.com/v3", "https://api.github.com"),
@@ -154,8 +157,8 @@ mod tests {
             ("https://acme.ghe.com/api/v3", "https://api.acme.ghe.com"),
             ("https://api.acme.ghe.com/api/v3", "https://api.acme.ghe.com"),
             ("https://relay.internal", "https://relay.internal/api/v3"),
-            ("https://me:pw@ghes/api/v3", "leave it out"),
-            ("https://ghes/api/v3?x=1", "leave out `?`"),
+            ("https://me:pw@ghes/api/v3", "remove it"),
+            ("https://ghes/api/v3?x=1", "remove `?`"),
             ("http://ghes/api/v3", "ALLOW_HTTP_HOSTS"),
             ("http://127.0.0.1.example.com/", "ALLOW_HTTP_HOSTS"),
             ("http://localhost.example.com/", "ALLOW_HTTP_HOSTS"),
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_host_stands_alone() {
+    fn an_allowed_host_has_no_scheme_port_or_path() {
         assert_eq!(host("::1").unwrap(), "[::1]");
         assert_eq!(host("GitHub.Internal").unwrap(), "github.internal");
         for entry in ["http://a", "a:80", "a/b", "a b", "[::1", "*"] {

@@ -1,4 +1,4 @@
-//! What a host needs that answers slash commands and buttons, and neither looks at GitHub nor tells anybody by itself.
+//! The settings of a host that answers slash commands and buttons, and neither checks GitHub nor sends alerts.
 
 use std::collections::BTreeSet;
 
@@ -12,25 +12,25 @@ use crate::settings::Reader;
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
 
-/// How what is on record in StatelyDB is told to whoever asks.
+/// The settings for answering commands from the state stored in StatelyDB.
 #[derive(Clone, Debug)]
 pub struct CommandSettings {
-    /// What Slack signs its requests with.
+    /// The secret with which Slack signs its requests.
     pub slack_signing_secret: Secret,
-    /// Who may mute more than others: ids of people and user groups.
+    /// Ids of the users and user groups who may mute more than others.
     pub slack_admins: Vec<String>,
-    /// Where it is said who muted what, if anywhere.
+    /// Where mutes are announced in Slack, if anywhere.
     pub slack: Option<SlackSettings>,
-    /// Where GitHub's pages are, for links; without a slash at the end.
+    /// The address of GitHub's web pages, for links, without a trailing slash.
     pub web_url: String,
     /// How StatelyDB is reached.
     pub statelydb: StatelyDbSettings,
-    /// Hosts that may be spoken to over plain http beside this machine, in lower case.
+    /// Hosts that may be reached over plain http in addition to this machine, in lower case.
     pub allow_http_hosts: BTreeSet<String>,
 }
 
 impl CommandSettings {
-    /// Reads these settings alone. Every fault is reported.
+    /// Reads only these settings. Reports every fault.
     pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
@@ -49,25 +49,25 @@ impl CommandSettings {
 }
 
 impl Reader<'_> {
-    /// The signing secret; none with a fault noted.
+    /// The signing secret; `None`, with a fault added, if it is missing or malformed.
     pub(crate) fn signing_secret(&mut self) -> Option<Secret> {
-        self.needed(&SLACK_SIGNING_SECRET, "to answer Slack", token)
+        self.needed(&SLACK_SIGNING_SECRET, "to answer Slack requests", token)
     }
 
-    /// Who may mute more than others. A user group is read with the bot's token.
+    /// Ids of the users and user groups who may mute more than others. Reading a user group needs the bot's token.
     pub(crate) fn admins(&mut self, slack: Option<&SlackSettings>) -> Vec<String> {
         let admins = self.list(&SLACK_ADMINS, admin);
         let has_bot = matches!(slack, Some(SlackSettings::Bot { .. }));
         if !has_bot && admins.iter().any(|id| id.starts_with('S')) {
             let how = self.source.how_to_set(&SLACK_BOT_TOKEN);
-            let wrong = Wrong::new("names a user group, which needs a bot's token to be read", how);
+            let wrong = Wrong::new("must not name a user group without a bot token, which reads its members", how);
             self.faults.push(wrong.of(&SLACK_ADMINS));
         }
         admins
     }
 }
 
-/// The id of a person or user group, as Slack shows it ("Copy member ID", "Copy group ID").
+/// Reads the id of a user or user group, as Slack shows it ("Copy member ID", "Copy group ID").
 fn admin(text: &str) -> Result<String, Wrong> {
     let is_id = (9..=40).contains(&text.len())
         && text.starts_with(['U', 'W', 'S'])
@@ -75,8 +75,9 @@ fn admin(text: &str) -> Result<String, Wrong> {
     if is_id {
         return Ok(text.to_owned());
     }
-    let how = "write ids as Slack shows them: U0123456789 of a person, S0123456789 of a user group";
-    Err(Wrong::new(format!("`{}` is the id of neither a person nor a user group", shown(text)), how))
+    let found = shown(text);
+    let what = "must be the id of a user or user group, for example U0123456789 or S0123456789";
+    Err(Wrong::new(format!("{what}; found `{found}`"), "use \"Copy member ID\" or \"Copy group ID\" in Slack"))
 }
 
 #[cfg(test)]
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_missing_is_reported_at_once() {
+    fn all_missing_settings_are_reported_at_once() {
         let faults = CommandSettings::read(&Source::variables(|_| None)).unwrap_err().to_string();
         for name in ["SLACK_SIGNING_SECRET", "STATELYDB_ACCESS_KEY", "STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID"] {
             assert!(faults.contains(name), "{faults}");
@@ -109,15 +110,16 @@ mod tests {
         };
         assert_eq!(read("U0123456789, W0123456789", false).unwrap(), ["U0123456789", "W0123456789"]);
         assert_eq!(read(r#"["S0123456789"]"#, true).unwrap(), ["S0123456789"]);
-        assert!(read("S0123456789", false).unwrap_err().contains("SLACK_ADMINS: names a user group"));
+        assert!(read("S0123456789", false).unwrap_err().contains("SLACK_ADMINS: must not name a user group"));
         for strange in ["@anna", "u0123456789", "C0123456789", "U1"] {
             let faults = read(strange, true).unwrap_err();
-            assert!(faults.contains(&format!("SLACK_ADMINS: `{strange}` is the id of neither")), "{faults}");
+            assert!(faults.contains("SLACK_ADMINS: must be the id of a user"), "{faults}");
+            assert!(faults.contains(&format!("found `{strange}`")), "{faults}");
         }
     }
 
     #[test]
-    fn the_secret_is_taken_and_not_shown() {
+    fn the_secret_is_read_and_not_shown() {
         let variables = |name: &str| match name {
             "SLACK_SIGNING_SECRET" => Some(" 8f742231b10e8888abcd99yyyzzz85a5\n".to_owned()),
             "STATELYDB_STORE_ID" | "STATELYDB_SCHEMA_ID" => Some("7".to_owned()),

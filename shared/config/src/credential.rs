@@ -1,4 +1,4 @@
-//! The credential's parts.
+//! Reads the parts of a GitHub credential.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -8,48 +8,49 @@ use crate::policy::read_file;
 use crate::reference::GITHUB_TOKEN;
 use crate::secret::{Secret, shown};
 
-/// Reads a token: what a header can carry. Its text is for GitHub to judge.
+/// Reads a token: any text that fits into a header. Only GitHub can say whether it is valid.
 pub(crate) fn token(text: &str) -> Result<Secret, Wrong> {
     let usable = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\'';
     if text.bytes().all(usable) {
         return Ok(Secret::new(text));
     }
-    let what = "holds white space, quotes or signs outside ASCII, which no token has";
-    Err(Wrong::new(what, format!("copy the token alone, as in {}", GITHUB_TOKEN.example)))
+    let what = "must not contain white space, quotes or non-ASCII characters";
+    Err(Wrong::new(what, format!("copy the token alone, for example {}", GITHUB_TOKEN.example)))
 }
 
-/// Reads an App's id: digits, or the client id, which GitHub takes as issuer as well.
+/// Reads an App's id: digits, or the client id, which GitHub accepts as issuer too.
 pub(crate) fn app_id(text: &str) -> Result<String, Wrong> {
     let usable = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
     let numeric = text.bytes().all(|b| b.is_ascii_digit());
     if text.len() <= 40 && (numeric || text.starts_with("Iv") && text.bytes().all(usable)) {
         return Ok(text.to_owned());
     }
-    let what = format!("`{}` is no id of a GitHub App", shown(text));
-    Err(Wrong::new(what, "write the App ID or client ID of its settings page, as in 123456"))
+    let found = shown(text);
+    let what = "must be the App ID or client ID from the App's settings page, for example 123456";
+    Err(Wrong::new(format!("{what}; found `{found}`"), ""))
 }
 
-/// Reads an App's private key: PEM text, or `@` and the path of a file with it. The text may be in quotes, in base64 or on one
-/// line, as secret stores and environment files keep it.
+/// Reads an App's private key: PEM text, or `@` and the path of a file with it. The text may be in quotes, in base64 or
+/// on one line, as secret stores and environment files keep it.
 pub(crate) fn private_key(text: &str) -> Result<Secret, Wrong> {
     let text = match text.strip_prefix('@') {
-        // The path is not shown: a key pasted after the sign would be one.
+        // The path is not shown: it could be a key pasted after the `@`.
         Some(path) => &read_file(path)
             .map_err(|error| Wrong::new(format!("the file after `@` cannot be read ({error})"), HINT))?,
         None => text,
     };
     let text = unwrapped(text);
     let pem = pem(&text).or_else(|| pem(&unwrapped(&decoded(&text)?)));
-    pem.map(|pem| Secret::new(&pem)).ok_or_else(|| Wrong::new("is no private key in PEM form", HINT))
+    pem.map(|pem| Secret::new(&pem)).ok_or_else(|| Wrong::new("must be a private key in PEM form", HINT))
 }
 
-/// A text without the quotes around it, its line breaks real ones.
+/// The text without surrounding quotes, and with real line breaks.
 fn unwrapped(text: &str) -> String {
     let lines = text.replace("\\r", "\n").replace("\\n", "\n");
     lines.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\u{feff}')).to_owned()
 }
 
-/// What a text in base64 stands for, if it is such a text.
+/// The decoded text, if the text is base64.
 fn decoded(text: &str) -> Option<String> {
     let compact: String = text.split_ascii_whitespace().collect();
     let compact = compact.trim_end_matches('=');
@@ -57,7 +58,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A private key in PEM form, one word of it a line: line breaks may have become spaces or been indented.
+/// A private key in PEM form, with one word per line: its line breaks may have become spaces or been indented.
 fn pem(text: &str) -> Option<String> {
     ["RSA PRIVATE KEY", "PRIVATE KEY"].iter().find_map(|label| {
         let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
@@ -67,7 +68,7 @@ fn pem(text: &str) -> Option<String> {
     })
 }
 
-const HINT: &str = "give the file that GitHub made, from BEGIN to END, as it is or in base64, or @ and its path";
+const HINT: &str = "copy the file that GitHub made, from BEGIN to END, as it is or in base64, or write @ and its path";
 
 #[cfg(test)]
 mod tests {
@@ -78,7 +79,7 @@ mod tests {
     const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nAbCd==\n-----END RSA PRIVATE KEY-----";
 
     #[test]
-    fn a_key_is_taken_in_each_form_that_settings_give_it() {
+    fn a_key_is_read_in_every_form_that_settings_keep_it_in() {
         let written_out = PEM.replace('\n', "\\n");
         let base64 = STANDARD.encode(PEM);
         let (first, rest) = base64.split_at(40);
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_unseen() {
+    fn a_value_that_is_not_a_key_is_refused_without_being_shown() {
         let half = PEM.split("-----END").next().unwrap();
         let in_base64 = STANDARD.encode(half);
         let of_nothing = STANDARD.encode("no key");
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_and_ids_are_checked_for_what_they_cannot_hold() {
+    fn tokens_and_ids_with_impossible_characters_are_refused() {
         assert_eq!(token("github_pat_1.a-b").unwrap().expose(), "github_pat_1.a-b");
         for text in ["Bearer x", "\"x\"", "é", "a\u{0}b"] {
             assert!(token(text).is_err(), "{text}");

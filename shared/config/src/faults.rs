@@ -1,4 +1,4 @@
-//! What is wrong with the settings, all of it.
+//! The faults of the settings, reported all at once.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::reference::Setting;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {text}")]
 pub struct Fault {
-    /// The name of the setting, or the flag.
+    /// The name of the setting, or of the flag.
     pub setting: &'static str,
-    /// What is wrong, and how to fix it where that is not plain.
+    /// What is wrong, and how to fix it if that is not obvious.
     pub text: String,
 }
 
@@ -18,7 +18,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
-/// Why a value cannot be used, as the function that reads it sees it: without the setting's name.
+/// Why a value cannot be used, without the setting's name, which the function that reads the value does not know.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     what: String,
@@ -30,7 +30,7 @@ impl Wrong {
         Self { what: what.into(), hint: hint.into() }
     }
 
-    /// The same of a part of the value.
+    /// The same fault, in a part of the value.
     pub(crate) fn within(self, part: &str) -> Self {
         Self { what: format!("{part} {}", self.what), ..self }
     }

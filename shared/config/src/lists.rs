@@ -1,4 +1,4 @@
-//! Lists of names: a JSON array, or names with commas or white space between them.
+//! Lists of names: a JSON array, or names separated by commas or white space.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,15 @@ use monitor_domain::target::{Target, TargetError, TargetKind, TargetSpec, Writte
 use crate::faults::Wrong;
 use crate::secret::{quoted, shown};
 
-/// The entries of a list as they are written, without the white space around them.
+/// The entries of a list as they are written, without surrounding white space.
 pub(crate) fn entries(text: &str) -> Result<Vec<String>, Wrong> {
-    // Taken apart, a key would be shown as many small malformed names.
+    // Split at white space, a key would be shown as many short malformed names.
     if text.contains("PRIVATE KEY") {
-        return Err(Wrong::new("holds a private key", "write names, with commas between them"));
+        return Err(Wrong::new("must be a list of names, not a private key", "write names separated by commas"));
     }
     let entries: Vec<String> = if text.starts_with('[') {
         serde_json::from_str(text).map_err(|error| {
-            let what = format!("is no JSON array of texts: {}", quoted(&error.to_string()));
+            let what = format!("must be a JSON array of strings: {}", quoted(&error.to_string()));
             Wrong::new(what, "write [\"one\",\"two\"], or one,two")
         })?
     } else {
@@ -25,7 +25,7 @@ pub(crate) fn entries(text: &str) -> Result<Vec<String>, Wrong> {
     Ok(trimmed.filter(|entry| !entry.is_empty()).collect())
 }
 
-/// Reads one entry of a list of targets. `web_url` may stand before a name, as it does in a browser's address bar.
+/// Reads one entry of a list of targets. A name may start with `web_url`, as in a browser's address bar.
 pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<TargetSpec, Wrong> {
     let must_be = match kind {
         TargetKind::Repository => "owner/name, or owner/* for all of an account, for example acme/web",
@@ -44,7 +44,7 @@ pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<Tar
             ))
         }
         (TargetKind::Repository, Written::Spec(spec @ TargetSpec::RepositoriesOf(_))) => Ok(spec),
-        (_, Written::Spec(TargetSpec::RepositoriesOf(_))) => Err("write that into REPOS".to_owned()),
+        (_, Written::Spec(TargetSpec::RepositoriesOf(_))) => Err("it belongs in REPOS".to_owned()),
         (kind, Written::Spec(TargetSpec::One(target))) if target.kind() == kind => Ok(TargetSpec::One(target)),
         (_, Written::Spec(TargetSpec::One(target))) => Err(match target.kind() {
             TargetKind::Repository => "a repository belongs in REPOS".to_owned(),
@@ -59,7 +59,7 @@ fn one(target: Result<Target, TargetError>) -> Result<TargetSpec, String> {
     target.map(TargetSpec::One).map_err(|error| error.hint().to_owned())
 }
 
-/// The same targets, each once, where it stood first. Case makes no difference.
+/// The targets without duplicates, each at its first place, regardless of case.
 pub(crate) fn merged(specs: Vec<TargetSpec>) -> Vec<TargetSpec> {
     let mut seen = HashSet::new();
     specs.into_iter().filter(|spec| seen.insert(spec.to_string().to_ascii_lowercase())).collect()

@@ -1,4 +1,4 @@
-//! Variables that look like settings and are none.
+//! Variables that look like misspelt settings.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use crate::reference::reference;
 use crate::source::Source;
 
-/// Variables of the one-machine program that are no settings of an installation.
+/// Variables of the program `runner-monitor` that are not settings of an installation.
 const OF_THE_PROGRAM: [&str; 3] = ["HEARTBEAT_URL", "SLACK_COMMANDS", "RUNNER_MONITOR_STORE"];
 
-/// What people write who know the thing by another name.
+/// Names that people use instead of a setting's own.
 const OTHER_NAMES: [(&str, &[&str]); 9] = [
     ("REPOS", &["REPOSITORY", "REPOSITORIES", "GITHUB_REPOS", "GITHUB_REPOSITORIES", "GH_REPO"]),
     ("ORGANIZATIONS", &["ORG", "ORGS", "GITHUB_ORG", "GITHUB_ORGS", "GITHUB_ORGANIZATION", "GITHUB_ORGANIZATIONS"]),
@@ -22,22 +22,22 @@ const OTHER_NAMES: [(&str, &[&str]); 9] = [
     ("SLACK_CHANNEL", &["SLACK_CHANNEL_ID", "SLACK_CHANNEL_NAME"]),
 ];
 
-/// A variable that is set and not read, and the setting that is probably meant.
+/// A variable that is set but not read, and the setting that is probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misspelt {
-    /// The variable.
+    /// The name of the variable.
     pub given: String,
-    /// The setting, which is not set.
+    /// The name of the setting, which is not set.
     pub meant: &'static str,
 }
 
 impl fmt::Display for Misspelt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is set, which is no setting; did you mean {}?", self.given, self.meant)
+        write!(f, "{} is set but is not a setting; did you mean {}?", self.given, self.meant)
     }
 }
 
-/// Every variable that is near to the name of a setting that is not set.
+/// Every variable whose name is similar to that of an unset setting.
 pub(crate) fn misspelt(source: &Source<'_>) -> Vec<Misspelt> {
     let known: BTreeSet<&str> = reference().iter().map(|setting| setting.name).chain(OF_THE_PROGRAM).collect();
     let strange = source.names.iter().filter(|name| !known.contains(name.as_str()));
@@ -51,7 +51,7 @@ fn meant(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
     if let Some((meant, _)) = OTHER_NAMES.iter().find(|(_, others)| others.iter().any(|other| bare(other) == given)) {
         return Some(meant);
     }
-    // A slip or two; in a short name one.
+    // At most two typos, or one in a short name.
     let near = known.iter().map(|known| (strsim::damerau_levenshtein(&bare(known), &given), *known));
     near.filter(|(distance, known)| *distance <= if known.len() < 9 { 1 } else { 2 }).min().map(|(_, known)| known)
 }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn likely_slips_are_named_with_what_is_meant() {
+    fn likely_typos_are_reported_with_the_setting_that_is_meant() {
         for (given, meant) in [
             ("REPO", "REPOS"),
             ("repos", "REPOS"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_others_are_let_alone() {
+    fn variables_of_other_programs_are_ignored() {
         let others = [
             "PATH",
             "HOME",

@@ -1,4 +1,4 @@
-//! What a host needs that tells people and looks at nothing itself.
+//! The settings of a host that sends notifications and checks nothing itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,30 +18,31 @@ use crate::settings::Reader;
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
 
-/// How people are told of what is on record in StatelyDB.
+/// The settings for sending the notifications that are pending in StatelyDB.
 #[derive(Clone, Debug)]
 pub struct NotifierSettings {
-    /// Where people are told.
+    /// Where notifications are sent in Slack.
     pub slack: SlackSettings,
-    /// Which channel is told of what. Its thresholds are not held against what is watched: that is for those who look.
+    /// The policy, for the channel of each notification. Its thresholds are not validated against the targets: the
+    /// hosts that check do that.
     pub policy: Policy,
-    /// Where GitHub's pages are, for links; without a slash at the end.
+    /// The address of GitHub's web pages, for links, without a trailing slash.
     pub web_url: String,
     /// How StatelyDB is reached.
     pub statelydb: StatelyDbSettings,
-    /// Hosts that may be spoken to over plain http beside this machine, in lower case.
+    /// Hosts that may be reached over plain http in addition to this machine, in lower case.
     pub allow_http_hosts: BTreeSet<String>,
 }
 
 impl NotifierSettings {
-    /// Reads these settings alone. Every fault is reported.
+    /// Reads only these settings. Reports every fault.
     pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
         let slack = reader.slack(&allow_http_hosts);
         if slack.is_none() && reader.faults.is_empty() {
-            reader.needed(&SLACK_WEBHOOK, "to tell anybody", |text| webhook(text, &allow_http_hosts));
+            reader.needed(&SLACK_WEBHOOK, "to send alerts", |text| webhook(text, &allow_http_hosts));
         }
         let policy = reader.policy(None, None).map(|policy| reader.routed(policy, slack.as_ref()));
         match (addresses, slack, policy, reader.statelydb(&allow_http_hosts)) {
@@ -53,29 +54,29 @@ impl NotifierSettings {
     }
 }
 
-/// Where people are told in Slack.
+/// Where notifications are sent in Slack.
 #[derive(Clone, Debug)]
 pub enum SlackSettings {
-    /// An incoming webhook: a new message for each notice.
+    /// Incoming webhooks: each notification is a new message.
     Webhook {
-        /// Of the default channel.
+        /// The webhook of the default channel.
         url: Secret,
-        /// Those of further channels.
+        /// The webhooks of further channels.
         named: NamedWebhooks,
     },
-    /// A bot: messages that are edited as their outages end.
+    /// A bot: messages are edited when their outages end.
     Bot {
-        /// Its token.
+        /// The bot token, which starts with `xoxb-`.
         token: Secret,
         /// The default channel, by id or name.
         channel: String,
-        /// Where the Web API is, without a slash at the end.
+        /// The address of the Web API, without a trailing slash.
         api_url: String,
     },
 }
 
-/// Webhooks by the names that the policy calls them, without a sign. `Debug` shows how many there are: whoever swapped
-/// a name and its URL has written a secret in place of a name.
+/// Webhooks by the channel names that the policy uses, without `#`. `Debug` shows only how many there are: if a name
+/// and its URL were swapped, the name is a secret.
 #[derive(Clone, Default)]
 pub struct NamedWebhooks(pub BTreeMap<String, Secret>);
 
@@ -86,10 +87,10 @@ impl fmt::Debug for NamedWebhooks {
 }
 
 impl Reader<'_> {
-    /// Where people are told; none where nothing is set, or with a fault noted.
+    /// Where notifications are sent; `None` if nothing is set, or with a fault added.
     pub(crate) fn slack(&mut self, allow_http_hosts: &BTreeSet<String>) -> Option<SlackSettings> {
         let given = [SLACK_BOT_TOKEN, SLACK_CHANNEL].map(|setting| self.source.value(setting.name).is_some());
-        // All are read in any case, so that what is wrong within them is told as well.
+        // All are read in any case, so that the faults within them are reported too.
         let hook = self.read(&SLACK_WEBHOOK, |text| webhook(text, allow_http_hosts));
         let has_named = self.source.value(SLACK_WEBHOOKS.name).is_some();
         let named = self.read(&SLACK_WEBHOOKS, |text| webhooks(text, allow_http_hosts));
@@ -100,7 +101,7 @@ impl Reader<'_> {
             [false, false] => {
                 if has_named && self.source.value(SLACK_WEBHOOK.name).is_none() {
                     let hint = self.source.how_to_set(&SLACK_WEBHOOK);
-                    let wrong = Wrong::new("SLACK_WEBHOOKS is given without it, and it is the default", hint);
+                    let wrong = Wrong::new("must be set as the default channel, because SLACK_WEBHOOKS is set", hint);
                     self.faults.push(wrong.of(&SLACK_WEBHOOK));
                 }
                 let named = if has_named { named? } else { NamedWebhooks::default() };
@@ -109,27 +110,27 @@ impl Reader<'_> {
             [true, true] => {}
             [false, true] => {
                 let hint = self.source.how_to_set(&SLACK_BOT_TOKEN);
-                self.faults.push(Wrong::new("SLACK_CHANNEL is given without it", hint).of(&SLACK_BOT_TOKEN));
+                self.faults.push(Wrong::new("must be set together with SLACK_CHANNEL", hint).of(&SLACK_BOT_TOKEN));
             }
             [true, false] => {
                 let hint = self.source.how_to_set(&SLACK_CHANNEL);
-                self.faults.push(Wrong::new("SLACK_BOT_TOKEN is given without it", hint).of(&SLACK_CHANNEL));
+                self.faults.push(Wrong::new("must be set together with SLACK_BOT_TOKEN", hint).of(&SLACK_CHANNEL));
             }
         }
         Some(SlackSettings::Bot { token: bot_token?, channel: channel?, api_url: api_url? })
     }
 
-    /// The policy with what is known of channels; those that it names and that cannot be are noted as faults.
+    /// The policy with its default channel. Adds a fault for each channel that it names and that cannot be reached.
     pub(crate) fn routed(&mut self, policy: Policy, slack: Option<&SlackSettings>) -> Policy {
         match slack {
-            // Nobody is told, or everything comes to the console.
+            // Nothing is sent, or everything is written to the console.
             None => policy,
             Some(SlackSettings::Bot { channel, .. }) => policy.with_default_channel(channel),
             Some(SlackSettings::Webhook { named, .. }) => {
                 let is_unknown = |(_, channel): &(&str, &str)| !named.0.contains_key(bare_channel(channel));
                 let faults = policy.channels().filter(is_unknown).map(|(place, channel)| {
                     let what = format!("{}: no webhook is called `{}`", quoted(place), shown(channel));
-                    Wrong::new(what, "add it to SLACK_WEBHOOKS, or mend the name").of(&POLICY)
+                    Wrong::new(what, "add it to SLACK_WEBHOOKS, or fix the name").of(&POLICY)
                 });
                 self.faults.extend(faults);
                 policy
@@ -138,17 +139,17 @@ impl Reader<'_> {
     }
 }
 
-/// Names with webhooks. Nothing of it is repeated: where a URL stands in place of a name, it is a secret.
+/// Reads the names and webhooks. No fault quotes them: a URL in place of a name is a secret.
 fn webhooks(text: &str, allow_http_hosts: &BTreeSet<String>) -> Result<NamedWebhooks, Wrong> {
-    let as_in = || format!("write names and URLs, as in {}", SLACK_WEBHOOKS.example);
+    let as_in = || format!("write names and URLs, for example {}", SLACK_WEBHOOKS.example);
     let named: BTreeMap<String, String> =
-        serde_json::from_str(text).map_err(|_| Wrong::new("is no JSON object of texts", as_in()))?;
+        serde_json::from_str(text).map_err(|_| Wrong::new("must be a JSON object of strings", as_in()))?;
     let mut webhooks = BTreeMap::new();
     for (number, (name, url)) in (1..).zip(named) {
         if !is_channel(&name) || looks_secret(&name) {
-            return Err(Wrong::new(format!("the name at place {number} of the alphabet is none"), as_in()));
+            return Err(Wrong::new(format!("name {number} in alphabetical order must be a channel name"), as_in()));
         }
-        let of_url = |wrong: Wrong| wrong.within(&format!("the URL whose name is at place {number} of the alphabet"));
+        let of_url = |wrong: Wrong| wrong.within(&format!("the URL of name {number} in alphabetical order"));
         let url = webhook(url.trim(), allow_http_hosts).map_err(of_url)?;
         webhooks.insert(bare_channel(&name).to_owned(), url);
     }
@@ -160,27 +161,27 @@ fn bot_token(text: &str) -> Result<Secret, Wrong> {
         token(text)
     } else {
         Err(Wrong::new(
-            "is no bot token",
-            "copy the one that begins with xoxb- from the app's page \"OAuth & Permissions\"",
+            "must be a bot token, for example xoxb-…",
+            "copy it from the app's page \"OAuth & Permissions\"",
         ))
     }
 }
 
-/// An id, or a name with or without its sign.
+/// Reads a channel: an id, or a name with or without `#`.
 fn channel(text: &str) -> Result<String, Wrong> {
     if is_channel(text) {
         return Ok(text.to_owned());
     }
     Err(Wrong::new(
-        format!("`{}` is no channel", shown(text)),
-        "write its id, as in C0123456789, or its name, as in #runners",
+        format!("must be the id or name of a channel, for example C0123456789 or #runners; found `{}`", shown(text)),
+        "",
     ))
 }
 
 fn api_url(text: &str, allow_http_hosts: &BTreeSet<String>) -> Result<String, Wrong> {
     let url = address(text, allow_http_hosts)?;
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err(Wrong::new("is more than scheme, host and path", "leave out the rest"));
+        return Err(Wrong::new("must be scheme, host and path only", "remove the rest"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }

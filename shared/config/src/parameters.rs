@@ -1,4 +1,4 @@
-//! Settings in a parameter store such as AWS's SSM: their names there, and their values once they were read.
+//! Settings in a parameter store such as AWS SSM: their names there, and their values after they were read.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +9,12 @@ use crate::lists::entries;
 use crate::reference::{HOLD_MUCH, LISTS, Setting, reference};
 use crate::source::Source;
 
-/// The folder that the parameters are in, as `/github-runner-monitor`.
+/// The folder of the parameters, for example `/github-runner-monitor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
 impl Prefix {
-    /// A folder; with or without a slash at its ends. None where nothing else is in it: then there is no parameter store.
+    /// A folder, with or without slashes at its ends. `None` if it is empty: then there is no parameter store.
     pub fn new(folder: &str) -> Option<Self> {
         let folder = folder.trim().trim_matches('/');
         (!folder.is_empty()).then(|| Self(format!("/{folder}")))
@@ -25,9 +25,9 @@ impl Prefix {
         format!("{}/{parameter}", self.0)
     }
 
-    /// The command that sets a parameter, safe with versions 1 and 2 of the AWS CLI: version 1 fetches a value that is a
-    /// URL, and a secret on a command line ends up in the history. A parameter that is there and holds more than a single
-    /// value is fetched and edited: an example in its place would undo the rest of it.
+    /// The command that sets a parameter, safe with versions 1 and 2 of the AWS CLI: version 1 fetches a value that is
+    /// a URL, and a secret on a command line ends up in the history. An existing parameter with more than one value is
+    /// fetched and edited, because an example would overwrite its other values.
     pub(crate) fn how_to_set(&self, parameter: &str, setting: &Setting, is_there: bool) -> String {
         const FROM_STDIN: &str = "file:///dev/stdin";
         let name = self.name_of(parameter);
@@ -39,13 +39,13 @@ impl Prefix {
                 ("", String::new())
             };
             return format!(
-                "aws ssm get-parameter --name {name}{shown} --query Parameter.Value --output text > {parameter}.txt, mend the file, \
+                "aws ssm get-parameter --name {name}{shown} --query Parameter.Value --output text > {parameter}.txt, edit the file, \
                  aws ssm put-parameter --name {name} --type {kind} --value file://{parameter}.txt --overwrite{remove}"
             );
         }
         let overwrite = if is_there { " --overwrite" } else { "" };
         let example = setting.example;
-        // What is a file for a program on a machine of its own is one for the AWS CLI as well.
+        // A setting that is a file for the program is a file for the AWS CLI too.
         let (before, value) = match example.strip_prefix('@') {
             Some(path) => (String::new(), format!("file://{}", path.rsplit('/').next().unwrap_or(path))),
             None if setting.secret => ("read -rs value; printf %s \"$value\" | ".to_owned(), FROM_STDIN.to_owned()),
@@ -56,12 +56,12 @@ impl Prefix {
     }
 }
 
-/// Parameters as read, by their names below the prefix. Neither printed nor shown: some are secrets.
+/// Parameters as read, by their names below the prefix. `Debug` shows no values, because some are secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// The value of a setting; of a list all of its parts.
+    /// The value of a setting; for a list, all of its parts.
     pub(crate) fn value(&self, setting: &Setting) -> Option<String> {
         let parameter = setting.parameter?;
         let first = self.0.get(parameter)?;
@@ -73,14 +73,14 @@ impl Parameters {
         for part in parts {
             match entries(part.trim()) {
                 Ok(entries) => all.extend(entries),
-                // The reader says what is wrong with it.
+                // The reader reports what is wrong with it.
                 Err(_) => return Some(part.clone()),
             }
         }
         serde_json::to_string(&all).ok()
     }
 
-    /// How many parts of a list there are.
+    /// The number of parts of a list.
     pub fn parts_of(&self, parameter: &str) -> usize {
         match self.0.contains_key(parameter) {
             true => 1 + (2..).take_while(|number| self.part(parameter, *number).is_some()).count(),
@@ -107,21 +107,21 @@ impl fmt::Debug for Parameters {
     }
 }
 
-/// The name of a part of a list, from 1.
+/// The name of a part of a list; `number` starts at 1.
 pub fn part_name(parameter: &str, number: usize) -> String {
     if number <= 1 { parameter.to_owned() } else { format!("{parameter}/{number}") }
 }
 
-/// What a reader of settings asks for and the variables do not say.
+/// The parameters that a reader of settings needs and that the variables do not provide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Parameters, below the prefix.
+    /// Names of single parameters, below the prefix.
     pub single: Vec<&'static str>,
-    /// Those that may go on in further ones, see [`part_name`].
+    /// Names of lists, which may continue in further parameters, see [`part_name`].
     pub lists: Vec<&'static str>,
 }
 
-/// Reads settings from variables alone; if they are not enough, gives what to ask a parameter store for.
+/// Reads settings from variables alone; if they are not enough, returns the parameters to read.
 pub fn read_or_wanted<T>(
     variables: impl Fn(&str) -> Option<String>,
     read: impl FnOnce(&Source<'_>) -> Result<T, Faults>,

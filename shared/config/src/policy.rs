@@ -1,4 +1,4 @@
-//! The policy: JSON text or a file with it, checked against what is watched and how often.
+//! The policy: JSON text or a file with it, validated against the targets and the check interval.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,10 +13,10 @@ use crate::faults::{Fault, Wrong};
 use crate::reference::POLICY;
 use crate::secret::{quoted, shown};
 
-/// A policy or a key is far smaller; what is larger was not meant.
+/// The largest file that is read. A policy or a key is far smaller.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Reads a small text file whole.
+/// Reads a whole small text file.
 pub(crate) fn read_file(path: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
@@ -26,7 +26,7 @@ pub(crate) fn read_file(path: &str) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads a policy. `configured` is none where the list of targets is itself at fault: then no key is called strange.
+/// Reads a policy. `configured` is `None` if the list of targets itself is faulty: then no key is reported as unknown.
 pub(crate) fn policy(
     text: &str,
     configured: Option<&[TargetSpec]>,
@@ -68,7 +68,7 @@ pub(crate) fn policy(
     })?;
     let Some(every) = every else { return Ok(policy) };
     let Thresholds { unreachable_after, recheck_interval, .. } = *policy.base();
-    let policy = if value["blind"].is_null() {
+    let policy = if value["unreachableAfter"].is_null() {
         policy.with_unreachable_after(
             unreachable_after.max(every.saturating_mul(3)).max(shortest_unreachable_after(recheck_interval, every)),
         )
@@ -79,37 +79,38 @@ pub(crate) fn policy(
     if faults.is_empty() { Ok(policy) } else { Err(faults) }
 }
 
-/// Where a text stops being JSON, and why, without its position in the parser's words.
+/// Where and why a text is not valid JSON, without the position in the parser's own message.
 fn flaw(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
-        return format!("it breaks off at line {line}, column {column}");
+        return format!("it ends unexpectedly at line {line}, column {column}");
     }
     let said = error.to_string();
     let said = said.split(" at line ").next().unwrap_or_default();
     format!("{} at line {line}, column {column}", quoted(said))
 }
 
-/// Accounts that every key under `targets` matches: a pattern matches itself.
+/// Accounts that match every key under `targets`: a pattern matches itself.
 fn owners_of_keys(policy: &Value) -> Vec<TargetSpec> {
     let keys = policy["targets"].as_object().into_iter().flat_map(|targets| targets.keys());
     keys.map(|key| TargetSpec::RepositoriesOf(key.split('/').next().unwrap_or_default().to_owned())).collect()
 }
 
-/// Between two checks nothing is seen. A target that fails once must not count as blind before it was tried again, and
-/// readings as far apart as `recheck_interval` wants them must not count as a time in which nobody looked, one missed look included.
+/// The shortest usable `unreachable_after`. A target whose check failed once must not count as unreachable before the
+/// next check, and checks as far apart as `recheck_interval` must not count as a gap, even if one of them is missed.
 fn shortest_unreachable_after(recheck_interval: Duration, every: Duration) -> Duration {
-    // The next reading that counts is that of the recheck, or of the first tick half of one later.
-    let next_reading = recheck_interval.min((recheck_interval / 2).saturating_add(every));
-    every.saturating_mul(2).max(next_reading.saturating_add(every))
+    // The next check that counts is the recheck, or the first tick at least half a `recheck_interval` later.
+    let next_check = recheck_interval.min((recheck_interval / 2).saturating_add(every));
+    every.saturating_mul(2).max(next_check.saturating_add(every))
 }
 
-/// Where `unreachable_after` is shorter than [`shortest_unreachable_after`]: in the policy itself, and wherever something narrower sets either.
+/// Faults where `unreachable_after` is shorter than [`shortest_unreachable_after`]: in the policy itself, and in each
+/// target's rule that sets it or `recheck_interval`.
 fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Duration) -> Vec<Fault> {
     let of_targets = document["targets"].as_object().into_iter().flatten().filter_map(|(key, overrides)| {
         let own = |name: &str| parse_duration(overrides[name].as_str()?).ok();
-        let (unreachable_after, recheck_interval) = (own("blind"), own("recheck"));
-        let name = if unreachable_after.is_some() { "blind" } else { "recheck" };
+        let (unreachable_after, recheck_interval) = (own("unreachableAfter"), own("recheckInterval"));
+        let name = if unreachable_after.is_some() { "unreachableAfter" } else { "recheckInterval" };
         unreachable_after.or(recheck_interval)?;
         Some((
             format!("targets.{key}.{name}"),
@@ -117,7 +118,8 @@ fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Durat
             recheck_interval.unwrap_or(base.recheck_interval),
         ))
     });
-    let all = std::iter::once(("blind".to_owned(), base.unreachable_after, base.recheck_interval)).chain(of_targets);
+    let of_base = ("unreachableAfter".to_owned(), base.unreachable_after, base.recheck_interval);
+    let all = std::iter::once(of_base).chain(of_targets);
     all.filter(|(_, unreachable_after, recheck_interval)| *unreachable_after < shortest_unreachable_after(*recheck_interval, every))
         .map(|(place, unreachable_after, recheck_interval)| {
             let (place, least) = (quoted(&place), format_duration(shortest_unreachable_after(recheck_interval, every)));
@@ -125,13 +127,14 @@ fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Durat
             if unreachable_after < every.saturating_mul(2) {
                 let what =
                     format!("{place}: must be at least {least}, as checks are {every_text} apart; found {unreachable_after_text}");
-                Wrong::new(what, "or check more often").of(&POLICY)
+                Wrong::new(what, "raise it, or check more often").of(&POLICY)
             } else {
                 let what = format!(
-                    "{place}: with `blind` of {unreachable_after_text}, `recheck` of {recheck_text} and checks every {every_text} \
-                     no two readings would count as in a row, and no outage would be confirmed"
+                    "{place}: with `unreachableAfter` of {unreachable_after_text}, `recheckInterval` of {recheck_text} \
+                     and checks every {every_text}, no two checks would be consecutive and no outage would be confirmed"
                 );
-                Wrong::new(what, format!("use `blind` of at least {least}, or a shorter `recheck`")).of(&POLICY)
+                let hint = format!("set `unreachableAfter` to at least {least}, or a shorter `recheckInterval`");
+                Wrong::new(what, hint).of(&POLICY)
             }
         })
         .collect()
@@ -158,7 +161,8 @@ mod tests {
         assert_eq!(
             faults(text, Some(&["acme/*"]), EVERY),
             [
-                "POLICY: targets.acme/web.blind: must be at least 10m, as checks are 5m apart; found 9m; or check more often"
+                "POLICY: targets.acme/web.unreachableAfter: must be at least 10m, as checks are 5m apart; found 9m; \
+                 raise it, or check more often"
             ]
         );
         assert!(faults(r#"{"unreachableAfter":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn unreachable_after_follows_the_interval_where_it_is_not_set() {
+    fn unreachable_after_follows_the_interval_if_it_is_not_set() {
         let unreachable_after = |text: &str, every_mins: u64| {
             let every = Duration::from_secs(every_mins * 60);
             policy(text, Some(&[]), Some(every)).unwrap().base().unreachable_after.as_secs() / 60
@@ -178,7 +182,7 @@ mod tests {
         assert_eq!(
             unreachable_after(r#"{"recheckInterval":"15m"}"#, 5),
             17,
-            "12.5 minutes to the next reading, and one look may be missed"
+            "12.5 minutes to the next check, and one check may be missed"
         );
     }
 
@@ -186,17 +190,21 @@ mod tests {
     fn consecutive_checks_are_no_further_apart_than_unreachable_after() {
         let two = Duration::from_secs(120);
         for (text, every, place) in [
-            (r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, two, "blind: with `blind` of 5m"),
-            (r#"{"unreachableAfter":"10m","recheckInterval":"15m"}"#, EVERY, "blind: with `blind` of 10m"),
+            (r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, two, "unreachableAfter: with `unreachableAfter` of 5m"),
+            (
+                r#"{"unreachableAfter":"10m","recheckInterval":"15m"}"#,
+                EVERY,
+                "unreachableAfter: with `unreachableAfter` of 10m",
+            ),
             (
                 r#"{"targets":{"acme/web":{"unreachableAfter":"12m","recheckInterval":"15m"}}}"#,
                 EVERY,
-                "targets.acme/web.blind: with",
+                "targets.acme/web.unreachableAfter: with",
             ),
             (
                 r#"{"unreachableAfter":"12m","targets":{"acme/web":{"recheckInterval":"15m"}}}"#,
                 EVERY,
-                "targets.acme/web.recheck: with",
+                "targets.acme/web.recheckInterval: with",
             ),
         ] {
             let faults = faults(text, Some(&["acme/web"]), every);
@@ -205,15 +213,16 @@ mod tests {
         assert_eq!(
             faults(r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, Some(&[]), two),
             [
-                "POLICY: blind: with `blind` of 5m, `recheck` of 10m and checks every 2m no two readings would count as in a row, \
-              and no outage would be confirmed; use `blind` of at least 9m, or a shorter `recheck`"
+                "POLICY: unreachableAfter: with `unreachableAfter` of 5m, `recheckInterval` of 10m and checks every 2m, \
+                 no two checks would be consecutive and no outage would be confirmed; \
+                 set `unreachableAfter` to at least 9m, or a shorter `recheckInterval`"
             ]
         );
         assert!(faults(r#"{"unreachableAfter":"10m"}"#, Some(&[]), EVERY).is_empty());
     }
 
     #[test]
-    fn keys_are_not_called_strange_when_the_list_is_at_fault() {
+    fn keys_are_not_reported_as_unknown_when_the_list_is_faulty() {
         let text = r#"{"targets":{"acme/web":{},"ac*/x?":{},"*":{},"orgs/acme":{},"":{}}}"#;
         assert_eq!(faults(text, Some(&["other/web"]), EVERY).len(), 4);
         assert!(faults(text, None, EVERY).is_empty());
@@ -226,8 +235,8 @@ mod tests {
                 "{\"failureTreshold\":3}",
                 "POLICY: failureTreshold: is not a key of the policy; did you mean `failureThreshold`?",
             ),
-            ("{", "POLICY: must be JSON: it breaks off at line 1, column 1; for example {"),
-            ("{\"failureThreshold\" 3}", "POLICY: must be JSON: expected `:` at line 1, column 12; for example {"),
+            ("{", "POLICY: must be JSON: it ends unexpectedly at line 1, column 1; for example {"),
+            ("{\"failureThreshold\" 3}", "POLICY: must be JSON: expected `:` at line 1, column 21; for example {"),
             ("[]", "POLICY: must be a JSON object; found a list; for example {"),
             ("\"x\"", "POLICY: must be a JSON object; found a single value; for example {"),
             (
@@ -235,7 +244,7 @@ mod tests {
                 "POLICY: failureThreshold: must be a whole number from 1 to 20, for example 3; found `many`",
             ),
             ("/nowhere/policy.json", "the file `/nowhere/policy.json` cannot be read"),
-            ("{\"blind\":\"ghp_0123\"}", "hidden"),
+            ("{\"unreachableAfter\":\"ghp_0123\"}", "hidden"),
             ("ghp_0123", "hidden"),
             ("/dev/zero", "larger than 1 MiB"),
         ] {

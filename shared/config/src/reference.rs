@@ -1,27 +1,27 @@
-//! The one table of all settings: the reader takes names and defaults from it, `--help` and the README its words.
+//! The one table of all settings: names and defaults for the reader, the texts for the help and docs/CONFIGURATION.md.
 
 use std::fmt::Write as _;
 
-/// One setting.
+/// A setting and its documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Its name, which is the environment variable.
+    /// The name of the setting and of its environment variable.
     pub name: &'static str,
-    /// What it is, in one sentence.
+    /// What it is, in a sentence or two.
     pub what: &'static str,
     /// Whether its value must not be shown.
     pub secret: bool,
-    /// A value that would be accepted, or for a secret the shape of one.
+    /// A value that is accepted; for a secret, only its shape.
     pub example: &'static str,
-    /// The value that holds where none is given.
+    /// The value that is used if the setting is not set.
     pub default: Option<&'static str>,
-    /// Its name in a parameter store, below the prefix; none where it is a variable and nothing else.
+    /// Its name in a parameter store, below the prefix; `None` if it can only be a variable.
     pub parameter: Option<&'static str>,
 }
 
 pub(crate) const GITHUB_TOKEN: Setting = Setting {
     name: "GITHUB_TOKEN",
-    what: "Personal access token that may read self-hosted runners. Either this or a GitHub App",
+    what: "Personal access token with read access to self-hosted runners. Set either this or a GitHub App",
     secret: true,
     example: "ghp_…",
     default: None,
@@ -29,7 +29,7 @@ pub(crate) const GITHUB_TOKEN: Setting = Setting {
 };
 pub(crate) const GITHUB_APP_ID: Setting = Setting {
     name: "GITHUB_APP_ID",
-    what: "Id or client id of a GitHub App that may read self-hosted runners; goes with GITHUB_APP_PRIVATE_KEY",
+    what: "App ID or client ID of a GitHub App with read access to self-hosted runners. Set it together with GITHUB_APP_PRIVATE_KEY",
     secret: false,
     example: "123456",
     default: None,
@@ -37,7 +37,7 @@ pub(crate) const GITHUB_APP_ID: Setting = Setting {
 };
 pub(crate) const GITHUB_APP_PRIVATE_KEY: Setting = Setting {
     name: "GITHUB_APP_PRIVATE_KEY",
-    what: "The App's private key: PEM text, as it is, on one line or in base64, or `@` and the path of a file with it",
+    what: "Private key of the GitHub App: PEM text, as it is, on one line or in base64, or `@` and the path of a PEM file",
     secret: true,
     example: "@/etc/runner-monitor/app.pem",
     default: None,
@@ -45,7 +45,7 @@ pub(crate) const GITHUB_APP_PRIVATE_KEY: Setting = Setting {
 };
 pub(crate) const GITHUB_API_URL: Setting = Setting {
     name: "GITHUB_API_URL",
-    what: "Address of GitHub's REST API. For an Enterprise Server `https://HOST/api/v3`, for data residency `https://api.NAME.ghe.com`",
+    what: "Address of GitHub's REST API: `https://HOST/api/v3` for GitHub Enterprise Server, `https://api.NAME.ghe.com` for data residency",
     secret: false,
     example: "https://github.example.com/api/v3",
     default: Some("https://api.github.com"),
@@ -53,7 +53,7 @@ pub(crate) const GITHUB_API_URL: Setting = Setting {
 };
 pub(crate) const GITHUB_API_VERSION: Setting = Setting {
     name: "GITHUB_API_VERSION",
-    what: "Version of the REST API that is asked for (`X-GitHub-Api-Version`)",
+    what: "Version of the REST API to request (`X-GitHub-Api-Version`)",
     secret: false,
     example: "2026-03-10",
     default: Some("2022-11-28"),
@@ -61,7 +61,7 @@ pub(crate) const GITHUB_API_VERSION: Setting = Setting {
 };
 pub(crate) const GITHUB_REQUESTS_PER_MINUTE: Setting = Setting {
     name: "GITHUB_REQUESTS_PER_MINUTE",
-    what: "Most requests to GitHub in a minute, 1 to 100000, or `off`",
+    what: "Maximum requests to GitHub per minute: 1 to 100000, or `off` for no limit",
     secret: false,
     example: "300",
     default: Some("900"),
@@ -69,7 +69,7 @@ pub(crate) const GITHUB_REQUESTS_PER_MINUTE: Setting = Setting {
 };
 pub(crate) const GITHUB_MAX_CONCURRENT_REQUESTS: Setting = Setting {
     name: "GITHUB_MAX_CONCURRENT_REQUESTS",
-    what: "Most requests to GitHub at the same time, 1 to 100000, or `off`",
+    what: "Maximum concurrent requests to GitHub: 1 to 100000, or `off` for no limit",
     secret: false,
     example: "20",
     default: Some("100"),
@@ -77,7 +77,7 @@ pub(crate) const GITHUB_MAX_CONCURRENT_REQUESTS: Setting = Setting {
 };
 pub(crate) const REPOS: Setting = Setting {
     name: "REPOS",
-    what: "Repositories to watch: `owner/name`, or `owner/*` for all of an account that the credential sees",
+    what: "Repositories to monitor: `owner/name`, or `owner/*` for all repositories of an account that the credential can see",
     secret: false,
     example: "acme/web,acme-labs/*",
     default: None,
@@ -85,7 +85,7 @@ pub(crate) const REPOS: Setting = Setting {
 };
 pub(crate) const ORGANIZATIONS: Setting = Setting {
     name: "ORGANIZATIONS",
-    what: "Organizations whose own runners are watched",
+    what: "Organizations whose own runners are monitored",
     secret: false,
     example: "[\"acme\"]",
     default: None,
@@ -93,7 +93,7 @@ pub(crate) const ORGANIZATIONS: Setting = Setting {
 };
 pub(crate) const ENTERPRISES: Setting = Setting {
     name: "ENTERPRISES",
-    what: "Enterprises whose own runners are watched",
+    what: "Enterprises whose own runners are monitored",
     secret: false,
     example: "acme-corp",
     default: None,
@@ -101,7 +101,7 @@ pub(crate) const ENTERPRISES: Setting = Setting {
 };
 pub(crate) const SLACK_WEBHOOK: Setting = Setting {
     name: "SLACK_WEBHOOK",
-    what: "Incoming webhook of the Slack channel that is told",
+    what: "Incoming webhook of the Slack channel that receives the alerts",
     secret: true,
     example: "https://hooks.slack.com/services/…",
     default: None,
@@ -109,7 +109,7 @@ pub(crate) const SLACK_WEBHOOK: Setting = Setting {
 };
 pub(crate) const SLACK_WEBHOOKS: Setting = Setting {
     name: "SLACK_WEBHOOKS",
-    what: "Webhooks of further channels, by the names that the policy calls them: a JSON object. Goes with SLACK_WEBHOOK, which is the default",
+    what: "Webhooks of further channels: a JSON object with the channel names that the policy uses. Set it together with SLACK_WEBHOOK, the default channel",
     secret: true,
     example: "{\"gpu-alerts\":\"https://hooks.slack.com/services/…\"}",
     default: None,
@@ -117,7 +117,7 @@ pub(crate) const SLACK_WEBHOOKS: Setting = Setting {
 };
 pub(crate) const SLACK_BOT_TOKEN: Setting = Setting {
     name: "SLACK_BOT_TOKEN",
-    what: "Bot token of the Slack app: alerts are then edited as they end. Goes with SLACK_CHANNEL, and before SLACK_WEBHOOK",
+    what: "Bot token of the Slack app, so that an alert is updated when its outage ends. Set it together with SLACK_CHANNEL; it takes precedence over SLACK_WEBHOOK",
     secret: true,
     example: "xoxb-…",
     default: None,
@@ -125,7 +125,7 @@ pub(crate) const SLACK_BOT_TOKEN: Setting = Setting {
 };
 pub(crate) const SLACK_CHANNEL: Setting = Setting {
     name: "SLACK_CHANNEL",
-    what: "Channel that the bot writes to where the policy names no other, by its id or name",
+    what: "Default channel of the bot, by id or name, used unless the policy names another",
     secret: false,
     example: "C0123456789",
     default: None,
@@ -133,7 +133,7 @@ pub(crate) const SLACK_CHANNEL: Setting = Setting {
 };
 pub(crate) const SLACK_API_URL: Setting = Setting {
     name: "SLACK_API_URL",
-    what: "Address of Slack's Web API, where it is another than Slack's own",
+    what: "Address of Slack's Web API, if it is not slack.com, for example for GovSlack",
     secret: false,
     example: "https://slack-gov.com/api",
     default: Some("https://slack.com/api"),
@@ -141,7 +141,7 @@ pub(crate) const SLACK_API_URL: Setting = Setting {
 };
 pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
     name: "SLACK_SIGNING_SECRET",
-    what: "Signing secret of the Slack app, which shows that a slash command or a pressed button is Slack's; needed to answer these",
+    what: "Signing secret of the Slack app, which proves that a slash command or button press comes from Slack. Needed to answer them",
     secret: true,
     example: "8f74…",
     default: None,
@@ -149,7 +149,7 @@ pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
 };
 pub(crate) const SLACK_ADMINS: Setting = Setting {
     name: "SLACK_ADMINS",
-    what: "Who may mute more than one target, or for longer than 24 h: ids of Slack users and of user groups (for these set SLACK_BOT_TOKEN too). Without it nobody may, but a name or label in several targets",
+    what: "Ids of the Slack users and user groups who may mute more than one target, or for longer than 24 h; user groups need SLACK_BOT_TOKEN. If it is not set, nobody may do this, except for muting a name or label that exists in several targets",
     secret: false,
     example: "U0123456789,S0123456789",
     default: None,
@@ -157,7 +157,7 @@ pub(crate) const SLACK_ADMINS: Setting = Setting {
 };
 pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
     name: "STATELYDB_ACCESS_KEY",
-    what: "Access key of StatelyDB. This and the next two are needed where records are kept there (`--store stately`)",
+    what: "Access key of StatelyDB. This and the next two are needed if state is stored in StatelyDB (`--store stately`)",
     secret: true,
     example: "CAISR…",
     default: None,
@@ -165,7 +165,7 @@ pub(crate) const STATELYDB_ACCESS_KEY: Setting = Setting {
 };
 pub(crate) const STATELYDB_STORE_ID: Setting = Setting {
     name: "STATELYDB_STORE_ID",
-    what: "Number of the StatelyDB store",
+    what: "Id of the StatelyDB store, a number",
     secret: false,
     example: "7204785912541003",
     default: None,
@@ -173,7 +173,7 @@ pub(crate) const STATELYDB_STORE_ID: Setting = Setting {
 };
 pub(crate) const STATELYDB_SCHEMA_ID: Setting = Setting {
     name: "STATELYDB_SCHEMA_ID",
-    what: "Number of the StatelyDB schema that schema/schema.ts was published under",
+    what: "Id of the StatelyDB schema under which schema/schema.ts was published, a number",
     secret: false,
     example: "5371490217854203",
     default: None,
@@ -181,7 +181,7 @@ pub(crate) const STATELYDB_SCHEMA_ID: Setting = Setting {
 };
 pub(crate) const STATELYDB_REGION: Setting = Setting {
     name: "STATELYDB_REGION",
-    what: "Region of the StatelyDB store; without it the global address is used",
+    what: "Region of the StatelyDB store. If it is not set, the global address is used",
     secret: false,
     example: "us-east-1",
     default: None,
@@ -189,7 +189,7 @@ pub(crate) const STATELYDB_REGION: Setting = Setting {
 };
 pub(crate) const STATELYDB_ENDPOINT: Setting = Setting {
     name: "STATELYDB_ENDPOINT",
-    what: "Address of a StatelyDB data plane of one's own, in place of the region's",
+    what: "Address of your own StatelyDB data plane, used instead of the region's",
     secret: false,
     example: "http://127.0.0.1:3030",
     default: None,
@@ -197,7 +197,7 @@ pub(crate) const STATELYDB_ENDPOINT: Setting = Setting {
 };
 pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
     name: "STATELYDB_NO_AUTH",
-    what: "`1` where that data plane asks for no access key",
+    what: "`1` if that data plane needs no access key",
     secret: false,
     example: "1",
     default: None,
@@ -205,7 +205,7 @@ pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
 };
 pub(crate) const POLICY: Setting = Setting {
     name: "POLICY",
-    what: "The thresholds, and which channel is told of what: JSON text, or the path of a JSON file",
+    what: "Alert thresholds, and the channel for each alert: JSON text, or the path of a JSON file",
     secret: false,
     example: "{\"failureThreshold\":2,\"unreachableAfter\":\"20m\"}",
     default: Some("{}"),
@@ -213,7 +213,7 @@ pub(crate) const POLICY: Setting = Setting {
 };
 pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
     name: "ALLOW_HTTP_HOSTS",
-    what: "Hosts that may be spoken to over plain http; this machine itself always may",
+    what: "Hosts that may be reached over plain http, in addition to this machine",
     secret: false,
     example: "github.internal,10.0.0.7",
     default: None,
@@ -222,21 +222,21 @@ pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
 
 pub(crate) const OUTAGE_RETENTION: Setting = Setting {
     name: "OUTAGE_RETENTION",
-    what: "How long a store in a file keeps outages that have ended, 1d to 3650d; StatelyDB keeps them for 400 days",
+    what: "How long a file store keeps ended outages: 1d to 3650d. StatelyDB keeps them for 400 days",
     secret: false,
     example: "90d",
     default: Some("400d"),
     parameter: None,
 };
 
-/// The lists: one that is too long for a parameter goes on in `NAME/2`, `NAME/3` and so on.
+/// The lists. One that is too long for a parameter continues in `NAME/2`, `NAME/3` and so on.
 pub(crate) const LISTS: [&str; 3] = [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name];
 
-/// Those that hold more than one value.
+/// The settings that hold more than one value.
 pub(crate) const HOLD_MUCH: [&str; 5] =
     [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name, POLICY.name, SLACK_WEBHOOKS.name];
 
-/// The setting of this name.
+/// The setting with this name.
 pub(crate) fn setting(name: &str) -> Option<&'static Setting> {
     reference().iter().find(|setting| setting.name == name)
 }
@@ -274,7 +274,7 @@ pub fn reference() -> &'static [Setting] {
     ALL
 }
 
-/// The settings as a program's `--help` lists them, with a line break at the end of each line.
+/// The settings as `--help` lists them, with a line break at the end of each line.
 pub fn help_text() -> String {
     reference().iter().fold(String::new(), |mut text, setting| {
         let note = match (setting.secret, setting.default) {
@@ -282,16 +282,16 @@ pub fn help_text() -> String {
             (false, Some(default)) => format!(" [default: {default}]"),
             (false, None) => String::new(),
         };
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "  {}\n      {}{note}", setting.name, setting.what.replace('`', ""));
-        let _ = writeln!(text, "      as in {}", setting.example);
+        let _ = writeln!(text, "      for example {}", setting.example);
         text
     })
 }
 
-/// The settings as a table in Markdown, as the README shows it.
+/// The settings as a table in Markdown, as docs/CONFIGURATION.md shows it.
 pub fn markdown_table() -> String {
-    let head = "| Variable | Parameter | What it is | Default | As in |\n|---|---|---|---|---|\n".to_owned();
+    let head = "| Variable | Parameter | What it is | Default | Example |\n|---|---|---|---|---|\n".to_owned();
     reference().iter().fold(head, |mut table, setting| {
         let default = setting.default.map_or("–".to_owned(), |default| format!("`{default}`"));
         let secret = if setting.secret { " (secret)" } else { "" };
@@ -307,14 +307,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_shows_the_table() {
-        assert!(include_str!("../README.md").contains(&markdown_table()), "{}", markdown_table());
+    fn the_page_shows_every_setting() {
+        assert!(include_str!("../../../docs/CONFIGURATION.md").contains(&markdown_table()), "{}", markdown_table());
     }
 
     #[test]
-    fn the_readme_of_the_whole_documents_every_key_of_the_policy() {
-        let readme = include_str!("../../../README.md");
-        let documented: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    fn the_page_documents_every_key_of_the_policy() {
+        let page = include_str!("../../../docs/CONFIGURATION.md");
+        let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
         for key in monitor_domain::policy::reference() {
             let (start, accepts) = (format!("| `{}` | ", key.name), format!(" | {} | {}", key.accepted(), key.default));
             let line = documented.iter().find(|line| line.starts_with(&start));

@@ -1,4 +1,4 @@
-//! Values that must not be shown, and the showing of those that may be.
+//! Values that must not be shown, and how other values are shown.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use monitor_domain::quote::{looks_secret, quote};
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text out of sight.
+    /// Wraps a text so that it is not shown.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -29,16 +29,16 @@ impl fmt::Debug for Secret {
 const SHOWN_CHARS: usize = 100;
 const QUOTED_CHARS: usize = 400;
 
-/// A wrong value as a fault may show it: on one line, cut to a bearable length, and not at all if it looks like a
-/// secret that was put under the wrong name.
+/// A wrong value as a fault may show it: on one line, truncated, and hidden if it looks like a secret that was set
+/// under the wrong name.
 pub(crate) fn shown(text: &str) -> String {
     monitor_domain::quote::shown(text, SHOWN_CHARS)
 }
 
-/// A text of another library, which may quote a wrong value, under the rules of [`shown`], with room for its words.
+/// A message of another library, which may quote a wrong value, by the rules of [`shown`], but longer.
 pub(crate) fn quoted(text: &str) -> String {
     if looks_secret(text) {
-        "(hidden, it quotes what looks like a secret)".to_owned()
+        "(hidden, it quotes a text that looks like a secret)".to_owned()
     } else {
         quote(text, QUOTED_CHARS)
     }

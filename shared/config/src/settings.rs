@@ -1,4 +1,4 @@
-//! The settings, and the one function that reads them.
+//! The settings, and the function that reads them.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -21,91 +21,91 @@ use crate::secret::{Secret, shown};
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
 
-/// Everything that an installation decides.
+/// All settings of an installation.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How GitHub is reached.
     pub github: GitHubSettings,
-    /// What the settings name to be watched, each once, in the order as written. Empty only where
+    /// The configured targets without duplicates, in the order in which they are written. Empty only if
     /// [`HostOptions::targets`] is not.
     pub targets: Vec<TargetSpec>,
-    /// Where people are told in Slack, if they are.
+    /// Where notifications are sent in Slack, if anywhere.
     pub slack: Option<SlackSettings>,
-    /// What Slack signs its requests with; none unless [`HostOptions::slack_commands`].
+    /// The secret with which Slack signs its requests; `None` unless [`HostOptions::slack_commands`].
     pub slack_signing_secret: Option<Secret>,
-    /// Who may mute more than others: ids of people and user groups; empty unless [`HostOptions::slack_commands`].
+    /// Ids of the users and user groups who may mute more than others; empty unless [`HostOptions::slack_commands`].
     pub slack_admins: Vec<String>,
-    /// How StatelyDB is reached; none unless [`HostOptions::statelydb`].
+    /// How StatelyDB is reached; `None` unless [`HostOptions::statelydb`].
     pub statelydb: Option<StatelyDbSettings>,
-    /// The thresholds.
+    /// The thresholds and channels.
     pub policy: Policy,
-    /// Hosts that may be spoken to over plain http beside this machine, in lower case.
+    /// Hosts that may be reached over plain http in addition to this machine, in lower case.
     pub allow_http_hosts: BTreeSet<String>,
-    /// How long a store in a file keeps outages that have ended; 1 day to 10 years.
+    /// How long a file store keeps ended outages; 1 day to 10 years.
     pub outage_retention: Duration,
-    /// Variables that are set and not read, and look like settings that are not set.
+    /// Variables that are set but not read, and look like unset settings.
     pub misspelt: Vec<Misspelt>,
 }
 
 /// How GitHub is reached.
 #[derive(Clone, Debug)]
 pub struct GitHubSettings {
-    /// Where its API answers, without a slash at the end.
+    /// The address of its API, without a trailing slash.
     pub api_url: String,
-    /// Where its pages are, for links; without a slash at the end.
+    /// The address of its web pages, for links, without a trailing slash.
     pub web_url: String,
-    /// The value of `X-GitHub-Api-Version`, as 2022-11-28.
+    /// The value of `X-GitHub-Api-Version`, for example 2022-11-28.
     pub api_version: String,
-    /// Who asks.
+    /// The credential of all requests.
     pub credential: Credential,
-    /// How hard it may be asked.
+    /// The limits of the request rate.
     pub limits: Limits,
 }
 
-/// Who asks GitHub.
+/// The credential of requests to GitHub.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// A personal access token.
     Token(Secret),
-    /// A GitHub App, which gets a token per installation.
+    /// A GitHub App, which gets a token for each installation.
     App {
-        /// The App's id or client id.
+        /// The App ID or client ID.
         id: String,
-        /// Its private key: PEM text, PKCS#1 or PKCS#8, lines ended by line feeds.
+        /// Its private key: PEM text, PKCS#1 or PKCS#8, with lines that end with line feeds.
         private_key: Secret,
     },
 }
 
-/// How hard GitHub may be asked; none is no limit. The defaults are GitHub's own secondary limits
-/// (docs.github.com/rest, "Rate limits for the REST API"): 900 points a minute, 100 requests at once.
+/// The limits of requests to GitHub; `None` is no limit. The defaults are GitHub's own secondary limits
+/// (docs.github.com/rest, "Rate limits for the REST API"): 900 points per minute, 100 concurrent requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in a minute.
+    /// The most requests per minute.
     pub requests_per_minute: Option<NonZeroU32>,
-    /// Requests at the same time.
+    /// The most requests at the same time.
     pub max_concurrent_requests: Option<NonZeroU32>,
 }
 
-/// What the host knows by itself, from its flags.
+/// What the host itself knows, from its flags.
 #[derive(Clone, Debug, Default)]
 pub struct HostOptions {
-    /// The time between two checks of a target (`--every`); none where there is no schedule.
+    /// The interval between two checks of a target (`--every`); `None` if there is no schedule.
     pub every: Option<Duration>,
-    /// Targets that are named elsewhere, as on the command line. The policy may speak of them, and the settings need
-    /// name none; they are not added to [`Settings::targets`].
+    /// Targets from elsewhere, for example from the command line. The policy may name them, and the settings need not
+    /// name any target then; they are not added to [`Settings::targets`].
     pub targets: Vec<TargetSpec>,
-    /// Whether records are kept in StatelyDB, so that its settings are needed.
+    /// Whether state is stored in StatelyDB, so that its settings are needed.
     pub statelydb: bool,
-    /// Whether others do the telling, so that neither webhook nor bot is asked for.
+    /// Whether another host sends the notifications, so that neither webhook nor bot is read.
     pub without_chat: bool,
-    /// Whether requests of Slack's are answered, so that its signing secret is needed.
+    /// Whether requests from Slack are answered, so that its signing secret is needed.
     pub slack_commands: bool,
-    /// Whether alerts are sent: a misspelt setting of Slack is then a fault, where nothing says where to send them.
+    /// Whether alerts are sent: then a misspelt Slack setting is a fault if no setting says where to send them.
     pub alerts: bool,
 }
 
 impl Settings {
-    /// Reads all settings. Every fault is reported, not the first alone; none of them shows a secret.
+    /// Reads all settings. Reports every fault, not only the first; no fault shows a secret.
     pub fn read(source: &Source<'_>, host_options: &HostOptions) -> Result<Self, Faults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let mut allow_http_hosts = BTreeSet::new();
@@ -130,7 +130,7 @@ impl Settings {
         if let (Some(misspelt), true, None) = (of_slack, host_options.alerts, &slack) {
             let setting = setting(misspelt.meant).unwrap_or(&SLACK_WEBHOOK);
             if !reader.faults.iter().any(|fault| fault.setting == setting.name) {
-                reader.faults.push(Wrong::new("is not set, so alerts would reach nobody", "").of(setting));
+                reader.faults.push(Wrong::new("must be set, otherwise alerts reach nobody", "").of(setting));
             }
         }
 
@@ -165,7 +165,7 @@ impl Settings {
     }
 }
 
-/// Reads a target as it is written on a command line. The settings tell where GitHub's pages are.
+/// Reads a target from a command line. The settings say where GitHub's web pages are.
 pub fn written_target(source: &Source<'_>, text: &str) -> Result<Written, TargetError> {
     let mut reader = Reader { source, faults: Vec::new() };
     let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
@@ -173,14 +173,14 @@ pub fn written_target(source: &Source<'_>, text: &str) -> Result<Written, Target
     Written::read(text, addresses.as_ref().map_or("https://github.com", |found| &*found.web_url))
 }
 
-/// Reads one setting after the other and gathers what is wrong.
+/// Reads one setting after the other and collects the faults.
 pub(crate) struct Reader<'a> {
     pub(crate) source: &'a Source<'a>,
     pub(crate) faults: Vec<Fault>,
 }
 
 impl Reader<'_> {
-    /// The value or its default through `parse`; none where neither is there, or with the fault noted.
+    /// The parsed value or default; `None` if there is neither, or, with a fault added, if it is malformed.
     pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
         without_secret(setting, &value)
@@ -189,7 +189,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    /// A list through `parse`, entry by entry; those at fault are noted and left out.
+    /// The parsed entries of a list. Malformed ones are left out, with a fault added for each.
     pub(crate) fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
         let read = |value: String| without_secret(setting, &value).and_then(|()| entries(&value));
         let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), read);
@@ -214,19 +214,19 @@ impl Reader<'_> {
                     set(&GITHUB_APP_ID),
                     set(&GITHUB_APP_PRIVATE_KEY)
                 );
-                Some(Wrong::new("there is no credential for GitHub", ways).of(&GITHUB_TOKEN))
+                Some(Wrong::new("a credential for GitHub must be set", ways).of(&GITHUB_TOKEN))
             }
             [true, false, false] | [false, true, true] => None,
             [false, true, false] => {
-                let what = "GITHUB_APP_ID is given without it";
+                let what = "must be set together with GITHUB_APP_ID";
                 Some(Wrong::new(what, set(&GITHUB_APP_PRIVATE_KEY)).of(&GITHUB_APP_PRIVATE_KEY))
             }
             [false, false, true] => {
-                let what = "GITHUB_APP_PRIVATE_KEY is given without it";
+                let what = "must be set together with GITHUB_APP_PRIVATE_KEY";
                 Some(Wrong::new(what, set(&GITHUB_APP_ID)).of(&GITHUB_APP_ID))
             }
             [true, _, _] => {
-                let what = "both a token and a GitHub App are given";
+                let what = "must not be set together with a GitHub App";
                 Some(
                     Wrong::new(what, "remove GITHUB_TOKEN, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY")
                         .of(&GITHUB_TOKEN),
@@ -235,7 +235,7 @@ impl Reader<'_> {
         };
         let usable = one_way.is_none();
         self.faults.extend(one_way);
-        // All three are read in any case, so that what is wrong within them is told as well.
+        // All three are read in any case, so that the faults within them are reported too.
         let token = self.read(&GITHUB_TOKEN, token).map(Credential::Token);
         let id = self.read(&GITHUB_APP_ID, app_id);
         let private_key = self.read(&GITHUB_APP_PRIVATE_KEY, private_key);
@@ -243,7 +243,7 @@ impl Reader<'_> {
         token.or(app).filter(|_| usable)
     }
 
-    /// The targets of the three lists; none if anything in them is at fault or there is nothing to watch.
+    /// The targets of the three lists; `None` if an entry is malformed or there is no target.
     fn targets(&mut self, web_url: &str, elsewhere: &[TargetSpec]) -> Option<Vec<TargetSpec>> {
         let faults_before = self.faults.len();
         let targets = [
@@ -258,7 +258,7 @@ impl Reader<'_> {
         }
         if targets.is_empty() && elsewhere.is_empty() {
             let ways = [REPOS, ORGANIZATIONS, ENTERPRISES].map(|setting| self.source.how_to_set(&setting));
-            let wrong = Wrong::new("there is nothing to watch", ways.join("; or "));
+            let wrong = Wrong::new("at least one target must be set", ways.join("; or "));
             self.faults.push(wrong.of(&REPOS));
             return None;
         }
@@ -292,7 +292,7 @@ impl Reader<'_> {
     }
 }
 
-/// Under which setting it is told that this one is missing.
+/// The setting under which it is reported that this one is missing.
 fn reported_under(name: &str) -> &str {
     match name {
         name if LISTS.contains(&name) => REPOS.name,
@@ -301,7 +301,7 @@ fn reported_under(name: &str) -> &str {
     }
 }
 
-/// Refuses a token, webhook or key where none is expected: it would go into addresses, logs, messages and the store.
+/// Refuses a token, webhook or key where none is expected: it would end up in addresses, logs, messages and the store.
 fn without_secret(setting: &Setting, value: &str) -> Result<(), Wrong> {
     if setting.secret || !holds_secret(value) {
         return Ok(());
@@ -309,7 +309,7 @@ fn without_secret(setting: &Setting, value: &str) -> Result<(), Wrong> {
     let what = "must not hold a secret, and this looks like a token, webhook or key (not shown)";
     Err(Wrong::new(
         what,
-        format!("write it into the setting it belongs to, and here a value such as {}", setting.example),
+        format!("move it to the setting it belongs to, and set a value such as {} here", setting.example),
     ))
 }
 
@@ -336,8 +336,8 @@ fn api_version(text: &str) -> Result<String, Wrong> {
     if is_date {
         return Ok(text.to_owned());
     }
-    let what = format!("`{}` is no version of GitHub's API", shown(text));
-    Err(Wrong::new(what, format!("write a date, as in {}", GITHUB_API_VERSION.example)))
+    let example = GITHUB_API_VERSION.example;
+    Err(Wrong::new(format!("must be a date, for example {example}; found `{}`", shown(text)), ""))
 }
 
 /// Reads a limit: a number from 1 to 100,000, or `off`.

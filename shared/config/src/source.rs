@@ -1,4 +1,4 @@
-//! Where settings are written, and how a person changes them there.
+//! Where settings come from, and how a person changes them there.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use crate::reference::{Setting, setting};
 type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 type HowToSet<'a> = dyn Fn(&Setting) -> String + 'a;
 
-/// Where settings come from: a look-up by name, and the words for "do this to set it".
+/// Where settings come from: a lookup by name, and instructions to set a value.
 ///
-/// The reader asks by the names of [`crate::reference`] and knows nothing else of the place.
+/// The reader looks up the names of [`crate::reference`] and knows nothing else about the source.
 pub struct Source<'a> {
     lookup: Box<Lookup<'a>>,
     how_to_set: Box<HowToSet<'a>>,
-    /// Whether each fault ends with how to set: where a setting is not simply a variable of one's own shell.
+    /// Whether each fault ends with instructions: true if a setting is not simply a variable of the user's shell.
     pub(crate) explains_how: bool,
-    /// The names of all variables that are set, where they are known: some may be settings misspelt.
+    /// The names of all variables that are set, if they are known: some may be misspelt settings.
     pub(crate) names: Vec<String>,
 }
 
 impl<'a> Source<'a> {
-    /// Variables as `lookup` tells them.
+    /// A source in which `lookup` finds the variables.
     pub fn variables(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
         Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), explains_how: false, names: Vec::new() }
     }
@@ -34,7 +34,7 @@ impl<'a> Source<'a> {
         Self { names, ..Self::variables(variable) }
     }
 
-    /// Variables, and beneath them the parameters of a store, read beforehand: a variable that is set goes first.
+    /// Variables, and the parameters of a store, read beforehand. A variable that is set takes precedence.
     pub fn parameters(
         variables: impl Fn(&str) -> Option<String> + Clone + 'a,
         prefix: &'a Prefix,
@@ -52,7 +52,7 @@ impl<'a> Source<'a> {
         Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), explains_how: true, names: Vec::new() }
     }
 
-    /// The value without the white space around it; none where nothing else is in it.
+    /// The value without surrounding white space; `None` if nothing is left.
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
@@ -65,19 +65,19 @@ impl<'a> Source<'a> {
 
 /// A variable of this process.
 pub fn variable(name: &str) -> Option<String> {
-    // What is no Unicode comes in with replacement characters: names, addresses and secrets refuse them, whereas
-    // leaving the value out would make it look unset.
+    // A value that is not Unicode is read with replacement characters: names, addresses and secrets refuse them.
+    // Leaving the value out would make it appear unset.
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
 fn in_variable(setting: &Setting) -> String {
     let Setting { name, example, .. } = setting;
-    // As it can be pasted into a shell.
+    // In a form that can be pasted into a shell.
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:,@…".contains(c);
     if example.chars().all(is_plain) {
-        format!("set {name}, as in {name}={example}")
+        format!("set {name}, for example {name}={example}")
     } else {
-        format!("set {name}, as in {name}='{example}'")
+        format!("set {name}, for example {name}='{example}'")
     }
 }
 

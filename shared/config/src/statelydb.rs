@@ -14,23 +14,23 @@ use crate::secret::{Secret, shown};
 use crate::settings::Reader;
 use crate::source::Source;
 
-/// How StatelyDB is reached. The names are those of the predecessor, where it had one.
+/// How StatelyDB is reached. The settings keep the names that the predecessor used.
 #[derive(Clone, Debug)]
 pub struct StatelyDbSettings {
-    /// Exchanged for tokens; none where the data plane asks for none.
+    /// The access key, which is exchanged for tokens; `None` if the data plane needs none.
     pub access_key: Option<Secret>,
-    /// The store's number.
+    /// The id of the store.
     pub store_id: NonZeroU64,
-    /// The schema's number.
+    /// The id of the schema.
     pub schema_id: NonZeroU64,
-    /// The region, if one is given.
+    /// The region of the store; `None` for the global address.
     pub region: Option<String>,
-    /// A data plane of one's own: an origin, without a slash at the end.
+    /// The installation's own data plane: an origin, without a trailing slash.
     pub endpoint: Option<String>,
 }
 
 impl StatelyDbSettings {
-    /// Reads these settings alone, for commands that ask nobody but the store. Every fault is reported.
+    /// Reads only these settings, for commands that use nothing but the store. Reports every fault.
     pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
@@ -42,7 +42,7 @@ impl StatelyDbSettings {
 }
 
 impl Reader<'_> {
-    /// The settings of StatelyDB; none with at least one fault noted.
+    /// The settings of StatelyDB; `None`, with at least one fault added, if one is missing or malformed.
     pub(crate) fn statelydb(&mut self, allow_http_hosts: &BTreeSet<String>) -> Option<StatelyDbSettings> {
         let faults_before = self.faults.len();
         let region = self.read(&STATELYDB_REGION, region);
@@ -53,7 +53,7 @@ impl Reader<'_> {
         let schema_id = self.needed(&STATELYDB_SCHEMA_ID, WHAT_FOR, number);
         let is_own = self.source.value(STATELYDB_ENDPOINT.name).is_some();
         if no_auth && !is_own {
-            let what = "is for a data plane of one's own, and none is named";
+            let what = "must be set together with STATELYDB_ENDPOINT";
             let hint = self.source.how_to_set(&STATELYDB_ENDPOINT);
             self.faults.push(Wrong::new(what, hint).of(&STATELYDB_NO_AUTH));
         }
@@ -81,14 +81,17 @@ impl Reader<'_> {
 
     fn missing(&mut self, setting: &Setting, what_for: &str) {
         let hint = self.source.how_to_set(setting);
-        self.faults.push(Wrong::new(format!("is needed {what_for} and not set"), hint).of(setting));
+        self.faults.push(Wrong::new(format!("must be set {what_for}"), hint).of(setting));
     }
 }
 
-const WHAT_FOR: &str = "for records in StatelyDB";
+const WHAT_FOR: &str = "to store state in StatelyDB";
 
 fn number(text: &str) -> Result<NonZeroU64, Wrong> {
-    let what = || Wrong::new(format!("`{}` is no number", shown(text)), "copy the number from StatelyDB's console");
+    let what = || {
+        let what = format!("must be a number, for example {}; found `{}`", STATELYDB_STORE_ID.example, shown(text));
+        Wrong::new(what, "copy it from StatelyDB's console")
+    };
     if !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(what());
     }
@@ -101,14 +104,14 @@ fn region(text: &str) -> Result<String, Wrong> {
     if !name.is_empty() && name.len() <= 40 && name.bytes().all(is_label) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{}` is no region", shown(text)), format!("write it as {}", STATELYDB_REGION.example)))
+    Err(Wrong::new(format!("must be a region, for example {}; found `{}`", STATELYDB_REGION.example, shown(text)), ""))
 }
 
 fn flag(text: &str) -> Result<bool, Wrong> {
     match text {
         "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
-        _ => Err(Wrong::new(format!("`{}` is neither yes nor no", shown(text)), "write 1, or leave it out")),
+        _ => Err(Wrong::new(format!("must be 1 or 0, for example 1; found `{}`", shown(text)), "")),
     }
 }
 
@@ -137,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn a_data_plane_of_ones_own_may_ask_for_no_key() {
+    fn an_own_data_plane_may_need_no_key() {
         let own = [("STATELYDB_ENDPOINT", "http://127.0.0.1:3030/"), ("STATELYDB_NO_AUTH", "1")];
         let settings = read(&[&COMPLETE[1..3], &own].concat()).unwrap();
         assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:3030"));
         assert!(settings.access_key.is_none());
         let faults = read(&[&COMPLETE[..], &own[1..]].concat()).unwrap_err();
-        assert!(faults.to_string().contains("STATELYDB_NO_AUTH: is for a data plane of one's own"), "{faults}");
+        assert!(faults.to_string().contains("STATELYDB_NO_AUTH: must be set together with STATELYDB_ENDPOINT"), "{faults}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Settings from a parameter store beneath the environment: names, parts of lists, mends, and what is asked for at all.
+//! Settings from a parameter store below the environment: names, parts of lists, hints, and which parameters are read.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ fn targets(settings: &Settings) -> Vec<String> {
 }
 
 #[test]
-fn parameters_are_enough_and_a_variable_goes_before_its_parameter() {
+fn parameters_are_enough_and_a_variable_takes_precedence_over_its_parameter() {
     assert_eq!(targets(&read(&[], &COMPLETE).unwrap()), ["acme/web"]);
     let settings = read(&[("REPOS", "acme/cli"), ("STATELYDB_STORE_ID", " ")], &COMPLETE).unwrap();
     assert_eq!(targets(&settings), ["acme/cli"]);
@@ -55,7 +55,7 @@ fn parameters_are_enough_and_a_variable_goes_before_its_parameter() {
 }
 
 #[test]
-fn a_list_goes_on_in_further_parameters_each_written_in_its_own_way() {
+fn a_list_continues_in_further_parameters_each_in_its_own_format() {
     let more =
         [("repositories/2", "acme/api, acme/cli"), ("repositories/3", "[\"acme/db\"]"), ("repositories/5", "x/y")];
     let values = [&COMPLETE[..], &more].concat();
@@ -63,7 +63,7 @@ fn a_list_goes_on_in_further_parameters_each_written_in_its_own_way() {
     assert_eq!(parameters(&values).parts_of("repositories"), 3);
     assert_eq!(parameters(&values).parts_of("organizations"), 0);
     let broken = read(&[], &[&COMPLETE[..], &[("repositories/2", "[\"acme/api\"")]].concat()).unwrap_err();
-    assert!(broken.contains("REPOS: is no JSON array") && broken.contains("/repositories "), "{broken}");
+    assert!(broken.contains("REPOS: must be a JSON array") && broken.contains("/repositories "), "{broken}");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn every_missing_parameter_is_reported_at_once_with_the_command_that_sets_it() {
     ] {
         assert!(error_text.contains(&format!("aws ssm put-parameter {command}")), "{command}: {error_text}");
     }
-    assert!(!error_text.contains("slack"), "who does not tell needs no webhook: {error_text}");
+    assert!(!error_text.contains("slack"), "a host that sends nothing needs no webhook: {error_text}");
     assert!(error_text.starts_with("5 faults in the settings:"), "{error_text}");
 }
 
@@ -88,11 +88,11 @@ fn a_malformed_parameter_is_reported_with_its_command_and_a_malformed_variable_w
     let values = [&COMPLETE[2..], &[("github-token", "a b"), ("repositories", "acme"), ("policy", "{")]].concat();
     let error_text = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
     for (start, end) in [
-        ("GITHUB_TOKEN: holds white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
-        // What else is in them is not to be overwritten by an example.
+        ("GITHUB_TOKEN: must not contain white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
+        // An example must not overwrite their other values.
         ("REPOS: must be owner/name", "/repositories --type String --value file://repositories.txt --overwrite"),
-        ("POLICY: must be JSON: it breaks off", "/policy --type String --value file://policy.txt --overwrite"),
-        ("STATELYDB_STORE_ID: `x` is no number", "set STATELYDB_STORE_ID, as in STATELYDB_STORE_ID=7204785912541003"),
+        ("POLICY: must be JSON: it ends unexpectedly", "/policy --type String --value file://policy.txt --overwrite"),
+        ("STATELYDB_STORE_ID: must be a number", "set STATELYDB_STORE_ID, for example STATELYDB_STORE_ID=7204785912541003"),
     ] {
         let line = error_text.lines().find(|line| line.trim_start().starts_with(start));
         assert!(line.is_some_and(|line| line.ends_with(end)), "{start}: {error_text}");
@@ -101,7 +101,7 @@ fn a_malformed_parameter_is_reported_with_its_command_and_a_malformed_variable_w
 }
 
 #[test]
-fn a_complete_environment_wants_no_parameter_and_an_incomplete_one_what_it_lacks() {
+fn a_complete_environment_needs_no_parameter_and_an_incomplete_one_the_missing_ones() {
     let environment = [
         ("GITHUB_TOKEN", "ghp_x"),
         ("REPOS", "acme/web"),
@@ -122,7 +122,7 @@ fn a_complete_environment_wants_no_parameter_and_an_incomplete_one_what_it_lacks
 
     let wanted = read_or_wanted(lookup(&[]), NotifierSettings::read).unwrap_err();
     assert!(wanted.lists.is_empty() && wanted.single.contains(&"slack-webhook"), "{wanted:?}");
-    assert!(!wanted.single.contains(&"github-token"), "who asks GitHub nothing needs no token: {wanted:?}");
+    assert!(!wanted.single.contains(&"github-token"), "a host without requests to GitHub needs no token: {wanted:?}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn the_notifier_needs_the_webhook_and_the_store() {
     let error_text =
         NotifierSettings::read(&Source::parameters(lookup(&[]), &prefix, &nothing)).unwrap_err().to_string();
     assert!(
-        error_text.contains("SLACK_WEBHOOK: is needed to tell anybody and not set; read -rs value; printf %s"),
+        error_text.contains("SLACK_WEBHOOK: must be set to send alerts; read -rs value; printf %s"),
         "{error_text}"
     );
     assert_eq!(error_text.lines().count(), 5, "{error_text}");
@@ -146,7 +146,7 @@ fn the_notifier_needs_the_webhook_and_the_store() {
 }
 
 #[test]
-fn a_command_that_sets_a_parameter_fetches_no_url_and_has_no_secret_on_its_line() {
+fn a_command_that_sets_a_parameter_fetches_no_url_and_contains_no_secret() {
     let prefix = prefix();
     let values = parameters(&[("github-api-url", "ftp://x"), ("slack-webhook", "x"), ("slack-webhooks", "{")]);
     let error_text = [
@@ -157,7 +157,7 @@ fn a_command_that_sets_a_parameter_fetches_no_url_and_has_no_secret_on_its_line(
     let commands: Vec<&str> = error_text.lines().filter(|line| line.contains("aws ssm put-parameter")).collect();
     assert!(commands.len() >= 8, "{error_text}");
     for command in &commands {
-        // What version 1 of the AWS CLI takes for the address of the value.
+        // Version 1 of the AWS CLI would fetch the value from this address.
         assert!(!command.contains("--value 'http") && !command.contains("--value http"), "{command}");
         if command.contains("--type SecureString") {
             assert!(command.contains("--value file://"), "{command}");

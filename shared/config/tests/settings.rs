@@ -1,4 +1,4 @@
-//! The reader as a whole: what it accepts, every fault, and that no secret is ever shown.
+//! The whole reader: what it accepts, every fault, and that no secret is ever shown.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ fn read_with(variables: &[(&str, &str)], host_options: &HostOptions) -> Result<S
     Settings::read(&source, host_options)
 }
 
-/// With a token and a repository, unless `variables` say otherwise; with StatelyDB where they speak of it.
+/// Reads settings with a token and a repository, unless `variables` say otherwise, and with StatelyDB if they name it.
 fn read(variables: &[(&str, &str)]) -> Result<Settings, Faults> {
     let base = [
         ("GITHUB_TOKEN", "ghp_x"),
@@ -98,20 +98,20 @@ fn every_channel_of_the_policy_can_be_reached() {
     assert_eq!(
         faults,
         [
-            "POLICY: labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS, or mend the name",
-            "POLICY: runners.spot-*.channel: no webhook is called `#runners`; add it to SLACK_WEBHOOKS, or mend the name",
+            "POLICY: labels.gpu.channel: no webhook is called `gpu-alerts`; add it to SLACK_WEBHOOKS, or fix the name",
+            "POLICY: runners.spot-*.channel: no webhook is called `#runners`; add it to SLACK_WEBHOOKS, or fix the name",
         ]
     );
     let named = r#"{"gpu-alerts":"https://hooks.slack.com/services/T/B/y","runners":"https://hooks.slack.com/z"}"#;
     let settings = read(&[hook, ("SLACK_WEBHOOKS", named), ("POLICY", POLICY)]).unwrap();
     assert!(!format!("{settings:?}").contains("hooks.slack"), "{settings:?}");
-    // A bot finds its channels in Slack, and the default one by its name too.
+    // A bot finds its channels in Slack, the default one by its name too.
     let bot = [("SLACK_BOT_TOKEN", "xoxb-1-2"), ("SLACK_CHANNEL", "runners"), ("POLICY", POLICY)];
     let settings = read(&bot).unwrap();
     let policy = settings.policy.for_target(&"acme/web".parse().unwrap());
     assert_eq!(policy.channel_for("x", &["gpu".to_owned()]), Some("gpu-alerts"));
     assert_eq!(policy.channel_for("spot-1", &[]), None);
-    // On the console there is but one place, and whoever tells nobody needs none.
+    // The console has only one channel, and a host that sends nothing needs none.
     assert!(read(&[("POLICY", POLICY)]).is_ok());
     let without_chat = HostOptions { without_chat: true, ..HostOptions::default() };
     assert!(
@@ -120,7 +120,7 @@ fn every_channel_of_the_policy_can_be_reached() {
 }
 
 #[test]
-fn the_notifier_reads_the_routes_and_checks_no_threshold_against_a_list() {
+fn the_notifier_reads_the_channels_and_validates_no_threshold_against_targets() {
     let read = |policy: &str| {
         let policy = policy.to_owned();
         let variables = move |name: &str| match name {
@@ -142,18 +142,18 @@ fn the_notifier_reads_the_routes_and_checks_no_threshold_against_a_list() {
 #[test]
 fn every_fault_names_its_setting_and_a_hint() {
     let app: &[_] = &[("GITHUB_TOKEN", ""), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", PEM)];
-    // The variables, how the fault begins, and a part of the mend.
+    // The variables, the start of the fault, and a part of the hint.
     let cases: &[Case<'_>] = &[
-        (&[("GITHUB_TOKEN", "")], "GITHUB_TOKEN: there is no credential", "set GITHUB_TOKEN, as in GITHUB_TOKEN=ghp_"),
-        (&[("GITHUB_TOKEN", "a b")], "GITHUB_TOKEN: holds white space", "copy the token alone"),
-        (&app[1..], "GITHUB_TOKEN: both a token and a GitHub App", "remove GITHUB_TOKEN, or"),
-        (&app[1..2], "GITHUB_TOKEN: both", "remove"),
-        (&app[..2], "GITHUB_APP_PRIVATE_KEY: GITHUB_APP_ID is given without it", "set GITHUB_APP_PRIVATE_KEY"),
-        (&[app[0], app[2]], "GITHUB_APP_ID: GITHUB_APP_PRIVATE_KEY is given without it", "set GITHUB_APP_ID"),
-        (&[app[0], ("GITHUB_APP_ID", "my app"), app[2]], "GITHUB_APP_ID: `my app` is no id", "write the App ID"),
+        (&[("GITHUB_TOKEN", "")], "GITHUB_TOKEN: a credential for GitHub must be set", "for example GITHUB_TOKEN=ghp_"),
+        (&[("GITHUB_TOKEN", "a b")], "GITHUB_TOKEN: must not contain white space", "copy the token alone"),
+        (&app[1..], "GITHUB_TOKEN: must not be set together with a GitHub App", "remove GITHUB_TOKEN, or"),
+        (&app[1..2], "GITHUB_TOKEN: must not be set together", "remove"),
+        (&app[..2], "GITHUB_APP_PRIVATE_KEY: must be set together with GITHUB_APP_ID", "set GITHUB_APP_PRIVATE_KEY"),
+        (&[app[0], app[2]], "GITHUB_APP_ID: must be set together with GITHUB_APP_PRIVATE_KEY", "set GITHUB_APP_ID"),
+        (&[app[0], ("GITHUB_APP_ID", "my app"), app[2]], "GITHUB_APP_ID: must be the App ID", "found `my app`"),
         (
             &[app[0], app[1], ("GITHUB_APP_PRIVATE_KEY", "x")],
-            "GITHUB_APP_PRIVATE_KEY: is no private key",
+            "GITHUB_APP_PRIVATE_KEY: must be a private key",
             "@ and its path",
         ),
         (
@@ -161,19 +161,19 @@ fn every_fault_names_its_setting_and_a_hint() {
             "GITHUB_APP_PRIVATE_KEY: the file after",
             "@ and its path",
         ),
-        (&[("GITHUB_API_URL", "https://ghes")], "GITHUB_API_URL: `https://ghes`", "write https://ghes/api/v3"),
-        (&[("GITHUB_API_URL", "http://ghes/api/v3")], "GITHUB_API_URL: is plain http", "ALLOW_HTTP_HOSTS"),
-        (&[("GITHUB_API_VERSION", "v3")], "GITHUB_API_VERSION: `v3`", "write a date"),
+        (&[("GITHUB_API_URL", "https://ghes")], "GITHUB_API_URL: must be the address", "https://ghes/api/v3; found `https://ghes`"),
+        (&[("GITHUB_API_URL", "http://ghes/api/v3")], "GITHUB_API_URL: must start with https://", "ALLOW_HTTP_HOSTS"),
+        (&[("GITHUB_API_VERSION", "v3")], "GITHUB_API_VERSION: must be a date", "found `v3`"),
         (
             &[("GITHUB_REQUESTS_PER_MINUTE", "0")],
             "GITHUB_REQUESTS_PER_MINUTE: must be a whole number from 1 to 100000, or off; found `0`",
             "or off",
         ),
         (&[("GITHUB_MAX_CONCURRENT_REQUESTS", "-1")], "GITHUB_MAX_CONCURRENT_REQUESTS: must be", "or off; found `-1`"),
-        (&[("REPOS", " ")], "REPOS: there is nothing to watch", "set REPOS, as in REPOS='acme/web"),
-        (&[("REPOS", "[]")], "REPOS: there is nothing to watch", "set ORGANIZATIONS, as in ORGANIZATIONS='[\"acme\"]'"),
-        (&[("REPOS", ",")], "REPOS: there is nothing to watch", "set ENTERPRISES, as in ENTERPRISES=acme-corp"),
-        (&[("REPOS", "[\"a/b\"")], "REPOS: is no JSON array", "or one,two"),
+        (&[("REPOS", " ")], "REPOS: at least one target", "set REPOS, for example REPOS='acme/web"),
+        (&[("REPOS", "[]")], "REPOS: at least one target", "set ORGANIZATIONS, for example ORGANIZATIONS='[\"acme\"]'"),
+        (&[("REPOS", ",")], "REPOS: at least one target", "set ENTERPRISES, for example ENTERPRISES=acme-corp"),
+        (&[("REPOS", "[\"a/b\"")], "REPOS: must be a JSON array", "or one,two"),
         (
             &[("REPOS", "acme")],
             "REPOS: must be owner/name, or owner/*",
@@ -190,22 +190,22 @@ fn every_fault_names_its_setting_and_a_hint() {
             "ENTERPRISES: must be an enterprise's slug",
             "found `b/c`; a repository belongs in REPOS",
         ),
-        (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: is no URL", "https://"),
-        (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: has no path", "copy it whole"),
-        (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: is plain http", "ALLOW_HTTP_HOSTS"),
+        (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: must be a URL", "https://"),
+        (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: must be a complete webhook URL", "copy it whole"),
+        (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: must start with https://", "ALLOW_HTTP_HOSTS"),
         (
             &[("SLACK_WEBHOOKS", "{\"a\":\"https://x.test/y\"}")],
-            "SLACK_WEBHOOK: SLACK_WEBHOOKS is given without it",
-            "set SLACK_WEBHOOK, as in",
+            "SLACK_WEBHOOK: must be set as the default channel, because SLACK_WEBHOOKS is set",
+            "set SLACK_WEBHOOK, for example",
         ),
         (
             &[("SLACK_WEBHOOK", "https://x.test/y"), ("SLACK_WEBHOOKS", "[\"https://x.test/hunter2\"]")],
-            "SLACK_WEBHOOKS: is no JSON object of texts",
+            "SLACK_WEBHOOKS: must be a JSON object of strings",
             "gpu-alerts",
         ),
         (
             &[("SLACK_WEBHOOK", "https://x.test/y"), ("SLACK_WEBHOOKS", "{\"https://x.test/hunter2\":\"a\"}")],
-            "SLACK_WEBHOOKS: the name at place 1 of the alphabet is none; write names",
+            "SLACK_WEBHOOKS: name 1 in alphabetical order must be a channel name; write names",
             "gpu-alerts",
         ),
         (
@@ -213,35 +213,35 @@ fn every_fault_names_its_setting_and_a_hint() {
                 ("SLACK_WEBHOOK", "https://x.test/y"),
                 ("SLACK_WEBHOOKS", "{\"a\":\"https://x.test/y\",\"b\":\"http://x/hunter2\"}"),
             ],
-            "SLACK_WEBHOOKS: the URL whose name is at place 2 of the alphabet is plain http",
+            "SLACK_WEBHOOKS: the URL of name 2 in alphabetical order must start with https://",
             "ALLOW_HTTP_HOSTS",
         ),
         (
             &[("SLACK_SIGNING_SECRET", "")],
-            "SLACK_SIGNING_SECRET: is needed to answer Slack",
+            "SLACK_SIGNING_SECRET: must be set to answer Slack requests",
             "set SLACK_SIGNING_SECRET",
         ),
-        (&[("SLACK_CHANNEL", "C1")], "SLACK_BOT_TOKEN: SLACK_CHANNEL is given without it", "set SLACK_BOT_TOKEN"),
+        (&[("SLACK_CHANNEL", "C1")], "SLACK_BOT_TOKEN: must be set together with SLACK_CHANNEL", "set SLACK_BOT_TOKEN"),
         (
             &[("SLACK_BOT_TOKEN", "xoxp-1"), ("SLACK_CHANNEL", "C1")],
-            "SLACK_BOT_TOKEN: is no bot token",
-            "begins with xoxb-",
+            "SLACK_BOT_TOKEN: must be a bot token",
+            "for example xoxb-",
         ),
-        (&[("SLACK_BOT_TOKEN", "xoxb-1")], "SLACK_CHANNEL: SLACK_BOT_TOKEN is given without it", "set SLACK_CHANNEL"),
+        (&[("SLACK_BOT_TOKEN", "xoxb-1")], "SLACK_CHANNEL: must be set together with SLACK_BOT_TOKEN", "set SLACK_CHANNEL"),
         (
             &[("SLACK_BOT_TOKEN", "xoxb-1"), ("SLACK_CHANNEL", "my channel")],
-            "SLACK_CHANNEL: `my channel` is no channel",
-            "#runners",
+            "SLACK_CHANNEL: must be the id or name of a channel",
+            "#runners; found `my channel`",
         ),
-        (&[("SLACK_ADMINS", "@ada")], "SLACK_ADMINS: `@ada` is the id of neither", "U0123456789 of a person"),
-        (&[("SLACK_API_URL", "http://chat/api")], "SLACK_API_URL: is plain http", "ALLOW_HTTP_HOSTS"),
-        (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: is needed", "set STATELYDB_ACCESS_KEY"),
-        (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: `store-1` is no number", "console"),
-        (&[("STATELYDB_SCHEMA_ID", "")], "STATELYDB_SCHEMA_ID: is needed", "STATELYDB_SCHEMA_ID=5371490217854203"),
-        (&[("STATELYDB_REGION", "us/east")], "STATELYDB_REGION: `us/east` is no region", "us-east-1"),
-        (&[("STATELYDB_ENDPOINT", "http://db:3030")], "STATELYDB_ENDPOINT: is plain http", "ALLOW_HTTP_HOSTS"),
-        (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: is more than scheme", "leave out the rest"),
-        (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: is for a data plane", "set STATELYDB_ENDPOINT"),
+        (&[("SLACK_ADMINS", "@ada")], "SLACK_ADMINS: must be the id of a user", "found `@ada`"),
+        (&[("SLACK_API_URL", "http://chat/api")], "SLACK_API_URL: must start with https://", "ALLOW_HTTP_HOSTS"),
+        (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: must be set", "set STATELYDB_ACCESS_KEY"),
+        (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: must be a number", "found `store-1`; copy it from StatelyDB's console"),
+        (&[("STATELYDB_SCHEMA_ID", "")], "STATELYDB_SCHEMA_ID: must be set", "STATELYDB_SCHEMA_ID=5371490217854203"),
+        (&[("STATELYDB_REGION", "us/east")], "STATELYDB_REGION: must be a region", "us-east-1; found `us/east`"),
+        (&[("STATELYDB_ENDPOINT", "http://db:3030")], "STATELYDB_ENDPOINT: must start with https://", "ALLOW_HTTP_HOSTS"),
+        (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: must be scheme, host and port only", "remove the rest"),
+        (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: must be set together", "set STATELYDB_ENDPOINT"),
         (
             &[("POLICY", "{\"failureThreshold\":0}")],
             "POLICY: failureThreshold: must be a whole number",
@@ -251,12 +251,12 @@ fn every_fault_names_its_setting_and_a_hint() {
         (&[("POLICY", "/nowhere.json")], "POLICY: the file `/nowhere.json` cannot be read", "correct the path"),
         (
             &[("ALLOW_HTTP_HOSTS", "*.b, ghes"), ("GITHUB_API_URL", "http://ghes/api/v3")],
-            "ALLOW_HTTP_HOSTS: `*.b` is no host",
-            "write the host alone",
+            "ALLOW_HTTP_HOSTS: must be a host name",
+            "found `*.b`",
         ),
         (&[("OUTAGE_RETENTION", "0d")], "OUTAGE_RETENTION: must be a duration from 1d to 3650d", "found `0d`"),
         (&[("OUTAGE_RETENTION", "3651d")], "OUTAGE_RETENTION: must be a duration", "for example 90d; found `3651d`"),
-        (&[("ALLOW_HTTP_HOSTS", "http://a")], "ALLOW_HTTP_HOSTS: `http://a` is no host", "write the host alone"),
+        (&[("ALLOW_HTTP_HOSTS", "http://a")], "ALLOW_HTTP_HOSTS: must be a host name", "found `http://a`"),
     ];
     for (variables, start, hint) in cases {
         let faults = read(variables).unwrap_err();
@@ -335,14 +335,14 @@ fn all_faults_are_reported_at_once_in_the_documented_order() {
     );
     let text = faults.to_string();
     assert!(
-        text.contains("targets.acme/web.blind: must be at least 40m, as checks are 20m apart; found 30m"),
+        text.contains("targets.acme/web.unreachableAfter: must be at least 40m, as checks are 20m apart; found 30m"),
         "{text}"
     );
     assert!(text.contains(r#"write ["one","two"], or one,two"#), "{text}");
 }
 
 #[test]
-fn a_host_may_name_targets_itself_and_the_policy_may_speak_of_them() {
+fn a_host_may_name_targets_itself_and_the_policy_may_name_them_too() {
     let host_options = HostOptions { targets: vec!["acme/cli".parse().unwrap()], ..HostOptions::default() };
     let variables = [("GITHUB_TOKEN", "x"), ("POLICY", r#"{"targets":{"acme/cli":{"failureThreshold":2}}}"#)];
     assert!(read_with(&variables, &host_options).unwrap().targets.is_empty());
@@ -379,10 +379,10 @@ fn the_table_and_the_reader_agree() {
     let asked = asked.borrow();
     let documented: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
     assert_eq!(asked.iter().map(String::as_str).collect::<BTreeSet<_>>(), documented);
-    assert_eq!(documented.len(), reference().len(), "a name stands twice");
+    assert_eq!(documented.len(), reference().len(), "a name is listed twice");
     for setting in reference() {
-        // The shapes of secrets are not accepted as such: nobody shall start with `ghp_…`. An App's id stands beside a
-        // token here, no bot reads the user group of SLACK_ADMINS, and no data plane is named.
+        // The examples of secrets are refused, so that nobody runs with `ghp_…`. Refused too: an App's id next to the
+        // token, the user group of SLACK_ADMINS without a bot, and STATELYDB_NO_AUTH without a data plane.
         let refused = read(&[(setting.name, setting.example)]).is_err();
         let goes_with_another =
             matches!(setting.name, "GITHUB_APP_ID" | "SLACK_CHANNEL" | "SLACK_ADMINS" | "STATELYDB_NO_AUTH");
@@ -394,9 +394,9 @@ fn the_table_and_the_reader_agree() {
     }
 }
 
-/// Text that is near to what settings hold, so that the reader gets beyond its first look.
+/// Text similar to the values of settings, so that the reader gets past its first validation.
 fn value() -> impl Strategy<Value = String> {
-    let near = prop::sample::select(vec![
+    let similar = prop::sample::select(vec![
         "acme/web",
         "acme/*",
         "orgs/a",
@@ -421,7 +421,7 @@ fn value() -> impl Strategy<Value = String> {
         " ",
         ",",
     ]);
-    prop_oneof![any::<String>(), prop::collection::vec(near, 0..6).prop_map(|parts| parts.concat())]
+    prop_oneof![any::<String>(), prop::collection::vec(similar, 0..6).prop_map(|parts| parts.concat())]
 }
 
 proptest! {

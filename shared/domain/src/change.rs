@@ -1,4 +1,4 @@
-//! The records of what was decided, in order: a subject's outbox and history at once.
+//! Committed changes in order: the outbox and the history of a subject.
 
 use std::time::Duration;
 
@@ -12,26 +12,27 @@ use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
 
-/// For at least so long a change that notifies nobody and concerns no outage is kept. Stores may delete older ones, each by itself and in any order.
+/// The shortest time for which a store keeps a change that notifies nobody and concerns no outage. A store may delete
+/// older ones, one by one and in any order.
 pub const QUIET_CHANGES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// One committed revision of a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// What changed.
+    /// The target, credential or monitor that changed.
     pub subject: Subject,
-    /// Its number. A store takes each number once.
+    /// The number of this change. A store accepts each number once.
     pub revision: Revision,
-    /// Tells one's own commit, whose answer was lost, from another's.
+    /// Distinguishes this process's own commit, whose response was lost, from another's.
     pub nonce: u64,
     /// When it was decided.
     pub decided_at: Timestamp,
-    /// When the look began that it rests on.
+    /// When the check that led to it started.
     pub observed_at: Timestamp,
-    /// The target's runners afterwards.
+    /// The target's runners after the change.
     pub counts: Counts,
-    /// Whether the same decision goes on in the next revision, so that it must not be told yet.
+    /// Whether the decision continues in the next revision; its notification waits for the last part.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
     /// What happened, in order.
@@ -39,22 +40,22 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether a notice comes of it.
+    /// Whether it produces a notification.
     pub fn is_notifiable(&self) -> bool {
         self.events.iter().any(Event::is_notifiable)
     }
 
-    /// Whether it opens or closes an outage, which the notifier records whether or not anybody is notified of it.
+    /// Whether it opens or closes an outage. The notifier records outages whether or not anybody is notified.
     pub fn has_outage_events(&self) -> bool {
         self.events.iter().any(|event| event.outage_event().is_some())
     }
 }
 
-/// The changes after a revision, up to the first gap between their revisions: what follows a change that was not read must wait
-/// for it.
+/// The changes after a revision, up to the first gap in the revisions: a change that was not read yet must be processed
+/// before the ones that follow it.
 ///
-/// The first may be any. Behind one that is older than quiet changes are kept ([`QUIET_CHANGES_KEPT`]) some may be missing: they
-/// were deleted as old, with nothing pending in them.
+/// The first change returned may have any revision. A gap after a change older than [`QUIET_CHANGES_KEPT`] is skipped:
+/// the missing changes expired, and nothing in them was pending.
 pub fn in_order_after(revision: Revision, changes: &[Change]) -> Vec<&Change> {
     let later = changes.iter().filter(|change| change.revision > revision);
     let newest = changes.last().map_or_else(Timestamp::default, |change| change.decided_at);
@@ -67,13 +68,13 @@ pub fn in_order_after(revision: Revision, changes: &[Change]) -> Vec<&Change> {
     in_order.collect()
 }
 
-/// A runner as a step names it.
+/// The identity and name of a runner in an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunnerName {
     /// The id of its first registration.
     pub id: RunnerId,
-    /// Its name.
+    /// The name at the time of the event.
     pub name: String,
 }
 
@@ -81,198 +82,198 @@ pub struct RunnerName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "event")]
 pub enum Event {
-    /// The first complete look at a target.
+    /// The first complete check of a target.
     MonitoringStarted,
-    /// A runner was read for the first time.
+    /// A runner was listed for the first time.
     Registered {
-        /// Which.
+        /// The new runner.
         runner: RunnerName,
     },
-    /// A runner is back under its name with another id.
+    /// A runner with a known name is registered under another id.
     Reregistered {
-        /// Which.
+        /// The known runner.
         runner: RunnerName,
         /// The id of the new registration.
         current_id: RunnerId,
     },
-    /// The reading differs from the last one.
+    /// The reported status differs from the previous one.
     StatusChanged {
-        /// Which.
+        /// The runner whose status changed.
         runner: RunnerName,
-        /// Before.
+        /// The previous status.
         from: Status,
-        /// Now.
+        /// The current status.
         to: Status,
     },
-    /// A first bad reading.
+    /// The first unhealthy check of a runner.
     Suspected {
-        /// Which.
+        /// The suspect runner.
         runner: RunnerName,
         /// The id of the outage, if it becomes one.
         outage_id: OutageId,
     },
     /// A suspicion ended without an outage.
     Cleared {
-        /// Which.
+        /// The runner that is no longer suspect.
         runner: RunnerName,
     },
     /// An outage was confirmed.
     OutageOpened {
-        /// The outage.
+        /// The outage as it was when it was confirmed.
         outage: Box<Outage>,
     },
     /// An outage ended; `outage.ending` says how.
     OutageClosed {
-        /// The outage.
+        /// The outage with its end.
         outage: Box<Outage>,
     },
-    /// An outage goes on for so long that people are reminded of it.
+    /// An outage has been open for so long that its notification is repeated.
     #[serde(rename_all = "camelCase")]
     Reminded {
-        /// The outage.
+        /// The open outage.
         outage: Box<Outage>,
-        /// Whether that is the last reminder until it ends.
+        /// Whether this is the last reminder of the outage.
         is_last: bool,
     },
-    /// The mute is over, and the outage is still open.
+    /// A mute ended while the outage was still open.
     MuteEnded {
-        /// The outage, told from now on.
+        /// The outage, which is notified from now on.
         outage: Box<Outage>,
     },
-    /// A runner that was held to be gone is registered again.
+    /// A runner that was gone is registered again.
     Returned {
-        /// Which.
+        /// The returned runner.
         runner: RunnerName,
-        /// When it was first missed.
+        /// When it was first missing from the list.
         gone_since: Timestamp,
-        /// Whether its going had been told.
+        /// Whether its removal was notified.
         alerted: bool,
     },
     /// A runner was forgotten.
     Retired {
-        /// Which.
+        /// The forgotten runner.
         runner: RunnerName,
     },
-    /// Too many outages in too short a time: single ones are no longer told.
+    /// A runner had too many outages within the flapping window: individual outages are no longer notified.
     FlappingStarted {
-        /// Which.
+        /// The flapping runner.
         runner: RunnerName,
-        /// When the first of these outages began.
+        /// When the first of these outages started.
         since: Timestamp,
-        /// How many so far.
+        /// The number of outages so far.
         outages: u32,
-        /// Whether a mute keeps that from being told.
+        /// Whether a mute suppresses the notification.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         muted: bool,
     },
-    /// It has been calm for long enough, or is no longer watched.
+    /// A runner has been healthy for long enough, or is no longer monitored.
     FlappingEnded {
-        /// Which.
+        /// The runner that stopped flapping.
         runner: RunnerName,
-        /// When the first of these outages began.
+        /// When the first of these outages started.
         since: Timestamp,
-        /// How many there were.
+        /// The total number of outages.
         outages: u32,
-        /// Since when it has been healthy; none where it is no longer watched.
+        /// Since when it has been healthy; `None` if it is no longer monitored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         healthy_since: Option<Timestamp>,
-        /// Whether nobody heard of its beginning either.
+        /// Whether the start of the flapping was never notified either.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         muted: bool,
     },
-    /// A look failed after good ones.
+    /// A check failed after successful ones.
     ChecksFailing {
-        /// Why.
+        /// Why it failed.
         failure: Failure,
     },
-    /// A subject cannot be seen for as long as the policy allows.
+    /// A subject has been unreachable for as long as the policy allows.
     BecameUnreachable {
-        /// When the first failed look began.
+        /// When the first failed check started.
         since: Timestamp,
-        /// Why.
+        /// Why the latest check failed.
         failure: Failure,
-        /// How many targets that concerns.
+        /// The number of targets affected.
         targets: u32,
     },
-    /// A subject can be seen again.
+    /// A subject is reachable again.
     ReachableAgain {
-        /// When the first failed look began.
+        /// When the first failed check started.
         since: Timestamp,
-        /// When the first good look began.
+        /// When the first successful check started.
         until: Timestamp,
-        /// Whether the blindness had been told.
+        /// Whether it was notified as unreachable.
         notified: bool,
     },
-    /// The target was taken off the list.
+    /// The target was removed from the list.
     Dropped {
-        /// Whether something had been told that this ends.
+        /// Whether the removal ends something that was notified.
         notified: bool,
     },
-    /// The token expires soon.
+    /// The token expires soon, or has expired.
     CredentialExpiring {
-        /// When.
+        /// When the token expires.
         expires_at: Timestamp,
     },
-    /// Another token is in use than the one whose end was notified.
+    /// The token in use is not the one whose expiry was notified.
     TokenReplaced,
-    /// The list of targets has new ones.
+    /// Targets were added to the list.
     TargetsAdded {
-        /// Which.
+        /// The added targets.
         targets: Vec<Target>,
-        /// How many are watched now.
+        /// The number of targets monitored now.
         total: u32,
     },
-    /// Targets are off the list.
+    /// Targets were removed from the list.
     TargetsRemoved {
-        /// Which.
+        /// The removed targets.
         targets: Vec<Target>,
-        /// How many are watched now.
+        /// The number of targets monitored now.
         total: u32,
     },
-    /// The list of targets came up empty after it was not: refused.
+    /// The list of targets became empty. The empty list was refused.
     EmptyListRefused {
-        /// How many targets stay watched.
+        /// The number of targets that stay monitored.
         kept: u32,
     },
     /// The list of targets is no longer empty.
     ListRestored {
-        /// How many targets are watched now.
+        /// The number of targets monitored now.
         total: u32,
     },
-    /// An entry of the list, `acme/*`, cannot be resolved.
+    /// An entry of the list, for example `acme/*`, cannot be resolved.
     EntryUnresolved {
-        /// The entry.
+        /// The entry as written.
         entry: String,
-        /// Since when.
+        /// When it first could not be resolved.
         since: Timestamp,
-        /// Why.
+        /// Why it cannot be resolved.
         failure: Failure,
     },
     /// An entry can be resolved again.
     EntryResolved {
-        /// The entry.
+        /// The entry as written.
         entry: String,
-        /// Since when it could not be.
+        /// When it first could not be resolved.
         since: Timestamp,
-        /// Since when it can be.
+        /// When it was resolved again.
         until: Timestamp,
-        /// Whether that it could not be was notified.
+        /// Whether the failure was notified.
         notified: bool,
     },
-    /// Nobody watched.
+    /// The monitor did not run.
     Unwatched {
-        /// The last sign of the monitor before.
+        /// The last tick before the gap.
         from: Timestamp,
-        /// The first after.
+        /// The first tick after the gap.
         until: Timestamp,
     },
-    /// Written by a later release.
+    /// An event written by a later release.
     #[serde(other)]
     Unrecognised,
 }
 
 impl Event {
-    /// Whether it would be otherwise if people had asked for something ([`crate::overrides::Overrides`]).
+    /// Whether a mute or an acknowledgement could change it ([`crate::overrides::Overrides`]).
     pub fn depends_on_overrides(&self) -> bool {
         match self {
             Event::OutageOpened { outage } => outage.visibility.is_notified(),
@@ -290,7 +291,7 @@ impl Event {
         }
     }
 
-    /// Whether what is pending may be otherwise for it: a notification comes of it, or an earlier one is no longer true.
+    /// Whether it can change the pending notification: it produces an item, or makes an earlier item obsolete.
     pub fn alters_pending(&self) -> bool {
         match self {
             Event::OutageClosed { outage } if outage.ending == Some(Ending::Removed) => true,
@@ -299,7 +300,7 @@ impl Event {
         }
     }
 
-    /// Whether a notice comes of it.
+    /// Whether it produces a notification.
     pub fn is_notifiable(&self) -> bool {
         match self {
             Event::OutageOpened { outage } | Event::OutageClosed { outage } => outage.visibility.is_notified(),

@@ -1,4 +1,4 @@
-//! What befalls a credential, and so every target that it sees: told once, not target by target.
+//! Failures and expiry of a credential. They affect all its targets, and are notified once instead of once per target.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use crate::policy::Thresholds;
 use crate::subject::{CredentialId, Subject};
 use crate::time::Timestamp;
 
-/// How many days ahead an expiring token is told of, soonest first.
+/// The number of days before its expiry at which a token is warned of, soonest first.
 const EXPIRY_WARNING_DAYS: [u32; 3] = [1, 3, 14];
-/// The stage of a token that has expired: the date is over, and GitHub refuses it.
+/// The stage of an expired token: its expiry date has passed, and GitHub refuses it.
 const EXPIRED: u32 = 0;
-/// An end that is said to be over while the token is still accepted is said to come so soon.
+/// The time left that is reported for a token that GitHub still accepts after its expiry date.
 const SOONEST_END: Duration = Duration::from_secs(60);
 
-/// One atomic commit of a credential's history.
+/// One atomic commit to a credential's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialCommit {
-    /// Lock, outbox and history.
+    /// The lock, the outbox and the history.
     pub change: Change,
     /// The credential's record at this revision.
     pub record: CredentialRecord,
 }
 
-/// Decides what a look says of the credential that it was made with; none where there is nothing to commit.
+/// Decides what the outcome of a check says about its credential; `None` if there is nothing to commit.
 ///
-/// `targets_served` is how many targets the credential sees, for the notice. A good look, or a fault that is the
-/// target's own, shows that the credential works. `now` is the present: a check may have begun long before another that
-/// has committed since.
+/// `targets_served` is the number of targets the credential serves, for the notification. A successful check, or a
+/// fault of the target alone, shows that the credential works. `now` is the present: a check may have started long
+/// before another that has committed since.
 pub fn reconcile_credential(
     record: &CredentialRecord,
     (started_at, outcome): (Timestamp, &Outcome),
@@ -61,7 +61,7 @@ pub fn reconcile_credential(
                 events.push(Event::BecameUnreachable { since, failure, targets: targets_served });
             }
         }
-        // A look that began before the failing one is no sign that it works again.
+        // A check that started before the first failed one does not prove that the credential works again.
         None => {
             let is_over = |failing: &mut Failing| failing.since <= started_at || failing.since.is_impossible(now);
             if let Some(failing) = after.failing.take_if(is_over) {
@@ -70,7 +70,7 @@ pub fn reconcile_credential(
             }
         }
     }
-    // An App's installation token lives for an hour and is renewed by itself.
+    // An App's installation token lives for an hour and renews itself.
     if record.id == CredentialId::token() {
         let is_refused = failure.is_some_and(|failure| failure.fault == Fault::Credential);
         note_expiry(&mut after, report, is_refused, now, &mut events);
@@ -96,8 +96,8 @@ pub fn reconcile_credential(
 }
 
 impl CredentialRecord {
-    /// Whether it explains why a target cannot be seen: a notice is open that it sees nothing, or it has failed for about as
-    /// long as the target, so that this notice is about to come.
+    /// Whether it explains why a target is unreachable: its own failure is notified, or has lasted about as long as the
+    /// target's, so that its notification is imminent.
     pub fn explains(&self, target: &TargetRecord, thresholds: &Thresholds) -> bool {
         let Some(failing) = &self.failing else { return false };
         let is_as_old = |of_target: &Failing| failing.since.since(of_target.since) < thresholds.unreachable_after / 2;
@@ -105,8 +105,8 @@ impl CredentialRecord {
     }
 }
 
-/// Stages of a token's end: 14, 3 and 1 days ahead, and 0 once it is over. Each is notified at most once for a token, however
-/// the date moves: some servers form it anew at each answer.
+/// Notes the stages of a token's expiry: 14, 3 and 1 days ahead, and 0 once it has expired. Each stage is notified at
+/// most once per token, however the date moves: some servers compute a new date for each response.
 fn note_expiry(
     after: &mut CredentialRecord,
     report: &CredentialReport,
@@ -122,7 +122,7 @@ fn note_expiry(
     let Some(known) = known else { return };
     let stage = match is_refused {
         true => (known <= now).then_some(EXPIRED),
-        // What GitHub has just answered has not expired, whatever the date says.
+        // A token that GitHub has just accepted has not expired, whatever the date says.
         false => EXPIRY_WARNING_DAYS
             .into_iter()
             .find(|&days| known.since(now) <= Duration::from_secs(u64::from(days) * 86_400)),
@@ -130,8 +130,9 @@ fn note_expiry(
     if is_refused && stage.is_none() {
         return;
     }
-    // A token that takes another's place begins anew with the stages that it has before it. One that is replaced more often
-    // than a stage is long would otherwise be warned of at each replacement.
+    // A replacement token has its later stages ahead of it again, but the stage that it is in counts as passed if the
+    // old token had passed it. Otherwise a token that is replaced more often than a stage lasts would cause a warning
+    // at each replacement.
     let passed = match given {
         Some(given) if another => stage.map(|stage| stage.max(given.days)),
         given => given.map(|given| given.days),
@@ -168,7 +169,7 @@ mod tests {
         Outcome::Complete { pages: Vec::new(), lookups: Default::default() }
     }
 
-    /// Feeds looks to a credential; gives the steps of each.
+    /// Applies checks to a credential; returns the events of each.
     fn checks(checks: &[(Duration, Outcome)]) -> Vec<Vec<Event>> {
         let mut record = CredentialRecord::new(CredentialId::token());
         let thresholds = Thresholds::default();
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_explains_what_its_targets_met_at_about_the_same_time() {
+    fn a_credential_explains_failures_of_its_targets_at_about_the_same_time() {
         let failing = |since, notified| {
             Some(Failing { since, failure: Failure::new(Fault::Network, "no"), unreachable: notified, notified })
         };
@@ -214,11 +215,11 @@ mod tests {
         let explains = |credential: &CredentialRecord| credential.explains(&target, &Thresholds::default());
         assert!(!explains(&credential), "it works");
         credential.failing = failing(start().plus(5 * MINUTE), false);
-        assert!(explains(&credential), "another target met it a little later");
+        assert!(explains(&credential), "another target failed a little later");
         credential.failing = failing(start().plus(10 * MINUTE), false);
-        assert!(!explains(&credential), "other targets were seen meanwhile");
+        assert!(!explains(&credential), "other targets were checked successfully in between");
         credential.failing = failing(start().plus(10 * MINUTE), true);
-        assert!(explains(&credential), "a notice says so");
+        assert!(explains(&credential), "its failure is notified");
     }
 
     #[test]
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(notified_on, [14, 3, 1]);
     }
 
-    /// Feeds checks with a token and a date of its end; gives the days left or over that were notified, in hours.
+    /// A credential whose token reports an expiry date at each check.
     struct Expiry {
         record: CredentialRecord,
     }
@@ -297,8 +298,8 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     #[test]
-    fn an_end_that_moves_with_each_answer_is_notified_once_a_stage() {
-        // Now, in an hour, in either by turns, in ten days and in an hour by turns.
+    fn an_expiry_date_that_moves_is_notified_once_per_stage() {
+        // The expiry date is now, in an hour, alternates between the two, and so on.
         let (hour, ten_days) = (Duration::from_secs(3_600), 10 * DAY);
         for (ahead, expected) in [
             (&[Duration::ZERO][..], 1),
@@ -323,17 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_expired_once_its_end_is_over_and_github_refuses_it() {
+    fn a_token_counts_as_expired_after_its_date_if_github_refuses_it() {
         let mut expiry = Expiry::new();
         let end = start().plus(DAY / 2);
         assert_eq!(expiry.check(start(), 7, Some(end), &seen()), [end]);
         assert!(expiry.check(start().plus(DAY / 4), 7, Some(end), &refused()).is_empty(), "refused for another reason");
-        // A process that has started since knows the end from the record alone.
+        // A process started since knows the expiry date from the stored record alone.
         assert_eq!(expiry.check(start().plus(DAY), 7, None, &refused()), [end]);
         assert!(expiry.check(start().plus(DAY + MINUTE), 7, Some(end), &refused()).is_empty());
         assert!(
             expiry.check(start().plus(DAY + 2 * MINUTE), 8, None, &refused()).is_empty(),
-            "nothing is known of another"
+            "nothing is known about another token"
         );
     }
 
@@ -341,14 +342,14 @@ mod tests {
     fn a_new_token_has_its_own_stages_but_frequent_replacement_is_not_notified_each_time() {
         let mut expiry = Expiry::new();
         let mut notified = Vec::new();
-        // Each lives for 30 days and is replaced when 2 are left.
+        // Each token lives for 30 days and is replaced when 2 are left.
         for day in 0..84 {
             let at = start().plus(DAY * day);
             let (token, end) = (u64::from(day / 28), start().plus(DAY * (day / 28 * 28 + 30)));
             notified.extend(expiry.check(at, token, Some(end), &seen()).iter().map(|_| day % 28));
         }
         assert_eq!(notified, [16, 27, 16, 27, 16, 27]);
-        // Each lives for an hour.
+        // Each token lives for an hour.
         let mut expiry = Expiry::new();
         let mut count = 0;
         for hour in 0..500 {

@@ -1,4 +1,4 @@
-//! Whether a cycle was complete: the one decision that the heartbeat, the log, `status` and the alarms go by.
+//! Decides whether a cycle was complete. The heartbeat, the log, `status` and the alarms all use this decision.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,101 +8,100 @@ use crate::reconcile::LAST_SEEN_LAG;
 use crate::target::TargetId;
 use crate::time::{Timestamp, spoken_duration};
 
-/// How long a notification may be pending where nothing else is set.
+/// How long a notification may be pending, unless the settings say otherwise.
 pub const DEFAULT_PENDING_LIMIT: Duration = Duration::from_secs(900);
-/// The range of that setting. The longest exceeds any trouble that mends itself.
+/// The range of that setting. The upper bound is longer than any problem that resolves itself.
 pub const PENDING_LIMITS: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(86_400);
-/// After so many intervals without a tick nobody is monitoring, and before as many a pending notification is not overdue.
+/// After this many intervals without a tick, nobody is monitoring. A notification pending for less is not overdue.
 const INTERVALS: u32 = 3;
-/// How far clocks of different machines may differ. What is dated further ahead was written before the clock was set back.
+/// How far the clocks of two machines may differ. A moment further ahead was stored before the clock was set back.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// What came of checking one target, as far as the completeness of its cycle goes.
+/// The outcome of checking one target, as far as the completeness of its cycle is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// Every runner was seen.
+    /// The check succeeded: every runner was seen.
     Seen,
-    /// The check failed, and the store counts the failure towards `unreachableAfter`.
+    /// The check failed, and the stored failure counts towards `unreachableAfter`.
     FailureCounted,
-    /// Neither: nobody would ever be notified.
+    /// Neither: the failure would never be notified.
     No,
 }
 
-/// What is known of one cycle: a tick, and the checks that it asked for.
+/// One cycle: a tick, and the checks that it dispatched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cycle {
-    /// Why the tick failed; none where it succeeded.
+    /// Why the tick failed; `None` if it succeeded.
     pub tick_failure: Option<String>,
     /// The targets on the list.
     pub listed: BTreeSet<TargetId>,
-    /// Those that were seen, or whose failure was counted.
+    /// The targets that were checked successfully, or whose failure was counted.
     pub checked: BTreeSet<TargetId>,
-    /// When the oldest notification was committed that is still pending.
+    /// When the oldest pending notification was committed.
     pub pending_since: Option<Timestamp>,
-    /// What else keeps the monitor from working, in words that follow "not complete:".
+    /// Other faults that keep the monitor from working, worded to follow "not complete:".
     pub faults: BTreeSet<String>,
 }
 
 /// Why a cycle was not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortfall {
-    /// The list of targets was not settled, or not every job was sent.
+    /// The tick did not settle the list of targets, or did not send every job.
     TickFailed(String),
-    /// There is nothing to check.
+    /// The list of targets is empty.
     NoTargets,
-    /// Targets were not checked.
+    /// Some targets were not checked.
     Unchecked {
-        /// How many.
+        /// The number of unchecked targets.
         count: usize,
-        /// How many are on the list.
+        /// The number of targets on the list.
         of: usize,
-        /// The first of them.
+        /// The first unchecked target, by identity.
         first: TargetId,
     },
-    /// A notification has been pending for longer than it may.
+    /// A notification has been pending for longer than the limit.
     Pending {
-        /// For how long; none where the clock was set back since.
+        /// For how long; `None` if the clock was set back since it was committed.
         age: Option<Duration>,
     },
-    /// Something else, in words.
+    /// Another fault, worded for people.
     Fault(String),
 }
 
 impl Cycle {
-    /// Notes what came of a target's check.
+    /// Notes the outcome of a target's check.
     pub fn note(&mut self, target: &TargetId, checked: Checked) {
         if checked != Checked::No {
             self.checked.insert(target.clone());
         }
     }
 
-    /// Notes that a notification is pending.
+    /// Notes the oldest pending notification of a subject; the older of two is kept.
     pub fn note_pending(&mut self, since: Option<Timestamp>) {
         self.pending_since = self.pending_since.into_iter().chain(since).min();
     }
 
-    /// The listed targets that are not checked yet, in order.
+    /// The listed targets that are not checked yet, in order of their identity.
     pub fn unchecked(&self) -> impl Iterator<Item = &TargetId> {
         self.listed.difference(&self.checked)
     }
 }
 
-/// What the store says of the last tick and of each target on the list, for any reader.
+/// The last tick and the targets on the list as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredCycle {
-    /// When the last tick was, and when the next one is due.
+    /// The time of the last tick, and the time when the next one is due.
     pub tick: Option<(Timestamp, Timestamp)>,
-    /// The targets on the list: when each was last seen as far as is stored, and whether its checks fail.
+    /// The targets on the list: when each was last seen according to the store, and whether its checks fail.
     pub targets: Vec<(TargetId, Option<Timestamp>, bool)>,
-    /// When the oldest notification was committed that is still pending.
+    /// When the oldest pending notification was committed.
     pub pending_since: Option<Timestamp>,
 }
 
 impl StoredCycle {
-    /// Why monitoring is not complete at `now`; nothing where no monitor ever ran on this store.
+    /// Why monitoring is not complete at `now`; empty if no monitor ever ran on this store.
     ///
-    /// A target that was seen in one of the last cycles counts as checked: when it was seen is stored up to
-    /// [`LAST_SEEN_LAG`] late.
+    /// A target seen in one of the last cycles counts as checked: the stored time lags by up to [`LAST_SEEN_LAG`].
     pub fn shortfalls(&self, limit: Duration, now: Timestamp) -> Vec<Shortfall> {
         let Some((ticked_at, next_at)) = self.tick else { return Vec::new() };
         let interval = next_at.since(ticked_at);
@@ -128,10 +127,10 @@ impl StoredCycle {
     }
 }
 
-/// Decides whether a cycle was complete: it was where there is no shortfall.
+/// Decides whether a cycle was complete: it was if there is no shortfall.
 ///
-/// The tick succeeded, there is at least one target, each was seen or its failure counted, and no notification has been
-/// pending for `pending_limit` (see [`pending_limit`]).
+/// In a complete cycle the tick succeeded, there is at least one target, each target was seen or its failure counted,
+/// and no notification has been pending for `pending_limit` (see [`pending_limit`]).
 pub fn shortfalls(cycle: &Cycle, pending_limit: Duration, now: Timestamp) -> Vec<Shortfall> {
     let mut shortfalls = Vec::new();
     if let Some(reason) = &cycle.tick_failure {
@@ -153,23 +152,23 @@ pub fn shortfalls(cycle: &Cycle, pending_limit: Duration, now: Timestamp) -> Vec
     shortfalls
 }
 
-/// For how long a notification has been pending; none where it is dated so far ahead that the clock was set back since.
+/// How long a notification has been pending; `None` if its date is so far ahead that the clock was set back since.
 pub fn pending_age(since: Timestamp, now: Timestamp) -> Option<Duration> {
     (since <= now.plus(CLOCK_SKEW)).then(|| now.since(since))
 }
 
-/// For how many seconds the oldest notification has been pending, for a metric: 0 where none is, a day at most.
+/// The pending time of the oldest notification in seconds, for a metric: 0 if none is pending, at most a day.
 pub fn pending_secs(since: Option<Timestamp>, now: Timestamp) -> u64 {
     let longest = PENDING_LIMITS.end().as_secs();
     since.map_or(0, |since| pending_age(since, now).map_or(longest, |age| age.as_secs().min(longest)))
 }
 
-/// How long a notification may be pending: as set, and never less than three intervals.
+/// The longest time a notification may be pending: the setting, but at least three intervals.
 pub fn pending_limit(setting: Duration, interval: Duration) -> Duration {
     setting.max(interval.saturating_mul(INTERVALS))
 }
 
-/// Every reason in one line.
+/// All reasons in one line.
 pub fn describe(shortfalls: &[Shortfall]) -> String {
     shortfalls.iter().map(Shortfall::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -181,7 +180,7 @@ impl fmt::Display for Shortfall {
             Shortfall::NoTargets => f.write_str("there is no target to check"),
             Shortfall::Unchecked { count: 1, of: 1, first } => write!(f, "{first} was not checked"),
             Shortfall::Unchecked { count, of, first } => {
-                write!(f, "{count} of {of} targets were not checked, {first} first of all")
+                write!(f, "{count} of {of} targets were not checked, the first is {first}")
             }
             Shortfall::Pending { age: Some(age) } => {
                 write!(f, "a notification has been pending for {}", spoken_duration(*age))

@@ -1,4 +1,4 @@
-//! What a decision changes, and how it is cut into commits.
+//! A decision about a target, and how it is split into commits.
 
 use std::time::Duration;
 
@@ -9,79 +9,80 @@ use crate::runner::{Health, Runner};
 use crate::subject::{Revision, Subject};
 use crate::time::Timestamp;
 
-/// A runner that a decision alters, with what happened to it.
+/// A runner changed by a decision, with its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerChange {
-    /// The runner afterwards; [`Health::Retired`] if it is to be forgotten.
+    /// The runner after the decision; [`Health::Retired`] if it is to be deleted.
     pub runner: Runner,
-    /// What happened, in order.
+    /// The events of this runner, in order.
     pub events: Vec<Event>,
 }
 
-/// What is decided about a target after one look.
+/// What one check decides about a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The target's record before.
+    /// The target's record before the decision.
     pub(crate) before: TargetRecord,
-    /// The target's record afterwards, but for its revision.
+    /// The target's record after the decision, except for its revision.
     pub(crate) after: TargetRecord,
-    /// The runners that it alters.
+    /// The changed runners.
     pub runners: Vec<RunnerChange>,
-    /// What happened to the target itself.
+    /// The events of the target itself.
     pub events: Vec<Event>,
-    /// The target's runners afterwards.
+    /// The target's runners after the decision.
     pub counts: Counts,
-    /// When the look began.
+    /// When the check started.
     pub observed_at: Timestamp,
     /// When it was decided.
     pub decided_at: Timestamp,
-    /// After how long to look again, where a reading counted towards a verdict that is still open.
+    /// The delay until the next check, if this check counted towards an outage or a recovery that is not confirmed yet.
     pub recheck: Option<Duration>,
-    /// Set when nothing is to be committed and the look's time is to be put on record instead.
+    /// Set if there is nothing to commit and the time of the check is to be stored instead.
     pub last_seen_at: Option<Timestamp>,
 }
 
-/// How far the notifier has got with a target, as far as is known.
+/// How far the notifier has processed a target's changes, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handled {
-    /// The last revision that people were notified of.
+    /// The last revision covered by delivered notifications.
     pub notified_through: Revision,
     /// The last revision whose outages are recorded.
     pub recorded_through: Revision,
 }
 
-/// One atomic commit: put all of it, provided that the change's revision does not exist yet.
+/// One atomic commit: all of it is written if the change's revision does not exist yet, and otherwise none of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Lock, outbox and history.
+    /// The lock, the outbox and the history.
     pub change: Change,
     /// The target's record at this revision.
     pub record: TargetRecord,
-    /// The altered runners. Retired ones are to be deleted afterwards.
+    /// The changed runners. Retired ones are to be deleted afterwards.
     pub runners: Vec<Runner>,
 }
 
 impl Decision {
-    /// Whether there is nothing to commit. After a decision that broke off there always is: the record says `unfinished`.
+    /// Whether there is nothing to commit. After an interrupted decision there always is: the record says `unfinished`.
     pub fn is_empty(&self) -> bool {
         self.runners.is_empty() && self.events.is_empty() && self.before == self.after
     }
 
-    /// Whether it would be otherwise if people had asked for something: then it is to be decided again, with what they asked
-    /// for ([`crate::overrides::Overrides`]).
+    /// Whether a mute or an acknowledgement could change the decision. If so, it must be made again with the
+    /// [`crate::overrides::Overrides`] applied.
     pub fn depends_on_overrides(&self) -> bool {
         self.all_events().any(Event::depends_on_overrides)
     }
 
-    /// What happened, in order.
+    /// All events of the decision, in order.
     pub fn all_events(&self) -> impl Iterator<Item = &Event> {
         self.runners.iter().flat_map(|runner| &runner.events).chain(&self.events)
     }
 
-    /// Cuts the decision into commits of at most `max_items` items (at least 4), by runner. All but the last are
-    /// marked `more`; what the target itself went through, and the ETags, go with the last. The others carry no ETag at
-    /// all: should the rest never come, neither the old pages nor the new ones are what the runners are stored as.
-    /// `handled` may be older than what the notifier has done by now.
+    /// Splits the decision into commits of at most `max_items` items (at least 4), by runner.
+    ///
+    /// All commits but the last are marked `more`. The target's own events and the ETags are in the last one. The
+    /// others carry no ETags: if the rest is never committed, the stored runners match neither the old pages nor the
+    /// new ones. `handled` may lag behind the notifier.
     pub fn commits(self, nonce: u64, max_items: usize, handled: Handled) -> Vec<Commit> {
         if self.is_empty() {
             return Vec::new();
@@ -150,7 +151,7 @@ impl Decision {
     }
 }
 
-/// Puts the commit's revision in the place of ids that wait for it.
+/// Replaces placeholder outage ids by the revision of the commit.
 fn settle(change: &mut RunnerChange, revision: Revision) {
     match &mut change.runner.health {
         Health::Suspect(suspicion) => suspicion.outage_id.settle(revision),

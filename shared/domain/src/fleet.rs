@@ -1,4 +1,4 @@
-//! What is remembered of one target.
+//! The stored state of targets and credentials.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,40 +8,42 @@ use crate::subject::{CredentialId, Revision};
 use crate::target::Target;
 use crate::time::Timestamp;
 
-/// A target's own record: the lock, the ETags and whether it can be seen.
+/// A target's own record: the lock, the ETags and whether the target is reachable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRecord {
     /// The target.
     pub target: Target,
-    /// The last committed revision. A commit makes the next one, once.
+    /// The last committed revision. The next revision can be committed only once.
     pub revision: Revision,
-    /// The last revision with something to tell.
+    /// The last revision that produces a notification.
     pub last_notifiable: Revision,
     /// The last revision that opens or closes an outage.
     #[serde(default)]
     pub last_outage_change: Revision,
-    /// Everything before this revision was notified and recorded when it was committed: the notifier need not read it.
+    /// Everything before this revision was already notified and recorded when it was committed: the notifier need not
+    /// read it.
     #[serde(default)]
     pub first_pending: Revision,
-    /// When the first complete look began; none before it, and after the target was dropped.
+    /// When the first complete check started; `None` before that, and after the target was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_since: Option<Timestamp>,
-    /// When the last complete look began that led to a commit.
+    /// When the last complete check that led to a commit started.
     pub observed_at: Timestamp,
-    /// The pages of the last complete look.
+    /// The pages of the last complete check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pages: Vec<PageTag>,
-    /// Set while looks fail.
+    /// Set while checks fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// Whether the last commit was one part of several, so that the next must come even with nothing in it.
+    /// Whether the last commit was not the last part of its decision. The next check must then commit even without
+    /// changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
 }
 
 impl TargetRecord {
-    /// A target of which nothing is known yet.
+    /// A target about which nothing is known yet.
     pub fn new(target: Target) -> Self {
         Self {
             target,
@@ -58,37 +60,37 @@ impl TargetRecord {
     }
 }
 
-/// Looks that fail: at a target, or by a credential.
+/// Consecutive failed checks of a target, or with a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failing {
-    /// When the first failed look began.
+    /// When the first failed check started.
     pub since: Timestamp,
-    /// Why: the first reason, then the one that was told.
+    /// Why: the reason of the first failed check, later the reason that was notified.
     pub failure: Failure,
-    /// Whether it has failed for as long as the policy's `unreachable`.
+    /// Whether checks have failed for as long as the policy's `unreachableAfter`.
     pub unreachable: bool,
-    /// Whether a notice was committed that says so.
+    /// Whether a notification of that was committed.
     pub notified: bool,
 }
 
-/// What is known of a target, as read in one request.
+/// Everything stored about a target, as read in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
-    /// The target's own record; new where the store had none.
+    /// The target's own record; a new one if the store has none.
     pub record: TargetRecord,
-    /// Its runners, in order of their id, without retired ones.
+    /// Its runners in order of their id, without retired ones.
     pub runners: Vec<Runner>,
-    /// Retired runners whose records are still there, to be deleted.
+    /// Retired runners whose records still exist and are to be deleted.
     pub leftovers: Vec<RunnerId>,
-    /// When a look that changed nothing last began, kept at most ten minutes behind.
+    /// When a check that changed nothing last started; up to ten minutes late.
     pub last_seen_at: Option<Timestamp>,
-    /// When the latest check that changed nothing began, as far as this process made it: later than what is stored.
+    /// When the latest check by this process that changed nothing started; more recent than the stored time.
     pub checked_at: Option<Timestamp>,
 }
 
 impl Fleet {
-    /// A fleet of which nothing is known yet.
+    /// A fleet about which nothing is known yet.
     pub fn unknown(target: Target) -> Self {
         Self {
             record: TargetRecord::new(target),
@@ -99,17 +101,18 @@ impl Fleet {
         }
     }
 
-    /// The latest look that is on record.
+    /// The start of the latest stored check.
     pub fn seen_at(&self) -> Option<Timestamp> {
         self.checks().max()
     }
 
-    /// The latest look that is on record and that a check begun at `at` can believe to lie before it.
+    /// The start of the latest stored check that a check started at `at` can plausibly follow.
     pub fn seen_before(&self, at: Timestamp) -> Option<Timestamp> {
         self.checks().filter(|check| !check.is_impossible(at)).max()
     }
 
-    /// The latest check before one that began at `at`: stored, or made by this process.
+    /// The start of the latest check, stored or made by this process, that a check started at `at` can plausibly
+    /// follow.
     pub fn checked_before(&self, at: Timestamp) -> Option<Timestamp> {
         self.checks().chain(self.checked_at).filter(|check| !check.is_impossible(at)).max()
     }
@@ -120,20 +123,20 @@ impl Fleet {
     }
 }
 
-/// Runners by state, counted after a decision.
+/// The number of runners in each state after a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Registered runners.
     pub total: u32,
-    /// Those that GitHub reports online.
+    /// Runners that GitHub reports online.
     pub online: u32,
-    /// Those with an open outage.
+    /// Runners with an open outage.
     pub down: u32,
 }
 
 impl Counts {
-    /// Counts runners that are registered.
+    /// Counts the registered ones among these runners.
     pub fn of<'a>(runners: impl IntoIterator<Item = &'a Runner>) -> Self {
         let mut counts = Self::default();
         for runner in runners.into_iter().filter(|runner| !runner.is_gone()) {
@@ -145,40 +148,40 @@ impl Counts {
     }
 }
 
-/// What is remembered of a credential.
+/// The stored state of a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialRecord {
-    /// Which credential.
+    /// The identity of the credential.
     pub id: CredentialId,
     /// The last committed revision.
     pub revision: Revision,
-    /// The last revision with something to tell.
+    /// The last revision that produces a notification.
     pub last_notifiable: Revision,
-    /// Set while looks by it fail for a reason that all its targets share.
+    /// Set while checks with it fail for a reason that all its targets share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// The last warning that it expires.
+    /// The last warning of its expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry_warning: Option<ExpiryWarning>,
 }
 
 impl CredentialRecord {
-    /// A credential of which nothing is known yet.
+    /// A credential about which nothing is known yet.
     pub fn new(id: CredentialId) -> Self {
         Self { id, revision: Revision(0), last_notifiable: Revision(0), failing: None, expiry_warning: None }
     }
 }
 
-/// A warning that a token expires.
+/// A warning of a token's expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExpiryWarning {
-    /// When it expires.
+    /// When the token expires.
     pub expires_at: Timestamp,
-    /// Which stage: 14, 3 or 1 days ahead, or 0 for a token that has expired.
+    /// The stage of the warning: 14, 3 or 1 days ahead, or 0 for an expired token.
     pub days: u32,
-    /// Which token, by its digest.
+    /// A digest of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<u64>,
 }

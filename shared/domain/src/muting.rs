@@ -1,37 +1,37 @@
-//! Who may mute what, and for how long.
+//! Which mutes a person may set, and for how long.
 
 use std::time::Duration;
 
 use crate::scope::Scope;
 
-/// The longest mute that needs no admin.
+/// The longest mute that does not require an admin.
 pub const LONGEST_WITHOUT_ADMIN: Duration = Duration::from_secs(86_400);
 
 /// What a person may mute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// Anything: the settings name them as an admin.
+    /// Anything: the settings name the person as an admin.
     Admin,
-    /// One target for at most [`LONGEST_WITHOUT_ADMIN`]: the settings name others as admins.
+    /// One target, for at most [`LONGEST_WITHOUT_ADMIN`]: the settings name other people as admins.
     Member,
-    /// The settings name no admin: at most [`LONGEST_WITHOUT_ADMIN`], and no pattern that reaches beyond one target.
+    /// At most [`LONGEST_WITHOUT_ADMIN`], and no pattern that covers more than one target: the settings name no admin.
     NoAdmins,
-    /// Slack did not say whether they are an admin.
+    /// Slack did not say whether the person is an admin.
     Unknown,
 }
 
 /// Why a mute is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MuteRefusal {
-    /// It is longer than [`LONGEST_WITHOUT_ADMIN`].
+    /// The mute is longer than [`LONGEST_WITHOUT_ADMIN`].
     TooLong,
-    /// It covers runners of more than one target, or all runners.
+    /// The mute covers runners of more than one target, or all runners.
     TooWide,
-    /// It needs an admin, and Slack did not say who is one.
+    /// The mute requires an admin, and Slack did not say who is one.
     Unknown,
 }
 
-/// Whether a person may set a mute that covers runners in so many targets.
+/// Whether a person may set this mute. `targets` is the number of targets in which it covers runners.
 pub fn examine_mute(scope: &Scope, lasting: Duration, targets: usize, authority: Authority) -> Result<(), MuteRefusal> {
     let pattern = if let Scope::Named(name) = scope { name.as_str() } else { "" };
     let is_everything = !pattern.is_empty() && pattern.bytes().all(|b| matches!(b, b'*' | b'?'));
@@ -59,7 +59,7 @@ mod tests {
         let target = Scope::Target("acme/web".parse().unwrap());
         let longer = day + Duration::from_secs(1);
         let (long, wide) = (Err(MuteRefusal::TooLong), Err(MuteRefusal::TooWide));
-        // Scope, length, targets, and what a member may do where admins are named, and where none is.
+        // Scope, duration, targets, then the result for a member if admins are named, and the result if none is.
         let cases = [
             (&target, hour, 1, Ok(()), Ok(())),
             (&target, day, 1, Ok(()), Ok(())),

@@ -1,4 +1,4 @@
-//! From what happened to what is told: a pure fold over a subject's changes.
+//! Derives the pending notification of a subject from its committed changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,33 +11,33 @@ use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
 
-/// Everything that one message tells about one subject.
+/// Everything that one message says about one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
-    /// What it is about.
+    /// The target, credential or monitor that it is about.
     pub subject: Subject,
-    /// The target as people write it; none for a credential or the monitor.
+    /// The target as people write it; `None` for a credential or the monitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
     /// The target's runners after the last of these changes.
     pub counts: Counts,
-    /// What is told, most urgent first; never empty.
+    /// The items, most urgent first; never empty.
     pub items: Vec<NotificationItem>,
 }
 
-/// One kind of thing that is told.
+/// One item of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum NotificationItem {
-    /// A target or credential cannot be seen.
+    /// A target or credential is unreachable.
     #[serde(rename_all = "camelCase")]
     Unreachable {
-        /// When the first failed look began.
+        /// When the first failed check started.
         since: Timestamp,
-        /// Why.
+        /// Why the latest check failed.
         failure: Failure,
-        /// How many targets that concerns.
+        /// The number of targets affected.
         targets: u32,
     },
     /// Outages that opened and are still open.
@@ -45,34 +45,34 @@ pub enum NotificationItem {
         /// In the order in which they were confirmed.
         outages: Vec<Outage>,
     },
-    /// Outages that a mute kept quiet, and that are still open after it.
+    /// Outages that were suppressed by a mute and are still open after it.
     MuteEnded {
         /// In the order in which they were confirmed.
         outages: Vec<Outage>,
     },
-    /// Outages that were told and are still open.
+    /// Outages that were notified before and are still open.
     #[serde(rename_all = "camelCase")]
     StillOffline {
         /// In the order in which they were confirmed.
         outages: Vec<Outage>,
-        /// When that was found.
+        /// When the reminder was decided.
         raised_at: Timestamp,
-        /// Whether nobody is reminded of them again.
+        /// Whether this is the last reminder.
         is_last: bool,
     },
     /// Runners that are no longer registered.
     Removed {
-        /// The outages that this began or ended.
+        /// The outages that the removal started or ended.
         outages: Vec<Outage>,
     },
-    /// Runners that went offline too often to tell each time.
+    /// Runners that go offline too often to notify each outage.
     Flapping {
-        /// Which.
+        /// The flapping runners.
         runners: Vec<Flap>,
     },
-    /// The first complete look found runners offline.
+    /// The first complete check found runners offline.
     MonitoringStarts {
-        /// Those still offline.
+        /// The outages that are still open.
         outages: Vec<Outage>,
     },
     /// Outages that ended.
@@ -87,80 +87,80 @@ pub enum NotificationItem {
     },
     /// Runners that are registered again.
     Returned {
-        /// Which.
+        /// The returned runners.
         runners: Vec<RunnerName>,
     },
-    /// Runners that flap no more.
+    /// Runners that stopped flapping.
     Calm {
-        /// Which.
+        /// The runners that have stopped.
         runners: Vec<Flap>,
     },
-    /// A target or credential that could not be seen can be.
+    /// A target or credential is reachable again.
     #[serde(rename_all = "camelCase")]
     ReachableAgain {
-        /// When the first failed look began.
+        /// When the first failed check started.
         since: Timestamp,
-        /// When the first good look began.
+        /// When the first successful check started.
         until: Timestamp,
     },
-    /// What the policy or the list of targets no longer wants to hear of.
+    /// Runners or a target that the policy or the list of targets excludes now.
     #[serde(rename_all = "camelCase")]
     NoLongerMonitored {
-        /// Outages that were open then.
+        /// The outages that were open at that time.
         outages: Vec<Outage>,
-        /// Whether that is the whole target.
+        /// Whether the whole target is excluded.
         whole_target: bool,
-        /// Since when the whole target is monitored again, where it is.
+        /// When monitoring of the whole target started again, if it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         again_since: Option<Timestamp>,
     },
-    /// The token expires soon.
+    /// The token expires soon, or has expired.
     #[serde(rename_all = "camelCase")]
     Expiring {
-        /// When.
+        /// When the token expires.
         expires_at: Timestamp,
-        /// When this was noticed.
+        /// When the warning was decided.
         raised_at: Timestamp,
     },
     /// Entries of the list that cannot be resolved.
     EntriesUnresolved {
-        /// Which.
+        /// The unresolved entries.
         entries: Vec<UnresolvedItem>,
     },
     /// Entries of the list that can be resolved again.
     EntriesResolved {
-        /// Which.
+        /// The resolved entries.
         entries: Vec<ResolvedItem>,
     },
-    /// The list of targets came up empty: refused.
+    /// The list of targets became empty. The empty list was refused.
     EmptyListRefused {
-        /// How many targets stay watched.
+        /// The number of targets that stay monitored.
         kept: u32,
     },
     /// The list of targets is no longer empty.
     ListRestored {
-        /// How many targets are watched.
+        /// The number of targets monitored now.
         total: u32,
     },
-    /// Nobody watched.
+    /// The monitor did not run.
     Unwatched {
-        /// The last sign of the monitor before.
+        /// The last tick before the gap.
         from: Timestamp,
-        /// The first after.
+        /// The first tick after the gap.
         until: Timestamp,
     },
-    /// New targets are watched.
+    /// Targets were added to the list.
     TargetsAdded {
-        /// Which.
+        /// The added targets.
         targets: Vec<Target>,
-        /// How many are watched now.
+        /// The number of targets monitored now.
         total: u32,
     },
-    /// Targets are no longer watched: the settings do not name them, or their `acme/*` does not find them any more.
+    /// Targets are no longer monitored: the settings do not name them, or their `acme/*` no longer finds them.
     TargetsRemoved {
-        /// Which.
+        /// The removed targets.
         targets: Vec<Target>,
-        /// How many are watched now.
+        /// The number of targets monitored now.
         total: u32,
     },
 }
@@ -169,11 +169,11 @@ pub enum NotificationItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnresolvedItem {
-    /// The entry as it is written, as in `acme/*`.
+    /// The entry as written, for example `acme/*`.
     pub entry: String,
-    /// Since when.
+    /// When it first could not be resolved.
     pub since: Timestamp,
-    /// Why.
+    /// Why it cannot be resolved.
     pub failure: Failure,
 }
 
@@ -181,41 +181,42 @@ pub struct UnresolvedItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedItem {
-    /// The entry as it is written, as in `acme/*`.
+    /// The entry as written, for example `acme/*`.
     pub entry: String,
-    /// Since when it could not be.
+    /// When it first could not be resolved.
     pub since: Timestamp,
-    /// Since when it can be.
+    /// When it was resolved again.
     pub until: Timestamp,
 }
 
-/// A runner that flaps or did.
+/// A runner that flaps, or that has stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Flap {
-    /// Which.
+    /// The runner.
     pub runner: RunnerName,
-    /// When the first of its outages began.
+    /// When the first of its outages started.
     pub since: Timestamp,
-    /// How many there were.
+    /// The number of outages.
     pub outages: u32,
-    /// Since when it is healthy.
+    /// Since when it has been healthy; `None` while it flaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
 }
 
-/// What a fold over changes comes to.
+/// The result of deriving a notification from changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingNotification {
-    /// The last revision that was folded in. Changes after it wait for the end of their decision.
+    /// The last revision taken into account. Later changes wait for the rest of their decision.
     pub through: Revision,
-    /// What is to be told; none where nothing is.
+    /// The pending notification; `None` if there is nothing to notify.
     pub notification: Option<Notification>,
 }
 
-/// Folds the changes after `notified_through`, in order of their revisions, into one notice.
+/// Derives one notification from the changes after `notified_through`, in order of their revisions.
 ///
-/// It stops before a decision whose last part is not there yet, and before a gap between the revisions ([`in_order_after`]).
+/// It stops before a decision whose last part is not committed yet, and before a gap in the revisions
+/// ([`in_order_after`]).
 pub fn pending_notification(
     subject: &Subject,
     target: Option<&Target>,
@@ -251,16 +252,16 @@ fn is_same(a: &Outage, b: &Outage) -> bool {
     (a.runner_id, a.id) == (b.runner_id, b.id)
 }
 
-/// What is pending of a runner's flapping.
+/// The pending flapping of one runner.
 struct Flaps {
-    /// Since when, and how many outages, of the times before the last.
+    /// The start and the number of outages of earlier periods of flapping.
     earlier: Option<(Timestamp, u32)>,
     last: Flap,
     is_over: bool,
 }
 
 impl Flaps {
-    /// All times as one.
+    /// All periods of flapping as one.
     fn in_all(&self) -> Flap {
         let (since, earlier) = self.earlier.unwrap_or((self.last.since, 0));
         Flap { since, outages: self.last.outages.saturating_add(earlier), ..self.last.clone() }
@@ -273,25 +274,25 @@ struct Derivation {
     unmuted: Vec<Outage>,
     reminded: Vec<Reminder>,
     closed: Vec<Outage>,
-    /// At most one for each runner.
+    /// At most one per runner.
     flaps: Vec<Flaps>,
-    /// Runners that are registered again and have not left since.
+    /// Runners that returned and have not been removed since.
     returned: Vec<RunnerName>,
-    /// Runners whose last removal is followed by a registration, whether or not that is notified.
+    /// Runners that were registered again after their last removal, whether or not that is notified.
     back: Vec<RunnerId>,
     unreachable: Option<NotificationItem>,
-    /// One for each gap that is over, the earliest first.
+    /// One per gap that is over, earliest first.
     reachable_again: Vec<NotificationItem>,
     dropped: bool,
-    /// Since when the target is monitored again after it was dropped.
+    /// When monitoring of the target started again after it was dropped.
     again_since: Option<Timestamp>,
-    /// Of which at most one of a kind is told, the latest.
+    /// Items of which at most one of each kind is notified, the latest.
     single: Vec<NotificationItem>,
     unresolved: Vec<UnresolvedItem>,
     resolved: Vec<ResolvedItem>,
     added: Vec<Target>,
     off_the_list: Vec<Target>,
-    /// How many targets are on the list.
+    /// The number of targets on the list.
     listed: u32,
 }
 
@@ -299,13 +300,13 @@ impl Derivation {
     fn apply(&mut self, event: &Event, change: &Change) {
         match event {
             Event::OutageOpened { outage } if outage.visibility.is_notified() => {
-                // Single outages of a flapping runner are not notified: this one ended the flapping.
+                // Individual outages of a flapping runner are not notified: this one ended the flapping.
                 self.flaps.retain(|flaps| flaps.is_over || flaps.last.runner.id != outage.runner_id);
                 self.opened.push((**outage).clone());
             }
             Event::OutageClosed { outage } => {
                 if outage.ending == Some(Ending::Removed) {
-                    self.left(outage.runner_id);
+                    self.clear_return(outage.runner_id);
                 }
                 if outage.visibility.is_notified() {
                     self.closed.push((**outage).clone());
@@ -324,15 +325,15 @@ impl Derivation {
             }
             Event::FlappingEnded { runner, since, outages, healthy_since, .. } => {
                 if healthy_since.is_none() {
-                    self.left(runner.id);
+                    self.clear_return(runner.id);
                 }
                 let (runner, healthy_since) = (runner.clone(), *healthy_since);
                 self.flap(Flap { runner, since: *since, outages: *outages, healthy_since }, true);
             }
             Event::Returned { runner, alerted, .. } => {
-                self.left(runner.id);
+                self.clear_return(runner.id);
                 self.back.push(runner.id);
-                // What flapped when it was removed is no longer watched only until it is back.
+                // A runner removed while it flapped is no longer monitored only until it returns.
                 let before = self.flaps.len();
                 self.flaps.retain(|flaps| {
                     flaps.last.runner.id != runner.id || !flaps.is_over || flaps.last.healthy_since.is_some()
@@ -361,7 +362,7 @@ impl Derivation {
                 self.only(NotificationItem::Expiring { expires_at: *expires_at, raised_at: change.decided_at });
             }
             Event::TargetsAdded { targets, total } => {
-                // What left the list and is on it again has not left it.
+                // A target that is on the list again was never removed from it.
                 self.off_the_list.retain(|target| !targets.contains(target));
                 self.added.retain(|target| !targets.contains(target));
                 self.added.extend_from_slice(targets);
@@ -397,13 +398,13 @@ impl Derivation {
         }
     }
 
-    /// A runner is not registered, or has just been registered again.
-    fn left(&mut self, runner: RunnerId) {
+    /// Resets what is known of a runner's return: it was removed, or has just returned.
+    fn clear_return(&mut self, runner: RunnerId) {
         self.returned.retain(|known| known.id != runner);
         self.back.retain(|known| *known != runner);
     }
 
-    /// A runner flaps, or does so no more.
+    /// Notes that a runner flaps, or that it has stopped.
     fn flap(&mut self, last: Flap, is_over: bool) {
         match self.flaps.iter_mut().find(|flaps| flaps.last.runner.id == last.runner.id) {
             Some(flaps) if flaps.last.since == last.since => (flaps.last, flaps.is_over) = (last, is_over),
@@ -415,13 +416,13 @@ impl Derivation {
         }
     }
 
-    /// Puts a piece of news in the place of an earlier one of its kind.
+    /// Replaces an earlier item of the same kind.
     fn only(&mut self, item: NotificationItem) {
         self.single.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&item));
         self.single.push(item);
     }
 
-    /// Sorts outages by what became of them, and the rest by urgency.
+    /// Sorts outages by their outcome, and the other items by urgency.
     fn into_items(self) -> Vec<NotificationItem> {
         let Derivation {
             opened,
@@ -462,7 +463,7 @@ impl Derivation {
         }
         let is_over = |outage: &Outage| closed.iter().any(|closed| is_same(closed, outage));
         unmuted.retain(|outage| !is_over(outage));
-        // Whoever hears of an outage for the first time needs no reminder of it.
+        // The first notification of an outage makes a reminder of it redundant.
         let is_new = |outage: &Outage| opened.iter().chain(&unmuted).any(|known| is_same(known, outage));
         reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
         let still_open = opened.into_iter().filter(|opened| !is_over(opened));

@@ -1,4 +1,4 @@
-//! Outages as they are recorded.
+//! Outages as they are stored.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,14 +6,14 @@ use crate::runner::{Runner, RunnerId, Status};
 use crate::subject::Revision;
 use crate::time::Timestamp;
 
-/// An outage's number within its runner: the target's revision that recorded the first bad reading, so that
-/// whoever repeats a decision gets the same number.
+/// The number of an outage within its runner: the target's revision that stored the first unhealthy check. Repeating a
+/// decision therefore produces the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OutageId(pub Revision);
 
 impl OutageId {
-    /// Stands for "the revision of the commit that this goes into", until that is known.
+    /// A placeholder for the revision of the commit, until that is known.
     pub(crate) const PENDING: OutageId = OutageId(Revision(0));
 
     pub(crate) fn settle(&mut self, revision: Revision) {
@@ -23,43 +23,43 @@ impl OutageId {
     }
 }
 
-/// When and how a runner was last known to be healthy.
+/// When a runner was last known to be healthy, and its status then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastHealthy {
-    /// The latest check known of that found it healthy: the one before, where the same process made it; else the latest
-    /// that is stored, so that it may have been healthy for ten minutes longer.
+    /// The start of the latest known healthy check: the previous check, if this process made it. Otherwise the latest
+    /// stored check, so that the runner may have been healthy for up to ten minutes longer.
     pub at: Timestamp,
-    /// Idle or Busy.
+    /// The status then: idle or busy.
     pub status: Status,
 }
 
-/// How many runners could take the jobs of one that is away.
+/// The other runners that could take the jobs of an offline runner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peers {
-    /// Others with all of its labels.
+    /// Other runners with all of its labels.
     pub total: u32,
-    /// Those of them that are online.
+    /// Those of them that were online.
     pub online: u32,
 }
 
-/// How an outage's beginning is told, and so whether its end is.
+/// Whether and how the start of an outage is notified. Its end is notified only if its start was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Visibility {
-    /// By an alert of its own.
+    /// In an alert.
     Alerted,
-    /// In the notice that says monitoring starts.
+    /// In the notification that monitoring has started.
     Baseline,
-    /// Not by itself: the runner is flapping, or the policy wants quiet.
+    /// Not individually: the runner is flapping.
     Suppressed,
-    /// Not while a mute lasts; told after it by an alert, if it is still open.
+    /// Not during a mute. If the outage is still open when the mute ends, an alert follows.
     Muted,
 }
 
 impl Visibility {
-    /// Whether people hear of it, and so of its end.
+    /// Whether its start is notified, and therefore its end.
     pub fn is_notified(self) -> bool {
         matches!(self, Visibility::Alerted | Visibility::Baseline)
     }
@@ -73,11 +73,11 @@ pub enum Ending {
     Recovered,
     /// The runner is no longer registered.
     Removed,
-    /// The target, or the runner by policy, is no longer watched.
+    /// The target was dropped, or the policy ignores the runner now.
     NoLongerMonitored,
 }
 
-/// One outage of one runner, with what a person wants to know about it.
+/// One outage of one runner, with what a person needs to know about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outage {
@@ -85,7 +85,7 @@ pub struct Outage {
     pub id: OutageId,
     /// The runner, by the id of its first registration.
     pub runner_id: RunnerId,
-    /// The id of the registration that it had then, as GitHub's page for it wants.
+    /// The id of its registration at that time, for the link to its page on GitHub.
     pub current_id: RunnerId,
     /// The runner's name.
     pub runner_name: String,
@@ -96,22 +96,22 @@ pub struct Outage {
     pub version: Option<String>,
     /// The runner's labels.
     pub labels: Vec<String>,
-    /// Offline or Unknown.
+    /// Offline or unknown.
     pub status: Status,
-    /// Whether GitHub said that it ran a job when it went away.
+    /// Whether GitHub said that it was running a job when it went offline.
     pub in_job: bool,
-    /// The first bad reading.
+    /// When the first unhealthy check started.
     pub started_at: Timestamp,
-    /// The reading that confirmed it.
+    /// When the check that confirmed it started.
     pub confirmed_at: Timestamp,
-    /// When it was last known to be healthy.
+    /// When the runner was last known to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy: Option<LastHealthy>,
-    /// Who else could take its jobs when it was confirmed.
+    /// The other runners that could take its jobs when it was confirmed.
     pub peers: Peers,
-    /// How its beginning is told.
+    /// Whether and how its start is notified.
     pub visibility: Visibility,
-    /// The first of the good readings that ended it.
+    /// When the first of the healthy checks that ended it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
     /// How it ended.
@@ -120,7 +120,7 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// An outage of `runner` as it is read now.
+    /// An outage of `runner` in its current state.
     pub(crate) fn begin(
         runner: &Runner,
         id: OutageId,

@@ -1,5 +1,5 @@
-//! What people ask of the monitor: to be quiet about some runners for a time, and not to remind them of an outage that
-//! somebody looks after.
+//! Mutes and acknowledgements: people ask the monitor to be quiet about some runners for a time, or not to repeat the
+//! notification of an outage that somebody is working on.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use crate::runner::RunnerId;
 use crate::scope::Scope;
 use crate::target::TargetId;
 
-/// What people ask for, as far as it concerns one target.
+/// The mutes and acknowledgements that concern one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Whose outages are recorded and not told.
+    /// The runners whose outages are recorded but not notified.
     pub muted: Vec<Scope>,
-    /// The outages that somebody looks after.
+    /// The acknowledged outages, which are not repeated.
     pub acknowledged: BTreeSet<(RunnerId, OutageId)>,
 }
 
 impl Overrides {
-    /// Whether nothing is to be told of this runner.
+    /// Whether a mute covers this runner.
     pub fn mutes(&self, target: &TargetId, name: &str, labels: &[String]) -> bool {
         self.muted.iter().any(|scope| scope.covers(target, name, labels))
     }

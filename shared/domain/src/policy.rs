@@ -1,4 +1,4 @@
-//! Every threshold, and who is told: per installation, and per target, label or runner-name pattern.
+//! Thresholds and channels: for the installation, and per target, label or runner-name pattern.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,38 +18,39 @@ pub use keys::{PolicyKey, reference};
 /// What to do about a runner that is no longer registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRemoved {
-    /// One alert.
+    /// Send one alert.
     Alert,
-    /// Nothing, unless an outage of it had been told.
+    /// Send nothing, unless its outage was already notified.
     Ignore,
 }
 
-/// The thresholds that hold for one runner.
+/// The thresholds that apply to one runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Bad readings in a row that open an outage; 1 to 20.
+    /// The consecutive unhealthy checks that open an outage; 1 to 20.
     pub failure_threshold: u32,
-    /// Good readings in a row that end one; 1 to 20.
+    /// The consecutive healthy checks that close it; 1 to 20.
     pub success_threshold: u32,
-    /// Until a target with suspects is looked at again; 10 s to 15 min (SQS delays a message no longer).
+    /// The delay until a target with suspect runners is checked again; 10 s to 15 min (the longest delay of an SQS
+    /// message).
     pub recheck_interval: Duration,
-    /// How long looks may fail before it is told; 1 min to 7 days.
+    /// How long checks may fail before the target is notified as unreachable; 1 min to 7 days.
     pub unreachable_after: Duration,
-    /// How long a runner that is no longer registered is remembered; 1 min to 30 days.
+    /// How long a runner that is no longer registered stays stored; 1 min to 30 days.
     pub forget_after: Duration,
     /// How long a registered runner may take to connect for the first time; 0 to 30 days.
     pub connect_grace: Duration,
     /// What to do about a runner that is no longer registered.
     pub on_removed: OnRemoved,
-    /// Outages within the window that make a runner flap; 2 to 20.
+    /// The number of outages within the window that make a runner flap; 2 to 20.
     pub flap_threshold: u32,
     /// The flapping window; 1 min to 7 days.
     pub flap_window: Duration,
-    /// How long it must be healthy to flap no more; 1 min to 7 days.
+    /// How long a runner must be healthy to stop flapping; 1 min to 7 days.
     pub flap_clear_after: Duration,
-    /// After how long people are reminded of an outage that is still open; 10 min to 30 days, [`Duration::MAX`] for never.
+    /// The time between reminders of an open outage; 10 min to 30 days, or [`Duration::MAX`] for never.
     pub repeat_interval: Duration,
-    /// How many reminders there are until it ends; 0 to 20.
+    /// The maximum number of reminders per outage; 0 to 20.
     pub max_repeats: u32,
 }
 
@@ -80,13 +81,13 @@ pub struct Policy {
     targets: Vec<(WildMatch, PolicyOverrides)>,
     labels: Vec<(WildMatch, PolicyOverrides)>,
     runners: Vec<(WildMatch, PolicyOverrides)>,
-    /// Every channel with its place.
+    /// Every channel with the key that names it.
     channels: Vec<(String, String)>,
-    /// What the default channel is called, where it has a name.
+    /// The name or id of the default channel, if known.
     default_channel: Option<String>,
 }
 
-/// The policy as it holds for one target.
+/// The policy as it applies to one target.
 #[derive(Clone, Debug)]
 pub struct TargetPolicy<'a> {
     policy: &'a Policy,
@@ -94,20 +95,20 @@ pub struct TargetPolicy<'a> {
     thresholds: Thresholds,
 }
 
-/// A policy that cannot be used.
+/// A fault of a policy that makes it unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {fault}")]
 pub struct PolicyFault {
-    /// Where in the policy.
+    /// The key, with its path in the policy.
     pub place: String,
     /// What is wrong and how to fix it.
     pub fault: String,
 }
 
-/// How much of a key a fault repeats.
+/// The maximum length of a key quoted in a fault.
 const LONGEST_KEY: usize = 100;
 
-/// What differs somewhere; every part may be left out.
+/// The values that differ from the defaults in one part of the policy; each is optional.
 #[derive(Clone, Debug, Default)]
 struct PolicyOverrides {
     failure_threshold: Option<u32>,
@@ -152,14 +153,14 @@ impl PolicyOverrides {
     }
 }
 
-/// Whether a channel may be called so: an id or a name, with or without its sign.
+/// Whether a text is a valid channel: an id or a name, with or without `#`.
 pub fn is_channel(text: &str) -> bool {
     let name = bare_channel(text);
     (1..=80).contains(&name.chars().count())
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// A channel's name without its sign.
+/// A channel's name without `#`.
 pub fn bare_channel(channel: &str) -> &str {
     channel.strip_prefix('#').unwrap_or(channel)
 }
@@ -168,7 +169,7 @@ fn pattern_of(text: &str) -> WildMatch {
     WildMatch::new_case_insensitive(text)
 }
 
-/// Longer patterns say more, so they come later and win; equal lengths in alphabetical order.
+/// Sorts patterns by length, then alphabetically. Longer patterns are more specific, so they come later and win.
 fn ranked(overrides: BTreeMap<String, PolicyOverrides>) -> Vec<(WildMatch, PolicyOverrides)> {
     let mut ranked: Vec<_> = overrides.into_iter().collect();
     ranked.sort_unstable_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));
@@ -176,7 +177,7 @@ fn ranked(overrides: BTreeMap<String, PolicyOverrides>) -> Vec<(WildMatch, Polic
 }
 
 impl Policy {
-    /// Checks a written policy against the configured list. All faults are reported at once.
+    /// Validates a written policy against the configured list of targets, and reports all faults at once.
     pub fn new(document: PolicyDocument, configured: &[TargetSpec]) -> Result<Self, Vec<PolicyFault>> {
         let mut faults = Vec::new();
         let Sections { own, targets, labels, runners } = document.read(&mut faults);
@@ -207,34 +208,34 @@ impl Policy {
         })
     }
 
-    /// The thresholds that hold where nothing narrower does.
+    /// The thresholds that apply if no more specific rule does.
     pub fn base(&self) -> &Thresholds {
         &self.base
     }
 
-    /// The same policy with another threshold for blindness where nothing narrower has one.
+    /// The same policy with another default for `unreachableAfter`.
     pub fn with_unreachable_after(mut self, unreachable_after: Duration) -> Self {
         self.base.unreachable_after = unreachable_after;
         self
     }
 
-    /// Every channel that it names, with the place: all but the default.
+    /// Every channel that the policy names, with the key that names it; the default channel is not included.
     pub fn channels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.channels.iter().map(|(place, channel)| (&**place, &**channel))
     }
 
-    /// Whether what is told of a runner may depend on its labels.
+    /// Whether the channel of a runner can depend on its labels.
     pub fn routes_by_label(&self) -> bool {
         self.labels.iter().any(|(_, overrides)| overrides.channel.is_some())
     }
 
-    /// The same policy, knowing what the default channel is called: whoever names that one means the default.
+    /// The same policy with the default channel known, so that a rule that names it means the default.
     pub fn with_default_channel(mut self, channel: &str) -> Self {
         self.default_channel = Some(bare_channel(channel).to_owned());
         self
     }
 
-    /// The policy as it holds for a target.
+    /// The policy as it applies to a target.
     pub fn for_target(&self, target: &Target) -> TargetPolicy<'_> {
         let matching = self.targets.iter().filter(|(pattern, _)| pattern.matches(target.id().as_str()));
         let target: Vec<&PolicyOverrides> = matching.map(|(_, overrides)| overrides).collect();
@@ -244,7 +245,7 @@ impl Policy {
     }
 }
 
-/// Whether a pattern of the policy can match something on a line of the configured list.
+/// Whether a pattern of the policy can match a target on a line of the configured list.
 fn may_cover(spec: &TargetSpec, pattern: &str) -> bool {
     match spec {
         TargetSpec::One(target) => pattern_of(pattern).matches(target.id().as_str()),
@@ -261,7 +262,7 @@ impl TargetPolicy<'_> {
         &self.thresholds
     }
 
-    /// The thresholds for one of its runners: labels go over the target's, names over labels.
+    /// The thresholds for one of its runners: labels override the target, and names override labels.
     pub fn for_runner(&self, name: &str, labels: &[String]) -> Thresholds {
         let mut thresholds = self.thresholds;
         for (pattern, overrides) in &self.policy.labels {
@@ -277,12 +278,12 @@ impl TargetPolicy<'_> {
         thresholds
     }
 
-    /// The channel that is told of the target itself; none for the default.
+    /// The channel for notifications about the target itself; `None` for the default channel.
     pub fn channel(&self) -> Option<&str> {
         self.named(self.of_target())
     }
 
-    /// The channel that is told of one of its runners, by the same precedence as the thresholds; none for the default.
+    /// The channel for one of its runners, with the same precedence as the thresholds; `None` for the default channel.
     pub fn channel_for(&self, name: &str, labels: &[String]) -> Option<&str> {
         let by_name = self.policy.runners.iter().filter(|(pattern, _)| pattern.matches(name));
         let has_label = |pattern: &WildMatch| labels.iter().any(|label| pattern.matches(label));
@@ -299,7 +300,7 @@ impl TargetPolicy<'_> {
         channel.filter(|channel| self.policy.default_channel.as_deref() != Some(bare_channel(channel)))
     }
 
-    /// Whether a runner of this name is not watched.
+    /// Whether a runner with this name is ignored.
     pub fn ignores(&self, name: &str) -> bool {
         self.policy.ignore.iter().any(|pattern| pattern.matches(name))
             || self.target.iter().any(|overrides| overrides.is_ignored(name))

@@ -1,6 +1,6 @@
-//! Texts from outside as an error may repeat them, and the secrets among them, which none may.
+//! Quotes text from outside in errors, and hides the secrets in it.
 
-/// A text on one line, at most `most_chars` long: whoever wrote it must not decide what a log or a notice looks like.
+/// The text on one line, at most `most_chars` long. Its author must not control the layout of a log or a notification.
 pub fn quote(text: &str, most_chars: usize) -> String {
     let is_plain = |c: char| c == ' ' || c == '…' || c.is_ascii_graphic() || c.is_alphanumeric();
     let mut line = String::with_capacity(text.len().min(most_chars) + '…'.len_utf8());
@@ -21,35 +21,35 @@ pub fn quote(text: &str, most_chars: usize) -> String {
     line
 }
 
-/// How tokens begin that GitHub and Slack make.
+/// The prefixes of tokens issued by GitHub and Slack.
 const TOKENS: [&str; 12] =
     ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxe", "xoxr-", "xapp-"];
-/// What gives other secrets away: a webhook's address, a key in PEM form.
+/// The marks of other secrets: a webhook's address, a key in PEM form.
 const MARKS: [&str; 2] = ["hooks.slack", "PRIVATE KEY"];
-/// A token is at least this long; a name that only begins like one is shorter.
+/// The minimum length of a token; a name that only starts like one is shorter.
 const SHORTEST_TOKEN: usize = 20;
 
-/// Whether a text holds a token, webhook or key, put in the place of a name by mistake. A name that only begins like a
+/// Whether a text contains a token, webhook or key entered instead of a name by mistake. A name that only starts like a
 /// token (`ghp_tools`) is a name.
 pub fn holds_secret(text: &str) -> bool {
     let is_token = |word: &str| word.len() >= SHORTEST_TOKEN && TOKENS.iter().any(|start| word.starts_with(start));
-    // GitHub's tokens of before 2021.
+    // GitHub tokens issued before 2021.
     let is_old_token = |word: &str| word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
     let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
     MARKS.iter().any(|mark| text.contains(mark))
         || text.split(is_separator).any(|word| is_token(word) || is_old_token(word))
 }
 
-/// Whether a text is better not repeated: it holds a secret, or a part of one, or what is as long and as unbroken.
+/// Whether a text should not be repeated: it contains a secret or a part of one, or a word as long as a secret.
 pub fn looks_secret(text: &str) -> bool {
-    // Tokens without a mark are at least 36 characters long and nothing breaks them.
+    // Tokens without a mark are at least 36 characters long, without separators.
     let breaks = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     MARKS.iter().chain(&TOKENS).any(|mark| text.contains(mark)) || text.split(breaks).any(|word| word.len() >= 36)
 }
 
-/// A wrong value as an error may repeat it: as [`quote`] does, and not at all if it looks like a secret.
+/// A wrong value as an error may repeat it: quoted as in [`quote`], or hidden if it looks like a secret.
 pub fn shown(text: &str, most_chars: usize) -> String {
-    // Judged whole: a cut could take the mark away and leave the secret.
+    // The whole text is checked: cutting first could remove the mark and leave the secret.
     if looks_secret(text) { "(hidden, it looks like a secret)".to_owned() } else { quote(text, most_chars) }
 }
 

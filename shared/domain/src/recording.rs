@@ -1,4 +1,4 @@
-//! Which outages are to be recorded: derived from the changes that open and close them.
+//! Derives the outages to be recorded from the changes that open and close them.
 
 use crate::change::{Change, Event, in_order_after};
 use crate::outage::Outage;
@@ -6,20 +6,20 @@ use crate::subject::Revision;
 
 /// The outages that some changes open and close.
 ///
-/// An opening is recorded only where nothing is recorded of its outage yet, and an end replaces whatever is. So both can be
-/// repeated and come late: no outage that has ended is open again.
+/// The start of an outage is recorded only if nothing is recorded of it yet; its end replaces whatever is recorded.
+/// Both can therefore be repeated and arrive late, and an outage that has ended never becomes open again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutageRecords {
-    /// The last revision that is taken into account.
+    /// The last revision taken into account.
     pub through: Revision,
-    /// Outages that opened and whose end is not among the changes, as they were when they opened.
+    /// Outages that opened and do not end within these changes, as they were when they opened.
     pub opened: Vec<Outage>,
-    /// Outages that ended, whole.
+    /// Outages that ended, in full.
     pub ended: Vec<Outage>,
 }
 
 impl OutageRecords {
-    /// The outages that the changes after a revision open and close, those of a decision that goes on among them: its runners
+    /// The outages that the changes after a revision open and close. An unfinished decision is included: its runners
     /// are stored too.
     pub fn of(recorded_through: Revision, changes: &[Change]) -> Self {
         let mut records = Self { through: recorded_through, ..Self::default() };
@@ -27,7 +27,7 @@ impl OutageRecords {
             records.through = change.revision;
             for event in &change.events {
                 match event {
-                    // What opens once more was open before, and is alerted only now.
+                    // An outage that opens again was open before, and is only now notified.
                     Event::OutageOpened { outage } if !contains(&records.opened, outage) => {
                         records.opened.push((**outage).clone());
                     }
@@ -42,7 +42,7 @@ impl OutageRecords {
         records
     }
 
-    /// A target's recorded outages as they are once these are recorded too, in order of runner and outage.
+    /// The recorded outages of a target after these are recorded too, in order of runner and outage.
     pub fn over(self, mut recorded: Vec<Outage>) -> Vec<Outage> {
         let opened = self.opened.into_iter().filter(|outage| !contains(&recorded, outage)).collect::<Vec<_>>();
         recorded.retain(|outage| !contains(&self.ended, outage));

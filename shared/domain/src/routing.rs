@@ -1,4 +1,4 @@
-//! Who is told what: a notice taken apart by channel.
+//! Splits a notification by channel.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use crate::outage::Outage;
 use crate::policy::{Policy, TargetPolicy};
 use crate::runner::RunnerId;
 
-/// What of a notice goes to one channel.
+/// The part of a notification that is sent to one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// The channel, by id or name; none for the default.
+    /// The channel, by id or name; `None` for the default channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// What it is told.
+    /// The items for this channel.
     pub notification: Notification,
 }
 
-/// Takes a notice apart by channel: the default's part first, then the others in the order of their names.
+/// Splits a notification by channel: the default channel's part first, then the others in order of their names.
 ///
-/// Every piece of news is in exactly one part, so that together they are the notice, and there is at least one. Only that
-/// a whole target is no longer watched stands in each part with outages that this ends: it is their reason.
-/// `labels` are those of the runners that the notice names without them.
+/// There is at least one part, and every item is in exactly one part. One exception: if a whole target is no longer
+/// monitored, each part with outages that this ends says so, because it is their reason. `labels` are those of the
+/// runners that the notification names without labels.
 pub fn split(notification: Notification, policy: &Policy, labels: &BTreeMap<RunnerId, Vec<String>>) -> Vec<Part> {
     let Some(target) = &notification.target else { return vec![Part { channel: None, notification }] };
     if policy.channels().next().is_none() {
@@ -43,11 +43,11 @@ pub fn split(notification: Notification, policy: &Policy, labels: &BTreeMap<Runn
         Part { channel: channel.map(str::to_owned), notification: Notification { subject, target, counts, items } }
     };
     let parts: Vec<Part> = parts.into_iter().map(part).collect();
-    // A notice without news is none, but it would not be lost either.
+    // A notification without items never occurs, but it would not be lost either.
     if parts.is_empty() { vec![Part { channel: None, notification }] } else { parts }
 }
 
-/// One piece of news by channel; no channel is the default and comes first.
+/// Splits one item by channel; `None` is the default channel and comes first.
 fn portions<'p>(
     item: &NotificationItem,
     policy: &'p TargetPolicy<'p>,
@@ -112,7 +112,7 @@ fn portions<'p>(
     }
 }
 
-/// Things by channel, in their order.
+/// Groups things by channel, in their order.
 fn grouped<'p, T: Clone>(
     things: &[T],
     channel_of: impl Fn(&T) -> Option<&'p str>,

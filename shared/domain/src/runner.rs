@@ -1,4 +1,4 @@
-//! A runner as it is remembered: what GitHub last said of it and how far a verdict has got.
+//! A runner as stored: what GitHub last said about it, and its health.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::observation::ObservedRunner;
 use crate::outage::{LastHealthy, Outage, OutageId};
 use crate::time::Timestamp;
 
-/// GitHub's number for a registration. A remembered runner goes by that of its first one.
+/// GitHub's number of a registration. A stored runner is identified by the number of its first registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunnerId(pub u64);
@@ -19,11 +19,11 @@ impl fmt::Display for RunnerId {
     }
 }
 
-/// How a runner is, as far as GitHub tells.
+/// The status of a runner according to GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// Connected, nothing more known. Never decided here; in the schema for those who read it.
+    /// Connected, nothing else known. Never set here; part of the schema for its readers.
     Online,
     /// Connected and waiting for a job.
     Idle,
@@ -31,12 +31,12 @@ pub enum Status {
     Busy,
     /// GitHub reports it offline.
     Offline,
-    /// No longer registered, or GitHub uses a word not known here.
+    /// No longer registered, or a status that is not known here.
     Unknown,
 }
 
 impl Status {
-    /// From GitHub's `status` and `busy`.
+    /// The status for GitHub's `status` and `busy`.
     pub fn reported(status: &str, busy: bool) -> Self {
         match (status, busy) {
             ("online", true) => Status::Busy,
@@ -46,7 +46,7 @@ impl Status {
         }
     }
 
-    /// Whether jobs can run there.
+    /// Whether the runner can run jobs.
     pub fn is_healthy(self) -> bool {
         matches!(self, Status::Online | Status::Idle | Status::Busy)
     }
@@ -70,104 +70,105 @@ impl fmt::Display for Status {
 pub struct Runner {
     /// Its identity: the id of its first registration.
     pub id: RunnerId,
-    /// The id of its present registration.
+    /// The id of its current registration.
     pub current_id: RunnerId,
-    /// Its name.
+    /// Its name as GitHub displays it, unique within the target.
     pub name: String,
-    /// Its operating system, in GitHub's word.
+    /// Its operating system, as GitHub names it.
     pub os: String,
     /// Its label names, in GitHub's order.
     pub labels: Vec<String>,
-    /// Whether it leaves after one job.
+    /// Whether it deregisters after one job.
     pub ephemeral: bool,
-    /// Its version; absent until it has connected once.
+    /// Its version; `None` until it has connected once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Whether it has ever been connected: it has a version, or was read online. An Enterprise Server may tell no
-    /// version of any runner.
+    /// Whether it has ever connected: it has a version, or was online at some check. An Enterprise Server may report no
+    /// versions at all.
     #[serde(default)]
     pub connected: bool,
-    /// The last reading.
+    /// The latest reported status.
     pub status: Status,
-    /// Whether GitHub last said that it runs a job.
+    /// Whether GitHub said at the latest check that it runs a job.
     pub busy: bool,
-    /// When it was first read.
+    /// When it was first listed.
     pub first_seen_at: Timestamp,
-    /// When the last reading first differed from the one before.
+    /// When the current status was first reported.
     pub status_since: Timestamp,
-    /// How far a verdict has got.
+    /// Its health, as evaluated over several checks.
     pub health: Health,
-    /// Set while it is missing from the list and not yet held to be gone.
+    /// Set while it is missing from the list and not yet considered gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absence: Option<Absence>,
-    /// When its latest outages began, oldest first, within the flapping window.
+    /// The start of each recent outage, oldest first, within the flapping window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_outages: Vec<Timestamp>,
-    /// Set while it is held to be flapping.
+    /// Set while it is considered flapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flapping: Option<Flapping>,
 }
 
-/// How far a verdict about a runner has got.
+/// The health of a runner, as evaluated over several checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Health {
-    /// Nothing held against it.
+    /// No unhealthy check counts against it.
     Healthy,
-    /// Bad readings, not yet enough of them.
+    /// Unhealthy at recent checks, but not often enough for an outage.
     Suspect(Suspicion),
     /// An outage is open.
     Down(Box<Down>),
-    /// No longer registered; forgotten after the policy's `forget`.
+    /// No longer registered; forgotten after the policy's `forgetAfter`.
     #[serde(rename_all = "camelCase")]
     Gone {
-        /// When it was first missed.
+        /// When it was first missing from the list.
         since: Timestamp,
-        /// Whether an alert said so, so that its return is told too.
+        /// Whether its removal was notified, so that its return is notified too.
         alerted: bool,
     },
     /// Forgotten: the record is to be deleted.
     Retired,
 }
 
-/// Bad readings that do not yet make an outage.
+/// Unhealthy checks that do not make an outage yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suspicion {
-    /// The first bad reading.
+    /// When the first unhealthy check started.
     pub since: Timestamp,
-    /// The last bad reading that counted.
+    /// When the last unhealthy check that counted started.
     pub counted_at: Timestamp,
-    /// How many counted.
+    /// The number of unhealthy checks that counted.
     pub unhealthy_count: u32,
-    /// The id that the outage will have: the revision that recorded the first bad reading.
+    /// The id of the outage, if it is confirmed: the revision that stored the first unhealthy check.
     pub outage_id: OutageId,
-    /// Whether the first look at the target found it so.
+    /// Whether the first check of the target found it unhealthy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_baseline: bool,
-    /// When it was last known to be healthy.
+    /// When the runner was last known to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy: Option<LastHealthy>,
 }
 
-/// An open outage and the good readings since.
+/// An open outage, and the healthy checks since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Down {
-    /// The outage as recorded.
+    /// The outage as stored.
     pub outage: Outage,
-    /// How many good readings in a row have counted.
+    /// The number of consecutive healthy checks that counted.
     pub healthy_count: u32,
-    /// The first of these good readings.
+    /// When the first of these healthy checks started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovering_since: Option<Timestamp>,
-    /// The last of them that counted.
+    /// When the last of them that counted started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// When it was last decided to tell of it, where that was not when it was confirmed: at a reminder, or after a mute.
+    /// When its latest notification was decided, if that was later than its confirmation: a reminder, or the end of a
+    /// mute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notified_at: Option<Timestamp>,
-    /// How many reminders there have been.
+    /// The number of reminders so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reminders: u32,
 }
@@ -183,41 +184,41 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// Polls that did not find a runner.
+/// Checks that did not find a registered runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Absence {
-    /// The first poll without it.
+    /// When the first such check started.
     pub since: Timestamp,
-    /// The last such poll that counted.
+    /// When the last such check that counted started.
     pub counted_at: Timestamp,
-    /// How many counted.
+    /// The number of such checks that counted.
     pub count: u32,
-    /// The revision that recorded the first.
+    /// The id of an outage that this absence opens: the revision that stored the first such check.
     pub outage_id: OutageId,
-    /// When it was last known to be healthy.
+    /// When the runner was last known to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy: Option<LastHealthy>,
 }
 
-/// A runner whose single outages are no longer told.
+/// Set for a runner whose individual outages are not notified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Flapping {
-    /// When the first of the outages began that led to this.
+    /// When the first of the outages that led to this started.
     pub since: Timestamp,
-    /// How many outages belong to it so far.
+    /// The number of outages so far.
     pub outages: u32,
-    /// Since when it has been healthy; none while an outage is open.
+    /// Since when it has been healthy; `None` while an outage is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
-    /// Whether it began during a mute, and nobody has heard of it since.
+    /// Whether it started during a mute and has not been notified since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub muted: bool,
 }
 
 impl Runner {
-    /// A runner that was never read before.
+    /// A runner that is listed for the first time.
     pub fn first_seen(observed: &ObservedRunner, reports_versions: bool, at: Timestamp) -> Self {
         Self {
             id: observed.id,
@@ -239,7 +240,7 @@ impl Runner {
         }
     }
 
-    /// Takes over what GitHub says now.
+    /// Updates the runner to what GitHub says now.
     pub fn read(&mut self, observed: &ObservedRunner, reports_versions: bool, at: Timestamp) {
         if self.status != observed.status {
             self.status_since = at;
@@ -255,7 +256,7 @@ impl Runner {
         self.busy = observed.busy;
     }
 
-    /// Whether GitHub says nothing new about it.
+    /// Whether GitHub says the same about it as before.
     pub fn reads_as(&self, observed: &ObservedRunner) -> bool {
         self.current_id == observed.id
             && self.status == observed.status
@@ -267,7 +268,7 @@ impl Runner {
             && self.labels == observed.labels
     }
 
-    /// Whether it has never connected to GitHub: registered ahead of use.
+    /// Whether it has never connected to GitHub: it was registered ahead of use.
     pub fn never_connected(&self) -> bool {
         !self.connected
     }
@@ -285,7 +286,7 @@ impl Runner {
         }
     }
 
-    /// Whether it could take a job that asks for all of `labels`. GitHub compares labels without regard to case.
+    /// Whether it could take a job that requires all of `labels`. Like GitHub, it ignores case.
     pub fn has_labels(&self, labels: &[String]) -> bool {
         labels.iter().all(|wanted| self.labels.iter().any(|label| label.eq_ignore_ascii_case(wanted)))
     }

@@ -1,4 +1,4 @@
-//! What a person points at: a target, one of its runners, or whatever goes by a name.
+//! What a mute or a command refers to: a target, one of its runners, or everything with a certain name.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use wildmatch::WildMatch;
 
 use crate::target::{Target, TargetId};
 
-/// The runners that a person means.
+/// The runners that a person refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Scope {
@@ -20,12 +20,12 @@ pub enum Scope {
         /// The runner's name.
         name: String,
     },
-    /// Runners of this name or with this label, in any target; `*` and `?` stand for anything, as in the policy.
+    /// Runners with this name or label, in any target; `*` and `?` are wildcards, as in the policy.
     Named(String),
 }
 
 impl Scope {
-    /// The only target that it can concern; none where it may be any.
+    /// The only target that it can concern; `None` if it can concern any.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Scope::Target(target) | Scope::Runner { target, .. } => Some(target),
@@ -33,12 +33,12 @@ impl Scope {
         }
     }
 
-    /// Whether it may concern something of a target.
+    /// Whether it can concern a runner of this target.
     pub fn may_concern(&self, target: &TargetId) -> bool {
         self.target().is_none_or(|only| only.id() == target)
     }
 
-    /// Whether it means this runner. Case makes no difference: GitHub compares names and labels without it.
+    /// Whether it includes this runner. Like GitHub, it ignores the case of names and labels.
     pub fn covers(&self, target: &TargetId, name: &str, labels: &[String]) -> bool {
         match self {
             Scope::Target(only) => only.id() == target,

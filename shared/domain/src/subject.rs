@@ -1,4 +1,4 @@
-//! Whatever has a history of its own: a target, a credential, or the monitor itself.
+//! Subjects have a history of their own: targets, credentials, and the monitor itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::quote::shown;
 use crate::target::{Target, TargetId};
 
-/// The number of a committed change of one subject; 0 is "nothing yet". Revisions order a subject's history, times never do.
+/// The number of a committed change of one subject; 0 means that there is none yet. A subject's history is ordered by
+/// revisions, never by times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
@@ -27,7 +28,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The credential that sees a target: the one token, or the GitHub App's installation for an account.
+/// The credential that serves a target: the one token, or the GitHub App's installation on an account.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CredentialId(Arc<str>);
@@ -43,12 +44,12 @@ impl CredentialId {
         Self(format!("app:{}", account.to_ascii_lowercase()).into())
     }
 
-    /// The account this credential is limited to; none for a token.
+    /// The account that this credential is limited to; `None` for a token.
     pub fn account(&self) -> Option<&str> {
         self.0.strip_prefix("app:")
     }
 
-    /// Whether this credential is the one that sees `target`.
+    /// Whether this credential serves `target`.
     pub fn serves(&self, target: &Target) -> bool {
         self.account().is_none_or(|account| target.owner().eq_ignore_ascii_case(account))
     }
@@ -91,16 +92,17 @@ impl fmt::Display for CredentialId {
     }
 }
 
-/// What changes and notices are about. Its text is the group of its records in the store: `acme/web`,
-/// `credential:token`, `monitor`. A colon cannot stand in a GitHub name, nor a target be without a slash.
+/// What changes and notifications are about. Its text is the key of its records in the store: `acme/web`,
+/// `credential:token`, `monitor`. The three forms never collide: GitHub names contain no colon, and every target
+/// contains a slash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Subject {
     /// A repository, organization or enterprise.
     Target(TargetId),
-    /// A credential: what befalls all targets that it sees.
+    /// A credential, for failures that affect all its targets.
     Credential(CredentialId),
-    /// The monitor itself: its list of targets, and whether it ran.
+    /// The monitor itself: its list of targets, and gaps in its operation.
     Monitor,
 }
 
@@ -120,9 +122,9 @@ impl fmt::Display for Subject {
     }
 }
 
-/// A text that names no subject.
+/// The error for a text that is not a subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no subject; expected owner/name, orgs/NAME, enterprises/NAME, credential:ID or monitor")]
+#[error("must be owner/name, orgs/NAME, enterprises/NAME, credential:ID or monitor; found `{0}`")]
 pub struct SubjectError(String);
 
 impl FromStr for Subject {

@@ -1,4 +1,4 @@
-//! What is watched: repositories, organizations and enterprises.
+//! The repositories, organizations and enterprises that are monitored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::quote::{holds_secret, shown};
 
-/// GitHub's three places where runners register.
+/// The three kinds of places where GitHub registers runners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetKind {
     /// `owner/name`
@@ -19,7 +19,7 @@ pub enum TargetKind {
     Enterprise,
 }
 
-/// A place whose runners are watched. Compared by its identity, which is lower-cased; shown as it was written.
+/// A place whose runners are monitored. Compared by its identity, which is in lower case; displayed as written.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Target {
@@ -28,15 +28,15 @@ pub struct Target {
     display: Arc<str>,
 }
 
-/// The identity of a target, also called `repoId`: `owner/name`, `orgs/name` or `enterprises/name`, lower-cased.
+/// The identity of a target, also called `repoId`: `owner/name`, `orgs/name` or `enterprises/name`, in lower case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetId(Arc<str>);
 
-/// No name that GitHub gives is longer: 39 signs, a slash and 100.
+/// The maximum length of a name on GitHub: 39 characters, a slash and 100 more.
 const LONGEST_SHOWN: usize = 140;
 
-/// A name that GitHub could not have given.
+/// The error for a name that GitHub does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be {must_be}; found `{given}`{hint}")]
 pub struct TargetError {
@@ -54,7 +54,7 @@ impl TargetError {
         Self { hint: format!(": {hint}"), ..self }
     }
 
-    /// What to write instead, where that can be told; else empty.
+    /// What to write instead, if that is known; otherwise empty.
     pub fn hint(&self) -> &str {
         self.hint.strip_prefix(": ").unwrap_or_default()
     }
@@ -65,17 +65,17 @@ const ORGANIZATION: &str = "an organization's login (letters, digits, `-` and `_
 const ENTERPRISE: &str = "an enterprise's slug (letters, digits, `.`, `-` and `_`), for example acme-corp";
 const TARGET: &str = "owner/name, owner/*, orgs/NAME or enterprises/NAME";
 
-/// Owners are letters, digits and hyphens, plus the `_shortcode` of managed users; at most 39.
+/// Owners consist of letters, digits and hyphens, plus the `_shortcode` of managed users; at most 39.
 fn is_account(name: &str) -> bool {
     (1..=39).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Both words are reserved on GitHub, and read as a kind of target here.
+/// Both words are reserved on GitHub, and denote a kind of target here.
 fn is_reserved(owner: &str) -> bool {
     owner.eq_ignore_ascii_case("orgs") || owner.eq_ignore_ascii_case("enterprises")
 }
 
-/// Repository names are letters, digits, `.`, `-` and `_`; at most 100.
+/// Repository names consist of letters, digits, `.`, `-` and `_`; at most 100.
 fn is_repository_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name != "."
@@ -114,17 +114,17 @@ impl Target {
         Self { kind, id: TargetId(display.to_ascii_lowercase().into()), display: display.into() }
     }
 
-    /// Which kind of place it is.
+    /// The kind of place.
     pub fn kind(&self) -> TargetKind {
         self.kind
     }
 
-    /// The lower-cased identity.
+    /// The identity, in lower case.
     pub fn id(&self) -> &TargetId {
         &self.id
     }
 
-    /// The name as it was written, with `orgs/` or `enterprises/` before it where it is no repository.
+    /// The name as written, with the prefix `orgs/` or `enterprises/` unless it is a repository.
     pub fn as_str(&self) -> &str {
         &self.display
     }
@@ -240,7 +240,7 @@ impl fmt::Debug for TargetId {
     }
 }
 
-/// One line of the configured list: a target, or every repository of an account (`acme/*`).
+/// One entry of the configured list: a target, or every repository of an account (`acme/*`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TargetSpec {
     /// One target.
@@ -250,7 +250,7 @@ pub enum TargetSpec {
 }
 
 impl TargetSpec {
-    /// Whether a target is on this line.
+    /// Whether this entry includes a target.
     pub fn covers(&self, target: &Target) -> bool {
         match self {
             TargetSpec::One(one) => one == target,
@@ -261,18 +261,18 @@ impl TargetSpec {
     }
 }
 
-/// A target as people write it, wherever they may name one.
+/// A target as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// A target, or every repository of an account.
     Spec(TargetSpec),
-    /// A bare name: an account or an enterprise where the place says which, else possibly a runner's.
+    /// A bare name: an account or enterprise if the context says which, otherwise possibly a runner.
     Name(String),
 }
 
 impl Written {
-    /// Reads `owner/name`, `owner/*`, `orgs/NAME`, `enterprises/NAME`, a bare name, or the address of any of GitHub's pages
-    /// about one of these. `web_url` is where GitHub's pages are, without a slash at the end.
+    /// Parses `owner/name`, `owner/*`, `orgs/NAME`, `enterprises/NAME`, a bare name, or the address of any GitHub page
+    /// about one of these. `web_url` is the base address of GitHub's pages, without a slash at the end.
     pub fn read(text: &str, web_url: &str) -> Result<Self, TargetError> {
         let text = text.trim();
         let fault = || TargetError::new(text, TARGET);
@@ -281,7 +281,7 @@ impl Written {
             return match parts[..] {
                 ["orgs" | "organizations", login, ..] => Target::organization(login).map(Self::one),
                 ["enterprises", slug, ..] => Target::enterprise(slug).map(Self::one),
-                // A page within a repository, such as that of its runners, names it as well.
+                // A page within a repository, such as its list of runners, names the repository as well.
                 [owner, name, ..] => {
                     Target::repository(&format!("{owner}/{}", name.strip_suffix(".git").unwrap_or(name))).map(Self::one)
                 }
@@ -297,7 +297,7 @@ impl Written {
         let Some((owner, name)) = text.split_once('/') else {
             return if text.is_empty() || holds_secret(text) { Err(fault()) } else { Ok(Self::Name(text.to_owned())) };
         };
-        // Whoever has an account called so can give the repository's address.
+        // An account may really have such a name: its repositories can still be given by their address.
         let meant = match &*owner.to_ascii_lowercase() {
             "org" | "organization" | "organizations" | "organisation" => Some("orgs"),
             "enterprise" | "ent" => Some("enterprises"),
@@ -309,7 +309,7 @@ impl Written {
                 "write {kind}/{name}, or for a repository of the account `{owner}` its address {web_url}/{owner}/{name}"
             )));
         }
-        // No repository's name ends so: it is that of a clone.
+        // No repository name ends in `.git`: this is the name of a clone.
         text.strip_suffix(".git").unwrap_or(text).parse().map(Self::Spec)
     }
 
@@ -317,7 +317,7 @@ impl Written {
         Self::Spec(TargetSpec::One(target))
     }
 
-    /// The target; of a bare name nobody can tell what it is.
+    /// The target. A bare name is an error: its kind is unknown.
     pub fn into_spec(self) -> Result<TargetSpec, TargetError> {
         match self {
             Self::Spec(spec) => Ok(spec),
@@ -329,7 +329,8 @@ impl Written {
     }
 }
 
-/// What follows GitHub's own address, without query and fragment; none where a text is no address of GitHub's pages.
+/// The path after GitHub's own address, without query and fragment; `None` if the text is not an address of a GitHub
+/// page.
 fn path_of_page<'a>(text: &'a str, web_url: &str) -> Option<&'a str> {
     let host = web_url.split_once("://").map_or(web_url, |(_, host)| host);
     let ways = [format!("{web_url}/"), format!("{host}/"), format!("git@{host}:"), format!("ssh://git@{host}/")];
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_no_name_and_is_not_repeated() {
+    fn a_token_is_not_a_name_and_is_not_repeated() {
         let token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
         let old = "0123456789abcdef0123456789abcdef01234567";
         for text in [
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_pages_name_what_they_are_about() {
+    fn page_addresses_are_parsed_as_their_target() {
         let read = |text: &str, web_url: &str| match Written::read(text, web_url) {
             Ok(Written::Spec(spec)) => spec.to_string(),
             Ok(Written::Name(name)) => format!("name {name}"),

@@ -1,4 +1,4 @@
-//! Moments in whole milliseconds and durations as people write them in a policy.
+//! Moments in whole milliseconds, and durations as written in a policy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::quote::{quote, shown};
 
-/// A moment: milliseconds since 1970-01-01 UTC. Whole milliseconds, so that storing and reading back changes nothing.
+/// A moment in milliseconds since 1970-01-01 UTC. Whole milliseconds survive storing and reading unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// How far the clocks of two machines may lie apart, in either direction.
+/// How far the clocks of two machines may differ, in either direction.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 const BEYOND_CALENDARS: &str = " ms since 1970";
 
 impl Timestamp {
-    /// From milliseconds since the epoch.
+    /// The moment this many milliseconds after the epoch.
     pub const fn from_epoch_ms(epoch_ms: i64) -> Self {
         Self(epoch_ms)
     }
@@ -30,41 +30,41 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since the epoch, as Slack's date format wants them.
+    /// Whole seconds since the epoch, as in Slack's date format.
     pub const fn epoch_secs(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead (clocks differ between machines).
+    /// The time since `earlier`; zero if it is in the future (clocks differ between machines).
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Whether a stored wait until this moment is over at `now`, given that no wait of its kind is longer than `longest`.
+    /// Whether a stored wait until this moment is over at `now`. `longest` is the maximum duration of such a wait.
     ///
-    /// A moment further ahead than that was stored by a clock that has been set back since. How much of the wait is left
-    /// cannot be known, so it counts as over: a clock that jumps must not cause silence.
+    /// A moment further ahead than `longest` was stored before the clock was set back. How much of the wait is left is
+    /// unknown, so it counts as over: a clock that jumps must not cause silence.
     pub fn is_due(self, now: Timestamp, longest: Duration) -> bool {
         self <= now || self.since(now) > longest.saturating_add(CLOCK_TOLERANCE)
     }
 
-    /// Whether `wait` has passed since the stored moment `start`; as with [`is_due`](Self::is_due), a start that lies
+    /// Whether `wait` has passed since the stored moment `start`. As in [`is_due`](Self::is_due), a start that is
     /// impossibly far ahead counts as long ago.
     pub fn has_waited(self, start: Timestamp, wait: Duration) -> bool {
         self.since(start) >= wait || start.is_impossible(self)
     }
 
-    /// Whether this stored moment, which was the present when it was stored, lies further ahead of `now` than clocks differ.
+    /// Whether this moment, which was stored as the present, is further ahead of `now` than clocks differ.
     pub fn is_impossible(self, now: Timestamp) -> bool {
         self.since(now) > CLOCK_TOLERANCE
     }
 
-    /// This moment and `duration`, held at the largest moment that can be told.
+    /// This moment plus `duration`, limited to the largest moment that can be represented.
     pub fn plus(self, duration: Duration) -> Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This moment less `duration`.
+    /// This moment minus `duration`.
     pub fn minus(self, duration: Duration) -> Timestamp {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
@@ -84,8 +84,8 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let moment = match DateTime::parse_from_rfc3339(text) {
-            // Years of more than four digits, which have a sign, and moments beyond any calendar: a header's nonsense must
-            // not make an item that cannot be read.
+            // Years of more than four digits, which have a sign, and moments beyond any calendar: a nonsensical header
+            // must not produce an item that cannot be read.
             Err(error) => {
                 if let Some(Ok(epoch_ms)) = text.strip_suffix(BEYOND_CALENDARS).map(str::parse) {
                     return Ok(Self(epoch_ms));
@@ -108,17 +108,17 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|_| {
-            D::Error::custom(format!("`{}` is no time; write it as 2026-11-23T09:30:00Z", quote(&text, 40)))
+            D::Error::custom(format!("must be a time, for example 2026-11-23T09:30:00Z; found `{}`", quote(&text, 40)))
         })
     }
 }
 
-/// A duration that is no number with `s`, `m`, `h` or `d`.
+/// The error for a text that is not a number with `s`, `m`, `h` or `d`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number with s, m, h or d, for example 90s, 15m, 24h or 7d; found `{0}`")]
 pub struct DurationError(String);
 
-/// Reads `90s`, `15m`, `24h` or `7d`.
+/// Parses `90s`, `15m`, `24h` or `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let fault = || DurationError(shown(text, 40));
     let text = text.trim();
@@ -133,7 +133,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_secs(u64::from(number) * unit_secs))
 }
 
-/// Writes a duration as [`parse_duration`] reads it, in the largest unit that divides it.
+/// Formats a duration for [`parse_duration`], in the largest unit that divides it.
 pub fn format_duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     match secs {
@@ -145,7 +145,7 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// A duration as people say it, in its two largest units: `2 h 5 min`, `3 days`, `40 s`.
+/// A duration for people, in its two largest units: `2 h 5 min`, `3 days`, `40 s`.
 pub fn spoken_duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (days, hours, minutes) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_in_its_time_and_at_once_where_the_clock_was_set_back() {
+    fn a_wait_ends_in_time_and_at_once_if_the_clock_was_set_back() {
         let (secs, hour) = (Duration::from_secs, Duration::from_secs(3_600));
         let start = Timestamp::from_epoch_ms(1_800_000_000_000);
         for (wait, longest) in [(secs(0), hour), (secs(10), secs(10)), (hour, hour), (secs(90), hour)] {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_far_from_ours_survive_their_written_form_too() {
+    fn moments_far_from_now_survive_their_written_form_too() {
         let ahead: Timestamp = "9999-12-31T23:59:59-23:59".parse().unwrap();
         for epoch_ms in [i64::MIN, -62_200_000_000_000, -1, 0, ahead.epoch_ms(), 8_000_000_000_000_000, i64::MAX] {
             let moment = Timestamp::from_epoch_ms(epoch_ms);

@@ -1,4 +1,4 @@
-//! Which targets are watched, and whether the monitor itself ran.
+//! The list of monitored targets, and gaps in monitoring.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::subject::{Revision, Subject};
 use crate::target::{Target, TargetId, TargetSpec};
 use crate::time::Timestamp;
 
-/// How many of those taken off the list a tick looks after: thousands, when a whole account goes, would hold it up.
+/// The number of dropped targets that one tick closes. Closing the thousands of a whole account at once would stall the
+/// tick.
 pub const DROPS_PER_TICK: usize = 100;
 
 /// The list of targets as last committed.
@@ -21,75 +22,77 @@ pub const DROPS_PER_TICK: usize = 100;
 pub struct Watchlist {
     /// The last committed revision.
     pub revision: Revision,
-    /// The last revision with something to tell.
+    /// The last revision that produces a notification.
     pub last_notifiable: Revision,
     /// The targets to be checked at each tick, in order of their identity.
     pub targets: Vec<Target>,
-    /// Targets taken off the list whose outages may still be open. The first [`DROPS_PER_TICK`] of them have their turn.
+    /// Targets removed from the list whose outages may still be open. The next tick closes the first [`DROPS_PER_TICK`]
+    /// of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropping: Vec<Target>,
-    /// Those of `targets` that their `acme/*` did not find at the last tick: not found again, they are taken off the list.
+    /// Those of `targets` that their `acme/*` did not find at the last tick. If the next tick does not find them
+    /// either, they are removed from the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Target>,
-    /// Whether the list came up empty and was refused.
+    /// Whether the list became empty and the empty list was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_refused: bool,
-    /// The entries of the configured list that could not be resolved at the last tick, in its order.
+    /// The entries that could not be resolved at the last tick, in the order of the configured list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<UnresolvedEntry>,
 }
 
-/// An entry of the configured list (`acme/*`) whose repositories could not be found out.
+/// An entry of the configured list (`acme/*`) whose repositories could not be listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnresolvedEntry {
-    /// The entry as it is written.
+    /// The entry as written.
     pub entry: String,
-    /// Since when, why, and whether that was notified.
+    /// Since when, why, and whether the failure was notified.
     #[serde(flatten)]
     pub failing: Failing,
 }
 
-/// An entry that could not be resolved this time.
+/// An entry that could not be resolved at this tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved {
     /// The entry.
     pub spec: TargetSpec,
-    /// Why.
+    /// Why it could not be resolved.
     pub failure: Failure,
-    /// When: at the tick, or, where that was held up, when it was known.
+    /// When: at the tick, or, if the tick was late, when the failure was known.
     pub at: Timestamp,
-    /// Whether checks by the same credential fail too, so that its own notification says why.
+    /// Whether checks with the same credential fail too, so that the credential's own notification explains it.
     pub is_explained: bool,
 }
 
-/// What the configured list amounts to, with `acme/*` resolved.
+/// The configured list, with `acme/*` resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configured {
     /// The targets found.
     pub targets: Vec<Target>,
-    /// Lines whose account was read. That is no proof: of a list that changes between two of its pages something may slip
-    /// into neither.
+    /// Entries whose account was listed. A target missing from them is not proof of its removal: if a list changes
+    /// between two of its pages, a repository can slip through.
     pub resolved: Vec<TargetSpec>,
-    /// Entries that could not be resolved this time: what they stood for stays watched.
+    /// Entries that could not be resolved at this tick: their targets stay monitored.
     pub unresolved: Vec<Unresolved>,
 }
 
-/// What a tick comes to.
+/// The result of a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tick {
     /// The list from now on.
     pub watchlist: Watchlist,
-    /// Set where the list or the monitor's history changes: to be put with the list, provided that its revision does
-    /// not exist yet.
+    /// Set if the list or the monitor's history changes. It is stored together with the list, if its revision does not
+    /// exist yet.
     pub change: Option<Change>,
 }
 
-/// Decides the list of targets at a tick. `dropped` are those of `dropping` that are known to be closed; those that had their
-/// turn and are not go behind those that had none.
+/// Decides the list of targets at a tick. `dropped` contains the targets of `dropping` that are closed. Targets that
+/// were attempted but are not closed move behind those that still wait.
 ///
-/// A gap of at least `gap` since the last tick is told: nobody watched. An entry that cannot be resolved is notified once: after
-/// `unreachable_after`, or at once where GitHub refuses one that never stood for anything.
+/// A gap of at least `gap` since the last tick is notified: nothing was monitored. An entry that cannot be resolved is
+/// notified once: after `unreachable_after`, or at once if GitHub refuses an entry that never had any targets.
 pub fn tick(
     before: Option<&Watchlist>,
     configured: Configured,
@@ -106,7 +109,7 @@ pub fn tick(
 
     let unresolved = entries(&known, &configured, unreachable_after, now, &mut events);
 
-    // Here and elsewhere put in one by one: to collect links a sort for each type, 6 KB.
+    // Inserted one by one here and elsewhere: each `collect` links a sort per type, 6 KB.
     let (mut was, mut is) = (BTreeSet::new(), BTreeMap::new());
     was.extend(known.targets.iter().map(Target::id));
     is.extend(configured.targets.into_iter().map(|target| (target.id().clone(), target)));
@@ -141,7 +144,7 @@ pub fn tick(
         if !added.is_empty() {
             events.push(Event::TargetsAdded { targets: added, total });
         }
-        // In front: a few are closed at once, also while many wait.
+        // In front: a few new ones are closed at once even if many are waiting.
         dropping.extend(known.targets.iter().filter(|target| !is.contains_key(target.id())).cloned());
         if !dropping.is_empty() {
             events.push(Event::TargetsRemoved { targets: dropping.clone(), total });
@@ -149,7 +152,7 @@ pub fn tick(
     }
     let (had_their_turn, waiting) = known.dropping.split_at(known.dropping.len().min(DROPS_PER_TICK));
     let still_open = waiting.iter().chain(had_their_turn).filter(|target| !dropped.contains(target.id()));
-    // Back on the list before it was closed: it is simply watched on.
+    // A target that is on the list again before it was closed simply stays monitored.
     dropping.extend(still_open.filter(|target| !is.contains_key(target.id())).cloned());
 
     let mut watchlist = Watchlist {
@@ -180,7 +183,7 @@ pub fn tick(
     Tick { watchlist, change }
 }
 
-/// The entries that cannot be resolved now, and what is to be notified of them and of those that can be again.
+/// The entries that cannot be resolved now. Adds the events of these, and of the ones that can be resolved again.
 fn entries(
     known: &Watchlist,
     configured: &Configured,
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
     use crate::notifications::{NotificationItem, pending_notification};
 
-    /// Neither is the other: a test must not pass with one in the other's place.
+    /// The two differ, so that a test fails if one is used instead of the other.
     const GAP: Duration = Duration::from_secs(1_200);
     const UNREACHABLE_AFTER: Duration = Duration::from_secs(600);
 
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_target_stays_to_be_closed_until_it_is() {
+    fn a_dropped_target_stays_listed_for_closing_until_it_is_closed() {
         let first = first(&["acme/web", "Acme/Api"]);
         assert!(matches!(events(&first), [Event::TargetsAdded { targets, total: 2 }] if targets.len() == 2));
         let second = next(&first, configured(&["acme/web"]), 5);
@@ -267,7 +270,7 @@ mod tests {
         );
         assert_eq!(names(&second.watchlist.dropping), ["Acme/Api"]);
         let third = next(&second, configured(&["acme/web"]), 10);
-        assert_eq!((names(&third.watchlist.dropping), third.change), (vec!["Acme/Api"], None), "told once");
+        assert_eq!((names(&third.watchlist.dropping), third.change), (vec!["Acme/Api"], None), "notified once");
         let closed = BTreeSet::from(["acme/api".parse::<Target>().unwrap().id().clone()]);
         let ticked = (Some(at(10)), GAP);
         let fourth =
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_dropped_target_is_closed_although_one_of_them_never_closes() {
+    fn every_dropped_target_is_closed_even_if_one_of_them_never_closes() {
         let many: Vec<String> = (0..250).map(|number| format!("acme/app-{number:03}")).collect();
         let mut list = vec!["other/x", "other/y"];
         list.extend(many.iter().map(String::as_str));
@@ -299,7 +302,7 @@ mod tests {
         }
         assert_eq!((turns, names(&last.watchlist.dropping)), (3, vec!["acme/app-000"]));
 
-        // One that is taken off while others wait need not wait for them.
+        // A target dropped while others wait does not wait for them.
         let waiting = next(&first(&list), configured(&["other/x", "other/y"]), 5);
         let later = next(&waiting, configured(&["other/x"]), 10);
         assert_eq!(names(&later.watchlist.dropping)[..2], ["other/y", "acme/app-100"]);
@@ -339,7 +342,7 @@ mod tests {
         let before = next(&first(&["acme/web"]), found(&["acme/web"]), 5);
         for fault in [Fault::Service, Fault::Forbidden] {
             let mut last = next(&before, unresolved(fault, false), 10);
-            assert!(events(&last).is_empty() && last.change.is_some(), "noted, and not yet notified");
+            assert!(events(&last).is_empty() && last.change.is_some(), "stored, but not notified yet");
             last = next(&last, unresolved(fault, false), 15);
             assert!(last.change.is_none());
             last = next(&last, unresolved(fault, false), 20);
@@ -358,7 +361,7 @@ mod tests {
                 matches!(events(&last), [Event::EntryResolved { notified: true, .. }])
                     && last.watchlist.unresolved.is_empty()
             );
-            // Both in one message: it says that it was, and is over.
+            // Both in one message: it says that there was a failure, and that it is over.
             let changes = [changes[0].clone(), Change { revision: changes[0].revision.next(), ..last.change.unwrap() }];
             let notified = pending_notification(&Subject::Monitor, None, Revision(1), &changes).notification.unwrap();
             assert!(
@@ -366,13 +369,13 @@ mod tests {
                 "{notified:?}"
             );
         }
-        // Shorter than that, nobody hears of it.
+        // A shorter failure is not notified.
         let short = next(&next(&before, unresolved(Fault::Service, false), 10), found(&["acme/web"]), 15);
         assert!(
             matches!(events(&short), [Event::EntryResolved { notified: false, .. }])
                 && !short.change.unwrap().is_notifiable()
         );
-        // What the settings no longer name is nobody's trouble.
+        // An entry removed from the settings is not notified.
         let gone = next(&next(&before, unresolved(Fault::Service, false), 10), configured(&["acme/web"]), 15);
         assert!(gone.watchlist.unresolved.is_empty() && events(&gone).is_empty());
     }
@@ -383,12 +386,12 @@ mod tests {
         let mistyped = start(unresolved(Fault::NotFound, false));
         assert!(matches!(events(&mistyped), [Event::EntryUnresolved { .. }]), "{mistyped:?}");
         assert!(mistyped.watchlist.targets.is_empty() && mistyped.watchlist.last_notifiable == Revision(1));
-        // What may pass is given its time.
+        // A fault that may be temporary is notified later.
         let mut last = start(unresolved(Fault::Network, false));
         assert!(events(&last).is_empty());
         last = next(&last, unresolved(Fault::Network, false), 10);
         assert!(matches!(events(&last), [Event::EntryUnresolved { .. }]));
-        // Said already by whom it befalls: once that is over, it is for the entry to say.
+        // The credential's own notification explains it. Once that is over, the entry is notified.
         let mut shared = start(unresolved(Fault::Credential, true));
         for minutes in [10, 20] {
             shared = next(&shared, unresolved(Fault::Credential, true), minutes);
@@ -401,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_resolved_stays_watched() {
+    fn targets_of_an_unresolved_entry_stay_monitored() {
         let first = first(&["acme/web", "acme/api", "other/x"]);
         let second = next(&first, unresolved(Fault::Service, false), 5);
         assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
@@ -409,10 +412,10 @@ mod tests {
     }
 
     #[test]
-    fn what_its_account_does_not_find_is_dropped_the_second_time() {
+    fn a_target_missing_from_its_account_is_dropped_the_second_time() {
         let found = |targets: &[&str]| Configured { resolved: vec!["acme/*".parse().unwrap()], ..configured(targets) };
         let first = first(&["acme/api", "acme/web", "other/x"]);
-        // Named by itself, it is off the list as soon as its name is.
+        // A target that is named by itself is removed as soon as its name is.
         let second = next(&first, found(&["acme/api"]), 5);
         assert_eq!(names(&second.watchlist.targets), ["acme/api", "acme/web"]);
         assert_eq!(
@@ -429,19 +432,19 @@ mod tests {
         assert_eq!((names(&gone.watchlist.targets), removed(&gone)), (vec!["acme/api"], "acme/web".to_owned()));
         assert!(gone.watchlist.missing.is_empty() && names(&gone.watchlist.dropping).contains(&"acme/web"));
 
-        // It had only slipped; and the next time that it does it is missing for the first time again.
+        // It had only slipped through; the next time this happens, it is missing for the first time again.
         let back = next(&second, found(&["acme/api", "acme/web"]), 10);
         assert!(events(&back).is_empty() && back.watchlist.missing.is_empty());
         let slipped = next(&back, found(&["acme/api"]), 15);
         assert_eq!(names(&slipped.watchlist.missing), ["acme/web"]);
 
-        // A list that is refused, or cannot be read, says nothing of anybody.
+        // A list that is refused or cannot be read says nothing about any target.
         for silent in [found(&[]), unresolved(Fault::Service, false)] {
             let silent = next(&second, silent, 10);
             assert!(silent.watchlist.missing.is_empty() && names(&silent.watchlist.targets).contains(&"acme/web"));
         }
 
-        // Its line is gone from the settings: it is dropped at once.
+        // Its entry was removed from the settings: it is dropped at once.
         assert_eq!(names(&next(&first, configured(&["other/x"]), 5).watchlist.dropping), ["acme/api", "acme/web"]);
     }
 

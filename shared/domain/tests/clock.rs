@@ -13,12 +13,12 @@ use monitor_domain::subject::CredentialId;
 
 use support::{History, at, closed, failed_check, opened, runner};
 
-/// When a history begins, so that there is room to set the clock back.
+/// The start of a history, late enough to set the clock back.
 const BEGIN: i64 = 800 * 86_400;
-/// By how many seconds the clock is set.
+/// The seconds by which the clock is set forward or back.
 const JUMPS: [i64; 7] = [-365 * 86_400, -86_400, -7_200, -600, 7_200, 86_400, 365 * 86_400];
 
-/// Checks at a wall clock that is set to another time at some point.
+/// A history of checks whose wall clock is set to another time at some point.
 struct Jumping {
     history: History,
     secs: i64,
@@ -35,7 +35,7 @@ impl Jumping {
         u64::try_from(self.secs).unwrap()
     }
 
-    /// Checks after so many real seconds.
+    /// Checks after this many real seconds.
     fn see(&mut self, status: Status, after: i64) -> Vec<Event> {
         self.secs += after;
         self.history.see(self.now(), &[runner(1, status)])
@@ -48,20 +48,20 @@ impl Jumping {
 }
 
 #[test]
-fn a_suspect_runner_is_confirmed_in_its_time() {
+fn a_suspect_runner_is_confirmed_in_time() {
     for jump in JUMPS {
         let mut jumping = Jumping::watching("{}", Idle);
         jumping.see(Offline, 300);
         jumping.see(Offline, 60);
         jumping.secs += jump;
         let checks = (1..10).find(|_| !opened(&jumping.see(Offline, 60)).is_empty());
-        // Set forward, nobody seems to have checked for long, and the readings are counted anew.
+        // Set forward, the clock suggests a long time without checks, and the count starts again.
         assert_eq!(checks, Some(if jump > 900 { 3 } else { 1 }), "{jump}");
     }
 }
 
 #[test]
-fn an_outage_ends_in_its_time() {
+fn an_outage_ends_in_time() {
     for jump in JUMPS {
         let mut jumping = Jumping::watching(r#"{"failureThreshold":1}"#, Idle);
         assert_eq!(opened(&jumping.see(Offline, 300)).len(), 1);
@@ -72,7 +72,7 @@ fn an_outage_ends_in_its_time() {
 }
 
 #[test]
-fn a_missing_runner_is_gone_in_its_time() {
+fn a_missing_runner_is_gone_in_time() {
     for jump in JUMPS {
         let mut jumping = Jumping::watching("{}", Idle);
         jumping.secs += 300;
@@ -117,7 +117,7 @@ fn a_credential_is_notified_no_later_and_again_when_it_works() {
         let checks = (1..20).find(|n| is_notified(check(Fault::Credential, jump + 60 * n)));
         assert!(checks.is_some_and(|checks| checks <= 15), "{jump}: {checks:?}");
 
-        // Now it works, by a clock that was set back once more. The target's own fault shows it.
+        // It works again, after the clock was set back once more. The target's own fault proves it.
         let works = check(Fault::NotFound, jump + 1_300 - if jump < 0 { 7_200 } else { 0 });
         let ended = works.iter().filter(|event| matches!(event, Event::ReachableAgain { notified: true, .. })).count();
         assert_eq!(ended, 1, "{jump}: {works:?}");
@@ -132,7 +132,7 @@ fn reminders_and_the_end_of_flapping_survive_a_clock_that_was_set_back() {
         jumping.secs += jump;
         let reminded = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Reminded { .. }));
         assert!(reminded(&jumping.see(Offline, 60)), "{jump}");
-        assert!(!reminded(&jumping.see(Offline, 300)), "{jump}: once, and then in its time");
+        assert!(!reminded(&jumping.see(Offline, 300)), "{jump}: once, and then at the usual interval");
         assert!(reminded(&jumping.see(Offline, 300)), "{jump}");
 
         let mut jumping = Jumping::watching(r#"{"failureThreshold":1,"successThreshold":1,"flapThreshold":3}"#, Idle);
@@ -144,7 +144,7 @@ fn reminders_and_the_end_of_flapping_survive_a_clock_that_was_set_back() {
         jumping.secs += jump;
         let events = jumping.see(Idle, 60);
         assert!(events.iter().any(|event| matches!(event, Event::FlappingEnded { .. })), "{jump}");
-        // What the wrong clock dated makes no runner flap for as long as that clock was ahead.
+        // Outages dated by the wrong clock make no runner flap for as long as that clock was ahead.
         let mut jumping = Jumping::watching(r#"{"failureThreshold":1,"successThreshold":1,"flapThreshold":3}"#, Idle);
         for _ in 0..2 {
             jumping.see(Offline, 60);
@@ -157,7 +157,7 @@ fn reminders_and_the_end_of_flapping_survive_a_clock_that_was_set_back() {
 }
 
 #[test]
-fn a_runner_that_never_connects_is_waited_for_no_longer_than_the_policy_says() {
+fn a_runner_that_never_connects_has_no_more_than_connect_grace() {
     for jump in JUMPS.into_iter().filter(|jump| *jump < -900) {
         let mut history = History::new(r#"{"failureThreshold":1,"connectGrace":"10m"}"#);
         let mut ahead = runner(1, Offline);
@@ -170,11 +170,11 @@ fn a_runner_that_never_connects_is_waited_for_no_longer_than_the_policy_says() {
 }
 
 #[test]
-fn a_check_is_dated_by_the_clock_as_it_is() {
+fn a_check_is_dated_by_the_current_clock() {
     for jump in JUMPS.into_iter().filter(|jump| *jump < 0) {
         let mut jumping = Jumping::watching("{}", Idle);
         jumping.secs += jump;
-        // It changes nothing, so its time alone is stored, and not at each further check.
+        // It changes nothing, so only its time is stored, and not at every further check.
         jumping.see(Idle, 60);
         assert_eq!(jumping.history.fleet.last_seen_at, Some(at(jumping.now())), "{jump}");
         let stored = jumping.history.fleet.last_seen_at;
@@ -183,7 +183,7 @@ fn a_check_is_dated_by_the_clock_as_it_is() {
         let offline = jumping.see(Offline, 60);
         assert!(!offline.is_empty() && jumping.history.fleet.record.observed_at == at(jumping.now()), "{jump}");
     }
-    // The clock of another machine is a little behind: what it saw takes nothing back.
+    // The clock of another machine is a little behind: its check does not set the stored time back.
     let mut jumping = Jumping::watching("{}", Idle);
     jumping.secs -= 30;
     let offline = jumping.see(Offline, 0);

@@ -1,4 +1,4 @@
-//! A cycle is complete only where nothing is left out: each thing that goes wrong alone makes it incomplete, and is named.
+//! A cycle is complete only if nothing is left out. Each single fault makes it incomplete, and is named.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ fn complete_cycle(targets: usize) -> Cycle {
     cycle
 }
 
-/// One thing that goes wrong, with words by which it must be named.
+/// One fault that makes a cycle incomplete.
 #[derive(Clone, Debug)]
 enum Trouble {
     TickFails,
@@ -60,7 +60,7 @@ proptest! {
                 Trouble::TickFails => cycle.tick_failure = Some("the store is locked".to_owned()),
                 Trouble::NotChecked(index) => drop(cycle.checked.remove(&target(index.index(targets)))),
                 Trouble::Pending(over) => cycle.note_pending(Some(NOW.minus(limit + *over))),
-                // Nothing older may hide it.
+                // No older notification may hide it.
                 Trouble::ClockSetBack(ahead) => {
                     cycle.pending_since = cycle.pending_since.filter(|since| *since > NOW).or(Some(NOW.plus(*ahead)));
                 }
@@ -106,18 +106,18 @@ proptest! {
 }
 
 #[test]
-fn without_any_target_no_cycle_is_complete() {
+fn a_cycle_without_targets_is_never_complete() {
     let said = describe(&shortfalls(&Cycle::default(), DEFAULT_PENDING_LIMIT, NOW));
     assert_eq!(said, "there is no target to check");
 }
 
 #[test]
-fn a_check_whose_failure_is_not_counted_does_not_count() {
+fn a_failed_check_that_is_not_counted_leaves_its_target_unchecked() {
     let mut cycle = Cycle { listed: [target(0), target(1)].into(), ..Cycle::default() };
     cycle.note(&target(0), Checked::Seen);
     cycle.note(&target(1), Checked::No);
     let said = describe(&shortfalls(&cycle, DEFAULT_PENDING_LIMIT, NOW));
-    assert_eq!(said, "1 of 2 targets were not checked, acme/app-1 first of all");
+    assert_eq!(said, "1 of 2 targets were not checked, the first is acme/app-1");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-/// A tick 4 min ago, one every 5 min, and two targets that were seen since.
+/// A tick 4 min ago, an interval of 5 min, and two targets seen since.
 fn stored() -> StoredCycle {
     let tick = NOW.minus(minutes(4));
     let seen = Some(NOW.minus(minutes(1)));
@@ -152,7 +152,7 @@ fn said(stored: &StoredCycle) -> String {
 }
 
 #[test]
-fn what_is_stored_says_that_nobody_ticks_or_that_a_target_is_not_checked() {
+fn a_store_shows_that_ticks_are_missing_or_that_a_target_is_not_checked() {
     assert_eq!(said(&stored()), "");
     let ticked = |ago: u64| {
         let tick = NOW.minus(minutes(ago));
@@ -166,10 +166,10 @@ fn what_is_stored_says_that_nobody_ticks_or_that_a_target_is_not_checked() {
 
     let mut never = stored();
     never.targets[1].1 = None;
-    assert_eq!(said(&never), "1 of 2 targets were not checked, acme/app-1 first of all");
+    assert_eq!(said(&never), "1 of 2 targets were not checked, the first is acme/app-1");
     never.targets[1].2 = true;
     assert_eq!(said(&never), "", "its failure is counted");
-    // Three intervals and the ten minutes by which the moment may be stored late.
+    // Three intervals, and the ten minutes by which the stored time may lag.
     for (ago, is_checked) in [(29, true), (30, false)] {
         let mut long_ago = stored();
         long_ago.targets[0].1 = Some(NOW.minus(minutes(ago)));
@@ -180,7 +180,7 @@ fn what_is_stored_says_that_nobody_ticks_or_that_a_target_is_not_checked() {
 }
 
 #[test]
-fn what_is_pending_is_said_of_a_store_and_a_store_without_a_monitor_says_nothing() {
+fn a_store_shows_pending_notifications_unless_no_monitor_ever_ran() {
     let pending = |ago: u64| StoredCycle { pending_since: Some(NOW.minus(minutes(ago))), ..stored() };
     assert_eq!(said(&pending(14)), "");
     assert_eq!(said(&pending(15)), "a notification has been pending for 15 min");

@@ -1,4 +1,4 @@
-//! The rules about outages, one by one.
+//! The rules for outages, one by one.
 
 mod support;
 
@@ -67,7 +67,7 @@ fn unhealthy_checks_on_both_sides_of_a_gap_are_not_consecutive() {
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     history.see(300, &[runner(1, Offline)]);
     history.see(360, &[runner(1, Offline)]);
-    // Nobody looked for as long as would make the target blind.
+    // No check for as long as makes the target unreachable.
     for secs in [1_260, 1_320] {
         assert!(opened(&history.see(secs, &[runner(1, Offline)])).is_empty());
     }
@@ -102,7 +102,7 @@ fn a_partial_check_changes_no_runner() {
 fn the_first_check_lists_offline_runners_in_one_notification() {
     let mut history = History::new("{}");
     let fleet = [runner(1, Offline), runner(2, Idle)];
-    // The first look is no better than others: it is confirmed too.
+    // The first check needs confirmation like any other.
     assert!(opened(&history.see(0, &fleet)).is_empty() && opened(&history.see(60, &fleet)).is_empty());
     let events = history.see(120, &fleet);
     assert_eq!((opened(&events)[0].visibility, opened(&events)[0].started_at), (Visibility::Baseline, at(0)));
@@ -154,7 +154,7 @@ fn a_runner_that_is_no_longer_registered_is_notified_once_and_forgotten_later() 
 }
 
 #[test]
-fn an_outage_whose_runner_is_removed_ends_as_that() {
+fn an_outage_whose_runner_is_removed_ends_as_removed() {
     let mut history = History::watching(r#"{"failureThreshold":1}"#, &[runner(1, Idle), runner(2, Idle)]);
     history.see(300, &[runner(1, Offline), runner(2, Idle)]);
     history.see(600, &[runner(2, Idle)]);
@@ -175,7 +175,7 @@ fn absence_that_is_not_confirmed_by_id_changes_nothing() {
 }
 
 #[test]
-fn at_most_twenty_missing_runners_are_asked_for_those_missed_before_first() {
+fn at_most_twenty_missing_runners_are_looked_up_starting_with_those_missed_before() {
     let everyone: Vec<_> = (1..=50).map(|id| runner(id, Idle)).collect();
     let mut history = History::watching("{}", &everyone);
     let first = lookups_wanted(&history.fleet, &[page(&[])]);
@@ -187,7 +187,7 @@ fn at_most_twenty_missing_runners_are_asked_for_those_missed_before_first() {
 }
 
 #[test]
-fn ephemeral_runners_leave_in_silence() {
+fn the_removal_of_an_ephemeral_runner_is_not_notified() {
     let mut ephemeral = runner(1, Busy);
     ephemeral.ephemeral = true;
     let mut history = History::watching("{}", &[ephemeral]);
@@ -199,14 +199,14 @@ fn ephemeral_runners_leave_in_silence() {
 }
 
 #[test]
-fn back_under_its_name_it_is_the_same_runner() {
+fn a_runner_registered_again_under_its_name_is_the_same_runner() {
     let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle)]);
     let mut again = runner(99, Idle);
     again.name = "runner-1".to_owned();
     let events = history.see(300, &[again.clone(), runner(2, Idle)]);
     assert!(matches!(events[..], [Event::Reregistered { current_id: RunnerId(99), .. }]));
     assert_eq!((history.runner(1).current_id, history.fleet.runners.len()), (RunnerId(99), 2));
-    // Also after it was held to be gone.
+    // Also after it was considered gone.
     history.see(600, &[runner(2, Idle)]);
     history.see(660, &[runner(2, Idle)]);
     assert!(history.runner(1).is_gone());
@@ -216,7 +216,7 @@ fn back_under_its_name_it_is_the_same_runner() {
 }
 
 #[test]
-fn a_runner_that_slips_from_page_to_page_is_one() {
+fn a_runner_that_slips_from_page_to_page_counts_once() {
     let mut history = History::new("{}");
     let pages = vec![page(&[runner(1, Idle), runner(2, Idle)]), page(&[runner(2, Idle), runner(3, Idle)])];
     history.check(&Observation { started_at: at(0), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } });
@@ -224,7 +224,7 @@ fn a_runner_that_slips_from_page_to_page_is_one() {
 }
 
 #[test]
-fn a_page_with_a_runner_that_is_not_remembered_is_read_in_full_next_time() {
+fn a_page_with_a_runner_that_is_not_stored_is_read_in_full_next_time() {
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     let tag = PageTag {
         etag: Some("\"1\"".to_owned()),
@@ -253,7 +253,7 @@ fn three_outages_within_an_hour_become_one_flapping_notification() {
 }
 
 #[test]
-fn a_flapping_runner_that_stays_offline_is_notified_in_the_end() {
+fn a_flapping_runner_that_stays_offline_is_notified_as_an_outage() {
     let mut history = History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle)]);
     for round in 0..3 {
         history.see(600 * round + 300, &[runner(1, Idle)]);
@@ -303,9 +303,9 @@ fn tag_of(page: &ObservedPage) -> PageTag {
     }
 }
 
-// An older Enterprise Server tells no version of any runner.
+// An older Enterprise Server reports no version of any runner.
 #[test]
-fn where_no_runner_has_a_version_a_missing_one_proves_nothing() {
+fn a_missing_version_proves_nothing_if_no_runner_has_one() {
     let without = |id, status, os: &str, busy| {
         let (version, os) = (None, os.to_owned());
         ObservedRunner { version, os, busy, ..runner(id, status) }
@@ -318,20 +318,20 @@ fn where_no_runner_has_a_version_a_missing_one_proves_nothing() {
     };
     let (offline, died) = (without(1, Offline, "linux", false), without(2, Offline, "linux", true));
     let (waiting, idle) = (without(3, Offline, "unknown", false), without(4, Idle, "linux", false));
-    // What has no operating system either has never connected.
+    // A runner without an operating system has never connected.
     assert_eq!(opened_within(&[offline.clone(), died.clone(), waiting.clone(), idle]), [1, 2]);
-    // One version in the list is enough for the others' lack to mean something; one that runs a job has connected.
-    let notified = runner(5, Idle);
-    assert_eq!(opened_within(&[offline.clone(), died, waiting, notified.clone()]), [2]);
-    // So it is where the one with a version was listed before, or is on a page that is as it was.
-    let mut history = History::watching("{}", std::slice::from_ref(&notified));
-    let pages = vec![ObservedPage::Unchanged(tag_of(&page(&[notified]))), page(&[offline])];
+    // If one runner has a version, a missing version means something. A runner that runs a job has connected.
+    let with_version = runner(5, Idle);
+    assert_eq!(opened_within(&[offline.clone(), died, waiting, with_version.clone()]), [2]);
+    // The same if the runner with a version was listed before, or is on an unchanged page.
+    let mut history = History::watching("{}", std::slice::from_ref(&with_version));
+    let pages = vec![ObservedPage::Unchanged(tag_of(&page(&[with_version]))), page(&[offline])];
     history.check(&Observation { started_at: at(60), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } });
     assert!(history.runner(1).never_connected());
 }
 
 #[test]
-fn a_list_that_is_short_of_runners_is_read_takes_nothing_away_and_counts_as_a_failed_check() {
+fn a_list_that_lacks_runners_is_evaluated_but_removes_nobody_and_counts_as_a_failed_check() {
     let leaving = ObservedRunner { ephemeral: true, ..runner(3, Idle) };
     let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle), leaving]);
     let failure = Failure::new(Fault::Incomplete, "GitHub counts 3 runners and lists 1");
@@ -349,7 +349,7 @@ fn a_list_that_is_short_of_runners_is_read_takes_nothing_away_and_counts_as_a_fa
     assert_eq!(
         opened(&events).iter().map(|outage| outage.runner_id.0).collect::<Vec<_>>(),
         [1],
-        "what is listed is watched"
+        "listed runners are evaluated"
     );
     let unreachable: Vec<_> = events.iter().filter(|event| matches!(event, Event::BecameUnreachable { .. })).collect();
     assert!(
@@ -362,7 +362,7 @@ fn a_list_that_is_short_of_runners_is_read_takes_nothing_away_and_counts_as_a_fa
     }
     assert!(
         history.fleet.record.pages.iter().all(|tag| tag.etag.is_none()),
-        "the count is told by an answer in full alone"
+        "only a full response says how many runners there are"
     );
     let events = history
         .see(1_500, &[runner(1, Offline), runner(2, Idle), ObservedRunner { ephemeral: true, ..runner(3, Idle) }]);
@@ -381,7 +381,7 @@ fn an_unreachable_target_is_notified_after_unreachable_after_and_when_it_is_reac
     assert!(events.iter().any(|event| matches!(event, Event::BecameUnreachable { since, .. } if *since == at(120))));
     assert!(
         events.iter().any(|event| matches!(event, Event::Cleared { .. })),
-        "a suspicion ends when the target goes blind"
+        "a suspicion ends when the target becomes unreachable"
     );
     assert!(history.check(&failed_check(at(1_320), Fault::NotFound)).is_empty());
     let events = history.see(1_620, &[runner(1, Idle), runner(2, Offline)]);
@@ -400,7 +400,7 @@ fn a_credential_failure_is_not_repeated_for_each_target() {
     assert!(!explained.all_events().any(Event::is_notifiable));
     let alone = reconcile(&history.fleet, &late, &policy, &Overrides::default(), false, at(1_500));
     assert!(alone.all_events().any(Event::is_notifiable));
-    // Its own fault is its own, whatever the credential is told to be.
+    // The target's own fault is notified, whatever the credential explains.
     let gone = reconcile(
         &history.fleet,
         &failed_check(at(1_500), Fault::NotFound),
@@ -413,7 +413,7 @@ fn a_credential_failure_is_not_repeated_for_each_target() {
 }
 
 #[test]
-fn a_dropped_target_closes_its_outages_in_one_notification_and_starts_anew() {
+fn a_dropped_target_closes_its_outages_in_one_notification_and_can_start_again() {
     let mut history = History::watching(r#"{"failureThreshold":1}"#, &[runner(1, Offline), runner(2, Idle)]);
     let decision = drop_target(&history.fleet, at(300));
     let events = history.store(decision.commits(7, 50, Handled::default()));
@@ -427,14 +427,14 @@ fn a_dropped_target_closes_its_outages_in_one_notification_and_starts_anew() {
     assert_eq!(
         (again.events, again.runners),
         (vec![Event::Dropped { notified: false }], vec![]),
-        "it closes nothing twice"
+        "nothing is closed twice"
     );
     let events = history.see(900, &[runner(1, Offline)]);
     assert_eq!(opened(&events)[0].visibility, Visibility::Baseline);
 }
 
 #[test]
-fn a_target_notified_as_unreachable_is_notified_when_it_is_dropped() {
+fn dropping_a_target_is_notified_if_it_was_notified_as_unreachable() {
     for (unreachable_after_secs, is_notified) in [(1_200, true), (600, false)] {
         let mut history = History::watching("{}", &[runner(1, Idle)]);
         history.check(&failed_check(at(300), Fault::NotFound));
@@ -455,7 +455,7 @@ fn an_ignored_runner_is_never_notified_and_its_open_outage_is_closed() {
 }
 
 #[test]
-fn an_outage_that_started_and_ended_between_two_messages_is_notified_in_one() {
+fn an_outage_between_two_messages_is_notified_with_its_end() {
     let mut history =
         History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle), runner(2, Idle)]);
     history.see(300, &[runner(1, Offline), runner(2, Offline)]);
@@ -499,7 +499,7 @@ fn pending_notifications_skip_a_gap_left_by_expired_changes() {
     history.see(month + 600, &with_first(Offline));
     let last = history.changes.len();
     assert!(last > 3 && history.changes[0].more);
-    // Of the first look the first part is still there, of all else nothing but the news.
+    // Only the first part of the first check and the notifiable change are left.
     let left = [history.changes[0].clone(), history.changes[last - 1].clone()];
     let notified =
         |changes: &[Change]| pending_notification(&Subject::from(&target()), None, Revision(0), changes).notification;
@@ -508,7 +508,7 @@ fn pending_notifications_skip_a_gap_left_by_expired_changes() {
     );
     let mut young = left.clone();
     young[1].decided_at = at(month - 1);
-    assert_eq!(notified(&young), None, "what is missing there cannot have expired");
+    assert_eq!(notified(&young), None, "the missing changes cannot have expired");
 }
 
 #[test]
@@ -524,17 +524,17 @@ fn a_target_record_names_the_first_pending_revision() {
         history.fleet.record.first_pending
     };
     assert_eq!(check_with(600, Offline, (0, 0)), Revision(3), "the outage");
-    assert_eq!(check_with(900, Idle, (0, 0)), Revision(3), "nothing is told yet");
-    assert_eq!(check_with(1_200, Idle, (0, 0)), Revision(3), "nor when it is over");
+    assert_eq!(check_with(900, Idle, (0, 0)), Revision(3), "nothing is notified yet");
+    assert_eq!(check_with(1_200, Idle, (0, 0)), Revision(3), "nor when the outage has ended");
     assert_eq!(check_with(1_500, Busy, (99, 99)), Revision(3), "nothing for the notifier");
-    assert_eq!(check_with(1_800, Offline, (99, 3)), Revision(3), "an end before it is not recorded");
+    assert_eq!(check_with(1_800, Offline, (99, 3)), Revision(3), "an earlier end is not recorded");
     check_with(2_100, Idle, (99, 99));
-    assert_eq!(check_with(2_400, Idle, (99, 99)), Revision(9), "all before it is notified and recorded");
+    assert_eq!(check_with(2_400, Idle, (99, 99)), Revision(9), "everything before it is notified and recorded");
 }
 
 #[test]
-fn a_decision_that_broke_off_leaves_no_etag_behind() {
-    // A 304 means "as stored": it must not be asked for where half of what a page said is stored.
+fn an_interrupted_decision_leaves_no_etag_behind() {
+    // A 304 means "as stored": it must not be requested if only half of a page is stored.
     let well: Vec<_> = (1..=9).map(|id| runner(id, Idle)).collect();
     let away: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let mut history = History::watching("{}", &well);
@@ -558,14 +558,14 @@ fn an_interrupted_decision_leaves_its_target_events_to_the_next_check() {
 }
 
 #[test]
-fn no_part_of_a_decision_is_larger_than_a_batch() {
+fn no_part_of_a_decision_exceeds_a_batch() {
     let runners: Vec<_> = (1..=9).map(|id| runner(id, Offline)).collect();
     let history = History::new(r#"{"failureThreshold":1}"#);
     for max_items in 4..=21 {
         for commit in history.decide(&check(at(0), &runners)).commits(7, max_items, Handled::default()) {
-            // The change and the target's record go with each.
+            // Each part also contains the change and the target's record.
             let items = 2 + commit.runners.len();
-            assert!(items <= max_items, "{items} items, {max_items} are taken");
+            assert!(items <= max_items, "{items} items, at most {max_items} are accepted");
         }
     }
 }
@@ -585,7 +585,7 @@ fn an_interrupted_decision_is_finished_by_the_next_check() {
 }
 
 #[test]
-fn a_target_that_was_notified_of_a_flapping_runner_is_notified_to_be_dropped() {
+fn dropping_a_target_is_notified_if_flapping_of_its_runner_was() {
     for (is_muted, is_notified) in [(false, true), (true, false)] {
         let mut history = History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle)]);
         if is_muted {
@@ -602,7 +602,7 @@ fn a_target_that_was_notified_of_a_flapping_runner_is_notified_to_be_dropped() {
 }
 
 #[test]
-fn polls_without_a_runner_on_both_sides_of_a_time_that_nobody_could_see_are_not_in_a_row() {
+fn checks_without_a_runner_on_both_sides_of_an_unreachable_time_are_not_consecutive() {
     let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle)]);
     history.see(300, &[runner(2, Idle)]);
     assert_eq!(history.runner(1).absence.as_ref().map(|absence| absence.count), Some(1));
@@ -611,20 +611,20 @@ fn polls_without_a_runner_on_both_sides_of_a_time_that_nobody_could_see_are_not_
     }
     assert!(history.fleet.record.failing.as_ref().is_some_and(|failing| failing.unreachable));
     history.see(1_560, &[runner(2, Idle)]);
-    assert!(!history.runner(1).is_gone(), "it is missed for the first time again");
+    assert!(!history.runner(1).is_gone(), "it is missing for the first time again");
     assert!(!opened(&history.see(1_620, &[runner(2, Idle)])).is_empty());
     assert!(history.runner(1).is_gone());
 }
 
 #[test]
-fn who_is_forgotten_is_counted_no_more() {
+fn a_forgotten_runner_is_no_longer_counted() {
     let leaving = ObservedRunner { ephemeral: true, ..runner(1, Busy) };
     let mut history = History::watching("{}", &[leaving, runner(2, Idle)]);
     let totals = |history: &History| history.changes.iter().map(|change| change.counts.total).collect::<Vec<_>>();
     history.see(300, &[runner(2, Idle)]);
     history.see(360, &[runner(2, Idle)]);
     assert_eq!(totals(&history), [2, 2, 1]);
-    // Nor who was gone for long enough.
+    // Nor is one that has been gone for long enough.
     history.see(420, &[]);
     history.see(480, &[]);
     history.see(480 + 86_400, &[]);
@@ -632,7 +632,7 @@ fn who_is_forgotten_is_counted_no_more() {
 }
 
 #[test]
-fn an_ignored_runner_leaves_in_silence() {
+fn the_removal_of_an_ignored_runner_is_not_notified() {
     let mut history = History::watching(r#"{"ignore":["runner-1"]}"#, &[runner(1, Idle), runner(2, Idle)]);
     history.see(300, &[]);
     let events = history.see(360, &[]);
@@ -642,7 +642,7 @@ fn an_ignored_runner_leaves_in_silence() {
 }
 
 #[test]
-fn what_github_says_of_a_runner_is_stored_though_it_is_as_healthy_as_before() {
+fn what_github_says_about_a_runner_is_stored_even_if_its_health_is_unchanged() {
     let before = runner(1, Idle);
     let labels = ["self-hosted", "linux", "gpu"].map(str::to_owned).to_vec();
     for after in [
@@ -659,6 +659,6 @@ fn what_github_says_of_a_runner_is_stored_though_it_is_as_healthy_as_before() {
         assert_eq!((&stored.version, stored.ephemeral), (&after.version, after.ephemeral));
         assert_eq!(history.changes.len(), 2, "{after:?}");
         history.see(600, std::slice::from_ref(&after));
-        assert_eq!(history.changes.len(), 2, "the same again is nothing new: {after:?}");
+        assert_eq!(history.changes.len(), 2, "the same observation again changes nothing: {after:?}");
     }
 }

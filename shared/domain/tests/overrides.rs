@@ -1,4 +1,4 @@
-//! What people ask for: mutes, acknowledgements; and reminders, which both keep away.
+//! Mutes and acknowledgements, and the reminders that both suppress.
 
 mod support;
 
@@ -56,7 +56,7 @@ fn an_outage_still_open_after_a_mute_is_notified_then_and_so_is_its_end() {
     assert!(
         matches!(&notified(&history, through)[..], [NotificationItem::Recovered { outages }] if outages.len() == 1)
     );
-    // Told after all that at once, it came and went.
+    // In a single notification of everything, it came and went.
     assert!(matches!(&notified(&history, 0)[..], [NotificationItem::CameAndWent { outages }] if outages.len() == 1));
 }
 
@@ -65,7 +65,7 @@ fn the_end_of_an_outage_notified_before_a_mute_is_notified_during_it() {
     let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
     history.see(300, &[runner(1, Status::Offline)]);
     history.overrides.muted = vec![Scope::Target(target())];
-    assert!(history.see(300 + 3 * HOUR, &[runner(1, Status::Offline)]).is_empty(), "no reminder in a mute");
+    assert!(history.see(300 + 3 * HOUR, &[runner(1, Status::Offline)]).is_empty(), "no reminder during a mute");
     let events = history.see(300 + 4 * HOUR, &[runner(1, Status::Idle)]);
     assert_eq!(closed(&events)[0].visibility, Visibility::Alerted);
 }
@@ -126,7 +126,7 @@ fn a_runner_that_flaps_during_a_mute_and_is_down_at_its_end_is_notified_once() {
 }
 
 #[test]
-fn flapping_notified_before_a_mute_ends_after_it_as_recovered_or_as_an_outage() {
+fn flapping_notified_before_a_mute_ends_as_calm_or_as_an_outage() {
     for is_back_in_the_mute in [true, false] {
         let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
         let [down, well] = [Status::Offline, Status::Idle].map(|status| [runner(1, status)]);
@@ -156,7 +156,7 @@ fn flapping_notified_before_a_mute_ends_after_it_as_recovered_or_as_an_outage() 
 }
 
 #[test]
-fn an_open_outage_is_reminded_of_as_often_as_the_policy_says() {
+fn an_open_outage_is_repeated_as_often_as_the_policy_says() {
     let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
     let down = [runner(1, Status::Offline)];
     history.see(300, &down);
@@ -175,7 +175,7 @@ fn an_open_outage_is_reminded_of_as_often_as_the_policy_says() {
         "{items:?}"
     );
     assert!(history.see(30 * HOUR, &down).is_empty());
-    // Told late, the outage itself says everything.
+    // If the outage itself is still pending, no reminder is added.
     assert!(matches!(&notified(&history, 0)[..], [NotificationItem::Offline { .. }]));
     history.see(31 * HOUR, &[runner(1, Status::Idle)]);
     assert!(matches!(&notified(&history, through)[..], [NotificationItem::Recovered { .. }]));
@@ -204,5 +204,5 @@ fn only_a_decision_with_something_to_notify_reads_the_overrides() {
     assert!(!history.decide(&still(600)).depends_on_overrides());
     assert!(history.decide(&still(300 + HOUR)).depends_on_overrides());
     let back = support::check(support::at(900), &[runner(1, Status::Idle)]);
-    assert!(!history.decide(&back).depends_on_overrides(), "the end of what was told is told in any case");
+    assert!(!history.decide(&back).depends_on_overrides(), "the end of a notified outage is always notified");
 }

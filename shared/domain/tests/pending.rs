@@ -1,4 +1,4 @@
-//! What one notification says of several changes: each table row is what happened since the last delivered one.
+//! What one notification says about several changes. Each table row lists the events since the last delivered one.
 
 mod support;
 
@@ -20,7 +20,7 @@ use Status::{Idle, Offline};
 
 const QUICK: &str = r#"{"failureThreshold":1,"successThreshold":1,"repeatInterval":"1h","maxRepeats":2}"#;
 
-/// One event, at a minute of its own.
+/// One change per event, a minute apart.
 fn changes(subject: &Subject, events: &[Event]) -> Vec<Change> {
     let change = |(index, event): (usize, &Event)| Change {
         subject: subject.clone(),
@@ -43,7 +43,7 @@ fn names(runners: impl IntoIterator<Item = String>) -> String {
     runners.into_iter().collect::<Vec<_>>().join("+")
 }
 
-/// A notification in short: each piece of news with whom it names.
+/// A short form of a notification: each item with the runners or targets that it names.
 fn short(items: &[NotificationItem]) -> String {
     let of = |outages: &[Outage]| names(outages.iter().map(|outage| format!("{}/{}", outage.runner_id, outage.id.0)));
     let flaps = |runners: &[monitor_domain::notifications::Flap]| {
@@ -78,28 +78,28 @@ fn short(items: &[NotificationItem]) -> String {
         NotificationItem::Expiring { expires_at, .. } => format!("expires {}", minutes(expires_at)),
         NotificationItem::EmptyListRefused { kept } => format!("empty list, {kept} kept"),
         NotificationItem::ListRestored { total } => format!("list restored, {total}"),
-        NotificationItem::Unwatched { from, until } => format!("nobody watched {}-{}", minutes(from), minutes(until)),
+        NotificationItem::Unwatched { from, until } => format!("not monitored {}-{}", minutes(from), minutes(until)),
         NotificationItem::TargetsAdded { targets: added, total } => format!("added {} of {total}", targets(added)),
         NotificationItem::TargetsRemoved { targets: removed, total } => {
             format!("off the list {} of {total}", targets(removed))
         }
-        #[allow(unreachable_patterns, reason = "a kind that no row is about")]
+        #[allow(unreachable_patterns, reason = "no row covers the other kinds")]
         other => format!("{other:?}"),
     };
     items.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// What is pending after these events.
+/// The notification pending after these events, in its short form.
 fn pending(subject: &Subject, events: &[Event]) -> String {
     let mut changes = changes(subject, events);
-    // The notifier keeps no others in memory.
+    // The notifier keeps only these events in memory.
     changes.iter_mut().for_each(|change| change.events.retain(Event::alters_pending));
     let derived = pending_notification(subject, None, Revision(0), &changes);
-    assert_eq!(derived.through, Revision(events.len() as u64), "all of it is told at once");
+    assert_eq!(derived.through, Revision(events.len() as u64), "one notification covers all events");
     short(&derived.notification.map_or_else(Vec::new, |notification| notification.items))
 }
 
-/// Outages as real decisions make them: the first of runner 1 and so on.
+/// Outages of runners 1 to 3 as real decisions produce them.
 struct Outages(BTreeMap<u64, Outage>);
 
 impl Outages {
@@ -158,14 +158,14 @@ fn reachable(since: usize, until: usize) -> Event {
     Event::ReachableAgain { since: minute(since), until: minute(until), notified: true }
 }
 
-fn holds(subject: &Subject, rows: Vec<(&str, Vec<Event>)>) {
+fn assert_pending(subject: &Subject, rows: Vec<(&str, Vec<Event>)>) {
     for (expected, events) in rows {
         assert_eq!(pending(subject, &events), expected, "{events:#?}");
     }
 }
 
 #[test]
-fn of_several_outages_of_a_runner_each_is_where_it_belongs() {
+fn each_of_several_outages_of_a_runner_is_in_the_right_item() {
     use Ending::{NoLongerMonitored, Recovered, Removed};
     use Visibility::{Alerted, Baseline, Muted, Suppressed};
     let all = Outages::new();
@@ -173,7 +173,7 @@ fn of_several_outages_of_a_runner_each_is_where_it_belongs() {
         [Alerted, Suppressed, Muted].map(|visibility| move |all: &Outages, number| all.opened(1, number, visibility));
     let closed = |number, ending| all.closed(1, number, Alerted, ending);
     let unmuted = |number| Event::MuteEnded { outage: all.of(1, number) };
-    holds(
+    assert_pending(
         &Subject::from(&target()),
         vec![
             ("offline 1/4; came and went 1/2", vec![opened(&all, 2), closed(2, Recovered), opened(&all, 4)]),
@@ -206,7 +206,7 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
     let gone = |number| [opened(number), closed(number, Removed)];
     let muted = [all.opened(1, 6, Muted), all.closed(1, 6, Muted, Removed)];
     let row = |parts: &[&[Event]]| parts.concat();
-    holds(
+    assert_pending(
         &Subject::from(&target()),
         vec![
             ("registered 1", vec![returned(1, true)]),
@@ -224,7 +224,7 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
                 "came and went 1/2+1/4; registered 1",
                 row(&[&gone(2), &[returned(1, true), opened(4), closed(4, Recovered)]]),
             ),
-            // Muted while it was down, then removed, then back: nobody has heard of any of it.
+            // Muted while it was offline, then removed, then back: none of it was notified.
             ("", row(&[&muted, &[returned(1, false)]])),
             (
                 "came and went 1/2; registered 1",
@@ -235,7 +235,7 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
                     returned(1, true),
                 ],
             ),
-            // Removed once more, in a mute: what was notified before is true again.
+            // Removed once more, during a mute: what was notified before is true again.
             ("", row(&[&[returned(1, true)], &muted])),
             ("removed 1/2", row(&[&gone(2), &[returned(1, true)], &muted])),
             ("removed 2/2; came and went 1/2; registered 1", {
@@ -258,7 +258,7 @@ fn a_runner_flaps_or_does_not() {
         }
         other => other,
     };
-    holds(
+    assert_pending(
         &Subject::from(&target()),
         vec![
             ("flapping 1x3", vec![flaps(1, 0, 3)]),
@@ -273,7 +273,7 @@ fn a_runner_flaps_or_does_not() {
             ),
             ("flapping 2x3; calm 1x5", vec![flaps(1, 0, 3), flaps(2, 0, 3), calm(1, 0, 5, true)]),
             ("flapping 1x4", vec![muted(flaps(1, 0, 3)), flaps(1, 0, 4)]),
-            // One that stays away no longer flaps.
+            // A runner that stays offline no longer flaps.
             ("offline 1/9", vec![flaps(1, 0, 3), alert()]),
             ("came and went 1/9", vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alerted, Recovered)]),
             (
@@ -281,7 +281,7 @@ fn a_runner_flaps_or_does_not() {
                 vec![flaps(1, 0, 3), alert(), all.closed(1, 9, Alerted, Recovered), flaps(1, 6, 3)],
             ),
             ("offline 1/9; calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, true), alert()]),
-            // Removed while it flaps, and back.
+            // Removed while it flaps, then back.
             ("calm 1x5", vec![flaps(1, 0, 3), calm(1, 0, 5, false)]),
             ("registered 1", vec![flaps(1, 0, 3), calm(1, 0, 5, false), returned(1, false)]),
             ("calm 1x5", vec![returned(1, true), calm(1, 0, 5, false)]),
@@ -294,7 +294,7 @@ fn a_runner_flaps_or_does_not() {
 fn the_last_reminder_of_one_outage_says_nothing_about_another() {
     let all = Outages::new();
     let recovered = all.closed(1, 2, Visibility::Alerted, Ending::Recovered);
-    holds(
+    assert_pending(
         &Subject::from(&target()),
         vec![
             ("last reminder 1/2", vec![all.reminded(1, false), all.reminded(1, true)]),
@@ -339,13 +339,13 @@ fn a_target_is_reachable_or_not_and_on_the_list_or_not() {
         ("", vec![starts()]),
         ("", vec![dropped(false), starts()]),
     ];
-    holds(&Subject::from(&target()), rows);
+    assert_pending(&Subject::from(&target()), rows);
 }
 
 #[test]
 fn a_credential_is_accepted_or_not_and_its_latest_warning_counts() {
     let expires = |minute_of: usize| Event::CredentialExpiring { expires_at: minute(minute_of) };
-    holds(
+    assert_pending(
         &Subject::Credential(CredentialId::token()),
         vec![
             ("expires 50", vec![expires(90), expires(50)]),
@@ -369,7 +369,7 @@ fn a_target_is_on_the_list_or_off_it() {
     let unwatched = |from, until| Event::Unwatched { from: minute(from), until: minute(until) };
     let refused = Event::EmptyListRefused { kept: 2 };
     let restored = Event::ListRestored { total: 2 };
-    holds(
+    assert_pending(
         &Subject::Monitor,
         vec![
             ("added a/x of 2", vec![added(&["a/x"], 2)]),
@@ -377,16 +377,16 @@ fn a_target_is_on_the_list_or_off_it() {
             ("added a/x of 2", vec![added(&["a/x"], 2), removed(&["a/x"], 1), added(&["a/x"], 2)]),
             ("off the list a/x of 1", vec![removed(&["a/x"], 1), added(&["a/x"], 2), removed(&["a/x"], 1)]),
             ("off the list a/x of 2; added a/y of 2", vec![added(&["a/x", "a/y"], 3), removed(&["a/x"], 2)]),
-            ("nobody watched 0-20; nobody watched 30-50", vec![unwatched(0, 20), unwatched(30, 50)]),
+            ("not monitored 0-20; not monitored 30-50", vec![unwatched(0, 20), unwatched(30, 50)]),
             ("empty list, 2 kept", vec![refused.clone(), restored.clone(), refused.clone()]),
             ("list restored, 2", vec![refused, restored]),
         ],
     );
 }
 
-/// The same by real decisions: nothing is pending that is no longer so.
+/// The same with real decisions: nothing obsolete is pending.
 #[test]
-fn a_history_in_which_states_cross_is_notified_as_it_ended() {
+fn overlapping_states_are_notified_by_their_final_state() {
     let well = [runner(1, Idle), runner(2, Idle)];
     let others = [runner(2, Idle)];
     let mut history = History::watching(QUICK, &well);
@@ -395,7 +395,7 @@ fn a_history_in_which_states_cross_is_notified_as_it_ended() {
         let derived = pending_notification(&subject, None, Revision(after), &history.changes);
         short(&derived.notification.map_or_else(Vec::new, |notification| notification.items))
     };
-    // Down while it is muted, removed after the mute, and back.
+    // Offline during a mute, removed after the mute, and back.
     history.overrides.muted = vec![Scope::Named("runner-1".to_owned())];
     history.see(300, &[runner(1, Offline), runner(2, Idle)]);
     history.overrides.muted.clear();
@@ -406,7 +406,7 @@ fn a_history_in_which_states_cross_is_notified_as_it_ended() {
     assert_eq!(pending(&history, 0), "removed 1/2");
     history.see(1_500, &well);
     assert_eq!(pending(&history, 0), "came and went 1/2; registered 1");
-    // It flaps, and is well for long enough.
+    // It flaps, and is then healthy for long enough.
     let delivered = history.fleet.record.revision.0;
     for minutes in [30, 40, 50] {
         history.see(minutes * 60, &[runner(1, Offline), runner(2, Idle)]);

@@ -1,4 +1,4 @@
-//! What holds for every history.
+//! Properties of every history.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use support::{History, at, closed, failed_check, opened, runner};
 
-/// What GitHub does before a look, and how the look goes.
+/// A change at GitHub, a check, or a change of the policy.
 #[derive(Clone, Debug)]
 enum Action {
     Set(u64, Status),
@@ -43,7 +43,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A world of five runners, the history that the monitor keeps of it, and every step so far.
+/// Five runners at GitHub, and the history that the monitor keeps of them.
 struct World {
     history: History,
     runners: BTreeMap<u64, ObservedRunner>,
@@ -60,7 +60,7 @@ impl World {
         Self { history, runners, away: BTreeMap::new(), next_id: 100, secs: 0 }
     }
 
-    fn play(&mut self, action: &Action, wait_secs: u64) -> Vec<Event> {
+    fn apply(&mut self, action: &Action, wait_secs: u64) -> Vec<Event> {
         self.secs += wait_secs;
         match action {
             Action::Set(id, status) => {
@@ -92,8 +92,8 @@ impl World {
     }
 }
 
-/// Seconds between two readings: as often too few to count apart (under 30) as enough, both sides of the limit among them, and
-/// now and then as many as make readings no longer count in a row (900).
+/// Seconds between two checks: too few to count separately (under 30) as often as enough, including both sides of the
+/// limit, and sometimes so many that the checks are no longer consecutive (900).
 fn gap_secs() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 1_u64..30, 2 => 29_u64..32, 4 => 30_u64..200, 1 => 895_u64..905]
 }
@@ -114,16 +114,16 @@ proptest! {
         let mut open: BTreeMap<RunnerId, u64> = BTreeMap::new();
         let mut known = BTreeSet::new();
         for (action, wait) in &scenario {
-            for event in world.play(action, *wait) {
+            for event in world.apply(action, *wait) {
                 match event {
                     Event::OutageOpened { outage } => {
-                        // Told again when flapping turns out to be an outage: the same one.
+                        // Notified again if flapping turns out to be an outage: the same one.
                         let again = open.get(&outage.runner_id) == Some(&outage.id.0.0);
                         prop_assert!(again || known.insert((outage.runner_id, outage.id)), "one id for two outages");
                         prop_assert!(again || open.insert(outage.runner_id, outage.id.0.0).is_none(), "two open outages");
                     }
                     Event::OutageClosed { outage } => {
-                        prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0), "closed what was not open");
+                        prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0), "closed, but not open");
                         prop_assert!(outage.resolved_at.unwrap() >= outage.started_at);
                     }
                     _ => {}
@@ -133,14 +133,14 @@ proptest! {
                 .filter(|runner| runner.open_outage().is_some()).map(|runner| runner.id).collect();
             prop_assert_eq!(&down, &open.keys().copied().collect(), "the fleet and the history agree");
         }
-        // Everybody is back and well for long enough: every outage is closed.
+        // All runners are back and healthy for long enough: every outage is closed.
         world.history.policy = support::policy("{}");
         for (id, runner) in std::mem::take(&mut world.away) {
             world.runners.insert(id, runner);
         }
         world.runners.values_mut().for_each(|runner| runner.status = Status::Idle);
         for _ in 0..4 {
-            let events = world.play(&Action::Check, 300);
+            let events = world.apply(&Action::Check, 300);
             prop_assert!(opened(&events).iter().all(|outage| outage.ending.is_some()));
             for outage in closed(&events) {
                 prop_assert_eq!(open.remove(&outage.runner_id), Some(outage.id.0.0));
@@ -153,7 +153,7 @@ proptest! {
     fn the_same_check_twice_changes_nothing(scenario in scenario()) {
         let mut world = World::new(50);
         for (action, wait) in &scenario {
-            world.play(action, *wait);
+            world.apply(action, *wait);
             if matches!(action, Action::Check) {
                 let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
                 let again = world.history.see(world.secs, &listed);
@@ -167,7 +167,7 @@ proptest! {
         let mut world = World::new(50);
         for (action, wait) in &scenario {
             let before = world.history.fleet.runners.clone();
-            let events = world.play(action, *wait);
+            let events = world.apply(action, *wait);
             if matches!(action, Action::CheckFails(_)) {
                 prop_assert!(opened(&events).is_empty() && closed(&events).is_empty());
                 for (before, after) in before.iter().zip(&world.history.fleet.runners) {
@@ -182,7 +182,7 @@ proptest! {
     fn a_policy_change_alone_opens_and_closes_nothing(scenario in scenario(), which in 0_usize..3) {
         let mut world = World::new(50);
         for (action, wait) in &scenario {
-            world.play(action, *wait);
+            world.apply(action, *wait);
         }
         let listed: Vec<ObservedRunner> = world.runners.values().cloned().collect();
         world.history.see(world.secs, &listed);
@@ -201,7 +201,7 @@ proptest! {
                 let (first, second) = (world.history.decide(&check), world.history.decide(&check));
                 prop_assert_eq!(first.commits(1, max_items, Handled::default()), second.commits(1, max_items, Handled::default()));
             }
-            world.play(action, *wait);
+            world.apply(action, *wait);
         }
         for change in &world.history.changes {
             for event in &change.events {
@@ -210,34 +210,34 @@ proptest! {
                 }
                 if let Event::OutageOpened { outage } = event {
                     let recorded = world.history.changes.iter().find(|earlier| earlier.revision == outage.id.0).unwrap();
-                    prop_assert_eq!(recorded.observed_at, outage.started_at, "startedAt is the first bad reading");
+                    prop_assert_eq!(recorded.observed_at, outage.started_at, "startedAt is the first unhealthy check");
                 }
             }
         }
     }
 
-    /// One runner, read at random times, against the rule counted out by hand.
+    /// One runner, checked at random times, against a second implementation of the rule.
     #[test]
-    fn outages_open_and_close_where_the_checks_say(readings in prop::collection::vec((any::<bool>(), gap_secs()), 1..80)) {
+    fn outages_open_and_close_where_the_checks_say(checks in prop::collection::vec((any::<bool>(), gap_secs()), 1..80)) {
         let mut history = History::watching(r#"{"flapThreshold":20,"flapWindow":"1m"}"#, &[runner(1, Status::Idle)]);
         let (mut secs, mut expected, mut found) = (0, Vec::new(), Vec::new());
-        // (first of the run, last counted, how many counted) of bad readings, or of good ones during an outage.
+        // (first of the run, last counted, number counted) of unhealthy checks, or of healthy ones during an outage.
         let (mut run, mut is_down): (Option<(u64, u64, u32)>, bool) = (None, false);
-        for (is_good, wait) in readings {
+        for (is_healthy, wait) in checks {
             secs += wait;
-            let status = if is_good { Status::Idle } else { Status::Offline };
+            let status = if is_healthy { Status::Idle } else { Status::Offline };
             found.extend(history.see(secs, &[runner(1, status)]).iter().filter_map(|event| match event {
                 Event::OutageOpened { outage } => Some((true, outage.started_at)),
                 Event::OutageClosed { outage } => Some((false, outage.resolved_at.unwrap())),
                 _ => None,
             }));
-            if is_good != is_down {
+            if is_healthy != is_down {
                 run = None;
                 continue;
             }
             run = match run {
                 None => Some((secs, secs, 1)),
-                // Nobody looked for as long as makes a target unreachable: bad readings begin anew.
+                // No check for as long as makes a target unreachable: the count of unhealthy checks starts again.
                 Some((_, last, _)) if !is_down && secs - last >= 900 => Some((secs, secs, 1)),
                 Some((first, last, count)) if secs - last >= 30 => Some((first, secs, count + 1)),
                 unchanged => unchanged,
@@ -254,17 +254,17 @@ proptest! {
 }
 
 #[test]
-fn healthy_for_long_enough_closes_as_recovered() {
+fn an_outage_closes_as_recovered_after_enough_healthy_checks() {
     let mut world = World::new(50);
-    world.play(&Action::Check, 0);
-    world.play(&Action::Set(3, Status::Offline), 0);
+    world.apply(&Action::Check, 0);
+    world.apply(&Action::Set(3, Status::Offline), 0);
     for _ in 0..3 {
-        world.play(&Action::Check, 60);
+        world.apply(&Action::Check, 60);
     }
     assert!(matches!(world.history.runner(3).health, Health::Down(_)));
     world.history.check(&failed_check(at(400), Fault::Network));
-    world.play(&Action::Set(3, Status::Idle), 400);
-    world.play(&Action::Check, 60);
-    let events = world.play(&Action::Check, 60);
+    world.apply(&Action::Set(3, Status::Idle), 400);
+    world.apply(&Action::Check, 60);
+    let events = world.apply(&Action::Check, 60);
     assert_eq!(closed(&events)[0].ending, Some(Ending::Recovered));
 }

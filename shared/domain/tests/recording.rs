@@ -1,4 +1,4 @@
-//! Which outages are recorded, whatever people are notified of.
+//! The outages that are recorded, whether or not anybody is notified.
 
 mod support;
 
@@ -18,14 +18,14 @@ fn an_outage_is_recorded_as_it_opened_and_then_as_it_ended() {
     history.see(600, &[runner(1, Idle)]);
     let end = closed(&history.see(900, &[runner(1, Idle)]))[0].clone();
     let both = OutageRecords::of(Revision(0), &history.changes);
-    assert_eq!((both.opened, both.ended), (vec![], vec![end.clone()]), "of both only the end is recorded");
+    assert_eq!((both.opened, both.ended), (vec![], vec![end.clone()]), "only the end of the two is recorded");
     let later = OutageRecords::of(records.through, &history.changes);
     assert_eq!((&later.opened, &later.ended), (&vec![], &vec![end.clone()]));
     assert_eq!(later.over(vec![begin]), [end]);
 }
 
 #[test]
-fn what_is_recorded_does_not_depend_on_where_the_reading_begins() {
+fn the_recorded_outages_do_not_depend_on_where_reading_starts() {
     let mut history =
         History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle), runner(2, Idle)]);
     for round in 0..6_u64 {
@@ -39,18 +39,18 @@ fn what_is_recorded_does_not_depend_on_where_the_reading_begins() {
         let first = OutageRecords::of(Revision(0), before);
         let rest = OutageRecords::of(first.through, &history.changes);
         let recorded = rest.clone().over(first.over(Vec::new()));
-        assert_eq!(recorded, whole, "recorded in two portions");
+        assert_eq!(recorded, whole, "recorded in two parts");
         let late = OutageRecords::of(Revision(0), before);
         assert_eq!(
             late.over(whole.clone()).iter().filter(|outage| outage.is_open()).count(),
             whole.iter().filter(|outage| outage.is_open()).count(),
-            "what comes late opens nothing again"
+            "late changes open nothing again"
         );
     }
 }
 
 #[test]
-fn a_change_that_is_missing_is_waited_for() {
+fn recording_waits_for_a_missing_change() {
     let mut history = History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle)]);
     history.see(300, &[runner(1, Offline)]);
     history.see(600, &[runner(1, Idle)]);

@@ -1,4 +1,4 @@
-//! A notice taken apart by channel: nothing is lost, nothing is told twice, nothing goes nowhere.
+//! Splitting a notification by channel: nothing is lost, nothing is duplicated, and every item has a channel.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use monitor_domain::time::Timestamp;
 use proptest::prelude::*;
 
 const LABELS: [&str; 3] = ["linux", "gpu", "arm64"];
-/// Of runner `n` the `n % 4`-th: none of the policies below knows the last.
+/// Runner `n` has the `n % 4`-th name. None of the policies below matches the last.
 const NAMES: [&str; 4] = ["build", "spot", "gpu", "other"];
 const POLICIES: [&str; 5] = [
     "{}",
@@ -104,7 +104,7 @@ fn policy(json: &str) -> Policy {
     Policy::new(serde_json::from_str(json).unwrap(), &configured).unwrap()
 }
 
-/// What a piece of news tells, one by one: its kind, and of whom.
+/// The statements of an item: its kind, once per runner.
 fn notified(item: &NotificationItem) -> Vec<(String, Option<u64>)> {
     let kind = serde_json::to_value(item).unwrap()["kind"].as_str().unwrap().to_owned();
     let runners: Vec<u64> = match item {
@@ -140,7 +140,7 @@ proptest! {
         let (notification, policy) = (notification(items), policy(POLICIES[chosen]));
         let parts = split(notification.clone(), &policy, &all_labels());
         prop_assert!(!parts.is_empty());
-        prop_assert_eq!(&split(notification.clone(), &policy, &all_labels()), &parts, "twice the same");
+        prop_assert_eq!(&split(notification.clone(), &policy, &all_labels()), &parts, "the same result twice");
         let channels: Vec<&Option<String>> = parts.iter().map(|part| &part.channel).collect();
         prop_assert!(channels.windows(2).all(|pair| pair[0] < pair[1]), "in order, each once: {:?}", channels);
 
@@ -148,7 +148,7 @@ proptest! {
         let mut after: Vec<_> = parts.iter().flat_map(|part| &part.notification.items).flat_map(notified).collect();
         before.sort();
         after.sort();
-        prop_assert_eq!(before, after, "nothing is lost, nothing is doubled");
+        prop_assert_eq!(before, after, "nothing is lost, nothing is duplicated");
 
         let target = policy.for_target(notification.target.as_ref().unwrap());
         let ends = |item: &&NotificationItem| matches!(item, NotificationItem::NoLongerMonitored { whole_target: true, .. });
@@ -170,7 +170,7 @@ proptest! {
 }
 
 #[test]
-fn what_concerns_no_target_goes_to_the_default() {
+fn notifications_without_a_target_are_sent_to_the_default_channel() {
     let policy = policy(r##"{"targets":{"acme/web":{"channel":"#web"}}}"##);
     let unwatched =
         NotificationItem::Unwatched { from: Timestamp::from_epoch_ms(0), until: Timestamp::from_epoch_ms(9) };
@@ -189,7 +189,7 @@ fn what_concerns_no_target_goes_to_the_default() {
 }
 
 #[test]
-fn without_its_labels_a_runner_goes_by_its_name_and_target() {
+fn a_runner_without_known_labels_is_routed_by_its_name_and_target() {
     let policy = policy(POLICIES[3]);
     // 5 is spot-5 with gpu, 6 is gpu-6 with gpu.
     let flaps = NotificationItem::Flapping { runners: vec![flap(5), flap(6)] };

@@ -1,4 +1,4 @@
-//! What is decided beside the runners: the token, the list of targets, and how many jobs an hour allows.
+//! Decisions that are not about runners: the token, the list of targets, and the jobs that the hourly quota allows.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ fn failed(fault: Fault) -> Outcome {
     Outcome::Failed(Failure::new(fault, "it failed"))
 }
 
-/// What one check says of a credential; alters its record.
+/// Applies one check to a credential's record; returns the events.
 fn check(
     record: &mut CredentialRecord,
     now: Timestamp,
@@ -40,7 +40,7 @@ fn check(
 }
 
 #[test]
-fn a_token_that_takes_anothers_place_is_warned_of_if_its_own_end_is_nearer() {
+fn a_replacement_token_is_warned_of_if_it_expires_sooner() {
     let seen = Outcome::Complete { pages: Vec::new(), lookups: Default::default() };
     let mut record = CredentialRecord::new(CredentialId::token());
     let [in_ten_days, in_two_days, in_twenty_days] = [10, 2, 20].map(|days| at(0).plus(DAY * days));
@@ -50,11 +50,11 @@ fn a_token_that_takes_anothers_place_is_warned_of_if_its_own_end_is_nearer() {
     assert_eq!(events, [Event::TokenReplaced, Event::CredentialExpiring { expires_at: in_two_days }]);
     assert!(check(&mut record, at(120), &seen, 2, in_two_days).is_empty(), "once");
     assert_eq!(check(&mut record, at(180), &seen, 3, in_twenty_days), [Event::TokenReplaced]);
-    assert_eq!(record.expiry_warning, None, "it begins anew");
+    assert_eq!(record.expiry_warning, None, "its stages start again");
 }
 
 #[test]
-fn what_befalls_every_target_of_a_credential_is_the_credentials_and_all_else_the_targets_own() {
+fn only_faults_that_affect_all_targets_of_a_credential_count_against_it() {
     for (fault, is_shared) in [
         (Fault::Credential, true),
         (Fault::Limited { until: at(600) }, true),
@@ -90,14 +90,15 @@ fn a_list_that_is_restored_is_notified_with_the_number_that_is_monitored_now() {
     );
 }
 
-/// GitHub counts anew from the hour's end on: what was asked before it is in no count that is told after it.
+/// GitHub's count starts again when an hour ends: it no longer includes requests from before.
 #[test]
-fn after_an_hours_end_only_what_was_asked_since_is_held_against_its_count() {
+fn after_the_end_of_an_hour_only_checks_since_then_are_compared_with_its_count() {
     let interval = Duration::from_secs(300);
     let round = |starts_at| TickPlan { interval, starts_at, jobs: 4_000, first_checks: 0 };
     let mut quota_estimator = QuotaEstimator::default();
     quota_estimator.allows(at(0), Quota { limit: 5_000, remaining: 3_000, resets_at: at(240) }, &round(at(60)));
-    // A thousand checks in five minutes from 60 s on: 200 between the hour's end and the next tick, which cost 100 requests.
+    // A thousand checks in five minutes from 60 s on: 200 between the hour's end and the next tick, which used 100
+    // requests.
     let moments = (0..1_000).map(|number| at(60).plus(Duration::from_millis(300 * number))).collect();
     quota_estimator.sent(moments, 0, false);
     let quota = Quota { limit: 5_000, remaining: 4_900, resets_at: at(240 + 3_600) };

@@ -1,4 +1,4 @@
-//! Each threshold where it belongs: by a policy in which no two are equal, so that none passes for another.
+//! Each threshold is used in the right place. No two are equal in this policy, so none can be mistaken for another.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -26,7 +26,7 @@ fn see(history: &mut History, secs: u64, status: Status) -> Vec<Event> {
     history.see(secs, &[runner(1, status)])
 }
 
-/// Checks every 40 s until an outage opens or ends; gives how many that took.
+/// Checks every 40 s until an outage opens or ends; returns the number of checks.
 fn until_decided(history: &mut History, from: u64, status: Status) -> u64 {
     let decides = |events: &[Event]| !opened(events).is_empty() || !closed(events).is_empty();
     (1..20).find(|n| decides(&see(history, from + 40 * (n - 1), status))).unwrap()
@@ -55,7 +55,7 @@ fn checks_count_by_failure_threshold_success_threshold_and_recheck_interval() {
     let mut history = watching(&[runner(1, Idle)]);
     assert_eq!(until_decided(&mut history, 300, Offline), 4);
     assert_eq!(until_decided(&mut history, 600, Idle), 3);
-    // Half a recheck apart they count as two.
+    // Half a recheck interval apart, they count separately.
     see(&mut history, 1_000, Offline);
     for secs in [1_019, 1_020, 1_040] {
         assert!(opened(&see(&mut history, secs, Offline)).is_empty(), "{secs}");
@@ -98,7 +98,7 @@ fn a_runner_registered_ahead_of_use_has_connect_grace() {
     let ahead = ObservedRunner { version: None, ..runner(1, Offline) };
     let mut history = watching(&[]);
     let mut see = |secs| history.see(secs, std::slice::from_ref(&ahead));
-    assert_eq!(see(0).len(), 2, "registered, and suspect");
+    assert_eq!(see(0).len(), 2, "registered, and suspected");
     for secs in [600, 1_200, 50 * MINUTE - 1] {
         assert!(opened(&see(secs)).is_empty(), "{secs}");
     }
@@ -109,7 +109,7 @@ fn a_runner_registered_ahead_of_use_has_connect_grace() {
 #[test]
 fn outages_make_a_runner_flap_by_their_number_and_window_until_it_is_calm() {
     let started = |events: &[Event]| events.iter().any(|event| matches!(event, Event::FlappingStarted { .. }));
-    // The fifth begins within three hours of the first, or does not.
+    // The fifth outage starts within three hours of the first, or it does not.
     for (last, flaps) in [(3 * HOUR - 1, true), (3 * HOUR, false)] {
         let mut history = watching(&[runner(1, Idle)]);
         let mut begin = 300;

@@ -1,4 +1,4 @@
-//! Measures a tick of many fleets on this machine's disk: each is read, and each commits a change with its runners.
+//! Measures a tick with many fleets on this machine's disk: it reads each fleet and commits a change with its runners.
 //!
 //! `cargo run -p monitor-embedded --example fleets -- [FILE] [FLEETS] [RUNNERS]`
 

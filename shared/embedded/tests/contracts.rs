@@ -1,4 +1,4 @@
-//! The suites of the ports over what this crate offers.
+//! Runs the ports' contract suites against this crate's store and queues.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use monitor_pipeline::testing::queue::{Bench, MAX_RECEIVE_COUNT};
 use monitor_pipeline::testing::{commands, queue, stages, store};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_store_in_memory_keeps_a_stores_promises() {
+async fn the_store_in_memory_meets_the_store_contract() {
     store::run_all(async || EmbeddedStore::open_in_memory().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_store_in_a_file_keeps_a_stores_promises() {
+async fn the_store_in_a_file_meets_the_store_contract() {
     let folder = tempfile::tempdir().unwrap();
     let number = std::sync::atomic::AtomicU32::new(0);
     let next = || number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -21,7 +21,7 @@ async fn the_store_in_a_file_keeps_a_stores_promises() {
 }
 
 #[tokio::test]
-async fn the_stages_keep_their_promises_over_this_store() {
+async fn the_stages_meet_their_contract_over_this_store() {
     stages::run_all(async || EmbeddedStore::open_in_memory().unwrap()).await;
 }
 
@@ -53,7 +53,7 @@ impl Bench for InThisProcess {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queues_keep_a_queues_promises() {
+async fn queues_meet_the_queue_contract() {
     queue::run_all(&InThisProcess).await;
     queue::run_slow(&InThisProcess).await;
 }

@@ -27,7 +27,7 @@ async fn put(store: &EmbeddedStore, items: impl IntoIterator<Item = Item>) {
 }
 
 #[tokio::test]
-async fn what_was_put_is_there_when_the_file_is_opened_again() {
+async fn stored_items_are_there_after_the_file_is_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     put(&EmbeddedStore::open(&path).unwrap(), every_item()).await;
@@ -38,7 +38,7 @@ async fn what_was_put_is_there_when_the_file_is_opened_again() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_new_file_is_for_its_user_alone_and_an_old_one_keeps_its_mode() {
+async fn a_new_file_is_for_its_user_only_and_an_old_one_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
@@ -67,7 +67,7 @@ fn a_file_of_a_later_release_is_refused_untouched() {
 }
 
 #[test]
-fn a_file_that_is_something_else_is_refused_untouched() {
+fn a_file_of_another_program_is_refused_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "a text that is longer than the header of a database. ".repeat(99)).unwrap();
@@ -95,7 +95,7 @@ fn a_file_that_cannot_be_created_is_named_with_a_hint() {
 }
 
 #[test]
-fn a_name_with_signs_in_it_is_a_name() {
+fn a_file_name_may_contain_special_characters() {
     let folder = tempfile::tempdir().unwrap();
     let name = "file:x?mode=memory&'\" %41 \u{1F680}.db";
     drop(EmbeddedStore::open(folder.path().join(name)).unwrap());
@@ -103,7 +103,7 @@ fn a_name_with_signs_in_it_is_a_name() {
 }
 
 #[test]
-fn many_may_create_one_file_at_once() {
+fn many_threads_may_create_one_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..40 {
         let path = folder.path().join(round.to_string());
@@ -120,7 +120,7 @@ fn many_may_create_one_file_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_that_have_the_file_open_one_wins_each_revision() {
+async fn of_two_writers_exactly_one_wins_each_revision() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let writer = |name: u64| {
@@ -147,7 +147,7 @@ async fn of_two_that_have_the_file_open_one_wins_each_revision() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
+async fn an_unreadable_row_is_named_and_other_targets_stay_readable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let store = EmbeddedStore::open(&path).unwrap();
@@ -174,11 +174,11 @@ async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
         "UPDATE items SET body = (SELECT body FROM items WHERE subject = 'acme/api') WHERE subject = 'acme/web'",
     );
     let error = store.get(&[key]).await.unwrap_err().to_string();
-    assert!(error.contains("another item is under its key"), "{error}");
+    assert!(error.contains("another item is stored under its key"), "{error}");
 }
 
 #[tokio::test]
-async fn an_item_of_a_type_that_a_later_release_adds_is_passed_over_in_lists() {
+async fn an_item_type_of_a_later_release_is_skipped_in_lists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let store = EmbeddedStore::open(&path).unwrap();
@@ -210,7 +210,7 @@ async fn a_damaged_file_is_reported_with_a_hint() {
 }
 
 #[tokio::test]
-async fn what_is_verified_can_be_read_and_what_cannot_be_read_is_not_verified() {
+async fn verify_accepts_a_readable_file_and_rejects_a_damaged_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let store = EmbeddedStore::open(&path).unwrap();
@@ -231,11 +231,11 @@ async fn what_is_verified_can_be_read_and_what_cannot_be_read_is_not_verified() 
         assert!(store.verify().is_err(), "damaged from {part}/20 on");
         damaged += 1;
     }
-    assert!(damaged > 5, "most files with such a damage can still be opened: {damaged}");
+    assert!(damaged > 5, "most files with such damage can still be opened: {damaged}");
 }
 
 #[tokio::test]
-async fn ended_outages_are_kept_for_their_retention_and_open_ones_for_ever() {
+async fn ended_outages_are_kept_for_their_retention_and_open_ones_forever() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     let outages: Vec<Item> = every_item().into_iter().filter(|item| matches!(item, Item::Outage(_))).collect();
     let resolved = outages.iter().filter_map(|item| match item {
@@ -259,7 +259,7 @@ async fn ended_outages_are_kept_for_their_retention_and_open_ones_for_ever() {
         _ => None,
     });
     store.prune_outages(first.min().unwrap()).await.unwrap();
-    assert_eq!(left().await, before, "what ended at that moment is kept");
+    assert_eq!(left().await, before, "an outage that ended at the limit is kept");
     store.prune_outages(last.plus(std::time::Duration::from_millis(1))).await.unwrap();
     assert_eq!(left().await, open);
 }
@@ -279,7 +279,7 @@ async fn a_number_that_sqlite_cannot_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn a_store_counts_what_it_is_asked() {
+async fn a_store_counts_its_requests() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     put(&store, [runner_item("acme/web", 1), Item::Target(target_record("acme/web", 1))]).await;
     let again = store.put(vec![Put::new(runner_item("acme/web", 1))]).await.unwrap();
@@ -293,7 +293,7 @@ async fn a_store_counts_what_it_is_asked() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_that_was_moved_or_replaced_under_the_store_is_noticed() {
+async fn a_file_that_was_moved_or_replaced_under_the_store_is_detected() {
     type Trouble = fn(&Path);
     let log = |path: &Path| path.with_extension("db-wal");
     let moved: Trouble = |path| std::fs::rename(path, path.with_extension("old")).unwrap();
@@ -312,7 +312,7 @@ async fn a_file_that_was_moved_or_replaced_under_the_store_is_noticed() {
         let store = EmbeddedStore::open(&path).unwrap();
         put(&store, every_item()).await;
         assert_eq!(store.in_place(), Ok(()));
-        // Another process comes and goes.
+        // Another process opens and closes the file.
         sql(&path, "PRAGMA wal_checkpoint(TRUNCATE)");
         assert_eq!(store.in_place(), Ok(()));
         let file = if number == 1 { log(&path) } else { path };

@@ -1,4 +1,4 @@
-//! A process that is killed loses nothing that was answered.
+//! A killed process loses no commit that was acknowledged.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ async fn every_answered_commit_survives_kill_9() {
             .unwrap();
         let lines = BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok);
         let numbers = lines.filter_map(|line| line.strip_prefix("committed ").and_then(|it| it.parse::<u64>().ok()));
-        // Killed while it goes on committing.
+        // Kill it while it is still committing.
         answered = numbers.take_while(|revision| *revision <= answered + 50).last().unwrap_or(answered);
         writer.kill().unwrap();
         writer.wait().unwrap();
@@ -42,7 +42,7 @@ async fn every_answered_commit_survives_kill_9() {
     }
 }
 
-/// What the test above starts and kills.
+/// The process that the test above starts and kills.
 #[tokio::test]
 #[ignore = "run by the test above, in a process of its own"]
 async fn commits_until_killed() {

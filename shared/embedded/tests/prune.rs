@@ -1,4 +1,4 @@
-//! Housekeeping takes what was told long ago, and nothing that anybody still needs.
+//! Housekeeping deletes history that was notified long ago, and nothing that is still needed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use monitor_domain::change::Event;
@@ -18,7 +18,7 @@ async fn put(store: &EmbeddedStore, items: Vec<Item>) {
     }
 }
 
-/// Changes 1 to `changes`, one a minute, and notices of ten changes each, in the same time.
+/// Changes 1 to `changes`, one a minute, and notifications of ten changes each over the same time.
 fn history(subject: &str, changes: u64, notifications: u64) -> Vec<Item> {
     let mut items: Vec<Item> =
         (1..=changes).map(|revision| Item::Change(change(subject, revision, Event::MonitoringStarted))).collect();
@@ -32,7 +32,7 @@ fn history(subject: &str, changes: u64, notifications: u64) -> Vec<Item> {
     items
 }
 
-/// The record of a target at a revision, with something to tell last at another.
+/// A target's record at a revision, with its last notifiable revision.
 fn record(name: &str, revision: u64, last_notifiable: u64) -> Item {
     let last_notifiable = Revision(last_notifiable);
     Item::Target(TargetRecord { last_notifiable, ..target_record(name, revision) })
@@ -47,13 +47,13 @@ async fn revisions(store: &EmbeddedStore, name: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The numbers of the notices of which claims and endings are there, each as often as there are.
+/// The notification number of every stored claim and outcome, one entry for each.
 async fn notifications(store: &EmbeddedStore, name: &str) -> Vec<u64> {
     let items = store.list(&Query::Notifications { subject: subject(name), limit: usize::MAX }).await.unwrap();
     let number = |item: &Item| match item {
         Item::Claim(claim) => claim.number.notification,
         Item::Sent(sent) => sent.number.notification,
-        other => panic!("{other:?} is no notice"),
+        other => panic!("{other:?} is neither a claim nor an outcome"),
     };
     items.iter().map(number).collect()
 }
@@ -64,12 +64,12 @@ async fn old_notified_changes_are_deleted_and_the_remaining_ones_stay() {
     put(&store, history("acme/web", 60, 4)).await;
     let items = [Item::Cursor(cursor("acme/web", 40)), outage_item("acme/web", 7, 1), record("acme/web", 60, 41)];
     put(&store, items.to_vec()).await;
-    // Change 25 and notice 2 lie before it, change 26 and notice 3 after it.
+    // Change 25 and notification 2 are older than the limit, change 26 and notification 3 are newer.
     let pruned = store.prune(at(25 * 60 + 30)).await.unwrap();
     assert_eq!(revisions(&store, "acme/web").await, (26..=60).collect::<Vec<_>>());
     assert_eq!(notifications(&store, "acme/web").await, [4, 4, 4, 4, 3, 3, 3, 3]);
     assert_eq!(pruned, 25 + 8);
-    // However late: what is untold, and the latest notice, which tells how far the subject is told.
+    // Pending changes stay however late it is, and so does the latest notification.
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 15 + 4);
     assert_eq!(revisions(&store, "acme/web").await, (41..=60).collect::<Vec<_>>());
     assert_eq!(notifications(&store, "acme/web").await, [4, 4, 4, 4]);
@@ -82,7 +82,7 @@ async fn old_notified_changes_are_deleted_and_the_remaining_ones_stay() {
 }
 
 #[tokio::test]
-async fn a_subject_goes_by_its_own_cursor() {
+async fn each_subject_is_pruned_by_its_own_cursor() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     for name in ["acme/web", "acme/web-2", "acme/web-3"] {
         put(&store, history(name, 5, 1)).await;
@@ -100,19 +100,19 @@ async fn a_subject_goes_by_its_own_cursor() {
 #[tokio::test]
 async fn old_changes_without_a_notification_are_deleted() {
     let store = EmbeddedStore::open_in_memory().unwrap();
-    // Never told anything, and told all there was: what came since is runners at work.
+    // One subject was never notified, the other completely: the later changes are only runners at work.
     put(&store, history("acme/idle", 50, 0)).await;
-    put(&store, history("acme/told", 50, 1)).await;
-    put(&store, vec![record("acme/idle", 50, 0), record("acme/told", 50, 10)]).await;
-    put(&store, vec![Item::Cursor(cursor("acme/told", 10))]).await;
+    put(&store, history("acme/done", 50, 1)).await;
+    put(&store, vec![record("acme/idle", 50, 0), record("acme/done", 50, 10)]).await;
+    put(&store, vec![Item::Cursor(cursor("acme/done", 10))]).await;
     assert_eq!(store.prune(at(40 * 60 + 30)).await.unwrap(), 80);
-    for name in ["acme/idle", "acme/told"] {
+    for name in ["acme/idle", "acme/done"] {
         assert_eq!(revisions(&store, name).await, (41..=50).collect::<Vec<_>>(), "{name}");
     }
 }
 
 #[tokio::test]
-async fn what_people_asked_for_goes_when_it_is_over_and_old() {
+async fn ended_overrides_and_markers_are_deleted_once_they_are_old() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     let mute = |name: &str, hours| Item::Mute(mute(monitor_domain::scope::Scope::Named(name.to_owned()), hours));
     put(&store, vec![mute("gpu", 1), mute("build-7", 3)]).await;
@@ -129,7 +129,7 @@ async fn what_people_asked_for_goes_when_it_is_over_and_old() {
 }
 
 #[tokio::test]
-async fn a_long_history_goes_in_portions() {
+async fn a_long_history_is_deleted_in_portions() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     put(&store, history("acme/web", 2_300, 1)).await;
     put(&store, vec![Item::Cursor(cursor("acme/web", 2_300)), record("acme/web", 2_300, 2_300)]).await;
@@ -138,7 +138,7 @@ async fn a_long_history_goes_in_portions() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_keeps_nothing_else_from_being_deleted() {
+async fn an_unreadable_row_does_not_block_the_deletion_of_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let store = EmbeddedStore::open(&path).unwrap();
@@ -150,11 +150,11 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_deleted() {
         let body = "UPDATE items SET body = substr(body, 1, length(body) / 2) WHERE ";
         rusqlite::Connection::open(&path).unwrap().execute(&format!("{body}{sections}"), []).unwrap()
     };
-    // Of one subject a change and a claim, of another all that says how far it is told.
+    // Damage a change and a claim of one subject, and the notification state of another.
     assert_eq!(spoil("subject = 'acme/api' AND section = 'change' AND first = 2"), 1);
-    assert_eq!(spoil("subject = 'acme/api' AND section = 'notice' AND first = 1 AND second = 1 AND third = 0"), 1);
+    assert_eq!(spoil("subject = 'acme/api' AND section = 'notification' AND first = 1 AND second = 1 AND third = 0"), 1);
     assert_eq!(spoil("subject = 'acme/web' AND section IN ('target', 'cursor')"), 2);
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), (19 + 3) + (20 + 4));
-    assert_eq!(revisions(&store, "acme/web").await.len(), 20, "nobody knows what of it is told");
+    assert_eq!(revisions(&store, "acme/web").await.len(), 20, "it is unknown which changes are pending");
     assert!(revisions(&store, "acme/zoo").await.is_empty());
 }

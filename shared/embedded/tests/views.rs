@@ -1,4 +1,4 @@
-//! The file as the sqlite3 program shows it.
+//! The views, as the sqlite3 program shows them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use monitor_embedded::store::EmbeddedStore;
@@ -16,7 +16,7 @@ fn rows(connection: &Connection, sql: &str) -> Vec<String> {
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        other => panic!("{other:?} is nothing for people"),
+        other => panic!("{other:?} is not readable for people"),
     };
     let line = |row: &rusqlite::Row<'_>| {
         let values: Vec<String> = (0..columns).map(|column| text(row.get_ref(column).unwrap())).collect();
@@ -60,11 +60,11 @@ async fn every_view_has_the_columns_that_people_need() {
         ["credential:token|1|2027-01-15T08:01:00.007Z|credentialExpiring|8|7|1"]
     );
     let notifications =
-        view("SELECT subject, notice, attempt, claimed_at, news, ending, ended_at, reason FROM notices");
+        view("SELECT subject, notification, attempt, claimed_at, items, ending, ended_at, reason FROM notifications");
     assert_eq!(notifications.len(), 7);
     assert!(
         notifications[0]
-            .starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|blind offline muteEnded stillOffline removed "),
+            .starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|unreachable offline muteEnded stillOffline removed "),
         "{}",
         notifications[0]
     );

@@ -28,7 +28,7 @@ async fn list() -> Result<(), Box<dyn std::error::Error>> {
     let token = std::env::var("GITHUB_TOKEN").map_err(|_| "set GITHUB_TOKEN to a personal access token")?;
     let api_url = std::env::var("GITHUB_API_URL").unwrap_or_else(|_| GITHUB_COM.to_owned());
 
-    // Fails only where a provider is installed already, which is as good.
+    // Fails only if a provider is already installed, which is fine too.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let settings = Settings { api_url, ..Settings::new(Credential::Token(Secret::new(&token))) };
@@ -48,7 +48,7 @@ async fn list() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[allow(clippy::disallowed_methods, reason = "the host's one clock, and this is the host")]
+#[allow(clippy::disallowed_methods, reason = "the host provides the clock, and this is the host")]
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_epoch_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

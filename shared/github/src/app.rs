@@ -1,5 +1,5 @@
-//! A GitHub App's way to a token for an account: signed by its key, found by its installation, kept for almost an hour and shared
-//! by way of the record.
+//! How a GitHub App gets a token for an account: it signs with its key, finds its installation, keeps the token for
+//! almost an hour, and shares it with other processes through the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,21 +20,22 @@ use crate::exchange::Decode;
 use crate::transfer::Request;
 use crate::wire;
 
-/// A token is renewed so long before its end, which is an hour after its beginning.
+/// How long before its end a token is renewed. It is valid for an hour.
 const RENEWED_BEFORE_END: Duration = Duration::from_secs(5 * 60);
 
-/// A failure to get one is passed on for so long, so that neither those who waited for it nor the next targets of the same
-/// account send the same requests in vain.
+/// How long a failure to get a token is returned to all callers, so that neither those that waited for it nor the next
+/// targets of the same account repeat the failing requests.
 const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
-/// An installation's token, or why there is none. Locked while it is fetched, so that others wait for that one.
+/// An installation's token, or why there is none. It is locked while the token is fetched, so that other callers wait
+/// for the same one.
 #[derive(Default)]
 pub(crate) struct TokenCache(Mutex<Slot>);
 
 #[derive(Default)]
 struct Slot {
     token: Token,
-    /// The fingerprint of the last token that GitHub refused: it may be on record still.
+    /// The fingerprint of the last token that GitHub refused: that token may still be stored.
     refused: Option<Arc<str>>,
 }
 
@@ -53,12 +54,12 @@ enum Token {
 struct Held {
     bearer_token: BearerToken,
     expires_at: Timestamp,
-    /// As it goes on record; none where it cannot be sealed.
+    /// The sealed token, to be stored; `None` if it could not be sealed.
     sealed: Option<String>,
 }
 
 impl TokenCache {
-    /// Lets go of a token that GitHub refuses, unless it has been renewed already.
+    /// Discards a token that GitHub refuses, unless it has already been renewed.
     pub(crate) async fn discard(&self, refused: &BearerToken) {
         let mut slot = self.0.lock().await;
         if let Token::Held(held) = &slot.token
@@ -68,7 +69,7 @@ impl TokenCache {
         }
     }
 
-    /// Takes over a token from the record, unless the one that is held lasts longer.
+    /// Takes over a stored token, unless the one in use expires later.
     async fn take_over(&self, key: &AppKey, credential: &CredentialId, stored: &AccessToken, now: Timestamp) {
         let AccessToken { expires_at, sealed, .. } = stored;
         let mut slot = self.0.lock().await;
@@ -91,8 +92,8 @@ fn is_to_be_renewed(expires_at: Timestamp, now: Timestamp) -> bool {
 }
 
 impl GitHub {
-    /// Asks for a target with the token on record from here on, or gets one if that is of no use. Gives the one that belongs
-    /// on record in its place. A failure is told by whatever is asked next: it is kept for a while.
+    /// Uses the stored token for a target from now on, or fetches one if the stored one is unusable. Returns the token
+    /// to store in its place, if it is another. A failure is returned by the next request: it is kept for a while.
     pub(crate) async fn share_token(
         &self,
         key: &AppKey,
@@ -110,7 +111,7 @@ impl GitHub {
         Some(AccessToken { credential, expires_at, sealed })
     }
 
-    /// The token of the App's installation that sees what is asked for.
+    /// The token of the App's installation that can see the endpoint.
     pub(crate) async fn installation_bearer_token(
         &self,
         key: &AppKey,
@@ -160,14 +161,14 @@ impl GitHub {
         let token = token.map_err(not_installed)?;
         let bearer_token = BearerToken::new(&token.token);
         let bearer_token = bearer_token.ok_or_else(|| {
-            Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that cannot be sent")
+            Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that does not fit into a header")
         })?;
         let sealed = key.sealer.seal(&token.token, CredentialId::app_installation(account).as_str());
         Ok(Held { bearer_token, expires_at: token.expires_at, sealed })
     }
 
-    /// By the target itself first, as it may have been renamed. An installation may also leave out this one repository, or
-    /// the repository not exist: then the account's installation is the one to ask with.
+    /// Looks up the installation by the repository first, which may have been renamed. If the installation excludes
+    /// this repository, or the repository does not exist, the account's installation is used.
     async fn find_installation(
         &self,
         key: &AppKey,
@@ -191,7 +192,7 @@ impl GitHub {
                 found => return found,
             }
         }
-        let failure = outcome.unwrap_or_else(|| Failure::new(Fault::Credential, "no installation was asked for"));
+        let failure = outcome.unwrap_or_else(|| Failure::new(Fault::Credential, "no installation was looked up"));
         Err(not_installed(failure))
     }
 
@@ -218,7 +219,7 @@ impl GitHub {
     }
 }
 
-/// What is not found for an App is not installed there: a matter of the credential.
+/// Turns "not found" into a fault of the credential: the App is not installed there.
 fn not_installed(failure: Failure) -> Failure {
     match failure.fault {
         Fault::NotFound => Failure { fault: Fault::Credential, ..failure },
@@ -226,7 +227,7 @@ fn not_installed(failure: Failure) -> Failure {
     }
 }
 
-/// The account whose installation is to ask.
+/// The account whose installation makes the request.
 fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
     let target: &Target = match endpoint {
         Endpoint::Repositories(account) | Endpoint::Installation(account) => return Ok(account),
@@ -234,7 +235,7 @@ fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
     };
     if target.kind() == TargetKind::Enterprise {
         let detail = format!(
-            "{target}: GitHub shows an enterprise's runners to no GitHub App; use a classic token with the scope `manage_runners:enterprise`, or watch its organizations"
+            "{target}: a GitHub App cannot read an enterprise's runners; use a classic token with the scope `manage_runners:enterprise`, or monitor its organizations"
         );
         return Err(Failure::new(Fault::Forbidden, detail));
     }

@@ -8,33 +8,31 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
 use crate::sealed::Sealer;
 
-/// GitHub's clock may be behind this one.
+/// How far the start of validity is set back, because GitHub's clock may be behind this one.
 const BACKDATED_SECS: i64 = 60;
-/// GitHub takes at most 10 minutes ahead of its own clock:
+/// How long a web token is valid. GitHub accepts at most 10 minutes ahead of its own clock:
 /// <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app>
 const VALID_SECS: i64 = 9 * 60;
 
-/// A private key that cannot be used, with the mend.
+/// Why a private key cannot be used, with a hint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// No PEM block is in it.
+    /// It contains no PEM block.
     #[error(
-        "it has no line `-----BEGIN RSA PRIVATE KEY-----`; give the whole .pem file that GitHub handed out, line breaks included"
+        "it has no line `-----BEGIN RSA PRIVATE KEY-----`; use the whole .pem file from GitHub, with its line breaks"
     )]
     NoPem,
-    /// The block has no end, or is no base64 in between.
-    #[error(
-        "it is incomplete or altered between its BEGIN and END lines; give the whole .pem file that GitHub handed out"
-    )]
+    /// The block has no end, or its content is not base64.
+    #[error("it is incomplete or altered between its BEGIN and END lines; use the whole .pem file from GitHub")]
     Damaged,
-    /// It is encrypted.
-    #[error("it is protected by a passphrase; write it without one: openssl rsa -in key.pem -out plain.pem")]
+    /// It is encrypted with a passphrase.
+    #[error("it is protected by a passphrase; remove that with: openssl rsa -in key.pem -out plain.pem")]
     Encrypted,
-    /// It is something else.
-    #[error("it is a `{0}`; generate a private key on the GitHub App's settings page and give that .pem file")]
+    /// It is another kind of PEM block.
+    #[error("it is a `{0}`; generate a private key on the GitHub App's settings page and use that .pem file")]
     OtherKind(String),
-    /// It is no RSA key that can sign.
-    #[error("it is no RSA key of 2048 bits or more ({0}); generate another on the GitHub App's settings page")]
+    /// It is not an RSA key that can sign.
+    #[error("it is not an RSA key of at least 2048 bits ({0}); generate another on the GitHub App's settings page")]
     Rejected(String),
 }
 
@@ -42,12 +40,12 @@ pub enum KeyError {
 pub(crate) struct AppKey {
     app_id: String,
     pair: RsaKeyPair,
-    /// For the tokens that the key gets.
+    /// Seals the App's tokens for the store.
     pub(crate) sealer: Sealer,
 }
 
 impl AppKey {
-    /// Reads a PEM file. One whose line breaks are written as `\n`, as environment files have it, is taken as well.
+    /// Reads a PEM file. Line breaks may be written as `\n`, as in environment files.
     pub(crate) fn parse(app_id: &str, pem: &str) -> Result<Self, KeyError> {
         let pem = pem.replace("\\n", "\n");
         let (kind, base64) = pem_block(&pem)?;
@@ -57,7 +55,7 @@ impl AppKey {
             "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted),
             other => return Err(KeyError::OtherKind(other.to_owned())),
         };
-        // An encrypted PKCS#1 file says so in header lines of its own.
+        // An encrypted PKCS#1 file says so in its own header lines.
         if base64.contains("ENCRYPTED") {
             return Err(KeyError::Encrypted);
         }
@@ -65,11 +63,11 @@ impl AppKey {
         let der = STANDARD.decode(base64).map_err(|_| KeyError::Damaged)?;
         let pair = if pkcs8 { RsaKeyPair::from_pkcs8(&der) } else { RsaKeyPair::from_der(&der) };
         let pair = pair.map_err(|rejected| KeyError::Rejected(rejected.to_string()))?;
-        let sealer = Sealer::of(&der).ok_or_else(|| KeyError::Rejected("nothing can be drawn from it".to_owned()))?;
+        let sealer = Sealer::of(&der).ok_or_else(|| KeyError::Rejected("no sealing key can be derived from it".to_owned()))?;
         Ok(Self { app_id: app_id.to_owned(), pair, sealer })
     }
 
-    /// A JSON web token that speaks for the App itself for the next minutes; none if the key cannot sign.
+    /// A JSON web token for the App itself, valid for the next minutes; `None` if the key cannot sign.
     pub(crate) fn sign(&self, now: Timestamp) -> Option<String> {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
         let (issued_at, expires_at) = (now.epoch_secs() - BACKDATED_SECS, now.epoch_secs() + VALID_SECS);
@@ -100,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// The fakes' key once more, as PKCS#8. It opens nothing.
+    /// The key of the fakes as PKCS#8. It gives access to nothing.
     const PKCS8_PEM: &str = include_str!("../tests/fixtures/app-key.pem");
 
     fn refused(pem: &str) -> KeyError {

@@ -1,4 +1,4 @@
-//! The client and its port.
+//! The GitHub client, and its implementation of the port `RunnerSource`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,21 +23,21 @@ use crate::settings::{Credential, Settings, SettingsError};
 use crate::transfer::{Connections, RATE_LIMIT, Request};
 use crate::wire;
 
-/// Tells the present moment.
+/// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// GitHub, asked over HTTP. One per process: it remembers paces, limits and tokens.
+/// A client of GitHub's REST API. One per process: it remembers request pace, limits and tokens.
 pub struct GitHub {
     pub(crate) connections: Connections,
     pub(crate) settings: Settings,
     pub(crate) api_url: Url,
     pub(crate) headers: HeaderMap,
     login: Login,
-    /// What GitHub says of the App's own quota, by which it asks for its installations and their tokens.
+    /// The limits of the App's own quota, which covers requests for its installations and their tokens.
     app_limits: Limits,
     clock: Clock,
     credential_states: Mutex<HashMap<CredentialId, Arc<CredentialState>>>,
-    /// Repositories that have been renamed: the path that answers, and the new name.
+    /// Renamed repositories: the path that answers, and the new name.
     renamed: Mutex<HashMap<TargetId, (String, Target)>>,
 }
 
@@ -47,11 +47,11 @@ enum Login {
 }
 
 impl GitHub {
-    /// A client that sends over `http`, which should follow no redirects itself (`reqwest::redirect::Policy::none()`): they
-    /// are followed here, to the same host only.
+    /// A client that sends over `http`, which should follow no redirects itself (`reqwest::redirect::Policy::none()`):
+    /// they are followed here, and only to the same host.
     ///
     /// # Errors
-    /// What is wrong with a setting, and its mend.
+    /// If a setting cannot be used; the error contains a hint.
     pub fn new(http: reqwest::Client, settings: Settings, clock: Clock) -> Result<Self, SettingsError> {
         settings.check_bounds()?;
         let login = match &settings.credential {
@@ -61,9 +61,9 @@ impl GitHub {
                     return Err(SettingsError::Token("is empty"));
                 }
                 if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    return Err(SettingsError::Token("holds white space or a letter that no token has"));
+                    return Err(SettingsError::Token("contains white space or another character that no token has"));
                 }
-                let bearer_token = BearerToken::new(token).ok_or(SettingsError::Token("cannot be sent"))?;
+                let bearer_token = BearerToken::new(token).ok_or(SettingsError::Token("does not fit into a header"))?;
                 Login::Token(bearer_token, CredentialKind::of_token(token))
             }
             Credential::App { app_id, private_key } => {
@@ -87,26 +87,26 @@ impl GitHub {
         })
     }
 
-    /// The same, with another HTTP client from `make` after a request that was not answered in time: its connection is used no
-    /// more. Without `make`, one of HTTP/2 stays in use for as long as it is open.
+    /// The same client, which gets another HTTP client from `make` after a request timed out, so that its connection is
+    /// not used again. Without `make`, an HTTP/2 connection stays in use for as long as it is open.
     pub fn with_new_clients(mut self, make: impl Fn() -> Option<reqwest::Client> + Send + Sync + 'static) -> Self {
         self.connections.make = Some(Box::new(make));
         self
     }
 
-    /// The limits of the quota that a request is counted against: an App's own is not that of its installations.
+    /// The limits of the quota that a request counts against: an App's own quota is separate from its installations'.
     pub(crate) fn limits_of<'a>(&'a self, credential_state: &'a CredentialState, endpoint: Endpoint<'_>) -> &'a Limits {
         if matches!(endpoint, Endpoint::Installation(_)) { &self.app_limits } else { &credential_state.limits }
     }
 
-    /// What GitHub last told about a credential; none before its first answer.
+    /// What GitHub last reported about a credential; `None` before its first answer.
     pub fn report(&self, credential: &CredentialId) -> Option<CredentialReport> {
         let credential_states = self.credential_states.lock().unwrap_or_else(PoisonError::into_inner);
         let report = credential_states.get(credential)?.latest_report().report;
         (report != CredentialReport::default()).then_some(report)
     }
 
-    /// GitHub's own count of the hour, which costs nothing to ask for. A server without limits answers 404.
+    /// The hourly quota as GitHub counts it. The request itself is free. A server without limits answers 404.
     async fn rate_limit(&self, credential_state: &CredentialState, through: &Target) -> Option<Quota> {
         let request = Request {
             method: Method::GET,
@@ -118,7 +118,7 @@ impl GitHub {
         match self.ask(credential_state, &request, None, wire::quota).await {
             Ok(reply) => reply.content,
             Err(failure) => {
-                tracing::debug!(%failure, "GitHub does not tell what is left of the quota");
+                tracing::debug!(%failure, "GitHub does not report the remaining quota");
                 None
             }
         }
@@ -128,7 +128,7 @@ impl GitHub {
         (self.clock)()
     }
 
-    /// The kind of the credential, as far as its form tells.
+    /// The kind of the credential, as far as its format shows.
     pub fn kind(&self) -> CredentialKind {
         match &self.login {
             Login::Token(_, kind) => *kind,
@@ -136,7 +136,7 @@ impl GitHub {
         }
     }
 
-    /// Whether a refused token can be had anew.
+    /// Whether a refused token can be renewed.
     pub(crate) fn renews(&self) -> bool {
         matches!(self.login, Login::App(_))
     }
@@ -167,7 +167,7 @@ impl GitHub {
         }
     }
 
-    /// An address below the API's.
+    /// The address of a path below the API.
     pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.api_url.clone();
         let whole = format!("{}{path}", url.path().trim_end_matches('/'));
@@ -175,7 +175,7 @@ impl GitHub {
         url
     }
 
-    /// The new name of a target that is known to be answered at this address.
+    /// The new name of a target, if it is known that this address answers for it.
     pub(crate) fn renamed(&self, target: &Target, answered: &Url) -> Option<Target> {
         let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
         renamed.get(target.id()).filter(|(path, _)| path == answered.path()).map(|(_, name)| name.clone())
@@ -212,8 +212,8 @@ impl RunnerSource for GitHub {
         }
     }
 
-    /// Only after a complete list of the same target is a 404 a word about the runner: it may as well be one about the
-    /// target, renamed, deleted or no longer to be seen.
+    /// Call this only after a complete list of the same target. Otherwise a 404 may be about the target itself:
+    /// renamed, deleted or no longer visible.
     async fn runner(&self, target: &Target, id: RunnerId) -> Result<Lookup, Failure> {
         let credential_state = self.credential_state(&self.credential(target));
         self.lookup(&credential_state, target, id).await

@@ -1,4 +1,4 @@
-//! What is kept for each credential while the process lives.
+//! The state of each credential, kept while the process lives.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,17 +14,17 @@ use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::settings::Settings;
 
-/// A token in use.
+/// A token as it is sent.
 #[derive(Clone)]
 pub(crate) struct BearerToken {
     /// The `Authorization` header, marked as sensitive.
     pub(crate) authorization: HeaderValue,
-    /// The first 8 bytes of the token's SHA-256 in hex: tells tokens apart in what is stored, and tells no token.
+    /// The first 8 bytes of the token's SHA-256 in hex: it distinguishes tokens in the store without revealing them.
     pub(crate) fingerprint: Arc<str>,
 }
 
 impl BearerToken {
-    /// None of a text that no header takes.
+    /// `None` if the text does not fit into a header.
     pub(crate) fn new(token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
         authorization.set_sensitive(true);
@@ -33,13 +33,13 @@ impl BearerToken {
         Some(Self { authorization, fingerprint: fingerprint.into() })
     }
 
-    /// The fingerprint as a number that fits into a signed one.
+    /// The fingerprint as a number that fits into a signed 64-bit integer.
     pub(crate) fn digest(&self) -> Option<u64> {
         u64::from_str_radix(&self.fingerprint, 16).ok().map(|digest| digest >> 1)
     }
 }
 
-/// A credential's pace, limits, token and latest news.
+/// A credential's pace, limits, token and latest report.
 pub(crate) struct CredentialState {
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
@@ -48,11 +48,11 @@ pub(crate) struct CredentialState {
     latest_report: Mutex<LatestReport>,
 }
 
-/// What the latest answers told besides their content.
+/// What the headers of the latest answers reported.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LatestReport {
     pub(crate) report: CredentialReport,
-    /// This machine's clock less GitHub's, milliseconds.
+    /// This machine's clock minus GitHub's, in milliseconds.
     pub(crate) clock_ahead_ms: Option<i64>,
 }
 
@@ -66,7 +66,7 @@ impl CredentialState {
         }
     }
 
-    /// Takes note of an answer's headers. Those to an App itself tell another quota than that of its installation.
+    /// Stores what an answer's headers report. Answers to the App itself report the App's own quota, which is ignored.
     pub(crate) fn note(&self, headers: &HeaderMap, endpoint: Endpoint<'_>, now: Timestamp) {
         let mut latest_report = self.latest_report.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(endpoint, Endpoint::Installation(_)) {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_short_steady_and_of_one_token() {
+    fn a_fingerprint_is_short_stable_and_unique_to_a_token() {
         let fingerprint = |token| BearerToken::new(token).unwrap().fingerprint;
         // printf abc | sha256sum
         assert_eq!(&*fingerprint("abc"), "ba7816bf8f01cfea");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_shows_no_token_and_takes_none_that_no_header_takes() {
+    fn a_bearer_token_is_not_shown_and_must_fit_into_a_header() {
         let bearer_token = BearerToken::new("ghp_hidden").unwrap();
         assert!(!format!("{:?}", bearer_token.authorization).contains("hidden"));
         assert!(BearerToken::new("ghp_\nx").is_none());

@@ -1,16 +1,16 @@
-//! What is asked for: its address below the API's, its name in a failure, and the permission it takes.
+//! What a request is for: its name in a failure, and the permission that it needs.
 
 use std::fmt;
 
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::{Target, TargetKind};
 
-/// What a request is about.
+/// What a request is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Endpoint<'a> {
     /// A target's runners.
     Runners(&'a Target),
-    /// One of them.
+    /// One runner of a target.
     Runner(&'a Target, RunnerId),
     /// An account's repositories.
     Repositories(&'a str),
@@ -29,21 +29,21 @@ impl fmt::Display for Endpoint<'_> {
     }
 }
 
-/// What kind of credential GitHub sees.
+/// The kind of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
     /// A classic personal access token: permissions are scopes.
     ClassicToken,
     /// A fine-grained personal access token.
     FineGrainedToken,
-    /// A token whose form tells nothing.
+    /// A token whose format shows no kind.
     OtherToken,
     /// A GitHub App's installation.
     App,
 }
 
 impl CredentialKind {
-    /// By the prefix of a token:
+    /// The kind by the prefix of a token:
     /// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>
     pub(crate) fn of_token(token: &str) -> Self {
         if token.starts_with("github_pat_") {
@@ -56,10 +56,10 @@ impl CredentialKind {
     }
 }
 
-/// The permissions that a kind of place asks for, as GitHub's pages for tokens and Apps call them.
+/// The permissions that a kind of endpoint needs, as GitHub's pages for tokens and Apps call them.
 struct Permissions {
     classic: &'static str,
-    /// Of a fine-grained token and of an App; none where only a classic token will do.
+    /// The permission of a fine-grained token or an App; `None` if only a classic token has access.
     fine_grained: Option<&'static str>,
 }
 
@@ -71,7 +71,7 @@ const ENTERPRISE: Permissions = Permissions { classic: "manage_runners:enterpris
 const REPOSITORIES: Permissions =
     Permissions { classic: "repo", fine_grained: Some("the repository permission `Metadata: read`") };
 
-/// The permission that a credential of this kind needs, in words that follow "needs".
+/// The permission that a credential of this kind needs, as text that follows "needs".
 pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
     let permissions = match endpoint {
         Endpoint::Runners(target) | Endpoint::Runner(target, _) => match target.kind() {

@@ -1,4 +1,4 @@
-//! A request until it has an answer that can be used: judging, sending again, renewing an App's token.
+//! A request until it has a usable answer: interpreting answers, retrying, renewing an App's token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +16,23 @@ use crate::refusal::{Again, RequestError, refused};
 use crate::transfer::{Answer, Request};
 use crate::wire::{self, Misfit, is_html};
 
-/// A good answer.
+/// A usable answer.
 pub(crate) struct Reply<T> {
-    /// The content; none of a 304.
+    /// The decoded content; `None` for a 304.
     pub(crate) content: Option<T>,
     pub(crate) etag: Option<String>,
     pub(crate) links: Links,
-    /// The fingerprint of the token that asked.
+    /// The fingerprint of the token that was sent.
     pub(crate) given_to: Arc<str>,
     /// The address that answered, after redirects.
     pub(crate) url: Url,
 }
 
-/// How a body becomes content.
+/// Decodes a body into content.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Misfit>;
 
 impl GitHub {
-    /// Asks with the credential's token. Of a known page the ETag goes along if it was given to the same token.
+    /// Sends a request with the credential's token. The ETag of a known page is sent if it was given to the same token.
     pub(crate) async fn ask<T>(
         &self,
         credential_state: &CredentialState,
@@ -45,14 +45,14 @@ impl GitHub {
             Err(failure) if failure.fault == Fault::Credential && self.renews() => failure,
             done => return done,
         };
-        // GitHub has ended the App's token before its time.
+        // GitHub has revoked the App's token before its end.
         tracing::debug!(failure = %refused, "renewing the GitHub App's token");
         credential_state.token_cache.discard(&bearer_token).await;
         let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
         self.exchange(credential_state, &bearer_token, request, known, decode).await
     }
 
-    /// Asks with this token, as often as is worth while.
+    /// Sends a request with this token, and retries it as long as that can help.
     pub(crate) async fn exchange<T>(
         &self,
         credential_state: &CredentialState,
@@ -80,12 +80,12 @@ impl GitHub {
                 Again::Once => repeated_waits.next(),
             };
             let Some(wait) = wait else { return Err(request_error.failure) };
-            tracing::debug!(failure = %request_error.failure, "asking GitHub again");
+            tracing::debug!(failure = %request_error.failure, "retrying a request to GitHub");
             tokio::time::sleep(lengthened(*wait)).await;
         }
     }
 
-    /// Whether an answer can be used.
+    /// Interprets an answer: a usable reply, or the reason why it is not.
     pub(crate) fn interpret<T>(
         &self,
         credential_state: &CredentialState,
@@ -112,7 +112,7 @@ impl GitHub {
             200 | 201 | 304 if is_partial(&answer.headers) => Err(RequestError::lasting(
                 Fault::Forbidden,
                 format!(
-                    "{}: GitHub leaves out what the token may not see without single sign-on; authorise the token for the organization on GitHub's page of tokens, under \"Configure SSO\"",
+                    "{}: the answer is incomplete, because the token is not authorised for single sign-on; authorise it for the organization under \"Configure SSO\" on GitHub's token page",
                     request.place()
                 ),
             )),
@@ -139,15 +139,15 @@ impl GitHub {
     }
 }
 
-/// Whether an answer says itself that it is not the whole: `partial-results; organizations=21955855,20582480`.
+/// Whether GitHub marks an answer as partial: `partial-results; organizations=21955855,20582480`.
 fn is_partial(headers: &HeaderMap) -> bool {
     text(headers, "x-github-sso").is_some_and(|sso| sso.trim_start().starts_with("partial-results"))
 }
 
-/// Up to half as long again, so that those who failed together do not come back together.
+/// The wait, randomly lengthened by up to half, so that requests that failed together are not retried together.
 fn lengthened(wait: Duration) -> Duration {
     let mut byte = [0];
-    // Without chance it is the plain wait.
+    // Without randomness it is the plain wait.
     let _ = SystemRandom::new().fill(&mut byte);
     wait + wait * u32::from(byte[0]) / 512
 }

@@ -1,4 +1,4 @@
-//! The decoders of GitHub's answers, opened for `tests/fuzz`: they are private, for nobody else reads GitHub's bytes.
+//! The decoders of GitHub's answers, exposed for `tests/fuzz`. Otherwise they are private to this crate.
 
 use monitor_domain::observation::{CredentialReport, Failure, ObservedRunner};
 use monitor_domain::runner::RunnerId;
@@ -15,7 +15,7 @@ use crate::list::runners_path;
 use crate::transfer::{Answer, Request};
 use crate::{headers, limits, wire};
 
-/// What GitHub is asked for.
+/// The kind of a request to GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// A page of runners.
@@ -30,25 +30,25 @@ pub enum Question {
     AccessToken,
 }
 
-/// What a body held.
+/// The decoded content of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A page of runners, and how many there are in all.
+    /// The total number of runners, if it is reported, and a page of runners.
     Runners(Option<u64>, Vec<ObservedRunner>),
     /// One runner.
     Runner(ObservedRunner),
     /// The names of repositories.
     Repositories(Vec<String>),
-    /// An installation's number.
+    /// An installation's id.
     Installation(u64),
-    /// A token and when it ends.
+    /// A token and when it expires.
     AccessToken(String, Timestamp),
 }
 
-/// An answer that can be used.
+/// A usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Good {
-    /// None of a 304.
+    /// The decoded content; `None` for a 304.
     pub content: Option<Content>,
     /// The page's ETag.
     pub etag: Option<String>,
@@ -56,12 +56,12 @@ pub struct Good {
     pub links: (bool, Option<u32>),
 }
 
-/// Reads a body; of one that does not fit, the words for it.
+/// Decodes a body, or returns a description of why it does not fit.
 pub fn read(question: Question, body: &[u8]) -> Result<Content, String> {
     decoder(question)(body).map_err(wire::Misfit::describe)
 }
 
-/// Judges an answer as the client does, to a request that carried an ETag if `conditional`.
+/// Interprets an answer as the client does. The request had an ETag if `conditional`.
 pub fn interpret(
     github: &GitHub,
     (question, target): (Question, &Target),
@@ -78,7 +78,7 @@ pub fn interpret(
         Question::AccessToken => (Endpoint::Installation(target.owner()), "a token"),
     };
     let request = Request { method: Method::GET, url: url.clone(), endpoint, page: Some(2), expected };
-    let bearer_token = BearerToken::new("token").expect("a plain word goes into a header");
+    let bearer_token = BearerToken::new("token").expect("a plain word fits into a header");
     let answer = Answer { status, headers, body, url };
     credential_state.note(&answer.headers, endpoint, github.now());
     let etag = conditional.then_some("W/\"1\"");
@@ -89,7 +89,7 @@ pub fn interpret(
     (interpreted, credential_state.latest_report().report)
 }
 
-/// Until when nothing is to be asked, as far as an answer tells.
+/// Until when no request may be sent: `Some` if the answer is a limit, `Some(Some(…))` if it names the end.
 pub fn limited_until(
     status: u16,
     headers: &HeaderMap,
@@ -102,7 +102,7 @@ pub fn limited_until(
     })
 }
 
-/// When the answer was given, and the names in a list such as `x-oauth-scopes`.
+/// The date of the answer, and the names in a list such as `x-oauth-scopes`.
 pub fn date_and_names(headers: &HeaderMap, name: &str) -> (Option<Timestamp>, Option<Vec<String>>) {
     (headers::date(headers), headers::names(headers, name))
 }

@@ -1,4 +1,4 @@
-//! What GitHub's headers tell besides the answer.
+//! Reads the headers of GitHub's answers.
 
 use chrono::{DateTime, NaiveDateTime};
 use monitor_domain::observation::CredentialReport;
@@ -6,29 +6,29 @@ use monitor_domain::time::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-/// A header's text, if it has one and it is ASCII.
+/// A header's text, if it is present and ASCII.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A header's whole number.
+/// A header's value as a whole number.
 pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     text(headers, name)?.trim().parse().ok()
 }
 
-/// When the answer was given, by GitHub's clock, to the second.
+/// The date of the answer by GitHub's clock, to the second.
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let date = DateTime::parse_from_rfc2822(text(headers, "date")?).ok()?;
     Some(Timestamp::from_epoch_ms(date.timestamp_millis()))
 }
 
-/// The names in a list such as `x-oauth-scopes`; none where the header is missing.
+/// The names in a list such as `x-oauth-scopes`; `None` if the header is missing.
 pub(crate) fn names(headers: &HeaderMap, name: &str) -> Option<Vec<String>> {
     let names = text(headers, name)?.split(',').map(str::trim);
     Some(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
-/// Brings a report up to date; what an answer does not tell stays as it was.
+/// Updates a report. Values that the headers omit stay as they were.
 pub(crate) fn update(report: &mut CredentialReport, headers: &HeaderMap) {
     let quota = |name| number(headers, name).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     let reset = number(headers, "x-ratelimit-reset").and_then(|secs| i64::try_from(secs).ok());
@@ -40,7 +40,7 @@ pub(crate) fn update(report: &mut CredentialReport, headers: &HeaderMap) {
     report.expires_at = expiry.or(report.expires_at);
 }
 
-/// `2026-12-13 00:00:00 UTC` or `2026-12-13 00:00:00 +0200`.
+/// Parses `2026-12-13 00:00:00 UTC` or `2026-12-13 00:00:00 +0200`.
 fn expiry(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let epoch_ms = match text.strip_suffix("UTC") {
@@ -53,17 +53,17 @@ fn expiry(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_epoch_ms(epoch_ms))
 }
 
-/// What a `Link` header tells of the pages after this one.
+/// What a `Link` header says about the pages after this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Links {
     /// Whether there is a next page.
     pub(crate) next: bool,
-    /// The number of the last page, where it is told.
+    /// The number of the last page, if it is given.
     pub(crate) last: Option<u32>,
 }
 
-/// Reads the `Link` headers. Only numbers are taken from them: every page is asked for at the address that is configured,
-/// so that the token goes nowhere else.
+/// Reads the `Link` headers. Only numbers are taken from them: every page is requested at the configured address, so
+/// that the token is sent nowhere else.
 pub(crate) fn links(headers: &HeaderMap) -> Links {
     let mut links = Links::default();
     let values = headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_expires_at_the_same_moment_in_either_form() {
+    fn a_token_expires_at_the_same_moment_in_either_format() {
         let midnight = "2026-12-13T00:00:00Z".parse().ok();
         assert_eq!(expiry("2026-12-13 00:00:00 UTC"), midnight);
         assert_eq!(expiry("2026-12-13 02:00:00 +0200"), midnight);

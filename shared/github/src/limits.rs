@@ -1,4 +1,4 @@
-//! GitHub's limits: how an answer tells of one, and the memory of it.
+//! GitHub's limits: recognized in answers, and remembered.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,28 +10,28 @@ use reqwest::header::HeaderMap;
 
 use crate::headers::{number, text};
 
-/// The wait after a limit that does not say how long; doubled with each further one, up to [`LONGEST_WAIT`]. GitHub asks
-/// for at least a minute, growing:
+/// The wait after a limit that does not say how long; doubled with each further one, up to [`LONGEST_WAIT`]. GitHub
+/// requires at least a minute, and longer each time:
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Of the hour, one request in so many is never used: those who ask at the same time must not run into the end of it.
+/// One in this many requests of the hourly quota is never used, so that concurrent requests do not exhaust it.
 const NEVER_USED: u64 = 50;
-/// A longer wait than this is no limit but a mistake of whoever wrote the header.
+/// A longer wait than this is not a limit but a faulty header.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How an answer tells that a limit is reached.
+/// How an answer shows that a limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sign {
     /// It says when the limit ends.
     Until(Timestamp),
-    /// The hour is used up, and the next begins then.
+    /// The hourly quota is used up until this moment.
     UsedUpUntil(Timestamp),
-    /// It does not.
+    /// It does not say when the limit ends.
     Unexplained,
 }
 
-/// The limit that an answer with this status tells of, if any. `message` is the answer's own.
+/// The limit that an answer with this status shows, if any. `message` is the one in its body.
 pub(crate) fn sign(status: u16, headers: &HeaderMap, message: Option<&str>, now: Timestamp) -> Option<Sign> {
     if !matches!(status, 403 | 429) {
         return None;
@@ -42,7 +42,7 @@ pub(crate) fn sign(status: u16, headers: &HeaderMap, message: Option<&str>, now:
     if number(headers, "x-ratelimit-remaining") == Some(0) {
         let reset_secs = number(headers, "x-ratelimit-reset").and_then(|secs| i64::try_from(secs).ok());
         let reset = reset_secs.map(|secs| Timestamp::from_epoch_ms(secs.saturating_mul(1000)));
-        // One that has passed is of a clock that differs from this one.
+        // A reset in the past means that the clocks differ.
         let ahead = |reset: &Timestamp| *reset > now && *reset <= now.plus(LONGEST_ASKED);
         return Some(reset.filter(ahead).map_or(Sign::Unexplained, Sign::UsedUpUntil));
     }
@@ -51,7 +51,7 @@ pub(crate) fn sign(status: u16, headers: &HeaderMap, message: Option<&str>, now:
     (status == 429 || speaks_of_limit).then_some(Sign::Unexplained)
 }
 
-/// Seconds or a date.
+/// Parses seconds or a date.
 fn retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
     let until = match value.trim().parse::<u64>() {
         Ok(secs) => now.plus(Duration::from_secs(secs)),
@@ -60,8 +60,8 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
     Some(until.clamp(now.plus(Duration::from_secs(1)), now.plus(LONGEST_ASKED)))
 }
 
-/// When the next hour begins, where an answer tells that this one is as good as used up. Every answer tells what all who use
-/// the credential have left, so that they stop without knowing of each other.
+/// When the next hour begins, if an answer shows that this hour's quota is almost used up. Every answer reports what is
+/// left to all processes with the credential, so that they stop without knowing each other.
 pub(crate) fn nearly_used_up(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     let remaining = number(headers, "x-ratelimit-remaining")?;
     if remaining > number(headers, "x-ratelimit-limit")? / NEVER_USED {
@@ -72,22 +72,22 @@ pub(crate) fn nearly_used_up(headers: &HeaderMap, now: Timestamp) -> Option<Time
     (reset > now && reset <= now.plus(LONGEST_ASKED)).then_some(reset)
 }
 
-/// What is remembered of one credential's limits, for as long as the process lives.
+/// The known limits of one credential, for as long as the process lives.
 #[derive(Default)]
 pub(crate) struct Limits(Mutex<Memory>);
 
 #[derive(Default)]
 struct Memory {
-    /// Until when GitHub wants nothing.
+    /// Until when GitHub accepts no request.
     until: Timestamp,
-    /// Until when the hour is as good as used up.
+    /// Until when the hourly quota is almost used up.
     used_up_until: Timestamp,
-    /// Limited answers since the last good one; those that arrive while a limit is known belong to it.
+    /// Limited answers since the last good one; those that arrive while a limit is known are not counted.
     in_a_row: u32,
 }
 
 impl Limits {
-    /// The failure of a request that need not be sent; one that is free may be where no more than the hour is used up.
+    /// The failure of a request that must not be sent. A free request may be sent if only the hourly quota is used up.
     pub(crate) fn refusal(&self, now: Timestamp, is_free: bool) -> Option<Failure> {
         let of_all = |memory: &Memory| memory.until.max(memory.used_up_until);
         let until = self.memory(|memory| if is_free { memory.until } else { of_all(memory) });
@@ -111,12 +111,12 @@ impl Limits {
         })
     }
 
-    /// Remembers that nothing is to be asked until then, although nothing was refused.
+    /// Remembers that no request may be sent until then, although none was refused.
     pub(crate) fn stop(&self, until: Timestamp) {
         self.memory(|memory| memory.used_up_until = until.max(memory.used_up_until));
     }
 
-    /// Remembers a good answer; one that overtook a limit does not end it.
+    /// Remembers a good answer. One that arrives while a limit is known does not end it.
     pub(crate) fn served(&self, now: Timestamp) {
         self.memory(|memory| {
             if memory.until.max(memory.used_up_until) <= now {
@@ -136,7 +136,7 @@ fn growing_wait(in_a_row: u32) -> Duration {
 }
 
 fn failure(until: Timestamp) -> Failure {
-    Failure::new(Fault::Limited { until }, format!("GitHub's rate limit is reached: nothing is asked before {until}"))
+    Failure::new(Fault::Limited { until }, format!("GitHub's rate limit is reached: no requests before {until}"))
 }
 
 #[cfg(test)]
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sign_of_a_limit_is_read_in_githubs_order() {
+    fn every_sign_of_a_limit_is_read_in_githubs_order_of_precedence() {
         let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795436000")];
         let reset_passed = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795430000")];
         let both = [("retry-after", "30"), spent[0], spent[1]];
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_hour_is_seen_before_it_is_reached() {
+    fn an_almost_used_up_quota_is_detected() {
         let named_end = |remaining, limit, reset| {
             let pairs =
                 [("x-ratelimit-remaining", remaining), ("x-ratelimit-limit", limit), ("x-ratelimit-reset", reset)];
@@ -202,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn waits_that_github_does_not_name_double_up_to_a_quarter_of_an_hour_and_begin_anew_after_success() {
+    fn waits_that_github_does_not_specify_double_up_to_15_minutes_and_restart_after_success() {
         let limits = Limits::default();
         let mut now = NOW;
         for wait_secs in [60, 120, 240, 480, 900, 900] {
             let failure = limits.hit(now, Sign::Unexplained);
             let until = now.plus(Duration::from_secs(wait_secs));
             assert_eq!(failure.fault, Fault::Limited { until });
-            // Of the same burst: neither longer nor shorter.
+            // Another answer of the same burst makes the wait neither longer nor shorter.
             assert_eq!(limits.hit(now, Sign::Unexplained), failure);
             assert_eq!(limits.refusal(now, true), Some(failure));
             limits.served(now);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_named_ends_the_later_holds() {
+    fn of_two_ends_of_a_limit_the_later_one_applies() {
         let limits = Limits::default();
         limits.hit(NOW, Sign::Until(after(600)));
         let failure = limits.hit(NOW, Sign::Until(after(30)));

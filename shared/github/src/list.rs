@@ -16,10 +16,10 @@ use crate::endpoint::Endpoint;
 use crate::transfer::Request;
 use crate::wire;
 
-/// Runners on a page: GitHub's maximum.
+/// Runners per page: GitHub's maximum.
 pub(crate) const PER_PAGE: usize = 100;
 
-/// Pages of one list that are asked for at the same time: a list of a hundred pages must not keep all others waiting.
+/// Pages of one list that are requested at the same time: a list of a hundred pages must not block all others.
 pub(crate) const AT_ONCE: u32 = 10;
 
 /// A list that was read to its end.
@@ -29,16 +29,16 @@ pub(crate) struct ReadList {
     pub(crate) moved_to: Option<Target>,
 }
 
-/// A page and what it tells of those after it.
+/// A page and what it says about those after it.
 struct Page {
     content: ObservedPage,
-    /// Whether the next page has to be asked for to know that this is the end.
+    /// Whether the next page has to be requested to know whether this is the end.
     goes_on: bool,
-    /// The number of the last page, where it is told.
+    /// The number of the last page, if it is given.
     last: Option<u32>,
-    /// How many runners there are, where it is told.
+    /// The total number of runners, if it is given.
     total: Option<u64>,
-    /// Names of runners whose id cannot be taken.
+    /// Names of runners whose id cannot be stored.
     refused: Vec<String>,
     /// The address that answered.
     url: Url,
@@ -61,8 +61,8 @@ impl Page {
 }
 
 impl GitHub {
-    /// Every page in order. Page 1 tells how many there are, or is as it was, and then those that are known are asked for;
-    /// several at the same time. A page without a runner that is not on those before it is the end, whatever its links say.
+    /// Every page in order. Page 1 says how many pages there are; if it is unchanged, the known pages are requested.
+    /// Several are requested at the same time. A page without any new runner is the end, regardless of its links.
     pub(crate) async fn pages(
         &self,
         credential_state: &CredentialState,
@@ -95,12 +95,12 @@ impl GitHub {
                 let before = listed.len();
                 listed.extend(page.runner_ids());
                 let brings_nothing = listed.len() == before && page.refused.is_empty();
-                // What repeats a page is none of its own.
+                // A page that only repeats earlier ones is not a page of the list.
                 if !(brings_nothing && page.is_fresh() && page.runner_count() > 0) {
                     pages.push(page);
                 } else if page.goes_on && total(&pages).is_none() {
                     let failure = format!(
-                        "{target}: the list of runners goes on without end: page {next} repeats those before it"
+                        "{target}: the list of runners never ends: page {next} repeats earlier pages"
                     );
                     return Err(partial(Failure::new(Fault::BrokenAnswer, failure)));
                 }
@@ -115,7 +115,7 @@ impl GitHub {
         Ok(ReadList { pages: pages.into_iter().map(|page| page.content).collect(), shortfall, moved_to })
     }
 
-    /// The name that GitHub knows a repository by, where it answers at another address than was asked for.
+    /// The current name of a repository, if another address than the requested one answered.
     async fn moved_to(
         &self,
         credential_state: &CredentialState,
@@ -142,11 +142,11 @@ impl GitHub {
         let named = match self.ask(credential_state, &request, None, wire::repository).await {
             Ok(reply) => Target::repository(&reply.content?.full_name).ok()?,
             Err(failure) => {
-                tracing::warn!(%target, %failure, "GitHub redirects: the target has been renamed, and its new name is not known");
+                tracing::warn!(%target, %failure, "the target has been renamed: GitHub redirects, and the new name is unknown");
                 return None;
             }
         };
-        tracing::warn!(%target, new_name = %named, "GitHub redirects: the target has been renamed; watch it by its new name");
+        tracing::warn!(%target, new_name = %named, "the target has been renamed: monitor it by its new name");
         self.remember_renamed(target, answered, &named);
         Some(named)
     }
@@ -169,10 +169,10 @@ impl GitHub {
         };
         let reply = self.ask(credential_state, &request, known, wire::runner_page).await?;
         let Some(read) = reply.content else {
-            // A 304 answers an ETag, and only a known page has one.
-            let tag = known.cloned().ok_or_else(|| contradiction(&request, "a 304 for a page that is not known"))?;
-            // A full page that stays the same may have got one after it. A 304 can tell so in its links, which are not part of
-            // what its ETag stands for (https://github.com/app-sre/github-mirror/pull/113), and need not.
+            // A 304 answers a request with an ETag, and only a known page has one.
+            let tag = known.cloned().ok_or_else(|| contradiction(&request, "a 304 for an unknown page"))?;
+            // A full, unchanged page may have got another page after it. The links of a 304 can say so, because they
+            // are not covered by its ETag (https://github.com/app-sre/github-mirror/pull/113), but need not.
             let goes_on = reply.links.next || tag.runner_ids.len() == PER_PAGE;
             let content = ObservedPage::Unchanged(tag);
             let (last, url) = (reply.links.last, reply.url);
@@ -180,14 +180,14 @@ impl GitHub {
         };
         let total = read.total_count.unwrap_or(0);
         if number == 1 && read.runners.is_empty() && read.refused.is_empty() && total > 0 {
-            return Err(contradiction(&request, &format!("none, though it counts {total}")));
+            return Err(contradiction(&request, &format!("none, although it counts {total}")));
         }
         let tag = PageTag {
             etag: reply.etag,
             given_to: reply.given_to.to_string(),
             runner_ids: read.runners.iter().map(|runner| runner.id).collect(),
         };
-        // What cannot be taken must be met again: a 304 would hide it.
+        // Without an ETag the page is read in full again: a 304 would hide the refused runners.
         let tag = if read.refused.is_empty() { tag } else { PageTag { etag: None, ..tag } };
         let content = ObservedPage::Fresh { tag, runners: read.runners };
         let (goes_on, last) = (reply.links.next, reply.links.last);
@@ -212,7 +212,7 @@ impl GitHub {
             Ok(reply) => match reply.content {
                 Some(runner) if runner.id == id => Ok(Lookup::Found(runner)),
                 Some(other) => Err(contradiction(&request, &format!("runner {}", other.id))),
-                None => Err(contradiction(&request, "a 304 to a plain request")),
+                None => Err(contradiction(&request, "a 304 to a request without an ETag")),
             },
             Err(failure) if failure.fault == Fault::NotFound => Ok(Lookup::NotFound),
             Err(failure) => Err(failure),
@@ -226,18 +226,18 @@ impl GitHub {
         }
         let runners = max_pages as usize * PER_PAGE;
         let detail =
-            format!("{target} has more than {max_pages} pages of runners ({runners} runners), which is not read");
+            format!("{target} has more than {max_pages} pages of runners ({runners} runners), the most that are read");
         Err(Failure::new(Fault::BrokenAnswer, detail))
     }
 }
 
-/// How many runners there are by the pages that were read in full. They may come and go while the pages are read: the smallest
-/// number holds.
+/// The total number of runners, according to the pages that were read in full. Runners may come and go while the pages
+/// are read, so the smallest number applies.
 fn total(pages: &[Page]) -> Option<u64> {
     pages.iter().filter_map(|page| page.total).min()
 }
 
-/// What is missing from the pages of a list.
+/// The runners that are missing from the pages of a list.
 fn shortfall(target: &Target, pages: &[Page], listed: u64) -> Option<Shortfall> {
     let refused: Vec<String> =
         pages.iter().flat_map(|page| &page.refused).map(|name| format!("`{}`", quote(name, 64))).collect();
@@ -251,13 +251,13 @@ fn shortfall(target: &Target, pages: &[Page], listed: u64) -> Option<Shortfall> 
         }
         [first, rest @ ..] => {
             let others = if rest.is_empty() { String::new() } else { format!(" and {} others", rest.len()) };
-            format!("{target}: runner {first}{others} cannot be watched: the id is larger than {}", wire::MAX_RUNNER_ID)
+            format!("{target}: runner {first}{others} cannot be monitored: the id is larger than {}", wire::MAX_RUNNER_ID)
         }
     };
     Some(Shortfall { missing, failure: Failure::new(Fault::Incomplete, detail) })
 }
 
-/// The address of a target's runners below the API's.
+/// The path of a target's runners below the API's address.
 pub(crate) fn runners_path(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => format!("/repos/{target}/actions/runners"),
@@ -280,8 +280,8 @@ fn contradiction(request: &Request<'_>, got: &str) -> Failure {
     Failure::new(Fault::BrokenAnswer, format!("{}: expected {}, got {got}", request.place(), request.expected))
 }
 
-/// Drops empty pages at the end, which are of a list that has become shorter. One that was asked for after a full page
-/// stays: its ETag makes it free the next time.
+/// Drops empty pages at the end, which remain when a list has become shorter. An empty page after a full one is kept:
+/// its ETag makes it free the next time.
 fn drop_empty_end(pages: &mut Vec<Page>) {
     while let [.., before, last] = pages.as_slice()
         && last.is_fresh()

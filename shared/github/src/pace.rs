@@ -1,4 +1,4 @@
-//! How fast one credential may ask.
+//! Limits the rate of requests of one credential.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::{Mutex as Queue, Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-/// GitHub counts by its own minute; the second more is for clocks and counters of its own that are not quite together.
+/// GitHub's minute, and a second more because GitHub's own clocks and counters are not perfectly synchronized.
 const MINUTE: Duration = Duration::from_secs(61);
 
-/// Bounds requests under way, and requests that reach GitHub in any minute. A 304 counts as any other.
+/// Limits concurrent requests, and requests that reach GitHub in any minute. A 304 counts like any other.
 pub(crate) struct Pace {
     slots: Semaphore,
     budget: Option<Budget>,
 }
 
-/// A request's leave to be under way, until this is dropped.
+/// The permission to send a request, which counts as in progress until this is dropped.
 pub(crate) struct Permit<'a> {
     _slot: Option<SemaphorePermit<'a>>,
     budget: Option<&'a Budget>,
@@ -24,18 +24,18 @@ pub(crate) struct Permit<'a> {
 
 struct Budget {
     per_minute: usize,
-    /// Held while its holder waits, so that others queue up behind.
+    /// Held by the first waiting request, so that others queue up behind it.
     queue: Queue<()>,
     spent: Mutex<Spent>,
     ended: Notify,
 }
 
-/// What of the budget is spent.
+/// The used part of the budget.
 #[derive(Default)]
 struct Spent {
     under_way: usize,
-    /// When others ended, the oldest first. GitHub counted each between its start and its end, and nobody here knows when: a
-    /// connection may have been opened first, or lost what it was given. So its minute begins with its end.
+    /// When earlier requests ended, the oldest first. GitHub counted each at an unknown time between its start and its
+    /// end, because a connection may have been opened first, or the request lost. So its minute begins with its end.
     ends: VecDeque<Instant>,
 }
 
@@ -45,9 +45,9 @@ impl Pace {
         Self { slots: Semaphore::new(concurrent.min(Semaphore::MAX_PERMITS)), budget }
     }
 
-    /// Waits until a request may begin; it counts as under way until the turn is dropped.
+    /// Waits until a request may be sent; it counts as in progress until the permit is dropped.
     pub(crate) async fn begin(&self) -> Permit<'_> {
-        // None only of a closed semaphore, and nobody closes this one.
+        // `None` only if the semaphore is closed, and this one never is.
         let slot = self.slots.acquire().await.ok();
         if let Some(budget) = &self.budget {
             budget.take().await;
@@ -89,7 +89,7 @@ impl Budget {
                     sleep_until(end + MINUTE).await;
                     self.spent().ends.pop_front();
                 }
-                // All of them are under way.
+                // All of the budget is in progress.
                 None => self.ended.notified().await,
             }
         }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_minute_of_githubs_holds_more_than_the_budget_however_long_requests_travel() {
+    async fn no_minute_of_github_has_more_than_the_budget_however_long_requests_take() {
         const BUDGET: usize = 7;
         let pace = Arc::new(Pace::new(3, Some(BUDGET)));
         let began = Instant::now();
@@ -141,7 +141,7 @@ mod tests {
             let pace = pace.clone();
             under_way.spawn(async move {
                 let permit = pace.begin().await;
-                // The first open connections; later ones find them open.
+                // The first requests open connections; later ones use them.
                 sleep(Duration::from_millis(if number < 3 { 4_000 } else { number * 37 % 500 })).await;
                 let counted_at = began.elapsed();
                 sleep(Duration::from_millis(50)).await;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn giving_up_while_waiting_spends_nothing() {
+    async fn a_cancelled_wait_uses_no_budget() {
         let pace = Pace::new(100, Some(1));
         drop(pace.begin().await);
         let gave_up = tokio::time::timeout(Duration::from_secs(30), pace.begin()).await;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_so_many_are_under_way_and_none_without_a_budget_waits() {
+    async fn concurrency_is_limited_and_without_a_budget_there_is_no_other_wait() {
         let pace = Arc::new(Pace::new(2, None));
         let first = pace.begin().await;
         let second = pace.begin().await;

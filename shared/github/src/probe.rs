@@ -1,4 +1,4 @@
-//! A look at one target for whoever sets the monitor up: does the credential see it, and if not, what is missing.
+//! Probes one target during setup: whether the credential can see it, and which permission it lacks.
 
 use monitor_domain::observation::{CredentialReport, Failure};
 use monitor_domain::subject::CredentialId;
@@ -15,38 +15,39 @@ use crate::refusal::missing_permission;
 use crate::transfer::{Answer, Request};
 use crate::wire;
 
-/// What came of it.
+/// The result of probing a target.
 #[derive(Clone, Debug)]
 pub struct ProbeReport {
-    /// The target that was asked for.
+    /// The probed target.
     pub target: Target,
-    /// The credential that asked.
+    /// The credential that was used.
     pub credential: CredentialId,
-    /// Its kind.
+    /// The kind of the credential.
     pub kind: CredentialKind,
-    /// How many runners it sees, or why it sees none.
+    /// The number of runners that it can see, or why it can see none.
     pub runners: Result<u64, Failure>,
-    /// The permission that is missing, in words that follow "needs"; none where nothing is, or where GitHub does not tell.
+    /// The missing permission, as text that follows "needs"; `None` if none is missing or GitHub does not say.
     pub missing: Option<String>,
-    /// The permission that it takes to see the target, in words that follow "needs".
+    /// The permission that is needed to see the target, as text that follows "needs".
     pub needed: String,
     /// The scopes of a classic token.
     pub scopes: Option<Vec<String>>,
-    /// Quota left and the token's end, as far as GitHub told.
+    /// The remaining quota and the token's expiry, as far as GitHub reported them.
     pub report: CredentialReport,
-    /// This machine's clock less GitHub's, milliseconds, to about a second. A GitHub App is refused from a minute on.
+    /// This machine's clock minus GitHub's, in milliseconds, accurate to about a second. GitHub refuses an App whose
+    /// clock is ahead by a minute or more.
     pub clock_ahead_ms: Option<i64>,
 }
 
 impl GitHub {
-    /// Asks once for a target's runners and tells everything that the answer tells. Nothing is asked again.
+    /// Requests a target's runners once and returns everything that the answer says. It never retries.
     pub async fn probe(&self, target: &Target) -> ProbeReport {
         let credential_state = self.credential_state(&self.credential(target));
         let mut seen = None;
         let runners = self.count_runners(&credential_state, target, &mut seen).await;
 
         let scopes = seen.as_ref().and_then(|answer| names(&answer.headers, "x-oauth-scopes"));
-        // Only classic tokens have scopes, whatever they look like.
+        // Only classic tokens have scopes, whatever their format.
         let kind = if scopes.is_some() { CredentialKind::ClassicToken } else { self.kind() };
         let missing = seen.filter(|_| runners.is_err()).and_then(|answer| {
             let message = wire::error(&answer.body)?.message;

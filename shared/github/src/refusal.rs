@@ -1,4 +1,4 @@
-//! Why a request failed, in plain words: sorted by what can be done about it.
+//! Why a request failed, in plain words, classified by what can be done about it.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::headers::{names, text};
 use crate::transfer::{Answer, Request};
 use crate::wire::{self, is_html};
 
-/// A failure, and whether the same request may fare better at once.
+/// A failure, and whether to retry the request at once.
 pub(crate) struct RequestError {
     pub(crate) failure: Failure,
     pub(crate) again: Again,
 }
 
-/// Whether to send a request once more.
+/// Whether to retry a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
-    /// It would fail in the same way, or has taken too long already.
+    /// No: it would fail again, or has already taken too long.
     No,
-    /// GitHub did not serve it: as often as the settings say.
+    /// As often as the settings say: GitHub did not serve it.
     Unserved,
-    /// The answer was damaged, or its connection was dead: once.
+    /// Once: the answer was damaged, or the connection was dead.
     Once,
 }
 
@@ -55,7 +55,7 @@ impl From<Failure> for RequestError {
     }
 }
 
-/// A request that got no head of an answer. `proxy` is what it was sent through.
+/// The error of a request that got no answer headers. `proxy` is the proxy that it was sent through.
 pub(crate) fn unsent(error: &reqwest::Error, host: &str, proxy: Option<&str>) -> RequestError {
     if error.is_connect() {
         let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
@@ -68,25 +68,26 @@ pub(crate) fn unsent(error: &reqwest::Error, host: &str, proxy: Option<&str>) ->
         return RequestError { failure: Failure::new(Fault::Service, detail), again: Again::Once };
     }
     if error.is_timeout() {
-        return RequestError::lasting(Fault::Service, "GitHub did not answer within the HTTP client's own time");
+        return RequestError::lasting(Fault::Service, "GitHub did not answer within the HTTP client's own timeout");
     }
     if error.is_redirect() {
-        return RequestError::damaged(format!("{host} redirects without end"));
+        return RequestError::damaged(format!("{host} redirects endlessly"));
     }
     RequestError::unserved(format!("the connection to {host} broke before GitHub answered"))
 }
 
-/// Whether a connection was closed as its ping was not answered. Only its words tell that from other timeouts of hyper's.
+/// Whether a connection was closed because it did not answer a ping. Only the text distinguishes this from hyper's
+/// other timeouts.
 fn is_dead(error: &reqwest::Error) -> bool {
     std::iter::successors(error.source(), |&cause| cause.source())
         .any(|cause| cause.to_string() == "keep-alive timed out")
 }
 
-/// The cause behind the causes: the operating system's or the TLS library's own words, which know no address or secret.
+/// The root cause: the message of the operating system or the TLS library, which contains no address or secret.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = match error.source() {
         Some(source) => source,
-        None => return "the reason is not known".to_owned(),
+        None => return "unknown reason".to_owned(),
     };
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -94,7 +95,7 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// What to do about a certificate that is not accepted.
+/// What to do about a refused certificate.
 fn certificate_hint(reason: &str) -> Option<&'static str> {
     if reason.contains("CaUsedAsEndEntity") {
         return Some(
@@ -107,7 +108,7 @@ fn certificate_hint(reason: &str) -> Option<&'static str> {
     None
 }
 
-/// What GitHub's own error says of a refusal.
+/// What GitHub's own error body says about a refusal.
 #[derive(Clone, Debug, Default)]
 struct Said {
     message: String,
@@ -115,7 +116,7 @@ struct Said {
 }
 
 impl Said {
-    /// Nothing of what somebody else wrote.
+    /// The error in a body; `None` if it is not GitHub's.
     fn by_github(body: &[u8]) -> Option<Self> {
         let wire::Error { message, documentation_url } = wire::error(body)?;
         Some(Self { message, documentation_url })
@@ -125,7 +126,7 @@ impl Said {
         self.message.to_ascii_lowercase().contains(what)
     }
 
-    /// GitHub's words for a line of a log or a message.
+    /// GitHub's message and page, for a line of a log or a message.
     fn quoted(&self) -> String {
         let words = format!("\"{}\"", quote(&without_tokens(&self.message), MAX_QUOTED));
         let page = self.documentation_url.as_deref().filter(|url| {
@@ -140,10 +141,10 @@ impl Said {
     }
 }
 
-/// Of GitHub's message, more is not repeated. The longest known have some 200 characters.
+/// How many characters of GitHub's message are quoted. The longest known ones have about 200.
 const MAX_QUOTED: usize = 300;
 
-/// A text without what looks like a token, which a proxy may have put there.
+/// A text without anything that looks like a token, which a proxy may have put there.
 fn without_tokens(text: &str) -> String {
     let is_token = |word: &str| {
         ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "eyJ"].iter().any(|prefix| word.contains(prefix))
@@ -151,7 +152,7 @@ fn without_tokens(text: &str) -> String {
     text.split(' ').map(|word| if is_token(word) { "***" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// An answer with a status that is no success, no 304 and no limit.
+/// The error of an answer whose status is not a success, not a 304 and not a limit.
 pub(crate) fn refused(
     request: &Request<'_>,
     answer: &Answer,
@@ -166,18 +167,18 @@ pub(crate) fn refused(
     }
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         let proxy = proxy.map_or_else(|| "a proxy".to_owned(), |proxy| format!("the proxy {proxy}"));
-        return RequestError::lasting(Fault::Network, format!("{proxy} asks for a user and a password (407)"));
+        return RequestError::lasting(Fault::Network, format!("{proxy} requires a user and a password (407)"));
     }
     if is_html(&answer.body) {
         return RequestError::damaged(format!(
-            "{place}: expected {}, got an HTML page with status {}, as a proxy in between sends",
+            "{place}: expected {}, got an HTML page with status {}, probably from a proxy",
             request.expected,
             status.as_u16(),
         ));
     }
     let words = Said::by_github(&answer.body);
     match (status.as_u16(), endpoint, words) {
-        // Anybody can answer 404: that a runner is gone, or an App not installed, is believed only in GitHub's own words.
+        // Any server can answer 404. Only GitHub's own error body means that a runner is gone or an App not installed.
         (404 | 410, _, None) => {
             RequestError::damaged(format!("{place}: expected {}, got status {}", request.expected, said(status)))
         }
@@ -198,7 +199,7 @@ pub(crate) fn refused(
         }
         (400 | 422, _, words) => {
             let hint = match &words {
-                Some(words) if words.speaks_of("version") => "; check the API version that is set",
+                Some(words) if words.speaks_of("version") => "; check the API version in the settings",
                 _ => "",
             };
             let words = words.map_or_else(String::new, |words| format!(": {}", words.quoted()));
@@ -216,11 +217,11 @@ fn said(status: StatusCode) -> String {
     }
 }
 
-/// GitHub's message to a token that it does not know, or knows no more.
+/// GitHub's message to a token that it does not know, or that is no longer valid.
 const BAD_CREDENTIALS: &str = "Bad credentials";
 
 fn token_refused(words: Option<&Said>, kind: CredentialKind) -> String {
-    // What a token without a fault gets says nothing more.
+    // This message says nothing beyond the status.
     let more = match words {
         Some(words) if words.message != BAD_CREDENTIALS => format!(": {}", words.quoted()),
         _ => String::new(),
@@ -231,21 +232,22 @@ fn token_refused(words: Option<&Said>, kind: CredentialKind) -> String {
     if !more.is_empty() {
         return format!("GitHub refuses the token (401){more}");
     }
-    "GitHub refuses the token (401): it is wrong, expired or revoked; give the monitor a new one".to_owned()
+    "GitHub refuses the token (401): it is wrong, expired or revoked; set a new one".to_owned()
 }
 
-/// A 403 that is no limit. GitHub answers it for many reasons and says which: a permission is named only where that is it.
+/// The error of a 403 that is not a limit. GitHub has many reasons for a 403 and says which one; a permission is named
+/// only if one is missing.
 fn forbidden(headers: &HeaderMap, words: Option<&Said>, endpoint: Endpoint<'_>, kind: CredentialKind) -> RequestError {
     let lasting = |detail| RequestError::lasting(Fault::Forbidden, detail);
     let speaks_of = |what| words.is_some_and(|words: &Said| words.speaks_of(what));
     if text(headers, "x-github-sso").is_some_and(|sso| sso.contains("required")) || speaks_of("saml") {
         return lasting(format!(
-            "{endpoint}: the organization asks for single sign-on (403); authorise the token for it on GitHub's page of tokens, under \"Configure SSO\""
+            "{endpoint}: the organization requires single sign-on (403); authorise the token for it under \"Configure SSO\" on GitHub's token page"
         ));
     }
     let Some(words) = words else {
         return lasting(format!(
-            "{endpoint}: access is refused (403), not in GitHub's words: see whether a proxy in between answers"
+            "{endpoint}: access is refused (403), but not by GitHub itself: check whether a proxy answers"
         ));
     };
     if let Some(needed) = missing_permission(StatusCode::FORBIDDEN, headers, &words.message, endpoint, kind) {
@@ -255,7 +257,7 @@ fn forbidden(headers: &HeaderMap, words: Option<&Said>, endpoint: Endpoint<'_>, 
         ));
     }
     let quoted = words.quoted();
-    // It befalls all that the credential is used for.
+    // A suspension affects everything that the credential is used for.
     if words.speaks_of("suspended") {
         return RequestError::lasting(Fault::Credential, format!("GitHub refuses the credential (403): {quoted}"));
     }
@@ -263,7 +265,7 @@ fn forbidden(headers: &HeaderMap, words: Option<&Said>, endpoint: Endpoint<'_>, 
     lasting(format!("{endpoint}: GitHub refuses access (403): {quoted}{hint}"))
 }
 
-/// The permission that an answer shows to be missing, in words that follow "needs".
+/// The permission that is missing according to an answer, as text that follows "needs".
 pub(crate) fn missing_permission(
     status: StatusCode,
     headers: &HeaderMap,
@@ -271,14 +273,14 @@ pub(crate) fn missing_permission(
     endpoint: Endpoint<'_>,
     kind: CredentialKind,
 ) -> Option<String> {
-    // Single sign-on is no permission.
+    // Single sign-on is not a permission.
     if text(headers, "x-github-sso").is_some() {
         return None;
     }
     match status {
-        // GitHub's words to fine-grained tokens and Apps, and to classic ones that may not do this.
+        // GitHub's message to fine-grained tokens and Apps, and to classic tokens that may not do this.
         StatusCode::FORBIDDEN if message.starts_with("Resource not accessible by") => Some(needed(endpoint, kind)),
-        // To a classic token without the scope GitHub also answers 404, as if there were no such target.
+        // GitHub also answers 404 to a classic token without the scope, as if there were no such target.
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND if lacks_scope(headers) => {
             Some(needed(endpoint, CredentialKind::ClassicToken))
         }
@@ -286,7 +288,7 @@ pub(crate) fn missing_permission(
     }
 }
 
-/// Whether a classic token has none of the scopes that GitHub says it takes.
+/// Whether a classic token has none of the scopes that GitHub accepts.
 fn lacks_scope(headers: &HeaderMap) -> bool {
     let (Some(scopes), Some(accepted)) = (names(headers, "x-oauth-scopes"), names(headers, "x-accepted-oauth-scopes"))
     else {
@@ -320,26 +322,26 @@ fn word(kind: TargetKind) -> &'static str {
     }
 }
 
-/// GitHub's 404 to an App that it does not know at all, whatever is asked for.
+/// GitHub's message to an App that it does not know, a 404 to any request.
 const UNKNOWN_APP: &str = "Integration not found";
 
-/// A refusal of what an App asks for as itself.
+/// The error of a refused request of the App itself.
 fn installation_refused(status: StatusCode, words: &Said, account: &str) -> RequestError {
     let unknown_app = words.message == UNKNOWN_APP;
     let detail = match status {
         StatusCode::UNAUTHORIZED => format!(
-            "GitHub refuses the GitHub App's signature (401): check that app id and private key belong together, and this machine's clock: {}",
+            "GitHub refuses the GitHub App's signature (401): check that the app id and the private key belong together, and this machine's clock: {}",
             words.quoted()
         ),
         StatusCode::NOT_FOUND if unknown_app => {
             "GitHub knows no App with this app id: check it on the App's settings page".to_owned()
         }
         StatusCode::NOT_FOUND => {
-            format!("the GitHub App is not installed on {account}: install it there, or watch {account} with a token")
+            format!("the GitHub App is not installed on {account}: install it there, or monitor {account} with a token")
         }
         _ => format!("the GitHub App's installation on {account} may not be used (403): {}", words.quoted()),
     };
-    // NotFound here means "not installed by this name", upon which another address is tried.
+    // `NotFound` means "not installed by this name": the caller then tries another address.
     let fault = if status == StatusCode::NOT_FOUND && !unknown_app { Fault::NotFound } else { Fault::Credential };
     RequestError::lasting(fault, detail)
 }
@@ -359,7 +361,7 @@ mod tests {
     const SAML: &str = "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.";
     const SUSPENDED: &str = "Sorry. Your account was suspended.";
 
-    /// The failure that an answer of this status, message and headers comes to.
+    /// The failure for an answer with this status, message and headers.
     fn failure(kind: CredentialKind, status: u16, message: &str, headers: &[(&'static str, &'static str)]) -> Failure {
         let target: Target = "orgs/acme".parse().unwrap();
         let request = Request {
@@ -388,7 +390,7 @@ mod tests {
         let scopes = [("x-oauth-scopes", "repo"), ("x-accepted-oauth-scopes", "admin:org, manage_runners:org")];
         let enough = [("x-oauth-scopes", "manage_runners:org"), scopes[1]];
         let sso = [("x-github-sso", "required; url=https://github.com/orgs/acme/sso?authorization_request=AB")];
-        // Kind, status, GitHub's message, headers; fault, what the line says, whether it names a permission.
+        // Kind, status, GitHub's message, headers; fault, a part of the detail, whether it names a permission.
         let cases: [(_, u16, &str, &[_], Fault, &str, bool); 21] = [
             (ClassicToken, 403, IP_LIST, &[], Fault::Forbidden, "your IP address is not permitted", false),
             (App, 403, IP_LIST, &[], Fault::Forbidden, "add this machine's address to that list", false),
@@ -428,7 +430,7 @@ mod tests {
                 "`Self-hosted runners: read`",
                 true,
             ),
-            (ClassicToken, 403, "", &[], Fault::Forbidden, "not in GitHub's words", false),
+            (ClassicToken, 403, "", &[], Fault::Forbidden, "not by GitHub itself", false),
             (ClassicToken, 401, "Bad credentials", &[], Fault::Credential, "wrong, expired or revoked", false),
             (
                 ClassicToken,
@@ -450,7 +452,7 @@ mod tests {
                 "legal reasons (451): \"Repository",
                 false,
             ),
-            (ClassicToken, 407, "", &[], Fault::Network, "a proxy asks for a user and a password", false),
+            (ClassicToken, 407, "", &[], Fault::Network, "a proxy requires a user and a password", false),
         ];
         for (kind, status, message, headers, fault, says, names_permission) in cases {
             let failure = failure(kind, status, message, headers);
@@ -466,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn githubs_messages_are_quoted_on_one_line_within_bounds_and_without_tokens() {
+    fn githubs_messages_are_quoted_on_one_line_truncated_and_without_tokens() {
         let long = format!("line\n\u{1b}[31m ghp_secret {} end", "x".repeat(5_000));
         let failure = failure(CredentialKind::ClassicToken, 403, &long, &[]);
         assert!(failure.detail.contains("\"line\\n\\u{1b}[31m *** xxx"), "{failure}");
@@ -481,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_not_accepted_comes_with_what_to_do() {
+    fn a_refused_certificate_is_reported_with_a_hint() {
         assert!(certificate_hint("invalid peer certificate: CaUsedAsEndEntity").unwrap().contains("CA:FALSE"));
         assert!(certificate_hint("invalid peer certificate: UnknownIssuer").unwrap().contains("SSL_CERT_FILE"));
         assert_eq!(certificate_hint("Connection refused (os error 111)"), None);

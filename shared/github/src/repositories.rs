@@ -16,14 +16,14 @@ use crate::transfer::Request;
 use crate::wire::{self, Repository};
 
 impl GitHub {
-    /// Those in use, sorted, of an organization or else of a user.
+    /// The repositories of an organization, or else of a user, that are neither archived nor disabled; sorted.
     pub(crate) async fn account_repositories(
         &self,
         credential_state: &CredentialState,
         account: &str,
     ) -> Result<Vec<Target>, Failure> {
         if Target::organization(account).is_err() {
-            return Err(Failure::new(Fault::NotFound, format!("`{account}` names no account of GitHub's")));
+            return Err(Failure::new(Fault::NotFound, format!("`{account}` cannot be an account on GitHub")));
         }
         let listed = match self.all_repositories(credential_state, account, "orgs").await {
             Err(failure) if failure.fault == Fault::NotFound => {
@@ -38,8 +38,8 @@ impl GitHub {
             }
             match Target::repository(&repository.full_name) {
                 Ok(target) => drop(targets.insert(target)),
-                // One odd name must not blind the monitor for all others.
-                Err(error) => tracing::warn!(%error, account, "GitHub lists a repository that cannot be watched"),
+                // One odd name must not stop the monitoring of all others.
+                Err(error) => tracing::warn!(%error, account, "GitHub lists a repository that cannot be monitored"),
             }
         }
         Ok(targets.into_iter().collect())
@@ -68,7 +68,7 @@ impl GitHub {
             read = next;
             if names.len() == before && links.next {
                 let detail = format!(
-                    "{account}: the list of repositories goes on without end: page {read} repeats those before it"
+                    "{account}: the list of repositories never ends: page {read} repeats earlier pages"
                 );
                 return Err(Failure::new(Fault::BrokenAnswer, detail));
             }
@@ -99,7 +99,7 @@ impl GitHub {
         if number <= max_pages {
             return Ok(());
         }
-        let detail = format!("{account} has more than {max_pages} pages of repositories, which is not read");
+        let detail = format!("{account} has more than {max_pages} pages of repositories, the most that are read");
         Err(Failure::new(Fault::BrokenAnswer, detail))
     }
 }

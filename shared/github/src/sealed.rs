@@ -1,4 +1,5 @@
-//! How the token of a GitHub App's installation is put on record: as only those can read it who could get one themselves.
+//! Seals the token of a GitHub App's installation for the store: only a process with the App's private key, which could
+//! get a token itself, can read it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,20 +10,20 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// Keeps this use of the private key apart from any other.
 const PURPOSE: &[u8] = b"github-runner-monitor: access tokens on record, 1";
 
-/// What seals and opens tokens: AES-256-GCM under a key that HKDF-SHA256 draws from the App's private key.
+/// Seals and opens tokens with AES-256-GCM, under a key that HKDF-SHA256 derives from the App's private key.
 pub(crate) struct Sealer(LessSafeKey);
 
 impl Sealer {
-    /// Of a private key in DER. Two forms of one key make two sealers.
+    /// The sealer of a private key in DER. Two encodings of one key give two different sealers.
     pub(crate) fn of(private_key: &[u8]) -> Option<Self> {
         let drawn = Salt::new(HKDF_SHA256, PURPOSE).extract(private_key);
         let key = UnboundKey::from(drawn.expand(&[b"AES-256-GCM"], &AES_256_GCM).ok()?);
         Some(Self(LessSafeKey::new(key)))
     }
 
-    /// Seals a token for one credential. None where chance fails.
+    /// Seals a token for one credential. `None` if no random number is available.
     pub(crate) fn seal(&self, token: &str, credential: &str) -> Option<String> {
-        // A token an hour: never as many as make two equal nonces likely.
+        // One token per hour is far too few for two nonces to be equal.
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = token.as_bytes().to_vec();
@@ -31,7 +32,7 @@ impl Sealer {
         Some(STANDARD.encode([&nonce[..], &sealed].concat()))
     }
 
-    /// Opens what was sealed for this credential with the same key; none of anything else.
+    /// Opens a token that was sealed for this credential with the same key; `None` for anything else.
     pub(crate) fn open(&self, sealed: &str, credential: &str) -> Option<String> {
         let mut sealed = STANDARD.decode(sealed).ok()?;
         let (nonce, content) = sealed.split_at_mut_checked(NONCE_LEN)?;
@@ -46,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_opened_by_the_same_key_for_the_same_credential_and_as_it_was_sealed() {
+    fn a_token_is_opened_only_unaltered_with_the_same_key_and_for_the_same_credential() {
         let (sealer, again, other) =
             (Sealer::of(b"key").unwrap(), Sealer::of(b"key").unwrap(), Sealer::of(b"k").unwrap());
         let sealed = sealer.seal("ghs_hidden", "app:acme").unwrap();
         assert_eq!(again.open(&sealed, "app:acme").as_deref(), Some("ghs_hidden"));
         assert_eq!(other.open(&sealed, "app:acme"), None);
         assert_eq!(again.open(&sealed, "app:late"), None);
-        assert_ne!(sealer.seal("ghs_hidden", "app:acme").unwrap(), sealed, "no two look alike");
+        assert_ne!(sealer.seal("ghs_hidden", "app:acme").unwrap(), sealed, "no two are equal");
 
         let bytes = STANDARD.decode(&sealed).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("hidden"));

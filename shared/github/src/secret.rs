@@ -1,4 +1,4 @@
-//! Text that must not be seen.
+//! Text that must not be shown.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Takes the text, without white space at its ends: files and consoles add line breaks.
+    /// Wraps a text without the white space at its ends: files and terminals add line breaks.
     pub fn new(text: &str) -> Self {
         Self(text.trim().into())
     }

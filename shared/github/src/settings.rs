@@ -1,4 +1,4 @@
-//! How GitHub is to be asked, and as whom.
+//! The settings of the GitHub client.
 
 use std::time::Duration;
 
@@ -8,34 +8,36 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::app_key::KeyError;
 use crate::secret::Secret;
 
-/// Where github.com's REST API is.
+/// The address of github.com's REST API.
 pub const GITHUB_COM: &str = "https://api.github.com";
 
-/// How GitHub is to be asked. [`Settings::new`] has the defaults.
+/// The settings of the GitHub client. [`Settings::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// As whom.
+    /// The credential of all requests.
     pub credential: Credential,
-    /// The API's address; of an Enterprise Server `https://HOST/api/v3`. Default [`GITHUB_COM`].
+    /// The API's address; `https://HOST/api/v3` for an Enterprise Server. Default [`GITHUB_COM`].
     pub api_url: String,
-    /// `X-GitHub-Api-Version`, default `2022-11-28`, which every supported Enterprise Server knows.
+    /// `X-GitHub-Api-Version`. Default `2022-11-28`, which every supported Enterprise Server supports.
     pub api_version: String,
-    /// `User-Agent`, without which GitHub answers nobody.
+    /// `User-Agent`, without which GitHub refuses every request.
     pub user_agent: String,
-    /// For one request with its whole answer, default 20 s.
+    /// The time limit for one request and its whole answer. Default 20 s.
     pub timeout: Duration,
-    /// The proxy that the HTTP client sends through, as `host:port`: named where no connection comes about.
+    /// The proxy that the HTTP client uses, as `host:port`; named in an error if there is no connection.
     pub proxy: Option<String>,
-    /// Requests under way at one time with one credential, at least 1. Default 100, GitHub's own bound:
+    /// The most concurrent requests with one credential, at least 1. Default 100, GitHub's own limit:
     /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
     pub max_concurrent_requests: usize,
-    /// Requests begun in any minute with one credential, at least 1; none for a server without limits. Default 900, as above.
+    /// The most requests per minute with one credential, at least 1; `None` for a server without limits. Default 900,
+    /// GitHub's own limit (same page).
     pub max_requests_per_minute: Option<usize>,
-    /// The largest answer that is read, bytes. Default 2 MB; a page of 100 runners has 30 to 60 KB.
+    /// The largest answer that is read, in bytes. Default 2 MB; a page of 100 runners has 30 to 60 KB.
     pub max_answer_bytes: usize,
     /// The most pages of 100 that a list may have. Default 100.
     pub max_pages: u32,
-    /// The waits before a request that GitHub did not serve is sent again, each lengthened by up to half. Default 0.3 s and 1 s.
+    /// The waits before each retry of a request that GitHub did not serve, randomly lengthened by up to half. Default
+    /// 0.3 s and 1 s.
     pub retry_waits: Vec<Duration>,
 }
 
@@ -58,63 +60,63 @@ impl Settings {
     }
 }
 
-/// As whom GitHub is asked.
+/// The credential of requests to GitHub.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// A personal access token, classic or fine-grained.
     Token(Secret),
-    /// A GitHub App, which gets itself a token for each account that it is installed on.
+    /// A GitHub App, which gets a token for each account that it is installed on.
     App {
-        /// The App's number or its client id, from its settings page.
+        /// The App ID or client ID, from the App's settings page.
         app_id: String,
-        /// The App's private key: PEM, PKCS#1 as GitHub hands it out or PKCS#8.
+        /// The App's private key: PEM, PKCS#1 as from GitHub, or PKCS#8.
         private_key: Secret,
     },
 }
 
-/// Settings that cannot be used, with the mend.
+/// Why the settings cannot be used, with a hint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// The token is empty or holds what no token holds.
+    /// The token is empty or contains characters that no token has.
     #[error("the GitHub token {0}: copy it again from the page where GitHub shows it")]
     Token(&'static str),
-    /// The App's id is none.
-    #[error("the GitHub App's id is none: give the number, or the client id, from the App's settings page")]
+    /// The App's id is malformed.
+    #[error("the GitHub App's id must be the App ID or client ID from the App's settings page, for example 123456")]
     AppId,
     /// The private key cannot be read.
     #[error("the GitHub App's private key cannot be used: {0}")]
     PrivateKey(#[from] KeyError),
-    /// The API's address is none.
+    /// The API's address is malformed.
     #[error(
-        "the GitHub API address {0}: write https://api.github.com, or https://HOST/api/v3 for an Enterprise Server"
+        "the GitHub API address {0}, for example https://api.github.com, or https://HOST/api/v3 for an Enterprise Server"
     )]
     ApiUrl(&'static str),
-    /// A header's text cannot be sent.
-    #[error("the {0} cannot be sent in a header: use ASCII letters, digits and punctuation")]
+    /// A text does not fit into a header.
+    #[error("the {0} must consist of ASCII letters, digits and punctuation")]
     Header(&'static str),
-    /// A bound of zero would let nothing through.
-    #[error("the {0} is 0: use 1 or more")]
+    /// A limit is zero, which would allow nothing.
+    #[error("the {0} must be 1 or more")]
     Zero(&'static str),
 }
 
 impl Settings {
-    /// The API's address without a slash at its end.
+    /// The API's address without a trailing slash.
     pub(crate) fn parsed_api_url(&self) -> Result<Url, SettingsError> {
         let text = self.api_url.trim().trim_end_matches('/');
-        let url = Url::parse(text).map_err(|_| SettingsError::ApiUrl("is no URL"))?;
+        let url = Url::parse(text).map_err(|_| SettingsError::ApiUrl("must be a URL"))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(SettingsError::ApiUrl("is neither http nor https"));
+            return Err(SettingsError::ApiUrl("must start with https:// or http://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(SettingsError::ApiUrl("holds a user or a password"));
+            return Err(SettingsError::ApiUrl("must not contain a user or password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(SettingsError::ApiUrl("goes on after its path"));
+            return Err(SettingsError::ApiUrl("must end with its path"));
         }
         Ok(url)
     }
 
-    /// What every request says.
+    /// The headers of every request.
     pub(crate) fn headers(&self) -> Result<HeaderMap, SettingsError> {
         let value = |text: &str, what| {
             let value = HeaderValue::from_str(text).ok();
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_taken_without_its_last_slash_or_refused_with_a_hint() {
+    fn an_address_is_read_without_its_trailing_slash_or_refused_with_a_hint() {
         let with = |api_url: &str| Settings { api_url: api_url.to_owned(), ..settings() }.parsed_api_url();
         assert_eq!(with("https://github.acme.example/api/v3/").unwrap().path(), "/api/v3");
         for bad in ["", "api.github.com", "ftp://x", "https://me:pw@x", "https://x?y=1"] {
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_of_zero_and_texts_that_no_header_takes_are_refused() {
+    fn limits_of_zero_and_texts_that_do_not_fit_into_a_header_are_refused() {
         assert!(settings().check_bounds().is_ok());
         let none = Settings { max_requests_per_minute: Some(0), ..settings() };
         assert_eq!(none.check_bounds(), Err(SettingsError::Zero("number of requests per minute")));

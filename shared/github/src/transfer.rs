@@ -1,4 +1,4 @@
-//! One request over the wire: pace, limits, deadline, redirects, size. What the answer means is judged elsewhere.
+//! One request over the wire: pace, limits, timeout, redirects, size. `exchange` interprets the answer.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,32 +12,32 @@ use crate::credential::{BearerToken, CredentialState};
 use crate::endpoint::Endpoint;
 use crate::refusal::{RequestError, unsent};
 
-/// Addresses that one request may be sent on to; a renamed repository takes one.
+/// The most redirects of one request; a renamed repository needs one.
 const MAX_REDIRECTS: usize = 3;
-/// Of an answer that is an error, more is not read. GitHub's own have some 200 bytes.
+/// How much of an error's body is read. GitHub's own have about 200 bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// What is sent.
+/// A request before it is sent.
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) endpoint: Endpoint<'a>,
     /// The page of a list, from 1.
     pub(crate) page: Option<u32>,
-    /// What a good answer holds, in words that follow "expected".
+    /// What a good answer contains, as text that follows "expected".
     pub(crate) expected: &'static str,
 }
 
-/// Where GitHub tells what is left of the hour: for nothing, and where nothing is left as well.
+/// The path of GitHub's quota report. The request is free and is answered even if the quota is used up.
 pub(crate) const RATE_LIMIT: &str = "/rate_limit";
 
 impl Request<'_> {
-    /// Whether it may be sent although nothing is left of the hour.
+    /// Whether it may be sent although the hourly quota is used up.
     fn is_free(&self) -> bool {
         self.url.path().ends_with(RATE_LIMIT)
     }
 
-    /// What is asked for, in words that begin a failure's line.
+    /// What is requested, as text that starts a failure's message.
     pub(crate) fn place(&self) -> String {
         match self.page {
             Some(page) => format!("page {page} of {}", self.endpoint),
@@ -46,7 +46,7 @@ impl Request<'_> {
     }
 }
 
-/// What came back.
+/// An answer as received.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -55,8 +55,8 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
 }
 
-/// The HTTP client in use. Its requests share a connection where GitHub speaks HTTP/2, so that one that has timed out takes
-/// the others along: another client opens another connection.
+/// The HTTP client in use. With HTTP/2 its requests share a connection, so if one times out the others would too:
+/// another client opens another connection.
 pub(crate) struct Connections {
     current: Mutex<(u64, Client)>,
     pub(crate) make: Option<Box<MakeClient>>,
@@ -69,12 +69,12 @@ impl Connections {
         Self { current: Mutex::new((0, client)), make: None }
     }
 
-    /// The client with its number.
+    /// The client in use and its number.
     fn current(&self) -> (u64, Client) {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Uses another client from here on, unless the one of this number is no longer in use.
+    /// Uses another client from now on, unless the client with this number is no longer in use.
     fn replace(&self, number: u64) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.0 == number
@@ -96,7 +96,7 @@ impl GitHub {
     ) -> Result<Answer, RequestError> {
         self.check_limit(credential_state, request)?;
         let _permit = credential_state.pace.begin().await;
-        // Those before it in the queue may have run into a limit meanwhile.
+        // Requests before it in the queue may have reached a limit meanwhile.
         self.check_limit(credential_state, request)?;
         let deadline = self.settings.timeout;
         let (number, client) = self.connections.current();
@@ -130,7 +130,7 @@ impl GitHub {
             let mut building = client.request(request.method.clone(), url.clone());
             building = building.headers(self.headers.clone()).header(AUTHORIZATION, &bearer_token.authorization);
             if request.method == Method::POST {
-                // reqwest leaves it out, and servers between here and GitHub may ask for it with 411.
+                // reqwest omits it, and servers between here and GitHub may answer 411 without it.
                 building = building.header(CONTENT_LENGTH, 0);
             }
             if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
@@ -138,7 +138,7 @@ impl GitHub {
             }
             let sent = building.send().await;
             let response = sent.map_err(|error| unsent(&error, host, self.settings.proxy.as_deref()))?;
-            // Only where the HTTP client follows redirects itself; it leaves the token behind on another host.
+            // Relevant only if the HTTP client follows redirects itself; it drops the token on another host.
             self.check_origin(request, response.url())?;
             match location(request, &response) {
                 Some(next) => {
@@ -148,10 +148,10 @@ impl GitHub {
                 None => return self.read(request, response).await,
             }
         }
-        Err(RequestError::damaged(format!("{}: {host} redirects without end", request.place())))
+        Err(RequestError::damaged(format!("{}: {host} redirects endlessly", request.place())))
     }
 
-    /// The token goes to the configured host and to no other.
+    /// Refuses any other host than the configured one, so that the token is sent nowhere else.
     fn check_origin(&self, request: &Request<'_>, url: &Url) -> Result<(), RequestError> {
         if url.origin() == self.api_url.origin() {
             return Ok(());
@@ -177,12 +177,12 @@ impl GitHub {
                     body.extend_from_slice(&chunk);
                 }
                 Ok(None) => break,
-                // What arrived of an error's body is enough.
+                // The part of an error's body that arrived is enough.
                 Err(_) if is_error => break,
                 Err(_) => {
                     let (place, expected) = (request.place(), request.expected);
                     return Err(RequestError::damaged(format!(
-                        "{place}: expected {expected}, got an answer that breaks off"
+                        "{place}: expected {expected}, got a truncated answer"
                     )));
                 }
             }
@@ -198,7 +198,7 @@ impl GitHub {
     }
 }
 
-/// Where a redirect leads. The query goes along where the new address has none: it holds page and page size.
+/// The target of a redirect. It keeps the query, with page and page size, unless the new address has its own.
 fn location(request: &Request<'_>, response: &Response) -> Option<Url> {
     let redirects = matches!(response.status().as_u16(), 301 | 302 | 307 | 308);
     if !redirects || request.method != Method::GET {

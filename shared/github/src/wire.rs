@@ -1,5 +1,5 @@
-//! GitHub's JSON, straight into structs. Shapes: GitHub's OpenAPI description; fields not named here are passed over, and
-//! those that it calls optional may be missing or null.
+//! Decodes GitHub's JSON into structs. The shapes follow GitHub's OpenAPI description. Fields not named here are
+//! ignored, and optional ones may be missing or null.
 
 use std::borrow::Cow;
 
@@ -12,17 +12,17 @@ use serde_json::error::Category;
 
 /// One page of a target's runners.
 pub(crate) struct RunnerPage {
-    /// How many runners there are; of an enterprise GitHub need not tell.
+    /// The total number of runners. GitHub may omit it for an enterprise.
     pub(crate) total_count: Option<u64>,
     pub(crate) runners: Vec<ObservedRunner>,
-    /// Names of runners whose id no store can hold.
+    /// Names of runners whose id cannot be stored.
     pub(crate) refused: Vec<String>,
 }
 
-/// The largest id that is taken: databases count with a sign. GitHub's own have eight digits.
+/// The largest id that is accepted: databases use signed integers. GitHub's own have eight digits.
 pub(crate) const MAX_RUNNER_ID: u64 = i64::MAX as u64;
 
-/// A runner's id; none of a number that is no id.
+/// A runner's id; `None` for a number that is not an id.
 struct WireId(Option<u64>);
 
 impl<'de> Deserialize<'de> for WireId {
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for WireId {
                 Ok(WireId(None))
             }
 
-            // What is larger than any whole number that is read.
+            // A number larger than any integer that serde reads.
             fn visit_f64<E>(self, _: f64) -> Result<WireId, E> {
                 Ok(WireId(None))
             }
@@ -78,7 +78,7 @@ struct WireLabel {
 }
 
 impl WireRunner<'_> {
-    /// The runner, or its name where its id cannot be taken.
+    /// The runner, or its name if its id cannot be stored.
     fn read(self) -> Result<ObservedRunner, String> {
         let runner = self;
         let Some(id) = runner.id.0 else { return Err(runner.name) };
@@ -117,7 +117,7 @@ pub(crate) struct AccessToken {
     pub(crate) expires_at: Timestamp,
 }
 
-/// Where a body is not what was expected. It never holds a piece of the body, as `serde_json`'s own words may.
+/// Where a body is not as expected. It never contains a part of the body, as `serde_json`'s own messages may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
     what: Category,
@@ -126,13 +126,13 @@ pub(crate) struct Misfit {
 }
 
 impl Misfit {
-    /// What was got instead, in words that follow "got".
+    /// What was received instead, as text that follows "got".
     pub(crate) fn describe(self) -> String {
         let Self { what, line, column } = self;
         match what {
-            Category::Eof => "JSON that breaks off".to_owned(),
-            Category::Data => format!("JSON of another shape (line {line}, column {column})"),
-            Category::Syntax | Category::Io => format!("no valid JSON (line {line}, column {column})"),
+            Category::Eof => "truncated JSON".to_owned(),
+            Category::Data => format!("JSON with an unexpected shape (line {line}, column {column})"),
+            Category::Syntax | Category::Io => format!("invalid JSON (line {line}, column {column})"),
         }
     }
 }
@@ -184,7 +184,7 @@ pub(crate) fn access_token(body: &[u8]) -> Result<AccessToken, Misfit> {
     decode(body)
 }
 
-/// `GET /rate_limit`: what is left of the hour.
+/// `GET /rate_limit`: the hourly quota.
 pub(crate) fn quota(body: &[u8]) -> Result<Quota, Misfit> {
     #[derive(Deserialize)]
     struct Overview {
@@ -211,12 +211,12 @@ pub(crate) struct Error {
     pub(crate) documentation_url: Option<String>,
 }
 
-/// GitHub's own error; none if the body is somebody else's.
+/// GitHub's own error; `None` if the body is not GitHub's.
 pub(crate) fn error(body: &[u8]) -> Option<Error> {
     decode(body).ok()
 }
 
-/// Whether a body is a page for a browser.
+/// Whether a body is an HTML page.
 pub(crate) fn is_html(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runner_may_lack_what_is_optional_and_have_what_is_not_known() {
+    fn a_runner_may_lack_optional_fields_and_have_unknown_ones() {
         let body = br#"{"runners": [
             {"id": 1, "name": "a", "status": "online", "from": {"the": ["future"]}},
             {"id": 2, "name": "b\u00e9", "os": "linux", "status": "offline", "busy": true, "ephemeral": true,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_whose_id_no_store_holds_is_named_and_the_others_are_read() {
+    fn a_runner_whose_id_cannot_be_stored_is_named_and_the_others_are_read() {
         let body = br#"{"total_count": 5, "runners": [
             {"id": 9223372036854775807, "name": "last", "status": "online"},
             {"id": 9223372036854775808, "name": "beyond", "status": "online"},
@@ -278,11 +278,11 @@ mod tests {
     #[test]
     fn a_misfit_names_the_position_and_never_the_content() {
         let misfit = |body: &[u8]| runner_page(body).map(|_| ()).unwrap_err().describe();
-        assert_eq!(misfit(br#"{"runners": [{"id": "hush"}]}"#), "JSON of another shape (line 1, column 26)");
-        assert_eq!(misfit(br#"{"runners": [{"id": 1"#), "JSON that breaks off");
-        assert_eq!(misfit(b""), "JSON that breaks off");
-        assert!(misfit(b"hush hush").starts_with("no valid JSON"));
-        assert!(misfit(b"[]").starts_with("JSON of another shape"));
+        assert_eq!(misfit(br#"{"runners": [{"id": "hush"}]}"#), "JSON with an unexpected shape (line 1, column 26)");
+        assert_eq!(misfit(br#"{"runners": [{"id": 1"#), "truncated JSON");
+        assert_eq!(misfit(b""), "truncated JSON");
+        assert!(misfit(b"hush hush").starts_with("invalid JSON"));
+        assert!(misfit(b"[]").starts_with("JSON with an unexpected shape"));
     }
 
     #[test]

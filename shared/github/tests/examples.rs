@@ -19,7 +19,7 @@ fn http_client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().expect("an HTTP client")
 }
 
-/// The example of a good answer, without its `Link`: that one tells of pages which are not there.
+/// The example of a good answer, without its `Link` header, which names pages that do not exist.
 async fn example(mock: &str, path: &str) -> Script {
     let request = http_client().get(format!("{mock}{path}")).bearer_auth("anything");
     let answer = request.send().await.expect("an answer of the mock");

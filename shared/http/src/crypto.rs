@@ -1,4 +1,4 @@
-//! The cryptography of TLS: ring, without what no server asks for.
+//! The cryptography of TLS: ring, without the parts that no server needs.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use rustls::sign::SigningKey;
 use rustls::{Error, SignatureScheme};
 use webpki::ring as verify;
 
-/// As `rustls::crypto::ring::default_provider`, but without ChaCha20-Poly1305 and client certificates. AES-GCM is what every
-/// server must have (RFC 8446, section 9.1), and naming the default links all of it: 0.05 MB of a function.
+/// Like `rustls::crypto::ring::default_provider`, but without ChaCha20-Poly1305 and client certificates. Every server
+/// must support AES-GCM (RFC 8446, section 9.1), and using the default would link all of it: 0.05 MB of a function.
 pub(crate) fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
@@ -28,7 +28,7 @@ pub(crate) fn provider() -> CryptoProvider {
     }
 }
 
-/// What certificates and handshakes may be signed with: all that ring can verify.
+/// The signature algorithms of certificates and handshakes: all that ring can verify.
 const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         verify::ECDSA_P256_SHA256,
@@ -47,7 +47,7 @@ const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
         verify::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
     ],
     mapping: &[
-        // TLS 1.2 does not fix the curve by the scheme; TLS 1.3 takes the first.
+        // In TLS 1.2 the scheme does not fix the curve; TLS 1.3 uses the first one.
         (SignatureScheme::ECDSA_NISTP384_SHA384, &[verify::ECDSA_P384_SHA384, verify::ECDSA_P256_SHA384]),
         (SignatureScheme::ECDSA_NISTP256_SHA256, &[verify::ECDSA_P256_SHA256, verify::ECDSA_P384_SHA256]),
         (SignatureScheme::ED25519, &[verify::ED25519]),
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_chacha_is_missing_of_what_ring_has() {
+    fn everything_of_ring_but_chacha_is_included() {
         let (own, whole) = (provider(), default_provider());
         let suites = |provider: &CryptoProvider| -> Vec<CipherSuite> {
             provider.cipher_suites.iter().map(|suite| suite.suite()).collect()

@@ -16,7 +16,7 @@ use monitor_stately::{AccessKey, HttpTransport};
 #[cfg(feature = "built-in-roots")]
 pub use roots::BuiltInRoots;
 
-/// Why a client could not be built, with the mend where there is one.
+/// Why a client could not be built, with a hint if there is one.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SetupError(Box<dyn std::error::Error + Send + Sync>);
@@ -30,7 +30,7 @@ impl SetupError {
         Self(text.into().into())
     }
 
-    /// An HTTP client that could not be built: mostly the certificates to trust, which reqwest does not name.
+    /// Why an HTTP client could not be built: mostly a fault in the trusted certificates, which reqwest does not name.
     fn of_client(error: &dyn std::error::Error) -> Self {
         Self::saying(trust::fault().unwrap_or_else(|| {
             let reasons: Vec<String> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
@@ -42,18 +42,19 @@ impl SetupError {
     }
 }
 
-/// An HTTP/2 connection on which nothing has arrived for so long is asked for a sign of life, in use or not.
+/// An HTTP/2 connection, in use or not, is pinged if nothing has arrived for this long.
 const PING_AFTER: Duration = Duration::from_secs(10);
-/// One that does not answer for so long is closed. Its requests fail at once, and the next ones go over another.
+/// A connection that does not answer a ping for this long is closed. Its requests fail at once, and later ones use a
+/// new connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How HTTP is spoken: TLS by rustls on ring, with the machine's own root certificates, through the proxy that the
-/// environment names.
+/// A builder of HTTP clients: TLS by rustls on ring, with the machine's own root certificates, through the proxy that
+/// the environment names.
 ///
-/// A Lambda is frozen between invocations and its timers with it: a ping that was under way then ends its connection after
-/// the thaw, and whoever sends over it sends again.
+/// A Lambda and its timers are frozen between invocations: a ping that was in progress closes its connection after the
+/// thaw, and the request on it is sent again.
 pub fn http() -> reqwest::ClientBuilder {
-    // Set once for the process; a second call finds it set.
+    // Set once per process; a second call finds it already set.
     let _ = crypto::provider().install_default();
     let rules = proxy::rules();
     reqwest::Client::builder()
@@ -66,19 +67,20 @@ pub fn http() -> reqwest::ClientBuilder {
         .proxy(reqwest::Proxy::custom(move |url| rules.proxy_of(url)))
 }
 
-/// A client as `http` says.
+/// Builds the client of a builder from [`http`].
 pub fn client(http: reqwest::ClientBuilder) -> Result<reqwest::Client, SetupError> {
     http.build().map_err(|error| SetupError::of_client(&error))
 }
 
-/// A client that trusts the built-in roots, as [`BuiltInRoots`] says, for AWS.
+/// A client that trusts [`BuiltInRoots`], for AWS.
 #[cfg(feature = "built-in-roots")]
 pub fn client_with_built_in_roots() -> Result<reqwest::Client, SetupError> {
-    // A call goes on within one invocation of a function: a connection cannot be waited for as long as elsewhere.
+    // A call has to end within one invocation of a function, so the time to connect is shorter than elsewhere.
     client(BuiltInRoots::read()?.http().connect_timeout(Duration::from_secs(3)))
 }
 
-/// GitHub as the settings say, over clients that `http` builds: one at a time, another after a connection has timed out.
+/// GitHub according to the settings, over clients that `http` builds: one at a time, and a new one after a request
+/// timed out.
 #[cfg(feature = "github")]
 pub fn github(
     http: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static,
@@ -98,15 +100,15 @@ pub fn github(
     asked.api_version.clone_from(&settings.api_version);
     let number = |limit: std::num::NonZeroU32| usize::try_from(limit.get()).unwrap_or(usize::MAX);
     asked.max_requests_per_minute = settings.limits.requests_per_minute.map(number);
-    // Without a limit, still no more than one machine can keep open.
+    // Even without a limit, no more than one machine can keep open.
     asked.max_concurrent_requests = settings.limits.max_concurrent_requests.map_or(500, number);
     asked.proxy = proxy::named(&settings.api_url);
     let github = monitor_github::GitHub::new(client(http())?, asked, clock).map_err(SetupError::of)?;
     Ok(github.with_new_clients(move || http().build().ok()))
 }
 
-/// Where people are told in Slack, with links that start with `web_url`. A bot's alerts have buttons where somebody answers
-/// when they are pressed.
+/// Slack according to the settings, with links that start with `web_url`. With `buttons`, a bot's alerts get buttons;
+/// a server has to answer when one is pressed.
 #[cfg(feature = "slack")]
 pub fn slack(
     http: &reqwest::Client,
@@ -135,7 +137,7 @@ pub fn slack(
     })
 }
 
-/// A client of StatelyDB as the settings say. It speaks HTTP/2 in a way of its own, so it takes the builder.
+/// A client of StatelyDB according to the settings. It configures HTTP/2 itself, so it takes the builder.
 pub fn stately(
     http: reqwest::ClientBuilder,
     settings: &StatelyDbSettings,

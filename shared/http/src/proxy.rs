@@ -1,4 +1,4 @@
-//! Which requests go through a proxy, and through which.
+//! Selects the proxy of a request, if any.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::Url;
 
-/// The rules of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, read once for the process.
+/// The rules of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, read once per process.
 pub(crate) fn rules() -> Arc<Rules> {
     static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
     Arc::clone(RULES.get_or_init(|| {
@@ -16,7 +16,7 @@ pub(crate) fn rules() -> Arc<Rules> {
     }))
 }
 
-/// The proxy, as `host:port`, through which an address is reached; none where it is reached directly.
+/// The proxy, as `host:port`, through which an address is reached; `None` if it is reached directly.
 pub(crate) fn named(url: &str) -> Option<String> {
     let proxy = rules().proxy_of(&Url::parse(url).ok()?)?;
     let host = proxy.host_str()?;
@@ -45,7 +45,8 @@ impl Rules {
         Self { matcher, with_port: with_port.collect() }
     }
 
-    /// The proxy for a request. None for this machine itself: what it says to itself, a token among it, stays on it.
+    /// The proxy for a request. `None` for this machine itself, so that requests to it, with their tokens, never leave
+    /// it.
     pub(crate) fn proxy_of(&self, url: &Url) -> Option<Url> {
         let uri = format!("{}://{}", url.scheme(), &url[url::Position::BeforeHost..url::Position::AfterPort]);
         let uri = uri.parse().ok()?;
@@ -68,7 +69,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A proxy's address with the user and password that it asks for.
+/// A proxy's address with the user and password that it requires.
 fn address(proxy: &Intercept) -> Option<Url> {
     let mut url = Url::parse(&proxy.uri().to_string()).ok()?;
     let basic = proxy.basic_auth().and_then(|header| {
@@ -106,7 +107,7 @@ mod tests {
         assert_eq!(proxy_of("https://ghes.example/x", "").as_deref(), Some("http://me:p%40ss@tls.example:3129/"));
     }
 
-    // https://github.com/seanmonstar/reqwest reads NO_PROXY by curl's rules, which know no port.
+    // https://github.com/seanmonstar/reqwest reads NO_PROXY by curl's rules, which do not support a port.
     #[test]
     fn an_exception_may_name_a_port() {
         for (url, exceptions, direct) in [

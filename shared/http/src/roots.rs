@@ -1,4 +1,4 @@
-//! Root certificates that are built in.
+//! Built-in root certificates.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::SetupError;
 
 /// Mozilla's root certificates, which are built in, and those in the PEM file that `SSL_CERT_FILE` names: an Enterprise
-/// Server may have a certificate of its own house.
+/// Server may have a certificate of a private CA.
 #[derive(Clone, Debug)]
 pub struct BuiltInRoots(ClientConfig);
 
@@ -23,7 +23,7 @@ impl BuiltInRoots {
         if let Some(path) = file {
             let built_in = roots.len();
             for certificate in crate::trust::certificates(&path).map_err(SetupError::saying)? {
-                // A bundle may hold one that is too old to be read: the others serve.
+                // A bundle may contain one that is too old to be parsed: the others are enough.
                 let _ = roots.add(certificate);
             }
             if roots.len() == built_in {
@@ -42,7 +42,7 @@ impl BuiltInRoots {
         Ok(Self(tls))
     }
 
-    /// As [`crate::http`], but trusting these.
+    /// Like [`crate::http`], but trusts these certificates.
     pub fn http(&self) -> reqwest::ClientBuilder {
         crate::http().tls_backend_preconfigured(self.0.clone())
     }

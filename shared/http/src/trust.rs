@@ -1,4 +1,4 @@
-//! Why the certificates to trust could not be read, in words that name the setting.
+//! Why the certificates to trust could not be read, with the name of the setting.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-/// What is wrong with `SSL_CERT_FILE` and `SSL_CERT_DIR`, if something is.
+/// The fault in `SSL_CERT_FILE` or `SSL_CERT_DIR`, if there is one.
 pub(crate) fn fault() -> Option<String> {
     let (file, folders) = (std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR"));
     file_fault(file.as_deref()).or_else(|| folder_fault(folders.as_deref()))
@@ -25,12 +25,12 @@ fn file_fault(file: Option<&OsStr>) -> Option<String> {
 fn folder_fault(folders: Option<&OsStr>) -> Option<String> {
     let missing = std::env::split_paths(folders?).find(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())?;
     Some(format!(
-        "SSL_CERT_DIR: `{}` is no folder: name one with CA certificates in PEM files, or unset it",
+        "SSL_CERT_DIR: `{}` is not a folder: name one with CA certificates in PEM files, or unset it",
         missing.display()
     ))
 }
 
-/// The certificates in the file that `SSL_CERT_FILE` names, at least one.
+/// The certificates in the file that `SSL_CERT_FILE` names; at least one.
 pub(crate) fn certificates(file: &OsStr) -> Result<Vec<CertificateDer<'static>>, String> {
     let refused = |reason: &dyn std::fmt::Display| {
         let path = Path::new(file).display();
@@ -38,7 +38,7 @@ pub(crate) fn certificates(file: &OsStr) -> Result<Vec<CertificateDer<'static>>,
     };
     let unreadable = |error: rustls::pki_types::pem::Error| match error {
         rustls::pki_types::pem::Error::Io(error) => refused(&format!("cannot be read ({error})")),
-        error => refused(&format!("is no PEM file ({error})")),
+        error => refused(&format!("is not a PEM file ({error})")),
     };
     let certificates: Vec<_> =
         CertificateDer::pem_file_iter(file).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)?;
@@ -69,7 +69,7 @@ mod tests {
         }
         assert_eq!(file_fault(None), None);
         let said = folder_fault(Some(OsStr::new("/:/nowhere"))).unwrap();
-        assert!(said.starts_with("SSL_CERT_DIR: `/nowhere` is no folder"), "{said}");
+        assert!(said.starts_with("SSL_CERT_DIR: `/nowhere` is not a folder"), "{said}");
         assert_eq!(folder_fault(Some(OsStr::new("/"))), None);
     }
 }

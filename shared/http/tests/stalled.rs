@@ -1,4 +1,4 @@
-//! GitHub behind HTTP/2 connections that stop, while new ones work.
+//! GitHub behind HTTP/2 connections that stall, while new ones work.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::pin::Pin;
@@ -21,16 +21,16 @@ use tokio::time::Instant;
 
 const LIST: &str = r#"{"total_count":1,"runners":[{"id":5,"name":"a","status":"online","busy":false}]}"#;
 
-/// How the first connection stops after its first answer.
+/// How the first connection stalls after its first answer.
 #[derive(Clone, Copy, PartialEq)]
 enum Stop {
-    /// The server process hangs: the kernel acknowledges what arrives, and nobody reads it.
+    /// The server process hangs: the kernel acknowledges what arrives, but nothing reads it.
     Whole,
     /// Pings are answered, requests are not.
     Requests,
 }
 
-/// A server of HTTP/2 whose first connection stops after one answer; gives its address and counts its connections.
+/// An HTTP/2 server whose first connection stalls after one answer. Returns its address and its number of connections.
 async fn server(stop: Stop) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ async fn serve(stream: TcpStream, is_first: bool, stop: Stop) {
         .await;
 }
 
-/// A stream that is neither read nor written any more once it is told to stall.
+/// A stream that is neither read nor written after `is_stalled` is set.
 struct Stalling {
     stream: TcpStream,
     is_stalled: Arc<AtomicBool>,
@@ -99,7 +99,7 @@ impl AsyncWrite for Stalling {
     }
 }
 
-/// GitHub as every host builds it. Without TLS there is no ALPN: HTTP/2 is taken for granted.
+/// GitHub as every host builds it. Without TLS there is no ALPN, so HTTP/2 is assumed.
 fn github(address: &str) -> GitHub {
     let variables = [("GITHUB_TOKEN", "ghp_x"), ("GITHUB_API_URL", address), ("REPOS", "acme/web")];
     let variable =
@@ -109,9 +109,10 @@ fn github(address: &str) -> GitHub {
     monitor_http::github(|| monitor_http::http().http2_prior_knowledge(), &settings.github, clock).unwrap()
 }
 
-// https://github.com/hyperium/hyper/issues/2121 and the like: without pings, a dead connection is used until the kernel gives it up.
+// https://github.com/hyperium/hyper/issues/2121 and similar: without pings, a dead connection is used until the kernel
+// closes it.
 #[tokio::test]
-async fn a_connection_that_stalls_is_left_within_the_check_that_meets_it() {
+async fn a_stalled_connection_is_replaced_within_the_check_that_uses_it() {
     let (address, connections) = server(Stop::Whole).await;
     let github = github(&address);
     let target = "acme/web".parse().unwrap();

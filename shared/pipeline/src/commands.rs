@@ -1,4 +1,4 @@
-//! What people ask in the chat.
+//! The commands that people send in the chat, and the answers.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,44 +14,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::items::Mute;
 
-/// What a person asks, by a slash command or a button.
+/// A command from a slash command or a button.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "command")]
 pub enum Command {
-    /// Every target in figures, and what is unhealthy.
+    /// Every target with its counts, and what is unhealthy.
     StatusAll,
-    /// One target, or the runners that go by a name.
+    /// One target, or the runners with a name or label.
     Status {
-        /// Which.
+        /// The target, runner or label asked for.
         scope: Scope,
     },
-    /// The outages of the runners of a name, in every target; `*` and `?` stand for anything.
+    /// The outages of the runners with this name, in every target.
     History {
-        /// The name.
+        /// The runner name; `*` and `?` are wildcards.
         name: String,
     },
-    /// Look at a target now.
+    /// Check a target now.
     Recheck {
-        /// Which.
+        /// The target to check.
         target: Target,
     },
-    /// Tell nothing of these runners for a time.
+    /// Send no notifications about these runners for a while.
     #[serde(rename_all = "camelCase")]
     Mute {
-        /// Which.
+        /// The runners to mute.
         scope: Scope,
-        /// For how long, in seconds.
+        /// Length of the mute, in seconds.
         lasting_secs: u64,
-        /// Why, for those who wonder.
+        /// The reason given by the person, shown to others.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Tell of them again.
+    /// End a mute.
     Unmute {
-        /// Which.
+        /// The muted runners.
         scope: Scope,
     },
-    /// Somebody looks after these outages: no reminders.
+    /// Somebody is working on these outages: send no reminders.
     Acknowledge {
         /// The target.
         target: Target,
@@ -61,7 +61,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it changes something, so that it must not be done twice.
+    /// Whether it changes something and must not be done twice.
     pub fn changes_something(&self) -> bool {
         match self {
             Command::StatusAll | Command::Status { .. } | Command::History { .. } => false,
@@ -71,7 +71,7 @@ impl Command {
         }
     }
 
-    /// For how long a mute lasts; none for other commands.
+    /// The length of a mute; `None` for other commands.
     pub fn lasting(&self) -> Option<Duration> {
         match self {
             Command::Mute { lasting_secs, .. } => Some(Duration::from_secs(*lasting_secs)),
@@ -80,35 +80,35 @@ impl Command {
     }
 }
 
-/// Who asks, and by which request.
+/// The person who sent a command, and the request it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
     /// The person.
     pub id: PersonId,
-    /// What they may mute.
+    /// The mutes that the person is allowed to set.
     pub authority: Authority,
-    /// The request; none where it was not made by one that could be repeated.
+    /// The request; `None` if the command came in a way that cannot be repeated.
     pub request: Option<RequestId>,
 }
 
-/// A request, told from its own repetitions by others.
+/// Identifies a request, so that a replay by somebody else is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestId {
-    /// The same for a request and whatever repeats it byte for byte, from 1 to 2^63 - 1.
+    /// The same for a request and every byte-for-byte repetition of it, from 1 to 2^63 - 1.
     pub number: u64,
-    /// Drawn when it was received.
+    /// A random number, drawn when the request is received.
     pub nonce: u64,
 }
 
-/// A person, by the id that the chat gives them: capital letters and digits.
+/// A person's id in the chat: 1 to 40 capital letters and digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PersonId(String);
 
-/// A text that is no person's id.
+/// The text is not a person's id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a person's id is 1 to 40 capital letters and digits")]
+#[error("a person's id must be 1 to 40 capital letters and digits")]
 pub struct PersonIdError;
 
 impl PersonId {
@@ -134,23 +134,23 @@ impl From<PersonId> for String {
     }
 }
 
-/// Masked: who asks is nobody's business but the chat's.
+/// Masked: the ids of people stay in the chat.
 impl fmt::Debug for PersonId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonId(***)")
     }
 }
 
-/// What is answered to a command, and how old that is.
+/// The answer to a command, and how old its data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// When it was asked.
+    /// When the command was handled.
     pub now: Timestamp,
-    /// The last tick of the schedule: whether the monitor runs at all.
+    /// The last tick of the schedule: shows whether the monitor is running.
     pub ticked_at: Option<Timestamp>,
-    /// Targets whose records could not be read just now.
+    /// Targets whose records could not be read.
     pub unread: Vec<Target>,
-    /// The mutes in force that concern what was asked for.
+    /// The active mutes that concern what was asked for.
     pub mutes: Vec<Mute>,
     /// The answer.
     pub answer: Answer,
@@ -161,85 +161,85 @@ pub struct Answered {
 pub enum Answer {
     /// Every target.
     Overview {
-        /// In order of their identity.
+        /// All targets, ordered by their identity.
         fleets: Vec<Fleet>,
     },
     /// One target.
     Target {
-        /// With all its runners.
+        /// The target with all its runners.
         fleet: Box<Fleet>,
     },
-    /// The runners that go by a name or carry a label.
+    /// The runners with a name or label.
     Runners {
-        /// What was asked for.
+        /// The name or label asked for.
         scope: Scope,
-        /// The targets that have such runners, with these runners alone.
+        /// The targets with such runners, each with only these runners.
         fleets: Vec<Fleet>,
-        /// Where there are none: names that are like it.
+        /// Similar names, if there are no such runners.
         similar: Vec<String>,
     },
-    /// Outages of the runners of a name.
+    /// Outages of the runners with a name.
     History {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// The latest, the newest first.
+        /// The latest outages, newest first.
         outages: Vec<(Target, Outage)>,
-        /// How many there are in all.
+        /// The total number of outages.
         total: usize,
-        /// The targets that have such runners now, with these runners alone.
+        /// The targets that have such runners now, each with only these runners.
         fleets: Vec<Fleet>,
-        /// Where nothing was found: names that are like it.
+        /// Similar names, if nothing was found.
         similar: Vec<String>,
     },
-    /// A look at a target was asked for.
+    /// A check of a target was requested.
     RecheckSent {
-        /// Which.
+        /// The target.
         target: Target,
-        /// The last look that is on record.
+        /// The last stored check.
         seen_at: Option<Timestamp>,
     },
-    /// Nothing is told of these runners until the mute ends.
+    /// No notifications about these runners until the mute ends.
     Muted {
         /// The mute.
         mute: Mute,
-        /// The targets that have such runners, with these runners alone.
+        /// The targets with such runners, each with only these runners.
         fleets: Vec<Fleet>,
     },
-    /// The mute needs somebody with more authority: nothing was changed.
+    /// The person may not set this mute; nothing was changed.
     MuteRefused {
-        /// What was asked for.
+        /// The runners asked for.
         scope: Scope,
-        /// Why.
+        /// Why it was refused.
         refusal: MuteRefusal,
         /// Whether the settings name admins.
         has_admins: bool,
     },
-    /// These runners are told of again.
+    /// Notifications about these runners are sent again.
     Unmuted {
         /// The mute that was ended.
         mute: Mute,
     },
     /// There is no such mute.
     NotMuted {
-        /// What was asked for.
+        /// The runners asked for.
         scope: Scope,
-        /// The mutes in force.
+        /// The active mutes.
         mutes: Vec<Mute>,
     },
-    /// Nobody is reminded of these outages.
+    /// No more reminders are sent for these outages.
     Acknowledged {
         /// The target.
         target: Target,
-        /// How many outages.
+        /// The number of outages.
         outages: usize,
-        /// Who looks after them.
+        /// The person who acknowledged them.
         by: PersonId,
     },
     /// The target is not on the list.
     NotWatched {
-        /// Which.
+        /// The target asked for.
         target: Target,
-        /// Those that might be meant.
+        /// Targets with the same name or owner.
         similar: Vec<Target>,
     },
 }

@@ -27,31 +27,31 @@ pub enum Item {
     Target(TargetRecord),
     /// A runner; written by the check stage.
     Runner(RunnerItem),
-    /// An outage; written by the notify stage: where none is when it opens, and whole when it has ended.
+    /// An outage; written by the notify stage: as it opened if none is stored, and whole when it has ended.
     Outage(OutageItem),
-    /// When a subject was last looked after with nothing to commit; written by who decides about the subject.
+    /// The heartbeat of a target or of the monitor; written by the stage that decides about the subject.
     LastSeen(LastSeen),
-    /// A committed change; never altered. Written by whoever decides about the subject.
+    /// A committed change; never altered. Written by the stage that decides about the subject.
     Change(Change),
     /// A credential's record; written by the check stage.
     Credential(CredentialRecord),
     /// The list of targets; written by the schedule stage.
     Watchlist(Watchlist),
-    /// A claim to send a notice; never altered. Written by the notify stage.
+    /// A claim to send a notification; never altered. Written by the notify stage.
     Claim(Claim),
-    /// How an attempt to send ended; written by the notify stage that claimed it.
+    /// How an attempt to send ended; written by the process of the notify stage that claimed it.
     Sent(Sent),
-    /// How far a subject's changes are notified and recorded: a hint for the check stage, never ahead of the truth. Written by the
-    /// notify stage.
+    /// How far a subject's changes are notified and recorded: a hint for the check stage, never ahead of the truth.
+    /// Written by the notify stage.
     Cursor(Cursor),
-    /// Runners of whom nothing is told for a time; written by the respond stage.
+    /// Runners about which no notifications are sent for a while; written by the respond stage.
     Mute(Mute),
-    /// An outage that somebody looks after; written by the respond stage.
+    /// An outage that somebody is working on; written by the respond stage.
     Acknowledgement(Acknowledgement),
     /// The access token of a GitHub App's installation, sealed; written by the check stage.
     AccessToken(AccessToken),
-    /// Something that is done at most once; never altered. For a target a check by hand, written by the check stage; for the
-    /// monitor a request of Slack's that changes something, written by the respond stage.
+    /// Something that is done at most once; never altered. For a target: a check by hand, written by the check stage.
+    /// For the monitor: a request from Slack that changes something, written by the respond stage.
     Marker(Marker),
 }
 
@@ -77,92 +77,92 @@ pub struct OutageItem {
     pub outage: Outage,
 }
 
-/// A sign of life of a subject: for a target, when the last look that changed nothing began; for the monitor, the
-/// last tick.
+/// The heartbeat of a subject: for a target, when the last check that changed nothing began; for the monitor, the last
+/// tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastSeen {
-    /// Which subject.
+    /// The target or the monitor.
     pub subject: Subject,
-    /// When.
+    /// The time of the check or tick.
     pub at: Timestamp,
-    /// For the monitor, the last tick whose jobs were sent, where a tick sends so many that none may be sent twice.
+    /// For the monitor: the last tick whose jobs were sent, if a tick sends so many that none may be sent twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs_sent_at: Option<Timestamp>,
-    /// For the monitor, when the next tick is due.
+    /// For the monitor: when the next tick is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_tick_at: Option<Timestamp>,
 }
 
-/// The number of a notice within its subject, from 1; and of an attempt to send it, from 1.
+/// The number of a notification within its subject, and of an attempt to send it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// Which notice.
+    /// The number of the notification within its subject, from 1.
     pub notification: u64,
-    /// Which attempt.
+    /// The number of the attempt to send it, from 1.
     pub attempt: u32,
 }
 
-/// A claim to send a notice: whoever stored it may send until the lease ends.
+/// A claim to send a notification: the process that stored it may send until the lease ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
-    /// What the notice is about.
+    /// What the notification is about.
     pub subject: Subject,
-    /// Which notice and attempt.
+    /// The numbers of the notification and the attempt.
     #[serde(flatten)]
     pub number: Attempt,
-    /// Tells one's own claim, whose answer was lost, from another's.
+    /// A random number, by which a process recognises its own claim if the answer was lost.
     pub nonce: u64,
-    /// The last revision told before it.
+    /// The last revision notified before this claim.
     pub after: Revision,
-    /// The last revision that it tells.
+    /// The last revision that the notification covers.
     pub through: Revision,
     /// When it was claimed.
     pub claimed_at: Timestamp,
-    /// Until when nobody else may send it.
+    /// Until when no other process may send it.
     pub lease_until: Timestamp,
-    /// Whether it goes as plain text, because its layout was refused.
+    /// Whether it is sent as plain text because its layout was refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain_text: bool,
-    /// Whether it takes up the parts that an earlier attempt left untold, as they were then.
+    /// Whether it sends the parts that an earlier attempt left pending, unchanged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumes: bool,
-    /// The channel that its first part goes to; none for the default.
+    /// The channel of its first part; `None` for the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// What it tells there. As `message`, because `notification` is its number.
+    /// The first part. Stored as `message`, because `notification` is the number.
     #[serde(rename = "message")]
     pub notification: Notification,
-    /// What it tells in further channels, in the order in which that is sent.
+    /// The parts for further channels, in the order in which they are sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Part>,
-    /// The earlier messages whose outages were open before it: with the notice they say what is sent and what is edited.
+    /// The earlier messages with open outages. With the notification they determine what is sent and what is edited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<LiveMessage>,
 }
 
 impl Claim {
-    /// Whether its lease still runs at `now`. A lease that a clock ahead of this one gave is over.
+    /// Whether its lease is still valid at `now`. A lease from a clock ahead of this one has ended.
     pub fn holds(&self, now: Timestamp) -> bool {
         !self.lease_until.is_due(now, self.lease_until.since(self.claimed_at))
     }
 
-    /// What it sends: to which channel, none for the default, and what.
+    /// The parts: the channel (`None` for the default) and the notification.
     pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, &Notification)> {
         let first = (self.channel.as_deref(), &self.notification);
         std::iter::once(first).chain(self.further.iter().map(|part| (part.channel.as_deref(), &part.notification)))
     }
 }
 
-/// A message of which not every outage has ended: it is edited as they do. Only of chats that can edit.
+/// A message with an open outage: it is edited as its outages end. Only in chats that can edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveMessage {
-    /// Where it stands.
+    /// Where it is in the chat.
     pub place: Place,
-    /// Its outages, those that have ended with their end.
+    /// Its outages, open and ended.
     pub outages: Vec<Outage>,
 }
 
@@ -180,25 +180,25 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sent {
-    /// What the notice is about.
+    /// What the notification is about.
     pub subject: Subject,
-    /// Which notice and attempt.
+    /// The numbers of the notification and the attempt.
     #[serde(flatten)]
     pub number: Attempt,
-    /// The last revision that it told.
+    /// The last revision that it covers.
     pub through: Revision,
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
-    /// How.
+    /// How it ended.
     #[serde(flatten)]
     pub ending: SendEnding,
-    /// Of a claim with several parts, what became of each.
+    /// The state of each part, if the claim has several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartEnding>,
 }
 
 impl Sent {
-    /// What became of each part of its claim.
+    /// The state of each part of its claim.
     pub fn part_endings(&self) -> Vec<PartEnding> {
         if !self.parts.is_empty() {
             return self.parts.clone();
@@ -207,18 +207,18 @@ impl Sent {
     }
 }
 
-/// What became of one part.
+/// The state of one part of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "part")]
 pub enum PartEnding {
-    /// It was taken.
+    /// The chat accepted it.
     Delivered(Delivered),
     /// It is still to be sent.
     Waits,
 }
 
 impl PartEnding {
-    /// What the ending of an attempt means for its only part.
+    /// The state of the only part of an attempt, from the attempt's ending.
     pub fn of(ending: &SendEnding) -> Self {
         match ending {
             SendEnding::Delivered(delivered) => PartEnding::Delivered(delivered.clone()),
@@ -231,28 +231,28 @@ impl PartEnding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "ending")]
 pub enum SendEnding {
-    /// It was taken.
+    /// The chat accepted it.
     Delivered(Delivered),
-    /// Not now: the next attempt is due at `until`.
+    /// Not sent: the next attempt is due at `until`.
     #[serde(rename_all = "camelCase")]
     Deferred {
-        /// When to try again.
+        /// When the next attempt is due.
         until: Timestamp,
-        /// Why.
+        /// Why it was deferred.
         reason: String,
-        /// Whether it may have been taken all the same.
+        /// Whether the chat may have accepted it all the same.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         uncertain: bool,
     },
-    /// Its layout was refused: the next attempt goes as plain text, now.
+    /// Its layout was refused: the next attempt is due at once, as plain text.
     #[serde(rename_all = "camelCase")]
     LayoutRefused {
-        /// Why.
+        /// Why it was refused.
         reason: String,
     },
 }
 
-/// Where a message went, as far as the chat tells; a webhook tells nothing.
+/// Where a message is, as far as the chat reports it; a webhook reports nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivered {
@@ -265,7 +265,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// The message, if the chat says where it is.
+    /// The place of the message, if the chat reports it.
     pub fn place(&self) -> Option<Place> {
         Some(Place { channel: self.channel.clone()?, ts: self.ts.clone()? })
     }
@@ -275,55 +275,56 @@ impl Delivered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cursor {
-    /// Which subject.
+    /// The subject whose changes it counts.
     pub subject: Subject,
-    /// The last revision told.
+    /// The last notified revision.
     pub notified_through: Revision,
     /// The last revision whose outages are recorded.
     #[serde(default)]
     pub recorded_through: Revision,
-    /// When the next attempt to send is due, if one was put off.
+    /// When the next attempt to send is due, if one was deferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
 }
 
-/// Runners of whom nothing is told for a time. Their outages are recorded; what is still open afterwards is told then.
+/// Runners about which no notifications are sent for a while. Their outages are recorded; open ones are reported at its
+/// end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mute {
-    /// Which.
+    /// The muted runners.
     pub scope: Scope,
-    /// When it was asked for.
+    /// When it was set.
     pub since: Timestamp,
     /// When it ends.
     pub until: Timestamp,
-    /// Why, for those who wonder.
+    /// The reason given by the person, shown to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Who asked for it.
+    /// Who set it.
     pub by: PersonId,
 }
 
 impl Mute {
-    /// Whether it holds at `now`. One that was asked for by a clock that has been set back since is over.
+    /// Whether it is active at `now`. One that was set under a clock that has been set back since is over.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         !self.until.is_due(now, self.until.since(self.since))
     }
 
-    /// Its number in its key: of two mutes of the same runners, the later one holds.
+    /// Its number in its key. A second mute of the same runners replaces the first.
     pub fn number_of(scope: &Scope) -> u64 {
-        // SQLite's numbers have a sign.
+        // SQLite's integers are signed.
         fnv(&scope.to_string().to_lowercase()) >> 1
     }
 }
 
 /// FNV-1a, 64 bits.
 pub(crate) fn fnv(text: &str) -> u64 {
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
-/// An outage that somebody looks after: nobody is reminded of it.
+/// An outage that somebody is working on: no reminders are sent for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Acknowledgement {
@@ -333,40 +334,41 @@ pub struct Acknowledgement {
     pub runner_id: RunnerId,
     /// Its outage.
     pub outage_id: OutageId,
-    /// Since when.
+    /// When it was acknowledged.
     pub at: Timestamp,
-    /// Who.
+    /// Who acknowledged it.
     pub by: PersonId,
 }
 
-/// The access token with which every poller asks GitHub for one installation of a GitHub App: an ETag is worth something
-/// only to the token that it was given to.
+/// The access token that every poller uses for one installation of a GitHub App: an ETag works only with the token that
+/// it was issued for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessToken {
     /// The installation.
     pub credential: CredentialId,
-    /// When GitHub ends it.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// The token as whoever holds the App's private key can read it, and nobody else.
+    /// The token, encrypted: only a holder of the App's private key can read it.
     pub sealed: String,
 }
 
-/// Something that is done at most once: whoever stored it first may do it.
+/// Something that is done at most once, by the process that stores the marker first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Marker {
-    /// What it is about.
+    /// The checked target, or the monitor for a request.
     pub subject: Subject,
-    /// What is done, as a number within its subject, from 1: the window of a check by hand, or the signature of a request.
+    /// Identifies what is done, within the subject, from 1: the window of a check by hand, or the signature of a
+    /// request.
     pub number: u64,
-    /// Tells one's own marker, whose answer was lost, from another's.
+    /// A random number, by which a process recognises its own marker if the answer was lost.
     pub nonce: u64,
     /// When it was stored.
     pub at: Timestamp,
 }
 
-/// An item's key. Keys of one subject lie together, in the order of the variants' fields.
+/// An item's key. Keys of one subject are adjacent, in the order of the variants' fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// See [`Item::Target`].
@@ -404,52 +406,52 @@ pub enum Key {
 pub struct Put {
     /// The item.
     pub item: Item,
-    /// Whether the whole batch is refused if an item is there under this key.
+    /// Whether the whole batch is refused if an item exists under this key.
     pub must_not_exist: bool,
 }
 
 impl Put {
-    /// Puts an item, whether or not one is there.
+    /// Puts an item, replacing any that exists.
     pub fn replacing(item: Item) -> Self {
         Self { item, must_not_exist: false }
     }
 
-    /// Puts an item where there is none.
+    /// Puts an item that must not exist yet.
     pub fn new(item: Item) -> Self {
         Self { item, must_not_exist: true }
     }
 }
 
-/// A question that lists items.
+/// A query that lists items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// What a check needs of a target: its Target, Freshness and Cursor items and all its Runner items, in one request.
+    /// What a check needs to know of a target: its Target, LastSeen, Cursor and Runner items, in one request.
     Fleet(TargetId),
     /// A subject's Change items after a revision, in order; at most `limit`.
     Changes {
-        /// Which subject.
+        /// The subject.
         subject: Subject,
-        /// Only later ones.
+        /// Only later revisions than this.
         after: Revision,
-        /// How many at most.
+        /// The maximum number of items.
         limit: usize,
     },
-    /// A subject's Claim and Sent items, by notice and attempt, the latest first; at most `limit`. The Sent item of
-    /// an attempt comes before its Claim.
+    /// A subject's Claim and Sent items, by notification and attempt, the latest first; at most `limit`. The Sent item
+    /// of an attempt comes before its Claim.
     Notifications {
-        /// Which subject.
+        /// The subject.
         subject: Subject,
-        /// How many at most.
+        /// The maximum number of items.
         limit: usize,
     },
-    /// A target's Outage items, of all its runners or of one, in order of runner and outage.
+    /// A target's Outage items, of all its runners or one, in order of runner and outage.
     Outages {
-        /// Which target.
+        /// The target.
         target: TargetId,
-        /// Only of this runner.
+        /// Only this runner.
         runner: Option<RunnerId>,
     },
-    /// Every Mute item, in order of its number, those that have ended among them.
+    /// Every Mute item, in order of its number, including those that have ended.
     Mutes,
     /// Every Target item, in order of identity. May be slow: for people, not for the pipeline.
     Targets,
@@ -504,7 +506,7 @@ impl fmt::Display for Key {
             Key::Target(_) => write!(f, "{subject} target"),
             Key::Runner(_, runner) => write!(f, "{subject} runner {runner}"),
             Key::Outage(_, runner, outage) => write!(f, "{subject} runner {runner} outage {}", outage.0),
-            Key::LastSeen(_) => write!(f, "{subject} freshness"),
+            Key::LastSeen(_) => write!(f, "{subject} last seen"),
             Key::Change(_, revision) => write!(f, "{subject} change {revision}"),
             Key::Credential(_) => write!(f, "{subject} credential"),
             Key::Watchlist => write!(f, "{subject} watchlist"),

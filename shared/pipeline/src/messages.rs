@@ -1,4 +1,4 @@
-//! The messages between the stages, as JSON that a person can write by hand.
+//! The messages between the stages: JSON that a person can also write by hand.
 
 use monitor_domain::change::Event;
 use monitor_domain::quote::quote;
@@ -8,63 +8,63 @@ use monitor_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The version that this release writes. It reads this one, and messages without any.
+/// The version that this release writes. It reads this version and messages without one.
 const VERSION: u64 = 1;
 
-/// How much of another's words about a body is repeated.
-const MOST_QUOTED: usize = 200;
+/// How much of a parser's error about a body is quoted, in characters.
+const MAX_QUOTED: usize = 200;
 
 const SHAPES: &str = r#"{"repository":"owner/name"}, {"organization":"NAME"} or {"enterprise":"NAME"}"#;
 
-/// Look at one target.
+/// A job: check one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckJob {
-    /// Which target.
+    /// The target to check.
     pub target: Target,
-    /// Who wants it.
+    /// Why the check is requested.
     pub reason: Reason,
-    /// When it was asked for; none in a message written by hand.
+    /// When it was requested; `None` in a message written by hand.
     pub requested_at: Option<Timestamp>,
-    /// Until when it is worth doing; none where that is for one interval.
+    /// When the job expires; `None` means one interval after it was requested.
     pub valid_until: Option<Timestamp>,
 }
 
-/// Why a target is looked at.
+/// Why a target is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Reason {
     /// The schedule.
     Schedule,
-    /// An earlier look left a verdict open.
+    /// An earlier check could not settle the state of a runner.
     Recheck,
-    /// A person, who wants a target on the list looked at now.
+    /// A person wants a target on the list checked now.
     Manual,
-    /// A person, who looks once, whether or not the target is on the list. Nobody looks again by himself: not for the queue.
+    /// A person checks a target once, whether or not it is on the list. Not for the queue: nothing checks it again.
     Once,
-    /// It was taken off the list: nothing is looked at, what is open is closed.
+    /// The target was taken off the list: it is not checked, and its open outages are closed.
     Dropped,
 }
 
-/// The state of a subject has changed: what was committed, for the notifier and for anyone who reads the queue.
+/// The state of a subject has changed: what was committed, for the notifier and for other readers of the queue.
 ///
-/// The notifier goes by the subject alone, and reads the rest from the store: a message may be lost, late or repeated.
+/// The notifier uses only the subject and reads the rest from the store: a message may be lost, late or repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange {
-    /// Which subject.
+    /// The subject that changed.
     pub subject: Subject,
-    /// The subject's last revision; none in a message written by hand.
+    /// The subject's last revision; `None` in a message written by hand.
     pub revision: Option<Revision>,
-    /// What happened, up to [`MAX_CHANGES`]; empty where an earlier commit is still pending.
+    /// What happened, up to [`MAX_CHANGES`]; empty if only an earlier commit is still pending.
     pub changes: Vec<ChangeSummary>,
-    /// How many changes are left out.
+    /// The number of changes left out.
     pub more: usize,
 }
 
 /// How many changes a message lists.
 pub const MAX_CHANGES: usize = 20;
-/// How many bytes a message may have.
+/// The maximum size of a message, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
-/// How much of a name or entry is repeated in a message.
+/// How much of a runner's name is quoted in a message, in characters.
 const MAX_NAME: usize = 100;
 
 /// One event of a commit, in short.
@@ -76,18 +76,18 @@ pub struct ChangeSummary {
     pub runner: Option<String>,
     /// What happened, for example `outageOpened`.
     pub change: String,
-    /// Since when it is so, or was until then.
+    /// When this state began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When that ended.
+    /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// A message that cannot be used. The text names the field and the accepted shapes.
+/// The message cannot be used. The text names the field and the accepted shapes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// It is none of the accepted shapes.
+    /// It has none of the accepted shapes.
     #[error("{0}")]
     Unreadable(String),
     /// A later release wrote it.
@@ -124,7 +124,7 @@ struct StateChangeForm<'a> {
     more: usize,
 }
 
-// The signature is serde's.
+// serde requires this signature.
 #[expect(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &usize) -> bool {
     *number == 0
@@ -146,8 +146,8 @@ impl CheckJob {
         written(&form)
     }
 
-    /// Reads a message. A field that is not known is a typing mistake in a message without a version, and a later
-    /// release's addition in one with it.
+    /// Reads a message. An unknown field is a typing mistake in a message without a version; in one with a version it
+    /// was added by a later release and is ignored.
     pub fn from_json(body: &str) -> Result<Self, MessageError> {
         let (fields, versioned) = fields(body, SHAPES)?;
         let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt", "validUntil"];
@@ -160,9 +160,9 @@ impl CheckJob {
             .collect();
         let (field, name) = match named[..] {
             [(field, Value::String(name))] => (field, name),
-            [(field, _)] => return Err(unreadable(format!("`{field}` is no text"))),
-            [] => return Err(unreadable("it names no target".to_owned())),
-            _ => return Err(unreadable("it names more than one target".to_owned())),
+            [(field, _)] => return Err(unreadable(format!("`{field}` must be a text"))),
+            [] => return Err(unreadable("the message names no target".to_owned())),
+            _ => return Err(unreadable("the message names more than one target".to_owned())),
         };
         let target = match field {
             "repository" => Target::repository(name),
@@ -178,7 +178,7 @@ impl CheckJob {
 }
 
 impl StateChange {
-    /// The message about what was committed. What people are notified of, and what opens or closes an outage, comes before the rest.
+    /// The message about a commit. Notifiable events and those that open or close an outage come first.
     pub fn of(subject: Subject, revision: Revision, events: &[Event]) -> Self {
         let is_first = |event: &&Event| event.is_notifiable() || event.outage_event().is_some();
         let (first, rest): (Vec<&Event>, Vec<&Event>) = events.iter().partition(is_first);
@@ -197,14 +197,14 @@ impl StateChange {
         written(&StateChangeForm { version: VERSION, subject, revision: *revision, changes, more: *more })
     }
 
-    /// Reads a message. Of what only people read, anything that this release cannot read is left out: another release may have
-    /// written it.
+    /// Reads a message. In the parts that are only for people, whatever this release cannot read is left out: another
+    /// release may have written it.
     pub fn from_json(body: &str) -> Result<Self, MessageError> {
         const SHAPE: &str = r#"{"subject":"owner/name"}"#;
         let (fields, _) = fields(body, SHAPE)?;
         let subject = fields.get("subject").cloned().unwrap_or_default();
         let subject = serde_json::from_value(subject).map_err(|error| {
-            MessageError::Unreadable(format!("`subject`: {}; accepted is {SHAPE}", describe_error(error)))
+            MessageError::Unreadable(format!("`subject`: {}; accepted shape: {SHAPE}", describe_error(error)))
         })?;
         let list = fields.get("changes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let read = |change: &Value| serde_json::from_value(change.clone()).ok();
@@ -278,24 +278,24 @@ impl From<&Event> for ChangeSummary {
 }
 
 fn written(form: &impl Serialize) -> String {
-    // Strings, numbers and options of them: there is nothing in it that could fail.
+    // Strings, numbers and options of them: serializing cannot fail.
     serde_json::to_string(form).unwrap_or_default()
 }
 
-/// What `serde_json` says, which may repeat what it read.
+/// An error of `serde_json`, shortened because it may quote the input.
 fn describe_error(error: serde_json::Error) -> String {
-    quote(&error.to_string(), MOST_QUOTED)
+    quote(&error.to_string(), MAX_QUOTED)
 }
 
 fn unreadable(what: String) -> MessageError {
-    MessageError::Unreadable(format!("{what}; accepted are {SHAPES}"))
+    MessageError::Unreadable(format!("{what}; accepted shapes: {SHAPES}"))
 }
 
 /// The fields of a message, and whether it has a version.
 fn fields(body: &str, shapes: &str) -> Result<(Map<String, Value>, bool), MessageError> {
     let fields: Map<String, Value> = serde_json::from_str(body).map_err(|error| {
         MessageError::Unreadable(format!(
-            "the body is no JSON object ({}); accepted are {shapes}",
+            "the body is not a JSON object ({}); accepted shapes: {shapes}",
             describe_error(error)
         ))
     })?;
@@ -304,7 +304,7 @@ fn fields(body: &str, shapes: &str) -> Result<(Map<String, Value>, bool), Messag
         Some(version) if version.as_u64() == Some(VERSION) => Ok((fields, true)),
         Some(version) => match version.as_u64() {
             Some(later) if later > VERSION => Err(MessageError::LaterVersion(later)),
-            _ => Err(MessageError::Unreadable(format!("`version` is not {VERSION}; accepted are {shapes}"))),
+            _ => Err(MessageError::Unreadable(format!("`version` must be {VERSION}; accepted shapes: {shapes}"))),
         },
     }
 }
@@ -334,20 +334,20 @@ mod tests {
     }
 
     #[test]
-    fn a_typing_mistake_is_named_with_the_accepted_shapes() {
+    fn an_error_names_the_typing_mistake_and_the_accepted_shapes() {
         let cases = [
             (r#"{"repo":"acme/web"}"#, "the field `repo` is not known"),
             (
                 r#"{"repository":"acme"}"#,
                 "`repository`: must be a repository as owner/name, for example acme/web; found `acme`",
             ),
-            (r#"{"repository":7}"#, "`repository` is no text"),
-            (r#"{}"#, "it names no target"),
+            (r#"{"repository":7}"#, "`repository` must be a text"),
+            (r#"{}"#, "the message names no target"),
             (r#"{"repository":"a/b","organization":"a"}"#, "more than one target"),
             (r#"{"version":1,"repository":"a/b","reason":"whim"}"#, "`reason`: unknown variant `whim`"),
-            (r#"["acme/web"]"#, "no JSON object"),
-            ("acme/web", "no JSON object"),
-            (r#"{"version":"x","repository":"a/b"}"#, "`version` is not 1"),
+            (r#"["acme/web"]"#, "the body is not a JSON object"),
+            ("acme/web", "the body is not a JSON object"),
+            (r#"{"version":"x","repository":"a/b"}"#, "`version` must be 1"),
         ];
         for (body, said) in cases {
             let error = CheckJob::from_json(body).unwrap_err().to_string();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_change_is_read_by_its_subject_whatever_else_it_says() {
+    fn a_state_change_needs_only_its_subject_whatever_else_it_holds() {
         let read = |body: &str| StateChange::from_json(body).unwrap();
         let by_hand = StateChange { subject: "acme/web".parse().unwrap(), revision: None, changes: vec![], more: 0 };
         assert_eq!(read(r#"{"subject":"acme/web"}"#), by_hand);
@@ -378,11 +378,11 @@ mod tests {
         assert_eq!((message.revision, message.more), (Some(Revision(44)), 4));
         assert_eq!(message.changes.len(), 1);
         assert_eq!(message.changes[0].runner.as_deref(), Some("build-7"));
-        assert!(StateChange::from_json(r#"{"changes":[]}"#).is_err(), "it names no subject");
+        assert!(StateChange::from_json(r#"{"changes":[]}"#).is_err(), "it has no subject");
     }
 
     #[test]
-    fn a_state_change_lists_what_matters_first_and_stays_short() {
+    fn a_state_change_lists_notifiable_events_first_and_stays_short() {
         use monitor_domain::change::RunnerName;
         use monitor_domain::runner::RunnerId;
 

@@ -1,4 +1,4 @@
-//! What the stages need of the outside, as traits that adapters implement.
+//! The ports of the stages: traits that adapters implement.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::items::{AccessToken, Acknowledgement, Delivered, Item, Key, LiveMessa
 
 /// The database: items under keys, atomic batches, and one condition.
 ///
-/// A put replaces the whole item. The contract suite in `testing` says the rest.
+/// A put replaces the whole item. The contract suite in `testing` defines the rest.
 pub trait Store: Send + Sync {
-    /// Puts all items or none; [`PutOutcome::Exists`] if an item that must not exist does, and then nothing was put.
+    /// Puts all items or none; [`PutOutcome::Exists`] if an item exists that must not, and then nothing is put.
     fn put(&self, puts: Vec<Put>) -> impl Future<Output = Result<PutOutcome, StoreError>> + Send;
 
-    /// The items under these keys, those that exist, in any order.
+    /// The existing items under these keys, in any order.
     fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
 
-    /// Whether it is the change with this nonce that is stored under this key. A store may know without reading the change.
+    /// Whether the change stored under this key has this nonce. A store may know without reading the change.
     fn holds(&self, change: &Key, nonce: u64) -> impl Future<Output = Result<bool, StoreError>> + Send {
         let keys = [change.clone()];
         async move {
@@ -32,13 +32,13 @@ pub trait Store: Send + Sync {
         }
     }
 
-    /// The items that a query names, in its order.
+    /// The items that match a query, in its order.
     fn list(&self, query: &Query) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
 
     /// Deletes the items under these keys; one that does not exist counts as deleted.
     fn delete(&self, keys: &[Key]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// How many items a put may hold.
+    /// The maximum number of items in a put.
     fn max_batch(&self) -> usize;
 }
 
@@ -48,33 +48,33 @@ pub trait Store: Send + Sync {
 pub enum PutOutcome {
     /// All items are stored.
     Done,
-    /// An item that must not exist does. It may be one's own from a put whose answer was lost.
+    /// An item exists that must not. It may be the caller's own, from a put whose answer was lost.
     Exists,
 }
 
-/// Faults of the database.
+/// An error of the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It did not answer, or not in time. A put may have been done all the same.
+    /// It did not answer, or not in time. A put may have succeeded all the same.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It refuses whoever asks, until a person mends the key or its rights: no fault of the request.
-    #[error("the store refuses whoever asks: {0}")]
+    /// It refuses the key, until a person fixes it or its permissions: not a fault of the request.
+    #[error("the store denies access: {0}")]
     Denied(String),
-    /// It refuses the request, and will again.
-    #[error("the store refuses: {0}")]
+    /// It refuses the request, and a retry would not help.
+    #[error("the store refuses the request: {0}")]
     Refused(String),
     /// An item cannot be read.
     #[error("the item {key} cannot be read: {reason}")]
     Unreadable {
         /// Its key.
         key: String,
-        /// Why.
+        /// Why it cannot be read.
         reason: String,
     },
 }
 
-/// The sending side of a queue. Delivery is at least once, in any order but within a group.
+/// The sending side of a queue. Delivery is at least once, in order only within a group.
 pub trait Sender: Send + Sync {
     /// Sends messages. An error means that some may not have been sent.
     fn send(&self, messages: Vec<Outgoing>) -> impl Future<Output = Result<(), QueueError>> + Send;
@@ -82,8 +82,8 @@ pub trait Sender: Send + Sync {
 
 /// The receiving side of a queue.
 pub trait Receiver: Send + Sync {
-    /// Up to `max` messages, each hidden from others for `visibility`; waits up to `wait` for the first. Of a group
-    /// with a message under way nothing further is handed out.
+    /// Up to `max` messages, each hidden from other receivers for `visibility`; waits up to `wait` for the first. While
+    /// a message of a group is in flight, no other message of that group is received.
     fn receive(
         &self,
         max: usize,
@@ -91,10 +91,10 @@ pub trait Receiver: Send + Sync {
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
 
-    /// Takes a message out for good. A receipt that is no longer valid is ignored.
+    /// Removes a message for good. A receipt that is no longer valid is ignored.
     fn delete(&self, receipt: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Hands a message out again after `delay`. A receipt that is no longer valid is ignored.
+    /// Makes a message visible again after `delay`. A receipt that is no longer valid is ignored.
     fn release(&self, receipt: &str, delay: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
 }
 
@@ -103,11 +103,11 @@ pub trait Receiver: Send + Sync {
 pub struct Outgoing {
     /// Its text.
     pub body: String,
-    /// Not handed out before; at most 15 minutes (SQS), and zero on a FIFO queue.
+    /// How long the message stays invisible at first; at most 15 minutes (SQS), and zero on a FIFO queue.
     pub delay: Duration,
-    /// FIFO only: messages of a group are handed out in order, one batch at a time.
+    /// FIFO only: messages of a group are received in order, one batch at a time.
     pub group: Option<String>,
-    /// FIFO only: a message with the same id within 5 minutes is swallowed.
+    /// FIFO only: another message with the same id within 5 minutes is dropped.
     pub deduplication_id: Option<String>,
 }
 
@@ -116,26 +116,26 @@ pub struct Outgoing {
 pub struct Delivery {
     /// Its text.
     pub body: String,
-    /// What to name it by to the queue, this time.
+    /// Identifies this delivery to the queue.
     pub receipt: String,
-    /// How often it was handed out, with this time.
+    /// How often it was received, including this time.
     pub receive_count: u32,
     /// FIFO only: its group.
     pub group: Option<String>,
 }
 
-/// Faults of a queue.
+/// An error of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue does not answer: {0}")]
 pub struct QueueError(pub String);
 
-/// GitHub, as far as runners go.
+/// The parts of GitHub's API about runners.
 pub trait RunnerSource: Send + Sync {
-    /// The credential that sees a target.
+    /// The credential that is used for a target.
     fn credential(&self, target: &Target) -> CredentialId;
 
-    /// Gets ready to ask for a target: with the access token on record where that is of use. Gives the one that belongs on
-    /// record in its place, so that everybody asks with the same.
+    /// Prepares the requests for a target, with the stored access token if that is usable. Returns the token to store
+    /// in its place, so that all pollers use the same one.
     fn prepare(
         &self,
         target: &Target,
@@ -145,64 +145,64 @@ pub trait RunnerSource: Send + Sync {
         std::future::ready(None)
     }
 
-    /// Lists a target's runners, asking with the ETags of the pages that are known.
+    /// Lists a target's runners, sending the ETags of the known pages.
     fn list(&self, target: &Target, known: &[PageTag]) -> impl Future<Output = Listing> + Send;
 
-    /// One runner by the id of its present registration.
+    /// One runner, by the id of its current registration.
     fn runner(&self, target: &Target, id: RunnerId) -> impl Future<Output = Result<Lookup, Failure>> + Send;
 
-    /// What is left of the hour of the credential that sees a target, for everybody who uses it; none where there is no such
-    /// limit, or where it is not told. Asking for it costs nothing.
+    /// What is left of the hourly quota of a target's credential, shared by everybody who uses it; `None` if there is
+    /// no such limit, or if GitHub does not report it. The request does not count against the quota.
     fn quota(&self, through: &Target) -> impl Future<Output = Option<Quota>> + Send {
         let _ = through;
         std::future::ready(None)
     }
 
-    /// Every repository of an account that the credential sees and that is not archived.
+    /// Every repository of an account that the credential can see and that is not archived.
     fn repositories_of(&self, account: &str) -> impl Future<Output = Result<Vec<Target>, Failure>> + Send;
 }
 
-/// What came of listing a target's runners.
+/// The result of listing a target's runners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Every page in order, or why there is not every page.
+    /// Every page in order, or why the list is incomplete.
     pub pages: Result<Vec<ObservedPage>, Incomplete>,
-    /// What is missing from the pages, where GitHub counts more runners than it lists.
+    /// What is missing from the pages, if GitHub counts more runners than it lists.
     pub shortfall: Option<Shortfall>,
-    /// The target's new name, where GitHub redirects from the one that was asked for.
+    /// The target's new name, if GitHub redirects from the one that was asked for.
     pub moved_to: Option<Target>,
-    /// What the answers told about the credential.
+    /// What the answers say about the credential.
     pub report: CredentialReport,
 }
 
 impl Listing {
-    /// A list with nothing missing, under the name that was asked for.
+    /// A listing with nothing missing, under the name that was asked for.
     pub fn of(pages: Result<Vec<ObservedPage>, Incomplete>, report: CredentialReport) -> Self {
         Self { pages, shortfall: None, moved_to: None, report }
     }
 }
 
-/// Runners that GitHub counts and does not list.
+/// Runners that GitHub counts but does not list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortfall {
-    /// How many.
+    /// The number of missing runners.
     pub missing: u64,
-    /// The same in words.
+    /// The failure that describes it.
     pub failure: Failure,
 }
 
-/// A list that was not read to its end.
+/// A list that was not read to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incomplete {
-    /// Whether some pages were read.
+    /// Whether at least one page was read.
     pub partial: bool,
-    /// Why no more.
+    /// Why the rest was not read.
     pub failure: Failure,
 }
 
-/// Where people are told.
+/// The chat in which people are notified.
 pub trait Chat: Send + Sync {
-    /// Sends a notice as a message.
+    /// Sends a notification as a message.
     fn send(
         &self,
         notification: &Notification,
@@ -210,8 +210,8 @@ pub trait Chat: Send + Sync {
         to: Route<'_>,
     ) -> impl Future<Output = Result<Delivered, ChatError>> + Send;
 
-    /// Sends a notice as a reply to an earlier message. A chat without threads never says where a message is, so that
-    /// nothing can be replied to.
+    /// Sends a notification as a reply to an earlier message. A chat without threads never returns the place of a
+    /// message, so there is nothing to reply to.
     fn reply(
         &self,
         notification: &Notification,
@@ -222,8 +222,8 @@ pub trait Chat: Send + Sync {
         std::future::ready(Err(EditError::Gone))
     }
 
-    /// Puts into an earlier message what has become of its outages, and who looks after those that are open. Doing it
-    /// twice is the same as doing it once.
+    /// Updates an earlier message with the current state of its outages, and with who acknowledged the open ones.
+    /// Idempotent.
     fn edit(
         &self,
         message: &LiveMessage,
@@ -242,83 +242,83 @@ pub enum Route<'a> {
     /// To the default channel.
     #[default]
     Default,
-    /// To this one. A chat that knows no such channel says that it is dead.
+    /// To this one. A chat without such a channel returns [`ChatError::Dead`].
     Channel(&'a str),
-    /// To the default channel in place of one that takes nothing, which the message says at its head.
+    /// To the default channel in place of one that takes no message; the message says so at the top.
     InsteadOf {
-        /// Where it should have gone.
+        /// The intended channel.
         channel: &'a str,
-        /// Why it could not.
+        /// Why that channel takes no message.
         reason: &'a str,
     },
 }
 
 impl<'a> Route<'a> {
-    /// The way to a channel; none is the default.
+    /// The route to a channel; `None` is the default channel.
     pub fn to(channel: Option<&'a str>) -> Self {
         channel.map_or(Route::Default, Route::Channel)
     }
 }
 
-/// Faults of altering an earlier message, or of replying to it.
+/// An error of editing an earlier message, or of replying to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// It is not there, or can no longer be altered.
+    /// It does not exist, or can no longer be edited.
     #[error("the earlier message cannot be edited or replied to")]
     Gone,
-    /// As with any message.
+    /// An error that any message can meet.
     #[error(transparent)]
     Chat(#[from] ChatError),
 }
 
-/// How a notice is written.
+/// The layout of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As laid out.
+    /// With the full layout.
     Blocks,
-    /// As plain text, after the layout was refused.
+    /// Plain text, after the layout was refused.
     PlainText,
-    /// Only what it is about, after its text was refused too.
+    /// Only the subject, after the text was refused too.
     SubjectOnly,
 }
 
-/// Faults of sending a message, sorted by what the caller can do.
+/// An error of sending a message, by what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChatError {
-    /// A rate limit: again after this long. The message was not taken.
-    #[error("asked to wait {} s", retry_after.as_secs())]
+    /// A rate limit: retry after this long. The message was not accepted.
+    #[error("rate limited: retry in {} s", retry_after.as_secs())]
     Busy {
-        /// How long to wait.
+        /// How long to wait before the retry.
         retry_after: Duration,
     },
-    /// It did not work this time. The message may have been taken all the same.
+    /// It failed this time. The message may have been accepted all the same.
     #[error("{0}")]
     Transient(String),
-    /// No connection: nothing was sent, so the message was certainly not taken.
+    /// No connection: nothing was sent, so the message was certainly not accepted.
     #[error("{0}")]
     NotSent(String),
-    /// This message is refused for what is in it.
+    /// This message is refused because of its content.
     #[error("the message was refused: {0}")]
     ContentRefused(String),
-    /// No message is taken until a person mends something: webhook, token or channel.
+    /// No message is accepted until a person fixes the webhook, the token or the channel.
     #[error("{0}")]
     Dead(String),
 }
 
-/// Time and chance. The only way for either into the pipeline.
+/// Time and random numbers: the pipeline gets both only from here.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time of day.
     fn now(&self) -> Timestamp;
 
-    /// How long this machine has been up, by a clock that nobody can set and that goes on while it sleeps; none where there
-    /// is none that can be trusted, as in a Lambda, which may be frozen.
+    /// How long this machine has been up, by a clock that nobody can set and that keeps running while the machine
+    /// sleeps; `None` if there is no such clock that can be trusted, as in a Lambda, which may be frozen.
     fn uptime(&self) -> Option<Duration> {
         None
     }
 
-    /// Waits.
+    /// Waits for this long.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 
-    /// A number that nobody else has drawn, as far as chance allows.
+    /// A random number, unique for all practical purposes.
     fn random(&self) -> u64;
 }

@@ -1,4 +1,4 @@
-//! Reading and committing what the stages decide about, over any store.
+//! Reads and commits the items that the stages decide about, over any store.
 
 use std::time::Duration;
 
@@ -20,20 +20,20 @@ use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
 /// How many changes are read at a time.
 const CHANGES_PER_READ: usize = 500;
-/// How often a put is tried whose answer does not come.
+/// How often a put is tried if the store does not answer.
 const PUT_TRIES: u32 = 4;
-/// How many changes are read at a time to find the first pending one, which is mostly the first.
+/// How many changes are read at a time to find the first pending one, which is usually the first.
 const PENDING_READ: usize = 20;
 
-/// A target as stored, and how far the notifier has got with it.
+/// A target as stored, with the notifier's cursor.
 pub struct StoredFleet {
-    /// What is known of it.
+    /// The target and its runners.
     pub fleet: Fleet,
     /// How far the notifier has got.
     pub cursor: Option<Cursor>,
 }
 
-/// Reads what a check needs of a target, in one request.
+/// Reads what a check needs to know of a target, in one request.
 pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFleet, StoreError> {
     let mut fleet = Fleet::unknown(target.clone());
     let mut cursor = None;
@@ -54,10 +54,10 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
     Ok(StoredFleet { fleet, cursor })
 }
 
-/// Reads what can be read of a target of which something cannot: its own record and how far it is told.
+/// Reads a target with a stored item that cannot be read: only its own record and its cursor.
 ///
-/// A record that cannot be read is made anew from the target's changes. What they do not say, its ETags and whether checks
-/// failed, is found out anew by the next check.
+/// A record that cannot be read is rebuilt from the target's changes. The changes lack its ETags and whether checks
+/// failed; the next check restores both.
 pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<StoredFleet, StoreError> {
     let mut fleet = Fleet::unknown(target.clone());
     match store.get(&[Key::Target(target.id().clone())]).await {
@@ -91,26 +91,26 @@ pub async fn read_damaged_fleet(store: &impl Store, target: &Target) -> Result<S
         }
         Err(error) => return Err(error),
     }
-    // A hint: without it the notifier is woken once too often.
+    // A hint: without it, one state-change message too many is sent.
     let cursor = store.get(&[Key::Cursor(Subject::from(target))]).await.unwrap_or_default();
     let cursor = cursor.into_iter().find_map(|item| if let Item::Cursor(cursor) = item { Some(cursor) } else { None });
     Ok(StoredFleet { fleet, cursor })
 }
 
-/// A credential as stored, how far it is told, and its access token, if it is one that has such.
+/// A credential as stored, with the notifier's cursor and the access token of a GitHub App's installation.
 pub struct StoredCredential {
-    /// What is known of it.
+    /// The credential's record.
     pub record: CredentialRecord,
-    /// How far it is told.
+    /// How far the notifier has got.
     pub cursor: Option<Cursor>,
-    /// What everybody asks GitHub with.
+    /// The access token that all pollers share; only for an installation of a GitHub App.
     pub access_token: Option<AccessToken>,
 }
 
-/// Reads what a check needs of a credential, in one request.
+/// Reads what a check needs to know of a credential, in one request.
 pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<StoredCredential, StoreError> {
     let mut keys = vec![Key::Credential(id.clone()), Key::Cursor(Subject::Credential(id.clone()))];
-    // Only an installation of a GitHub App has a token that is not a setting.
+    // Only an installation of a GitHub App has a token that does not come from the settings.
     keys.extend(id.account().map(|_| Key::AccessToken(id.clone())));
     let mut read = StoredCredential { record: CredentialRecord::new(id.clone()), cursor: None, access_token: None };
     for item in store.get(&keys).await? {
@@ -124,10 +124,10 @@ pub async fn read_credential(store: &impl Store, id: &CredentialId) -> Result<St
     Ok(read)
 }
 
-/// The mutes that are in force.
+/// The active mutes.
 ///
-/// The clock is read after them: to a process that began before a mute was stored and stood still since, the mute would seem
-/// to come from a clock that was ahead.
+/// The clock is read after them. If a process read it first and then stalled, a mute stored meanwhile would seem to
+/// come from a clock that is ahead.
 pub async fn read_mutes(store: &impl Store, clock: &impl Clock) -> Result<Vec<Mute>, StoreError> {
     let items = store.list(&Query::Mutes).await?;
     let now = clock.now();
@@ -135,7 +135,7 @@ pub async fn read_mutes(store: &impl Store, clock: &impl Clock) -> Result<Vec<Mu
     Ok(mutes.filter(|mute| mute.is_in_force(now)).collect())
 }
 
-/// The acknowledgements of a target's outages, of those that are named.
+/// The acknowledgements of these outages of a target.
 pub async fn read_acknowledgements(
     store: &impl Store,
     target: &TargetId,
@@ -150,7 +150,7 @@ pub async fn read_acknowledgements(
     Ok(found.filter_map(|item| if let Item::Acknowledgement(item) = item { Some(item) } else { None }).collect())
 }
 
-/// What people ask for that a decision needs to know, in one request, or two where it reminds of outages.
+/// The overrides that a decision depends on, in one request, or two if the decision contains reminders.
 pub async fn read_overrides(
     store: &impl Store,
     target: &TargetId,
@@ -170,15 +170,15 @@ pub async fn read_overrides(
 /// The monitor's own records.
 #[derive(Debug, Default)]
 pub struct StoredMonitor {
-    /// The list of targets, if there is one.
+    /// The list of targets; `None` before the first tick.
     pub watchlist: Option<Watchlist>,
     /// The last tick.
     pub ticked_at: Option<Timestamp>,
-    /// The last tick that noted that its jobs were sent.
+    /// The last tick that stored that its jobs were sent.
     pub jobs_sent_at: Option<Timestamp>,
     /// When the next tick is due.
     pub next_tick_at: Option<Timestamp>,
-    /// How far the monitor's own news are told.
+    /// How far the monitor's own changes are notified.
     pub cursor: Option<Cursor>,
 }
 
@@ -206,13 +206,14 @@ pub async fn read_monitor(store: &impl Store) -> Result<StoredMonitor, StoreErro
 pub enum Committed {
     /// It is stored.
     Done,
-    /// Another's is stored under its revision: what was decided rests on what is no longer so.
+    /// Another process committed this revision first: the decision is based on outdated state.
     Lost,
 }
 
 /// Stores a change with the items that it alters, all or none, provided that its revision is free.
 ///
-/// A put whose answer is lost is repeated; finding the revision taken, it is read who took it.
+/// A put whose answer is lost is repeated. If the revision is taken, the stored nonce shows whether this commit took
+/// it.
 pub async fn commit(
     store: &impl Store,
     clock: &impl Clock,
@@ -228,7 +229,7 @@ pub async fn commit(
     }
 }
 
-/// The items that a commit alters beside its change.
+/// A commit's change, the items that it alters besides, and the runners that it retires.
 pub fn items_of(commit: Commit) -> (Change, Vec<Item>, Vec<RunnerId>) {
     let Commit { change, record, runners } = commit;
     let id = record.target.id().clone();
@@ -238,7 +239,7 @@ pub fn items_of(commit: Commit) -> (Change, Vec<Item>, Vec<RunnerId>) {
     (change, items, retired)
 }
 
-/// Puts a batch, again where the store does not answer.
+/// Puts a batch, and retries if the store does not answer.
 pub async fn put_until_answered(
     store: &impl Store,
     clock: &impl Clock,
@@ -256,7 +257,7 @@ pub async fn put_until_answered(
     }
 }
 
-/// Stores a marker where there is none; gives whether it is this one that is stored.
+/// Stores a marker if there is none; returns whether this one is stored.
 pub async fn mark(store: &impl Store, clock: &impl Clock, marker: Marker) -> Result<bool, StoreError> {
     let (key, nonce) = (Key::Marker(marker.subject.clone(), marker.number), marker.nonce);
     match put_until_answered(store, clock, vec![Put::new(Item::Marker(marker))]).await? {
@@ -268,13 +269,13 @@ pub async fn mark(store: &impl Store, clock: &impl Clock, marker: Marker) -> Res
     }
 }
 
-/// A hint that an attempt was put off for longer is not believed: the notifier then looks for itself.
-const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
+/// A cursor that defers an attempt for longer is ignored: the notifier then reads the claims itself.
+const MAX_DEFERRAL: Duration = Duration::from_secs(3_600);
 
-/// What a subject's record says of the notifier's work: up to where there is any, whether or not it is done.
+/// The revisions of a subject with work for the notifier, done or not, as its record has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// The last revision that people are notified of.
+    /// The last revision with a notifiable event.
     pub last_notifiable: Revision,
     /// The last revision that opens or closes an outage.
     pub last_outage_change: Revision,
@@ -317,22 +318,22 @@ impl Backlog {
         self.last_notifiable <= handled.notified_through && !self.is_unrecorded(handled)
     }
 
-    /// Whether the notifier has something to do now: an outage is to be recorded, or a notification is pending whose next attempt
-    /// was not put off until later.
+    /// Whether the notifier has something to do now: an outage is to be recorded, or a notification is pending whose
+    /// next attempt is not deferred until later.
     pub fn is_due(&self, cursor: Option<&Cursor>, now: Timestamp) -> bool {
         let handled = handled(cursor);
-        let put_off_until = cursor.and_then(|cursor| cursor.next_attempt_at);
-        let is_put_off = put_off_until.is_some_and(|until| !until.is_due(now, LONGEST_PUT_OFF));
-        self.is_unrecorded(handled) || (self.last_notifiable > handled.notified_through && !is_put_off)
+        let deferred_until = cursor.and_then(|cursor| cursor.next_attempt_at);
+        let is_deferred = deferred_until.is_some_and(|until| !until.is_due(now, MAX_DEFERRAL));
+        self.is_unrecorded(handled) || (self.last_notifiable > handled.notified_through && !is_deferred)
     }
 
-    /// The revision after which changes are to be read of which those up to `revision` are done.
+    /// The revision after which changes are read, given that everything up to `revision` is done.
     pub fn read_after(&self, revision: Revision) -> Revision {
         revision.max(Revision(self.first_pending.0.saturating_sub(1)))
     }
 }
 
-/// How far the notifier has got, as far as its cursor says.
+/// How far the notifier has got, according to its cursor.
 pub fn handled(cursor: Option<&Cursor>) -> Handled {
     cursor.map_or_else(Handled::default, |cursor| Handled {
         notified_through: cursor.notified_through,
@@ -340,10 +341,10 @@ pub fn handled(cursor: Option<&Cursor>) -> Handled {
     })
 }
 
-/// When the oldest change of a subject was committed that is still pending: people are not notified of it yet, or its outages are
-/// not recorded. None where nothing is pending. The changes are read only where something is.
+/// When the oldest pending change of a subject was committed: one that is not notified yet, or whose outages are not
+/// recorded. `None` if nothing is pending. The changes are read only if something is.
 ///
-/// Where they cannot be read, something has been pending since the epoch: it counts as overdue rather than as done.
+/// If they cannot be read, the epoch is returned: the notification counts as overdue rather than as done.
 pub async fn pending_since(
     store: &impl Store,
     subject: &Subject,
@@ -351,9 +352,9 @@ pub async fn pending_since(
     cursor: Option<&Cursor>,
 ) -> Option<Timestamp> {
     let handled = handled(cursor);
-    let (is_untold, is_unrecorded) =
+    let (is_unnotified, is_unrecorded) =
         (backlog.last_notifiable > handled.notified_through, backlog.is_unrecorded(handled));
-    let done = [(is_untold, handled.notified_through), (is_unrecorded, handled.recorded_through)];
+    let done = [(is_unnotified, handled.notified_through), (is_unrecorded, handled.recorded_through)];
     let done = done.into_iter().filter(|(is_pending, _)| *is_pending).map(|(_, revision)| revision).min()?;
     let is_pending = |change: &Change| {
         (change.revision > handled.notified_through && change.is_notifiable())
@@ -365,7 +366,7 @@ pub async fn pending_since(
         let read = match store.list(&query).await {
             Ok(read) => read,
             Err(error) => {
-                warn!(%subject, %error, "since when its notification is pending cannot be read");
+                warn!(%subject, %error, "the age of the pending notification could not be read: it counts as overdue");
                 return Some(Timestamp::default());
             }
         };
@@ -383,7 +384,7 @@ pub async fn pending_since(
     }
 }
 
-/// The changes after a revision, read in portions, with those of their events that `keep` wants.
+/// The changes after a revision, read in portions, with only the events that `keep` accepts.
 pub async fn changes_after(
     store: &impl Store,
     subject: &Subject,
@@ -397,7 +398,7 @@ pub async fn changes_after(
         let is_last = read.len() < CHANGES_PER_READ;
         changes.extend(read.into_iter().filter_map(|item| match item {
             Item::Change(mut change) => {
-                // Of the others, of which there may be many, nothing but their place is of interest.
+                // There may be many other events; of those only the revision matters.
                 change.events.retain(&keep);
                 Some(change)
             }
@@ -410,7 +411,7 @@ pub async fn changes_after(
     }
 }
 
-/// A target's record and the notifier's cursor in it, in one request. A cursor that cannot be read counts as none: it is a hint.
+/// A target's record and its cursor, in one request. A cursor that cannot be read counts as absent: it is only a hint.
 pub async fn read_backlog(
     store: &impl Store,
     target: &TargetId,
@@ -431,7 +432,7 @@ pub async fn read_backlog(
     Ok((record, cursor))
 }
 
-/// A target's outages in order of runner and outage, also those that the notifier has not recorded yet.
+/// A target's outages in order of runner and outage, including those that the notifier has not recorded yet.
 pub async fn read_outages(store: &impl Store, target: &TargetId) -> Result<Vec<Outage>, StoreError> {
     let (record, cursor) = read_backlog(store, target).await?;
     let (backlog, handled) = (record.as_ref().map(Backlog::from).unwrap_or_default(), handled(cursor.as_ref()));
@@ -441,7 +442,7 @@ pub async fn read_outages(store: &impl Store, target: &TargetId) -> Result<Vec<O
         let changes = changes_after(store, &subject, after, |event| event.outage_event().is_some()).await?;
         pending = OutageRecords::of(handled.recorded_through, &changes);
     }
-    // After the cursor: what is recorded meanwhile is here, and recording it once more changes nothing.
+    // Read after the cursor: an outage recorded meanwhile is included here, and merging it twice changes nothing.
     let items = store.list(&Query::Outages { target: target.clone(), runner: None }).await?;
     let recorded = items.into_iter().filter_map(|item| match item {
         Item::Outage(item) => Some(item.outage),

@@ -1,4 +1,4 @@
-//! The messages as other releases and other programs see them: what is in these files must be read for ever.
+//! The messages as other releases and programs see them: every later release must be able to read these files.
 
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::time::Timestamp;

@@ -1,4 +1,4 @@
-//! Prints every sample as the JSON that Slack would get, one line each, for `tests/judge.py`.
+//! Prints every sample as the JSON that Slack would receive, one per line, for `tests/judge.py`.
 
 #[allow(clippy::unwrap_used, reason = "the samples are fixed")]
 #[path = "../tests/samples/mod.rs"]
@@ -14,7 +14,7 @@ fn main() -> serde_json::Result<()> {
             let message = serde_json::to_value(render(&notification, form, &web))?;
             println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}"), "message": message }));
             let to =
-                Route::InsteadOf { channel: "#gpu-alerts", reason: "slack.com answers is_archived; mend *it* <now>" };
+                Route::InsteadOf { channel: "#gpu-alerts", reason: "slack.com answers is_archived; fix *it* <now>" };
             let message = serde_json::to_value(render_to(&notification, form, to, &web))?;
             println!("{}", serde_json::json!({ "name": format!("{name}/{form:?}/instead"), "message": message }));
         }

@@ -1,4 +1,4 @@
-//! Checks and makes signatures for a judge: reads one JSON object a line,
+//! Checks and makes signatures for `tests/judge_signatures.py`: reads one JSON object a line,
 //! `{"secret", "nowSecs", "timestamp", "signature", "body"}`, and answers each with `{"accepted", "signature"}`.
 
 use std::io::{self, BufRead as _};
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             [("X-Slack-Signature", signature.as_bytes()), ("X-Slack-Request-Timestamp", timestamp.as_bytes())];
         let request = RawRequest::new(headers, body.as_bytes(), false);
         let outcome = read(&request, &secret, Timestamp::from_epoch_ms(now_secs * 1_000));
-        // What is signed and makes no sense has passed the check.
+        // A signed request that is not understood has passed the signature check.
         let accepted = matches!(outcome, Ok(_) | Err(Refusal::Unreadable(_) | Refusal::NotUtf8));
         let made = timestamp.parse().ok().map(|secs| secret.sign(secs, body.as_bytes()));
         println!("{}", json!({ "accepted": accepted, "signature": made }));

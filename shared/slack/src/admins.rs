@@ -1,4 +1,4 @@
-//! Who may mute more than others: the people and user groups that the settings name.
+//! Who may set longer and wider mutes: the people and user groups that the settings list.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,21 +12,21 @@ use tracing::warn;
 use crate::bot::Bot;
 use crate::messenger::Messenger;
 
-/// For how long the members of the user groups count as read.
+/// How long the members of the user groups are cached.
 const KEEP: Duration = Duration::from_secs(300);
 
-/// The admins that the settings name.
+/// The admins listed in the settings.
 #[derive(Debug, Default)]
 pub struct Admins {
     people: BTreeSet<String>,
     groups: Vec<String>,
     bot: Option<Bot>,
-    /// The members of all groups, and when they were read.
+    /// The members of all groups, and when they were fetched.
     members: Mutex<Option<(Timestamp, BTreeSet<String>)>>,
 }
 
 impl Admins {
-    /// People and user groups by their ids, of which those of groups begin with `S`. Who is in a group is read by a bot.
+    /// People and user groups by their ids; ids of groups begin with `S`. A bot fetches the members of a group.
     pub fn new(ids: &[String], messenger: Option<&Messenger>) -> Self {
         let bot = if let Some(Messenger::Bot(bot)) = messenger { Some(bot.clone()) } else { None };
         let (groups, people): (Vec<String>, Vec<String>) = ids.iter().cloned().partition(|id| id.starts_with('S'));
@@ -51,15 +51,15 @@ impl Admins {
         }
     }
 
-    /// Whether a person is in one of the groups; none where Slack does not say.
+    /// Whether a person is in one of the groups; `None` if Slack does not answer.
     async fn is_member(&self, person: &PersonId, now: Timestamp) -> Option<bool> {
-        let kept = {
+        let cached = {
             let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
             let is_fresh = |read_at: Timestamp| read_at <= now && now.since(read_at) < KEEP;
             members.as_ref().filter(|(read_at, _)| is_fresh(*read_at)).map(|(_, all)| all.contains(person.as_str()))
         };
-        if kept.is_some() {
-            return kept;
+        if cached.is_some() {
+            return cached;
         }
         let bot = self.bot.as_ref()?;
         let mut all = BTreeSet::new();
@@ -67,7 +67,7 @@ impl Admins {
             match bot.members_of(group).await {
                 Ok(members) => all.extend(members),
                 Err(error) => {
-                    warn!(%error, "the members of a user group in SLACK_ADMINS were not read");
+                    warn!(%error, "could not read the members of a user group in SLACK_ADMINS");
                     return None;
                 }
             }

@@ -1,4 +1,4 @@
-//! What Slack's answers mean for the caller: one table of its error codes, for the webhook and the bot alike.
+//! What Slack's answers mean for the caller: one table of its error codes, for both the webhook and the bot.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-/// Where a 429 does not say.
+/// The wait after a 429 without `Retry-After`.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Bounds what an answer can make one wait.
+/// The longest wait that an answer can impose.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
-/// What an error code means, by what can be done about it.
+/// The meaning of an error code, by what can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// This content is refused, however often it is sent: plain text is tried, then only the subject.
+    /// This content is always refused: plain text is tried, then only the subject.
     Content,
-    /// Perhaps the layout, perhaps not: plain text is tried, and waits if that is refused too.
+    /// Possibly the layout: plain text is tried, and waits if that is refused too.
     PerhapsLayout,
     /// The earlier message cannot be edited or replied to.
     Gone,
     /// A rate limit.
     Busy,
-    /// It may pass by itself.
+    /// A temporary error.
     Passing,
-    /// The webhook or token is none any more.
+    /// The webhook or token is no longer valid.
     Credential,
     /// The app lacks a scope.
     Scope,
@@ -35,18 +35,18 @@ pub(crate) enum Meaning {
     NotInChannel,
     /// The channel is archived or gone.
     Channel,
-    /// Who may post there is restricted.
+    /// Posting to the channel is restricted.
     Restricted,
-    /// The workspace or the person written to is gone.
+    /// The workspace or the recipient is gone.
     Workspace,
-    /// A workflow's webhook that wants variables of its own.
+    /// A workflow's webhook, which accepts only its own variables.
     Workflow,
-    /// Not in the table: the channel's trouble, so that nothing is lost by it.
+    /// Not in the table: treated as a problem of the channel, so that nothing is lost.
     Unknown,
 }
 
-/// Slack's error codes (<https://docs.slack.dev/reference/methods/chat.postMessage>, and the page on incoming webhooks).
-/// Only what is known to be about the content may give a message up: whatever else is refused waits.
+/// Slack's error codes (<https://docs.slack.dev/reference/methods/chat.postMessage>, and its page on webhooks).
+/// A message is given up only for a code that is known to be about its content; otherwise it waits.
 pub(crate) const CODES: &[(Meaning, &[&str])] = &[
     (
         Meaning::Content,
@@ -64,7 +64,7 @@ pub(crate) const CODES: &[(Meaning, &[&str])] = &[
             "too_many_attachments",
         ],
     ),
-    // Also said of a channel or a timestamp, or of a body that a proxy has mangled.
+    // Slack also uses these for a channel or a timestamp, or for a body that a proxy has mangled.
     (Meaning::PerhapsLayout, &["invalid_arguments", "invalid_json", "json_not_object"]),
     (
         Meaning::Gone,
@@ -119,7 +119,7 @@ pub(crate) const CODES: &[(Meaning, &[&str])] = &[
     (Meaning::Workflow, &["invalid_workflow_input"]),
 ];
 
-/// The way by which a message went.
+/// How a message was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
     Webhook,
@@ -184,34 +184,34 @@ impl Meaning {
     }
 }
 
-/// An answer as it came.
+/// An answer as received.
 pub(crate) struct Answer<'a> {
     pub(crate) host: &'a str,
     pub(crate) via: Via,
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<Duration>,
-    /// The body's beginning.
+    /// The beginning of the body.
     pub(crate) body: &'a str,
-    /// Whether what was sent has a layout, so that plain text is another thing to try.
+    /// Whether the message has a layout, so that plain text can still be tried.
     pub(crate) has_layout: bool,
 }
 
-/// A message that was taken.
+/// A message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Where it is, as far as the chat says.
+    /// Where the message is, as far as the chat says.
     pub delivered: Delivered,
-    /// How the answer differs from Slack's own: then it is another chat's, or a proxy's, and nothing proves that the
+    /// How the answer differs from Slack's own. Then it is from another chat or a proxy, and nothing proves that the
     /// message is in a channel.
     pub oddity: Option<String>,
 }
 
 impl Answer<'_> {
-    /// Whether the message was taken, and why not.
+    /// Whether the message was accepted, or why not.
     ///
-    /// Any 2xx without a known error is an acceptance: chats that speak Slack's language answer with nothing at all, or
-    /// with JSON of their own, and what they took must not be sent again. Of the refusals, only one that is known to be
-    /// about the content may give a message up.
+    /// Any 2xx without a known error counts as accepted: compatible chats answer with an empty body or their own JSON,
+    /// and an accepted message must not be sent again. A message is given up only for a refusal that is known to be
+    /// about its content.
     pub(crate) fn read(&self) -> Result<Taken, EditError> {
         let Self { host, via, status, retry_after, has_layout, .. } = *self;
         let body = self.body.trim();
@@ -226,7 +226,7 @@ impl Answer<'_> {
                 _ if is_refusal(&json) => {
                     Err(dead(&format!("{host} answered with an error"), Meaning::Unknown.fix(via)).into())
                 }
-                // Slack answers no browser's page: this one is a proxy's or a login's.
+                // Slack never answers with a web page: this is a proxy's or a login page.
                 _ if is_page(body) && is_slack(host) => Err(dead(
                     &format!("{host} answered {status} with a web page, not as Slack does"),
                     Meaning::Unknown.fix(via),
@@ -286,12 +286,12 @@ fn is_slack(host: &str) -> bool {
         .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
-/// JSON that says no without a code that is known.
+/// JSON that reports an error without a known code.
 fn is_refusal(json: &Value) -> bool {
     json["ok"] == false || json["success"] == false || json["error"].as_str().is_some_and(|error| !error.is_empty())
 }
 
-/// Slack's code for an error, as text or in `{"ok":false,"error":…}`; anything else may be anybody's page.
+/// Slack's error code, as text or in `{"ok":false,"error":…}`; anything else may be from any server.
 fn error_code(body: &str, json: &Value) -> Option<String> {
     let code = if json.is_object() { json["error"].as_str()? } else { body };
     let is_word = (3..=60).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -302,11 +302,11 @@ pub(crate) fn dead(said: &str, fix: &str) -> ChatError {
     ChatError::Dead(format!("{said}; {fix}"))
 }
 
-/// A request that came to nothing, without its URL: whether it may have arrived is told apart, for what has certainly not
-/// arrived can be sent again without a word.
+/// A failed request, without its URL. Distinguishes whether it may have arrived: if certainly not, it can be sent again
+/// without the risk of a duplicate.
 pub(crate) fn broken(host: &str, timeout: Duration, error: reqwest::Error) -> ChatError {
     let error = error.without_url();
-    // Name resolution, the connection and the TLS handshake: nothing of the request was sent.
+    // Name resolution, connection or TLS handshake failed: nothing of the request was sent.
     let is_unsent = error.is_connect() || error.is_builder();
     let innermost = std::iter::successors(error.source(), |&inner| inner.source()).last();
     let because = |what: String| match innermost {
@@ -348,7 +348,7 @@ mod tests {
         Answer { host: "hooks.slack.com", via, status, retry_after: None, body, has_layout }.read()
     }
 
-    /// How a code is answered by a webhook and to a bot.
+    /// The errors for a code, from a webhook and from the bot API.
     fn refusals(code: &str, has_layout: bool) -> [EditError; 3] {
         let to_bot = format!(r#"{{"ok":false,"error":"{code}"}}"#);
         [(Via::Webhook, 400, code), (Via::Webhook, 400, &*to_bot), (Via::Bot, 200, &*to_bot)]
@@ -356,11 +356,11 @@ mod tests {
     }
 
     #[test]
-    fn each_code_of_the_table_means_what_its_row_says_and_stands_there_once() {
+    fn each_code_of_the_table_means_what_its_row_says_and_appears_once() {
         let mut seen = std::collections::BTreeSet::new();
         for (meaning, codes) in CODES {
             for code in *codes {
-                assert!(seen.insert(code), "{code} stands there twice");
+                assert!(seen.insert(code), "{code} appears twice");
                 for has_layout in [true, false] {
                     for error in refusals(code, has_layout) {
                         let as_it_should = match (meaning, has_layout, &error) {
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_not_known_is_the_channels_trouble_in_every_form() {
+    fn an_unknown_code_is_a_problem_of_the_channel_in_every_form() {
         for code in ["a_word_of_tomorrow", "invalid_workflow_input", "restricted_action_non_threadable_channel"] {
             for error in refusals(code, true).into_iter().chain(refusals(code, false)) {
                 assert!(matches!(&error, EditError::Chat(ChatError::Dead(said)) if said.contains(code)), "{error:?}");
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_in_slacks_place_is_no_acceptance_and_one_of_another_chats_is() {
+    fn a_web_page_is_not_an_acceptance_from_slack_but_is_one_from_another_chat() {
         let read = |host| {
             let (via, status, retry_after, body) = (Via::Webhook, StatusCode::OK, None, "<html>please log in</html>");
             Answer { host, via, status, retry_after, body, has_layout: true }.read()

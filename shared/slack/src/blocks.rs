@@ -9,13 +9,13 @@ use crate::text::{clip, escape, units};
 
 /// Header block: 150 characters.
 const MAX_HEADER: usize = 150;
-/// Section text: 3,000 characters; some room is left.
+/// Section text: 3,000 characters, minus a margin.
 const MAX_SECTION: usize = 2_900;
-/// All block text of a message. Slack tells of no such limit and refuses about 13,200 (`msg_blocks_too_long`).
+/// All block text of a message. Slack documents no such limit, but refuses about 13,200 (`msg_blocks_too_long`).
 const MAX_BLOCK_TEXT: usize = 12_000;
-/// Line break, bullet and emphasis round a line.
+/// Line break, bullet and emphasis around a line.
 const PER_LINE: usize = 8;
-/// Last second of the year 9999: beyond it, and before 1970, Slack's date format is not used.
+/// The last second of the year 9999: Slack's date format is not used after it, nor before 1970.
 const MAX_EPOCH_SECS: i64 = 253_402_300_799;
 
 /// The blocks of a message, within every limit.
@@ -77,7 +77,7 @@ fn field(fact: &Fact) -> Value {
     text(&format!("*{}*\n{}", fact.label, mrkdwn(&fact.value)))
 }
 
-/// A line in small letters.
+/// A line in small print.
 pub(crate) fn small(line: &Line) -> Value {
     context(&mrkdwn(line))
 }
@@ -90,7 +90,7 @@ fn text(mrkdwn: &str) -> Value {
     json!({ "type": "mrkdwn", "text": mrkdwn })
 }
 
-/// The sign before a title; told apart by shape too, for those who do not tell red from green.
+/// The emoji before a title. Their shapes differ as well, for readers who cannot distinguish red from green.
 pub(crate) fn emoji(mark: Mark) -> &'static str {
     match mark {
         Mark::Alarm => "🔴",
@@ -105,7 +105,7 @@ fn mrkdwn(line: &Line) -> String {
     let span = |span: &Span| match span {
         Span::Text(text) => escape(text),
         Span::Strong(text) => format!("*{}*", escape(text)),
-        // Emphasis signs in a name cannot be escaped, but mean nothing in a code span; only a backtick ends one.
+        // Emphasis characters cannot be escaped, but have no effect in a code span; only a backtick ends one.
         Span::Name(name) => format!("`{}`", escape(&name.replace('`', "'"))),
         Span::Command(command) => format!("`{}`", escape(command)),
         Span::At(moment) | Span::On(moment) => date(*moment),
@@ -115,7 +115,7 @@ fn mrkdwn(line: &Line) -> String {
     line.0.iter().map(span).collect()
 }
 
-/// A moment in the reader's own time zone (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
+/// A time in the reader's time zone (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
 fn date(moment: Timestamp) -> String {
     let fallback = plain::utc(moment, None);
     match moment.epoch_secs() {

@@ -1,4 +1,4 @@
-//! Slack's Web API by a bot token (<https://docs.slack.dev/reference/methods/chat.postMessage>): messages that can be
+//! Slack's Web API with a bot token (<https://docs.slack.dev/reference/methods/chat.postMessage>): messages that can be
 //! edited and replied to.
 
 use std::fmt;
@@ -23,12 +23,12 @@ use crate::web::WebBase;
 pub struct BotSettings {
     /// Where links lead.
     pub web: WebBase,
-    /// How long an answer may take, with connecting; longer than the client may take to connect, so that what never
-    /// left is told from what may have arrived.
+    /// The limit for a request including the connection. Longer than the client's connect timeout, to distinguish
+    /// messages that were never sent from those that may have arrived.
     pub timeout: Duration,
-    /// Where the methods are; without a slash at the end.
+    /// The base URL of the API methods, without a trailing slash.
     pub api_url: String,
-    /// Whether alerts have buttons: somebody must answer when they are pressed.
+    /// Whether alerts have buttons; only if a command handler answers them.
     pub buttons: bool,
 }
 
@@ -40,12 +40,12 @@ impl Default for BotSettings {
     }
 }
 
-/// A bot's token. `Debug` shows nothing of it.
+/// A bot token. `Debug` does not show it.
 #[derive(Clone)]
 pub struct BotToken(String);
 
 impl BotToken {
-    /// From its text, without white space at its ends.
+    /// From its text, trimmed.
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
@@ -57,7 +57,7 @@ impl fmt::Debug for BotToken {
     }
 }
 
-/// Sends notices to its channel or to others, and edits them as their outages end.
+/// Sends notifications to its channel or to others, and edits them as their outages end.
 #[derive(Clone, Debug)]
 pub struct Bot {
     http: Client,
@@ -66,7 +66,7 @@ pub struct Bot {
     settings: BotSettings,
 }
 
-/// What a method of `chat` takes.
+/// The arguments of a `chat` method.
 #[derive(Serialize)]
 struct Call<'a> {
     channel: &'a str,
@@ -76,7 +76,7 @@ struct Call<'a> {
     thread_ts: Option<&'a str>,
     unfurl_links: bool,
     unfurl_media: bool,
-    /// Whether a reply is shown in the channel too.
+    /// Whether a thread reply is also shown in the channel.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reply_broadcast: bool,
     #[serde(flatten)]
@@ -84,13 +84,12 @@ struct Call<'a> {
 }
 
 impl Bot {
-    /// A bot that writes to `channel`, by its id or name, where no other is named; reached by `http`, which should follow
-    /// no redirects.
+    /// A bot that by default posts to `channel`, an id or a name. `http` should not follow redirects.
     pub fn new(http: Client, token: BotToken, channel: &str, settings: BotSettings) -> Self {
         Self { http, token, channel: channel.to_owned(), settings }
     }
 
-    /// Sends a message that says it is a test.
+    /// Sends the test message.
     pub async fn send_test(&self, to: Route<'_>) -> Result<Taken, ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
         match self.post(&message, self.channel_of(to), None, false).await {
@@ -107,7 +106,7 @@ impl Bot {
         }
     }
 
-    /// A notice as a message, with buttons where it tells of what is open.
+    /// A notification as a message, with buttons if it has open outages.
     fn message(&self, notification: &Notification, form: Form, to: Route<'_>) -> Message {
         let message = render_to(notification, form, to, &self.settings.web);
         match &notification.target {
@@ -174,7 +173,7 @@ impl Bot {
         let (status, retry_after) = (answer.status(), answer::retry_after(answer.headers()));
         let body = match answer::read(answer, MAX_ANSWER_BYTES).await {
             Ok(body) => body,
-            // Of a success only the body says that it is one.
+            // Only the body says whether a 2xx is a success.
             Err(error) if status.is_success() => return Err(broken(error).into()),
             Err(_) => String::new(),
         };
@@ -183,9 +182,9 @@ impl Bot {
     }
 }
 
-/// The person who asked waits for the answer, and Slack for 3 s.
+/// The caller waits for the answer, and Slack allows 3 s.
 const MEMBERS_WITHIN: Duration = Duration::from_secs(1);
-/// An answer repeats the message: more than this is none of Slack's.
+/// An answer repeats the message; a longer one is not from Slack.
 const MAX_ANSWER_BYTES: usize = 256 * 1_024;
 const CHECK: &str =
     "check that SLACK_BOT_TOKEN and SLACK_CHANNEL are what Slack shows, and whether a proxy answers in its place";
@@ -200,7 +199,7 @@ impl Chat for Bot {
     }
 
     async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
-        // Nobody is reminded by what stands in a thread alone.
+        // A reminder in a thread alone would go unseen.
         let reminds = notification.items.iter().any(|item| matches!(item, NotificationItem::StillOffline { .. }));
         self.post(&self.message(notification, form, Route::Default), &to.channel, Some(&to.ts), reminds)
             .await

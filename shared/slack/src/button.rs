@@ -1,4 +1,4 @@
-//! The buttons on an alert: each carries the command that it stands for.
+//! The buttons on an alert: each carries its command.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::render::Message;
 
-/// What Slack takes as a button's value.
+/// Slack's limit for the value of a button.
 const MAX_VALUE_CHARS: usize = 2_000;
-/// A message has at most so many.
+/// Slack's limit for the blocks of a message.
 pub(crate) const MAX_BLOCKS: usize = 50;
-/// How long *Mute* mutes; no button asks for more than a slash command could.
+/// The duration of *Mute*; no button does more than a slash command could.
 pub(crate) const MUTE_BY_BUTTON: Duration = Duration::from_secs(2 * 3_600);
 
-/// The outages of a piece of news about which something can be done.
+/// The outages of a notification item that a person can act on.
 pub fn open_in(item: &NotificationItem) -> &[Outage] {
     match item {
         NotificationItem::Offline { outages }
@@ -29,7 +29,7 @@ pub fn open_in(item: &NotificationItem) -> &[Outage] {
     }
 }
 
-/// The message with buttons for these outages, which are open; as it is where there are none, or no room.
+/// The message with buttons for these open outages; unchanged if there are none, or no room.
 pub fn with_buttons<'a>(
     mut message: Message,
     target: &Target,
@@ -62,22 +62,22 @@ fn button(label: &str, command: &Command) -> Option<Value> {
     Some(json!({ "type": "button", "text": text, "action_id": action_id, "value": value }))
 }
 
-/// The `action_id` and `value` of the button for a command; none where there is no button for it, or its value would
-/// be too long.
+/// The `action_id` and `value` of the button for a command; `None` if it has no button, or its value would be too
+/// long.
 pub(crate) fn action(command: &Command) -> Option<(&'static str, String)> {
     let value = serde_json::to_string(command).ok()?;
     let fits = value.encode_utf16().count() <= MAX_VALUE_CHARS;
     fits.then(|| action_id(command)).flatten().map(|id| (id, value))
 }
 
-/// The command of a pressed button; none if it is not of this release's making.
+/// The command of a pressed button; `None` if this release does not make such a button.
 pub(crate) fn command(id: &str, value: &str) -> Option<Command> {
     let command: Command = serde_json::from_str(value).ok()?;
     let is_whole = command.lasting().is_none_or(|lasting| lasting == MUTE_BY_BUTTON);
     (action_id(&command) == Some(id) && is_whole).then_some(command)
 }
 
-/// Whether a button is one of these.
+/// Whether a button is one of ours.
 pub(crate) fn is_ours(id: &str) -> bool {
     ["recheck", "mute", ACKNOWLEDGE].contains(&id)
 }

@@ -1,4 +1,4 @@
-//! Where requests of Slack's are answered: at once, or by `response_url` where it takes longer.
+//! Answers requests from Slack: at once, or by `response_url` if it takes longer.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -25,51 +25,51 @@ use crate::reply::Reply;
 use crate::web::WebBase;
 use crate::webhook::{Webhook, WebhookSettings};
 
-/// Slack takes answers by `response_url` for half an hour.
+/// Slack accepts answers by `response_url` for 30 minutes.
 const REPLY_WITHIN: Duration = Duration::from_secs(30 * 60);
-/// For so long the records are asked for again before it is said that they cannot be read.
+/// How long an unavailable store or queue is retried before the answer says so.
 const KEEP_TRYING: Duration = Duration::from_secs(60);
-/// Between two tries.
+/// The wait between two attempts.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
-/// Between two tries to say something in the channel.
+/// The wait between two attempts to announce something in the channel.
 const ANNOUNCE_AGAIN: Duration = Duration::from_secs(30);
-/// The version of the messages to oneself.
+/// The version of the queued messages.
 const VERSION: u32 = 1;
 
-/// Everything that answering takes.
+/// Everything needed to answer.
 pub struct CommandHandler<'a, St, Jobs, Later, Cl> {
-    /// The database.
+    /// The store.
     pub store: &'a St,
-    /// Where jobs for the check stage go.
+    /// The queue of the check stage.
     pub jobs: &'a Jobs,
-    /// Where what takes longer goes: a queue that [`CommandHandler::follow_up`] works off.
+    /// The queue for commands that take longer, consumed by [`CommandHandler::follow_up`].
     pub later: &'a Later,
-    /// Time.
+    /// The clock.
     pub clock: &'a Cl,
-    /// What Slack signs with.
+    /// The secret that Slack signs with.
     pub secret: &'a SigningSecret,
     /// Where links lead.
     pub web: &'a WebBase,
-    /// Who may mute more than others.
+    /// Who may set longer and wider mutes.
     pub admins: &'a Admins,
-    /// Where it is said who muted what, if anywhere.
+    /// Where mutes are announced, if anywhere.
     pub messenger: Option<&'a Messenger>,
-    /// Counts and logs what is refused.
+    /// Counts and logs refused requests.
     pub refusals: &'a Refusals,
-    /// How long an answer may take before it goes the longer way. Slack waits for 3 s in all.
+    /// How long an answer may take before it is deferred. Slack waits for 3 s in all.
     pub patience: Duration,
 }
 
 /// The answer to an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpAnswer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// JSON; empty where there is nothing to say.
+    /// JSON; empty if there is nothing to say.
     pub body: String,
 }
 
-/// What is to be said in the channel; a message to oneself.
+/// A queued announcement for the channel.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ToAnnounce {
@@ -78,41 +78,41 @@ struct ToAnnounce {
     asked_at: Timestamp,
 }
 
-/// What somebody has changed.
+/// What a person has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Announcement {
     /// A mute was set.
     Muted {
-        /// The mute.
+        /// The mute that was set.
         mute: Mute,
-        /// How many runners it covers now.
+        /// The number of runners that it covers now.
         runners: usize,
-        /// In how many targets.
+        /// The number of targets with these runners.
         targets: usize,
     },
-    /// A mute was ended before its time.
+    /// A mute was ended early.
     Unmuted {
-        /// The mute.
+        /// The mute that was ended.
         mute: Mute,
-        /// By whom.
+        /// The person who ended it.
         by: PersonId,
     },
 }
 
 impl HttpAnswer {
-    /// A status and nothing else.
+    /// A status without a body.
     pub fn of(status: u16) -> Self {
         Self { status, body: String::new() }
     }
 }
 
-/// A command that is answered later; the message to oneself.
+/// A queued command that is answered later.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Later {
     version: u32,
-    /// None for a button that was not understood.
+    /// `None` for a button that was not understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     command: Option<Command>,
     by: PersonId,
@@ -130,28 +130,28 @@ pub(crate) struct Later {
 }
 
 impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, Jobs, Queue, Cl> {
-    /// Examines the head of a request, before its body is read; an error is the answer to one that cannot be Slack's.
+    /// Checks the headers of a request before its body is read; the error is the response to one not from Slack.
     pub fn examine_head(&self, head: &RawRequest<'_>) -> Result<(), HttpAnswer> {
         examine_head(head, self.clock.now()).map_err(|refusal| self.refuse(refusal))
     }
 
-    /// Counts a request that is refused, and gives the answer to it.
+    /// Counts a refused request and returns the response to it.
     pub fn refuse(&self, refusal: Refusal) -> HttpAnswer {
         self.refusals.note(refusal, self.clock.now());
         HttpAnswer::of(refusal.http_status())
     }
 
-    /// Answers one request. What is not Slack's, or cannot be shown to be, gets a status and nothing else.
+    /// Answers one request. One that is not verifiably from Slack gets only a status.
     pub async fn receive(&self, request: &RawRequest<'_>) -> HttpAnswer {
         let now = self.clock.now();
         self.refusals.log_due(now);
         match read(request, self.secret, now) {
             Err(refusal) => self.refuse(refusal),
             Ok(Incoming::Nothing) => HttpAnswer::of(200),
-            // Slack shows no answer to a press itself, but that it failed; what comes of it is said by `response_url`.
+            // Slack shows only whether the response to a button failed; the answer itself is sent by `response_url`.
             Ok(Incoming::Ask(ask)) if ask.pressed => {
                 let asker = self.asker(&ask);
-                HttpAnswer::of(if self.put_off(*ask, asker, now).await { 200 } else { 503 })
+                HttpAnswer::of(if self.defer(*ask, asker, now).await { 200 } else { 503 })
             }
             Ok(Incoming::Ask(ask)) => match self.asked(*ask, now).await {
                 Ok(reply) => HttpAnswer { status: 200, body: serde_json::to_string(&reply).unwrap_or_default() },
@@ -160,7 +160,7 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         }
     }
 
-    /// Answers a command at once, or says that the answer follows.
+    /// Answers a command at once, or with a note that the answer follows.
     async fn asked(&self, ask: Ask, now: Timestamp) -> Result<Reply, Refusal> {
         let asker = self.asker(&ask);
         let command = match &ask.asked {
@@ -180,12 +180,12 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
             Some(Ok(reply)) => reply.public(ask.public),
             Some(Err(RespondError::Repeated)) => return Err(Refusal::Repeated),
             Some(Err(error)) => failed(&error),
-            None if ask.reply_to.is_some() && self.put_off(ask, asker, now).await => Reply::trouble(Trouble::Later),
+            None if ask.reply_to.is_some() && self.defer(ask, asker, now).await => Reply::trouble(Trouble::Later),
             None => Reply::trouble(Trouble::TooSlow),
         })
     }
 
-    /// Who asks. What they may mute is found out where it matters.
+    /// The person who asks. What they may mute is checked only when they mute.
     fn asker(&self, ask: &Ask) -> Asker {
         let request = RequestId { number: ask.request_number, nonce: self.clock.random() };
         Asker { id: ask.by.clone(), authority: Authority::Unknown, request: Some(request) }
@@ -198,12 +198,12 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         }
         let asker = &asker;
         let answered = Respond { store: self.store, jobs: self.jobs, clock: self.clock }.run(command, asker).await?;
-        self.make_known(&answered, asker, by_name).await;
+        self.log_and_announce(&answered, asker, by_name).await;
         Ok(Reply::answered(&answered, self.web))
     }
 
-    /// Says in the log and in the channel who has changed what.
-    async fn make_known(&self, answered: &Answered, asker: &Asker, by_name: Option<&str>) {
+    /// Logs who has changed what, and announces it in the channel.
+    async fn log_and_announce(&self, answered: &Answered, asker: &Asker, by_name: Option<&str>) {
         let (by, by_name) = (asker.id.as_str(), by_name.unwrap_or_default());
         let announcement = match &answered.answer {
             Answer::Muted { mute, fleets } => {
@@ -231,11 +231,11 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         let message = ToAnnounce { version: VERSION, announcement, asked_at: answered.now };
         let Ok(body) = serde_json::to_string(&message) else { return };
         if let Err(error) = self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
-            warn!(%error, "it was not said in the channel that a mute was set or ended");
+            warn!(%error, "a mute was set or ended, but not announced in the channel");
         }
     }
 
-    /// Says in the channel what somebody has changed.
+    /// Announces in the channel what a person has changed.
     async fn announce(&self, message: &ToAnnounce, now: Timestamp) -> Disposition {
         let Some(messenger) = self.messenger else { return Disposition::Done };
         match messenger.announce(Reply::announcement(&message.announcement).message()).await {
@@ -249,14 +249,14 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
                 Disposition::Retry { after: ANNOUNCE_AGAIN, reason }
             }
             Err(error) => {
-                warn!(%error, "it was not said in the channel that a mute was set or ended");
+                warn!(%error, "a mute was set or ended, but not announced in the channel");
                 Disposition::Done
             }
         }
     }
 
-    /// Sends a command to oneself.
-    async fn put_off(&self, ask: Ask, asker: Asker, asked_at: Timestamp) -> bool {
+    /// Queues a command to be answered later.
+    async fn defer(&self, ask: Ask, asker: Asker, asked_at: Timestamp) -> bool {
         let Ask { asked, public, by_name, reply_to, pressed, on, .. } = ask;
         let command = if let Asked::Command(command) = asked { Some(command) } else { None };
         let Asker { id: by, request, .. } = asker;
@@ -265,13 +265,13 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         match self.later.send(vec![Outgoing { body, ..Outgoing::default() }]).await {
             Ok(()) => true,
             Err(error) => {
-                warn!(%error, "a command that takes longer was not put off");
+                warn!(%error, "a command that takes longer could not be queued");
                 false
             }
         }
     }
 
-    /// Answers what was put off, by its `response_url`.
+    /// Answers a queued command by its `response_url`, or sends a queued announcement.
     pub async fn follow_up(&self, body: &str, replies: &Replies) -> Disposition {
         let now = self.clock.now();
         if let Ok(message) = serde_json::from_str::<ToAnnounce>(body)
@@ -281,15 +281,15 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         }
         let later = match serde_json::from_str::<Later>(body) {
             Ok(later) if later.version == VERSION => later,
-            // The body holds an address that is a secret: no error may quote it.
+            // The body contains a secret URL: no error may quote it.
             _ => {
-                error!(body_bytes = body.len(), "a command that was put off cannot be read: another release wrote it");
+                error!(body_bytes = body.len(), "a queued command cannot be read: another release wrote it");
                 return Disposition::Done;
             }
         };
         let age = now.since(later.asked_at);
         if age > REPLY_WITHIN {
-            warn!("a command was put off for so long that nobody waits for its answer");
+            warn!("a queued command is too old to be answered: Slack no longer accepts its answer");
             return Disposition::Done;
         }
         let (authority, by_name) = (Authority::Unknown, later.by_name.as_deref());
@@ -326,7 +326,7 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
                 Disposition::Retry { after: RETRY_AFTER, reason }
             }
             Err(ChatError::ContentRefused(_) | ChatError::Dead(_)) => {
-                warn!("an answer was not taken: its address is used up, or none of Slack's any more");
+                warn!("an answer was not accepted: its URL is used up or no longer valid");
                 Disposition::Done
             }
         }
@@ -341,7 +341,7 @@ fn failed(error: &RespondError) -> Reply {
     })
 }
 
-/// Posts answers to the addresses that Slack gave.
+/// Posts answers to the URLs that Slack gave.
 #[derive(Clone, Debug)]
 pub struct Replies {
     http: reqwest::Client,
@@ -349,7 +349,7 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Posts by `http`, which should follow no redirects.
+    /// Posts with `http`, which should not follow redirects.
     pub fn new(http: reqwest::Client) -> Self {
         Self { http, settings: WebhookSettings::default() }
     }

@@ -1,4 +1,4 @@
-//! Notices on the console, where no webhook is set and in the demo.
+//! Notifications on the console: if no webhook is set, and in the demo.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use monitor_pipeline::ports::{Chat, ChatError, Form, Route};
 use crate::render::{Message, render_console};
 use crate::web::WebBase;
 
-/// Writes each notice as several lines, in one piece.
+/// Writes each notification as several lines, in one write.
 pub struct Console {
     writer: Mutex<Box<dyn Write + Send>>,
     colour: bool,
@@ -32,7 +32,7 @@ impl Console {
     /// Writes the text of a message.
     pub(crate) fn announce(&self, message: &Message) -> Result<(), ChatError> {
         let written = self.write(&format!("{}\n\n", message.text));
-        written.map_err(|error| ChatError::Transient(format!("the console takes no output: {error}")))
+        written.map_err(|error| ChatError::Transient(format!("cannot write to the console: {error}")))
     }
 
     fn write(&self, lines: &str) -> io::Result<()> {
@@ -43,13 +43,13 @@ impl Console {
 }
 
 impl Chat for Console {
-    /// The form makes no difference: there is no layout to be refused. Nor does the channel: there is but one console.
+    /// Form and channel make no difference: a console has no layout to refuse, and there is only one console.
     async fn send(&self, notification: &Notification, _form: Form, _to: Route<'_>) -> Result<Delivered, ChatError> {
         let lines = render_console(notification, self.colour, &self.web);
-        // An empty line keeps it apart from the next.
+        // An empty line separates it from the next.
         match self.write(&format!("{lines}\n")) {
             Ok(()) => Ok(Delivered::default()),
-            Err(error) => Err(ChatError::Transient(format!("the console takes no output: {error}"))),
+            Err(error) => Err(ChatError::Transient(format!("cannot write to the console: {error}"))),
         }
     }
 }

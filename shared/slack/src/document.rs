@@ -1,38 +1,38 @@
-//! A message before it takes a form: what is said, in order of urgency, without any markup.
+//! The content of a message, most urgent part first, independent of its form and without markup.
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::PersonId;
 
 use crate::text::clean;
 
-/// GitHub allows 64 characters.
+/// The longest name; GitHub allows 64 characters.
 const MAX_NAME: usize = 80;
-/// A reason in plain words.
+/// The longest quoted reason.
 const MAX_QUOTE: usize = 240;
 
 /// One message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
-    /// Where: `acme/web`, put before the title of the whole where that begins with a name; empty where it is no place.
+    /// The target, for example `acme/web`: precedes the first title if that begins with a name. Empty if there is none.
     pub(crate) place: String,
-    /// Said before everything else, in a channel that the message was not meant for.
+    /// The first line, if the message was meant for another channel.
     pub(crate) heading: Option<Line>,
-    /// What is told, most urgent first; never empty.
+    /// The notification items, most urgent first; never empty.
     pub(crate) parts: Vec<Part>,
-    /// How many further parts there would be.
+    /// The number of further parts that were left out.
     pub(crate) omitted: usize,
-    /// Figures and a link at the foot.
+    /// Counts and a link, at the end.
     pub(crate) footer: Option<Line>,
 }
 
-/// One piece of news.
+/// One notification item.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Part {
     pub(crate) mark: Mark,
     pub(crate) title: Line,
-    /// What the phone shows after the title, with what joins the two: ` since 21:05 UTC. Jobs will queue.`
+    /// What the notification line adds to the title, with the joining punctuation: ` since 21:05 UTC. Jobs will queue.`
     pub(crate) brief: Line,
-    /// The news in one or two sentences.
+    /// The item in one or two sentences.
     pub(crate) lead: Line,
     pub(crate) facts: Vec<Fact>,
     /// The first of `total` items.
@@ -60,27 +60,27 @@ pub(crate) struct Fact {
     pub(crate) value: Line,
 }
 
-/// Spans that make one line.
+/// The spans of one line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line(pub(crate) Vec<Span>);
 
-/// A stretch of a line. Only `Name` comes from outside.
+/// A piece of a line. Only `Name` holds external text.
 #[derive(Clone, Debug)]
 pub(crate) enum Span {
     Text(String),
     Strong(&'static str),
-    /// Cleaned and clipped when it is made.
+    /// Cleaned and clipped on construction.
     Name(String),
     Command(&'static str),
-    /// A moment of what is told.
+    /// A time of the event itself: written without its date if it is on the same day as the latest one.
     At(Timestamp),
-    /// A moment to come, or of another matter: always with its date.
+    /// A future time, or the time of something else: always with its date.
     On(Timestamp),
     Link {
         label: &'static str,
         url: String,
     },
-    /// Somebody, by the id that the chat gives them: capital letters and digits.
+    /// A person, by their id in the chat: capital letters and digits.
     Person(PersonId),
 }
 
@@ -104,7 +104,7 @@ impl Line {
         self
     }
 
-    /// A name that is not the main thing, cut shorter.
+    /// A less important name, cut at `max`.
     pub(crate) fn short_name(mut self, raw: &str, max: usize) -> Self {
         self.0.push(Span::Name(clean(raw, max)));
         self
@@ -147,10 +147,10 @@ impl Line {
 }
 
 impl Document {
-    /// Leaves out detail until everything takes at most `budget` by `cost`. Titles and leads stay; the first parts
-    /// keep most.
+    /// Leaves out details until the total `cost` is at most `budget`. Titles and leads stay; the first parts keep the
+    /// most details.
     pub(crate) fn fit(mut self, budget: usize, cost: impl Fn(&Line) -> usize) -> Self {
-        /// For "and 37 more" under a list, and the like.
+        /// Room for "and 37 more" under a list, and similar lines.
         const REMAINDER: usize = 40;
         let kept = self.parts.iter().map(|part| cost(&part.title) + cost(&part.lead) + REMAINDER);
         let foot = self.footer.iter().chain(&self.heading).map(&cost).sum::<usize>() + REMAINDER;
@@ -175,7 +175,7 @@ impl Document {
 }
 
 impl Part {
-    /// What stands under a list for the items that are not in it.
+    /// The line under a list for the items that were left out.
     pub(crate) fn remainder(&self) -> Option<String> {
         match (self.items.len(), self.total.saturating_sub(self.items.len())) {
             (_, 0) => None,

@@ -1,4 +1,4 @@
-//! The place where people are told, chosen when a host starts.
+//! Where notifications are sent, chosen when a host starts.
 
 use monitor_domain::notifications::Notification;
 use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
@@ -10,19 +10,19 @@ use crate::console::Console;
 use crate::render::Message;
 use crate::webhook::Webhook;
 
-/// One of these places.
+/// Slack or the console.
 #[derive(Debug)]
 pub enum Messenger {
-    /// Slack, by a webhook: a new message for each notice.
+    /// Slack through a webhook: a new message for each notification.
     Webhook(Webhook),
-    /// Slack, by a bot's token: messages that live as long as their outages.
+    /// Slack through a bot token: messages are edited as long as their outages are open.
     Bot(Bot),
-    /// The console.
+    /// Lines on standard output.
     Console(Console),
 }
 
 impl Messenger {
-    /// Sends a message that says it is a test; to a console none.
+    /// Sends the test message; the console gets none.
     pub async fn send_test(&self, to: Route<'_>) -> Result<Taken, ChatError> {
         match self {
             Messenger::Webhook(webhook) => webhook.send_test(to).await,
@@ -31,7 +31,7 @@ impl Messenger {
         }
     }
 
-    /// Says in the default channel what somebody has changed.
+    /// Announces in the default channel what a person has changed.
     pub(crate) async fn announce(&self, message: &Message) -> Result<(), ChatError> {
         match self {
             Messenger::Webhook(webhook) => webhook.announce(message).await,

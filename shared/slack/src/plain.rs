@@ -1,4 +1,4 @@
-//! A document as plain lines: for the console, for the phone, and for Slack where it refuses the layout.
+//! A document as plain lines: for the console, for the notification line, and for Slack if it refuses the layout.
 
 use chrono::{DateTime, Utc};
 use monitor_domain::time::Timestamp;
@@ -7,28 +7,28 @@ use crate::blocks::emoji;
 use crate::document::{Document, Line, Mark, Part, Span};
 use crate::text::{clip, cost};
 
-/// What a phone shows, with room to spare.
+/// More than a phone shows.
 const MAX_NOTIFICATION: usize = 500;
-/// Slack advises at most 4,000 characters of text.
+/// Slack recommends at most 4,000 characters of text.
 const MAX_PLAIN_TEXT: usize = 3_900;
-/// A console has no limit of its own; this bounds what a message can scroll away.
+/// A console has no limit; this bounds how far one message can scroll.
 const MAX_CONSOLE: usize = 12_000;
 /// Line break, indentation and bullet.
 const PER_LINE: usize = 8;
 
-/// Emoji, place and title.
+/// Emoji, target and title.
 pub(crate) fn headline(document: &Document, part: &Part) -> String {
     format!("{} {}", emoji(part.mark), title(document, part))
 }
 
-/// The title, after the place where it begins with a runner's name; others name the place themselves.
+/// The title, preceded by the target if it begins with a runner's name; other titles name the target themselves.
 fn title(document: &Document, part: &Part) -> String {
     let title = Plain::of(document).line(&part.title);
     let is_placed = !document.place.is_empty() && matches!(part.title.0.first(), Some(Span::Name(_)));
     if is_placed { format!("{}: {title}", document.place) } else { title }
 }
 
-/// For parts that did not fit.
+/// The line for parts that were left out.
 pub(crate) fn omitted(parts: usize) -> String {
     format!("and {parts} more notifications")
 }
@@ -37,7 +37,8 @@ fn heading(plain: &Plain, line: &Line) -> String {
     format!("{} {}", emoji(Mark::Warning), plain.line(line))
 }
 
-/// The short text beside the blocks, enough to decide whether to get up: names, since when, and the consequence. Not escaped.
+/// The short text beside the blocks: names, since when, and the consequence, enough to decide whether to get up.
+/// Not escaped.
 pub(crate) fn notification_line(document: &Document) -> String {
     let plain = Plain::of(document);
     let mut text = String::new();
@@ -57,7 +58,7 @@ pub(crate) fn notification_line(document: &Document) -> String {
     clip(&text, MAX_NOTIFICATION)
 }
 
-/// The whole message without any markup, within Slack's advice for text, not escaped.
+/// The whole message without any markup, within the length that Slack recommends for text. Not escaped.
 pub(crate) fn plain_text(document: Document) -> String {
     let plain = Plain::of(&document);
     let document = document.fit(MAX_PLAIN_TEXT - 200, |line| cost(&plain.line(line)) + PER_LINE);
@@ -100,9 +101,9 @@ pub(crate) fn console(document: Document, colour: bool) -> String {
     lines.join("\n")
 }
 
-/// How spans are written.
+/// Writes spans as plain text.
 struct Plain {
-    /// The latest moment that is told of: moments of the same day go without their date.
+    /// The latest time in the document: times on the same day are written without their date.
     day_of: Option<Timestamp>,
     colour: bool,
 }
@@ -134,7 +135,7 @@ impl Plain {
         line.0.iter().map(span).collect()
     }
 
-    /// Everything but the title. Labels of facts are padded to `width`.
+    /// Everything except the title. Labels of facts are padded to `width`.
     fn body(&self, part: &Part, width: usize, lines: &mut Vec<String>) {
         lines.push(self.line(&part.lead));
         for fact in &part.facts {
@@ -159,7 +160,7 @@ impl Plain {
     }
 }
 
-/// `21:05 UTC` where `day_of` is on the same day, else with the date.
+/// `21:05 UTC` if `day_of` is on the same day, otherwise with the date.
 pub(crate) fn utc(moment: Timestamp, day_of: Option<Timestamp>) -> String {
     let date_time = |moment: Timestamp| DateTime::<Utc>::from_timestamp_millis(moment.epoch_ms());
     let Some(utc) = date_time(moment) else { return moment.to_string() };
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_of_another_day_carry_their_date() {
+    fn times_on_another_day_have_their_date() {
         let moment: Timestamp = "2026-11-23T21:05:59Z".parse().unwrap();
         let later: Timestamp = "2026-11-24T00:01:00Z".parse().unwrap();
         assert_eq!(utc(moment, Some(moment)), "21:05 UTC");

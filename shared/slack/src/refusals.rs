@@ -1,4 +1,4 @@
-//! The log lines about refused requests: a flood of them is a few lines, not one a request.
+//! Log lines about refused requests: a flood of requests gives a few lines, not one each.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,41 +9,41 @@ use tracing::warn;
 
 use crate::incoming::Refusal;
 
-/// A reason is logged at most once in this time.
+/// The shortest time between two log lines with the same reason.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// How many requests were refused, by reason: at most one log line a minute for each reason.
+/// Counts refused requests by reason and logs each reason at most once a minute.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<BTreeMap<Refusal, Noted>>);
 
 #[derive(Debug)]
 struct Noted {
     logged_at: Timestamp,
-    /// Those since then.
+    /// The number of requests since then.
     unlogged: u64,
 }
 
 impl Noted {
-    /// A clock that was set back must not silence the log.
+    /// Whether it is time to log again. A clock that was set back must not silence the log.
     fn is_due(&self, now: Timestamp) -> bool {
         now < self.logged_at || now.since(self.logged_at) >= LOG_EVERY
     }
 }
 
 impl Refusals {
-    /// Counts one, and logs it unless its reason was logged within the last minute.
+    /// Counts a request, and logs it unless its reason was logged within the last minute.
     pub(crate) fn note(&self, reason: Refusal, now: Timestamp) {
         if let Some(count) = self.counted(reason, now) {
             log(reason, count);
         }
     }
 
-    /// Logs what was counted and not logged, where a minute has passed. A host calls it every minute where it can.
+    /// Logs the counts whose minute has passed. A host calls it every minute if it can.
     pub fn log_due(&self, now: Timestamp) {
         self.taken(|noted| noted.is_due(now), now).into_iter().for_each(|(reason, count)| log(reason, count));
     }
 
-    /// Logs all that was counted and not logged: before the end of the process.
+    /// Logs all remaining counts: called before the process ends.
     pub fn log_rest(&self, now: Timestamp) {
         self.taken(|_| true, now).into_iter().for_each(|(reason, count)| log(reason, count));
     }
@@ -52,7 +52,7 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one; gives how many are to be logged now, if any.
+    /// Counts a request; returns the number to log now, if any.
     fn counted(&self, reason: Refusal, now: Timestamp) -> Option<u64> {
         let mut noted = self.noted();
         let Some(of_reason) = noted.get_mut(&reason) else {
@@ -66,7 +66,7 @@ impl Refusals {
         })
     }
 
-    /// Takes what is to be logged of each reason that is due.
+    /// Takes the counts of the reasons that are due.
     fn taken(&self, is_due: impl Fn(&Noted) -> bool, now: Timestamp) -> Vec<(Refusal, u64)> {
         let mut noted = self.noted();
         let due = noted.iter_mut().filter(|(_, noted)| noted.unlogged > 0 && is_due(noted));
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_one_line_a_minute_and_none_is_lost() {
+    fn a_flood_is_one_line_a_minute_and_every_request_is_counted() {
         let refusals = Refusals::default();
         let at = |secs: i64| Timestamp::from_epoch_ms(1_800_000_000_000 + secs * 1_000);
         let flood = |count: usize, secs: i64| -> Vec<u64> {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(refusals.counted(Refusal::Stale, at(1)), Some(1), "each reason by itself");
         assert_eq!(due(59), []);
         assert_eq!(due(60), [(Refusal::BadSignature, 1_999)]);
-        // Where nobody asks every minute, the next of its kind brings the line.
+        // Without a call every minute, the next request with the same reason is logged with the count.
         assert!(flood(5, 70).is_empty());
         assert_eq!(flood(5, 120), [6]);
         assert_eq!(refusals.taken(|_| true, at(121)), [(Refusal::BadSignature, 4)]);

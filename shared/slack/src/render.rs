@@ -1,4 +1,4 @@
-//! From a notice to what is sent or printed.
+//! Renders a notification as a Slack message or as console lines.
 
 use monitor_domain::notifications::Notification;
 use monitor_domain::outage::Outage;
@@ -12,25 +12,25 @@ use crate::text::escape;
 use crate::web::WebBase;
 use crate::{blocks, messages, plain};
 
-/// A message as Slack's webhook takes it.
+/// A message in Slack's format.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
-    /// What a phone shows, or the whole message where there are no blocks; never empty, at most 4,000 characters.
+    /// The notification line, or the whole message if there are no blocks; never empty, at most 4,000 characters.
     pub text: String,
-    /// The layout in Block Kit; none in plain text, and an empty one where plain text takes the place of a layout.
+    /// The layout in Block Kit; `None` in plain text, and empty if plain text replaces a layout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Vec<Value>>,
-    /// `false` in plain text: signs in it mean nothing.
+    /// `false` in plain text, so that Slack does not interpret its characters as markup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mrkdwn: Option<bool>,
 }
 
-/// A notice as a message within all of Slack's limits, whatever the notice holds.
+/// A notification as a message, within all of Slack's limits whatever the notification contains.
 pub fn render(notification: &Notification, form: Form, web: &WebBase) -> Message {
     render_to(notification, form, Route::Default, web)
 }
 
-/// The same for a channel; in place of another, with a line at its head that says so.
+/// The same for a channel; a message in place of another channel says so in its first line.
 pub fn render_to(notification: &Notification, form: Form, to: Route<'_>, web: &WebBase) -> Message {
     let mut document = messages::document(notification, web);
     if let Route::InsteadOf { channel, reason } = to {
@@ -39,7 +39,7 @@ pub fn render_to(notification: &Notification, form: Form, to: Route<'_>, web: &W
     written(document, form)
 }
 
-/// What has become of a message's outages, in its place; `notification` is what ended some of them, or reminds of them.
+/// The updated version of a message about outages; `notification` ended some of them, or is a reminder.
 pub fn render_live(
     outages: &[Outage],
     notification: &Notification,
@@ -48,7 +48,7 @@ pub fn render_live(
     web: &WebBase,
 ) -> Message {
     let mut message = written(messages::live(outages, notification, acknowledged, web), form);
-    // Left out, those that the message has might stay, and Slack would go on to show them in place of the text.
+    // Without `blocks`, Slack might keep the old blocks and show them in place of the text.
     message.blocks.get_or_insert_default();
     message
 }
@@ -67,7 +67,7 @@ fn written(document: Document, form: Form) -> Message {
     }
 }
 
-/// A notice as lines for a console, ending with a line break. Times are UTC.
+/// A notification as lines for a console, ending with a line break. Times are UTC.
 pub fn render_console(notification: &Notification, colour: bool, web: &WebBase) -> String {
     plain::console(messages::document(notification, web), colour)
 }

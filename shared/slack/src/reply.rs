@@ -1,4 +1,4 @@
-//! Answers to what people ask, as Slack takes them.
+//! Answers to commands, in Slack's format.
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::{Answered, PersonId};
@@ -20,7 +20,7 @@ use crate::{blocks, document::Document, plain};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reply {
     response_type: &'static str,
-    /// An answer to a button must not take the place of the message that it stands on.
+    /// `false` for an answer to a button: it must not replace the message with the button.
     #[serde(skip_serializing_if = "Option::is_none")]
     replace_original: Option<bool>,
     #[serde(flatten)]
@@ -28,22 +28,22 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The answer to a command, within all of Slack's limits, whatever is on record.
+    /// The answer to a command, within all of Slack's limits, whatever is stored.
     pub fn answered(answered: &Answered, web: &WebBase) -> Self {
         Self::of(answers::document(answered, web))
     }
 
-    /// What there is to ask.
+    /// The list of commands.
     pub fn help() -> Self {
         Self::of(help::help())
     }
 
-    /// What was not understood, and how it is written.
+    /// What was not understood, and the correct usage.
     pub fn misunderstood(misunderstanding: &Misunderstanding) -> Self {
         Self::of(help::misunderstanding(misunderstanding))
     }
 
-    /// What the channel reads of what somebody has changed.
+    /// The announcement in the channel of what a person has changed.
     pub fn announcement(announcement: &Announcement) -> Self {
         let part = match announcement {
             Announcement::Muted { mute, runners, targets } => announced_mute(mute, *runners, *targets),
@@ -56,20 +56,20 @@ impl Reply {
         Self::of(help::trouble(trouble))
     }
 
-    /// The same for the whole channel.
+    /// The same, for the whole channel if `public`.
     #[must_use]
     pub fn public(mut self, public: bool) -> Self {
         self.response_type = if public { "in_channel" } else { "ephemeral" };
         self
     }
 
-    /// The same beside the message whose button was pressed.
+    /// The same as a separate message, which leaves the one with the button in place.
     pub(crate) fn beside(mut self) -> Self {
         self.replace_original = Some(false);
         self
     }
 
-    /// The message whose *Acknowledge* was pressed, with who did it in place of the button.
+    /// The message whose *Acknowledge* was pressed, with the person's name in place of the button.
     pub(crate) fn acknowledged(on: Shown, by: &PersonId, at: Timestamp) -> Self {
         let Shown { text, mut blocks } = on;
         for block in &mut blocks {
@@ -85,7 +85,7 @@ impl Reply {
         Self { response_type: "in_channel", replace_original: Some(true), message }
     }
 
-    /// What is said.
+    /// The message of the answer.
     pub fn message(&self) -> &Message {
         &self.message
     }

@@ -1,11 +1,11 @@
-//! Text from outside, made fit to stand in a message.
+//! External text, made safe to use in a message.
 
-/// Stands for a character that cannot be shown or would disturb its neighbours.
+/// Replaces a character that cannot be shown or would affect neighbouring text.
 const REPLACEMENT: char = '\u{FFFD}';
-/// Keep right-to-left text from reordering what stands beside it (Unicode annex 9: first strong isolate, and its end).
+/// Keep right-to-left text from reordering adjacent text (Unicode annex 9: first strong isolate, and its end).
 const ISOLATE: (char, char) = ('\u{2068}', '\u{2069}');
 
-/// What a character takes of Slack's limits: UTF-16 units after escaping, the most that Slack could count.
+/// How much a character counts towards Slack's limits: UTF-16 units after escaping, the most that Slack could count.
 fn cost_of_char(c: char) -> usize {
     match c {
         '&' => "&amp;".len(),
@@ -14,12 +14,12 @@ fn cost_of_char(c: char) -> usize {
     }
 }
 
-/// What a text takes of Slack's limits once it is escaped.
+/// How much a text counts towards Slack's limits once it is escaped.
 pub(crate) fn cost(text: &str) -> usize {
     text.chars().map(cost_of_char).sum()
 }
 
-/// What a text that is escaped already takes.
+/// How much an already escaped text counts towards Slack's limits.
 pub(crate) fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
@@ -43,9 +43,9 @@ pub(crate) fn clip(text: &str, max: usize) -> String {
 }
 
 /// One line of at most `max` by [`cost`]: no line breaks, no control or invisible characters, no reordering of
-/// neighbouring text; `?` where nothing is left.
+/// neighbouring text; `?` if nothing is left.
 pub(crate) fn clean(raw: &str, max: usize) -> String {
-    // Nothing beyond what could fit is looked at, however long the text.
+    // Only as much text is processed as could fit, however long it is.
     let shown = raw.chars().take(max.saturating_mul(4)).map(|c| match c {
         _ if c.is_whitespace() => ' ',
         _ if disturbs(c) => REPLACEMENT,
@@ -64,7 +64,7 @@ pub(crate) fn clean(raw: &str, max: usize) -> String {
     clip(&line, max)
 }
 
-/// Control characters, and those that show nothing or turn the direction of text. Joiners stay: emoji and some
+/// Control characters, invisible characters and those that change the direction of text. Joiners stay: emoji and some
 /// scripts need them.
 fn disturbs(c: char) -> bool {
     c.is_control()
@@ -81,7 +81,7 @@ fn is_right_to_left(c: char) -> bool {
         | '\u{10800}'..='\u{10FFF}' | '\u{1E800}'..='\u{1EFFF}')
 }
 
-/// Escapes the three characters that Slack gives a meaning to (<https://docs.slack.dev/messaging/formatting-message-text>).
+/// Escapes the three characters with a meaning in Slack (<https://docs.slack.dev/messaging/formatting-message-text>).
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

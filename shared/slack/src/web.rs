@@ -1,4 +1,4 @@
-//! Addresses of GitHub's pages for people.
+//! URLs of GitHub's web pages.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use monitor_domain::target::{Target, TargetKind};
 use reqwest::Url;
 
 const GITHUB_COM: &str = "https://github.com";
-/// Longer ones would eat up the room of a message.
+/// The longest base URL: links must leave room in a message.
 const MAX_CHARS: usize = 200;
 
-/// Where GitHub's pages begin: `https://github.com`, or the host of an Enterprise Server.
+/// The base URL of GitHub's web pages: `https://github.com`, or the host of an Enterprise Server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebBase(String);
 
-/// An address that cannot begin links.
+/// A URL that cannot be the base of links.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no address of GitHub's web pages: {hint}")]
+#[error("`{given}` is not an address of GitHub's web pages: {hint}")]
 pub struct WebBaseError {
     given: String,
     hint: &'static str,
@@ -37,14 +37,14 @@ impl WebBase {
             return Err(fault("write it as https://github.example.com"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            // What stands there may be a secret.
+            // The user information may be a secret.
             let given = url.host_str().unwrap_or_default().to_owned();
             return Err(WebBaseError { given, hint: "leave out the user name and password" });
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(fault("leave out what follows `?` or `#`"));
         }
-        // The one character of a link's end that an address may hold as it is.
+        // The one character that would end a Slack link and that a URL may contain unescaped.
         let base = url.as_str().trim_end_matches('/').replace('|', "%7C");
         if base.len() > MAX_CHARS {
             return Err(fault("at most 200 characters"));
@@ -63,7 +63,7 @@ impl WebBase {
         }
     }
 
-    /// Whether that is GitHub's own service, and no Enterprise Server.
+    /// Whether this is github.com rather than an Enterprise Server.
     pub(crate) fn is_github_com(&self) -> bool {
         self.0 == GITHUB_COM
     }
@@ -79,7 +79,7 @@ impl WebBase {
         format!("{self}/{path}/settings/actions/runners")
     }
 
-    /// The page of one runner, by the id of its present registration.
+    /// The page of one runner, by the id of its current registration.
     pub fn runner_page(&self, target: &Target, current_id: RunnerId) -> String {
         format!("{}/{current_id}", self.runners_page(target))
     }

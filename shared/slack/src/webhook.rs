@@ -18,7 +18,7 @@ use crate::render::{Message, render_to};
 use crate::web::WebBase;
 use crate::webhook_url::WebhookUrl;
 
-/// Slack's answers are single words; more than this is none of Slack's.
+/// Slack answers with a single word; a longer answer is not from Slack.
 pub(crate) const MAX_ANSWER_BYTES: usize = 1_024;
 
 /// What may differ between installations.
@@ -26,8 +26,8 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 1_024;
 pub struct WebhookSettings {
     /// Where links lead.
     pub web: WebBase,
-    /// How long an answer may take, with connecting; longer than the client may take to connect, so that what never
-    /// left is told from what may have arrived.
+    /// The limit for a request including the connection. Longer than the client's connect timeout, to distinguish
+    /// messages that were never sent from those that may have arrived.
     pub timeout: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Default for WebhookSettings {
     }
 }
 
-/// Sends notices to the channel of a webhook, or to those of others that have names.
+/// Sends notifications to the channel of a webhook, or to those of further, named webhooks.
 pub struct Webhook {
     http: Client,
     url: WebhookUrl,
@@ -47,12 +47,12 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook at `url`, reached by `http`, which should follow no redirects.
+    /// A webhook at `url`. `http` should not follow redirects.
     pub fn new(http: Client, url: WebhookUrl, settings: WebhookSettings) -> Self {
         Self { http, url, named: BTreeMap::new(), settings }
     }
 
-    /// The same, with further webhooks by the names that a policy calls them, without a sign.
+    /// The same, with further webhooks by the channel names that a policy uses, without `#`.
     pub fn with_named(mut self, named: BTreeMap<String, WebhookUrl>) -> Self {
         self.named = named;
         self
@@ -68,7 +68,7 @@ impl Webhook {
         }
     }
 
-    /// Sends a message that says it is a test.
+    /// Sends the test message.
     pub async fn send_test(&self, to: Route<'_>) -> Result<Taken, ChatError> {
         let message = Message { text: TEST_MESSAGE.to_owned(), blocks: None, mrkdwn: Some(false) };
         self.send_json(&message, to, false).await
@@ -79,7 +79,7 @@ impl Webhook {
         self.send_json(message, Route::Default, message.blocks.is_some()).await.map(drop)
     }
 
-    /// Sends what Slack reads as a message.
+    /// Sends the JSON of a message.
     pub(crate) async fn send_json(
         &self,
         message: &impl Serialize,
@@ -99,7 +99,7 @@ impl Webhook {
         let broken = |error| answer::broken(host, self.settings.timeout, error);
         let answer = request.send().await.map_err(broken)?;
         let (status, retry_after) = (answer.status(), answer::retry_after(answer.headers()));
-        // The status tells enough: a success whose body is lost is one.
+        // The status is enough: a 2xx whose body is lost is still a success.
         let body = answer::read(answer, MAX_ANSWER_BYTES).await.unwrap_or_default();
         let answer = Answer { host, via: Via::Webhook, status, retry_after, body: &body, has_layout };
         answer.read().map_err(|error| match error {
@@ -109,7 +109,7 @@ impl Webhook {
     }
 }
 
-/// Says in the log where nothing proves that a message arrived.
+/// Logs if nothing proves that a message arrived.
 fn logged(taken: Taken) -> Delivered {
     match &taken.oddity {
         Some(oddity) if oddity.contains("a web page") => warn!(oddity, "a message counts as delivered"),
@@ -120,7 +120,7 @@ fn logged(taken: Taken) -> Delivered {
 }
 
 impl Chat for Webhook {
-    /// Rate limits are obeyed, not foreseen: Slack takes about one message a second, with short bursts.
+    /// No pacing ahead of rate limits: Slack accepts about one message a second, with short bursts, and 429 is obeyed.
     async fn send(&self, notification: &Notification, form: Form, to: Route<'_>) -> Result<Delivered, ChatError> {
         let message = render_to(notification, form, to, &self.settings.web);
         self.send_json(&message, to, message.blocks.is_some()).await.map(logged)

@@ -1,40 +1,40 @@
-//! The address of an incoming webhook: whoever knows it can post, so it is a secret.
+//! The URL of an incoming webhook. It is a secret: anyone who knows it can post.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// A webhook's address. `Debug` shows its host only.
+/// A webhook's URL. `Debug` shows only its host.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookUrl(Url);
 
-/// An address that is not used. Says nothing of it but the host.
+/// Why a URL is refused. Contains nothing of it but the host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookUrlError {
-    /// Not an address at all.
+    /// Not a URL.
     #[error(
-        "the Slack webhook URL is no URL: copy it whole from the Slack app's page \"Incoming Webhooks\"; \
+        "the Slack webhook URL is not a URL: copy it whole from the Slack app's page \"Incoming Webhooks\"; \
          it begins with https://hooks.slack.com/services/"
     )]
     NotAUrl,
-    /// It would be sent in the clear.
+    /// Plain http: the message and the URL would be sent unencrypted.
     #[error("the Slack webhook URL for {host} is not https: write https://, or allow plain http for this host")]
     Insecure {
-        /// The host that it names.
+        /// The host of the URL.
         host: String,
     },
-    /// Without the path that names the webhook.
+    /// The path that identifies the webhook is missing.
     #[error("the Slack webhook URL for {host} has no path: copy it whole, with what follows the host")]
     NoPath {
-        /// The host that it names.
+        /// The host of the URL.
         host: String,
     },
 }
 
 impl WebhookUrl {
-    /// Reads an address. It must be https; plain http is taken for this machine itself (`localhost`, 127.0.0.0/8,
-    /// `[::1]`) and for the hosts in `allow_http_hosts`, as URLs write them, without port.
+    /// Parses a URL. It must be https; plain http is accepted for this machine (`localhost`, 127.0.0.0/8, `[::1]`) and
+    /// for the hosts in `allow_http_hosts`, written as in URLs, without port.
     pub fn parse(address: &str, allow_http_hosts: &[String]) -> Result<Self, WebhookUrlError> {
         let url = Url::parse(address.trim()).map_err(|_| WebhookUrlError::NotAUrl)?;
         let Some(host) = url.host_str().map(str::to_owned) else { return Err(WebhookUrlError::NotAUrl) };
@@ -52,7 +52,7 @@ impl WebhookUrl {
         Ok(Self(url))
     }
 
-    /// The host, which is no secret.
+    /// The host, which is not secret.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
@@ -61,7 +61,7 @@ impl WebhookUrl {
         self.0.clone()
     }
 
-    /// Whether it leads to this machine itself.
+    /// Whether it points to this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(self.host())
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn https_is_wanted_but_for_this_machine_and_hosts_that_are_named() {
+    fn https_is_required_except_for_this_machine_and_allowed_hosts() {
         for good in [
             "https://hooks.slack.com",
             "http://127.0.0.1:4020",
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_shown_nowhere() {
+    fn the_secret_is_never_shown() {
         let url = parse(&format!("https://me:hunter2@hooks.slack.com/services/{SECRET}?k=hunter2")).unwrap();
         assert_eq!(format!("{url:?}"), "WebhookUrl(https://hooks.slack.com/***)");
         let error = parse(&format!("http://x.test/services/{SECRET}")).unwrap_err();

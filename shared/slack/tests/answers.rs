@@ -1,10 +1,10 @@
-//! What people read who ask, sample by sample; and that all of it keeps Slack's limits.
+//! Every answer to a command, sample by sample; and that all of them keep Slack's limits.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod limits;
 mod outline;
-#[allow(dead_code, reason = "shared with the test of notices")]
+#[allow(dead_code, reason = "shared with the test of notifications")]
 mod samples;
 
 use outline::outline;
@@ -43,14 +43,14 @@ fn a_runner_is_never_said_to_be_down() {
 }
 
 #[test]
-fn an_answer_about_what_cannot_be_checked_leads_with_that_and_calls_nothing_well() {
+fn an_answer_about_unreachable_targets_says_so_first_and_calls_nothing_healthy() {
     for (asked, reply) in answers::while_unreachable() {
         let read = outline(reply.message());
         assert!(read.starts_with("text: 🔴 Monitoring of "), "{asked}: {read}");
-        assert!(read.contains("is down since 2026-11-23 21:05 UTC"), "{asked}: {read}");
+        assert!(read.contains("is down: no check has succeeded since 2026-11-23 21:05 UTC"), "{asked}: {read}");
         assert!(read.to_lowercase().contains("last known"), "{asked}: {read}");
         assert!(!read.contains('✅') && !read.contains("idle for"), "{asked}: {read}");
-        assert!(!read.contains("GitHub reports"), "nothing is said as of now: {asked}: {read}");
+        assert!(!read.contains("GitHub reports"), "nothing is reported as current: {asked}: {read}");
     }
     let read = outline(answers::while_stopped().message());
     assert!(read.starts_with("text: 🔴 The monitor has stopped: no check since 2026-11-23 20:05 UTC"), "{read}");

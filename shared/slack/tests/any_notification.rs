@@ -1,4 +1,4 @@
-//! No notice, whatever it holds, makes a message beyond Slack's limits.
+//! No notification, whatever it contains, becomes a message beyond Slack's limits.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -19,7 +19,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Characters that mean something to Slack, a terminal or the direction of text, among any others.
+/// Any characters, with many that affect Slack's markup, a terminal or the text direction.
 fn text() -> impl Strategy<Value = String> {
     let nasty = "`*_~<>&|@#:!\n\r\t\0\u{1b}\u{7f}\u{85}\u{200B}\u{200D}\u{200F}\u{202A}\u{202E}\u{2028}\u{2066}\u{2068}\u{2069}\u{FEFF}אبé🦀👩\u{E0041}";
     let nasty = proptest::sample::select(nasty.chars().collect::<Vec<_>>());
@@ -76,7 +76,7 @@ fn outage() -> impl Strategy<Value = Outage> {
     )
 }
 
-/// Few different outages, up to 2,000 times.
+/// Up to 2,000 outages, of which few differ.
 fn outages() -> impl Strategy<Value = Vec<Outage>> {
     let count = prop_oneof![6 => 0..5_usize, 2 => 5..60_usize, 1 => 2_000..2_001_usize];
     (vec(outage(), 1..4), count).prop_map(|(some, count)| some.into_iter().cycle().take(count).collect())

@@ -1,5 +1,5 @@
-//! Requests of Slack's from the raw bytes to the answer: over a real store, with real signatures, and over HTTP where an
-//! answer follows.
+//! Requests from Slack, from the raw bytes to the answer: with a real store and real signatures, and over HTTP if the
+//! answer is sent later.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const START_SECS: i64 = 1_800_000_000;
 
-/// The runtime's time, which a test may have paused.
+/// The clock of the Tokio runtime, which a test can pause.
 struct RuntimeClock(tokio::time::Instant);
 
 impl Clock for RuntimeClock {
@@ -50,7 +50,7 @@ impl Clock for RuntimeClock {
     }
 }
 
-/// A queue that takes nothing.
+/// A queue that accepts nothing.
 struct Shut;
 
 impl Sender for Shut {
@@ -72,7 +72,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// An installation with so many repositories of two runners each.
+    /// An installation with `targets` repositories of two runners each.
     async fn new(targets: u64) -> Self {
         let store = EmbeddedStore::open_in_memory().unwrap();
         let names: Vec<String> = (1..=targets).map(|number| format!("acme/app-{number:03}")).collect();
@@ -127,7 +127,7 @@ fn said(answer: &HttpAnswer) -> Value {
     serde_json::from_str(&answer.body).unwrap()
 }
 
-/// A request with headers that live as long as it.
+/// A request that owns its headers.
 struct Signed {
     timestamp: String,
     signature: String,
@@ -150,7 +150,7 @@ fn signed(body: impl AsRef<[u8]>) -> Signed {
 }
 
 fn form(command: &str, text: &str, response_url: &str) -> String {
-    // Of two requests none is like the other.
+    // No two requests are the same.
     static TRIGGERS: AtomicU64 = AtomicU64::new(0);
     let trigger_id = TRIGGERS.fetch_add(1, Ordering::Relaxed).to_string();
     let fields = [
@@ -204,7 +204,7 @@ async fn a_signed_command_is_answered_at_once() {
     assert_eq!(CheckJob::from_json(&job.body).unwrap().target, target("acme/app-002"));
 }
 
-/// Keeps what is logged.
+/// A writer that keeps the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -219,7 +219,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn what_slack_did_not_sign_is_refused_and_leaves_no_trace_but_length_and_reason() {
+async fn an_unsigned_request_is_refused_and_leaves_only_its_length_and_reason_in_the_log() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
@@ -243,7 +243,7 @@ async fn what_slack_did_not_sign_is_refused_and_leaves_no_trace_but_length_and_r
         ("timestamp more than 300 s off", stale(400), 401),
         ("signature does not match", with(&|request| request.body.truncate(20)), 401),
         ("signature does not match", with(&|request| request.signature.replace_range(10..11, "z")), 401),
-        ("timestamp is no integer", with(&|request| request.timestamp.push_str("marker")), 401),
+        ("timestamp is not an integer", with(&|request| request.timestamp.push_str("marker")), 401),
         ("larger than 1 MiB", signed(vec![b'a'; MAX_BODY_BYTES + 1]), 413),
         ("not UTF-8", signed(not_utf8), 401),
         ("not understood: payload", signed("payload=%7Bmarker"), 401),
@@ -266,7 +266,7 @@ async fn what_slack_did_not_sign_is_refused_and_leaves_no_trace_but_length_and_r
 }
 
 #[tokio::test]
-async fn a_head_that_slack_cannot_have_sent_is_refused_before_the_body() {
+async fn headers_that_slack_cannot_have_sent_are_refused_before_the_body() {
     let bench = Bench::new(1).await;
     let head = |headers: &[(&'static str, String)]| {
         let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
@@ -301,7 +301,7 @@ async fn five_hundred_targets_are_answered_within_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_longer_is_answered_by_response_url() {
+async fn a_command_that_takes_longer_is_answered_by_response_url() {
     let bench = Bench::new(1).await;
     let slack = FakeSlack::start().await.unwrap();
     let slow = SlowStore::over(&bench.store, Duration::from_secs(5));
@@ -311,7 +311,7 @@ async fn what_takes_longer_is_answered_by_response_url() {
     let answer = command_handler.receive(&request.request()).await;
     assert_eq!(began.elapsed(), Duration::from_millis(1_500));
     assert!(said(&answer)["text"].as_str().unwrap().contains("The answer follows here"));
-    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    let [later] = &bench.later.take()[..] else { panic!("one queued message") };
 
     // Over HTTP, in real time.
     tokio::time::resume();
@@ -329,7 +329,7 @@ async fn what_takes_longer_is_answered_by_response_url() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_way_to_answer_later_it_is_said_that_it_took_too_long() {
+async fn without_a_way_to_answer_later_the_answer_is_that_it_took_too_long() {
     let bench = Bench::new(1).await;
     let slow = SlowStore::over(&bench.store, Duration::from_secs(5));
     let ask = async |command_handler: CommandHandler<'_, _, _, Shut, _>, url: &str| {
@@ -347,20 +347,20 @@ async fn without_a_way_to_answer_later_it_is_said_that_it_took_too_long() {
 }
 
 #[tokio::test]
-async fn a_pressed_button_is_taken_on_and_answered_beside_its_message() {
+async fn a_pressed_button_is_queued_and_answered_in_a_separate_message() {
     let bench = Bench::new(1).await;
     let slack = FakeSlack::start().await.unwrap();
     let recheck = json!({"command": "recheck", "target": "acme/app-001"});
     let press = |body: String| async { bench.command_handler().receive(&signed(body).request()).await };
     let answer = press(button("recheck", &recheck, &reply_url(&slack))).await;
     assert_eq!(answer, HttpAnswer { status: 200, body: String::new() });
-    assert!(bench.jobs.take().is_empty(), "it is done once it is on the queue");
-    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    assert!(bench.jobs.take().is_empty(), "it runs only from the queue");
+    let [later] = &bench.later.take()[..] else { panic!("one queued message") };
     assert_eq!(bench.command_handler().follow_up(&later.body, &replies()).await, Disposition::Done);
     assert_eq!(bench.jobs.take().len(), 1);
 
     press(button("recheck", &json!("of another release"), &reply_url(&slack))).await;
-    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    let [later] = &bench.later.take()[..] else { panic!("one queued message") };
     assert_eq!(bench.command_handler().follow_up(&later.body, &replies()).await, Disposition::Done);
     let messages = slack.messages();
     assert!(messages[0].text().contains("Checking acme/app-001 again"), "{}", messages[0].text());
@@ -373,7 +373,7 @@ async fn a_pressed_button_is_taken_on_and_answered_beside_its_message() {
 }
 
 #[tokio::test]
-async fn a_captured_request_is_refused_where_it_would_change_something() {
+async fn a_replayed_request_is_refused_if_it_would_change_something() {
     let bench = Bench::new(1).await;
     let send = async |request: &Signed| bench.command_handler().receive(&request.request()).await.status;
     let command = |name: &str, text: &str| signed(form(name, text, ""));
@@ -389,17 +389,17 @@ async fn a_captured_request_is_refused_where_it_would_change_something() {
     let status = command("/runner-status", "acme/app-001");
     assert_eq!((send(&status).await, send(&status).await), (200, 200));
 
-    // A press is taken on, and done once; what comes again from the queue itself is gone on with.
+    // A replayed press is queued but runs only once; a redelivery by the queue itself runs again.
     let press = signed(button("recheck", &json!({"command": "recheck", "target": "acme/app-001"}), ""));
     assert_eq!((send(&press).await, send(&press).await), (200, 200));
-    let [first, again] = &bench.later.take()[..] else { panic!("two messages to oneself") };
+    let [first, again] = &bench.later.take()[..] else { panic!("two queued messages") };
     for message in [first, first, again, again] {
         assert_eq!(bench.command_handler().follow_up(&message.body, &replies()).await, Disposition::Done);
     }
     assert_eq!(bench.jobs.take().len(), 2);
 }
 
-/// The id of whoever asks in these tests, who is in the group.
+/// A user group, and the person who sends the commands in these tests, who is in it.
 const GROUP: (&str, &str) = ("S0123456789", "U2CERLKJA");
 
 fn bot(slack: &FakeSlack) -> Messenger {
@@ -410,7 +410,7 @@ fn bot(slack: &FakeSlack) -> Messenger {
 }
 
 #[tokio::test]
-async fn who_muted_what_is_said_in_the_channel() {
+async fn a_mute_and_its_author_are_announced_in_the_channel() {
     let slack = FakeSlack::start().await.unwrap();
     let http = reqwest::Client::builder().no_proxy().build();
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -424,7 +424,7 @@ async fn who_muted_what_is_said_in_the_channel() {
         bench.ask("/runner-unmute", "build-1").await;
         let later = bench.later.take();
         assert_eq!(later.len(), 2);
-        // Slack is busy at first: what is to be said comes again.
+        // Slack fails at first: the announcement is retried.
         slack.state().fault_next(Fault::Answer(500, "oops"), 1);
         let failed = bench.command_handler().follow_up(&later[0].body, &replies()).await;
         assert!(matches!(failed, Disposition::Retry { .. }), "{failed:?}");
@@ -471,14 +471,14 @@ async fn only_admins_mute_more_than_one_target_or_for_longer_than_a_day() {
     slack.state().set_user_group(GROUP.0, &["U0000000001", GROUP.1]);
     let member = with(&[GROUP.0], Some(bot(&slack))).await;
     assert!(mute(&member, "build-* 30d").await.contains("build-* muted"));
-    // For five minutes nobody is asked again, whatever has changed.
+    // The members are cached for five minutes, whatever has changed.
     let asked = slack.state().posts();
     slack.state().set_user_group(GROUP.0, &["U0000000001"]);
     assert!(mute(&member, "* 30d").await.contains("* muted"));
     assert_eq!(slack.state().posts(), asked);
     let outsider = with(&[GROUP.0], Some(bot(&slack))).await;
     assert!(mute(&outsider, "* 30d").await.contains("is not muted"));
-    // Where Slack does not say, what needs no admin goes, and nothing else.
+    // If Slack does not answer, only mutes that need no admin are allowed.
     slack.state().fault_always(Fault::Answer(500, "oops"));
     let unknown = with(&[GROUP.0], Some(bot(&slack))).await;
     assert!(mute(&unknown, "* 30d").await.contains("is not muted"));
@@ -507,7 +507,7 @@ async fn an_acknowledgement_is_stored_and_its_author_appears_in_the_message() {
     let press = async |payload: &Value| {
         let body = format!("payload={}", percent(&payload.to_string()));
         assert_eq!(bench.command_handler().receive(&signed(body).request()).await.status, 200);
-        let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+        let [later] = &bench.later.take()[..] else { panic!("one queued message") };
         assert_eq!(bench.command_handler().follow_up(&later.body, &replies()).await, Disposition::Done);
         slack.messages().last().unwrap().body.clone()
     };
@@ -522,7 +522,7 @@ async fn an_acknowledgement_is_stored_and_its_author_appears_in_the_message() {
     let kept = monitor_pipeline::records::read_acknowledgements(&bench.store, &id, outages).await.unwrap();
     assert_eq!(kept.len(), 2);
 
-    // Where the message is not shown, whoever pressed is told.
+    // Without the message in the payload, only the person who pressed gets an answer.
     payload["message"] = Value::Null;
     let taken = press(&payload).await;
     assert_eq!(taken["replace_original"], false);
@@ -530,7 +530,7 @@ async fn an_acknowledgement_is_stored_and_its_author_appears_in_the_message() {
 }
 
 #[tokio::test]
-async fn a_mute_is_asked_for_by_command_and_by_button() {
+async fn a_mute_can_be_set_by_command_and_by_button() {
     let bench = Bench::new(1).await;
     let muted = bench.ask("/runner-mute", "build-1 2h new disk").await;
     assert!(muted["text"].as_str().unwrap().contains("build-1 muted"), "{muted}");
@@ -539,7 +539,7 @@ async fn a_mute_is_asked_for_by_command_and_by_button() {
     let scope = json!({"runner": {"target": "acme/app-001", "name": "build-2"}});
     let command = json!({"command": "mute", "scope": scope, "lastingSecs": 7200});
     assert_eq!(bench.command_handler().receive(&signed(button("mute", &command, "")).request()).await.status, 200);
-    let [later] = &bench.later.take()[..] else { panic!("one message to oneself") };
+    let [later] = &bench.later.take()[..] else { panic!("one queued message") };
     assert_eq!(bench.command_handler().follow_up(&later.body, &replies()).await, Disposition::Done);
     assert!(bench.ask("/runner-status-all", "").await.to_string().contains("2 mutes"));
     let unmuted = bench.ask("/runner-unmute", "build-1").await;
@@ -571,7 +571,7 @@ async fn an_answer_nobody_waits_for_any_more_is_abandoned() {
     }
     assert!(slack.messages().is_empty());
 
-    // Records that cannot be read are asked for again for a minute, then that is said.
+    // A store that cannot be read is retried for a minute; then the answer says so.
     let lost = SlowStore::over(&bench.store, Duration::ZERO);
     lost.lose_all();
     let command_handler = bench.command_handler_over(&lost, &bench.later);
@@ -583,7 +583,7 @@ async fn an_answer_nobody_waits_for_any_more_is_abandoned() {
     let messages = slack.messages();
     assert!(messages.len() == 1 && messages[0].text().contains("store cannot be read"));
 
-    // An address that is used up is no reason to try again.
+    // A URL that is used up is not retried.
     slack.state().fault_next(Fault::Answer(404, "used_url"), 1);
     assert_eq!(bench.command_handler().follow_up(&later(&minutes_ago(0), 1), &replies()).await, Disposition::Done);
 }

@@ -3,8 +3,8 @@
 
     cargo run --quiet -p monitor-slack --example render_all | python3 shared/slack/tests/judge.py
 
-Needs slack_sdk 3.47 (PyPI). Reads one JSON object a line, {"name": ..., "message": {...}}. Ends with 1 where a message
-is at fault or nothing came.
+Needs slack_sdk 3.47 (PyPI). Reads one JSON object per line, {"name": ..., "message": {...}}. Exits with 1 if a message
+is faulty or there is no input.
 """
 
 import json
@@ -19,7 +19,7 @@ MAX_BLOCK_TEXT_CHARS = 12_000
 
 
 def faults(message):
-    """What the SDK, and what it does not check, has against a message."""
+    """The faults that the SDK finds in a message, and those against limits that it does not check."""
     text, blocks = message.get("text"), message.get("blocks")
     if not isinstance(text, str) or not text.strip() or len(text) > MAX_TEXT_CHARS:
         yield "text is missing, empty or too long"
@@ -40,7 +40,7 @@ def faults(message):
         except Exception as fault:  # The SDK raises several kinds.
             yield f"block {index}: {fault}"
         texts = [raw.get("text"), *raw.get("fields", []), *raw.get("elements", [])]
-        # A button's text is an object of its own.
+        # A button's text is a nested object.
         said_in = (part["text"] for part in texts if part)
         for said in (text["text"] if isinstance(text, dict) else text for text in said_in):
             total += len(said)
@@ -54,15 +54,15 @@ def faults(message):
 
 
 def main():
-    judged = failed = 0
+    checked = failed = 0
     for line in sys.stdin:
         sample = json.loads(line)
-        judged += 1
+        checked += 1
         for fault in faults(sample["message"]):
             failed += 1
             print(f"{sample['name']}: {fault}", file=sys.stderr)
-    print(f"{judged} messages judged, {failed} faults")
-    return 1 if failed or not judged else 0
+    print(f"{checked} messages checked, {failed} faults")
+    return 1 if failed or not checked else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Holds our signatures against those of Slack's own Python SDK, in both directions.
+"""Compares our signatures with those of Slack's own Python SDK, in both directions.
 
     python3 shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
 
-Needs slack_sdk 3.47 (PyPI). Ends with 1 where the two disagree.
+Needs slack_sdk 3.47 (PyPI). Exits with 1 if the two disagree.
 """
 
 import json
@@ -18,23 +18,23 @@ NOW_SECS = 1_531_420_618
 CASES = 2_000
 
 
-class StandingClock(Clock):
+class FixedClock(Clock):
     def now(self):
         return NOW_SECS
 
 
 def body(chance):
-    """A slash command with anything that a person may type."""
+    """A slash command with any text that a person may type."""
     text = "".join(chance.choices("abc 09/*`&<>=+%~–“”é漢🦀\n\t\0", k=chance.randrange(60)))
     return urlencode({"token": "x", "command": chance.choice(["/runner-status", "/x"]), "text": text, "user_id": "U1"})
 
 
 def case(chance):
-    """A request that is whole, or altered in one place."""
+    """A valid request, or one altered in one place."""
     secret = "".join(chance.choices("0123456789abcdef", k=32))
     timestamp = NOW_SECS + chance.choice([0, 0, 0, 299, -299, 300, -300, 301, -301, 86_400, -86_400])
     signed = body(chance)
-    signature = SignatureVerifier(secret, StandingClock()).generate_signature(timestamp=str(timestamp), body=signed)
+    signature = SignatureVerifier(secret, FixedClock()).generate_signature(timestamp=str(timestamp), body=signed)
     sent = {"secret": secret, "nowSecs": NOW_SECS, "timestamp": str(timestamp), "signature": signature, "body": signed}
     match chance.randrange(8):
         case 0:
@@ -64,18 +64,18 @@ def main(command):
         sys.exit(f"{len(answers)} answers to {len(cases)} requests")
     failed = taken = 0
     for sent, answer in zip(cases, answers):
-        judge = SignatureVerifier(sent["secret"], StandingClock())
-        expected = judge.is_valid(sent["body"], sent["timestamp"], sent["signature"])
+        sdk = SignatureVerifier(sent["secret"], FixedClock())
+        expected = sdk.is_valid(sent["body"], sent["timestamp"], sent["signature"])
         taken += expected
         if answer["accepted"] != expected:
             failed += 1
             print(f"accepted: {answer['accepted']}, the SDK says {expected}: {sent}", file=sys.stderr)
-        # The other way round: the SDK takes what was signed here, while it is fresh.
+        # In the other direction: the SDK accepts our signature while the timestamp is fresh.
         fresh = abs(NOW_SECS - int(sent["timestamp"])) <= 300
-        if judge.is_valid(sent["body"], sent["timestamp"], answer["signature"]) != fresh:
+        if sdk.is_valid(sent["body"], sent["timestamp"], answer["signature"]) != fresh:
             failed += 1
             print(f"the SDK refuses our signature {answer['signature']}: {sent}", file=sys.stderr)
-    print(f"{len(cases)} signatures judged, {taken} of them good, {failed} disagreements")
+    print(f"{len(cases)} signatures checked, {taken} of them valid, {failed} disagreements")
     return 1 if failed or not 0 < taken < len(cases) else 0
 
 

@@ -1,4 +1,4 @@
-//! What people read, sample by sample, in every form; and that all of it keeps Slack's limits.
+//! Every message, sample by sample, in every form; and that all of them keep Slack's limits.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -27,7 +27,7 @@ fn every_sample_reads_as_it_did() {
 }
 
 #[test]
-fn what_a_bot_sends_has_buttons_for_what_is_open_and_keeps_the_limits() {
+fn a_bots_messages_have_buttons_for_open_outages_and_keep_the_limits() {
     for (name, message) in samples::by_bot() {
         insta::assert_snapshot!(name, outline(&message));
         limits::check(&message);
@@ -50,10 +50,10 @@ fn there_is_a_sample_of_every_kind_of_item() {
     assert_eq!(seen.len(), 21, "{seen:?}");
 }
 
-/// Does not compile once there is another kind: it wants a sample, and the number above raised.
+/// Does not compile when a kind is added: add a sample for it, and raise the number above.
 fn kind(item: &NotificationItem) -> &'static str {
     match item {
-        NotificationItem::Unreachable { .. } => "Blind",
+        NotificationItem::Unreachable { .. } => "Unreachable",
         NotificationItem::Offline { .. } => "Offline",
         NotificationItem::MuteEnded { .. } => "MuteEnded",
         NotificationItem::StillOffline { .. } => "StillOffline",
@@ -64,7 +64,7 @@ fn kind(item: &NotificationItem) -> &'static str {
         NotificationItem::CameAndWent { .. } => "CameAndWent",
         NotificationItem::Returned { .. } => "Returned",
         NotificationItem::Calm { .. } => "Calm",
-        NotificationItem::ReachableAgain { .. } => "SeesAgain",
+        NotificationItem::ReachableAgain { .. } => "ReachableAgain",
         NotificationItem::NoLongerMonitored { .. } => "NoLongerMonitored",
         NotificationItem::Expiring { .. } => "Expiring",
         NotificationItem::EntriesUnresolved { .. } => "EntriesUnresolved",
@@ -100,7 +100,7 @@ fn colour_adds_nothing_but_escape_sequences() {
 }
 
 #[test]
-fn links_lead_to_the_enterprise_server_that_is_set() {
+fn links_lead_to_the_configured_enterprise_server() {
     let (_, notification) = samples::all().into_iter().find(|(name, _)| *name == "offline_one").unwrap();
     let web = WebBase::from_api_url("https://git.acme.test/api/v3").unwrap();
     let message = serde_json::to_string(&render(&notification, Form::Blocks, &web)).unwrap();
@@ -108,7 +108,7 @@ fn links_lead_to_the_enterprise_server_that_is_set() {
     assert!(!message.contains("https://github.com"), "{message}");
 }
 
-/// What a phone shows of outages of `acme/web`.
+/// The notification line for outages of `acme/web`.
 fn text_of(down: u32, item: NotificationItem) -> String {
     render(&samples::about("acme/web", down, vec![item]), Form::Blocks, &WebBase::default()).text
 }
@@ -163,7 +163,7 @@ fn the_text_alone_names_the_runners_their_target_since_when_and_what_it_means() 
 }
 
 #[test]
-fn an_edited_message_says_nothing_that_is_over() {
+fn an_edited_message_contains_nothing_outdated() {
     let in_job = |number, peers| Outage { in_job: true, peers, ..samples::outage(number) };
     let alone = Peers { total: 3, online: 0 };
     let over =
@@ -176,13 +176,13 @@ fn an_edited_message_says_nothing_that_is_over() {
             for of_then in ["Same labels", "jobs will queue", "will probably fail", "expect it to fail", "others"] {
                 assert!(!read.contains(of_then), "{of_then}: {read}");
             }
-            assert!(read.contains("running a job"), "what was is still said: {read}");
+            assert!(read.contains("running a job"), "the job is still mentioned: {read}");
         }
     }
 }
 
 #[test]
-fn an_outage_that_nobody_saw_begin_lasted_at_least_so_long() {
+fn an_outage_whose_start_was_not_observed_lasted_at_least_that_long() {
     let unseen = Outage { last_healthy: None, visibility: Visibility::Baseline, ..samples::outage(1) };
     let end = Some(unseen.started_at.plus(std::time::Duration::from_secs(29)));
     let over = Outage { resolved_at: end, ending: Some(Ending::Recovered), ..unseen.clone() };
@@ -200,7 +200,7 @@ fn an_outage_that_nobody_saw_begin_lasted_at_least_so_long() {
 }
 
 #[test]
-fn advice_is_no_wider_than_what_is_known() {
+fn advice_claims_no_more_than_is_known() {
     let hours = |number: u64| std::time::Duration::from_secs(number * 3_600);
     let at_once =
         || (1..=3).map(|number| Outage { started_at: samples::outage(1).started_at, ..samples::outage(number) });
@@ -227,7 +227,7 @@ fn advice_is_no_wider_than_what_is_known() {
 }
 
 #[test]
-fn last_healthy_is_said_as_a_bound_for_checks_without_changes_are_stored_once_in_ten_minutes() {
+fn last_healthy_is_a_bound_because_checks_without_changes_are_stored_every_ten_minutes() {
     let said = render_console(
         &samples::about("acme/web", 1, vec![NotificationItem::Offline { outages: vec![samples::outage(1)] }]),
         false,

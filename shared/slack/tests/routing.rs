@@ -1,9 +1,9 @@
-//! Messages for several channels, by bot and by webhooks, against a Slack over HTTP.
+//! Messages to several channels, by bot and by webhooks, against a fake Slack over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod limits;
 mod outline;
-#[allow(dead_code, reason = "shared with the tests of what is said")]
+#[allow(dead_code, reason = "shared with the tests of messages")]
 mod samples;
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn webhooks(slack: &FakeSlack) -> Messenger {
     Messenger::Webhook(Webhook::new(http(), read(&default), WebhookSettings::default()).with_named(named))
 }
 
-/// The reason of a channel that takes nothing.
+/// The reason why a channel accepts nothing.
 fn reason(sent: Result<Delivered, ChatError>) -> String {
     match sent {
         Err(ChatError::Dead(reason)) => reason,
@@ -48,7 +48,7 @@ fn reason(sent: Result<Delivered, ChatError>) -> String {
 }
 
 #[tokio::test]
-async fn a_bot_writes_to_the_channel_that_is_named_and_edits_there() {
+async fn a_bot_posts_to_the_named_channel_and_edits_there() {
     let slack = FakeSlack::start().await.unwrap();
     slack.state().add_channel("C0GPU", "#gpu-alerts");
     let (bot, notification) = (bot(&slack), sample("offline_2_more"));
@@ -69,7 +69,7 @@ async fn a_bot_writes_to_the_channel_that_is_named_and_edits_there() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_gone_is_dead_to_a_bot_in_every_way() {
+async fn an_archived_or_unknown_channel_is_dead_for_a_bot_in_every_method() {
     let slack = FakeSlack::start().await.unwrap();
     slack.state().add_channel("C0GPU", "#gpu-alerts");
     let (bot, notification) = (bot(&slack), sample("offline_one"));
@@ -109,17 +109,17 @@ async fn each_webhook_is_one_channel_and_a_revoked_one_is_dead() {
 }
 
 #[test]
-fn what_was_meant_for_another_channel_says_so_at_its_head() {
+fn a_message_meant_for_another_channel_says_so_first() {
     let to = Route::InsteadOf {
         channel: "#gpu-alerts",
-        reason: "slack.com answers is_archived; set SLACK_CHANNEL, or the policy's channel, to one that is there",
+        reason: "slack.com answers is_archived; set SLACK_CHANNEL, or the policy's channel, to one that exists",
     };
     for (name, form) in [("instead_of_another_channel", Form::Blocks), ("instead_of_plain", Form::PlainText)] {
         let message = render_to(&sample("offline_one"), form, to, &WebBase::default());
         limits::check(&message);
         insta::assert_snapshot!(name, outline::outline(&message));
     }
-    // The longest message there is, with the longest head: still within every limit.
+    // The longest messages with the longest first line are still within every limit.
     let (channel, reason) = ("c*`<!here>".repeat(20), "r*`<@U1>".repeat(200));
     for (name, notification) in samples::all() {
         for form in [Form::Blocks, Form::PlainText] {

@@ -1,10 +1,10 @@
-//! The webhook and the bot against a Slack over HTTP, which judges every message by its own rules.
+//! The webhook and the bot against a fake Slack over HTTP, which checks every message by Slack's rules.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod limits;
 mod outline;
-#[allow(dead_code, reason = "shared with the tests of what is said")]
+#[allow(dead_code, reason = "shared with the tests of messages")]
 mod samples;
 
 use std::io::Write;
@@ -41,14 +41,14 @@ async fn fault(slack: &FakeSlack, fault: Fault) -> ChatError {
     webhook(slack).send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err()
 }
 
-/// No part of the webhook's path may be told.
+/// No error may show any part of the webhook's path.
 fn assert_secret_kept(error: &ChatError) {
     let error_text = format!("{error} {error:?}");
     assert!(!error_text.contains("notasecret") && !error_text.contains("/services/"), "{error_text}");
 }
 
 #[tokio::test]
-async fn every_sample_is_taken_in_both_forms() {
+async fn every_sample_is_accepted_in_both_forms() {
     let slack = FakeSlack::start().await.unwrap();
     let samples = samples::all();
     let webhook = webhook(&slack);
@@ -108,7 +108,7 @@ async fn refused_content_is_distinguished_from_a_dead_webhook() {
 }
 
 #[tokio::test]
-async fn another_chats_success_counts_and_the_test_message_says_that_it_is_not_slack() {
+async fn another_chats_success_counts_and_the_test_message_reports_that_it_is_not_slack() {
     let slack = FakeSlack::start().await.unwrap();
     for (status, body, oddity) in [
         (200, "ok", None),
@@ -132,7 +132,7 @@ async fn another_chats_success_counts_and_the_test_message_says_that_it_is_not_s
 }
 
 #[tokio::test]
-async fn a_webhook_that_was_made_anew_is_dead_at_its_old_address() {
+async fn a_replaced_webhook_is_dead_at_its_old_url() {
     let slack = FakeSlack::start().await.unwrap();
     let old = webhook(&slack);
     slack.state().replace_webhook("/services/T0FAKE/B0FAKE/notasecreteither");
@@ -145,7 +145,7 @@ async fn a_webhook_that_was_made_anew_is_dead_at_its_old_address() {
 }
 
 #[tokio::test]
-async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
+async fn temporary_errors_are_transient_and_keep_the_secret() {
     let slack = FakeSlack::start().await.unwrap();
     for trouble in [
         Fault::Answer(500, "rollup_error"),
@@ -176,7 +176,7 @@ async fn what_may_pass_by_itself_is_transient_and_keeps_the_secret() {
     assert!(!format!("{gone:?}").contains("notasecret"), "{gone:?}");
 }
 
-/// A resolver that knows no name.
+/// A resolver that resolves no name.
 struct NoNames;
 
 impl reqwest::dns::Resolve for NoNames {
@@ -227,7 +227,7 @@ async fn a_message_that_was_never_sent_is_distinguished_from_one_that_may_have_a
     assert!(matches!(error, ChatError::NotSent(_)), "{error:?}");
 }
 
-/// Keeps what was written to it.
+/// A writer that keeps everything written to it.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -241,7 +241,7 @@ impl Write for Paper {
     }
 }
 
-/// Takes nothing.
+/// A writer that always fails.
 struct Full;
 
 impl Write for Full {
@@ -264,7 +264,7 @@ async fn a_messenger_writes_to_the_console_or_to_slack() {
 
     let full = Messenger::Console(Console::new(Full, false, WebBase::default()));
     let error = full.send(&notification, Form::Blocks, Route::Default).await.unwrap_err();
-    assert_eq!(error, ChatError::Transient("the console takes no output: no space left".to_owned()));
+    assert_eq!(error, ChatError::Transient("cannot write to the console: no space left".to_owned()));
 
     let slack = FakeSlack::start().await.unwrap();
     let messenger = Messenger::Webhook(webhook(&slack));
@@ -291,7 +291,7 @@ async fn a_bot_sends_edits_and_replies() {
     let slack = FakeSlack::start().await.unwrap();
     let bot = bot(&slack, monitor_fakes::slack::BOT_TOKEN);
     let opened = sample("offline_2_more");
-    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("it says where it is");
+    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("a place");
     assert_eq!(place.channel, monitor_fakes::slack::CHANNEL_ID);
 
     let mut outages = outages_of(&opened);
@@ -305,7 +305,7 @@ async fn a_bot_sends_edits_and_replies() {
         bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
     }
     let messages = slack.messages();
-    assert_eq!(messages.len(), 3, "edits are no messages of their own");
+    assert_eq!(messages.len(), 3, "edits are not new messages");
     assert_eq!(messages[0].edits, 4);
     assert_eq!(messages[0].text(), "✅ acme/web: build-01, build-02 back online after up to 30 min.");
     assert!(messages[1..].iter().all(|reply| reply.body["thread_ts"] == *place.ts));
@@ -318,7 +318,7 @@ async fn a_bot_sends_edits_and_replies() {
 }
 
 #[tokio::test]
-async fn an_edit_whose_layout_slack_refuses_is_taken_as_plain_text_in_place_of_the_layout() {
+async fn an_edit_whose_layout_slack_refuses_is_accepted_as_plain_text() {
     let slack = FakeSlack::start().await.unwrap();
     let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -339,13 +339,13 @@ async fn an_edit_whose_layout_slack_refuses_is_taken_as_plain_text_in_place_of_t
 }
 
 #[tokio::test]
-async fn a_reminder_is_seen_in_the_channel_and_what_is_open_has_buttons() {
+async fn a_reminder_is_also_shown_in_the_channel_and_open_outages_have_buttons() {
     let slack = FakeSlack::start().await.unwrap();
     let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let bot = Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
     let opened = sample("offline_one");
-    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("it says where it is");
+    let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("a place");
     bot.reply(&sample("still_offline_one"), Form::Blocks, &place).await.unwrap();
     bot.reply(&sample("recovered_one"), Form::Blocks, &place).await.unwrap();
     bot.send(&opened, Form::PlainText, Route::Default).await.unwrap();
@@ -362,7 +362,7 @@ async fn a_reminder_is_seen_in_the_channel_and_what_is_open_has_buttons() {
 }
 
 #[tokio::test]
-async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
+async fn slacks_answers_to_a_bot_are_classified_by_what_can_be_done() {
     let slack = FakeSlack::start().await.unwrap();
     let answer = async |fault: Fault| {
         slack.state().fault_next(fault, 1);
@@ -410,7 +410,7 @@ async fn what_slack_says_to_a_bot_is_sorted_by_what_can_be_done() {
 }
 
 #[test]
-fn an_edited_message_says_what_has_become_of_each() {
+fn an_edited_message_shows_the_state_of_each_outage() {
     use monitor_slack::render_live;
     let notification = sample("offline_7_of_8");
     let opened = outages_of(&notification);

@@ -1,4 +1,4 @@
-//! Reads 1,000 runners of one target, ten times warm, and prints the CPU time of this process for each pass.
+//! Reads 1,000 runners of one target, ten times after warming up, and prints this process's CPU time per pass.
 //!
 //! `cargo run --release -p monitor-stately --example read-1000 -- --endpoint http://127.0.0.1:3030 [--store-id N] [--fill]`
 //!
@@ -21,7 +21,7 @@ const PASSES: u32 = 10;
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);
-    let endpoint = after("--endpoint").ok_or("name the server: --endpoint http://127.0.0.1:3030")?;
+    let endpoint = after("--endpoint").ok_or("the server is missing: --endpoint http://127.0.0.1:3030")?;
     let store_id = after("--store-id").map_or(Ok(1), |number| number.parse())?;
 
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let puts: Vec<Put> = std::iter::once(record).chain(runners).collect();
         for batch in puts.chunks(store.max_batch()) {
             if store.put(batch.to_vec()).await? != PutOutcome::Done {
-                return Err("the runners were not taken".into());
+                return Err("the runners were not stored".into());
             }
         }
     }
@@ -53,12 +53,12 @@ async fn pass(store: &impl Store) -> Result<(), Box<dyn Error>> {
     let items = store.list(&Query::Fleet(target("acme/large").id().clone())).await?;
     let runners = items.iter().filter(|item| matches!(item, Item::Runner(_))).count();
     if u64::try_from(runners)? != RUNNERS {
-        return Err(format!("{runners} runners were read: run with --fill first").into());
+        return Err(format!("{runners} runners found: run with --fill first").into());
     }
     Ok(())
 }
 
-/// The CPU time of every thread of this process so far, from Linux's /proc.
+/// The CPU time of all threads of this process so far, from Linux's /proc.
 fn cpu_ms() -> Result<f64, Box<dyn Error>> {
     // Nanoseconds on a CPU, a line for each thread.
     let mut nanoseconds = 0.0;

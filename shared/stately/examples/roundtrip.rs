@@ -1,4 +1,5 @@
-//! Writes samples of every item type, or reads them back and compares: what other clients of the same store are held to.
+//! Writes samples of every item type, or reads them back and compares them. Other clients of the same store are tested
+//! against them.
 //!
 //! `cargo run -p monitor-stately --example roundtrip -- write|read --endpoint http://127.0.0.1:3030 [--store-id N]`
 //!
@@ -21,7 +22,7 @@ use serde_json::{Value as Document, json};
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);
-    let endpoint = after("--endpoint").ok_or("name the server: --endpoint http://127.0.0.1:3030")?;
+    let endpoint = after("--endpoint").ok_or("the server is missing: --endpoint http://127.0.0.1:3030")?;
     let store_id = after("--store-id").map_or(Ok(1), |number| number.parse())?;
 
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match words.first().map(String::as_str) {
         Some("write") => write(&store).await,
         Some("read") => read(&store).await,
-        _ => Err("say write or read".into()),
+        _ => Err("the command must be write or read".into()),
     }
 }
 
@@ -39,7 +40,7 @@ async fn write(store: &impl Store) -> Result<(), Box<dyn Error>> {
     for items in items.chunks(store.max_batch()) {
         let puts = items.iter().cloned().map(Put::replacing).collect();
         if store.put(puts).await? != PutOutcome::Done {
-            return Err("the samples were not taken".into());
+            return Err("the samples were not stored".into());
         }
     }
     let samples: Vec<Document> = items.iter().map(sample).collect::<Result<_, _>>()?;
@@ -55,11 +56,11 @@ async fn read(store: &impl Store) -> Result<(), Box<dyn Error>> {
     found.sort_by_key(Item::key);
     for (found, expected) in found.iter().zip(&expected) {
         if found != expected {
-            return Err(format!("{} came back otherwise:\n{found:?}\n{expected:?}", expected.key()).into());
+            return Err(format!("{} was read back differently:\n{found:?}\n{expected:?}", expected.key()).into());
         }
     }
     if found.len() != expected.len() {
-        return Err(format!("{} of {} samples are there", found.len(), expected.len()).into());
+        return Err(format!("found {} of {} samples", found.len(), expected.len()).into());
     }
     println!("the store: {} samples read back as they were written", found.len());
     Ok(())
@@ -82,7 +83,7 @@ fn value(record: &Record, field: &Field) -> Document {
         Some(Value::Text(text)) => json!(text),
         Some(Value::Texts(texts)) => json!(texts),
         Some(Value::Flag(flag)) => json!(flag),
-        // The one number of 32 bits.
+        // The only 32-bit number.
         Some(Value::Number(number)) if field.name == "attempt" => json!(number),
         Some(Value::Number(number)) => json!(number.to_string()),
         Some(Value::Moment(moment)) => json!(moment.to_string()),

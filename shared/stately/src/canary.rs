@@ -1,12 +1,11 @@
-//! The canary: shows that a store and its published schema are what this program takes them for, before anything of
-//! value is written.
+//! The canary verifies that a store and its published schema match this program, before any real data is written.
 //!
-//! Field numbers are given at publish time and can be read nowhere; how keys are ordered and which code a refusal has is
-//! known from the official clients alone. So an item of every type is written with another value in every field, read
-//! back by number and by name, and compared; and every kind of request that the store makes is made once.
+//! Field numbers are assigned at publish time and cannot be queried. The order of keys and the code of a refusal are
+//! known only from the official clients. So the canary writes an item of every type with a different value in every
+//! field, reads it back by number and by name, and compares. It also makes every kind of request of the store once.
 //!
-//! Everything is removed again, but for an item whose key is made of a wrongly numbered field: it lies elsewhere. Lists
-//! pass over it, and most of them expire.
+//! Everything is removed again, except an item whose key contains a wrongly numbered field: it is stored elsewhere.
+//! Lists skip such items, and most of them expire.
 
 use monitor_domain::time::Timestamp;
 
@@ -18,28 +17,28 @@ use crate::payload::{Record, Value};
 use crate::transport::Transport;
 use crate::wire;
 
-/// What the `repoId` of every canary begins with. No subject does; lists pass over such items.
+/// The prefix of every canary's `repoId`. No subject has it, and lists skip such items.
 pub(crate) const MARK: &str = "canary:";
-/// A type has at most this many flags: so many times it is written, with one of them set each time.
+/// The most flags that any type has. Each type is written this many times, with one flag set each time.
 const VARIANTS: usize = 3;
-/// Canaries that somebody could not remove expire after this, where their type expires at all.
+/// Canaries that could not be removed expire after this time, if their type expires at all.
 const KEEP_SECS: i64 = 86_400;
 
-/// What the canary found.
+/// The result of a canary run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Findings {
     /// How many fields were compared by number and by name.
     pub compared: usize,
-    /// What is not as it must be; empty if the store can be used.
+    /// One line per mismatch; empty if the store can be used.
     pub faults: Vec<String>,
 }
 
-/// Writes, reads, compares and removes canaries. `nonce` keeps two of them apart; `max_batch` is the largest batch that
-/// the store will put.
+/// Writes, reads, compares and removes canaries. `nonce` separates concurrent runs; `max_batch` is the largest batch
+/// that the store puts.
 pub async fn run<T: Transport>(client: &Client<T>, max_batch: usize, now: Timestamp, nonce: u64) -> Findings {
     let mut canary = Canary { client, now, nonce, written: Vec::new(), findings: Findings::default() };
-    // What one step cannot do, the next ones cannot either.
+    // If one step fails, the next ones would fail too.
     let steps = canary.steps(max_batch).await;
     if let Err(fault) = steps {
         canary.findings.faults.push(fault);
@@ -64,7 +63,7 @@ impl<T: Transport> Canary<'_, T> {
     async fn steps(&mut self, max_batch: usize) -> Result<(), String> {
         for variant in 0..VARIANTS {
             let records: Vec<Record> = ALL.into_iter().map(|of| self.record(of, variant)).collect();
-            self.put(&records).await.map_err(while_doing("an item of every type was not taken"))?;
+            self.put(&records).await.map_err(while_doing("an item of every type could not be put"))?;
             self.compare(&records).await?;
         }
         self.refuses_what_exists().await?;
@@ -77,7 +76,7 @@ impl<T: Transport> Canary<'_, T> {
         format!("{MARK}{:016x}-{variant}", self.nonce)
     }
 
-    /// A value for every field, unlike that of every other field of its kind.
+    /// A value for every field, different from every other field of the same kind.
     fn record(&self, item_type: &'static ItemType, variant: usize) -> Record {
         let mut flags = 0;
         let mut record = Record::new(item_type);
@@ -102,7 +101,7 @@ impl<T: Transport> Canary<'_, T> {
     }
 
     async fn put(&mut self, records: &[Record]) -> Result<(), StatelyError> {
-        // Noted first: a put whose answer is lost is removed as well.
+        // Recorded first, so that a put whose response is lost is removed too.
         let before = self.written.len();
         self.written.extend(records.iter().map(path));
         let put = |record: &Record| wire::PutItem {
@@ -114,7 +113,7 @@ impl<T: Transport> Canary<'_, T> {
         if let Err(error) = &outcome
             && error.service().is_some_and(|service| !service.may_pass())
         {
-            // Refused for good: nothing of it is there.
+            // Permanently refused: nothing was stored.
             self.written.truncate(before);
         }
         outcome.map(drop)
@@ -124,10 +123,10 @@ impl<T: Transport> Canary<'_, T> {
     async fn compare(&mut self, records: &[Record]) -> Result<(), String> {
         let paths: Vec<KeyPath> = records.iter().map(path).collect();
         let by_number =
-            self.client.get(&paths, Form::Protobuf).await.map_err(while_doing("what was written is not read"))?;
-        let by_name = self.client.get(&paths, Form::Json).await.map_err(while_doing("nothing is read as JSON"))?;
+            self.client.get(&paths, Form::Protobuf).await.map_err(while_doing("written items cannot be read"))?;
+        let by_name = self.client.get(&paths, Form::Json).await.map_err(while_doing("items cannot be read as JSON"))?;
         if !by_name.iter().all(|item| matches!(item.payload, Some(wire::Payload::Json(_)))) {
-            return Err("the service does not answer in JSON, so that numbers cannot be compared with names".to_owned());
+            return Err("the service does not return JSON, so numbers cannot be compared with names".to_owned());
         }
         for record in records {
             let name = record.item_type().name;
@@ -138,7 +137,7 @@ impl<T: Transport> Canary<'_, T> {
             };
             match (find(&by_number)?, find(&by_name)?) {
                 (Some(by_number), Some(by_name)) => self.compare_fields(record, &by_number, &by_name),
-                _ => self.findings.faults.push(format!("{name}: what was written is not under its key path")),
+                _ => self.findings.faults.push(format!("{name}: the written item is not under its key path")),
             }
         }
         Ok(())
@@ -153,7 +152,7 @@ impl<T: Transport> Canary<'_, T> {
                 true if number.is_none() => format!("{of}: the service does not set it"),
                 true if number != name => format!("{of}: by number {}, by name {}", shown(number), shown(name)),
                 false if wrote != name => format!(
-                    "{of}: written as number {} with {}, read by its name as {}: the published schema numbers it otherwise",
+                    "{of}: written as number {} with {}, read by name as {}: the published schema has another number",
                     field.number,
                     shown(wrote),
                     shown(name)
@@ -167,15 +166,15 @@ impl<T: Transport> Canary<'_, T> {
         }
     }
 
-    /// The one condition: a put where something is must be refused, by the code that the store looks for.
+    /// The only condition: a must-not-exist put of an existing item is refused with the code that the store expects.
     async fn refuses_what_exists(&mut self) -> Result<(), String> {
         let again = [self.record(&CHANGE, 0)];
         match self.put(&again).await {
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) => {
-                Err(format!("a put of what must not exist fails, but not as ConditionalCheckFailed: {error}"))
+                Err(format!("a must-not-exist put of an existing item fails, but not with ConditionalCheckFailed: {error}"))
             }
-            Ok(()) => Err("a put of what must not exist replaces what is there".to_owned()),
+            Ok(()) => Err("a must-not-exist put replaces an existing item".to_owned()),
         }
     }
 
@@ -185,17 +184,17 @@ impl<T: Transport> Canary<'_, T> {
             .client
             .list(&List { prefix, ..List::default() })
             .await
-            .map_err(while_doing("a fleet is not listed"))?;
+            .map_err(while_doing("a fleet cannot be listed"))?;
         let mut types: Vec<&str> = found.iter().map(|item| &*item.item_type).collect();
         types.sort_unstable();
         let expected = [CURSOR.name, LAST_SEEN.name, REPOSITORY.name, RUNNER.name];
         if types != expected {
-            self.findings.faults.push(format!("a fleet is {}; listed were {}", expected.join(", "), types.join(", ")));
+            self.findings.faults.push(format!("listing a fleet should return {}; it returned {}", expected.join(", "), types.join(", ")));
         }
         Ok(())
     }
 
-    /// 9, 10 and 11: apart by size and by digits.
+    /// 9, 10 and 11: numeric and lexical order differ.
     async fn orders_by_number(&mut self) -> Result<(), String> {
         let mut records = Vec::new();
         for number in [9, 10, 11] {
@@ -206,20 +205,20 @@ impl<T: Transport> Canary<'_, T> {
                 );
             }
         }
-        self.put(&records).await.map_err(while_doing("changes and notices were not taken"))?;
+        self.put(&records).await.map_err(while_doing("changes and notifications could not be put"))?;
         let group = || KeyPath::new().text("repo", &self.repo_id(0));
         let after = Some(group().number("change", 9));
         let changes = List { prefix: group().any("change"), after, limit: Some(2), ..List::default() };
         let notifications =
             List { prefix: group().any("notification"), descending: true, limit: Some(5), ..List::default() };
-        // The items of every type have numbers over a thousand.
+        // The items from the first step have numbers above a thousand.
         self.expect_order(&changes, "revision", &["Change 10", "Change 11"]).await?;
         let latest = ["Sent 1002", "Claim 1002", "Sent 11", "Claim 11", "Sent 10"];
         self.expect_order(&notifications, "notification", &latest).await
     }
 
     async fn expect_order(&mut self, list: &List, number: &str, expected: &[&str]) -> Result<(), String> {
-        let items = self.client.list(list).await.map_err(while_doing("a list in order is not given"))?;
+        let items = self.client.list(list).await.map_err(while_doing("an ordered list cannot be read"))?;
         let name = |item: &wire::Item| match Record::read(item, |field: &Field| field.name == number) {
             Ok(Some(record)) => format!("{} {}", item.item_type, record.number(number)),
             _ => item.item_type.clone(),
@@ -227,7 +226,7 @@ impl<T: Transport> Canary<'_, T> {
         let found: Vec<String> = items.iter().map(name).collect();
         if found != expected {
             let (expected, found) = (expected.join(", "), found.join(", "));
-            self.findings.faults.push(format!("a list should give {expected}; it gives {found}"));
+            self.findings.faults.push(format!("a list should return {expected}; it returned {found}"));
         }
         Ok(())
     }
@@ -235,7 +234,7 @@ impl<T: Transport> Canary<'_, T> {
     async fn takes_a_full_batch(&mut self, max_batch: usize) -> Result<(), String> {
         let runner = |id: usize| self.record(&RUNNER, 0).with("runnerId", Value::Number(5_000 + id as u64));
         let records: Vec<Record> = (0..max_batch).map(runner).collect();
-        self.put(&records).await.map_err(while_doing(&format!("a batch of {max_batch} items was not taken")))
+        self.put(&records).await.map_err(while_doing(&format!("a batch of {max_batch} items could not be put")))
     }
 
     async fn remove(&mut self) {
@@ -251,7 +250,7 @@ impl<T: Transport> Canary<'_, T> {
     }
 }
 
-/// Where a record lies: its first key path, as schema.ts has it.
+/// A record's first key path, as in schema.ts.
 fn path(record: &Record) -> KeyPath {
     let repo = KeyPath::new().text("repo", record.text("repoId"));
     let fleet = KeyPath::new().text("fleet", record.text("repoId"));

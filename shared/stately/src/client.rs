@@ -1,4 +1,4 @@
-//! StatelyDB's methods, each with its deadline, its retries and a token.
+//! StatelyDB's methods, each with a deadline, retries and a token.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,40 +8,40 @@ use prost::Message;
 use crate::connect;
 use crate::error::{Retry, StatelyError};
 use crate::key_path::KeyPath;
-use crate::timer::{Timer, TokioTimer, by};
+use crate::timer::{Timer, TokioTimer, timeout_at};
 use crate::token::{AccessKey, Token, Tokens};
 use crate::transport::{Request, Response, Transport};
 use crate::wire::{self, Item, ListPart, ListToken, SortDirection, path, scan};
 
-/// The pause before the second try is at most this; it doubles with each.
+/// The longest pause before the second attempt; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// A renewal ahead of time must not use up the call that it comes in.
+/// The time limit of an early token renewal, so that it cannot use up the call's deadline.
 const EARLY_RENEWAL: Duration = Duration::from_secs(2);
-/// A list of more pages than this is one that does not end.
+/// A list with more pages than this is treated as endless.
 const MOST_PAGES: usize = 10_000;
 
-/// What a client is set to.
+/// The settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// The store's number.
+    /// The store's id.
     pub store_id: u64,
-    /// The number of the schema that items are written by.
+    /// The id of the schema that items are written with.
     pub schema_id: u64,
-    /// The version of that schema; never 0.
+    /// The version of that schema, from 1.
     pub schema_version: u32,
-    /// Exchanged for tokens; none for a data plane that asks for none.
+    /// The key that is exchanged for tokens; `None` for a data plane without authentication.
     pub access_key: Option<AccessKey>,
-    /// How long a call may take with all its tries.
+    /// How long a call may take, including all attempts.
     pub deadline: Duration,
-    /// How long one try may take.
+    /// How long one attempt may take.
     pub stall: Duration,
-    /// Where the pauses between tries draw their chance from.
+    /// The seed for the random pauses between attempts.
     pub jitter_seed: u64,
 }
 
 impl ClientSettings {
-    /// A call may take 10 s, a try 5 s.
+    /// Defaults: a call may take 10 s, an attempt 5 s.
     pub fn new(store_id: u64, schema_id: u64, access_key: Option<AccessKey>) -> Self {
         let (deadline, stall) = (Duration::from_secs(10), Duration::from_secs(5));
         let schema_version = crate::fields::SCHEMA_VERSION;
@@ -49,7 +49,7 @@ impl ClientSettings {
     }
 }
 
-/// In which form items are asked for.
+/// The form in which items are requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// As protobuf messages, by number.
@@ -59,27 +59,27 @@ pub enum Form {
     Json,
 }
 
-/// A list: the items below a prefix, in order of their key paths.
+/// A list request: the items under a prefix, in order of their key paths.
 #[derive(Clone, Debug, Default)]
 pub struct List {
-    /// At least a whole group.
+    /// The key path prefix: at least a whole group.
     pub prefix: KeyPath,
-    /// Only items of these types; of every type if empty.
+    /// Only items of these types; all types if empty.
     pub item_types: Vec<&'static str>,
-    /// The last first.
+    /// Whether the last item comes first.
     pub descending: bool,
-    /// How many at most; none for all.
+    /// The most items to return; `None` for all.
     pub limit: Option<u32>,
-    /// Only what comes after this path, which starts with the prefix.
+    /// Only items after this path, which must start with the prefix.
     pub after: Option<KeyPath>,
 }
 
-/// A page of a list, and how to go on.
+/// A page of a list, and the token for the next one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// In order.
+    /// The items, in list order.
     pub items: Vec<Item>,
-    /// For the next page; none at the end.
+    /// The token for the next page; `None` at the end.
     pub next: Option<ListToken>,
 }
 
@@ -94,25 +94,25 @@ pub struct Client<T, Ti = TokioTimer> {
 }
 
 impl<T: Transport> Client<T> {
-    /// A client that has asked for nothing yet.
+    /// A client on tokio's clock. It sends nothing yet.
     pub fn new(transport: T, settings: ClientSettings) -> Self {
         Self::with_timer(transport, settings, TokioTimer::default())
     }
 }
 
 impl<T: Transport, Ti: Timer> Client<T, Ti> {
-    /// The same with another time than tokio's.
+    /// A client with its own timer.
     pub fn with_timer(transport: T, settings: ClientSettings, timer: Ti) -> Self {
         let jitter = AtomicU64::new(settings.jitter_seed | 1);
         Self { transport, timer, settings, tokens: Tokens::default(), jitter }
     }
 
-    /// The way to the service.
+    /// The transport to the service.
     pub fn transport(&self) -> &T {
         &self.transport
     }
 
-    /// Puts all items or none; gives them as stored, with what the service filled in.
+    /// Puts all items or none. Returns them as stored, including fields set by the service.
     pub async fn put(&self, puts: Vec<wire::PutItem>) -> Result<Vec<Item>, StatelyError> {
         let ClientSettings { store_id, schema_id, schema_version, .. } = self.settings;
         let request = wire::PutRequest { store_id, puts, schema_version_id: schema_version, schema_id };
@@ -120,7 +120,7 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         Ok(answer.items)
     }
 
-    /// The items under these paths, those that exist, in no promised order.
+    /// Returns the existing items under these paths, in no particular order.
     pub async fn get(&self, paths: &[KeyPath], form: Form) -> Result<Vec<Item>, StatelyError> {
         let ClientSettings { store_id, schema_id, schema_version, .. } = self.settings;
         let gets = paths.iter().map(|path| wire::GetItem { key_path: path.to_string() }).collect();
@@ -130,7 +130,7 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         Ok(answer.items)
     }
 
-    /// Deletes the items under these paths, all or none; one that does not exist counts as deleted.
+    /// Deletes the items under these paths, all or none. An item that does not exist counts as deleted.
     pub async fn delete(&self, paths: &[KeyPath]) -> Result<(), StatelyError> {
         let ClientSettings { store_id, schema_id, schema_version, .. } = self.settings;
         let deletes = paths.iter().map(|path| wire::DeleteItem { key_path: path.to_string() }).collect();
@@ -139,23 +139,23 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         Ok(())
     }
 
-    /// A whole list, page by page, within one deadline.
+    /// Reads a whole list, page by page, within one deadline.
     pub async fn list(&self, list: &List) -> Result<Vec<Item>, StatelyError> {
         let deadline = self.deadline();
-        let begun = self.page(path::BEGIN_LIST, &self.begin_list(list), deadline).await?;
-        let goes_on = |token: ListToken| wire::ContinueListRequest {
+        let first_page = self.page(path::BEGIN_LIST, &self.begin_list(list), deadline).await?;
+        let next_request = |token: ListToken| wire::ContinueListRequest {
             token_data: token.token_data,
             direction: wire::ContinueListDirection::Forward as i32,
             schema_version_id: self.settings.schema_version,
             schema_id: self.settings.schema_id,
         };
         let most = list.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let mut items = self.rest(begun, path::CONTINUE_LIST, goes_on, most, deadline).await?;
+        let mut items = self.rest(first_page, path::CONTINUE_LIST, next_request, most, deadline).await?;
         items.truncate(most);
         Ok(items)
     }
 
-    /// Every item of one type in the whole store. As slow as the store is large.
+    /// Reads every item of one type in the whole store. The cost grows with the size of the store.
     pub async fn scan(&self, item_type: &str) -> Result<Vec<Item>, StatelyError> {
         let ClientSettings { store_id, schema_id, schema_version, .. } = self.settings;
         let deadline = self.deadline();
@@ -166,13 +166,13 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
             schema_version_id: schema_version,
             schema_id,
         };
-        let begun = self.page(scan::BEGIN_SCAN, &begin, deadline).await?;
-        let goes_on = |token: ListToken| scan::ContinueScanRequest {
+        let first_page = self.page(scan::BEGIN_SCAN, &begin, deadline).await?;
+        let next_request = |token: ListToken| scan::ContinueScanRequest {
             token_data: token.token_data,
             schema_version_id: schema_version,
             schema_id,
         };
-        self.rest(begun, scan::CONTINUE_SCAN, goes_on, usize::MAX, deadline).await
+        self.rest(first_page, scan::CONTINUE_SCAN, next_request, usize::MAX, deadline).await
     }
 
     fn begin_list(&self, list: &List) -> wire::BeginListRequest {
@@ -194,19 +194,19 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         }
     }
 
-    /// Follows a list to its end, or until there are enough items.
+    /// Follows a list to its end, or until it has `most` items.
     async fn rest<Next: Message>(
         &self,
-        begun: Page,
+        first_page: Page,
         path: &'static str,
-        goes_on: impl Fn(ListToken) -> Next,
+        next_request: impl Fn(ListToken) -> Next,
         most: usize,
         deadline: Duration,
     ) -> Result<Vec<Item>, StatelyError> {
-        let Page { mut items, mut next } = begun;
+        let Page { mut items, mut next } = first_page;
         for _ in 0..MOST_PAGES {
             let Some(token) = next.filter(|_| items.len() < most) else { return Ok(items) };
-            let page = self.page(path, &goes_on(token), deadline).await?;
+            let page = self.page(path, &next_request(token), deadline).await?;
             items.extend(page.items);
             next = page.next;
         }
@@ -229,7 +229,7 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         self.call((path, connect::UNARY, &body), form, self.deadline(), read).await
     }
 
-    /// Tries until it succeeds, cannot succeed, or is out of time. A token that is refused is replaced once.
+    /// Retries until the call succeeds, fails permanently or reaches its deadline. A refused token is replaced once.
     async fn call<R>(
         &self,
         what: (&'static str, &'static str, &[u8]),
@@ -255,12 +255,12 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         }
     }
 
-    /// Waits before the next try, or gives the error back where there is none to come.
+    /// Waits before the next attempt, or returns the error if there must be none.
     async fn pause(&self, error: StatelyError, tries: u32, deadline: Duration) -> Result<(), StatelyError> {
         let pause = match error.retry() {
             Retry::Never => return Err(error),
             Retry::Now if tries == 1 => Duration::ZERO,
-            Retry::Now | Retry::Later => self.chance(tries),
+            Retry::Now | Retry::Later => self.random_pause(tries),
         };
         if self.timer.elapsed() + pause >= deadline {
             return Err(StatelyError::GaveUp { tries, within: self.settings.deadline, last: Box::new(error) });
@@ -291,34 +291,34 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
             headers.push(("sc-rf", "application/json".to_owned()));
         }
         let request = Request { path, headers, body: body.to_vec() };
-        match by(&self.timer, until, self.transport.post(request)).await {
+        match timeout_at(&self.timer, until, self.transport.post(request)).await {
             Some(Ok(response)) => read(&response),
             Some(Err(unreached)) => Err(StatelyError::Unreached(unreached.0)),
-            None => Err(StatelyError::Unreached(format!("nothing within {} ms", allowed.as_millis()))),
+            None => Err(StatelyError::Unreached(format!("no response within {} ms", allowed.as_millis()))),
         }
     }
 
-    /// A token that serves; none where there is no access key.
+    /// A valid token; `None` without an access key.
     async fn token(&self, deadline: Duration) -> Result<Option<Token>, StatelyError> {
         let Some(access_key) = &self.settings.access_key else { return Ok(None) };
         if let Some(token) = self.tokens.fresh(self.timer.elapsed()) {
             return Ok(Some(token));
         }
-        let turn = by(&self.timer, deadline, self.tokens.fetching.lock()).await;
-        let _turn = turn.ok_or_else(|| StatelyError::Unreached("no token in time".to_owned()))?;
-        // Whoever had the turn before has fetched one for all.
+        let turn = timeout_at(&self.timer, deadline, self.tokens.fetching.lock()).await;
+        let _turn = turn.ok_or_else(|| StatelyError::Unreached("no token within the deadline".to_owned()))?;
+        // The previous holder of the lock may have fetched a token for all.
         let now = self.timer.elapsed();
         if let Some(token) = self.tokens.fresh(now) {
             return Ok(Some(token));
         }
-        let still_good = self.tokens.good(now);
-        let until = if still_good.is_some() { deadline.min(now + EARLY_RENEWAL) } else { deadline };
+        let still_valid = self.tokens.valid(now);
+        let until = if still_valid.is_some() { deadline.min(now + EARLY_RENEWAL) } else { deadline };
         match self.fetch_token(access_key, until).await {
             Ok(token) => {
                 self.tokens.keep(token.clone());
                 Ok(Some(token))
             }
-            Err(error) => match still_good {
+            Err(error) => match still_valid {
                 Some(token) => {
                     self.tokens.put_off_renewal(self.timer.elapsed());
                     Ok(Some(token))
@@ -336,12 +336,12 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         let mut tries = 0;
         loop {
             tries += 1;
-            // From before the request: the token is not younger than that.
+            // Taken before the request, so the token's age is never underestimated.
             let asked_at = self.timer.elapsed();
             match self.attempt(what, Form::default(), None, deadline, &read).await {
                 Ok(wire::GetAuthTokenResponse { auth_token, expires_in_s }) => {
                     if auth_token.is_empty() || !auth_token.bytes().all(|b| b.is_ascii_graphic()) {
-                        return Err(StatelyError::Garbled("a token that is none".to_owned()));
+                        return Err(StatelyError::Garbled("the token is empty or not printable ASCII".to_owned()));
                     }
                     return Ok(Token::new(&auth_token, Duration::from_secs(expires_in_s), asked_at));
                 }
@@ -354,8 +354,8 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         self.timer.elapsed() + self.settings.deadline
     }
 
-    /// A pause of chance length, so that many clients do not come back together (xorshift64).
-    fn chance(&self, tries: u32) -> Duration {
+    /// A random pause, so that many clients do not retry at the same time (xorshift64).
+    fn random_pause(&self, tries: u32) -> Duration {
         let step = |mut state: u64| {
             state ^= state << 13;
             state ^= state >> 7;
@@ -373,7 +373,7 @@ fn of_type(item_type: &str) -> wire::FilterCondition {
     wire::FilterCondition { value: Some(wire::Filter::ItemType(item_type.to_owned())) }
 }
 
-/// Reads the frames of a page. One without its end broke off.
+/// Reads the frames of a page. A page without its end is incomplete.
 fn read_page(response: &Response) -> Result<Page, StatelyError> {
     let mut page = Page::default();
     let mut finished = None;
@@ -381,11 +381,11 @@ fn read_page(response: &Response) -> Result<Page, StatelyError> {
         match connect::decode::<wire::ListResponse>(part)?.response {
             Some(ListPart::Result(result)) => page.items.extend(result.items),
             Some(ListPart::Finished(end)) => finished = Some(end.token.unwrap_or_default()),
-            // A kind of message that a later version of the service sends.
+            // A kind of message that a later version of the service may send.
             None => {}
         }
     }
-    let token = finished.ok_or_else(|| StatelyError::Unreached("the list broke off".to_owned()))?;
+    let token = finished.ok_or_else(|| StatelyError::Unreached("the list ended early".to_owned()))?;
     page.next = Some(token).filter(|token| token.can_continue);
     Ok(page)
 }
@@ -394,9 +394,9 @@ fn read_page(response: &Response) -> Result<Page, StatelyError> {
 mod tests {
     use super::*;
 
-    /// The protocol's end of a stream is not the list's.
+    /// The end of the protocol's stream is not the end of the list.
     #[test]
-    fn a_page_without_its_end_broke_off() {
+    fn a_page_without_its_end_is_an_error() {
         let item = Item { item_type: "Cursor".to_owned(), payload: None };
         let part = |response| connect::frame(&wire::ListResponse { response: Some(response) });
         let items = part(ListPart::Result(wire::ListPartialResult { items: vec![item] }));

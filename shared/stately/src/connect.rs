@@ -1,4 +1,4 @@
-//! The Connect protocol: frames of a stream, and errors in their three places.
+//! The Connect protocol: the frames of a stream, and the three places of an error.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -16,16 +16,16 @@ pub(crate) const UNARY: &str = "application/proto";
 /// The content type of a stream.
 pub(crate) const STREAM: &str = "application/connect+proto";
 
-/// How much is repeated of what others have written.
+/// How much of a foreign text or code is quoted, in characters.
 const MOST_OF_A_TEXT: usize = 300;
 const MOST_OF_A_CODE: usize = 60;
 
 const COMPRESSED: u8 = 1;
 const END_OF_STREAM: u8 = 2;
-/// Flags and length.
+/// The length of a frame's prefix: one byte of flags, four of length.
 const PREFIX_LEN: usize = 5;
 
-/// Base64 as the several writers of it have it: padded or not, of either alphabet.
+/// Decodes base64 in every variant that senders use: padded or not, in either alphabet.
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -45,7 +45,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     GeneralPurpose::new(&STANDARD, config).decode(standard).ok()
 }
 
-/// A message as the one frame of a request.
+/// A message as the single frame of a request.
 pub(crate) fn frame(message: &impl Message) -> Vec<u8> {
     let message = message.encode_to_vec();
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
@@ -56,7 +56,7 @@ pub(crate) fn frame(message: &impl Message) -> Vec<u8> {
     framed
 }
 
-/// The messages of a whole stream, or the error that ended it.
+/// The messages of a complete stream, or the error that ended it.
 pub(crate) fn messages(response: &Response) -> Result<Vec<&[u8]>, StatelyError> {
     if response.status != 200 || response.content_type != STREAM {
         return Err(error_of(response));
@@ -64,13 +64,13 @@ pub(crate) fn messages(response: &Response) -> Result<Vec<&[u8]>, StatelyError> 
     let mut messages = Vec::new();
     let mut rest = &response.body[..];
     loop {
-        let cut = || StatelyError::Unreached("the answer broke off".to_owned());
+        let cut = || StatelyError::Unreached("the response ended early".to_owned());
         let (prefix, after) = rest.split_at_checked(PREFIX_LEN).ok_or_else(cut)?;
         let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let (message, after) = after.split_at_checked(length).ok_or_else(cut)?;
         if prefix[0] & COMPRESSED != 0 {
-            return Err(StatelyError::Garbled("a compressed frame, which nobody asked for".to_owned()));
+            return Err(StatelyError::Garbled("a compressed frame, which was not requested".to_owned()));
         }
         if prefix[0] & END_OF_STREAM == 0 {
             messages.push(message);
@@ -78,7 +78,7 @@ pub(crate) fn messages(response: &Response) -> Result<Vec<&[u8]>, StatelyError> 
             continue;
         }
         let end: EndOfStream = serde_json::from_slice(message)
-            .map_err(|_| StatelyError::Garbled("the end of the stream is no JSON".to_owned()))?;
+            .map_err(|_| StatelyError::Garbled("the end of the stream is not JSON".to_owned()))?;
         return match end.error {
             Some(error) => Err(StatelyError::Service(error.into())),
             None => Ok(messages),
@@ -86,12 +86,12 @@ pub(crate) fn messages(response: &Response) -> Result<Vec<&[u8]>, StatelyError> 
     }
 }
 
-/// The one message of an answer, or its error.
+/// The single message of a response, or its error.
 pub(crate) fn message(response: &Response) -> Result<&[u8], StatelyError> {
     if response.status == 200 && response.content_type == UNARY { Ok(&response.body) } else { Err(error_of(response)) }
 }
 
-/// Reads a message of StatelyDB's.
+/// Decodes a StatelyDB message.
 pub(crate) fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StatelyError> {
     M::decode(bytes).map_err(|error| StatelyError::Garbled(error.to_string()))
 }
@@ -121,7 +121,7 @@ impl From<WireError> for ServiceError {
         let details = error.details.iter().find(|detail| detail.r#type == StatelyErrorDetails::TYPE_NAME);
         let details = details.and_then(|detail| StatelyErrorDetails::decode(&*decode_base64(&detail.value)?).ok());
         let StatelyErrorDetails { stately_code, message, .. } = details.unwrap_or_default();
-        // The outer message only repeats the codes where there are details.
+        // With details, the outer message only repeats the codes.
         let message = [message, error.message].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
         ServiceError {
             rpc_code: quote(&error.code, MOST_OF_A_CODE),
@@ -131,12 +131,12 @@ impl From<WireError> for ServiceError {
     }
 }
 
-/// The error of an answer that is none of the asked-for kind.
+/// The error in a response that is not of the requested kind.
 fn error_of(response: &Response) -> StatelyError {
     let json = || serde_json::from_slice::<WireError>(&response.body).ok().filter(|error| !error.code.is_empty());
     if response.status == 200 {
         let kind = quote(&response.content_type, MOST_OF_A_CODE);
-        return StatelyError::Garbled(format!("content of the type `{kind}`; is there a proxy in between?"));
+        return StatelyError::Garbled(format!("content type `{kind}`; is there a proxy in between?"));
     }
     if response.content_type == "application/json"
         && let Some(error) = json()
@@ -148,7 +148,7 @@ fn error_of(response: &Response) -> StatelyError {
     StatelyError::Service(ServiceError { rpc_code, stately_code: String::new(), message })
 }
 
-/// What an answer of somebody in between stands for (connectrpc.com, "HTTP to Error Code").
+/// The RPC code of a response from an intermediary, by its status (connectrpc.com, "HTTP to Error Code").
 fn code_of_status(status: u16) -> &'static str {
     match status {
         400 => "internal",
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_says_goes_by_its_status() {
+    fn a_proxys_response_is_classified_by_its_status() {
         for (status, code) in
             [(502, "unavailable"), (401, "unauthenticated"), (418, "unknown"), (403, "permission_denied")]
         {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_has_an_end_or_broke_off() {
+    fn a_stream_without_an_end_is_an_error() {
         let whole = [raw(0, b"one"), raw(0, b""), raw(2, b"{}")].concat();
         assert_eq!(messages(&response(200, STREAM, whole.clone())).unwrap(), [&b"one"[..], b""]);
         for length in 0..whole.len() {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_read_in_every_spelling() {
+    fn base64_is_read_in_every_variant() {
         for text in ["+/8=", "+/8", "-_8", "-_8="] {
             assert_eq!(decode_base64(text).as_deref(), Some(&[0xfb, 0xff][..]), "{text}");
         }
@@ -237,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_makes_it_panic(status: u16, kind in 0..4_usize, body: Vec<u8>) {
+        fn no_response_causes_a_panic(status: u16, kind in 0..4_usize, body: Vec<u8>) {
             let content_type = [UNARY, STREAM, "application/json", "text/html"][kind];
             let response = response(status, content_type, body);
             let _ = message(&response).and_then(decode::<StatelyErrorDetails>);
@@ -247,7 +247,7 @@ mod tests {
         }
 
         #[test]
-        fn no_error_text_makes_it_panic(body in r#"\{"code":"[a-z_]{0,9}","message":".{0,400}","details":\[\{"type":"stately.errors.StatelyErrorDetails","value":"[ -~]{0,20}"\}\]\}"#) {
+        fn no_error_text_causes_a_panic(body in r#"\{"code":"[a-z_]{0,9}","message":".{0,400}","details":\[\{"type":"stately.errors.StatelyErrorDetails","value":"[ -~]{0,20}"\}\]\}"#) {
             let error = message(&response(500, "application/json", body)).unwrap_err();
             prop_assert!(error.to_string().len() < 2_000);
         }

@@ -1,21 +1,21 @@
-//! Where StatelyDB answers.
+//! The address of StatelyDB.
 
 /// An address that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no {what}; write {hint}")]
+#[error("`{given}` is not a valid {what}: it must be {hint}")]
 pub struct EndpointError {
     given: String,
     what: &'static str,
     hint: &'static str,
 }
 
-/// The origin of a data plane, as `https://us-east-1.aws.api.stately.cloud`, without a slash at the end.
+/// The origin of a data plane, for example `https://us-east-1.aws.api.stately.cloud`, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// The service's address for a region, as its official clients find it: `us-east-1` and `aws-us-east-1` are the
-    /// same, and no region is the global address.
+    /// The service's address for a region, as in its official clients: `us-east-1` and `aws-us-east-1` are the same,
+    /// and no region means the global address.
     pub fn of_region(region: Option<&str>) -> Result<Self, EndpointError> {
         let Some(region) = region.map(str::trim).filter(|region| !region.is_empty()) else {
             return Ok(Self("https://api.stately.cloud".to_owned()));
@@ -23,17 +23,17 @@ impl Endpoint {
         let name = region.strip_prefix("aws-").unwrap_or(region);
         let is_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(is_label) {
-            return Err(EndpointError { given: region.to_owned(), what: "region", hint: "one as us-east-1" });
+            return Err(EndpointError { given: region.to_owned(), what: "region", hint: "the name of an AWS region, for example us-east-1" });
         }
         Ok(Self(format!("https://{name}.aws.api.stately.cloud")))
     }
 
-    /// An address of one's own: a data plane beside the service, or a server for tests.
+    /// A custom address: another data plane, or a test server.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let fault = || EndpointError {
             given: text.to_owned(),
             what: "address of a data plane",
-            hint: "scheme, host and port alone, as http://127.0.0.1:3030",
+            hint: "scheme, host and port only, for example http://127.0.0.1:3030",
         };
         let url = reqwest::Url::parse(text).map_err(|_| fault())?;
         let is_origin = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
@@ -44,12 +44,12 @@ impl Endpoint {
         Ok(Self(url.origin().ascii_serialization()))
     }
 
-    /// Whether it is spoken to without TLS, and so with HTTP/2 by prior knowledge.
+    /// Whether it is used without TLS, and so with HTTP/2 by prior knowledge.
     pub fn is_plain(&self) -> bool {
         self.0.starts_with("http://")
     }
 
-    /// As text.
+    /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_ones_own_is_an_origin() {
+    fn a_custom_address_must_be_an_origin() {
         assert_eq!(Endpoint::parse("http://127.0.0.1:3030/").unwrap().0, "http://127.0.0.1:3030");
         assert!(Endpoint::parse("http://localhost:1").unwrap().is_plain());
         assert!(!Endpoint::parse("https://stately.internal").unwrap().is_plain());

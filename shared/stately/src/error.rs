@@ -1,56 +1,56 @@
-//! What goes wrong between here and StatelyDB, sorted by what the caller can do.
+//! Errors of StatelyDB requests, classified by what the caller can do.
 
 use std::time::Duration;
 
-/// A request that did not succeed.
+/// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatelyError {
-    /// No whole answer came. A write may have been done all the same.
+    /// No complete response arrived. A write may still have been applied.
     #[error("no answer from StatelyDB: {0}")]
     Unreached(String),
-    /// The service answered with an error.
+    /// The service returned an error.
     #[error(transparent)]
     Service(ServiceError),
-    /// The answer is none of StatelyDB's. A write may have been done all the same.
-    #[error("an answer that is none of StatelyDB's: {0}")]
+    /// The response is not one of StatelyDB's. A write may still have been applied.
+    #[error("not a StatelyDB response: {0}")]
     Garbled(String),
-    /// Tried again for as long as the caller's deadline allowed.
+    /// Every attempt within the caller's deadline failed.
     #[error("{last} (gave up after {tries} tries in {} s)", within.as_secs())]
     GaveUp {
-        /// How often it was tried.
+        /// The number of attempts.
         tries: u32,
         /// The deadline of the call.
         within: Duration,
-        /// What the last try came to.
+        /// The error of the last attempt.
         last: Box<StatelyError>,
     },
 }
 
-/// An error as the service tells it.
+/// An error reported by the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("StatelyDB says: {message} ({})", if stately_code.is_empty() { rpc_code } else { stately_code })]
 pub struct ServiceError {
-    /// The RPC code in the protocol's spelling, as `failed_precondition`.
+    /// The RPC code in the protocol's spelling, for example `failed_precondition`.
     pub rpc_code: String,
-    /// StatelyDB's own code, as `ConditionalCheckFailed`; empty where it tells none.
+    /// StatelyDB's own code, for example `ConditionalCheckFailed`; empty if the error has none.
     pub stately_code: String,
-    /// For people.
+    /// The reason, for people.
     pub message: String,
 }
 
-/// Whether trying again may help.
+/// Whether a retry may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// The same request will fail again.
     Never,
-    /// At once.
+    /// Retry at once.
     Now,
-    /// After a pause that grows.
+    /// Retry after a growing pause.
     Later,
 }
 
-/// StatelyDB's codes that decide by themselves, whatever the RPC code (docs.stately.cloud, "Error Codes"). The list is
-/// not exhaustive there: what is not in it goes by its RPC code.
+/// The StatelyDB codes that decide regardless of the RPC code (docs.stately.cloud, "Error Codes"). That list is not
+/// exhaustive: for any other code the RPC code decides.
 const BY_STATELY_CODE: [(&str, Retry); 12] = [
     ("BackupsUnavailable", Retry::Later),
     ("CachedSchemaTooOld", Retry::Now),
@@ -67,7 +67,7 @@ const BY_STATELY_CODE: [(&str, Retry); 12] = [
 ];
 
 impl StatelyError {
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     pub fn retry(&self) -> Retry {
         match self {
             StatelyError::Unreached(_) => Retry::Later,
@@ -76,7 +76,7 @@ impl StatelyError {
         }
     }
 
-    /// The service's error, if it was one that ended the call.
+    /// The service's error, if one ended the call.
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
             StatelyError::Service(error) => Some(error),
@@ -90,14 +90,14 @@ impl StatelyError {
         self.service().is_some_and(|error| error.rpc_code == "unauthenticated")
     }
 
-    /// Whether an item that must not exist does.
+    /// Whether an item exists that must not.
     pub fn is_conflict(&self) -> bool {
         self.service().is_some_and(|error| error.stately_code == "ConditionalCheckFailed")
     }
 }
 
 impl ServiceError {
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     pub fn retry(&self) -> Retry {
         match BY_STATELY_CODE.iter().find(|(code, _)| *code == self.stately_code) {
             Some((_, retry)) => *retry,
@@ -108,7 +108,7 @@ impl ServiceError {
         }
     }
 
-    /// Whether another call, later, may succeed unchanged: what is not the request's own fault.
+    /// Whether the same request may succeed in a later call, because the request itself is not at fault.
     pub fn may_pass(&self) -> bool {
         self.retry() != Retry::Never
             || (matches!(&*self.rpc_code, "unknown" | "internal" | "aborted" | "canceled" | "data_loss")
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stately_does_not_name_goes_by_the_rpc_code() {
+    fn without_a_known_stately_code_the_rpc_code_decides() {
         for code in ["unavailable", "resource_exhausted", "deadline_exceeded"] {
             assert_eq!(error("", code).retry(), Retry::Later, "{code}");
             assert_eq!(error("Unheard", code).retry(), Retry::Later, "{code}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_its_code_and_how_long_it_was_tried() {
+    fn an_error_names_its_code_and_its_attempts() {
         let last = Box::new(StatelyError::Service(error("StoreInUse", "")));
         let error_text = StatelyError::GaveUp { tries: 3, within: Duration::from_secs(10), last }.to_string();
         assert_eq!(error_text, "StatelyDB says: why (StoreInUse) (gave up after 3 tries in 10 s)");

@@ -1,12 +1,12 @@
-//! Every item type with its fields and their numbers: the one place where numbers stand.
+//! Every item type with its fields and their numbers: the only place with field numbers.
 //!
-//! They are those of `schema/FIELDS.md`, which a test holds them to. StatelyDB gives numbers at publish time, so the
-//! canary asks a published schema before it is trusted.
+//! They are the numbers in `schema/FIELDS.md`; a test compares them. StatelyDB assigns numbers at publish time, so the
+//! canary verifies a published schema before it is trusted.
 
-/// The version of the published schema that these numbers belong to; sent with every request.
+/// The schema version that these numbers belong to; sent with every request.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// How a field's value lies in a payload.
+/// The wire type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `string`
@@ -15,7 +15,7 @@ pub enum Kind {
     Texts,
     /// `bool`
     Flag,
-    /// `uint64` or `uint32`, which lie alike.
+    /// `uint64` or `uint32`, which are encoded alike.
     Number,
     /// `sint64`: milliseconds since 1970.
     Millis,
@@ -28,32 +28,32 @@ pub enum Kind {
 /// A field of an item type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its number on the wire.
+    /// The field's number on the wire.
     pub number: u32,
-    /// Its name in the schema, and in JSON.
+    /// The field's name in the schema and in JSON.
     pub name: &'static str,
-    /// How its value lies.
+    /// The field's wire type.
     pub kind: Kind,
-    /// Whether the service sets it, whatever is sent.
+    /// Whether the service sets it, regardless of what is sent.
     pub by_service: bool,
 }
 
 /// An item type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemType {
-    /// Its name in the schema.
+    /// The type's name in the schema.
     pub name: &'static str,
-    /// Its fields, by number.
+    /// The type's fields, in order of their numbers.
     pub fields: &'static [Field],
 }
 
 impl ItemType {
-    /// The type of this name, if it is known here.
+    /// The type with this name, if this release knows it.
     pub fn named(name: &str) -> Option<&'static ItemType> {
         ALL.into_iter().find(|known| known.name == name)
     }
 
-    /// The field of this name.
+    /// The field with this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
@@ -311,5 +311,5 @@ pub const ALL: [&ItemType; 14] = [
     &MARKER,
 ];
 
-/// `RunnerStatus` by name. 0 stands for "not told".
+/// `RunnerStatus` by name. 0 means "unset".
 pub const RUNNER_STATUS: [(&str, i32); 5] = [("ONLINE", 1), ("OFFLINE", 2), ("BUSY", 3), ("UNKNOWN", 4), ("IDLE", 5)];

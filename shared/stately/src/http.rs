@@ -7,12 +7,12 @@ use reqwest::header::CONTENT_TYPE;
 use crate::endpoint::Endpoint;
 use crate::transport::{Request, Response, Transport, Unreached};
 
-/// The longest answer that is read: a page of StatelyDB's is a small part of it.
+/// The largest response that is read, in bytes. A StatelyDB page is a small part of it.
 const LONGEST_ANSWER: usize = 64 << 20;
-/// An idle connection is asked for a sign of life, so that one that a NAT has forgotten costs no request.
+/// The interval of HTTP/2 pings on an idle connection, so that one dropped by a NAT costs no request.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Posts over HTTP/2: agreed on by ALPN where there is TLS, taken for granted where there is none.
+/// Posts over HTTP/2: negotiated by ALPN with TLS, by prior knowledge without.
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
@@ -20,17 +20,17 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// Builds on the host's settings for HTTP (TLS, roots, proxy, limits). A crypto provider must be installed.
+    /// Extends the host's HTTP settings (TLS, roots, proxy, limits). A crypto provider must be installed.
     pub fn new(builder: reqwest::ClientBuilder, endpoint: Endpoint) -> Result<Self, Unreached> {
         let builder = builder
             .redirect(reqwest::redirect::Policy::none())
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(Duration::from_secs(5))
-            // The answer to a fleet of a thousand runners is half a megabyte: one window instead of nine.
+            // The response for a fleet of a thousand runners is half a megabyte: one window instead of nine.
             .http2_initial_stream_window_size(2 << 20)
             .http2_initial_connection_window_size(4 << 20);
         let builder = if endpoint.is_plain() { builder.http2_prior_knowledge() } else { builder };
-        let client = builder.build().map_err(|error| unreached(error, "HTTP could not be set up"))?;
+        let client = builder.build().map_err(|error| unreached(error, "the HTTP client cannot be set up"))?;
         Ok(Self { client, endpoint })
     }
 }
@@ -51,7 +51,7 @@ impl Transport for HttpTransport {
         let mut body = Vec::with_capacity(expected.min(LONGEST_ANSWER));
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(Unreached(format!("an answer of more than {} MiB", LONGEST_ANSWER >> 20)));
+                return Err(Unreached(format!("the response is larger than {} MiB", LONGEST_ANSWER >> 20)));
             }
             body.extend_from_slice(&chunk);
         }
@@ -59,7 +59,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// The whole chain of reasons, since reqwest's own words say only that it failed; without URLs.
+/// The whole chain of causes, without URLs: reqwest's own message says only that the request failed.
 fn unreached(error: reqwest::Error, what: &str) -> Unreached {
     let error = error.without_url();
     let mut reason = error.to_string();

@@ -1,7 +1,7 @@
-//! The pipeline's items as StatelyDB's, and back.
+//! Converts the pipeline's items to StatelyDB items and back.
 //!
-//! An item's whole content is JSON in its field `body`; the other fields mirror what people and other programs want
-//! to read, and are not read back. Freshness and Cursor have nothing but their fields.
+//! An item's whole content is JSON in its field `body`. The other fields mirror what people and other programs want to
+//! read, and are not read back. LastSeen and Cursor have no body, only their fields.
 
 mod read;
 
@@ -25,24 +25,24 @@ use crate::wire;
 pub(crate) use read::nonce;
 pub use read::{EVERY_TYPE, Readable, Reader, TYPES_OF_THE_SCHEDULE};
 
-/// A longer text is deflated: DynamoDB, below StatelyDB, takes 400 KB an item, and a claim that tells of a thousand
-/// outages has half a megabyte of text.
+/// A body longer than this, in bytes, is deflated: DynamoDB, which StatelyDB is built on, limits items to 400 KB, and a
+/// claim with a thousand outages is half a megabyte of text.
 const LONGEST_PLAIN_BODY: usize = 64 << 10;
-/// What a deflated body begins with; JSON begins with a brace.
+/// The prefix of a deflated body. JSON starts with a brace.
 const DEFLATED: &str = "z:";
 const DEFLATE_LEVEL: u8 = 6;
 
 const DAY_SECS: i64 = 86_400;
-/// How long a change without news is kept, from its decision.
+/// How long other changes are kept after their decision, in seconds.
 const KEEP_QUIET_CHANGE: i64 = QUIET_CHANGES_KEPT.as_secs().cast_signed();
-/// How long news and ended outages are kept.
+/// How long notifiable changes, changes with outage events, and ended outages are kept, in seconds.
 const KEEP_NOTIFIABLE_CHANGE: i64 = 400 * DAY_SECS;
-/// How long markers are kept: longer than a signature holds and a job waits.
+/// How long markers are kept: longer than a signature is valid and than a job waits.
 const KEEP_MARKER: i64 = DAY_SECS;
-/// How long notices are kept: longer than the changes that they tell, which would otherwise seem untold.
+/// How long notifications are kept: longer than the changes that they cover, which would otherwise seem pending.
 const KEEP_NOTIFICATION: i64 = 430 * DAY_SECS;
 
-/// Where an item lies: its first key path.
+/// An item's first key path.
 pub fn key_path(key: &Key) -> KeyPath {
     let repo = |subject: &Subject| KeyPath::new().text("repo", &subject.to_string());
     let fleet = |subject: &Subject| KeyPath::new().text("fleet", &subject.to_string());
@@ -81,7 +81,7 @@ fn moment(moment: impl Into<Option<Timestamp>>) -> Value {
     Value::Moment(moment.into().map_or(0, Timestamp::epoch_ms))
 }
 
-/// Whole seconds, `keep_secs` after a moment.
+/// The time `keep_secs` after another, in whole seconds.
 fn expires(after: Timestamp, keep_secs: i64) -> Value {
     Value::Moment(after.epoch_secs().saturating_add(keep_secs))
 }
@@ -105,14 +105,14 @@ fn body(content: &impl Serialize) -> Result<Value, serde_json::Error> {
     Ok(Value::Text(format!("{DEFLATED}{}", STANDARD.encode(deflated))))
 }
 
-/// An item as it is put.
+/// An item in the form in which it is put.
 pub fn write(item: &Item) -> Result<wire::Item, StoreError> {
     let key = item.key();
     let refused = |error| StoreError::Refused(format!("{key}: it cannot be written as JSON: {error}"));
     record(item).map(|record| record.to_item()).map_err(refused)
 }
 
-/// An item's fields.
+/// An item as a record of fields.
 pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
     use Value::{Flag, Number, Texts};
     let new = |item_type| Record::new(item_type).with("repoId", Value::Text(item.key().subject().to_string()));
@@ -161,7 +161,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("currentId", Number(outage.current_id.0))
             .with("inJob", Flag(outage.in_job))
             .with("body", body(outage)?)
-            // None while it is open: an outage that lasts is never deleted.
+            // 0 while it is open: an open outage never expires.
             .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NOTIFIABLE_CHANGE))),
         Item::LastSeen(last_seen) => new(&fields::LAST_SEEN)
             .with("seenAt", moment(last_seen.at))
@@ -182,8 +182,8 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("targetCount", Number(list.targets.len() as u64))
             .with("body", body(list)?),
         Item::Change(change) => {
-            let is_news = change.is_notifiable() || change.has_outage_events();
-            let keep = if is_news { KEEP_NOTIFIABLE_CHANGE } else { KEEP_QUIET_CHANGE };
+            let is_long_lived = change.is_notifiable() || change.has_outage_events();
+            let keep = if is_long_lived { KEEP_NOTIFIABLE_CHANGE } else { KEEP_QUIET_CHANGE };
             new(&fields::CHANGE)
                 .with("revision", Number(change.revision.0))
                 .with("nonce", Number(change.nonce))
@@ -252,7 +252,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
     })
 }
 
-/// The latest moment at which it is known to have been connected.
+/// The latest time at which the runner is known to have been connected.
 fn last_seen_at(runner: &Runner) -> Option<Timestamp> {
     if runner.status.is_healthy() {
         return Some(runner.status_since);
@@ -284,7 +284,7 @@ fn ending(ending: Ending) -> &'static str {
 }
 
 fn description(outage: &Outage) -> String {
-    let job = if outage.in_job { " in the middle of a job" } else { "" };
+    let job = if outage.in_job { " while running a job" } else { "" };
     let end = match outage.ending {
         None => "still open",
         Some(Ending::Recovered) => "recovered",
@@ -293,7 +293,7 @@ fn description(outage: &Outage) -> String {
     };
     let suffix = match outage.visibility {
         Visibility::Alerted | Visibility::Baseline => "",
-        Visibility::Suppressed => ", not told by itself",
+        Visibility::Suppressed => ", without an individual alert",
         Visibility::Muted => ", muted",
     };
     format!("{} became {}{job}; {end}{suffix}", outage.runner_name, outage.status)

@@ -1,13 +1,13 @@
-//! Key paths: `/namespace-ID/namespace-ID…`, the address of an item.
+//! Key paths: `/namespace-ID/namespace-ID…`, the key of an item.
 
 use std::fmt;
 
-/// A key path, or the beginning of one. The first segment is the group.
+/// A key path or a prefix of one. The first segment is the group.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct KeyPath(String);
 
 impl KeyPath {
-    /// A path of no segment yet.
+    /// An empty path.
     pub fn new() -> Self {
         Self::default()
     }
@@ -35,14 +35,14 @@ impl KeyPath {
         self
     }
 
-    /// Adds a last segment without ID: the one item of its kind.
+    /// Adds a last segment without an ID, for the only item of its kind.
     #[must_use]
     pub fn only(mut self, namespace: &str) -> Self {
         self.push(namespace);
         self
     }
 
-    /// Adds the beginning of a segment: the prefix of every ID in a namespace.
+    /// Adds a segment without its ID: the prefix of every ID in a namespace.
     #[must_use]
     pub fn any(mut self, namespace: &str) -> Self {
         self.push(namespace);
@@ -50,7 +50,7 @@ impl KeyPath {
         self
     }
 
-    /// As it is sent.
+    /// The path as it is sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a path apart again, as whoever reads it has to.
+    /// Splits a path into its segments, as a reader has to.
     fn segments(path: &KeyPath) -> Vec<(String, String)> {
         let mut segments = Vec::new();
         let mut chars = path.as_str().chars();
@@ -88,7 +88,7 @@ mod tests {
         while let Some(c) = chars.next() {
             match c {
                 '/' => segments.push(std::mem::take(&mut segment)),
-                '%' => segment.push(chars.next().expect("an escape has two signs")),
+                '%' => segment.push(chars.next().expect("an escape has two characters")),
                 c => segment.push(c),
             }
         }
@@ -114,7 +114,7 @@ mod tests {
         }
 
         #[test]
-        fn two_ids_never_give_one_path(first in "[%/a-]{0,6}", second in "[%/a-]{0,6}") {
+        fn two_ids_never_have_the_same_path(first in "[%/a-]{0,6}", second in "[%/a-]{0,6}") {
             let path = |id: &str| KeyPath::new().text("repo", id).any("change");
             prop_assert_eq!(first == second, path(&first) == path(&second));
         }

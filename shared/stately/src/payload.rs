@@ -7,18 +7,18 @@ use crate::fields::{Field, ItemType, Kind, RUNNER_STATUS};
 use crate::wire::json::{Kind as Json, Struct, Value as JsonValue};
 use crate::wire::{self, Payload};
 
-/// A field's value. The zero value and none are the same, as in the schema.
+/// A field's value. A zero value is the same as no value, as in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// Text
+    /// A string.
     Text(String),
-    /// Texts
+    /// A list of strings.
     Texts(Vec<String>),
-    /// Flag
+    /// A boolean.
     Flag(bool),
-    /// Number
+    /// An unsigned number.
     Number(u64),
-    /// Millis or Seconds
+    /// A time, in milliseconds or seconds since 1970.
     Moment(i64),
     /// The number of a `RunnerStatus`.
     Status(i32),
@@ -66,12 +66,12 @@ impl Record {
         Self { item_type, values: Vec::with_capacity(item_type.fields.len()) }
     }
 
-    /// Its type.
+    /// The item's type.
     pub fn item_type(&self) -> &'static ItemType {
         self.item_type
     }
 
-    /// The value of a field; none if it is zero.
+    /// The value of a field; `None` if it is zero.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|(field, _)| field.name == name).map(|(_, value)| value)
     }
@@ -79,7 +79,7 @@ impl Record {
     /// Sets a field.
     ///
     /// # Panics
-    /// Where the type has no such field, or one of another kind: a mistake in this program, which its tests find.
+    /// If the type has no such field, or one of another kind: a bug in this program, which its tests find.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
         let field = self.item_type.field(name).filter(|field| value.is_of(field.kind));
@@ -97,22 +97,22 @@ impl Record {
         }
     }
 
-    /// A text; empty where there is none.
+    /// A text; empty if unset.
     pub fn text(&self, name: &str) -> &str {
         if let Some(Value::Text(text)) = self.get(name) { text } else { "" }
     }
 
-    /// A number; 0 where there is none.
+    /// A number; 0 if unset.
     pub fn number(&self, name: &str) -> u64 {
         if let Some(Value::Number(number)) = self.get(name) { *number } else { 0 }
     }
 
-    /// A moment; 0 where there is none.
+    /// A time; 0 if unset.
     pub fn moment(&self, name: &str) -> i64 {
         if let Some(Value::Moment(moment)) = self.get(name) { *moment } else { 0 }
     }
 
-    /// As an item on the wire, with its fields by number.
+    /// The record as a wire item, with its fields by number.
     pub fn to_item(&self) -> wire::Item {
         let mut bytes = Vec::with_capacity(512);
         let mut values: Vec<&(&Field, Value)> = self.values.iter().collect();
@@ -130,7 +130,7 @@ impl Record {
         wire::Item { item_type: self.item_type.name.to_owned(), payload: Some(Payload::Proto(bytes)) }
     }
 
-    /// Reads those fields of an item that are `wanted`; none where its type is not known here.
+    /// Reads the `wanted` fields of an item; `None` if its type is unknown.
     pub fn read(item: &wire::Item, wanted: impl Fn(&Field) -> bool) -> Result<Option<Self>, Broken> {
         let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
         let mut record = Self::new(item_type);
@@ -148,7 +148,7 @@ impl Record {
         while buf.has_remaining() {
             let (number, wire_type) = encoding::decode_key(buf).map_err(broken)?;
             let context = DecodeContext::default();
-            // Numbers follow the order of the table from 1, with few gaps.
+            // The table is in number order from 1 with few gaps, so the field is usually at this place.
             let place = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
             let near = self.item_type.fields.get(place).filter(|field| field.number == number);
             let field = near.or_else(|| self.item_type.fields.iter().find(|field| field.number == number));
@@ -169,7 +169,7 @@ impl Record {
         for field in self.item_type.fields.iter().filter(|field| wanted(field)) {
             let json = object.fields.get(field.name).and_then(|value| value.kind.as_ref());
             if let Some(json) = json.filter(|json| !matches!(json, Json::Null(_))) {
-                let broken = || Broken(format!("`{}` is no {:?} in JSON", field.name, field.kind));
+                let broken = || Broken(format!("`{}` is not a {:?} in JSON", field.name, field.kind));
                 self.set(field, json_value(field.kind, json).ok_or_else(broken)?);
             }
         }
@@ -177,7 +177,7 @@ impl Record {
     }
 }
 
-/// Reads one value. A repeated text gives a list of one.
+/// Reads one value. A repeated text is a list of one.
 fn read_value(field: &Field, wire_type: WireType, buf: &mut &[u8]) -> Result<Value, prost::DecodeError> {
     let context = DecodeContext::default();
     let mut text = String::new();
@@ -213,7 +213,7 @@ fn read_value(field: &Field, wire_type: WireType, buf: &mut &[u8]) -> Result<Val
     })
 }
 
-/// Reads a value by the rules of ProtoJSON: 64-bit numbers come as text or as numbers, an enum by number or name.
+/// Reads a value by the rules of ProtoJSON: a 64-bit number is text or a number, an enum is a number or a name.
 fn json_value(kind: Kind, json: &Json) -> Option<Value> {
     Some(match (kind, json) {
         (Kind::Text, Json::String(text)) => Value::Text(text.clone()),
@@ -221,7 +221,7 @@ fn json_value(kind: Kind, json: &Json) -> Option<Value> {
         (Kind::Flag, Json::Bool(flag)) => Value::Flag(*flag),
         (Kind::Number, json) => Value::Number(u64::try_from(integer(json)?).ok()?),
         (Kind::Millis | Kind::Seconds, json) => Value::Moment(i64::try_from(integer(json)?).ok()?),
-        // By number, by its whole name, or by its short one.
+        // By number, full name or short name.
         (Kind::Status, Json::String(name)) => {
             let short = name.rsplit("RunnerStatus_").next().unwrap_or(name);
             let known = RUNNER_STATUS.iter().find(|(known, _)| *known == short);
@@ -240,7 +240,7 @@ fn text_of(value: &JsonValue) -> Option<String> {
 fn integer(json: &Json) -> Option<i128> {
     match json {
         Json::String(text) => text.parse().ok(),
-        // Beyond 2^53 a double names no one number: such a value must come as text.
+        // Above 2^53 a double is ambiguous, so such a number must be text.
         Json::Number(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 => {
             format!("{number:.0}").parse().ok()
         }

@@ -17,8 +17,8 @@ use crate::timer::{Timer, TokioTimer};
 use crate::transport::Transport;
 use crate::wire;
 
-/// How many items a batch holds. StatelyDB's limit is not documented; DynamoDB below it takes 100 rows a transaction,
-/// and an item with two key paths is two rows.
+/// The most items in a batch. StatelyDB's limit is not documented. DynamoDB, which it is built on, takes 100 rows per
+/// transaction, and an item with two key paths is two rows.
 pub const MAX_BATCH: usize = 50;
 
 /// The store on StatelyDB.
@@ -30,14 +30,14 @@ pub struct StatelyStore<T, Ti = TokioTimer> {
     counting: Counting,
 }
 
-/// What a store was asked since it was made.
+/// A store's requests since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Gets and lists.
     pub reads: u64,
-    /// Puts and deletes, refused ones too.
+    /// Puts and deletes, including refused ones.
     pub writes: u64,
-    /// Items that were put.
+    /// Items written by puts.
     pub items_written: u64,
 }
 
@@ -58,24 +58,24 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
         Self::reading(client, EVERY_TYPE)
     }
 
-    /// A store that reads items of these types alone; one of another type is an error. What reads the others is not linked
-    /// where nobody asks for it.
+    /// A store that reads only these item types; an item of another type is an error. The code that reads the other
+    /// types is then not linked.
     pub fn reading(client: Client<T, Ti>, types: &'static [Readable]) -> Self {
         Self { client, max_batch: MAX_BATCH, types, counting: Counting::default() }
     }
 
-    /// The same store with batches of another size, at least 10.
+    /// The same store with another batch size, at least 10.
     #[must_use]
     pub fn with_max_batch(self, max_batch: usize) -> Self {
         Self { max_batch: max_batch.max(10), ..self }
     }
 
-    /// The client beneath.
+    /// The underlying client.
     pub fn client(&self) -> &Client<T, Ti> {
         &self.client
     }
 
-    /// What was asked since it was made.
+    /// The requests since the store was created.
     pub fn counters(&self) -> Counters {
         Counters {
             reads: self.counting.reads.load(Ordering::Relaxed),
@@ -109,18 +109,18 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
             let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
             items.extend(self.read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
         }
-        let mut asked = BTreeSet::new();
-        asked.extend(keys);
-        match items.iter().map(Item::key).find(|key| !asked.contains(key)) {
+        let mut requested = BTreeSet::new();
+        requested.extend(keys);
+        match items.iter().map(Item::key).find(|key| !requested.contains(key)) {
             Some(key) => Err(StoreError::Unreadable {
                 key: key.to_string(),
-                reason: "it was given where another item was asked for".to_owned(),
+                reason: "it was returned although another item was requested".to_owned(),
             }),
             None => Ok(items),
         }
     }
 
-    /// Every target. The watchlist names them: reading it costs what there is to watch, a scan what was ever stored.
+    /// Every target, by the watchlist: that costs one read per watched target, a scan reads everything ever stored.
     async fn targets(&self) -> Result<Vec<Item>, StoreError> {
         let mut ids: BTreeSet<TargetId> = BTreeSet::new();
         let watchlist = self.got(&[Key::Watchlist]).await?;
@@ -144,7 +144,7 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         if puts.len() > self.max_batch {
             let (count, most) = (puts.len(), self.max_batch);
-            return Err(StoreError::Refused(format!("a batch of {count} items; at most {most} go together")));
+            return Err(StoreError::Refused(format!("a batch of {count} items is too large; at most {most}")));
         }
         if puts.is_empty() {
             return Ok(PutOutcome::Done);
@@ -240,8 +240,8 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
     }
 }
 
-/// Makes sure that a list with a limit came in the order of its numbers: that the service orders numbers by size is
-/// known from what its clients do with it, and a list that goes by their digits would leave out the latest.
+/// Verifies that a list with a limit is in numeric order. Only the official clients show that the service sorts numbers
+/// by size; sorted by their digits, a limited list would leave out the latest items.
 fn in_order<P: PartialOrd>(
     items: Vec<Item>,
     place: impl Fn(&Key) -> Option<P>,
@@ -251,7 +251,7 @@ fn in_order<P: PartialOrd>(
     for item in &items {
         let key = item.key();
         let Some(next) = place(&key) else {
-            let reason = "it was listed among items of another kind".to_owned();
+            let reason = "it was listed among items of another type".to_owned();
             return Err(StoreError::Unreadable { key: key.to_string(), reason });
         };
         if last.as_ref().is_some_and(|last| *last >= next) {
@@ -263,7 +263,7 @@ fn in_order<P: PartialOrd>(
     Ok(items)
 }
 
-/// Sorts faults by whether another attempt may help.
+/// Classifies errors by whether a retry may help.
 fn fault(error: StatelyError) -> StoreError {
     match error.service() {
         Some(service) if matches!(&*service.rpc_code, "unauthenticated" | "permission_denied") => {
@@ -281,7 +281,7 @@ fn hint(error: &StatelyError) -> &'static str {
             "; publish the schema of this release, see schema/README.md, and check STATELYDB_SCHEMA_ID"
         }
         (_, "unauthenticated") => "; check STATELYDB_ACCESS_KEY",
-        (_, "permission_denied") => "; the access key must be one of the store's own",
+        (_, "permission_denied") => "; the access key must belong to the store",
         (_, "not_found") => "; check STATELYDB_STORE_ID, STATELYDB_SCHEMA_ID and STATELYDB_REGION",
         _ => "",
     }

@@ -1,20 +1,20 @@
-//! Time as the client counts it: tokio's, unless a host brings its own.
+//! The client's clock: tokio's, unless a host provides its own.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The client's clock and its pauses. A simulator brings one of its own.
+/// The client's clock and pauses. A simulator provides its own.
 pub trait Timer: Send + Sync {
-    /// How long ago some moment before the first call was; never goes back.
+    /// The time since an arbitrary start; never goes back.
     fn elapsed(&self) -> Duration;
 
-    /// Waits.
+    /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// Time as tokio has it.
+/// Tokio's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioTimer(Instant);
 
@@ -34,8 +34,8 @@ impl Timer for TokioTimer {
     }
 }
 
-/// What a future gives by then; none where that is later.
-pub(crate) async fn by<F: Future>(timer: &impl Timer, until: Duration, future: F) -> Option<F::Output> {
+/// A future's output, or `None` if it is not ready by `until`.
+pub(crate) async fn timeout_at<F: Future>(timer: &impl Timer, until: Duration, future: F) -> Option<F::Output> {
     let left = until.saturating_sub(timer.elapsed());
     tokio::select! {
         biased;

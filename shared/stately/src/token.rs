@@ -1,12 +1,12 @@
-//! The token that stands for the access key: fetched when it is needed, by one caller for all.
+//! The bearer token for the access key: fetched when it is needed, by one caller for all.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Longer lives are cut to this; it only keeps the arithmetic in range.
+/// Longer lifetimes are capped to this, only to keep the arithmetic in range.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
-/// For how long a renewal that failed is left alone while the old token still serves.
+/// The pause after a failed renewal while the old token is still valid.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The key of a StatelyDB account. It can be neither printed nor serialized.
@@ -14,7 +14,7 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 pub struct AccessKey(String);
 
 impl AccessKey {
-    /// Takes a text out of sight.
+    /// Wraps a key so that it is never shown.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -30,33 +30,33 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// A token and how long it serves.
+/// A token and its lifetime.
 #[derive(Clone)]
 pub(crate) struct Token {
     header: Arc<str>,
-    /// Moments of the client's timer.
+    /// Times of the client's timer.
     valid_until: Duration,
     renew_from: Duration,
 }
 
 impl Token {
-    /// From the service's answer. It is renewed when less than a tenth of its life is left.
+    /// From the service's response. It is renewed when less than a tenth of its lifetime is left.
     pub(crate) fn new(text: &str, life: Duration, now: Duration) -> Self {
         let life = life.min(LONGEST_LIFE);
         Self { header: format!("Bearer {text}").into(), valid_until: now + life, renew_from: now + life * 9 / 10 }
     }
 
-    /// The value of the header `authorization`.
+    /// The value of the `authorization` header.
     pub(crate) fn header(&self) -> &str {
         &self.header
     }
 
-    pub(crate) fn is_good(&self, now: Duration) -> bool {
+    pub(crate) fn is_valid(&self, now: Duration) -> bool {
         now < self.valid_until
     }
 }
 
-/// The token in use, and the turn of whoever fetches one.
+/// The current token, and the lock that the fetching caller holds.
 #[derive(Default)]
 pub(crate) struct Tokens {
     current: Mutex<Option<Token>>,
@@ -73,21 +73,21 @@ impl Tokens {
         self.lock().clone().filter(|token| now < token.renew_from)
     }
 
-    /// The token, even if it should be renewed, as long as it serves.
-    pub(crate) fn good(&self, now: Duration) -> Option<Token> {
-        self.lock().clone().filter(|token| token.is_good(now))
+    /// The token while it is valid, even if it should be renewed.
+    pub(crate) fn valid(&self, now: Duration) -> Option<Token> {
+        self.lock().clone().filter(|token| token.is_valid(now))
     }
 
     pub(crate) fn keep(&self, token: Token) {
         *self.lock() = Some(token);
     }
 
-    /// Drops a token that was refused, unless another has taken its place.
+    /// Drops a refused token, unless another has replaced it.
     pub(crate) fn forget(&self, refused: &Token) {
         self.lock().take_if(|token| Arc::ptr_eq(&token.header, &refused.header));
     }
 
-    /// Leaves a renewal that failed alone for a while.
+    /// Postpones the next renewal after a failed one.
     pub(crate) fn put_off_renewal(&self, now: Duration) {
         if let Some(token) = &mut *self.lock() {
             token.renew_from = now + RENEWAL_PAUSE;
@@ -113,17 +113,17 @@ mod tests {
         tokens.keep(token.clone());
         let at = |secs| began + Duration::from_secs(secs);
         assert!(tokens.fresh(at(899)).is_some() && tokens.fresh(at(900)).is_none());
-        assert!(tokens.good(at(999)).is_some() && tokens.good(at(1_000)).is_none());
+        assert!(tokens.valid(at(999)).is_some() && tokens.valid(at(1_000)).is_none());
         tokens.put_off_renewal(at(910));
         assert!(tokens.fresh(at(939)).is_some() && tokens.fresh(at(940)).is_none());
-        // A refusal of the one before does not take away its successor.
+        // The refusal of an earlier token does not drop its successor.
         tokens.keep(Token::new("abc", Duration::MAX, began));
         tokens.forget(&token);
         assert!(tokens.fresh(at(1_000)).is_some());
     }
 
     #[test]
-    fn secrets_show_nothing_of_themselves() {
+    fn secrets_are_never_shown() {
         assert_eq!(format!("{:?} {:?}", AccessKey::new("hunter2"), Tokens::default()), "AccessKey(****) Tokens(****)");
     }
 }

@@ -1,37 +1,37 @@
-//! One exchange with StatelyDB, bytes in and bytes out: over HTTP, or straight into a server in the same process.
+//! One request to StatelyDB and its response as bytes: over HTTP, or directly to a server in the same process.
 
 use std::future::Future;
 
-/// What is posted.
+/// An HTTP POST.
 #[derive(Clone)]
 pub struct Request {
-    /// Below the endpoint, with a slash at the start.
+    /// The path below the endpoint, with a leading slash.
     pub path: &'static str,
-    /// Names in lower case. A value may be a secret.
+    /// Headers, with names in lower case. A value may be a secret.
     pub headers: Vec<(&'static str, String)>,
     /// The message, or the frames of a stream.
     pub body: Vec<u8>,
 }
 
-/// What came back, to its end.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The content type, without parameters; empty where none is told.
+    /// The content type without parameters; empty if the header is missing.
     pub content_type: String,
     /// The message, or all frames of a stream.
     pub body: Vec<u8>,
 }
 
-/// No whole answer came: nobody knows whether the request was carried out.
+/// No complete response arrived: it is unknown whether the request was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreached(pub String);
 
-/// The way to StatelyDB.
+/// Sends requests to StatelyDB.
 pub trait Transport: Send + Sync {
-    /// Posts a request and waits for the end of the answer. Time limits are the caller's.
+    /// Posts a request and waits for the complete response. The caller sets time limits.
     fn post(&self, request: Request) -> impl Future<Output = Result<Response, Unreached>> + Send;
 }
 

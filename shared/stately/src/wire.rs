@@ -1,5 +1,4 @@
-//! StatelyDB's messages as they go over the wire, with its own field numbers (packages `stately.db`, `stately.auth`
-//! and `stately.errors`).
+//! StatelyDB's wire messages, with its own field numbers (packages `stately.db`, `stately.auth` and `stately.errors`).
 //!
 //! Written by hand from the descriptors in `@stately-cloud/client` 0.37.0, so that no protobuf compiler is needed.
 //! "Required" means that the service refuses the zero value.
@@ -12,7 +11,7 @@ use prost::{Enumeration, Message, Oneof};
 
 pub use json::{ListValue, Struct, Value};
 
-/// Where each method lies below the endpoint.
+/// The path of each method below the endpoint.
 pub mod path {
     /// Unary: exchanges an access key for a token.
     pub const GET_AUTH_TOKEN: &str = "/stately.auth.AuthService/GetAuthToken";
@@ -22,24 +21,24 @@ pub mod path {
     pub const GET: &str = "/stately.db.DatabaseService/Get";
     /// Unary: deletes a batch, all items or none.
     pub const DELETE: &str = "/stately.db.DatabaseService/Delete";
-    /// Server stream: the items below a prefix.
+    /// Server stream: the items under a prefix.
     pub const BEGIN_LIST: &str = "/stately.db.DatabaseService/BeginList";
     /// Server stream: the next page of a list.
     pub const CONTINUE_LIST: &str = "/stately.db.DatabaseService/ContinueList";
-    /// Stream both ways: see [`transaction`](super::transaction).
+    /// Bidirectional stream: see [`transaction`](super::transaction).
     pub const TRANSACTION: &str = "/stately.db.DatabaseService/Transaction";
 }
 
-/// Asks for a token.
+/// Requests a token.
 #[derive(Clone, PartialEq, Eq, Message)]
 #[prost(skip_debug)]
 pub struct GetAuthTokenRequest {
-    /// Who asks; required.
+    /// The caller's identity; required.
     #[prost(oneof = "Identity", tags = "1")]
     pub identity: Option<Identity>,
 }
 
-/// Who asks for a token.
+/// The identity of a caller that requests a token.
 #[derive(Clone, PartialEq, Eq, Oneof)]
 #[prost(skip_debug)]
 pub enum Identity {
@@ -48,14 +47,14 @@ pub enum Identity {
     AccessKey(String),
 }
 
-/// A token.
+/// A token and its lifetime.
 #[derive(Clone, PartialEq, Eq, Message)]
 #[prost(skip_debug)]
 pub struct GetAuthTokenResponse {
-    /// What to send as `authorization: Bearer …`: a secret. Required.
+    /// The token for `authorization: Bearer …`: a secret. Required.
     #[prost(string, tag = "1")]
     pub auth_token: String,
-    /// How long it is good for, seconds. Required.
+    /// The token's lifetime in seconds. Required.
     #[prost(uint64, tag = "2")]
     pub expires_in_s: u64,
 }
@@ -66,7 +65,7 @@ pub struct Item {
     /// The name of its type in the schema; required.
     #[prost(string, tag = "1")]
     pub item_type: String,
-    /// Its fields.
+    /// The item's fields.
     #[prost(oneof = "Payload", tags = "2, 3")]
     pub payload: Option<Payload>,
 }
@@ -105,10 +104,10 @@ pub struct PutItem {
     /// Required.
     #[prost(message, optional, tag = "1")]
     pub item: Option<Item>,
-    /// Whether fields from metadata keep the times given.
+    /// Whether metadata fields keep the given times.
     #[prost(bool, tag = "2")]
     pub overwrite_metadata_timestamps: bool,
-    /// Whether the batch is refused if one of the item's key paths is taken.
+    /// Whether the batch is refused if an item exists under one of the key paths.
     #[prost(bool, tag = "3")]
     pub must_not_exist: bool,
 }
@@ -116,7 +115,7 @@ pub struct PutItem {
 /// A batch as stored.
 #[derive(Clone, PartialEq, Message)]
 pub struct PutResponse {
-    /// In the order of the puts, with what the service filled in.
+    /// The items in the order of the puts, including fields set by the service.
     #[prost(message, repeated, tag = "1")]
     pub items: Vec<Item>,
 }
@@ -130,7 +129,7 @@ pub struct GetRequest {
     /// At least one.
     #[prost(message, repeated, tag = "2")]
     pub gets: Vec<GetItem>,
-    /// Whether a reading that may be a little old will do.
+    /// Whether slightly stale data is acceptable.
     #[prost(bool, tag = "3")]
     pub allow_stale: bool,
     /// Required.
@@ -141,7 +140,7 @@ pub struct GetRequest {
     pub schema_id: u64,
 }
 
-/// Names one item.
+/// Identifies one item.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GetItem {
     /// Any of its key paths; required.
@@ -152,7 +151,7 @@ pub struct GetItem {
 /// The items that exist.
 #[derive(Clone, PartialEq, Message)]
 pub struct GetResponse {
-    /// In no promised order.
+    /// The items, in no particular order.
     #[prost(message, repeated, tag = "1")]
     pub items: Vec<Item>,
 }
@@ -174,7 +173,7 @@ pub struct DeleteRequest {
     pub schema_id: u64,
 }
 
-/// Names one item.
+/// Identifies one item.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct DeleteItem {
     /// Any of its key paths; required.
@@ -182,38 +181,38 @@ pub struct DeleteItem {
     pub key_path: String,
 }
 
-/// What was deleted.
+/// The deleted items.
 #[derive(Clone, PartialEq, Message)]
 pub struct DeleteResponse {
-    /// One for each.
+    /// One result per delete.
     #[prost(message, repeated, tag = "1")]
     pub results: Vec<DeleteResult>,
 }
 
-/// One item that is gone.
+/// One deleted item.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct DeleteResult {
-    /// As it was named.
+    /// The key path from the request.
     #[prost(string, tag = "1")]
     pub key_path: String,
 }
 
-/// Lists the items below a prefix.
+/// Lists the items under a prefix.
 #[derive(Clone, PartialEq, Message)]
 pub struct BeginListRequest {
     /// Required.
     #[prost(uint64, tag = "1")]
     pub store_id: u64,
-    /// At least a whole first segment; required.
+    /// The prefix: at least a whole first segment. Required.
     #[prost(string, tag = "2")]
     pub key_path_prefix: String,
-    /// How many at most; 0 for all.
+    /// The most items to return; 0 for all.
     #[prost(uint32, tag = "3")]
     pub limit: u32,
-    /// Whether a reading that may be a little old will do.
+    /// Whether slightly stale data is acceptable.
     #[prost(bool, tag = "4")]
     pub allow_stale: bool,
-    /// By key path.
+    /// The order by key path.
     #[prost(enumeration = "SortDirection", tag = "6")]
     pub sort_direction: i32,
     /// Required.
@@ -222,24 +221,24 @@ pub struct BeginListRequest {
     /// May be absent.
     #[prost(uint64, tag = "8")]
     pub schema_id: u64,
-    /// An item has to meet one of them, if there are any.
+    /// If there are any, an item must match at least one.
     #[prost(message, repeated, tag = "9")]
     pub filter_conditions: Vec<FilterCondition>,
-    /// A lower bound, an upper bound, or both.
+    /// A lower bound, an upper bound, or both, on the key path.
     #[prost(message, repeated, tag = "10")]
     pub key_conditions: Vec<KeyCondition>,
 }
 
-/// Goes on with a list.
+/// Continues a list.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ContinueListRequest {
-    /// From the last page; required.
+    /// The token of the last page; required.
     #[prost(bytes = "vec", tag = "1")]
     pub token_data: Vec<u8>,
-    /// Forward, or back again.
+    /// Forward or backward.
     #[prost(enumeration = "ContinueListDirection", tag = "2")]
     pub direction: i32,
-    /// That of the list's beginning; required.
+    /// The version from the beginning of the list; required.
     #[prost(uint32, tag = "5")]
     pub schema_version_id: u32,
     /// May be absent.
@@ -266,10 +265,10 @@ pub enum ListPart {
     Finished(ListFinished),
 }
 
-/// Some items of a list; never none.
+/// Some items of a list; at least one.
 #[derive(Clone, PartialEq, Message)]
 pub struct ListPartialResult {
-    /// In order.
+    /// The items, in list order.
     #[prost(message, repeated, tag = "1")]
     pub items: Vec<Item>,
 }
@@ -282,19 +281,19 @@ pub struct ListFinished {
     pub token: Option<ListToken>,
 }
 
-/// How to go on with a list.
+/// The token to continue a list.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ListToken {
-    /// For the next request.
+    /// Opaque data for the next request.
     #[prost(bytes = "vec", tag = "1")]
     pub token_data: Vec<u8>,
     /// Whether there may be more items.
     #[prost(bool, tag = "2")]
     pub can_continue: bool,
-    /// Whether the list can be kept up to date; not used here.
+    /// Whether the list can be synchronized later; not used here.
     #[prost(bool, tag = "3")]
     pub can_sync: bool,
-    /// What the next request has to name.
+    /// The version that the next request must name.
     #[prost(uint32, tag = "4")]
     pub schema_version_id: u32,
 }
@@ -309,7 +308,7 @@ pub enum SortDirection {
     Descending = 1,
 }
 
-/// Which way a list goes on.
+/// The direction in which a list continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
 #[repr(i32)]
 pub enum ContinueListDirection {
@@ -322,7 +321,7 @@ pub enum ContinueListDirection {
 /// A bound on the key path.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct KeyCondition {
-    /// With the list's prefix; required.
+    /// The bound, which must start with the list's prefix; required.
     #[prost(string, tag = "1")]
     pub key_path: String,
     /// Required.
@@ -330,7 +329,7 @@ pub struct KeyCondition {
     pub operator: i32,
 }
 
-/// How a key path is compared.
+/// The comparison with a key path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
 #[repr(i32)]
 pub enum Operator {
@@ -346,7 +345,7 @@ pub enum Operator {
     LessThanOrEqual = 7,
 }
 
-/// Which items a list gives.
+/// A filter on the items of a list.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct FilterCondition {
     /// Required.
@@ -354,13 +353,13 @@ pub struct FilterCondition {
     pub value: Option<Filter>,
 }
 
-/// What an item has to meet.
+/// A condition on an item.
 #[derive(Clone, PartialEq, Eq, Oneof)]
 pub enum Filter {
-    /// To be of this type.
+    /// The item has this type.
     #[prost(string, tag = "1")]
     ItemType(String),
-    /// To be of a type and meet an expression.
+    /// The item has a type and satisfies an expression.
     #[prost(message, tag = "2")]
     CelExpression(CelExpression),
 }
@@ -376,16 +375,16 @@ pub struct CelExpression {
     pub expression: String,
 }
 
-/// What is told of an error beside the protocol's code.
+/// The details of an error, in addition to the protocol's code.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct StatelyErrorDetails {
-    /// For programs, for example `ConditionalCheckFailed`; required.
+    /// The code for programs, for example `ConditionalCheckFailed`; required.
     #[prost(string, tag = "1")]
     pub stately_code: String,
-    /// For people; required.
+    /// The reason for people; required.
     #[prost(string, tag = "2")]
     pub message: String,
-    /// What lay behind it.
+    /// The underlying cause.
     #[prost(string, tag = "3")]
     pub upstream_cause: String,
     /// The protocol's code as a number.
@@ -394,6 +393,6 @@ pub struct StatelyErrorDetails {
 }
 
 impl StatelyErrorDetails {
-    /// The name by which an error's details carry this message.
+    /// The type name of this message in an error's details.
     pub const TYPE_NAME: &str = "stately.errors.StatelyErrorDetails";
 }

@@ -1,4 +1,4 @@
-//! The canary finds what is not as it must be, and leaves nothing behind.
+//! The canary finds every mismatch, and leaves nothing behind.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -14,10 +14,10 @@ use monitor_stately::fields::ALL;
 use monitor_stately_server::{Fault, InMemory, Method, Schema, Settings, State, Trouble};
 use serde_json::{Value, json};
 
-/// The fields that stand in key paths.
+/// The fields in key paths.
 const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notification", "attempt", "markerId"];
 
-async fn sing(server: &InMemory) -> Findings {
+async fn run_canary(server: &InMemory) -> Findings {
     let now = Timestamp::from_epoch_ms(server.state().now_ms());
     run(&Client::new(server.clone(), settings()), 50, now, 7).await
 }
@@ -27,7 +27,7 @@ fn schema() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A server whose schema was published otherwise.
+/// A server with a different published schema.
 fn published(schema: &Value) -> InMemory {
     let schema = Schema::from_json(&schema.to_string()).unwrap();
     let settings = Settings { access_key: server().state().settings.access_key.clone(), ..Settings::default() };
@@ -37,7 +37,7 @@ fn published(schema: &Value) -> InMemory {
 #[tokio::test]
 async fn a_schema_published_from_this_release_passes() {
     let server = server();
-    let findings = sing(&server).await;
+    let findings = run_canary(&server).await;
     assert_eq!(findings.faults, Vec::<String>::new());
     let fields: usize = ALL.into_iter().map(|item_type| item_type.fields.len()).sum();
     assert_eq!(findings.compared, 3 * fields);
@@ -45,8 +45,8 @@ async fn a_schema_published_from_this_release_passes() {
 }
 
 #[tokio::test]
-async fn two_fields_with_each_others_number_are_found_whichever_they_are() {
-    let mut wrongly_good = Vec::new();
+async fn any_two_fields_with_swapped_numbers_are_detected() {
+    let mut undetected = Vec::new();
     for item_type in ALL {
         let fields: Vec<_> = item_type.fields.iter().filter(|field| !field.by_service).collect();
         for pair in fields.windows(2) {
@@ -61,17 +61,17 @@ async fn two_fields_with_each_others_number_are_found_whichever_they_are() {
                 }
             }
             let server = published(&altered);
-            let findings = sing(&server).await;
+            let findings = run_canary(&server).await;
             if findings.faults.is_empty() {
-                wrongly_good.push(format!("{}: {} and {}", item_type.name, pair[0].name, pair[1].name));
+                undetected.push(format!("{}: {} and {}", item_type.name, pair[0].name, pair[1].name));
             }
-            // Whose key is numbered wrongly lies elsewhere, nobody knows where.
+            // An item with a wrongly numbered key field is stored elsewhere and cannot be removed.
             if !pair.iter().any(|field| IN_KEYS.contains(&field.name)) {
                 assert_eq!(server.state().item_count(STORE_ID), 0, "everything is removed");
             }
         }
     }
-    assert_eq!(wrongly_good, Vec::<String>::new());
+    assert_eq!(undetected, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn swapped_flags_are_detected() {
     for (name, number) in [("busy", 12), ("ephemeral", 11)] {
         fields.iter_mut().find(|field| field["name"] == name).unwrap()["number"] = json!(number);
     }
-    let findings = sing(&published(&altered)).await;
+    let findings = run_canary(&published(&altered)).await;
     assert!(findings.faults.iter().any(|fault| fault.starts_with("Runner.busy: written as number 11")), "{findings:?}");
 }
 
@@ -89,7 +89,7 @@ async fn swapped_flags_are_detected() {
 async fn a_version_that_is_not_published_is_reported() {
     let mut altered = schema();
     altered["version"] = json!(0);
-    let findings = sing(&published(&altered)).await;
+    let findings = run_canary(&published(&altered)).await;
     assert!(findings.faults[0].contains("SchemaVersion"), "{findings:?}");
 }
 
@@ -97,16 +97,16 @@ async fn a_version_that_is_not_published_is_reported() {
 async fn limits_that_are_too_low_are_reported() {
     let server = server();
     server.state().settings.max_batch = 25;
-    let findings = sing(&server).await;
-    assert!(findings.faults.iter().any(|fault| fault.contains("a batch of 50 items was not taken")), "{findings:?}");
+    let findings = run_canary(&server).await;
+    assert!(findings.faults.iter().any(|fault| fault.contains("a batch of 50 items could not be put")), "{findings:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_cannot_be_removed_is_reported_and_harms_no_list() {
+async fn an_item_that_cannot_be_removed_is_reported_and_lists_skip_it() {
     let server = server();
     fill(&store(&server), [monitor_pipeline::items::Item::Target(target_record("acme/web", 1))]).await;
     server.state().inject(Fault::once(Trouble::RequestLost).to(Method::Delete).times(u64::MAX));
-    let findings = sing(&server).await;
+    let findings = run_canary(&server).await;
     assert!(findings.faults.iter().all(|fault| fault.contains("could not be removed")), "{findings:?}");
     assert!(!findings.faults.is_empty());
     let targets = store(&server).list(&Query::Targets).await.unwrap();

@@ -1,4 +1,4 @@
-//! The client against trouble: tokens, retries, deadlines.
+//! The client under failures: tokens, retries, deadlines.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -44,7 +44,7 @@ fn first_change() -> Vec<Put> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_at_once_share_one_token() {
+async fn concurrent_callers_share_one_token() {
     let server = server();
     server.state().settings.latency_ms = 40;
     let client = Arc::new(client(&server));
@@ -69,7 +69,7 @@ async fn a_token_is_renewed_when_a_tenth_of_its_life_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_token_serves_no_call_waits_for_the_next() {
+async fn while_a_token_is_valid_a_stalled_renewal_delays_calls_only_briefly() {
     let server = server();
     let client = client(&server);
     get(&client).await.unwrap();
@@ -81,7 +81,7 @@ async fn while_a_token_serves_no_call_waits_for_the_next() {
     }
     assert!(began_at.elapsed() <= Duration::from_secs(2), "{:?}", began_at.elapsed());
     assert!(server.state().count(Method::GetAuthToken) <= 3, "one attempt, and a pause before the next");
-    // Half a minute later it is tried again.
+    // After half a minute the renewal is retried.
     server.state().clear_faults();
     server.state().clear_calls();
     tokio::time::advance(Duration::from_secs(31)).await;
@@ -90,7 +90,7 @@ async fn while_a_token_serves_no_call_waits_for_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_replaced_once_also_in_a_stream() {
+async fn a_refused_token_is_replaced_once_even_in_a_stream() {
     let server = server();
     let store = store(&server);
     for query in [fleet(), Query::Outages { target: target("acme/web").id().clone(), runner: None }] {
@@ -102,7 +102,7 @@ async fn a_refused_token_is_replaced_once_also_in_a_stream() {
     }
     server.state().revoke_tokens();
     assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Done));
-    // Refused again with a new token: that is no matter of age.
+    // Refused again with a new token: the cause is not its age.
     let refusal = Trouble::Bare(RpcCode::Unauthenticated);
     server.state().inject(Fault::once(refusal).to(Method::Get).times(9));
     server.state().clear_calls();
@@ -123,7 +123,7 @@ async fn a_wrong_access_key_is_refused_at_once_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_data_plane_without_keys_is_asked_without_a_token() {
+async fn a_data_plane_without_authentication_gets_no_token() {
     let server = InMemory::new();
     let store = StatelyStore::new(Client::new(server.clone(), ClientSettings::new(1, 1, None)));
     assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Done));
@@ -131,7 +131,7 @@ async fn a_data_plane_without_keys_is_asked_without_a_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_allows_another_try_is_tried_again() {
+async fn an_error_that_allows_a_retry_is_retried() {
     let codes = [
         "CachedSchemaTooOld",
         "ConcurrentModification",
@@ -180,8 +180,8 @@ async fn an_error_that_allows_no_retry_is_reported_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_with_its_deadline_and_says_why() {
     let troubles = [
-        (Trouble::RequestStalls, "nothing within 5000 ms"),
-        (Trouble::AnswerStalls, "nothing within"),
+        (Trouble::RequestStalls, "no response within 5000 ms"),
+        (Trouble::AnswerStalls, "no response within"),
         (Trouble::RequestLost, "the connection ended"),
         (Trouble::stately_code("StoreThroughputExceeded"), "StoreThroughputExceeded"),
         (Trouble::Proxy(502), "HTTP status 502"),
@@ -196,14 +196,14 @@ async fn a_call_ends_with_its_deadline_and_says_why() {
         assert!(matches!(&error, StoreError::Unavailable(_)), "{trouble:?}: {error}");
         let text = error.to_string();
         assert!(text.contains("gave up after") && text.contains("in 10 s"), "{text}");
-        assert!(text.contains(said) || text.contains("nothing within"), "{text}");
+        assert!(text.contains(said) || text.contains("no response within"), "{text}");
         assert!(began_at.elapsed() <= Duration::from_secs(10), "{trouble:?}: {:?}", began_at.elapsed());
         assert!(server.state().count(Method::BeginList) < 40, "pauses grow");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_own_put_whose_answer_is_lost_is_found_there() {
+async fn a_retried_put_finds_the_item_of_its_own_lost_attempt() {
     let server = server();
     let store = store(&server);
     server.state().inject(Fault::once(Trouble::AnswerLost).to(Method::Put));
@@ -213,7 +213,7 @@ async fn an_own_put_whose_answer_is_lost_is_found_there() {
 }
 
 #[tokio::test]
-async fn over_http_a_lost_connection_is_made_again() {
+async fn over_http_a_lost_connection_is_reopened() {
     let server = http_server().await;
     let store = StatelyStore::new(Client::new(http(&server), settings()));
     assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Done));
@@ -226,7 +226,7 @@ async fn over_http_a_lost_connection_is_made_again() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_named_without_secrets() {
+async fn an_unreachable_server_is_named_without_secrets() {
     let server = http_server().await;
     let transport = http(&server);
     drop(server);

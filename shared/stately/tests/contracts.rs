@@ -1,4 +1,4 @@
-//! The suites of the ports over this store.
+//! Runs the ports' contract suites against this store.
 
 mod common;
 
@@ -11,12 +11,12 @@ use monitor_stately::client::Client;
 use monitor_stately_server::PrefixRule;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_store_keeps_a_stores_promises() {
+async fn the_store_meets_the_store_contract() {
     suite::run_all(async || store(&server())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_them_where_lists_come_in_small_pages() {
+async fn the_store_meets_its_contract_with_small_list_pages() {
     suite::run_all(async || {
         let server = server();
         server.state().settings.page_items = 3;
@@ -25,9 +25,9 @@ async fn it_keeps_them_where_lists_come_in_small_pages() {
     .await;
 }
 
-/// How StatelyDB reads the end of a prefix is not documented: the store asks so that it makes no difference.
+/// How StatelyDB reads the end of a prefix is not documented. The store only uses prefixes where it does not matter.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_them_however_prefixes_are_read() {
+async fn the_store_meets_its_contract_with_either_prefix_rule() {
     suite::run_all(async || {
         let server = server();
         server.state().settings.prefix_rule = PrefixRule::Segments;
@@ -37,8 +37,8 @@ async fn it_keeps_them_however_prefixes_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_them_over_http() {
-    // A server lives for as long as this test.
+async fn the_store_meets_its_contract_over_http() {
+    // Keeps the servers running until the end of this test.
     let servers = Mutex::new(Vec::new());
     suite::run_all(async || {
         let server = http_server().await;
@@ -50,7 +50,7 @@ async fn it_keeps_them_over_http() {
 }
 
 #[tokio::test]
-async fn the_stages_keep_their_promises_over_this_store() {
+async fn the_stages_meet_their_contract_over_this_store() {
     stages::run_all(async || store(&server())).await;
 }
 
@@ -60,7 +60,7 @@ async fn commands_are_answered_over_this_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stages_keep_them_over_http() {
+async fn the_stages_meet_their_contract_over_http() {
     let servers = Mutex::new(Vec::new());
     stages::run_all(async || {
         let server = http_server().await;

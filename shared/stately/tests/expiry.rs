@@ -1,4 +1,4 @@
-//! What is deleted as old takes no news with it.
+//! Expiry never deletes a pending change.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -19,7 +19,7 @@ use monitor_pipeline::testing::samples::subject;
 async fn an_outage_after_a_month_without_changes_is_notified_although_earlier_changes_have_expired() {
     let server = server();
     let store = store(&server);
-    // Too many for one commit: the first look is split.
+    // Too many runners for one commit, so the first check is split.
     let installation = Installation::new(&store, 100);
     let clock = installation.clock.clone();
     server.state().settings.clock = Arc::new(move || clock.now().epoch_ms());
@@ -32,7 +32,7 @@ async fn an_outage_after_a_month_without_changes_is_notified_although_earlier_ch
     assert_eq!(changes().await, [1, 2, 3]);
 
     installation.clock.advance(Duration::from_secs(31 * 86_400));
-    assert!(changes().await.is_empty(), "there was nothing to tell in them");
+    assert!(changes().await.is_empty(), "none of them was notifiable");
     installation.set_status(1, Status::Offline);
     for _ in 0..3 {
         installation.check().await;

@@ -1,4 +1,4 @@
-//! A whole check-and-notify cycle with trouble at each of its requests.
+//! A whole check-and-notify cycle with a failure at each of its requests.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -26,7 +26,7 @@ fn small_store(server: &InMemory) -> StatelyStore<InMemory> {
     StatelyStore::new(Client::new(server.clone(), settings())).with_max_batch(10)
 }
 
-/// Every runner goes offline, is told, comes back, and is told; gives the messages.
+/// Every runner goes offline and recovers, with a notification of each. Returns the sent notifications.
 async fn cycle(installation: &Installation<'_, impl Store>) -> Vec<Notification> {
     let mut notified = Vec::new();
     installation.check_until_done().await;
@@ -37,13 +37,13 @@ async fn cycle(installation: &Installation<'_, impl Store>) -> Vec<Notification>
             notified.extend(installation.notify_all().await);
         }
     }
-    // Whatever was put off is made up for.
+    // One more round for deferred work.
     installation.check_until_done().await;
     notified.extend(installation.notify_all().await);
     notified
 }
 
-/// What is stored and told fits together: nothing half applied, nothing twice.
+/// Stored state and notifications are consistent: nothing half applied, nothing twice.
 async fn is_sound(store: &impl Store, notified: &[Notification], may_repeat: bool, trouble: &str) {
     let subject = Subject::from(&web());
     let list = async |query| store.list(&query).await.unwrap();
@@ -67,10 +67,10 @@ async fn is_sound(store: &impl Store, notified: &[Notification], may_repeat: boo
     }
     let once: BTreeMap<RunnerId, i32> = (1..=RUNNERS).map(|id| (RunnerId(id), 1)).collect();
     assert_eq!((&opened, &closed), (&once, &once), "{trouble}: each outage opens and closes once");
-    assert_eq!(outages.len() as u64, RUNNERS, "{trouble}: one record an outage");
+    assert_eq!(outages.len() as u64, RUNNERS, "{trouble}: one record per outage");
     assert!(
         outages.iter().all(|item| matches!(item, Item::Outage(item) if !item.outage.is_open())),
-        "{trouble}: what the last commit says is what is stored"
+        "{trouble}: the stored outages match the last commit"
     );
     let fleet = list(Query::Fleet(web().id().clone())).await;
     for item in &fleet {
@@ -104,7 +104,7 @@ fn troubles() -> Vec<Trouble> {
         Trouble::AnswerStalls,
         Trouble::Late(4_000),
         Trouble::Proxy(502),
-        // A token that expires in the middle.
+        // A token that expires in the middle of the cycle.
         Trouble::Bare(RpcCode::Unauthenticated),
         Trouble::Bare(RpcCode::Unavailable),
         Trouble::stately_code("StoreThroughputExceeded"),
@@ -132,16 +132,16 @@ async fn one_failure_at_any_request_changes_nothing_that_is_stored_or_notified()
             let store = small_store(&server);
             server.state().inject(Fault::once(trouble.clone()).after(place));
             let notified = cycle(&Installation::new(&store, RUNNERS)).await;
-            // A claim or a change of one's own, found after a lost answer, is recognised: nothing is sent again.
+            // After a lost response the process recognises its own claim or change, so nothing is sent again.
             is_sound(&store, &notified, false, &format!("{trouble:?} at request {place}")).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_that_lasts_ends_in_a_clear_error_and_is_made_up_for() {
+async fn a_lasting_failure_is_a_clear_error_and_is_caught_up_afterwards() {
     let requests = requests_of_an_unchanged_cycle().await;
-    // Longer than one call, and than the tries of a put, last. A call has time for two tries that stall.
+    // Longer than one call and than the attempts of a put. A call has time for two stalled attempts.
     let lasting = [
         (Trouble::RequestLost, 150),
         (Trouble::AnswerLost, 150),
@@ -158,14 +158,14 @@ async fn trouble_that_lasts_ends_in_a_clear_error_and_is_made_up_for() {
             server.state().clear_faults();
             installation.check_until_done().await;
             notified.extend(installation.notify_all().await);
-            // A message that was taken and could not be recorded is sent again: the one window that is left.
+            // A message that was sent but whose outcome was not stored is sent again: the only window for a duplicate.
             is_sound(&store, &notified, true, &format!("{trouble:?} from request {place} on")).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_under_lasting_trouble_says_so_within_the_deadline() {
+async fn a_check_during_a_lasting_failure_reports_it_within_the_deadline() {
     for trouble in
         [Trouble::RequestStalls, Trouble::AnswerStalls, Trouble::RequestLost, Trouble::Bare(RpcCode::Unavailable)]
     {
@@ -179,6 +179,6 @@ async fn a_check_under_lasting_trouble_says_so_within_the_deadline() {
         let Disposition::Retry { reason, .. } = report.disposition else { panic!("{:?}", report.disposition) };
         assert!(reason.contains("the store is unavailable") && reason.contains("gave up after"), "{reason}");
         assert!(began_at.elapsed() <= Duration::from_secs(11), "{trouble:?}: {:?}", began_at.elapsed());
-        assert_eq!(server.state().item_count(STORE_ID) as u64, 1 + 2 + RUNNERS, "what was there is there");
+        assert_eq!(server.state().item_count(STORE_ID) as u64, 1 + 2 + RUNNERS, "the stored items are unchanged");
     }
 }

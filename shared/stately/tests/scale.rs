@@ -1,4 +1,4 @@
-//! What reading and writing cost, counted by the server: requests, items looked at, items written.
+//! The cost of reading and writing, counted by the server: requests, items read, items written.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -14,7 +14,7 @@ use monitor_pipeline::testing::samples::{
 };
 use monitor_stately_server::{InMemory, Method};
 
-/// Requests by method since the last look, without those for tokens, with the items looked at and written.
+/// The requests since the last call by method, except token requests, with the items read and written.
 fn cost(server: &InMemory) -> (Vec<Method>, usize, usize) {
     let mut state = server.state();
     let calls: Vec<_> = state.calls().filter(|call| call.method != Method::GetAuthToken).cloned().collect();
@@ -55,7 +55,7 @@ async fn reading_a_fleet_costs_the_same_however_long_its_history() {
     assert_eq!(store.list(&fleet).await.unwrap(), before);
     assert_eq!(cost(&server), cost_before);
 
-    // Neither do those of the notifier grow with it.
+    // The notifier's requests do not grow with it either.
     let changes =
         Query::Changes { subject: subject("acme/web"), after: monitor_domain::subject::Revision(495), limit: 500 };
     assert_eq!(store.list(&changes).await.unwrap().len(), 5);
@@ -84,7 +84,7 @@ async fn a_steady_check_costs_two_requests_and_writes_once_in_ten_minutes() {
         assert_eq!(requests, expected[..2 + usize::from(items > 0)]);
         written.push(items);
     }
-    assert_eq!(written.iter().sum::<usize>(), 2, "freshness after ten and after twenty minutes: {written:?}");
+    assert_eq!(written.iter().sum::<usize>(), 2, "LastSeen after ten and after twenty minutes: {written:?}");
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_check_with_changes_puts_one_batch_for_each_fifty_items() {
         installation.check().await;
         cost(&server);
     }
-    // A batch has its change and its target: 48 runners each.
+    // Each batch contains the change and the target, so 48 runners fit.
     let large = Installation::new(&store, 1_000);
     large.check().await;
     let (requests, _, items) = cost(&server);
@@ -141,7 +141,8 @@ async fn notifying_costs_the_same_however_many_jobs_ran_since_the_last_notificat
     }
     let [(first, read, _), (then, read_then, _)] = &costs[..] else { panic!("{costs:?}") };
     assert_eq!(first, then);
-    // The claims and endings of the two notices before come on top, once for each attempt, and the cursor, which is not there at first.
+    // The second cost also includes the claims and outcomes of the two earlier notifications, once per attempt, and the
+    // cursor, which does not exist at first.
     assert!(*read_then <= read + 9, "{costs:?}");
 }
 

@@ -1,4 +1,4 @@
-//! The clock that the programs run by.
+//! The clock of the programs.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,23 +6,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::ports::Clock;
 
-/// The time of day of this machine, the timer of tokio, and chance from the operating system.
+/// The time of day of this machine, tokio's timer, and random numbers from the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the one clock that the others are kept from passing by")]
+    #[allow(clippy::disallowed_methods, reason = "the only clock; the lint keeps others from bypassing it")]
     fn now(&self) -> Timestamp {
         timestamp(SystemTime::now())
     }
 
-    /// Waits by tokio's timer; within a runtime that has one.
+    /// Waits with tokio's timer, so it needs a runtime that has one.
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 
-    /// A SipHash under a fresh key: the keys of [`RandomState`] come from the operating system once a thread and differ
-    /// with each one made. Good for identities and for spreading work, not for secrets.
+    /// A SipHash under a fresh key: the keys of [`RandomState`] come from the operating system once per thread, and
+    /// each new one differs. Good for identities and for spreading work, not for secrets.
     fn random(&self) -> u64 {
         RandomState::new().hash_one(0_u8)
     }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_is_drawn_twice_and_every_bit_is_open() {
+    fn no_random_number_repeats_and_every_bit_varies() {
         let draw = || (0..5_000).map(|_| SystemClock.random()).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| thread::spawn(draw)).collect();
         let drawn: HashSet<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();

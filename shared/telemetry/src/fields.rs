@@ -1,4 +1,4 @@
-//! The names of the fields of log events, so that a search finds every event of a kind. docs/LOGGING.md shows them.
+//! The names of the fields of log events, so that a search finds every event of a kind. docs/LOGGING.md lists them.
 
 macro_rules! fields {
     ($($constant:ident = $name:literal, $meaning:literal;)*) => {
@@ -13,11 +13,11 @@ macro_rules! fields {
 }
 
 fields! {
-    STAGE = "stage", "Which stage is at work: `schedule`, `check`, `notify` or `slack`.";
-    REQUEST_ID = "request_id", "The invocation of a Lambda, by AWS's id of it.";
-    MESSAGE_ID = "message_id", "A message of a queue, by the queue's id of it.";
+    STAGE = "stage", "The stage at work: `schedule`, `check`, `notify` or `slack`.";
+    REQUEST_ID = "request_id", "The invocation of a Lambda: the request id that AWS gave it.";
+    MESSAGE_ID = "message_id", "A message of a queue: the id that the queue gave it.";
     TARGET_ID = "target_id", "The target: `owner/name`, `orgs/name` or `enterprises/name`.";
-    SUBJECT = "subject", "Whose history it is about: a target, a credential or the monitor itself.";
+    SUBJECT = "subject", "The owner of the history concerned: a target, a credential or the monitor itself.";
     CREDENTIAL = "credential", "The credential: `token`, or `app:` and the account.";
     EXPIRES_AT = "expires_at", "When the token expires, UTC.";
     NEW_NAME = "new_name", "The name that GitHub redirects to.";
@@ -25,28 +25,28 @@ fields! {
     REVISION = "revision", "The committed revision of the subject.";
     RUNNER = "runner", "The runner: its id at GitHub.";
     OUTAGE_ID = "outage_id", "The outage.";
-    NOTIFICATION = "notification", "The number of the notice within its subject.";
-    ATTEMPT = "attempt", "Which attempt it is, from 1.";
-    CHANNEL = "channel", "The channel that the policy names for it; not there for the default.";
-    DISPOSITION = "disposition", "What becomes of the message: `done`, `retry` or `set aside`.";
-    REASON = "reason", "Why, in the words of whoever decided it.";
-    FAILURE = "failure", "How an answer of GitHub failed, by its kind.";
-    PLACE = "place", "Where in the source a stage broke.";
+    NOTIFICATION = "notification", "The number of the notification within its subject.";
+    ATTEMPT = "attempt", "The number of the attempt, from 1.";
+    CHANNEL = "channel", "The channel that the policy names; absent for the default channel.";
+    DISPOSITION = "disposition", "What happens to the message: `done`, `retry` or `dead-letter`.";
+    REASON = "reason", "Why, in a sentence.";
+    FAILURE = "failure", "The kind of a failed answer from GitHub.";
+    PLACE = "place", "Where in the source a stage panicked.";
     ERROR = "error", "An error's text, without addresses and secrets.";
-    UNTIL = "until", "When it is tried again, or when a mute ends, UTC.";
+    UNTIL = "until", "When it is retried, or when a mute ends, UTC.";
     ELAPSED_MS = "elapsed_ms", "How long it took, in milliseconds.";
     REQUESTS = "requests", "How many requests it took.";
-    ADDRESS = "address", "Where requests of Slack's are answered.";
-    BODY_BYTES = "body_bytes", "How large a message is that cannot be read.";
-    COUNT = "count", "How many requests were refused or dropped since the last line with this reason.";
-    SIGNAL = "signal", "Which signal stops the program.";
-    BY = "by", "Who muted, unmuted or acknowledged: the id that Slack gives them.";
+    ADDRESS = "address", "The address at which requests from Slack are answered.";
+    BODY_BYTES = "body_bytes", "The size of a message that cannot be read, in bytes.";
+    COUNT = "count", "The number of requests refused or dropped since the last line with this reason.";
+    SIGNAL = "signal", "The signal that stops the program.";
+    BY = "by", "Who muted, unmuted or acknowledged: their id in Slack.";
     BY_NAME = "by_name", "Their name, as Slack sends it.";
     SCOPE = "scope", "What was muted or unmuted.";
-    QUOTA_REMAINING = "quota_remaining", "Requests left to the credential within the hour, as GitHub last said.";
+    QUOTA_REMAINING = "quota_remaining", "Requests left to the credential in this hour, as GitHub last reported.";
     TARGETS = "targets", "How many targets the credential sees.";
-    JOBS = "jobs", "How many of them are looked at at this tick.";
-    EVERY_SECS = "every_secs", "How far apart the looks at one target are at this rate, in seconds.";
+    JOBS = "jobs", "How many of them are checked at this tick.";
+    EVERY_SECS = "every_secs", "The interval between two checks of one target at this rate, in seconds.";
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_not_those_of_every_json_line() {
+    fn names_are_unique_and_differ_from_those_of_every_json_line() {
         let taken = ["timestamp", "level", "target", "message", "span"];
         let names: HashSet<&str> = ALL.iter().map(|(name, _)| *name).collect();
         assert_eq!(names.len(), ALL.len());

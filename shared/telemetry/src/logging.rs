@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt as layer};
 
-/// How the names of the monitor's own crates begin.
+/// The prefixes of the names of the monitor's own crates.
 const OWN_CRATES: [&str; 2] = ["monitor_", "runner_monitor"];
 
 /// How log events are written.
@@ -30,17 +30,18 @@ pub enum Format {
 /// Why logging could not be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter cannot be read.
+    /// The filter cannot be parsed.
     #[error(
-        "{variable}: {reason}; write a level (off, error, warn, info, debug, trace), or as in info,monitor_github=debug"
+        "{variable}: must be a level (off, error, warn, info, debug, trace) or levels by module, for example \
+         info,monitor_github=debug; {reason}"
     )]
     Filter {
-        /// The variable it is in, or `default_filter`.
+        /// The variable that holds it, or `default_filter`.
         variable: &'static str,
         /// What is wrong with it.
         reason: String,
     },
-    /// Logging was set up before.
+    /// Logging has been set up already.
     #[error("logging is already set up; call `init` once, at the start of `main`")]
     AlreadySet,
 }
@@ -66,19 +67,19 @@ fn filter(default_filter: &str, lookup: impl Fn(&str) -> Option<String>) -> Resu
         .find_map(|name| Some((name, lookup(name)?.trim().to_owned())).filter(|(_, text)| !text.is_empty()));
     let (variable, mut text) = given.unwrap_or_else(|| ("default_filter", default_filter.to_owned()));
     let fault = |reason: String| LoggingError::Filter { variable, reason };
-    // A space would become part of a module's name, and a lone word would be taken for one: both would silence other
-    // modules unasked.
+    // A space would become part of a module's name, and a single word would be read as one: both would silence all
+    // other modules.
     text.retain(|c| !c.is_whitespace());
     let words = text.split(',').filter(|word| !word.is_empty() && !word.contains('='));
     for word in words {
         if word.parse::<LevelFilter>().is_err() {
-            return Err(fault(format!("`{}` is no level", shown(word, 100))));
+            return Err(fault(format!("found `{}`", shown(word, 100))));
         }
     }
-    text.parse::<Targets>().map_err(|error| fault(format!("is no filter ({})", shown(&error.to_string(), 100))))
+    text.parse::<Targets>().map_err(|error| fault(format!("found something else ({})", shown(&error.to_string(), 100))))
 }
 
-/// Whether an event may be shown, whatever the filter says.
+/// Whether an event may be shown, regardless of the filter.
 fn may_be_shown(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= tracing::Level::INFO || OWN_CRATES.iter().any(|own| metadata.target().starts_with(own))
 }
@@ -101,7 +102,7 @@ where
     tracing_subscriber::registry().with(filter).with(filter_fn(may_be_shown)).with(layer)
 }
 
-/// A value with line breaks and terminal codes written out: what comes from outside cannot forge a line.
+/// A value with escaped line breaks and terminal codes, so that text from outside cannot forge a line.
 struct OneLine<'a>(&'a dyn fmt::Debug);
 
 impl fmt::Display for OneLine<'_> {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_holds_and_libraries_stay_silent_below_info() {
+    fn the_filter_applies_and_libraries_stay_silent_below_info() {
         let events = || {
             tracing::info!(target: "monitor_domain", "own info");
             tracing::trace!(target: "monitor_domain::x", "own trace");
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn log_goes_before_rust_log_and_faults_name_the_variable() {
+    fn log_takes_precedence_over_rust_log_and_faults_name_the_variable() {
         let of = |log: Option<&str>, rust_log: Option<&str>| {
             let lookup = |name: &str| if name == "LOG" { log } else { rust_log }.map(str::to_owned);
             filter("info", lookup).map(|filter| filter.to_string()).map_err(|error| error.to_string())
@@ -209,8 +210,9 @@ mod tests {
         assert_eq!(of(Some(" "), Some("debug")).unwrap(), "debug");
         assert_eq!(of(Some("warn"), Some("debug")).unwrap(), "warn");
         assert_eq!(of(Some("monitor_github=debug, 3"), None).unwrap(), "monitor_github=debug,info");
-        assert!(of(Some("verbose"), None).unwrap_err().starts_with("LOG: `verbose` is no level; write a level"));
-        assert!(of(None, Some("a=b=c")).unwrap_err().starts_with("RUST_LOG: is no filter"));
+        let verbose = of(Some("verbose"), None).unwrap_err();
+        assert!(verbose.starts_with("LOG: must be a level") && verbose.ends_with("; found `verbose`"), "{verbose}");
+        assert!(of(None, Some("a=b=c")).unwrap_err().starts_with("RUST_LOG: must be a level"));
         assert!(of(Some("[{x"), None).is_err());
         for secret in ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "a=xoxb-16C7e42F292c6912E77"] {
             let error_text = of(Some(secret), None).unwrap_err();

@@ -1,4 +1,4 @@
-//! Metrics of a Lambda: one line of CloudWatch's embedded metric format an invocation. docs/LOGGING.md shows them.
+//! Metrics of a Lambda: one line of CloudWatch's embedded metric format per invocation. docs/LOGGING.md lists them.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use crate::fields;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "GitHubRunnerMonitor";
-/// What CloudWatch takes of one metric in a line.
+/// The most values of one metric that CloudWatch accepts in a line.
 const MOST_VALUES: usize = 100;
 
 macro_rules! metrics {
     ($($metric:ident, $unit:literal, $meaning:literal;)*) => {
-        /// A metric; its name at CloudWatch is the name here.
+        /// A metric. Its name at CloudWatch is the variant's name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Metric {
             $(#[doc = $meaning] $metric,)*
@@ -24,17 +24,17 @@ macro_rules! metrics {
             /// All metrics, in the order of the documentation.
             pub const ALL: &'static [Metric] = &[$(Metric::$metric),*];
 
-            /// Its name at CloudWatch.
+            /// The name at CloudWatch.
             pub fn name(self) -> &'static str {
                 match self { $(Metric::$metric => stringify!($metric),)* }
             }
 
-            /// Its unit, in CloudWatch's words.
+            /// The unit, as CloudWatch calls it.
             pub fn unit(self) -> &'static str {
                 match self { $(Metric::$metric => $unit,)* }
             }
 
-            /// What it counts.
+            /// What the metric counts, in a sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Metric::$metric => $meaning,)* }
             }
@@ -43,20 +43,20 @@ macro_rules! metrics {
 }
 
 metrics! {
-    TargetsScheduled, "Count", "Targets that the scheduler sent a job for.";
-    ChecksCompleted, "Count", "Scheduled checks that saw every runner of their target. None for 15 minutes: nobody is monitoring.";
-    ChecksFailed, "Count", "Checks that did not, whoever asked for them.";
+    TargetsScheduled, "Count", "Targets for which the scheduler sent a job.";
+    ChecksCompleted, "Count", "Scheduled checks that saw every runner of their target. None for 15 minutes: monitoring is down.";
+    ChecksFailed, "Count", "Checks that did not, scheduled or requested by a person.";
     ChecksLate, "Count", "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
-    JobsExpired, "Count", "Jobs that came too late to be done: the next tick sends others. Many, time and again: there are too few pollers.";
-    RunnersTotal, "Count", "Registered runners, as the schedule's looks saw them: the sum over one interval is the fleet.";
+    JobsExpired, "Count", "Jobs that arrived too late to be done; the next tick sends new ones. Many of them again and again: there are too few pollers.";
+    RunnersTotal, "Count", "Registered runners seen by scheduled checks: the sum over one interval is the fleet.";
     RunnersOnline, "Count", "Those of them that GitHub reports online.";
     RunnersDown, "Count", "Those of them with an open outage.";
-    QuotaRemaining, "Count", "Requests left to the credential within the hour, the least that was told.";
-    EffectiveInterval, "Seconds", "Between two looks at one target, of the credential with the least quota. Only while a quota does not last.";
-    NotificationsSent, "Count", "Notices that Slack took.";
-    AlertLatency, "Milliseconds", "From the first bad reading of a runner until Slack took the notice of its outage.";
-    OldestPendingNotificationSecs, "Seconds", "For how long the oldest notification has been pending, as the poller and the scheduler found it stored; 0 where none is.";
-    MessagesDeadLettered, "Count", "Messages that went to a dead-letter queue because they can never be used.";
+    QuotaRemaining, "Count", "Requests left to the credential in this hour: the lowest value that GitHub reported.";
+    EffectiveInterval, "Seconds", "Interval between two checks of one target of the most throttled credential. Sent only while a quota is too small.";
+    NotificationsSent, "Count", "Notifications that Slack accepted.";
+    AlertLatency, "Milliseconds", "Time from the first unhealthy check of a runner until Slack accepted the notification of its outage.";
+    OldestPendingNotificationSecs, "Seconds", "How long the oldest pending notification has been waiting, as stored when the poller or the scheduler read it; 0 if none is pending.";
+    MessagesDeadLettered, "Count", "Messages that were dead-lettered because they can never be used.";
 }
 
 /// The dimension that keeps the metrics of two stacks in one account apart.
@@ -71,36 +71,36 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing is counted so far. `function` stands in the line for people who search it.
+    /// Metrics without a value so far. `function` is written to the line for people who search it.
     pub fn of(function: &'static str) -> Self {
         Self { function, stack: None, values: BTreeMap::new() }
     }
 
-    /// The same metrics as those of one stack: alarms and dashboard of a stack read only these.
+    /// The same metrics, with the name of a stack as dimension: its alarms and dashboard read only these.
     pub fn in_stack(mut self, stack: Option<&str>) -> Self {
         self.stack = stack.map(str::to_owned);
         self
     }
 
-    /// Adds to a sum, which is in the line even if it is zero.
+    /// Adds to a sum. The line contains it even if it is zero.
     pub fn add(&mut self, metric: Metric, count: u64) {
         let values = self.values.entry(metric).or_insert_with(|| vec![0]);
         values[0] = values[0].saturating_add(count);
     }
 
-    /// Keeps the least of what is told.
+    /// Keeps the lowest of the reported values.
     pub fn least(&mut self, metric: Metric, value: u64) {
         let values = self.values.entry(metric).or_insert_with(|| vec![u64::MAX]);
         values[0] = values[0].min(value);
     }
 
-    /// Keeps the most of what is reported.
+    /// Keeps the highest of the reported values.
     pub fn most(&mut self, metric: Metric, value: u64) {
         let values = self.values.entry(metric).or_insert_with(|| vec![0]);
         values[0] = values[0].max(value);
     }
 
-    /// Notes one value more.
+    /// Adds one more value to the list of values.
     pub fn note(&mut self, metric: Metric, value: u64) {
         let values = self.values.entry(metric).or_default();
         if values.len() < MOST_VALUES {
@@ -108,7 +108,7 @@ impl Metrics {
         }
     }
 
-    /// The line for CloudWatch, to be printed on stdout; none where nothing was counted.
+    /// The line for CloudWatch, to be printed on stdout; `None` if nothing was counted.
     pub fn line(&self, now: Timestamp, request_id: &str) -> Option<String> {
         if self.values.is_empty() {
             return None;
@@ -116,7 +116,8 @@ impl Metrics {
         let units: Vec<Value> =
             self.values.keys().map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
         let mut line = Map::new();
-        // One dimension set: CloudWatch charges for each. The function is none, since no two functions count the same.
+        // One dimension set, because CloudWatch charges for each. The function is not a dimension, because no two
+        // functions count the same metric.
         let dimensions: &[&str] = if self.stack.is_some() { &[STACK] } else { &[] };
         let directive = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units});
         line.insert("_aws".to_owned(), json!({"Timestamp": now.epoch_ms(), "CloudWatchMetrics": [directive]}));
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_zero_or_more_and_the_least_is_kept_in_either_order() {
+    fn sums_are_zero_or_more_and_the_lowest_value_is_kept_in_any_order() {
         for order in [[7, 3, 5], [3, 5, 7], [5, 7, 3]] {
             let mut metrics = Metrics::of("poller");
             for value in order {

@@ -1,11 +1,11 @@
-//! `init` in a process of its own, with the variables it reads.
+//! `init` in its own process, with the variables that it reads.
 
 use std::io;
 use std::process::Command;
 
 use monitor_telemetry::{Format, LoggingError, init};
 
-/// Whether the child went well, and what it wrote to stderr.
+/// Whether the child succeeded, and what it wrote to stderr.
 fn child(log: &str) -> io::Result<(bool, String)> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--exact", "in_the_child", "--ignored", "--nocapture"])
@@ -38,5 +38,5 @@ fn events_go_to_stderr_as_the_environment_says() {
 #[test]
 fn a_filter_that_cannot_be_read_is_reported() {
     let (success, stderr) = child("verbose").unwrap();
-    assert!(!success && stderr.contains("LOG: `verbose` is no level"), "{stderr}");
+    assert!(!success && stderr.contains("LOG: must be a level"), "{stderr}");
 }

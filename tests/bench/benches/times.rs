@@ -1,4 +1,4 @@
-//! The time of each workload.
+//! Measures the time of each workload.
 
 use criterion::Criterion;
 use monitor_bench::workloads;

@@ -1,4 +1,4 @@
-//! Fleets in the state that a workload starts from, reached by looks as a real one would be.
+//! Fleets in the initial state of a workload, reached by checks as in a real installation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 
-/// Runners on a page, as GitHub's maximum is.
+/// Runners per page: GitHub's maximum.
 const PER_PAGE: usize = 100;
 
-/// A target with everything that was committed about it.
+/// A target with its stored state.
 pub struct Watched {
-    /// What is known.
+    /// The stored fleet.
     pub fleet: Fleet,
-    /// Its thresholds.
+    /// The policy that applies to it.
     pub policy: Policy,
     now: Timestamp,
 }
 
 impl Watched {
-    /// A target whose runners were all idle at three looks.
+    /// A target whose runners were all idle in three checks.
     pub fn idle(runners: usize) -> Self {
         let target = Target::repository("acme/web").unwrap_or_else(|error| unreachable!("{error}"));
         let now = Timestamp::from_epoch_ms(1_795_435_200_000);
@@ -37,19 +37,19 @@ impl Watched {
         watched
     }
 
-    /// A look, a minute after the last.
+    /// The observation of a check, a minute after the last.
     pub fn observe(&self, pages: &[ObservedPage]) -> Observation {
         let outcome = Outcome::Complete { pages: pages.to_vec(), lookups: BTreeMap::new() };
         Observation { started_at: self.next_check(), outcome }
     }
 
-    /// What a look means.
+    /// The decision on an observation.
     pub fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
         reconcile(&self.fleet, observation, &policy, &Overrides::default(), false, observation.started_at)
     }
 
-    /// Looks, and stores what was decided.
+    /// Runs a check and stores its decision.
     pub fn check(&mut self, pages: &[ObservedPage]) {
         let decision = self.decide(&self.observe(pages));
         self.now = self.next_check();
@@ -63,7 +63,7 @@ impl Watched {
         }
     }
 
-    /// The pages as GitHub answers where nothing has changed: 304.
+    /// The pages as GitHub answers them if nothing has changed: 304.
     pub fn unchanged(&self) -> Vec<ObservedPage> {
         self.fleet.record.pages.iter().cloned().map(ObservedPage::Unchanged).collect()
     }

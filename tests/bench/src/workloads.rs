@@ -1,4 +1,4 @@
-//! What is measured, by name.
+//! The measured workloads, by name.
 
 use std::hint::black_box;
 
@@ -16,14 +16,14 @@ use monitor_slack::{WebBase, render};
 
 use crate::fleets::{Watched, listed};
 
-/// Something that is done again and again.
+/// An action that is repeated.
 pub type Work = Box<dyn Fn()>;
 
-/// What is measured.
+/// A measured action and its preparation.
 pub struct Workload {
     /// Its name, as in `instructions.json`.
     pub name: &'static str,
-    /// Makes what it works on, and gives what does it once.
+    /// Prepares the data and returns the action.
     pub set_up: fn() -> Work,
 }
 
@@ -38,8 +38,8 @@ pub const ALL: [Workload; 11] = [
     Workload { name: "list decoded, 100 runners", set_up: || decoded(100) },
     Workload { name: "list decoded, 1,000 runners on 10 pages", set_up: || decoded(1_000) },
     Workload { name: "stored runners read, 100", set_up: || stored_runners(100) },
-    Workload { name: "notice rendered, 1 runner", set_up: || rendered(1) },
-    Workload { name: "notice rendered, 1,000 runners", set_up: || rendered(1_000) },
+    Workload { name: "notification rendered, 1 runner", set_up: || rendered(1) },
+    Workload { name: "notification rendered, 1,000 runners", set_up: || rendered(1_000) },
 ];
 
 fn unchanged(runners: usize) -> Work {
@@ -62,7 +62,7 @@ fn all_offline(runners: usize) -> Work {
     Box::new(move || drop(black_box(watched.decide(black_box(&observation)))))
 }
 
-/// A target whose next look confirms that every runner is offline.
+/// A target whose next check confirms that every runner is offline.
 fn about_to_go_down(runners: usize) -> (Watched, Vec<monitor_domain::observation::ObservedPage>) {
     let mut watched = Watched::idle(runners);
     let pages = listed(runners, Status::Offline);
@@ -73,7 +73,7 @@ fn about_to_go_down(runners: usize) -> (Watched, Vec<monitor_domain::observation
         }
         watched.check(&pages);
     }
-    unreachable!("ten bad readings confirm an outage")
+    unreachable!("ten unhealthy readings confirm an outage")
 }
 
 fn decoded(runners: usize) -> Work {
@@ -81,7 +81,7 @@ fn decoded(runners: usize) -> Work {
     let decode = move || {
         for page in &pages {
             let read = read(Question::Runners, black_box(page));
-            assert!(black_box(read).is_ok(), "a page of GitHub's is read");
+            assert!(black_box(read).is_ok(), "a page from GitHub is decoded");
         }
     };
     Box::new(decode)
@@ -117,7 +117,7 @@ fn stored_runners(runners: usize) -> Work {
     let read = move || {
         for text in &stored {
             let item: Result<Item, _> = serde_json::from_str(black_box(text));
-            assert!(black_box(item).is_ok(), "what was written is read");
+            assert!(black_box(item).is_ok(), "a stored item is decoded");
         }
     };
     Box::new(read)
@@ -133,7 +133,7 @@ fn rendered(runners: usize) -> Work {
     Box::new(move || drop(black_box(render(black_box(&notification), Form::Blocks, &web))))
 }
 
-/// The notice that tells of so many outages at once.
+/// The notification of this many outages at once.
 fn notification(runners: usize) -> Notification {
     let (watched, pages) = about_to_go_down(runners);
     let decision = watched.decide(&watched.observe(&pages));
@@ -143,5 +143,5 @@ fn notification(runners: usize) -> Notification {
     let before = changes.first().map_or(Revision(0), |change| Revision(change.revision.0 - 1));
     pending_notification(&Subject::from(target), Some(target), before, &changes)
         .notification
-        .unwrap_or_else(|| unreachable!("outages are told"))
+        .unwrap_or_else(|| unreachable!("outages are notified"))
 }

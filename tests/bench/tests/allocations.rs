@@ -1,4 +1,4 @@
-//! What a look that changes nothing allocates.
+//! Allocations of a check without changes.
 
 use monitor_bench::fleets::Watched;
 

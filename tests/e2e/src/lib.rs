@@ -12,10 +12,10 @@ use tokio::process::{Child, Command};
 
 pub use running::Running;
 
-/// The token that [`fleet`] takes.
+/// The token that [`fleet`] accepts.
 pub const TOKEN: &str = "e2e-token";
 
-/// A GitHub with `targets` repositories of `runners` each: `acme/app-0` and so on, with `app-0-runner-0` and so on.
+/// A GitHub with `targets` repositories (`acme/app-0`, …) of `runners` runners each (`app-0-runner-0`, …).
 pub fn fleet(targets: usize, runners: usize) -> State {
     let mut github = State::new();
     github.add_token(TOKEN);
@@ -29,12 +29,12 @@ pub fn fleet(targets: usize, runners: usize) -> State {
     github
 }
 
-/// The name of a repository of [`fleet`].
+/// The name of a repository in [`fleet`], by its number.
 pub fn repository(target: usize) -> String {
     format!("acme/app-{target}")
 }
 
-/// The program to be tested.
+/// The path of the program under test.
 pub fn program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("RUNNER_MONITOR") {
         return Ok(path.into());
@@ -45,13 +45,13 @@ pub fn program() -> anyhow::Result<PathBuf> {
     found.context("runner-monitor is not built: cargo build -p monitor-local, with the same profile")
 }
 
-/// How the program is started.
+/// The settings with which the program is started.
 pub struct Setting<'a> {
     /// The fake GitHub.
     pub github_url: String,
-    /// The fake Slack's webhook; none for the console.
+    /// The fake Slack's webhook; `None` for the console.
     pub webhook: Option<String>,
-    /// What is watched.
+    /// The repositories to watch.
     pub repositories: Vec<String>,
     /// The policy as JSON.
     pub policy: &'a str,
@@ -60,7 +60,7 @@ pub struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// The program with its settings and nothing else of the environment.
+    /// The program with its settings and no other environment variables.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(program()?);
         command.env_clear().args(arguments);
@@ -78,7 +78,7 @@ impl Setting<'_> {
         Ok(command)
     }
 
-    /// Starts the program, its output thrown away unless LOG is set.
+    /// Starts the program; its log is discarded unless LOG is set.
     pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
         let mut command = self.command(arguments)?;
         command.stdout(Stdio::null());

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 const LONG: Duration = Duration::from_secs(90);
 
-/// The program while it runs, and what it has logged until now.
+/// The running program, and its log so far.
 pub struct Running {
     child: Child,
     log: watch::Receiver<String>,
@@ -24,38 +24,38 @@ impl Running {
         Ok(Self { child, log })
     }
 
-    /// Waits until the log has these words; panics if it ends without them.
+    /// Waits until the log contains this text; panics if the log ends without it.
     pub async fn logged(&mut self, text: &str) {
         let waiting = tokio::time::timeout(LONG, self.log.wait_for(|log| log.contains(text)));
         let found = matches!(waiting.await, Ok(Ok(_)));
         assert!(found, "no {text:?} in:\n{}", *self.log.borrow());
     }
 
-    /// What the program has logged until now.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.borrow().clone()
     }
 
-    /// The process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    /// Waits until the program ends by itself. Gives its exit code and its whole log.
+    /// Waits until the program ends by itself. Returns its exit code and its whole log.
     pub async fn ended(&mut self, within: Duration) -> (Option<i32>, String) {
         let ended = tokio::time::timeout(within, self.child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("it goes on:\n{}", self.log())).expect("an ending");
+        let status = ended.unwrap_or_else(|_| panic!("it still runs:\n{}", self.log())).expect("an ending");
         while self.log.changed().await.is_ok() {}
         (status.code(), self.log())
     }
 
-    /// Ends the program as its supervisor does; panics if it does not end well. Returns its whole log.
+    /// Stops the program as a supervisor does; panics if it does not exit with 0. Returns its whole log.
     pub async fn stop(mut self) -> String {
         let pid = self.child.id().expect("it runs").to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
         assert!(killed.success());
         let status = tokio::time::timeout(LONG, self.child.wait()).await.expect("it ends").expect("an ending");
-        // The log is whole once its writer is gone.
+        // The log is complete once its writer is gone.
         while self.log.changed().await.is_ok() {}
         let log = self.log.borrow().clone();
         assert_eq!(status.code(), Some(0), "{log}");

@@ -14,15 +14,16 @@ import template
 SAM = pathlib.Path(importlib.util.find_spec("samcli").origin).parent
 EMULATOR = SAM / "local" / "rapid" / f"aws-lambda-rie-{template.ARCHITECTURE}"
 
-# What moto passes over or stumbles over. `test_template.py` checks these as they are written.
-ONLY_ON_PAPER = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig",
+# Resources that moto ignores or fails on. `test_template.py` checks them statically.
+NOT_CREATED = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig",
                  "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage", "AWS::SQS::QueuePolicy"}
 
 NAMESPACE = "GitHubRunnerMonitor"
 
 
 def create(aws_url, sqs_url, binaries):
-    """The plan by which the driver plays Lambda, EventBridge and SQS; `tests/e2e/src/bin/deployed-stack/plan.rs`."""
+    """Creates the stack; returns the plan from which the driver simulates Lambda, EventBridge and SQS
+    (`tests/e2e/src/bin/deployed-stack/plan.rs`)."""
     session = boto3.Session("any", "any", region_name=template.REGION)
     client = {name: session.client(name, endpoint_url=aws_url) for name in ("cloudformation", "lambda", "sqs")}
     ids = create_stack(client["cloudformation"])
@@ -47,8 +48,8 @@ def create(aws_url, sqs_url, binaries):
 
 
 def create_stack(cloudformation):
-    """Creates it; gives type and physical id by logical id."""
-    # Parameters and conditions are worked out before: moto keeps an `AWS::NoValue` in a policy's list of statements.
+    """Creates the stack; returns type and physical id by logical id."""
+    # Parameters and conditions are resolved first: moto keeps an `AWS::NoValue` in a policy's list of statements.
     body = json.dumps(creatable(template.resolved({"Architecture": template.ARCHITECTURE})))
     cloudformation.create_stack(StackName=template.STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     deadline = time.monotonic() + 60
@@ -70,12 +71,12 @@ def create_stack(cloudformation):
 
 
 def creatable(resolved):
-    """The template without what is only on paper, and without what names that."""
-    paper = [id_ for id_, each in resolved["Resources"].items() if each["Type"] in ONLY_ON_PAPER]
+    """The template without the resources that moto cannot create, and without everything that refers to them."""
+    left_out = [id_ for id_, each in resolved["Resources"].items() if each["Type"] in NOT_CREATED]
     for part in ("Resources", "Outputs"):
         for id_, each in list(resolved[part].items()):
             text = json.dumps(each)
-            if id_ in paper or any(f'"{name}"' in text or "${" + name in text for name in paper):
+            if id_ in left_out or any(f'"{name}"' in text or "${" + name in text for name in left_out):
                 del resolved[part][id_]
     return resolved
 
@@ -92,7 +93,7 @@ def read_function(lambda_, name):
 
 
 def read_mappings(lambda_, ids, queues):
-    """As they were created, and disabled, so that moto does not take messages for functions that it cannot run."""
+    """The created mappings. They are disabled: moto must not receive messages for functions that it cannot run."""
     of_arn = {queue["attributes"]["QueueArn"]: id_ for id_, queue in queues.items()}
     names = {name: id_ for id_, (kind, name) in ids.items() if kind == "AWS::Lambda::Function"}
     declared = {id_: each["Properties"] for id_, each in template.resolved()["Resources"].items()
@@ -107,7 +108,7 @@ def read_mappings(lambda_, ids, queues):
             "function": function,
             "queue": of_arn[found["EventSourceArn"]],
             "batch_size": found["BatchSize"],
-            # moto keeps neither of these.
+            # moto does not keep the following properties.
             "window_secs": properties.get("MaximumBatchingWindowInSeconds", 0),
             "maximum_concurrency": properties.get("ScalingConfig", {}).get("MaximumConcurrency"),
             "reports_failures": "ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
@@ -117,7 +118,7 @@ def read_mappings(lambda_, ids, queues):
 
 
 def tick():
-    """What EventBridge Scheduler sends: the input that the schedule names, or its own envelope."""
+    """The event that EventBridge Scheduler sends: the schedule's input, or its own envelope."""
     (schedule,) = [each["Properties"] for each in template.resolved()["Resources"].values()
                    if each["Type"] == "AWS::Scheduler::Schedule"]
     given = schedule["Target"].get("Input")
@@ -136,7 +137,7 @@ def figures():
     """The metrics of the monitor's own namespace that an alarm or the dashboard reads."""
     resources = template.resolved()["Resources"].values()
     alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
-    # An alarm reads one metric, or works out something from several.
+    # An alarm reads one metric, or evaluates an expression over several.
     read = [alarm for alarm in alarms if "MetricName" in alarm]
     read += [each["MetricStat"]["Metric"] for alarm in alarms for each in alarm.get("Metrics", []) if "MetricStat" in each]
     found = {metric["MetricName"] for metric in read if metric["Namespace"] == NAMESPACE}
@@ -147,7 +148,7 @@ def figures():
         for widget in json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]:
             namespace = None
             for metric in widget["properties"].get("metrics", []):
-                # "." repeats the field of the line before, "..." all of them.
+                # "." repeats a field of the previous line, "..." all of them.
                 namespace = namespace if metric[0] in (".", "...") else metric[0]
                 if namespace == NAMESPACE and metric[0] != "...":
                     found.add(metric[1])

@@ -1,4 +1,6 @@
-"""Holds the template to cfn-lint and checkov. Each finding is fixed, or an exception with its reason in exceptions.toml.
+"""Checks the template with cfn-lint and checkov. Each finding is fixed, or is an exception with its reason.
+
+The exceptions are in exceptions.toml.
 
     python lint.py
 """
@@ -16,7 +18,7 @@ EXCEPTIONS = pathlib.Path(__file__).with_name("exceptions.toml")
 
 
 def by_cfn_lint():
-    """Pairs of rule and resource, each with what is said of it."""
+    """The findings: pairs of rule and resource, each with its message."""
     program = pathlib.Path(sys.executable).with_name("cfn-lint")
     output = subprocess.run([program, "--format", "json", template.PATH], capture_output=True, text=True)
     return {(found["Rule"]["Id"], str((found["Location"]["Path"] or [None, "template"])[1])): found["Message"]
@@ -46,11 +48,11 @@ def main():
                    for rule in [each["rule"]] for resource in each["resources"]}
         faults += [f"{tool}: {rule} {resource}: {text}" for (rule, resource), text in sorted(found.items())
                    if (rule, resource) not in excused]
-        faults += [f"{tool}: {rule} {resource} is an exception and not found any more: remove it from {EXCEPTIONS.name}"
+        faults += [f"{tool}: {rule} {resource} is an exception but no longer a finding: remove it from {EXCEPTIONS.name}"
                    for rule, resource in sorted(excused - set(found))]
         faults += [f"{tool}: the exception {each['rule']} has no reason" for each in exceptions[tool] if not each["reason"]]
         print(f"{tool}: {len(found)} findings, {len(excused)} exceptions")
-    # An empty string would be a failure.
+    # `sys.exit` treats an empty string as a failure.
     sys.exit("\n".join(faults) or None)
 
 

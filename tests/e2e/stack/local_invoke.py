@@ -1,9 +1,9 @@
-"""`sam local invoke` of each function for real, in a container, with events whose answer needs nobody outside.
+"""Runs the real `sam local invoke` for each function, in a container, with events that need no outside service.
 
-    python local_invoke.py TEMPLATE      a template that `sam build` wrote
+    python local_invoke.py TEMPLATE      a template written by `sam build`
 
-Uses a Docker engine that runs already, or else starts one of its own (root, Debian's docker.io), which ends with it.
-Where neither can be had it says so and passes.
+Uses a running Docker engine, or else starts one (needs root and Debian's docker.io) and stops it at the end.
+If neither is possible, it says so and passes.
 """
 
 import concurrent.futures
@@ -33,11 +33,11 @@ class NoEngine(Exception):
     """Why there is no container engine."""
 
 
-# ---- what is invoked, and what is expected
+# ---- the cases: what is invoked, and what is expected
 
-# Containers reach nobody here, SSM included.
+# Containers reach no service here, not even SSM.
 NOTHING_SET = {"PARAMETER_PREFIX": ""}
-# What docs/OPERATIONS.md has people copy; here with nobody behind the addresses.
+# The file that docs/DEPLOY-AWS.md lets people copy; here nothing listens at its addresses.
 EXAMPLE = json.loads((EVENTS / "env.json").read_text())["Parameters"]
 ALL_SET = {
     **EXAMPLE, "GITHUB_API_URL": "http://127.0.0.1:9", "SLACK_WEBHOOK": "http://127.0.0.1:9/services/example",
@@ -48,7 +48,7 @@ STORE = ["STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID", "STATELYDB_ACCESS_KEY"]
 
 
 def names(*settings):
-    """One error that names every setting that is missing."""
+    """Expects one error that names every missing setting."""
     def check(answer, _log, _event):
         assert answer.get("errorType") == "Settings", answer
         missing = [name for name in settings if name not in answer["errorMessage"]]
@@ -57,7 +57,7 @@ def names(*settings):
 
 
 def gets_as_far_as_the_store(answer, log, _event):
-    """No setting is missing or malformed: it is the store that does not answer here."""
+    """Expects that no setting is missing or malformed: only the store does not answer here."""
     assert answer.get("errorType") != "Settings" and "no answer from StatelyDB" in log, f"{answer}\n{log}"
 
 
@@ -68,41 +68,41 @@ def refuses(kind, words):
 
 
 def hands_back(words):
-    """What cannot be read is told in the log, and comes again where no dead-letter queue can be reached."""
+    """Expects an unreadable message to be logged, and to be retried because no dead-letter queue can be reached."""
     def check(answer, log, event):
         ids = [record["messageId"] for record in event["Records"]]
         assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}, answer
-        assert words in log and "could not be set aside" in log, log
+        assert words in log and "could not be dead-lettered" in log, log
     return check
 
 
 def responds(status, words):
-    """What an HTTP API hands back to Slack."""
+    """Expects this answer to Slack."""
     def check(answer, _log, _event):
         assert answer.get("statusCode") == status and words in (answer.get("body") or ""), answer
     return check
 
 
 CASES = [
-    ("names every setting that is missing",
+    ("names every missing setting",
      "SchedulerFunction", "scheduler-empty.json", NOTHING_SET, names("GITHUB_TOKEN", "REPOS", *STORE)),
-    ("names every setting that is missing",
+    ("names every missing setting",
      "PollerFunction", "poller-by-hand.json", NOTHING_SET, names("GITHUB_TOKEN", *STORE)),
-    ("names every setting that is missing",
+    ("names every missing setting",
      "NotifierFunction", "notifier-state-change.json", NOTHING_SET, names("SLACK_WEBHOOK", *STORE)),
-    ("finds every setting in events/env.json",
+    ("accepts the settings in events/env.json",
      "SchedulerFunction", "scheduled-event.json", ALL_SET, gets_as_far_as_the_store),
-    ("finds every setting in events/env.json",
+    ("accepts the settings in events/env.json",
      "PollerFunction", "poller-by-hand.json", ALL_SET, gets_as_far_as_the_store),
-    ("finds every setting in events/env.json",
+    ("accepts the settings in events/env.json",
      "NotifierFunction", "notifier-state-change.json", ALL_SET, gets_as_far_as_the_store),
     ("refuses another function's event",
-     "SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "no tick")),
-    ("hands back a job that it can neither read nor set aside",
+     "SchedulerFunction", "poller-by-hand.json", NOTHING_SET, refuses("Event", "must be a tick")),
+    ("returns a job that it can neither read nor dead-letter",
      "PollerFunction", "poller-malformed.json", ALL_SET, hands_back("the field `repo` is not known")),
-    ("hands back a wake-up that it can neither read nor set aside",
+    ("returns a state-change message that it can neither read nor dead-letter",
      "NotifierFunction", "notifier-malformed.json", ALL_SET, hands_back("`subject`")),
-    ("names every setting that is missing",
+    ("names every missing setting",
      "SlackFunction", "slack-runner-help.json", NOTHING_SET, names("SLACK_SIGNING_SECRET", *STORE)),
     ("answers a signed request for help",
      "SlackFunction", "slack-runner-help.json", ALL_SET, responds(200, "/runner-status")),
@@ -115,7 +115,7 @@ def invoke(template, folder, number, case):
     _, function, event, settings, check = case
     given, sent = folder / f"env-{number}.json", folder / f"event-{number}.json"
     given.write_text(json.dumps({"Parameters": settings}))
-    # As a person would do it: Slack's requests have to be signed.
+    # Signed with the same script that people use.
     signed = subprocess.run([EVENTS / "sign", EVENTS / event], capture_output=True, text=True, check=True,
                             env={**os.environ, "SLACK_SIGNING_SECRET": SIGNING_SECRET})
     sent.write_text(signed.stdout if function == "SlackFunction" else (EVENTS / event).read_text())
@@ -135,7 +135,7 @@ def invoke(template, folder, number, case):
 
 @contextlib.contextmanager
 def engine(folder):
-    """A Docker engine; its address is in DOCKER_HOST."""
+    """Provides a Docker engine; DOCKER_HOST has its address."""
     if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0:
         yield
         return
@@ -180,7 +180,7 @@ def wait_for(process, socket, log):
 
 @contextlib.contextmanager
 def base_image(programs):
-    """The image that SAM builds upon: the original if the engine has it, else a stand-in for as long as it is needed."""
+    """The base image for SAM: the original if the engine has it, else a substitute that is removed at the end."""
     tag = f"{IMAGE}:al2023-{ARCHITECTURE}"
     if subprocess.run(["docker", "image", "inspect", tag], capture_output=True).returncode == 0:
         yield
@@ -208,7 +208,7 @@ def main(template):
 def invoke_all(template, folder):
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        # The first one alone: SAM builds its image on the base image.
+        # The first case runs alone: it makes SAM build its image from the base image.
         running = []
         for number, case in enumerate(CASES):
             running.append(pool.submit(invoke, template, folder, number, case))

@@ -1,4 +1,4 @@
-"""Creates the stack on stand-ins for AWS, then runs the scenarios on it.
+"""Creates the stack on AWS emulators, then runs the scenarios on it.
 
     python run.py BINARIES LOGS PROGRAM [ARGUMENT …]
 
@@ -15,16 +15,16 @@ import create_stack
 import servers
 
 
-# How a Rust program ends whose panic unwinds to `main`; one that aborts is ended by a signal.
+# The exit code of a Rust program whose panic unwinds to `main`; an abort ends it by a signal.
 UNWOUND = 101
 
 
 def check_unwinding(binaries):
-    """lambda_runtime makes an error of a panic only where panics unwind; without Lambda's variables it panics at its start."""
+    """lambda_runtime turns a panic into an error only if panics unwind. Without Lambda's variables it panics."""
     for bootstrap in sorted(binaries.glob("*/bootstrap")):
         ended = subprocess.run([bootstrap], env={}, capture_output=True, timeout=30).returncode
         if ended != UNWOUND:
-            sys.exit(f"{bootstrap}: a panic ended it with {ended} and not {UNWOUND}: see `panic` in Cargo.toml")
+            sys.exit(f"{bootstrap}: exit code {ended} after a panic, must be {UNWOUND}: see `panic` in Cargo.toml")
 
 
 def main(binaries, logs, program, *arguments):

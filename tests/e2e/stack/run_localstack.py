@@ -1,4 +1,4 @@
-"""Runs LocalStack's SQS on 127.0.0.1 alone: python run_localstack.py PORT FOLDER."""
+"""Runs LocalStack's SQS, on 127.0.0.1 only: python run_localstack.py PORT FOLDER."""
 
 import functools
 import os
@@ -9,7 +9,7 @@ os.environ.update(
     GATEWAY_LISTEN=f"127.0.0.1:{port}",
     SERVICES="sqs",
     EAGER_SERVICE_LOADING="1",
-    # Nothing is reported to anybody, and no certificate is asked for.
+    # No usage reports, and no download of a certificate.
     DISABLE_EVENTS="1",
     SKIP_SSL_CERT_DOWNLOAD="1",
     FILESYSTEM_ROOT=folder,
@@ -20,7 +20,7 @@ os.environ.update(
 
 from twisted.internet import endpoints  # noqa: E402
 
-# LocalStack 4.14 listens on all interfaces, whatever GATEWAY_LISTEN says.
+# LocalStack 4.14 listens on all interfaces, even if GATEWAY_LISTEN is set.
 endpoints.TCP4ServerEndpoint = functools.partial(endpoints.TCP4ServerEndpoint, interface="127.0.0.1")
 
 from localstack.runtime.main import main  # noqa: E402

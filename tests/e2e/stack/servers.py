@@ -1,4 +1,4 @@
-"""Stand-ins for AWS on free ports of 127.0.0.1, each ended with the block that uses it."""
+"""AWS emulators on free ports of 127.0.0.1. Each stops at the end of the `with` block that uses it."""
 
 import contextlib
 import os
@@ -15,16 +15,16 @@ ROOT = pathlib.Path(__file__).parents[3]
 LOCALSTACK = ROOT / ".tools" / "localstack" / "bin" / "python"
 START_SECS = 90
 
-# Whatever proxy the machine uses for the rest of the world.
+# Requests to this machine must not use a proxy.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
 @contextlib.contextmanager
 def moto(folder):
-    """CloudFormation, Lambda's settings, SSM, and SQS where nothing better can be had. Gives the address."""
+    """CloudFormation, Lambda's settings, SSM, and SQS if LocalStack is not installed. Yields the address."""
     port = free_port()
     program = pathlib.Path(sys.executable).with_name("moto_server")
-    # The artifacts that the template would name are never uploaded.
+    # The template's artifacts are never uploaded.
     environment = {**os.environ, "VALIDATE_LAMBDA_S3": "false"}
     with server([program, "-H", "127.0.0.1", "-p", port], environment, folder / "moto.log"):
         yield answered(f"http://127.0.0.1:{port}", "/moto-api/", folder / "moto.log")
@@ -32,7 +32,7 @@ def moto(folder):
 
 @contextlib.contextmanager
 def localstack(folder):
-    """SQS with the order and the de-duplication of FIFO queues. Gives the address; none where it is not installed."""
+    """SQS with the order and the de-duplication of FIFO queues. Yields the address, or None if it is not installed."""
     if not (LOCALSTACK.parents[1] / "installed").exists():
         yield None
         return
@@ -53,7 +53,7 @@ def free_port():
 @contextlib.contextmanager
 def server(command, environment, log):
     with open(log, "w") as output:
-        # A session of its own, so that whatever it starts ends with it.
+        # In its own session, so that its child processes can be stopped with it.
         process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             env=environment, start_new_session=True)
@@ -64,7 +64,7 @@ def server(command, environment, log):
 
 
 def end(process, within_secs=10):
-    """SIGTERM to the process and all that it started, then SIGKILL."""
+    """Sends SIGTERM, then SIGKILL, to the process and its children."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal_number)
@@ -74,7 +74,7 @@ def end(process, within_secs=10):
 
 
 def answered(url, path, log):
-    """The address, once something answers there."""
+    """Waits until something answers at the address; returns the address."""
     deadline = time.monotonic() + START_SECS
     while time.monotonic() < deadline:
         with contextlib.suppress(urllib.error.URLError, OSError):

@@ -1,4 +1,4 @@
-"""The SAM template as the CloudFormation that AWS would make of it, off-line.
+"""Translates the SAM template to the CloudFormation template that AWS would make of it, off-line.
 
     python template.py [NAME=VALUE …]    prints it as JSON; NAME is a template parameter
 """
@@ -19,14 +19,14 @@ REGION, ACCOUNT, STACK = "us-east-1", "123456789012", "monitor-test"
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 NOTHING = object()
 
-# Needed by the translation, which asks nobody.
+# The translation needs a region, although it sends no request.
 os.environ["AWS_DEFAULT_REGION"] = REGION
-# It complains at its end that nobody asked for its metrics.
+# It warns at exit that its metrics were not collected.
 logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
 
 
 class ManagedPolicies:
-    """SAM asks IAM for the ARNs of AWS's own policies; the template names those that it needs by their names."""
+    """SAM asks IAM for the ARNs of AWS managed policies; here they follow from the names that the template uses."""
 
     def load(self):
         names = ["AWSLambdaBasicExecutionRole", "AWSLambdaSQSQueueExecutionRole"]
@@ -34,12 +34,12 @@ class ManagedPolicies:
 
 
 def source():
-    """The template as it is written, with functions for intrinsics as `Ref`, `Fn::GetAtt` and so on."""
+    """The template as written, with intrinsics in their long form: `Ref`, `Fn::GetAtt` and so on."""
     return yaml_parse(PATH.read_text())
 
 
 def parameters(given=None):
-    """The value of each template parameter: what is given, or its default."""
+    """The value of each template parameter: the given one, or the default."""
     defaults = {name: described.get("Default") for name, described in source()["Parameters"].items()}
     unknown = set(given or {}) - set(defaults)
     if unknown:
@@ -48,18 +48,18 @@ def parameters(given=None):
 
 
 def translated(given=None):
-    """Plain CloudFormation: still with intrinsics, as it would be sent."""
+    """Plain CloudFormation, still with intrinsics, as SAM would send it."""
     template = source()
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            # `sam package` would have put it there.
+            # `sam package` would set this.
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
     return transform(template, parameters(given), ManagedPolicies())
 
 
 def resolved(given=None):
-    """The same with every intrinsic worked out that depends on parameters alone. A resource's own `Ref` and
-    `Fn::GetAtt` stay as `{"Ref": …}` and `{"Fn::GetAtt": […]}`; resources whose condition does not hold are left out."""
+    """The same, with every intrinsic resolved that depends only on parameters. A `Ref` or `Fn::GetAtt` of a resource
+    stays `{"Ref": …}` or `{"Fn::GetAtt": […]}`; resources whose condition is false are left out."""
     template = translated(given)
     values = {**parameters(given), "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws",
               "AWS::StackName": STACK, "AWS::URLSuffix": "amazonaws.com", "AWS::NoValue": NOTHING}
@@ -94,7 +94,7 @@ class Resolver:
             return all(map(self.holds, operands))
         if name == "Fn::Or":
             return any(map(self.holds, operands))
-        raise ValueError(f"no such condition function: {name}")
+        raise ValueError(f"unknown condition function: {name}")
 
     def value(self, node):
         if isinstance(node, list):

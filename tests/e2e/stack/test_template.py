@@ -1,4 +1,4 @@
-"""What the template makes of an AWS account, above all what the stand-ins pass over: schedule, alarms, policies."""
+"""What the template creates in an AWS account, mainly what the AWS emulators ignore: schedule, alarms, policies."""
 
 import importlib.util
 import json
@@ -10,12 +10,13 @@ import template
 
 ROOT = template.PATH.parents[1]
 OPERATIONS = "docs/OPERATIONS.md"
+DEPLOY = "docs/DEPLOY-AWS.md"
 FUNCTIONS = {"SchedulerFunction": "scheduler", "PollerFunction": "poller", "NotifierFunction": "notifier",
              "SlackFunction": "slack"}
 DEAD_LETTERS = {"ChecksQueue": "ChecksDeadLetterQueue", "ChangesQueue": "ChangesDeadLetterQueue"}
 DAY_SECS = 86_400
 PREFIX = "/github-runner-monitor"
-# The dimension of every metric of the monitor's own.
+# The only dimension of the monitor's own metrics.
 OWN = [{"Name": "Stack", "Value": template.STACK}]
 
 
@@ -24,7 +25,7 @@ def text(path):
 
 
 def section(page, title):
-    """What stands on a page below a title, up to the next one of its rank or above."""
+    """The text below a heading of a page, up to the next heading of the same or a higher level."""
     _, _, below = text(page).partition(f"\n{title}\n")
     lines, is_code = [], False
     for line in below.splitlines(keepends=True):
@@ -40,12 +41,12 @@ def arn_of(id_):
 
 
 def deployed_as():
-    """The name of the stack unless one chooses another."""
+    """The default name of the stack."""
     return tomllib.loads(text("infra/samconfig.toml"))["default"]["global"]["parameters"]["stack_name"]
 
 
 def loaded(path):
-    """A program of the repository as a module."""
+    """Loads a program of the repository as a module."""
     spec = importlib.util.spec_from_file_location("program", ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -76,16 +77,16 @@ class Stack:
         return self.resources[id_]["Properties"]
 
     def statements(self, function):
-        """Everything that a function's role allows."""
+        """All policy statements of a function's role."""
         role = self.properties(self.properties(function)["Role"]["Fn::GetAtt"][0])
         documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
         for managed in role.get("ManagedPolicyArns", []):
-            # A policy of AWS's own would be a text, and nobody could check here what is in it.
+            # An AWS managed policy would be a string, and its content could not be checked here.
             documents.append(self.properties(managed["Ref"])["PolicyDocument"])
         return [statement for document in documents for statement in document["Statement"]]
 
     def allowed(self, function, prefix=""):
-        """Pairs of an action with this prefix and a resource."""
+        """Pairs of an allowed action with this prefix and its resource."""
         return {(action, json.dumps(resource)) for statement in self.statements(function)
                 for action in listed(statement["Action"]) if action.startswith(prefix)
                 for resource in listed(statement["Resource"])}
@@ -107,7 +108,7 @@ class TemplateTest(unittest.TestCase):
         self.assertEqual(schedule["FlexibleTimeWindow"], {"Mode": "OFF"})
         target = schedule["Target"]
         self.assertEqual(target["Arn"], arn_of("SchedulerFunction"))
-        # A tick that cannot be delivered is worth nothing once the next one is due.
+        # A tick that cannot be delivered is useless once the next one is due.
         self.assertLessEqual(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 300)
         self.assertGreaterEqual(target["RetryPolicy"]["MaximumRetryAttempts"], 1)
         role = self.stack.properties(target["RoleArn"]["Fn::GetAtt"][0])
@@ -119,7 +120,7 @@ class TemplateTest(unittest.TestCase):
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
         self.assertEqual(trust["Principal"], {"Service": "scheduler.amazonaws.com"})
 
-    def test_a_tick_that_is_lost_at_either_side_goes_to_a_dead_letter_queue_with_an_alarm(self):
+    def test_a_tick_that_is_not_delivered_or_fails_is_dead_lettered_with_an_alarm(self):
         target = self.stack.one("AWS::Scheduler::Schedule")["Target"]
         self.assertEqual(target["DeadLetterConfig"], {"Arn": arn_of("TicksDeadLetterQueue")}, "not delivered")
         config = self.stack.one("AWS::Lambda::EventInvokeConfig")
@@ -136,7 +137,7 @@ class TemplateTest(unittest.TestCase):
             for statement in role["AssumeRolePolicyDocument"]["Statement"]:
                 self.assertEqual(statement["Condition"], {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}, id_)
 
-    def test_every_queue_refuses_what_is_not_encrypted_on_its_way(self):
+    def test_every_queue_refuses_requests_without_tls(self):
         policy = self.stack.one("AWS::SQS::QueuePolicy")
         queues = set(self.stack.of_type("AWS::SQS::Queue"))
         self.assertEqual({each["Ref"] for each in policy["Queues"]}, queues)
@@ -156,7 +157,7 @@ class TemplateTest(unittest.TestCase):
             silent_secs = alarm["Period"] * alarm["EvaluationPeriods"]
             self.assertEqual(silent_secs, max(15 * 60, 3 * 60 * minutes), f"{minutes} minutes")
 
-    def test_a_tick_that_failed_is_tried_again_but_not_for_longer_than_an_interval(self):
+    def test_a_failed_tick_is_retried_but_not_for_longer_than_an_interval(self):
         config = self.stack.one("AWS::Lambda::EventInvokeConfig")
         self.assertEqual(config["FunctionName"], ref("SchedulerFunction"))
         self.assertGreaterEqual(config["MaximumRetryAttempts"], 1)
@@ -199,21 +200,21 @@ class TemplateTest(unittest.TestCase):
             self.assertEqual(variables["PARAMETER_PREFIX"], PREFIX)
 
     def variables(self):
-        """The variables of every function, by function."""
+        """The environment variables of each function."""
         return {function: self.stack.properties(function)["Environment"]["Variables"] for function in FUNCTIONS}
 
     def test_every_setting_can_be_given_to_a_function_as_a_variable(self):
-        settings = re.findall(r"^\| `([A-Z_]+)` \|", section("shared/config/README.md", "## Settings"), re.MULTILINE)
+        settings = re.findall(r"^\| `([A-Z_]+)` \|", section("docs/CONFIGURATION.md", "## Settings"), re.MULTILINE)
         self.assertGreater(len(settings), 20)
         for function, variables in self.variables().items():
             missing = [name for name in settings if name not in variables]
-            self.assertEqual(missing, ["OUTAGE_RETENTION"], f"{function}: that is for a store in a file alone")
+            self.assertEqual(missing, ["OUTAGE_RETENTION"], f"{function}: only a store in a file uses OUTAGE_RETENTION")
 
-    def test_the_limits_of_github_are_parameters_and_what_is_no_limit_is_refused(self):
+    def test_the_limits_of_github_are_parameters_and_invalid_values_are_refused(self):
         for parameter, variable in [("RequestsPerMinute", "GITHUB_REQUESTS_PER_MINUTE"),
                                     ("MaximumConcurrentRequests", "GITHUB_MAX_CONCURRENT_REQUESTS")]:
             for function, variables in self.variables().items():
-                self.assertEqual(variables[variable], "", f"{function}: empty is the default of shared/config")
+                self.assertEqual(variables[variable], "", f"{function}: an empty value selects the default of shared/config")
                 given = Stack(**{parameter: "300"}).properties(function)["Environment"]["Variables"]
                 self.assertEqual(given[variable], "300", function)
             pattern = template.source()["Parameters"][parameter]["AllowedPattern"]
@@ -222,12 +223,12 @@ class TemplateTest(unittest.TestCase):
             for value in ["0", "01", "100001", "-1", "1.5", "of", "off1", " 5"]:
                 self.assertNotRegex(value, pattern)
 
-    def test_the_example_of_settings_has_all_that_a_local_invoke_cannot_find_out(self):
+    def test_the_example_settings_contain_all_that_a_local_invoke_needs(self):
         example = json.loads(text("events/env.json"))["Parameters"]
         names = {name for variables in self.variables().values() for name in variables}
-        self.assertEqual(set(example) - names, set(), "`sam local invoke` would not hand these on")
-        self.assertEqual(example["PARAMETER_PREFIX"], "", "not to be asked for in SSM")
-        # `sam local` makes the text `ChecksQueue` of a `!Ref ChecksQueue`.
+        self.assertEqual(set(example) - names, set(), "`sam local invoke` would not pass these on")
+        self.assertEqual(example["PARAMETER_PREFIX"], "", "parameters must not be read from SSM")
+        # `sam local` replaces `!Ref ChecksQueue` by the text `ChecksQueue`.
         queues = {name: value["Ref"] for variables in self.variables().values()
                   for name, value in variables.items() if not isinstance(value, str)}
         for name, queue in queues.items():
@@ -236,9 +237,9 @@ class TemplateTest(unittest.TestCase):
             self.assertRegex(host, r"^sqs\.[a-z0-9-]+\.amazonaws\.com$", name)
             self.assertTrue(len(account) == 12 and account.isdigit(), name)
             self.assertEqual(last, queue_name, name)
-        commands = [line for page in ("README.md", OPERATIONS, "events/README.md", "events/sign")
+        commands = [line for page in (DEPLOY, OPERATIONS, "events/README.md", "events/sign")
                     for line in text(page).splitlines() if re.search("sam local invoke [A-Z]", line)]
-        self.assertGreater(len(commands), 8)
+        self.assertGreater(len(commands), 5)
         for command in commands:
             self.assertIn("--env-vars env.json", command)
 
@@ -275,7 +276,7 @@ class TemplateTest(unittest.TestCase):
                 # Lambda refuses a window on a FIFO queue.
                 self.assertNotIn("MaximumBatchingWindowInSeconds", mapping)
             function = self.stack.properties(mapping["FunctionName"]["Ref"])
-            # AWS: six times the timeout, plus the window.
+            # AWS recommends six times the timeout, plus the window.
             least_secs = 6 * function["Timeout"] + mapping.get("MaximumBatchingWindowInSeconds", 0)
             self.assertGreaterEqual(queue["VisibilityTimeout"], least_secs, mapping)
 
@@ -288,20 +289,20 @@ class TemplateTest(unittest.TestCase):
             self.assertEqual(self.stack.properties(dead)["MessageRetentionPeriod"], 14 * DAY_SECS)
             self.assertLess(self.stack.properties(id_)["MessageRetentionPeriod"], 14 * DAY_SECS, id_)
 
-    def test_what_fails_time_and_again_goes_to_the_dead_letter_queue_of_its_kind(self):
+    def test_a_message_that_keeps_failing_goes_to_the_dead_letter_queue_of_its_kind(self):
         for id_, dead in DEAD_LETTERS.items():
             queue, letters = self.stack.properties(id_), self.stack.properties(dead)
             self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], arn_of(dead))
             self.assertGreaterEqual(queue["RedrivePolicy"]["maxReceiveCount"], 5)
-            self.assertEqual(queue.get("FifoQueue"), letters.get("FifoQueue"), "a FIFO queue needs a FIFO one")
+            self.assertEqual(queue.get("FifoQueue"), letters.get("FifoQueue"), "a FIFO queue needs a FIFO dead-letter queue")
 
-    def test_a_slash_command_is_kept_for_as_long_as_slack_takes_its_answer(self):
+    def test_a_slash_command_is_kept_for_as_long_as_slack_accepts_its_answer(self):
         queue = self.stack.properties("CommandsQueue")
         self.assertEqual(queue["MessageRetentionPeriod"], 30 * 60)
-        # What it holds is an address that is a secret: not to be kept as a dead letter.
+        # Its messages contain a secret address, which must not be kept in a dead-letter queue.
         self.assertNotIn("RedrivePolicy", queue)
 
-    def test_slack_reaches_its_function_by_one_route_that_is_held_to_a_rate(self):
+    def test_slack_reaches_its_function_by_one_route_with_a_rate_limit(self):
         api = self.stack.one("AWS::ApiGatewayV2::Api")
         self.assertEqual({path: list(methods) for path, methods in api["Body"]["paths"].items()}, {"/slack": ["post"]})
         integration = api["Body"]["paths"]["/slack"]["post"]["x-amazon-apigateway-integration"]
@@ -314,15 +315,15 @@ class TemplateTest(unittest.TestCase):
                          (ref("SlackFunction"), "apigateway.amazonaws.com"))
         self.assertTrue(permission["SourceArn"]["Fn::Sub"].endswith("/POST/slack"), permission)
 
-    def test_a_stranger_cannot_use_up_the_rate_of_slack_unnoticed(self):
+    def test_an_alarm_fires_before_unsigned_requests_use_up_the_rate_limit_of_slack(self):
         rate = self.stack.one("AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]["ThrottlingRateLimit"]
         alarm = self.alarm("AWS/ApiGateway", "4xx", "ApiId", ref("SlackApi"))
         self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"]), ("Sum", "GreaterThanOrEqualToThreshold"))
         self.assertEqual(alarm["EvaluationPeriods"], 1)
-        # Bad signatures (401) and throttled requests (429): a hundredth of what it takes to crowd out Slack is enough.
+        # Bad signatures (401) and throttled requests (429): a hundredth of the rate that crowds out Slack is enough.
         self.assertLess(alarm["Threshold"], rate * alarm["Period"] / 100)
 
-    def test_every_request_of_slack_is_in_an_access_log_without_what_is_secret_in_it(self):
+    def test_every_request_of_slack_is_in_an_access_log_without_its_secrets(self):
         settings = self.stack.one("AWS::ApiGatewayV2::Stage")["AccessLogSettings"]
         (group, attribute) = settings["DestinationArn"]["Fn::GetAtt"]
         self.assertEqual((self.stack.resources[group]["Type"], attribute), ("AWS::Logs::LogGroup", "Arn"))
@@ -340,7 +341,7 @@ class TemplateTest(unittest.TestCase):
 
     # ---- policies
 
-    def test_no_policy_names_everything(self):
+    def test_no_policy_has_a_wildcard(self):
         for function in self.stack.of_type("AWS::Lambda::Function"):
             for statement in self.stack.statements(function):
                 self.assertEqual(statement["Effect"], "Allow")
@@ -349,19 +350,19 @@ class TemplateTest(unittest.TestCase):
                 for resource in listed(statement["Resource"]):
                     self.assertNotEqual(resource, "*", statement)
                     if isinstance(resource, str) and "*" in resource:
-                        # Continued lists: `…/repositories/2`.
+                        # Lists continued in more parameters: `…/repositories/2`.
                         self.assertRegex(resource, r":parameter/.+/(repositories|organizations|enterprises)/\*$")
 
-    def test_each_function_may_send_to_and_take_from_its_own_queues_only(self):
-        taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+    def test_each_function_may_send_to_and_receive_from_its_own_queues_only(self):
+        receiving = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
         wanted = {
             "SchedulerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue", "TicksDeadLetterQueue"]},
             "PollerFunction": {"sqs:SendMessage": ["ChecksQueue", "ChangesQueue", "ChecksDeadLetterQueue"],
-                               **{action: ["ChecksQueue"] for action in taking}},
+                               **{action: ["ChecksQueue"] for action in receiving}},
             "NotifierFunction": {"sqs:SendMessage": ["ChangesDeadLetterQueue"],
-                                 **{action: ["ChangesQueue"] for action in taking}},
+                                 **{action: ["ChangesQueue"] for action in receiving}},
             "SlackFunction": {"sqs:SendMessage": ["ChecksQueue", "CommandsQueue"],
-                              **{action: ["CommandsQueue"] for action in taking}},
+                              **{action: ["CommandsQueue"] for action in receiving}},
         }
         for function, actions in wanted.items():
             pairs = {(action, json.dumps(arn_of(queue))) for action, queues in actions.items() for queue in queues}
@@ -380,7 +381,7 @@ class TemplateTest(unittest.TestCase):
             pairs = {("ssm:GetParameters", json.dumps(f"{arn}/{name}")) for name in names}
             self.assertEqual(self.stack.allowed(function, "ssm:"), pairs, function)
 
-    def test_a_key_of_ones_own_may_be_used_to_decrypt_and_no_other(self):
+    def test_only_the_given_kms_key_may_be_used_to_decrypt(self):
         for function in FUNCTIONS:
             self.assertEqual(self.stack.allowed(function, "kms:"), set())
         key = f"arn:aws:kms:{template.REGION}:{template.ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -394,7 +395,7 @@ class TemplateTest(unittest.TestCase):
                     "StringEquals": {"kms:ViaService": f"ssm.{template.REGION}.amazonaws.com"},
                     "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": parameters}}, function)
 
-    def test_each_function_writes_to_its_own_log_only_and_its_log_ends(self):
+    def test_each_function_writes_only_to_its_own_log_which_has_a_retention(self):
         for function in FUNCTIONS:
             group = self.stack.properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
             self.assertGreater(self.stack.properties(group)["RetentionInDays"], 0)
@@ -411,7 +412,7 @@ class TemplateTest(unittest.TestCase):
 
     # ---- alarms
 
-    def test_every_alarm_goes_off_to_the_topic_and_says_when_it_is_over(self):
+    def test_every_alarm_notifies_the_topic_when_it_fires_and_when_it_is_over(self):
         alarms = self.stack.of_type("AWS::CloudWatch::Alarm")
         self.assertGreaterEqual(len(alarms), 14)
         for id_, alarm in alarms.items():
@@ -433,51 +434,51 @@ class TemplateTest(unittest.TestCase):
             names = [self.stack.properties(id_)["QueueName"].replace(template.STACK, deployed_as())
                      for id_ in (queue, dead)]
             self.assertIn("queue={} dead_letters={}\n".format(*names), page)
-        # Without it AWS moves nothing that a function has set aside.
+        # Without it AWS does not move messages that a function has dead-lettered.
         self.assertIn('--destination-arn "$(arn_of "$queue")"', page)
 
-    def test_the_costs_are_those_of_the_alarms_and_metrics_there_are(self):
+    def test_the_costs_match_the_alarms_and_metrics_of_the_template(self):
         alarms = self.stack.of_type("AWS::CloudWatch::Alarm").values()
         read = [len([each for each in alarm.get("Metrics", [{"MetricStat": {}}]) if "MetricStat" in each])
                 for alarm in alarms]
         declared = text("shared/telemetry/src/metrics.rs")
         metrics = re.findall(r'^    (\w+), "(?:Count|Seconds|Milliseconds)", "', declared, re.MULTILINE)
         cost = loaded("infra/cost.py")
-        self.assertEqual(cost.ALARMS, sum(read), "an alarm is billed by the metrics that it reads")
+        self.assertEqual(cost.ALARMS, sum(read), "an alarm is billed by the number of metrics that it reads")
         self.assertEqual(cost.METRICS, len(set(metrics) - {"EffectiveInterval"}), metrics)
         self.assertIn("EffectiveInterval", metrics)
-        page = section(OPERATIONS, "## What it costs")
+        page = section(DEPLOY, "## What it costs")
         self.assertIn(f" {cost.METRICS} metrics and {len(read)} alarms", page)
 
-    def test_a_monitor_that_checks_nothing_for_15_minutes_is_an_alarm_also_where_no_figure_comes(self):
+    def test_a_monitor_without_checks_for_15_minutes_is_an_alarm_even_without_data(self):
         alarm = self.stack.properties("SilentAlarm")
         self.assertEqual((alarm["Namespace"], alarm["MetricName"]), ("GitHubRunnerMonitor", "ChecksCompleted"))
         self.assertEqual(alarm["Dimensions"], OWN)
         self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]),
                          ("Sum", "LessThanThreshold", 1))
         self.assertEqual((alarm["Period"], alarm["EvaluationPeriods"]), (300, 3))
-        self.assertNotIn("DatapointsToAlarm", alarm, "all periods have to be silent")
+        self.assertNotIn("DatapointsToAlarm", alarm, "all periods must be without checks")
         self.assertEqual(alarm["TreatMissingData"], "breaching")
 
-    def test_jobs_that_are_let_pass_time_and_again_are_an_alarm(self):
-        alarm = self.stack.properties("ChecksLetPassAlarm")
+    def test_jobs_that_keep_expiring_are_an_alarm(self):
+        alarm = self.stack.properties("JobsExpiredAlarm")
         share, *read = alarm["Metrics"]
-        self.assertEqual(share["Expression"], "100 * passed / (passed + completed + failed)")
+        self.assertEqual(share["Expression"], "100 * expired / (expired + completed + failed)")
         self.assertEqual({each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in read},
-                         {"passed": "JobsExpired", "completed": "ChecksCompleted", "failed": "ChecksFailed"})
+                         {"expired": "JobsExpired", "completed": "ChecksCompleted", "failed": "ChecksFailed"})
         for each in read:
             self.assertIs(each["ReturnData"], False)
             self.assertEqual((each["MetricStat"]["Period"], each["MetricStat"]["Stat"]), (300, "Sum"))
             self.assertEqual(each["MetricStat"]["Metric"]["Dimensions"], OWN)
         self.assertEqual((alarm["Threshold"], alarm["EvaluationPeriods"]), (10, 3))
 
-    def test_a_notification_that_is_pending_for_15_minutes_is_an_alarm_whoever_is_dead(self):
+    def test_a_notification_that_is_pending_for_15_minutes_is_an_alarm_even_if_a_function_is_down(self):
         alarm = self.stack.properties("NotificationsPendingAlarm")
         self.assertEqual((alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"]),
                          ("GitHubRunnerMonitor", "OldestPendingNotificationSecs", OWN))
         self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]),
                          ("Maximum", "GreaterThanOrEqualToThreshold", 900))
-        # A figure comes once an interval, which may be longer than a period.
+        # The metric is written once per interval, which may be longer than a period.
         self.assertEqual((alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]), (300, 3, 1))
         for function in ("poller", "scheduler"):
             self.assertIn("OldestPendingNotificationSecs", text(f"functions/{function}/src/handler.rs"))
@@ -494,7 +495,7 @@ class TemplateTest(unittest.TestCase):
             alarm = self.alarm("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", self.queue_name(queue))
             self.assertEqual((alarm["Statistic"], alarm["ComparisonOperator"]), ("Maximum", "GreaterThanThreshold"))
             self.assertEqual(alarm["Threshold"], most_secs)
-            # An age can only be noticed while the message is still there.
+            # An age can only be measured while the message still exists.
             self.assertLess(alarm["Threshold"], self.stack.properties(queue)["MessageRetentionPeriod"])
 
     def test_errors_and_throttles_of_each_function_are_alarms(self):
@@ -515,7 +516,7 @@ class TemplateTest(unittest.TestCase):
     def queue_name(self, id_):
         return {"Fn::GetAtt": [id_, "QueueName"]}
 
-    def test_alarms_are_mailed_to_whom_one_names(self):
+    def test_alarms_are_mailed_to_the_given_address(self):
         self.assertEqual(self.stack.of_type("AWS::SNS::Subscription"), {})
         subscription = Stack(AlarmEmail="ops@example.com").one("AWS::SNS::Subscription")
         self.assertEqual((subscription["Protocol"], subscription["Endpoint"]), ("email", "ops@example.com"))
@@ -528,7 +529,7 @@ class TemplateTest(unittest.TestCase):
         self.assertIn("ops@example.com", json.dumps(named))
         self.assertNotIn("NOBODY", json.dumps(named))
         self.assertIn("reach nobody", template.source()["Parameters"]["AlarmEmail"]["Description"])
-        self.assertIn("reach nobody", section(OPERATIONS, "### The parameters of the stack"))
+        self.assertIn("reach nobody", section(DEPLOY, "### The parameters of the stack"))
         self.assertIn("reach nobody", section("README.md", "## On AWS"))
 
     def test_two_stacks_in_one_account_share_no_metric(self):
@@ -547,7 +548,7 @@ class TemplateTest(unittest.TestCase):
         for widget in self.widgets():
             above = []
             for metric in widget["properties"]["metrics"]:
-                # "." repeats a field of the line above, "..." all but the last.
+                # "." repeats a field of the previous line, "..." all but the last.
                 names = [each for each in metric if isinstance(each, str)]
                 if names[:1] == ["..."]:
                     names = above[:len(above) - len(names) + 1] + names[1:]
@@ -566,34 +567,34 @@ class TemplateTest(unittest.TestCase):
     # ---- parameters
 
     def test_the_page_has_every_parameter_with_its_default(self):
-        table = section(OPERATIONS, "### The parameters of the stack")
+        table = section(DEPLOY, "### The parameters of the stack")
         rows = re.findall(r"^\| `(\w+)` \| (.*?)\|", table, re.MULTILINE)
         defaults = {name: str(described["Default"]) for name, described in template.source()["Parameters"].items()}
         self.assertEqual({name: default.strip(" `") for name, default in rows}, defaults)
 
     def test_a_deploy_keeps_the_parameters_that_it_does_not_name(self):
-        # `sam deploy` sets what samconfig.toml has, and asks CloudFormation to keep the rest.
+        # `sam deploy` sets the parameters in samconfig.toml, and asks CloudFormation to keep the others.
         configuration = tomllib.loads(text("infra/samconfig.toml"))["default"]
         self.assertNotIn("parameter_overrides", json.dumps(configuration))
-        # Without `--guided` nobody asks for these.
+        # Without `--guided` SAM does not ask for these.
         self.assertEqual(configuration["deploy"]["parameters"]["capabilities"], "CAPABILITY_IAM")
         self.assertIs(configuration["deploy"]["parameters"]["resolve_s3"], True)
         known = set(template.source()["Parameters"])
-        for page in ("README.md", OPERATIONS):
+        for page in ("README.md", DEPLOY, OPERATIONS):
             named = [name for words in re.findall(r"--parameter-overrides ((?:\w+=\S+ ?)+)", text(page))
                      for name in re.findall(r"(\w+)=", words)]
             self.assertTrue(named and set(named) <= known | {"NAME"}, named)
 
     # ---- dashboard and outputs
 
-    def test_the_dashboard_is_json_and_shows_every_figure_that_is_promised(self):
+    def test_the_dashboard_is_json_and_shows_every_promised_metric(self):
         widgets = self.widgets()
         shown = json.dumps(widgets)
         for metric in ["RunnersTotal", "RunnersOnline", "RunnersDown", "ChecksCompleted", "ChecksFailed",
                        "QuotaRemaining", "AlertLatency", "ApproximateNumberOfMessagesVisible"]:
             self.assertIn(f'"{metric}"', shown)
         places = [(each["x"], each["y"]) for each in widgets]
-        self.assertEqual(len(places), len(set(places)), "two widgets in one place")
+        self.assertEqual(len(places), len(set(places)), "two widgets in the same place")
 
     def test_outputs_name_queues_and_topic(self):
         outputs = {name: output["Value"] for name, output in self.stack.template["Outputs"].items()}

@@ -1,4 +1,4 @@
-//! A large fleet in small: a sixteenth of its targets, and of GitHub's limits. The whole is `make capacity`.
+//! The large fleet at a sixteenth of its size and of GitHub's limits. `make capacity` runs it at full size.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use monitor_e2e::capacity::{Outcome, Scenario, play};
@@ -24,7 +24,7 @@ async fn with_quota_to_spare_every_target_is_checked_once_per_interval() {
 #[tokio::test]
 async fn a_quota_that_does_not_last_is_throttled_and_reported() {
     let outcome = played(&small(), 1).await;
-    assert!(outcome.throttled_ticks >= 8, "the first looks take most of the hour: {outcome:?}");
+    assert!(outcome.throttled_ticks >= 8, "the first checks use most of the hourly quota: {outcome:?}");
     assert!(outcome.throttled_to_secs > 300 && outcome.most_jobs < Some(250), "{outcome:?}");
 }
 
@@ -38,11 +38,11 @@ async fn four_credentials_check_four_times_as_many_targets() {
 }
 
 #[tokio::test]
-async fn the_pollers_of_a_github_app_ask_with_one_token_whose_etags_serve_them_all() {
+async fn the_pollers_of_a_github_app_share_one_token_and_its_etags() {
     let scenario = Scenario { app: true, targets: 250, per_minute: 56, hourly_limit: 1_000, ..Scenario::default() };
     let outcome = played(&Scenario { pollers: 16, ..scenario }, 2).await;
     assert_eq!((outcome.throttled_ticks, outcome.failed), (0, 0), "{outcome:?}");
-    // The first looks and those after the token was renewed, twice, and the 5 % that change in each of 24 intervals; with
-    // a token for each of 16 pollers all but a few of 6,000 would be full answers.
+    // Full answers: the first checks, those after each of two token renewals, and the 5 % that change in each of 24
+    // intervals. With a token for each of 16 pollers, almost all of 6,000 answers would be full ones.
     assert!(outcome.answered_200 < 3 * 250 + 24 * 13 + 150, "{outcome:?}");
 }

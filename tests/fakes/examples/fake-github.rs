@@ -1,4 +1,4 @@
-//! A GitHub to try things out on: `cargo run -p monitor-fakes --example fake-github -- [--port N] [--fault wrong-shape]`.
+//! A fake GitHub to run: `cargo run -p monitor-fakes --example fake-github -- [--port N] [--fault wrong-shape]`.
 //!
 //! Prints its URL as one line and serves until it is stopped. Token: `test-token`; App: id 1, the key in `fixtures/`.
 
@@ -51,11 +51,11 @@ impl Options {
             let value = arguments.next().unwrap_or_default();
             match (argument.as_str(), value.as_str()) {
                 ("--port", port) => {
-                    options.port = port.parse().map_err(|_| format!("--port: {port:?} is no port (0 to 65535)"))?;
+                    options.port = port.parse().map_err(|_| format!("--port: must be a port from 0 to 65535, for example 8080; found {port:?}"))?;
                 }
                 ("--fault", "wrong-shape") => options.fault = Some(Fault::WrongShape),
                 (other, _) => {
-                    return Err(format!("{other:?} is not known; use --port N, --fault wrong-shape"));
+                    return Err(format!("unexpected argument {other:?}; use --port N, --fault wrong-shape"));
                 }
             }
         }

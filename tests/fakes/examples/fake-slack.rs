@@ -1,4 +1,4 @@
-//! A Slack to try things out on: `cargo run -p monitor-fakes --example fake-slack`.
+//! A fake Slack to run: `cargo run -p monitor-fakes --example fake-slack`.
 //!
 //! Prints the URL of its webhook as one line and serves until it is stopped.
 

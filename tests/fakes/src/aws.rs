@@ -1,6 +1,7 @@
-//! The few calls of SQS and SSM that a function makes, in AWS's own words: what was sent is kept for the test to see.
+//! A fake of the few SQS and SSM calls that a function makes, with AWS's own wire format. It keeps what was sent, for
+//! tests to inspect.
 //!
-//! It hands no message out and keeps no time. How a queue behaves is shown elsewhere, with emulators.
+//! It delivers no messages and has no clock. Queue behaviour is tested elsewhere, with emulators.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +11,12 @@ use serde_json::{Value, json};
 use crate::http::{Answer, Request};
 use crate::server::Server;
 
-/// SQS takes as much in one batch.
+/// The most messages that SQS accepts in one batch.
 const MESSAGES_PER_CALL: usize = 10;
-/// SSM takes as many names in one call.
+/// The most names that SSM accepts in one call.
 const NAMES_PER_CALL: usize = 10;
 
-/// A running stand-in for SQS and SSM; it ends when it is dropped.
+/// A running fake of SQS and SSM; it stops when it is dropped.
 pub struct FakeAws {
     server: Server,
     state: Arc<Mutex<State>>,
@@ -24,24 +25,24 @@ pub struct FakeAws {
 /// A message as it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentMessage {
-    /// Its text.
+    /// The message body.
     pub body: String,
-    /// Not handed out before.
+    /// The delay before delivery, in seconds.
     pub delay_secs: u64,
-    /// Its group.
+    /// The message group id (FIFO).
     pub group: Option<String>,
-    /// Its de-duplication id.
+    /// The de-duplication id (FIFO).
     pub deduplication_id: Option<String>,
-    /// The attribute `reason`.
+    /// The message attribute `reason`.
     pub reason: Option<String>,
 }
 
-/// What goes wrong with a call.
+/// How a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallFault {
-    /// It is answered with this status and error code.
+    /// The whole call is answered with this status and error code.
     Refused(u16, &'static str),
-    /// Of a batch, the entries at these positions are not taken; whether that is the sender's fault.
+    /// The batch entries at these positions are refused; the flag is `SenderFault`.
     Entries(Vec<usize>, bool),
 }
 
@@ -58,7 +59,7 @@ struct State {
 }
 
 impl FakeAws {
-    /// Starts it on a free port of 127.0.0.1.
+    /// Starts the fake on a free port of 127.0.0.1.
     pub async fn start() -> std::io::Result<Self> {
         let state = Arc::new(Mutex::new(State { keeps_messages: true, ..State::default() }));
         let answering = Arc::clone(&state);
@@ -66,7 +67,7 @@ impl FakeAws {
         Ok(Self { server, state })
     }
 
-    /// Its address, for `AWS_ENDPOINT_URL`.
+    /// The address, for `AWS_ENDPOINT_URL`.
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }
@@ -81,17 +82,17 @@ impl FakeAws {
         locked(&self.state).parameters.remove(name);
     }
 
-    /// How long every answer takes.
+    /// Sets how long every answer takes.
     pub fn set_latency_ms(&self, latency_ms: u64) {
         locked(&self.state).latency_ms = latency_ms;
     }
 
-    /// Only counts the messages from now on, so that memory tells of the sender alone.
+    /// From now on only counts messages, so that memory measurements show the sender alone.
     pub fn forget_messages(&self) {
         locked(&self.state).keeps_messages = false;
     }
 
-    /// What happens to the next calls of an action such as `GetParameters`, in order.
+    /// Sets the faults of the next calls of an action such as `GetParameters`, in order.
     pub fn plan(&self, action: &str, faults: impl IntoIterator<Item = CallFault>) {
         locked(&self.state).faults.entry(action.to_owned()).or_default().extend(faults);
     }
@@ -101,17 +102,17 @@ impl FakeAws {
         locked(&self.state).calls.get(action).cloned().unwrap_or_default()
     }
 
-    /// How many calls there were at the same time.
+    /// The most calls that were in flight at the same time.
     pub fn most_in_flight(&self) -> usize {
         locked(&self.state).most_in_flight
     }
 
-    /// Takes out what was sent to a queue, by its URL.
+    /// Takes all messages that were sent to a queue, by its URL.
     pub fn take_sent(&self, queue_url: &str) -> Vec<SentMessage> {
         locked(&self.state).sent.remove(queue_url).unwrap_or_default()
     }
 
-    /// For how many seconds which receipts were hidden, in order.
+    /// The visibility changes in order: receipt handle and seconds.
     pub fn visibility(&self) -> Vec<(String, u64)> {
         locked(&self.state).visibility.clone()
     }

@@ -1,16 +1,16 @@
-//! Chance that can be repeated.
+//! Reproducible random numbers.
 
-/// A random source with a seed: the same seed gives the same numbers (SplitMix64, Steele and others 2014).
+/// A seeded random source: the same seed produces the same numbers (SplitMix64, Steele and others 2014).
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// From a seed.
+    /// A source with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Any number.
+    /// The next random number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,12 +19,12 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 where that is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.number().checked_rem(bound).unwrap_or(0)
     }
 
-    /// True so often in a thousand.
+    /// True with a probability of `often` in a thousand.
     pub fn in_thousand(&mut self, often: u64) -> bool {
         self.below(1_000) < often
     }

@@ -1,4 +1,4 @@
-//! A request and its answer as plain values, so that the fakes' rules need no network.
+//! Requests and answers as plain values, so that the fakes' rules need no network.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use std::collections::BTreeMap;
 pub struct Request {
     /// Method in upper case, for example `GET`.
     pub method: String,
-    /// Path without the query, percent-decoding left to the reader.
+    /// Path without the query, not percent-decoded.
     pub path: String,
     /// Query parameters in the order given, decoded.
     pub query: Vec<(String, String)>,
-    /// Headers by lower-case name; of a repeated header the last value.
+    /// Headers by lower-case name; a repeated header has its last value.
     pub headers: BTreeMap<String, String>,
     /// Body as received.
     pub body: Vec<u8>,
-    /// How many requests are being answered at this moment, this one included.
+    /// The number of requests in flight, including this one.
     pub in_flight: usize,
 }
 
 impl Request {
-    /// A `GET` of a path that may carry a query.
+    /// A `GET` request; the path may have a query.
     pub fn get(path_and_query: &str) -> Self {
         Self::new("GET", path_and_query)
     }
 
-    /// A `POST` of a path that may carry a query.
+    /// A `POST` request; the path may have a query.
     pub fn post(path_and_query: &str, body: impl Into<Vec<u8>>) -> Self {
         let mut request = Self::new("POST", path_and_query);
         request.body = body.into();
@@ -44,7 +44,7 @@ impl Request {
         }
     }
 
-    /// The same request with one header more.
+    /// The same request with an additional header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(name.to_ascii_lowercase(), value.to_owned());
@@ -63,18 +63,18 @@ impl Request {
     }
 }
 
-/// What a fake answers, and how the answer reaches the client.
+/// A fake's answer, and how it reaches the client.
 #[derive(Clone)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Headers in the order sent; `content-length` and `date` are the server's.
+    /// Headers in the order sent; the server adds `content-length` and `date`.
     pub headers: Vec<(String, String)>,
     /// Body as sent.
     pub body: Vec<u8>,
-    /// Pause before the first byte, milliseconds.
+    /// Pause before the first byte, in milliseconds.
     pub delay_ms: u64,
-    /// What becomes of the bytes.
+    /// How much of the answer arrives.
     pub delivery: Delivery,
 }
 
@@ -83,13 +83,13 @@ pub struct Answer {
 pub enum Delivery {
     /// All of it.
     Whole,
-    /// The head promises the whole body, then the connection closes after so many bytes of it.
+    /// The head announces the whole body, but the connection closes after this many bytes of it.
     CutAfter(usize),
-    /// Nothing, and the connection is closed in order.
+    /// Nothing; the connection is closed normally.
     Closed,
-    /// Nothing, and the connection is reset (TCP RST).
+    /// Nothing; the connection is reset (TCP RST).
     Reset,
-    /// Nothing, ever: the connection stays open until the client gives up.
+    /// Nothing; the connection stays open until the client gives up.
     Never,
 }
 
@@ -110,7 +110,7 @@ impl Answer {
         Self::new(status, "application/json; charset=utf-8", body.to_string())
     }
 
-    /// An answer that never arrives, in the way given.
+    /// An answer that does not arrive, with this kind of delivery.
     pub fn undelivered(delivery: Delivery) -> Self {
         let mut answer = Self::new(200, "text/plain", "");
         answer.delivery = delivery;
@@ -151,7 +151,7 @@ pub fn format_query(pairs: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-/// Decodes `%XX`; what is no such escape stays as it is.
+/// Decodes `%XX`; anything else is unchanged.
 pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_decoded_and_encoded_again() {
+    fn a_query_is_decoded_and_can_be_encoded_again() {
         let request = Request::get("/x?name=a%20b%26&page=2&flag&odd=%zz");
         assert_eq!(request.parameter("name"), Some("a b&"));
         assert_eq!(request.parameter("flag"), Some(""));

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server on a free local port around a function from request to answer.
+//! An HTTP/1.1 server on a local port, around a function from request to answer.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -17,19 +17,19 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::http::{Answer, Delivery, Request, parse_query};
 
-/// The largest request body taken, bytes.
+/// The largest request body accepted, in bytes.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 
-/// A running server; it ends with every connection when it is dropped.
+/// A running server; dropping it closes every connection.
 pub(crate) struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts a server on 127.0.0.1; port 0 takes a free one.
+    /// Starts a server on 127.0.0.1; port 0 selects a free one.
     pub(crate) async fn start(
         port: u16,
         handler: impl Fn(&Request) -> Answer + Send + Sync + 'static,
@@ -53,7 +53,7 @@ impl Drop for Server {
 
 async fn accept(listener: TcpListener, handler: Arc<Handler>) {
     let in_flight = Arc::new(AtomicUsize::new(0));
-    // Dropped with this task, which ends the connections too.
+    // Dropped with this task, which also closes the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -61,7 +61,7 @@ async fn accept(listener: TcpListener, handler: Arc<Handler>) {
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, Arc::clone(&handler), Arc::clone(&in_flight)));
                 }
-                // Out of file descriptors, for instance: give the others time to close theirs.
+                // For example out of file descriptors: other connections get time to close theirs.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -75,11 +75,11 @@ async fn serve(stream: TcpStream, handler: Arc<Handler>, in_flight: Arc<AtomicUs
         Box::pin(answer_one(request, Arc::clone(&handler), InFlight::enter(&in_flight), Arc::clone(&reset)))
     });
     let mut connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // The connection is polled by hand because only its parts give the socket back for a reset.
+    // The connection is polled by hand because a reset needs its socket, which only `into_parts` returns.
     let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     let stream = connection.into_parts().io.into_inner();
     if reset.load(Ordering::Relaxed) {
-        // Closing a socket with zero linger sends RST; if that fails the close is an ordinary one.
+        // Closing a socket with zero linger sends RST; if setting it fails, the close is an ordinary one.
         let _ = stream.set_zero_linger();
     }
 }
@@ -143,7 +143,7 @@ fn respond(answer: Answer) -> Result<hyper::Response<SentBody>, CutOff> {
     response.body(body).map_err(|_| CutOff)
 }
 
-/// A body in one piece; one that is to be cut fails after it, upon which hyper closes the connection.
+/// A body in one piece. One that is to be cut fails after it, and hyper then closes the connection.
 struct SentBody {
     rest: Bytes,
     cut: bool,
@@ -162,7 +162,7 @@ impl Body for SentBody {
         if !self.cut {
             return Poll::Ready(None);
         }
-        // A failed body drops what hyper still buffers: one turn lets the first part out.
+        // A failed body drops what hyper still buffers, so the first part gets one more poll to be sent.
         if !self.flushed {
             self.flushed = true;
             context.waker().wake_by_ref();
@@ -183,7 +183,7 @@ impl Body for SentBody {
     }
 }
 
-/// Ends a connection in the middle of a request or an answer.
+/// The error that ends a connection in the middle of a request or an answer.
 #[derive(Debug)]
 struct CutOff;
 
@@ -195,7 +195,7 @@ impl std::fmt::Display for CutOff {
 
 impl std::error::Error for CutOff {}
 
-/// One request being answered; counted for as long as it lives.
+/// A request in flight, counted until this is dropped.
 struct InFlight {
     count: Arc<AtomicUsize>,
     now: usize,
@@ -213,8 +213,8 @@ impl Drop for InFlight {
     }
 }
 
-/// The wall clock, epoch milliseconds.
-#[allow(clippy::disallowed_methods, reason = "an outside world has its own clock, apart from the product's")]
+/// The wall clock, in epoch milliseconds.
+#[allow(clippy::disallowed_methods, reason = "the fakes have their own clock, separate from the product's")]
 pub fn wall_clock_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

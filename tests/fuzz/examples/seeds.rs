@@ -1,4 +1,4 @@
-//! Writes the seeds that nobody can type: `cargo run -p monitor-fuzz --example seeds`. Files that are there stay.
+//! Writes the generated seeds: `cargo run -p monitor-fuzz --example seeds`. Existing files are kept.
 
 use std::fs;
 use std::io;

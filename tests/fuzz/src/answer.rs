@@ -1,9 +1,9 @@
-//! HTTP answers as an input spells them: a status, header lines, an empty line, a body.
+//! HTTP answers from an input: a status, header lines, an empty line, a body.
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Reads an answer; none of what no HTTP library would hand over.
+/// Reads an answer. `None` if no HTTP library would return it.
 pub(crate) fn answer(input: &[u8]) -> Option<(StatusCode, HeaderMap, Vec<u8>)> {
     let (status, rest) = line(input);
     let status = std::str::from_utf8(status).ok()?.trim().parse().ok()?;
@@ -12,7 +12,7 @@ pub(crate) fn answer(input: &[u8]) -> Option<(StatusCode, HeaderMap, Vec<u8>)> {
     Some((status, headers, body.to_vec()))
 }
 
-/// Reads header lines up to an empty one; gives what follows it too.
+/// Reads header lines up to an empty one. Also returns the rest after it.
 pub(crate) fn headers(mut input: &[u8]) -> (HeaderMap, &[u8]) {
     let mut headers = HeaderMap::new();
     while !input.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn headers(mut input: &[u8]) -> (HeaderMap, &[u8]) {
         let Some(colon) = header.iter().position(|&byte| byte == b':') else { continue };
         let name = HeaderName::from_bytes(&header[..colon]);
         let value = HeaderValue::from_bytes(header[colon + 1..].trim_ascii());
-        // As a server's limits: the HTTP library refuses more than a hundred.
+        // The HTTP library refuses more than a hundred headers.
         if let (Ok(name), Ok(value)) = (name, value)
             && headers.len() < 100
         {

@@ -1,4 +1,4 @@
-//! A target's history from whatever lists GitHub may give: what is decided on them is sound.
+//! A target's history from arbitrary lists of GitHub: all decisions on them must be consistent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +24,8 @@ use crate::text_checks::parts;
 
 const MAX_ITEMS: usize = 8;
 
-/// Each part of the input is one look, a minute after the one before: bodies of pages, one a line. A look of which a
-/// line cannot be read has failed; who is missing is asked for and not found.
+/// Each part of the input is one check, a minute after the one before: bodies of pages, one per line. A check with an
+/// unreadable line has failed. Each missing runner is looked up and not found.
 pub(crate) fn checks(input: &[u8]) {
     let target: Target = "acme/web".parse().unwrap();
     let policy = Policy::default();
@@ -41,10 +41,10 @@ pub(crate) fn checks(input: &[u8]) {
         assert_eq!(
             decision,
             reconcile(&fleet, &observation, &policy, &Overrides::default(), false, at),
-            "the same look decides the same"
+            "the same check leads to the same decision"
         );
         if matches!(observation.outcome, Outcome::Failed(_)) {
-            assert!(!decision.all_events().any(opens_or_closes), "a verdict from a failed look");
+            assert!(!decision.all_events().any(opens_or_closes), "a failed check opened or closed an outage");
         }
         commit(&mut fleet, &mut changes, decision.commits(7, MAX_ITEMS, Handled::default()));
         if let Outcome::Complete { pages, .. } = &observation.outcome {
@@ -53,15 +53,15 @@ pub(crate) fn checks(input: &[u8]) {
                 *name == runner.name
             });
         }
-        // GitHub knows no renaming. Where names change hands, who is who depends on what was seen before.
+        // GitHub runners cannot be renamed. If a name moves to another id, the result depends on earlier checks.
         if keep_their_names {
             let again = reconcile(&fleet, &observation, &policy, &Overrides::default(), false, at);
-            assert!(!again.all_events().any(opens_or_closes), "the same look twice is another verdict");
+            assert!(!again.all_events().any(opens_or_closes), "the same check repeated opened or closed an outage");
         }
     }
     let dropped = drop_target(&fleet, at).commits(7, MAX_ITEMS, Handled::default());
     commit(&mut fleet, &mut changes, dropped);
-    assert!(fleet.runners.iter().all(|runner| runner.open_outage().is_none()), "open in a target that is dropped");
+    assert!(fleet.runners.iter().all(|runner| runner.open_outage().is_none()), "an outage is open in a dropped target");
     check_notifications(&target, &changes);
 }
 
@@ -71,7 +71,7 @@ fn outcome(fleet: &Fleet, part: &[u8]) -> Outcome {
     match pages {
         Some(pages) if !pages.is_empty() => {
             let wanted = lookups_wanted(fleet, &pages);
-            assert!(wanted.len() <= 20, "more look-ups than a check may make");
+            assert!(wanted.len() <= 20, "more lookups than a check may make");
             Outcome::Complete { pages, lookups: wanted.into_iter().map(|id| (id, Lookup::NotFound)).collect() }
         }
         _ => Outcome::Failed(Failure::new(Fault::BrokenAnswer, "no list of runners")),
@@ -88,11 +88,11 @@ fn runners(page: &ObservedPage) -> &[ObservedRunner] {
     if let ObservedPage::Fresh { runners, .. } = page { runners } else { &[] }
 }
 
-/// Stores commits as a store does, and holds them to what it relies on.
+/// Applies commits as a store does, and checks what the store relies on.
 fn commit(fleet: &mut Fleet, changes: &mut Vec<Change>, commits: Vec<monitor_domain::decision::Commit>) {
     for commit in commits {
-        assert_eq!(commit.change.revision, fleet.record.revision.next(), "revisions have no gaps");
-        assert!(2 + commit.runners.len() <= MAX_ITEMS, "a batch that is too large");
+        assert_eq!(commit.change.revision, fleet.record.revision.next(), "there is a gap between the revisions");
+        assert!(2 + commit.runners.len() <= MAX_ITEMS, "a batch is too large");
         let ids: BTreeSet<RunnerId> = commit.runners.iter().map(|runner| runner.id).collect();
         assert_eq!(ids.len(), commit.runners.len(), "two items under one key");
         let written = serde_json::to_string(&commit.change).unwrap();
@@ -110,37 +110,37 @@ fn commit(fleet: &mut Fleet, changes: &mut Vec<Change>, commits: Vec<monitor_dom
     let mut open = BTreeSet::new();
     for event in changes.iter().flat_map(|change| &change.events) {
         match event {
-            // A flapping runner that stays away is opened once more, to be told.
+            // An outage of a flapping runner that stays offline is opened again, so that it is notified.
             Event::OutageOpened { outage } => drop(open.insert((outage.runner_id, outage.id))),
             Event::OutageClosed { outage } => {
-                assert!(open.remove(&(outage.runner_id, outage.id)), "closed, not opened")
+                assert!(open.remove(&(outage.runner_id, outage.id)), "an outage was closed that was not open")
             }
             _ => {}
         }
     }
     let runners: BTreeSet<RunnerId> = open.iter().map(|(runner, _)| *runner).collect();
-    assert_eq!(runners.len(), open.len(), "two open outages of one runner");
+    assert_eq!(runners.len(), open.len(), "a runner has two open outages");
     let stored = fleet.runners.iter().filter_map(|runner| runner.open_outage()).map(|it| (it.runner_id, it.id));
-    assert_eq!(stored.collect::<BTreeSet<_>>(), open, "the runners on record and the history disagree");
+    assert_eq!(stored.collect::<BTreeSet<_>>(), open, "the stored runners and the history disagree");
 }
 
 fn opens_or_closes(event: &Event) -> bool {
     matches!(event, Event::OutageOpened { .. } | Event::OutageClosed { .. })
 }
 
-/// All of it can be told, in any portions, and in either form.
+/// All changes can be notified, in any portions and in both forms.
 fn check_notifications(target: &Target, changes: &[Change]) {
     let subject = Subject::from(target);
     let whole = pending_notification(&subject, Some(target), Revision(0), changes);
     for (index, change) in changes.iter().enumerate() {
         let before = pending_notification(&subject, Some(target), Revision(0), &changes[..index]);
-        assert!(before.through <= change.revision, "told ahead of what happened");
+        assert!(before.through <= change.revision, "notified before it happened");
     }
     if let Some(notification) = whole.notification {
-        assert!(changes.iter().any(Change::is_notifiable), "a notice without news");
+        assert!(changes.iter().any(Change::is_notifiable), "a notification without a notifiable change");
         for form in [Form::Blocks, Form::PlainText] {
             let message = serde_json::to_string(&render(&notification, form, &WebBase::default())).unwrap();
-            assert!(message.len() < 200_000, "a message that Slack does not take");
+            assert!(message.len() < 200_000, "a message is too large for Slack");
         }
     }
 }

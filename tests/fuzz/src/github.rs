@@ -1,4 +1,4 @@
-//! GitHub's answers: bodies, headers, and whole answers as the client judges them.
+//! GitHub's answers: bodies, headers, and whole answers as the client interprets them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,29 +20,30 @@ const QUESTIONS: [Question; 5] =
 const NOW: Timestamp = Timestamp::from_epoch_ms(1_800_000_000_000);
 const LONGEST: usize = 600;
 
-/// A body is read alike after what was read is written in GitHub's words; one that is not says where, never what.
+/// A body that was read, written in GitHub's format and read again is the same. An error names the place, never the
+/// content.
 pub(crate) fn bodies(input: &[u8]) {
     let Some((&which, body)) = input.split_first() else { return };
     let question = QUESTIONS[usize::from(which) % QUESTIONS.len()];
     match read(question, body) {
         Ok(content) => {
             let again = read(question, written(&content).to_string().as_bytes());
-            assert_eq!(again, Ok(content), "what was read is read otherwise");
+            assert_eq!(again, Ok(content), "reading it again has another result");
         }
-        Err(text_checks) => assert_bearable(&text_checks, 100),
+        Err(text) => assert_bearable(&text, 100),
     }
 }
 
-/// Headers give moments that can be stored, waits that are bounded, and links only as numbers.
+/// Times from headers can be stored, waits are bounded, and links are reduced to page numbers.
 pub(crate) fn headers(input: &[u8]) {
     let (headers, message) = read_headers(input);
     let message = String::from_utf8_lossy(message);
     for status in [200, 403, 429] {
         match limited_until(status, &headers, Some(&message), NOW) {
-            Some(_) if status == 200 => panic!("a limit in an answer that is none"),
+            Some(_) if status == 200 => panic!("a limit in a successful answer"),
             Some(Some(until)) => assert!(
                 until > NOW && until <= NOW.plus(Duration::from_secs(86_400)),
-                "a limit that ends at {until}, which is none"
+                "a limit ends at {until}, which is not within a day"
             ),
             None if status == 429 => panic!("429 is always a limit"),
             _ => {}
@@ -56,16 +57,16 @@ pub(crate) fn headers(input: &[u8]) {
     let ok = || (reqwest::StatusCode::OK, headers.clone(), b"{\"runners\":[]}".to_vec());
     let (interpreted, report) = interpret(github(false), (Question::Runners, &target), false, ok());
     report.expires_at.into_iter().chain(report.quota_resets_at).for_each(assert_storable);
-    let good = interpreted.unwrap();
+    let answer = interpreted.unwrap();
     let link_count = headers.get_all("link").iter().count();
-    assert!(link_count > 0 || good.links == (false, None), "links from nowhere: {:?}", good.links);
-    assert_eq!(good.etag.is_some(), headers.get("etag").is_some_and(|etag| etag.to_str().is_ok()));
-    // What an answer to the App itself says of a quota is not the installation's.
+    assert!(link_count > 0 || answer.links == (false, None), "links without a header: {:?}", answer.links);
+    assert_eq!(answer.etag.is_some(), headers.get("etag").is_some_and(|etag| etag.to_str().is_ok()));
+    // The quota in an answer to the App itself is not the installation's.
     let (_, report) = interpret(github(true), (Question::Installation, &target), false, ok());
     assert_eq!(report, Default::default());
 }
 
-/// A whole answer leads to content or to a failure in plain words that holds nothing of the body.
+/// A whole answer leads to content, or to a failure with a readable text that contains nothing of the body.
 pub(crate) fn answers(input: &[u8]) {
     let Some((&which, rest)) = input.split_first() else { return };
     let Some((status, headers, body)) = answer(rest) else { return };
@@ -76,38 +77,37 @@ pub(crate) fn answers(input: &[u8]) {
         let (interpreted, _) = interpret(github(is_app), (question, &target()), conditional, asked);
         match interpreted {
             Ok(good) => {
-                assert!(matches!(status.as_u16(), 200 | 201 | 304), "{status} is no success");
-                assert_eq!(good.content.is_none(), status == 304, "content and status agree");
-                assert!(status != 304 || conditional, "a 304 that nobody asked for");
+                assert!(matches!(status.as_u16(), 200 | 201 | 304), "{status} counts as a success");
+                assert_eq!(good.content.is_none(), status == 304, "content and status disagree");
+                assert!(status != 304 || conditional, "a 304 without a conditional request");
                 assert_eq!(good.content, good.content.is_some().then(|| read(question, &body).unwrap()));
             }
             Err(failure) => {
-                // GitHub's own words are quoted, and nothing else of an answer.
-                let own = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|text_checks| text_checks.message);
-                match own.filter(|text_checks| text_checks.contains(SECRET)) {
+                // GitHub's own message is quoted, and nothing else of an answer.
+                let own = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|body| body.message);
+                match own.filter(|message| message.contains(SECRET)) {
                     Some(_) => assert_bearable(&failure.detail.replace(SECRET, "quoted"), LONGEST),
                     None => assert_bearable(&failure.detail, LONGEST),
                 }
                 if let Fault::Limited { until } = failure.fault {
-                    assert!(until > NOW, "a limit that is over");
+                    assert!(until > NOW, "a limit ends in the past");
                     assert_storable(until);
                 }
-                // Only GitHub's own word says that something is not there: the notice that a runner is gone rests on it.
-                let says =
-                    serde_json::from_slice::<ErrorBody>(&body).is_ok_and(|text_checks| text_checks.message.is_some());
-                assert!(failure.fault != Fault::NotFound || says || status == 451, "anybody's 404 was believed");
+                // Only a 404 with GitHub's own message counts as "not found": removals of runners are based on it.
+                let says = serde_json::from_slice::<ErrorBody>(&body).is_ok_and(|body| body.message.is_some());
+                assert!(failure.fault != Fault::NotFound || says || status == 451, "a 404 without GitHub's message counts as not found");
             }
         }
     }
 }
 
-/// The body of GitHub's own refusals.
+/// The body of GitHub's error answers.
 #[derive(Deserialize)]
 struct ErrorBody {
     message: Option<String>,
 }
 
-/// What was read, as GitHub would write it.
+/// The content in GitHub's format.
 fn written(content: &Content) -> Value {
     match content {
         Content::Runners(total, runners) => {
@@ -120,7 +120,7 @@ fn written(content: &Content) -> Value {
     }
 }
 
-/// A runner as GitHub writes it.
+/// A runner in GitHub's format.
 pub(crate) fn runner(runner: &ObservedRunner) -> Value {
     let status = if runner.status.is_healthy() { "online".to_owned() } else { runner.status.to_string() };
     let labels: Vec<Value> = runner.labels.iter().map(|name| json!({"name": name})).collect();

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![allow(clippy::unwrap_used, reason = "what must hold is said by panicking")]
+#![allow(clippy::unwrap_used, reason = "a violated property is reported by a panic")]
 
 mod answer;
 mod checks;
@@ -15,10 +15,10 @@ mod text_checks;
 
 pub use seeds::{Seed, seeds};
 
-/// What must hold for some bytes, whatever they are; it panics where it does not.
+/// A fuzz target: checks properties of any input bytes, and panics if one does not hold.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is that of its folder in `corpus/`.
+/// All targets with their names, which are also the names of their folders in `corpus/`.
 pub const TARGETS: [(&str, Target); 14] = [
     ("github_answers", github::answers),
     ("github_bodies", github::bodies),

@@ -6,7 +6,7 @@ use crate::text_checks::{assert_bearable, assert_storable};
 
 const LONGEST: usize = 1_200;
 
-/// A message that is read says the same once it is written; one that is not names its fault in a line.
+/// A message that was read and written again means the same. An error fits in a line.
 pub(crate) fn messages(input: &[u8]) {
     let body = String::from_utf8_lossy(input);
     match CheckJob::from_json(&body) {
@@ -15,7 +15,7 @@ pub(crate) fn messages(input: &[u8]) {
             assert_eq!((again.target.as_str(), again.reason), (job.target.as_str(), job.reason));
             assert_eq!(again.requested_at, job.requested_at);
             job.requested_at.into_iter().for_each(assert_storable);
-            assert!(again.target.id().as_str().len() <= 140, "a repoId that no key takes");
+            assert!(again.target.id().as_str().len() <= 140, "a repoId is too long for a key");
         }
         Err(error) => assert_text(&error.to_string()),
     }
@@ -25,7 +25,7 @@ pub(crate) fn messages(input: &[u8]) {
     }
 }
 
-/// A message is no place for secrets, so its faults may quote it: what matters is the length.
+/// Messages contain no secrets, so an error may quote them: only its length matters.
 fn assert_text(text: &str) {
     assert_bearable(&text.replace(crate::text_checks::SECRET, "…"), LONGEST);
 }

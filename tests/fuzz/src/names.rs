@@ -1,4 +1,4 @@
-//! What people and settings name: targets, subjects, moments, durations.
+//! Names in settings and commands: targets, subjects, times, durations.
 
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind, TargetSpec};
@@ -8,7 +8,7 @@ use crate::text_checks::assert_storable;
 
 const LONGEST: usize = 800;
 
-/// A name that is read is written as it was read, and identity does not depend on case.
+/// A name that was read is written in the same way, and identity does not depend on case.
 pub(crate) fn names(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     match text.parse::<Target>() {
@@ -21,7 +21,7 @@ pub(crate) fn names(input: &[u8]) {
                 TargetKind::Organization => Target::organization(target.name()),
                 TargetKind::Enterprise => Target::enterprise(target.name()),
             };
-            assert_eq!(rebuilt.unwrap(), target, "a target is not the sum of its parts");
+            assert_eq!(rebuilt.unwrap(), target, "a target built from its parts differs");
             assert!(TargetSpec::One(target.clone()).covers(&target));
             assert_eq!(Subject::from(&target).to_string().parse::<Subject>(), Ok(Subject::from(&target)));
         }

@@ -1,4 +1,4 @@
-//! Where the search begins: inputs made of the samples that the contract suites use.
+//! Generated seeds for the search, made of the samples of the contract tests.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -12,13 +12,13 @@ use prost::Message;
 
 use crate::stately::answers::listed;
 
-/// Target, name of the file, and its bytes.
+/// A seed: the target, the name of the file, and its bytes.
 pub type Seed = (&'static str, String, Vec<u8>);
 
-/// Every seed that is made by the program.
+/// All generated seeds.
 ///
 /// # Panics
-/// Where a sample cannot be written, which is a bug.
+/// If a sample cannot be written, which is a bug.
 pub fn seeds() -> Vec<Seed> {
     let mut seeds: Vec<Seed> = Vec::new();
     let mut kinds = std::collections::BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The settings, as an environment or a parameter store gives them, and the policy within.
+//! The settings from an environment or a parameter store, and the policy among them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use monitor_domain::target::{Target, TargetSpec};
 use crate::text_checks::{SECRET, assert_bearable};
 
 const LONGEST: usize = 2_000;
-/// A secret that landed under the wrong name can be told by such a mark.
+/// A secret in the wrong setting can be recognized by such a prefix.
 const MISPLACED: &str = "ghp_hunter2hunter2";
 
-/// Each line is a setting, `NAME=value`; `\n` in a value is a line break. What is wrong is told without secrets.
+/// Each line is a setting, `NAME=value`; `\n` in a value is a line break. Errors contain no secrets.
 pub(crate) fn settings(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let lines = text.lines().filter_map(|line| line.split_once('='));
-    // An at sign or a bare path in front of a value names a file, and files are none of this test's business.
+    // A value that begins with an at sign, and a policy that is a path, name a file. Files are not part of this test.
     let is_file = |name: &str, value: &str| {
         let value = value.trim_start();
         value.starts_with('@') || (name == "POLICY" && !value.starts_with(['{', '[', '"']))
@@ -27,7 +27,7 @@ pub(crate) fn settings(input: &[u8]) {
         .map(|(name, value)| (name, value.replace("\\n", "\n")))
         .collect();
     let is_secret = |name: &str| reference().iter().any(|setting| setting.name == name && setting.secret);
-    // An address is shown in lower case.
+    // Addresses are printed in lower case.
     let shows = |value: &str| value.to_lowercase().contains(SECRET);
     let of_plain = |shows: &dyn Fn(&str) -> bool| values.iter().any(|(name, value)| !is_secret(name) && shows(value));
     let in_plain = of_plain(&shows);
@@ -42,7 +42,7 @@ pub(crate) fn settings(input: &[u8]) {
     match Settings::read(&source, &options) {
         Ok(settings) => {
             assert!(in_plain || !format!("{settings:?}").contains(SECRET), "Debug shows a secret");
-            assert!(!settings.targets.is_empty(), "nothing to watch, and no fault");
+            assert!(!settings.targets.is_empty(), "no targets and no fault");
             assert_targets(&settings.targets);
             assert_thresholds(settings.policy.base(), Duration::from_secs(600));
             assert!(!settings.github.api_url.ends_with('/') && !settings.github.web_url.ends_with('/'));
@@ -61,15 +61,15 @@ pub(crate) fn settings(input: &[u8]) {
             assert!(!faults.0.is_empty(), "refused without a fault");
             for fault in &faults.0 {
                 let text = fault.to_string();
-                assert!(is_shown || !text.contains(SECRET), "a secret is told: {text}");
-                assert!(reference().iter().any(|setting| setting.name == fault.setting), "{} is none", fault.setting);
+                assert!(is_shown || !text.contains(SECRET), "an error contains a secret: {text}");
+                assert!(reference().iter().any(|setting| setting.name == fault.setting), "{} is not a setting", fault.setting);
                 assert_bearable(&text.replace(SECRET, "…"), LONGEST);
             }
         }
     }
 }
 
-/// A policy that is taken keeps every threshold within its bounds, for every target and runner.
+/// In an accepted policy every threshold is within its bounds, for every target and runner.
 pub(crate) fn policy(input: &[u8]) {
     let document = match serde_json::from_slice::<PolicyDocument>(input) {
         Ok(document) => document,
@@ -92,7 +92,7 @@ pub(crate) fn policy(input: &[u8]) {
                     assert_eq!(
                         (thresholds.recheck_interval, thresholds.unreachable_after),
                         of_target,
-                        "these hold for whole targets"
+                        "these apply to whole targets"
                     );
                     assert_eq!(policy.ignores(name), policy.ignores(&name.to_uppercase()), "case makes a difference");
                 }
@@ -109,7 +109,7 @@ fn assert_targets(targets: &[TargetSpec]) {
     let mut identities: Vec<String> = targets.iter().map(|spec| spec.to_string().to_ascii_lowercase()).collect();
     identities.sort();
     identities.dedup();
-    assert_eq!(identities.len(), targets.len(), "a target twice");
+    assert_eq!(identities.len(), targets.len(), "a target is listed twice");
 }
 
 fn assert_thresholds(thresholds: &Thresholds, least_unreachable_after: Duration) {
@@ -129,7 +129,7 @@ fn assert_thresholds(thresholds: &Thresholds, least_unreachable_after: Duration)
             && (1..=20).contains(&success_threshold)
             && (2..=20).contains(&flap_threshold)
     );
-    assert!((10..=900).contains(&recheck_interval.as_secs()), "SQS delays no message by {recheck_interval:?}");
+    assert!((10..=900).contains(&recheck_interval.as_secs()), "SQS cannot delay a message by {recheck_interval:?}");
     assert!(
         unreachable_after >= least_unreachable_after
             && (Duration::from_secs(60)..=7 * day).contains(&unreachable_after)

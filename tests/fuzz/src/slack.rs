@@ -1,4 +1,4 @@
-//! Slack's answers to a message, and its requests: slash commands and pressed buttons.
+//! Slack's answers to a message, and Slack's requests: slash commands and buttons.
 
 use std::time::Duration;
 
@@ -17,29 +17,29 @@ use crate::text_checks::{SECRET, assert_bearable};
 const LONGEST: usize = 400;
 const NOW: Timestamp = Timestamp::from_epoch_ms(1_800_000_000_000);
 
-/// An answer is taken, or sorted by what the caller can do; nothing of it is repeated but a word of Slack's.
+/// An answer is a success, or an error of the kind that the caller must handle. Only Slack's error code is quoted.
 pub(crate) fn answers(input: &[u8]) {
     let Some((status, headers, body)) = answer(input) else { return };
     let _ = rustls::crypto::ring::default_provider().install_default();
     match interpret_webhook(status, &headers, &body) {
-        Ok(_) => assert!(status.is_success(), "{status} is no success"),
+        Ok(_) => assert!(status.is_success(), "{status} counts as a success"),
         Err(EditError::Gone) => {}
         Err(EditError::Chat(ChatError::Busy { retry_after })) => {
             assert!((Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&retry_after), "{retry_after:?}");
         }
         Err(EditError::Chat(error)) => {
             let text = error.to_string();
-            // The webhook's own address is the secret here.
-            assert!(!text.contains("services/"), "the webhook is told: {text}");
+            // Here the webhook's address is the secret.
+            assert!(!text.contains("services/"), "an error contains the webhook: {text}");
             assert_bearable(&text.replace(SECRET, "…"), LONGEST);
             let is_passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425);
-            assert!(!is_passing || matches!(error, ChatError::Transient(_)), "{status} is sorted as {error:?}");
+            assert!(!is_passing || matches!(error, ChatError::Transient(_)), "{status} counts as {error:?}");
         }
     }
 }
 
-/// What is asked with a request that Slack signed is read alike however it was handed over; any other is refused, and no
-/// refusal repeats what is in it. The headers that the input has are those of a forger.
+/// A request that Slack signed is decoded in the same way however it arrives. Any other request is refused, and no
+/// refusal quotes it. The headers in the input are those of a forger.
 pub(crate) fn requests(input: &[u8]) {
     let (headers, body) = headers(input);
     let decoded = decode(body);
@@ -47,7 +47,7 @@ pub(crate) fn requests(input: &[u8]) {
         Ok(Incoming::Ask(ask)) => {
             assert!(
                 !format!("{:?} {:?}", ask.by, ask.reply_to).contains(SECRET),
-                "who asks and the way back are hidden"
+                "the person and the reply address are not hidden"
             );
             asked(&ask.asked);
         }
@@ -60,7 +60,7 @@ pub(crate) fn requests(input: &[u8]) {
     let secret = SigningSecret::new("of Slack and us alone");
     let read = |headers: &[(&str, &[u8])], body: &[u8], is_base64| {
         let mut read = incoming::read(&RawRequest::new(headers.iter().copied(), body, is_base64), &secret, NOW);
-        // It comes from the signature, and `decode` knows none.
+        // The number comes from the signature, which `decode` does not have.
         if let Ok(Incoming::Ask(ask)) = &mut read {
             ask.request_number = 0;
         }
@@ -70,22 +70,22 @@ pub(crate) fn requests(input: &[u8]) {
     let signed = |at_secs: i64, body: &[u8]| (at_secs.to_string(), secret.sign(at_secs, body));
     let (timestamp, signature) = signed(now_secs - 300, body);
     let by_slack = [("X-Slack-Request-Timestamp", timestamp.as_bytes()), ("x-slack-signature", signature.as_bytes())];
-    assert_eq!(read(&by_slack, body, false), decoded, "signed, it is read as it is");
-    assert_eq!(read(&by_slack, STANDARD.encode(body).as_bytes(), true), decoded, "a gateway's base64 changes nothing");
+    assert_eq!(read(&by_slack, body, false), decoded, "the signature changes what is read");
+    assert_eq!(read(&by_slack, STANDARD.encode(body).as_bytes(), true), decoded, "the gateway's base64 changes what is read");
     let (timestamp, signature) = signed(now_secs - 301, body);
     let stale = [("X-SLACK-REQUEST-TIMESTAMP", timestamp.as_bytes()), ("X-Slack-Signature", signature.as_bytes())];
     assert_eq!(read(&stale, body, false), Err(Refusal::Stale));
     let altered = [body, b"&"].concat();
     assert_eq!(read(&by_slack, &altered, false), Err(Refusal::BadSignature));
     let forged: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    assert!(read(&forged, body, false).is_err() && read(&forged, body, true).is_err(), "a forger is let in");
-    // What was put off comes back as it went.
+    assert!(read(&forged, body, false).is_err() && read(&forged, body, true).is_err(), "a forged request is accepted");
+    // A deferred command is read from its queue unchanged.
     if let Some(later) = std::str::from_utf8(body).ok().and_then(rewrite_later) {
         assert_eq!(rewrite_later(&later).as_ref(), Some(&later), "a command changes while it waits");
     }
 }
 
-/// What was understood is bounded and survives the queue; what was not is repeated in part at most.
+/// A command is bounded and survives the queue. Of a misunderstood text only a part is quoted.
 fn asked(asked: &Asked) {
     match asked {
         Asked::Help => {}

@@ -1,4 +1,4 @@
-//! Stored items, which another release may have written.
+//! Stored items, which may come from another release.
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::Item;
@@ -6,24 +6,24 @@ use monitor_pipeline::testing::samples::every_item;
 use monitor_stately::items::{Reader, key_path, write};
 use serde_json::Value;
 
-/// What is read is written so that it is read alike, as JSON and as StatelyDB's items.
+/// An item that was read, written and read again is the same, as JSON and as an item of StatelyDB.
 pub(crate) fn items(input: &[u8]) {
     let Ok(item) = serde_json::from_slice::<Item>(input) else { return };
     let text = json(&item);
     let again: Item = serde_json::from_str(&text).expect("what was written is read");
-    assert_eq!(json(&again), text, "what was read is written otherwise");
+    assert_eq!(json(&again), text, "reading and writing it changes it");
     assert_eq!(again.key(), item.key());
     assert!(!item.key().to_string().is_empty() && key_path(&item.key()).as_str().starts_with('/'));
     let on_wire = write(&item).expect("what was read can be put");
     if let Some(read) = Reader::default().read(&on_wire).expect("what was put is read") {
-        assert_eq!(json(&read), text, "StatelyDB gives back something else");
+        assert_eq!(json(&read), text, "StatelyDB returns something else");
     }
 }
 
-/// The keys that say which variant a value is: another word there changes what the rest means.
+/// The keys that select a variant: another value there changes the meaning of the rest.
 const TAGS: [&str; 5] = ["item", "event", "state", "ending", "kind"];
 
-/// One field of a sample item is replaced: the item is then refused, or holds the new value and is otherwise as before.
+/// Replaces one field of a sample item. The item is then refused, or it has the new value and is otherwise unchanged.
 pub(crate) fn fields(input: &[u8]) {
     let [which, low, high, value @ ..] = input else { return };
     let Ok(value) = serde_json::from_slice::<Value>(value) else { return };
@@ -49,7 +49,7 @@ fn json(item: &Item) -> String {
     serde_json::to_string(item).expect("an item can be written")
 }
 
-/// The places of all values that hold no others.
+/// The paths of all values that contain no others.
 fn gather(value: &Value, place: String, leaves: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -62,7 +62,7 @@ fn gather(value: &Value, place: String, leaves: &mut Vec<String>) {
     }
 }
 
-/// Without what is left out when it is written, moments in their one spelling, and names in their one case.
+/// Removes values that are not written, and normalizes times and the case of names.
 fn canonical(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

@@ -1,21 +1,21 @@
-//! What every text for people must be like, whatever it is about.
+//! Properties of every text for people.
 
 use monitor_domain::time::Timestamp;
 
-/// Stands for a secret: inputs hold it, texts never do.
+/// A placeholder for a secret: inputs contain it, texts must not.
 pub(crate) const SECRET: &str = "hunter2hunter2";
 
-/// A text about bad input fits in a log line and repeats no secret.
+/// A text about bad input must fit in a log line and contain no secret.
 pub(crate) fn assert_bearable(text: &str, longest: usize) {
-    assert!(!text.is_empty(), "an error without words");
+    assert!(!text.is_empty(), "an error without text");
     assert!(text.len() <= longest, "a text of {} bytes: {}", text.len(), text.chars().take(300).collect::<String>());
-    assert!(!text.chars().any(char::is_control), "control characters reach a log: {text:?}");
-    assert!(!text.contains(SECRET), "a secret is told: {text}");
+    assert!(!text.chars().any(char::is_control), "a text contains control characters: {text:?}");
+    assert!(!text.contains(SECRET), "a text contains a secret: {text}");
 }
 
-/// A moment that came from outside can be stored and read back.
+/// A time from an input can be stored and read again.
 pub(crate) fn assert_storable(moment: Timestamp) {
-    assert_eq!(moment.to_string().parse::<Timestamp>(), Ok(moment), "a moment does not survive its text");
+    assert_eq!(moment.to_string().parse::<Timestamp>(), Ok(moment), "a time is not read as written");
 }
 
 /// The parts of an input, between lines of five equal signs.

@@ -1,4 +1,4 @@
-//! Every file in `corpus/` through its target.
+//! Passes every file in `corpus/` to its target.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ fn every_corpus_input_passes() {
 }
 
 #[test]
-fn nothing_and_noise_hold_for_every_target() {
+fn empty_and_repeated_bytes_pass_for_every_target() {
     for (_, run) in TARGETS {
         run(b"");
         for byte in 0..=u8::MAX {

@@ -1,4 +1,4 @@
-//! What each operation does to the world.
+//! The effect of each operation on the simulated world.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::simulation::Player;
 use crate::world::{Rules, World};
 
 impl Player<'_> {
-    /// A person asks for something, and often twice at once.
+    /// A person sends a command. One in three is sent twice at once.
     fn ask(&mut self, command: Command, at_ms: i64) {
         self.asked.push(command);
         let mut machine = self.installation.shared.lock();
@@ -28,7 +28,7 @@ impl Player<'_> {
         }
     }
 
-    /// An operation happens.
+    /// Carries out an operation.
     pub(crate) fn operate(&mut self, what: &What) {
         let mut machine = self.installation.shared.lock();
         let now_ms = machine.now_ms;
@@ -84,7 +84,7 @@ impl Player<'_> {
                 drop(machine);
                 self.stop_notifiers();
             }
-            What::Confirm(failure_threshold) => {
+            What::FailureThreshold(failure_threshold) => {
                 world.set_rules(now_ms, Rules { failure_threshold: *failure_threshold, ..world.rules })
             }
             What::AlertOnRemoved(alert_on_removed) => {
@@ -145,7 +145,7 @@ fn scope_of(muted: &Muted) -> Option<Scope> {
 }
 
 impl World {
-    /// The outages of a target that were told and whose end was not, if there are any.
+    /// The outages of a target whose start was notified and whose end was not. `None` if there are none.
     fn notified_and_open(&self, place: usize) -> Option<(Target, Vec<(RunnerId, OutageId)>)> {
         let target: Target = TARGETS[place].parse().ok()?;
         let mut open = BTreeSet::new();
@@ -162,7 +162,7 @@ impl World {
         (!open.is_empty()).then(|| (target, open.into_iter().collect()))
     }
 
-    /// Puts a target on the list or takes it off, unless it is the last: an empty list is refused.
+    /// Adds a target to the list or removes it. The last target stays: an empty list is refused.
     pub(crate) fn toggle(&mut self, now_ms: i64, target: usize) {
         let is_listed = |place: usize| self.watched[place] && (place != FOUND || self.hidden_until_ms <= now_ms);
         let is_last = !(0..TARGETS.len()).any(|place| place != target && is_listed(place));

@@ -1,20 +1,20 @@
-//! What can go wrong, where, when, and how often it did.
+//! The kinds of faults: which stages they affect, when they strike, and how often they did.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use monitor_fakes::Chance;
 
-/// What meets a fault.
+/// A stage that a fault can affect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// The tick.
+    /// The scheduler's tick.
     Schedule,
-    /// A look at a target.
+    /// A check of a target.
     Check,
-    /// The telling.
+    /// A run of the notifier.
     Notify,
-    /// The answer to what a person asks for.
+    /// The answer to a person's command.
     Respond,
 }
 
@@ -23,43 +23,43 @@ impl Stage {
     pub const ALL: [Stage; 4] = [Stage::Schedule, Stage::Check, Stage::Notify, Stage::Respond];
 }
 
-/// The store of a story.
+/// The store that a scenario uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum StoreKind {
-    /// SQLite in memory.
+    /// The embedded store, SQLite in memory.
     Embedded,
-    /// The StatelyDB client over the server in memory.
+    /// The StatelyDB client with the server in memory.
     Stately,
 }
 
 /// How a kind of fault comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Comes {
-    /// Within its windows, so often in a thousand chances.
+    /// Within its windows, with this probability per mille at each opportunity.
     InWindows(u64),
-    /// By itself, of what else happens: it is only counted.
+    /// As a result of other events. It is only counted.
     ByItself,
 }
 
-/// A kind of fault, with everything that is to be known about it.
+/// The properties of a kind of fault.
 struct Kind {
     comes: Comes,
-    /// What can meet it.
+    /// The stages that it can affect.
     stages: &'static [Stage],
-    /// Why the others cannot.
+    /// Why it cannot affect the other stages.
     elsewhere: &'static str,
-    /// Only with this store.
+    /// The only store that can have it. `None`: every store.
     only: Option<StoreKind>,
 }
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $comes:expr, $stages:expr, $elsewhere:expr, $only:expr;)*) => {
-        /// A kind of fault. Each belongs to one of the surroundings.
+        /// A kind of fault of GitHub, the store, Slack, a queue or the runtime.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Fault { $($(#[$doc])* $name,)* }
 
         impl Fault {
-            /// Every kind.
+            /// Every kind of fault.
             pub const ALL: &'static [Fault] = &[$(Fault::$name,)*];
 
             fn kind(self) -> Kind {
@@ -76,93 +76,93 @@ use Stage::{Check, Notify, Schedule};
 
 const EVERYWHERE: &[Stage] = &Stage::ALL;
 const LISTS: &str = "only a check lists runners";
-const ASKS: &str = "neither the notifier nor who answers people asks GitHub";
+const ASKS: &str = "neither the notifier nor the answer to a command calls GitHub";
 const SENDS: &str = "only the notifier sends messages";
 const STANDARD: &str = "only checks come from the standard queue";
-const QUEUED: &str = "ticks and people come from no queue";
-const TICKS: &str = "only the schedule is started by ticks";
-const POSTS: &str = "neither telling nor muting puts anything into a queue";
-const OVERRIDES: &str = "what people ask for is put over what was there";
+const QUEUED: &str = "ticks and commands do not come from a queue";
+const TICKS: &str = "only the scheduler is started by ticks";
+const POSTS: &str = "neither the notifier nor a mute sends to a queue";
+const OVERRIDES: &str = "overrides replace what is stored";
 const STATELY: Option<StoreKind> = Some(StoreKind::Stately);
 
 faults! {
     /// GitHub answers 5xx.
     GitHubFails = InWindows(400), &[Schedule, Check], ASKS, None;
-    /// GitHub's answer is broken.
+    /// GitHub's answer cannot be parsed.
     GitHubBroken = InWindows(400), &[Schedule, Check], ASKS, None;
     /// GitHub does not answer in time.
     GitHubHangs = InWindows(150), &[Schedule, Check], ASKS, None;
-    /// GitHub limits the credential.
+    /// GitHub rate-limits the credential.
     GitHubLimits = InWindows(400), &[Schedule, Check], ASKS, None;
     /// GitHub fails after some pages.
     GitHubBreaksOff = InWindows(300), &[Check], LISTS, None;
-    /// GitHub answers as it was some minutes ago.
+    /// GitHub answers with the state of some minutes ago.
     GitHubStale = InWindows(150), &[Check], LISTS, None;
     /// A runner is missing from one list.
     GitHubSlips = InWindows(150), &[Check], LISTS, None;
-    /// A runner at work is listed as offline, once.
+    /// An online runner is listed as offline once.
     GitHubLies = InWindows(100), &[Check], LISTS, None;
-    /// The store does not get a request.
+    /// A request does not reach the store.
     StoreRequestLost = InWindows(120), EVERYWHERE, "", None;
-    /// The store does what it is asked to, and its answer is lost.
+    /// The store carries out a request, and its answer is lost.
     StoreAnswerLost = InWindows(120), EVERYWHERE, "", None;
-    /// The store takes a put after whoever sent it has given it up.
+    /// The store carries out a put after the sender's timeout.
     StoreIsLate = InWindows(80), EVERYWHERE, "", None;
-    /// The store answers nobody for up to a minute.
+    /// The store is down for up to a minute.
     StoreIsDown = InWindows(20), EVERYWHERE, "", None;
-    /// The store takes its time, 5 s and more.
+    /// The store answers after 4 s to 6.5 s.
     StoreStalls = InWindows(80), EVERYWHERE, "", STATELY;
-    /// The store refuses for its throughput, or for the moment.
+    /// The store refuses a request because of a throughput limit or a temporary conflict.
     StoreThrottles = InWindows(200), EVERYWHERE, "", STATELY;
-    /// The store's answer breaks off, or something in between answers.
+    /// The store's answer breaks off, or a proxy answers instead.
     StoreBreaksOff = InWindows(120), EVERYWHERE, "", STATELY;
-    /// The store holds every token to be expired.
+    /// The store treats every token as expired.
     TokenExpires = InWindows(60), EVERYWHERE, "", STATELY;
-    /// A put must not find what it finds: another was first, or one's own first try.
+    /// A must-not-exist put finds an item: from another writer, or from the same writer's earlier attempt.
     StoreConflict = ByItself, &[Schedule, Check, Notify], OVERRIDES, None;
-    /// Slack asks to wait.
+    /// Slack answers 429 with a time to wait.
     SlackBusy = InWindows(400), &[Notify], SENDS, None;
-    /// Slack answers 5xx and has taken nothing.
+    /// Slack answers 5xx and has not accepted the message.
     SlackFails = InWindows(400), &[Notify], SENDS, None;
-    /// Slack has taken the message, and its answer is lost.
+    /// Slack has accepted the message, and its answer is lost.
     SlackAnswerLost = InWindows(400), &[Notify], SENDS, None;
-    /// Slack refuses the layout.
+    /// Slack refuses the message's blocks.
     SlackRefuses = InWindows(300), &[Notify], SENDS, None;
     /// Somebody has deleted an earlier message.
     SlackGone = InWindows(400), &[Notify], SENDS, None;
-    /// Slack takes nothing until a person mends it.
+    /// Slack accepts nothing until a person fixes the webhook or the bot.
     SlackDead = ByItself, &[Notify], SENDS, None;
-    /// A message of the standard queue comes twice.
+    /// The standard queue delivers a message twice.
     QueueRepeats = InWindows(300), &[Check], STANDARD, None;
-    /// A message of the standard queue is late, and later ones overtake it.
+    /// The standard queue delays a message, so that later ones arrive first.
     QueueDelays = InWindows(300), &[Check], STANDARD, None;
-    /// Messages of the standard queue are handed out the last first.
+    /// The standard queue delivers messages in reverse order.
     QueueReorders = InWindows(500), &[Check], STANDARD, None;
-    /// A message is done with, but the queue does not hear of it: it comes again.
+    /// The deletion of a handled message is lost, so it is delivered again.
     QueueRedelivers = InWindows(200), &[Check, Notify], QUEUED, None;
-    /// A queue does not take a message.
+    /// A queue refuses a message.
     QueueRefuses = InWindows(200), &[Schedule, Check], POSTS, None;
-    /// A queue takes a message, and its answer is lost.
+    /// A queue accepts a message, and its answer is lost.
     QueueAnswerLost = InWindows(200), &[Schedule, Check], POSTS, None;
-    /// A tick comes twice.
+    /// The scheduler is started twice for one tick.
     TickRepeats = InWindows(300), &[Schedule], TICKS, None;
-    /// A stage runs while another of the same subject does.
+    /// A stage runs twice for the same subject at the same time.
     Overlap = ByItself, EVERYWHERE, "", None;
-    /// A stage ends at an await, and its message comes again.
+    /// A stage ends at an await, and its message is delivered again.
     Crash = InWindows(25), EVERYWHERE, "", None;
-    /// A stage stands still in the middle, and goes on later.
+    /// A stage is suspended in the middle and resumes later.
     Freeze = InWindows(15), EVERYWHERE, "", None;
-    /// A stage gets nowhere until its time is up, and is ended.
+    /// A stage makes no progress until its timeout and is ended.
     Timeout = InWindows(15), EVERYWHERE, "", None;
 }
 
 impl Fault {
-    /// Whether the simulation makes it happen, in windows of time.
+    /// Whether the simulation injects it, in windows of time.
     pub fn has_windows(self) -> bool {
         self.kind().comes != ByItself
     }
 
-    /// How many windows a story may have: messages are rare beside requests, and the monitor's store beside its awaits.
+    /// The largest number of windows in a scenario. Slack's faults get more, because messages are rarer than requests.
     pub fn most_windows(self) -> u64 {
         match self {
             Fault::SlackBusy | Fault::SlackFails | Fault::SlackAnswerLost | Fault::SlackRefuses | Fault::SlackGone => 6,
@@ -170,17 +170,17 @@ impl Fault {
         }
     }
 
-    /// Whether it can be with a store.
+    /// Whether it can occur with a store.
     pub fn is_of(self, store: StoreKind) -> bool {
         self.kind().only.is_none_or(|only| only == store)
     }
 
-    /// Whether it can befall a stage.
-    pub fn can_befall(self, stage: Stage) -> bool {
+    /// Whether it can affect a stage.
+    pub fn can_affect(self, stage: Stage) -> bool {
         self.kind().stages.contains(&stage)
     }
 
-    /// Why it cannot befall the other stages.
+    /// Why it cannot affect the other stages.
     pub fn elsewhere(self) -> &'static str {
         self.kind().elsewhere
     }
@@ -195,23 +195,23 @@ impl fmt::Display for Fault {
 /// A time in which a kind of fault may strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Which.
+    /// The kind of fault.
     pub fault: Fault,
-    /// From, milliseconds of the story.
+    /// Start, in milliseconds since the start of the scenario.
     pub from_ms: i64,
-    /// Until.
+    /// End, exclusive.
     pub until_ms: i64,
 }
 
 /// How often each kind struck each stage.
 pub type Struck = BTreeMap<(Fault, Stage), u64>;
 
-/// The windows of a story, and what struck in them.
+/// The windows of a scenario, and the faults that struck in them.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// When what may strike.
+    /// The windows in which faults may strike.
     pub windows: Vec<Window>,
-    /// How often each did.
+    /// How often each kind struck each stage.
     pub struck: Struck,
 }
 
@@ -230,7 +230,7 @@ impl Faults {
         true
     }
 
-    /// Counts what came by itself.
+    /// Counts a fault that struck.
     pub fn count(&mut self, fault: Fault, stage: Stage) {
         *self.struck.entry((fault, stage)).or_default() += 1;
     }

@@ -1,4 +1,4 @@
-//! The monitor as it is installed in a story: its ports, its settings, and a function for each stage.
+//! The monitor in a scenario: its ports, its settings, and a function for each stage.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,19 +23,19 @@ use crate::world::Rules;
 
 /// The time between two ticks.
 pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
-/// After how long people are reminded of an outage: soon, so that it happens in a day's story.
+/// `repeatInterval` of the policy, short enough that reminders occur in a scenario of one day.
 pub const REMIND_MS: i64 = 60 * MINUTE_MS;
-/// How often they are.
+/// `maxRepeats` of the policy.
 pub const REMINDERS: u32 = 2;
 
-/// After how long a person asks again who got no answer.
+/// How long a person waits before repeating a command that got no answer.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The ports of an installation.
 pub struct Installation {
-    /// The surroundings.
+    /// Virtual time and the simulated services.
     pub shared: Shared,
-    /// What is stored.
+    /// The store, without faults.
     pub stored: Stored,
     github: SimulatedGitHub,
     slack: SimulatedSlack,
@@ -43,12 +43,12 @@ pub struct Installation {
     changes: SimulatedSender,
     /// Functions that wait for the next message, each with its connection to the store.
     warm: Mutex<Vec<Arc<SimulatedStore>>>,
-    /// The policy as it was last read, and what it was read from.
+    /// The last parsed policy, and the rules that it was parsed from.
     policy: Mutex<Option<(Rules, Policy)>>,
 }
 
 impl Installation {
-    /// An installation on an empty store.
+    /// Creates an installation with an empty store.
     pub fn new(store: StoreKind, is_bot: bool, shared: Shared) -> anyhow::Result<Self> {
         Ok(Self {
             stored: Stored::new(store, &shared)?,
@@ -62,18 +62,18 @@ impl Installation {
         })
     }
 
-    /// A function's connection to the store: one that is warm, else a new one.
+    /// A function's connection to the store: a warm one if there is one, else a new one.
     pub fn start(&self) -> Arc<SimulatedStore> {
         let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
         warm.unwrap_or_else(|| Arc::new(self.stored.connect(&self.shared)))
     }
 
-    /// A function has ended in order, and waits for the next message.
+    /// Keeps the connection of a function that ended normally, for the next message.
     pub fn keep_warm(&self, store: Arc<SimulatedStore>) {
         self.warm.lock().unwrap_or_else(PoisonError::into_inner).push(store);
     }
 
-    /// Nothing runs any more.
+    /// Closes all warm connections.
     pub fn stop(&self) {
         self.warm.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -95,7 +95,7 @@ impl Installation {
     }
 
     fn read_policy(rules: Rules) -> Policy {
-        let removed = if rules.alert_on_removed { "alert" } else { "quiet" };
+        let removed = if rules.alert_on_removed { "alert" } else { "ignore" };
         let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
         let json = format!(
             r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}}}"#,
@@ -110,7 +110,7 @@ impl Installation {
     }
 }
 
-/// The schedule as a function.
+/// Runs the scheduler.
 pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Disposition {
     let (policy, configured) = (this.policy(), this.configured());
     let settings =
@@ -127,7 +127,7 @@ pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Di
     report.disposition
 }
 
-/// The check of what a message names.
+/// Runs the check that a message asks for.
 pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
     let Ok(job) = CheckJob::from_json(&body) else {
         return Disposition::DeadLetter { reason: body };
@@ -141,7 +141,7 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
         .disposition
 }
 
-/// The telling of what a message names.
+/// Runs the notifier for the subject of a message.
 pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String, receives: u32) -> Disposition {
     let Ok(message) = StateChange::from_json(&body) else {
         return Disposition::DeadLetter { reason: body };
@@ -152,10 +152,10 @@ pub async fn notify(this: Arc<Installation>, store: Arc<SimulatedStore>, body: S
     Notify { store, chat, clock, policy, settings }.run(&message.subject, receives).await.disposition
 }
 
-/// The answer to what a person asks for. Whoever gets none asks again.
+/// Answers a person's command. A person who gets no answer asks again.
 pub async fn respond(this: Arc<Installation>, store: Arc<SimulatedStore>, command: Command) -> Disposition {
     let Ok(person) = PersonId::try_from("U0SOMEBODY".to_owned()) else {
-        return Disposition::DeadLetter { reason: "no person".to_owned() };
+        return Disposition::DeadLetter { reason: "not a person's id".to_owned() };
     };
     let respond = Respond { store: &*store, jobs: &this.jobs, clock: &this.shared };
     match respond.run(&command, &Asker { id: person, authority: Authority::Admin, request: None }).await {

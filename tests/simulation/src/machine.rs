@@ -1,4 +1,4 @@
-//! Virtual time, and what all surroundings share: chance, faults, queues, and what happens later.
+//! Virtual time, and the state that all ports share: randomness, faults, queues, and timers.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -18,96 +18,96 @@ use monitor_stately::timer::Timer;
 use crate::faults::{Fault, Faults, Stage};
 use crate::world::World;
 
-/// The story's beginning, as a time of day.
+/// The start of a scenario, in milliseconds since 1970.
 const EPOCH_MS: i64 = 1_800_000_000_000;
-/// A moment of the story as a time of day.
+/// Converts milliseconds since the start of the scenario into a timestamp.
 pub fn timestamp(now_ms: i64) -> Timestamp {
     Timestamp::from_epoch_ms(EPOCH_MS + now_ms)
 }
 
-/// A time of day as a moment of the story.
+/// Converts a timestamp into milliseconds since the start of the scenario.
 pub fn scenario_ms(at: Timestamp) -> i64 {
     at.epoch_ms() - EPOCH_MS
 }
 
-/// What happens when its time comes.
+/// A timer's event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {
-    /// The schedule ticks.
+    /// The scheduler's tick is due.
     Tick,
-    /// The schedule is started once more, after so many times in vain.
+    /// The scheduler is started again, after this many failed attempts.
     TickAgain(u32),
-    /// The operation with this number.
+    /// The operation with this number is carried out.
     Operation(usize),
     /// A runner goes offline.
     Away(usize, String),
-    /// A runner comes back from an outage.
+    /// A runner is online again after an outage.
     Back(usize, String),
     /// A runner is registered again.
     Again(usize, String),
     /// An ephemeral runner leaves.
     Leave(usize, String),
-    /// A target is put on the list or taken off it.
+    /// A target is added to the list or removed from it.
     Toggle(usize),
-    /// What hides the repositories of accounts ends.
+    /// GitHub lists the repositories of accounts again.
     Unhide,
-    /// A task goes on.
+    /// A task resumes.
     Task(u64),
-    /// A request arrives that nobody waits for any more.
+    /// A request arrives after its sender's timeout.
     Late(u64),
-    /// A person asks for what has this number, after so many times in vain.
+    /// A person sends the command with this number, after this many failed attempts.
     Respond(usize, u32),
-    /// A message may be due.
+    /// A queued message may be due.
     Pump,
 }
 
-/// Something that is done when its time comes, whoever asked for it.
+/// An action that runs later, whether or not its sender still waits.
 type Late = Box<dyn FnOnce() + Send>;
 
-/// Everything that the surroundings share.
+/// The state that all ports share.
 pub struct Machine {
-    /// Now, milliseconds of the story.
+    /// Now, in milliseconds since the start of the scenario.
     pub now_ms: i64,
-    /// Chance.
+    /// The source of randomness.
     pub chance: Chance,
-    /// Chance of what befalls edits alone: the rest of a seed's story does not depend on it.
+    /// A separate source for faults of edits, so that the rest of a seed's scenario does not depend on them.
     pub edit_chance: Chance,
-    /// GitHub and Slack.
+    /// The state of GitHub and Slack.
     pub world: World,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Faults,
     /// The checks queue.
     pub checks: QueueState,
     /// The changes queue.
     pub changes: QueueState,
-    /// The task that runs, and its stage.
+    /// The running task and its stage.
     pub current: (u64, Stage),
     /// A digest of everything that happened.
     pub trace: u64,
     timers: BinaryHeap<Reverse<(i64, u64, Wake)>>,
     timer_count: u64,
     late: BTreeMap<u64, Late>,
-    /// Who waits within a task that waits for several things at once.
+    /// Wakers of futures within a task that waits for several at once: the task, the due time, the waker.
     wakers: Vec<(u64, i64, Waker)>,
 }
 
-/// The surroundings, shared by the ports.
+/// A handle to the shared state.
 #[derive(Clone)]
 pub struct Shared(Arc<Mutex<Machine>>);
 
 impl Machine {
-    /// The time since the beginning, as the queues count it.
+    /// The time since the start, as the queues count it.
     pub fn elapsed(&self) -> Duration {
         Duration::from_millis(self.now_ms.unsigned_abs())
     }
 
-    /// Has something happen later.
+    /// Sets a timer.
     pub fn at(&mut self, due_ms: i64, wake: Wake) {
         self.timer_count += 1;
         self.timers.push(Reverse((due_ms, self.timer_count, wake)));
     }
 
-    /// The next thing that happens, if it does by then.
+    /// Advances the time to the next timer and returns its event. `None` if no timer is due by `until_ms`.
     pub fn next(&mut self, until_ms: i64) -> Option<Wake> {
         if self.timers.peek().is_none_or(|Reverse((due_ms, ..))| *due_ms > until_ms) {
             return None;
@@ -117,14 +117,14 @@ impl Machine {
         Some(wake)
     }
 
-    /// Has something done later that nobody waits for.
+    /// Runs an action after `ms`, independent of any task.
     pub fn later(&mut self, ms: i64, what: impl FnOnce() + Send + 'static) {
         let number = self.timer_count;
         self.late.insert(number, Box::new(what));
         self.at(self.now_ms + ms, Wake::Late(number));
     }
 
-    /// Wakes whatever waits within a task and is due.
+    /// Wakes the futures within a task that are due.
     pub fn wake(&mut self, task: u64) {
         let now_ms = self.now_ms;
         for (.., waker) in self.wakers.extract_if(.., |(of, due_ms, _)| *of == task && *due_ms <= now_ms) {
@@ -132,17 +132,17 @@ impl Machine {
         }
     }
 
-    /// A task waits for nothing any more.
+    /// Drops the wakers of a task.
     pub fn forget(&mut self, task: u64) {
         self.wakers.retain(|(of, ..)| *of != task);
     }
 
-    /// What was to be done later.
+    /// Takes the action of a [`Wake::Late`].
     pub fn take_late(&mut self, number: u64) -> Option<Late> {
         self.late.remove(&number)
     }
 
-    /// Adds to the digest.
+    /// Adds an event to the digest.
     pub fn note(&mut self, what: &[u8]) {
         let now_ms = self.now_ms;
         for byte in now_ms.to_le_bytes().iter().chain(what) {
@@ -150,7 +150,7 @@ impl Machine {
         }
     }
 
-    /// Whether a fault strikes the stage that runs now.
+    /// Whether a fault strikes the running stage now.
     pub fn strikes(&mut self, fault: Fault) -> bool {
         self.strikes_at(fault, self.current.1)
     }
@@ -174,19 +174,19 @@ impl Machine {
         strikes
     }
 
-    /// Counts a fault that came by itself.
-    pub fn came(&mut self, fault: Fault) {
+    /// Counts a fault that resulted from other events.
+    pub fn count(&mut self, fault: Fault) {
         self.faults.count(fault, self.current.1);
     }
 
-    /// A number between two, both included.
+    /// A random number between `least` and `most`, both inclusive.
     pub fn between(&mut self, least: u64, most: u64) -> i64 {
         i64::try_from(least + self.chance.below(most - least + 1)).unwrap_or(0)
     }
 }
 
 impl Shared {
-    /// Surroundings at the beginning of a story.
+    /// The shared state at the start of a scenario.
     pub fn new(seed: u64, faults: Faults) -> Self {
         let queue = |kind| QueueState::new(QueueSettings { kind, max_receive_count: MAX_RECEIVES });
         Self(Arc::new(Mutex::new(Machine {
@@ -206,24 +206,24 @@ impl Shared {
         })))
     }
 
-    /// The machine. Never held over an await.
+    /// Locks the state. The guard must not be held across an await.
     pub fn lock(&self) -> MutexGuard<'_, Machine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Virtual time passes.
+    /// Waits in virtual time.
     pub fn wait(&self, ms: i64) -> impl Future<Output = ()> + Send + use<> {
         Wait { shared: self.clone(), ms, due_ms: None }
     }
 
-    /// A time by chance passes.
+    /// Waits for a random time.
     pub async fn latency(&self, least_ms: u64, most_ms: u64) {
         let ms = self.lock().between(least_ms, most_ms);
         self.wait(ms).await;
     }
 }
 
-/// Virtual time passes.
+/// A wait in virtual time.
 struct Wait {
     shared: Shared,
     ms: i64,
@@ -271,7 +271,7 @@ impl Timer for Shared {
     }
 
     async fn sleep(&self, duration: Duration) {
-        // A pause of less than a millisecond is one, so that time passes.
+        // At least 1 ms, so that time advances.
         self.wait(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Plays many stories and stops at the first that ends badly.
+//! Plays many scenarios and stops at the first that violates an invariant.
 
 mod many;
 mod trace;
@@ -9,37 +9,37 @@ use monitor_simulation::faults::StoreKind;
 use monitor_simulation::operations::Scenario;
 use monitor_simulation::simulation::play;
 
-/// The pipeline in virtual time, with every fault of its surroundings, against the true history
+/// Plays the pipeline in virtual time, with every fault of GitHub, Slack, store and queues, against the true history
 #[derive(Parser)]
 struct Arguments {
-    /// How many stories
+    /// Number of scenarios
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// The first seed
+    /// First seed
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// How long each story is
+    /// Length of each scenario in hours
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(6..=720))]
     hours: i64,
-    /// The store beneath
+    /// Store to use
     #[arg(long, value_enum, default_value_t = StoreKind::Embedded)]
     store: StoreKind,
-    /// How many stories are played at once; no story depends on it [default: as many as there are processors]
+    /// Scenarios to play at the same time; results do not depend on it [default: number of processors]
     #[arg(long)]
     jobs: Option<usize>,
-    /// Play one story and tell it
+    /// Play the scenario of this seed and print it
     #[arg(long)]
     replay: Option<u64>,
-    /// Play the seeds in this file, one a line, before the others
+    /// Play the seeds in this file, one per line, before the others
     #[arg(long)]
     known: Option<std::path::PathBuf>,
-    /// End a stage at every await of a short story, one at a time, then at pairs of them
+    /// End a stage at every await of a short scenario, one at a time, then at pairs of awaits
     #[arg(long)]
     crash_points: bool,
-    /// Of the pairs of awaits, take one in this many
+    /// Try one in this many pairs of awaits
     #[arg(long, default_value_t = 1, requires = "crash_points", value_parser = clap::value_parser!(u32).range(1..))]
     each_pair: u32,
-    /// Stop starting new stories after so many seconds
+    /// Start no new scenario after this many seconds
     #[arg(long)]
     for_secs: Option<u64>,
 }
@@ -50,17 +50,17 @@ impl Arguments {
         self.jobs.unwrap_or_else(all).max(1)
     }
 
-    /// The seeds that once failed with this store: `4711`, or `4711 stately`.
+    /// The seeds in the file that are for this store. A line is `4711` or `4711 stately`.
     fn known(&self) -> anyhow::Result<Vec<u64>> {
         let Some(file) = &self.known else { return Ok(Vec::new()) };
-        let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut seeds = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (seed, store) = match line.strip_suffix(" stately") {
                 Some(seed) => (seed, StoreKind::Stately),
                 None => (line, StoreKind::Embedded),
             };
-            let seed = seed.trim().parse().with_context(|| format!("{}: `{line}` is no seed", file.display()))?;
+            let seed = seed.trim().parse().with_context(|| format!("{}: `{line}` must be a seed, for example `4711` or `4711 stately`", file.display()))?;
             if store == self.store {
                 seeds.push(seed);
             }

@@ -1,5 +1,5 @@
-//! Many stories, on as many threads as there are processors. Each story is played on one of them; what comes out is
-//! taken in the order of the seeds, so that it does not depend on how many threads there are.
+//! Plays many scenarios in parallel. Each scenario runs on one thread. Results are taken in the order of the seeds, so
+//! they do not depend on the number of threads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -18,43 +18,43 @@ use monitor_simulation::simulation::play;
 
 use crate::{Arguments, trace};
 
-/// Each so many stories one is played twice.
+/// One in this many scenarios is played twice.
 const PLAYED_TWICE: u64 = 16;
-/// From so many stories on, every fault must have struck wherever it can.
+/// A run of this many scenarios fails unless every fault struck every stage that it can affect.
 const ENOUGH: u64 = 200;
-/// From so many stories on, something must have been held to every promise: some want much to come together.
+/// A run of this many scenarios fails unless every promise was tested. Some promises need a rare combination of events.
 const ENOUGH_FOR_PROMISES: u64 = 400;
 
-/// One story's result.
+/// The result of one scenario.
 pub(crate) struct Result {
-    /// What must not be.
+    /// The violated invariants.
     pub(crate) violations: Vec<Violation>,
     tally: Tally,
     struck: Struck,
 }
 
-/// What stories came to.
+/// The sum of the results of several scenarios.
 pub(crate) struct Sum {
-    /// On which store.
+    /// The store they used.
     pub(crate) store: StoreKind,
-    /// How many there were.
+    /// The number of scenarios.
     pub(crate) played: u64,
-    /// What was told.
+    /// The counts of notification items, outages and promises.
     pub(crate) tally: Tally,
-    /// Which faults struck which stages.
+    /// How often each fault struck each stage.
     pub(crate) struck: Struck,
-    /// In how many stories each fault struck.
+    /// The number of scenarios in which each fault struck.
     pub(crate) scenarios_with: BTreeMap<Fault, u64>,
 }
 
-/// Plays a story and holds it against every invariant; twice if wanted: the same story is the same to the byte.
+/// Plays a scenario and checks every invariant. With `twice`, plays it again: the result must be the same to the byte.
 pub(crate) fn run(scenario: &Scenario, twice: bool) -> anyhow::Result<Result> {
     let once = || -> anyhow::Result<(Result, u64)> {
         let played = play(scenario)?;
         let (mut violations, tally) = examine(scenario, &played)?;
-        for (fault, stage) in played.struck.keys().filter(|(fault, stage)| !fault.can_befall(*stage)) {
-            let scenario = format!("{fault} struck {stage:?}");
-            violations.push(Violation { invariant: "no fault strikes where it cannot", scenario });
+        for (fault, stage) in played.struck.keys().filter(|(fault, stage)| !fault.can_affect(*stage)) {
+            let details = format!("{fault} struck {stage:?}");
+            violations.push(Violation { invariant: "no fault strikes a stage that it cannot affect", details });
         }
         let fingerprint = if twice { fingerprint(&played)? } else { 0 };
         Ok((Result { violations, tally, struck: played.struck }, fingerprint))
@@ -62,20 +62,21 @@ pub(crate) fn run(scenario: &Scenario, twice: bool) -> anyhow::Result<Result> {
     let played = catch_unwind(AssertUnwindSafe(|| -> anyhow::Result<Result> {
         let (mut result, print) = once()?;
         if twice && once()?.1 != print {
-            let scenario = format!("seed {}", scenario.seed);
-            result.violations.push(Violation { invariant: "a story played twice is the same to the byte", scenario });
+            let details = format!("seed {}", scenario.seed);
+            let invariant = "a scenario played twice gives the same bytes";
+            result.violations.push(Violation { invariant, details });
         }
         Ok(result)
     }));
     played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let violation = Violation { invariant: "nothing panics", scenario: text.unwrap_or_default().to_owned() };
+        let violation = Violation { invariant: "nothing panics", details: text.unwrap_or_default().to_owned() };
         Ok(Result { violations: vec![violation], tally: Tally::default(), struck: Struck::default() })
     })
 }
 
-/// Does something with each item on several threads, and takes what comes of it in order, until `take` says stop or
-/// `goes_on` does.
+/// Processes the items on several threads and passes the results to `take` in order. Stops when `take` or `goes_on`
+/// returns `false`.
 fn in_order<I: Sync, R: Send>(
     items: &[I],
     jobs: usize,
@@ -113,11 +114,11 @@ fn in_order<I: Sync, R: Send>(
     });
 }
 
-/// Plays the story of each seed, up to the first that fails.
+/// Plays the scenario of each seed, up to the first that fails.
 pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<()> {
     let is_seen = std::io::stderr().is_terminal();
     let bar = if is_seen { ProgressBar::new(seeds.len() as u64) } else { ProgressBar::hidden() };
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} stories  {per_sec}  {eta}")?);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} scenarios  {per_sec}  {eta}")?);
     let clock = ProgressBar::hidden();
     let store = arguments.store;
     let mut sum =
@@ -155,11 +156,11 @@ pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<
         println!("seed {seed} fails: {invariant}");
         let short = shorten(&scenario_of(&seed), invariant)?;
         trace::scenario(&short, &run(&short, false)?.violations);
-        bail!("seed {seed} fails after {played} that do not; --replay {seed} tells the whole story");
+        bail!("seed {seed} fails after {played} that pass; --replay {seed} prints the whole scenario");
     }
     let secs = clock.elapsed().as_secs_f64();
     println!(
-        "{} stories of {} h each on the {store:?} store in {secs:.0} s: {:.1} a second, no violation",
+        "{} scenarios of {} h each on the {store:?} store in {secs:.0} s: {:.1} a second, no violation",
         sum.played,
         arguments.hours,
         sum.played as f64 / secs
@@ -181,7 +182,7 @@ impl Sum {
         }
     }
 
-    /// A fault that never happened proves nothing.
+    /// Fails if a fault or a promise occurred too rarely: what never occurred proves nothing.
     fn is_proof(&self) -> anyhow::Result<()> {
         if self.played < ENOUGH {
             return Ok(());
@@ -189,24 +190,24 @@ impl Sum {
         let mut missing = Vec::new();
         for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(self.store)) {
             if self.scenarios_with.get(&fault).is_none_or(|scenarios| scenarios * 50 < self.played) {
-                missing.push(format!("{fault} struck in less than 2 % of the stories"));
+                missing.push(format!("{fault} struck in less than 2 % of the scenarios"));
             }
-            let pairs = Stage::ALL.into_iter().filter(|stage| fault.can_befall(*stage));
+            let pairs = Stage::ALL.into_iter().filter(|stage| fault.can_affect(*stage));
             for stage in pairs.filter(|stage| !self.struck.contains_key(&(fault, *stage))) {
                 missing.push(format!("{fault} never struck {stage:?}"));
             }
         }
         let promises = PROMISES.iter().filter(|_| self.played >= ENOUGH_FOR_PROMISES);
         for promise in promises.filter(|promise| !self.tally.promises.contains_key(*promise)) {
-            missing.push(format!("nothing was held to the rule for: {promise}"));
+            missing.push(format!("no scenario tested the promise: {promise}"));
         }
-        ensure!(missing.is_empty(), "that proves nothing: {}", missing.join("; "));
+        ensure!(missing.is_empty(), "the run proves nothing: {}", missing.join("; "));
         Ok(())
     }
 }
 
-/// Ends the stage that waits there at every await of the short story, and at every pair of two awaits that are no
-/// further apart than a check and the telling of it take.
+/// Ends the running stage at every await of the short scenario, and at every pair of awaits that are no further apart
+/// than the awaits of a check and its notification.
 pub(crate) fn crash_points(store: StoreKind, each_pair: u32, jobs: usize) -> anyhow::Result<()> {
     const APART: u64 = 60;
     let short = Scenario::short(store);
@@ -235,16 +236,16 @@ pub(crate) fn crash_points(store: StoreKind, each_pair: u32, jobs: usize) -> any
     );
     if let Some((scenario, result)) = failed {
         trace::scenario(&scenario, &result?.violations);
-        bail!("fails with the stages ended at the awaits {:?}", scenario.crashes);
+        bail!("fails when stages end at the awaits {:?}", scenario.crashes);
     }
     let pairs = crashes.len() as u64 - awaits;
     println!(
-        "{store:?} store: a stage ended at each of {awaits} awaits, and at {pairs} pairs: no violation; told again in the window {repeats}"
+        "{store:?} store: a stage ended at each of {awaits} awaits, and at {pairs} pairs: no violation; {repeats} repeated messages"
     );
     Ok(())
 }
 
-/// Takes out of a story whatever is not needed for it to fail in the same way.
+/// Removes from a scenario what it does not need to violate the same invariant.
 fn shorten(scenario: &Scenario, invariant: &str) -> anyhow::Result<Scenario> {
     let mut short = scenario.clone();
     let fails = |scenario: &Scenario| -> anyhow::Result<bool> {

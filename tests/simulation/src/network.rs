@@ -1,4 +1,4 @@
-//! GitHub and the queues behind a network that fails.
+//! GitHub and the queues behind an unreliable network.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::machine::{Shared, timestamp};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::world::{Answered, SimulatedCheck, World, observed};
 
-/// After how long a client gives up a request.
+/// A client's request timeout.
 pub(crate) const TIMEOUT_MS: i64 = 10_000;
 
 /// GitHub over a network.
 pub struct SimulatedGitHub(pub Shared);
 
-/// The place of a target in [`TARGETS`].
+/// The index of a target in [`TARGETS`].
 pub fn place_of(target: &str) -> Option<usize> {
     TARGETS.iter().position(|name| *name == target)
 }
 
 impl SimulatedGitHub {
-    /// What keeps GitHub from answering about a target, or about an account where there is none.
+    /// The reason why GitHub refuses a request about a target, or about an account if `target` is `None`.
     fn trouble(&self, target: Option<usize>) -> Option<Failure> {
         let mut machine = self.0.lock();
         let now_ms = machine.now_ms;
@@ -51,7 +51,7 @@ impl SimulatedGitHub {
         machine.strikes(Fault::GitHubBroken).then(|| Failure::new(Trouble::BrokenAnswer, "page 1: HTML"))
     }
 
-    /// A request on its way: why there is no answer, if so.
+    /// Sends a request. Returns why there is no answer, if there is none.
     async fn request(&self, target: Option<usize>) -> Result<(), Failure> {
         self.0.latency(20, 300).await;
         if self.0.lock().strikes(Fault::GitHubHangs) {
@@ -65,14 +65,14 @@ impl SimulatedGitHub {
         self.log(place, at_ms, if failure.fault.is_shared() { Answered::Unserved } else { Answered::Refused });
     }
 
-    /// Writes into GitHub's log.
+    /// Adds an entry to GitHub's log.
     fn log(&self, place: usize, at_ms: i64, answered: Answered) {
         let mut machine = self.0.lock();
         let (until_ms, task) = (machine.now_ms, machine.current.0);
         machine.world.checks[place].push(SimulatedCheck { at_ms, until_ms, task, answered });
     }
 
-    /// The check that asked has its answer now, or the one to a question that followed from it.
+    /// Notes that the running check has its answer now, to the list request or to one that followed from it.
     fn has_answer(&self, place: usize) {
         let mut machine = self.0.lock();
         let (now_ms, task) = (machine.now_ms, machine.current.0);
@@ -118,7 +118,7 @@ impl RunnerSource for SimulatedGitHub {
                 slipped = Some(runners.remove(usize::try_from(index).unwrap_or(0)).name);
             }
             for runner in &mut runners {
-                // The fault's chance is for each runner; the world says whether it was lied about of late.
+                // The probability is per runner; the world says whether the runner was listed wrongly of late.
                 if runner.status.is_healthy()
                     && machine.strikes(Fault::GitHubLies)
                     && machine.world.may_lie(place, &runner.name, now_ms)
@@ -158,7 +158,7 @@ impl RunnerSource for SimulatedGitHub {
 
 /// The sending side of one of the queues.
 pub struct SimulatedSender {
-    /// The surroundings.
+    /// Virtual time and the simulated services.
     pub shared: Shared,
     /// Whether it is the changes queue.
     pub fifo: bool,

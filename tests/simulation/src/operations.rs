@@ -1,4 +1,4 @@
-//! What happens in the world of a story: drawn from a seed, told in words, and shortened when it fails.
+//! The events of a scenario: drawn from a seed, printed in words, and shortened when the scenario fails.
 
 use std::fmt;
 
@@ -6,73 +6,73 @@ use monitor_fakes::Chance;
 
 use crate::faults::{Fault, Stage, StoreKind, Window};
 
-/// A minute, milliseconds.
+/// A minute in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
-/// An hour, milliseconds.
+/// An hour in milliseconds.
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
-/// The names of the targets of every story. The last is the only repository of its account, found by `late/*`, and does
-/// not exist at the beginning.
+/// The targets of every scenario. The last is the only repository of its account, is found by `late/*`, and does not
+/// exist at the start.
 pub const TARGETS: [&str; 4] = ["acme/web", "acme/api", "orgs/acme", "late/one"];
-/// The target that is found by its account.
+/// The index of the target that is found by its account.
 pub const FOUND: usize = 3;
 
-/// Something that happens at a moment.
+/// An event and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// When, milliseconds of the story.
+    /// Milliseconds since the start of the scenario.
     pub at_ms: i64,
-    /// What.
+    /// The event.
     pub what: What,
 }
 
-/// What can happen. A `target` is a place in [`TARGETS`], a `runner` a name.
+/// An event. A `target` is an index in [`TARGETS`], a `runner` a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields say what they are")]
 pub enum What {
-    /// A runner goes offline and is back after a while.
+    /// A runner goes offline and is online again after a while.
     Outage { target: usize, runner: String, for_ms: i64 },
-    /// A runner goes offline and comes back, again and again.
+    /// A runner goes offline and online several times.
     Flaps { target: usize, runner: String, times: i64, down_ms: i64, up_ms: i64 },
     /// A runner begins or ends a job.
     Work { target: usize, runner: String },
     /// An ephemeral runner registers, works and leaves.
     Ephemeral { target: usize, for_ms: i64 },
-    /// A runner is removed from GitHub, and registered again under its name after a while, if so.
+    /// A runner is removed from GitHub. With `again_ms` it is registered again under its name.
     Remove { target: usize, runner: String, again_ms: Option<i64> },
     /// The credential loses its access to a target for a while.
     AccessLost { target: usize, for_ms: i64 },
     /// The credential is refused everywhere for a while.
     CredentialRefused { for_ms: i64 },
-    /// GitHub gives out other ETags from now on, as for a new token.
+    /// GitHub returns other ETags from now on, as for a new token.
     TokenRenewed,
     /// The monitor does not run for a while.
     MonitorDown { for_ms: i64 },
-    /// Slack takes nothing for a while.
+    /// Slack accepts nothing for a while.
     SlackDead { for_ms: i64 },
-    /// No notifier runs: its messages wait.
+    /// No notifier runs for a while; its messages wait.
     NotifierDown { for_ms: i64 },
-    /// The policy wants another number of bad readings.
+    /// The policy's `failureThreshold` changes.
     Confirm(u32),
-    /// The policy wants to hear of removed runners, or not.
+    /// The policy's `onRemoved` changes: `true` is `alert`, `false` is `ignore`.
     AlertOnRemoved(bool),
-    /// A target is put on the list or taken off it, and the other way round after a while, if so.
+    /// A target is added to the list or removed from it. With `again_ms` the change is undone after a while.
     Toggle { target: usize, again_ms: Option<i64> },
     /// GitHub lists no repository of any account for a while.
     RepositoriesHidden { for_ms: i64 },
-    /// A person asks for a check, so many times within seconds.
+    /// A person requests a check `times` times within seconds.
     Ask { target: usize, times: i64 },
-    /// A person mutes runners, and unmutes them after a while, if so.
+    /// A person mutes runners. With `unmute_ms` the mute is removed after that time.
     Mute { scope: Muted, for_ms: i64, unmute_ms: Option<i64> },
-    /// A person acknowledges whatever was told and is open of the first target, from this one on, that has such.
+    /// A person acknowledges all notified open outages of the first target, from this one on, that has any.
     Acknowledge { target: usize },
 }
 
-/// Whom a person mutes.
+/// The runners that a mute covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Muted {
-    /// Of this target; of all where there is none.
+    /// The target. `None`: every target.
     pub target: Option<usize>,
-    /// The runner of this name; all where there is none.
+    /// The runner's name. `None`: every runner.
     pub runner: Option<String>,
 }
 
@@ -98,7 +98,7 @@ impl fmt::Display for Operation {
             }
             What::Work { target, runner } => write!(f, "{runner} of {} begins or ends a job", name(target)),
             What::Ephemeral { target, for_ms } => {
-                write!(f, "an ephemeral runner is at {} for {} min", name(target), minutes(for_ms))
+                write!(f, "an ephemeral runner is registered at {} for {} min", name(target), minutes(for_ms))
             }
             What::Remove { target, runner, again_ms: None } => write!(f, "{runner} of {} is removed", name(target)),
             What::Remove { target, runner, again_ms: Some(again_ms) } => {
@@ -110,64 +110,64 @@ impl fmt::Display for Operation {
                 )
             }
             What::AccessLost { target, for_ms } => {
-                write!(f, "the credential loses {} for {} min", name(target), minutes(for_ms))
+                write!(f, "the credential has no access to {} for {} min", name(target), minutes(for_ms))
             }
             What::CredentialRefused { for_ms } => write!(f, "the credential is refused for {} min", minutes(for_ms)),
             What::TokenRenewed => write!(f, "the token is renewed"),
             What::MonitorDown { for_ms } => write!(f, "the monitor is down for {} min", minutes(for_ms)),
-            What::SlackDead { for_ms } => write!(f, "Slack takes nothing for {} min", minutes(for_ms)),
+            What::SlackDead { for_ms } => write!(f, "Slack accepts nothing for {} min", minutes(for_ms)),
             What::NotifierDown { for_ms } => write!(f, "no notifier runs for {} min", minutes(for_ms)),
-            What::Confirm(failure_threshold) => write!(f, "the policy confirms after {failure_threshold} readings"),
-            What::AlertOnRemoved(true) => write!(f, "the policy wants to hear of removed runners"),
-            What::AlertOnRemoved(false) => write!(f, "the policy wants to hear of no removed runners"),
-            What::Toggle { target, again_ms: None } => write!(f, "{} is put on the list or taken off", name(target)),
+            What::FailureThreshold(failure_threshold) => write!(f, "the policy's failureThreshold becomes {failure_threshold}"),
+            What::AlertOnRemoved(true) => write!(f, "the policy's onRemoved becomes alert"),
+            What::AlertOnRemoved(false) => write!(f, "the policy's onRemoved becomes ignore"),
+            What::Toggle { target, again_ms: None } => write!(f, "{} is added to the list or removed from it", name(target)),
             What::Toggle { target, again_ms: Some(again_ms) } => {
-                write!(f, "{} is put on the list or taken off for {} min", name(target), minutes(again_ms))
+                write!(f, "{} is added to the list or removed from it for {} min", name(target), minutes(again_ms))
             }
             What::RepositoriesHidden { for_ms } => {
-                write!(f, "GitHub lists no account's repositories for {} min", minutes(for_ms))
+                write!(f, "GitHub lists no repositories of any account for {} min", minutes(for_ms))
             }
-            What::Ask { target, times } => write!(f, "somebody asks for a check of {}, {times} times", name(target)),
+            What::Ask { target, times } => write!(f, "somebody requests a check of {} {times} times", name(target)),
             What::Mute { scope, for_ms, unmute_ms: None } => {
                 write!(f, "somebody mutes {scope} for {} min", minutes(for_ms))
             }
             What::Mute { scope, for_ms, unmute_ms: Some(unmute_ms) } => {
                 let (long, early) = (minutes(for_ms), minutes(unmute_ms));
-                write!(f, "somebody mutes {scope} for {long} min, and unmutes after {early} min")
+                write!(f, "somebody mutes {scope} for {long} min and unmutes it after {early} min")
             }
             What::Acknowledge { target } => {
-                write!(f, "somebody acknowledges what is open of {}, or of the next that has such", name(target))
+                write!(f, "somebody acknowledges the open outages of {}, or of the next target that has any", name(target))
             }
         }
     }
 }
 
-/// A whole story: what happens, and when what may go wrong.
+/// A scenario: its events, and the windows in which faults may strike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// From which everything else is drawn.
+    /// The seed from which everything else is drawn.
     pub seed: u64,
-    /// How long it is.
+    /// Its length in hours.
     pub hours: i64,
-    /// The store.
+    /// The store that it uses.
     pub store: StoreKind,
-    /// Whether Slack is told by a bot, whose messages are edited and replied to, or by a webhook.
+    /// Whether Slack is reached by a bot, whose messages are edited and replied to, or by a webhook.
     pub is_bot: bool,
-    /// What happens, in order.
+    /// The events, in order of time.
     pub operations: Vec<Operation>,
-    /// When what may go wrong.
+    /// The windows in which faults may strike.
     pub windows: Vec<Window>,
-    /// The awaits, counted over all stages, at which the stage that waits there ends.
+    /// The awaits, counted over all stages, at which the running stage is ended.
     pub crashes: Vec<u64>,
 }
 
-/// How long before its end a story is calm: no fault, and nothing new.
+/// The calm time at the end of a scenario: no fault, and no new event.
 pub const CALM_MS: i64 = 4 * HOUR_MS;
-/// How long what has begun before may go on into the calm: outages are found and told there too.
+/// How far an outage may last into the calm time: outages must be detected and notified there too.
 const LINGERS_MS: i64 = 90 * MINUTE_MS;
 
 impl Scenario {
-    /// Draws a story.
+    /// Draws a scenario.
     pub fn draw(seed: u64, hours: i64, store: StoreKind) -> Self {
         let mut chance = Chance::new(seed);
         let busy_ms = (hours * HOUR_MS - CALM_MS).max(HOUR_MS);
@@ -182,7 +182,7 @@ impl Scenario {
         operations.sort_by_key(|operation| operation.at_ms);
 
         let mut windows = Vec::new();
-        // A third of the stories has no fault at all: what is asked of those is strict. The others have half of the kinds.
+        // A third of the scenarios has no fault at all, so the model is strict. The others have half of the kinds.
         if chance.below(3) > 0 {
             for fault in Fault::ALL.iter().copied().filter(|fault| fault.has_windows()) {
                 let how_many = if chance.below(2) > 0 { 1 + chance.below(fault.most_windows()) } else { 0 };
@@ -195,7 +195,7 @@ impl Scenario {
                 }
             }
         }
-        // Drawn last, so that the rest of a seed's story does not depend on it.
+        // Drawn last, so that the rest of a seed's scenario does not depend on it.
         let is_bot = chance.below(2) > 0;
         draw_people(&mut chance, &mut operations, &windows, busy_ms);
         if chance.below(3) == 0 {
@@ -207,7 +207,7 @@ impl Scenario {
         Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new() }
     }
 
-    /// A short story in which everything that matters happens once, for ending a stage at each of its awaits.
+    /// A short scenario with one event of each important kind, for ending a stage at each of its awaits.
     pub fn short(store: StoreKind) -> Self {
         let minute = |minute: i64, what| Operation { at_ms: minute * MINUTE_MS + 20_000, what };
         let (target, runner) = (0, "runner-1".to_owned());
@@ -224,7 +224,7 @@ impl Scenario {
     }
 }
 
-/// What people ask for: mostly of an outage, and sometimes while something goes wrong.
+/// People's commands: mostly about an outage, sometimes within a window of faults.
 fn draw_people(chance: &mut Chance, operations: &mut Vec<Operation>, windows: &[Window], busy_ms: i64) {
     let mut asked = Vec::new();
     for Operation { at_ms, what } in operations.iter() {
@@ -248,7 +248,7 @@ fn draw_people(chance: &mut Chance, operations: &mut Vec<Operation>, windows: &[
             _ => {}
         }
     }
-    let of_respond: Vec<&Window> = windows.iter().filter(|window| window.fault.can_befall(Stage::Respond)).collect();
+    let of_respond: Vec<&Window> = windows.iter().filter(|window| window.fault.can_affect(Stage::Respond)).collect();
     for _ in 0..if of_respond.is_empty() { 0 } else { 5 } {
         let window = of_respond[usize::try_from(chance.below(of_respond.len() as u64)).unwrap_or(0)];
         let length_ms = (window.until_ms - window.from_ms).max(1).unsigned_abs();
@@ -262,7 +262,7 @@ fn draw_people(chance: &mut Chance, operations: &mut Vec<Operation>, windows: &[
     operations.append(&mut asked);
 }
 
-/// A runner that flaps and then stays away: seldom by chance.
+/// A runner that flaps and then stays offline. That is rare at random.
 fn draw_flapping_that_lasts(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms: i64) {
     let (down_ms, up_ms) = (minutes(7, 4, chance), minutes(5, 4, chance));
     let (times, lasting_ms) = (2, minutes(60, 40, chance));
@@ -279,7 +279,7 @@ fn draw_flapping_that_lasts(chance: &mut Chance, operations: &mut Vec<Operation>
     operations.push(Operation { at_ms: stays_ms, what: What::Outage { target, runner, for_ms: lasting_ms } });
 }
 
-/// A long outage of Slack in which states cross: what happens in it is notified in one message. Seldom by chance.
+/// A long outage of Slack in which states change and reverse, so that one message covers all of it. Rare at random.
 fn draw_crossings(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms: i64) {
     const BEFORE_MS: i64 = 80 * MINUTE_MS;
     let kind = chance.below(5);
@@ -324,7 +324,7 @@ fn draw_crossings(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms:
     }
 }
 
-/// A time without any notifier, for as long as most of a day.
+/// A time without any notifier, up to most of a day.
 fn draw_notifier_down(chance: &mut Chance, operations: &mut Vec<Operation>, busy_ms: i64) {
     if chance.below(12) > 0 {
         return;
@@ -334,7 +334,7 @@ fn draw_notifier_down(chance: &mut Chance, operations: &mut Vec<Operation>, busy
     operations.push(Operation { at_ms, what: What::NotifierDown { for_ms } });
 }
 
-/// A span between two numbers of minutes, with seconds.
+/// A random duration of at least `least` minutes and less than `least + most`, in whole seconds.
 fn minutes(least: i64, most: u64, chance: &mut Chance) -> i64 {
     least * MINUTE_MS + i64::try_from(chance.below(most * 60)).unwrap_or(0) * 1_000
 }
@@ -365,10 +365,10 @@ fn draw_what(chance: &mut Chance, left_ms: i64) -> What {
         780..810 => What::CredentialRefused { for_ms: span },
         810..830 => What::TokenRenewed,
         830..855 => What::MonitorDown { for_ms: long },
-        // For as long as a day.
+        // Until the calm time, up to a day.
         855..858 => What::SlackDead { for_ms: left_ms },
         858..875 => What::SlackDead { for_ms: long },
-        875..890 => What::Confirm(2 + u32::try_from(chance.below(3)).unwrap_or(0)),
+        875..890 => What::FailureThreshold(2 + u32::try_from(chance.below(3)).unwrap_or(0)),
         890..900 => What::AlertOnRemoved(chance.below(2) > 0),
         900..915 => What::Toggle { target, again_ms: None },
         915..930 => What::Toggle { target, again_ms: Some(span) },

@@ -1,4 +1,4 @@
-//! What the store and Slack hold when a story has ended.
+//! What the store and Slack contain at the end of a scenario.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ use crate::simulation::Played;
 /// One side of an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// That it began.
+    /// Its start.
     Began,
-    /// That it ended.
+    /// Its end.
     Ended,
 }
 
-/// Runner's name and outage's number.
+/// The runner's name and the outage's number.
 pub type OutageKey = (String, u64);
 
 /// The key of an outage.
@@ -31,24 +31,24 @@ pub fn key_of(outage: &Outage) -> OutageKey {
     (outage.runner_name.clone(), outage.id.0.0)
 }
 
-/// Everything about one subject.
+/// All stored items of one subject.
 pub struct Record {
     /// The subject.
     pub subject: Subject,
-    /// What is known of the fleet, for a target.
+    /// The stored fleet, for a target.
     pub fleet: Option<StoredFleet>,
     /// Its outages.
     pub outages: Vec<Outage>,
-    /// Its claims, in order.
+    /// Its claims, in order of their numbers.
     pub claims: Vec<Claim>,
-    /// How its attempts ended.
+    /// The results of its attempts to send.
     pub endings: Vec<Sent>,
-    /// When each ending was first stored.
+    /// When each result was first stored.
     stored_ms: BTreeMap<Key, i64>,
 }
 
 impl Record {
-    /// Reads everything about a subject.
+    /// Reads the items of a subject.
     pub fn read(played: &Played, subject: Subject, target: Option<&Target>) -> anyhow::Result<Self> {
         let (mut claims, mut endings, mut outages) = (Vec::new(), Vec::new(), Vec::new());
         let list = |query| played.stored.list(&query);
@@ -81,13 +81,13 @@ impl Record {
         self.endings.iter().filter(is_settled).map(|sent| sent.through.0).max().unwrap_or(0)
     }
 
-    /// When the ending of an attempt was first stored.
+    /// When the result of an attempt was first stored.
     pub fn recorded_ms(&self, claim: &Claim) -> Option<i64> {
         self.stored_ms.get(&Key::Sent(claim.subject.clone(), claim.number)).copied()
     }
 
-    /// Attempts whose message may have been taken without a record of it at the time when another was made: after a
-    /// crash or a standstill between Slack's acceptance and the record, or after a lost answer.
+    /// Attempts whose message Slack may have accepted, although that was not stored when the next attempt was made:
+    /// after a crash or a stall between Slack's answer and the record, or after a lost answer.
     pub fn uncertain(&self) -> impl Iterator<Item = &Claim> {
         self.claims.iter().filter(|claim| {
             let ending = self.endings.iter().find(|sent| sent.number == claim.number);
@@ -104,7 +104,7 @@ impl Record {
     }
 }
 
-/// What was committed about a subject, in order.
+/// The changes of a subject, in order.
 pub fn changes_of(played: &Played, subject: Subject) -> anyhow::Result<Vec<Change>> {
     let changes = played.stored.list(&Query::Changes { subject, after: Revision(0), limit: usize::MAX })?;
     Ok(changes
@@ -113,7 +113,7 @@ pub fn changes_of(played: &Played, subject: Subject) -> anyhow::Result<Vec<Chang
         .collect())
 }
 
-/// Which sides of which outages a notice tells.
+/// The starts and ends of outages that a notification reports.
 pub fn sides(notification: &Notification) -> Vec<(&Outage, Side)> {
     let mut sides = Vec::new();
     for item in &notification.items {
@@ -137,7 +137,7 @@ pub fn sides(notification: &Notification) -> Vec<(&Outage, Side)> {
     sides
 }
 
-/// The outages that a message begins to tell of as open ones.
+/// The outages that a notification reports as newly open.
 pub fn openings(notification: &Notification) -> impl Iterator<Item = &Outage> {
     notification.items.iter().flat_map(|item| match item {
         NotificationItem::Offline { outages }
@@ -147,7 +147,7 @@ pub fn openings(notification: &Notification) -> impl Iterator<Item = &Outage> {
     })
 }
 
-/// The outages that a message reminds of.
+/// The outages that a notification is a reminder of.
 pub fn reminded(notification: &Notification) -> impl Iterator<Item = &Outage> {
     notification
         .items
@@ -155,7 +155,7 @@ pub fn reminded(notification: &Notification) -> impl Iterator<Item = &Outage> {
         .flat_map(|item| if let NotificationItem::StillOffline { outages, .. } = item { &outages[..] } else { &[] })
 }
 
-/// How often each side is told.
+/// How often each start and end is notified.
 pub fn count<'a>(notifications: impl Iterator<Item = &'a Notification>) -> BTreeMap<(OutageKey, Side), usize> {
     let mut counts = BTreeMap::new();
     for (outage, side) in notifications.flat_map(sides) {
@@ -164,10 +164,10 @@ pub fn count<'a>(notifications: impl Iterator<Item = &'a Notification>) -> BTree
     counts
 }
 
-/// The name of a kind of news.
+/// The name of a kind of notification item.
 pub fn kind_of(item: &NotificationItem) -> &'static str {
     match item {
-        NotificationItem::Unreachable { .. } => "blind",
+        NotificationItem::Unreachable { .. } => "unreachable",
         NotificationItem::Offline { .. } => "offline",
         NotificationItem::MuteEnded { .. } => "mute ended",
         NotificationItem::StillOffline { .. } => "still offline",
@@ -178,7 +178,7 @@ pub fn kind_of(item: &NotificationItem) -> &'static str {
         NotificationItem::CameAndWent { .. } => "came and went",
         NotificationItem::Returned { .. } => "returned",
         NotificationItem::Calm { .. } => "calm",
-        NotificationItem::ReachableAgain { .. } => "sees again",
+        NotificationItem::ReachableAgain { .. } => "reachable again",
         NotificationItem::NoLongerMonitored { .. } => "no longer monitored",
         NotificationItem::Expiring { .. } => "expiring",
         NotificationItem::EntriesUnresolved { .. } => "entries unresolved",
@@ -191,7 +191,7 @@ pub fn kind_of(item: &NotificationItem) -> &'static str {
     }
 }
 
-/// A digest of everything that a story left behind, to the byte.
+/// A digest of everything that a scenario left in the store and in Slack.
 pub fn fingerprint(played: &Played) -> anyhow::Result<u64> {
     let mut digest = played.trace;
     let mut add = |text: String| {

@@ -1,4 +1,4 @@
-//! A story played: ticks, messages handed to stages, and everything that happens to them.
+//! Plays a scenario: ticks, messages delivered to stages, and the faults that strike them.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,56 +19,56 @@ use crate::operations::{HOUR_MS, MINUTE_MS, Scenario};
 use crate::store::{SimulatedStore, Stored};
 use crate::world::{TrueRunner, World};
 
-/// What a function may take; SQS hides its message for six times as long.
+/// The timeout of a function. SQS hides its message for six times as long.
 const FUNCTION_TIMEOUT_MS: i64 = 60_000;
 const VISIBILITY: Duration = Duration::from_secs(360);
-/// How many functions of a kind run at once.
+/// How many functions of a stage run at the same time.
 const AT_ONCE: usize = 6;
-/// How often a tick is tried once more that ended in vain.
+/// How often a failed tick is retried.
 const TICK_RETRIES: u32 = 2;
-/// How often a person asks once more.
+/// How often a person repeats a command that got no answer.
 const ASK_RETRIES: u32 = 3;
 
 struct Task {
     future: Pin<Box<dyn Future<Output = Disposition>>>,
     stage: Stage,
-    /// What it is about.
+    /// The subject of its message or command.
     subject: String,
-    /// Of its message; for an answer, the number of what was asked for.
+    /// The receipt of its message. For a command, its number.
     receipt: String,
     store: Arc<SimulatedStore>,
-    /// How often its tick or question was tried before.
+    /// How often its tick or command was tried before.
     tries: u32,
     began_ms: i64,
     frozen_until_ms: i64,
     was_frozen: bool,
 }
 
-/// A story that was played.
+/// The result of a scenario.
 pub struct Played {
-    /// The outside at the end, with its history.
+    /// The simulated services at the end, with their history.
     pub world: World,
-    /// What is stored at the end.
+    /// The store at the end.
     pub stored: Stored,
-    /// What waits in the queues at the end.
+    /// The depth of each queue at the end.
     pub depths: [(&'static str, Depth); 2],
-    /// How often which fault struck which stage.
+    /// How often each fault struck each stage.
     pub struck: Struck,
     /// A digest of everything that happened.
     pub trace: u64,
-    /// When it ended.
+    /// When it ended, in milliseconds since its start.
     pub end_ms: i64,
-    /// At how many awaits a stage went on, up to a quarter of an hour before the end: a message whose stage was ended
-    /// comes again after some minutes.
+    /// The number of awaits up to a quarter of an hour before the end: the message of an ended stage is delivered again
+    /// after some minutes.
     pub awaits: u64,
 }
 
-/// Plays a story to its end.
+/// Plays a scenario to its end.
 pub fn play(scenario: &Scenario) -> anyhow::Result<Played> {
     let faults = Faults { windows: scenario.windows.clone(), ..Faults::default() };
     let shared = Shared::new(scenario.seed, faults);
     let installation = Arc::new(Installation::new(scenario.store, scenario.is_bot, shared.clone())?);
-    // Just before a tick, so that nothing of it is under way.
+    // Just before a tick, so that none is running at the end.
     let end_ms = scenario.hours * HOUR_MS - 1_000;
     let mut player = Player {
         scenario,
@@ -98,7 +98,7 @@ pub fn play(scenario: &Scenario) -> anyhow::Result<Played> {
     })
 }
 
-/// Plays a story.
+/// The state of a running scenario.
 pub(crate) struct Player<'a> {
     scenario: &'a Scenario,
     pub(crate) installation: Arc<Installation>,
@@ -108,7 +108,7 @@ pub(crate) struct Player<'a> {
     end_ms: i64,
     awaits: u64,
     early_awaits: u64,
-    /// What people ask for, in order.
+    /// People's commands, in order.
     pub(crate) asked: Vec<Command>,
 }
 
@@ -164,7 +164,7 @@ impl Player<'_> {
         machine.world.down_until_ms > machine.now_ms
     }
 
-    /// Everything that runs ends in the middle.
+    /// Ends every running task.
     pub(crate) fn stop(&mut self) {
         for task in std::mem::take(&mut self.tasks).into_keys() {
             self.installation.shared.lock().forget(task);
@@ -172,7 +172,7 @@ impl Player<'_> {
         self.installation.stop();
     }
 
-    /// Every notifier ends in the middle.
+    /// Ends every running notifier.
     pub(crate) fn stop_notifiers(&mut self) {
         let is_notifier = |task: &Task| task.stage == Stage::Notify;
         let running: Vec<u64> =
@@ -213,7 +213,7 @@ impl Player<'_> {
         }
     }
 
-    /// Hands out what is due.
+    /// Starts a stage for each message that is due.
     fn pump(&mut self) {
         if self.is_down() {
             let mut machine = self.installation.shared.lock();
@@ -251,7 +251,7 @@ impl Player<'_> {
                     self.start(future, stage, (subject, receipt), store, 0);
                 } else {
                     let subject =
-                        StateChange::from_json(&body).map(|wake| wake.subject.to_string()).unwrap_or_default();
+                        StateChange::from_json(&body).map(|message| message.subject.to_string()).unwrap_or_default();
                     let future = Box::pin(notify(installation, store.clone(), body, receive_count));
                     self.start(future, stage, (subject, receipt), store, 0);
                 }
@@ -282,7 +282,7 @@ impl Player<'_> {
             let mut machine = self.installation.shared.lock();
             machine.current = (self.count, stage);
             if self.tasks.values().any(|task| task.stage == stage && task.subject == subject) {
-                machine.came(Fault::Overlap);
+                machine.count(Fault::Overlap);
             }
             machine.now_ms
         };
@@ -292,7 +292,7 @@ impl Player<'_> {
         self.go_on(self.count);
     }
 
-    /// Lets a task go on to its next await, if nothing befalls it.
+    /// Runs a task to its next await, unless a fault strikes it.
     fn go_on(&mut self, number: u64) {
         let Some(task) = self.tasks.get_mut(&number) else { return };
         {
@@ -308,15 +308,15 @@ impl Player<'_> {
             if now_ms < self.end_ms - 15 * MINUTE_MS {
                 self.early_awaits = self.awaits;
             }
-            // Whoever stood still has its time stand still too.
+            // The timeout of a frozen function does not run either.
             let is_late = now_ms - task.began_ms >= FUNCTION_TIMEOUT_MS && !task.was_frozen;
             if is_late || self.scenario.crashes.contains(&self.awaits) || machine.strikes(Fault::Crash) {
                 drop(machine);
                 self.ends(number, None);
                 return;
             }
-            let stands_still = !task.was_frozen && machine.strikes(Fault::Freeze);
-            if stands_still {
+            let freezes = !task.was_frozen && machine.strikes(Fault::Freeze);
+            if freezes {
                 task.was_frozen = true;
                 task.frozen_until_ms = now_ms + machine.between(1, 20) * MINUTE_MS;
             } else if !task.was_frozen && machine.strikes(Fault::Timeout) {
@@ -333,7 +333,7 @@ impl Player<'_> {
         }
     }
 
-    /// A task has ended: in order, or in the middle.
+    /// Handles the end of a task. `disposition` is `None` if the task was ended in the middle.
     fn ends(&mut self, number: u64, disposition: Option<Disposition>) {
         let Some(Task { future, stage, receipt, store, tries, .. }) = self.tasks.remove(&number) else { return };
         drop(future);
@@ -346,14 +346,14 @@ impl Player<'_> {
         let is_done = disposition == Some(Disposition::Done);
         let state = match stage {
             Stage::Schedule => {
-                // As Lambda does with what it was given to do by itself.
+                // Lambda retries an asynchronous invocation in the same way.
                 if !is_done && tries < TICK_RETRIES {
                     machine.at(now_ms + i64::from(tries + 1) * MINUTE_MS, Wake::TickAgain(tries + 1));
                 }
                 return;
             }
             Stage::Respond => {
-                // As a person does who gets no answer.
+                // A person who gets no answer tries again.
                 if let (false, true, Ok(number)) = (is_done, tries < ASK_RETRIES, receipt.parse()) {
                     machine.at(now_ms + MINUTE_MS, Wake::Respond(number, tries + 1));
                 }

@@ -1,4 +1,4 @@
-//! Slack behind a network that fails: a webhook, or a bot whose messages can be edited and replied to.
+//! Slack behind an unreliable network: a webhook, or a bot whose messages can be edited and replied to.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ const CHANNEL: &str = "C1";
 
 /// Slack over a network.
 pub struct SimulatedSlack {
-    /// The surroundings.
+    /// Virtual time and the simulated services.
     pub shared: Shared,
-    /// Whether it is a bot's way to it.
+    /// Whether messages are sent by a bot, not by a webhook.
     pub is_bot: bool,
 }
 
 impl SimulatedSlack {
-    /// A request on its way: why nothing comes of it, if so. `form` is of what is laid out anew.
+    /// Sends a request. Returns why it fails, if it does. `form` is the form of a new message, `None` for an edit.
     async fn request(&self, subject: &Subject, form: Option<Form>) -> Result<(), ChatError> {
         let began_ms = self.shared.lock().now_ms;
         self.shared.latency(50, 400).await;
         let mut machine = self.shared.lock();
         let now_ms = machine.now_ms;
-        // Whoever stood still finds the connection gone.
+        // The connection of a stalled notifier is closed.
         if now_ms - began_ms > TIMEOUT_MS {
             return Err(ChatError::Transient("no answer in time".to_owned()));
         }
         let hasty = machine.world.busy_with(subject, now_ms).into_iter().map(|busy| (busy, now_ms));
         machine.world.hasty.extend(hasty);
         if machine.world.slack_dead_until_ms > now_ms {
-            machine.came(Fault::SlackDead);
+            machine.count(Fault::SlackDead);
             machine.world.deaths.push((subject.clone(), now_ms));
             return Err(ChatError::Dead("404 no_service: make a new webhook".to_owned()));
         }
@@ -56,7 +56,7 @@ impl SimulatedSlack {
         Ok(())
     }
 
-    /// The answer on its way back.
+    /// Returns the answer, unless it is lost.
     async fn answer(&self) -> Result<(), ChatError> {
         let is_lost = self.shared.lock().strikes(Fault::SlackAnswerLost);
         if is_lost {
@@ -94,7 +94,7 @@ impl SimulatedSlack {
         })
     }
 
-    /// What is wrong with an edit of this message: now, or from now on for good.
+    /// Fails if an edit of this message fails, now only or from now on.
     fn trouble(&self, subject: &Subject, number: usize, form: Form) -> Result<(), ChatError> {
         let mut machine = self.shared.lock();
         let machine = &mut *machine;
@@ -122,7 +122,7 @@ impl SimulatedSlack {
         }
     }
 
-    /// The message at a place, if nobody has deleted it, not even just now.
+    /// The number of the message at a place, unless somebody has deleted it, perhaps just now.
     fn message_at(&self, place: &Place) -> Result<usize, EditError> {
         let mut machine = self.shared.lock();
         let number: usize = place.ts.parse().map_err(|_| EditError::Gone)?;
@@ -164,10 +164,10 @@ impl Chat for SimulatedSlack {
                 ChatError::Transient(_) | ChatError::NotSent(_) => Some(Abandoned::Failed(machine.now_ms)),
                 ChatError::ContentRefused(_) | ChatError::Busy { .. } => None,
             };
-            // A notifier that stood still may find that another has had its answer since: that one counts.
-            let stood_still = machine.now_ms - began_ms > TIMEOUT_MS;
+            // While a notifier is stalled, another may get an answer. That later answer counts.
+            let stalled = machine.now_ms - began_ms > TIMEOUT_MS;
             if let (Some(abandoned), Some(taken)) = (abandoned, machine.world.taken.get_mut(number)) {
-                taken.abandoned = taken.abandoned.filter(|_| stood_still).or(Some(abandoned));
+                taken.abandoned = taken.abandoned.filter(|_| stalled).or(Some(abandoned));
             }
         }
         outcome?;

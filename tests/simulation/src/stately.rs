@@ -1,5 +1,5 @@
-//! The StatelyDB client's way to the server in memory: its transport, which fails in every way that a network and the
-//! service can.
+//! The transport between the StatelyDB client and the server in memory. It fails in every way in which a network and
+//! the service can fail.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::world::Noted;
 const STORE_ID: u64 = 17;
 const SCHEMA_ID: u64 = 5;
 const ACCESS_KEY: &str = "an-access-key";
-/// Tokens that live for so long expire in the middle of a story.
+/// Short enough that tokens expire within a scenario.
 const TOKEN_LIFE_SECS: u64 = 1_800;
 
-/// A server with the story's time.
+/// A server that uses virtual time.
 pub(crate) fn server(shared: &Shared) -> Arc<Mutex<State>> {
     let shared = shared.clone();
     let settings = Settings {
@@ -44,13 +44,13 @@ pub(crate) fn connect(server: &Arc<Mutex<State>>, shared: &Shared) -> StatelySto
     StatelyStore::new(client).with_max_batch(10)
 }
 
-/// A client without fault, for reading what is stored.
+/// A client without faults, to read what is stored.
 pub(crate) fn direct(server: &Arc<Mutex<State>>) -> StatelyStore<Direct, NoTime> {
     let settings = ClientSettings::new(STORE_ID, SCHEMA_ID, Some(AccessKey::new(ACCESS_KEY)));
     StatelyStore::new(Client::with_timer(Direct(server.clone()), settings, NoTime))
 }
 
-/// No time passes.
+/// A timer for a client that never waits.
 pub(crate) struct NoTime;
 
 impl Timer for NoTime {
@@ -63,7 +63,7 @@ impl Timer for NoTime {
     }
 }
 
-/// A way to the StatelyDB server without fault.
+/// A transport to the StatelyDB server without faults.
 pub(crate) struct Direct(Arc<Mutex<State>>);
 
 impl Transport for Direct {
@@ -90,7 +90,7 @@ fn carry_out(server: &Mutex<State>, request: Request) -> (Response, Delivery) {
 pub struct Connection {
     server: Arc<Mutex<State>>,
     shared: Shared,
-    /// What matters of the put or deletion under way.
+    /// What the running put or deletion stores, as far as its time matters.
     storing: Arc<Mutex<Vec<Noted>>>,
 }
 
@@ -99,7 +99,7 @@ impl Connection {
         *lock(&self.storing) = noted;
     }
 
-    /// What becomes of a request that the server gets, if that is anything out of the ordinary.
+    /// The server's fault for the next request, if one strikes.
     fn trouble(&self) -> Option<Trouble> {
         let mut machine = self.shared.lock();
         if machine.strikes(Fault::StoreThrottles) {
@@ -128,7 +128,7 @@ impl Connection {
     }
 }
 
-/// A request arrives, whether or not anybody still waits.
+/// Delivers a request to the server, whether or not its sender still waits.
 fn arrives(
     server: &Mutex<State>,
     shared: &Shared,
@@ -157,7 +157,7 @@ impl Transport for Connection {
             return Err(gone());
         }
         if is_down(shared) || shared.lock().strikes(Fault::StoreRequestLost) {
-            // Half of the connections end, the others say nothing more.
+            // Half of the connections are closed, the others hang.
             let says_so = shared.lock().chance.below(2) > 0;
             shared.wait(if says_so { 100 } else { FOR_EVER_MS }).await;
             return Err(gone());

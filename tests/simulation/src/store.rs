@@ -1,4 +1,4 @@
-//! The two stores behind a network that fails: the embedded one, and the StatelyDB client over the server in memory.
+//! The two stores behind an unreliable network: the embedded one, and the StatelyDB client with the server in memory.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -16,11 +16,11 @@ use crate::machine::Shared;
 use crate::stately::{self, Connection};
 use crate::world::Noted;
 
-/// How long somebody waits who gives up in the end.
+/// How long a request hangs before its connection is closed.
 pub(crate) const FOR_EVER_MS: i64 = 60_000;
-/// After how long the embedded store is given up.
+/// The request timeout of the embedded store.
 const GIVEN_UP_MS: i64 = 1_000;
-/// What is stored in a story, whoever reads it.
+/// The store of a scenario, without faults.
 #[derive(Clone)]
 pub enum Stored {
     /// In SQLite.
@@ -29,7 +29,7 @@ pub enum Stored {
     Stately(Arc<Mutex<State>>),
 }
 
-/// The store as a function has it. Each has a connection of its own, which is warm from one message to the next.
+/// A function's connection to the store. It stays open from one message to the next.
 pub enum SimulatedStore {
     /// The embedded store.
     Embedded(Arc<EmbeddedStore>, Shared),
@@ -37,16 +37,16 @@ pub enum SimulatedStore {
     Stately(Box<StatelyStore<Connection, Shared>>, Shared),
 }
 
-/// Takes the value of a future that does not wait.
+/// Returns the value of a future that must be ready at once.
 pub fn ready<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
-        Poll::Pending => anyhow::bail!("the store waits where nobody else is"),
+        Poll::Pending => anyhow::bail!("the store waits, although no other request is running"),
     }
 }
 
 impl Stored {
-    /// An empty one.
+    /// Creates an empty store.
     pub fn new(kind: StoreKind, shared: &Shared) -> anyhow::Result<Self> {
         Ok(match kind {
             StoreKind::Embedded => Self::Embedded(Arc::new(EmbeddedStore::open_in_memory()?)),
@@ -54,7 +54,7 @@ impl Stored {
         })
     }
 
-    /// A function's own way to it.
+    /// Opens a connection for one function.
     pub fn connect(&self, shared: &Shared) -> SimulatedStore {
         match self {
             Self::Embedded(store) => SimulatedStore::Embedded(store.clone(), shared.clone()),
@@ -64,7 +64,7 @@ impl Stored {
         }
     }
 
-    /// Everything that a query lists, at once and without fault.
+    /// All items of a query, at once and without faults.
     pub fn list(&self, query: &Query) -> anyhow::Result<Vec<Item>> {
         match self {
             Self::Embedded(store) => Ok(ready(store.list(query))??),
@@ -72,7 +72,7 @@ impl Stored {
         }
     }
 
-    /// What a check would read of a target.
+    /// The fleet of a target as a check would read it.
     pub fn fleet(&self, target: &Target) -> anyhow::Result<StoredFleet> {
         match self {
             Self::Embedded(store) => Ok(ready(read_fleet(&**store, target))??),
@@ -93,12 +93,12 @@ impl SimulatedStore {
             machine.note(format!("{} {outcome:?}", put.item.key()).as_bytes());
         }
         if outcome == PutOutcome::Exists {
-            machine.came(Fault::StoreConflict);
+            machine.count(Fault::StoreConflict);
         }
     }
 }
 
-/// Whether the store answers nobody now, or does so from now on.
+/// Whether the store is down. May start such a time.
 pub(crate) fn is_down(shared: &Shared) -> bool {
     let mut machine = shared.lock();
     if machine.strikes(Fault::StoreIsDown) {
@@ -107,12 +107,12 @@ pub(crate) fn is_down(shared: &Shared) -> bool {
     machine.world.store_down_until_ms > machine.now_ms
 }
 
-/// Whether somebody stood still for so long, with a request not sent yet, that the connection is gone.
+/// Whether the sender was stalled before its request for so long that the connection is closed.
 pub(crate) fn is_gone(shared: &Shared, began_ms: i64) -> bool {
     shared.lock().now_ms - began_ms > FOR_EVER_MS
 }
 
-/// The embedded store's way there and back.
+/// Sends a request to the embedded store.
 async fn request(shared: &Shared) -> Result<(), StoreError> {
     let began_ms = shared.lock().now_ms;
     shared.latency(2, 20).await;
@@ -135,7 +135,7 @@ async fn answer(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts into the embedded store, now.
+/// Puts items into the embedded store now.
 fn put_now(store: &EmbeddedStore, shared: &Shared, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
     let noted = Noted::of_puts(&puts);
     let outcome = ready(store.put(puts)).unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
@@ -147,7 +147,7 @@ fn put_now(store: &EmbeddedStore, shared: &Shared, puts: Vec<Put>) -> Result<Put
     Ok(outcome)
 }
 
-/// Deletes from the embedded store, now.
+/// Deletes items from the embedded store now.
 fn delete_now(store: &EmbeddedStore, shared: &Shared, keys: &[Key]) -> Result<(), StoreError> {
     ready(store.delete(keys)).unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
     let mut machine = shared.lock();
@@ -234,7 +234,7 @@ impl Store for SimulatedStore {
     }
 }
 
-/// Does something within half a minute, whoever waits for it.
+/// Runs an action within half a minute, whether or not its sender still waits.
 pub(crate) fn later(shared: &Shared, least_ms: u64, what: impl FnOnce() + Send + 'static) {
     let mut machine = shared.lock();
     let late_ms = machine.between(least_ms, 30_000);

@@ -1,4 +1,4 @@
-//! A story in plain words.
+//! Prints scenarios and their results.
 
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
@@ -11,33 +11,33 @@ use monitor_simulation::simulation::Played;
 
 use crate::many::Sum;
 
-/// What happens in a story, what may go wrong, and what must not be.
+/// Prints the events of a scenario, the windows of its faults, and the violated invariants.
 pub(crate) fn scenario(scenario: &Scenario, violations: &[Violation]) {
-    println!("\nThe story of seed {}, {} h, on the {:?} store:", scenario.seed, scenario.hours, scenario.store);
+    println!("\nScenario of seed {}, {} h, on the {:?} store:", scenario.seed, scenario.hours, scenario.store);
     scenario.operations.iter().for_each(|operation| println!("  {operation}"));
     for window in &scenario.windows {
         let [from, until] = [window.from_ms, window.until_ms].map(|ms| ms / MINUTE_MS);
         println!("  {} may strike from minute {from} to {until}", window.fault);
     }
     if !scenario.crashes.is_empty() {
-        println!("  the stage that waits there ends at the awaits {:?}", scenario.crashes);
+        println!("  the running stage is ended at the awaits {:?}", scenario.crashes);
     }
     for violation in violations {
-        println!("\nVIOLATED: {}\n  {}", violation.invariant, violation.scenario);
+        println!("\nVIOLATED: {}\n  {}", violation.invariant, violation.details);
     }
 }
 
-/// Everything that was committed about the targets, each attempt to tell of it, and everything that was told.
+/// Prints all changes of the targets, each attempt to notify, and every message that Slack accepted.
 pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
     for name in TARGETS {
         let target: Target = name.parse()?;
         println!("\n{name}:");
         for change in changes_of(played, Subject::from(&target))? {
             let [checked, decided] = [change.observed_at, change.decided_at].map(scenario_ms).map(moment);
-            println!("  {:>3} looked {checked}, decided {decided}: {:?}", change.revision.0, change.events);
+            println!("  {:>3} checked {checked}, decided {decided}: {:?}", change.revision.0, change.events);
         }
     }
-    println!("\ntried to tell:");
+    println!("\nattempts:");
     for name in TARGETS {
         let target: Target = name.parse()?;
         let record = Record::read(played, Subject::from(&target), Some(&target))?;
@@ -51,31 +51,31 @@ pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
             );
         }
     }
-    println!("\ntold:");
+    println!("\nmessages that Slack accepted:");
     for taken in &played.world.taken {
         println!("  {} {}: {:?}", moment(taken.at_ms), taken.notification.subject, taken.notification.items);
     }
     Ok(())
 }
 
-/// What stories came to.
+/// Prints the sum of several scenarios.
 pub(crate) fn sum(sum: &Sum) {
-    println!("outages {} · told again in the two windows {}", sum.tally.outages, sum.tally.repeats);
+    println!("outages {} · repeated messages {}", sum.tally.outages, sum.tally.repeats);
     let list = |counts: &std::collections::BTreeMap<&'static str, u64>| {
         let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         counts.join(" · ")
     };
-    println!("told: {}", list(&sum.tally.items));
-    println!("had to be told by a certain time, and were: {}", list(&sum.tally.promises));
+    println!("notification items: {}", list(&sum.tally.items));
+    println!("promises tested and kept: {}", list(&sum.tally.promises));
     println!(
         "\n{:<17} {:>9} {:>10} {:>10} {:>10} {:>10}",
-        "fault", "stories", "schedule", "check", "notify", "respond"
+        "fault", "scenarios", "schedule", "check", "notify", "respond"
     );
     for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(sum.store)) {
         let scenarios = sum.scenarios_with.get(&fault).copied().unwrap_or_default();
         print!("{fault:<17} {:>7.1} %", scenarios as f64 * 100.0 / sum.played.max(1) as f64);
         for stage in Stage::ALL {
-            if fault.can_befall(stage) {
+            if fault.can_affect(stage) {
                 print!(" {:>10}", sum.struck.get(&(fault, stage)).copied().unwrap_or_default());
             } else {
                 print!(" {:>10}", "–");

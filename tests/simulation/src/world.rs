@@ -1,4 +1,4 @@
-//! GitHub as it truly is, what it answered, and what Slack took: the outside of the pipeline, with its true history.
+//! The true state of GitHub, its answers, and the messages that Slack accepted, with their history.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,17 +16,17 @@ use crate::machine::scenario_ms;
 use crate::network::place_of;
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 
-/// How far back a stale answer can be.
+/// The largest age of a stale answer.
 pub const STALE_MS: i64 = 3 * MINUTE_MS;
-/// How many runners a target has that stay. Their names are `runner-1` and so on.
+/// The number of permanent runners of a target. Their names are `runner-1` and so on.
 pub const RUNNERS: usize = 5;
 
-/// A runner as it truly is.
+/// The true state of a runner.
 #[derive(Clone, Debug)]
 pub struct TrueRunner {
     /// Its id on GitHub.
     pub id: u64,
-    /// Its name.
+    /// The name under which it is registered.
     pub name: String,
     /// Whether GitHub reports it online.
     pub online: bool,
@@ -36,7 +36,7 @@ pub struct TrueRunner {
     pub ephemeral: bool,
 }
 
-/// Something true about a runner's name at a target, from a moment on.
+/// The true state of a runner's name at a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
     /// Online.
@@ -47,39 +47,39 @@ pub enum Truth {
     Absent,
 }
 
-/// What a look at a target was answered.
+/// GitHub's answer to a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// Every page. Each runner that stays has a bit.
+    /// Every page. Each permanent runner has a bit.
     List {
         /// Listed as online.
         online: u8,
         /// Listed as offline.
         offline: u8,
-        /// Left out although it is registered: what is read of it depends on what asking by its id gives.
+        /// Left out although it is registered: its reading depends on the lookup by its id.
         slipped: u8,
     },
-    /// Nothing, for a reason that is the target's own.
+    /// An error that concerns this target only.
     Refused,
-    /// Nothing, for a reason that every target of the credential shares.
+    /// An error that all targets of the credential share.
     Unserved,
 }
 
-/// A look at a target, as GitHub has it in its log.
+/// A check of a target in GitHub's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulatedCheck {
-    /// When it was asked for.
+    /// When the check sent its request.
     pub at_ms: i64,
-    /// When whoever asked had the answer.
+    /// When the check had the answer.
     pub until_ms: i64,
-    /// Who asked: the number of the task.
+    /// The number of the task that ran the check.
     pub task: u64,
-    /// What came of it.
+    /// GitHub's answer.
     pub answered: Answered,
 }
 
 impl SimulatedCheck {
-    /// When a failed check by it failed, if it counts as one: at its end where it took longer than an interval.
+    /// When the check failed, if it counts as failed: at its end if it took longer than an interval.
     pub fn failed_ms(&self, is_shared: bool) -> Option<i64> {
         let is_late = self.until_ms - self.at_ms > INTERVAL_MS;
         let fails = match self.answered {
@@ -91,57 +91,57 @@ impl SimulatedCheck {
     }
 }
 
-/// A message that Slack took.
+/// A message that Slack accepted.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// When.
+    /// When Slack accepted it.
     pub at_ms: i64,
-    /// What.
+    /// Its content.
     pub notification: Notification,
-    /// Whether the sender heard of it.
+    /// Whether the sender got the answer.
     pub answered: bool,
-    /// The message in whose thread it stands, by its number.
+    /// The number of the message in whose thread it is.
     pub thread: Option<usize>,
-    /// The outages that it began to tell of, as it shows them after the last edit.
+    /// The outages that it reported as newly open, as it shows them after the last edit.
     pub shown: Vec<Outage>,
     /// Whether somebody has deleted it.
     pub is_gone: bool,
-    /// What keeps it from being edited ever again.
+    /// Why it can never be edited again.
     pub trouble: Option<Trouble>,
-    /// Why it was not edited when it was to be last.
+    /// Why its last edit was not made.
     pub abandoned: Option<Abandoned>,
 }
 
-/// What is wrong with edits of a message for good.
+/// A permanent fault of edits of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// They are refused as laid out.
+    /// Edits with blocks are refused.
     TakesNoBlocks,
-    /// They are refused in every form.
+    /// Edits are refused in every form.
     TakesNothing,
-    /// They fail, as if Slack's next answer could be another.
+    /// Edits fail with an error that could be temporary.
     Fails,
 }
 
-/// Why a message may be left as it is.
+/// Why an edit of a message was abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abandoned {
     /// Slack was dead.
     Dead,
     /// Slack refused the edit as plain text too.
     Refused,
-    /// The edit failed at this time, milliseconds of the story: at a later attempt that is let be.
+    /// The edit failed at this time, in milliseconds since the start of the scenario. A later attempt abandons it.
     Failed(i64),
 }
 
-/// That Slack asked to wait.
+/// An answer of Slack with a time to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
-    /// Who was to wait: whoever tells of this subject.
+    /// The subject whose notifier must wait.
     pub subject: Subject,
-    /// When it said so.
+    /// When Slack answered.
     pub at_ms: i64,
-    /// Until when.
+    /// The end of the wait.
     pub until_ms: i64,
 }
 
@@ -155,21 +155,21 @@ pub struct Mute {
     pub from_ms: i64,
     /// When it ends by itself.
     pub until_ms: i64,
-    /// When it was taken back, or another was stored in its place.
+    /// When it was removed or replaced by another.
     pub ended_ms: Option<i64>,
 }
 
 impl Mute {
-    /// Whether it concerns a runner.
+    /// Whether it covers a runner.
     pub fn covers(&self, place: usize, name: &str) -> bool {
         self.target.is_none_or(|target| target == place) && self.runner.as_deref().is_none_or(|runner| runner == name)
     }
 }
 
-/// Something put into the store or taken out of it, whose time matters.
+/// A put or a deletion whose time matters.
 #[derive(Clone, Debug)]
 pub enum Noted {
-    /// A commit, or how an attempt to send ended.
+    /// A commit, or the result of an attempt to send.
     Record(Key),
     /// An outage.
     Outage(TargetId, Box<Outage>),
@@ -177,12 +177,12 @@ pub enum Noted {
     Muted(ItemMute),
     /// An acknowledgement.
     Acknowledged(Acknowledgement),
-    /// A mute taken back.
+    /// A removed mute.
     Unmuted(u64),
 }
 
 impl Noted {
-    /// What matters of a put.
+    /// The items of a put whose time matters.
     pub fn of_puts(puts: &[Put]) -> Vec<Self> {
         let noted = |put: &Put| match &put.item {
             Item::Sent(_) | Item::Change(_) => Some(Self::Record(put.item.key())),
@@ -194,7 +194,7 @@ impl Noted {
         puts.iter().filter_map(noted).collect()
     }
 
-    /// What matters of a deletion.
+    /// The keys of a deletion whose time matters.
     pub fn of_keys(keys: &[Key]) -> Vec<Self> {
         keys.iter()
             .filter_map(|key| if let Key::Mute(number) = key { Some(Self::Unmuted(*number)) } else { None })
@@ -202,12 +202,12 @@ impl Noted {
     }
 }
 
-/// What of the policy changes in a story.
+/// The policy settings that change within a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// How many bad readings make an outage.
+    /// `failureThreshold`: how many unhealthy readings confirm an outage.
     pub failure_threshold: u32,
-    /// Whether a runner that is removed is told of.
+    /// `onRemoved`: whether a removed runner is notified.
     pub alert_on_removed: bool,
 }
 
@@ -217,7 +217,7 @@ impl Default for Rules {
     }
 }
 
-/// GitHub, Slack, and what happened to them.
+/// The state of GitHub and Slack, with its history.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     runners: [Vec<TrueRunner>; TARGETS.len()],
@@ -225,65 +225,65 @@ pub struct World {
     pub no_access_until_ms: [i64; TARGETS.len()],
     /// Until when the credential is refused.
     pub refused_until_ms: i64,
-    /// Until when GitHub limits the credential.
+    /// Until when GitHub rate-limits the credential.
     pub limited_until_ms: i64,
     /// Until when GitHub lists no repository of the account.
     pub hidden_until_ms: i64,
     /// Until when the monitor does not run.
     pub down_until_ms: i64,
-    /// Until when Slack takes nothing.
+    /// Until when Slack accepts nothing.
     pub slack_dead_until_ms: i64,
-    /// Until when the store answers nobody.
+    /// Until when the store is down.
     pub store_down_until_ms: i64,
-    /// No notifier runs before.
+    /// Until when no notifier runs.
     pub notifier_down_until_ms: i64,
-    /// Which targets are on the list, or exist where the list is an account's repositories.
+    /// Which targets are on the list. For a target that is found by its account: whether it exists.
     pub watched: [bool; TARGETS.len()],
-    /// The lists there were, from when on.
+    /// Every list of targets, with its start.
     pub listed_history: Vec<(i64, [bool; TARGETS.len()])>,
-    /// The policy.
+    /// The current policy.
     pub rules: Rules,
-    /// The policies there were, from when on.
+    /// Every policy, with its start.
     pub rules_history: Vec<(i64, Rules)>,
-    /// Changes with each new token.
+    /// Changes when the token is renewed.
     pub token: u32,
     next_id: u64,
-    /// What was true of each runner's name at each target, from when on.
+    /// The true states of each runner's name at each target, with their start.
     pub history: BTreeMap<(usize, String), Vec<(i64, Truth)>>,
     /// Past states, for stale answers.
     past: VecDeque<(i64, [Vec<TrueRunner>; TARGETS.len()])>,
-    /// When each runner was last lied about: not twice in a row.
+    /// When each runner was last listed as offline although it was online. That never happens twice in a row.
     lied_at_ms: BTreeMap<(usize, String), i64>,
-    /// The looks at each target, in order of their answers.
+    /// The checks of each target, in order of their answers.
     pub checks: [Vec<SimulatedCheck>; TARGETS.len()],
-    /// The ticks that were settled: when each began, and when it was.
+    /// The start and end of each successful tick.
     pub ticks_ms: Vec<(i64, i64)>,
-    /// When it was known whether an account answers that was asked for its repositories, and whether it did.
+    /// When each request for an account's repositories ended, and whether GitHub answered it.
     pub resolved: Vec<(i64, bool)>,
-    /// What Slack took, in order.
+    /// The messages that Slack accepted, in order.
     pub taken: Vec<Taken>,
-    /// When each commit, and each ending of an attempt to send, was first stored.
+    /// When each commit, and each result of an attempt to send, was first stored.
     pub stored_ms: BTreeMap<Key, i64>,
-    /// Each outage that was put, in order, and when.
+    /// Each put of an outage, in order, with its time.
     pub recorded: Vec<(i64, TargetId, Outage)>,
-    /// The mutes there were.
+    /// Every mute.
     pub mutes: Vec<Mute>,
     /// When each acknowledgement was first stored.
     pub acknowledged_ms: BTreeMap<(TargetId, RunnerId, OutageId), i64>,
-    /// When Slack asked to wait.
+    /// Slack's answers with a time to wait.
     pub busy: Vec<Busy>,
-    /// Requests that came before the end of such a wait, and when.
+    /// Requests that were sent before the end of such a wait, and when.
     pub hasty: Vec<(Busy, i64)>,
-    /// When Slack was dead to whoever tells of a subject.
+    /// When a request about a subject found Slack dead.
     pub deaths: Vec<(Subject, i64)>,
-    /// When edits failed of messages that can never be edited, and about which target.
+    /// Failed edits of messages that can never be edited: the target and the time.
     pub failed_edits: Vec<(Option<usize>, i64)>,
-    /// Outages that an edit showed as open after another had shown them as over.
+    /// Outages that an edit showed as open after another had shown them as ended.
     pub reopened: Vec<Outage>,
 }
 
 impl World {
-    /// Five runners at each target, all well.
+    /// Creates five online runners at each target.
     pub fn new() -> Self {
         let mut world = Self { next_id: 1, ..Self::default() };
         world.watched = [true, true, true, false];
@@ -303,7 +303,7 @@ impl World {
         self.rules_history.push((now_ms, rules));
     }
 
-    /// Notes which targets the list amounts to now.
+    /// Adds the current list of targets to the history.
     pub fn note_listed(&mut self, now_ms: i64) {
         let mut listed = self.watched;
         listed[FOUND] &= self.hidden_until_ms <= now_ms;
@@ -328,7 +328,7 @@ impl World {
         }
     }
 
-    /// Alters a runner, if it is registered.
+    /// Changes a runner, if it is registered.
     pub fn alter(&mut self, now_ms: i64, target: usize, name: &str, alter: impl FnOnce(&mut TrueRunner)) {
         let Some(runner) = self.runners[target].iter_mut().find(|runner| runner.name == name) else { return };
         alter(runner);
@@ -336,7 +336,7 @@ impl World {
         self.note(now_ms, target, name, truth);
     }
 
-    /// Removes a runner; gives whether it was there.
+    /// Removes a runner. Returns whether it was registered.
     pub fn remove(&mut self, now_ms: i64, target: usize, name: &str) -> bool {
         let before = self.runners[target].len();
         self.runners[target].retain(|runner| runner.name != name);
@@ -347,12 +347,12 @@ impl World {
         was_there
     }
 
-    /// The runners of a target as they are.
+    /// The true runners of a target.
     pub fn runners(&self, target: usize) -> &[TrueRunner] {
         &self.runners[target]
     }
 
-    /// Keeps the present state for stale answers.
+    /// Keeps the current state for stale answers.
     pub fn remember(&mut self, now_ms: i64) {
         self.past.push_back((now_ms, self.runners.clone()));
         while self.past.front().is_some_and(|(at_ms, _)| *at_ms < now_ms - 2 * STALE_MS) {
@@ -371,13 +371,13 @@ impl World {
         then.map_or_else(|| self.listed(target), |(_, runners)| runners[target].iter().map(observed).collect())
     }
 
-    /// Whether a runner may be lied about now.
+    /// Whether a runner may be listed as offline although it is online.
     pub fn may_lie(&mut self, target: usize, name: &str, now_ms: i64) -> bool {
         let last = self.lied_at_ms.insert((target, name.to_owned()), now_ms);
         last.is_none_or(|last| now_ms - last > 30 * MINUTE_MS)
     }
 
-    /// A list as it stands in GitHub's log.
+    /// A list as an entry of GitHub's log.
     pub fn list_of(runners: &[ObservedRunner], slipped: Option<&str>) -> Answered {
         let bits = |is_meant: &dyn Fn(&ObservedRunner) -> bool| {
             runners.iter().filter(|runner| is_meant(runner)).filter_map(|runner| bit_of(&runner.name)).sum()
@@ -389,7 +389,7 @@ impl World {
         }
     }
 
-    /// Notes when what matters is stored, or deleted.
+    /// Notes the time of puts and deletions.
     pub fn stored(&mut self, now_ms: i64, noted: Vec<Noted>) {
         for noted in noted {
             match noted {
@@ -420,13 +420,13 @@ impl World {
         of_number.for_each(|mute| mute.ended_ms = Some(now_ms));
     }
 
-    /// The waits that whoever tells of a subject is asked for now.
+    /// The waits that currently apply to the notifier of a subject.
     pub fn busy_with(&self, subject: &Subject, now_ms: i64) -> Vec<Busy> {
         let of_now = |busy: &&Busy| busy.subject == *subject && busy.until_ms > now_ms;
         self.busy.iter().filter(of_now).cloned().collect()
     }
 
-    /// A message shows its outages like this from now on.
+    /// Applies an edit to a message.
     pub fn edit(&mut self, number: usize, outages: &[Outage]) {
         let Some(taken) = self.taken.get_mut(number) else { return };
         let is_over = |outage: &&Outage| {
@@ -441,7 +441,7 @@ impl World {
         taken.abandoned = None;
     }
 
-    /// The list as pages with ETags, two runners a page, so that there are several.
+    /// The list as pages with ETags, two runners per page, so that there are several pages.
     pub fn pages(&self, runners: Vec<ObservedRunner>, known: &[PageTag]) -> Vec<ObservedPage> {
         let given_to = format!("token-{}", self.token);
         let mut chunks: Vec<Vec<ObservedRunner>> = runners.chunks(2).map(<[_]>::to_vec).collect();
@@ -461,12 +461,12 @@ impl World {
     }
 }
 
-/// Everything about a page that can change.
+/// An ETag that covers everything about a page that can change.
 fn etag_of(runners: &[ObservedRunner]) -> String {
     runners.iter().map(|runner| format!("{}{:?}{} ", runner.id, runner.status, u8::from(runner.busy))).collect()
 }
 
-/// The bit of a runner that stays.
+/// The bit of a permanent runner.
 pub fn bit_of(name: &str) -> Option<u8> {
     let number: u32 = name.strip_prefix("runner-")?.parse().ok()?;
     1_u8.checked_shl(number)

@@ -1,4 +1,4 @@
-//! What the simulation notes of edits that do not arrive, on which it judges whether a message may stay as it was.
+//! How the simulation notes failed edits, from which it decides whether a message may stay as it was.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -14,11 +14,11 @@ use monitor_simulation::machine::Shared;
 use monitor_simulation::slack::SimulatedSlack;
 use monitor_simulation::world::{Abandoned, Taken};
 
-/// Seed 2026112800273 on StatelyDB: the edit was refused in both forms at the second and third attempt, so that the message
-/// was rightly left as it was; the notifier of the first attempt, which had stood still for 8 minutes in its edit, found its
-/// connection gone after that.
+/// Seed 2026112800273 on StatelyDB: the edit was refused in both forms at the second and third attempt, so it was
+/// rightly abandoned. After that the notifier of the first attempt, stalled for 8 minutes in its edit, found its
+/// connection closed.
 #[test]
-fn a_notifier_that_stood_still_takes_back_no_answer_that_another_has_had() -> anyhow::Result<()> {
+fn a_stalled_notifier_does_not_overwrite_a_later_answer() -> anyhow::Result<()> {
     let target: Target = "acme/web".parse()?;
     let notification = Notification {
         subject: Subject::from(&target),
@@ -48,9 +48,9 @@ fn a_notifier_that_stood_still_takes_back_no_answer_that_another_has_had() -> an
         let message = LiveMessage { place, outages: Vec::new() };
         let mut edit = pin!(slack.edit(&message, &notification, Form::Blocks, &[]));
         let mut context = Context::from_waker(Waker::noop());
-        assert!(edit.as_mut().poll(&mut context).is_pending(), "the request is on its way");
+        assert!(edit.as_mut().poll(&mut context).is_pending(), "the request is under way");
         shared.lock().now_ms += still_ms;
-        let Poll::Ready(answer) = edit.as_mut().poll(&mut context) else { anyhow::bail!("it goes on waiting") };
+        let Poll::Ready(answer) = edit.as_mut().poll(&mut context) else { anyhow::bail!("the edit still waits") };
         assert!(matches!(answer, Err(EditError::Chat(ChatError::Transient(_)))), "{answer:?}");
         assert_eq!(shared.lock().world.taken[0].abandoned, Some(after), "{before:?}");
     }

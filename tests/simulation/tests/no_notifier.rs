@@ -1,12 +1,12 @@
-//! No notifier runs for a day in which outages open and close: afterwards each of them is recorded, with its end.
+//! No notifier runs for a day in which outages start and end: afterwards each of them is recorded with its end.
 
 use monitor_simulation::faults::StoreKind;
 use monitor_simulation::invariants::examine;
 use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Muted, Operation, Scenario, What};
 use monitor_simulation::simulation::play;
 
-/// No notifier runs from 1 h to 25 h; `runner-1` goes away five times and is back each time, `runner-2` is muted meanwhile and
-/// does the same, `runner-3` stays away until after.
+/// No notifier runs from 1 h to 25 h. `runner-1` goes offline five times and recovers each time, `runner-2` does the
+/// same while it is muted, `runner-3` stays offline until later.
 fn scenario(store: StoreKind) -> Scenario {
     let mut operations = vec![Operation { at_ms: HOUR_MS, what: What::NotifierDown { for_ms: 24 * HOUR_MS } }];
     let scope = Muted { target: None, runner: Some("runner-2".to_owned()) };
@@ -25,7 +25,7 @@ fn scenario(store: StoreKind) -> Scenario {
 }
 
 #[test]
-fn after_a_day_without_notifier_every_outage_is_recorded_with_its_end() -> anyhow::Result<()> {
+fn after_a_day_without_a_notifier_every_outage_is_recorded_with_its_end() -> anyhow::Result<()> {
     for store in [StoreKind::Embedded, StoreKind::Stately] {
         let scenario = scenario(store);
         let played = play(&scenario)?;

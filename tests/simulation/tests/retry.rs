@@ -1,4 +1,4 @@
-//! A message that Slack does not take is sent again when its backoff is over, not at the next check.
+//! A message that Slack does not accept is sent again after its backoff, not at the next check.
 
 use monitor_domain::notifications::NotificationItem;
 use monitor_simulation::faults::StoreKind;
@@ -6,7 +6,7 @@ use monitor_simulation::invariants::examine;
 use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Operation, Scenario, What};
 use monitor_simulation::simulation::play;
 
-/// `runner-1` goes offline at 1 h 7 min; the alert is due at 1 h 12 min, when Slack takes nothing for some seconds.
+/// `runner-1` goes offline at 1 h 7 min; the alert is due at 1 h 12 min, when Slack accepts nothing for some seconds.
 fn scenario(store: StoreKind, is_bot: bool, for_ms: i64) -> Scenario {
     let operations = vec![
         Operation {
@@ -19,7 +19,7 @@ fn scenario(store: StoreKind, is_bot: bool, for_ms: i64) -> Scenario {
 }
 
 #[test]
-fn the_next_attempt_comes_when_it_is_due_and_not_at_the_next_check() -> anyhow::Result<()> {
+fn the_next_attempt_is_made_when_it_is_due_and_not_at_the_next_check() -> anyhow::Result<()> {
     // The checks are at 1 h 10, 11, 12 and then at 1 h 15 min.
     for (for_ms, attempts) in [(MINUTE_MS + 20_000, 2), (2 * MINUTE_MS, 3)] {
         for (store, is_bot) in [(StoreKind::Embedded, false), (StoreKind::Stately, true)] {

@@ -1,4 +1,4 @@
-//! Slack takes nothing for a day in which outages open and close: afterwards each target is told in one message.
+//! Slack accepts nothing for a day in which outages start and end: afterwards one message per target reports them.
 
 use monitor_domain::notifications::NotificationItem;
 use monitor_domain::subject::Subject;
@@ -8,8 +8,8 @@ use monitor_simulation::invariants::examine;
 use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Operation, Scenario, TARGETS, What};
 use monitor_simulation::simulation::play;
 
-/// Slack is dead from 1 h to 25 h; `runner-1` goes away five times and is back each time, `runner-2` stays away until
-/// after.
+/// Slack is dead from 1 h to 25 h. `runner-1` goes offline five times and recovers each time, `runner-2` stays offline
+/// until later.
 fn scenario(store: StoreKind, is_bot: bool) -> Scenario {
     let mut operations = vec![Operation { at_ms: HOUR_MS, what: What::SlackDead { for_ms: 24 * HOUR_MS } }];
     for target in [0, 1, 2] {
@@ -24,12 +24,12 @@ fn scenario(store: StoreKind, is_bot: bool) -> Scenario {
     Scenario { seed: 11, hours: 32, store, is_bot, operations, windows: Vec::new(), crashes: Vec::new() }
 }
 
-fn is_notified_at_once(store: StoreKind, is_bot: bool) -> anyhow::Result<()> {
+fn is_notified_in_one_message(store: StoreKind, is_bot: bool) -> anyhow::Result<()> {
     let scenario = scenario(store, is_bot);
     let played = play(&scenario)?;
     let (violations, tally) = examine(&scenario, &played)?;
     assert!(violations.is_empty(), "{violations:?}");
-    assert_eq!(tally.promises.get("news of a long silence of Slack"), Some(&3));
+    assert_eq!(tally.promises.get("summary after a long Slack outage"), Some(&3));
     for name in &TARGETS[..3] {
         let subject = Subject::from(&name.parse::<Target>()?);
         let of_target = played.world.taken.iter().filter(|taken| taken.notification.subject == subject);
@@ -54,8 +54,8 @@ fn is_notified_at_once(store: StoreKind, is_bot: bool) -> anyhow::Result<()> {
 #[test]
 fn after_a_day_without_slack_each_target_is_notified_in_one_message() -> anyhow::Result<()> {
     for is_bot in [false, true] {
-        is_notified_at_once(StoreKind::Embedded, is_bot)?;
-        is_notified_at_once(StoreKind::Stately, is_bot)?;
+        is_notified_in_one_message(StoreKind::Embedded, is_bot)?;
+        is_notified_in_one_message(StoreKind::Stately, is_bot)?;
     }
     Ok(())
 }

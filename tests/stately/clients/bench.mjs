@@ -1,5 +1,5 @@
-// CPU time of the product's store and of the official JavaScript client for the same 1,000 runners on the same server. Fails
-// where the store takes more than a third.
+// Compares the CPU time of the monitor's store and of the official JavaScript client for the same 1,000 runners on the
+// same server. Fails if the store takes more than a third of the client's time.
 import { join } from "node:path";
 
 import { here, output, startServer } from "./processes.mjs";
@@ -16,7 +16,7 @@ const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length
 
 store("--fill");
 const taken = { store: [], javaScript: [] };
-// In turn, so that whatever else the machine does befalls both.
+// Alternating, so that other load on the machine affects both.
 for (let round = 0; round < rounds; round += 1) {
   taken.store.push(store());
   taken.javaScript.push(javaScript());

@@ -1,4 +1,4 @@
-// What the runs of this folder share: programs that run beside them, and the folder's place.
+// Shared by the runs of this folder: starting programs, and the folder's path.
 import { execFileSync, spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -7,10 +7,10 @@ import { fileURLToPath } from "node:url";
 export const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../../..");
 
-/** Runs a program at the project's root and shows what it prints. */
+/** Runs a program in the project's root and shows its output. */
 export const run = (program, ...words) => execFileSync(program, words, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
 
-/** Runs a program at the project's root and gives what it prints. */
+/** Runs a program in the project's root and returns its output. */
 export const output = (program, ...words) =>
   execFileSync(program, words, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 

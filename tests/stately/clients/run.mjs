@@ -22,7 +22,7 @@ try {
   const inPython = (from, to) => run(python, join(here, "python/samples.py"), open, samples, from, to);
   inJavaScript("1", "2");
   inPython("1", "3");
-  // Each also reads what the other has written.
+  // Each client also reads the items that the other has written.
   inPython("2", "4");
   inJavaScript("3", "5");
   for (const store of ["2", "3"]) process.stdout.write(roundtrip("read", "--store-id", store));

@@ -1,4 +1,4 @@
-//! A request's bytes in, an answer's bytes out: every method but Transaction, whose stream goes both ways.
+//! Request bytes in, response bytes out: every method except Transaction, whose stream is bidirectional.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::state::{Call, State};
 /// One HTTP request.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Path, with a slash at the start.
+    /// The path, with a leading slash.
     pub path: String,
-    /// Headers by lower-case name.
+    /// The headers, by lower-case name.
     pub headers: BTreeMap<String, String>,
-    /// Body as received.
+    /// The body as received.
     pub body: Vec<u8>,
 }
 
@@ -25,35 +25,35 @@ impl Request {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Whether items are wanted as JSON.
+    /// Whether the request asks for items as JSON.
     pub(crate) fn wants_json_items(&self) -> bool {
         self.header("sc-rf").is_some_and(|form| form.starts_with("application/json"))
     }
 }
 
-/// An answer, and how it reaches the caller.
+/// A response, and how it is delivered to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
     /// The body's content type.
     pub content_type: String,
-    /// Body as sent.
+    /// The body as sent.
     pub body: Vec<u8>,
-    /// Trailers; only gRPC has them.
+    /// The trailers; only gRPC has them.
     pub trailers: Vec<(String, String)>,
-    /// Pause before the first byte, milliseconds.
+    /// The pause before the first byte, in milliseconds.
     pub delay_ms: u64,
-    /// What becomes of the bytes.
+    /// How much of the response is delivered.
     pub delivery: Delivery,
 }
 
-/// How much of an answer arrives.
+/// How much of a response arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// All of it.
     Whole,
-    /// So many bytes of the body, then the connection ends.
+    /// This many bytes of the body, then the connection ends.
     CutAfter(usize),
     /// Nothing: the connection ends.
     Closed,
@@ -99,13 +99,13 @@ impl Answer {
     }
 }
 
-/// What a request is before anything is done about it.
+/// The method and protocol of a request.
 pub(crate) struct Routed {
     pub(crate) method: Method,
     pub(crate) protocol: Protocol,
 }
 
-/// Finds out what is asked and in which protocol; else an answer that says why not.
+/// Finds a request's method and protocol, or returns the response that refuses it.
 pub(crate) fn route(request: &Request) -> Result<Routed, Answer> {
     let content_type = request.header("content-type").unwrap_or_default();
     let Some(protocol) = Protocol::of_content_type(content_type) else {
@@ -115,7 +115,7 @@ pub(crate) fn route(request: &Request) -> Result<Routed, Answer> {
         let refusal = Refusal::bare(RpcCode::Unimplemented, format!("{} is not served", request.path));
         return Err(Answer::refused(protocol, &refusal));
     };
-    // Connect tells unary and streamed calls apart by the content type; gRPC does not.
+    // In Connect the content type distinguishes unary and streamed calls; in gRPC it does not.
     let fits = match protocol {
         Protocol::ConnectUnary(_) => method.is_unary(),
         Protocol::ConnectStream(_) => !method.is_unary(),
@@ -129,7 +129,7 @@ pub(crate) fn route(request: &Request) -> Result<Routed, Answer> {
 }
 
 impl State {
-    /// Answers a request. A transaction is refused: it needs a stream that goes both ways.
+    /// Answers a request. A transaction is refused: it needs a bidirectional stream.
     pub fn handle(&mut self, request: &Request) -> Answer {
         let routed = match route(request) {
             Ok(routed) => routed,
@@ -144,7 +144,7 @@ impl State {
         answer
     }
 
-    /// The answer to a request that trouble keeps from being carried out.
+    /// The response to a request that an injected fault prevents from being carried out.
     pub(crate) fn hindered(
         &mut self,
         routed: &Routed,
@@ -154,9 +154,9 @@ impl State {
         let trouble = trouble.filter(|trouble| !trouble.is_carried_out())?;
         let refusal = match trouble {
             Trouble::Refused { stately_code, rpc } => {
-                Some(Refusal::new(*rpc, stately_code, format!("{stately_code}, as the test asked for")))
+                Some(Refusal::new(*rpc, stately_code, format!("{stately_code}, injected by the test")))
             }
-            Trouble::Bare(rpc) => Some(Refusal::bare(*rpc, "as the test asked for")),
+            Trouble::Bare(rpc) => Some(Refusal::bare(*rpc, "injected by the test")),
             _ => None,
         };
         let answer = match (trouble, &refusal) {
@@ -201,7 +201,7 @@ impl State {
         self.note(Call { method, items_read, items_written, request_bytes, failed });
     }
 
-    /// The answer's messages, encoded. Without its end, a list lacks its last message.
+    /// The encoded messages of the response. If `with_end` is false, a list lacks its last message.
     fn messages(
         &mut self,
         routed: &Routed,
@@ -238,7 +238,7 @@ impl State {
                 self.continue_scan(&codec.decode("ContinueScanRequest", &body, &types)?, as_json)?
             }
             Method::GetAuthToken | Method::Transaction => {
-                return Err(Refusal::bare(RpcCode::Unimplemented, "a transaction needs a stream that goes both ways"));
+                return Err(Refusal::bare(RpcCode::Unimplemented, "a transaction needs a bidirectional stream"));
             }
         };
         if !with_end {

@@ -1,4 +1,4 @@
-//! The stream of a transaction: commands are answered as they come.
+//! The stream of a transaction: each command is answered as it arrives.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,14 +21,14 @@ use crate::transaction::Session;
 pub(crate) struct Stream {
     protocol: Protocol,
     session: Session,
-    /// Why it is refused from the start.
+    /// The refusal that ends the stream, for example for a missing token.
     refusal: Option<Refusal>,
     trouble: Option<Trouble>,
     latency_ms: u64,
     request_bytes: usize,
 }
 
-/// Begins a transaction, or says why not.
+/// Begins a transaction, or returns the response that refuses it.
 pub(crate) fn open(request: &Request, state: &Mutex<State>) -> Result<Stream, Answer> {
     let routed = route(request)?;
     let mut state = lock(state);
@@ -51,7 +51,7 @@ impl Stream {
     pub(crate) async fn run(mut self, mut body: Incoming, state: Arc<Mutex<State>>, sender: mpsc::Sender<Piece>) {
         let mut frames = Frames::default();
         while self.refusal.is_none() && !self.session.is_over {
-            // A stream that ends before the commit leaves nothing behind.
+            // A stream that ends before the commit stores nothing.
             let Some(Ok(frame)) = body.frame().await else { break };
             let Ok(data) = frame.into_data() else { continue };
             self.request_bytes += data.len();
@@ -61,7 +61,7 @@ impl Stream {
             }
         }
         self.note(&state);
-        // What the caller still says is read, so that the answer is not lost with a reset.
+        // Read the rest of the request, so that a reset does not lose the response.
         let rest = tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
         if self.trouble != Some(Trouble::EndMissing) {
             let (end, ending) = self.protocol.end(self.refusal.as_ref());
@@ -76,7 +76,7 @@ impl Stream {
         let _ = rest.await;
     }
 
-    /// Answers the commands that are there in full.
+    /// Answers the commands that have arrived completely.
     async fn answer(
         &mut self,
         frames: &mut Frames,
@@ -100,7 +100,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Carries out the next command; gives the framed answers to it.
+    /// Carries out the next command and returns its framed responses.
     fn next_answer(&mut self, frames: &mut Frames, state: &Mutex<State>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
         let Some(message) = frames.next()? else { return Ok(None) };
         let codec = self.protocol.codec();
@@ -118,7 +118,7 @@ impl Stream {
         framed.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Lets the time pass that an answer takes; trouble comes with the commit's.
+    /// Waits before a response. An injected fault takes effect at the response to the commit.
     async fn hold_back(&mut self, state: &Mutex<State>, sender: &mpsc::Sender<Piece>) -> Result<(), Gone> {
         let mut wait_ms = self.latency_ms;
         if self.session.is_over {
@@ -153,5 +153,5 @@ impl Stream {
     }
 }
 
-/// The stream has ended, and nothing more is to be said.
+/// The stream has ended: nothing more can be sent.
 struct Gone;

@@ -1,9 +1,9 @@
-//! The service's own messages by description, for callers that speak JSON. The numbers are those of `monitor_stately::wire`,
-//! which a test holds them to.
+//! Descriptions of the service's own messages, for callers that speak JSON. A test compares the numbers with
+//! `monitor_stately::wire`.
 
 use crate::record::{Field, Kind, Types};
 
-/// A line for each message: its fields as `number name type`, `*` before the type where it is repeated.
+/// One line per message: its fields as `number name type`, with `*` before a repeated type.
 const MESSAGES: &[(&str, &str)] = &[
     ("GetAuthTokenRequest", "1 accessKey string"),
     ("GetAuthTokenResponse", "1 authToken string, 2 expiresInS uint64"),
@@ -85,7 +85,7 @@ const ENUMS: &[(&str, &[(&str, i32)])] = &[
     ),
 ];
 
-/// All of the service's messages.
+/// All messages of the service.
 pub(crate) fn types() -> Types {
     let enums = ENUMS.iter().map(|(name, values)| {
         let values = values.iter().map(|(value, number)| ((*value).to_owned(), *number));
@@ -122,7 +122,7 @@ mod tests {
     use monitor_stately::wire::*;
     use prost::Message;
 
-    /// Decodes what prost wrote and encodes it again: every field is known, by the same number and kind.
+    /// Decodes a prost message and encodes it again: every field has the same number and type here.
     fn assert_known(name: &str, message: &impl Message) {
         let types = Types { closed: true, ..super::types() };
         let written = message.encode_to_vec();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_have_the_numbers_of_the_wire() {
+    fn requests_have_the_wire_numbers() {
         let (key_path, schema_version_id, schema_id, store_id) = ("/a-1".to_owned(), 2, 3, u64::MAX);
         let (filter_conditions, key_conditions) = conditions();
         assert_known(
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn transactions_have_the_numbers_of_the_wire() {
+    fn transactions_have_the_wire_numbers() {
         let (key_path, schema_version_id, schema_id, store_id) = ("/a-1".to_owned(), 2, 3, u64::MAX);
         let (filter_conditions, key_conditions) = conditions();
         let (limit, key_path_prefix, sort_direction) = (5, key_path.clone(), SortDirection::Descending.into());

@@ -1,78 +1,78 @@
-//! Trouble that a test makes.
+//! Faults that a test injects.
 
 use crate::method::Method;
 use crate::refusal::RpcCode;
 
-/// Trouble for some requests to come.
+/// A fault for some of the next requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Only for these; for all, if none.
+    /// The affected method; `None` for all.
     pub method: Option<Method>,
-    /// How many of them are answered as ever before it begins.
+    /// How many of these requests succeed before the fault begins.
     pub after: u64,
-    /// How many of them meet it.
+    /// How many of these requests fail.
     pub times: u64,
-    /// What becomes of them.
+    /// The kind of failure.
     pub trouble: Trouble,
 }
 
 impl Fault {
-    /// For the next request.
+    /// A fault for the next request.
     pub fn once(trouble: Trouble) -> Self {
         Self { method: None, after: 0, times: 1, trouble }
     }
 
-    /// The same, for requests of one kind.
+    /// The same fault for one method only.
     #[must_use]
     pub fn to(self, method: Method) -> Self {
         Self { method: Some(method), ..self }
     }
 
-    /// The same, after so many requests that it would concern.
+    /// The same fault after this many matching requests.
     #[must_use]
     pub fn after(self, after: u64) -> Self {
         Self { after, ..self }
     }
 
-    /// The same, so many times.
+    /// The same fault for this many requests.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self { times, ..self }
     }
 }
 
-/// What becomes of a request.
+/// How a request fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It is refused with this `stately_code` and not carried out.
     Refused {
-        /// For example `StoreThroughputExceeded`.
+        /// The service's code, for example `StoreThroughputExceeded`.
         stately_code: String,
-        /// The protocol's code with it.
+        /// The protocol's code that goes with it.
         rpc: RpcCode,
     },
-    /// It is refused with the protocol's code alone and not carried out.
+    /// It is refused with only the protocol's code and not carried out.
     Bare(RpcCode),
     /// It is not carried out, and the connection ends.
     RequestLost,
     /// It is carried out, and the connection ends.
     AnswerLost,
-    /// It is carried out, and the connection ends after so many bytes of the answer.
+    /// It is carried out, and the connection ends after this many bytes of the response.
     AnswerCut(usize),
-    /// It is carried out, and the end of a list's or a transaction's stream never says that it is whole.
+    /// It is carried out, but the stream of a list or transaction lacks its last message.
     EndMissing,
-    /// It is not carried out, and nothing is ever answered.
+    /// It is not carried out, and no response ever arrives.
     RequestStalls,
-    /// It is carried out, and nothing is ever answered.
+    /// It is carried out, but no response ever arrives.
     AnswerStalls,
-    /// It is carried out, and answered so many milliseconds later.
+    /// It is carried out, and the response is this many milliseconds late.
     Late(u64),
-    /// Something in between answers with this HTTP status and a page of HTML; it is not carried out.
+    /// A proxy responds with this HTTP status and an HTML page; it is not carried out.
     Proxy(u16),
 }
 
 impl Trouble {
-    /// A `stately_code` with the protocol's code that goes with it, as far as that is known.
+    /// A refusal with this `stately_code` and its protocol code, as far as that is known.
     pub fn stately_code(stately_code: &str) -> Self {
         let rpc = match stately_code {
             "CachedSchemaTooOld" => RpcCode::Internal,
@@ -85,7 +85,7 @@ impl Trouble {
         Trouble::Refused { stately_code: stately_code.to_owned(), rpc }
     }
 
-    /// Whether a request that meets it is carried out all the same.
+    /// Whether the failing request is still carried out.
     pub fn is_carried_out(&self) -> bool {
         match self {
             Trouble::Refused { .. }

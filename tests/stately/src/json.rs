@@ -1,4 +1,4 @@
-//! ProtoJSON of described messages, by protobuf's rules: 64-bit numbers as strings, bytes in base64, zero left out.
+//! ProtoJSON of described messages, by protobuf's rules: 64-bit numbers as strings, bytes as base64, no zero values.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -52,10 +52,10 @@ impl Types {
         values.iter().find(|(_, known)| i64::from(*known) == number).map(|(name, _)| name.as_str())
     }
 
-    /// A message from JSON. A member that no field is named for is a fault.
+    /// A message from JSON. An unknown member is an error.
     pub(crate) fn read_json(&self, message: &str, json: &Json) -> Result<Record, String> {
         let fields = self.fields(message)?;
-        let object = json.as_object().ok_or_else(|| format!("{message} is no JSON object"))?;
+        let object = json.as_object().ok_or_else(|| format!("{message} is not a JSON object"))?;
         let mut record = Record::new();
         for (name, member) in object {
             let Some(field) = fields.iter().find(|field| field.name == *name) else {
@@ -67,7 +67,7 @@ impl Types {
                     members.iter().map(|member| self.value_from_json(field, member)).collect::<Result<Vec<_>, _>>()?
                 }
                 member if !field.repeated => vec![self.value_from_json(field, member)?],
-                _ => return Err(format!("{message}.{name} is no array")),
+                _ => return Err(format!("{message}.{name} is not an array")),
             };
             record.insert(field.number, values);
         }
@@ -102,7 +102,7 @@ impl Types {
     }
 }
 
-/// A number, or one within a string.
+/// A number, or a number in a string.
 fn number<T: std::str::FromStr>(json: &Json) -> Option<T> {
     match json {
         Json::Number(number) => number.to_string().parse().ok(),
@@ -111,13 +111,13 @@ fn number<T: std::str::FromStr>(json: &Json) -> Option<T> {
     }
 }
 
-/// Standard or URL-safe, padded or not.
+/// Decodes base64: standard or URL-safe, padded or not.
 pub(crate) fn bytes_from_base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()
 }
 
-/// A Struct as the JSON that it stands for. Whole numbers stay whole.
+/// A Struct as JSON. Whole numbers stay whole.
 pub(crate) fn struct_to_json(value: &Struct) -> Json {
     Json::Object(value.fields.iter().map(|(name, value)| (name.clone(), kind_to_json(value))).collect())
 }
@@ -135,7 +135,7 @@ fn kind_to_json(value: &StructValue) -> Json {
     }
 }
 
-/// JSON as a Struct; only an object can be one.
+/// JSON as a Struct; `None` unless it is an object.
 pub(crate) fn json_to_struct(json: &Json) -> Option<Struct> {
     json.as_object().map(object_to_struct)
 }

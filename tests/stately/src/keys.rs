@@ -1,4 +1,4 @@
-//! Key paths: `/repo-acme%/web/runner-7` as segments, each a namespace and an id.
+//! Key paths such as `/repo-acme%/web/runner-7`, as segments of a namespace and an id.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,37 +19,37 @@ pub(crate) enum Id {
     Text(String),
 }
 
-/// A key path, sorted segment by segment, a parent before what lies below it.
+/// A key path. Paths sort segment by segment, a parent before its children.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyPath(pub(crate) Vec<Segment>);
 
-/// A key path of an item type, with fields for ids.
+/// A key path of an item type, with fields as ids.
 #[derive(Clone, Debug)]
 pub(crate) struct Template(Vec<(String, Option<u32>)>);
 
 impl KeyPath {
     /// Reads a whole key path.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let fault = |what: &str| format!("`{text}` is no key path: {what}");
-        let parts = split(text).ok_or_else(|| fault("it begins without a slash"))?;
+        let fault = |what: &str| format!("`{text}` is not a key path: {what}");
+        let parts = split(text).ok_or_else(|| fault("it must begin with a slash"))?;
         let segments: Vec<Segment> = parts.iter().map(|part| Segment::parse(part)).collect();
         let last = segments.len() - 1;
         for (place, segment) in segments.iter().enumerate() {
             let letters = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
             if segment.namespace.is_empty() || !segment.namespace.bytes().all(letters) {
-                return Err(fault("a namespace is of letters and underscores"));
+                return Err(fault("a namespace must be letters and underscores"));
             }
             if segment.id == Id::None && (place == 0 || place < last) {
-                return Err(fault("only the last segment may lack an id, and not the first"));
+                return Err(fault("only the last segment may omit its id, and never the first"));
             }
             if segment.id == Id::Text(String::new()) {
-                return Err(fault("an id is empty"));
+                return Err(fault("an id must not be empty"));
             }
         }
         Ok(Self(segments))
     }
 
-    /// The first segment: what lies in one place together.
+    /// The group: the first segment.
     pub(crate) fn group(&self) -> Self {
         Self(self.0.iter().take(1).cloned().collect())
     }
@@ -86,7 +86,7 @@ impl Segment {
 }
 
 impl Id {
-    /// A text that a number is written as counts as that number.
+    /// An id; the canonical text of a number is that number.
     fn of(text: &str) -> Self {
         match text.parse::<u64>() {
             Ok(number) if number.to_string() == text => Id::Number(number),
@@ -95,32 +95,32 @@ impl Id {
     }
 }
 
-/// Which keys a list covers.
+/// The keys that a list covers.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix {
-    /// Its whole segments.
+    /// The whole segments.
     pub(crate) whole: KeyPath,
-    /// The beginning of one more.
+    /// The beginning of one more segment.
     pub(crate) partial: Option<String>,
 }
 
-/// How the last part of a prefix is read. Which of the two the service does is not known, so a client should ask for
-/// nothing on which they differ.
+/// How the last part of a prefix is read. It is not known which rule the service uses, so a client should only use
+/// prefixes for which both give the same result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrefixRule {
     /// As text: `/repo-a/runner-7` covers runner 70 too.
     #[default]
     Text,
-    /// By segment: `/repo-a/runner-7` covers runner 7 alone, `/repo-a/runner-` every runner and `/repo-a/run` none.
+    /// By segment: `/repo-a/runner-7` covers only runner 7, `/repo-a/runner-` every runner and `/repo-a/run` none.
     Segments,
 }
 
 impl Prefix {
     /// Reads a prefix: at least one whole segment.
     pub(crate) fn parse(text: &str, rule: PrefixRule) -> Result<Self, String> {
-        let mut parts = split(text).ok_or_else(|| format!("`{text}` is no key path prefix: no slash at its start"))?;
+        let mut parts = split(text).ok_or_else(|| format!("`{text}` is not a key path prefix: it must begin with a slash"))?;
         let partial = if parts.len() > 1 { parts.pop() } else { None };
-        // A slash at the end asks for what lies below.
+        // A trailing slash covers everything below the last segment.
         let partial = partial.filter(|partial| !partial.is_empty());
         let mut whole = KeyPath::parse(&parts.iter().map(|part| format!("/{part}")).collect::<String>())?;
         match partial {
@@ -132,7 +132,7 @@ impl Prefix {
         }
     }
 
-    /// Whether a key lies in the group of whole segments that hold every key that is covered.
+    /// Whether a key starts with the whole segments, as every covered key does.
     pub(crate) fn encloses(&self, key: &KeyPath) -> bool {
         key.0.starts_with(&self.whole.0)
     }
@@ -158,11 +158,11 @@ impl Prefix {
 impl Template {
     /// Reads `/repo-:repoId/runner-:runnerId`.
     pub(crate) fn parse(text: &str, number_of: impl Fn(&str) -> Option<u32>) -> Result<Self, String> {
-        let parts = text.strip_prefix('/').ok_or_else(|| format!("`{text}` begins without a slash"))?.split('/');
+        let parts = text.strip_prefix('/').ok_or_else(|| format!("`{text}` must begin with a slash"))?.split('/');
         let segment = |part: &str| match part.split_once("-:") {
             None => Ok((part.to_owned(), None)),
             Some((namespace, field)) => {
-                let number = number_of(field).ok_or_else(|| format!("`{text}` names no field with `{field}`"))?;
+                let number = number_of(field).ok_or_else(|| format!("`{text}` has an unknown field `{field}`"))?;
                 Ok((namespace.to_owned(), Some(number)))
             }
         };
@@ -174,7 +174,7 @@ impl Template {
         self.0.iter().filter_map(|(_, field)| *field)
     }
 
-    /// An item's key; a fault where a field in it is empty and not one of `may_be_zero`.
+    /// An item's key; an error if a field in it is empty and not in `may_be_zero`.
     pub(crate) fn fill(&self, record: &Record, may_be_zero: &[u32]) -> Result<KeyPath, String> {
         let segment = |(namespace, field): &(String, Option<u32>)| {
             let Some(number) = field else {
@@ -195,7 +195,7 @@ impl Template {
     }
 }
 
-/// The parts between slashes that are not escaped; escapes stay as they are.
+/// The parts between unescaped slashes; escapes are kept.
 fn split(text: &str) -> Option<Vec<String>> {
     let mut parts = vec![String::new()];
     let mut letters = text.strip_prefix('/')?.chars();

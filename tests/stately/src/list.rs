@@ -15,10 +15,10 @@ use crate::refusal::{Refusal, RpcCode};
 use crate::schema::Schema;
 use crate::table::{Stored, Table, Walk};
 
-/// How many items go into one message.
+/// The most items in one message.
 const ITEMS_PER_MESSAGE: usize = 100;
 
-/// What is listed and how far it has got; as bytes, it is the token.
+/// A list request and its position; encoded, it is the token.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Position {
     #[prost(uint64, tag = "1")]
@@ -34,7 +34,7 @@ pub(crate) struct Position {
     pub(crate) filters: Vec<FilterCondition>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) bounds: Vec<KeyCondition>,
-    /// The last key that was looked at; empty at the beginning.
+    /// The last key that was read; empty at the beginning.
     #[prost(string, tag = "7")]
     pub(crate) last: String,
     #[prost(uint32, tag = "8")]
@@ -43,17 +43,17 @@ pub(crate) struct Position {
     pub(crate) is_scan: bool,
 }
 
-/// How a page is made.
+/// The parameters of a page.
 pub(crate) struct Page<'a> {
     pub(crate) schema: &'a Schema,
     pub(crate) rule: PrefixRule,
-    /// How many items are looked at; 0 for all.
+    /// The most items to read; 0 for all.
     pub(crate) max_read: usize,
     pub(crate) as_json: bool,
 }
 
 impl Position {
-    /// From a token.
+    /// Decodes a token.
     pub(crate) fn from_token(token: &[u8], schema_version_id: u32, is_scan: bool) -> Result<Self, Refusal> {
         let position =
             Position::decode(token).map_err(|_| Refusal::invalid("the token is not one of this server's"))?;
@@ -67,7 +67,7 @@ impl Position {
         Ok(position)
     }
 
-    /// The next page, and how many items were looked at for it.
+    /// The next page, and the number of items read for it.
     pub(crate) fn page(mut self, table: &Table, page: &Page<'_>) -> Result<(Vec<ListPart>, usize), Refusal> {
         let wanted = self.wanted(page.schema)?;
         let candidates = if self.is_scan { self.scanned(table)? } else { self.listed(table, page.rule)? };
@@ -87,7 +87,7 @@ impl Position {
                 break;
             }
         }
-        // At the very end there is nothing to continue.
+        // Without further candidates there is nothing to continue.
         can_continue = can_continue && rest.next().is_some();
         let mut parts: Vec<ListPart> = found
             .chunks(ITEMS_PER_MESSAGE)
@@ -106,9 +106,9 @@ impl Position {
     fn wanted(&self, schema: &Schema) -> Result<Vec<String>, Refusal> {
         let wanted = self.filters.iter().map(|condition| match &condition.value {
             Some(Filter::ItemType(name)) if schema.items.contains_key(name) => Ok(name.clone()),
-            Some(Filter::ItemType(name)) => Err(Refusal::invalid(format!("`{name}` is no item type to filter by"))),
+            Some(Filter::ItemType(name)) => Err(Refusal::invalid(format!("`{name}` is not an item type to filter by"))),
             Some(Filter::CelExpression(_)) => {
-                Err(Refusal::bare(RpcCode::Unimplemented, "this server knows no CEL expressions"))
+                Err(Refusal::bare(RpcCode::Unimplemented, "this server does not support CEL expressions"))
             }
             None => Err(Refusal::invalid("a filter condition is empty")),
         });

@@ -1,4 +1,4 @@
-//! Runs the server until it is stopped, for trying things out.
+//! Runs the server until it is stopped, for experiments.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use monitor_stately_server::{Schema, Settings, State, StatelyServer};
 /// A StatelyDB server in memory with the monitor's schema.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen on 127.0.0.1; 0 takes a free port.
+    /// The port to listen on at 127.0.0.1; 0 takes a free port.
     #[arg(long, default_value_t = 3030)]
     port: u16,
     /// Keeps the items in this file.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// The only access key that is let in; without one nobody needs a token.
+    /// The only valid access key; if it is not set, no token is needed.
     #[arg(long, env = "STATELY_SERVER_ACCESS_KEY", hide_env_values = true)]
     access_key: Option<String>,
-    /// How long a token is good for, seconds.
+    /// How long a token is valid, in seconds.
     #[arg(long, default_value_t = 3600)]
     token_life_secs: u64,
-    /// Before each answer, milliseconds.
+    /// The delay before each response, in milliseconds.
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! The server without a network: the client's own transport, straight into the state.
+//! The server without a network: the client's transport calls the state directly.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::schema::Schema;
 use crate::server::lock;
 use crate::state::{Settings, State};
 
-/// A server in this process. Clones share what they hold.
+/// A server in this process. Clones share their state.
 #[derive(Clone)]
 pub struct InMemory {
     state: Arc<Mutex<State>>,
 }
 
 impl InMemory {
-    /// An empty server with the product's schema.
+    /// An empty server with the monitor's schema.
     pub fn new() -> Self {
         Self::with(State::new(Schema::product(), Settings::default()))
     }
@@ -27,7 +27,7 @@ impl InMemory {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// What it holds.
+    /// The server's state.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }

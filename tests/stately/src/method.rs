@@ -1,4 +1,4 @@
-//! What the service can be asked.
+//! The methods of the service.
 
 use monitor_stately::wire::{path, scan};
 
@@ -33,7 +33,7 @@ impl Method {
         })
     }
 
-    /// Whether one message answers one.
+    /// Whether the method has one request message and one response message.
     pub(crate) fn is_unary(self) -> bool {
         matches!(self, Method::GetAuthToken | Method::Put | Method::Get | Method::Delete)
     }

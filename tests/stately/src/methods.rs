@@ -1,4 +1,4 @@
-//! Every method but Transaction: a request message in, the answer's messages out.
+//! Every method except Transaction: a request message in, the response's messages out.
 
 use monitor_stately::wire::scan::{BeginScanRequest, ContinueScanRequest};
 use monitor_stately::wire::{
@@ -14,7 +14,7 @@ use crate::refusal::{Refusal, RpcCode};
 use crate::state::State;
 use crate::table::Table;
 
-/// How many items a request looked at and wrote.
+/// How many items a request read and wrote.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Work {
     pub(crate) read: usize,
@@ -36,12 +36,12 @@ impl State {
         let life_secs = self.settings.token_life_secs;
         let life_ms = i64::try_from(life_secs.saturating_mul(1000)).unwrap_or(i64::MAX);
         let ends_ms = self.now_ms().saturating_add(life_ms);
-        let auth_token = format!("token-{:016x}", self.chance.next());
+        let auth_token = format!("token-{:016x}", self.random.next());
         self.tokens.insert(auth_token.clone(), ends_ms);
         Ok(GetAuthTokenResponse { auth_token, expires_in_s: life_secs })
     }
 
-    /// Refuses a request without a token that is still good.
+    /// Refuses a request without a valid token.
     pub(crate) fn authorise(&mut self, authorization: Option<&str>) -> Result<(), Refusal> {
         let now_ms = self.now_ms();
         self.tokens.retain(|_, ends_ms| *ends_ms > now_ms);
@@ -52,7 +52,7 @@ impl State {
         Err(Refusal::new(RpcCode::Unauthenticated, "Unauthenticated", "there is no token, or it has expired"))
     }
 
-    /// Refuses a request for another schema, or for none.
+    /// Refuses a request for another schema, or without one.
     pub(crate) fn check_schema(&self, store_id: u64, version: u32, schema_id: u64) -> Result<(), Refusal> {
         if store_id == 0 {
             return Err(Refusal::invalid("store_id is required"));
@@ -64,7 +64,7 @@ impl State {
         if self.settings.schema_id.is_some_and(|known| schema_id != 0 && schema_id != known) {
             return unknown("SchemaNotFound", format!("there is no schema {schema_id}"));
         }
-        // Earlier versions stay published: later ones only add to them.
+        // Earlier versions stay published, since later ones only add to them.
         if version > self.schema.version {
             return unknown("SchemaVersionNotFound", format!("schema version {version} is not published"));
         }
@@ -79,7 +79,7 @@ impl State {
         let most = self.settings.max_batch;
         match count {
             0 => Err(Refusal::invalid(format!("there are no {what}"))),
-            count if count > most => Err(Refusal::invalid(format!("{count} {what} are more than {most}"))),
+            count if count > most => Err(Refusal::invalid(format!("{count} {what} in one batch; at most {most}"))),
             _ => Ok(()),
         }
     }
@@ -89,9 +89,9 @@ impl State {
         self.check_batch("puts", request.puts.len())?;
         let (schema, now_ms, limits) = (self.schema.clone(), self.now_ms(), self.limits());
         self.table(request.store_id);
-        let Self { tables, chance, .. } = self;
+        let Self { tables, random, .. } = self;
         let table = tables.entry(request.store_id).or_default();
-        let prepared = request.puts.iter().map(|put| prepare(&schema, table, chance, put, limits));
+        let prepared = request.puts.iter().map(|put| prepare(&schema, table, random, put, limits));
         let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
         let stored = store(&schema, table, prepared, &[], now_ms)?;
         self.writes += 1;
@@ -190,7 +190,7 @@ impl State {
     }
 }
 
-/// The items under these keys, those that exist.
+/// The existing items under these keys.
 pub(crate) fn got(
     schema: &crate::schema::Schema,
     table: &Table,

@@ -1,4 +1,4 @@
-//! Connect and gRPC: how messages, their ends and refusals are written.
+//! Connect and gRPC: the encoding of messages, stream ends and refusals.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -9,30 +9,30 @@ use serde_json::{Value as Json, json};
 use crate::record::Types;
 use crate::refusal::{Refusal, RpcCode};
 
-/// What a caller speaks, by the content type of its request.
+/// A caller's protocol, by the content type of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// The message alone.
+    /// A single message without a frame.
     ConnectUnary(Codec),
-    /// Messages in frames, then one that says how it ended.
+    /// Messages in frames, then one frame with the result.
     ConnectStream(Codec),
-    /// Messages in frames; trailers say how it ended.
+    /// Messages in frames; the trailers contain the result.
     Grpc,
 }
 
-/// How messages are written.
+/// The encoding of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     Proto,
     Json,
 }
 
-/// Set in the flags of Connect's last frame.
+/// The flag of Connect's last frame.
 const END_OF_STREAM: u8 = 2;
-/// Set in the flags of a compressed frame.
+/// The flag of a compressed frame.
 const COMPRESSED: u8 = 1;
 
-/// `google.rpc.Status`, in which gRPC carries details.
+/// `google.rpc.Status`, which carries details in gRPC.
 #[derive(Clone, PartialEq, Message)]
 struct Status {
     #[prost(uint32, tag = "1")]
@@ -82,21 +82,21 @@ impl Protocol {
         }
     }
 
-    /// The one message of a request's body.
+    /// The single message of a request's body.
     pub(crate) fn one_message(self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         if let Protocol::ConnectUnary(_) = self {
             return Ok(body.to_vec());
         }
         let mut frames = Frames::default();
         frames.push(body);
-        let message = frames.next()?.ok_or_else(|| Refusal::invalid("the request's body holds no whole message"))?;
+        let message = frames.next()?.ok_or_else(|| Refusal::invalid("the request's body holds no complete message"))?;
         if frames.next()?.is_some() || !frames.is_empty() {
             return Err(Refusal::invalid("the request's body holds more than one message"));
         }
         Ok(message)
     }
 
-    /// A message as part of a body.
+    /// A message, framed for a body.
     pub(crate) fn frame(self, message: &[u8]) -> Vec<u8> {
         match self {
             Protocol::ConnectUnary(_) => message.to_vec(),
@@ -104,7 +104,7 @@ impl Protocol {
         }
     }
 
-    /// What comes after the last message of a stream: bytes and trailers.
+    /// The end of a stream: the bytes after its last message, and the trailers.
     pub(crate) fn end(self, refusal: Option<&Refusal>) -> (Vec<u8>, Vec<(String, String)>) {
         match self {
             Protocol::ConnectUnary(_) => (Vec::new(), Vec::new()),
@@ -151,7 +151,7 @@ fn grpc_trailers(refusal: Option<&Refusal>) -> Vec<(String, String)> {
     trailers
 }
 
-/// As gRPC writes messages: printable ASCII but for the percent sign.
+/// Text in gRPC's percent encoding: printable ASCII except the percent sign stays.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
@@ -164,7 +164,7 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// Takes messages out of frames as their bytes arrive.
+/// Extracts messages from frames as their bytes arrive.
 #[derive(Default)]
 pub(crate) struct Frames {
     bytes: Vec<u8>,
@@ -179,11 +179,11 @@ impl Frames {
         self.bytes.is_empty()
     }
 
-    /// The next whole message, if it is there yet.
+    /// The next complete message; `None` if it has not arrived yet.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
         let Some((&[flags, a, b, c, d], rest)) = self.bytes.split_first_chunk::<5>() else { return Ok(None) };
         if flags & COMPRESSED != 0 {
-            return Err(Refusal::bare(RpcCode::Unimplemented, "this server reads no compressed messages"));
+            return Err(Refusal::bare(RpcCode::Unimplemented, "this server does not read compressed messages"));
         }
         if flags & END_OF_STREAM != 0 {
             return Err(Refusal::invalid("a request has no end-of-stream message"));
@@ -199,13 +199,13 @@ impl Frames {
 }
 
 impl Codec {
-    /// Reads a message of the service's, by its name there.
+    /// Decodes a message of the service by its name.
     pub(crate) fn decode<M: Message + Default>(self, name: &str, bytes: &[u8], types: &Types) -> Result<M, Refusal> {
         let as_proto = match self {
             Codec::Proto => M::decode(bytes),
             Codec::Json => {
                 let json: Json = if bytes.is_empty() { Ok(json!({})) } else { serde_json::from_slice(bytes) }
-                    .map_err(|error| Refusal::invalid(format!("{name} is no JSON: {error}")))?;
+                    .map_err(|error| Refusal::invalid(format!("{name} is not JSON: {error}")))?;
                 let record = types.read_json(name, &json).map_err(Refusal::invalid)?;
                 M::decode(types.encode(name, &record).map_err(Refusal::invalid)?.as_slice())
             }
@@ -213,7 +213,7 @@ impl Codec {
         as_proto.map_err(|error| Refusal::invalid(format!("{name} cannot be read: {error}")))
     }
 
-    /// Writes a message of the service's, by its name there.
+    /// Encodes a message of the service by its name.
     pub(crate) fn encode<M: Message>(self, name: &str, message: &M, types: &Types) -> Result<Vec<u8>, Refusal> {
         let proto = message.encode_to_vec();
         if self == Codec::Proto {

@@ -1,4 +1,4 @@
-//! What the service does to items on their way into a store.
+//! Prepares and stores items as the service does.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::keys::KeyPath;
 use crate::record::{Record, Value};
 use crate::refusal::{Refusal, RpcCode};
 use crate::schema::{InitialValue, ItemType, Metadata, Schema, TtlAfter, TtlSource};
-use crate::state::Chance;
+use crate::state::Random;
 use crate::table::{Stored, Table};
 
-/// An item that may be stored as it is.
+/// A validated item, ready to be stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     item_type: String,
@@ -21,24 +21,24 @@ pub(crate) struct Prepared {
     keys: Vec<KeyPath>,
     must_not_exist: bool,
     overwrite_times: bool,
-    /// The field that the service gave a value to.
+    /// The field for which the service generated a value.
     given: Option<u32>,
 }
 
-/// What is taken.
+/// The limits of a put.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Of an item as protobuf.
+    /// The largest item as protobuf, in bytes.
     pub(crate) max_item_bytes: usize,
     /// Whether a number in a key path may be 0.
     pub(crate) zero_ids: bool,
 }
 
-/// Reads one put and gives the item what it lacks.
+/// Reads one put and sets the fields that the service generates.
 pub(crate) fn prepare(
     schema: &Schema,
     table: &mut Table,
-    chance: &mut Chance,
+    random: &mut Random,
     put: &PutItem,
     limits: Limits,
 ) -> Result<Prepared, Refusal> {
@@ -53,7 +53,7 @@ pub(crate) fn prepare(
     }
     let given = match item_type.initial_value {
         Some((number, initial)) if !record.contains_key(&number) => {
-            let value = initial_value(table, chance, item_type, &item.item_type, &record, (number, initial))?;
+            let value = initial_value(table, random, item_type, &item.item_type, &record, (number, initial))?;
             record.insert(number, vec![value]);
             Some(number)
         }
@@ -64,15 +64,15 @@ pub(crate) fn prepare(
         !may_be_zero && !record.contains_key(&number)
     };
     if let Some((_, name)) = item_type.required.iter().find(|(number, _)| is_missing(*number)) {
-        return Err(Refusal::invalid(format!("{}.{name} is required and not set", item.item_type)));
+        return Err(Refusal::invalid(format!("{}.{name} is required but not set", item.item_type)));
     }
-    // What may not be zero was refused above.
+    // A zero that is not allowed was refused above.
     let zero = &item_type.numbers_in_keys;
     let keys = item_type.key_paths.iter().map(|path| path.fill(&record, zero));
     let keys: Vec<KeyPath> = keys.collect::<Result<_, _>>().map_err(Refusal::invalid)?;
     let bytes = schema.types.encode(&item.item_type, &record).map_err(Refusal::invalid)?.len();
     if bytes > limits.max_item_bytes {
-        let message = format!("an item of {bytes} bytes is more than the {} that fit", limits.max_item_bytes);
+        let message = format!("an item of {bytes} bytes is too large; at most {}", limits.max_item_bytes);
         return Err(Refusal::invalid(message));
     }
     Ok(Prepared {
@@ -86,7 +86,7 @@ pub(crate) fn prepare(
 }
 
 fn known_type<'a>(schema: &'a Schema, name: &str) -> Result<&'a ItemType, Refusal> {
-    let unknown = || Refusal::invalid(format!("`{name}` is no item type of schema version {}", schema.version));
+    let unknown = || Refusal::invalid(format!("`{name}` is not an item type of schema version {}", schema.version));
     schema.items.get(name).ok_or_else(unknown)
 }
 
@@ -101,15 +101,15 @@ fn read(schema: &Schema, item: &Item) -> Result<Record, Refusal> {
 
 fn initial_value(
     table: &mut Table,
-    chance: &mut Chance,
+    random: &mut Random,
     item_type: &ItemType,
     name: &str,
     record: &Record,
     (number, initial): (u32, InitialValue),
 ) -> Result<Value, Refusal> {
     Ok(match initial {
-        InitialValue::Uuid => Value::Bytes(chance.uuid().to_vec()),
-        InitialValue::Rand53 => Value::Uint((chance.next() >> 11).max(1)),
+        InitialValue::Uuid => Value::Bytes(random.uuid().to_vec()),
+        InitialValue::Rand53 => Value::Uint((random.next() >> 11).max(1)),
         InitialValue::Sequence => {
             let mut with_any = record.clone();
             with_any.insert(number, vec![Value::Uint(1)]);
@@ -121,7 +121,7 @@ fn initial_value(
 }
 
 impl Prepared {
-    /// What the service gave the item as its id.
+    /// The id that the service generated for the item.
     pub(crate) fn generated_id(&self) -> GeneratedId {
         let value = self.given.and_then(|number| self.record.get(&number)).and_then(|values| values.first());
         let value = match value {
@@ -132,13 +132,13 @@ impl Prepared {
         GeneratedId { value }
     }
 
-    /// Where the item will lie.
+    /// The item's keys.
     pub(crate) fn keys(&self) -> &[KeyPath] {
         &self.keys
     }
 }
 
-/// Stores a batch, all of it or none, and deletes what is named; gives the items as stored.
+/// Stores a batch completely or not at all, and deletes the keys in `deletes`. Returns the items as stored.
 pub(crate) fn store(
     schema: &Schema,
     table: &mut Table,
@@ -166,7 +166,7 @@ pub(crate) fn store(
     for key in deletes {
         table.remove(key);
     }
-    // What is prepared can be encoded, so that nothing fails halfway.
+    // A prepared item can always be encoded, so nothing fails halfway.
     let stored = batch.into_iter().map(|put| complete(schema, table, put, now_ms));
     let stored: Vec<Stored> = stored.collect::<Result<_, _>>()?;
     for item in &stored {
@@ -219,14 +219,14 @@ fn complete(schema: &Schema, table: &Table, put: Prepared, now_ms: i64) -> Resul
             TtlSource::FromLastModified => now_ms,
             TtlSource::AtTimestamp => 0,
         };
-        // Zero is never.
+        // Zero means never.
         expires_ms = (after != 0).then(|| from.saturating_add(after)).or(expires_ms);
     }
     let proto = schema.types.encode(&put.item_type, &record).map_err(Refusal::invalid)?;
     Ok(Stored { item_type: put.item_type, keys: put.keys, record, proto, created_ms, created_version, expires_ms })
 }
 
-/// An item as it goes out: as protobuf, or as JSON where that was asked for.
+/// An item for a response: as protobuf, or as JSON on request.
 pub(crate) fn outgoing(schema: &Schema, item: &Stored, as_json: bool) -> Result<Item, Refusal> {
     let payload = if as_json {
         let json = schema.types.to_json(&item.item_type, &item.record);

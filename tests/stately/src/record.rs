@@ -1,6 +1,7 @@
-//! Messages by description instead of by type: decoded from protobuf, encoded again, and turned into ProtoJSON and back.
+//! Messages by description instead of by type: decoded from protobuf, encoded again, and converted to and from
+//! ProtoJSON.
 //!
-//! Items are described by the schema; the service's own messages only where somebody speaks JSON.
+//! The schema describes items. The service's own messages are described only for callers that speak JSON.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, encode
 
 use monitor_stately::wire::Struct;
 
-/// How a field goes over the wire.
+/// The wire type of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Bool,
@@ -22,9 +23,9 @@ pub(crate) enum Kind {
     Float,
     String,
     Bytes,
-    /// By the name of its type.
+    /// The name of the enum type.
     Enum(String),
-    /// By the name of its type.
+    /// The name of the message type.
     Message(String),
     /// `google.protobuf.Struct`
     Struct,
@@ -39,13 +40,13 @@ pub(crate) struct Field {
     pub(crate) repeated: bool,
 }
 
-/// Every message and enum that may occur.
+/// Descriptions of messages and enums.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Types {
     pub(crate) messages: BTreeMap<String, Vec<Field>>,
-    /// By type: names as in JSON, and numbers.
+    /// By type: the values' JSON names and numbers.
     pub(crate) enums: BTreeMap<String, Vec<(String, i32)>>,
-    /// Whether a field that is not described is a fault; else it is passed over.
+    /// Whether an unknown field is an error; otherwise it is skipped.
     pub(crate) closed: bool,
 }
 
@@ -53,9 +54,9 @@ pub(crate) struct Types {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Bool(bool),
-    /// Unsigned.
+    /// An unsigned number.
     Uint(u64),
-    /// Signed, and enums.
+    /// A signed number or an enum value.
     Int(i64),
     Double(f64),
     Text(String),
@@ -65,7 +66,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Whether protobuf holds it for unset.
+    /// Whether protobuf treats the value as unset.
     pub(crate) fn is_zero(&self) -> bool {
         match self {
             Value::Bool(value) => !value,
@@ -79,7 +80,7 @@ impl Value {
     }
 }
 
-/// A message's values by field number; of a repeated field all, of another one.
+/// A message's values by field number: all values of a repeated field, one of any other.
 pub(crate) type Record = BTreeMap<u32, Vec<Value>>;
 
 impl Types {
@@ -91,7 +92,7 @@ impl Types {
     pub(crate) fn decode(&self, message: &str, mut bytes: &[u8]) -> Result<Record, String> {
         let fields = self.fields(message)?;
         let mut record = Record::new();
-        let fault = |error: prost::DecodeError| format!("{message} is no protobuf message: {error}");
+        let fault = |error: prost::DecodeError| format!("{message} is not a protobuf message: {error}");
         while bytes.has_remaining() {
             let (number, wire_type) = decode_key(&mut bytes).map_err(fault)?;
             let Some(field) = fields.iter().find(|field| field.number == number) else {
@@ -121,7 +122,7 @@ impl Types {
     fn decode_value(&self, field: &Field, wire_type: WireType, bytes: &mut &[u8]) -> Result<Value, String> {
         let name = &field.name;
         if wire_type != field.kind.wire_type() {
-            return Err(format!("{name} is {:?} and came as {wire_type:?}", field.kind));
+            return Err(format!("{name} must be {:?}, found {wire_type:?}", field.kind));
         }
         let varint = |bytes: &mut &[u8]| decode_varint(bytes).map_err(|error| format!("{name}: {error}"));
         Ok(match &field.kind {
@@ -200,7 +201,7 @@ impl Kind {
     }
 }
 
-/// Proto3 knows no difference between zero and unset; a repeated field keeps its zeros.
+/// Whether a field is kept: proto3 does not distinguish zero and unset, but a repeated field keeps its zeros.
 pub(crate) fn keeps(fields: &[Field], number: u32, values: &[Value]) -> bool {
     let repeated = fields.iter().any(|field| field.number == number && field.repeated);
     !values.is_empty() && (repeated || !values[0].is_zero())

@@ -1,4 +1,4 @@
-//! What the service says when it does not do what it was asked.
+//! Errors that the service returns.
 
 use monitor_stately::wire::StatelyErrorDetails;
 use prost::Message as _;
@@ -26,7 +26,7 @@ pub enum RpcCode {
 }
 
 impl RpcCode {
-    /// The word that Connect writes, and the number of gRPC.
+    /// The code's name in Connect and number in gRPC.
     fn word_and_number(self) -> (&'static str, u32) {
         match self {
             RpcCode::Canceled => ("canceled", 1),
@@ -53,7 +53,7 @@ impl RpcCode {
         self.word_and_number().0
     }
 
-    /// As gRPC counts.
+    /// The code's number in gRPC.
     pub fn number(self) -> u32 {
         self.word_and_number().1
     }
@@ -80,7 +80,7 @@ impl RpcCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) rpc: RpcCode,
-    /// None where only the protocol's code is told.
+    /// `None` if the error has only the protocol's code.
     pub(crate) stately_code: Option<String>,
     pub(crate) message: String,
 }
@@ -94,12 +94,12 @@ impl Refusal {
         Self::new(RpcCode::InvalidArgument, "InvalidArgument", message)
     }
 
-    /// Without details.
+    /// An error without details.
     pub(crate) fn bare(rpc: RpcCode, message: impl Into<String>) -> Self {
         Self { rpc, stately_code: None, message: message.into() }
     }
 
-    /// The text beside the protocol's code, as the service writes it.
+    /// The text next to the protocol's code, as the service writes it.
     pub(crate) fn outer_message(&self) -> String {
         match &self.stately_code {
             Some(code) => format!("({:?}/{code})", self.rpc),

@@ -1,4 +1,4 @@
-//! The published schema: item types, their key paths, and what the service does to an item when it is put.
+//! The published schema: item types, their key paths, and the rules that the service applies to a put.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use crate::keys::Template;
 use crate::record::{Field, Kind, Types};
 
-/// The product's own schema, as `schema/check.mjs` describes it.
+/// The monitor's schema, as written by `schema/check.mjs`.
 const PRODUCT: &str = include_str!("../../../schema/schema.json");
 
-/// A schema as it is published.
+/// A published schema.
 #[derive(Clone, Debug)]
 pub struct Schema {
     pub(crate) version: u32,
@@ -27,9 +27,9 @@ pub struct SchemaError(String);
 pub(crate) struct ItemType {
     pub(crate) key_paths: Vec<Template>,
     pub(crate) ttl: Option<Ttl>,
-    /// Numbers of the fields that must not be zero, with their names.
+    /// The numbers and names of the fields that must not be zero.
     pub(crate) required: Vec<(u32, String)>,
-    /// Fields that are numbers and stand in a key path.
+    /// The numbers of the numeric fields in key paths.
     pub(crate) numbers_in_keys: Vec<u32>,
     pub(crate) from_metadata: Vec<(u32, Metadata, Unit)>,
     pub(crate) initial_value: Option<(u32, InitialValue)>,
@@ -53,7 +53,7 @@ pub(crate) enum InitialValue {
     Rand53,
 }
 
-/// When an item expires: a beginning, and how long after it.
+/// When an item expires: a start, and the time after it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ttl {
     pub(crate) source: TtlSource,
@@ -74,7 +74,7 @@ pub(crate) enum TtlAfter {
     Field(u32, Unit),
 }
 
-/// What a moment or a length of time is counted in.
+/// The unit of a time or duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Unit {
@@ -142,17 +142,17 @@ struct GivenField {
 }
 
 impl Schema {
-    /// The product's own. Panics where `schema/schema.json`, which is compiled in, is not in order.
+    /// The monitor's schema. Panics if `schema/schema.json`, which is compiled in, is invalid.
     pub fn product() -> Self {
         Self::from_json(PRODUCT).unwrap_or_else(|error| panic!("schema/schema.json: {error}"))
     }
 
-    /// A schema as `schema/check.mjs` describes it.
+    /// Reads a schema in the format of `schema/check.mjs`.
     pub fn from_json(text: &str) -> Result<Self, SchemaError> {
         let given: GivenSchema = serde_json::from_str(text).map_err(|error| SchemaError(error.to_string()))?;
         let mut types = Types { closed: true, ..Types::default() };
         for (name, values) in &given.enums {
-            // Generated code names a value after its type too, and so does JSON.
+            // As in generated code, JSON prefixes a value's name with its type.
             let values = values.iter().map(|(value, number)| (format!("{name}_{value}"), *number));
             types.enums.insert(name.clone(), values.collect());
         }
@@ -193,11 +193,11 @@ fn item_type(item: &GivenItem) -> Result<ItemType, String> {
         Some(ttl) => {
             let after = match (ttl.field.as_deref(), ttl.duration_seconds) {
                 (Some(name), _) => {
-                    let field = named(name).ok_or_else(|| format!("it expires by `{name}`, which is no field"))?;
+                    let field = named(name).ok_or_else(|| format!("it expires by `{name}`, which is not a field"))?;
                     TtlAfter::Field(field.number, field.timestamp.unwrap_or_default())
                 }
                 (None, Some(secs)) => TtlAfter::Ms(secs.saturating_mul(1000)),
-                (None, None) => return Err("it expires nobody knows when".to_owned()),
+                (None, None) => return Err("its expiry has neither a field nor a duration".to_owned()),
             };
             Some(Ttl { source: ttl.source, after })
         }

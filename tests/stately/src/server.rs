@@ -1,4 +1,4 @@
-//! The state behind a port that speaks HTTP/1.1 and HTTP/2 without TLS.
+//! Serves the state on a port over HTTP/1.1 and HTTP/2 without TLS.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,10 +22,10 @@ use crate::bidi;
 use crate::schema::Schema;
 use crate::state::{Settings, State};
 
-/// The largest request body taken, bytes. StatelyDB's own bound is not known; DynamoDB takes 4 MB a transaction.
+/// The largest accepted request body, in bytes. StatelyDB's limit is not known; DynamoDB takes 4 MB per transaction.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
-/// A running server; it ends with every connection when it is dropped.
+/// A running server. Dropping it ends the server and all connections.
 pub struct StatelyServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -33,7 +33,7 @@ pub struct StatelyServer {
 }
 
 impl StatelyServer {
-    /// Starts a server with the product's schema on a free port of 127.0.0.1.
+    /// Starts a server with the monitor's schema on a free port of 127.0.0.1.
     pub async fn start() -> std::io::Result<Self> {
         Self::start_with(0, State::new(Schema::product(), Settings::default())).await
     }
@@ -47,12 +47,12 @@ impl StatelyServer {
         Ok(Self { address, state, accepting })
     }
 
-    /// Where it listens, for example `http://127.0.0.1:3030`.
+    /// The server's URL, for example `http://127.0.0.1:3030`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it holds. No request is answered while this is held.
+    /// The server's state. No request is answered while the guard is held.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -65,12 +65,12 @@ impl Drop for StatelyServer {
 }
 
 pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A test that panicked while it held the state has failed already.
+    // A test that panicked while it held the state has already failed.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
-    // Dropped with this task, which ends the connections too.
+    // Dropped with this task, which also ends the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -78,7 +78,7 @@ async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, Arc::clone(&state)));
                 }
-                // Out of file descriptors, for instance: give the others time to close theirs.
+                // Possibly out of file descriptors: give other connections time to close.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -87,10 +87,10 @@ async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
 }
 
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
-    // Small frames go back and forth within a transaction.
+    // A transaction exchanges small frames.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| Box::pin(answer_one(request, Arc::clone(&state))));
-    // How a connection ended is the client's business.
+    // How a connection ends does not matter to the server.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -141,12 +141,12 @@ async fn deliver(answer: Answer) -> Result<hyper::Response<SentBody>, CutOff> {
         Delivery::Whole => {}
     }
     let (sender, receiver) = mpsc::channel(4);
-    // The channel has room for all of it. An empty piece that is not the last breaks the connection once there were many.
+    // The channel has room for every piece. Repeated empty pieces before the last one break a connection.
     if !body.is_empty() {
         let _ = sender.try_send(Ok(Frame::data(body)));
     }
     if answer.delivery != Delivery::Whole {
-        // A failed body drops what is still buffered, so the first part gets a moment to go out.
+        // A failed body drops what is still buffered, so give the first part time to be sent.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let _ = sender.send(Err(CutOff)).await;
@@ -171,7 +171,7 @@ pub(crate) fn trailers(given: &[(String, String)]) -> Frame<Bytes> {
 /// A piece of a body, or the connection's end.
 pub(crate) type Piece = Result<Frame<Bytes>, CutOff>;
 
-/// A body in pieces, as they come.
+/// A body that is sent piece by piece.
 pub(crate) struct SentBody(mpsc::Receiver<Piece>);
 
 impl Body for SentBody {
@@ -183,7 +183,7 @@ impl Body for SentBody {
     }
 }
 
-/// Ends a connection in the middle of a request or an answer.
+/// Ends a connection in the middle of a request or response.
 #[derive(Debug)]
 pub(crate) struct CutOff;
 

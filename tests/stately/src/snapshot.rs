@@ -1,4 +1,4 @@
-//! What a server holds as a file, so that it outlives the process when somebody tries things out.
+//! Saves a server's items to a file, so that they survive a restart.
 
 use std::fs;
 use std::path::Path;
@@ -14,20 +14,20 @@ use crate::table::Stored;
 /// A file that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The disk's fault.
+    /// The file cannot be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// Which file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The contents' fault.
-    #[error("{path} holds no snapshot of this schema: {reason}; delete it to begin anew")]
+    /// The file's contents are invalid.
+    #[error("{path} is not a snapshot of this schema: {reason}; delete it to start with an empty store")]
     Contents {
-        /// Which file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
@@ -44,7 +44,7 @@ struct KeptItem {
 }
 
 impl State {
-    /// Writes every item to a file; a crash leaves the old file or the new one.
+    /// Writes every item to a file. A crash leaves either the old file or the new one.
     pub fn save(&mut self, path: &Path) -> Result<(), SnapshotError> {
         let mut kept = Vec::new();
         for (store_id, table) in &self.tables {
@@ -62,7 +62,7 @@ impl State {
         fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(fault)
     }
 
-    /// Reads what [`State::save`] has written; a file that is not there is an empty one.
+    /// Reads a file that [`State::save`] wrote. A missing file is the same as an empty one.
     pub fn load(&mut self, path: &Path) -> Result<(), SnapshotError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -88,7 +88,7 @@ impl State {
         Ok((store_id, Stored { item_type, keys, record, proto, created_ms, created_version: 0, expires_ms }))
     }
 
-    /// Grows with each batch that is stored or deleted.
+    /// A counter that grows with each stored or deleted batch.
     pub fn write_count(&self) -> u64 {
         self.writes
     }

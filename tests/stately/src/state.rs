@@ -1,4 +1,4 @@
-//! The server as a plain value: what is stored, how it is set, what was asked of it. No network, no clock of its own.
+//! The server as a plain value: its items, settings and recorded requests. It has no network and no clock of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,31 +10,31 @@ use crate::record::Types;
 use crate::schema::Schema;
 use crate::table::Table;
 
-/// How many calls are remembered.
+/// The most recorded calls.
 const MAX_CALLS: usize = 200_000;
 
-/// How the server behaves. What the real service does is not known everywhere, so what is not is a setting.
+/// The server's behaviour. Where the real service's behaviour is not known, it is a setting.
 #[derive(Clone)]
 pub struct Settings {
-    /// The only access key that gets a token; without one, nobody needs a token.
+    /// The only valid access key; `None` if no token is needed.
     pub access_key: Option<String>,
-    /// How long a token is good for, seconds.
+    /// How long a token is valid, in seconds.
     pub token_life_secs: u64,
-    /// How many items a put or a delete may name. The JavaScript client's documentation says 50.
+    /// The most items in a put or delete; 50 in the JavaScript client's documentation.
     pub max_batch: usize,
-    /// How large an item may be, bytes; DynamoDB takes 400 KB.
+    /// The largest item, in bytes; DynamoDB takes 400 KB.
     pub max_item_bytes: usize,
-    /// Whether a number in a key path may be 0, for suites that count runners from 0. It may not in the schema.
+    /// Whether a number in a key path may be 0, for suites that count runners from 0. The schema forbids it.
     pub zero_ids: bool,
-    /// How many items one list request looks at before it asks to be continued; 0 for all.
+    /// How many items one list request reads before it must be continued; 0 for all.
     pub page_items: usize,
     /// How the end of a list's prefix is read.
     pub prefix_rule: PrefixRule,
-    /// Before each answer, milliseconds.
+    /// The delay before each response, in milliseconds.
     pub latency_ms: u64,
-    /// The only schema that is known; without one, any.
+    /// The only known schema id; `None` to accept any.
     pub schema_id: Option<u64>,
-    /// Milliseconds since 1970.
+    /// The current time, in milliseconds since 1970.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
@@ -55,30 +55,30 @@ impl Default for Settings {
     }
 }
 
-/// One request as it was answered.
+/// One recorded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What was asked.
+    /// The method of the request.
     pub method: Method,
-    /// How many stored items were looked at; a filter does not lower it.
+    /// How many stored items were read, including filtered ones.
     pub items_read: usize,
     /// How many items were put or deleted.
     pub items_written: usize,
-    /// Bytes of the request's body.
+    /// The size of the request's body, in bytes.
     pub request_bytes: usize,
-    /// Why it failed: a `stately_code`, else the protocol's code, or the trouble that was made. None where it did not.
+    /// Why it failed: a `stately_code`, the protocol's code, or the injected fault. `None` if it succeeded.
     pub failed: Option<String>,
 }
 
-/// What the server holds.
+/// The state of a server.
 pub struct State {
-    /// How it behaves from now on.
+    /// The behaviour from now on.
     pub settings: Settings,
     pub(crate) schema: Arc<Schema>,
     pub(crate) envelope: Arc<Types>,
     pub(crate) tables: BTreeMap<u64, Table>,
-    pub(crate) chance: Chance,
-    /// When each token ends, milliseconds since 1970.
+    pub(crate) random: Random,
+    /// When each token expires, in milliseconds since 1970.
     pub(crate) tokens: BTreeMap<String, i64>,
     faults: Vec<Fault>,
     calls: VecDeque<Call>,
@@ -87,14 +87,14 @@ pub struct State {
 }
 
 impl State {
-    /// An empty server for a schema.
+    /// An empty server with a schema.
     pub fn new(schema: Schema, settings: Settings) -> Self {
         Self {
             settings,
             schema: Arc::new(schema),
             envelope: Arc::new(crate::envelope::types()),
             tables: BTreeMap::new(),
-            chance: Chance(0x5EED),
+            random: Random(0x5EED),
             tokens: BTreeMap::new(),
             faults: Vec::new(),
             calls: VecDeque::new(),
@@ -102,17 +102,17 @@ impl State {
         }
     }
 
-    /// The present moment, milliseconds since 1970.
+    /// The current time, in milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
         (self.settings.clock)()
     }
 
-    /// Makes trouble for requests to come.
+    /// Injects a fault into the next requests.
     pub fn inject(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
 
-    /// Ends all trouble; gives what had not come to pass.
+    /// Removes all faults and returns those that were still pending.
     pub fn clear_faults(&mut self) -> Vec<Fault> {
         std::mem::take(&mut self.faults)
     }
@@ -122,22 +122,22 @@ impl State {
         self.calls.iter()
     }
 
-    /// How many requests of a kind there were since the last [`State::clear_calls`].
+    /// The number of requests of a method since the last [`State::clear_calls`].
     pub fn count(&self, method: Method) -> usize {
         self.calls.iter().filter(|call| call.method == method).count()
     }
 
-    /// Forgets the requests so far.
+    /// Clears the recorded requests.
     pub fn clear_calls(&mut self) {
         self.calls.clear();
     }
 
-    /// Makes every token invalid that was given so far.
+    /// Invalidates every token issued so far.
     pub fn revoke_tokens(&mut self) {
         self.tokens.clear();
     }
 
-    /// How many items a store holds that have not expired.
+    /// The number of items in a store that have not expired.
     pub fn item_count(&mut self, store_id: u64) -> usize {
         self.table(store_id).len()
     }
@@ -147,7 +147,7 @@ impl State {
         self.table(store_id).items().map(|(key, item)| (item.item_type.clone(), key.to_string())).collect()
     }
 
-    /// A store's items, without those that have expired.
+    /// A store's items, without expired ones.
     pub(crate) fn table(&mut self, store_id: u64) -> &mut Table {
         let now_ms = self.now_ms();
         let table = self.tables.entry(store_id).or_default();
@@ -155,7 +155,7 @@ impl State {
         table
     }
 
-    /// The trouble that this request meets, if any.
+    /// The fault for this request, if any.
     pub(crate) fn next_trouble(&mut self, method: Method) -> Option<Trouble> {
         let mut found = None;
         for fault in &mut self.faults {
@@ -181,11 +181,11 @@ impl State {
     }
 }
 
-/// Numbers that look like chance and are the same each time.
-pub(crate) struct Chance(u64);
+/// Pseudo-random numbers, the same in every run.
+pub(crate) struct Random(u64);
 
-impl Chance {
-    /// The next one (SplitMix64).
+impl Random {
+    /// The next number (SplitMix64).
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -205,7 +205,7 @@ impl Chance {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "an outside world has its own clock, apart from the product's")]
+#[allow(clippy::disallowed_methods, reason = "a test server has its own clock, apart from the monitor's")]
 fn wall_clock_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::keys::{KeyPath, Prefix};
 use crate::record::Record;
 
-/// An item as stored. It lies under each of its keys.
+/// A stored item. It is stored under each of its keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) item_type: String,
@@ -20,18 +20,18 @@ pub(crate) struct Stored {
     pub(crate) expires_ms: Option<i64>,
 }
 
-/// One store. A clone is cheap enough to be what a transaction reads.
+/// One store. A clone is cheap enough to serve as a transaction's snapshot.
 #[derive(Clone, Default)]
 pub(crate) struct Table {
     by_key: BTreeMap<KeyPath, Arc<Stored>>,
     expiring: BTreeSet<(i64, KeyPath)>,
-    /// How often something of a group was written.
+    /// How often each group was written.
     versions: BTreeMap<KeyPath, u64>,
-    /// The last number given, by parent and item type.
+    /// The last generated number, by parent and item type.
     sequences: BTreeMap<(KeyPath, String), u64>,
 }
 
-/// A walk over the keys.
+/// A range of keys to list.
 pub(crate) struct Walk<'a> {
     pub(crate) prefix: &'a Prefix,
     pub(crate) lower: Bound<KeyPath>,
@@ -49,7 +49,7 @@ impl Table {
         self.by_key.iter().filter(|(key, item)| item.keys.first() == Some(*key))
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub(crate) fn len(&self) -> usize {
         self.items().count()
     }
@@ -67,7 +67,7 @@ impl Table {
         }
     }
 
-    /// Takes an item away under all of its keys; any of them names it.
+    /// Removes an item under all of its keys; `key` is any of them.
     pub(crate) fn remove(&mut self, key: &KeyPath) {
         let Some(item) = self.by_key.get(key).map(Arc::clone) else { return };
         if let (Some(expires_ms), Some(first)) = (item.expires_ms, item.keys.first()) {
@@ -78,7 +78,7 @@ impl Table {
         }
     }
 
-    /// Takes away what has expired.
+    /// Removes expired items.
     pub(crate) fn expire(&mut self, now_ms: i64) {
         while let Some((expires_ms, key)) = self.expiring.first().cloned() {
             if expires_ms > now_ms {
@@ -89,7 +89,7 @@ impl Table {
         }
     }
 
-    /// A group's version; it grows with each batch that writes there.
+    /// A group's version, which grows with each batch that writes to the group.
     pub(crate) fn version(&self, group: &KeyPath) -> u64 {
         self.versions.get(group).copied().unwrap_or_default()
     }
@@ -110,7 +110,7 @@ impl Table {
         let start = walk.prefix.start();
         let lower = match walk.lower {
             Bound::Unbounded => Bound::Included(start),
-            // A bound that lies before the prefix does not widen it.
+            // A bound before the prefix does not widen the range.
             Bound::Included(key) | Bound::Excluded(key) if key < start => Bound::Included(start),
             bound => bound,
         };
@@ -127,7 +127,7 @@ impl Table {
     }
 }
 
-/// Whether no key can lie between two bounds; a `BTreeMap` panics on those that cross.
+/// Whether no key can be between two bounds; `BTreeMap::range` panics on crossed bounds.
 fn is_empty(lower: &Bound<KeyPath>, upper: &Bound<KeyPath>) -> bool {
     match (lower, upper) {
         (Bound::Included(low), Bound::Included(high)) => low > high,

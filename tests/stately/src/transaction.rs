@@ -1,5 +1,5 @@
-//! A transaction: it reads the store as it was at its beginning, and what it writes is stored at its commit, provided that
-//! nobody else has written to a group that it touched.
+//! A transaction reads the store as it was at its beginning. Its writes are stored at its commit, unless another writer
+//! has changed a group that it touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::refusal::{Refusal, RpcCode};
 use crate::state::State;
 use crate::table::Table;
 
-/// One stream.
+/// The state of one transaction stream.
 #[derive(Default)]
 pub(crate) struct Session {
     as_json: bool,
@@ -32,7 +32,7 @@ struct Begun {
     schema_version_id: u32,
     /// The store at the beginning.
     snapshot: Table,
-    /// Groups that were read or are to be written.
+    /// The groups that were read or will be written.
     touched: BTreeSet<KeyPath>,
     puts: Vec<Prepared>,
     deletes: Vec<DeleteItem>,
@@ -43,7 +43,7 @@ impl Session {
         Self { as_json, ..Self::default() }
     }
 
-    /// Carries out one command; gives the answers to it.
+    /// Carries out one command and returns its responses.
     pub(crate) fn feed(
         &mut self,
         state: &mut State,
@@ -119,7 +119,7 @@ impl Session {
         let versions: BTreeMap<&KeyPath, u64> =
             begun.touched.iter().map(|group| (group, begun.snapshot.version(group))).collect();
         if let Some((group, _)) = versions.iter().find(|(group, version)| table.version(group) != **version) {
-            let message = format!("another wrote to {group}");
+            let message = format!("another writer changed {group}");
             return Err(Refusal::new(RpcCode::Aborted, "ConcurrentModification", message));
         }
         let keys = deleted_keys(&begun.deletes)?;
@@ -183,11 +183,11 @@ impl Begun {
         puts: &[monitor_stately::wire::PutItem],
     ) -> Result<Vec<monitor_stately::wire::transaction::GeneratedId>, Refusal> {
         let (schema, limits) = (state.schema.clone(), state.limits());
-        let State { tables, chance, .. } = state;
+        let State { tables, random, .. } = state;
         let table = tables.entry(self.store_id).or_default();
         let mut generated_ids = Vec::new();
         for put in puts {
-            let prepared = prepare(&schema, table, chance, put, limits)?;
+            let prepared = prepare(&schema, table, random, put, limits)?;
             self.touched.extend(prepared.keys().iter().map(KeyPath::group));
             generated_ids.push(prepared.generated_id());
             self.puts.push(prepared);

@@ -1,4 +1,4 @@
-//! The poller as it runs, against stand-ins for AWS, GitHub and StatelyDB over HTTP.
+//! The poller as it runs, against fakes of AWS, GitHub and StatelyDB over HTTP.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +31,7 @@ struct World {
 }
 
 impl World {
-    /// Everything that the poller needs is in SSM, but for where its neighbours are.
+    /// Everything that the poller needs is in SSM, except for the addresses of the fakes.
     async fn new() -> Self {
         Self::with(&[]).await
     }
@@ -63,7 +63,7 @@ impl World {
         ]);
         variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-        let poller = Poller::new(&variables, &Sdk::of_stand_in(aws.base_url()));
+        let poller = Poller::new(&variables, &Sdk::for_fake(aws.base_url()));
         Self { aws, github, statelydb, poller }
     }
 
@@ -99,14 +99,14 @@ async fn a_job_goes_from_ssm_to_github_and_into_the_store() {
     assert_eq!(world.aws.calls("GetParameters").len(), asked, "settings are kept");
 }
 
-/// A job of the schedule that was sent so long ago.
+/// A scheduled job that was sent `ago`.
 fn scheduled(ago: Duration) -> String {
     let sent_at = SystemClock.now().minus(ago).to_string();
     include_str!("../../../../events/poller-by-schedule.json").replace("2027-01-15T08:00:00.000Z", &sent_at)
 }
 
 #[tokio::test]
-async fn a_job_is_good_for_the_interval_of_the_stack() {
+async fn a_job_expires_after_the_interval_of_the_stack() {
     for (interval_secs, requests) in [("3600", 1), ("300", 0)] {
         let world = World::with(&[("CHECK_INTERVAL_SECS", interval_secs)]).await;
         let answer = world.invoke(&scheduled(Duration::from_secs(1_200))).await;
@@ -115,9 +115,9 @@ async fn a_job_is_good_for_the_interval_of_the_stack() {
     }
 }
 
-/// Most checks change nothing and are not stored: the poller itself knows when it made them.
+/// Most checks change nothing and are not stored, so the poller itself remembers when it made them.
 #[tokio::test]
-async fn an_outage_says_that_the_runner_was_healthy_at_the_check_before_though_nothing_is_stored_of_that() {
+async fn an_outage_says_that_the_runner_was_healthy_at_the_previous_check_though_that_check_was_not_stored() {
     let world = World::with(&[("POLICY", r#"{"failureThreshold":1}"#)]).await;
     world.invoke(&recheck()).await.unwrap();
     let checked_again_at = SystemClock.now();
@@ -133,7 +133,7 @@ async fn an_outage_says_that_the_runner_was_healthy_at_the_check_before_though_n
     let target = super::target("acme/web");
     let outages = read_outages(&store, target.id()).await.unwrap();
     let [outage] = &outages[..] else { panic!("{outages:?}") };
-    let last_healthy = outage.last_healthy.expect("it was healthy at the check before");
+    let last_healthy = outage.last_healthy.expect("it was healthy at the previous check");
     assert!(last_healthy.at >= checked_again_at, "{last_healthy:?}, not of the check from {checked_again_at} on");
 }
 
@@ -162,13 +162,13 @@ async fn a_rotated_key_of_the_store_is_in_use_right_after_the_first_refusal() {
     world.statelydb.state().revoke_tokens();
     world.aws.set_parameter("/github-runner-monitor/statelydb-access-key", "planted-key-2");
     let refused = world.invoke(BY_HAND).await.unwrap();
-    assert_eq!(refused["batchItemFailures"].as_array().unwrap().len(), 1, "it comes again: {refused}");
-    assert!(world.aws.take_sent(DEAD).is_empty(), "no job is lost to a key");
+    assert_eq!(refused["batchItemFailures"].as_array().unwrap().len(), 1, "it is retried: {refused}");
+    assert!(world.aws.take_sent(DEAD).is_empty(), "a rotated key loses no job");
     assert_eq!(world.invoke(BY_HAND).await, Ok(json!({"batchItemFailures": []})));
 }
 
 #[tokio::test]
-async fn what_can_never_be_read_goes_to_the_dead_letter_queue() {
+async fn a_message_that_can_never_be_read_goes_to_the_dead_letter_queue() {
     let world = World::new().await;
     let answer = world.invoke(include_str!("../../../../events/poller-mixed-batch.json")).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -202,7 +202,7 @@ async fn an_event_of_another_kind_is_refused_with_a_hint() {
     let world = World::new().await;
     let error_text = world.invoke("{\"repository\":\"acme/web\"}").await.unwrap_err();
     assert!(
-        error_text.to_string().contains("no event of SQS") && error_text.to_string().contains("events/"),
+        error_text.to_string().contains("must be an SQS event") && error_text.to_string().contains("events/"),
         "{error_text}"
     );
     assert!(world.aws.calls("GetParameters").is_empty());

@@ -1,4 +1,4 @@
-//! Time that runs faster, and waits for the work.
+//! A clock that runs faster than real time and waits for running work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use monitor_pipeline::ports::Clock;
 use monitor_telemetry::SystemClock;
 use tokio::sync::watch;
 
-/// A clock that stands still until somebody advances it. A busy machine makes the demo slower, and changes nothing in it.
+/// A clock that only moves when it is advanced. A busy machine makes the demo slower, with the same result.
 #[derive(Clone, Debug)]
 pub(super) struct DemoClock {
     start: Timestamp,
@@ -20,17 +20,17 @@ impl DemoClock {
         Self { start: SystemClock.now(), elapsed: Arc::new(watch::Sender::new(Duration::ZERO)) }
     }
 
-    /// Lets time pass.
+    /// Moves the clock forward.
     pub(super) fn advance(&self, by: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += by);
     }
 
-    /// Minutes of the demo so far.
+    /// Whole minutes since the start of the scenario.
     pub(super) fn minutes(&self) -> u32 {
         u32::try_from(self.elapsed.borrow().as_secs() / 60).unwrap_or(u32::MAX)
     }
 
-    /// A minute of the demo.
+    /// The time at this minute of the scenario.
     pub(super) fn at_minute(&self, minute: u32) -> Timestamp {
         self.start.plus(Duration::from_secs(u64::from(minute) * 60))
     }
@@ -44,7 +44,7 @@ impl Clock for DemoClock {
     async fn sleep(&self, duration: Duration) {
         let mut elapsed = self.elapsed.subscribe();
         let until = elapsed.borrow().saturating_add(duration);
-        // The sender is held by this clock, so there is no end of it.
+        // This clock holds the sender, so the channel is never closed.
         let _ = elapsed.wait_for(|elapsed| *elapsed >= until).await;
     }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn time_passes_when_it_is_advanced_and_not_by_itself() {
+    async fn time_passes_only_when_it_is_advanced() {
         let clock = DemoClock::start();
         let waiting = clock.clone();
         let sleeper = tokio::spawn(async move { waiting.sleep(Duration::from_secs(60)).await });

@@ -1,40 +1,40 @@
-//! What happens to the made-up fleet, and which alerts it should lead to.
+//! The demo's scenario: what happens to the simulated fleet, and which alert each event should cause.
 
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
 use monitor_fakes::github::{Access, RunnerSpec, State};
 
-/// The token that the made-up GitHub takes.
+/// The token that the simulated GitHub accepts.
 pub(super) const TOKEN: &str = "demo-token";
 /// The targets that are watched.
 pub(super) const TARGETS: [&str; 4] = ["acme/web", "acme/api", "acme/mobile", "orgs/acme"];
-/// `api-1` is known to be shaky: two bad readings are enough, and ten calm minutes.
+/// `api-1` is known to be unstable: two failed checks confirm an outage, and ten calm minutes end flapping.
 pub(super) const POLICY: &str = r#"{"runners":{"api-1":{"failureThreshold":2,"flapClearAfter":"10m"}}}"#;
-/// The story ends at this minute.
+/// The minute at which the scenario ends.
 pub(super) const END: u32 = 63;
 
-/// Something that happens.
+/// One event of the scenario, with the alert that it should cause.
 pub(super) struct Beat {
-    /// When.
+    /// When it happens, in minutes since the start.
     pub(super) minute: u32,
-    /// In words.
+    /// What happens, as shown to the viewer.
     pub(super) what: &'static str,
     act: Act,
-    /// The title of the message that should come of it; empty where none should.
+    /// The alert that should follow; empty if none should.
     pub(super) expected: &'static str,
-    /// Why nothing is told.
+    /// Why no alert follows, if `expected` is empty.
     pub(super) why_silent: &'static str,
     expected_item: fn(&NotificationItem) -> bool,
 }
 
 impl Beat {
-    /// Whether a notice tells of it.
+    /// Whether a notification reports it.
     pub(super) fn is_notified_by(&self, notification: &Notification) -> bool {
         notification.items.iter().any(self.expected_item)
     }
 }
 
-/// What is done to the made-up fleet.
+/// A change to the simulated fleet.
 enum Act {
     Nothing,
     Offline(&'static [(&'static str, &'static str)]),
@@ -44,7 +44,7 @@ enum Act {
     Access(&'static str, Access),
 }
 
-/// The fleet at the beginning.
+/// The fleet at the start.
 pub(super) fn opening() -> State {
     let mut github = State::new();
     github.add_token(TOKEN);
@@ -66,11 +66,11 @@ pub(super) fn opening() -> State {
     github
 }
 
-/// Does to the fleet what a beat says.
+/// Applies a beat to the fleet.
 pub(super) fn play(github: &mut State, beat: &Beat) {
     match &beat.act {
         Act::Nothing => {}
-        // Whoever ran a job when it went away is reported offline and busy.
+        // GitHub reports a runner that went away during a job as offline and busy.
         Act::Offline(runners) => runners.iter().for_each(|(target, name)| {
             let busy = id_of(github, target, name).is_some_and(|(_, busy)| busy);
             set(github, target, name, "offline", busy);
@@ -110,10 +110,10 @@ const GPUS: &[(&str, &str)] = &[("orgs/acme", "gpu-1"), ("orgs/acme", "gpu-2"), 
 const SILENT: Beat =
     Beat { minute: 0, what: "", act: Act::Nothing, expected: "", why_silent: "", expected_item: |_| false };
 
-/// The story, in order.
+/// The scenario, in order of time.
 pub(super) const BEATS: &[Beat] = &[
     Beat {
-        what: "monitoring starts; api-2 is offline already",
+        what: "monitoring starts; api-2 is already offline",
         expected: "api-2 already offline when monitoring started",
         expected_item: |item| matches!(item, NotificationItem::MonitoringStarts { outages } if are(outages, &["api-2"])),
         ..SILENT
@@ -146,7 +146,7 @@ pub(super) const BEATS: &[Beat] = &[
         minute: 16,
         what: "the ephemeral pool-1 leaves after its job",
         act: Act::Remove("acme/mobile", "pool-1"),
-        why_silent: "that is what ephemeral runners do",
+        why_silent: "ephemeral runners leave after one job",
         ..SILENT
     },
     Beat {
@@ -222,9 +222,9 @@ pub(super) const BEATS: &[Beat] = &[
     },
     Beat {
         minute: 47,
-        what: "api-1 is back, and stays",
+        what: "api-1 is back, and stays online",
         act: Act::Online(&[("acme/api", "api-1")]),
-        expected: "api-1 calm",
+        expected: "api-1 stable again",
         expected_item: |item| matches!(item, NotificationItem::Calm { .. }),
         ..SILENT
     },
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_goes_offline_in_the_middle_of_a_job_is_offline_and_busy_and_no_other_is() {
+    fn only_a_runner_that_goes_offline_during_a_job_is_offline_and_busy() {
         let mut github = opening();
         let state_of = |github: &State, target: &str, name: &str| {
             let runners = github.runners(target);

@@ -1,4 +1,4 @@
-//! The live table below the messages; without a terminal, the messages alone.
+//! The live table below the messages. Without a terminal only the messages are printed.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use monitor_domain::target::Target;
@@ -9,10 +9,10 @@ use crate::fleet_view::{status_text, tone};
 use crate::out;
 use crate::table::{Screen, Tone, colour_on_stdout, wrapped};
 
-/// What stands before each line of a message.
+/// The prefix of each line of a message.
 const MARGIN: &str = "         │ ";
 
-/// What is on the terminal.
+/// The demo's live table on the terminal.
 pub(super) struct Display {
     lines: MultiProgress,
     time: ProgressBar,
@@ -20,7 +20,7 @@ pub(super) struct Display {
 }
 
 impl Display {
-    /// A line for each target below everything that is printed.
+    /// One line for each target, below everything that is printed.
     pub(super) fn new(targets: &[&'static str]) -> Self {
         let lines = MultiProgress::new();
         if !colour_on_stdout() {
@@ -38,7 +38,7 @@ impl Display {
         Self { lines, time, targets }
     }
 
-    /// Prints something that happened in the made-up world.
+    /// Prints an event of the scenario.
     pub(super) fn event(&self, what: &str, minute: u32) {
         self.print(&Tone::Faint.paint(&format!("[{minute:>2} min] {what}"), colour_on_stdout()));
     }
@@ -54,7 +54,7 @@ impl Display {
     }
 
     fn print(&self, text: &str) {
-        // What takes no line now is told of after the story, whose summary goes the same way.
+        // An error is ignored here: the summary at the end is printed the same way and reports it.
         if self.lines.is_hidden() {
             let _ = out::print(format_args!("{text}\n"));
         } else {
@@ -62,7 +62,7 @@ impl Display {
         }
     }
 
-    /// Shows every runner as it is stored.
+    /// Shows the stored state of every runner.
     pub(super) async fn show(&self, store: &impl Store, minute: u32) -> anyhow::Result<()> {
         if self.lines.is_hidden() {
             return Ok(());
@@ -81,7 +81,7 @@ impl Display {
         Ok(())
     }
 
-    /// Takes the table away.
+    /// Removes the table.
     pub(super) fn close(&self) {
         for (_, line) in &self.targets {
             line.finish_and_clear();

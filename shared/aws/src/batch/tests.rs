@@ -44,12 +44,12 @@ fn long() -> Budget {
     Budget::of(Duration::from_secs(60))
 }
 
-/// What the body says.
+/// Does what the body says.
 async fn obedient(record: &Record) -> Disposition {
     match record.body.trim_end_matches(|c: char| c.is_ascii_digit()) {
         "retry" => Disposition::Retry { after: Duration::from_secs(30), reason: "not now".to_owned() },
         "aside" => Disposition::DeadLetter { reason: "never".to_owned() },
-        "panic" => panic!("as told"),
+        "panic" => panic!("as requested"),
         "forever" => std::future::pending().await,
         _ => Disposition::Done,
     }
@@ -60,7 +60,7 @@ fn failed(handled: &Handled) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_message_is_settled_by_itself() {
+async fn each_message_is_settled_separately() {
     let notes = Notes::default();
     let batch = event(&["done1", "retry1", "aside1", "panic1", "done2", "forever1"]);
     let handled = handle(batch, long(), 10, &notes, obedient).await;
@@ -89,15 +89,15 @@ async fn after_a_failure_the_rest_of_its_group_is_returned_unhandled_and_hidden_
     let handled = handle(batch, long(), 10, &notes, noting).await;
     assert_eq!(failed(&handled), ["id-retry1", "id-done2", "id-panic1", "id-done4", "id-done5"]);
     let put_off = ["retry1", "done2", "done5"].map(|body| (body.to_owned(), Duration::from_secs(30)));
-    assert_eq!(notes.put_off.take(), put_off, "a message that stays hidden keeps its whole group waiting");
+    assert_eq!(notes.put_off.take(), put_off, "a message that stays hidden blocks its whole group");
     let seen = seen.take();
     let of_a: Vec<&String> = seen.iter().filter(|body| ["done1", "aside1", "done3"].contains(&&***body)).collect();
-    assert_eq!(of_a, ["done1", "aside1", "done3"], "in order, and a message set aside does not hold up its group");
+    assert_eq!(of_a, ["done1", "aside1", "done3"], "in order, and a dead-lettered message does not block its group");
     assert!(!seen.contains(&"done2".to_owned()), "{seen:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_and_messages_go_side_by_side_within_the_bound() {
+async fn groups_and_messages_are_handled_in_parallel_up_to_the_limit() {
     let under_way = RefCell::new((0_usize, 0_usize));
     let slow = async |_: &Record| {
         let now = under_way.borrow().0 + 1;
@@ -116,14 +116,14 @@ async fn groups_and_messages_go_side_by_side_within_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn near_the_deadline_nothing_is_begun_and_what_is_done_is_acknowledged() {
+async fn near_the_deadline_no_message_is_started_and_finished_ones_are_acknowledged() {
     let slow = async |_: &Record| {
         tokio::time::sleep(Duration::from_secs(8)).await;
         Disposition::Done
     };
     let began = Instant::now();
     let budget = Budget::of(Duration::from_secs(40));
-    // At 8, 16, 24 and 32 s; after 28 s none is begun.
+    // They end at 8, 16, 24 and 32 s; after 28 s none is started.
     let handled = handle(event(&["1", "2", "3", "4", "5", "6"]), budget, 1, &Notes::default(), slow).await;
     assert_eq!(failed(&handled), ["id-5", "id-6"]);
     assert!(began.elapsed() < Duration::from_secs(38));

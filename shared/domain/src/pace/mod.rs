@@ -1,7 +1,8 @@
-//! When the targets of one credential are looked at: within what GitHub allows in a minute, and in an hour.
+//! Schedules the checks of one credential's targets within GitHub's limits per minute and per hour.
 //!
-//! Nobody counts. Every target has its own moment of the interval, and these moments are so far apart that all pollers
-//! together stay within the minute. Of the hour GitHub itself keeps count: see [`QuotaEstimator`].
+//! No requests are counted here. Every target has its own moment within the interval, and these moments are so far
+//! apart that all pollers together stay within the limit per minute. GitHub itself counts the hour: see
+//! [`QuotaEstimator`].
 
 mod quota_estimator;
 
@@ -11,35 +12,36 @@ use crate::time::Timestamp;
 
 pub use quota_estimator::{Quota, QuotaEstimator, TickPlan};
 
-/// Of the requests of a minute, one in so many is left to what the schedule does not send: rechecks, runners asked for by id,
-/// further pages, jobs by hand, and messages that come late or twice.
+/// One request in this many per minute is reserved for requests outside the schedule: rechecks, lookups by id, further
+/// pages, manual checks, and messages that arrive late or twice.
 const HEAD_ROOM: u32 = 9;
 
-/// The first job goes out so long after the beginning of an interval: EventBridge's tick comes within its minute.
+/// The first job is sent this long after the start of an interval: EventBridge ticks at some time within the minute.
 const LEAD: Duration = Duration::from_secs(60);
 
-/// The pace of one credential's jobs.
+/// The pace of one credential's checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// The time between two jobs.
     pub step: Duration,
-    /// Whether the jobs of a tick take more than half of the interval. Then they keep to moments of the clock, whenever the
-    /// tick comes: those of two ticks must not run into one another.
+    /// Whether the jobs of a tick take more than half of the interval. Their moments are then fixed by the clock and
+    /// not by the time of the tick, so that the jobs of two ticks never overlap.
     pub is_tight: bool,
     interval: Duration,
-    patience: Duration,
+    max_lateness: Duration,
     count: usize,
-    /// How many fit into an interval.
+    /// The number of jobs that fit into an interval.
     fits: usize,
-    /// How far apart neighbours in the list lie on the ring, see [`turned_by`].
+    /// The distance on the ring between neighbours in the list, see [`turned_by`].
     stride: usize,
 }
 
 impl Pace {
-    /// The pace of `count` jobs; all at once where there is no limit. A queue holds a job back no longer than `longest_delay`.
+    /// The pace of `count` jobs; without a limit, all are sent at once. A queue can delay a job by at most
+    /// `longest_delay`.
     pub fn of(count: usize, per_minute: Option<u32>, interval: Duration, longest_delay: Duration) -> Self {
         let (step, fits, stride) = (Duration::ZERO, usize::MAX, stride(count));
-        let at_once = Self { step, is_tight: false, interval, patience: interval, count, fits, stride };
+        let at_once = Self { step, is_tight: false, interval, max_lateness: interval, count, fits, stride };
         let Some(per_minute) = per_minute else { return at_once };
         let head_room = per_minute / HEAD_ROOM;
         let step = Duration::from_micros(60_000_000_u64.div_ceil((per_minute - head_room).max(1).into()));
@@ -47,12 +49,13 @@ impl Pace {
         let fits = usize::try_from(window.as_micros() / step.as_micros()).unwrap_or(usize::MAX).max(1);
         let a_tick = u32::try_from(count.min(fits)).unwrap_or(u32::MAX);
         let is_tight = step.saturating_mul(a_tick) > interval / 2;
-        // What piles up while nobody polls goes out at once afterwards: no more of it than there is head-room for.
-        let patience = if is_tight { step * head_room.max(1) } else { interval };
-        Self { step, is_tight, patience, fits, ..at_once }
+        // Jobs that pile up while no poller runs are all executed at once afterwards, so no more may survive than the
+        // reserve covers.
+        let max_lateness = if is_tight { step * head_room.max(1) } else { interval };
+        Self { step, is_tight, max_lateness, fits, ..at_once }
     }
 
-    /// Which tick it is: the same number for one that comes a little early or late.
+    /// The number of the tick at `now`: the same number if the tick is a little early or late.
     pub fn tick(self, now: Timestamp) -> u64 {
         let interval_ms = i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX).max(1);
         let early_ms = (interval_ms / 2 - 30_000).max(0);
@@ -69,23 +72,23 @@ impl Pace {
         Timestamp::from_epoch_ms(begins_ms).plus(LEAD.min(self.interval))
     }
 
-    /// How late a job may be done. A later one is let pass: the next tick brings it again.
-    pub fn patience(self) -> Duration {
-        self.patience
+    /// How late a job may be executed. A later job expires: the next tick sends it again.
+    pub fn max_lateness(self) -> Duration {
+        self.max_lateness
     }
 
-    /// How many jobs go out at a tick, as far as the minute allows.
+    /// The number of jobs sent per tick, as far as the limit per minute allows.
     pub fn jobs(self) -> usize {
         self.count.min(self.fits)
     }
 
-    /// How far apart the looks at one target are where so many jobs go out at each tick.
+    /// The time between two checks of one target if `jobs` jobs are sent at each tick.
     pub fn every(self, jobs: usize) -> Duration {
         self.interval.mul_f64(self.count.max(1) as f64 / jobs.clamp(1, self.count.max(1)) as f64)
     }
 
-    /// How long after the first moment the job at `index` goes out, where no more than `allowed` of all do; none if it does
-    /// not at this tick.
+    /// The delay of the job at `index` after the first moment, if at most `allowed` jobs are sent; `None` if it is not
+    /// sent at this tick.
     pub fn delay(self, index: usize, tick: u64, allowed: usize) -> Option<Duration> {
         let jobs = self.jobs().min(allowed);
         let after = |place: usize| Some(self.step.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)));
@@ -93,19 +96,20 @@ impl Pace {
             return after(index);
         }
         if jobs == self.fits {
-            // As many at every tick: the next round begins where the last one ended, and all are looked at equally often.
+            // The number of jobs is the same at every tick: each tick continues where the last one ended, so all
+            // targets are checked equally often.
             let place = (index + self.count - in_a_row(tick, jobs, self.count)) % self.count;
             return (place < jobs).then(|| after(place)).flatten();
         }
         let on_the_ring = usize::try_from(index as u128 * self.stride as u128 % self.count as u128).unwrap_or(0);
         let place = (on_the_ring + self.count - turned_by(tick, self.count)) % self.count;
-        // Each at its own moment of the interval, which it keeps, unless the list is too long for that.
+        // Each target keeps its own moment of the interval, unless the list is too long for that.
         let moment = if self.count <= self.fits { index } else { place };
         (place < jobs).then(|| after(moment)).flatten()
     }
 }
 
-/// Where a round begins if each has so many places and goes on where the one before it ended.
+/// The first index of a tick, if each tick sends the same number of jobs and continues where the last one ended.
 fn in_a_row(tick: u64, jobs: usize, places: usize) -> usize {
     let begins_at = u128::from(tick) * jobs as u128 % places.max(1) as u128;
     usize::try_from(begins_at).unwrap_or(0)
@@ -113,16 +117,16 @@ fn in_a_row(tick: u64, jobs: usize, places: usize) -> usize {
 
 const GOLDEN_SECTION: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The list as a ring, which is turned on by the golden section at each tick; those on the same stretch of it go out. No other
-/// angle leaves as little between two visits at the same place, whatever part of the ring is let through and however this
-/// part changes; so nothing has to be remembered for all to get their turn.
+/// The rotation of the ring at a tick. The list is a ring that the golden ratio rotates at each tick; the jobs on one
+/// arc are sent. No other angle keeps the time between two visits to the same place as short, whatever the length of
+/// the arc and however it changes. So all targets are checked in turn without any stored state.
 fn turned_by(tick: u64, places: usize) -> usize {
     let turned = u128::from(tick.wrapping_mul(GOLDEN_SECTION)) * places as u128;
     usize::try_from(turned >> 64).unwrap_or(0)
 }
 
-/// So that those on the same stretch of the ring come from all over the list: neighbours are often alike, and what is learnt
-/// from some is taken for all.
+/// The distance on the ring between neighbours in the list. It spreads each arc over the whole list: neighbours are
+/// often alike, and the cost measured on some targets is assumed for all.
 fn stride(count: usize) -> usize {
     let coprime = |stride: &usize| {
         let (mut a, mut b) = (count, *stride);
@@ -149,7 +153,7 @@ mod tests {
         Pace::of(count, Some(per_minute), Duration::from_secs(interval_secs), LONGEST)
     }
 
-    /// The moments of `ticks` ticks, each of which comes as late as `late_secs` says, in order.
+    /// The moments of the jobs of `ticks` ticks in order. Each tick is late by `late_secs`.
     fn moments(pace: Pace, ticks: u64, late_secs: impl Fn(u64) -> u64) -> Vec<Timestamp> {
         let mut moments = Vec::new();
         for number in 0..ticks {
@@ -173,7 +177,7 @@ mod tests {
     fn four_thousand_targets_go_out_in_five_minutes_with_a_ninth_of_the_minute_to_spare() {
         let pace = pace(4_000, 900, 300);
         assert_eq!((pace.step, pace.jobs(), pace.is_tight), (Duration::from_millis(75), 4_000, true));
-        assert_eq!(pace.patience(), Duration::from_millis(7_500));
+        assert_eq!(pace.max_lateness(), Duration::from_millis(7_500));
         assert_eq!(pace.delay(3_999, 7, ALL), Some(Duration::from_millis(299_925)));
     }
 
@@ -193,10 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn few_targets_go_out_at_once_and_without_a_limit_all_do() {
+    fn few_targets_start_at_once_and_without_a_limit_all_do() {
         let few = pace(2_000, 900, 300);
         let now = Timestamp::from_epoch_ms(1_800_000_123_456);
-        assert_eq!((few.is_tight, few.starts_at(now), few.patience()), (false, now, INTERVAL));
+        assert_eq!((few.is_tight, few.starts_at(now), few.max_lateness()), (false, now, INTERVAL));
         assert_eq!(few.delay(2, 0, ALL), Some(Duration::from_millis(150)));
         let unlimited = Pace::of(10_000, None, INTERVAL, LONGEST);
         assert!((0..10_000).all(|index| unlimited.delay(index, 3, ALL) == Some(Duration::ZERO)));

@@ -1,4 +1,4 @@
-//! What of a credential's hour may be spent until the next tick.
+//! Estimates how much of a credential's hourly quota the next tick may use.
 
 use std::collections::VecDeque;
 use std::ops::Add;
@@ -6,33 +6,34 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// GitHub's hour.
+/// The period of GitHub's quota.
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Of the hour, one request in so many is left to what the schedule does not send.
+/// One request in this many per hour is reserved for requests outside the schedule.
 const HEAD_ROOM: u32 = 20;
-/// Of the jobs of a tick, one in so many goes out even where nothing is left, so that somebody notices.
-const LEAST: usize = 100;
-/// What is taken for the cost of a look while nothing is known: of twelve targets one has changed.
+/// One job in this many is sent even if the quota is used up, so that the failure is detected.
+const MIN_JOBS_DIVISOR: usize = 100;
+/// The assumed cost of a check while nothing is known: one of twelve targets has changed.
 const UNKNOWN_COST: f64 = 0.08;
-/// From fewer looks nothing is learnt: chance would be taken for a change.
-const FEWEST_CHECKS: usize = 100;
-/// The costs of so many last ticks are remembered: looks may be dear and cheap by turns. A job that began and ended between
-/// two looks at its runner is not seen, so that it matters whether an odd or an even number of ticks lies between them.
+/// A cost is not learnt from fewer checks: random variation would look like a trend.
+const MIN_CHECKS: usize = 100;
+/// The number of ticks whose costs are remembered. The cost of a check can alternate between ticks: a job that starts
+/// and ends between two checks of its runner is never observed, so it matters whether the number of ticks between them
+/// is odd or even.
 const COSTS: usize = 6;
-/// As many ticks in a row are a sign of the next. GitHub App tokens are renewed once in an hour, and then one round costs a
-/// request for each target.
-const A_SIGN: usize = 2;
-/// How far the ends of the same hour may lie apart.
+/// This many consecutive ticks predict the next. GitHub App tokens are renewed once an hour, and one round of checks
+/// then costs a request per target.
+const RECENT_TICKS: usize = 2;
+/// How far two reported ends of the same hour may differ.
 const SAME_HOUR: Duration = Duration::from_secs(30);
 
-/// What is left of a credential's hour. GitHub counts for everybody who uses the credential.
+/// The quota of a credential's current hour. GitHub counts the requests of everybody who uses the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Requests in an hour. A 304 is free.
+    /// The number of requests per hour. A 304 is free.
     pub limit: u32,
-    /// Requests left.
+    /// The number of requests left.
     pub remaining: u32,
-    /// When the next hour begins.
+    /// When the next hour starts.
     pub resets_at: Timestamp,
 }
 
@@ -42,46 +43,46 @@ impl Quota {
     }
 }
 
-/// The jobs of one tick, before it is known how many of them may go.
+/// The jobs that a tick would send, before the quota is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TickPlan {
     /// The time between two ticks.
     pub interval: Duration,
-    /// When the first of them goes out.
+    /// When the first of its jobs is sent.
     pub starts_at: Timestamp,
-    /// How many have their turn.
+    /// The number of jobs that are due.
     pub jobs: usize,
-    /// How many of them are of targets never looked at before: those cost one request each.
+    /// The number of them whose targets were never checked before: a first check costs one request.
     pub first_checks: usize,
 }
 
-/// What was sent at a tick.
+/// The jobs sent at a tick.
 #[derive(Clone, Debug)]
 struct Sent {
     /// In order.
     moments: Vec<Timestamp>,
     first_checks: usize,
-    /// Whether all went out whose turn it was.
+    /// Whether every due job was sent.
     is_whole: bool,
 }
 
-/// Learns from GitHub's own count what a look costs, and says how many may go out. What it knows is worth nothing beyond an
-/// hour and may be lost at any time: it then begins with what GitHub says of the hour so far.
+/// Learns the cost of a check from GitHub's own count, and decides how many jobs may be sent. Its memory is useless
+/// after an hour and may be lost at any time: it then starts with GitHub's count for the current hour.
 #[derive(Clone, Debug, Default)]
 pub struct QuotaEstimator {
     last: Option<(Timestamp, Quota)>,
     sent: VecDeque<Sent>,
     costs: VecDeque<Cost>,
-    /// What a look cost at the last ticks before which every target had been looked at at the tick before. Where the interval is
-    /// stretched a look costs more: what has changed in the meantime adds up.
+    /// The cost of a check at recent ticks, measured only while every target was checked at each tick. A check costs
+    /// more while the interval is throttled, because more changes accumulate between two checks.
     whole_costs: VecDeque<f64>,
 }
 
-/// What GitHub charged between two ticks.
+/// The requests that GitHub counted between two ticks.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     requests: f64,
-    /// At known targets.
+    /// Checks of known targets.
     checks: f64,
 }
 
@@ -100,22 +101,23 @@ impl Add for Cost {
 }
 
 impl QuotaEstimator {
-    /// How many of a round's jobs may go out at `now`, so that what is left lasts until the hour ends.
+    /// The number of jobs of a tick that may be sent at `now`, so that the quota lasts until the hour ends.
     ///
-    /// All, if what is left is enough for that until then. Otherwise looks are spread evenly over the rest of the hour, by what
-    /// they cost of late; and in any case no more go out than would use up the rest at once at the dearer of the last two ticks.
+    /// All jobs, if the quota is sufficient for that. Otherwise the checks are spread evenly over the rest of the hour
+    /// according to their recent cost. In either case the jobs never exceed what the quota covers at the higher cost of
+    /// the last two ticks.
     pub fn allows(&mut self, now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> usize {
         let costs = self.learn(now, quota, tick_plan);
         let head_room = f64::from(quota.limit / HEAD_ROOM);
         let a_whole_hour = f64::from(quota.limit) - head_room;
         let rounds = |left: Duration| left.as_secs_f64() / tick_plan.interval.as_secs_f64().max(1.0);
-        // GitHub's hour is over within one, whatever this clock says.
+        // GitHub's hour ends within an hour, whatever this machine's clock says.
         let rounds_left = rounds(quota.resets_at.since(tick_plan.starts_at).min(HOUR));
-        // Jobs of the tick before that are yet to be done.
-        let (checks, their_first) =
+        // Jobs of the previous tick that are still to be executed.
+        let (checks, first_in_flight) =
             self.sent.iter().map(|sent| sent.between(now, tick_plan.starts_at)).fold((0, 0), add);
-        let on_their_way = their_first as f64 + (checks - their_first) as f64 * costs.high;
-        let spare = (f64::from(quota.remaining) - head_room - on_their_way).max(0.0);
+        let in_flight = first_in_flight as f64 + (checks - first_in_flight) as f64 * costs.high;
+        let spare = (f64::from(quota.remaining) - head_room - in_flight).max(0.0);
 
         let first_checks = tick_plan.first_checks as f64;
         let known = tick_plan.jobs as f64 - first_checks;
@@ -123,15 +125,15 @@ impl QuotaEstimator {
             let first_checks = first_checks.min(spare);
             first_checks + self.evenly(known, spare - first_checks, rounds_left, &costs)
         } else {
-            // The hour ends while they are done: what is left must do for those before its end.
+            // The hour ends while these jobs are executed: the remaining quota must cover those before its end.
             let until_its_end = (spare + head_room / 2.0) / (rounds_left * costs.high).max(f64::MIN_POSITIVE);
             let next = first_checks + self.evenly(known, a_whole_hour - first_checks, rounds(HOUR), &costs);
             next.min(until_its_end)
         };
-        (allowed.clamp(0.0, tick_plan.jobs as f64) as usize).max(tick_plan.jobs.div_ceil(LEAST))
+        (allowed.clamp(0.0, tick_plan.jobs as f64) as usize).max(tick_plan.jobs.div_ceil(MIN_JOBS_DIVISOR))
     }
 
-    /// How many of so many jobs may go where so much has to last for so many rounds.
+    /// How many of `jobs` may be sent if `spare` requests must last for `rounds` ticks.
     fn evenly(&self, jobs: f64, spare: f64, rounds: f64, costs: &Costs) -> f64 {
         let catches_up = self.sent.back().is_some_and(|sent| !sent.is_whole);
         let now_costs = if catches_up { costs.usual } else { costs.whole };
@@ -140,13 +142,14 @@ impl QuotaEstimator {
         evenly.min(spare / costs.high).min(jobs).max(0.0)
     }
 
-    /// Takes note of the moments of the jobs that go out, in order, and of how many of them are first looks.
+    /// Records the moments of the jobs sent, in order. `first_checks` of them are first checks; `is_whole` says whether
+    /// every due job was sent.
     pub fn sent(&mut self, moments: Vec<Timestamp>, first_checks: usize, is_whole: bool) {
         self.sent.push_back(Sent { first_checks: first_checks.min(moments.len()), moments, is_whole });
-        keep(&mut self.sent, A_SIGN + 1);
+        keep(&mut self.sent, RECENT_TICKS + 1);
     }
 
-    /// What a look at a known target costs, with a margin.
+    /// The cost of a check of a known target, with a margin.
     fn learn(&mut self, now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> Costs {
         let last = self.last.replace((now, quota));
         if let Some((then, before)) = last
@@ -157,11 +160,11 @@ impl QuotaEstimator {
             let mut before = self.sent.iter().rev().skip(1).peekable();
             if before.peek().is_some() && before.all(|sent| sent.is_whole) {
                 self.whole_costs.push_back(cost.of_a_check());
-                keep(&mut self.whole_costs, A_SIGN);
+                keep(&mut self.whole_costs, RECENT_TICKS);
             }
         }
         let unknown = if last.is_some() { UNKNOWN_COST } else { cost_of_the_hour(now, quota, tick_plan) };
-        let of_late = || self.costs.iter().rev().take(A_SIGN).map(|cost| cost.of_a_check());
+        let of_late = || self.costs.iter().rev().take(RECENT_TICKS).map(|cost| cost.of_a_check());
         let high = of_late().reduce(f64::max).unwrap_or(unknown);
         let low = of_late().reduce(f64::min).unwrap_or(unknown);
         let usual = self.costs.iter().copied().reduce(Cost::add).map_or(low, |cost| cost.of_a_check().max(low));
@@ -180,17 +183,17 @@ impl QuotaEstimator {
         let (checks, first_checks) = self.sent.iter().map(|sent| sent.between(from, now)).fold((0, 0), add);
         let known = checks - first_checks;
         let requests = (f64::from(used) - first_checks as f64).clamp(0.0, known as f64);
-        (known >= FEWEST_CHECKS).then_some(Cost { requests, checks: known as f64 })
+        (known >= MIN_CHECKS).then_some(Cost { requests, checks: known as f64 })
     }
 }
 
-/// What a look at a known target costs.
+/// The cost of a check of a known target.
 struct Costs {
-    /// At the last ticks together; at least as at the cheaper of the last two.
+    /// The average over the remembered ticks, but at least the lower of the last two.
     usual: f64,
-    /// At the dearer of the last two.
+    /// The higher of the last two ticks.
     high: f64,
-    /// Where all were looked at at the tick before.
+    /// The cost if all targets were checked at the previous tick.
     whole: f64,
 }
 
@@ -205,7 +208,7 @@ fn add(sum: (usize, usize), more: (usize, usize)) -> (usize, usize) {
 }
 
 impl Sent {
-    /// How many looks fell between two moments, and how many of those were first looks.
+    /// The number of checks between two moments, and how many of those were first checks.
     fn between(&self, from: Timestamp, until: Timestamp) -> (usize, usize) {
         let before = |moment: Timestamp| self.moments.partition_point(|at| *at < moment);
         let checks = before(until).saturating_sub(before(from));
@@ -213,7 +216,7 @@ impl Sent {
     }
 }
 
-/// For whoever remembers nothing: as if all jobs had gone out since the hour began.
+/// The cost if nothing is remembered: assumes that all jobs were sent at each tick since the hour started.
 fn cost_of_the_hour(now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> f64 {
     let rounds = now.since(quota.resets_at.minus(HOUR)).as_secs_f64() / tick_plan.interval.as_secs_f64().max(1.0);
     if rounds < 1.0 || tick_plan.jobs == 0 {
@@ -236,24 +239,25 @@ mod tests {
     /// Which targets change.
     #[derive(Clone, Copy)]
     enum Changing {
-        /// Now these, now those: whoever is looked at rarely is likely to have changed.
+        /// A different set at each tick: a target that is checked rarely has probably changed.
         All,
-        /// Always the same.
+        /// Always the same set.
         Same,
-        /// Always the same, and back at the next tick: whoever is looked at at every other tick has never changed.
+        /// Always the same set, and each target changes back at the next tick: one that is checked every other tick
+        /// never changes.
         ToAndFro,
-        /// Now these, now those, and back the next time.
+        /// A different set at each tick, and each target changes back the next time.
         AllToAndFro,
     }
 
     struct Day {
-        /// The jobs of each tick.
+        /// The number of jobs at each tick.
         sent: Vec<usize>,
-        /// The least that was left of an hour, below zero where it was not enough.
+        /// The lowest remaining quota of any hour; negative if it was exceeded.
         least: i64,
     }
 
-    /// A day of ticks, at each of which so many of a thousand targets change as `changing` says of the tick.
+    /// A day of ticks. At each tick, `changing` of a thousand targets change.
     fn day(limit: u32, forgets: bool, who: Changing, changing: impl Fn(u64) -> u64) -> Day {
         const TARGETS: usize = 4_000;
         let pace = Pace::of(TARGETS, Some(900), INTERVAL, Duration::from_secs(900));
@@ -261,12 +265,13 @@ mod tests {
         let mut quota = Quota { limit, remaining: limit, resets_at: start().plus(HOUR) };
         let mut day = Day { sent: Vec::new(), least: i64::from(limit) };
         let mut has_changed = [true; TARGETS];
-        let mut on_their_way: Vec<(Timestamp, usize)> = Vec::new();
+        let mut in_flight: Vec<(Timestamp, usize)> = Vec::new();
         for tick in 0..288_u64 {
             let now = start().plus(INTERVAL * u32::try_from(tick).unwrap());
-            // Jobs begin a minute after the tick, so those of the last one are not all done when GitHub is asked.
-            let done = on_their_way.partition_point(|(at, _)| *at < now);
-            for (at, index) in on_their_way.drain(..done) {
+            // Jobs start a minute after the tick, so some of the previous tick's jobs are not executed yet when the
+            // quota is read.
+            let done = in_flight.partition_point(|(at, _)| *at < now);
+            for (at, index) in in_flight.drain(..done) {
                 if at >= quota.resets_at {
                     quota = Quota { remaining: limit, resets_at: at.plus(HOUR), ..quota };
                 }
@@ -297,8 +302,8 @@ mod tests {
                 &TickPlan { interval: INTERVAL, starts_at, jobs: TARGETS, first_checks },
             );
             let going = (0..TARGETS).filter_map(|index| Some((starts_at.plus(pace.delay(index, tick, jobs)?), index)));
-            on_their_way.extend(going);
-            let moments = on_their_way.iter().map(|(at, _)| *at).filter(|at| *at >= starts_at).collect();
+            in_flight.extend(going);
+            let moments = in_flight.iter().map(|(at, _)| *at).filter(|at| *at >= starts_at).collect();
             quota_estimator.sent(moments, first_checks, jobs == TARGETS);
             day.sent.push(jobs);
         }
@@ -325,7 +330,7 @@ mod tests {
         let Day { sent, least } = day(5_000, false, Changing::Same, |_| 400);
         assert!(sent[24..].iter().all(|jobs| (850..1_300).contains(jobs)), "{sent:?}");
         assert!(least >= 100, "{least}");
-        // Almost every look finds something new. At the end of an hour the clients stop by themselves.
+        // Almost every check finds a change. At the end of an hour the clients stop by themselves.
         let Day { sent, .. } = day(5_000, false, Changing::All, |_| 400);
         assert!(sent[36..].iter().all(|jobs| (40..3_000).contains(jobs)), "{sent:?}");
         assert!((250..600).contains(&(sent[36..].iter().sum::<usize>() / 252)), "{sent:?}");
@@ -368,7 +373,8 @@ mod tests {
     fn an_estimator_without_memory_starts_with_the_usage_of_the_hour_so_far() {
         let Day { sent, least } = day(5_000, true, Changing::Same, |_| 50);
         assert!(least > 0 && is_whole(&sent[14..]), "{least}, {sent:?}");
-        // Less evenly, as it does not know how few went out; at the end of an hour the clients stop by themselves.
+        // Less evenly, because it does not know how few were sent. At the end of an hour the clients stop by
+        // themselves.
         let Day { sent, .. } = day(5_000, true, Changing::Same, |_| 400);
         assert!(sent.iter().all(|jobs| (40..=4_000).contains(jobs)), "{sent:?}");
     }

@@ -1,4 +1,4 @@
-//! A policy as it is written: read by hand, so that a fault says what the key accepts and not what a parser expected.
+//! Parses a policy without a derived parser, so that a fault says what the key accepts and not what a parser expected.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +15,11 @@ use crate::time::parse_duration;
 const SECTIONS: [&str; 3] = ["targets", "labels", "runners"];
 const EXAMPLE: &str = r#"{"failureThreshold":2,"unreachableAfter":"20m"}"#;
 
-/// A policy as written; every part may be left out.
+/// A policy as written; every part is optional.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyDocument(Raw);
 
-/// JSON with its keys in order, also those that stand twice.
+/// JSON with its keys in order, including duplicates.
 #[derive(Clone, Debug, Default)]
 enum Raw {
     #[default]
@@ -31,7 +31,7 @@ enum Raw {
     Object(Vec<(String, Raw)>),
 }
 
-/// A policy's parts, each with what could be read of it.
+/// The sections of a policy, each as far as it could be read.
 pub(super) struct Sections {
     pub(super) own: PolicyOverrides,
     pub(super) targets: BTreeMap<String, PolicyOverrides>,
@@ -39,7 +39,7 @@ pub(super) struct Sections {
     pub(super) runners: BTreeMap<String, PolicyOverrides>,
 }
 
-/// Which part of the policy a key stands in.
+/// The section of the policy that contains a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Policy,
@@ -48,7 +48,7 @@ enum Level {
 }
 
 impl PolicyDocument {
-    /// Reads every part, and notes every fault.
+    /// Reads every section, and collects every fault.
     pub(super) fn read(&self, faults: &mut Vec<PolicyFault>) -> Sections {
         let mut reader = Reader { faults };
         let none = Vec::new();
@@ -141,7 +141,7 @@ impl Reader<'_> {
 
 const TWICE: &str = "is given twice; keep one of them";
 
-/// Why a key may not stand where it does.
+/// Why a key is not allowed at this level.
 fn misplaced(key: &PolicyKey, level: Level) -> Option<String> {
     match (key.accepts, level) {
         (Accepts::Channel, Level::Policy) => Some(
@@ -150,16 +150,16 @@ fn misplaced(key: &PolicyKey, level: Level) -> Option<String> {
                 .to_owned(),
         ),
         (_, Level::Runner) if key.of_targets_only => {
-            Some("holds for whole targets; move it to the policy itself or under targets".to_owned())
+            Some("applies to whole targets; move it to the top level of the policy or under targets".to_owned())
         }
         _ => None,
     }
 }
 
-/// What to say of a key that is not known.
+/// The fault of an unknown key.
 fn unknown(name: &str, level: Level) -> String {
     if SECTIONS.contains(&name) {
-        return "must stand in the policy itself, not within a target, label or runner".to_owned();
+        return "must be at the top level of the policy, not within a target, label or runner".to_owned();
     }
     let sections = SECTIONS.iter().copied().filter(|_| level == Level::Policy);
     let keys: Vec<&str> = reference().iter().map(|key| key.name).chain(sections).collect();
@@ -168,12 +168,12 @@ fn unknown(name: &str, level: Level) -> String {
         Some((distance, key)) if distance <= 2 || distance * 3 <= name.chars().count() => {
             format!("is not a key of the policy; did you mean `{key}`?")
         }
-        _ => format!("is not a key of the policy, which are {}", keys.join(", ")),
+        _ => format!("is not a key of the policy; the keys are {}", keys.join(", ")),
     }
 }
 
 impl PolicyOverrides {
-    /// Takes the value of a key, or says what it must be.
+    /// Sets the value of a key, or returns what it must be.
     fn set(&mut self, key: &PolicyKey, written: &Raw) -> Result<(), String> {
         let wrong = || {
             let unit = matches!((key.accepts, written), (Accepts::Span { .. }, Raw::Number(_)));
@@ -226,7 +226,7 @@ impl PolicyOverrides {
             }
             Accepts::Channel => match written {
                 Raw::Text(text) if is_channel(text) && !holds_secret(text) => self.channel = Some(text.clone()),
-                // Not repeated: it may be the address of a webhook, which is a secret.
+                // The value is not repeated: it may be the address of a webhook, which is a secret.
                 _ => return Err(format!("{}, or the name of one of the webhooks", key.must_be())),
             },
             Accepts::Patterns => {
@@ -243,7 +243,7 @@ impl PolicyOverrides {
     }
 }
 
-/// What was found, as a fault repeats it.
+/// The value as quoted in a fault.
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The keys of the policy: what each accepts, and what holds without it.
+//! The keys of the policy, with their ranges and defaults.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ const DAY_SECS: u64 = 24 * HOUR_SECS;
 /// One key of the policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyKey {
-    /// Its name.
+    /// The name as written in the policy.
     pub name: &'static str,
     pub(super) accepts: Accepts,
-    /// What holds where it is left out, as it would be written.
+    /// The default value as it would be written.
     pub default: &'static str,
-    /// A value that is accepted.
+    /// A valid value, for error messages.
     pub(super) example: &'static str,
-    /// Whether it cannot differ from one runner of a target to the next.
+    /// Whether it applies to whole targets only, and not to single runners.
     pub(super) of_targets_only: bool,
 }
 
-/// What a key accepts.
+/// The values that a key accepts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Accepts {
     /// A whole number within these bounds.
     Count { least: u32, most: u32 },
-    /// A duration within these bounds, or 0 where that has a meaning of its own.
+    /// A duration within these bounds, or 0 if that has a meaning of its own.
     Span { least_secs: u64, most_secs: u64, zero: Option<&'static str> },
     /// What to do about a runner that is no longer registered.
     OnRemoved,
@@ -52,7 +52,7 @@ impl PolicyKey {
         }
     }
 
-    /// The same as the end of "must be …".
+    /// What it accepts, as "must be …, for example …".
     pub(super) fn must_be(&self) -> String {
         let (accepted, example) = (self.accepted(), self.example);
         let kind = match self.accepts {
@@ -112,7 +112,7 @@ const ALL: [PolicyKey; 14] = [
     },
 ];
 
-/// Every key, in the order in which they are documented.
+/// Every key, in the order of the documentation.
 pub fn reference() -> &'static [PolicyKey] {
     const KEYS: &[PolicyKey] = &ALL;
     KEYS

@@ -1,4 +1,4 @@
-//! The policy as it is written, and what holds for whom.
+//! Parsing and precedence of the policy.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn policy(json: &str, configured: &[&str]) -> Result<Policy, Vec<String>> {
 }
 
 #[test]
-fn the_narrowest_place_wins() {
+fn the_most_specific_rule_wins() {
     let policy = policy(
         r#"{"failureThreshold":4,"recheckInterval":"90s","ignore":["test-*"],
             "targets":{"acme/*":{"failureThreshold":5},"acme/web":{"failureThreshold":2,"ignore":["tmp-*"]}},
@@ -25,15 +25,15 @@ fn the_narrowest_place_wins() {
     assert_eq!(policy.for_target(&web).thresholds().failure_threshold, 2);
     assert_eq!(policy.for_target(&api).thresholds().failure_threshold, 5);
     assert_eq!(policy.for_target(&web).for_runner("x", &gpu).failure_threshold, 6);
-    let narrowest = policy.for_target(&web).for_runner("gpu-a1", &gpu);
-    assert_eq!((narrowest.failure_threshold, narrowest.on_removed), (7, OnRemoved::Ignore));
-    assert_eq!(narrowest.recheck_interval, Duration::from_secs(90));
+    let most_specific = policy.for_target(&web).for_runner("gpu-a1", &gpu);
+    assert_eq!((most_specific.failure_threshold, most_specific.on_removed), (7, OnRemoved::Ignore));
+    assert_eq!(most_specific.recheck_interval, Duration::from_secs(90));
     assert!(policy.for_target(&web).ignores("tmp-1") && !policy.for_target(&api).ignores("tmp-1"));
     assert!(policy.for_target(&api).ignores("TEST-1"));
 }
 
 #[test]
-fn the_channel_of_the_narrowest_place_wins() {
+fn the_channel_of_the_most_specific_rule_wins() {
     let policy = policy(
         r##"{"targets":{"acme/*":{"channel":"#all"},"acme/web":{"channel":"C0WEB","failureThreshold":2}},
             "labels":{"gpu":{"channel":"#gpu"},"gpu-a*":{"failureThreshold":6}},
@@ -51,9 +51,9 @@ fn the_channel_of_the_narrowest_place_wins() {
     assert_eq!(of("acme/web", "build-1", "linux").as_deref(), Some("C0WEB"));
     assert_eq!(of("acme/api", "build-1", "linux").as_deref(), Some("#all"));
     assert_eq!(of("acme/api", "build-1", "GPU").as_deref(), Some("#gpu"));
-    assert_eq!(of("acme/web", "gpu-1", "gpu-a100").as_deref(), Some("C0WEB"), "its place names no channel");
+    assert_eq!(of("acme/web", "gpu-1", "gpu-a100").as_deref(), Some("C0WEB"), "the label names no channel");
     assert_eq!(of("acme/web", "spot-2", "gpu").as_deref(), Some("#spot"));
-    assert_eq!(of("acme/web", "spot-1", "gpu"), None, "the default by its name");
+    assert_eq!(of("acme/web", "spot-1", "gpu"), None, "the default channel by its name");
     assert_eq!(of("orgs/acme", "build-1", "linux"), None);
     assert!(policy.routes_by_label());
     let places: Vec<&str> = policy.channels().map(|(place, _)| place).collect();
@@ -62,7 +62,7 @@ fn the_channel_of_the_narrowest_place_wins() {
 }
 
 #[test]
-fn a_channel_in_the_wrong_place_or_form_is_a_fault_that_does_not_repeat_it() {
+fn a_fault_never_repeats_a_channel_in_the_wrong_place_or_form() {
     let faults = policy(
         r#"{"channel":"C0123456789","labels":{"gpu":{"channel":"https://hooks.slack.com/services/hunter2"}},
             "runners":{"a":{"channel":""}},"targets":{"acme/web":{"channel":"two words"}}}"#,
@@ -79,7 +79,7 @@ fn a_channel_in_the_wrong_place_or_form_is_a_fault_that_does_not_repeat_it() {
 }
 
 #[test]
-fn every_fault_is_named_with_its_place_and_a_hint() {
+fn every_fault_names_its_key_and_gives_a_hint() {
     let faults = policy(
         r#"{"failureThreshold":0,"recheckInterval":"1h","targets":{"acme/wob":{"failureThreshold":2}},"runners":{"a":{"unreachableAfter":"20m"}}}"#,
         &["acme/web"],
@@ -89,13 +89,13 @@ fn every_fault_is_named_with_its_place_and_a_hint() {
     assert_eq!(faults[0], "failureThreshold: must be a whole number from 1 to 20, for example 3; found 0");
     assert_eq!(faults[1], "recheckInterval: must be a duration from 10s to 15m, for example 60s; found `1h`");
     let [of_target, of_runner] =
-        ["targets.acme/wob: matches no configured target", "runners.a.unreachableAfter: holds for whole"];
+        ["targets.acme/wob: matches no configured target", "runners.a.unreachableAfter: applies to whole"];
     assert!(faults.iter().any(|fault| fault.starts_with(of_target)), "{faults:?}");
     assert!(faults.iter().any(|fault| fault.starts_with(of_runner)), "{faults:?}");
     assert!(policy(r#"{"targets":{"acme/web":{}}}"#, &["acme/*"]).is_ok());
 }
 
-/// Values of every wrong kind for a key, and what it accepts.
+/// Tries wrong values of every kind for each key.
 #[test]
 fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
     let wrong =
@@ -127,8 +127,8 @@ fn a_fault_says_what_the_key_accepts_and_never_what_a_parser_expected() {
         (r#"{"failureTreshold":3}"#, "failureTreshold: is not a key of the policy; did you mean `failureThreshold`?"),
         (r#"{"MaxRepeat":3}"#, "MaxRepeat: is not a key of the policy; did you mean `maxRepeats`?"),
         (r#"{"label":{}}"#, "label: is not a key of the policy; did you mean `labels`?"),
-        (r#"{"xyz":3}"#, "xyz: is not a key of the policy, which are failureThreshold, successThreshold, "),
-        (r#"{"targets":{"acme/web":{"labels":{}}}}"#, "targets.acme/web.labels: must stand in the policy itself"),
+        (r#"{"xyz":3}"#, "xyz: is not a key of the policy; the keys are failureThreshold, successThreshold, "),
+        (r#"{"targets":{"acme/web":{"labels":{}}}}"#, "targets.acme/web.labels: must be at the top level"),
         (r#"{"targets":["acme/web"]}"#, "targets: must be an object of names with their keys, for example"),
         (r#"{"runners":{"a":1}}"#, "runners.a: must be an object of keys, for example"),
         (r#"{"labels":{"a":{},"a":{}}}"#, "labels.a: is given twice"),
@@ -150,7 +150,7 @@ fn zero_means_never_where_it_is_documented_and_the_bounds_are_accepted() {
         assert_eq!(
             (of_target.repeat_interval, of_target.max_repeats),
             (Duration::from_secs(86_400), 3),
-            "it is on again"
+            "the target turns it on again"
         );
     }
     assert_eq!(policy_of(r#"{"connectGrace":0}"#).base().connect_grace, Duration::ZERO);
@@ -178,7 +178,7 @@ fn zero_means_never_where_it_is_documented_and_the_bounds_are_accepted() {
 }
 
 #[test]
-fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
+fn a_token_entered_as_a_name_is_refused_and_not_repeated() {
     let token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
     for json in [
         format!(r#"{{"{token}":1}}"#),
@@ -193,7 +193,7 @@ fn a_token_in_the_place_of_a_name_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn of_two_patterns_the_longer_wins_whatever_their_letters() {
+fn the_longer_of_two_patterns_wins_whatever_their_letters() {
     let target: Target = "acme/web".parse().unwrap();
     let failure_threshold = |json: &str| {
         let policy = policy(json, &["acme/web"]).unwrap();
@@ -210,7 +210,7 @@ fn of_two_patterns_the_longer_wins_whatever_their_letters() {
 }
 
 #[test]
-fn what_holds_for_whole_targets_is_refused_for_single_runners() {
+fn keys_for_whole_targets_are_refused_for_single_runners() {
     let of_targets: Vec<&PolicyKey> = reference().iter().filter(|key| key.of_targets_only).collect();
     assert_eq!(
         of_targets.iter().map(|key| key.name).collect::<Vec<_>>(),
@@ -221,7 +221,7 @@ fn what_holds_for_whole_targets_is_refused_for_single_runners() {
         for section in ["labels", "runners"] {
             let faults =
                 policy(&format!(r#"{{"{section}":{{"gpu":{{"{}":{written}}}}}}}"#, key.name), &[]).unwrap_err();
-            let expected = format!("{section}.gpu.{}: holds for whole targets", key.name);
+            let expected = format!("{section}.gpu.{}: applies to whole targets", key.name);
             assert!(faults.len() == 1 && faults[0].starts_with(&expected), "{faults:?}");
         }
         let of_target = format!(r#"{{"targets":{{"acme/web":{{"{}":{written}}}}}}}"#, key.name);
@@ -230,7 +230,7 @@ fn what_holds_for_whole_targets_is_refused_for_single_runners() {
 }
 
 #[test]
-fn a_secret_is_hidden_also_where_the_text_would_have_been_cut_within_it() {
+fn a_secret_is_hidden_even_if_the_text_would_be_cut_within_it() {
     let name = format!("{}ghp_16C7e42F292c6912E7710c838347Ae178B4a", "a ".repeat(LONGEST_KEY / 2 - 1));
     let faults = policy(&format!(r#"{{"{name}":1}}"#), &[]).unwrap_err();
     assert!(faults.len() == 1 && faults[0].starts_with("(hidden, it looks like a secret): is not a key"), "{faults:?}");

@@ -1,4 +1,4 @@
-//! A target that was taken off the list.
+//! Drops a target that was removed from the list.
 
 use crate::change::Event;
 use crate::decision::{Decision, RunnerChange};
@@ -8,10 +8,10 @@ use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
 use crate::time::Timestamp;
 
-/// Closes a target's outages as no longer monitored and forgets its runners.
+/// Closes a target's outages as no longer monitored, and forgets its runners.
 ///
-/// Its step is there even where there is nothing to close: whoever looked while the target was on the list, and commits only
-/// now, finds its revision taken and begins nothing.
+/// The decision has an event even if there is nothing to close. A process that checked the target while it was on the
+/// list, and commits only now, then finds its revision taken and starts nothing.
 pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     let before = &fleet.record;
     let after =

@@ -1,4 +1,4 @@
-//! One runner's turn in a look: what its reading counts for.
+//! The evaluation of one runner in a check: what its status counts for.
 
 mod visibility;
 
@@ -13,10 +13,10 @@ use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
 use crate::target::TargetId;
 use crate::time::Timestamp;
 
-/// How many polls must miss a runner before it is held to be gone.
+/// The number of checks that must miss a runner before it is considered gone.
 const POLLS_UNTIL_GONE: u32 = 2;
 
-/// One runner while a look is evaluated.
+/// One runner while a check is evaluated.
 pub(super) struct Evaluation<'a> {
     before: Option<&'a Runner>,
     runner: Runner,
@@ -26,27 +26,27 @@ pub(super) struct Evaluation<'a> {
     is_starting: bool,
     reports_versions: bool,
     at: Timestamp,
-    /// When the check before this one began.
+    /// When the previous check started.
     checked_at: Option<Timestamp>,
-    /// Whether this look counted towards a verdict.
+    /// Whether this check counted towards an outage, a recovery or a removal.
     counted: bool,
     overrides: &'a Overrides,
     target: &'a TargetId,
 }
 
-/// What a look has in common for all its runners.
+/// What is the same for all runners of a check.
 pub(super) struct CheckContext<'a> {
     pub(super) policy: &'a TargetPolicy<'a>,
     pub(super) overrides: &'a Overrides,
     pub(super) target: &'a TargetId,
     pub(super) at: Timestamp,
-    /// When the stored look before it began.
+    /// When the previous stored check started.
     pub(super) seen_at: Option<Timestamp>,
-    /// When the check before it began, stored or not.
+    /// When the previous check started, stored or not.
     pub(super) checked_at: Option<Timestamp>,
-    /// Whether it is the first complete look at the target.
+    /// Whether it is the first complete check of the target.
     pub(super) is_starting: bool,
-    /// Whether GitHub tells versions of this target's runners.
+    /// Whether GitHub reports versions of this target's runners.
     pub(super) reports_versions: bool,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Evaluation<'a> {
         Self { before: Some(before), ..Self::registered(before.clone(), context) }.without_events()
     }
 
-    /// The turn of a runner that was never read before.
+    /// The evaluation of a runner that is listed for the first time.
     pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
         let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, .. } = *context;
         Self {
@@ -89,8 +89,8 @@ impl<'a> Evaluation<'a> {
         &self.runner
     }
 
-    /// Takes over what GitHub says now.
-    pub(super) fn take_over(&mut self, observed: &ObservedRunner) {
+    /// Updates the runner to what GitHub says now.
+    pub(super) fn update_from(&mut self, observed: &ObservedRunner) {
         if self.runner.current_id != observed.id {
             self.events.push(Event::Reregistered { runner: (&self.runner).into(), current_id: observed.id });
         }
@@ -109,7 +109,7 @@ impl<'a> Evaluation<'a> {
             self.runner.health = Health::Healthy;
         }
         if self.is_ignored {
-            self.watch_no_longer();
+            self.stop_monitoring();
         } else if self.runner.status.is_healthy() {
             self.on_healthy();
         } else {
@@ -152,8 +152,9 @@ impl<'a> Evaluation<'a> {
                 self.counted = !waits;
             }
             Health::Suspect(_) if waits => {}
-            // Nobody looked for as long as would make the target blind: the readings are not in a row. After a clock that was
-            // set back nobody knows, and the suspicion goes on: begun anew at each jump it might never end.
+            // No check for as long as would make the target unreachable: the unhealthy checks are not consecutive. If
+            // the clock was set back, the gap is unknown and the suspicion continues: restarted at each jump, it might
+            // never end.
             Health::Suspect(suspicion)
                 if connected && self.at.since(suspicion.counted_at) >= self.thresholds.unreachable_after =>
             {
@@ -178,13 +179,14 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Registered ahead of use: an ephemeral one may wait for ever, others for the policy's `neverConnected`.
+    /// Whether it was registered ahead of use and may still take its time: an ephemeral runner for ever, others for the
+    /// policy's `connectGrace`.
     fn waits_for_first_connection(&self) -> bool {
         let has_waited = || self.at.has_waited(self.runner.first_seen_at, self.thresholds.connect_grace);
         self.runner.never_connected() && (self.runner.ephemeral || !has_waited())
     }
 
-    /// When it was last known to be healthy, if the check before this one found it so.
+    /// When it was last known to be healthy, if the previous check found it healthy.
     fn last_healthy(&self) -> Option<LastHealthy> {
         let (before, at) = (self.before?, self.checked_at?);
         before.status.is_healthy().then_some(LastHealthy { at, status: before.status })
@@ -203,20 +205,20 @@ impl<'a> Evaluation<'a> {
         self.events.push(Event::Suspected { runner: (&self.runner).into(), outage_id: OutageId::PENDING });
     }
 
-    /// Whether this look counted against it, and not yet often enough.
+    /// Whether this check counted against it, but not yet often enough.
     pub(super) fn is_confirming(&self) -> bool {
         matches!(&self.runner.health, Health::Suspect(suspicion)
             if self.counted && suspicion.unhealthy_count < self.thresholds.failure_threshold)
     }
 
-    /// Whether its outage opens now. `waited_for`: there are suspects that it could be told together with.
+    /// Whether its outage opens now. `waited_for`: other suspects may be confirmed soon and notified together with it.
     pub(super) fn is_confirmed(&self, waited_for: bool) -> bool {
         matches!(&self.runner.health, Health::Suspect(suspicion) if self.counted
             && suspicion.unhealthy_count >= self.thresholds.failure_threshold
             && (!waited_for || suspicion.unhealthy_count > self.thresholds.failure_threshold))
     }
 
-    /// Makes an outage of the suspicion.
+    /// Turns the suspicion into an outage.
     pub(super) fn open(&mut self) {
         let Health::Suspect(suspicion) = &self.runner.health else {
             return;
@@ -240,13 +242,13 @@ impl<'a> Evaluation<'a> {
         self.runner.health = Health::Down(Box::new(Down::new(outage)));
     }
 
-    /// Whether an outage opened in this turn.
+    /// Whether an outage opened in this evaluation.
     pub(super) fn opens(&self) -> bool {
         self.events.iter().any(|event| matches!(event, Event::OutageOpened { .. }))
     }
 
-    /// Alters the outage of this turn wherever it is written down.
-    pub(super) fn each_outage(&mut self, alter: impl Fn(&mut Outage)) {
+    /// Changes every copy of the outage in this evaluation.
+    pub(super) fn update_outages(&mut self, alter: impl Fn(&mut Outage)) {
         if let Health::Down(down) = &mut self.runner.health {
             alter(&mut down.outage);
         }
@@ -270,8 +272,8 @@ impl<'a> Evaluation<'a> {
         self.events.push(Event::OutageClosed { outage: Box::new(outage) });
     }
 
-    /// The policy no longer wants to hear of this runner.
-    fn watch_no_longer(&mut self) {
+    /// Stops monitoring a runner that the policy ignores now.
+    fn stop_monitoring(&mut self) {
         if matches!(self.runner.health, Health::Suspect(_)) {
             self.runner.health = Health::Healthy;
             self.events.push(Event::Cleared { runner: (&self.runner).into() });
@@ -283,8 +285,8 @@ impl<'a> Evaluation<'a> {
         self.end_flapping();
     }
 
-    /// Evaluates a runner that is not registered, as far as was asked.
-    pub(super) fn missing(&mut self) {
+    /// Evaluates a runner that is not on the list, as far as lookups were made.
+    pub(super) fn on_missing(&mut self) {
         let last_healthy = self.last_healthy();
         let absence = self.runner.absence.get_or_insert(Absence {
             since: self.at,
@@ -298,16 +300,16 @@ impl<'a> Evaluation<'a> {
         }
         absence.count += 1;
         absence.counted_at = self.at;
-        // An ephemeral runner leaves after its job: nobody waits to hear of it.
+        // An ephemeral runner deregisters after its job: that is expected.
         self.counted = !self.runner.ephemeral;
         if absence.count >= POLLS_UNTIL_GONE {
             let absence = absence.clone();
             self.runner.absence = None;
-            self.gone(&absence);
+            self.on_gone(&absence);
         }
     }
 
-    fn gone(&mut self, absence: &Absence) {
+    fn on_gone(&mut self, absence: &Absence) {
         let (since, before) = (absence.since, self.runner.status);
         self.runner.status = Status::Unknown;
         self.runner.status_since = self.at;
@@ -346,9 +348,10 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Forgets a runner that has been gone for the policy's `forget`.
+    /// Forgets a runner that has been gone for the policy's `forgetAfter`.
     pub(super) fn forget_when_due(&mut self) {
-        // Also where the clock was set back: to be forgotten late does no harm, and too early costs the word of its return.
+        // If the clock was set back, the runner is forgotten late. That does no harm; too early would lose the
+        // notification of its return.
         if let Health::Gone { since, .. } = self.runner.health
             && self.at.since(since) >= self.thresholds.forget_after
         {
@@ -361,7 +364,7 @@ impl<'a> Evaluation<'a> {
         self.events.push(Event::Retired { runner: (&self.runner).into() });
     }
 
-    /// Whether to look again soon: this look counted, and the verdict is still open.
+    /// Whether the target should be checked again soon: this check counted, and the result is still open.
     pub(super) fn wants_recheck(&self) -> bool {
         let open = match &self.runner.health {
             Health::Suspect(_) => true,
@@ -372,7 +375,7 @@ impl<'a> Evaluation<'a> {
         self.counted && (open || self.runner.absence.is_some())
     }
 
-    /// What changed; none where nothing did.
+    /// The change of the runner; `None` if nothing changed.
     pub(super) fn into_change(self) -> Option<RunnerChange> {
         if self.before == Some(&self.runner) && self.events.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! A look that failed: no verdict about any runner, only about whether the target can be seen.
+//! Failed checks. They never open or close an outage; they only decide whether the target is unreachable.
 
 use crate::change::Event;
 use crate::decision::Decision;
@@ -36,7 +36,7 @@ pub(super) fn check_failed(
     }
 }
 
-/// Notes that a check failed; gives whether it has for long enough now that the target counts as unreachable.
+/// Notes a failed check; returns whether the target has become unreachable by it.
 pub(super) fn note_failure(
     after: &mut TargetRecord,
     failure: &Failure,
@@ -52,7 +52,7 @@ pub(super) fn note_failure(
     let is_newly_unreachable =
         !failing.unreachable && at.has_waited(failing.since, policy.thresholds().unreachable_after);
     failing.unreachable |= is_newly_unreachable;
-    // A fault that the credential's notice explains is not told again for each of its targets.
+    // A fault that the credential's own notification explains is not repeated for each of its targets.
     if failing.unreachable && !failing.notified && !(failure.fault.is_shared() && is_explained) {
         failing.notified = true;
         failing.failure = failure.clone();
@@ -65,7 +65,7 @@ fn is_suspected(runner: &Runner) -> bool {
     matches!(runner.health, Health::Suspect(_)) || runner.absence.is_some()
 }
 
-/// A suspicion ends when the target goes blind: readings on both sides of the gap are not in a row.
+/// Ends a suspicion when the target becomes unreachable: checks on both sides of the gap are not consecutive.
 fn unsuspected(runner: &Runner) -> crate::decision::RunnerChange {
     let mut change = change_of(runner.clone());
     change.runner.absence = None;

@@ -1,4 +1,4 @@
-//! Which of the runners on GitHub's list are which of those remembered.
+//! Matches the runners on GitHub's list with the stored ones.
 
 use std::collections::BTreeMap;
 
@@ -6,37 +6,37 @@ use crate::fleet::Fleet;
 use crate::observation::{Lookup, ObservedPage, ObservedRunner, PageTag};
 use crate::runner::RunnerId;
 
-/// How many missing runners are asked for by id in one check.
+/// The maximum number of missing runners looked up by id in one check.
 const LOOKUPS_PER_CHECK: usize = 20;
 
-/// What a complete look says of a remembered runner.
+/// What a complete check says about a stored runner.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Seen<'a> {
-    /// On a page that is as remembered.
+    /// On a page that has not changed.
     Unchanged,
     /// Listed, or found by its id.
     Read(&'a ObservedRunner),
-    /// Listed under its name alone, as a registration from before the one that is known.
+    /// Listed by its name alone, as a registration from before the known one.
     Earlier(&'a ObservedRunner),
-    /// Not listed, and not registered as far as was asked (an ephemeral runner is not asked for).
+    /// Not listed, and not registered according to a lookup (ephemeral runners are not looked up).
     Missing,
-    /// Not listed, and not asked for: no verdict.
+    /// Not listed, and not looked up: no evaluation.
     Unasked,
 }
 
-/// A complete look, sorted by remembered runner.
+/// A complete check, by stored runner.
 pub(super) struct Listing<'a> {
     /// For each of the fleet's runners, in order.
     pub(super) seen: Vec<Seen<'a>>,
-    /// Listed runners that are not remembered.
+    /// Listed runners that are not stored.
     pub(super) unknown: Vec<&'a ObservedRunner>,
-    /// The pages to remember.
+    /// The pages to store.
     pub(super) tags: Vec<PageTag>,
 }
 
 impl<'a> Listing<'a> {
-    /// Of a list that is short of runners (`is_short`) only an answer to a runner's own id says that it is gone, and its ETags
-    /// are not kept: only an answer in full tells how many there are.
+    /// If the list lacks runners (`is_short`), only a lookup by a runner's own id proves that it is gone. The ETags are
+    /// then not kept: only a full response says how many runners there are.
     pub(super) fn match_up(
         fleet: &Fleet,
         pages: &'a [ObservedPage],
@@ -53,7 +53,7 @@ impl<'a> Listing<'a> {
             }
             *seen = match (lookups.get(&runner.current_id), *seen) {
                 (Some(Lookup::Found(observed)), _) => Seen::Read(observed),
-                // Ids that begin anew: a server that was put back from a copy.
+                // Ids that start again from small numbers: the server was restored from a backup.
                 (Some(Lookup::NotFound), Seen::Earlier(observed)) => Seen::Read(observed),
                 (Some(Lookup::NotFound), _) => Seen::Missing,
                 (None, _) if runner.ephemeral && !runner.is_gone() && !is_short => Seen::Missing,
@@ -64,8 +64,8 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The runners missing from a list that are to be asked for by their present id, at most 20: those that were missed
-/// before come first, so that each gets its second poll. Gone and ephemeral ones are not asked for.
+/// The runners missing from a list that are to be looked up by their current id, at most 20. Those that were missing
+/// before come first, so that each gets its second check. Gone and ephemeral runners are not looked up.
 pub fn lookups_wanted(fleet: &Fleet, pages: &[ObservedPage]) -> Vec<RunnerId> {
     let (seen, ..) = match_pages(fleet, pages);
     let mut missing: Vec<_> = (fleet.runners.iter().zip(seen))
@@ -99,7 +99,7 @@ fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, 
                 for &id in &tag.runner_ids {
                     match find(id) {
                         Some(index) => seen[index] = Seen::Unchanged,
-                        // A page whose runners are not all remembered must be read in full next time.
+                        // A page with runners that are not stored must be read in full next time.
                         None => tag.etag = None,
                     }
                 }
@@ -109,7 +109,7 @@ fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, 
                 for observed in runners {
                     match find(observed.id) {
                         Some(index) => seen[index] = Seen::Read(observed),
-                        // A runner can slip from page to page while they are read, and so be listed twice.
+                        // While pages are read, a runner can slip from one to the next and be listed twice.
                         None if unknown.iter().any(|known| known.id == observed.id) => {}
                         None => unknown.push(observed),
                     }
@@ -119,21 +119,21 @@ fn match_pages<'a>(fleet: &Fleet, pages: &'a [ObservedPage]) -> (Vec<Seen<'a>>, 
         }
     }
 
-    let unknown = registered_anew(fleet, &mut seen, unknown);
+    let unknown = match_by_name(fleet, &mut seen, unknown);
     (seen, unknown, tags)
 }
 
-/// Of listed runners that are not remembered by their id, finds those that are all the same: a name is one runner's at any
-/// one time, so under a remembered name with another id it was registered again. GitHub's ids grow: a smaller one than
-/// is known of the name stands on a page from before that. Gives the rest.
-fn registered_anew<'a>(
+/// Of the listed runners whose ids are not stored, finds those that are stored under their name. A name belongs to one
+/// runner at a time, so a known name with another id is a new registration. GitHub's ids grow: a smaller id than the
+/// stored one comes from a page from before that registration. Returns the rest.
+fn match_by_name<'a>(
     fleet: &Fleet,
     seen: &mut [Seen<'a>],
     unknown: Vec<&'a ObservedRunner>,
 ) -> Vec<&'a ObservedRunner> {
     let mut new: Vec<&ObservedRunner> = Vec::new();
     for observed in unknown {
-        // By identity too: a record is kept under it, and a second one would take its place.
+        // The identity is compared too: a second runner with the same identity would overwrite its record.
         let remembered = fleet.runners.iter().zip(&mut *seen);
         let namesakes = remembered.filter(|(runner, seen)| {
             let name = if let Seen::Read(read) = seen { &read.name } else { &runner.name };

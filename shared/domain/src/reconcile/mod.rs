@@ -1,4 +1,4 @@
-//! From what is known and what was just seen to what is decided: the one place where outages open and close.
+//! Derives a decision from the stored state and the outcome of a check. Only this module opens and closes outages.
 
 mod drop_target;
 mod evaluation;
@@ -24,14 +24,14 @@ use crate::time::Timestamp;
 use evaluation::{CheckContext, Evaluation};
 use listing::{Listing, Seen};
 
-/// How far the recorded time of the last look may lag behind while nothing changes.
+/// How far the stored time of the last check may lag behind while nothing changes.
 pub const LAST_SEEN_LAG: Duration = Duration::from_secs(600);
 
-/// Decides what a look means.
+/// Decides what a check means for a target.
 ///
-/// Pure: the same arguments give the same decision. `is_explained` says whether the credential explains a fault
-/// that all its targets share. What people ask for is needed only where [`Decision::depends_on_overrides`]: deciding without it
-/// first saves reading it.
+/// Pure: the same arguments give the same decision. `is_explained` says whether the credential explains a fault that
+/// all its targets share. Overrides are needed only if [`Decision::depends_on_overrides`]: a first decision without
+/// them saves reading them.
 pub fn reconcile(
     fleet: &Fleet,
     observation: &Observation,
@@ -64,14 +64,14 @@ pub fn reconcile(
     }
 }
 
-/// A complete look on its way to a decision.
+/// A complete check during its evaluation.
 struct Reconciliation<'a> {
     fleet: &'a Fleet,
     context: CheckContext<'a>,
-    /// Why runners are missing that are not gone, where the list says so itself.
+    /// Why registered runners are missing from the list, if the list itself shows that it is incomplete.
     short: Option<&'a Failure>,
     now: Timestamp,
-    /// Runners whose state may change, each with what has happened to it so far.
+    /// Runners whose state may change, each with its events so far.
     evaluations: Vec<Evaluation<'a>>,
 }
 
@@ -109,14 +109,15 @@ impl<'a> Reconciliation<'a> {
             recheck,
             last_seen_at: None,
         };
-        // The look's time alone is no reason to commit.
+        // The time of the check alone is no reason to commit.
         decision.after.observed_at = before.observed_at;
         if decision.is_empty() {
             let seen_at = self.context.seen_at;
             decision.last_seen_at = seen_at.is_none_or(|seen| at.has_waited(seen, LAST_SEEN_LAG)).then_some(at);
             return decision;
         }
-        // Of two machines whose clocks differ, the one behind takes nothing back; a clock that was set back does.
+        // A time before the stored one is not stored, because another machine's clock may be ahead. After the clock was
+        // set back it is.
         if at > before.observed_at || before.observed_at.is_impossible(at) {
             decision.after.observed_at = at;
         }
@@ -127,7 +128,7 @@ impl<'a> Reconciliation<'a> {
         decision
     }
 
-    /// Evaluates a known runner; none where there is nothing to evaluate, which is the rule.
+    /// Evaluates a known runner; `None` if there is nothing to evaluate, as in most cases.
     fn evaluate(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Evaluation<'a>> {
         let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
         match seen {
@@ -142,10 +143,10 @@ impl<'a> Reconciliation<'a> {
         match seen {
             Seen::Unchanged => evaluation.on_observed(),
             Seen::Read(observed) => {
-                evaluation.take_over(observed);
+                evaluation.update_from(observed);
                 evaluation.on_observed();
             }
-            Seen::Missing | Seen::Earlier(_) => evaluation.missing(),
+            Seen::Missing | Seen::Earlier(_) => evaluation.on_missing(),
             Seen::Unasked => evaluation.forget_when_due(),
         }
         Some(evaluation)
@@ -158,8 +159,8 @@ impl<'a> Reconciliation<'a> {
         evaluation
     }
 
-    /// Opens the outages that are confirmed. One confirmed just now waits for other suspects of its target, so that
-    /// they are told together, but only until the next reading that counts.
+    /// Opens the outages that are confirmed. One that was confirmed just now waits for other suspects of its target, so
+    /// that they are notified together, but only until the next check that counts.
     fn open_confirmed(&mut self) {
         let waited_for = self.evaluations.iter().any(Evaluation::is_confirming);
         let opened: Vec<usize> =
@@ -171,13 +172,13 @@ impl<'a> Reconciliation<'a> {
             (0..self.evaluations.len()).filter(|&index| self.evaluations[index].opens()).collect();
         let peers = self.peers_of(&opening);
         for (index, peers) in opening.into_iter().zip(peers) {
-            self.evaluations[index].each_outage(|outage: &mut Outage| outage.peers = peers);
+            self.evaluations[index].update_outages(|outage: &mut Outage| outage.peers = peers);
         }
     }
 
-    /// Counts, for each of these turns' runners, the others that could take its jobs, as they are after this look.
+    /// Counts, for each of these runners, the others that could take its jobs, as they are after this check.
     fn peers_of(&self, evaluations: &[usize]) -> Vec<Peers> {
-        // Runners that go down together mostly have the same labels: those are counted once.
+        // Runners that go offline together mostly have the same labels: each set of labels is counted once.
         let mut by_labels: BTreeMap<&[String], Peers> = BTreeMap::new();
         let others_of = |index: &usize| {
             let of = self.evaluations[*index].runner();
@@ -189,10 +190,10 @@ impl<'a> Reconciliation<'a> {
         evaluations.iter().map(others_of).collect()
     }
 
-    /// Counts the runners with all labels of one, itself among them.
+    /// Counts the runners with all labels of this one, itself included.
     fn able_to_replace(&self, of: &Runner) -> Peers {
         let mut peers = Peers::default();
-        // Turns stand in the order of the fleet's runners, followed by new ones.
+        // The evaluations are in the order of the fleet's runners, followed by new runners.
         let mut evaluations = self.evaluations.iter().map(Evaluation::runner).peekable();
         let known = self.fleet.runners.iter().map(|runner| {
             match evaluations.next_if(|evaluation| evaluation.id == runner.id) {
@@ -232,7 +233,8 @@ impl<'a> Reconciliation<'a> {
     }
 }
 
-/// Whether GitHub tells the version of any runner of a target, now or before: one without it has never connected then.
+/// Whether GitHub reports the version of any runner of a target, now or before. If so, a runner without one never
+/// connected.
 fn reports_versions(fleet: &Fleet, pages: &[ObservedPage], lookups: &BTreeMap<RunnerId, Lookup>) -> bool {
     let fresh = pages.iter().filter_map(|page| match page {
         ObservedPage::Fresh { runners, .. } => Some(runners),
@@ -246,17 +248,17 @@ fn reports_versions(fleet: &Fleet, pages: &[ObservedPage], lookups: &BTreeMap<Ru
         || fresh.flatten().chain(found).any(|runner| runner.version.is_some())
 }
 
-/// Whether a runner is there to take jobs, at least in principle.
+/// Whether a runner is registered and could take jobs in principle.
 fn counts_as_peer(runner: &Runner) -> bool {
     !runner.is_gone() && runner.health != Health::Retired
 }
 
-/// Whether two looks are far enough apart to count as two readings.
+/// Whether two checks are far enough apart to count separately.
 fn far_enough(at: Timestamp, counted_at: Timestamp, recheck: Duration) -> bool {
     at.has_waited(counted_at, recheck / 2)
 }
 
-/// A runner's entry in a decision that was not reached by a look.
+/// A runner's entry in a decision that no evaluation led to.
 fn change_of(runner: Runner) -> RunnerChange {
     RunnerChange { runner, events: Vec::new() }
 }

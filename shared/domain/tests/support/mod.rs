@@ -1,5 +1,5 @@
-//! A target whose history is driven look by look, as a store would keep it.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! A target whose history is built check by check, as a store would keep it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl History {
         Self { fleet, policy, changes: Vec::new(), max_items: 50, overrides: Overrides::default() }
     }
 
-    /// A history that has seen `runners` once, so that the next look is not the first.
+    /// A history with one check that found `runners`, so that the next check is not the first.
     pub(crate) fn watching(policy_json: &str, runners: &[ObservedRunner]) -> Self {
         let mut history = Self::new(policy_json);
         history.see(0, runners);
@@ -86,14 +86,14 @@ impl History {
         reconcile(&self.fleet, observation, &policy, &self.overrides, false, observation.started_at)
     }
 
-    /// Looks, decides and commits; gives what happened.
+    /// Checks, decides and commits; returns the events.
     pub(crate) fn check(&mut self, observation: &Observation) -> Vec<Event> {
         let decision = self.decide(observation);
         self.fleet.last_seen_at = decision.last_seen_at.or(self.fleet.last_seen_at);
         self.store(decision.commits(7, self.max_items, Handled::default()))
     }
 
-    /// A complete look; runners that are missing from it are asked for by id and not found.
+    /// A complete check. Runners missing from the list are looked up by id and not found.
     pub(crate) fn see(&mut self, secs: u64, runners: &[ObservedRunner]) -> Vec<Event> {
         let pages = vec![page(runners)];
         let lookups = lookups_wanted(&self.fleet, &pages).into_iter().map(|id| (id, Lookup::NotFound)).collect();

@@ -1,4 +1,4 @@
-//! Queues inside the process, which behave as SQS does.
+//! Queues inside the process that behave like SQS.
 
 mod state;
 #[cfg(test)]
@@ -13,10 +13,9 @@ use tokio::time::Instant;
 
 pub use state::{DeadLetter, Depth, Kind, QueueSettings, QueueState};
 
-/// A [`QueueState`] that can be waited for; clones are the same queue.
+/// A [`QueueState`] with an async receive. Clones share one queue.
 ///
-/// Its time is tokio's: it never goes back when somebody sets the machine's clock, and it is virtual in a test that
-/// pauses it.
+/// It uses tokio's clock, which never goes back when the machine's clock is set, and which a test can pause.
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Shared>);
 
@@ -24,7 +23,7 @@ pub struct Queue(Arc<Shared>);
 struct Shared {
     state: Mutex<QueueState>,
     began_at: Instant,
-    /// Something happened that may have made a message due.
+    /// Signals that a message may have become due.
     changed: Notify,
 }
 
@@ -35,23 +34,23 @@ impl Queue {
         Self(Arc::new(Shared { state, began_at: Instant::now(), changed: Notify::new() }))
     }
 
-    /// An empty queue in any order.
+    /// An empty standard queue: messages in any order.
     pub fn standard(max_receive_count: u32) -> Self {
         Self::new(QueueSettings { kind: Kind::Standard, max_receive_count })
     }
 
-    /// An empty queue in order within groups, without repeats.
+    /// An empty FIFO queue: in order within a group, without duplicates.
     pub fn fifo(max_receive_count: u32) -> Self {
         Self::new(QueueSettings { kind: Kind::Fifo, max_receive_count })
     }
 
-    /// How many messages there are.
+    /// The number of messages by state.
     pub fn depth(&self) -> Depth {
         let now = self.now();
         self.state().depth(now)
     }
 
-    /// The messages that were set aside, oldest first; at most the latest thousand.
+    /// The dead-lettered messages, oldest first; at most the latest thousand.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.state().dead().cloned().collect()
     }
@@ -79,7 +78,7 @@ impl Receiver for Queue {
         let give_up_at = self.now().saturating_add(wait);
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
-            // Before the state is read: a message that is sent between the two wakes this one.
+            // Enabled before the state is read, so that a message sent in between wakes this call.
             changed.as_mut().enable();
             let now = self.now();
             let (deliveries, next_due) = {

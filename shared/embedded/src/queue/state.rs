@@ -1,67 +1,67 @@
-//! What a queue does, as a plain value: what happens and when go in, what is handed out comes out.
+//! A queue's logic as a plain value: calls carry the time, and deliveries are returned.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use monitor_pipeline::ports::{Delivery, Outgoing, QueueError};
 
-/// How long a FIFO queue knows a de-duplication id (SQS: 5 minutes, from the message that was taken).
+/// How long a FIFO queue remembers a deduplication id (SQS: 5 minutes from the accepted message).
 const DEDUPLICATION: Duration = Duration::from_secs(300);
-/// The longest delay of a message and the longest time that it can be hidden (SQS: 15 minutes and 12 hours).
+/// The longest delay and the longest visibility timeout of a message (SQS: 15 minutes and 12 hours).
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3_600);
-/// How many messages set aside are kept, the latest ones.
+/// How many dead-lettered messages are kept: the latest ones.
 const DEAD_KEPT: usize = 1_000;
 
-/// What kind of queue.
+/// The kind of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Any order; messages may be delayed.
     Standard,
-    /// In order within a group, without repeats.
+    /// In order within a group, without duplicates.
     Fifo,
 }
 
-/// What a queue is set to.
+/// The settings of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// What kind.
+    /// Standard or FIFO.
     pub kind: Kind,
-    /// How often a message is handed out before it is set aside; at least 1.
+    /// How often a message is delivered before it is dead-lettered; at least 1.
     pub max_receive_count: u32,
 }
 
 /// How many messages a queue has, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Could be handed out, but for their group.
+    /// Due now; a FIFO group may still block them.
     pub visible: usize,
     /// Sent with a delay that has not passed.
     pub delayed: usize,
-    /// Handed out and neither deleted nor due again.
+    /// Delivered, and neither deleted nor due again.
     pub in_flight: usize,
-    /// Set aside and still kept.
+    /// Dead-lettered and still kept.
     pub dead: usize,
 }
 
-/// A message that was handed out as often as it may be.
+/// A message that was delivered as often as allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its text.
+    /// The message's text.
     pub body: String,
-    /// FIFO only: its group.
+    /// The message's group; FIFO only.
     pub group: Option<String>,
-    /// How often it was handed out.
+    /// How often it was delivered.
     pub receive_count: u32,
 }
 
-/// A queue's state. Moments are durations since any moment before the first, and never go back.
+/// A queue's state. Times are durations since an arbitrary start, and never go back.
 ///
-/// Every call looks at each message once at most: meant for tens of thousands, not for millions.
+/// A call visits each message at most once: meant for tens of thousands of messages, not for millions.
 #[derive(Clone, Debug)]
 pub struct QueueState {
     settings: QueueSettings,
-    /// By their number, which is the order in which they were sent.
+    /// By number, in the order in which they were sent.
     messages: BTreeMap<u64, Message>,
     sent: u64,
     /// When each de-duplication id was first used.
@@ -90,7 +90,7 @@ impl QueueState {
         Self { settings, messages, sent: 0, known_ids, dead }
     }
 
-    /// Takes messages, all or none. Refuses what SQS would refuse.
+    /// Accepts all messages or none. Refuses what SQS would refuse.
     pub fn send(&mut self, now: Duration, messages: Vec<Outgoing>) -> Result<(), QueueError> {
         messages.iter().try_for_each(|message| self.accepts(message))?;
         self.known_ids.retain(|_, first_used| now.saturating_sub(*first_used) < DEDUPLICATION);
@@ -111,30 +111,30 @@ impl QueueState {
     fn accepts(&self, message: &Outgoing) -> Result<(), QueueError> {
         let Outgoing { delay, group, deduplication_id, .. } = message;
         let refusal = match self.settings.kind {
-            Kind::Standard if *delay > LONGEST_DELAY => "a delay is at most 15 minutes",
+            Kind::Standard if *delay > LONGEST_DELAY => "a delay must be at most 15 minutes",
             Kind::Standard if group.is_some() => "a standard queue has no groups; send without one",
             Kind::Standard if deduplication_id.is_some() => {
-                "a standard queue takes no de-duplication id; send without one"
+                "a standard queue takes no deduplication id; send without one"
             }
-            Kind::Fifo if !delay.is_zero() => "a FIFO queue delays no single message; send without a delay",
-            Kind::Fifo if group.is_none() => "a FIFO queue takes messages with a group only",
-            Kind::Fifo if deduplication_id.is_none() => "a FIFO queue takes messages with a de-duplication id only",
+            Kind::Fifo if !delay.is_zero() => "a FIFO queue cannot delay a single message; send without a delay",
+            Kind::Fifo if group.is_none() => "a FIFO message must have a group",
+            Kind::Fifo if deduplication_id.is_none() => "a FIFO message must have a deduplication id",
             _ => return Ok(()),
         };
         Err(QueueError(format!("the message is refused: {refusal}")))
     }
 
-    /// Hands out up to `max` messages and hides them for `visibility`; sets aside those that were handed out often
-    /// enough.
+    /// Delivers up to `max` messages and hides them for `visibility`. Dead-letters those that were delivered
+    /// `max_receive_count` times.
     pub fn receive(&mut self, now: Duration, max: usize, visibility: Duration) -> Vec<Delivery> {
-        let held_back = self.groups_in_flight(now);
+        let blocked_groups = self.groups_in_flight(now);
         let (mut handed_out, mut spent) = (Vec::new(), Vec::new());
         for (&number, message) in &mut self.messages {
             if handed_out.len() == max {
                 break;
             }
-            let is_held_back = message.group.as_ref().is_some_and(|group| held_back.contains(group));
-            if is_held_back || message.visible_at > now {
+            let is_blocked = message.group.as_ref().is_some_and(|group| blocked_groups.contains(group));
+            if is_blocked || message.visible_at > now {
                 continue;
             }
             if message.receive_count >= self.settings.max_receive_count {
@@ -154,7 +154,7 @@ impl QueueState {
         handed_out
     }
 
-    /// Takes a message out for good. On a standard queue even after its time has run out, until it is handed out
+    /// Deletes a message. On a standard queue this still works after its visibility timeout, until it is delivered
     /// again.
     pub fn delete(&mut self, now: Duration, receipt: &str) {
         let is_late_allowed = self.settings.kind == Kind::Standard;
@@ -164,19 +164,19 @@ impl QueueState {
         }
     }
 
-    /// Hides a message that is under way for `delay` from now, in place of what was left of its time.
+    /// Hides a message in flight for `delay` from now, instead of the rest of its visibility timeout.
     pub fn release(&mut self, now: Duration, receipt: &str, delay: Duration) {
         if let Some((_, message)) = self.received(receipt).filter(|(_, message)| message.is_in_flight(now)) {
             message.visible_at = now.saturating_add(delay.min(LONGEST_VISIBILITY));
         }
     }
 
-    /// The next moment at which time alone may make a message due; none where none is hidden.
+    /// When the next hidden message becomes due; `None` if none is hidden.
     pub fn next_due(&self, now: Duration) -> Option<Duration> {
         self.messages.values().map(|message| message.visible_at).filter(|due| *due > now).min()
     }
 
-    /// How many messages there are.
+    /// The number of messages by state.
     pub fn depth(&self, now: Duration) -> Depth {
         let mut depth = Depth { dead: self.dead.len(), ..Depth::default() };
         for message in self.messages.values() {
@@ -189,7 +189,7 @@ impl QueueState {
         depth
     }
 
-    /// The messages that were set aside, oldest first; at most the latest thousand.
+    /// The dead-lettered messages, oldest first; at most the latest thousand.
     pub fn dead(&self) -> impl Iterator<Item = &DeadLetter> {
         self.dead.iter()
     }
@@ -199,7 +199,7 @@ impl QueueState {
         in_flight.filter_map(|message| message.group.clone()).collect()
     }
 
-    /// The message that a receipt names, if it was not handed out again since.
+    /// The message that a receipt names, unless it was delivered again since.
     fn received(&mut self, receipt: &str) -> Option<(u64, &mut Message)> {
         let (number, count) = receipt.split_once('.')?;
         let (number, count): (u64, u32) = (number.parse().ok()?, count.parse().ok()?);

@@ -24,14 +24,14 @@ fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
 }
 
 #[test]
-fn what_sqs_would_refuse_is_refused_and_nothing_of_it_taken() {
+fn messages_that_sqs_would_refuse_are_refused_and_none_is_stored() {
     let refused = [
         (Kind::Standard, Outgoing { delay: at(901), ..plain("x") }, "at most 15 minutes"),
         (Kind::Standard, Outgoing { group: Some("a".to_owned()), ..plain("x") }, "has no groups"),
-        (Kind::Standard, Outgoing { deduplication_id: Some("a".to_owned()), ..plain("x") }, "no de-duplication id"),
+        (Kind::Standard, Outgoing { deduplication_id: Some("a".to_owned()), ..plain("x") }, "no deduplication id"),
         (Kind::Fifo, Outgoing { delay: SECOND, ..grouped("x", "a") }, "without a delay"),
-        (Kind::Fifo, Outgoing { group: None, ..grouped("x", "a") }, "with a group only"),
-        (Kind::Fifo, Outgoing { deduplication_id: None, ..grouped("x", "a") }, "with a de-duplication id only"),
+        (Kind::Fifo, Outgoing { group: None, ..grouped("x", "a") }, "must have a group"),
+        (Kind::Fifo, Outgoing { deduplication_id: None, ..grouped("x", "a") }, "must have a deduplication id"),
     ];
     for (kind, message, said) in refused {
         let mut queue = state(kind);
@@ -43,7 +43,7 @@ fn what_sqs_would_refuse_is_refused_and_nothing_of_it_taken() {
 }
 
 #[test]
-fn depth_counts_messages_by_state_and_next_due_names_the_next_change_by_time() {
+fn depth_counts_messages_by_state_and_next_due_is_the_time_of_the_next_change() {
     let mut queue = state(Kind::Standard);
     assert_eq!(queue.next_due(at(0)), None);
     let delayed = Outgoing { delay: at(40), ..plain("delayed") };
@@ -59,14 +59,14 @@ fn depth_counts_messages_by_state_and_next_due_names_the_next_change_by_time() {
 }
 
 #[test]
-fn a_late_delete_holds_on_a_standard_queue_until_the_next_receive() {
+fn a_late_delete_works_on_a_standard_queue_until_the_next_receive() {
     let mut queue = state(Kind::Standard);
     queue.send(at(0), vec![plain("one"), plain("two")]).unwrap();
     let first = queue.receive(at(0), 2, at(10));
     queue.delete(at(11), &first[0].receipt);
     let again = queue.receive(at(12), 2, at(10));
     assert_eq!(bodies(&again), ["two"]);
-    // The older receipt names nothing any more.
+    // The older receipt is no longer valid.
     queue.delete(at(13), &first[1].receipt);
     queue.release(at(13), &first[1].receipt, Duration::ZERO);
     assert_eq!(queue.depth(at(13)), Depth { in_flight: 1, ..Depth::default() });
@@ -84,7 +84,7 @@ fn a_late_delete_on_a_fifo_queue_is_ignored() {
 }
 
 #[test]
-fn a_release_after_its_time_does_not_hide_it_again() {
+fn a_release_after_the_visibility_timeout_does_not_hide_the_message_again() {
     let mut queue = state(Kind::Standard);
     queue.send(at(0), vec![plain("one")]).unwrap();
     let first = queue.receive(at(0), 1, at(10));
@@ -93,14 +93,14 @@ fn a_release_after_its_time_does_not_hide_it_again() {
 }
 
 #[test]
-fn a_batch_of_a_group_is_in_order_and_holds_it_back_until_the_last_is_settled() {
+fn a_batch_of_a_group_is_in_order_and_blocks_the_group_until_its_last_message_is_settled() {
     let mut queue = state(Kind::Fifo);
     queue.send(at(0), ["a1", "a2", "a3", "b1"].map(|body| grouped(body, &body[..1])).to_vec()).unwrap();
     let batch = queue.receive(at(0), 2, at(10));
     assert_eq!(bodies(&batch), ["a1", "a2"]);
     queue.delete(at(1), &batch[0].receipt);
     assert_eq!(bodies(&queue.receive(at(1), 9, at(10))), ["b1"]);
-    // a1 settled, a2 came to nothing: it comes before a3.
+    // a1 is settled. a2 was not, so it is redelivered before a3.
     assert_eq!(bodies(&queue.receive(at(10), 9, at(10))), ["a2", "a3"]);
 }
 
@@ -119,7 +119,7 @@ fn dead_letters_are_kept_up_to_a_limit() {
 }
 
 #[test]
-fn receipts_that_are_none_are_ignored() {
+fn invalid_receipts_are_ignored() {
     let mut queue = state(Kind::Standard);
     queue.send(at(0), vec![plain("one")]).unwrap();
     queue.receive(at(0), 1, MINUTE);
@@ -131,7 +131,7 @@ fn receipts_that_are_none_are_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_costs_nothing_and_ends_with_the_moment_that_is_waited_for() {
+async fn waiting_costs_nothing_and_ends_when_a_message_is_due() {
     let queue = Queue::standard(3);
     queue.send(vec![Outgoing { delay: 7 * SECOND, ..plain("later") }]).await.unwrap();
     let began_at = Instant::now();
@@ -151,7 +151,7 @@ async fn waiting_costs_nothing_and_ends_with_the_moment_that_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn releasing_a_group_wakes_whoever_waits_for_it() {
+async fn releasing_a_group_wakes_a_waiting_receive() {
     let queue = Queue::fifo(3);
     queue.send(vec![grouped("a1", "a"), grouped("a2", "a")]).await.unwrap();
     let first = queue.receive(1, MINUTE, Duration::ZERO).await.unwrap();

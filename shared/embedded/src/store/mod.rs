@@ -25,33 +25,33 @@ use place::Files;
 use rows::Place;
 use sharing::{Rows, Waiting};
 
-/// How long a statement waits for another process that writes. A write takes milliseconds.
+/// How long a statement waits for another process's write. A write takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many items a put may hold: a limit, so that no transaction keeps others waiting for long.
+/// The most items in one put, so that no transaction blocks others for long.
 const MAX_BATCH: usize = 1_000;
 
 /// The store on SQLite, in one file or in memory.
 ///
-/// Calls run where they are awaited, under a mutex: a statement takes microseconds, a commit as long as the disk
-/// takes to make it safe. No thread is started and no timer used, so that a simulator can run it.
+/// Calls run where they are awaited, under a mutex: a statement takes microseconds, a commit one disk sync. It starts
+/// no thread and uses no timer, so a simulator can run it.
 pub struct EmbeddedStore {
     connection: Mutex<Connection>,
     waiting: Waiting,
-    /// None in memory.
+    /// Empty for a store in memory.
     files: Files,
-    /// Whether a commit waits for a disk.
+    /// Whether a commit syncs a disk.
     syncs: bool,
     counting: Counting,
 }
 
-/// What a store was asked since it was opened.
+/// A store's requests since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Gets and lists.
     pub reads: u64,
-    /// Puts and deletes, refused ones too.
+    /// Puts and deletes, including refused ones.
     pub writes: u64,
-    /// Items that were put.
+    /// Items written by puts.
     pub items_written: u64,
 }
 
@@ -65,48 +65,48 @@ struct Counting {
 /// A file that cannot be used as the store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It cannot be created or opened.
+    /// The file cannot be created or opened.
     #[error(
-        "the store {path} cannot be opened: {reason}; it must lie on a local disk, in a folder that this user may write to"
+        "cannot open the store {path}: {reason}; it must be on a local disk, in a folder that this user can write to"
     )]
     Unusable {
-        /// The file.
+        /// The store's file.
         path: PathBuf,
-        /// Why.
+        /// The cause, from SQLite or the file system.
         reason: String,
     },
-    /// It is damaged.
+    /// The file is damaged.
     #[error("the store {path} is damaged: {reason}; {}", rows::HINT)]
     Damaged {
-        /// The file.
+        /// The store's file.
         path: PathBuf,
-        /// Why.
+        /// The cause, from SQLite or the file system.
         reason: String,
     },
-    /// It is something else.
+    /// The file is not a store of this program.
     #[error("{path} is not a store of runner-monitor; name another file")]
     Foreign {
-        /// The file.
+        /// The store's file.
         path: PathBuf,
     },
-    /// A later release has written it.
+    /// A later release wrote the file.
     #[error(
-        "the store {path} has version {found}, this release knows {known}: run the release that wrote it, or a later one"
+        "the store {path} has version {found}, but this release supports {known}: run the release that wrote it, or a later one"
     )]
     Later {
-        /// The file.
+        /// The store's file.
         path: PathBuf,
-        /// Its version.
+        /// The file's version.
         found: i64,
-        /// The last version that this release knows.
+        /// The latest version that this release supports.
         known: i64,
     },
 }
 
 impl EmbeddedStore {
-    /// Opens the file, creating it for this user alone (mode 0600) where there is none, and brings it up to date.
+    /// Opens the file and migrates it. A new file is created for this user only (mode 0600).
     ///
-    /// Several processes may have it open at once. Not on a network file system: WAL needs shared memory.
+    /// Several processes may have it open at once, but not on a network file system: WAL needs shared memory.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let unusable = |reason: String| OpenError::Unusable { path: path.to_owned(), reason };
@@ -114,7 +114,7 @@ impl EmbeddedStore {
             return Err(unusable("it is a folder".to_owned()));
         }
         create_privately(path).map_err(|error| unusable(error.to_string()))?;
-        // Without the flag for URIs: a file may be called `file:x?mode=memory`.
+        // No URI flag: a file may be called `file:x?mode=memory`.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| unusable(without_path(&error)))?;
         let mut this = Self::prepare(connection, path, true)?;
@@ -122,13 +122,13 @@ impl EmbeddedStore {
         Ok(this)
     }
 
-    /// Whether the file that is written to is still the one under its name. SQLite goes on in a file that was deleted, and all
-    /// of it is gone at the end.
+    /// Whether the open file is still the one at its path. SQLite keeps writing to a deleted file, and everything is
+    /// lost when the process ends.
     pub fn in_place(&self) -> Result<(), Displaced> {
         self.files.check()
     }
 
-    /// A store that ends with this value.
+    /// A store in memory that lasts as long as this value.
     pub fn open_in_memory() -> Result<Self, OpenError> {
         let path = Path::new(":memory:");
         let connection = Connection::open_in_memory()
@@ -144,13 +144,13 @@ impl EmbeddedStore {
             _ => OpenError::Unusable { path: path(), reason: without_path(&error) },
         };
         connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
-        // Before anything is written to it.
+        // Checked before anything is written.
         let version = migrations::version(&mut connection).map_err(unusable)?.map_err(|misfit| match misfit {
             Misfit::Foreign => OpenError::Foreign { path: path() },
             Misfit::Later { found, known } => OpenError::Later { path: path(), found, known },
         })?;
         switch_to_wal(&connection).map_err(unusable)?;
-        // What was answered survives a power cut: the log is synced at every commit.
+        // Every commit syncs the log, so an acknowledged put survives a power cut.
         connection.pragma_update(None, "synchronous", "full").map_err(unusable)?;
         if version < migrations::known_version() {
             migrations::migrate(&mut connection).map_err(unusable)?;
@@ -160,9 +160,9 @@ impl EmbeddedStore {
         Ok(Self { connection, waiting, files, syncs, counting })
     }
 
-    /// Reads the whole file: SQLite's own check of it, and every item. Gives how many items there are.
+    /// Runs SQLite's own check and reads every item. Returns the number of items.
     ///
-    /// Takes seconds for a large file, in which others can read and not write.
+    /// This takes seconds for a large file; meanwhile other processes can read but not write.
     pub fn verify(&self) -> Result<u64, StoreError> {
         let connection = self.connection();
         let mut check = connection.prepare("PRAGMA quick_check(3)").map_err(fault)?;
@@ -181,7 +181,7 @@ impl EmbeddedStore {
         Ok(count)
     }
 
-    /// What was asked since it was opened.
+    /// The requests since the store was opened.
     pub fn counters(&self) -> Counters {
         Counters {
             reads: self.counting.reads.load(Ordering::Relaxed),
@@ -190,21 +190,21 @@ impl EmbeddedStore {
         }
     }
 
-    /// A panic under the lock leaves nothing half done: its transaction is rolled back.
+    /// A poisoned lock is safe to use: a panic under it rolls back its transaction.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// SQLite's reason in words that do not repeat the path.
+/// SQLite's reason without the path.
 fn without_path(error: &rusqlite::Error) -> String {
     error.sqlite_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Creates the file for this user alone, unless it is there. SQLite gives its side files the same mode.
+/// Creates the file for this user only, unless it exists. SQLite gives its side files the same mode.
 fn create_privately(path: &Path) -> std::io::Result<()> {
-    /// Closing a file drops every lock that the process has on it, those of another store too: nobody may open it
-    /// between its creation and this close, and a file that is there must not be opened here.
+    /// Closing a file drops every lock that the process holds on it, including those of another store. So nothing may
+    /// open the file between its creation and this close, and an existing file must not be opened here.
     static CREATING: Mutex<()> = Mutex::new(());
     let _guard = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = OpenOptions::new();
@@ -217,13 +217,13 @@ fn create_privately(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Lets readers and a writer work at the same time. It is kept in the file: only the first switch does anything.
+/// Lets readers and a writer work at the same time. The mode is stored in the file, so only the first switch matters.
 fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
     let pause = Duration::from_millis(20);
     let mut waited = Duration::ZERO;
     loop {
         let switched = connection.pragma_update(None, "journal_mode", "wal");
-        // The busy timeout does not hold for the switch.
+        // The busy timeout does not apply to this switch.
         let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
         match switched {
             Err(error) if is_busy(&error) && waited < BUSY_TIMEOUT => std::thread::sleep(pause),
@@ -238,7 +238,7 @@ impl Store for EmbeddedStore {
         self.counting.writes.fetch_add(1, Ordering::Relaxed);
         if puts.len() > MAX_BATCH {
             let count = puts.len();
-            return Err(StoreError::Refused(format!("a batch of {count} items; at most {MAX_BATCH} go together")));
+            return Err(StoreError::Refused(format!("a batch of {count} items is too large; at most {MAX_BATCH}")));
         }
         let rows =
             puts.iter().map(|put| Ok((Place::of(&put.item.key())?, rows::encode(&put.item)?, put.must_not_exist)));
@@ -246,7 +246,7 @@ impl Store for EmbeddedStore {
         let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let mut answer = self.waiting.push(rows);
         if self.syncs {
-            // Others that are about to put have their turn first: one sync is for all.
+            // Let other tasks queue their puts first: one sync then commits all of them.
             tokio::task::yield_now().await;
         }
         let outcome = loop {
@@ -254,7 +254,7 @@ impl Store for EmbeddedStore {
             match answer.try_recv() {
                 Ok(outcome) => break outcome?,
                 Err(TryRecvError::Empty) => self.waiting.commit_some(&mut connection),
-                Err(TryRecvError::Closed) => return Err(StoreError::Unavailable("the commit broke off".to_owned())),
+                Err(TryRecvError::Closed) => return Err(StoreError::Unavailable("the commit did not finish".to_owned())),
             }
         };
         if outcome == PutOutcome::Done {
@@ -266,7 +266,7 @@ impl Store for EmbeddedStore {
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         self.counting.reads.fetch_add(1, Ordering::Relaxed);
         let mut connection = self.connection();
-        // One transaction, so that all are of one moment.
+        // One transaction, so that all items are from the same point in time.
         let transaction = connection.transaction().map_err(fault)?;
         let sql = "SELECT body FROM items
                    WHERE section = ?1 AND subject = ?2 AND first = ?3 AND second = ?4 AND third = ?5";
@@ -279,7 +279,7 @@ impl Store for EmbeddedStore {
             match found.map_err(fault)?.transpose()? {
                 None => {}
                 Some(Some(item)) if item.key() == *key => items.push(item),
-                Some(_) => return Err(rows::unreadable(key.to_string(), "another item is under its key")),
+                Some(_) => return Err(rows::unreadable(key.to_string(), "another item is stored under its key")),
             }
         }
         Ok(items)
@@ -321,7 +321,7 @@ fn delete_rows(connection: &mut Connection, places: &[Place]) -> rusqlite::Resul
     transaction.commit()
 }
 
-/// Sorts SQLite's faults by whether another attempt may help.
+/// Classifies an SQLite error by whether a retry may help.
 fn fault(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

@@ -1,25 +1,25 @@
-//! Whether the file that is written to is still the one under its name.
+//! Detects whether the open file is still the one at its path.
 
 use std::path::{Path, PathBuf};
 
-/// The store's file is no longer where it was opened: what is stored from now on is gone when the process ends.
+/// The store's file was moved, replaced or deleted: everything stored from now on is lost when the process ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the store {file} was {what} while it is in use, and what is stored since then is lost; start the program again, and \
+    "the store {file} was {what} while it was in use, and everything stored since then is lost; restart the program, and \
      stop it before you move, restore or delete its store"
 )]
 pub struct Displaced {
-    /// The file.
+    /// The path of the file.
     file: String,
-    /// What has become of it.
+    /// What happened to it.
     what: &'static str,
 }
 
-/// The store's files and which they were when they were opened.
+/// The store's files with their identity when they were opened.
 #[derive(Debug, Default)]
 pub(super) struct Files(Vec<(PathBuf, Identity)>);
 
-/// What tells a file from another that takes its name: device and inode.
+/// Identifies a file even if another takes its name: device and inode.
 type Identity = (u64, u64);
 
 impl Files {
@@ -50,7 +50,7 @@ fn identity(file: &Path) -> Option<Identity> {
     std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// An open file can be neither deleted nor replaced there.
+/// Outside Unix, an open file can be neither deleted nor replaced.
 #[cfg(not(unix))]
 fn identity(_: &Path) -> Option<Identity> {
     None

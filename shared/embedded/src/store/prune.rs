@@ -1,4 +1,4 @@
-//! Housekeeping: history that was told long ago.
+//! Housekeeping: deletes history that was notified long ago.
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::ports::StoreError;
@@ -6,11 +6,11 @@ use rusqlite::{Connection, params};
 
 use super::{EmbeddedStore, fault};
 
-/// How many records are looked at in one statement, so that none keeps others waiting for long.
+/// How many rows one statement visits, so that none blocks other processes for long.
 const PORTION: i64 = 500;
 
-/// The oldest changes with nothing pending in them, up to the first that is kept for its age: all that are notified and whose
-/// outages are recorded, and where nothing is pending, all that are there.
+/// The oldest changes without anything pending, up to the first that is too young. Those are the changes that are
+/// notified and whose outages are recorded, or all changes if nothing is pending.
 const CHANGES: &str = "
     DELETE FROM items WHERE rowid IN (
         SELECT rowid FROM items
@@ -35,7 +35,7 @@ const CHANGES: &str = "
         ORDER BY first LIMIT ?3
     ) AND CASE WHEN json_valid(body) THEN json_extract(body, '$.decidedAt') < ?2 END";
 
-/// The oldest claims and endings of notices before the latest: the latest tells how far the subject is told.
+/// The oldest claims and outcomes, except the latest notification's: it shows how far the subject is notified.
 const NOTIFICATIONS: &str = "
     DELETE FROM items WHERE rowid IN (
         SELECT rowid FROM items
@@ -49,7 +49,7 @@ const NOTIFICATIONS: &str = "
                 WHERE section = 'cursor' AND subject = ?1)
       END";
 
-/// Mutes that ended long ago, acknowledgements and markers of long ago.
+/// Mutes that ended long ago, and old acknowledgements and markers.
 const OVERRIDES: &str = "
     DELETE FROM items
     WHERE section IN ('acknowledgement', 'marker', 'mute') AND subject = ?1
@@ -64,22 +64,22 @@ const OUTAGES: &str = "
     )";
 
 impl EmbeddedStore {
-    /// Deletes outages that ended before a moment; gives how many. One that is open stays however old it is.
+    /// Deletes outages that ended before `ended_before` and returns their number. Open outages are kept, however old.
     pub async fn prune_outages(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
         self.prune_by(&[OUTAGES], ended_before).await
     }
 
-    /// Deletes changes, claims and endings of sends that are older than `before` and hold nothing that is still to be
-    /// told, and what people asked for before; gives how many.
+    /// Deletes changes, claims and send outcomes older than `before` that are not pending, and old overrides and
+    /// markers. Returns the number of deleted rows.
     ///
-    /// What is untold stays however old it is, and so do each subject's latest notice and all outages. What cannot be read
-    /// stays too; a fault in one subject's records is given after the others are done.
+    /// Pending changes, each subject's latest notification and all outages are kept, however old. Unreadable rows are
+    /// kept too; an error in one subject is returned after the other subjects are done.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.prune_by(&[CHANGES, NOTIFICATIONS, OVERRIDES], before).await
     }
 
     async fn prune_by(&self, statements: &[&str], before: Timestamp) -> Result<u64, StoreError> {
-        // Times are stored as text of one width, in UTC: they compare as text.
+        // Times are stored as fixed-width text in UTC, so they compare as text.
         let before = before.to_string();
         let subjects = subjects(&self.connection()).map_err(fault)?;
         let (mut pruned, mut first_fault) = (0, None);
@@ -87,7 +87,7 @@ impl EmbeddedStore {
             for statement in statements {
                 loop {
                     let deleted = portion(&self.connection(), statement, &subject, &before);
-                    // Others first: this is in no hurry.
+                    // Let other tasks run first: pruning is not urgent.
                     tokio::task::yield_now().await;
                     match deleted {
                         Ok(deleted) => pruned += deleted,

@@ -1,4 +1,4 @@
-//! Items as rows: their place in the table, their text, and the statements behind the queries.
+//! Items as rows: their key columns, their JSON text, and the SQL for each query.
 
 use monitor_domain::quote::quote;
 use monitor_domain::target::TargetId;
@@ -9,12 +9,12 @@ use rusqlite::types::Value;
 use serde::Deserialize;
 
 /// What to do about a row that cannot be read.
-pub(super) const HINT: &str = "put back a copy of the file, or move the file away: runner-monitor then starts with a new one and tells again what is down";
+pub(super) const HINT: &str = "restore a backup of the file, or move the file away: runner-monitor then starts with a new one and notifies open outages again";
 
-/// How much is repeated of why a row cannot be read: `serde_json` quotes what it read.
+/// The longest quoted reason why a row cannot be read, in characters: `serde_json` quotes its input.
 const LONGEST_REASON: usize = 300;
 
-/// Every item type that this release knows, as `Item` writes it.
+/// Every item type that this release knows, by its tag in `Item`'s JSON.
 const KNOWN_TYPES: [&str; 14] = [
     "target",
     "runner",
@@ -60,20 +60,20 @@ impl Place {
         let mut place = Place { section, subject: key.subject().to_string(), numbers: [0; 3] };
         for (stored, number) in place.numbers.iter_mut().zip(numbers) {
             *stored = i64::try_from(number).map_err(|_| {
-                StoreError::Refused(format!("{key}: the number {number} is larger than SQLite stores ({})", i64::MAX))
+                StoreError::Refused(format!("{key}: the number {number} is larger than SQLite can store ({})", i64::MAX))
             })?;
         }
         Ok(place)
     }
 }
 
-/// An item's text.
+/// An item's JSON text.
 pub(super) fn encode(item: &Item) -> Result<String, StoreError> {
     serde_json::to_string(item)
         .map_err(|error| StoreError::Refused(format!("{}: it cannot be written as JSON: {error}", item.key())))
 }
 
-/// Reads an item's text; none where a later release wrote a type that this one does not know.
+/// Reads an item's text; `None` if a later release wrote a type that this one does not know.
 pub(super) fn decode(body: &[u8], key: impl FnOnce() -> String) -> Result<Option<Item>, StoreError> {
     #[derive(Deserialize)]
     struct Tag<'a> {
@@ -88,7 +88,7 @@ pub(super) fn decode(body: &[u8], key: impl FnOnce() -> String) -> Result<Option
     })
 }
 
-/// Most of what a check reads is runners. Read without the buffer that a tagged enum needs, they cost less than half.
+/// Most of the items that a check reads are runners. Reading them without a tagged enum's buffer costs less than half.
 fn decode_runner(body: &[u8]) -> Option<Item> {
     #[derive(Deserialize)]
     struct Of {
@@ -105,9 +105,9 @@ pub(super) fn unreadable(key: String, reason: &str) -> StoreError {
     StoreError::Unreadable { key, reason: format!("{}; {HINT}", quote(reason, LONGEST_REASON)) }
 }
 
-/// The statement behind a query, with its parameters. Each walks one index in its order.
+/// The SQL of a query, with its parameters. Each walks one index in order.
 pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
-    // What is larger than any stored number stands for the largest.
+    // A number larger than any stored one is clamped to the largest.
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let limit = |limit: &usize| number(u64::try_from(*limit).unwrap_or(u64::MAX));
     match query {
@@ -123,7 +123,7 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
         ),
         Query::Notifications { subject, limit: count } => (
             "SELECT section, subject, first, second, body FROM items
-             WHERE section = 'notice' AND subject = ?1 ORDER BY first DESC, second DESC, third DESC LIMIT ?2",
+             WHERE section = 'notification' AND subject = ?1 ORDER BY first DESC, second DESC, third DESC LIMIT ?2",
             vec![subject.to_string().into(), limit(count)],
         ),
         Query::Outages { target, runner: None } => (
@@ -148,7 +148,7 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
     }
 }
 
-/// Reads a row that [`select`] gave.
+/// Reads a row of a [`select`] query.
 pub(super) fn listed(row: &Row<'_>) -> rusqlite::Result<Result<Option<Item>, StoreError>> {
     let key = || {
         let text = |column| row.get::<_, String>(column).unwrap_or_default();
@@ -159,7 +159,7 @@ pub(super) fn listed(row: &Row<'_>) -> rusqlite::Result<Result<Option<Item>, Sto
     Ok(decode(bytes(row, 4)?, key))
 }
 
-/// The bytes of a body, whatever somebody may have put there by hand.
+/// The bytes of a body; empty for a value that is neither text nor a blob, for example one written by hand.
 pub(super) fn bytes<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
     let value = row.get_ref(column)?;
     Ok(value.as_bytes().unwrap_or_default())
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runner_is_read_alike_either_way() {
+    fn a_runner_is_read_the_same_way_by_both_decoders() {
         let runners = samples::every_item().into_iter().filter(|item| matches!(item, Item::Runner(_)));
         for item in runners {
             let text = encode(&item).unwrap();

@@ -1,4 +1,4 @@
-//! Puts that share a sync of the disk: whoever comes first commits for all that wait.
+//! Concurrent puts share one disk sync: the first to get the connection commits all waiting puts.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -17,11 +17,11 @@ const REPLACE: &str = "
     INSERT INTO items (section, subject, first, second, third, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT DO UPDATE SET body = excluded.body";
 
-/// What a put writes.
+/// The rows that a put writes: place, text, and whether the item must not exist.
 pub(super) type Rows = Vec<(Place, String, bool)>;
 type Answer = Result<PutOutcome, StoreError>;
 
-/// Puts that wait for a commit, first come first.
+/// Puts that wait for a commit, in order of arrival.
 #[derive(Default)]
 pub(super) struct Waiting(Mutex<VecDeque<Batch>>);
 
@@ -31,21 +31,21 @@ struct Batch {
 }
 
 impl Waiting {
-    /// Lines up; of a receiver that is dropped before its turn nothing is put.
+    /// Queues a put. If its receiver is dropped before the commit, nothing of it is written.
     pub(super) fn push(&self, rows: Rows) -> oneshot::Receiver<Answer> {
         let (answer, mine) = oneshot::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(Batch { rows, answer });
         mine
     }
 
-    /// Commits for the first of those that wait, as many as hold no more items than one put may.
+    /// Commits the first waiting puts, up to [`MAX_BATCH`] items in total.
     pub(super) fn commit_some(&self, connection: &mut Connection) {
         let group = self.take();
         match put_together(connection, &group) {
             Ok(outcomes) => answer(group, outcomes.into_iter().map(Ok)),
-            // The file's fault, or the disk's: it is everybody's.
+            // The file or the disk failed, so every put fails.
             Err(error @ StoreError::Unavailable(_)) => answer(group, std::iter::repeat(Err(error))),
-            // Nobody is refused for what another wrote.
+            // One put was refused: retry each alone, so that no other put fails with it.
             Err(_) => {
                 for batch in group {
                     let alone = put_together(connection, std::slice::from_ref(&batch));
@@ -73,15 +73,15 @@ impl Waiting {
 
 fn answer(group: Vec<Batch>, outcomes: impl Iterator<Item = Answer>) {
     for (batch, outcome) in group.into_iter().zip(outcomes) {
-        // Whoever does not wait any more never learns of it, as of an answer that is lost.
+        // A caller that stopped waiting does not get the result, as with a lost answer.
         let _ = batch.answer.send(outcome);
     }
 }
 
-/// One transaction; a batch that meets an item which must not exist leaves nothing in it.
+/// One transaction. A batch in which an item exists that must not writes nothing.
 fn put_together(connection: &mut Connection, group: &[Batch]) -> Result<Vec<PutOutcome>, StoreError> {
     let mut put = || {
-        // Immediate: a transaction that reads first could not become a writer once another has written.
+        // Immediate: a transaction that reads first cannot become a writer after another process has written.
         let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcomes = group.iter().map(|batch| put_rows(&mut transaction, &batch.rows));
         let outcomes = outcomes.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -99,7 +99,7 @@ fn put_rows(transaction: &mut Transaction<'_>, rows: &Rows) -> rusqlite::Result<
         for (Place { section, subject, numbers: [first, second, third] }, body, must_not_exist) in rows {
             let statement = if *must_not_exist { &mut create } else { &mut replace };
             if statement.execute(params![section, subject, first, second, third, body])? == 0 {
-                // Dropped without a commit, the savepoint leaves nothing.
+                // The savepoint is dropped without a commit, which rolls it back.
                 return Ok(PutOutcome::Exists);
             }
         }
@@ -129,7 +129,7 @@ mod tests {
         store.connection().query_row(sql, [name], |row| row.get(0)).unwrap()
     }
 
-    /// Commits in a log that nothing was written back from: frames that say how large the file is after them.
+    /// Commits in a log without a checkpoint: the frames that record the file's size after them.
     fn commits(log: &std::path::Path) -> usize {
         let bytes = std::fs::read(log).unwrap();
         let page_size = u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize;
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn puts_made_at_the_same_time_are_one_commit_and_each_has_its_own_answer() {
+    async fn concurrent_puts_share_one_commit_and_each_gets_its_own_result() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("monitor.db");
         let store = EmbeddedStore::open(&path).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_sqlite_refuses_of_one_is_refused_to_nobody_else() {
+    async fn a_put_that_sqlite_refuses_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
         let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.subject = 'acme/bad'
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_put_cancelled_while_it_waits_is_never_made() {
+    async fn a_put_cancelled_while_waiting_is_never_written() {
         let folder = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
         {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_holds_no_more_than_one_put_may() {
+    fn a_transaction_holds_no_more_items_than_one_put_may() {
         let store = EmbeddedStore::open_in_memory().unwrap();
         let waiting = Waiting::default();
         let rows = |number: u64| {

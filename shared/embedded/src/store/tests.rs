@@ -29,7 +29,7 @@ async fn put(store: &EmbeddedStore, items: impl IntoIterator<Item = Item>) {
     assert_eq!(try_put(store, items).await, Ok(PutOutcome::Done));
 }
 
-/// What SQLite does for a query, in its own steps.
+/// The cost of a query in SQLite's virtual machine steps.
 fn steps(store: &EmbeddedStore, query: &Query) -> i32 {
     let (sql, parameters) = rows::select(query);
     let connection = store.connection();
@@ -54,7 +54,7 @@ fn every_query_walks_one_index_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_read_costs_the_same_however_long_the_history_and_however_many_the_others() {
+async fn a_read_costs_the_same_with_any_history_and_any_number_of_other_targets() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     let fleet = |name: &str| {
         let mut items: Vec<Item> = (1..=8).map(|runner| runner_item(name, runner)).collect();
@@ -85,13 +85,13 @@ async fn a_read_costs_the_same_however_long_the_history_and_however_many_the_oth
     }
     let after = [&read_fleet, &read_changes, &read_notifications].map(|query| steps(&store, query));
     for (after, before) in after.into_iter().zip(before) {
-        // One step more or less where the rows are the last of the index.
+        // The cost differs slightly if the rows are the last in the index.
         assert!(after.abs_diff(before) <= 2, "{after} steps instead of {before}");
     }
 }
 
 #[tokio::test]
-async fn a_full_disk_leaves_a_batch_undone_and_may_be_tried_again() {
+async fn a_full_disk_fails_the_whole_batch_and_a_retry_succeeds_once_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
     put(&store, [Item::Target(target_record("acme/web", 1))]).await;
@@ -115,7 +115,7 @@ async fn a_full_disk_leaves_a_batch_undone_and_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_another_keeps_locked_is_unavailable_to_write_and_can_be_read() {
+async fn a_file_locked_by_another_process_can_be_read_but_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let store = EmbeddedStore::open(&path).unwrap();
@@ -133,7 +133,7 @@ async fn a_file_that_another_keeps_locked_is_unavailable_to_write_and_can_be_rea
 }
 
 #[test]
-fn a_commit_is_on_the_disk_before_it_is_answered() {
+fn a_commit_is_synced_before_it_is_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
     let connection = store.connection();

@@ -56,7 +56,7 @@ async fn one_token_serves_an_account_until_shortly_before_its_end() {
     assert!(github.list(&web, &[]).await.pages.is_ok());
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 1);
     world.advance(Duration::from_secs(2 * 60));
-    // Another token: its ETags are others.
+    // Another token has other ETags.
     assert_eq!(shape(&pages(github.list(&web, &tags(&first)).await)), ["3"]);
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
 }
@@ -69,18 +69,18 @@ async fn the_stored_token_is_shared_by_every_process() {
     let (one, other) = (app(&world), app(&world));
     let first = one.prepare(&web, None).await.unwrap();
     assert_eq!(first.credential, CredentialId::app_installation("acme"));
-    assert_eq!(one.prepare(&web, Some(&first)).await, None, "it is on record");
+    assert_eq!(one.prepare(&web, Some(&first)).await, None, "it is stored already");
     let known = tags(&pages(one.list(&web, &[]).await));
     assert_eq!(other.prepare(&web, Some(&first)).await, None);
-    assert_eq!(shape(&pages(other.list(&web, &known).await)), ["=3"], "what one was given is 304 for the other");
+    assert_eq!(shape(&pages(other.list(&web, &known).await)), ["=3"], "a page that one has read is a 304 for the other");
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 1);
 
-    // Shortly before its end whoever comes first gets another, and the rest takes that one.
+    // Shortly before its end the first caller gets another one, and the others use that.
     world.advance(Duration::from_secs(56 * 60));
     let second = other.prepare(&web, Some(&first)).await.unwrap();
     assert_eq!(one.prepare(&web, Some(&second)).await, None);
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
-    // Somebody who was held up puts back the old one: it is replaced again, and used by nobody.
+    // A stalled process stores the old one again: it is replaced again, and no process uses it.
     assert_eq!(one.prepare(&web, Some(&first)).await, Some(second.clone()));
     assert_eq!(app(&world).prepare(&web, Some(&second)).await, None);
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
@@ -112,7 +112,7 @@ async fn a_stored_token_that_no_longer_works_is_replaced() {
         assert_eq!(one.prepare(&web, Some(&broken)).await.as_ref(), Some(&first), "{sealed}");
     }
 
-    // GitHub has ended it: whoever finds out gets another, takes the old one from the record no more, and replaces it.
+    // GitHub has revoked it: the process that detects this gets another, ignores the stored one, and replaces it.
     world.fake.state().revoke_installation_tokens();
     assert_eq!(other.prepare(&web, Some(&first)).await, None);
     assert!(other.list(&web, &[]).await.pages.is_ok());
@@ -122,7 +122,7 @@ async fn a_stored_token_that_no_longer_works_is_replaced() {
     assert!(one.list(&web, &[]).await.pages.is_ok());
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
 
-    // Nor is it taken while there is no other to be had.
+    // The revoked one is not used even while no other is available.
     world.fake.state().revoke_installation_tokens();
     world.fake.state().fault(Fault::Status(502), Strikes::always().endpoint(Endpoint::CreateAccessToken));
     assert!(other.list(&web, &[]).await.pages.is_err());
@@ -133,7 +133,7 @@ async fn a_stored_token_that_no_longer_works_is_replaced() {
 }
 
 #[tokio::test]
-async fn who_needs_a_token_at_the_same_time_waits_for_the_same_request() {
+async fn callers_that_need_a_token_at_the_same_time_wait_for_the_same_request() {
     let (world, _) = world().await;
     world.fake.state().latency_ms = 20;
     let github = app(&world);
@@ -155,7 +155,7 @@ async fn a_failure_to_get_a_token_is_shared_for_half_a_minute() {
     for listing in listings {
         assert_eq!(listing.pages.unwrap_err().failure.fault, Sort::Service);
     }
-    assert_eq!(world.requests(), 3, "one request and its two repetitions");
+    assert_eq!(world.requests(), 3, "one request and its two retries");
     world.fake.state().clear_faults();
     world.advance(Duration::from_secs(29));
     assert_eq!(failure(&github, "orgs/acme").await.fault, Sort::Service);
@@ -191,7 +191,7 @@ async fn a_token_that_github_ended_early_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_installed_unknown_or_not_itself_is_the_credentials_fault() {
+async fn an_app_that_is_not_installed_unknown_or_wrongly_signed_is_a_credential_fault() {
     let (world, installation) = world().await;
     world.fake.state().add_target("other/site");
     world.fake.state().add_app(9, vec![1, 2, 3]);
@@ -214,14 +214,14 @@ async fn an_app_that_is_not_installed_unknown_or_not_itself_is_the_credentials_f
 }
 
 #[tokio::test]
-async fn a_repository_that_does_not_exist_is_its_own_fault_where_the_app_is_installed() {
+async fn a_missing_repository_is_not_a_credential_fault_if_the_app_is_installed() {
     let (world, _) = world().await;
     let gone = failure(&app(&world), "acme/gone").await;
     assert_eq!(gone.fault, Sort::NotFound, "{gone}");
 }
 
 #[tokio::test]
-async fn a_used_up_quota_of_the_app_itself_is_no_limit_of_its_installations() {
+async fn a_used_up_quota_of_the_app_itself_does_not_limit_its_installations() {
     let (world, _) = world().await;
     world.add_runners("acme/web", 3);
     world.fake.state().add_target("other/site");
@@ -232,30 +232,30 @@ async fn a_used_up_quota_of_the_app_itself_is_no_limit_of_its_installations() {
     world.fake.state().exhaust_app(APP, world.now().epoch_ms());
     assert_eq!(failure(&github, "acme/web").await.fault, used_up_until);
     let asked = world.requests();
-    // It is one quota for all accounts.
+    // The App has one quota for all accounts.
     assert_eq!(failure(&github, "other/site").await.fault, used_up_until);
     assert_eq!(world.requests(), asked);
-    // With a token, the account is read as ever.
+    // With a token, the account is read as usual.
     assert_eq!(github.prepare(&web, Some(&stored)).await, None);
     assert_eq!(shape(&pages(github.list(&web, &[]).await)), ["3"]);
     let left = github.report(&github.credential(&web)).unwrap().quota_remaining;
-    assert_eq!(left, Some(4_999), "what is left is told of the installation alone");
+    assert_eq!(left, Some(4_999), "only the installation's quota is reported");
 }
 
 #[tokio::test]
-async fn a_used_up_quota_of_an_installation_is_no_limit_of_the_app() {
+async fn a_used_up_quota_of_an_installation_does_not_limit_the_app() {
     let (world, installation) = world().await;
     let (web, github) = (target("acme/web"), app(&world));
     world.fake.state().set_installation_hourly_limit(installation, 1);
     assert!(github.list(&web, &[]).await.pages.is_ok());
     let limited = failure(&github, "acme/web").await.fault;
     assert!(matches!(limited, Sort::Limited { .. }), "{limited:?}");
-    // The token is renewed before the hour is over, so that the next one begins with it.
+    // The token is renewed before the quota's hour is over.
     world.advance(Duration::from_secs(56 * 60));
     assert!(github.prepare(&web, None).await.is_some());
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 2);
     let limited = failure(&github, "acme/web").await.fault;
-    assert!(matches!(limited, Sort::Limited { .. }), "what the App is answered does not end it: {limited:?}");
+    assert!(matches!(limited, Sort::Limited { .. }), "answers to the App itself do not end it: {limited:?}");
 }
 
 #[tokio::test]
@@ -276,11 +276,11 @@ async fn an_installation_on_a_user_and_a_renamed_repository_are_found() {
 }
 
 #[tokio::test]
-async fn an_enterprise_is_refused_without_asking() {
+async fn an_enterprise_is_refused_without_a_request() {
     let (world, _) = world().await;
     let refused = failure(&app(&world), "enterprises/big").await;
     assert_eq!(refused.fault, Sort::Forbidden);
-    assert!(refused.detail.contains("no GitHub App; use a classic token"), "{refused}");
+    assert!(refused.detail.contains("a GitHub App cannot read an enterprise's runners; use a classic token"), "{refused}");
     assert_eq!(world.requests(), 0);
 }
 
@@ -307,5 +307,5 @@ fn a_credential_that_cannot_be_used_is_refused_at_the_start() {
     for token in ["", "ghp x", "ghp\nx", "ghp_é"] {
         assert!(matches!(refused(Credential::Token(Secret::new(token))), Err(SettingsError::Token(_))), "{token}");
     }
-    assert_eq!(refused(Credential::Token(Secret::new("ghp_x\n"))), Ok(()), "a line break at the end is no part of it");
+    assert_eq!(refused(Credential::Token(Secret::new("ghp_x\n"))), Ok(()), "a line break at the end is removed");
 }

@@ -1,4 +1,4 @@
-//! Everything that goes wrong, sorted by what can be done about it.
+//! Every failure, classified by what can be done about it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use monitor_pipeline::ports::RunnerSource;
 
 use crate::world::{World, failure, pages, target};
 
-/// The sort and the line of a standing fault, and how many requests it took to give up.
+/// The kind and the message of a permanent fault, and after how many requests the client gave up.
 async fn standing(fault: Fault) -> (Sort, String, u64) {
     let world = World::start().await;
     world.add_runners("acme/web", 5);
@@ -18,7 +18,7 @@ async fn standing(fault: Fault) -> (Sort, String, u64) {
     (failure.fault, failure.detail, world.requests())
 }
 
-/// Whether a list succeeds although the fault strikes so many times.
+/// Whether a list succeeds although the fault occurs `times` times.
 async fn survives(fault: Fault, times: u32) -> bool {
     let world = World::start().await;
     world.add_runners("acme/web", 5);
@@ -29,7 +29,7 @@ async fn survives(fault: Fault, times: u32) -> bool {
 // In bursts, for runners in particular: https://github.com/actions/runner/issues/4399 (502),
 // https://github.com/actions/runner/issues/3823 (500 and 503 for one runner).
 #[tokio::test]
-async fn what_github_does_not_serve_is_asked_for_twice_more() {
+async fn a_request_that_github_does_not_serve_is_retried_twice() {
     for (fault, said) in [
         (Fault::Status(500), "GitHub answers 500 Internal Server Error"),
         (Fault::Status(502), "GitHub answers 502 Bad Gateway"),
@@ -42,20 +42,20 @@ async fn what_github_does_not_serve_is_asked_for_twice_more() {
     }
 }
 
-// Broken off: https://github.com/ExpediaGroup/github-helpers/issues/153 (Enterprise Server), also
+// Truncated: https://github.com/ExpediaGroup/github-helpers/issues/153 (Enterprise Server), also
 // https://github.com/openclaw/clawsweeper/pull/480. HTML: https://github.com/mislav/hub/issues/1100 (single sign-on before an
 // Enterprise Server). Size is bounded because memory is.
 #[tokio::test]
-async fn a_damaged_answer_is_asked_for_once_more() {
+async fn a_request_with_a_damaged_answer_is_retried_once() {
     let html = "page 1 of the runners of acme/web: expected a list of runners, got an HTML page";
     for (fault, got) in [
         (Fault::HtmlPage, "an HTML page"),
         (Fault::Rubbish, "an answer of more than 2000000 bytes"),
-        (Fault::WrongShape, "JSON of another shape (line 1, column "),
-        (Fault::BrokenJson, "JSON that breaks off"),
-        (Fault::CutOff, "an answer that breaks off"),
-        (Fault::StatusHtml(403), "an HTML page with status 403, as a proxy in between sends"),
-        (Fault::StatusHtml(404), "an HTML page with status 404, as a proxy in between sends"),
+        (Fault::WrongShape, "JSON with an unexpected shape (line 1, column "),
+        (Fault::BrokenJson, "truncated JSON"),
+        (Fault::CutOff, "a truncated answer"),
+        (Fault::StatusHtml(403), "an HTML page with status 403, probably from a proxy"),
+        (Fault::StatusHtml(404), "an HTML page with status 404, probably from a proxy"),
     ] {
         let (sort, said, requests) = standing(fault.clone()).await;
         assert_eq!((sort, requests), (Sort::BrokenAnswer, 2), "{said}");
@@ -69,7 +69,7 @@ async fn a_damaged_answer_is_asked_for_once_more() {
 
 // https://github.com/actions/actions-runner-controller/issues/3006
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_given_up_and_not_asked_for_again() {
+async fn a_request_that_times_out_is_not_retried() {
     let world = World::start().await;
     world.fake.state().fault(Fault::Hang, Strikes::next(1));
     let timeout = Duration::from_millis(200);
@@ -78,12 +78,12 @@ async fn an_answer_that_does_not_come_is_given_up_and_not_asked_for_again() {
     assert_eq!(failure.fault, Sort::Service);
     assert_eq!(failure.detail, "GitHub did not answer within 200ms");
     assert_eq!(world.requests(), 1);
-    // The slot of the request that was given up is free again.
+    // The slot of the request that timed out is free again.
     assert_eq!(pages(github.list(&target("acme/web"), &[]).await).len(), 1);
 }
 
 #[tokio::test]
-async fn a_shorter_time_of_the_http_client_is_no_fault_of_the_network() {
+async fn a_shorter_timeout_of_the_http_client_is_not_a_network_fault() {
     let world = World::start().await;
     world.fake.state().fault(Fault::Hang, Strikes::always());
     let impatient = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(200));
@@ -100,7 +100,7 @@ async fn a_slow_answer_is_waited_for() {
 }
 
 #[tokio::test]
-async fn where_github_is_not_reached_it_is_the_network() {
+async fn an_unreachable_github_is_a_network_fault() {
     let world = World::start().await;
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -110,9 +110,9 @@ async fn where_github_is_not_reached_it_is_the_network() {
     for (api_url, said) in [
         // Nobody listens.
         (format!("http://127.0.0.1:{port}"), "no connection to 127.0.0.1: "),
-        // A name that is never given out, RFC 2606.
+        // A name that is never assigned, RFC 2606.
         ("http://github.invalid".to_owned(), "no connection to github.invalid: "),
-        // TLS spoken to a server without.
+        // TLS to a server without it.
         (here.replace("http:", "https:"), "no connection to 127.0.0.1: "),
     ] {
         let github = world.with(Settings { api_url, ..world.settings() });
@@ -134,7 +134,7 @@ async fn a_refused_token_is_the_credentials_fault() {
         assert_eq!(failure.fault, Sort::Credential);
         assert!(failure.detail.starts_with("GitHub refuses the token (401)"), "{failure}");
     }
-    assert_eq!(world.requests(), 2, "it is not asked again");
+    assert_eq!(world.requests(), 2, "it is not retried");
 }
 
 // https://docs.github.com/en/rest/actions/self-hosted-runners names the permissions of each kind.
@@ -173,10 +173,10 @@ async fn single_sign_on_is_distinguished_from_a_missing_permission() {
     assert!(failure.detail.contains("single sign-on (403); authorise the token"), "{failure}");
 }
 
-// A 404 stands for a missing permission too:
+// A 404 can also mean a missing permission:
 // https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#404-not-found-for-an-existing-resource
 #[tokio::test]
-async fn an_invisible_target_is_reported_as_not_found_in_plain_words() {
+async fn an_invisible_target_is_reported_as_not_found() {
     let world = World::start().await;
     let github = world.github();
     let gone = failure(&github, "acme/gone").await;

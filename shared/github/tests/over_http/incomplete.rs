@@ -1,4 +1,4 @@
-//! Lists that lack something, say so themselves, or never end.
+//! Lists that are incomplete, marked as partial, or never end.
 
 use monitor_domain::observation::Fault as Sort;
 use monitor_fakes::github::{Access, Endpoint, Fault, Links, RunnerSpec, Strikes};
@@ -21,7 +21,7 @@ async fn pages_without_links_are_read_as_far_as_the_count_goes() {
     let listing = world.github().list(&target("acme/web"), &[]).await;
     assert_eq!(listing.shortfall, None);
     assert_eq!(shape(&pages(listing)), ["100", "100", "50"]);
-    // Without a count, and without links, nothing tells that there is more.
+    // Without a count and without links, nothing shows that there is more.
     world.fake.state().enterprise_total_count = false;
     world.add_runners("enterprises/big", 7);
     let listing = world.github().list(&target("enterprises/big"), &[]).await;
@@ -41,7 +41,7 @@ async fn a_list_with_fewer_runners_than_it_counts_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_server_whose_every_page_is_the_first_is_asked_for_two() {
+async fn a_server_that_always_returns_the_first_page_gets_two_requests() {
     let script = Script::start(|_| {
         let runner = |id| format!(r#"{{"id":{id},"name":"r{id}","status":"online"}}"#);
         let runners: Vec<String> = (1..=100).map(runner).collect();
@@ -54,7 +54,7 @@ async fn a_server_whose_every_page_is_the_first_is_asked_for_two() {
     assert_eq!(script.heads().len(), 2);
 }
 
-// A runner can slip to the page after while they are read, and so be on both.
+// A runner can move to the next page while the pages are read, and so be on both.
 #[tokio::test]
 async fn a_runner_on_two_pages_counts_once() {
     let script = Script::start(|head| {
@@ -70,18 +70,18 @@ async fn a_runner_on_two_pages_counts_once() {
 }
 
 #[tokio::test]
-async fn links_that_never_end_cost_one_request_more_and_not_a_hundred() {
+async fn links_that_never_end_cost_one_more_request_and_not_a_hundred() {
     let world = World::start().await;
     world.fake.state().links = Links::Endless;
     world.add_runners("acme/web", 3);
     let listing = world.github().list(&target("acme/web"), &[]).await;
-    assert_eq!(listing.shortfall, None, "all that it counts are there");
+    assert_eq!(listing.shortfall, None, "every counted runner is listed");
     assert_eq!(shape(&pages(listing)), ["3"]);
     assert_eq!(world.requests(), 2);
 
     let repositories = world.github().repositories_of("acme").await.unwrap_err();
     assert_eq!(repositories.fault, Sort::BrokenAnswer);
-    assert!(repositories.detail.starts_with("acme: the list of repositories goes on without end"), "{repositories}");
+    assert!(repositories.detail.starts_with("acme: the list of repositories never ends"), "{repositories}");
     assert_eq!(world.requests_of(Endpoint::ListRepositories), 2);
 }
 
@@ -96,7 +96,7 @@ async fn pages_that_repeat_themselves_without_a_count_are_a_failure() {
         let listing = crate::scripted::asking(&script).list(&target("enterprises/big"), &[]).await;
         let failed = listing.pages.unwrap_err();
         assert_eq!((failed.partial, failed.failure.fault), (true, Sort::BrokenAnswer));
-        assert!(failed.failure.detail.contains("goes on without end"), "{}", failed.failure);
+        assert!(failed.failure.detail.contains("never ends"), "{}", failed.failure);
         assert!(script.heads().len() <= most, "{}", script.heads().len());
     }
 }
@@ -111,11 +111,11 @@ async fn a_runner_whose_id_cannot_be_stored_is_named_and_the_others_are_listed()
     let (missing, said) = shortfall(&listing).unwrap();
     assert_eq!(missing, 1);
     assert!(
-        said.starts_with("acme/web: runner `odd` cannot be watched: the id is larger than 9223372036854775807"),
+        said.starts_with("acme/web: runner `odd` cannot be monitored: the id is larger than 9223372036854775807"),
         "{said}"
     );
     let known = crate::world::tags(&pages(listing));
-    // It stays so for as long as it is there, whatever ETags would say.
+    // It is reported for as long as it exists, regardless of ETags.
     let again = github.list(&target("acme/web"), &known).await;
     assert_eq!(shortfall(&again).map(|(missing, _)| missing), Some(1));
     assert_eq!(shape(&pages(again)), ["2"]);
@@ -123,7 +123,7 @@ async fn a_runner_whose_id_cannot_be_stored_is_named_and_the_others_are_listed()
 
 // `X-GitHub-SSO: partial-results`: https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
 #[tokio::test]
-async fn a_list_that_single_sign_on_cuts_short_is_not_the_whole() {
+async fn a_list_that_single_sign_on_makes_partial_is_refused() {
     let world = World::start().await;
     world.fake.state().set_access("orgs/acme", Access::SsoPartial);
     let failure = world.github().repositories_of("acme").await.unwrap_err();
@@ -145,16 +145,16 @@ async fn a_renamed_repository_is_reported_with_its_new_name() {
         assert_eq!(listing.moved_to, Some(target("acme/site")));
         assert_eq!(shape(&pages(listing)), ["3"]);
     }
-    assert_eq!(world.requests_of(Endpoint::GetRepository), 1, "it is asked for once");
+    assert_eq!(world.requests_of(Endpoint::GetRepository), 1, "it is requested once");
     assert_eq!(github.list(&target("acme/site"), &[]).await.moved_to, None);
-    // Another repository takes the old name: nothing is redirected any more.
+    // Another repository gets the old name: nothing is redirected any more.
     world.fake.state().add_target("acme/web");
     assert_eq!(github.list(&target("acme/web"), &[]).await.moved_to, None);
 }
 
-// The message is GitHub's to an address that is not on an organization's list: https://github.com/cli/cli/issues/4107
+// GitHub sends this message to an address that is not on an organization's list: https://github.com/cli/cli/issues/4107
 #[tokio::test]
-async fn a_403_for_a_reason_of_its_own_is_quoted_and_names_no_permission() {
+async fn a_403_for_another_reason_is_quoted_and_names_no_permission() {
     let world = World::start().await;
     let message = "Although you appear to have the correct authorization credentials, the `acme` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.";
     world.fake.state().set_access("orgs/acme", Access::Refused(message.to_owned()));
@@ -162,8 +162,8 @@ async fn a_403_for_a_reason_of_its_own_is_quoted_and_names_no_permission() {
     let failure = crate::world::failure(&github, "orgs/acme").await;
     assert_eq!(failure.fault, Sort::Forbidden);
     assert!(failure.detail.contains(message) && !failure.detail.contains("scope"), "{failure}");
-    let examined = github.probe(&target("orgs/acme")).await;
-    assert_eq!(examined.missing, None);
+    let probed = github.probe(&target("orgs/acme")).await;
+    assert_eq!(probed.missing, None);
 }
 
 #[tokio::test]

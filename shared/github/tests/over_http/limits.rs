@@ -1,4 +1,4 @@
-//! GitHub's limits, by a clock in the test's hands. The order of the signs is that of
+//! GitHub's limits, with a clock that the test controls. The order of the signs is that of
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn lists(github: &GitHub) -> bool {
 }
 
 #[tokio::test]
-async fn while_a_limit_holds_nothing_is_sent_and_then_all_goes_on() {
+async fn while_a_limit_applies_no_request_is_sent_and_then_requests_resume() {
     let world = World::start().await;
     let github = world.github();
     for status in [403, 429] {
@@ -35,7 +35,7 @@ async fn while_a_limit_holds_nothing_is_sent_and_then_all_goes_on() {
         assert_eq!(until(&failure(&github, "acme/web").await), ends_at);
         let before = world.requests();
         world.advance(Duration::from_secs(89));
-        // Whatever is asked for: the limit is the credential's.
+        // The limit applies to every request of the credential.
         assert_eq!(until(&failure(&github, "orgs/acme").await), ends_at);
         assert_eq!(until(&github.repositories_of("acme").await.unwrap_err()), ends_at);
         assert_eq!(world.requests(), before);
@@ -53,11 +53,11 @@ async fn a_used_up_quota_is_waited_for_until_its_reset() {
     world.fake.state().exhaust_token(TOKEN, world.now().epoch_ms());
     let failed = failure(&github, "acme/web").await;
     assert_eq!(until(&failed), world.now().plus(Duration::from_secs(3_000)));
-    assert_eq!(failed.detail, "GitHub's rate limit is reached: nothing is asked before 2026-11-23T13:00:00.000Z");
+    assert_eq!(failed.detail, "GitHub's rate limit is reached: no requests before 2026-11-23T13:00:00.000Z");
     let report = github.report(&CredentialId::token()).unwrap();
     assert_eq!((report.quota_remaining, report.quota_limit), (Some(0), Some(5_000)));
     assert_eq!(report.quota_resets_at, Some(until(&failed)));
-    // What is left may be asked for all the same: who plans the looks has to know.
+    // The quota can still be requested: the scheduler needs it to plan the checks.
     let quota = github.quota(&target("acme/web")).await.unwrap();
     assert_eq!((quota.remaining, quota.resets_at), (0, until(&failed)));
     assert_eq!(until(&failure(&github, "acme/web").await), until(&failed));
@@ -66,7 +66,7 @@ async fn a_used_up_quota_is_waited_for_until_its_reset() {
 }
 
 #[tokio::test]
-async fn a_limit_is_reported_at_once_even_where_pacing_would_have_to_wait() {
+async fn a_limit_is_reported_at_once_even_if_the_pace_would_have_to_wait() {
     let world = World::start().await;
     let limit = Fault::SecondaryLimit { status: 403, retry_after_secs: Some(90) };
     world.fake.state().fault(limit, Strikes::next(1));
@@ -88,7 +88,7 @@ async fn requests_that_wait_when_the_limit_comes_are_not_sent() {
 }
 
 #[tokio::test]
-async fn however_many_ask_at_once_no_more_than_a_hundred_requests_are_under_way() {
+async fn no_more_than_a_hundred_requests_are_sent_at_the_same_time() {
     let world = World::start().await;
     world.fake.state().latency_ms = 100;
     let github = world.github();
@@ -98,9 +98,9 @@ async fn however_many_ask_at_once_no_more_than_a_hundred_requests_are_under_way(
     assert!((2..=100).contains(&most), "{most}");
 }
 
-// https://github.com/EnricoMi/publish-unit-test-result-action/issues/419: no `retry-after`, only words.
+// https://github.com/EnricoMi/publish-unit-test-result-action/issues/419: no `retry-after`, only a message.
 #[tokio::test]
-async fn a_limit_that_does_not_say_how_long_is_waited_for_ever_longer() {
+async fn the_wait_after_a_limit_that_does_not_say_how_long_grows() {
     let world = World::start().await;
     let github = world.github();
     let limit = Fault::SecondaryLimit { status: 403, retry_after_secs: None };
@@ -118,7 +118,7 @@ async fn a_limit_that_does_not_say_how_long_is_waited_for_ever_longer() {
 }
 
 #[tokio::test]
-async fn pages_that_run_into_a_limit_together_make_one_wait() {
+async fn pages_that_reach_a_limit_together_cause_one_wait() {
     let world = World::start().await;
     world.add_runners("acme/web", 1_000);
     world.fake.state().limits.points_per_minute = 3;
@@ -130,7 +130,7 @@ async fn pages_that_run_into_a_limit_together_make_one_wait() {
 }
 
 #[tokio::test]
-async fn no_more_are_under_way_than_the_settings_say() {
+async fn no_more_concurrent_requests_are_sent_than_the_settings_allow() {
     let world = World::start().await;
     world.add_runners("acme/web", 1_000);
     world.add_runners("orgs/acme", 1_000);
@@ -147,6 +147,6 @@ async fn no_more_are_under_way_than_the_settings_say() {
     }
     let counters = world.fake.state().counters().clone();
     assert_eq!(counters.limited, 0);
-    // How many met is up to the machine, that some did is not.
+    // How many overlap depends on the machine, but some must.
     assert!((2..=6).contains(&counters.max_in_flight), "{counters:?}");
 }

@@ -1,4 +1,4 @@
-//! Lists of runners: pages, ETags, what slips, what is found by id.
+//! Lists of runners: pages, ETags, runners that move between pages, lookup by id.
 
 use monitor_domain::observation::{Fault as Sort, Lookup};
 use monitor_domain::runner::{RunnerId, Status};
@@ -93,9 +93,9 @@ async fn etags_of_another_token_are_not_sent() {
 }
 
 #[tokio::test]
-async fn after_a_last_page_that_is_full_and_unchanged_the_next_is_asked_for() {
+async fn after_a_full_and_unchanged_last_page_the_next_is_requested() {
     let world = World::start().await;
-    // Without a count page 1 stays the same when page 2 comes into being.
+    // Without a count, page 1 stays the same when page 2 is added.
     world.fake.state().enterprise_total_count = false;
     world.add_runners("enterprises/big", 100);
     let github = world.github();
@@ -129,7 +129,7 @@ async fn a_list_that_has_become_shorter_has_fewer_pages() {
 }
 
 #[tokio::test]
-async fn a_runner_that_slips_between_pages_is_no_fault_and_is_found_by_its_id() {
+async fn a_runner_that_slips_between_pages_is_not_a_fault_and_is_found_by_its_id() {
     let world = World::start().await;
     let ids = world.add_runners("acme/web", 3);
     world.fake.state().fault(Fault::Slip(ids[1]), Strikes::next(1));
@@ -145,7 +145,7 @@ async fn a_runner_that_slips_between_pages_is_no_fault_and_is_found_by_its_id() 
 }
 
 #[tokio::test]
-async fn a_404_that_is_not_githubs_own_is_no_word_about_a_runner() {
+async fn a_404_that_is_not_githubs_own_does_not_mean_that_a_runner_is_gone() {
     let world = World::start().await;
     let ids = world.add_runners("acme/web", 1);
     world.fake.state().fault(Fault::StatusHtml(404), Strikes::always().endpoint(Endpoint::GetRunner));
@@ -154,14 +154,14 @@ async fn a_404_that_is_not_githubs_own_is_no_word_about_a_runner() {
 }
 
 #[tokio::test]
-async fn a_list_beyond_the_bound_is_refused_by_name() {
+async fn a_list_beyond_the_limit_is_refused_with_its_name() {
     let world = World::start().await;
     world.add_runners("acme/web", 205);
     let github = world.with(Settings { max_pages: 2, ..world.settings() });
     let incomplete = github.list(&target("acme/web"), &[]).await.pages.unwrap_err();
     assert!(incomplete.partial);
     assert_eq!(incomplete.failure.fault, Sort::BrokenAnswer);
-    assert_eq!(incomplete.failure.detail, "acme/web has more than 2 pages of runners (200 runners), which is not read");
+    assert_eq!(incomplete.failure.detail, "acme/web has more than 2 pages of runners (200 runners), the most that are read");
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_renamed_repository_is_followed_with_all_its_pages() {
     let web = target("acme/web");
     let read = pages(github.list(&web, &[]).await);
     assert_eq!(shape(&read), ["100", "100", "5"]);
-    // One redirect for the whole list, and one question for the new name.
+    // One redirect for the whole list, and one request for the new name.
     assert_eq!(world.requests(), 5);
     let again = pages(github.list(&web, &tags(&read)).await);
     assert_eq!(shape(&again), ["=100", "=100", "=5"]);
@@ -182,7 +182,7 @@ async fn a_renamed_repository_is_followed_with_all_its_pages() {
 }
 
 #[tokio::test]
-async fn an_enterprise_server_without_limits_is_asked_below_its_own_address() {
+async fn an_enterprise_server_without_limits_is_requested_below_its_own_address() {
     let world = World::start().await;
     world.add_runners("acme/web", 101);
     let api_url = format!("{}/api/v3/", world.fake.base_url());

@@ -1,4 +1,4 @@
-//! What a target's examination tells.
+//! What probing a target reports.
 
 use monitor_domain::observation::Fault as Sort;
 use monitor_domain::time::Timestamp;
@@ -8,7 +8,7 @@ use monitor_github::{Credential, CredentialKind, Secret, Settings};
 use crate::world::{NOON_MS, World, target};
 
 #[tokio::test]
-async fn a_target_that_is_seen_comes_with_quota_expiry_and_clock() {
+async fn a_visible_target_is_reported_with_quota_expiry_and_clock() {
     let world = World::start().await;
     world.add_runners("acme/web", 130);
     let expires_at = Timestamp::from_epoch_ms(NOON_MS + 86_400_000);
@@ -20,7 +20,7 @@ async fn a_target_that_is_seen_comes_with_quota_expiry_and_clock() {
     assert_eq!((seen.kind, seen.missing), (CredentialKind::FineGrainedToken, None));
     assert_eq!(seen.report.expires_at, Some(expires_at));
     assert_eq!((seen.report.quota_remaining, seen.report.quota_limit), (Some(4_999), Some(5_000)));
-    // The server's `Date` is real, the test's clock is not: only that it is told.
+    // The server's `Date` is real, the test's clock is not, so only its presence is checked.
     assert!(seen.clock_ahead_ms.is_some());
     assert_eq!(world.requests(), 1);
 }

@@ -19,7 +19,7 @@ async fn an_organizations_repositories_are_read_page_by_page_without_the_archive
         state.add_target("other/site");
     }
     let read = world.github().repositories_of("acme").await.unwrap();
-    // `Acme/Web` and 230, less two.
+    // `Acme/Web` and 230 others, minus two.
     assert_eq!(read.len(), 229);
     assert_eq!(read[0].as_str(), "Acme/r000");
     assert!(read.iter().all(|target| target.owner() == "Acme" && target.name() != "r007"));
@@ -27,7 +27,7 @@ async fn an_organizations_repositories_are_read_page_by_page_without_the_archive
 }
 
 #[tokio::test]
-async fn a_users_repositories_are_found_where_there_is_no_such_organization() {
+async fn a_users_repositories_are_found_if_there_is_no_such_organization() {
     let world = World::start().await;
     world.fake.state().add_target("users/jo");
     world.fake.state().add_target("jo/dotfiles");
@@ -45,5 +45,5 @@ async fn an_account_that_does_not_exist_is_not_found() {
     assert_eq!(failure.detail, "nobody: no such account, or the credential has no access to it");
     let before = world.requests();
     assert_eq!(github.repositories_of("../orgs").await.unwrap_err().fault, Sort::NotFound);
-    assert_eq!(world.requests(), before, "a name that cannot be is not asked for");
+    assert_eq!(world.requests(), before, "an impossible name causes no request");
 }

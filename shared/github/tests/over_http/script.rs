@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A server that answers each request by a script from its first line and headers; it ends when it is dropped.
+/// A server that answers each request with a script, which gets its first line and headers. It stops when dropped.
 pub(crate) struct Script {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -23,7 +23,7 @@ impl Script {
         let seen = Arc::clone(&heads);
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that went away is no concern of the script.
+                // A client that disconnected does not concern the script.
                 let _ = answer(stream, &script, &seen).await;
             }
         });
@@ -58,7 +58,7 @@ async fn answer(mut stream: TcpStream, script: &impl Fn(&str) -> String, seen: &
     stream.shutdown().await
 }
 
-/// An answer in full.
+/// A complete HTTP answer.
 pub(crate) fn http(status: &str, headers: &[&str], body: &str) -> String {
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())

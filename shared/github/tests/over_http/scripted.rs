@@ -1,4 +1,4 @@
-//! Answers that the fake has no word for, written out byte by byte.
+//! Answers that the fake cannot produce, written out byte by byte.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const ONE_RUNNER: &str = r#"{"total_count":1,"runners":[{"id":5,"name":"a","stat
 
 // https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
 #[tokio::test]
-async fn the_token_goes_to_no_other_host() {
+async fn the_token_is_sent_to_no_other_host() {
     let other = Script::start(|_| http("200 OK", &[], ONE_RUNNER)).await;
     let elsewhere = format!(
         "location: http://localhost:{}/repositories/1/actions/runners",
@@ -34,7 +34,7 @@ async fn the_token_goes_to_no_other_host() {
 }
 
 #[tokio::test]
-async fn redirects_on_the_same_host_are_followed_with_the_query_and_not_without_end() {
+async fn redirects_on_the_same_host_are_followed_with_the_query_but_not_endlessly() {
     let script = Script::start(|head| match head {
         _ if head.starts_with("GET /repos/acme/web/") => {
             http("307 Temporary Redirect", &["location: /repositories/1/x"], "")
@@ -50,11 +50,11 @@ async fn redirects_on_the_same_host_are_followed_with_the_query_and_not_without_
 
     let endless = failure(&github, "orgs/round").await;
     assert_eq!(endless.fault, Sort::BrokenAnswer);
-    assert!(endless.detail.ends_with("redirects without end"), "{endless}");
+    assert!(endless.detail.ends_with("redirects endlessly"), "{endless}");
 }
 
 #[tokio::test]
-async fn a_request_says_who_asks_what_version_and_for_which_page() {
+async fn a_request_carries_token_api_version_user_agent_and_page() {
     let script = Script::start(|_| http("200 OK", &["etag: W/\"one\""], ONE_RUNNER)).await;
     let github = asking(&script);
     let read = pages(github.list(&target("Acme/Web"), &[]).await);
@@ -83,7 +83,7 @@ async fn a_token_expiry_with_a_time_zone_is_read_too() {
 }
 
 #[tokio::test]
-async fn an_empty_first_page_that_counts_runners_and_a_304_nobody_asked_for_are_broken() {
+async fn an_empty_first_page_that_counts_runners_and_an_unrequested_304_are_broken_answers() {
     let empty = r#"{"total_count":4,"runners":[]}"#;
     let script = Script::start(move |head| match head {
         _ if head.starts_with("GET /orgs/") => http("304 Not Modified", &[], ""),
@@ -95,7 +95,7 @@ async fn an_empty_first_page_that_counts_runners_and_a_304_nobody_asked_for_are_
     assert_eq!(failed.fault, Sort::BrokenAnswer);
     assert_eq!(
         failed.detail,
-        "page 1 of the runners of acme/web: expected a list of runners, got none, though it counts 4"
+        "page 1 of the runners of acme/web: expected a list of runners, got none, although it counts 4"
     );
     let failed = failure(&github, "orgs/acme").await;
     assert_eq!(failed.fault, Sort::BrokenAnswer);
@@ -104,7 +104,7 @@ async fn an_empty_first_page_that_counts_runners_and_a_304_nobody_asked_for_are_
 
 #[tokio::test]
 async fn a_later_page_that_fails_makes_the_list_partial() {
-    // A link to another host: only the number of the page is taken from it.
+    // A link to another host: only its page number is used.
     let link =
         "link: <https://elsewhere.example/x?page=2>; rel=\"next\", <https://elsewhere.example/x?page=2>; rel=\"last\"";
     let script = Script::start(move |head| match head {
@@ -121,7 +121,7 @@ async fn a_later_page_that_fails_makes_the_list_partial() {
     );
 }
 
-// GitHub's 304 tells of new pages in its links alone: https://github.com/app-sre/github-mirror/pull/113
+// GitHub's 304 announces new pages only in its links: https://github.com/app-sre/github-mirror/pull/113
 // It may leave out the ETag: https://github.com/NixOS/nix/pull/4470
 #[tokio::test]
 async fn a_304_may_announce_new_pages() {
@@ -147,7 +147,7 @@ async fn a_304_may_announce_new_pages() {
 }
 
 #[tokio::test]
-async fn known_pages_are_asked_for_though_the_first_is_not_full() {
+async fn known_pages_are_requested_although_the_first_is_not_full() {
     let script = Script::start(|head| match head {
         _ if head.contains("if-none-match") => http("304 Not Modified", &[], ""),
         _ => http("200 OK", &["etag: \"one\""], ONE_RUNNER),
@@ -159,9 +159,9 @@ async fn known_pages_are_asked_for_though_the_first_is_not_full() {
     assert_eq!(shape(&pages(github.list(&target("acme/web"), &known).await)), ["=1", "=1", "=1"]);
 }
 
-// ETags differ between tokens, and one that happened to fit would be believed.
+// ETags differ between tokens, and one that matched by chance would be trusted.
 #[tokio::test]
-async fn an_etag_goes_only_to_the_token_that_it_was_given_to() {
+async fn an_etag_is_sent_only_with_the_token_that_it_was_given_to() {
     let script = Script::start(|_| http("200 OK", &["etag: \"one\""], ONE_RUNNER)).await;
     let github = asking(&script);
     let mut known = tags(&pages(github.list(&target("acme/web"), &[]).await));
@@ -172,7 +172,7 @@ async fn an_etag_goes_only_to_the_token_that_it_was_given_to() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_length_is_not_read_beyond_the_bound() {
+async fn an_answer_without_a_length_is_not_read_beyond_the_limit() {
     let script = Script::start(|_| {
         let body = " ".repeat(2_000_001);
         format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}{ONE_RUNNER}")
@@ -183,7 +183,7 @@ async fn an_answer_without_a_length_is_not_read_beyond_the_bound() {
 }
 
 #[tokio::test]
-async fn a_404_that_is_not_githubs_own_says_nothing_about_a_runner_either() {
+async fn any_404_with_a_foreign_body_does_not_mean_that_a_runner_is_gone() {
     for body in ["", "no route", "{\"error\":\"no route\"}"] {
         let script = Script::start(move |_| http("404 Not Found", &[], body)).await;
         let answer = asking(&script).runner(&target("acme/web"), monitor_domain::runner::RunnerId(5)).await;
@@ -198,7 +198,7 @@ async fn repositories_are_followed_by_next_links_alone_and_disabled_ones_are_lef
         match head {
             _ if head.contains("&page=1 ") => http("200 OK", &[next], r#"[{"full_name":"acme/web"}]"#),
             _ if head.contains("&page=2 ") => http("200 OK", &[next], r#"[{"full_name":"acme/old","disabled":true}]"#),
-            // The last: found twice as the pages moved, and one that GitHub could not have.
+            // The last page: one repository twice, because the pages shifted, and one with an impossible name.
             _ => http("200 OK", &[], r#"[{"full_name":"acme/api"},{"full_name":"acme/web"},{"full_name":"?"}]"#),
         }
     })
@@ -208,7 +208,7 @@ async fn repositories_are_followed_by_next_links_alone_and_disabled_ones_are_lef
 }
 
 #[tokio::test]
-async fn a_runner_under_another_id_is_broken_and_not_found() {
+async fn a_runner_with_another_id_is_a_broken_answer_and_not_found() {
     let script = Script::start(|_| http("200 OK", &[], r#"{"id":6,"name":"a","status":"online"}"#)).await;
     let answer = asking(&script).runner(&target("acme/web"), monitor_domain::runner::RunnerId(5)).await;
     let failed = answer.unwrap_err();
@@ -224,23 +224,23 @@ async fn a_classic_token_error_names_the_missing_scope() {
         http("404 Not Found", &headers, r#"{"message":"Not Found"}"#)
     })
     .await;
-    let examination = asking(&script).probe(&target("orgs/acme")).await;
-    assert_eq!(examination.kind, CredentialKind::ClassicToken);
-    assert_eq!(examination.scopes.as_deref(), Some(&["read:org".to_owned(), "repo".to_owned()][..]));
-    assert_eq!(examination.missing.as_deref(), Some("the scope `admin:org`"));
-    assert_eq!(examination.runners.unwrap_err().fault, Sort::NotFound);
+    let probed = asking(&script).probe(&target("orgs/acme")).await;
+    assert_eq!(probed.kind, CredentialKind::ClassicToken);
+    assert_eq!(probed.scopes.as_deref(), Some(&["read:org".to_owned(), "repo".to_owned()][..]));
+    assert_eq!(probed.missing.as_deref(), Some("the scope `admin:org`"));
+    assert_eq!(probed.runners.unwrap_err().fault, Sort::NotFound);
 }
 
-// A clock that is ahead is what keeps Apps out: https://github.com/microsoft/AL-Go/pull/2289
+// GitHub refuses an App whose clock is ahead: https://github.com/microsoft/AL-Go/pull/2289
 #[tokio::test]
 async fn the_difference_to_githubs_clock_is_reported() {
     let script = Script::start(|_| http("200 OK", &["date: Mon, 23 Nov 2026 11:57:00 GMT"], ONE_RUNNER)).await;
-    let examination = asking(&script).probe(&target("acme/web")).await;
-    assert_eq!(examination.runners, Ok(1));
-    assert_eq!(examination.clock_ahead_ms, Some(180_000));
+    let probed = asking(&script).probe(&target("acme/web")).await;
+    assert_eq!(probed.runners, Ok(1));
+    assert_eq!(probed.clock_ahead_ms, Some(180_000));
 }
 
-// RFC 9110, 8.6: a POST without a body says so; some servers and proxies answer 411 otherwise.
+// RFC 9110, 8.6: a POST without a body declares its length; some servers and proxies answer 411 otherwise.
 #[tokio::test]
 async fn the_request_for_an_app_token_declares_an_empty_body() {
     let script = Script::start(|head| match head {

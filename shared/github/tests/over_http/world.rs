@@ -1,4 +1,4 @@
-//! A fake GitHub, a clock in the test's hands, and the client.
+//! A fake GitHub, a clock that the test controls, and the client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -49,7 +49,7 @@ impl World {
         (0..count).map(|number| state.add_runner(target, spec(number))).collect()
     }
 
-    /// Settings for this GitHub that wait for nothing.
+    /// Settings for this GitHub, without waits.
     pub(crate) fn settings(&self) -> Settings {
         Settings { api_url: self.fake.base_url(), ..quick(token()) }
     }
@@ -83,7 +83,7 @@ pub(crate) fn quick(credential: Credential) -> Settings {
 }
 
 pub(crate) fn github(settings: Settings, clock: Clock) -> GitHub {
-    // Plain HTTP here, yet the client wants a crypto provider.
+    // The client needs a crypto provider even for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
     GitHub::new(http.expect("an HTTP client"), settings, clock).expect("good settings")
@@ -104,7 +104,7 @@ pub(crate) fn tags(pages: &[ObservedPage]) -> Vec<PageTag> {
     pages.iter().map(tag).collect()
 }
 
-/// How many runners each page holds, with a `=` for one that is unchanged.
+/// The number of runners on each page, with a `=` before that of an unchanged page.
 pub(crate) fn shape(pages: &[ObservedPage]) -> Vec<String> {
     let one = |page: &ObservedPage| match page {
         ObservedPage::Unchanged(tag) => format!("={}", tag.runner_ids.len()),
@@ -117,7 +117,7 @@ pub(crate) fn shape(pages: &[ObservedPage]) -> Vec<String> {
     pages.iter().map(one).collect()
 }
 
-/// The runners on pages that were read in full.
+/// The runners on pages that are all fresh.
 pub(crate) fn runners(pages: Vec<ObservedPage>) -> Vec<ObservedRunner> {
     let fresh = |page| match page {
         ObservedPage::Fresh { runners, .. } => runners,
@@ -126,7 +126,7 @@ pub(crate) fn runners(pages: Vec<ObservedPage>) -> Vec<ObservedRunner> {
     pages.into_iter().flat_map(fresh).collect()
 }
 
-/// Why listing a target fails before anything is read.
+/// Why listing a target fails before any page is read.
 pub(crate) async fn failure(github: &GitHub, name: &str) -> Failure {
     let incomplete = github.list(&target(name), &[]).await.pages.expect_err("a failure");
     assert!(!incomplete.partial, "{incomplete:?}");

@@ -1,4 +1,4 @@
-//! Look at one target: read, ask GitHub, decide, commit.
+//! Check one target: read, ask GitHub, decide, commit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,21 +26,21 @@ use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, Stor
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
-/// How much is repeated of why a stored item cannot be read.
-const MOST_QUOTED: usize = 300;
-/// Of the checks of one target that people ask for, one begins in each window of this length.
+/// How much of the error about an unreadable item is quoted, in characters.
+const MAX_QUOTED: usize = 300;
+/// At most one check of a target that people ask for begins in each window of this length.
 const BY_HAND_WINDOW: Duration = Duration::from_secs(15);
-/// How often a credential's history is tried to be written to while other checks do the same.
+/// How often a commit to a credential's history is tried while other checks commit to it too.
 const CREDENTIAL_TRIES: u32 = 4;
 
-/// What the check stage is set to.
+/// The settings of the check stage.
 #[derive(Clone, Debug)]
 pub struct CheckSettings {
     /// The policy.
     pub policy: Policy,
-    /// The configured list: a job for what is not on it is refused.
+    /// The configured list: a job for a target that is not on it is refused.
     pub configured: Vec<TargetSpec>,
-    /// The time between two ticks of the schedule: an older job is overtaken by the next.
+    /// The time between two ticks of the schedule: an older job expires, because the next tick sends another.
     pub interval: Duration,
 }
 
@@ -50,30 +50,31 @@ pub struct Check<'a, St, Gh, Jobs, Changes, Cl> {
     pub store: &'a St,
     /// GitHub.
     pub source: &'a Gh,
-    /// Where rechecks go.
+    /// The queue for rechecks.
     pub jobs: &'a Jobs,
-    /// Where state-change messages go.
+    /// The queue for state-change messages.
     pub changes: &'a Changes,
-    /// Time.
+    /// The clock.
     pub clock: &'a Cl,
-    /// What it is set to.
+    /// The settings.
     pub settings: &'a CheckSettings,
-    /// What this process knows of its checks beyond what is stored.
+    /// The checks of this process that are not stored.
     pub latest: &'a LatestChecks,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckReport {
-    /// What is to become of the message.
+    /// What the host does with the message.
     pub disposition: Disposition,
     /// How the check ended.
     pub ending: Ending,
-    /// What was committed, in order.
+    /// The committed events, in order.
     pub events: Vec<Event>,
-    /// What GitHub said about the credential.
+    /// What GitHub reported about the credential.
     pub credential: CredentialReport,
-    /// When the oldest notification of the target or its credential was committed that was pending when the check began.
+    /// The commit time of the oldest notification of the target or its credential that was pending when the check
+    /// began.
     pub pending_since: Option<Timestamp>,
 }
 
@@ -82,43 +83,43 @@ pub struct CheckReport {
 pub enum Ending {
     /// Every runner was seen.
     Seen(Counts),
-    /// The target could not be seen.
+    /// The check failed.
     Failed(Failure),
-    /// It took longer than an interval: it counts as failed, whatever it saw.
+    /// It took longer than the interval: it counts as failed, whatever it saw.
     Late(Failure),
-    /// The job came too late, and the next tick brings another if there is a need for it: GitHub was not asked.
+    /// The job has expired, and the next tick sends another if one is needed: GitHub was not asked.
     Expired,
     /// The target is not on the configured list: GitHub was not asked.
     NotConfigured,
-    /// The target was taken off the list, and what was open of it is closed.
+    /// The target was taken off the list, and its open outages are closed.
     Dropped,
-    /// Others committed first, twice: what they saw is newer.
+    /// Other checks committed first, twice: what they saw is newer.
     Outrun,
-    /// A person asked for it, and another check that begins after the job was received is under way to it: GitHub was not asked.
+    /// A person asked for it, and another check of the target begins after the job was received: GitHub was not asked.
     Covered,
-    /// The store or a queue failed; the disposition says more.
+    /// The store or a queue failed; the disposition has the reason.
     Broken,
 }
 
 impl Ending {
-    /// What it means for the completeness of its cycle.
+    /// Whether the target counts as checked in its cycle.
     pub fn checked(&self) -> Checked {
         match self {
             Ending::Seen(_) => Checked::Seen,
             Ending::Failed(_) | Ending::Late(_) => Checked::FailureCounted,
-            // What others have committed is newer than what this check saw.
+            // What the others committed is newer than what this check saw.
             Ending::Outrun => Checked::Seen,
             Ending::Expired | Ending::NotConfigured | Ending::Dropped | Ending::Covered | Ending::Broken => Checked::No,
         }
     }
 }
 
-/// What came of one try to check and commit.
+/// The result of one try to check and commit.
 enum Tried {
     Done(Box<CheckOutcome>),
     /// Another check committed first.
     Lost,
-    /// It took so long that what it saw may no longer be so.
+    /// It took so long that what it saw may be outdated.
     Late,
 }
 
@@ -128,14 +129,14 @@ impl Tried {
     }
 }
 
-/// A state-change message that is due.
+/// A state-change message to be sent.
 struct Announced {
     message: StateChange,
     /// The last revision with work for the notifier.
     last: Revision,
 }
 
-/// A decision as it was committed.
+/// A committed decision.
 struct Stored {
     events: Vec<Event>,
     /// The target's last revision.
@@ -144,7 +145,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// The state-change message about it, where the notifier has something to do now: for this decision or an earlier one.
+    /// The state-change message, if the notifier has something to do now, for this decision or an earlier one.
     fn announced(&self, target: &Target, cursor: Option<&Cursor>, now: Timestamp) -> Option<Announced> {
         self.backlog.is_due(cursor, now).then(|| Announced {
             message: StateChange::of(target.into(), self.revision, &self.events),
@@ -153,7 +154,7 @@ impl Stored {
     }
 }
 
-/// What one attempt to look and commit came to.
+/// The outcome of a check that was not lost or late.
 struct CheckOutcome {
     ending: Ending,
     events: Vec<Event>,
@@ -195,18 +196,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
         let valid_until = job.valid_until.or(job.requested_at.map(|at| at.plus(self.settings.interval)));
         if job.reason == Reason::Schedule && valid_until.is_some_and(|until| now > until) {
-            debug!(target_id = %target, "the job comes too late: the next tick brings another");
+            debug!(target_id = %target, "the job has expired: the next tick sends another");
             return idle(Ending::Expired);
         }
         if job.reason == Reason::Manual {
             match self.may_check_by_hand(target, now).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    debug!(target_id = %target, "a check that somebody else asked for covers the job");
+                    debug!(target_id = %target, "another requested check covers this job");
                     return idle(Ending::Covered);
                 }
                 Err(error) => {
-                    warn!(target_id = %target, %error, "the check was broken off");
+                    warn!(target_id = %target, %error, "the check failed before it could commit");
                     return CheckReport { disposition: error, ..idle(Ending::Broken) };
                 }
             }
@@ -214,14 +215,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         match self.check_and_commit(job, now).await {
             Ok(outcome) => self.pass_on(target, outcome, now).await,
             Err(error) => {
-                warn!(target_id = %target, %error, "the check was broken off");
+                warn!(target_id = %target, %error, "the check failed before it could commit");
                 CheckReport { disposition: error.into(), ..idle(Ending::Broken) }
             }
         }
     }
 
-    /// Whether a check by hand may begin now. In each window one does; the first job after it sends one more for the next window,
-    /// which covers all others: it begins after each of them was received.
+    /// Whether a check by hand may begin now. One begins in each window. The next job in the same window sends one more
+    /// for the following window; that one covers all other jobs, because it begins after each of them was received.
     async fn may_check_by_hand(&self, target: &Target, now: Timestamp) -> Result<bool, Disposition> {
         let window_secs = BY_HAND_WINDOW.as_secs().cast_signed();
         let window = now.epoch_secs().div_euclid(window_secs);
@@ -240,7 +241,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             return Ok(true);
         }
         if is_free(&keys[1]) && records::mark(self.store, self.clock, next).await? {
-            // As a recheck: a job by hand would find the window taken, by itself.
+            // Sent as a recheck: as a manual job it would find its window taken by its own marker.
             let job = CheckJob {
                 target: target.clone(),
                 reason: Reason::Recheck,
@@ -254,7 +255,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         Ok(false)
     }
 
-    /// Reads, asks and commits; once more if another commits first, or if it takes too long.
+    /// Reads, asks and commits; tries once more if another check commits first, or if it takes too long.
     async fn check_and_commit(&self, job: &CheckJob, now: Timestamp) -> Result<CheckOutcome, StoreError> {
         for is_last in [false, true] {
             let tried = match job.reason {
@@ -272,18 +273,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         Ok(CheckOutcome::nothing(Ending::Outrun))
     }
 
-    /// Checks once. The last try that takes too long counts as a failed check.
+    /// Checks once. If the last try takes too long, it counts as a failed check.
     async fn check_once(&self, job: &CheckJob, now: Timestamp, is_last: bool) -> Result<Tried, StoreError> {
         let target = &job.target;
         let credential_id = self.source.credential(target);
-        // The store is read before GitHub is asked: what is committed on it then rests on a look that is newer.
+        // The store is read before GitHub is asked: so a commit on this state is based on a newer observation.
         let read =
             try_join(records::read_fleet(self.store, target), records::read_credential(self.store, &credential_id));
         let (StoredFleet { mut fleet, cursor }, credential) = match read.await {
             Err(StoreError::Unreadable { key, reason }) => return self.unreadable(target, &key, &reason, now).await,
             read => read?,
         };
-        // Checks that fail have begun with it, and a drop ends that.
+        // Failing checks count as begun too; a drop ends that.
         let is_begun = fleet.record.watched_since.is_some() || fleet.record.failing.is_some();
         if !is_begun && job.reason != Reason::Once && !self.is_listed(target).await? {
             return Ok(Tried::done(CheckOutcome::nothing(Ending::NotConfigured)));
@@ -301,7 +302,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 Outcome::Complete { .. } | Outcome::Short { .. } => too_slow(took, self.settings.interval),
                 Outcome::Partial(failure) | Outcome::Failed(failure) => failure,
             };
-            // Dated by its end: of a process that stood still meanwhile, the time before says nothing of GitHub.
+            // Dated by its end: if the process stalled meanwhile, the time before says nothing about GitHub.
             observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure) };
         }
         let now = if is_late { observation.started_at } else { now };
@@ -350,13 +351,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }))
     }
 
-    /// A check of a target of which something stored cannot be read: a failed one, so that people hear of it.
+    /// Handles a target with a stored item that cannot be read: as a failed check, so that people are notified.
     ///
-    /// The target's own record must be readable for that; where it is not, it is made anew from the target's history.
+    /// This needs the target's own record; if that cannot be read, it is rebuilt from the target's history.
     async fn unreadable(&self, target: &Target, key: &str, reason: &str, now: Timestamp) -> Result<Tried, StoreError> {
         let StoredFleet { fleet, cursor } = records::read_damaged_fleet(self.store, target).await?;
         let detail = format!("the stored item `{key}` cannot be read: {reason}");
-        let failure = Failure::new(Fault::Unreadable, quote(&detail, MOST_QUOTED));
+        let failure = Failure::new(Fault::Unreadable, quote(&detail, MAX_QUOTED));
         let observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure.clone()) };
         let policy = self.settings.policy.for_target(target);
         let backlog = Backlog::from(&fleet.record);
@@ -391,27 +392,28 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         of_target.into_iter().chain(of_credential).min()
     }
 
-    /// Whether the schedule has a target on its list. A job that was sent before its target was dropped, or for one that
-    /// `acme/*` covers and does not find, must not begin to watch it: nobody would look at it again.
+    /// Whether the schedule has a target on its list. A job sent before its target was dropped, or for a target that
+    /// `acme/*` covers but does not find, must not start to watch the target: nothing would check it again.
     async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
         let is_named = |spec: &TargetSpec| matches!(spec, TargetSpec::One(named) if named == target);
         Ok(match records::read_monitor(self.store).await?.watchlist {
             Some(watchlist) => watchlist.targets.contains(target),
-            // Before the first tick, nobody has found what `acme/*` stands for.
+            // Before the first tick, entries such as `acme/*` are not resolved yet.
             None => self.settings.configured.iter().any(is_named),
         })
     }
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Tried, StoreError> {
         let stored = records::read_fleet(self.store, target).await?;
-        // After the records: whoever begins to watch it anew from here on takes the revision that this would commit.
+        // Read after the records: a check that starts to watch it from here on takes the revision that this would
+        // commit.
         if self.is_listed(target).await? {
             debug!(target_id = %target, "the target is on the list again: it is not dropped");
             return Ok(Tried::done(CheckOutcome::nothing(Ending::Expired)));
         }
         let mut decision = drop_target(&stored.fleet, now);
         if is_dropped(&stored.fleet) && !is_handled(&stored) {
-            // It has been done, and comes again until the notifier has recorded and notified it.
+            // The drop is committed; the job is repeated until the notifier has recorded and notified it.
             decision.events.clear();
         }
         let StoredFleet { fleet, cursor } = stored;
@@ -422,22 +424,22 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         Ok(Tried::done(CheckOutcome { events: stored.events, announced, ..CheckOutcome::nothing(Ending::Dropped) }))
     }
 
-    /// Puts an access token on record for the other pollers.
+    /// Stores an access token for the other pollers.
     async fn share(&self, token: Option<AccessToken>) {
         let Some(token) = token else { return };
         let credential = token.credential.clone();
-        // Without it each poller gets a token of its own: full answers in place of 304, no more.
+        // Without it each poller uses a token of its own: the only cost is full answers in place of 304.
         if let Err(error) = self.store.put(vec![Put::replacing(Item::AccessToken(token))]).await {
-            warn!(%credential, %error, "an access token was not put on record for the other pollers");
+            warn!(%credential, %error, "an access token could not be stored for the other pollers");
         }
     }
 
-    /// Lists the runners, and asks by id for those that are missing.
+    /// Lists the runners, and looks up the missing ones by id.
     async fn observe(&self, target: &Target, fleet: &Fleet) -> (Observation, CredentialReport) {
         let started_at = self.clock.now();
         let listing = self.source.list(target, &fleet.record.pages).await;
         let outcome = match listing.pages {
-            // Under both of its names each of its outages would be recorded twice.
+            // Watched under both names, each of its outages would be recorded twice.
             Ok(_) if let Some(new) = listing.moved_to.filter(|new| self.is_configured_beside(new, target)) => {
                 let detail =
                     format!("{target} has been renamed to {new}, which is watched too; take {target} off the list");
@@ -445,7 +447,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             }
             Ok(pages) => {
                 let lookups = self.look_up(target, fleet, &pages).await;
-                // One that slipped from page to page while they were read is found by its id.
+                // A runner that moved to another page while the pages were read is found by its id.
                 let found = lookups.values().filter(|lookup| matches!(lookup, Lookup::Found(_))).count() as u64;
                 match listing.shortfall.filter(|shortfall| shortfall.missing > found) {
                     Some(Shortfall { failure, .. }) => Outcome::Short { pages, lookups, failure },
@@ -469,9 +471,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 Ok(lookup) => {
                     lookups.insert(id, lookup);
                 }
-                // Not asked is no verdict; the next look asks again.
+                // Not asked: this leaves the runner as it is, and the next check asks again.
                 Err(failure) => {
-                    debug!(target_id = %target, runner = id.0, %failure, "a missing runner could not be asked for");
+                    debug!(target_id = %target, runner = id.0, %failure, "a missing runner could not be looked up");
                     if failure.fault.is_shared() {
                         break;
                     }
@@ -481,7 +483,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         lookups
     }
 
-    /// Commits what the check says of the credential. Gives its record then, and the state-change message that is due for it.
+    /// Commits what the check shows about the credential. Returns its record and the state-change message to be sent.
     async fn settle_credential(
         &self,
         stored: StoredCredential,
@@ -495,11 +497,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let base = self.settings.policy.base();
         for _ in 0..CREDENTIAL_TRIES {
             let nonce = self.clock.random();
-            // The present, not the beginning of the check: another may have begun later and committed first.
+            // The current time, not the start of the check: another may have begun later and committed first.
             let present = self.clock.now();
             let decide = |targets| reconcile_credential(&record, check, report, targets, base, (present, nonce));
             let Some(mut commit) = decide(0) else { break };
-            // The whole list of targets is read for one number: only where a change carries it.
+            // The whole list of targets is read for one number: only if a change contains it.
             if commit.change.events.iter().any(|event| matches!(event, Event::BecameUnreachable { .. })) {
                 commit = decide(self.targets_served(&record.id).await?).unwrap_or(commit);
             }
@@ -511,7 +513,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 committed = events;
                 break;
             }
-            // Lost to another check of the same credential, which saw the same: what it told explains this target's fault.
+            // Another check with the same credential committed first and saw the same: its change explains this
+            // failure.
             StoredCredential { record, cursor, .. } = records::read_credential(self.store, &record.id).await?;
         }
         let backlog = Backlog::from(&record);
@@ -528,7 +531,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         Ok(u32::try_from(served.max(1)).unwrap_or(u32::MAX))
     }
 
-    /// Commits a decision in its parts, then deletes the runners that it retired. None where another committed first.
+    /// Commits a decision in its parts, then deletes the runners that it retired. `None` if another check committed
+    /// first.
     async fn commit(&self, fleet: &Fleet, decision: Decision, handled: Handled) -> Result<Option<Stored>, StoreError> {
         let id = fleet.record.target.id();
         let listed = |leftover: &RunnerId| decision.runners.iter().any(|change| change.runner.id == *leftover);
@@ -553,7 +557,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         Ok(Some(stored))
     }
 
-    /// Sends the recheck and the state-change messages, and logs what came of the check.
+    /// Sends the recheck and the state-change messages, and logs the result of the check.
     async fn pass_on(&self, target: &Target, outcome: CheckOutcome, now: Timestamp) -> CheckReport {
         let mut disposition = Disposition::Done;
         if let Some(delay) = outcome.recheck {
@@ -565,7 +569,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             };
             let message = Outgoing { body: job.to_json(), delay, ..Outgoing::default() };
             if let Err(error) = self.jobs.send(vec![message]).await {
-                // The next tick looks again in any case: the verdict comes later, no sooner than it should.
+                // The next tick checks again in any case: the runner is settled later, never too early.
                 warn!(target_id = %target, %error, "the recheck was not sent");
             }
         }
@@ -577,9 +581,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
         match &outcome.ending {
             Ending::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
-                info!(target_id = %target, %failure, "not checked: the credential is limited");
+                info!(target_id = %target, %failure, "not checked: the credential is rate limited");
             }
-            // It befalls every target of the credential: the warning is the credential's, once.
+            // This affects every target of the credential: the warning is logged once, for the credential.
             Ending::Failed(failure) if failure.fault.is_shared() => info!(target_id = %target, %failure, "not checked"),
             Ending::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
             Ending::Late(failure) => {
@@ -604,12 +608,12 @@ fn too_slow(took: Duration, interval: Duration) -> Failure {
     Failure::new(Fault::Service, detail)
 }
 
-/// Says what befalls a credential when it begins and when it is over, and not once for each of its targets.
+/// Logs problems of a credential when they begin and when they are over, not once for each of its targets.
 fn log_credential(credential: &CredentialId, events: &[Event]) {
     for event in events {
         match event {
             Event::ChecksFailing { failure } => {
-                warn!(%credential, %failure, "checks fail, of every target of this credential");
+                warn!(%credential, %failure, "checks of every target of this credential fail");
             }
             Event::ReachableAgain { .. } => info!(%credential, "checks succeed again"),
             Event::CredentialExpiring { expires_at } => warn!(%credential, %expires_at, "the token expires"),
@@ -618,13 +622,14 @@ fn log_credential(credential: &CredentialId, events: &[Event]) {
     }
 }
 
-/// Whether a target's records show that it was closed after being dropped, and that this is recorded and notified: until then
-/// every tick sends another job, which sends another state-change message.
+/// Whether a target was closed after being dropped, and this is recorded and notified. Until then every tick sends
+/// another job, which sends another state-change message.
 pub(super) fn is_closed(stored: &StoredFleet) -> bool {
     is_dropped(&stored.fleet) && is_handled(stored)
 }
 
-/// Whether there is a commit that closed it. One that nobody has looked at yet may be about to be begun.
+/// Whether a commit has closed it. A target without any check yet does not count: its first check may be about to
+/// begin.
 fn is_dropped(Fleet { record, runners, .. }: &Fleet) -> bool {
     record.revision > Revision(0)
         && record.watched_since.is_none()

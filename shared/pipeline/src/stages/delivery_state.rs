@@ -1,4 +1,4 @@
-//! Where the telling of a subject stands, read off its claims and their endings.
+//! The delivery state of a subject, derived from its claims and their endings.
 
 use std::time::Duration;
 
@@ -9,33 +9,34 @@ use monitor_domain::time::Timestamp;
 use crate::items::{Attempt, Claim, Item, LiveMessage, PartEnding, SendEnding, Sent};
 use crate::stages::threads;
 
-/// Where the telling of a subject stands.
+/// How far the notifications of a subject are delivered, and what may be sent next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryState {
-    /// The last revision told.
+    /// The last notified revision.
     pub notified_through: Revision,
-    /// The attempt to claim next.
+    /// The next attempt to claim.
     pub next: Attempt,
-    /// Not before this moment: another holds a lease, or an attempt was put off.
+    /// The earliest time of the next attempt, if another notifier holds a lease or an attempt was deferred.
     pub not_before: Option<Timestamp>,
-    /// When that was stored.
+    /// When `not_before` was stored.
     pub noted_at: Option<Timestamp>,
-    /// Whether that is the end of another's lease.
+    /// Whether `not_before` is the end of another notifier's lease.
     pub is_leased: bool,
-    /// Whether the next attempt goes as plain text.
+    /// Whether the next attempt is sent as plain text.
     pub plain_text: bool,
-    /// Whether an earlier attempt at the same notice may have been delivered without a record of it.
+    /// Whether an earlier attempt at the same notification may have been delivered without being recorded.
     pub may_repeat: bool,
     /// The messages that are edited as their outages end.
     pub live: Vec<LiveMessage>,
-    /// What is left of a notice of which some channels were told: it is sent as it was, whatever has happened since.
+    /// The parts that are left of a partly delivered notification: they are sent unchanged, whatever has happened
+    /// since.
     pub remaining: Option<RemainingParts>,
 }
 
-/// What is left of a notice.
+/// The parts of a notification that are left to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemainingParts {
-    /// The last revision that the whole notice tells.
+    /// The last revision that the whole notification covers.
     pub through: Revision,
     /// The parts that are still to be sent; never empty.
     pub parts: Vec<Part>,
@@ -50,7 +51,7 @@ impl DeliveryState {
     }
 }
 
-/// Reads the standing off a subject's latest Claim and Sent items, in any order.
+/// Derives the delivery state from a subject's latest Claim and Sent items, in any order.
 pub fn delivery_state(records: &[Item]) -> DeliveryState {
     let claims: Vec<&Claim> =
         records.iter().filter_map(|item| if let Item::Claim(claim) = item { Some(claim) } else { None }).collect();
@@ -77,13 +78,13 @@ pub fn delivery_state(records: &[Item]) -> DeliveryState {
     let unanswered = |claim: &&&Claim| {
         claim.number.notification == latest.notification && !endings.iter().any(|sent| sent.number == claim.number)
     };
-    // Whichever attempt was delivered, the notice is told; with two, the one that told more.
+    // If any attempt was delivered, the notification is delivered; of two, the one that covers more counts.
     if let Some(settled) = of_notification.clone().filter(|sent| is_settled(sent)).max_by_key(|sent| sent.through) {
         let next = Attempt { notification: latest.notification + 1, attempt: 1 };
         let claim = claims.iter().find(|claim| claim.number == settled.number);
         let live = claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &settled.part_endings()));
         let notified_through = settled.through;
-        // An attempt that is still under way may tell more than the one on record, whose maker was held up.
+        // An attempt still running may cover more than the recorded one, whose process stalled.
         let under_way = claims.iter().filter(unanswered).max_by_key(|claim| claim.lease_until);
         return DeliveryState {
             notified_through,
@@ -117,13 +118,13 @@ pub fn delivery_state(records: &[Item]) -> DeliveryState {
             || matches!(ending, Some(SendEnding::LayoutRefused { .. })),
         may_repeat: claims.iter().any(|claim| unanswered(&claim))
             || of_notification.clone().any(|sent| uncertain(&sent)),
-        // What was live before a part stays so until it is settled, whatever its attempts have edited.
+        // What was live before a part stays live until the part is settled, whatever its attempts have edited.
         live: claim.map_or_else(Vec::new, |claim| threads::live_after(claim, &parts)),
         remaining: claim.and_then(|claim| remaining(claim, &parts)),
     }
 }
 
-/// What an attempt has left of a notice of which it, or one before it, told a part.
+/// The parts that an attempt has left, if it or an earlier one delivered a part.
 fn remaining(claim: &Claim, endings: &[PartEnding]) -> Option<RemainingParts> {
     let waits = |index: usize| endings.get(index).is_none_or(|ending| *ending == PartEnding::Waits);
     let parts: Vec<Part> = claim
@@ -180,15 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_the_default_channel_alone_is_stored_as_before_there_were_others() {
+    fn a_notification_for_the_default_channel_alone_is_stored_without_the_fields_for_channels() {
         let Item::Claim(claim) = claim(1, 5, 1_000) else { panic!() };
         let Item::Sent(sent) = delivered(1, 5) else { panic!() };
         let keys = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(
             keys(serde_json::to_value(&claim).unwrap()),
-            "after attempt claimedAt leaseUntil message nonce notice subject through"
+            "after attempt claimedAt leaseUntil message nonce notification subject through"
         );
-        assert_eq!(keys(serde_json::to_value(&sent).unwrap()), "at attempt ending notice subject through");
+        assert_eq!(keys(serde_json::to_value(&sent).unwrap()), "at attempt ending notification subject through");
         assert_eq!(claim.parts().count(), 1);
         assert_eq!(sent.part_endings(), [PartEnding::Delivered(Delivered::default())]);
     }

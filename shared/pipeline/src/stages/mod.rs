@@ -1,4 +1,4 @@
-//! The stages. Each takes one message's worth of work and says what is to become of the message.
+//! The stages. Each handles one message and decides its disposition.
 
 mod check;
 mod delivery_state;
@@ -30,22 +30,22 @@ pub use recording::record_outages;
 pub use respond::{Respond, RespondError};
 pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
 
-/// What is to become of a message.
+/// What the host does with a message after a stage has handled it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Disposition {
-    /// It is finished with.
+    /// Delete it.
     Done,
-    /// It is to be handed out again.
+    /// Deliver it again.
     Retry {
-        /// After how long.
+        /// The delay before it is delivered again.
         after: Duration,
-        /// Why.
+        /// Why a retry is needed.
         reason: String,
     },
-    /// It can never be used: to the dead-letter queue.
+    /// Move it to the dead-letter queue: it can never be used.
     DeadLetter {
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
     },
 }
@@ -55,15 +55,15 @@ impl fmt::Display for Disposition {
         match self {
             Disposition::Done => f.write_str("done"),
             Disposition::Retry { after, reason } => write!(f, "retry in {} s: {reason}", after.as_secs()),
-            Disposition::DeadLetter { reason } => write!(f, "set aside: {reason}"),
+            Disposition::DeadLetter { reason } => write!(f, "dead-letter: {reason}"),
         }
     }
 }
 
-/// How often a queue hands a message out before it dead-letters it: what every queue is set to.
+/// How often a queue delivers a message before it dead-letters it: every queue is configured with this number.
 pub const MAX_RECEIVES: u32 = 5;
 
-/// After how long a message is handed out again whose stage met a fault of the store or a queue.
+/// The delay before a message is delivered again after an error of the store or a queue.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 impl From<StoreError> for Disposition {
@@ -85,7 +85,7 @@ impl From<QueueError> for Disposition {
     }
 }
 
-/// How long something takes, whatever is done to the time of day meanwhile.
+/// Measures how long something takes, even if the time of day is set meanwhile.
 #[derive(Clone, Copy)]
 struct Stopwatch {
     began_at: Timestamp,
@@ -105,14 +105,15 @@ impl Stopwatch {
     }
 }
 
-/// Sends a state-change message to the notifier, whose last work is of revision `last`.
+/// Sends a state-change message to the notifier; `last` is the last revision with work for it.
 async fn announce(
     queue: &impl Sender,
     message: &StateChange,
     last: Revision,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    // SQS swallows a repeated id for 5 minutes. The revision tells new work apart, the minute an early repeat.
+    // SQS drops a repeated id for 5 minutes. The revision makes the id of new work unique, the minute that of a
+    // repetition.
     let minute = now.epoch_secs() / 60;
     let group = digest(&message.subject.to_string());
     let deduplication_id = format!("{group}-{last}-{minute}");
@@ -125,8 +126,8 @@ async fn announce(
     queue.send(vec![message]).await
 }
 
-/// SQS takes ids of at most 128 characters, and a target's may be longer. Subjects that share a digest merely wait for
-/// each other.
+/// A group id. SQS allows at most 128 characters, and a target's name may be longer. Subjects with the same digest only
+/// wait for each other.
 fn digest(text: &str) -> String {
     format!("{:016x}", fnv(text))
 }

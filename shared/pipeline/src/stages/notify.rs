@@ -1,4 +1,5 @@
-//! Handle the pending changes of one subject: record outages, derive the notification, split by channel, claim, send, record.
+//! Handle the pending changes of one subject: record outages, derive the notification, split by channel, claim, send,
+//! record.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,21 +22,21 @@ use crate::stages::recording;
 use crate::stages::sending::Sending;
 use crate::stages::{Disposition, MAX_RECEIVES, RETRY_AFTER};
 
-/// How many claims and endings are read: enough to find the latest notice's.
+/// How many claims and endings are read: enough to find those of the latest notification.
 const RECORDS_READ: usize = 40;
-/// How many notices one message may send. It comes back for what is left.
-const NOTICES_PER_MESSAGE: u32 = 4;
-/// A message is not put off once it has been handed out so often: one more receive is left for a store that fails.
+/// How many notifications one state-change message may send. It is retried for what is left.
+const NOTIFICATIONS_PER_MESSAGE: u32 = 4;
+/// A message is not deferred after this many deliveries: one more receive is left for a failing store.
 const MAX_RECEIVES_TO_PUT_OFF: u32 = MAX_RECEIVES - 2;
 
-/// What the notify stage is set to.
+/// The settings of the notify stage.
 #[derive(Clone, Copy, Debug)]
 pub struct NotifySettings {
-    /// For how long a claim keeps others from sending. Longer than a send with its waiting can take.
+    /// How long a claim keeps other notifiers from sending; longer than a send can take with its waits.
     pub lease: Duration,
-    /// The longest wait that the chat may ask for without the attempt being put off.
+    /// The longest wait that the chat may ask for before the attempt is deferred.
     pub patience: Duration,
-    /// After how long a failed attempt is repeated at first; doubled each time up to `longest_backoff`.
+    /// The delay after the first failed attempt; doubled each time, up to `longest_backoff`.
     pub first_backoff: Duration,
     /// The longest time between two attempts.
     pub longest_backoff: Duration,
@@ -56,24 +57,24 @@ impl Default for NotifySettings {
 pub struct Notify<'a, St, Ch, Cl> {
     /// The database.
     pub store: &'a St,
-    /// Where people are told.
+    /// The chat in which people are notified.
     pub chat: &'a Ch,
-    /// Time.
+    /// The clock.
     pub clock: &'a Cl,
-    /// Which channel is told of what.
+    /// The policy, which routes notifications to channels.
     pub policy: &'a Policy,
-    /// What it is set to.
+    /// The settings.
     pub settings: NotifySettings,
 }
 
-/// What came of a state-change message.
+/// The result of handling a state-change message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifyReport {
-    /// What is to become of the message.
+    /// What the host does with the message.
     pub disposition: Disposition,
-    /// The messages that were delivered: a notice for each, or of a notice that was split each of its parts.
+    /// The notifications that were delivered; of one that was split by channel, each delivered part.
     pub delivered: Vec<Notification>,
-    /// When the next attempt is due, where a notification is still pending.
+    /// When the next attempt is due, if a notification is still pending.
     pub next_attempt_at: Option<Timestamp>,
 }
 
@@ -81,38 +82,38 @@ pub struct NotifyReport {
 #[derive(Default)]
 struct Attempted {
     delivered: Vec<Notification>,
-    /// When there may be something to try: at once what came after a notice, or what is left of it; none where nothing is.
+    /// When to try again: at once for later changes or remaining parts; `None` if nothing is pending.
     next: Option<Timestamp>,
-    /// Why outages could not be recorded. That keeps no notification from being sent.
+    /// Why outages could not be recorded. Notifications are sent all the same.
     unrecorded: Option<StoreError>,
 }
 
 impl Attempted {
-    /// Nothing was tried, and something may be then.
+    /// Nothing was tried; something may be due at this time.
     fn nothing_until(due: Timestamp) -> Self {
         Self { next: Some(due), ..Self::default() }
     }
 }
 
-/// What is stored of a subject's state and of how far the notifier has got with it.
+/// What is stored about a subject's state, and how far the notifier has got with it.
 #[derive(Default)]
 struct Known {
-    /// The target as people write it; none of other subjects.
+    /// The target as people write it; `None` for other subjects.
     target: Option<Target>,
-    /// Up to where there is work; of a target alone.
+    /// The work for the notifier; only for a target.
     backlog: Backlog,
-    /// How far it is done; of a target alone.
+    /// How much of it is done; only for a target.
     cursor: Option<Cursor>,
 }
 
 impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
-    /// Handles one state-change message, which has been handed out `receives` times with this one.
+    /// Handles one state-change message; `receives` is how often it was delivered, including this time.
     ///
-    /// What is still pending afterwards has the message come back when it is due, if that is soon and the message has not come
-    /// too often: else the first check after that sends another.
+    /// If something is still pending afterwards, the message is retried when that is due, provided that this is soon
+    /// and the message was not delivered too often. Otherwise the first check after that sends another message.
     pub async fn run(&self, subject: &Subject, receives: u32) -> NotifyReport {
         let (mut delivered, mut next, mut unrecorded) = (Vec::new(), None, None);
-        for _ in 0..NOTICES_PER_MESSAGE {
+        for _ in 0..NOTIFICATIONS_PER_MESSAGE {
             match self.attempt(subject).await {
                 Ok(attempted) => {
                     delivered.extend(attempted.delivered);
@@ -122,7 +123,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
                     }
                 }
                 Err(error) => {
-                    warn!(%subject, %error, "the notifier broke off");
+                    warn!(%subject, %error, "handling a state change failed");
                     return NotifyReport { disposition: error.into(), delivered, next_attempt_at: None };
                 }
             }
@@ -134,7 +135,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         NotifyReport { disposition, delivered, next_attempt_at: next }
     }
 
-    /// What is to become of a message while something is pending until `due`.
+    /// The disposition of a message while a notification is pending until `due`.
     fn put_off(&self, due: Timestamp, receives: u32) -> Disposition {
         let after = due.since(self.clock.now());
         if receives > MAX_RECEIVES_TO_PUT_OFF || after > self.settings.longest_backoff {
@@ -152,8 +153,8 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(Attempted { unrecorded, ..attempted })
     }
 
-    /// Records the outages that pending changes open or close, also where an attempt to notify has to wait. Gives the changes
-    /// that it read, where they are all that is pending, and why it failed.
+    /// Records the outages that pending changes open or close, even if an attempt to notify has to wait. Returns the
+    /// changes that it read, if they are all that is pending, and why it failed.
     async fn record_outages(
         &self,
         subject: &Subject,
@@ -166,7 +167,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             return (None, None);
         }
         let is_held = delivery_state.is_held(self.clock.now());
-        // Read once for both where a notification may be sent now.
+        // If a notification may be sent now, the changes are read once for both.
         let after = if is_held {
             handled.recorded_through
         } else {
@@ -204,18 +205,18 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         changes: Option<Vec<Change>>,
     ) -> Result<Attempted, StoreError> {
         let recorded_through = handled(known.cursor.as_ref()).recorded_through;
-        // After the records were read: to a process that stood still before it, a lease would seem to come from a clock that
-        // was ahead.
+        // Read after the records. If a process read the clock first and then stalled, a lease stored meanwhile would
+        // seem to come from a clock that is ahead.
         let now = self.clock.now();
         if delivery_state.is_held(now)
             && let Some(due) = delivery_state.not_before
         {
-            // Whoever holds a lease may end long before it does, and a message that is put off keeps its group waiting.
+            // A holder may finish long before its lease ends, and a deferred message holds back its group.
             let due = if delivery_state.is_leased { due.min(now.plus(RETRY_AFTER)) } else { due };
             return Ok(Attempted::nothing_until(due));
         }
         let pending = match delivery_state.remaining.clone() {
-            // Folded anew, what some channels were told could not be told from what the others were not.
+            // Not derived again: a new notification would mix what some channels already got with what others did not.
             Some(remaining) => Some(remaining),
             None => match self.pending(subject, known, delivery_state.notified_through, changes).await? {
                 Ok(pending) => Some(pending),
@@ -229,18 +230,18 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let Some(claim) = self.claim(subject, &delivery_state, pending, now).await? else {
             return Ok(Attempted::default());
         };
-        // Whoever was held up until its lease ended has lost it to another.
+        // A notifier that stalls until its lease ends has lost it to another.
         if !claim.holds(self.clock.now()) {
             return Ok(Attempted::nothing_until(self.clock.now()));
         }
         if delivery_state.may_repeat {
             warn!(%subject, notification = claim.number.notification, attempt = claim.number.attempt,
-                "sent again: an earlier attempt may have arrived without a record of it");
+                "sent again: an earlier attempt may have arrived without being recorded");
         }
         self.send(claim, recorded_through).await
     }
 
-    /// What is pending, by channel; where nothing is, the revision up to which that is so.
+    /// The pending notification, split by channel; if nothing is pending, the revision through which that holds.
     async fn pending(
         &self,
         subject: &Subject,
@@ -275,8 +276,9 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(Ok(RemainingParts { through, parts: split(notification, self.policy, &labels) }))
     }
 
-    /// Nothing is pending, and the cursor may not say so: whoever was held up put an old one over a newer one, or what happened
-    /// since the last delivery has been undone. Then everybody would be woken for nothing.
+    /// Corrects the cursor if nothing is pending but the cursor does not say so: a stalled notifier has replaced a
+    /// newer cursor, or the changes since the last delivery cancel out. Every check would send a needless state-change
+    /// message.
     async fn repair_cursor(
         &self,
         subject: &Subject,
@@ -299,7 +301,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         records::changes_after(self.store, subject, after, is_of_interest).await
     }
 
-    /// What is stored of a target, in one request; of other subjects nothing is needed.
+    /// What is stored about a target, in one request; for other subjects nothing is needed.
     async fn known_of(&self, subject: &Subject) -> Result<Known, StoreError> {
         let Subject::Target(id) = subject else { return Ok(Known::default()) };
         let (record, cursor) = records::read_backlog(self.store, id).await?;
@@ -308,7 +310,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(Known { target, backlog, cursor })
     }
 
-    /// Claims the next attempt; none where another did.
+    /// Claims the next attempt; `None` if another notifier has claimed it.
     async fn claim(
         &self,
         subject: &Subject,
@@ -344,10 +346,10 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         Ok(found.iter().any(is_mine).then_some(claim))
     }
 
-    /// Sends the parts of a claim one after the other, and records what became of them.
+    /// Sends the parts of a claim one after the other, and records how each ended.
     ///
-    /// What one channel does not take keeps no other waiting. What is delivered is on record before the next part is
-    /// sent, so that no crash makes it go twice.
+    /// A channel that fails does not hold back the others. A delivery is recorded before the next part is sent, so that
+    /// a crash does not repeat it.
     async fn send(&self, claim: Claim, recorded_through: Revision) -> Result<Attempted, StoreError> {
         let mut sending = Sending::of((self.store, self.chat, self.clock), self.settings, &claim);
         let mut endings: Vec<SendEnding> = Vec::new();
@@ -356,7 +358,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             let ending = if index == 0 || sending.is_in_time() {
                 sending.part(channel, notification).await
             } else {
-                let reason = "there was no time left for this channel".to_owned();
+                let reason = "no time was left for this channel".to_owned();
                 SendEnding::Deferred { until: self.clock.now(), reason, uncertain: false }
             };
             self.log(&claim, channel, &ending);
@@ -382,19 +384,19 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     fn log(&self, claim: &Claim, channel: Option<&str>, ending: &SendEnding) {
         let Claim { subject, number: Attempt { notification, attempt }, .. } = claim;
         match ending {
-            SendEnding::Delivered(_) => info!(%subject, notification, attempt, channel, "told"),
+            SendEnding::Delivered(_) => info!(%subject, notification, attempt, channel, "notification sent"),
             SendEnding::Deferred { until, reason, .. } => {
-                warn!(%subject, notification, attempt, channel, %until, reason, "not told yet");
+                warn!(%subject, notification, attempt, channel, %until, reason, "the notification is not sent yet");
             }
             SendEnding::LayoutRefused { reason } => {
-                error!(%subject, notification, attempt, channel, reason, "refused as laid out; going on as plain text");
+                error!(%subject, notification, attempt, channel, reason, "layout refused: retrying as plain text");
             }
         }
     }
 
-    /// Records what is delivered before the next part is sent: after a crash, this is how the attempt ended.
+    /// Records what is delivered before the next part is sent: after a crash, this is the ending of the attempt.
     async fn record_progress(&self, claim: &Claim, endings: &[SendEnding]) -> Result<(), StoreError> {
-        let reason = "it broke off between two channels".to_owned();
+        let reason = "the attempt stopped between two channels".to_owned();
         let sent = Sent {
             subject: claim.subject.clone(),
             number: claim.number,
@@ -423,11 +425,11 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             SendEnding::LayoutRefused { .. } => {}
         }
         let sent = Sent { subject: subject.clone(), number, through, at: self.clock.now(), ending, parts };
-        // A message that was taken and is not on record is sent again: worth more tries than a read.
+        // A message that was accepted but not recorded is sent twice: worth more tries than a read.
         let put = vec![Put::replacing(Item::Sent(sent)), Put::replacing(Item::Cursor(cursor))];
         if let Err(error) = records::put_until_answered(self.store, self.clock, put.clone()).await {
             let Attempt { notification, attempt } = number;
-            warn!(%subject, notification, attempt, %error, "the ending is not on record yet: trying once more");
+            warn!(%subject, notification, attempt, %error, "the ending was not recorded: trying once more");
             self.clock.sleep(RETRY_AFTER / 6).await;
             let _ = records::put_until_answered(self.store, self.clock, put).await?;
         }
@@ -435,7 +437,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
     }
 }
 
-/// A subject's cursor as it was read, or one at the beginning.
+/// A subject's stored cursor, or one at the beginning.
 fn cursor_of(subject: &Subject, read: Option<Cursor>) -> Cursor {
     read.unwrap_or_else(|| Cursor {
         subject: subject.clone(),
@@ -445,7 +447,7 @@ fn cursor_of(subject: &Subject, read: Option<Cursor>) -> Cursor {
     })
 }
 
-/// What became of the parts of a claim, those not yet tried with it; nothing where there is but one.
+/// The state of each part of a claim, including those not yet tried; empty if there is only one part.
 fn parts_of(claim: &Claim, endings: &[SendEnding]) -> Vec<PartEnding> {
     if claim.further.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Which jobs go out at a tick, and when each of them does.
+//! Which jobs a tick sends, and when each of them is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -13,18 +13,18 @@ use tracing::{info, warn};
 use crate::ports::RunnerSource;
 use crate::stages::ScheduleSettings;
 
-/// The longest that a queue holds a job back.
+/// The longest delay that a queue allows.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
-/// GitHub is asked what is left of a credential's hour only where more could be needed: half of the least hour that it gives
-/// to anybody, 5,000 requests, were every look to cost one.
+/// GitHub is asked for a credential's remaining quota only if its targets could need more requests an hour than this,
+/// at one request a check. That is half of the smallest hourly quota that GitHub grants, 5,000 requests.
 const NEVER_SHORT: usize = 2_500;
 
-/// What the schedule stage remembers of each credential from one tick to the next. It may be lost at any time, as with a
-/// Lambda that is started anew: then the next tick knows no more than what GitHub tells.
+/// What the schedule stage remembers of each credential between ticks. It may be lost at any time, for example when a
+/// Lambda restarts: then the next tick knows only what GitHub reports.
 #[derive(Debug, Default)]
 pub struct QuotaEstimators {
     estimated: Mutex<BTreeMap<CredentialId, Estimated>>,
-    /// The last tick, by the clock that nobody can set.
+    /// The uptime at the last tick, by the clock that nobody can set.
     ticked_up: Mutex<Option<Duration>>,
 }
 
@@ -34,47 +34,47 @@ struct Estimated {
     is_throttled: bool,
 }
 
-/// A credential whose quota does not last: its targets are looked at less often until GitHub's next hour.
+/// A credential whose quota does not last: its targets are checked less often until the quota resets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttled {
-    /// Which credential.
+    /// The throttled credential.
     pub credential: CredentialId,
-    /// How many targets it sees.
+    /// The number of its targets.
     pub targets: usize,
-    /// How many of them are looked at at this tick.
+    /// How many of them are checked in this tick.
     pub jobs: usize,
-    /// How far apart the looks at one target are at this rate.
+    /// The effective interval: the time between two checks of one target at this rate.
     pub every: Duration,
-    /// What is left.
+    /// The remaining quota.
     pub quota: Quota,
 }
 
-/// A job that goes out.
+/// A job to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) target: Target,
-    /// The moment at which it is to be done.
+    /// When the job is due.
     pub(super) at: Timestamp,
-    /// When it is no longer worth doing.
+    /// When it expires.
     pub(super) valid_until: Timestamp,
 }
 
-/// What goes out at a tick.
+/// The jobs of one tick.
 #[derive(Debug, Default)]
 pub(super) struct DispatchPlan {
     pub(super) due: Vec<Due>,
     pub(super) throttled: Vec<Throttled>,
-    /// Whether so many go out that none may go out twice: once they are sent, this is to be noted.
+    /// Whether there are so many jobs that none may be sent twice: once they are sent, that must be stored.
     pub(super) is_once: bool,
 }
 
 /// The targets of one tick.
 pub(super) struct Targets<'a> {
-    /// All that are watched.
+    /// All watched targets.
     pub(super) all: Vec<Target>,
-    /// Those that were not at the tick before.
+    /// Those that were not watched at the previous tick.
     pub(super) added: &'a BTreeSet<TargetId>,
-    /// The last tick that noted that its jobs were sent. A sign of life would not do: a tick may fail after it.
+    /// The last tick that stored that its jobs were sent. The heartbeat would not do: a tick may fail after it.
     pub(super) jobs_sent_at: Option<Timestamp>,
 }
 
@@ -83,11 +83,11 @@ struct CredentialPlan {
     pace: Pace,
     tick: u64,
     starts_at: Timestamp,
-    /// How many of those whose turn it is may go.
+    /// How many of the tick's jobs the quota allows.
     allowed: usize,
-    /// Whether the jobs of this interval are on their way already.
+    /// Whether the jobs of this interval have already been sent.
     is_repeated: bool,
-    /// The place in the credential's list of its next target.
+    /// The index of the next target in the credential's list.
     index: usize,
 }
 
@@ -116,10 +116,10 @@ pub(super) async fn dispatch_plan(
         dispatch_plan.is_once |= pace.is_tight && !is_repeated;
         let subject = Subject::Credential(credential.clone());
         if is_repeated {
-            info!(%subject, targets = count, "the jobs of this interval are on their way already: none is sent twice");
+            info!(%subject, targets = count, "the jobs of this interval have already been sent: none is sent twice");
         } else if jobs < count {
             let every_secs = pace.every(jobs).as_secs();
-            warn!(%subject, targets = count, jobs, every_secs, "more targets than one credential can look at in an interval: each is looked at less often");
+            warn!(%subject, targets = count, jobs, every_secs, "more targets than one credential can check in an interval: each is checked less often");
         }
         if !is_repeated
             && could_run_out(count, settings.interval)
@@ -158,7 +158,7 @@ pub(super) async fn dispatch_plan(
 }
 
 impl CredentialPlan {
-    /// The job of the credential's next target, if it goes out.
+    /// The job of the credential's next target, if it is sent in this tick.
     fn next(&mut self, target: Target, is_new: bool, now: Timestamp) -> Option<Due> {
         let index = self.index;
         self.index += 1;
@@ -166,8 +166,8 @@ impl CredentialPlan {
             return None;
         }
         let at = self.starts_at.plus(self.pace.delay(index, self.tick, self.allowed)?);
-        let valid_until = at.plus(self.pace.patience());
-        // A tick that comes too late for a job lets it pass: sent now, it would come on top of those whose time it is.
+        let valid_until = at.plus(self.pace.max_lateness());
+        // A tick that is too late for a job drops it: sent now, it would add to the load of the jobs that are due.
         (valid_until >= now).then_some(Due { target, at, valid_until })
     }
 }
@@ -178,14 +178,14 @@ fn could_run_out(targets: usize, interval: Duration) -> bool {
 }
 
 impl QuotaEstimators {
-    /// Whether this process has ticked within `gap`, whatever has been done to the time of day since; false where nothing but
-    /// the time of day is known.
+    /// Whether this process has ticked within `gap`, however the time of day has been set since; false if only the time
+    /// of day is known.
     pub(super) fn has_ticked_within(&self, gap: Duration, uptime: Option<Duration>) -> bool {
         let ticked = *self.ticked_up.lock().unwrap_or_else(PoisonError::into_inner);
         ticked.zip(uptime).is_some_and(|(ticked, now)| now.saturating_sub(ticked) < gap)
     }
 
-    /// Notes that the monitor runs.
+    /// Remembers that this process ticked.
     pub(super) fn ticked(&self, uptime: Option<Duration>) {
         *self.ticked_up.lock().unwrap_or_else(PoisonError::into_inner) = uptime;
     }
@@ -195,7 +195,7 @@ impl QuotaEstimators {
         with(quota_estimators.entry(credential.clone()).or_default())
     }
 
-    /// Logs that an interval is stretched, and that it is no longer: once each, as far as is remembered.
+    /// Logs the start and the end of throttling, once each as long as the process remembers it.
     fn log_throttling(&self, throttled: &Throttled, is_throttled: bool, unreachable_after: Duration) {
         let was_throttled =
             self.of(&throttled.credential, |estimated| std::mem::replace(&mut estimated.is_throttled, is_throttled));
@@ -204,12 +204,12 @@ impl QuotaEstimators {
         let (every_secs, until, quota_remaining) = (every.as_secs(), quota.resets_at, quota.remaining);
         match (is_throttled, was_throttled) {
             (true, false) if every >= unreachable_after => {
-                warn!(%subject, targets, jobs, every_secs, quota_remaining, %until, "the quota does not last: the interval is stretched so far that outages are told late");
+                warn!(%subject, targets, jobs, every_secs, quota_remaining, %until, "the quota does not last: checks are throttled so far that alerts come late");
             }
             (true, false) => {
-                info!(%subject, targets, jobs, every_secs, quota_remaining, %until, "the quota does not last: the interval is stretched");
+                info!(%subject, targets, jobs, every_secs, quota_remaining, %until, "the quota does not last: checks are throttled");
             }
-            (false, true) => info!(%subject, targets, quota_remaining, "the interval is as set again"),
+            (false, true) => info!(%subject, targets, quota_remaining, "checks are no longer throttled"),
             _ => {}
         }
     }

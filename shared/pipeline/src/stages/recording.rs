@@ -1,7 +1,7 @@
 //! Record the outages that changes open and close.
 //!
-//! An opening is put only where no outage is stored under its key, the end in place of whatever is. Nothing is put in between.
-//! So a notifier that stands still and goes on later can put no outage back that has ended.
+//! An opening is put only if no outage is stored under its key; an end replaces whatever is stored. Nothing is put in
+//! between. So a notifier that stalls and continues later can never reopen an outage that has ended.
 
 use monitor_domain::change::{Change, Event};
 use monitor_domain::outage::Outage;
@@ -14,7 +14,8 @@ use crate::items::{Cursor, Item, OutageItem, Put};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 use crate::records::{self, Backlog, handled};
 
-/// Records the outages of a target that are not recorded yet: the part of the notifier that needs no chat. Other subjects have none.
+/// Records the outages of a target that are not recorded yet: the part of the notifier that needs no chat. Other
+/// subjects have no outages.
 pub async fn record_outages(store: &impl Store, clock: &impl Clock, subject: &Subject) -> Result<(), StoreError> {
     let Subject::Target(target) = subject else { return Ok(()) };
     let (record, cursor) = records::read_backlog(store, target).await?;
@@ -27,7 +28,8 @@ pub async fn record_outages(store: &impl Store, clock: &impl Clock, subject: &Su
     record_from(store, clock, target, cursor.as_ref(), &changes).await.map(drop)
 }
 
-/// Records the outages that changes open and close after the cursor's revision, and moves the cursor. Gives where it stands then.
+/// Records the outages that changes open and close after the cursor's revision, and moves the cursor. Returns the
+/// revision through which outages are recorded then.
 pub(super) async fn record_from(
     store: &impl Store,
     clock: &impl Clock,
@@ -40,7 +42,7 @@ pub(super) async fn record_from(
     if through == recorded_through {
         return Ok(through);
     }
-    debug!(target_id = %target, opened = opened.len(), ended = ended.len(), "outages are recorded");
+    debug!(target_id = %target, opened = opened.len(), ended = ended.len(), "recording outages");
     let item = |outage: Outage| Item::Outage(OutageItem { target: target.clone(), outage });
     let subject = Subject::Target(target.clone());
     let cursor = cursor.cloned().unwrap_or(Cursor {
@@ -51,13 +53,13 @@ pub(super) async fn record_from(
     });
     let mut puts: Vec<Put> = opened.into_iter().map(|outage| Put::new(item(outage))).collect();
     puts.extend(ended.into_iter().map(|outage| Put::replacing(item(outage))));
-    // The last one: it must not say that an outage is recorded before it is.
+    // Last: the cursor must not say that an outage is recorded before it is.
     puts.push(Put::replacing(Item::Cursor(Cursor { recorded_through: through, ..cursor })));
     for batch in puts.chunks(store.max_batch().max(1)) {
         if records::put_until_answered(store, clock, batch.to_vec()).await? == PutOutcome::Done {
             continue;
         }
-        // An outage of them is recorded already, and so nothing of the batch was put.
+        // One of the outages is already recorded, so nothing of the batch was put.
         let (openings, others): (Vec<Put>, Vec<Put>) = batch.iter().cloned().partition(|put| put.must_not_exist);
         for opening in openings {
             let _ = records::put_until_answered(store, clock, vec![opening]).await?;

@@ -1,4 +1,4 @@
-//! Answer a command: read what is on record, or send on what is to be done.
+//! Answer a command: read what is stored, send a job, or store an override.
 
 use std::time::Duration;
 
@@ -20,38 +20,38 @@ use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
 use crate::records::{self, StoredMonitor};
 
-/// How many targets are read at once: 500 of them take eight rounds.
+/// How many targets are read at once: 500 targets take eight batches.
 const READS_AT_ONCE: usize = 64;
-/// More outages than a message could hold.
+/// The most outages in an answer: more than a message can hold.
 const MAX_OUTAGES: usize = 200;
-/// How many names are offered where none was found.
+/// How many similar names are offered if none was found.
 const MAX_SIMILAR: usize = 5;
 
 /// The stage that answers commands, with its ports.
 pub struct Respond<'a, St, Jobs, Cl> {
     /// The database.
     pub store: &'a St,
-    /// Where jobs for the check stage go.
+    /// The queue for jobs of the check stage.
     pub jobs: &'a Jobs,
-    /// Time.
+    /// The clock.
     pub clock: &'a Cl,
 }
 
 /// Why a command was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RespondError {
-    /// The records cannot be read.
+    /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What is to be done was not sent on.
+    /// The job was not sent.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The request was received before, and what it asks for must not be done twice.
+    /// The request was received before, and its command must not run twice.
     #[error("the request repeats an earlier one")]
     Repeated,
 }
 
-/// Fleets that were read, and targets that were not.
+/// The fleets that were read, and the targets that could not be.
 type Read = (Vec<Fleet>, Vec<Target>);
 
 impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
@@ -115,13 +115,13 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             }
         };
         if !unread.is_empty() {
-            warn!(targets = unread.len(), "targets were left out of an answer: their records could not be read");
+            warn!(targets = unread.len(), "targets are missing from an answer: their records could not be read");
         }
         let mutes = mutes.into_iter().filter(|mute| concerns(mute, &answer)).collect();
         Ok(Answered { now, ticked_at, unread, mutes, answer })
     }
 
-    /// Mutes runners that there are. What goes by no name is a slip, and muting it would keep nothing quiet.
+    /// Mutes existing runners. A scope without any runner is a typing mistake: muting it would have no effect.
     async fn mute(
         &self,
         mute: Mute,
@@ -157,7 +157,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
         Ok(Answer::Unmuted { mute: mute.clone() })
     }
 
-    /// The targets that are watched, in order of their identity. Before the first tick, whatever was looked at.
+    /// The watched targets, ordered by their identity. Before the first tick: all targets that were checked.
     async fn watched(&self, monitor: StoredMonitor) -> Result<Vec<Target>, StoreError> {
         if let Some(watchlist) = monitor.watchlist {
             return Ok(watchlist.targets);
@@ -170,7 +170,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
         Ok(targets.collect())
     }
 
-    /// Reads targets, many at a time. One that cannot be read costs the answer nothing but itself.
+    /// Reads targets, many at a time. One that cannot be read is missing from the answer; the others are not affected.
     async fn fleets(&self, targets: Vec<Target>) -> Read {
         let read = |target: Target| async move {
             let read = records::read_fleet(self.store, &target).await;
@@ -192,14 +192,14 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
         let with = |by_name: bool| {
             matching(&all, |target, name, labels| scope.covers(target.id(), name, if by_name { &[] } else { labels }))
         };
-        // Who asks for a runner does not want to hear of all that carry its name as a label.
+        // A person who asks for a runner does not want all runners that have its name as a label.
         let fleets = Some(with(true)).filter(|fleets| !fleets.is_empty()).unwrap_or_else(|| with(false));
         let similar = if fleets.is_empty() { similar(&scope.to_string(), &all) } else { Vec::new() };
         (Answer::Runners { scope: scope.clone(), fleets, similar }, unread)
     }
 
-    /// The outages of the runners of a name. Where there is such a runner, its target's are read; where there is none in any
-    /// target, it may have been forgotten: then all targets' are.
+    /// The outages of the runners with a name. If such runners exist, only their targets' outages are read. Otherwise
+    /// the runner may have been forgotten, and the outages of all targets are read.
     async fn history(&self, name: &str, watched: Vec<Target>) -> (Answer, Vec<Target>) {
         let pattern = WildMatch::new_case_insensitive(name);
         let (all, mut unread) = self.fleets(watched).await;
@@ -239,7 +239,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     }
 }
 
-/// Whether somebody who reads the answer should know of a mute.
+/// Whether a reader of the answer should know about a mute.
 fn concerns(mute: &Mute, answer: &Answer) -> bool {
     let any_of = |fleets: &[Fleet]| {
         fleets.iter().any(|fleet| {
@@ -256,12 +256,12 @@ fn concerns(mute: &Mute, answer: &Answer) -> bool {
     }
 }
 
-/// The target as it is spelled on the list.
+/// The target as spelled on the list.
 fn find<'a>(watched: &'a [Target], target: &Target) -> Option<&'a Target> {
     watched.iter().find(|known| *known == target)
 }
 
-/// The fleets that have runners of a kind, with these alone.
+/// The fleets with matching runners, each with only these.
 fn matching(all: &[Fleet], is_meant: impl Fn(&Target, &str, &[String]) -> bool) -> Vec<Fleet> {
     let meant = all.iter().map(|fleet| {
         let of_kind =
@@ -272,7 +272,7 @@ fn matching(all: &[Fleet], is_meant: impl Fn(&Target, &str, &[String]) -> bool) 
     meant.filter(|fleet| !fleet.runners.is_empty()).collect()
 }
 
-/// Targets of the same name or owner.
+/// The answer for a target that is not on the list, with targets of the same name or owner.
 fn not_watched(target: &Target, watched: &[Target]) -> Answer {
     let alike = |known: &&Target| {
         known.name().eq_ignore_ascii_case(target.name()) || known.owner().eq_ignore_ascii_case(target.owner())
@@ -281,7 +281,7 @@ fn not_watched(target: &Target, watched: &[Target]) -> Answer {
     Answer::NotWatched { target: target.clone(), similar }
 }
 
-/// Names of runners that hold what was asked for, or begin alike.
+/// Names of runners that contain what was asked for, or start with the same three characters.
 fn similar(name: &str, all: &[Fleet]) -> Vec<String> {
     let wanted = name.trim_matches(['*', '?']).to_lowercase();
     let beginning: String = wanted.chars().take(3).collect();

@@ -1,4 +1,4 @@
-//! The tick: settle the list of targets and send a job for each.
+//! The tick: update the list of targets and send a job for each.
 
 use std::collections::BTreeSet;
 use std::future;
@@ -20,12 +20,12 @@ use crate::stages::check::is_closed;
 use crate::stages::pacing::{DispatchPlan, Due, QuotaEstimators, Targets, Throttled, dispatch_plan};
 use crate::stages::{Disposition, Stopwatch, announce};
 
-/// Whoever took longer from its tick to its sign of life was held up.
+/// A tick stalled if this much time passes between its start and its heartbeat.
 const STALLED: Duration = Duration::from_secs(15);
-/// How many of those taken off the list are read at the same time.
+/// How many targets that were taken off the list are read at the same time.
 const READS_AT_ONCE: usize = 20;
 
-/// What the schedule stage is set to.
+/// The settings of the schedule stage.
 #[derive(Clone, Debug)]
 pub struct ScheduleSettings {
     /// The policy.
@@ -34,8 +34,8 @@ pub struct ScheduleSettings {
     pub configured: Vec<TargetSpec>,
     /// The time between two ticks.
     pub interval: Duration,
-    /// How many requests GitHub takes of one credential in a minute, and so how many jobs may begin; none where whoever asks
-    /// GitHub keeps the pace.
+    /// How many requests a minute GitHub accepts with one credential, and so how many jobs may start; `None` if the
+    /// process that sends the requests paces them itself.
     pub jobs_per_minute: Option<u32>,
 }
 
@@ -45,31 +45,31 @@ pub struct Schedule<'a, St, Gh, Jobs, Changes, Cl> {
     pub store: &'a St,
     /// GitHub, to find the repositories of `acme/*`.
     pub source: &'a Gh,
-    /// Where jobs go.
+    /// The queue for jobs.
     pub jobs: &'a Jobs,
-    /// Where state-change messages go.
+    /// The queue for state-change messages.
     pub changes: &'a Changes,
-    /// Time.
+    /// The clock.
     pub clock: &'a Cl,
-    /// What it is set to.
+    /// The settings.
     pub settings: &'a ScheduleSettings,
-    /// What it remembers, as long as it lasts.
+    /// What the process remembers between ticks.
     pub quota_estimators: &'a QuotaEstimators,
 }
 
-/// What came of a tick.
+/// The result of a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleReport {
-    /// What is to become of the message.
+    /// What the host does with the message.
     pub disposition: Disposition,
-    /// The targets that a job was sent for.
+    /// The targets for which a job was sent.
     pub targets: Vec<Target>,
-    /// Those taken off the list whose end is not told yet.
+    /// Targets taken off the list whose end is still pending.
     pub dropped: Vec<Target>,
-    /// The credentials whose quota does not last, so that fewer jobs went out.
+    /// The credentials whose quota does not last, so that fewer jobs were sent.
     pub throttled: Vec<Throttled>,
-    /// When the oldest notification of the monitor itself, or of a target taken off the list, was committed that was pending
-    /// when the tick began.
+    /// The commit time of the oldest notification, of the monitor itself or of a target taken off the list, that was
+    /// pending when the tick began.
     pub pending_since: Option<Timestamp>,
 }
 
@@ -85,7 +85,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         match self.tick_once(self.clock.now()).await {
             Ok(report) => report,
             Err(error) => {
-                warn!(%error, "the tick was broken off");
+                warn!(%error, "the tick failed");
                 ScheduleReport::nothing(error.into())
             }
         }
@@ -96,11 +96,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let stored = records::read_monitor(self.store).await?;
         let configured = self.resolve(now, &stopwatch).await;
         let (closed, pending_since) = self.closed(stored.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
-        // Shorter than three ticks it would be a gap whenever one is late.
+        // At least three ticks: otherwise every late tick would count as a gap.
         let gap = self.settings.policy.base().unreachable_after.max(self.settings.interval * 3);
         let ticked_at = stored.ticked_at.filter(|_| !self.quota_estimators.has_ticked_within(gap, self.clock.uptime()));
         if ticked_at.is_none() && stored.ticked_at.is_some_and(|at| now.since(at) >= gap) {
-            info!("the clock was set forward: this process has ticked all the time, so there is no gap");
+            info!("the clock was set forward, but this process ticked all the time: there is no gap");
         }
         let ticked = (ticked_at, gap);
         let (before, jobs_sent_at) = (stored.watchlist.as_ref(), stored.jobs_sent_at);
@@ -115,10 +115,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let events = change.as_ref().map_or_else(Vec::new, |change| change.events.clone());
         let message = StateChange::of(Subject::Monitor, watchlist.revision, &events);
         if let Some(change) = change {
-            // The sign of life goes with it: a gap that is told is over.
+            // The heartbeat is part of the commit: a gap that is reported is over.
             let altered = vec![Item::Watchlist(watchlist.clone()), self.heartbeat(now, jobs_sent_at)];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
-                info!("another tick settled the list of targets first: it sends the jobs");
+                info!("another tick updated the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
@@ -137,7 +137,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
             Ok(()) => {
                 if is_once && let Err(error) = self.record_heartbeat(now, &stopwatch, Some(now)).await {
-                    warn!(%error, "that the jobs were sent was not noted: should this tick be repeated, so are they");
+                    warn!(%error, "the sent jobs were not recorded: a repeated tick sends them again");
                 }
                 Disposition::Done
             }
@@ -149,15 +149,16 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         if backlog.is_due(stored.cursor.as_ref(), now)
             && let Err(error) = announce(self.changes, &message, backlog.last(), now).await
         {
-            // The next tick sends another.
+            // The next tick sends another one.
             warn!(%error, "the state-change message was not sent");
         }
         let targets = due.into_iter().map(|due| due.target).collect();
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, throttled, pending_since })
     }
 
-    /// Those of `dropping` whose turn it is that are closed, and when the oldest pending notification of the others was
-    /// committed. One that cannot be read is not closed, and keeps nobody else waiting.
+    /// Of the first `DROPS_PER_TICK` targets of `dropping`: those that are closed, and the commit time of the oldest
+    /// pending notification of the others. A target that cannot be read is not closed, and does not hold back the
+    /// others.
     async fn closed(&self, dropping: &[Target]) -> (BTreeSet<TargetId>, Option<Timestamp>) {
         let (mut closed, mut open) = (BTreeSet::new(), Vec::new());
         let its_turn = &dropping[..dropping.len().min(DROPS_PER_TICK)];
@@ -166,7 +167,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
             for target in together {
                 reads.push((target, Box::pin(records::read_fleet(self.store, target))));
             }
-            // By hand: `join_all` links its other ways of joining as well.
+            // Written by hand, because `join_all` links its other strategies as well.
             let all_read = future::poll_fn(|context| {
                 reads.retain_mut(|(target, read)| {
                     let Poll::Ready(read) = read.as_mut().poll(context) else { return true };
@@ -174,7 +175,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                         Ok(stored) if is_closed(&stored) => drop(closed.insert(target.id().clone())),
                         Ok(stored) => open.push(stored),
                         Err(error) => {
-                            warn!(target_id = %target, %error, "whether it is closed could not be read; it is dropped once more");
+                            warn!(target_id = %target, %error, "a dropped target could not be read: its job is sent again");
                         }
                     }
                     false
@@ -201,8 +202,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         stopwatch.elapsed(self.clock) >= STALLED
     }
 
-    /// Puts on record that the monitor runs. Whoever was held up meanwhile would put an old sign over a newer, which reads
-    /// as a gap at the next tick: it runs now, so it says so.
+    /// Stores the monitor's heartbeat. A tick that stalled would replace a newer heartbeat with an old one, which the
+    /// next tick would take for a gap: so it stores the current time.
     async fn record_heartbeat(
         &self,
         now: Timestamp,
@@ -213,13 +214,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
         let mut put = self.store.put(vec![Put::replacing(self.heartbeat(at, jobs_sent_at))]).await;
         if self.is_stalled(&stopwatch) {
-            // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
+            // The put itself stalled: whatever its answer, the stored heartbeat may be this one, which is outdated by
+            // now.
             put = self.store.put(vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))]).await;
         }
         put.map(drop)
     }
 
-    /// Finds the repositories that `acme/*` stands for.
+    /// Finds the repositories that entries such as `acme/*` stand for.
     async fn resolve(&self, now: Timestamp, since_tick: &Stopwatch) -> Configured {
         let mut configured = Configured::default();
         for spec in &self.settings.configured {
@@ -231,8 +233,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                         configured.resolved.push(spec.clone());
                     }
                     Err(failure) => {
-                        warn!(%account, %failure, "the entry cannot be resolved; its repositories that are known stay monitored");
-                        // A tick that stood still before it asked says nothing of the time before.
+                        warn!(%account, %failure, "the account's repositories were not listed: those already known stay monitored");
+                        // If the tick stalled before the request, its start says nothing about when the entry could not
+                        // be resolved.
                         let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
                         let is_explained = failure.fault.is_shared() && self.is_failing(account).await;
                         configured.unresolved.push(Unresolved { spec: spec.clone(), failure, at, is_explained });
@@ -243,7 +246,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         configured
     }
 
-    /// Whether checks by the credential of an account fail too. Where that cannot be read, nobody else may say why.
+    /// Whether checks with the credential of an account fail too. If that cannot be read, the answer is no: the entry
+    /// is reported.
     async fn is_failing(&self, account: &str) -> bool {
         let Ok(target) = Target::organization(account) else { return false };
         let credential = self.source.credential(&target);
@@ -260,7 +264,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let job = |target: &Target, reason, valid_until| {
             CheckJob { target: target.clone(), reason, requested_at: Some(now), valid_until }.to_json()
         };
-        // A queue holds back from the moment of sending, and finding out what to send took its time.
+        // A queue's delay counts from the moment of sending, and preparing the jobs took some time.
         let sent_at = self.clock.now();
         let checks =
             due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.valid_until)), due.at.since(sent_at)));

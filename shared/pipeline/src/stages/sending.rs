@@ -1,4 +1,4 @@
-//! One part of a notice on its way: edits and replies, waits, and what is done where its channel is dead.
+//! Sends one part of a notification: edits, replies, waits, and the fallback for a dead channel.
 
 use std::time::Duration;
 
@@ -13,40 +13,40 @@ use crate::records;
 use crate::stages::notify::NotifySettings;
 use crate::stages::threads::{self, Plan};
 
-/// From this attempt at a notice on, an edit that fails is let be: what an earlier message shows must not keep news
-/// from being told.
+/// From this attempt at a notification on, a failing edit is abandoned: what an earlier message shows must not hold
+/// back new notifications.
 const ABANDONS_EDITS_FROM: u32 = 3;
 
-/// How far a part came.
+/// The result of an attempt to send a part.
 enum Carried {
     /// It was sent.
     Delivered(Delivered),
-    /// An edit failed, and is to be repeated first: nothing of the part was sent.
+    /// An edit failed and must be retried first: nothing of the part was sent.
     EditFailed(String),
-    /// The lease had ended before it was sent.
+    /// The lease ended before it was sent.
     Stalled,
 }
 
-/// What came of an edit.
+/// The result of an edit.
 enum Edited {
-    /// The message is there: it shows what it should, or is let be as it was.
+    /// The message exists: it was edited, or the edit was abandoned.
     There,
     /// The message is gone, or its channel is dead.
     Gone,
-    /// It may be possible later.
+    /// The edit failed and may succeed later.
     Failed(String),
-    /// The lease had ended before.
+    /// The lease ended before the edit.
     Stalled,
 }
 
-/// The sending of a claim's parts, one after the other.
+/// Sends a claim's parts, one after the other.
 pub(super) struct Sending<'a, St, Ch, Cl> {
     store: &'a St,
     chat: &'a Ch,
     clock: &'a Cl,
     settings: NotifySettings,
     claim: &'a Claim,
-    /// The live messages, as what was delivered so far has altered them.
+    /// The live messages, as the parts delivered so far have left them.
     live: Vec<LiveMessage>,
 }
 
@@ -59,7 +59,7 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
         Self { store, chat, clock, settings, claim, live: claim.live.clone() }
     }
 
-    /// Whether a further part may be begun: half of the lease is left for sending it and for its record.
+    /// Whether another part may be started: half of the lease is reserved for sending it and recording it.
     pub(super) fn is_in_time(&self) -> bool {
         self.is_before_half_time(self.clock.now())
     }
@@ -68,10 +68,10 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
         moment <= self.claim.claimed_at.plus(self.settings.lease / 2)
     }
 
-    /// Sends a part, waiting out what the chat asks for where that is short.
+    /// Sends a part, and waits if the chat asks for a short wait.
     ///
-    /// A channel that takes nothing until a person mends it keeps nobody waiting: the default channel is told instead,
-    /// and where its message should have gone.
+    /// A channel that takes no message until a person fixes it holds nothing back: the message is sent to the default
+    /// channel instead, and names the intended one.
     pub(super) async fn part(&mut self, channel: Option<&str>, notification: &Notification) -> SendEnding {
         let plan = threads::plan(&self.live, notification);
         let acknowledged = match self.acknowledged(&plan).await {
@@ -100,19 +100,19 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                     SendEnding::Delivered(delivered)
                 }
                 Ok(Carried::EditFailed(reason)) => put_off(self.backoff(), reason, false),
-                Ok(Carried::Stalled) => put_off(Duration::ZERO, "held up until the lease had ended".to_owned(), false),
+                Ok(Carried::Stalled) => put_off(Duration::ZERO, "stalled until the lease ended".to_owned(), false),
                 Err(ChatError::Busy { retry_after }) => {
                     if retry_after <= self.settings.patience && self.is_before_half_time(now.plus(retry_after)) {
                         self.clock.sleep(retry_after).await;
                         continue;
                     }
-                    put_off(retry_after, format!("asked to wait {} s", retry_after.as_secs()), false)
+                    put_off(retry_after, format!("rate limited: retry in {} s", retry_after.as_secs()), false)
                 }
                 Err(ChatError::Transient(reason)) => put_off(self.backoff(), reason, true),
                 Err(ChatError::NotSent(reason)) => put_off(self.backoff(), reason, false),
                 Err(ChatError::Dead(reason)) if channel.is_some() && dead.is_none() => {
                     let subject = &self.claim.subject;
-                    error!(%subject, channel, reason, "a channel takes no message: the default one is told instead");
+                    error!(%subject, channel, reason, "a channel takes no message: using the default channel");
                     dead = Some(reason);
                     continue;
                 }
@@ -121,18 +121,18 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                     Form::Blocks => SendEnding::LayoutRefused { reason },
                     Form::PlainText => {
                         let subject = &self.claim.subject;
-                        error!(%subject, channel, reason, "the text is refused too: only what it is about is sent");
+                        error!(%subject, channel, reason, "the plain text was refused too: only the subject is sent");
                         form = Form::SubjectOnly;
                         continue;
                     }
-                    // It stays pending, which is noticed: by the heartbeat, and by the age of the oldest notification.
+                    // It stays pending, which shows in the heartbeat and in the age of the oldest notification.
                     Form::SubjectOnly => put_off(self.backoff(), reason, false),
                 },
             };
         }
     }
 
-    /// Who looks after the outages of the messages that are edited.
+    /// The acknowledgements of the open outages in the messages that are edited.
     async fn acknowledged(&self, plan: &Plan) -> Result<Vec<Acknowledgement>, StoreError> {
         let Subject::Target(target) = &self.claim.subject else { return Ok(Vec::new()) };
         let outages = plan.edits.iter().flat_map(|message| &message.outages);
@@ -140,10 +140,11 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
         records::read_acknowledgements(self.store, target, open).await
     }
 
-    /// Edits the messages that the notice concerns, then sends it: in the thread of one, or as a message of its own.
+    /// Edits the messages that the notification concerns, then sends it: in the thread of one, or as a message of its
+    /// own.
     ///
-    /// Edits come first, and doing them again does no harm: only the one message that is sent can repeat. Where an earlier
-    /// message is gone, or its channel is dead, the notice stands for itself.
+    /// Edits come first and are idempotent, so only the one message that is sent can repeat. If an earlier message is
+    /// gone, or its channel is dead, the notification is a message of its own.
     async fn carry_out(
         &self,
         plan: &Plan,
@@ -176,11 +177,11 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
         self.chat.send(notification, form, to).await.map(Carried::Delivered)
     }
 
-    /// Edits a message, as plain text where its layout is refused; an error only where the chat asks to wait, which
-    /// goes for the whole channel.
+    /// Edits a message, as plain text if its layout is refused. Returns an error only for a rate limit, which applies
+    /// to the whole channel.
     ///
-    /// A message that cannot be edited counts as edited: it is let be, at once where what it should show is refused, and
-    /// after some attempts where it fails otherwise.
+    /// A message that cannot be edited counts as edited: the edit is abandoned at once if its content is refused, and
+    /// after a few attempts if it fails otherwise.
     async fn edit(
         &self,
         message: &LiveMessage,
@@ -189,7 +190,7 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
     ) -> Result<Edited, ChatError> {
         let subject = &self.claim.subject;
         let is_patient = self.claim.number.attempt < ABANDONS_EDITS_FROM;
-        // Each layout is refused for itself: that the notice's was says nothing about this one.
+        // Each layout is refused on its own: a refusal of the notification's layout says nothing about this one.
         let mut form = Form::Blocks;
         loop {
             if !self.holds_the_lease() {
@@ -201,7 +202,7 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                     Err(EditError::Gone | EditError::Chat(ChatError::Dead(_))) => return Ok(Edited::Gone),
                     Err(EditError::Chat(error @ ChatError::Busy { .. })) => return Err(error),
                     Err(EditError::Chat(ChatError::ContentRefused(reason))) if form == Form::Blocks => {
-                        warn!(%subject, reason, "an edit is refused as laid out: tried as plain text");
+                        warn!(%subject, reason, "the layout of an edit was refused: retrying as plain text");
                         form = Form::PlainText;
                         continue;
                     }
@@ -212,15 +213,15 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                     Err(EditError::Chat(ChatError::Transient(reason) | ChatError::NotSent(reason))) => reason,
                 }
             } else {
-                "there was no time left for it".to_owned()
+                "no time was left for the edit".to_owned()
             };
-            warn!(%subject, reason = abandon_reason, "an earlier message cannot be edited: left as it is");
+            warn!(%subject, reason = abandon_reason, "an earlier message could not be edited: it stays as it is");
             return Ok(Edited::There);
         }
     }
 
-    /// Before each request: whoever was held up until its lease ended has lost it to another, whose message it must not
-    /// repeat and whose edits it must not undo.
+    /// Checked before each request: a notifier that stalls until its lease ends has lost it to another, whose message
+    /// it must not repeat and whose edits it must not undo.
     fn holds_the_lease(&self) -> bool {
         self.claim.holds(self.clock.now())
     }
@@ -232,7 +233,8 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
 }
 
 impl SendEnding {
-    /// How an attempt at several parts ended: put off until the last of them is due, if one is; else as the worst.
+    /// The ending of an attempt with several parts: deferred until the last deferred part is due, otherwise the worst
+    /// ending.
     pub(super) fn of_all(endings: Vec<SendEnding>) -> SendEnding {
         let rank = |ending: &SendEnding| match ending {
             SendEnding::Deferred { until, .. } => (3, Some(*until)),

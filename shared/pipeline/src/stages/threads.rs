@@ -1,29 +1,31 @@
-//! Alerts that live as one message: which earlier messages a notice concerns, and where it goes itself.
+//! Alerts as live messages: which earlier messages a notification edits, and where it is sent itself.
 
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
 
 use crate::items::{Claim, LiveMessage, PartEnding, Place};
 
-/// A message about more outages than this is not edited: each claim carries them on until they end.
+/// A message about more outages than this is not edited: every claim contains the outages of live messages until they
+/// end.
 const MAX_OUTAGES: usize = 50;
-/// So many messages of one subject are edited as their outages end; of more, the oldest are let be.
+/// How many messages of one subject are edited as their outages end; if there are more, the oldest are no longer
+/// edited.
 const MAX_MESSAGES: usize = 8;
 
-/// What a notice does in a chat that can edit.
+/// What a notification does in a chat that can edit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The message in whose thread it goes; none where it stands for itself.
+    /// The message in whose thread it is sent; `None` for a message of its own.
     pub(super) reply_to: Option<Place>,
-    /// The messages that it alters, as they are afterwards.
+    /// The messages that it edits, as they are afterwards.
     pub(super) edits: Vec<LiveMessage>,
-    /// All messages as they are afterwards, the oldest first.
+    /// All live messages as they are afterwards, the oldest first.
     pub(super) after: Vec<LiveMessage>,
 }
 
-/// Finds the messages whose outages a notice ends, or reminds of.
+/// Finds the messages with outages that a notification ends, or reminds of.
 ///
-/// A notice that tells of nothing but one message's outages goes in that message's thread.
+/// A notification about nothing but one message's outages is sent in that message's thread.
 pub(super) fn plan(live: &[LiveMessage], notification: &Notification) -> Plan {
     let ended: Vec<&Outage> = notification.items.iter().flat_map(endings).collect();
     let end_of = |outage: &Outage| {
@@ -55,7 +57,7 @@ pub(super) fn plan(live: &[LiveMessage], notification: &Notification) -> Plan {
     plan
 }
 
-/// The messages that are live after an attempt, which told some of the parts of its claim or all.
+/// The live messages after an attempt that delivered some or all parts of its claim.
 pub(super) fn live_after(claim: &Claim, parts: &[PartEnding]) -> Vec<LiveMessage> {
     let mut live = claim.live.clone();
     for ((_, notification), ending) in claim.parts().zip(parts) {
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_one_messages_outages_goes_in_its_thread() {
+    fn the_end_of_one_messages_outages_is_sent_in_its_thread() {
         let live = [message("1", &[1, 2]), message("2", &[3])];
         let first = notification(vec![recovered(&[1])]);
         let planned = plan(&live, &first);
@@ -191,11 +193,11 @@ mod tests {
         let second = notification(vec![recovered(&[2])]);
         assert_eq!(open(&plan(&after, &second).edits), [("1", 0)]);
         let after = live_after(&claim(&after, second), &[PartEnding::Delivered(Delivered::default())]);
-        assert_eq!(open(&after), [("2", 1)], "what has ended is edited no more");
+        assert_eq!(open(&after), [("2", 1)], "what has ended is no longer edited");
     }
 
     #[test]
-    fn what_concerns_several_messages_or_more_than_ends_stands_for_itself() {
+    fn what_concerns_several_messages_or_contains_more_than_ends_is_a_message_of_its_own() {
         let live = [message("1", &[1, 2]), message("2", &[3])];
         for items in [
             vec![recovered(&[1, 3])],
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_lives_while_an_outage_of_it_is_open_and_the_chat_says_where_it_is() {
+    fn a_message_is_live_while_it_has_an_open_outage_and_a_known_place() {
         let opens = |runners: std::ops::Range<u64>| {
             notification(vec![NotificationItem::Offline { outages: runners.map(outage).collect() }])
         };

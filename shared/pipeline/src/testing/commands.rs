@@ -1,4 +1,4 @@
-//! What the answers to commands promise over any store: run by every store adapter, in virtual time.
+//! The contract of the answers to commands over any store: run by every store adapter, in virtual time.
 
 use std::time::Duration;
 
@@ -23,17 +23,17 @@ use crate::testing::samples::{asker, at, ended, outage, person, runner, target, 
 /// Runs the whole suite, each part on a new store of `make`. The runtime's time must be paused.
 pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     an_overview_has_every_target_and_its_age(&make().await).await;
-    a_name_is_answered_for_each_target_that_has_it(&make().await).await;
-    a_label_is_asked_for_where_no_runner_has_the_name(&make().await).await;
-    history_comes_newest_first_from_every_target(&make().await).await;
+    a_name_is_found_in_every_target_that_has_it(&make().await).await;
+    a_name_is_taken_for_a_label_if_no_runner_has_it(&make().await).await;
+    history_lists_every_target_newest_first(&make().await).await;
     history_finds_runners_that_are_forgotten(&make().await).await;
-    a_recheck_is_sent_for_what_is_watched_and_nothing_else(&make().await).await;
-    what_is_not_known_is_answered_with_what_is_like_it(&make().await).await;
+    a_recheck_is_sent_only_for_a_watched_target(&make().await).await;
+    an_unknown_name_is_answered_with_similar_names(&make().await).await;
     a_mute_can_be_set_listed_and_ended(&make().await).await;
-    what_nobody_goes_by_is_not_muted(&make().await).await;
+    a_name_without_any_runner_is_not_muted(&make().await).await;
     each_outage_is_acknowledged_separately(&make().await).await;
-    a_request_that_is_repeated_changes_nothing(&make().await).await;
-    a_mute_that_is_long_or_wide_needs_an_admin(&make().await).await;
+    a_repeated_request_changes_nothing(&make().await).await;
+    a_long_or_wide_mute_needs_an_admin(&make().await).await;
     five_hundred_targets_are_read_within_a_second(&make().await).await;
 }
 
@@ -86,7 +86,7 @@ fn found(fleets: &[Fleet]) -> Vec<(&str, Vec<&str>)> {
 
 async fn an_overview_has_every_target_and_its_age<S: Store>(store: &S) {
     installation(store, &[("acme/api", vec![]), ("orgs/acme", vec![runner(1, "a"), runner(2, "b")])]).await;
-    // On record, and no longer watched.
+    // Stored, but no longer watched.
     fill(store, [Item::Target(target_record("acme/old", 9))]).await;
     let answered = ask(store, Command::StatusAll).await;
     assert_eq!((answered.ticked_at, answered.unread), (Some(at(600)), Vec::new()));
@@ -95,7 +95,7 @@ async fn an_overview_has_every_target_and_its_age<S: Store>(store: &S) {
     assert!(fleets.iter().all(|fleet| fleet.seen_at() == Some(at(590))));
 }
 
-async fn a_name_is_answered_for_each_target_that_has_it<S: Store>(store: &S) {
+async fn a_name_is_found_in_every_target_that_has_it<S: Store>(store: &S) {
     let labelled = Runner { labels: vec!["build-7".to_owned()], ..runner(3, "other") };
     let targets = [
         ("acme/api", vec![runner(1, "Build-7"), runner(2, "build-8")]),
@@ -111,7 +111,7 @@ async fn a_name_is_answered_for_each_target_that_has_it<S: Store>(store: &S) {
     assert_eq!(found(&runners("BUILD-7*").await).len(), 3);
 }
 
-async fn a_label_is_asked_for_where_no_runner_has_the_name<S: Store>(store: &S) {
+async fn a_name_is_taken_for_a_label_if_no_runner_has_it<S: Store>(store: &S) {
     let with = |id, name, label: &str| Runner { labels: vec![label.to_owned()], ..runner(id, name) };
     let targets =
         [("acme/web", vec![with(1, "a", "GPU"), with(2, "b", "cpu")]), ("orgs/acme", vec![with(3, "c", "gpu")])];
@@ -124,7 +124,7 @@ async fn a_label_is_asked_for_where_no_runner_has_the_name<S: Store>(store: &S) 
     assert!(similar.is_empty());
 }
 
-async fn history_comes_newest_first_from_every_target<S: Store>(store: &S) {
+async fn history_lists_every_target_newest_first<S: Store>(store: &S) {
     let build = |id| runner(id, "build-7");
     installation(store, &[("acme/api", vec![build(1)]), ("acme/web", vec![build(2), runner(3, "x")])]).await;
     fill(store, outages("acme/api", [outage(&build(1), 5), ended(&outage(&build(1), 20), Ending::Recovered)])).await;
@@ -151,7 +151,7 @@ async fn history_finds_runners_that_are_forgotten<S: Store>(store: &S) {
     assert!(outages.len() == 1 && fleets.is_empty() && similar.is_empty());
 }
 
-async fn a_recheck_is_sent_for_what_is_watched_and_nothing_else<S: Store>(store: &S) {
+async fn a_recheck_is_sent_only_for_a_watched_target<S: Store>(store: &S) {
     installation(store, &[("Acme/Web", vec![])]).await;
     let (jobs, clock) = (Outbox::default(), StillClock::default());
     let respond = Respond { store, jobs: &jobs, clock: &clock };
@@ -186,7 +186,7 @@ async fn a_mute_can_be_set_listed_and_ended<S: Store>(store: &S) {
         };
         ask(store, command).await.mutes.len()
     };
-    assert_eq!((shown("acme/web").await, shown("acme/api").await), (1, 0), "of two of the same, the later holds");
+    assert_eq!((shown("acme/web").await, shown("acme/api").await), (1, 0), "the second mute of the same runners replaces the first");
     assert_eq!((shown("build-7").await, shown("build-8").await), (1, 0));
     assert_eq!(ask(store, Command::StatusAll).await.mutes.len(), 1);
 
@@ -196,13 +196,13 @@ async fn a_mute_can_be_set_listed_and_ended<S: Store>(store: &S) {
     let answer = ask(store, unmute("build-7")).await.answer;
     assert!(matches!(&answer, Answer::Unmuted { mute } if mute.by == person()), "{answer:?}");
     assert!(ask(store, Command::StatusAll).await.mutes.is_empty());
-    // One that has ended by itself is none.
+    // A mute that has ended by itself is not listed.
     let over = crate::items::Mute { until: answered.now, ..made.clone() };
     fill(store, [Item::Mute(over)]).await;
     assert!(ask(store, Command::StatusAll).await.mutes.is_empty());
 }
 
-async fn what_nobody_goes_by_is_not_muted<S: Store>(store: &S) {
+async fn a_name_without_any_runner_is_not_muted<S: Store>(store: &S) {
     installation(store, &[("acme/web", vec![runner(1, "build-7")])]).await;
     let mute = |scope| Command::Mute { scope, lasting_secs: 60, reason: None };
     let answer = ask(store, mute(named("biuld-7"))).await.answer;
@@ -222,7 +222,7 @@ async fn each_outage_is_acknowledged_separately<S: Store>(store: &S) {
     assert!(kept.len() == 120 && kept.iter().all(|item| item.by == person()));
 }
 
-async fn a_mute_that_is_long_or_wide_needs_an_admin<S: Store>(store: &S) {
+async fn a_long_or_wide_mute_needs_an_admin<S: Store>(store: &S) {
     let labelled = |id, name| Runner { labels: vec!["gpu".to_owned()], ..runner(id, name) };
     installation(store, &[("acme/web", vec![labelled(1, "a")]), ("acme/api", vec![labelled(2, "b")])]).await;
     let (jobs, clock) = (Outbox::default(), StillClock::default());
@@ -256,7 +256,7 @@ async fn a_mute_that_is_long_or_wide_needs_an_admin<S: Store>(store: &S) {
     assert_eq!(kept().await, 3);
 }
 
-async fn a_request_that_is_repeated_changes_nothing<S: Store>(store: &S) {
+async fn a_repeated_request_changes_nothing<S: Store>(store: &S) {
     installation(store, &[("acme/web", vec![runner(1, "build-7")])]).await;
     let (jobs, clock) = (Outbox::default(), StillClock::default());
     let respond = Respond { store, jobs: &jobs, clock: &clock };
@@ -265,7 +265,7 @@ async fn a_request_that_is_repeated_changes_nothing<S: Store>(store: &S) {
     let unmute = Command::Unmute { scope: named("build-7") };
     assert!(respond.run(&mute, &sent(1, 11)).await.is_ok());
     assert!(respond.run(&unmute, &sent(2, 12)).await.is_ok());
-    // The captured mute after its unmute, also after the host has started anew.
+    // The captured mute request, replayed after its unmute; a restart of the host makes no difference.
     assert_eq!(respond.run(&mute, &sent(1, 13)).await, Err(RespondError::Repeated));
     assert!(store.list(&Query::Mutes).await.expect("a list").is_empty());
     let recheck = Command::Recheck { target: target("acme/web") };
@@ -275,14 +275,14 @@ async fn a_request_that_is_repeated_changes_nothing<S: Store>(store: &S) {
     let acknowledge = Command::Acknowledge { target: target("acme/web"), outages: vec![] };
     assert!(respond.run(&acknowledge, &sent(4, 16)).await.is_ok());
     assert_eq!(respond.run(&acknowledge, &sent(4, 17)).await, Err(RespondError::Repeated));
-    // One's own second attempt at a request goes on, and who only reads may read again.
+    // The same process may retry its own request, and commands that only read may be repeated.
     assert!(respond.run(&mute, &sent(5, 18)).await.is_ok());
     assert!(respond.run(&mute, &sent(5, 18)).await.is_ok());
     assert!(respond.run(&Command::StatusAll, &sent(6, 19)).await.is_ok());
     assert!(respond.run(&Command::StatusAll, &sent(6, 20)).await.is_ok());
 }
 
-async fn what_is_not_known_is_answered_with_what_is_like_it<S: Store>(store: &S) {
+async fn an_unknown_name_is_answered_with_similar_names<S: Store>(store: &S) {
     installation(store, &[("acme/web", vec![runner(1, "build-7"), runner(2, "build-8"), runner(3, "gpu")])]).await;
     let Answer::Runners { fleets, similar, .. } = ask(store, Command::Status { scope: named("build") }).await.answer
     else {
@@ -319,10 +319,10 @@ async fn five_hundred_targets_are_read_within_a_second<S: Store>(store: &S) {
         let answered = ask(&slow, command.clone()).await;
         let took = began.elapsed();
         assert!(took < Duration::from_secs(1), "{command:?} takes {took:?}");
-        assert!(took > Duration::from_millis(20 * 8), "{command:?}: the store was asked too much at once: {took:?}");
+        assert!(took > Duration::from_millis(20 * 8), "{command:?}: too many concurrent requests to the store: {took:?}");
         assert!(answered.unread.is_empty());
     }
-    // One target that cannot be read costs the answer nothing but itself.
+    // Only the target that cannot be read is missing from the answer.
     slow.lose(target("acme/repository-250").id().clone());
     let answered = ask(&slow, Command::StatusAll).await;
     assert_eq!(answered.unread, [target("acme/repository-250")]);

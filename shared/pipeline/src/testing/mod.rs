@@ -1,4 +1,5 @@
-//! The promises of the ports as suites that every adapter runs, and stand-ins for those ports that a suite is not about.
+//! The contracts of the ports as suites that every adapter runs, and test doubles for the ports that a suite does not
+//! test.
 
 pub mod commands;
 pub mod doubles;

@@ -1,6 +1,6 @@
-//! What queues promise: run by every queue adapter, in virtual time or over a server that keeps real time.
+//! The contract of a queue: run by every queue adapter, in virtual time or over a server with real time.
 //!
-//! Times are whole seconds with a second to spare, as SQS keeps them.
+//! Times are whole seconds with a second to spare, because SQS counts in seconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,48 +14,48 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A visibility that does not end within a part of the suite.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Where the queues under test come from, and time.
+/// Creates the queues under test and controls time.
 pub trait Bench {
-    /// A queue as the stages see it.
+    /// The queue adapter under test.
     type Queue: Sender + Receiver;
 
-    /// A new, empty standard queue that sets a message aside after [`MAX_RECEIVE_COUNT`] receives.
+    /// A new, empty standard queue that dead-letters a message after [`MAX_RECEIVE_COUNT`] receives.
     fn standard(&self) -> impl Future<Output = Self::Queue>;
 
     /// A new, empty FIFO queue that does the same.
     fn fifo(&self) -> impl Future<Output = Self::Queue>;
 
-    /// The texts of the messages that a queue has set aside.
+    /// The texts of the messages that a queue has dead-lettered.
     fn dead_letter(&self, queue: &Self::Queue) -> impl Future<Output = Vec<String>>;
 
     /// Lets time pass.
     fn advance(&self, by: Duration) -> impl Future<Output = ()>;
 }
 
-/// Runs the whole suite but for what takes minutes, each part on new queues.
+/// Runs the whole suite except for the slow part, each test on new queues.
 pub async fn run_all(bench: &impl Bench) {
-    every_message_is_handed_out_once_while_hidden(bench, &bench.standard().await).await;
-    what_is_not_deleted_comes_again(bench, &bench.standard().await).await;
-    a_release_brings_it_back_when_it_says(bench, &bench.standard().await).await;
+    every_message_is_received_once_while_hidden(bench, &bench.standard().await).await;
+    a_message_that_is_not_deleted_is_received_again(bench, &bench.standard().await).await;
+    a_released_message_is_received_again_after_its_delay(bench, &bench.standard().await).await;
     a_delayed_message_waits(bench, &bench.standard().await).await;
-    an_empty_queue_is_waited_for(bench, &bench.standard().await).await;
+    receiving_from_an_empty_queue_waits(bench, &bench.standard().await).await;
     a_message_that_fails_every_time_is_dead_lettered(bench, &bench.standard().await).await;
     a_receipt_of_a_message_that_is_gone_is_ignored(bench, &bench.standard().await).await;
 
     let fifo = |body: &str, group: &str| outgoing_fifo(body, group, body);
-    every_message_of_a_group_comes_in_order(bench, &bench.fifo().await, fifo).await;
-    a_group_under_way_holds_back_its_next(bench, &bench.fifo().await, fifo).await;
+    messages_of_a_group_are_received_in_order(bench, &bench.fifo().await, fifo).await;
+    a_message_in_flight_holds_back_the_rest_of_its_group(bench, &bench.fifo().await, fifo).await;
     a_group_keeps_its_order_over_redelivery(bench, &bench.fifo().await, fifo).await;
     dead_lettering_a_message_frees_its_group(bench, &bench.fifo().await, fifo).await;
-    a_repeated_id_is_swallowed(bench, &bench.fifo().await).await;
+    a_repeated_id_is_dropped(bench, &bench.fifo().await).await;
 }
 
-/// Runs the part that takes more than five minutes.
+/// Runs the slow part, which takes more than five minutes.
 pub async fn run_slow(bench: &impl Bench) {
     let queue = &bench.fifo().await;
     send(queue, [outgoing_fifo("first", "a", "id")]).await;
     bench.advance(Duration::from_secs(150)).await;
-    // A swallowed repeat does not make the five minutes longer.
+    // A dropped repeat does not extend the five minutes.
     send(queue, [outgoing_fifo("second", "a", "id")]).await;
     bench.advance(Duration::from_secs(160)).await;
     send(queue, [outgoing_fifo("third", "a", "id")]).await;
@@ -72,7 +72,7 @@ fn outgoing_fifo(body: &str, group: &str, id: &str) -> Outgoing {
 }
 
 async fn send(queue: &impl Sender, messages: impl IntoIterator<Item = Outgoing>) {
-    queue.send(messages.into_iter().collect()).await.expect("the messages are taken");
+    queue.send(messages.into_iter().collect()).await.expect("the messages are accepted");
 }
 
 async fn receive(queue: &impl Receiver, max: usize, visibility: Duration) -> Vec<Delivery> {
@@ -81,7 +81,7 @@ async fn receive(queue: &impl Receiver, max: usize, visibility: Duration) -> Vec
     deliveries
 }
 
-/// Receives until there are so many: a server may give fewer at a time than it has.
+/// Receives until it has `count` messages: a server may return fewer at a time than it has.
 async fn gather(queue: &impl Receiver, count: usize, visibility: Duration) -> Vec<Delivery> {
     let mut gathered = Vec::new();
     for _ in 0..count + 3 {
@@ -89,11 +89,11 @@ async fn gather(queue: &impl Receiver, count: usize, visibility: Duration) -> Ve
             gathered.extend(receive(queue, count - gathered.len(), visibility).await);
         }
     }
-    assert_eq!(gathered.len(), count, "the queue has so many messages to hand out: {gathered:?}");
+    assert_eq!(gathered.len(), count, "the queue has {count} messages: {gathered:?}");
     gathered
 }
 
-/// Receives and deletes until there are so many.
+/// Receives and deletes until it has `count` messages.
 async fn take(queue: &impl Receiver, count: usize) -> Vec<Delivery> {
     let mut taken = Vec::new();
     for _ in 0..count + 3 {
@@ -103,7 +103,7 @@ async fn take(queue: &impl Receiver, count: usize) -> Vec<Delivery> {
             taken.extend(deliveries);
         }
     }
-    assert_eq!(taken.len(), count, "the queue has so many messages to hand out: {taken:?}");
+    assert_eq!(taken.len(), count, "the queue has {count} messages: {taken:?}");
     taken
 }
 
@@ -125,19 +125,19 @@ fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
     deliveries.iter().map(|delivery| delivery.body.as_str()).collect()
 }
 
-async fn every_message_is_handed_out_once_while_hidden<Q: Sender + Receiver>(_: &impl Bench, queue: &Q) {
+async fn every_message_is_received_once_while_hidden<Q: Sender + Receiver>(_: &impl Bench, queue: &Q) {
     let sent: Vec<String> = (0..25).map(|number| format!("message {number} \u{1F680} \"'&<")).collect();
     send(queue, sent.iter().map(|body| outgoing(body, Duration::ZERO))).await;
     let received = gather(queue, 25, LONG).await;
     let distinct: BTreeSet<&str> = bodies(&received).into_iter().collect();
     assert_eq!(distinct, sent.iter().map(String::as_str).collect());
     assert!(received.iter().all(|delivery| delivery.receive_count == 1 && delivery.group.is_none()));
-    assert_empty(queue, "what is under way is hidden").await;
+    assert_empty(queue, "messages in flight are hidden").await;
     delete(queue, &received).await;
-    assert_empty(queue, "what was deleted is gone").await;
+    assert_empty(queue, "deleted messages are gone").await;
 }
 
-async fn what_is_not_deleted_comes_again<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
+async fn a_message_that_is_not_deleted_is_received_again<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
     send(queue, ["kept", "lost"].map(|body| outgoing(body, Duration::ZERO))).await;
     let first = gather(queue, 2, 4 * SECOND).await;
     delete(queue, &first.into_iter().filter(|delivery| delivery.body == "lost").collect::<Vec<_>>()).await;
@@ -146,16 +146,16 @@ async fn what_is_not_deleted_comes_again<Q: Sender + Receiver>(bench: &impl Benc
     assert_eq!((again[0].body.as_str(), again[0].receive_count), ("kept", 2));
     delete(queue, &again).await;
     bench.advance(LONG + SECOND).await;
-    assert_empty(queue, "what was deleted does not come again").await;
+    assert_empty(queue, "a deleted message is not received again").await;
 }
 
-async fn a_release_brings_it_back_when_it_says<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
+async fn a_released_message_is_received_again_after_its_delay<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
     send(queue, [outgoing("later", Duration::ZERO)]).await;
     let first = gather(queue, 1, LONG).await;
     release(queue, &first[0], Duration::ZERO).await;
     let second = gather(queue, 1, 3 * SECOND).await;
     assert_eq!(second[0].receive_count, 2);
-    // Longer than its visibility: what was asked for last holds.
+    // Longer than its visibility: the last request applies.
     release(queue, &second[0], 6 * SECOND).await;
     bench.advance(4 * SECOND).await;
     assert_empty(queue, "it is not due yet").await;
@@ -171,15 +171,15 @@ async fn a_delayed_message_waits<Q: Sender + Receiver>(bench: &impl Bench, queue
     assert_eq!(bodies(&take(queue, 1).await), ["later"]);
 }
 
-async fn an_empty_queue_is_waited_for<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
+async fn receiving_from_an_empty_queue_waits<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
     let began = tokio::time::Instant::now();
     let sends_later = async {
         bench.advance(2 * SECOND).await;
-        send(queue, [outgoing("woken", Duration::ZERO)]).await;
+        send(queue, [outgoing("late", Duration::ZERO)]).await;
     };
     let (received, ()) = tokio::join!(queue.receive(10, LONG, 15 * SECOND), sends_later);
-    assert_eq!(bodies(&received.expect("the queue answers")), ["woken"]);
-    assert!(began.elapsed() < 8 * SECOND, "it does not sleep on while there is a message: {:?}", began.elapsed());
+    assert_eq!(bodies(&received.expect("the queue answers")), ["late"]);
+    assert!(began.elapsed() < 8 * SECOND, "it returns as soon as there is a message: {:?}", began.elapsed());
 
     let began = tokio::time::Instant::now();
     let received = queue.receive(10, LONG, 2 * SECOND).await.expect("the queue answers");
@@ -200,14 +200,14 @@ async fn a_message_that_fails_every_time_is_dead_lettered<Q: Sender + Receiver, 
         assert_eq!(bench.dead_letter(queue).await, [""; 0]);
         let received = gather(queue, 1, SECOND).await;
         assert_eq!(received[0].receive_count, count);
-        // By release and by running out, turn and turn about.
+        // By release and by the end of its visibility, alternately.
         if count % 2 == 0 {
             release(queue, &received[0], Duration::ZERO).await;
         } else {
             bench.advance(2 * SECOND).await;
         }
     }
-    assert_empty(queue, "it was handed out often enough").await;
+    assert_empty(queue, "it has been received too often").await;
     assert_eq!(bench.dead_letter(queue).await, ["poison"]);
 }
 
@@ -216,10 +216,10 @@ async fn a_receipt_of_a_message_that_is_gone_is_ignored<Q: Sender + Receiver>(_:
     let taken = take(queue, 1).await;
     release(queue, &taken[0], Duration::ZERO).await;
     delete(queue, &taken).await;
-    assert_empty(queue, "neither brings it back").await;
+    assert_empty(queue, "neither call makes it visible again").await;
 }
 
-async fn every_message_of_a_group_comes_in_order<Q: Sender + Receiver>(
+async fn messages_of_a_group_are_received_in_order<Q: Sender + Receiver>(
     _: &impl Bench,
     queue: &Q,
     fifo: impl Fn(&str, &str) -> Outgoing,
@@ -234,10 +234,10 @@ async fn every_message_of_a_group_comes_in_order<Q: Sender + Receiver>(
         let expected: Vec<String> = numbers.iter().map(|number| format!("{group}{number}")).collect();
         assert_eq!(of_group, expected);
     }
-    assert_empty(queue, "each comes once").await;
+    assert_empty(queue, "each is received once").await;
 }
 
-async fn a_group_under_way_holds_back_its_next<Q: Sender + Receiver>(
+async fn a_message_in_flight_holds_back_the_rest_of_its_group<Q: Sender + Receiver>(
     _: &impl Bench,
     queue: &Q,
     fifo: impl Fn(&str, &str) -> Outgoing,
@@ -246,7 +246,7 @@ async fn a_group_under_way_holds_back_its_next<Q: Sender + Receiver>(
     let first = gather(queue, 1, LONG).await;
     assert_eq!(bodies(&first), ["a1"]);
     let other = gather(queue, 1, LONG).await;
-    assert_eq!(bodies(&other), ["b1"], "another group goes on");
+    assert_eq!(bodies(&other), ["b1"], "another group is not held back");
     assert_empty(queue, "a2 waits for a1").await;
     delete(queue, &first).await;
     assert_eq!(bodies(&take(queue, 2).await), ["a2", "a3"]);
@@ -263,9 +263,9 @@ async fn a_group_keeps_its_order_over_redelivery<Q: Sender + Receiver>(
     assert_eq!(bodies(&first), ["a1"]);
     bench.advance(5 * SECOND).await;
     let again = gather(queue, 1, LONG).await;
-    assert_eq!((again[0].body.as_str(), again[0].receive_count), ("a1", 2), "it comes before those after it");
+    assert_eq!((again[0].body.as_str(), again[0].receive_count), ("a1", 2), "it is received before the later ones");
     release(queue, &again[0], 4 * SECOND).await;
-    assert_empty(queue, "put off, it still holds back its group").await;
+    assert_empty(queue, "while delayed, it still holds back its group").await;
     bench.advance(4 * SECOND).await;
     assert_eq!(bodies(&take(queue, 3).await), ["a1", "a2", "a3"]);
 }
@@ -285,13 +285,13 @@ async fn dead_lettering_a_message_frees_its_group<Q: Sender + Receiver, B: Bench
     assert_eq!(bench.dead_letter(queue).await, ["poison"]);
 }
 
-async fn a_repeated_id_is_swallowed<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
+async fn a_repeated_id_is_dropped<Q: Sender + Receiver>(bench: &impl Bench, queue: &Q) {
     send(queue, [outgoing_fifo("first", "a", "id"), outgoing_fifo("repeat", "a", "id")]).await;
     send(queue, [outgoing_fifo("repeat", "a", "id"), outgoing_fifo("other", "a", "another id")]).await;
     assert_eq!(bodies(&take(queue, 2).await), ["first", "other"]);
-    // Deleted or not: the id is known for five minutes.
+    // Deleted or not: the id is remembered for five minutes.
     bench.advance(2 * SECOND).await;
     send(queue, [outgoing_fifo("repeat", "a", "id"), outgoing_fifo("last", "a", "a third id")]).await;
     assert_eq!(bodies(&take(queue, 1).await), ["last"]);
-    assert_empty(queue, "the repeat was swallowed").await;
+    assert_empty(queue, "the repeat was dropped").await;
 }

@@ -1,4 +1,4 @@
-//! Sample values: the same arguments give the same value, and no field that a store could lose is left empty.
+//! Sample values: the same arguments return the same value, and no field that a store could lose is left empty.
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ use crate::items::{
     OutageItem, PartEnding, Place, RunnerItem, SendEnding, Sent,
 };
 
-/// So many seconds after the moment at which samples begin: 2027-01-15 08:00 UTC and 7 ms.
+/// This many seconds after the start of the samples, 2027-01-15 08:00 UTC and 7 ms.
 pub fn at(secs: u64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_007).plus(Duration::from_secs(secs))
 }
 
-/// A target. Panics where its name is none.
+/// A target. Panics if the name is not a target's.
 pub fn target(name: &str) -> Target {
-    name.parse().expect("a sample's name is a target's")
+    name.parse().expect("the name must be a target's, for example acme/web")
 }
 
-/// A subject. Panics where its name is none.
+/// A subject. Panics if the name is not a subject's.
 pub fn subject(name: &str) -> Subject {
-    name.parse().expect("a sample's name is a subject's")
+    name.parse().expect("the name must be a subject's, for example acme/web or monitor")
 }
 
 /// A target's record at a revision.
@@ -54,7 +54,7 @@ pub fn target_record(name: &str, revision: u64) -> TargetRecord {
     }
 }
 
-/// A healthy runner that was read once.
+/// A healthy runner that was seen once.
 pub fn runner(id: u64, name: &str) -> Runner {
     Runner {
         id: RunnerId(id),
@@ -81,7 +81,7 @@ pub fn runner_item(target_name: &str, id: u64) -> Item {
     Item::Runner(RunnerItem { target: target(target_name).id().clone(), runner: runner(id, &format!("runner-{id}")) })
 }
 
-/// An open outage, told by an alert of its own.
+/// An open outage, with an alert of its own.
 pub fn outage(runner: &Runner, id: u64) -> Outage {
     Outage {
         id: OutageId(Revision(id)),
@@ -118,7 +118,7 @@ pub fn outage_item(target_name: &str, runner_id: u64, id: u64) -> Item {
     Item::Outage(OutageItem { target: target(target_name).id().clone(), outage })
 }
 
-/// A change with one step. Its nonce is its revision.
+/// A change with one event. Its nonce is its revision.
 pub fn change(subject_name: &str, revision: u64, event: Event) -> Change {
     Change {
         subject: subject(subject_name),
@@ -132,7 +132,7 @@ pub fn change(subject_name: &str, revision: u64, event: Event) -> Change {
     }
 }
 
-/// A notice of one recovery.
+/// A notification of one recovery.
 pub fn notification(subject_name: &str) -> Notification {
     let ended = ended(&outage(&runner(7, "build-7"), 3), Ending::Recovered);
     Notification {
@@ -143,7 +143,7 @@ pub fn notification(subject_name: &str) -> Notification {
     }
 }
 
-/// A claim to send a subject's notice, which tells up to the revision `10 * notification`.
+/// A claim to send a subject's notification, which covers changes up to the revision `10 * notification_number`.
 pub fn claim(subject_name: &str, notification_number: u64, attempt: u32) -> Claim {
     let claimed_at = at(600 * notification_number + u64::from(attempt));
     Claim {
@@ -172,7 +172,7 @@ pub fn sent(claim: &Claim, ending: SendEnding) -> Sent {
     Sent { subject: claim.subject.clone(), number: claim.number, through: claim.through, at, ending, parts: Vec::new() }
 }
 
-/// How far a subject is told.
+/// A subject's cursor, with everything up to this revision notified and recorded.
 pub fn cursor(subject_name: &str, notified_through: u64) -> Cursor {
     let notified_through = Revision(notified_through);
     Cursor {
@@ -183,7 +183,7 @@ pub fn cursor(subject_name: &str, notified_through: u64) -> Cursor {
     }
 }
 
-/// A mute that was asked for in the beginning and lasts for some hours.
+/// A mute that was set at the start of the samples and lasts for this many hours.
 pub fn mute(scope: Scope, hours: u64) -> Mute {
     let reason = (hours % 2 == 1).then(|| "new “disk” <b>".to_owned());
     Mute { scope, since: at(0), until: at(3_600 * hours), reason, by: person() }
@@ -206,28 +206,29 @@ pub fn acknowledgement(target_name: &str, runner: u64, outage: u64) -> Acknowled
     }
 }
 
-/// A marker of the check of a target, or of a request, of this number.
+/// A marker with this number: of a check of a target, or of a request.
 pub fn marker(subject_name: &str, number: u64) -> Marker {
     Marker { subject: subject(subject_name), number, nonce: 40 + number, at: at(60 * number) }
 }
 
-/// Somebody who asks.
+/// A person who sends a command.
 pub fn asker() -> Asker {
     Asker { id: person(), authority: Authority::NoAdmins, request: None }
 }
 
-/// Somebody.
+/// A person's id.
 pub fn person() -> PersonId {
     PersonId::try_from("U2CERLKJA".to_owned()).expect("an id")
 }
 
-/// Looks that fail.
+/// Failing checks, long enough to be unreachable.
 pub fn failing() -> Failing {
     let failure = Failure::new(Fault::Limited { until: at(900) }, "GitHub's \"limit\" — wait until 08:15; it's 100 %");
     Failing { since: at(300), failure, unreachable: true, notified: false }
 }
 
-/// At least one item of every kind, and within them every kind of step, news, health and ending; no two share a key.
+/// At least one item of every kind, and in them every kind of event, notification item, health and ending. All keys
+/// differ.
 pub fn every_item() -> Vec<Item> {
     let (web, name) = (target("Acme/Web"), "acme/web");
     let mut items = vec![

@@ -1,4 +1,4 @@
-//! What a store promises: run by every store adapter.
+//! The contract of a store: run by every store adapter.
 
 use std::sync::Arc;
 
@@ -19,24 +19,24 @@ use crate::testing::samples::{
 
 /// How many writers race for one revision.
 const WRITERS: u64 = 8;
-/// Each a prefix, a part or a mirror of another.
+/// Target names: each is a prefix, a part or a mirror of another.
 const NEIGHBOURS: [&str; 8] =
     ["acme/web", "acme/web-2", "acme/we", "acme/web.b", "orgs/acme", "enterprises/acme", "acme/orgs", "me/web"];
 
 /// Runs the whole suite, each part on a new, empty store of `make`.
 pub async fn run_all<S: Store + 'static>(make: impl AsyncFn() -> S) {
-    every_item_comes_back_as_it_was_put(&make().await).await;
+    every_item_is_read_as_it_was_put(&make().await).await;
     a_put_replaces_the_whole_item(&make().await).await;
-    what_is_not_there_is_not_given(&make().await).await;
-    a_delete_takes_what_it_names_and_may_be_repeated(&make().await).await;
+    a_missing_item_is_not_returned(&make().await).await;
+    a_delete_removes_only_its_keys_and_may_be_repeated(&make().await).await;
     a_refused_batch_changes_nothing(&make().await).await;
     a_batch_as_large_as_allowed_is_put_whole(&make().await).await;
     a_fleet_is_its_targets_own(&make().await).await;
     a_fleet_is_its_target_runners_last_seen_and_cursor(&make().await).await;
-    changes_come_by_number_after_a_revision(&make().await).await;
-    notifications_come_latest_first_and_the_ending_before_its_claim(&make().await).await;
-    outages_come_by_runner_and_number(&make().await).await;
-    targets_come_in_order_of_identity(&make().await).await;
+    changes_after_a_revision_are_listed_by_number(&make().await).await;
+    notifications_are_listed_latest_first_with_each_ending_before_its_claim(&make().await).await;
+    outages_are_listed_by_runner_and_number(&make().await).await;
+    targets_are_listed_in_order_of_identity(&make().await).await;
     mutes_are_listed_with_nothing_else(&make().await).await;
     unusual_names_do_not_collide(&make().await).await;
     of_two_writers_of_one_revision_one_wins(Arc::new(make().await)).await;
@@ -46,7 +46,7 @@ async fn put<S: Store>(store: &S, puts: impl IntoIterator<Item = Put>) -> PutOut
     store.put(puts.into_iter().collect()).await.expect("the put is answered")
 }
 
-/// Puts items, whatever is there, in batches as large as the store takes.
+/// Puts items, replacing what exists, in batches as large as the store allows.
 async fn fill<S: Store>(store: &S, items: impl IntoIterator<Item = Item>) {
     let puts: Vec<Put> = items.into_iter().map(Put::replacing).collect();
     for batch in puts.chunks(store.max_batch()) {
@@ -90,16 +90,16 @@ async fn revisions<S: Store>(store: &S, query: Query) -> Vec<u64> {
     let keys = keys(store, query).await;
     let revision = |key: &Key| match key {
         Key::Change(_, revision) => revision.0,
-        other => panic!("{other} is no change"),
+        other => panic!("{other} is not a change"),
     };
     keys.iter().map(revision).collect()
 }
 
-async fn every_item_comes_back_as_it_was_put<S: Store>(store: &S) {
+async fn every_item_is_read_as_it_was_put<S: Store>(store: &S) {
     let mut items = every_item();
     fill(store, items.clone()).await;
     items.sort_by_key(Item::key);
-    // As text too: two spellings of a target are equal.
+    // Compared as text too, because two spellings of a target are equal.
     let as_text = |items: &[Item]| serde_json::to_string_pretty(items).expect("items are written as JSON");
     for item in &items {
         let found = get(store, &[item.key()]).await;
@@ -111,7 +111,7 @@ async fn every_item_comes_back_as_it_was_put<S: Store>(store: &S) {
     for keys in keys.chunks(10) {
         found.extend(get(store, keys).await);
     }
-    assert_eq!(found, items, "many at once are the same as one by one");
+    assert_eq!(found, items, "reading many keys at once returns the same as one by one");
 }
 
 async fn a_put_replaces_the_whole_item<S: Store>(store: &S) {
@@ -123,7 +123,7 @@ async fn a_put_replaces_the_whole_item<S: Store>(store: &S) {
     assert_eq!(list(store, Query::Fleet(id("acme/web"))).await, [item(poor)]);
 }
 
-async fn what_is_not_there_is_not_given<S: Store>(store: &S) {
+async fn a_missing_item_is_not_returned<S: Store>(store: &S) {
     let there = Item::Change(started("acme/web", 2));
     fill(store, [there.clone(), Item::Claim(claim("acme/web", 1, 1))]).await;
     let absent = [
@@ -144,7 +144,7 @@ async fn what_is_not_there_is_not_given<S: Store>(store: &S) {
     assert_eq!(keys(store, Query::Fleet(id("acme/api"))).await, []);
 }
 
-async fn a_delete_takes_what_it_names_and_may_be_repeated<S: Store>(store: &S) {
+async fn a_delete_removes_only_its_keys_and_may_be_repeated<S: Store>(store: &S) {
     let items = [7, 70, 77].map(|runner| runner_item("acme/web", runner));
     fill(store, items.clone()).await;
     let named = [items[0].key(), Key::Runner(id("acme/web"), RunnerId(700)), Key::Runner(id("acme/we"), RunnerId(70))];
@@ -152,14 +152,14 @@ async fn a_delete_takes_what_it_names_and_may_be_repeated<S: Store>(store: &S) {
         store.delete(&named).await.expect("the delete is answered");
         assert_eq!(sorted_keys(store, Query::Fleet(id("acme/web"))).await, [items[1].key(), items[2].key()]);
     }
-    assert_eq!(put(store, [Put::new(items[0].clone())]).await, PutOutcome::Done, "a deleted item is not there");
+    assert_eq!(put(store, [Put::new(items[0].clone())]).await, PutOutcome::Done, "a deleted item does not exist");
 }
 
 async fn a_refused_batch_changes_nothing<S: Store>(store: &S) {
     let record = |revision| Item::Target(target_record("acme/web", revision));
     fill(store, [Item::Change(started("acme/web", 5)), record(5)]).await;
     let other = Item::Change(Change { nonce: 99, ..started("acme/web", 5) });
-    // The condition holds for the batch wherever in it the item stands.
+    // The condition applies to the whole batch, wherever in it the item is.
     for place in 0..3 {
         let mut batch = vec![Put::replacing(record(6)), Put::new(runner_item("acme/web", 7))];
         batch.insert(place, Put::new(other.clone()));
@@ -167,16 +167,16 @@ async fn a_refused_batch_changes_nothing<S: Store>(store: &S) {
         let found = list(store, Query::Fleet(id("acme/web"))).await;
         assert_eq!(found, [record(5)], "nothing of a refused batch is stored");
         assert_eq!(get(store, &[other.key()]).await, [Item::Change(started("acme/web", 5))]);
-        assert_eq!(store.holds(&other.key(), 99).await, Ok(false), "it is another's");
+        assert_eq!(store.holds(&other.key(), 99).await, Ok(false), "another writer's change is stored");
         assert_eq!(store.holds(&other.key(), started("acme/web", 5).nonce).await, Ok(true));
     }
-    assert_eq!(store.holds(&Item::Change(started("acme/web", 6)).key(), 0).await, Ok(false), "nobody's");
+    assert_eq!(store.holds(&Item::Change(started("acme/web", 6)).key(), 0).await, Ok(false), "no change is stored");
     let next = [Put::new(Item::Change(started("acme/web", 6))), Put::replacing(record(6))];
     assert_eq!(put(store, next).await, PutOutcome::Done);
 }
 
 async fn a_batch_as_large_as_allowed_is_put_whole<S: Store>(store: &S) {
-    // A store may allow more than anybody needs.
+    // A store may allow more than the stages need.
     let largest = store.max_batch().min(2_000);
     assert!(largest >= 10, "a commit needs room for a change, a record and some runners");
     let items: Vec<Item> = (1..=largest as u64).map(|runner| runner_item("orgs/acme", runner)).collect();
@@ -222,8 +222,8 @@ async fn a_fleet_is_its_target_runners_last_seen_and_cursor<S: Store>(store: &S)
     assert_eq!(sorted_keys(store, Query::Fleet(id("acme/web"))).await, expected);
 }
 
-async fn changes_come_by_number_after_a_revision<S: Store>(store: &S) {
-    // Put out of order, past the places where text and number sort apart.
+async fn changes_after_a_revision_are_listed_by_number<S: Store>(store: &S) {
+    // Put out of order, with numbers that sort differently as text.
     let order = [9, 100, 1, 11, 2, 10, 99, 3];
     fill(store, order.map(|revision| Item::Change(started("acme/web", revision)))).await;
     for name in ["acme/web-2", "acme/we", "orgs/acme", "credential:token", "monitor"] {
@@ -241,7 +241,7 @@ async fn changes_come_by_number_after_a_revision<S: Store>(store: &S) {
     assert_eq!(revisions(store, changes("credential:app:acme", 0, 9)).await, [0; 0]);
 }
 
-async fn notifications_come_latest_first_and_the_ending_before_its_claim<S: Store>(store: &S) {
+async fn notifications_are_listed_latest_first_with_each_ending_before_its_claim<S: Store>(store: &S) {
     let refused = || SendEnding::LayoutRefused { reason: "refused".to_owned() };
     for (notification, attempt) in [(10, 1), (2, 1), (9, 1), (9, 2), (9, 10), (1, 1)] {
         let claim = claim("acme/web", notification, attempt);
@@ -277,7 +277,7 @@ async fn notifications_come_latest_first_and_the_ending_before_its_claim<S: Stor
     assert_eq!(keys(store, none).await, []);
 }
 
-async fn outages_come_by_runner_and_number<S: Store>(store: &S) {
+async fn outages_are_listed_by_runner_and_number<S: Store>(store: &S) {
     let order = [(11, 2), (7, 100), (7, 9), (100, 1), (7, 10), (1, 5)];
     fill(store, order.map(|(runner, outage)| outage_item("acme/web", runner, outage))).await;
     fill(store, [outage_item("acme/web-2", 7, 1), runner_item("acme/web", 7)]).await;
@@ -290,7 +290,7 @@ async fn outages_come_by_runner_and_number<S: Store>(store: &S) {
     assert_eq!(keys(store, query(Some(70))).await, []);
 }
 
-async fn targets_come_in_order_of_identity<S: Store>(store: &S) {
+async fn targets_are_listed_in_order_of_identity<S: Store>(store: &S) {
     let names = ["orgs/Acme", "acme/web-2", "Zeta/a", "acme/web", "enterprises/acme", "acme/Web.b"];
     fill(store, names.map(|name| Item::Target(target_record(name, 1)))).await;
     fill(store, [runner_item("acme/only-runners", 1), Item::Cursor(cursor("monitor", 1))]).await;
@@ -329,7 +329,7 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
     store.delete(&[again.key()]).await.expect("the delete is answered");
     assert_eq!(keys(store, Query::Mutes).await.len(), 3);
     let runner = Some(RunnerId(7));
-    assert_eq!(keys(store, Query::Outages { target: id("acme/web"), runner }).await, [], "acknowledged is no outage");
+    assert_eq!(keys(store, Query::Outages { target: id("acme/web"), runner }).await, [], "an acknowledgement is not an outage");
     assert_eq!(keys(store, Query::Fleet(id("acme/web"))).await.len(), 1);
 }
 

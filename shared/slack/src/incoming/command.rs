@@ -1,4 +1,4 @@
-//! The text of a slash command, read as a person would mean it.
+//! Parses the text of a slash command as a person would mean it.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::{Asked, Verb};
 
 /// GitHub allows names of 64 and labels of 256 characters.
 const MAX_NAME_CHARS: usize = 300;
-/// Kept with a mute and shown with it.
+/// The longest reason stored with a mute.
 const MAX_REASON_CHARS: usize = 200;
-/// A mute that lasts longer was not meant.
+/// The durations that a mute can have; anything outside is a mistake.
 const MUTE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
-/// A command that cannot be done as it was written.
+/// A command that cannot be carried out as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misunderstanding {
-    /// The command, if there is such a one.
+    /// The command, if it exists.
     pub verb: Option<Verb>,
     /// What is wrong.
     pub fault: Fault,
@@ -28,31 +28,31 @@ pub struct Misunderstanding {
 /// What is wrong with a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no command of this name.
+    /// There is no command with this name.
     Unknown(String),
-    /// It does not say of which target.
+    /// The target is missing.
     NoTarget,
-    /// It does not say of which runner.
+    /// The runner's name is missing.
     NoName,
-    /// It does not say of what.
+    /// The target, runner or label is missing.
     NoScope,
-    /// It does not say for how long.
+    /// The duration is missing.
     NoDuration,
-    /// Longer or shorter than makes sense.
+    /// The duration of a mute is outside 1 min to 30 days.
     DurationOutOfRange,
-    /// A name that GitHub cannot have given to a target.
+    /// A name that cannot be a target on GitHub.
     NotATarget(String),
-    /// An option that is not known.
+    /// An unknown option.
     UnknownOption(String),
-    /// Words where nothing is expected.
+    /// Unexpected arguments.
     TooMuch(String),
-    /// A name longer than any at GitHub.
+    /// A name longer than GitHub allows.
     TooLong,
     /// A button that another release made.
     OldButton,
 }
 
-/// Reads a command and whether its answer is for the whole channel.
+/// Parses a command, and whether its answer is for the whole channel.
 pub fn parse_command(command: &str, text: &str) -> (Asked, bool) {
     let text = unescaped(text);
     let mut words = words(&text);
@@ -70,7 +70,7 @@ pub fn parse_command(command: &str, text: &str) -> (Asked, bool) {
 }
 
 fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, Fault> {
-    // The reason for a mute is free text; everywhere else two dashes are a slip.
+    // The reason for a mute is free text; everywhere else an unknown option is a mistake.
     let until_reason = words.iter().position(|word| lasting(word).is_some()).filter(|_| verb == Verb::Mute);
     let strange = words[..until_reason.unwrap_or(words.len())].iter().find(|word| word.option().is_some());
     if let Some(strange) = strange {
@@ -88,8 +88,8 @@ fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, Fault> {
     }
 }
 
-/// What is to be muted, for how long, and why. The first duration after the beginning parts them, so that a name with
-/// spaces needs no quotes.
+/// The scope, duration and reason of a mute. The first duration after the first word separates scope and reason, so a
+/// name with spaces needs no quotes.
 fn mute(words: &[Word<'_>]) -> Result<Command, Fault> {
     let [_, rest @ ..] = words else { return Err(Fault::NoScope) };
     let found = rest.iter().enumerate().find_map(|(index, word)| Some((index + 1, lasting(word)?)));
@@ -115,7 +115,7 @@ fn name(text: &str, missing: Fault) -> Result<String, Fault> {
     }
 }
 
-/// A slash stands in the name of every target, and in no runner's. `NAME in TARGET` is one runner, as mutes are listed.
+/// Every target's name contains a slash, and no runner's does. `NAME in TARGET` is one runner, as in the list of mutes.
 fn scope(text: &str, missing: Fault) -> Result<Scope, Fault> {
     let text = name(text, missing)?;
     if let Some((name, of)) = text.rsplit_once(" in ").filter(|(name, _)| !name.contains('/'))
@@ -130,7 +130,7 @@ fn target(text: &str) -> Result<Target, Fault> {
     pasted(text).parse().map_err(|_| Fault::NotATarget(text.to_owned()))
 }
 
-/// The target in an address that was copied from a browser: `https://github.com/acme/web/settings/actions/runners`.
+/// The target in a URL copied from a browser: `https://github.com/acme/web/settings/actions/runners`.
 fn pasted(text: &str) -> String {
     let bare = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
     let bare = bare.split('|').next().unwrap_or_default();
@@ -143,7 +143,7 @@ fn pasted(text: &str) -> String {
     format!("{first}/{second}")
 }
 
-/// A word, or what stood between quotes.
+/// A word, or quoted text.
 #[derive(Clone, Copy)]
 struct Word<'a> {
     text: &'a str,
@@ -155,7 +155,7 @@ impl Word<'_> {
         self.text.eq_ignore_ascii_case(text)
     }
 
-    /// What follows two dashes. Phones make one long dash of them.
+    /// What follows two dashes. Phones turn them into one long dash.
     fn option(&self) -> Option<&str> {
         let stripped = ["--", "—", "–"].iter().find_map(|dash| self.text.strip_prefix(dash))?;
         (!self.quoted && !stripped.is_empty()).then_some(stripped)
@@ -166,8 +166,8 @@ impl Word<'_> {
     }
 }
 
-/// Splits at white space, but not between quotes: straight, curly as phones write them, or the backticks of a name
-/// that was copied from a message.
+/// Splits at white space outside quotes: straight quotes, curly ones as phones write them, or the backticks of a name
+/// copied from a message.
 fn words(text: &str) -> Vec<Word<'_>> {
     const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('\'', '\''), ('`', '`')];
     let mut words = Vec::new();
@@ -178,7 +178,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
             let inner = &rest[first.len_utf8()..];
             let end = inner.find(close)?;
             let after = &inner[end + close.len_utf8()..];
-            // A quote within a word is a sign like any other.
+            // A quote within a word is an ordinary character.
             let is_end = after.chars().next().is_none_or(char::is_whitespace);
             is_end.then(|| (inner[..end].trim(), after))
         });

@@ -1,4 +1,4 @@
-//! Forms as browsers and Slack write them (`application/x-www-form-urlencoded`).
+//! URL-encoded forms, as browsers and Slack send them (`application/x-www-form-urlencoded`).
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::Refusal;
 
 type Field<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// The fields in their order. What is no UTF-8, before or after decoding, is refused and not mended.
+/// The fields in order. Input that is not UTF-8, before or after decoding, is refused and never repaired.
 pub(super) fn decode(body: &[u8]) -> Result<Vec<Field<'_>>, Refusal> {
     let body = std::str::from_utf8(body).map_err(|_| Refusal::NotUtf8)?;
     let pairs = body.split('&').filter(|pair| !pair.is_empty());
@@ -20,7 +20,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Field<'_>>, Refusal> {
         .collect()
 }
 
-/// The first field of a name.
+/// The value of the first field with this name.
 pub(super) fn field<'a>(fields: &'a [Field<'_>], name: &str) -> Option<&'a str> {
     fields.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused() {
+    fn input_that_is_not_text_is_refused() {
         for body in [&b"a=\xff"[..], b"a=%ff", b"%c3=1", b"a=%c3+%a9"] {
             assert_eq!(decode(body), Err(Refusal::NotUtf8), "{body:?}");
         }

@@ -31,9 +31,9 @@ struct Action {
     value: String,
 }
 
-/// Reads the `payload` of an interaction. Of others than pressed buttons, nothing is to be done.
+/// Parses the `payload` of an interaction. Only pressed buttons need an answer.
 pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
-    // The error would quote what is in it.
+    // The parser's error would quote the content.
     let payload: Payload = serde_json::from_str(payload).map_err(|_| Refusal::Unreadable("payload"))?;
     let ("block_actions", Some(action)) = (&*payload.kind, payload.actions.first()) else {
         return Ok(Incoming::Nothing);
@@ -48,7 +48,7 @@ pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
         Some(command @ (Command::Recheck { .. } | Command::Mute { .. } | Command::Acknowledge { .. })) => {
             Asked::Command(command)
         }
-        // Of a release that is no longer, or not yet, here.
+        // From an older or newer release.
         _ => Asked::Misunderstood(Misunderstanding { verb: None, fault: Fault::OldButton }),
     };
     let on = payload.message.filter(|_| action.action_id == button::ACKNOWLEDGE);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_button_comes_back_as_the_command_it_was_made_of() {
+    fn every_button_is_read_as_the_command_it_was_made_from() {
         let target: monitor_domain::target::Target = "Acme/Web".parse().unwrap();
         let name = "build <7> \"é\"".to_owned();
         let commands = [
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_button_of_another_release_is_said_to_be_one() {
+    fn a_button_of_another_release_is_reported_as_one() {
         let old = |payload: &Value| match asked(payload) {
             Asked::Misunderstood(Misunderstanding { fault, .. }) => fault,
             other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! What Slack sends: slash commands and pressed buttons, checked and read. Pure, and total: any bytes give an answer.
+//! Requests from Slack, verified and parsed: slash commands and pressed buttons. Pure; every input has a result.
 
 mod command;
 mod form;
@@ -20,33 +20,33 @@ pub use verb::Verb;
 /// Slack allows names of 80 characters.
 const MAX_NAME_CHARS: usize = 80;
 
-/// What a request that Slack signed asks for.
+/// A request signed by Slack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// A person asks something.
+    /// A command from a person.
     Ask(Box<Ask>),
-    /// Nothing to be done: Slack tries the address, or tells of something that nobody here asked for.
+    /// Nothing to do: Slack tests the URL, or sends an event that is not used here.
     Nothing,
 }
 
-/// A person asks something.
+/// A command from a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// What.
+    /// The command, or why it was not understood.
     pub asked: Asked,
-    /// The same for the request and whatever repeats it; 0 where no signature was read.
+    /// The same for a request and its repetitions; 0 if no signature was read.
     pub request_number: u64,
-    /// Whether the whole channel is to see the answer.
+    /// Whether the whole channel sees the answer.
     pub public: bool,
-    /// Who.
+    /// The person's id in Slack.
     pub by: PersonId,
-    /// Their name, as Slack sends it: for the log alone.
+    /// The person's name as Slack sends it; only for the log.
     pub by_name: Option<String>,
-    /// Where an answer can be sent for half an hour.
+    /// The URL that accepts answers for 30 minutes.
     pub reply_to: Option<ReplyUrl>,
-    /// Whether it was a button, whose answer Slack does not show, and not a slash command.
+    /// Whether it was a button rather than a slash command: Slack does not show the response to a button.
     pub pressed: bool,
-    /// The message that the button stands on, where the answer alters it.
+    /// The message with the button, if the answer changes it.
     pub on: Option<Shown>,
 }
 
@@ -61,23 +61,23 @@ pub struct Shown {
     pub blocks: Vec<Value>,
 }
 
-/// What a person asks, as far as it was understood.
+/// The command that a person sent, as far as it was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Something to be done.
+    /// A command to run.
     Command(Command),
-    /// What there is to ask.
+    /// The list of commands.
     Help,
-    /// Something that cannot be done as it was written.
+    /// A command that cannot be carried out as written.
     Misunderstood(Misunderstanding),
 }
 
-/// Examines the head of a request, before its body is read: whether Slack can have signed it.
+/// Checks the headers of a request before its body is read: whether Slack can have signed it.
 pub fn examine_head(request: &RawRequest<'_>, now: Timestamp) -> Result<(), Refusal> {
     signature::claimed(request, now).map(drop)
 }
 
-/// Checks a request and reads it.
+/// Verifies and parses a request.
 pub fn read(request: &RawRequest<'_>, secret: &SigningSecret, now: Timestamp) -> Result<Incoming, Refusal> {
     let mut incoming = decode(&signature::verified(request, secret, now)?)?;
     if let Incoming::Ask(ask) = &mut incoming {
@@ -86,14 +86,14 @@ pub fn read(request: &RawRequest<'_>, secret: &SigningSecret, now: Timestamp) ->
     Ok(incoming)
 }
 
-/// Reads the body of a request whose signature was checked.
+/// Parses the body of a request whose signature was verified.
 pub fn decode(body: &[u8]) -> Result<Incoming, Refusal> {
     let fields = form::decode(body)?;
     if let Some(payload) = form::field(&fields, "payload") {
         return interaction::decode(payload);
     }
     let Some(command) = form::field(&fields, "command") else {
-        // Slack tries the certificate of the address now and then.
+        // Slack tests the certificate of the URL from time to time.
         let is_trial = form::field(&fields, "ssl_check").is_some();
         return if is_trial { Ok(Incoming::Nothing) } else { Err(Refusal::Unreadable("neither command nor payload")) };
     };
@@ -113,7 +113,7 @@ pub fn decode(body: &[u8]) -> Result<Incoming, Refusal> {
     })))
 }
 
-/// A name as it may stand in the log: nothing where there is none, and no more than Slack allows.
+/// A name for the log, cut to the length that Slack allows; `None` if it is empty.
 fn name_of(name: &str) -> Option<String> {
     Some(name.chars().take(MAX_NAME_CHARS).collect::<String>()).filter(|name| !name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Where an answer goes that takes longer: whoever knows the address can write into the conversation.
+//! The URL for later answers. It is a secret: anyone who knows it can post to the conversation.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::webhook_url::WebhookUrl;
 
-/// Slack's own hosts for answers.
+/// Slack's hosts for answers.
 const HOSTS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
 
-/// A `response_url`: takes up to five answers within half an hour. `Debug` shows its host only.
+/// A `response_url`: accepts up to five answers within 30 minutes. `Debug` shows only its host.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReplyUrl(WebhookUrl);
 
-/// An address that no answer is sent to.
+/// A `response_url` that is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the address for the answer is none of Slack's")]
+#[error("the address for the answer is not one of Slack's")]
 pub struct ReplyUrlError;
 
 impl ReplyUrl {
-    /// Reads an address of Slack's, of this machine itself (for tests), or of a host in `allow_hosts`.
+    /// Parses a URL on Slack's hosts, on this machine (for tests), or on a host in `allow_hosts`.
     pub fn parse(address: &str, allow_hosts: &[String]) -> Option<Self> {
         let url = WebhookUrl::parse(address, allow_hosts).ok()?;
         let host = url.host();

@@ -8,22 +8,22 @@ use base64::engine::general_purpose::STANDARD;
 use monitor_domain::time::Timestamp;
 use ring::hmac;
 
-/// A slash command takes a few hundred bytes, an interaction with its message some ten thousand.
+/// A slash command has a few hundred bytes, an interaction with its message about ten thousand.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// How far a timestamp may be off, either way.
+/// How far a timestamp may differ from the clock, in either direction.
 const MAX_SKEW_SECS: u64 = 300;
 
-/// The app's signing secret. `Debug` shows nothing of it.
+/// The app's signing secret. `Debug` does not show it.
 #[derive(Clone)]
 pub struct SigningSecret(hmac::Key);
 
 impl SigningSecret {
-    /// From its text, without white space at its ends.
+    /// From its text, trimmed.
     pub fn new(text: &str) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, text.trim().as_bytes()))
     }
 
-    /// The signature that Slack puts on a body: for tests and for those who check a set-up.
+    /// The signature that Slack puts on a body: for tests, and to check an installation.
     pub fn sign(&self, timestamp_secs: i64, body: &[u8]) -> String {
         let tag = hmac::sign(&self.0, &[format!("v0:{timestamp_secs}:").as_bytes(), body].concat());
         let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -37,7 +37,7 @@ impl fmt::Debug for SigningSecret {
     }
 }
 
-/// A request as it came in.
+/// A request as received.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RawRequest<'a> {
     timestamp: Option<&'a [u8]>,
@@ -47,7 +47,7 @@ pub struct RawRequest<'a> {
 }
 
 impl<'a> RawRequest<'a> {
-    /// From headers in any case, and the body as it was handed over: `is_base64` where a gateway encoded it.
+    /// From headers in any case, and the body as received; `is_base64` if a gateway encoded it.
     pub fn new(
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         body: &'a [u8],
@@ -61,56 +61,56 @@ impl<'a> RawRequest<'a> {
                 signatures.push(value);
             }
         }
-        // Of two it cannot be known which one was signed.
+        // With two headers, it is unclear which one was signed.
         let only = |values: &[&'a [u8]]| if let [value] = values { Some(*value) } else { None };
         RawRequest { timestamp: only(&timestamps), signature: only(&signatures), body, is_base64 }
     }
 }
 
-/// Shows the length alone.
+/// Shows only the length.
 impl fmt::Debug for RawRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawRequest").field("body_bytes", &self.body.len()).finish_non_exhaustive()
     }
 }
 
-/// Why a request is refused. Says nothing of what is in it.
+/// Why a request is refused, without any of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
     /// Its body is larger than [`MAX_BODY_BYTES`].
     #[error("larger than 1 MiB")]
     TooLarge,
-    /// Its body is said to be base64 and is not.
+    /// Its body is marked as base64 but is not.
     #[error("not base64")]
     NotBase64,
     /// It has no timestamp, or several.
     #[error("no timestamp, or more than one")]
     NoTimestamp,
-    /// Its timestamp is no number of seconds.
-    #[error("timestamp is no integer")]
+    /// Its timestamp is not an integer number of seconds.
+    #[error("timestamp is not an integer")]
     BadTimestamp,
-    /// Its timestamp is too far off: an old request sent again, or a clock that is wrong.
+    /// Its timestamp is too far from the clock: a replayed request, or a clock that is wrong.
     #[error("timestamp more than 300 s off")]
     Stale,
     /// It has no signature, or several.
     #[error("no signature, or more than one")]
     NoSignature,
-    /// It is signed, and was received before: what it asks for is not done twice.
+    /// It is signed, but was received before: no command runs twice.
     #[error("repeats an earlier request")]
     Repeated,
-    /// Its signature is none of Slack's, or was made with another secret.
+    /// Its signature is malformed, or was made with another secret.
     #[error("signature does not match")]
     BadSignature,
-    /// It is signed, and no text.
+    /// It is signed, but not text.
     #[error("not UTF-8")]
     NotUtf8,
-    /// It is signed, and nothing that is known here.
+    /// It is signed, but unknown here.
     #[error("not understood: {0}")]
     Unreadable(&'static str),
 }
 
 impl Refusal {
-    /// The status to answer with, and nothing else: whoever forges requests learns no reason.
+    /// The HTTP status of the response, which has no body: a forger does not learn the reason.
     pub fn http_status(self) -> u16 {
         match self {
             Refusal::TooLarge => 413,
@@ -119,21 +119,21 @@ impl Refusal {
     }
 }
 
-/// What the head of a request claims.
+/// The timestamp and signature of a request, not yet verified.
 pub(super) struct Claimed<'a> {
     timestamp: &'a [u8],
     tag: [u8; 32],
 }
 
 impl Claimed<'_> {
-    /// The same for a request and whatever repeats it, from 1 to 2^63 - 1: part of its signature.
+    /// A number from 1 to 2^63 - 1, taken from the signature: the same for a request and its repetitions.
     pub(super) fn request_number(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.tag;
         (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1).max(1)
     }
 }
 
-/// Examines the head of a request: whether Slack can have signed it within the last 300 s. Needs no body.
+/// Checks the headers of a request: whether Slack can have signed it within the last 300 s. Needs no body.
 pub(super) fn claimed<'a>(request: &RawRequest<'a>, now: Timestamp) -> Result<Claimed<'a>, Refusal> {
     let timestamp = request.timestamp.ok_or(Refusal::NoTimestamp)?;
     let signed_at = seconds(timestamp).ok_or(Refusal::BadTimestamp)?;
@@ -159,7 +159,7 @@ pub(super) fn verified<'a>(
     Ok(body)
 }
 
-/// The bytes that Slack sent.
+/// The body as Slack sent it.
 fn raw_body<'a>(request: &RawRequest<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
     let body = request.body;
     let most = if request.is_base64 { MAX_BODY_BYTES.div_ceil(3) * 4 } else { MAX_BODY_BYTES };
@@ -173,13 +173,13 @@ fn raw_body<'a>(request: &RawRequest<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
     if decoded.len() > MAX_BODY_BYTES { Err(Refusal::TooLarge) } else { Ok(Cow::Owned(decoded)) }
 }
 
-/// Digits alone, as Slack writes them.
+/// A timestamp of digits only, as Slack writes it.
 fn seconds(timestamp: &[u8]) -> Option<i64> {
     let is_plain = (1..=15).contains(&timestamp.len()) && timestamp.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(timestamp).ok().filter(|_| is_plain)?.parse().ok()
 }
 
-/// 64 hexadecimal digits in small letters, as Slack writes them.
+/// 64 lower-case hexadecimal digits, as Slack writes them.
 fn unhex(text: &[u8]) -> Option<[u8; 32]> {
     let digit = |b: u8| match b {
         b'0'..=b'9' => Some(b - b'0'),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn slacks_published_example_is_taken_in_every_dress() {
+    fn slacks_published_example_is_accepted_in_every_form() {
         let secret = SigningSecret::new(&format!(" {SECRET}\n"));
         let encoded = STANDARD.encode(BODY);
         for (names, body, is_base64) in [
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_altered_is_refused() {
+    fn an_altered_request_is_refused() {
         for timestamp in [
             "",
             "-1531420618",
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_missing_or_doubled_are_refused() {
+    fn missing_or_duplicate_headers_are_refused() {
         let (timestamp, signature) = (("x-slack-request-timestamp", TIMESTAMP), ("X-Slack-Signature", SIGNATURE));
         let check = |headers: &[(&str, &str)]| {
             let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn large_bodies_are_refused_before_anything_is_done_with_them() {
+    fn large_bodies_are_refused_before_they_are_processed() {
         let large = vec![b'a'; MAX_BODY_BYTES + 1];
         assert_eq!(check(TIMESTAMP, SIGNATURE, &large, now()), Err(Refusal::TooLarge));
         assert_eq!(check(TIMESTAMP, SIGNATURE, &large[1..], now()), Err(Refusal::BadSignature));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_request_or_secret_is_shown() {
+    fn debug_shows_no_request_content_and_no_secret() {
         let headers = [("x-slack-signature", SIGNATURE.as_bytes())];
         let shown = format!("{:?} {:?}", RawRequest::new(headers, BODY.as_bytes(), false), SigningSecret::new(SECRET));
         assert!(!shown.contains("xyzz") && !shown.contains("a2114d") && !shown.contains("8f74"), "{shown}");

@@ -1,5 +1,4 @@
-//! The slash commands: their names, what follows them, and what they are for. Help, parser and app manifest agree on
-//! this table.
+//! The slash commands: names, arguments and descriptions. Help, parser and app manifest all follow this table.
 
 /// A slash command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All, in the order in which help lists them.
+    /// All commands, in the order of the help.
     pub const ALL: [Verb; 7] =
         [Verb::StatusAll, Verb::Status, Verb::History, Verb::Recheck, Verb::Mute, Verb::Unmute, Verb::Help];
 
@@ -44,7 +43,7 @@ impl Verb {
         }
     }
 
-    /// What follows the name; Slack shows it as a hint.
+    /// Its arguments; Slack shows them as a hint.
     pub fn arguments(self) -> &'static str {
         match self {
             Verb::StatusAll => "[--public]",
@@ -57,20 +56,20 @@ impl Verb {
         }
     }
 
-    /// What it is for.
+    /// What it does, as help and the app manifest say it.
     pub fn what(self) -> &'static str {
         match self {
-            Verb::StatusAll => "every target in figures, and which runners are unhealthy",
-            Verb::Status => "one target, or the runners of a name or label in every target",
-            Verb::History => "the outages of the runners of a name",
+            Verb::StatusAll => "a summary of every target, and the runners that are unhealthy",
+            Verb::Status => "one target, or all runners with a name or label",
+            Verb::History => "past and open outages of the runners with a name",
             Verb::Recheck => "check a target now, without waiting for the schedule",
-            Verb::Mute => "no alerts about these runners for a while; their outages are recorded",
-            Verb::Unmute => "alert about them again",
-            Verb::Help => "this list",
+            Verb::Mute => "pause alerts about these runners; their outages are still recorded",
+            Verb::Unmute => "resume alerts about them",
+            Verb::Help => "list these commands",
         }
     }
 
-    /// One use of it.
+    /// An example.
     pub fn example(self) -> &'static str {
         match self {
             Verb::StatusAll => "/runner-status-all",

@@ -1,4 +1,4 @@
-//! Answers to slash commands: the fleet, single runners, and what has been.
+//! Answers to slash commands: the fleet, single runners, and past outages.
 
 mod fleet;
 mod others;
@@ -21,16 +21,16 @@ use super::{counted, overrides, part, place};
 use crate::document::{Document, Line, Mark, Part};
 use crate::web::WebBase;
 
-/// More lines than fit into a message; what does not fit is told as a number.
+/// More lines than fit into a message; the rest is given as a number.
 const MAX_LINES: usize = 120;
-/// In an overview, room is left for the list of targets.
+/// The most unhealthy runners in an overview: this leaves room for the list of targets.
 const MAX_UNWELL: usize = 40;
-/// Without a tick for so long, the monitor does not run.
-const STANDSTILL: Duration = Duration::from_secs(15 * 60);
+/// Without a tick for this long, the monitor counts as stopped.
+const STOPPED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// An answer, and how old it is.
 pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
-    let stalled_since = answered.ticked_at.filter(|at| answered.now.since(*at) >= STANDSTILL);
+    let stalled_since = answered.ticked_at.filter(|at| answered.now.since(*at) >= STOPPED_AFTER);
     let builder = AnswerBuilder { now: answered.now, web, stalled_since };
     let (mut parts, seen): (Vec<Part>, Vec<Option<Timestamp>>) = match &answered.answer {
         Answer::Overview { fleets } => (builder.overview(fleets), ages(fleets)),
@@ -40,7 +40,7 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
         }
         Answer::Runners { scope, fleets, .. } => (builder.runners(&scope.to_string(), fleets), ages(fleets)),
         Answer::History { name, outages, total: 0, fleets, similar } if outages.is_empty() && fleets.is_empty() => {
-            (vec![nobody(name, "No runner, and no stored outage, is called ", false, similar)], Vec::new())
+            (vec![nobody(name, "No runner or stored outage is called ", false, similar)], Vec::new())
         }
         Answer::History { name, outages, total, fleets, .. } => {
             (builder.history(name, outages, *total, fleets), ages(fleets))
@@ -59,8 +59,8 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
     };
     parts.extend(overrides::mutes(&answered.mutes));
     parts.extend(unread(&answered.unread));
-    // The most urgent thing to know of what follows.
-    parts.splice(0..0, builder.standstill());
+    // The most urgent part comes first.
+    parts.splice(0..0, builder.monitor_stopped());
     Document { parts, footer: builder.age(&seen, answered.ticked_at), ..Document::default() }
 }
 
@@ -68,15 +68,15 @@ fn ages(fleets: &[Fleet]) -> Vec<Option<Timestamp>> {
     fleets.iter().map(Fleet::seen_at).collect()
 }
 
-/// What every part needs to know.
+/// The context that all parts share.
 struct AnswerBuilder<'a> {
     now: Timestamp,
     web: &'a WebBase,
-    /// Since when the monitor does not run, if it does not.
+    /// When the monitor last ran, if it has stopped.
     stalled_since: Option<Timestamp>,
 }
 
-/// How a runner stands, the worst first.
+/// The state of a runner, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Offline,
@@ -87,7 +87,7 @@ enum Rank {
 }
 
 impl AnswerBuilder<'_> {
-    /// One runner on one line, with its target where several are told of.
+    /// One runner on one line, with its target if the answer covers several.
     fn line(&self, fleet: &Fleet, runner: &Runner, with_target: bool) -> Line {
         let line = Line::default().name(&runner.name);
         let line = if with_target { line.text(" in ").name(&place(&fleet.record.target)) } else { line };
@@ -99,12 +99,12 @@ impl AnswerBuilder<'_> {
             .and(labels(&runner.labels, 4))
     }
 
-    /// Whether what is stored of a target may be over: its checks fail, or there are none.
+    /// Whether the stored data of a target may be outdated: its checks fail, or the monitor has stopped.
     fn is_old(&self, fleet: &Fleet) -> bool {
         self.stalled_since.is_some() || is_unreachable(fleet)
     }
 
-    /// How a runner is, in a few words; how it was when last checked if that `is_old`.
+    /// A runner's state in a few words; its state when last checked if the data `is_old`.
     fn status(&self, runner: &Runner, is_old: bool) -> Line {
         let since = |words: &str, at: Timestamp| {
             if is_old {
@@ -116,7 +116,7 @@ impl AnswerBuilder<'_> {
             Health::Down(down) if down.healthy_count > 0 => Line::of("online again, not confirmed yet"),
             Health::Down(down) => {
                 let outage = &down.outage;
-                let what = if outage.status == Status::Unknown { "in a state not known here" } else { "offline" };
+                let what = if outage.status == Status::Unknown { "in an unrecognized state" } else { "offline" };
                 let before = if began_unseen(outage) { "since before " } else { "since " };
                 let line = if is_old {
                     Line::of(format!("{what} {before}")).on(outage.started_at)
@@ -150,7 +150,7 @@ impl AnswerBuilder<'_> {
         }
     }
 
-    /// Since when a target is not monitored, why, and what was last known of the runners that were asked for.
+    /// Since when a target is not monitored, why, and the last known state of the requested runners.
     fn unreachable(&self, fleet: &Fleet) -> Line {
         let line = Line::default().name(&place(&fleet.record.target));
         let line = match &fleet.record.failing {
@@ -164,7 +164,7 @@ impl AnswerBuilder<'_> {
         }
     }
 
-    /// Leads an answer whose figures are not of now: what is said of these targets is as old as their last check.
+    /// The first part of an answer with outdated data: these targets are as old as their last successful check.
     fn some_unreachable(&self, fleets: &[Fleet]) -> Option<Part> {
         let unreachable: Vec<&Fleet> = fleets.iter().filter(|fleet| is_unreachable(fleet)).collect();
         let which = match unreachable[..] {
@@ -181,17 +181,17 @@ impl AnswerBuilder<'_> {
             (Mark::Warning, Line::of("The latest check of ").and(which).text(" failed"))
         };
         Some(Part {
-            brief: since.clone().text("."),
+            brief: Line::of(": no check has succeeded").and(since.clone()).text("."),
             lead: Line::of("No check has succeeded")
                 .and(since)
-                .text(". What is said here about these runners is from before, and no alert can come for them."),
+                .text(". The data about these runners is from before that, and no alerts can be sent for them."),
             items: unreachable.iter().take(MAX_LINES).map(|fleet| self.unreachable(fleet)).collect(),
             total: unreachable.len(),
             ..part(mark, title)
         })
     }
 
-    /// What the runners of fleets are counted as: those that are monitored now, or, where none are, those last known.
+    /// The counts of runners: of those monitored now or, if there are none, of those last known.
     fn figures_of(&self, fleets: &[Fleet]) -> Figures {
         let (unreachable, reachable): (Vec<&Fleet>, Vec<&Fleet>) =
             fleets.iter().partition(|fleet| is_unreachable(fleet));
@@ -203,9 +203,9 @@ impl AnswerBuilder<'_> {
         Figures { counts, busy, targets: counted.len(), left_out, is_old }
     }
 
-    /// How old the oldest of it is.
+    /// The age of the oldest data in the answer.
     fn age(&self, seen: &[Option<Timestamp>], ticked_at: Option<Timestamp>) -> Option<Line> {
-        const RULE: &str = " or later: a check without changes is stored once in 10 min.";
+        const RULE: &str = " or later: a check without changes is stored every 10 min.";
         let line = match (seen.iter().flatten().min(), ticked_at) {
             (Some(at), _) => {
                 let which = if seen.len() > 1 { "Data as of " } else { "As of " };
@@ -217,38 +217,38 @@ impl AnswerBuilder<'_> {
         Some(line)
     }
 
-    /// The monitor does not run: what is stored gets no younger.
-    fn standstill(&self) -> Option<Part> {
+    /// Leads an answer if the monitor has stopped: the stored data is no longer updated.
+    fn monitor_stopped(&self) -> Option<Part> {
         let at = self.stalled_since?;
         Some(Part {
             brief: Line::of(": no check since ").on(at).text(", so no alerts."),
             lead: Line::of("Its schedule last ran at ")
                 .on(at)
-                .text(format!(" ({}): nothing has been checked since, and no alert can come.", ago(at, self.now))),
+                .text(format!(" ({}): nothing has been checked since, and no alerts can be sent.", ago(at, self.now))),
             ..part(Mark::Alarm, "The monitor has stopped")
         })
     }
 }
 
-/// Runners in figures, and of what they are.
+/// Counts of runners, and which data they are from.
 struct Figures {
     counts: Counts,
     busy: usize,
-    /// How many targets they are of.
+    /// The number of targets that these runners belong to.
     targets: usize,
-    /// How many further targets are not monitored now.
+    /// The number of further targets that are not monitored now.
     left_out: usize,
-    /// Whether they are those of the last check that succeeded, and not of now.
+    /// Whether they are from the last successful check rather than current.
     is_old: bool,
 }
 
 impl Figures {
-    /// `2 of 8 runners offline`; never as of now where they are not.
+    /// `2 of 8 runners offline`; `last known: …` if the data is old.
     fn title(&self) -> String {
         if self.is_old { format!("last known: {}", in_figures(&self.counts)) } else { in_figures(&self.counts) }
     }
 
-    /// How many are online, and at work, and where.
+    /// How many runners are online and busy, and in how many targets.
     fn lead(&self) -> Line {
         let Counts { total, online, .. } = self.counts;
         let busy = if self.busy > 0 { format!(", {} of them running a job", self.busy) } else { String::new() };
@@ -259,7 +259,7 @@ impl Figures {
         };
         let others = match self.left_out {
             0 => String::new(),
-            left_out => format!(", apart from {} not monitored now", counted(left_out, "target", "targets")),
+            left_out => format!(", not counting {} not monitored now", counted(left_out, "target", "targets")),
         };
         Line::of(format!(
             "{reports} {online} of {} online{busy}{targets}{others}.",
@@ -276,7 +276,7 @@ impl Figures {
     }
 }
 
-/// Whether checks of a target fail, so that what is stored of it may be over.
+/// Whether checks of a target fail, so that its stored data may be outdated.
 fn is_unreachable(fleet: &Fleet) -> bool {
     fleet.record.failing.is_some()
 }
@@ -335,7 +335,7 @@ fn since(runner: &Runner) -> Timestamp {
     runner.open_outage().map_or(runner.status_since, |outage| outage.started_at)
 }
 
-/// One word or two for a title.
+/// The state in one or two words, for a title.
 fn word(runner: &Runner) -> &'static str {
     match (&runner.health, runner.status) {
         (Health::Down(down), _) if down.healthy_count > 0 => "online again",

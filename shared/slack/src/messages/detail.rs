@@ -1,4 +1,5 @@
-//! What a person wants to know of a runner that went away: since when, what it means for jobs, and where to look first.
+//! What a person wants to know about a runner that went offline: since when, what it means for jobs, and what to check
+//! first.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,31 +10,31 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 
 use crate::document::{Fact, Line};
 
-/// So many at once have a common cause more often than not.
+/// From this number on, outages that begin together probably have a common cause.
 const MANY: usize = 3;
 /// Outages that began within this time of each other began together: checks are minutes apart.
 const TOGETHER: Duration = Duration::from_secs(10 * 60);
-/// So many runners are named in a title.
+/// The most runner names in a title.
 const MAX_NAMES: usize = 3;
-/// A name in a title is cut here.
+/// The longest name in a title; longer ones are cut.
 const MAX_NAME_IN_TITLE: usize = 40;
-/// So many labels are named in a sentence.
+/// The most labels in a sentence.
 const MAX_LABELS: usize = 4;
-/// Labels that GitHub gives by itself: every runner of a platform has them, so that others say more.
+/// Labels that GitHub adds automatically: every runner of a platform has them, so other labels say more.
 const DEFAULT_LABELS: [&str; 7] = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
 
-/// How old an outage is when it is described: what was true when it began may be over.
+/// How old an outage is when a message describes it: facts from its start may no longer hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// It has just been confirmed.
     New,
-    /// It goes on: who could take its jobs when it began is no longer known.
+    /// It is still open; which runners can take its jobs may have changed since it began.
     Later,
     /// It has ended.
     Over,
 }
 
-/// What a person wants to know of one runner.
+/// The details of one runner's outage.
 pub(super) fn facts(outage: &Outage, moment: Moment) -> Vec<Fact> {
     let last_healthy = match &outage.last_healthy {
         Some(LastHealthy { at, status: Status::Busy }) => Line::default().at(*at).text(" or later, running a job"),
@@ -114,7 +115,7 @@ pub(super) fn runners(outages: &[Outage]) -> Line {
     names(outages.iter().map(|outage| &*outage.runner_name))
 }
 
-/// Who else could take the jobs.
+/// Whether other runners can take the jobs.
 pub(super) fn peers(Peers { total, online }: Peers) -> String {
     match (total, online) {
         (0, _) => "No other runner has these labels: jobs will queue".to_owned(),
@@ -125,8 +126,8 @@ pub(super) fn peers(Peers { total, online }: Peers) -> String {
     }
 }
 
-/// What outages that have just been confirmed mean for jobs, as sentences that follow others: jobs that were running, and
-/// labels that no runner is left for. `named` is how many runners the sentences before it are about.
+/// What newly confirmed outages mean for jobs, as sentences that follow others: jobs that were running, and labels
+/// without any runner left. `named` is the number of runners that the preceding sentences are about.
 pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
     let line = Line::of(running_jobs(outages, named));
     let stranded = outages.iter().filter(|outage| outage.peers.online == 0).map(|outage| &*outage.labels);
@@ -170,35 +171,35 @@ fn running_jobs(outages: &[Outage], named: usize) -> String {
     }
 }
 
-/// Labels that say most first.
+/// The most specific labels first.
 fn most_specific_first(labels: &[String]) -> Vec<&str> {
     let mut labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     labels.sort_by_key(|label| DEFAULT_LABELS.iter().any(|default| default.eq_ignore_ascii_case(label)));
     labels
 }
 
-/// Whether it was never seen healthy, so that it began before it was found.
+/// Whether the runner was never seen healthy: then the outage began before it was detected.
 pub(super) fn began_unseen(outage: &Outage) -> bool {
     outage.last_healthy.is_none()
 }
 
-/// `since 21:06 UTC`; `since before …` where nobody saw it begin.
+/// `since 21:06 UTC`; `since before …` if the start was not observed.
 pub(super) fn since(outage: &Outage) -> Line {
     Line::of(if began_unseen(outage) { "since before " } else { "since " }).at(outage.started_at)
 }
 
-/// The earliest beginning.
+/// `since` the start of the earliest outage.
 pub(super) fn since_first(outages: &[Outage]) -> Line {
     outages.iter().min_by_key(|outage| outage.started_at).map_or_else(Line::default, since)
 }
 
-/// How long it lasted until `end`: at least that, where nobody saw it begin.
+/// How long the outage lasted until `end`; `at least …` if its start was not observed.
 pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
     let lasted = spoken_duration(end.since(outage.started_at));
     if began_unseen(outage) { format!("at least {lasted}") } else { lasted }
 }
 
-/// Where to look, by what the runners run on. `all_offline`: none of the target's runners is left online.
+/// What to check, by operating system. `all_offline`: none of the target's runners is online.
 pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: bool) -> Vec<Line> {
     let mut advice = Vec::new();
     let starts = || outages.iter().map(|outage| outage.started_at);
@@ -207,7 +208,7 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
     if together {
         advice.push(Line::of("They failed together: check what they share (host, network, proxy, power)."));
     }
-    // One target's runners say nothing of other targets: whoever sees more decides.
+    // One target's notification knows nothing about other targets, so the reader has to compare.
     if together && all_offline {
         let elsewhere = Line::of("If runners of other targets went offline at the same time, first check ");
         advice.push(if is_github_com {
@@ -237,7 +238,7 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
     to_do(advice)
 }
 
-/// Advice under its heading.
+/// Advice, with its heading.
 pub(super) fn to_do(mut advice: Vec<Line>) -> Vec<Line> {
     if let Some(first) = advice.first_mut() {
         *first = Line::default().strong("What to do:").text(" ").and(std::mem::take(first));

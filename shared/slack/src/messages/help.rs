@@ -1,4 +1,4 @@
-//! What there is to ask, and what to do about a question that was not understood or came to nothing.
+//! The list of commands, and answers to commands that were not understood or failed.
 
 use super::{counted, part};
 use crate::document::{Document, Line, Mark, Part};
@@ -14,12 +14,12 @@ pub(crate) fn help() -> Document {
         .command("enterprises/NAME")
         .text("; in a name or label ")
         .command("*")
-        .text(" stands for anything. Only you see the answer, unless you add ")
+        .text(" matches anything. Only you see the answer, unless you add ")
         .command("--public")
         .text(".");
     one(Part {
         brief: Line::of(format!(": {}.", counted(Verb::ALL.len(), "command", "commands"))),
-        lead: Line::of("GitHub Runner Monitor answers from what it has stored:"),
+        lead: Line::of("GitHub Runner Monitor answers from its stored data:"),
         items: Verb::ALL.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
         total: Verb::ALL.len(),
         advice: vec![target],
@@ -27,7 +27,7 @@ pub(crate) fn help() -> Document {
     })
 }
 
-/// What is wrong with a command, and how it is written.
+/// What is wrong with a command, and the correct usage.
 pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstanding) -> Document {
     let what = match fault {
         Fault::Unknown(name) => Line::default().name(name).text(" is not a command of GitHub Runner Monitor."),
@@ -81,16 +81,16 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
     })
 }
 
-/// Why an answer did not come.
+/// Why a command has no answer yet, or none at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It takes longer; the answer follows.
+    /// It takes longer; the answer follows by `response_url`.
     Later,
-    /// The records cannot be read.
+    /// The store cannot be read.
     NoRecords,
-    /// What was asked for was not sent on.
+    /// The job could not be put on its queue.
     NotSent,
-    /// It took too long, and nothing can follow.
+    /// It took too long, and no later answer is possible.
     TooSlow,
 }
 

@@ -1,6 +1,6 @@
-//! Every word that people are told. The forms lay them out and add none, but for the markup.
+//! All texts that people read. The forms lay them out and add only markup.
 //!
-//! GitHub knows only whether it can reach a runner, so it is "reported offline", never "down".
+//! GitHub knows only whether it can reach a runner, so a runner is "reported offline", never "down".
 
 pub(crate) mod answers;
 mod detail;
@@ -22,12 +22,12 @@ use crate::web::WebBase;
 /// What `doctor --send-test` sends.
 pub(crate) const TEST_MESSAGE: &str =
     "This is a test from GitHub Runner Monitor: alerts about self-hosted runners will appear here.";
-/// A list shows so many; the rest is a number.
+/// The most items in a list; the rest is given as a number.
 const MAX_ITEMS: usize = 20;
-/// More than a notice about one target can have.
+/// The most parts in a message: more than a notification about one target can have.
 const MAX_PARTS: usize = 12;
 
-/// What a notice says, in order of urgency.
+/// A notification as a document, most urgent part first.
 pub(crate) fn document(notification: &Notification, web: &WebBase) -> Document {
     let builder = MessageBuilder::of(notification, web);
     Document {
@@ -39,7 +39,7 @@ pub(crate) fn document(notification: &Notification, web: &WebBase) -> Document {
     }
 }
 
-/// What is sent where Slack accepts a notification in neither form: nothing in it comes from a runner or from GitHub.
+/// What is sent if Slack refuses a notification in both forms: nothing in it comes from a runner or from GitHub.
 pub(crate) fn subject_only(document: &Document) -> String {
     let about = if document.place.is_empty() { String::new() } else { format!(" about {}", document.place) };
     format!(
@@ -48,12 +48,12 @@ pub(crate) fn subject_only(document: &Document) -> String {
     )
 }
 
-/// What stands at the head of a message that goes to the default channel in place of another.
+/// The first line of a message that is sent to the default channel in place of another.
 pub(crate) fn diverted(channel: &str, reason: &str) -> Line {
     Line::of("This was for ").name(channel).text(", which accepts no messages: ").quote(reason)
 }
 
-/// What has become of the outages of an earlier message, and who looks after those that are open.
+/// An earlier message, updated: which outages have ended, and who acknowledged those still open.
 pub(crate) fn live(
     outages: &[Outage],
     notification: &Notification,
@@ -71,7 +71,7 @@ pub(crate) fn live(
     }
 }
 
-/// What every part needs to know.
+/// The context that all parts share.
 struct MessageBuilder<'a> {
     notification: &'a Notification,
     target: Option<Target>,
@@ -120,7 +120,7 @@ impl<'a> MessageBuilder<'a> {
         }
     }
 
-    /// The target's runners in figures, and its page.
+    /// The counts of the target's runners, and a link to its page.
     fn footer(&self) -> Option<Line> {
         let target = self.target.as_ref()?;
         let counts = &self.notification.counts;
@@ -143,7 +143,7 @@ impl<'a> MessageBuilder<'a> {
         Some(line.text(" · ").link("All runners", self.web.runners_page(target)))
     }
 
-    /// The target's name, where a title does not begin with it.
+    /// The target's name, for titles that do not begin with it.
     fn its_name(&self) -> Line {
         self.target.as_ref().map_or_else(|| Line::of("a target"), |target| Line::default().name(&place(target)))
     }
@@ -155,7 +155,7 @@ impl<'a> MessageBuilder<'a> {
     }
 }
 
-/// A target as it is called in a sentence.
+/// A target's name within a sentence.
 fn place(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => target.as_str().to_owned(),
@@ -164,7 +164,7 @@ fn place(target: &Target) -> String {
     }
 }
 
-/// A target at the head of a title.
+/// A target's name at the start of a title.
 fn short_place(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => target.as_str().to_owned(),

@@ -1,4 +1,4 @@
-//! The monitor's own troubles: what it cannot see, its token, its list of targets, its gaps.
+//! The monitor's own problems: targets that cannot be checked, its token, its list of targets, gaps in monitoring.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl MessageBuilder<'_> {
         let (title, whose) = match (&self.target, self.account()) {
             (Some(_), _) => (Line::of("Monitoring of ").and(self.its_name()).text(" is down"), "its"),
             (None, Some(account)) => {
-                (Line::of(format!("Monitoring of {targets} is down (GitHub App on ")).name(account).text(")"), "their")
+                (Line::of(format!("Monitoring of {targets} of the GitHub App on ")).name(account).text(" is down"), "their")
             }
             (None, None) => (Line::of(format!("Monitoring of {targets} is down")), "their"),
         };
@@ -33,7 +33,7 @@ impl MessageBuilder<'_> {
         };
         let rest = Line::of(": ").quote(&failure.detail).text(format!(". No alerts for {whose} runners {until}."));
         Part {
-            brief: Line::of(" since ").at(since).and(rest.clone()),
+            brief: Line::of(" (since ").at(since).text(")").and(rest.clone()),
             lead: Line::of("No check has succeeded since ").at(since).and(rest),
             advice: to_do(vec![self.fix(failure.fault)]),
             ..part(Mark::Alarm, title)
@@ -44,7 +44,7 @@ impl MessageBuilder<'_> {
     fn incomplete(&self, since: Timestamp, failure: &Failure) -> Part {
         let rest = Line::of(": ").quote(&failure.detail).text(". No alerts for the runners that are not listed.");
         Part {
-            brief: Line::of(" since ").at(since).and(rest.clone()),
+            brief: Line::of(" (since ").at(since).text(")").and(rest.clone()),
             lead: Line::of("GitHub's list of runners has been incomplete since ").at(since).and(rest),
             advice: to_do(vec![self.fix(failure.fault)]),
             ..part(Mark::Alarm, Line::of("Some runners of ").and(self.its_name()).text(" are not monitored"))
@@ -56,28 +56,30 @@ impl MessageBuilder<'_> {
         match fault {
             Fault::Credential => match self.account() {
                 Some(account) => Line::of("Check that the GitHub App is still installed on ").name(account).text(
-                    " and not suspended, and that its private key was not deleted; then give the monitor the new key.",
+                    " and not suspended, and that its private key was not deleted. If it was, give the monitor a new key.",
                 ),
                 None => Line::of("Renew the token and put the new one where the monitor reads it. It needs ")
                     .and(self.permission())
                     .text("."),
             },
-            Fault::Limited { until } => Line::of("Nothing: checks resume by themselves at ").on(until).text(
-                ". If it happens again: use a longer interval, fewer targets, or a GitHub App with limits of its own.",
+            Fault::Limited { until } => Line::of("Nothing. Checks resume automatically at ").on(until).text(
+                ". If this happens often, use a longer interval, fewer targets, or a GitHub App, which has its own limits.",
             ),
             Fault::Network => Line::of(format!(
                 "From the monitor's host, check that {} can be reached (DNS, proxy, firewall, certificates).",
                 self.web
             )),
             Fault::Service => Line::of(if self.web.is_github_com() {
-                "Check https://www.githubstatus.com: GitHub was reached, but did not answer as it should."
+                "Check https://www.githubstatus.com: GitHub was reached, but did not respond properly."
             } else {
-                "Check the GitHub server: it was reached, but did not answer as it should."
+                "Check the GitHub server: it was reached, but did not respond properly."
             }),
-            // GitHub refuses for many reasons: which one it is stands in its own words.
-            Fault::Forbidden => Line::of("Fix what the reason names."),
+            // GitHub denies access for many reasons; only its own words say which one applies.
+            Fault::Forbidden => Line::of("Fix the cause that GitHub gives above. The credential needs ")
+                .and(self.permission())
+                .text("."),
             Fault::Incomplete => Line::of(
-                "Check that the credential can see every runner; if it can, report the wrong number to GitHub's support.",
+                "Check that the credential can see every runner. If it can, report the wrong count to GitHub Support.",
             ),
             Fault::NotFound => Line::of(
                 "Check whether it was renamed, moved or deleted, or whether the credential lost access to it; then fix the list of targets.",
@@ -91,7 +93,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// What a credential must be allowed, in GitHub's words.
+    /// The permission that a credential needs, in GitHub's words.
     fn permission(&self) -> Line {
         match self.target.as_ref().map(Target::kind) {
             Some(TargetKind::Repository) => {
@@ -113,7 +115,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// The account of the App's installation that this is about, if it is about one.
+    /// The account whose App installation this is about; `None` for a token or a target.
     fn account(&self) -> Option<&str> {
         match &self.notification.subject {
             Subject::Credential(id) => id.account(),
@@ -132,7 +134,7 @@ impl MessageBuilder<'_> {
             brief: Line::of(format!(" after {gap}.")).text(MISSED),
             lead: Line::of("Checks of GitHub have succeeded again since ")
                 .at(until)
-                .text(format!(", after {gap} (from "))
+                .text(format!(", after failing for {gap} (since "))
                 .at(since)
                 .text(").")
                 .text(MISSED),
@@ -141,10 +143,11 @@ impl MessageBuilder<'_> {
     }
 
     pub(super) fn entries_unresolved(&self, entries: &[UnresolvedItem]) -> Part {
+        let entry_names = names(entries.iter().map(|one| &*one.entry));
         let why = |unresolved: &UnresolvedItem| {
-            Line::of("since ").at(unresolved.since).text(", ").quote(&unresolved.failure.detail)
+            Line::of("since ").at(unresolved.since).text(": ").quote(&unresolved.failure.detail)
         };
-        let stays = "Repositories that are already monitored stay so; new ones are not found.";
+        let stays = "New repositories are not monitored; those already monitored stay monitored.";
         let advice = |unresolved: &UnresolvedItem| match unresolved.failure.fault {
             Fault::NotFound => Line::of("Check the spelling of the account, and that the credential has access to it."),
             Fault::Forbidden => Line::of(
@@ -155,26 +158,30 @@ impl MessageBuilder<'_> {
         let what_to_do = |unresolved| to_do(vec![advice(unresolved)]);
         match entries {
             [one] => Part {
-                brief: Line::of(" ").and(why(one)).text("."),
+                brief: Line::of(" (since ")
+                    .at(one.since)
+                    .text("): ")
+                    .quote(&one.failure.detail)
+                    .text(". New repositories are not monitored."),
                 lead: Line::of("GitHub has not listed the repositories of ")
                     .name(&one.entry)
                     .text(" since ")
                     .at(one.since)
-                    .text(". The reason: ")
+                    .text(": ")
                     .quote(&one.failure.detail)
                     .text(format!(". {stays}")),
                 advice: what_to_do(one),
-                ..part(Mark::Alarm, Line::of("Cannot resolve the list entry ").name(&one.entry))
+                ..part(Mark::Alarm, Line::default().name(&one.entry).text(" cannot be resolved"))
             },
             _ => Part {
-                brief: Line::of(": ").and(names(entries.iter().map(|one| &*one.entry))).text("."),
+                brief: Line::of(". New repositories are not monitored."),
                 lead: Line::of(format!("GitHub does not list the repositories of these accounts. {stays}")),
                 items: (entries.iter().take(MAX_ITEMS))
                     .map(|unresolved| Line::default().name(&unresolved.entry).text(" ").and(why(unresolved)))
                     .collect(),
                 total: entries.len(),
                 advice: entries.first().map(what_to_do).unwrap_or_default(),
-                ..part(Mark::Alarm, format!("Cannot resolve {}", counted(entries.len(), "list entry", "list entries")))
+                ..part(Mark::Alarm, entry_names.text(" cannot be resolved"))
             },
         }
     }
@@ -219,16 +226,16 @@ pub(super) fn entries_resolved(entries: &[ResolvedItem]) -> Part {
                 .text(" again since ")
                 .at(one.until)
                 .text(format!(", after {}. New ones are monitored from now on.", after(one))),
-            ..part(Mark::Good, Line::of("The list entry ").name(&one.entry).text(" resolves again"))
+            ..part(Mark::Good, Line::default().name(&one.entry).text(" resolves again"))
         },
         _ => Part {
-            brief: Line::of(": ").and(names(entries.iter().map(|one| &*one.entry))).text("."),
+            brief: Line::of(". New repositories are monitored from now on."),
             lead: Line::of("GitHub lists their repositories again. New ones are monitored from now on."),
             items: (entries.iter().take(MAX_ITEMS))
                 .map(|resolved| Line::default().name(&resolved.entry).text(format!(" after {}", after(resolved))))
                 .collect(),
             total: entries.len(),
-            ..part(Mark::Good, format!("{} resolve again", counted(entries.len(), "list entry", "list entries")))
+            ..part(Mark::Good, names(entries.iter().map(|one| &*one.entry)).text(" resolve again"))
         },
     }
 }
@@ -238,11 +245,10 @@ pub(super) fn empty_list_refused(kept: u32) -> Part {
     Part {
         brief: Line::of(format!(": {kept} monitored.")),
         lead: Line::of(format!(
-            "The setting with the targets was read and names none. That is probably a mistake, so {kept} monitored as \
-             before."
+            "The list of targets was read and is empty. That is probably a mistake, so {kept} monitored as before."
         )),
         advice: to_do(vec![Line::of(
-            "Check the setting with the targets. To monitor nothing on purpose, stop the monitor instead.",
+            "Check the setting that lists the targets. To stop all monitoring on purpose, stop the monitor.",
         )]),
         ..part(Mark::Alarm, "The list of targets is empty")
     }
@@ -252,12 +258,12 @@ pub(super) fn list_restored(total: u32) -> Part {
     let monitored = format!("{} monitored", counted(total, "target is", "targets are"));
     Part {
         brief: Line::of(format!(": {monitored}.")),
-        lead: Line::of(format!("The setting with the targets names some again: {monitored}.")),
+        lead: Line::of(format!("The list of targets has entries again: {monitored}.")),
         ..part(Mark::Good, "The list of targets is no longer empty")
     }
 }
 
-/// What nobody saw.
+/// What a gap in monitoring means for outages.
 const MISSED: &str = " Outages that started and ended in that window were missed; ongoing ones will be reported.";
 
 pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Part {
@@ -265,38 +271,38 @@ pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Part {
     Part {
         brief: Line::of(" (").at(from).text(" to ").at(until).text(").").text(MISSED),
         lead: Line::of("The monitor did not run from ").at(from).text(" to ").at(until).text(".").text(MISSED),
-        advice: to_do(vec![Line::of("If this was not planned, find out why its schedule or its process had stopped.")]),
+        advice: to_do(vec![Line::of("If this was not planned, find out why the schedule or the process stopped.")]),
         ..part(Mark::Warning, format!("Nothing was monitored for {gap}"))
     }
 }
 
 pub(super) fn targets_added(targets: &[Target], total: u32) -> Part {
-    let part = part(Mark::Info, format!("{} added", counted(targets.len(), "target", "targets")));
-    listed(part, targets, "monitored from now on", total)
+    let part = part(Mark::Info, names(targets.iter().map(Target::as_str)).text(" added"));
+    listed(part, targets, "", "monitored from now on", total)
 }
 
 pub(super) fn targets_removed(targets: &[Target], total: u32) -> Part {
-    let part = part(Mark::Warning, format!("{} off the list", counted(targets.len(), "target is", "targets are")));
+    let part = part(Mark::Warning, names(targets.iter().map(Target::as_str)).text(" no longer monitored"));
     let advice = Line::default()
         .strong("If this was not on purpose:")
-        .text(" check the setting with the targets. Of an account that it names as ")
+        .text(" check the setting that lists the targets. For an entry such as ")
         .name("owner/*")
-        .text(", the repositories that the credential can see are monitored.");
-    Part { advice: vec![advice], ..listed(part, targets, "no longer monitored", total) }
+        .text(", only repositories that the credential can see are monitored.");
+    let reason = " taken off the list of targets;";
+    Part { advice: vec![advice], ..listed(part, targets, reason, "no longer monitored", total) }
 }
 
-/// What became of targets, one or several.
-fn listed(part: Part, targets: &[Target], what: &str, total: u32) -> Part {
+/// Targets that were added or removed.
+fn listed(part: Part, targets: &[Target], reason: &str, what: &str, total: u32) -> Part {
     let monitored = format!("{} monitored now", counted(total, "target is", "targets are"));
-    let named = names(targets.iter().map(Target::as_str));
     match targets {
         [one] => Part {
-            brief: Line::of(": ").and(named).text(format!("; {monitored}.")),
+            brief: Line::of(format!(":{reason} {monitored}.")),
             lead: Line::default().name(&place(one)).text(format!(" is {what}; {monitored}.")),
             ..part
         },
         _ => Part {
-            brief: Line::of(": ").and(named).text(format!("; {monitored}.")),
+            brief: Line::of(format!(":{reason} {monitored}.")),
             lead: Line::of(format!("They are {what}; {monitored}.")),
             items: targets.iter().take(MAX_ITEMS).map(|target| Line::default().name(&place(target))).collect(),
             total: targets.len(),

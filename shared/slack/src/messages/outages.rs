@@ -1,4 +1,4 @@
-//! Runners that GitHub reports offline, lists no longer, or reports online again.
+//! Runners that GitHub reports offline, no longer lists, or reports online again.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl MessageBuilder<'_> {
     fn one_offline(&self, outage: &Outage) -> Part {
         let confirmed = spoken_duration(outage.confirmed_at.since(outage.started_at));
         let (what, reported) = match outage.status {
-            Status::Unknown => (" not online", " neither online nor offline, but in a state not known here, "),
+            Status::Unknown => (" not online", " in an unrecognized state that is neither online nor offline "),
             _ => (" offline", " offline "),
         };
         let lead = Line::of("GitHub reports ").name(&outage.runner_name).text(reported).and(since(outage));
@@ -57,7 +57,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// ` (3 of 4)`: how many of the target's runners that is, or that are away with these.
+    /// ` (3 of 4)`: these runners, or all that are offline now, out of the target's runners.
     fn share(&self, now: usize) -> String {
         let total = usize::try_from(self.notification.counts.total).unwrap_or(usize::MAX);
         let down = usize::try_from(self.notification.counts.down).unwrap_or(usize::MAX);
@@ -145,7 +145,7 @@ impl MessageBuilder<'_> {
                 .text(" · ")
                 .and(labels(&outage.labels, 4))
         };
-        // Of one that was offline before, what was known of jobs and of other runners is as old as its outage.
+        // A runner that was offline before its removal has job and peer data as old as its outage.
         let new: Vec<Outage> = outages.iter().filter(|outage| is_new(outage)).cloned().collect();
         let consequence = if new.is_empty() { Line::default() } else { consequence(&new, outages.len()) };
         let part = match outages {
@@ -176,7 +176,7 @@ impl MessageBuilder<'_> {
         Part { advice: to_do(vec![advice]), ..part }
     }
 
-    /// Whether the runner of an outage that is over may be offline or missing all the same: the same message says so, or it
+    /// Whether the runner of an ended outage may still be offline or missing: the same message says so, or the runner
     /// has just been registered again.
     fn may_be_away(&self, over: &Outage) -> bool {
         let is_same = |outage: &Outage| outage.runner_id == over.runner_id;
@@ -192,12 +192,15 @@ impl MessageBuilder<'_> {
             })
     }
 
-    /// Outages that are over of runners of which not all are back.
+    /// Outages that have ended although not all of their runners are back online.
     fn over(&self, outages: &[Outage]) -> Part {
-        let was = if outages.len() == 1 { " was offline earlier" } else { " were offline earlier" };
+        let (was, lead) = match outages.len() {
+            1 => (" was offline earlier", "This outage has ended, but the runner may not be online now."),
+            _ => (" were offline earlier", "These outages have ended, but the runners may not be online now."),
+        };
         Part {
             brief: Line::of(format!(", for {}.", longest(outages))),
-            lead: Line::of("These outages are over. That says nothing about whether the runners are online now."),
+            lead: Line::of(lead),
             items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
             total: outages.len(),
             ..part(Mark::Info, runners(outages).text(was))
@@ -233,7 +236,7 @@ impl MessageBuilder<'_> {
     }
 
     pub(super) fn came_and_went(&self, outages: &[Outage]) -> Part {
-        const TOO_SHORT: &str = " It was over before a message could be sent.";
+        const TOO_SHORT: &str = " This was over before an alert could be sent.";
         if outages.iter().any(|outage| self.may_be_away(outage)) {
             return self.over(outages);
         }
@@ -261,7 +264,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// A message about outages once some of them have ended, or when people are reminded of them.
+    /// A message about outages after some of them have ended, or as a reminder.
     pub(super) fn live(&self, outages: &[Outage]) -> Part {
         let open: Vec<&Outage> = outages.iter().filter(|outage| outage.is_open()).collect();
         let reminded_at = self.notification.items.iter().find_map(|item| match item {
@@ -281,7 +284,7 @@ impl MessageBuilder<'_> {
         let over = outages.len() - open.len();
         let lead = match outages {
             [one] => Line::of("It was ").and(course(one)).text("."),
-            _ if open.is_empty() => Line::of(format!("All of them are over, after {}.", longest(outages))),
+            _ if open.is_empty() => Line::of(format!("All {} outages are over, after {}.", outages.len(), longest(outages))),
             _ => Line::of(format!("{over} of {} over:", counted(outages.len(), "outage", "outages"))),
         };
         let items = match outages {
@@ -309,16 +312,16 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// A target that was taken off the list of targets and put on it again before a message about either could go out.
+    /// A target that was taken off the list of targets and added again before a message about either was sent.
     pub(super) fn monitored_again(&self, outages: &[Outage], since: Timestamp) -> Part {
-        const ANEW: &str = " Runners that are offline are reported anew.";
+        const REPORTED_AGAIN: &str = " Runners that are still offline are reported again.";
         let lead = match &self.target {
             Some(target) => Line::default().name(&place(target)),
             None => Line::of("It"),
         };
         let closed = match outages.len() {
             0 => "",
-            _ => " These outages were open when it was taken off, and are closed:",
+            _ => " These outages were open when it was taken off and are now closed:",
         };
         Part {
             brief: Line::of(": monitored again since ").at(since).text("."),
@@ -326,7 +329,7 @@ impl MessageBuilder<'_> {
                 .text(" was taken off the list of targets, and has been monitored again since ")
                 .at(since)
                 .text(".")
-                .text(ANEW)
+                .text(REPORTED_AGAIN)
                 .text(closed),
             title: Line::of("Monitoring of ").and(self.its_name()).text(" was interrupted"),
             ..self.no_longer_monitored(outages, true)
@@ -339,8 +342,8 @@ impl MessageBuilder<'_> {
             Part { items: outages.iter().take(MAX_ITEMS).map(item).collect(), total: outages.len(), ..Part::default() };
         let open = match outages.len() {
             0 => "",
-            1 => " One outage was still open and is closed with this:",
-            _ => " These outages were still open and are closed with this:",
+            1 => " One outage was still open and is now closed:",
+            _ => " These outages were still open and are now closed:",
         };
         if whole_target {
             let what = match &self.target {
@@ -349,14 +352,14 @@ impl MessageBuilder<'_> {
             };
             let still_open = match outages {
                 [] => Line::default(),
-                _ => Line::of(" Still offline then: ").and(runners(outages)).text("."),
+                _ => Line::of(" Still offline at that time: ").and(runners(outages)).text("."),
             };
             Part {
                 mark: Mark::Info,
                 title: Line::of("Monitoring of ").and(self.its_name()).text(" has ended"),
                 brief: Line::of(": taken off the list of targets.").and(still_open),
                 lead: what
-                    .text(" was taken off the list of targets. You will not be alerted about its runners any more.")
+                    .text(" was taken off the list of targets. You will no longer be alerted about its runners.")
                     .text(open),
                 ..list
             }
@@ -372,7 +375,7 @@ impl MessageBuilder<'_> {
     }
 }
 
-/// Whether it opened only when it was removed.
+/// Whether the outage began with the removal: the runner was healthy until GitHub no longer listed it.
 fn is_new(outage: &Outage) -> bool {
     outage.status == Status::Unknown
 }
@@ -385,7 +388,7 @@ fn had_a_job(outage: &Outage) -> &'static str {
     if outage.in_job { " It was running a job, which has probably failed." } else { "" }
 }
 
-/// From when to when an outage was, or since when it is.
+/// `offline from 21:06 UTC to 23:06 UTC (2 h)`, or `offline since 21:06 UTC` for an open outage.
 fn course(outage: &Outage) -> Line {
     let line = match (outage.resolved_at, outage.ending) {
         (Some(end), ending) => {
@@ -427,7 +430,7 @@ pub(super) fn lasted(outage: &Outage) -> String {
     lasted_until(outage, end_of(outage))
 }
 
-/// How long they lasted: `1 h`, `up to 2 h`, `at least 2 h`.
+/// How long the outages lasted: `1 h`, `up to 2 h`, `at least 2 h`.
 fn longest(outages: &[Outage]) -> String {
     match outages {
         [one] => lasted(one),

@@ -1,4 +1,4 @@
-//! Mutes, reminders and acknowledgements: what is told of them, and what is answered.
+//! Mutes, reminders and acknowledgements: notifications about them and answers to the commands.
 
 use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::muting::MuteRefusal;
@@ -14,11 +14,11 @@ use super::outages::was_running_a_job;
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Part};
 
-/// So many people are named who look after one message's outages.
+/// The most people named as having acknowledged one message's outages.
 const MAX_PEOPLE: usize = 5;
 
 impl MessageBuilder<'_> {
-    /// Outages that a mute kept quiet: told in one line, and a list where there are several.
+    /// Outages whose alert a mute delayed: one line, and a list if there are several.
     pub(super) fn mute_ended(&self, outages: &[Outage]) -> Part {
         const HELD_BACK: &str = " A mute held this alert back until now.";
         let lead = match outages {
@@ -37,7 +37,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// A reminder.
+    /// A reminder of open outages.
     pub(super) fn still_offline(&self, outages: &[Outage], raised_at: Timestamp, is_last: bool) -> Part {
         let lasts = |outage: &Outage| raised_at.since(outage.started_at);
         let longest = spoken_duration(outages.iter().map(lasts).max().unwrap_or_default());
@@ -82,7 +82,7 @@ impl MessageBuilder<'_> {
     }
 }
 
-/// Who looks after the outages of a message that are still open.
+/// Who acknowledged the open outages of a message.
 pub(super) fn acknowledgement_line(outages: &[Outage], acknowledged: &[Acknowledgement]) -> Vec<Line> {
     let is_open = |item: &&Acknowledgement| {
         let is_it = |outage: &Outage| (outage.runner_id, outage.id) == (item.runner_id, item.outage_id);
@@ -98,14 +98,14 @@ pub(super) fn acknowledgement_line(outages: &[Outage], acknowledged: &[Acknowled
     people.into_iter().take(MAX_PEOPLE).map(|(by, at)| acknowledged_by(by, at)).collect()
 }
 
-/// Who looks after it, and since when.
+/// Who acknowledged an outage, and when.
 pub(crate) fn acknowledged_by(by: &PersonId, at: Timestamp) -> Line {
-    Line::of("👀 Acknowledged by ").person(by).text(" ").on(at).text(": no reminders until it is over")
+    Line::of("👀 Acknowledged by ").person(by).text(" ").on(at).text(": no further reminders")
 }
 
 pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: Timestamp) -> Part {
     Part {
-        brief: Line::of(": no reminders until it is over."),
+        brief: Line::of(": no further reminders."),
         lead: acknowledged_by(by, now).text(", in ").name(&place(target)).text("."),
         ..part(Mark::Info, format!("{} acknowledged", counted(outages, "outage", "outages")))
     }
@@ -131,7 +131,7 @@ pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
     }
 }
 
-/// A mute that only an admin may set.
+/// The answer to a mute that only an admin may set.
 pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool) -> Part {
     let what = match refusal {
         MuteRefusal::TooLong => "A mute for longer than 24 h",
@@ -148,8 +148,8 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
         }
     };
     let lead = match has_admins {
-        true => format!("{what} needs an admin: a person or user group that SLACK_ADMINS names."),
-        false => format!("{what} needs an admin, and SLACK_ADMINS names none: whoever runs the monitor can set it."),
+        true => format!("{what} needs an admin: a person or user group listed in SLACK_ADMINS."),
+        false => format!("{what} needs an admin, but SLACK_ADMINS lists none. The monitor's operator can set it."),
     };
     Part {
         brief: Line::of(": nothing was changed."),
@@ -159,7 +159,7 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
     }
 }
 
-/// What the channel reads of a mute that somebody set.
+/// The announcement in the channel that somebody set a mute.
 pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Part {
     let (runners, targets) = (counted(runners, "runner", "runners"), counted(targets, "target", "targets"));
     let lead = Line::of("Muted by ").person(&mute.by).text(" until ").on(mute.until);
@@ -176,7 +176,7 @@ pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Par
     }
 }
 
-/// What the channel reads of a mute that somebody ended.
+/// The announcement in the channel that somebody ended a mute.
 pub(crate) fn announced_unmute(mute: &Mute, by: &PersonId) -> Part {
     let lead = Line::of("Unmuted by ").person(by).text(": alerts are on again. ");
     let lead = lead.person(&mute.by).text(" had muted it until ").on(mute.until).text(".");
@@ -187,8 +187,8 @@ pub(super) fn unmuted(mute: &Mute) -> Part {
     Part {
         brief: Line::of(": alerts resume."),
         lead: scope(&mute.scope).text(
-            ": alerts resume. What went offline during the mute and still is will be reported by the next check, within \
-             minutes.",
+            ": alerts resume. Runners that went offline during the mute and still are will be reported by the next \
+             check, within minutes.",
         ),
         ..part(Mark::Info, scope(&mute.scope).text(" no longer muted"))
     }
@@ -198,17 +198,17 @@ pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
     let none = if mutes.is_empty() { " Nothing is muted." } else { " Currently muted:" };
     Part {
         brief: Line::of(": nothing was changed."),
-        lead: Line::of("No mute is called ").name(&asked.to_string()).text(".").text(none),
+        lead: Line::of("There is no mute for ").name(&asked.to_string()).text(".").text(none),
         items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
         total: mutes.len(),
         ..part(Mark::Warning, scope(asked).text(" is not muted"))
     }
 }
 
-/// The mutes that whoever reads an answer should know of.
+/// The mutes that the reader of an answer should know about.
 pub(super) fn mutes(mutes: &[Mute]) -> Option<Part> {
     (!mutes.is_empty()).then(|| Part {
-        lead: Line::of("Their outages are recorded, but not alerted."),
+        lead: Line::of("Outages that they cover are recorded, but not alerted."),
         items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
         total: mutes.len(),
         ..part(Mark::Info, counted(mutes.len(), "mute", "mutes"))

@@ -1,4 +1,4 @@
-//! Runners that flap, flap no more, or are registered again.
+//! Runners that flap, stop flapping, or are registered again.
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::notifications::Flap;
@@ -27,7 +27,7 @@ impl MessageBuilder<'_> {
                     .text(". Individual alerts are paused until it stays online."),
                 lead: Line::of("GitHub reported ")
                     .name(&one.runner.name)
-                    .text(" offline again and again: ")
+                    .text(" offline repeatedly: ")
                     .and(outages_since(one))
                     .text(".")
                     .and(paused("Individual", "it has")),
@@ -35,7 +35,7 @@ impl MessageBuilder<'_> {
             },
             _ => Part {
                 brief: Line::of(". Their individual alerts are paused until they stay online."),
-                lead: Line::of("GitHub reported them offline again and again.")
+                lead: Line::of("GitHub reported them offline repeatedly.")
                     .and(paused("Their individual", "they have")),
                 items: flaps.iter().take(MAX_ITEMS).map(item).collect(),
                 total: flaps.len(),
@@ -60,10 +60,10 @@ impl MessageBuilder<'_> {
                 ..part(Mark::Good, title.text(" stable again"))
             },
             [one] => Part {
-                brief: Line::of(". It had kept going offline: ").and(outages_since(one)).text("."),
+                brief: Line::of(". It kept going offline: ").and(outages_since(one)).text("."),
                 lead: Line::default()
                     .name(&one.runner.name)
-                    .text(" is no longer monitored. It had kept going offline and coming back: ")
+                    .text(" is no longer monitored. It kept going offline and coming back: ")
                     .and(outages_since(one))
                     .text("."),
                 ..part(Mark::Info, title.text(" no longer monitored"))
@@ -85,12 +85,12 @@ impl MessageBuilder<'_> {
         match runners {
             [one] => Part {
                 brief: Line::of(": GitHub lists it again."),
-                lead: Line::of("GitHub lists ").name(&one.name).text(" again, after it was no longer registered."),
+                lead: Line::of("GitHub lists ").name(&one.name).text(" again after it was missing."),
                 ..part(Mark::Good, title)
             },
             _ => Part {
                 brief: Line::of(": GitHub lists them again."),
-                lead: Line::of("GitHub lists them again, after they were no longer registered."),
+                lead: Line::of("GitHub lists them again after they were missing."),
                 items: runners.iter().take(MAX_ITEMS).map(|runner| Line::default().name(&runner.name)).collect(),
                 total: runners.len(),
                 ..part(Mark::Good, title)

@@ -1,9 +1,9 @@
-//! Slack's limits as a checker of its own, which knows nothing of how messages are made.
+//! An independent checker of Slack's limits, which does not know how messages are built.
 
 use monitor_slack::Message;
 use serde_json::Value;
 
-/// Panics with the fault if the message breaks a limit or holds markup that is none of ours.
+/// Panics if the message breaks a limit or contains foreign markup.
 pub(crate) fn check(message: &Message) {
     let text = &message.text;
     assert!(!text.trim().is_empty(), "no text");
@@ -16,14 +16,14 @@ pub(crate) fn check(message: &Message) {
         return;
     };
     assert!((1..=50).contains(&blocks.len()), "{} blocks", blocks.len());
-    // Above it at most the line that says for whom it was meant.
+    // At most one line precedes the header: the channel that the message was meant for.
     let header = blocks.iter().position(|block| block["type"] == "header");
     assert!(matches!(header, Some(0 | 1)), "{:?}", blocks[0]);
     let total: usize = blocks.iter().map(check_block).sum();
     assert!(total <= 12_000, "{total} characters of block text");
 }
 
-/// What a block takes of the room for text.
+/// Checks a block and returns the length of its text.
 fn check_block(block: &Value) -> usize {
     match block["type"].as_str() {
         Some("header") => {
@@ -74,7 +74,7 @@ fn check_mrkdwn(object: &Value, max: usize) -> usize {
     length(text)
 }
 
-/// Code spans close on their line, and what stands in angle brackets is a date or a link of ours.
+/// Code spans close on their line, and angle brackets contain only our own dates and links.
 fn assert_markup(line: &str) {
     assert!(line.matches('`').count().is_multiple_of(2), "a code span is left open: {line}");
     let mut rest = line;
@@ -92,7 +92,7 @@ fn assert_markup(line: &str) {
     }
 }
 
-/// No control characters but line breaks, no open entity, and only isolates, paired, to turn the direction of text.
+/// No control characters except line breaks, no incomplete entity, and only paired isolates for the text direction.
 fn assert_clean(text: &str) {
     let mut open = 0_i32;
     for c in text.chars() {
@@ -107,7 +107,7 @@ fn assert_clean(text: &str) {
     }
 }
 
-/// The most that anybody could count: UTF-16 units.
+/// The length in UTF-16 units: the most that Slack could count.
 fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }

@@ -1,4 +1,4 @@
-//! Messages as lines that can be read and compared.
+//! Messages as readable lines, for snapshots.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ pub(crate) fn outline(message: &Message) -> String {
             .chain(block["fields"].as_array().into_iter().flatten().map(|field| (" field", field)))
             .chain(block["elements"].as_array().into_iter().flatten().map(|element| ("", element)));
         for (part, text) in texts {
-            // A button's text is an object of its own.
+            // A button's text is a nested object.
             let text = if text["text"].is_object() { &text["text"] } else { text };
             if let Some(text) = text["text"].as_str() {
                 writeln!(lines, "[{kind}{part}] {}", text.replace('\n', "\n    ")).unwrap();

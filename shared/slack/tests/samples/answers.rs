@@ -15,7 +15,7 @@ use monitor_slack::{Announcement, Reply, WebBase};
 
 use super::{DAY, HOUR, MINUTE, ended, outage, start};
 
-/// 40 minutes after the start: when everything is asked.
+/// 40 minutes after the start: the time of every command.
 fn now() -> Timestamp {
     start().plus(MINUTE * 40)
 }
@@ -24,7 +24,7 @@ fn target(name: &str) -> Target {
     name.parse().unwrap()
 }
 
-/// Runner `build-01` and so on, idle or at work since before the start.
+/// Runner `build-01` and so on, idle or running a job since before the start.
 fn runner(number: u64) -> Runner {
     let Outage { runner_id, current_id, runner_name, os, version, labels, .. } = outage(number);
     let busy = number.is_multiple_of(3);
@@ -72,7 +72,7 @@ fn suspect(number: u64) -> Runner {
     Runner { status: Status::Offline, health: Health::Suspect(suspicion), ..runner(number) }
 }
 
-/// A runner in each state that there is.
+/// One runner in each possible state.
 fn every_state() -> Vec<Runner> {
     let Health::Down(mut down) = offline(3).health else { unreachable!("it is offline") };
     down.healthy_count = 1;
@@ -114,7 +114,7 @@ fn answered(answer: Answer) -> Answered {
     Answered { now: now(), ticked_at: Some(now().minus(MINUTE * 2)), unread: Vec::new(), mutes: Vec::new(), answer }
 }
 
-/// Every sample under its name.
+/// Every sample, with its name.
 pub(crate) fn all() -> Vec<(&'static str, Reply)> {
     let answers =
         [overviews(), targets(), runners(), histories(), overrides(), others(), extremes()].into_iter().flatten();
@@ -149,7 +149,7 @@ fn overrides() -> Vec<(&'static str, Answered)> {
         ("mute_too_long_without_admins", refused(MuteRefusal::TooLong, false)),
         ("mute_too_wide", refused(MuteRefusal::TooWide, true)),
         ("mute_too_wide_without_admins", refused(MuteRefusal::TooWide, false)),
-        ("mute_by_somebody_unknown", refused(MuteRefusal::Unknown, true)),
+        ("mute_without_an_answer_from_slack", refused(MuteRefusal::Unknown, true)),
         ("unmuted", answered(Answer::Unmuted { mute: mutes().remove(0) })),
         ("not_muted", answered(Answer::NotMuted { scope: named("gpu"), mutes: mutes() })),
         ("nothing_muted", answered(Answer::NotMuted { scope: named("gpu"), mutes: Vec::new() })),
@@ -168,7 +168,7 @@ fn overviews() -> Vec<(&'static str, Answered)> {
         fleet("enterprises/acme-corp", vec![]),
         fleet("orgs/acme", vec![runner(1), runner(3), runner(4)]),
     ];
-    let stands_still = Answered {
+    let has_stopped = Answered {
         ticked_at: Some(start().minus(HOUR)),
         unread: vec![target("acme/slow"), target("orgs/slow")],
         ..of(well.clone())
@@ -177,11 +177,11 @@ fn overviews() -> Vec<(&'static str, Answered)> {
         ("overview_all_well", of(well)),
         ("overview_mixed", of(mixed)),
         ("overview_of_nothing", Answered { ticked_at: None, ..of(Vec::new()) }),
-        ("overview_while_the_monitor_stands_still", stands_still),
+        ("overview_while_the_monitor_has_stopped", has_stopped),
     ]
 }
 
-/// Answers while no target can be checked: by what was asked.
+/// Answers while no target can be checked, with the command they answer.
 pub(crate) fn while_unreachable() -> Vec<(&'static str, Reply)> {
     let fleets = || vec![unreachable("acme/api", vec![runner(1), runner(2)]), unreachable("acme/web", vec![runner(1)])];
     let one = || vec![unreachable("acme/web", vec![runner(1)])];
@@ -204,14 +204,14 @@ pub(crate) fn while_unreachable() -> Vec<(&'static str, Reply)> {
     answers.into_iter().map(|(asked, answer)| (asked, Reply::answered(&answered(answer), &web))).collect()
 }
 
-/// The same while nothing is wrong but that the monitor has stopped.
+/// The overview while the monitor has stopped and nothing else is wrong.
 pub(crate) fn while_stopped() -> Reply {
     let fleets = vec![fleet("acme/web", vec![runner(1), runner(2)])];
     let answer = Answered { ticked_at: Some(start().minus(HOUR)), ..answered(Answer::Overview { fleets }) };
     Reply::answered(&answer, &WebBase::default())
 }
 
-/// After one check that failed, before anybody is alerted.
+/// The answer after one failed check, before an alert.
 pub(crate) fn after_one_failed_check() -> Reply {
     let mut fleet = unreachable("acme/web", vec![runner(1)]);
     if let Some(failing) = &mut fleet.record.failing {
@@ -228,8 +228,8 @@ fn targets() -> Vec<(&'static str, Answered)> {
         ("target_in_every_state", of(fleet("acme/web", every_state()))),
         ("target_all_well", of(fleet("orgs/acme", vec![runner(1), runner(2)]))),
         ("target_without_runners", of(fleet("acme/empty", Vec::new()))),
-        ("target_not_seen_yet", of(unseen)),
-        ("target_that_cannot_be_seen", of(unreachable("acme/web", vec![runner(1)]))),
+        ("target_not_checked_yet", of(unseen)),
+        ("target_unreachable", of(unreachable("acme/web", vec![runner(1)]))),
     ]
 }
 
@@ -245,10 +245,10 @@ fn runners() -> Vec<(&'static str, Answered)> {
     vec![
         ("runner_idle", of("build-01", vec![fleet("acme/web", vec![runner(1)])])),
         ("runner_offline", of("build-03", vec![fleet("orgs/acme", vec![offline(3)])])),
-        ("runner_that_cannot_be_seen", of("build-01", vec![unreachable("acme/web", vec![runner(1)])])),
+        ("runner_of_an_unreachable_target", of("build-01", vec![unreachable("acme/web", vec![runner(1)])])),
         ("runner_in_two_targets", of("build-01", everywhere)),
         ("runners_with_a_label", of("gpu", gpu)),
-        ("runner_nobody", answered(nobody)),
+        ("runner_unknown", answered(nobody)),
     ]
 }
 
@@ -283,8 +283,8 @@ fn histories() -> Vec<(&'static str, Answered)> {
         ),
         ("history_in_two_targets", of("build-03", in_both, several)),
         ("history_without_outages", of("build-01", vec![fleet("acme/web", vec![runner(1)])], Vec::new())),
-        ("history_of_one_that_is_forgotten", of("build-01", Vec::new(), vec![here(removed)])),
-        ("history_of_nobody", answered(nobody)),
+        ("history_of_a_forgotten_runner", of("build-01", Vec::new(), vec![here(removed)])),
+        ("history_of_an_unknown_runner", answered(nobody)),
     ]
 }
 
@@ -293,9 +293,9 @@ fn others() -> Vec<(&'static str, Answered)> {
     let unknown = |similar| answered(Answer::NotWatched { target: target("acme/wbe"), similar });
     vec![
         ("recheck_sent", sent(target("acme/web"), Some(now().minus(MINUTE * 4)))),
-        ("recheck_of_what_was_never_seen", sent(target("orgs/acme"), None)),
-        ("not_watched", unknown(Vec::new())),
-        ("not_watched_but_like_it", unknown(vec![target("acme/api"), target("orgs/acme")])),
+        ("recheck_before_the_first_check", sent(target("orgs/acme"), None)),
+        ("not_monitored", unknown(Vec::new())),
+        ("not_monitored_but_similar", unknown(vec![target("acme/api"), target("orgs/acme")])),
     ]
 }
 
@@ -352,7 +352,7 @@ fn extremes() -> Vec<(&'static str, Answered)> {
     ]
 }
 
-/// What the channel reads of what somebody has changed.
+/// Announcements in the channel of what a person has changed.
 fn announcements() -> Vec<(&'static str, Reply)> {
     let with_reason = Announcement::Muted { mute: mute(named("gpu-*"), Some("new <disk>")), runners: 12, targets: 3 };
     let without = Announcement::Muted { mute: mute(named("build-7"), None), runners: 1, targets: 1 };

@@ -1,6 +1,6 @@
-//! One notice of each kind, single and grouped, and the extremes.
+//! One notification of each kind, single and grouped, and the extremes.
 
-#[allow(dead_code, reason = "not every test asks")]
+#[allow(dead_code, reason = "not every test uses them")]
 pub(crate) mod answers;
 
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn flap(number: u64, healthy_since: Option<Timestamp>) -> Flap {
     Flap { runner: runner(number), since: start(), outages: 3, healthy_since }
 }
 
-/// A notice about a target; the figures are those of 8 runners with `down` of them away.
+/// A notification about a target with 8 runners, `down` of which are offline.
 pub(crate) fn about(target: &str, down: u32, items: Vec<NotificationItem>) -> Notification {
     let target: Target = target.parse().unwrap();
     let counts = Counts { total: 8, online: 8 - down.min(8), down };
@@ -95,7 +95,7 @@ fn unreachable(fault: Fault, detail: &str) -> NotificationItem {
     NotificationItem::Unreachable { since: start(), failure: Failure::new(fault, detail), targets: 12 }
 }
 
-/// Every sample under its name.
+/// Every sample, with its name.
 pub(crate) fn all() -> Vec<(&'static str, Notification)> {
     [offline(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
 }
@@ -107,7 +107,7 @@ fn offline() -> Vec<(&'static str, Notification)> {
     let of = |outages| vec![NotificationItem::Offline { outages }];
     vec![
         ("offline_one", about("acme/web", 1, of(outages(1)))),
-        ("offline_one_in_mid_job", about("orgs/acme", 5, of(vec![outage(3)]))),
+        ("offline_one_running_a_job", about("orgs/acme", 5, of(vec![outage(3)]))),
         ("offline_one_windows", about("enterprises/acme-corp", 1, of(vec![outage(2)]))),
         ("offline_one_never_seen_healthy", about("acme/web", 1, of(vec![never_seen]))),
         ("offline_one_in_an_odd_state", about("acme/web", 1, of(vec![odd]))),
@@ -120,8 +120,8 @@ fn still_offline(count: u64, after: Duration, is_last: bool) -> NotificationItem
     NotificationItem::StillOffline { outages: outages(count), raised_at: start().plus(after), is_last }
 }
 
-/// Messages of a bot: with buttons, and edited.
-#[allow(dead_code, reason = "not every test asks")]
+/// Messages from a bot: with buttons, and edited.
+#[allow(dead_code, reason = "not every test uses them")]
 pub(crate) fn by_bot() -> Vec<(&'static str, Message)> {
     let web = WebBase::default();
     let target: Target = "acme/web".parse().unwrap();
@@ -172,7 +172,7 @@ fn other_outages() -> Vec<(&'static str, Notification)> {
         ("mute_ended_one", about("acme/web", 1, vec![NotificationItem::MuteEnded { outages: outages(1) }])),
         ("mute_ended_3", about("acme/web", 3, vec![NotificationItem::MuteEnded { outages: outages(3) }])),
         ("still_offline_one", about("acme/web", 1, vec![still_offline(1, DAY, false)])),
-        ("still_offline_one_for_the_last_time", about("orgs/acme", 1, vec![still_offline(1, DAY * 3, true)])),
+        ("still_offline_one_last_reminder", about("orgs/acme", 1, vec![still_offline(1, DAY * 3, true)])),
         ("still_offline_3", about("acme/web", 4, vec![still_offline(3, DAY, false)])),
         (
             "monitoring_starts_one",
@@ -207,7 +207,7 @@ fn other_outages() -> Vec<(&'static str, Notification)> {
             about("acme/web", 1, vec![NotificationItem::Flapping { runners: vec![flap(1, None), flap(2, None)] }]),
         ),
         ("calm_one", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, Some(later))] }])),
-        ("calm_one_unwatched", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, None)] }])),
+        ("calm_one_no_longer_monitored", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, None)] }])),
         (
             "calm_2",
             about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, Some(later)), flap(2, None)] }]),
@@ -398,7 +398,7 @@ fn monitor() -> Vec<(&'static str, Notification)> {
     ]
 }
 
-/// Several pieces of news in one notice.
+/// Several items in one notification.
 fn mixed() -> Vec<(&'static str, Notification)> {
     let recovered = |number| ended(number, MINUTE * 30, Ending::Recovered);
     let items = vec![
@@ -409,7 +409,7 @@ fn mixed() -> Vec<(&'static str, Notification)> {
     vec![("mixed", about("acme/web", 2, items))]
 }
 
-/// Names and sizes that no sensible installation has.
+/// Names and sizes beyond any real installation.
 fn extremes() -> Vec<(&'static str, Notification)> {
     let named = |name: &str| Outage { runner_name: name.to_owned(), ..outage(1) };
     let one = |outage| vec![NotificationItem::Offline { outages: vec![outage] }];
@@ -434,7 +434,7 @@ fn extremes() -> Vec<(&'static str, Notification)> {
             ),
         ),
         ("name_of_lines", about("acme/web", 1, one(named("first\nsecond\r\n> third\u{2028}fourth\u{0}\u{1b}[31m")))),
-        ("name_turned_round", about("acme/web", 1, one(named("good\u{202E}live\u{2066}\u{200F}")))),
+        ("name_with_reversed_text", about("acme/web", 1, one(named("good\u{202E}live\u{2066}\u{200F}")))),
         ("name_right_to_left", about("acme/web", 1, one(named("שרת בנייה 7")))),
         ("name_of_emoji", about("acme/web", 1, one(named(&"👩\u{200D}🔧🏳\u{FE0F}\u{200D}🌈".repeat(60))))),
         ("name_of_nothing", about("acme/web", 1, one(named(" \u{200B}\n ")))),

@@ -1,4 +1,4 @@
-//! StatelyDB's items as the pipeline's.
+//! Reads StatelyDB items as the pipeline's items.
 
 use monitor_domain::quote::quote;
 use monitor_domain::subject::{Revision, Subject};
@@ -14,12 +14,12 @@ use crate::fields::{self, ItemType};
 use crate::payload::{Broken, Record, Value};
 use crate::wire;
 
-/// The longest text that is inflated.
+/// The longest inflated body, in bytes.
 const LONGEST_BODY: usize = 64 << 20;
-/// How much is repeated of why a body cannot be read: `serde_json` quotes what it read.
+/// The longest quoted reason why a body cannot be read, in characters: `serde_json` quotes its input.
 const LONGEST_REASON: usize = 300;
 
-/// A type of item, and how it is read.
+/// An item type and its reader.
 #[derive(Debug)]
 pub struct Readable {
     name: &'static str,
@@ -27,13 +27,13 @@ pub struct Readable {
 }
 
 impl Readable {
-    /// The name of the type.
+    /// The type's name in the schema.
     pub fn name(&self) -> &'static str {
         self.name
     }
 }
 
-/// Every type.
+/// Every item type.
 pub const EVERY_TYPE: &[Readable] = &[
     TARGET,
     RUNNER,
@@ -56,7 +56,7 @@ pub const EVERY_TYPE: &[Readable] = &[
     Readable { name: fields::MARKER.name, read: |_, record| content(record).map(Item::Marker) },
 ];
 
-/// The types that the schedule stage reads: what reads the others is not linked into a function that has no more.
+/// The types that the schedule stage reads. A function that uses only these does not link the readers of the others.
 pub const TYPES_OF_THE_SCHEDULE: &[Readable] =
     &[TARGET, RUNNER, LAST_SEEN, CURSOR, CREDENTIAL, WATCHLIST, CHANGE, ACCESS_TOKEN];
 
@@ -94,10 +94,10 @@ const CURSOR: Readable = Readable {
 const WATCHLIST: Readable =
     Readable { name: fields::WATCHLIST.name, read: |_, record| content(record).map(Item::Watchlist) };
 
-/// Reads items that came from the wire.
+/// Reads items from the wire.
 pub struct Reader {
     types: &'static [Readable],
-    /// The target of the item before: those of a list share one.
+    /// The previous item's target: the items of a list share one.
     target: Option<TargetId>,
 }
 
@@ -108,12 +108,12 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Reads these types, and no others.
+    /// A reader for these types only.
     pub fn of(types: &'static [Readable]) -> Self {
         Self { types, target: None }
     }
 
-    /// Reads an item; none where its type is one that only a later release knows.
+    /// Reads an item; `None` if only a later release knows its type.
     pub fn read(&mut self, item: &wire::Item) -> Result<Option<Item>, StoreError> {
         self.item(item).map_err(|broken| unreadable(item, &broken))
     }
@@ -125,7 +125,7 @@ impl Reader {
         }
         match self.types.iter().find(|readable| readable.name == record.item_type().name) {
             Some(readable) => (readable.read)(self, &record).map(Some),
-            None => Err(Broken("whoever asks was not made to read items of this type".to_owned())),
+            None => Err(Broken("this reader does not read items of this type".to_owned())),
         }
     }
 
@@ -140,14 +140,14 @@ impl Reader {
     }
 }
 
-/// What an item is read from: its body, or all of its fields where it has none.
+/// The fields that an item is read from: its body, or all fields if its type has no body.
 fn main_record(item: &wire::Item) -> Result<Option<Record>, Broken> {
     let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
     let has_body = item_type.field("body").is_some();
     Record::read(item, |field| !has_body || matches!(field.name, "body" | "repoId"))
 }
 
-/// Whose change an item is, by its nonce.
+/// The nonce of an item, which identifies the writer of a change.
 pub(crate) fn nonce(item: &wire::Item) -> Result<Option<u64>, StoreError> {
     #[derive(serde::Deserialize)]
     struct Owned {
@@ -161,7 +161,7 @@ fn unreadable(item: &wire::Item, Broken(reason): &Broken) -> StoreError {
     StoreError::Unreadable { key: named(item), reason: quote(reason, LONGEST_REASON) }
 }
 
-/// A moment that an item may be without, which 0 says.
+/// An optional time; 0 means none.
 fn optional_moment(record: &Record, name: &str) -> Option<Timestamp> {
     Some(record.moment(name)).filter(|moment| *moment != 0).map(Timestamp::from_epoch_ms)
 }
@@ -170,11 +170,11 @@ fn subject(record: &Record) -> Result<Subject, Broken> {
     record.text("repoId").parse().map_err(|error| Broken(format!("repoId: {error}")))
 }
 
-/// What the body says.
+/// The content of the body.
 fn content<T: DeserializeOwned>(record: &Record) -> Result<T, Broken> {
     let body = record.text("body");
     let inflated = body.strip_prefix(DEFLATED).map(inflated).transpose()?;
-    // Read in one way: reading bytes as well would double what it takes to read every record.
+    // Always from text: instantiating the reader for bytes too would double the code of every record.
     serde_json::from_str(inflated.as_deref().unwrap_or(body)).map_err(|error| Broken(format!("body: {error}")))
 }
 
@@ -185,7 +185,7 @@ fn inflated(deflated: &str) -> Result<String, Broken> {
     String::from_utf8(text).map_err(|error| Broken(format!("body: {error}")))
 }
 
-/// An item as an error names it: its type and whatever of its key can be read.
+/// An item's name in an error: its type and the readable parts of its key.
 fn named(item: &wire::Item) -> String {
     const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notification", "attempt", "muteId"];
     let keys = Record::read(item, |field| IN_KEYS.contains(&field.name)).ok().flatten();

@@ -18,7 +18,7 @@ fn read(item: &wire::Item) -> Result<Option<Item>, StoreError> {
     Reader::default().read(item)
 }
 
-/// An item as a service gives it whose answers are JSON.
+/// An item as a service returns it in JSON.
 fn as_json(record: &Record) -> wire::Item {
     let value = |kind| JsonValue { kind: Some(kind) };
     let of = |field_value: &Value| match field_value {
@@ -39,7 +39,7 @@ fn as_json(record: &Record) -> wire::Item {
 }
 
 #[test]
-fn every_item_comes_back_from_protobuf_and_from_json() {
+fn every_item_is_read_back_from_protobuf_and_from_json() {
     let as_text = |item: &Item| serde_json::to_string(item).unwrap();
     for item in every_item() {
         let from_protobuf = read(&write(&item).unwrap()).unwrap().unwrap();
@@ -50,7 +50,7 @@ fn every_item_comes_back_from_protobuf_and_from_json() {
 }
 
 #[test]
-fn what_a_reader_was_not_made_for_is_an_error_and_not_left_out() {
+fn an_item_type_that_a_reader_does_not_read_is_an_error() {
     let read = |item: &Item| Reader::of(TYPES_OF_THE_SCHEDULE).read(&write(item).unwrap());
     for item in every_item() {
         let known = ["Repository", "Runner", "LastSeen", "Cursor", "Watchlist", "Change", "Credential", "AccessToken"];
@@ -58,10 +58,10 @@ fn what_a_reader_was_not_made_for_is_an_error_and_not_left_out() {
             assert!(read(&item).unwrap().is_some(), "{}", item.key());
         } else {
             let error_text = read(&item).unwrap_err().to_string();
-            assert!(error_text.contains("not made to read items of this type"), "{error_text}");
+            assert!(error_text.contains("does not read items of this type"), "{error_text}");
         }
     }
-    // Every type has its reader, by its own name.
+    // Every type has a reader under its own name.
     assert!(EVERY_TYPE.iter().map(Readable::name).eq(ALL.iter().map(|known| known.name)));
 }
 
@@ -82,9 +82,9 @@ fn every_written_field_is_set_by_some_item() {
     }
 }
 
-/// The numbers here against those of the schema: the table that the schema's own check writes.
+/// Compares the numbers here with those in schema.json, which the schema's own check writes.
 #[test]
-fn the_table_is_that_of_the_schema() {
+fn the_field_table_matches_the_schema() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/schema.json");
     let schema: Document = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(schema["version"], fields::SCHEMA_VERSION);
@@ -102,7 +102,7 @@ fn the_table_is_that_of_the_schema() {
                 ("sint64", Some("milliseconds"), false) => Kind::Millis,
                 ("sint64", Some("seconds"), false) => Kind::Seconds,
                 ("RunnerStatus", None, false) => Kind::Status,
-                other => panic!("{} has a field of the unheard-of type {other:?}", item_type.name),
+                other => panic!("{} has a field of the unknown type {other:?}", item_type.name),
             };
             let said = (field["number"].as_u64().unwrap(), field["name"].as_str().unwrap(), kind);
             assert_eq!(said, (known.number.into(), known.name, known.kind), "{}", item_type.name);
@@ -117,12 +117,12 @@ fn the_table_is_that_of_the_schema() {
 }
 
 #[test]
-fn the_key_paths_are_those_of_the_schema() {
+fn the_key_paths_match_the_schema() {
     let path = |item: &Item| key_path(&item.key()).to_string();
     assert_eq!(path(&runner_item("Acme/Web", 7)), "/repo-acme%/web/runner-7");
     assert_eq!(path(&outage_item("acme/web", 7, 41)), "/repo-acme%/web/runner-7/outage-41");
     assert_eq!(path(&Item::Change(change("monitor", 5, Event::MonitoringStarted))), "/repo-monitor/change-5");
-    assert_eq!(path(&Item::Claim(claim("credential:token", 3, 2))), "/repo-credential:token/notice-3/attempt-2/claim");
+    assert_eq!(path(&Item::Claim(claim("credential:token", 3, 2))), "/repo-credential:token/notification-3/attempt-2/claim");
     let last_seen = LastSeen { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None, next_tick_at: None };
     assert_eq!(path(&Item::LastSeen(last_seen)), "/fleet-orgs%/acme/last_seen");
     assert_eq!(key_path(&Key::Watchlist).to_string(), "/repo-monitor/watchlist");
@@ -167,7 +167,7 @@ fn a_claim_of_a_thousand_outages_fits_into_an_item() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn an_unreadable_item_is_named() {
     let broken = Record::new(&fields::RUNNER)
         .with("repoId", text("acme/web"))
         .with("runnerId", Value::Number(7))
@@ -186,10 +186,10 @@ fn what_cannot_be_read_is_named() {
 }
 
 #[test]
-fn what_a_later_release_wrote_is_passed_over() {
+fn items_and_fields_of_a_later_release_are_skipped() {
     let unknown = wire::Item { item_type: "Escalation".to_owned(), payload: Some(Payload::Proto(vec![0xff; 9])) };
     assert_eq!(read(&unknown).unwrap(), None);
-    // A field that is not known here, of every wire type, before and after those that are.
+    // Unknown fields of every wire type, before and after the known ones.
     let item = runner_item("acme/web", 7);
     let Some(Payload::Proto(known)) = write(&item).unwrap().payload else { panic!("written as protobuf") };
     let mut unknown = Vec::new();
@@ -205,7 +205,7 @@ fn what_a_later_release_wrote_is_passed_over() {
 }
 
 #[test]
-fn json_is_read_in_every_form_that_it_may_have() {
+fn json_numbers_are_read_in_every_form() {
     let number = |json: Json| {
         let fields = BTreeMap::from([("revision".to_owned(), JsonValue { kind: Some(json) })]);
         let item_type = fields::CHANGE.name.to_owned();
@@ -236,13 +236,13 @@ fn any_json() -> impl Strategy<Value = JsonValue> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(item_type in 0..ALL.len(), bytes: Vec<u8>) {
+    fn no_bytes_cause_a_panic(item_type in 0..ALL.len(), bytes: Vec<u8>) {
         let item_type = ALL[item_type].name.to_owned();
         let _ = read(&wire::Item { item_type, payload: Some(Payload::Proto(bytes)) });
     }
 
     #[test]
-    fn no_altered_item_makes_it_panic(which in 0..every_item().len(), place: prop::sample::Index, byte: u8) {
+    fn no_altered_item_causes_a_panic(which in 0..every_item().len(), place: prop::sample::Index, byte: u8) {
         let mut on_wire = write(&every_item()[which]).unwrap();
         if let Some(Payload::Proto(bytes)) = &mut on_wire.payload {
             let place = place.index(bytes.len());
@@ -256,7 +256,7 @@ proptest! {
     }
 
     #[test]
-    fn no_json_makes_it_panic(item_type in 0..ALL.len(), values in prop::collection::vec(any_json(), 20)) {
+    fn no_json_causes_a_panic(item_type in 0..ALL.len(), values in prop::collection::vec(any_json(), 20)) {
         let names = ALL[item_type].fields.iter().map(|field| field.name.to_owned());
         let fields: BTreeMap<String, JsonValue> = names.zip(values).collect();
         let item_type = ALL[item_type].name.to_owned();

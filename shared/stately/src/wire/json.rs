@@ -7,7 +7,7 @@ use prost::{Message, Oneof};
 /// An object.
 #[derive(Clone, PartialEq, Message)]
 pub struct Struct {
-    /// Its members.
+    /// The members by name.
     #[prost(btree_map = "string, message", tag = "1")]
     pub fields: BTreeMap<String, Value>,
 }
@@ -46,7 +46,7 @@ pub enum Kind {
 /// An array.
 #[derive(Clone, PartialEq, Message)]
 pub struct ListValue {
-    /// Its elements.
+    /// The elements in order.
     #[prost(message, repeated, tag = "1")]
     pub values: Vec<Value>,
 }

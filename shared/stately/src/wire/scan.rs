@@ -1,4 +1,4 @@
-//! The messages of a scan: every item of a store, whatever its group. Its answers are those of a list.
+//! The messages of a scan: every item of a store, in all groups. The responses are the same as for a list.
 
 use prost::Message;
 
@@ -15,10 +15,10 @@ pub struct BeginScanRequest {
     /// Required.
     #[prost(uint64, tag = "1")]
     pub store_id: u64,
-    /// An item has to meet one of them, if there are any.
+    /// If there are any, an item must match at least one.
     #[prost(message, repeated, tag = "2")]
     pub filter_conditions: Vec<FilterCondition>,
-    /// How many at most; 0 for all.
+    /// The most items to return; 0 for all.
     #[prost(uint32, tag = "3")]
     pub limit: u32,
     /// Required.
@@ -29,13 +29,13 @@ pub struct BeginScanRequest {
     pub schema_id: u64,
 }
 
-/// Goes on with a scan.
+/// Continues a scan.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ContinueScanRequest {
-    /// From the last page; required.
+    /// The token of the last page; required.
     #[prost(bytes = "vec", tag = "1")]
     pub token_data: Vec<u8>,
-    /// That of the scan's beginning; required.
+    /// The version from the beginning of the scan; required.
     #[prost(uint32, tag = "2")]
     pub schema_version_id: u32,
     /// May be absent.

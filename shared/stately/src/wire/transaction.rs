@@ -1,14 +1,14 @@
-//! The messages of a transaction. The product itself needs none: its batches are atomic and its one condition is
+//! The messages of a transaction. The monitor itself needs none: its batches are atomic, and its only condition is
 //! must-not-exist.
 
 use prost::{Message, Oneof};
 
 use super::{DeleteItem, DeleteResult, FilterCondition, GetItem, Item, KeyCondition, ListPart, PutItem, SortDirection};
 
-/// What the client says.
+/// A message from the client.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransactionRequest {
-    /// Unlike any other in the stream, and not 0.
+    /// Unique in the stream, and not 0.
     #[prost(uint32, tag = "1")]
     pub message_id: u32,
     /// Required.
@@ -16,10 +16,10 @@ pub struct TransactionRequest {
     pub command: Option<Command>,
 }
 
-/// What is to be done.
+/// A command of the client.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum Command {
-    /// The first command; without an answer.
+    /// The first command; it is not answered.
     #[prost(message, tag = "2")]
     Begin(TransactionBegin),
     /// Answered by `GetResults`.
@@ -34,13 +34,13 @@ pub enum Command {
     /// Answered by `PutAck`.
     #[prost(message, tag = "6")]
     PutItems(TransactionPut),
-    /// Without an answer.
+    /// Not answered.
     #[prost(message, tag = "7")]
     DeleteItems(TransactionDelete),
-    /// Answered by `Finished`, upon which the stream ends.
+    /// Answered by `Finished`; then the stream ends.
     #[prost(message, tag = "8")]
     Commit(()),
-    /// Answered by `Finished`, upon which the stream ends.
+    /// Answered by `Finished`; then the stream ends.
     #[prost(message, tag = "9")]
     Abort(()),
 }
@@ -67,19 +67,19 @@ pub struct TransactionGet {
     pub gets: Vec<GetItem>,
 }
 
-/// Lists the items below a prefix.
+/// Lists the items under a prefix.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransactionBeginList {
-    /// At least a whole first segment; required.
+    /// The prefix: at least a whole first segment. Required.
     #[prost(string, tag = "1")]
     pub key_path_prefix: String,
-    /// How many at most; 0 for all.
+    /// The most items to return; 0 for all.
     #[prost(uint32, tag = "2")]
     pub limit: u32,
-    /// By key path.
+    /// The order by key path.
     #[prost(enumeration = "SortDirection", tag = "4")]
     pub sort_direction: i32,
-    /// An item has to meet one of them, if there are any.
+    /// If there are any, an item must match at least one.
     #[prost(message, repeated, tag = "9")]
     pub filter_conditions: Vec<FilterCondition>,
     /// A lower bound, an upper bound, or both.
@@ -87,13 +87,13 @@ pub struct TransactionBeginList {
     pub key_conditions: Vec<KeyCondition>,
 }
 
-/// Goes on with a list.
+/// Continues a list.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct TransactionContinueList {
-    /// From the last page; required.
+    /// The token of the last page; required.
     #[prost(bytes = "vec", tag = "1")]
     pub token_data: Vec<u8>,
-    /// Forward, or back again.
+    /// Forward or backward.
     #[prost(enumeration = "super::ContinueListDirection", tag = "4")]
     pub direction: i32,
 }
@@ -114,10 +114,10 @@ pub struct TransactionDelete {
     pub deletes: Vec<DeleteItem>,
 }
 
-/// What the service says.
+/// A message from the service.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransactionResponse {
-    /// That of the request.
+    /// The id of the request.
     #[prost(uint32, tag = "1")]
     pub message_id: u32,
     /// Required.
@@ -125,19 +125,19 @@ pub struct TransactionResponse {
     pub result: Option<Outcome>,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum Outcome {
     /// The items that exist.
     #[prost(message, tag = "2")]
     GetResults(TransactionGetResponse),
-    /// The puts are noted.
+    /// The puts are accepted.
     #[prost(message, tag = "3")]
     PutAck(TransactionPutAck),
     /// A part of a list.
     #[prost(message, tag = "4")]
     ListResults(TransactionListResponse),
-    /// The end.
+    /// The end of the transaction.
     #[prost(message, tag = "5")]
     Finished(TransactionFinished),
 }
@@ -145,28 +145,28 @@ pub enum Outcome {
 /// The items that exist.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransactionGetResponse {
-    /// In no promised order.
+    /// The items, in no particular order.
     #[prost(message, repeated, tag = "1")]
     pub items: Vec<Item>,
 }
 
-/// The puts are noted.
+/// The acknowledgement of puts, which are stored at the commit.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransactionPutAck {
-    /// One for each put, in order.
+    /// One entry per put, in order.
     #[prost(message, repeated, tag = "1")]
     pub generated_ids: Vec<GeneratedId>,
 }
 
-/// What the service gave as an item's id.
+/// The id that the service generated for an item.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GeneratedId {
-    /// Absent where it gave none.
+    /// Absent if none was generated.
     #[prost(oneof = "GeneratedValue", tags = "1, 2")]
     pub value: Option<GeneratedValue>,
 }
 
-/// A given id.
+/// A generated id.
 #[derive(Clone, PartialEq, Eq, Oneof)]
 pub enum GeneratedValue {
     /// A number.
@@ -188,13 +188,13 @@ pub struct TransactionListResponse {
 /// The end of a transaction.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransactionFinished {
-    /// Whether it is stored.
+    /// Whether the transaction was committed.
     #[prost(bool, tag = "1")]
     pub committed: bool,
     /// The items as stored, in the order of the puts.
     #[prost(message, repeated, tag = "2")]
     pub put_results: Vec<Item>,
-    /// The items that are gone.
+    /// The deleted items.
     #[prost(message, repeated, tag = "3")]
     pub delete_results: Vec<DeleteResult>,
 }

@@ -1,4 +1,4 @@
-//! The stages over a store, with a scripted GitHub and chat and a clock that stands still.
+//! The stages over a store, with a scripted GitHub, a scripted chat and a manual clock.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use monitor_pipeline::ports::Store;
 use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, LatestChecks, Notify, NotifySettings};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedChat, ScriptedSource, StillClock};
 
-/// Everything of an installation but its store.
+/// Everything in an installation except its store.
 pub(crate) struct Installation<'a, S> {
     pub(crate) store: &'a S,
     pub(crate) source: ScriptedSource<'a>,
@@ -25,7 +25,7 @@ pub(crate) struct Installation<'a, S> {
     settings: CheckSettings,
 }
 
-/// The one target.
+/// The only target.
 pub(crate) fn web() -> Target {
     "acme/web".parse().unwrap()
 }
@@ -44,7 +44,7 @@ fn observed(id: u64) -> ObservedRunner {
 }
 
 impl<'a, S: Store> Installation<'a, S> {
-    /// An installation that has seen nothing yet, with so many idle runners.
+    /// An installation before its first check, with this many idle runners.
     pub(crate) fn new(store: &'a S, runners: u64) -> Self {
         let configured = vec![TargetSpec::One(web())];
         let policy = Policy::new(PolicyDocument::default(), &configured).unwrap();
@@ -61,12 +61,12 @@ impl<'a, S: Store> Installation<'a, S> {
         }
     }
 
-    /// Alters the status of the runners from 1 on.
+    /// Sets the status of the first `runners` runners.
     pub(crate) fn set_status(&self, runners: u64, status: Status) {
         (1..=runners).for_each(|id| self.source.set_status(&web(), id, status));
     }
 
-    /// One look, a minute later.
+    /// Runs one check, a minute later.
     pub(crate) async fn check(&self) -> CheckReport {
         self.clock.advance(Duration::from_secs(60));
         let (jobs, changes, clock) = (&self.jobs, &self.changes, &self.clock);
@@ -82,7 +82,7 @@ impl<'a, S: Store> Installation<'a, S> {
         stage.run(&CheckJob { target: web(), reason: Reason::Recheck, requested_at: None, valid_until: None }).await
     }
 
-    /// Looks again until the queue would let the message go.
+    /// Checks until the job is done, and returns the number of attempts.
     pub(crate) async fn check_until_done(&self) -> u32 {
         for tries in 1..20 {
             if self.check().await.disposition == Disposition::Done {
@@ -92,20 +92,20 @@ impl<'a, S: Store> Installation<'a, S> {
         panic!("the check does not end");
     }
 
-    /// Hands the notifier what it was woken for, until the queue would let the messages go; gives what was told.
+    /// Delivers the state-change messages to the notifier until each is done. Returns the sent notifications.
     pub(crate) async fn notify_all(&self) -> Vec<Notification> {
         let subjects: BTreeSet<Subject> =
             self.changes.take().iter().map(|message| StateChange::from_json(&message.body).unwrap().subject).collect();
         for subject in subjects {
             for tries in 0.. {
-                assert!(tries < 20, "the telling does not end");
+                assert!(tries < 20, "notifying does not end");
                 let settings = NotifySettings::default();
                 let policy = &Policy::default();
                 let stage = Notify { store: self.store, chat: &self.chat, clock: &self.clock, policy, settings };
                 if stage.run(&subject, tries + 1).await.disposition == Disposition::Done {
                     break;
                 }
-                // The lease of a claim whose answer never came has to run out.
+                // Let the lease of a claim without a known outcome expire.
                 self.clock.advance(settings.lease);
             }
         }

@@ -8,12 +8,12 @@ use monitor_stately::endpoint::Endpoint;
 use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
 use monitor_stately_server::{InMemory, State, StatelyServer};
 
-/// The key that the server takes.
+/// The access key that the server accepts.
 pub(crate) const ACCESS_KEY: &str = "an-access-key";
-/// The number of the store.
+/// The id of the store.
 pub(crate) const STORE_ID: u64 = 17;
 
-/// A server in memory that wants a token.
+/// A server in memory that requires a token.
 pub(crate) fn server() -> InMemory {
     let server = InMemory::new();
     set_up(&mut server.state());
@@ -33,7 +33,7 @@ fn set_up(state: &mut State) {
     state.settings.zero_ids = true;
 }
 
-/// What a client is set to that may use it.
+/// Settings for a client with that access key.
 pub(crate) fn settings() -> ClientSettings {
     ClientSettings::new(STORE_ID, 5, Some(AccessKey::new(ACCESS_KEY)))
 }
@@ -50,7 +50,7 @@ pub(crate) fn http(server: &StatelyServer) -> HttpTransport {
     HttpTransport::new(reqwest::Client::builder().no_proxy(), endpoint).unwrap()
 }
 
-/// Puts items, whatever is there.
+/// Puts items and replaces existing ones.
 pub(crate) async fn fill(store: &impl Store, items: impl IntoIterator<Item = Item>) {
     let puts: Vec<Put> = items.into_iter().map(Put::replacing).collect();
     for batch in puts.chunks(store.max_batch()) {

@@ -10,16 +10,16 @@ use monitor_bench::workloads;
 
 /// A workload may cost this much more than the committed figure, in percent.
 const TOLERANCE_PERCENT: f64 = 5.0;
-/// How often a workload is done in the longer of two runs. What the program itself costs is in both and falls out.
+/// Repetitions of a workload in the longer of two runs. The cost of the program itself is in both runs and cancels out.
 const ROUNDS: u64 = 10;
 
-/// Instructions of each workload, counted by valgrind, against the committed figures.
+/// Compares the instructions of each workload, counted by valgrind, with the committed figures.
 #[derive(Parser)]
 struct Arguments {
     /// Write the figures instead of comparing
     #[arg(long)]
     write: bool,
-    /// Only do this workload, so often: what valgrind is started on
+    /// Only run this workload this often; valgrind is started with it
     #[arg(long, num_args = 2, value_names = ["NAME", "ROUNDS"], hide = true)]
     rounds: Option<Vec<String>>,
 }
@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let committed: BTreeMap<String, u64> = match std::fs::read(&file) {
         Ok(text) => serde_json::from_slice(&text).context("instructions.json")?,
         Err(_) if arguments.write => BTreeMap::new(),
-        Err(error) => bail!("{}: {error}; --write makes it", file.display()),
+        Err(error) => bail!("{}: {error}; --write creates it", file.display()),
     };
     let mut counted = BTreeMap::new();
     let mut above = Vec::new();
@@ -59,22 +59,22 @@ fn main() -> anyhow::Result<()> {
     }
     ensure!(
         above.is_empty(),
-        "more than {TOLERANCE_PERCENT} % above the committed figures: {}; where that is wanted, --write and commit",
+        "more than {TOLERANCE_PERCENT} % above the committed figures: {}; if that is intended, run with --write and commit",
         above.join(", ")
     );
     Ok(())
 }
 
-/// Does a workload so often.
+/// Runs a workload `rounds` times.
 fn run(name: &str, rounds: u64) -> anyhow::Result<()> {
     let workload = workloads::ALL.into_iter().find(|workload| workload.name == name);
-    let workload = workload.with_context(|| format!("there is no workload `{name}`"))?;
+    let workload = workload.with_context(|| format!("unknown workload `{name}`"))?;
     let work = (workload.set_up)();
     (0..rounds).for_each(|_| work());
     Ok(())
 }
 
-/// Instructions of this program with so many rounds of a workload.
+/// The instructions of this program with `rounds` runs of a workload.
 fn count(name: &str, rounds: u64) -> anyhow::Result<u64> {
     let own: PathBuf = std::env::current_exe()?;
     let output = Command::new("valgrind")
@@ -83,7 +83,7 @@ fn count(name: &str, rounds: u64) -> anyhow::Result<u64> {
         .args(["--rounds", name, &rounds.to_string()])
         .env_clear()
         .output()
-        .context("valgrind is not there: apt-get install valgrind")?;
+        .context("valgrind is not installed: apt-get install valgrind")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "valgrind failed: {said}");
     let total = said.lines().find_map(|line| line.split_once("Collected : ").map(|(_, count)| count.trim()));

@@ -1,5 +1,5 @@
-//! How much of a credential can be used; see `monitor_e2e::capacity`.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+//! How much of a credential's quota can be used; see `monitor_e2e::capacity`.
+#![allow(clippy::print_stdout, reason = "its purpose is to print results")]
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use monitor_e2e::capacity::{Outcome, Scenario, play, play_in_real_time};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// Plays a large fleet before a fake GitHub with its limits, and shows that none is ever met
+/// Runs a large fleet against a fake GitHub with its rate limits, and verifies that no request exceeds them
 #[derive(Parser)]
 struct Arguments {
     /// Hours of virtual time
     #[arg(long, default_value_t = 24)]
     hours: u32,
-    /// Real seconds at full pace, afterwards
+    /// Seconds of a run at full pace in real time, afterwards
     #[arg(long, default_value_t = 120)]
     real_secs: u64,
-    /// Only scenarios whose name holds this
+    /// Only scenarios whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// Write the figures to this file as JSON
+    /// Write the results to this file as JSON
     #[arg(long)]
     json: Option<std::path::PathBuf>,
 }
 
-/// Whether a scenario's interval may be stretched.
+/// When a scenario's schedule may be throttled.
 #[derive(Clone, Copy, PartialEq)]
 enum Throttling {
-    /// Only in the hour of the first looks.
+    /// Only in the hour of the first checks.
     AtFirst,
-    /// Now and then for a tick, after the App's token has been renewed: a whole round of full answers.
+    /// Occasionally for one tick, after the App's token was renewed: then all targets are answered in full.
     AtRenewals,
     Always,
     Never,
@@ -109,14 +109,14 @@ async fn main() -> anyhow::Result<()> {
         std::fs::write(file, serde_json::to_string_pretty(&figures)?)?;
     }
     let missed: Vec<String> = missed.iter().map(ToString::to_string).collect();
-    ensure!(missed.is_empty(), "not as it should be:\n  {}", missed.join("\n  "));
+    ensure!(missed.is_empty(), "expectations not met:\n  {}", missed.join("\n  "));
     Ok(())
 }
 
 fn check_real_time(name: &str, real_secs: u64, outcome: &Outcome) -> anyhow::Result<()> {
-    ensure!(outcome.limited == 0 && outcome.failed == 0, "{name}: a limit was met");
+    ensure!(outcome.limited == 0 && outcome.failed == 0, "{name}: a rate limit was hit or a check failed");
     let due = real_secs as f64 / 60.0 * 800.0;
-    ensure!(outcome.checks as f64 > due * 0.97, "{name}: {} looks of {due}", outcome.checks);
+    ensure!(outcome.checks as f64 > due * 0.97, "{name}: {} checks of {due}", outcome.checks);
     Ok(())
 }
 
@@ -126,26 +126,26 @@ fn figure(name: &str, outcome: &Outcome) -> anyhow::Result<Value> {
 
 fn check(name: &str, throttling: Throttling, outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.limited == 0, "{name}: {} answers were limited", outcome.limited);
-    ensure!(outcome.failed == 0, "{name}: {} looks failed", outcome.failed);
-    ensure!(outcome.never_seen == 0, "{name}: {} targets were never seen", outcome.never_seen);
+    ensure!(outcome.failed == 0, "{name}: {} checks failed", outcome.failed);
+    ensure!(outcome.never_seen == 0, "{name}: {} targets have no successful check", outcome.never_seen);
     ensure!(outcome.most_in_a_minute <= 900, "{name}: {} in a minute", outcome.most_in_a_minute);
     match throttling {
         Throttling::Never => {
-            ensure!(outcome.throttled_ticks == 0, "{name}: the interval was stretched");
+            ensure!(outcome.throttled_ticks == 0, "{name}: the schedule was throttled");
             ensure!(outcome.longest_gap_secs < 310.0, "{name}: {} s", outcome.longest_gap_secs);
         }
         Throttling::AtFirst => {
-            ensure!((1..=24).contains(&outcome.throttled_ticks), "{name}: stretched at {}", outcome.throttled_ticks);
+            ensure!((1..=24).contains(&outcome.throttled_ticks), "{name}: throttled at {} ticks", outcome.throttled_ticks);
             ensure!(outcome.whole_longest_gap_secs < 310.0, "{name}: {} s", outcome.whole_longest_gap_secs);
         }
         Throttling::AtRenewals => {
-            ensure!(outcome.throttled_ticks * 12 <= outcome.ticks, "{name}: stretched at {}", outcome.throttled_ticks);
+            ensure!(outcome.throttled_ticks * 12 <= outcome.ticks, "{name}: throttled at {} ticks", outcome.throttled_ticks);
             ensure!(outcome.longest_gap_secs < 610.0, "{name}: {} s", outcome.longest_gap_secs);
         }
         Throttling::Always => {
-            ensure!(outcome.throttled_ticks * 2 > outcome.ticks, "{name}: it was not said so");
+            ensure!(outcome.throttled_ticks * 2 > outcome.ticks, "{name}: throttling was not reported");
             if let Some((fewest, most)) = settled_jobs(outcome) {
-                ensure!(most <= 3 * fewest, "{name}: {fewest} to {most} jobs a tick are not even");
+                ensure!(most <= 3 * fewest, "{name}: {fewest} to {most} jobs per tick are not even");
             }
         }
     }
@@ -160,7 +160,7 @@ fn show(name: &str, outcome: &Outcome) {
     println!("{name}");
     let quota = outcome.least_quota.map_or_else(|| "-".to_owned(), |least| least.to_string());
     println!(
-        "  {} requests: {} × 200, {} × 304, {} limited; at most {} in a minute; least left of an hour {quota}; asked what is left {} times",
+        "  {} requests: {} × 200, {} × 304, {} limited; at most {} in a minute; lowest remaining hourly quota {quota}; {} quota requests",
         outcome.requests,
         outcome.answered_200,
         outcome.answered_304,
@@ -169,7 +169,7 @@ fn show(name: &str, outcome: &Outcome) {
         outcome.quota_requests
     );
     println!(
-        "  {} looks, {} of them rechecks; {} failed, {} let pass; between two looks: mean {:.1} s, p99 {:.1} s, longest {:.1} s",
+        "  {} checks, {} of them rechecks; {} failed, {} expired; between two checks: mean {:.1} s, p99 {:.1} s, longest {:.1} s",
         outcome.checks,
         outcome.rechecks,
         outcome.failed,
@@ -179,13 +179,13 @@ fn show(name: &str, outcome: &Outcome) {
         outcome.longest_gap_secs
     );
     let jobs = outcome.fewest_jobs.zip(outcome.most_jobs).map_or_else(String::new, |(fewest, most)| {
-        format!(", to {} s at most: {fewest} to {most} jobs a tick", outcome.throttled_to_secs)
+        format!(", to {} s at most: {fewest} to {most} jobs per tick", outcome.throttled_to_secs)
     });
     let settled = settled_jobs(outcome)
         .map_or_else(String::new, |(fewest, most)| format!(", after four hours {fewest} to {most}"));
-    println!("  stretched at {} of {} ticks{jobs}{settled}", outcome.throttled_ticks, outcome.ticks);
+    println!("  throttled at {} of {} ticks{jobs}{settled}", outcome.throttled_ticks, outcome.ticks);
     println!(
-        "  and where it is not: p99 {:.1} s, longest {:.1} s between two looks\n",
+        "  when not throttled: p99 {:.1} s, longest {:.1} s between two checks\n",
         outcome.whole_p99_gap_secs, outcome.whole_longest_gap_secs
     );
 }

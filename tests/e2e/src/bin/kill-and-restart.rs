@@ -1,7 +1,7 @@
-//! Kills the daemon at random moments under load, then counts what Slack was told.
+//! Kills the daemon at random moments under load, then counts the notifications that Slack accepted.
 //!
-//! Every outage must be told once, its end once. The one exception is named and counted: a kill between Slack's
-//! acceptance and the record of it, after which the same notice goes as a further attempt.
+//! The start and the end of every outage must each be notified once. The only exception is counted separately: after a
+//! kill between Slack's acceptance and the delivery record, the same notification is sent again as a further attempt.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -24,18 +24,18 @@ use tokio::time::{Instant, sleep};
 
 const TARGETS: usize = 12;
 const RUNNERS: usize = 4;
-/// One bad reading opens an outage and one good one ends it, so that every start of the program decides something.
+/// One failed check opens an outage and one good check ends it, so that every start of the program changes something.
 const POLICY: &str = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","flapThreshold":20,"flapWindow":"1m","unreachableAfter":"15m"}"#;
-/// A claim whose holder was killed is sent again after its lease of 90 s, at the next look.
+/// The claim of a killed process is sent again after its lease of 90 s, at the next check.
 const SETTLE: Duration = Duration::from_secs(150);
 
 /// kill -9 of `runner-monitor run` under load, each followed by a restart.
 #[derive(Parser)]
 struct Arguments {
-    /// How many times
+    /// The number of kills
     #[arg(long, default_value_t = 200)]
     kills: u32,
-    /// The same seed gives the same moments, as far as the machine allows
+    /// The same seed leads to the same moments, as far as the machine allows
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -66,11 +66,11 @@ async fn main() -> anyhow::Result<()> {
     let began = Instant::now();
     for kill in 1..=arguments.kills {
         let mut child = setting.start(&["run", "--every", "10s"])?;
-        // The world moves on while the program starts, works and dies.
+        // The fleet changes while the program starts, works and dies.
         let alive_ms = 20 + chance.below(230);
         let half = Duration::from_millis(alive_ms / 2);
         sleep(half).await;
-        move_on(&github, &mut chance);
+        change_some(&github, &mut chance);
         sleep(half).await;
         ensure!(
             child.try_wait()?.is_none(),
@@ -78,13 +78,13 @@ async fn main() -> anyhow::Result<()> {
         );
         child.start_kill()?;
         child.wait().await?;
-        move_on(&github, &mut chance);
+        change_some(&github, &mut chance);
         if kill % 50 == 0 {
-            println!("{kill} kills, {} messages taken, {:.0} s", slack.messages().len(), began.elapsed().as_secs_f64());
+            println!("{kill} kills, {} messages accepted, {:.0} s", slack.messages().len(), began.elapsed().as_secs_f64());
         }
     }
 
-    // Everybody is well again, and the program is left alone until everything is told.
+    // All runners recover, and the program runs undisturbed until nothing is pending.
     set_all(&github, "online");
     let mut child = setting.start(&["run", "--every", "10s"])?;
     let deadline = Instant::now() + SETTLE;
@@ -93,7 +93,7 @@ async fn main() -> anyhow::Result<()> {
         if pending(&path).await? == 0 {
             break;
         }
-        ensure!(Instant::now() < deadline, "{} changes are untold after {} s", pending(&path).await?, SETTLE.as_secs());
+        ensure!(Instant::now() < deadline, "{} changes are still pending after {} s", pending(&path).await?, SETTLE.as_secs());
     }
     child.start_kill()?;
     child.wait().await?;
@@ -102,8 +102,8 @@ async fn main() -> anyhow::Result<()> {
     count(&path, &messages, arguments.kills, &web).await
 }
 
-/// Some runners go, some come back.
-fn move_on(github: &FakeGitHub, chance: &mut Chance) {
+/// Some runners go offline, some recover.
+fn change_some(github: &FakeGitHub, chance: &mut Chance) {
     let mut github = github.state();
     for _ in 0..chance.below(4) {
         let target = repository(usize::try_from(chance.below(TARGETS as u64)).unwrap_or(0));
@@ -129,7 +129,7 @@ fn subjects() -> anyhow::Result<Vec<Subject>> {
     Ok([targets?, vec![Subject::Monitor]].concat())
 }
 
-/// How many outages are open, and how many subjects have something untold.
+/// The number of open outages plus the number of subjects with pending notifications.
 async fn pending(path: &Path) -> anyhow::Result<usize> {
     let store = EmbeddedStore::open(path)?;
     let mut waiting = 0;
@@ -160,7 +160,7 @@ enum Side {
 
 type Notified = BTreeMap<(String, u64, Side), u32>;
 
-/// Which sides of which outages a notice tells.
+/// Which sides of which outages a notification reports.
 fn sides(claim: &Claim) -> Vec<(String, u64, Side)> {
     let key = |outage: &Outage, side| (outage.runner_name.clone(), outage.id.0.0, side);
     let one = |outages: &[Outage], side| outages.iter().map(|outage| key(outage, side)).collect::<Vec<_>>();
@@ -205,8 +205,8 @@ async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> an
         }
     }
 
-    // Each message is one claim's notice, to the letter. Two outages within a second can read the same: then each notice
-    // has one message first, and further attempts have what is left.
+    // Each message equals the notification of one claim. Two outages within a second can have the same text: then each
+    // first attempt gets one message, and further attempts get the remaining ones.
     claims.sort_by_key(|claim| (claim.subject.clone(), claim.number));
     let (first, further): (Vec<&Claim>, Vec<&Claim>) = {
         let mut known = BTreeSet::new();
@@ -221,24 +221,23 @@ async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> an
     let mut notified: Notified = BTreeMap::new();
     for message in messages {
         let claim = by_text.get_mut(&message.to_string()).and_then(VecDeque::pop_front);
-        let claim = claim.with_context(|| format!("a message that nobody claimed: {message}"))?;
+        let claim = claim.with_context(|| format!("a message without a claim: {message}"))?;
         for side in sides(claim) {
             *notified.entry(side).or_default() += 1;
         }
     }
 
-    // Where a claim has no ending, its message may have been taken: the window in which a repeat is allowed.
+    // If a claim has no delivery record, its message may have been accepted: only then a repeat is allowed.
     let in_window: Vec<&Claim> =
         claims.iter().filter(|claim| !settled.contains(&(claim.subject.clone(), claim.number))).collect();
-    let allowed: Notified =
-        in_window.iter().flat_map(|claim| sides(claim)).fold(BTreeMap::new(), |mut allowed, side| {
-            *allowed.entry(side).or_default() += 1;
-            allowed
-        });
+    let mut allowed: Notified = BTreeMap::new();
+    for side in in_window.iter().flat_map(|claim| sides(claim)) {
+        *allowed.entry(side).or_default() += 1;
+    }
     let (mut once, mut missed, mut repeated, mut in_window_repeats) = (0, Vec::new(), Vec::new(), 0);
     for outage in &outages {
         ensure!(outage.ending == Some(Ending::Recovered), "still open: {outage:?}");
-        ensure!(outage.visibility != Visibility::Suppressed, "not to be told: {outage:?}");
+        ensure!(outage.visibility != Visibility::Suppressed, "must not be notified: {outage:?}");
         for side in [Side::Began, Side::Ended] {
             let key = (outage.runner_name.clone(), outage.id.0.0, side);
             match notified.get(&key).copied().unwrap_or(0) {
@@ -250,20 +249,20 @@ async fn count(path: &Path, messages: &[Value], kills: u32, web: &WebBase) -> an
         }
     }
     println!(
-        "kills {kills} · outages {} · messages taken {} · claims {} · claims cut off by a kill {}",
+        "kills {kills} · outages {} · messages accepted {} · claims {} · claims interrupted by a kill {}",
         outages.len(),
         messages.len(),
         claims.len(),
         in_window.len()
     );
     println!(
-        "beginnings and ends told once {once} · told again after a kill between acceptance and record {in_window_repeats} · missed {} · repeated without such a kill {}",
+        "starts and ends notified once {once} · repeated after a kill between acceptance and record {in_window_repeats} · missed {} · repeated without such a kill {}",
         missed.len(),
         repeated.len()
     );
     ensure!(!outages.is_empty(), "no outage happened: the test proves nothing");
-    ensure!(missed.is_empty(), "never told: {missed:?}");
-    ensure!(repeated.is_empty(), "told more than once: {repeated:?}");
-    println!("every outage was told once");
+    ensure!(missed.is_empty(), "never notified: {missed:?}");
+    ensure!(repeated.is_empty(), "notified more than once: {repeated:?}");
+    println!("every outage was notified once");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The fleet at GitHub, and what changes in it.
+//! The simulated fleet and its changes.
 
 use monitor_fakes::FakeGitHub;
 use monitor_fakes::github::{APP_PUBLIC_KEY_DER, RunnerSpec, State};
@@ -6,26 +6,26 @@ use monitor_fakes::github::{APP_PUBLIC_KEY_DER, RunnerSpec, State};
 use super::{INTERVAL, START_MS, Scenario};
 use crate::TOKEN;
 
-/// The App of scenarios that ask as one.
+/// The GitHub App of scenarios that use one.
 pub(super) const APP_ID: u64 = 77;
 /// Runners of each target.
 const RUNNERS: usize = 2;
-/// Of so many changes one is a runner that goes offline or comes back; the others begin or end a job.
+/// One change of this many is a runner that goes offline or recovers; in the others a job starts or ends.
 const STATUS_CHANGES: u64 = 10;
-/// Prime, so that one target after another changes, and none twice before all others have.
+/// A prime, so that the changes visit all targets before any target changes twice.
 const STRIDE: u64 = 2_654_435_761;
 
-/// The name of a target.
+/// The name of a target, by its number.
 pub(super) fn name(scenario: &Scenario, number: usize) -> String {
     format!("acme-{}/app-{}", number / scenario.targets, number % scenario.targets)
 }
 
-/// How many targets there are.
+/// The number of targets of all credentials.
 pub(super) fn total(scenario: &Scenario) -> usize {
     scenario.credentials * scenario.targets
 }
 
-/// GitHub as it is at the beginning: every runner online and idle.
+/// GitHub at the start: every runner is online and idle.
 pub(super) fn github(scenario: &Scenario) -> State {
     let mut github = State::new();
     if scenario.app {
@@ -51,14 +51,14 @@ pub(super) fn github(scenario: &Scenario) -> State {
     github
 }
 
-/// What changes, evenly over each interval.
+/// The changes, spread evenly over each interval.
 pub(super) struct Fleet {
     scenario: Scenario,
     changes: u64,
-    /// How many targets take part.
+    /// How many targets change at all.
     changing: u64,
     every_us: i64,
-    /// When the next change is.
+    /// The time of the next change.
     pub(super) next_change_ms: i64,
 }
 

@@ -1,4 +1,4 @@
-//! A scheduler and some pollers around one queue and one store.
+//! A scheduler and several pollers that share one queue and one store.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,25 +25,25 @@ use super::fleet::{self, APP_ID};
 use super::{INTERVAL, Outcome, Scenario, Tally};
 use crate::TOKEN;
 
-/// Messages that a poller takes at once.
+/// The most messages that a poller receives at once.
 pub(super) const BATCH: usize = 10;
-/// Of a thousand messages so many are delivered twice.
+/// How many of a thousand messages are delivered twice.
 const TWICE: u64 = 1;
-/// How late a message becomes visible, milliseconds at most.
+/// The longest delay before a message becomes visible, in milliseconds.
 const LATE_MS: u64 = 1_500;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Virtual time, or real time from a virtual moment on.
+/// Virtual time, or real time that starts at a virtual moment.
 #[derive(Clone)]
-pub(super) struct PlayedClock {
+pub(super) struct VirtualClock {
     now_ms: Arc<AtomicI64>,
     began: Option<Instant>,
 }
 
-impl PlayedClock {
+impl VirtualClock {
     pub(super) fn set(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
     }
@@ -54,7 +54,7 @@ impl PlayedClock {
     }
 }
 
-impl Clock for PlayedClock {
+impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_epoch_ms(self.now_ms())
     }
@@ -62,21 +62,21 @@ impl Clock for PlayedClock {
     async fn sleep(&self, _: Duration) {}
 
     fn random(&self) -> u64 {
-        // Nothing races here, so a nonce need not differ.
+        // Nothing runs in parallel here, so nonces need not differ.
         7
     }
 }
 
-/// By the moment at which they become visible, then in no order.
+/// Messages by the time at which they become visible; in random order if that is equal.
 type Waiting = BinaryHeap<Reverse<(i64, u64, String)>>;
 
-/// A standard queue: in no strict order, now and then late, now and then twice.
-pub(super) struct PlayedQueue {
-    clock: PlayedClock,
+/// A standard queue: without strict order, with occasional delays and double deliveries.
+pub(super) struct SimulatedQueue {
+    clock: VirtualClock,
     waiting: Mutex<(Waiting, Chance)>,
 }
 
-impl PlayedQueue {
+impl SimulatedQueue {
     pub(super) fn next_visible_ms(&self) -> Option<i64> {
         lock(&self.waiting).0.peek().map(|Reverse((visible_ms, ..))| *visible_ms)
     }
@@ -91,7 +91,7 @@ impl PlayedQueue {
     }
 }
 
-impl Sender for PlayedQueue {
+impl Sender for SimulatedQueue {
     async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
         let now_ms = self.clock.now_ms();
         let mut waiting = lock(&self.waiting);
@@ -109,20 +109,20 @@ impl Sender for PlayedQueue {
     }
 }
 
-/// Wake-ups of the notifier, who is not played.
-pub(super) struct Nobody;
+/// Discards state-change messages: the notifier is not simulated.
+pub(super) struct Discard;
 
-impl Sender for Nobody {
+impl Sender for Discard {
     async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
         Ok(())
     }
 }
 
-/// An installation with its GitHub.
+/// An installation and its fake GitHub.
 pub(super) struct Installation {
     pub(super) github: FakeGitHub,
-    pub(super) clock: PlayedClock,
-    pub(super) queue: PlayedQueue,
+    pub(super) clock: VirtualClock,
+    pub(super) queue: SimulatedQueue,
     store: EmbeddedStore,
     scheduler: GitHub,
     quota_estimators: QuotaEstimators,
@@ -134,7 +134,7 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// `latency_ms` of GitHub: then time is real.
+    /// Starts the installation. If `latency_ms` (of GitHub) is given, time is real.
     pub(super) async fn start(
         scenario: &Scenario,
         start_ms: i64,
@@ -143,7 +143,7 @@ impl Installation {
         let mut state = fleet::github(scenario);
         state.latency_ms = latency_ms.unwrap_or(0);
         let clock =
-            PlayedClock { now_ms: Arc::new(AtomicI64::new(start_ms)), began: latency_ms.map(|_| Instant::now()) };
+            VirtualClock { now_ms: Arc::new(AtomicI64::new(start_ms)), began: latency_ms.map(|_| Instant::now()) };
         let its_clock = clock.clone();
         let github = FakeGitHub::start_with(state, 0, move || its_clock.now_ms()).await?;
         let client = || client(scenario, &github.base_url(), &clock);
@@ -153,7 +153,7 @@ impl Installation {
         let policy = Policy::default();
         let queue_chance = Chance::new(scenario.seed.wrapping_add(1));
         Ok(Arc::new(Self {
-            queue: PlayedQueue { clock: clock.clone(), waiting: Mutex::new((BinaryHeap::new(), queue_chance)) },
+            queue: SimulatedQueue { clock: clock.clone(), waiting: Mutex::new((BinaryHeap::new(), queue_chance)) },
             store: EmbeddedStore::open_in_memory()?,
             scheduler: client()?,
             quota_estimators: QuotaEstimators::default(),
@@ -173,7 +173,7 @@ impl Installation {
     }
 
     pub(super) async fn tick(&self) {
-        let (store, source, jobs, changes, clock) = (&self.store, &self.scheduler, &self.queue, &Nobody, &self.clock);
+        let (store, source, jobs, changes, clock) = (&self.store, &self.scheduler, &self.queue, &Discard, &self.clock);
         let forgotten = QuotaEstimators::default();
         let quota_estimators = if self.forgets { &forgotten } else { &self.quota_estimators };
         let settings = &self.schedule_settings;
@@ -181,10 +181,10 @@ impl Installation {
         lock(&self.tally).ticked(&report, clock.now());
     }
 
-    /// One invocation of a poller; whether it asked GitHub for anything.
+    /// One invocation of a poller. Returns whether it sent any request to GitHub.
     pub(super) async fn handle(&self, poller: usize, batch: Vec<String>) -> bool {
         let (store, source, jobs, changes, clock) =
-            (&self.store, &self.pollers[poller], &self.queue, &Nobody, &self.clock);
+            (&self.store, &self.pollers[poller], &self.queue, &Discard, &self.clock);
         let stage = Check {
             store,
             source,
@@ -211,7 +211,7 @@ impl Installation {
     }
 }
 
-fn client(scenario: &Scenario, api_url: &str, clock: &PlayedClock) -> anyhow::Result<GitHub> {
+fn client(scenario: &Scenario, api_url: &str, clock: &VirtualClock) -> anyhow::Result<GitHub> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credential = if scenario.app {
         Credential::App { app_id: APP_ID.to_string(), private_key: Secret::new(APP_PRIVATE_KEY_PEM) }

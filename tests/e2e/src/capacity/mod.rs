@@ -1,9 +1,9 @@
-//! How much of a credential can be used: a scheduler and some pollers, as many hours as are wanted, before a fake GitHub with
-//! its rolling minute and its hour.
+//! How much of a credential's quota can be used: a scheduler and several pollers run for any number of hours against a
+//! fake GitHub with its limits per minute and per hour.
 //!
-//! Stages, client and GitHub are the real ones, over HTTP. What is played is time, the queue (whole seconds of delay, late and
-//! double deliveries), how long a poller is busy, and when the tick comes. The client's own pace is switched off: nothing but
-//! the schedule holds the minute.
+//! The stages and the GitHub client are the real ones, over HTTP. Simulated are time, the queue (delays in whole
+//! seconds, late and double deliveries), how long a poller is busy, and when a tick arrives. The client's own rate
+//! limit is switched off: only the schedule keeps the requests below the limit per minute.
 
 mod fleet;
 mod installation;
@@ -23,33 +23,33 @@ pub use tally::{Outcome, Tally};
 
 /// The time between two ticks.
 pub const INTERVAL: Duration = Duration::from_secs(300);
-/// 2026-11-23 12:00:00 UTC: an interval begins.
+/// 2026-11-23 12:00:00 UTC, the start of an interval.
 const START_MS: i64 = 1_795_435_200_000;
-/// How long a poller is busy with a batch.
+/// How long a poller is busy with a batch, in milliseconds: from, to.
 const BUSY_MS: (u64, u64) = (200, 900);
 
-/// What is played.
+/// The parameters of a simulated installation.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Whether GitHub is asked as a GitHub App, and not with a token.
+    /// Whether requests use a GitHub App instead of a token.
     pub app: bool,
     /// Organizations on which the App is installed; 1 with a token.
     pub credentials: usize,
     /// Targets of each credential.
     pub targets: usize,
-    /// How many pollers there are.
+    /// The number of pollers.
     pub pollers: usize,
     /// How many of a thousand targets change in each interval.
     pub changing: u64,
-    /// Whether it is always the same ones that change. Otherwise each has its turn, and whoever is looked at rarely has changed.
+    /// Whether always the same targets change. Otherwise all change in turn, and a rarely checked target has changed.
     pub same: bool,
-    /// Requests that a credential has in an hour.
+    /// A credential's requests per hour.
     pub hourly_limit: u64,
-    /// Requests that GitHub takes of a credential in a minute.
+    /// A credential's requests per minute.
     pub per_minute: u32,
-    /// Whether the scheduler is started anew for every tick.
+    /// Whether the scheduler starts cold for every tick.
     pub forgets: bool,
-    /// For chance.
+    /// The seed of all random choices.
     pub seed: u64,
 }
 
@@ -70,10 +70,10 @@ impl Default for Scenario {
     }
 }
 
-/// Plays a scenario in virtual time. `on_hour` hears of each hour that has passed.
+/// Runs a scenario in virtual time. `on_hour` is called after each hour.
 ///
 /// # Errors
-/// What of the machine failed; whatever GitHub or the stages say is in the outcome.
+/// A failure of this machine. Errors of GitHub or the stages are part of the outcome.
 pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> anyhow::Result<Outcome> {
     let this = Installation::start(scenario, START_MS, None).await?;
     let mut chance = Chance::new(scenario.seed);
@@ -98,7 +98,7 @@ pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> any
         if now_ms == next_tick_ms {
             this.tick().await;
             ticks += 1;
-            // EventBridge keeps to its minute, and mostly to the first seconds of it.
+            // EventBridge fires within its minute, mostly in its first seconds.
             let late = if chance.in_thousand(100) { chance.below(60_000) } else { chance.below(5_000) };
             next_tick_ms = START_MS + ticks * i64::try_from(INTERVAL.as_millis())? + i64::try_from(late)?;
         } else if now_ms == job_ms {
@@ -114,12 +114,12 @@ pub async fn play(scenario: &Scenario, hours: u32, on_hour: impl Fn(u32)) -> any
     Ok(this.outcome(Timestamp::from_epoch_ms(START_MS), Timestamp::from_epoch_ms(end_ms)))
 }
 
-/// Plays so many real seconds at full pace: they begin with the first look at the first target.
+/// Runs a scenario at full pace in real time, starting with the first check of the first target.
 ///
 /// # Errors
 /// As [`play`].
 pub async fn play_in_real_time(scenario: &Scenario, real: Duration, latency_ms: u64) -> anyhow::Result<Outcome> {
-    // The jobs of a tick begin a minute after the interval does, so it is begun just before.
+    // The jobs of a tick start a minute after the interval does, so time starts just before that.
     let began_ms = START_MS + 58_000;
     let this = Installation::start(scenario, began_ms, Some(latency_ms)).await?;
     let mut fleet = Fleet::new(scenario);

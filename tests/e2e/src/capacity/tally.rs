@@ -1,4 +1,4 @@
-//! What is counted, and what it comes to.
+//! Counters of a scenario, and their result.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use serde::Serialize;
 
 use super::INTERVAL;
 
-/// Four hours.
+/// Ticks in four hours.
 const SETTLED_AFTER_TICKS: u64 = 48;
 
-/// Counts while a scenario is played.
+/// Counters of a running scenario.
 #[derive(Debug, Default)]
 pub struct Tally {
     seen_at: BTreeMap<TargetId, Option<Timestamp>>,
-    /// Between two looks that saw a target, milliseconds.
+    /// The time between two successful checks of a target, in milliseconds.
     gaps_ms: Vec<u32>,
-    /// Those of them that began after the interval was last stretched.
+    /// Those of them that began after the schedule was last throttled.
     whole_gaps_ms: Vec<u32>,
     whole_since: Timestamp,
     checks: u64,
@@ -31,63 +31,63 @@ pub struct Tally {
     ticks: u64,
     throttled_ticks: u64,
     throttled_every: Duration,
-    /// The jobs of each tick at which fewer than all went out, and which tick that was.
+    /// Each throttled tick with its number of jobs.
     throttled_jobs: Vec<(u64, usize)>,
 }
 
-/// What a scenario came to.
+/// The result of a scenario.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// Time that was played, hours.
+    /// Simulated time, in hours.
     pub hours: f64,
     /// Requests to GitHub.
     pub requests: u64,
-    /// Those answered in full.
+    /// Requests answered with 200.
     pub answered_200: u64,
-    /// Those answered that nothing has changed.
+    /// Requests answered with 304 (not modified).
     pub answered_304: u64,
-    /// Those refused by a limit.
+    /// Requests refused by a rate limit.
     pub limited: u64,
-    /// Those that asked what is left of the hour.
+    /// Requests for the remaining quota.
     pub quota_requests: u64,
-    /// The most requests of a credential in any minute.
+    /// A credential's most requests in any minute.
     pub most_in_a_minute: u64,
-    /// The least that any credential had left of an hour, as the pollers were told.
+    /// The lowest remaining hourly quota of any credential that GitHub reported to the pollers.
     pub least_quota: Option<u32>,
-    /// Looks that saw a target.
+    /// Successful checks.
     pub checks: u64,
-    /// Those of them that were rechecks.
+    /// Successful checks that were rechecks.
     pub rechecks: u64,
-    /// Looks that did not.
+    /// Failed checks.
     pub failed: u64,
-    /// Jobs that came too late, and were left to the next tick.
+    /// Expired jobs: they came too late and were left to the next tick.
     pub expired: u64,
-    /// Targets that were never seen.
+    /// Targets without a successful check.
     pub never_seen: usize,
-    /// Between two looks at one target, seconds: the mean,
+    /// Mean time between two checks of a target, in seconds.
     pub mean_gap_secs: f64,
-    /// of a hundred all but the longest one,
+    /// 99th percentile of the time between two checks of a target, in seconds.
     pub p99_gap_secs: f64,
-    /// and the longest, with the time since the last look at the end.
+    /// Longest time between two checks of a target, or from its last check to the end, in seconds.
     pub longest_gap_secs: f64,
-    /// The same, of those that began after the interval was last stretched: of a hundred all but the longest one,
+    /// 99th percentile of the gaps that began after the schedule was last throttled, in seconds.
     pub whole_p99_gap_secs: f64,
-    /// and the longest.
+    /// The longest of these gaps, in seconds.
     pub whole_longest_gap_secs: f64,
-    /// Ticks.
+    /// The number of ticks.
     pub ticks: u64,
-    /// Those at which the quota did not last.
+    /// Ticks throttled because the quota did not suffice.
     pub throttled_ticks: u64,
-    /// The longest that an interval was stretched to, seconds.
+    /// The longest effective interval of a throttled tick, in seconds.
     pub throttled_to_secs: u64,
-    /// The jobs of the ticks at which it was: the fewest,
+    /// The fewest jobs of a throttled tick.
     pub fewest_jobs: Option<usize>,
-    /// and the most.
+    /// The most jobs of a throttled tick.
     pub most_jobs: Option<usize>,
-    /// The same without the first four hours, one for the first looks and some to learn what the others cost: the fewest,
+    /// The fewest jobs of a throttled tick after the first four hours (first checks, and learning what checks cost).
     pub settled_fewest_jobs: Option<usize>,
-    /// and the most.
+    /// The most jobs of a throttled tick after the first four hours.
     pub settled_most_jobs: Option<usize>,
 }
 
@@ -100,7 +100,7 @@ impl Tally {
         self.ticks += 1;
         self.throttled_ticks += u64::from(!report.throttled.is_empty());
         if !report.throttled.is_empty() {
-            // Whose turn was not at this tick is looked at a tick later.
+            // Targets left out of this tick are checked one tick later.
             self.whole_since = now.plus(2 * INTERVAL);
             self.whole_gaps_ms.clear();
         }

@@ -1,4 +1,4 @@
-//! `runner-monitor run` with a bot's token: an alert lives as one message, in the channel that the policy names.
+//! `runner-monitor run` with a bot token: an alert stays one message, in the channel that the policy names.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
 const LONG: Duration = Duration::from_secs(90);
 
 #[tokio::test]
-async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
+async fn an_alert_is_edited_when_it_is_over_and_its_end_is_posted_in_its_thread() {
     let mut state = fleet(1, 2);
     state.limits.points_per_minute = u64::MAX;
     let github = FakeGitHub::start_with(state, 0, wall_clock_ms).await.expect("a free port");
@@ -31,8 +31,8 @@ async fn an_alert_is_edited_when_it_is_over_and_its_end_goes_in_its_thread() {
         let id = github.runners("acme/app-0")[0].id;
         github.set_runner("acme/app-0", id, status, false);
     };
-    slack.wait_for_messages(1, LONG).await.expect("what is watched");
-    // Offline at its first check, it would be told with the start of monitoring.
+    slack.wait_for_messages(1, LONG).await.expect("the start of monitoring");
+    // A runner that is offline at its first check would be part of the message about the start of monitoring.
     running.logged("cycle complete").await;
     set("offline");
     let alert = slack.wait_for_messages(2, LONG).await.expect("an alert").remove(1);

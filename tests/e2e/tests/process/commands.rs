@@ -1,4 +1,4 @@
-//! What the commands print and how they exit.
+//! The output and exit codes of the commands.
 
 use std::path::Path;
 use std::process::Output;
@@ -8,7 +8,7 @@ use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Fau
 use monitor_fakes::{FakeGitHub, FakeSlack};
 use serde_json::Value;
 
-/// A fake GitHub, and the folder with the store.
+/// A fake GitHub, and a folder for the store.
 struct Bench {
     github: FakeGitHub,
     folder: tempfile::TempDir,
@@ -47,18 +47,18 @@ impl Bench {
         command.envs(variables.iter().copied());
         let Output { status, stdout, stderr } = command.output().await.expect("the program starts");
         let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
-        assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN), "the token is shown:\n{stdout}{stderr}");
+        assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN), "the output contains the token:\n{stdout}{stderr}");
         (status.code().expect("an exit code"), stdout, stderr)
     }
 }
 
 #[tokio::test]
-async fn check_says_what_is_healthy_what_changed_and_what_is_not_seen() {
+async fn check_shows_healthy_runners_changes_and_unreachable_targets() {
     let bench = Bench::new(2).await;
     let (code, stdout, _) = bench.run(&["check"]).await;
     assert_eq!(code, 0, "{stdout}");
     assert!(stdout.contains("app-1-runner-1") && stdout.contains("First check of acme/app-0, acme/app-1."), "{stdout}");
-    assert!(!stdout.contains('\x1b'), "colour is for terminals");
+    assert!(!stdout.contains('\x1b'), "colour without a terminal");
 
     let runner = bench.github.state().runners("acme/app-1")[0].id;
     bench.github.state().set_runner("acme/app-1", runner, "offline", false);
@@ -73,7 +73,7 @@ async fn check_says_what_is_healthy_what_changed_and_what_is_not_seen() {
 }
 
 #[tokio::test]
-async fn named_targets_need_no_list_and_json_is_json() {
+async fn targets_as_arguments_need_no_list_and_json_is_valid() {
     let bench = Bench::new(3).await;
     let (code, stdout, stderr) = bench.run_with(&["check", "acme/app-2", "--json"], &[("REPOS", "")]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
@@ -86,7 +86,7 @@ async fn named_targets_need_no_list_and_json_is_json() {
 }
 
 #[tokio::test]
-async fn every_kind_of_broken_answer_is_named_and_the_others_are_checked_all_the_same() {
+async fn every_kind_of_malformed_answer_is_reported_and_the_other_targets_are_checked() {
     const MANY: usize = 500;
     let bench = Bench::new(MANY).await;
     {
@@ -154,7 +154,7 @@ async fn a_github_app_and_an_enterprise_are_checked() {
 }
 
 #[tokio::test]
-async fn status_and_history_read_the_store_and_ask_nobody() {
+async fn status_and_history_read_only_the_store() {
     let bench = Bench::new(1).await;
     let (code, _, stderr) = bench.run(&["status"]).await;
     assert_eq!(code, 2);
@@ -179,12 +179,12 @@ async fn status_and_history_read_the_store_and_ask_nobody() {
 }
 
 #[tokio::test]
-async fn doctor_passes_a_sound_installation_and_gives_hints_in_another() {
+async fn doctor_passes_a_sound_installation_and_gives_hints_for_others() {
     let bench = Bench::new(2).await;
     let (code, stdout, stderr) = bench.run(&["doctor"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(
-        stdout.contains("ok  acme/app-0: seen; 2 runners") && stdout.contains("Nothing has to be fixed"),
+        stdout.contains("ok  acme/app-0: reachable; 2 runners") && stdout.contains("Nothing to fix"),
         "{stdout}"
     );
     bench.github.state().set_access("acme/app-0", Access::MissingPermission);
@@ -205,8 +205,8 @@ async fn doctor_tries_every_channel_that_the_policy_names() {
     let variables = [("SLACK_WEBHOOK", &*default), ("SLACK_WEBHOOKS", &*named), ("POLICY", policy)];
     let (code, stdout, stderr) = bench.run_with(&["doctor", "--send-test"], &variables).await;
     assert_eq!((code, slack.messages().len()), (1, 2), "{stdout}{stderr}");
-    assert!(stdout.contains("ok  Slack: took the test message"), "{stdout}");
-    assert!(stdout.contains("ok  Slack, gpu: took the test message"), "{stdout}");
+    assert!(stdout.contains("ok  Slack: accepted the test message"), "{stdout}");
+    assert!(stdout.contains("ok  Slack, gpu: accepted the test message"), "{stdout}");
     assert!(stdout.contains("BAD Slack, old: ") && stdout.contains("no_service"), "{stdout}");
     assert!(!stdout.contains("notasecret") && !stderr.contains("notasecret"), "{stdout}{stderr}");
 }
@@ -214,7 +214,7 @@ async fn doctor_tries_every_channel_that_the_policy_names() {
 #[tokio::test]
 async fn every_wrong_setting_is_named_at_once() {
     let bench = Bench::new(1).await;
-    let wrong = [("REPOS", "acme"), ("POLICY", r#"{"confrim":1}"#), ("GITHUB_TOKEN", ""), ("SLACK_WEBHOOK", "ftp://x")];
+    let wrong = [("REPOS", "acme"), ("POLICY", r#"{"unknown":1}"#), ("GITHUB_TOKEN", ""), ("SLACK_WEBHOOK", "ftp://x")];
     let (code, _, stderr) = bench.run_with(&["run"], &wrong).await;
     assert_eq!(code, 2);
     for (variable, _) in wrong {
@@ -246,7 +246,7 @@ async fn the_demo_sends_every_expected_alert() {
         policy: "{}",
         store: Path::new(folder.path()),
     };
-    // No setting and no network: everything but the program itself is taken away.
+    // No settings: the environment is empty.
     let mut command = setting.command(&["demo", "--speed", "100"]).expect("the program is built");
     command.env_clear();
     let output = command.output().await.expect("the program starts");
@@ -254,6 +254,6 @@ async fn the_demo_sends_every_expected_alert() {
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("What happened, and which alert was sent") && !stdout.contains("MISSING"), "{stdout}");
     assert!(stdout.contains("acme: gpu-1, gpu-2, gpu-3 offline (3 of 4)"), "{stdout}");
-    // What happens stands between the messages, with its minute.
+    // Events are printed between the messages, with their minute.
     assert!(stdout.contains("[ 4 min] web-2 goes offline in the middle of a job\n"), "{stdout}");
 }

@@ -1,4 +1,4 @@
-//! `runner-monitor run` from its start to SIGTERM.
+//! `runner-monitor run`, from its start to SIGTERM.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-/// One bad reading is an outage, one good one its end: every look decides.
+/// One failed check opens an outage and one good check ends it, so that every check has an effect.
 const POLICY: &str = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s"}"#;
 const LONG: Duration = Duration::from_secs(90);
 
@@ -65,11 +65,11 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn an_outage_reaches_slack_and_so_does_its_end_over_a_restart_and_sigterm_ends_it_cleanly() {
+async fn an_outage_and_its_end_reach_slack_across_a_restart_and_sigterm_stops_cleanly() {
     let bench = Bench::new().await;
     let mut running = bench.start(&["run", "--every", "10s"]);
     assert!(bench.texts(1).await[0].contains("3 targets"), "{:?}", bench.texts(1).await);
-    // Offline at its first check, it would be told with the start of monitoring.
+    // A runner that is offline at its first check would be part of the message about the start of monitoring.
     running.logged("cycle complete").await;
     bench.set("acme/app-1", "offline");
     let texts = bench.texts(2).await;
@@ -87,18 +87,18 @@ async fn an_outage_reaches_slack_and_so_does_its_end_over_a_restart_and_sigterm_
     let cycle = log.lines().find(|line| line.contains("cycle complete")).expect("a cycle");
     let cycle: serde_json::Value = serde_json::from_str(cycle).expect("JSON");
     assert_eq!((&cycle["targets"], &cycle["runners"]), (&3.into(), &6.into()));
-    assert_eq!(bench.slack.messages().len(), 3, "nothing is told twice");
+    assert_eq!(bench.slack.messages().len(), 3, "something was notified twice");
 }
 
 #[tokio::test]
-async fn status_says_that_nobody_monitors_any_more() {
+async fn status_reports_that_monitoring_has_stopped() {
     let bench = Bench::new().await;
     let mut running = bench.start(&["run", "--every", "10s"]);
     running.logged("cycle complete").await;
     running.stop().await;
     let store = rusqlite::Connection::open(&bench.store).expect("the store");
     let back = "UPDATE items SET body = json_set(body, '$.at', '2026-01-01T00:00:00.000Z',
-                '$.nextTickAt', '2026-01-01T00:00:10.000Z') WHERE section = 'freshness' AND subject = 'monitor'";
+                '$.nextTickAt', '2026-01-01T00:00:10.000Z') WHERE section = 'last-seen' AND subject = 'monitor'";
     assert_eq!(store.execute(back, []).expect("a tick"), 1);
     let (code, status) = bench.status().await;
     assert!(
@@ -108,12 +108,12 @@ async fn status_says_that_nobody_monitors_any_more() {
 }
 
 #[tokio::test]
-async fn a_message_that_slack_did_not_take_is_sent_later_and_once() {
+async fn a_message_that_slack_refused_is_sent_later_and_once() {
     let bench = Bench::new().await;
     bench.slack.state().fault_next(slack::Fault::Answer(500, "internal_error"), 1);
     bench.slack.state().fault_next(slack::Fault::RateLimited(1), 1);
     let running = bench.start(&["run", "--every", "10s"]);
-    // The 500 is tried again after 30 s, at the next tick; the 429 a second later.
+    // The 500 is retried after 30 s, at the next tick; the 429 a second later.
     bench.texts(1).await;
     running.stop().await;
     assert_eq!((bench.slack.messages().len(), bench.slack.state().posts()), (1, 3));

@@ -1,7 +1,7 @@
-"""Holds hostile connections: hostile.py HOST PORT KIND COUNT. Writes a line once each has been opened, and goes on for ever.
+"""Holds hostile connections open: hostile.py HOST PORT KIND COUNT. Prints a line once all are open, and runs for ever.
 
-KIND is idle (nothing is sent), head (half a head) or body (1 MiB but for the last byte, under a plausible signature).
-Each runs in a process of its own, so that none needs more descriptors than a user has.
+KIND is idle (sends nothing), head (sends half a head) or body (sends 1 MiB except the last byte, with a plausible signature).
+Each kind runs in its own process, so that no process exceeds the usual limit of descriptors.
 """
 
 import asyncio

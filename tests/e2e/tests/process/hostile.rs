@@ -1,4 +1,5 @@
-//! `runner-monitor run --slack-commands` under attack: strangers that hold connections, and members that press too often.
+//! `runner-monitor run --slack-commands` under attack: clients that hold connections open, and members that press
+//! buttons too often.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const LONG: Duration = Duration::from_secs(90);
-/// What a service has by default.
+/// The descriptors that a service has by default.
 const DESCRIPTORS: u32 = 1_024;
 const STOPS_WITHIN: Duration = Duration::from_secs(8);
 
@@ -88,7 +89,7 @@ impl Bench {
         assert!(beats.is_ok(), "no heartbeat:\n{}", *self.log.borrow());
     }
 
-    /// From `/proc/PID/status`, in KiB.
+    /// A value of `/proc/PID/status`, in KiB.
     fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs")));
         let status = status.expect("a status");
@@ -100,7 +101,7 @@ impl Bench {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id().expect("it runs"))).expect("a folder").count()
     }
 
-    /// Ends it as its supervisor does; gives its log.
+    /// Stops the program as a supervisor does; returns its log.
     async fn stops_in_time(mut self) -> String {
         let pid = self.child.id().expect("it runs").to_string();
         let began = Instant::now();
@@ -115,7 +116,7 @@ impl Bench {
     }
 }
 
-/// A dead-man's switch: its address, and how often it was called.
+/// A dead-man's switch: its address, and the number of its calls.
 async fn heartbeats() -> (String, watch::Receiver<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/ping", listener.local_addr().expect("an address"));
@@ -131,7 +132,7 @@ async fn heartbeats() -> (String, watch::Receiver<u64>) {
     (url, beats)
 }
 
-/// Strangers that hold so many connections until this is dropped.
+/// Hostile clients that hold this many connections open until they are dropped.
 async fn strangers(address: SocketAddr, kind: &str, count: usize) -> Child {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/hostile.py");
     let mut command = Command::new("python3");
@@ -156,7 +157,7 @@ async fn two_thousand_hostile_connections_cost_neither_memory_nor_checks_nor_ans
     );
     let checks = bench.github.state().counters().requests;
     bench.more_heartbeats(3).await;
-    assert!(bench.github.state().counters().requests >= checks + 6, "the checks go on");
+    assert!(bench.github.state().counters().requests >= checks + 6, "the checks must continue");
     let mut answered = 0;
     for _ in 0..10 {
         let answer = bench.ask("command=%2Frunner-status-all&text=&user_id=U1".to_owned()).await;
@@ -176,7 +177,7 @@ async fn two_thousand_hostile_connections_cost_neither_memory_nor_checks_nor_ans
 }
 
 #[tokio::test]
-async fn a_request_that_is_never_whole_is_cut_off_and_holds_no_stop() {
+async fn a_request_that_never_completes_is_cut_off_and_does_not_delay_the_stop() {
     let bench = Bench::start().await;
     let at_secs = wall_clock_ms() / 1_000;
     let plausible = format!("X-Slack-Request-Timestamp: {at_secs}\r\nX-Slack-Signature: v0={}\r\n", "0a".repeat(32));
@@ -202,7 +203,7 @@ async fn a_request_that_is_never_whole_is_cut_off_and_holds_no_stop() {
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{start:?}: {answer}");
     }
-    // What cannot be Slack's is refused before its body.
+    // A request that cannot be from Slack is refused before its body.
     let mut stream = TcpStream::connect(bench.address).await.expect("a connection");
     let forged = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
     stream.write_all(forged.as_bytes()).await.expect("it is taken");
@@ -244,7 +245,7 @@ async fn a_flood_of_forged_requests_is_counted_and_not_logged_one_by_one() {
 }
 
 #[tokio::test]
-async fn two_thousand_presses_on_one_target_cost_github_next_to_nothing() {
+async fn two_thousand_button_presses_for_one_target_cost_few_requests_to_github() {
     let mut bench = Bench::start().await;
     bench.more_heartbeats(1).await;
     let pressed = |target: usize, number: usize| {
@@ -260,7 +261,7 @@ async fn two_thousand_presses_on_one_target_cost_github_next_to_nothing() {
     for number in 0..2_000 {
         assert!(bench.ask(pressed(1, number)).await.expect("an answer").status().is_success());
     }
-    // All of them are worked off once the last of the queue is.
+    // Waits until the queue is empty: no request to GitHub for 3 s.
     let settled = async {
         let mut last = (asked(), Instant::now());
         while last.1.elapsed() < Duration::from_secs(3) {
@@ -272,7 +273,7 @@ async fn two_thousand_presses_on_one_target_cost_github_next_to_nothing() {
         }
     };
     tokio::time::timeout(LONG, settled).await.expect("it settles");
-    // One a window of 15 s, the one that waited, and three a cycle of 10 s.
+    // One per window of 15 s, one recheck that waited, and three per cycle of 10 s.
     let secs = began.elapsed().as_secs();
     let most = secs / 15 + 3 + 3 * (secs / 10 + 2);
     let extra = asked() - before;

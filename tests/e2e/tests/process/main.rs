@@ -1,4 +1,4 @@
-//! The program `runner-monitor` from outside. Most of these tests wait for its clock: they run side by side.
+//! End-to-end tests of the program `runner-monitor`. Most of them wait for its clock, so they run in parallel.
 
 mod bot;
 mod commands;

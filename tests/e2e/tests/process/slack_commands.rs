@@ -1,4 +1,4 @@
-//! `runner-monitor run --slack-commands`: requests as Slack makes them, over HTTP and with real signatures.
+//! `runner-monitor run --slack-commands`: requests as Slack sends them, over HTTP and with real signatures.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// The program after its first cycle, which is also its last for an hour.
+    /// Starts the program and waits for its first cycle; the next one is an hour away.
     async fn start() -> Self {
         let mut state = fleet(3, 2);
         state.limits.points_per_minute = u64::MAX;
@@ -53,11 +53,11 @@ impl Bench {
         let answering = this.wait_for("answering Slack").await;
         this.url = format!("http://{}/slack", answering["address"].as_str().expect("an address"));
         this.wait_for("cycle complete").await;
-        this.slack.wait_for_messages(1, LONG).await.expect("what monitoring starts with");
+        this.slack.wait_for_messages(1, LONG).await.expect("the start of monitoring");
         this
     }
 
-    /// The next log line with this message.
+    /// Waits for the next log line with this message.
     async fn wait_for(&mut self, message: &str) -> Value {
         let lines = async {
             while let Some(line) = self.log.next_line().await.expect("a line") {
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     async fn ask(&self, body: &str) -> Value {
-        // Of two requests of Slack's none is like the other.
+        // No two requests of Slack are equal.
         static TRIGGERS: AtomicU64 = AtomicU64::new(0);
         let body = format!("{body}&trigger_id={}", TRIGGERS.fetch_add(1, Ordering::Relaxed));
         let (status, body) = self.post(body, now_secs(), SECRET).await;
@@ -136,7 +136,7 @@ async fn commands_are_answered_and_a_recheck_is_done() {
     let history = bench.ask("command=%2Frunner-history&text=app-1-runner-0&user_id=U1").await;
     assert!(text(&history).contains("app-1-runner-0: 1 outage"), "{history}");
 
-    // A button is answered where its message stands.
+    // A button is answered through the response URL of its message.
     let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", bench.slack.base_url());
     let recheck = r#"{\"command\":\"recheck\",\"target\":\"acme/app-2\"}"#;
     let payload = format!(
@@ -158,7 +158,7 @@ async fn a_muted_runner_is_notified_when_the_mute_ends() {
     let before = bench.slack.messages().len();
     let muted = bench.ask("command=%2Frunner-mute&text=app-2-runner-0+2h+new+disk&user_id=U1&user_name=anna").await;
     assert!(text(&muted).contains("app-2-runner-0 muted"), "{muted}");
-    let said = bench.slack.wait_for_messages(before + 1, LONG).await.expect("what the channel reads");
+    let said = bench.slack.wait_for_messages(before + 1, LONG).await.expect("the announcement in the channel");
     assert!(said[before].body.to_string().contains("Muted by <@U1>"), "{}", said[before].body);
     let logged = bench.wait_for("a mute was set").await;
     assert_eq!(
@@ -177,16 +177,16 @@ async fn a_muted_runner_is_notified_when_the_mute_ends() {
     assert!(notified[before].text().contains("app-2-runner-1 offline"), "{}", notified[before].text());
     let unmuted = bench.ask("command=%2Frunner-unmute&text=app-2-runner-0&user_id=U1").await;
     assert!(text(&unmuted).contains("app-2-runner-0 no longer muted"), "{unmuted}");
-    let said = bench.slack.wait_for_messages(before + 2, LONG).await.expect("what the channel reads");
+    let said = bench.slack.wait_for_messages(before + 2, LONG).await.expect("the announcement in the channel");
     assert!(said[before + 1].body.to_string().contains("Unmuted by <@U1>"), "{}", said[before + 1].body);
     bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
-    let notified = bench.slack.wait_for_messages(before + 3, LONG).await.expect("what the mute kept quiet");
+    let notified = bench.slack.wait_for_messages(before + 3, LONG).await.expect("the outage that the mute suppressed");
     assert!(notified[before + 2].text().contains("app-2-runner-0 offline since "), "{}", notified[before + 2].text());
     bench.child.kill().await.expect("it ends");
 }
 
 #[tokio::test]
-async fn what_slack_did_not_sign_is_refused_and_does_nothing() {
+async fn a_request_without_slacks_signature_is_refused_and_has_no_effect() {
     let mut bench = Bench::start().await;
     let before = bench.asked_of_github();
     let recheck = "command=%2Frunner-recheck&text=acme%2Fapp-1&user_id=UMARKER";
@@ -202,7 +202,7 @@ async fn what_slack_did_not_sign_is_refused_and_does_nothing() {
     let got = bench.http.get(&bench.url).send().await.expect("an answer");
     assert_eq!(got.status(), StatusCode::METHOD_NOT_ALLOWED);
 
-    // The queue of jobs is empty: the first one that is worked off is that of the good request.
+    // The job queue is empty: the first job done is that of the valid request.
     bench.ask("command=%2Frunner-recheck&text=acme%2Fapp-2&user_id=U1").await;
     let deadline = tokio::time::Instant::now() + LONG;
     while bench.asked_of_github() == before {
@@ -237,7 +237,7 @@ async fn without_a_signing_secret_or_a_port_the_program_gives_a_hint() {
     let output = run("127.0.0.1:0").output().await.expect("it ends");
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.contains("SLACK_SIGNING_SECRET: is needed to answer Slack and not set"), "{error}");
+    assert!(error.contains("SLACK_SIGNING_SECRET: must be set to answer Slack requests"), "{error}");
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
     let output = run(&address).env("SLACK_SIGNING_SECRET", SECRET).output().await.expect("it ends");

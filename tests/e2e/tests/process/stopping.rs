@@ -1,4 +1,4 @@
-//! A signal ends `runner-monitor run` in every state, within the 8 s that a supervisor is told to wait.
+//! A signal ends `runner-monitor run` in every state, within 8 s: the unit files let a supervisor wait that long.
 
 use std::io::{PipeReader, Write as _};
 use std::process::{ExitStatus, Stdio};
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 const LONG: Duration = Duration::from_secs(90);
-/// What README and unit files promise.
+/// The time that the README and the unit files promise.
 const STOPS_WITHIN: Duration = Duration::from_secs(8);
 
 struct Program {
@@ -52,7 +52,7 @@ impl Program {
         assert!(Command::new("kill").args([signal, &pid]).status().await.expect("kill").success());
     }
 
-    /// Waits for its end. Gives how it ended, how long that took, and its log where it is piped.
+    /// Waits for its end. Returns the exit status, how long that took, and its log if it is piped.
     async fn ended(mut self) -> (ExitStatus, Duration, String) {
         let began = Instant::now();
         let mut log = String::new();
@@ -78,12 +78,12 @@ impl Program {
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
     while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A GitHub that takes every request and answers none; gives its address and how many connections it has.
+/// A GitHub that accepts every request and answers none; returns its address and its number of connections.
 async fn hanging_github() -> (String, tokio::sync::watch::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -128,7 +128,7 @@ async fn at_once_at_the_second_signal() {
     let program = Program::start(url, 3, |_| {});
     connections.wait_for(|count| *count > 0).await.expect("a request");
     program.send("-TERM").await;
-    // Two signals of one kind that come together are one to the kernel.
+    // The kernel merges two pending signals of the same kind, so the second one is of another kind.
     program.send("-INT").await;
     let (status, took, log) = program.ended().await;
     assert!(took < Duration::from_secs(2), "{took:?}\n{log}");
@@ -147,10 +147,10 @@ async fn while_another_process_holds_the_store() {
     let mut program = Program::start(url, 3, |command| {
         command.env("RUNNER_MONITOR_STORE", &store);
     });
-    // The lock is felt: a tick has waited for it in vain.
+    // The lock has an effect: a tick has waited for it and failed.
     let mut log = tokio::io::BufReader::new(program.child.stderr.take().expect("a log")).lines();
-    let broken_off = async { while !log.next_line().await.expect("text").expect("it runs").contains("broken off") {} };
-    tokio::time::timeout(LONG, broken_off).await.expect("the store is locked");
+    let failed = async { while !log.next_line().await.expect("text").expect("it runs").contains("the tick failed") {} };
+    tokio::time::timeout(LONG, failed).await.expect("the store is locked");
     program.stops_in_time("-TERM").await;
     holder.execute_batch("ROLLBACK").expect("it was held all the time");
 }
@@ -169,7 +169,7 @@ async fn while_nobody_reads_its_log() {
 }
 
 #[tokio::test]
-async fn not_by_a_sighup_that_nohup_has_ignored() {
+async fn not_by_a_sighup_that_nohup_ignores() {
     let (url, mut connections) = hanging_github().await;
     let program = Program::start(url, 3, |command| {
         let (mut nohup, program) = (Command::new("nohup"), command.as_std().get_program().to_owned());

@@ -1,4 +1,4 @@
-//! What the answers hold, for a token and for a GitHub App.
+//! The content of answers, for tokens and for GitHub Apps.
 
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
@@ -12,11 +12,11 @@ use super::state::State;
 use super::world::{Access, Links, Scope, Target, TargetKey};
 use crate::http::Answer;
 
-/// Life of an installation's token.
+/// Lifetime of an installation's token, in milliseconds.
 const INSTALLATION_TOKEN_MS: i64 = 3_600_000;
 
 impl Exchange<'_> {
-    /// The answer to a token that may ask at this moment.
+    /// The answer to a request whose token is valid and within its limits.
     pub(super) fn content(&self, state: &mut State, token: &mut Token) -> Answer {
         if self.route.call == Call::RateLimit {
             if self.route.enterprise_server {
@@ -199,7 +199,7 @@ impl Exchange<'_> {
 
     // ---- as a GitHub App ----
 
-    /// The answer to an App that shows its JSON web token.
+    /// The answer to an App that authenticates with its JSON web token.
     pub(super) fn as_app(&self, state: &mut State, jwt: &str) -> Answer {
         let verified = verify_app_jwt(jwt, &state.apps, self.now_ms);
         let app_id = match verified {
@@ -270,7 +270,7 @@ impl Exchange<'_> {
         format!("{}{prefix}", state.base_url)
     }
 
-    /// The address that `Link` leads to: by number, as GitHub has it, except for enterprises.
+    /// The address in `Link`: by number, as at GitHub, except for enterprises.
     fn numbered_url(&self, state: &State, key: &TargetKey, target: &Target) -> String {
         let base = self.base_url(state);
         match key.scope() {

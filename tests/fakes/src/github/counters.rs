@@ -1,8 +1,8 @@
-//! What was asked of this GitHub and how it was answered.
+//! Counters of requests and answers.
 
 use std::collections::BTreeMap;
 
-/// The kinds of request that are told apart.
+/// The kinds of request that are counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// The runners of a target, one page.
@@ -17,13 +17,13 @@ pub enum Endpoint {
     GetInstallation,
     /// A token for an installation of a GitHub App.
     CreateAccessToken,
-    /// The rate limit itself, free of charge.
+    /// The rate limit itself; this request costs no quota.
     RateLimit,
     /// Anything else.
     Unknown,
 }
 
-/// Requests and answers, counted since the start or the last reset.
+/// Requests and answers since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Requests received.
@@ -36,11 +36,11 @@ pub struct Counters {
     pub not_modified: u64,
     /// Answers with any other status.
     pub by_error_status: BTreeMap<u16, u64>,
-    /// Answers that a primary or secondary limit refused; also in `by_error_status`.
+    /// Requests refused by a primary or secondary limit; also in `by_error_status`.
     pub limited: u64,
-    /// Requests that got no complete answer, whatever its status would have been.
+    /// Requests without a complete answer.
     pub unanswered: u64,
-    /// The most requests that were being answered at one time.
+    /// The most requests in flight at one time.
     pub max_in_flight: usize,
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::limits::Usage;
 use super::world::{Scope, TargetKey};
 
-/// An App's JSON web token may end at most so far ahead, seconds.
+/// How far ahead an App's JSON web token may expire at most, in seconds.
 const MAX_JWT_SECS: i64 = 600;
 
 /// A token that this GitHub knows.
@@ -18,21 +18,21 @@ const MAX_JWT_SECS: i64 = 600;
 pub(crate) struct Token {
     pub(crate) kind: TokenKind,
     pub(crate) expires_at_ms: Option<i64>,
-    /// Told in place of the end: this far ahead of each answer.
+    /// If set, the reported expiry is always this far ahead of the answer, in milliseconds.
     pub(crate) reported_end_ahead_ms: Option<i64>,
     pub(crate) usage: Usage,
 }
 
 #[derive(Clone)]
 pub(crate) enum TokenKind {
-    /// Reaches everything, subject to each target's own access.
+    /// Has access to everything, subject to each target's own access.
     Personal,
-    /// Reaches what belongs to one account.
+    /// Has access to what belongs to one account.
     Installation { id: u64, account: String },
 }
 
 impl Token {
-    /// Whether the token's holder has any part in the target at all.
+    /// Whether the token has access to the target's account at all.
     pub(crate) fn reaches(&self, target: &TargetKey) -> bool {
         match &self.kind {
             TokenKind::Personal => true,
@@ -48,13 +48,13 @@ impl Token {
 pub(crate) struct App {
     /// RSA public key as PKCS#1 DER.
     pub(crate) public_key: Vec<u8>,
-    /// Account in lower case by installation id.
+    /// Accounts in lower case, by installation id.
     pub(crate) installations: BTreeMap<u64, String>,
-    /// What the App itself has used, beside what its installations have.
+    /// The App's own usage, separate from its installations'.
     pub(crate) usage: Usage,
 }
 
-/// Why a JSON web token is refused, in GitHub's words.
+/// Why a JSON web token is refused, with GitHub's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -78,7 +78,7 @@ pub(crate) fn verify_app_jwt(jwt: &str, apps: &BTreeMap<u64, App>, now_ms: i64) 
         return Err(UNDECODABLE);
     }
     let claims_json = decode_json(claims)?;
-    // `iss` is a number or the same as text: both are in use.
+    // `iss` is a number or the same number as text: both are in use.
     let issuer = &claims_json["iss"];
     let issuer = issuer.as_u64().or_else(|| issuer.as_str().and_then(|id| id.parse().ok()));
     let app = issuer.and_then(|id| Some((id, apps.get(&id)?)));

@@ -1,59 +1,59 @@
-//! What can go wrong between this GitHub and its client, on order.
+//! Faults between the fake GitHub and its client.
 
 use super::counters::Endpoint;
 use super::world::TargetKey;
 
-/// A way for an answer to go wrong.
+/// How an answer can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This status with GitHub's JSON error body.
     Status(u16),
-    /// This status with the HTML page of something in between.
+    /// This status with an HTML page, as from a proxy in between.
     StatusHtml(u16),
-    /// 200 with an HTML page, as a captive proxy sends.
+    /// 200 with an HTML page, as from a captive portal.
     HtmlPage,
-    /// 200 announced as JSON with 3 MB that is none.
+    /// 200 announced as JSON, with 3 MB that are not JSON.
     Rubbish,
-    /// 200 with valid JSON that is not what was asked for.
+    /// 200 with valid JSON of the wrong shape.
     WrongShape,
-    /// 200 with its full length and JSON that breaks off.
+    /// 200 with truncated JSON and a matching length.
     BrokenJson,
     /// 200 whose connection closes in the middle of the body.
     CutOff,
     /// No answer, ever.
     Hang,
-    /// The ordinary answer after so many milliseconds.
+    /// The normal answer after this many milliseconds.
     Slow(u64),
     /// The connection is reset without an answer.
     Reset,
-    /// The secondary limit is claimed to be hit.
+    /// A refusal by the secondary limit, although it is not reached.
     SecondaryLimit {
         /// 403 or 429.
         status: u16,
         /// Value of `retry-after`; `None` leaves the header out.
         retry_after_secs: Option<u64>,
     },
-    /// This runner slips between the pages of one listing: on none, though counted.
+    /// This runner is missing from all pages of one listing, but still counted.
     Slip(u64),
-    /// This runner is shown offline, in one listing and by id until the next.
+    /// This runner is shown offline, in one listing and by id until the next listing.
     FalseOffline(u64),
-    /// The listing before this one is shown once more.
+    /// The previous listing is shown again.
     Stale,
 }
 
 impl Fault {
-    /// Whether the fault is in what a whole listing shows rather than in one answer.
+    /// Whether the fault affects a whole listing instead of one answer.
     pub(crate) fn is_of_listing(&self) -> bool {
         matches!(self, Self::Slip(_) | Self::FalseOffline(_) | Self::Stale)
     }
 
-    /// Whether the fault needs a full answer to spoil, so that a 304 must not take its place.
+    /// Whether the fault spoils a body, so that the answer must not be a 304.
     pub(crate) fn spoils_body(&self) -> bool {
         matches!(self, Self::BrokenJson | Self::CutOff | Self::Rubbish | Self::WrongShape)
     }
 }
 
-/// Which requests a fault strikes.
+/// Which requests a fault affects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strikes {
     target: Option<TargetKey>,
@@ -67,12 +67,12 @@ impl Strikes {
         Self::default()
     }
 
-    /// The next so many requests (of a listing fault: listings).
+    /// The next `times` requests; for listing faults, the next `times` listings.
     pub fn next(times: u32) -> Self {
         Self { times: Some(times), ..Self::default() }
     }
 
-    /// Only requests about this target.
+    /// Only requests for this target.
     #[must_use]
     pub fn target(mut self, target: &str) -> Self {
         self.target = Some(TargetKey::new(target));
@@ -92,7 +92,7 @@ impl Strikes {
     }
 }
 
-/// The faults on order, oldest first.
+/// The faults that are set, oldest first.
 #[derive(Clone, Default)]
 pub(crate) struct Faults(Vec<(Strikes, Fault)>);
 
@@ -107,7 +107,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// The fault of one answer: a counted one before a standing one, and used up by this.
+    /// Takes the fault of one answer: a counted one before a permanent one. A counted one is used up.
     pub(crate) fn take_for_answer(&mut self, endpoint: Endpoint, target: Option<&TargetKey>) -> Option<Fault> {
         let due = |(strikes, fault): &(Strikes, Fault)| !fault.is_of_listing() && strikes.strikes(endpoint, target);
         let counted = |entry: &(Strikes, Fault)| entry.0.times.is_some() && due(entry);
@@ -116,7 +116,7 @@ impl Faults {
         Some(self.use_up(index))
     }
 
-    /// Every fault that strikes a listing, each used up by one.
+    /// Takes every fault of one listing; each counted one is used up.
     pub(crate) fn take_for_listing(&mut self, target: &TargetKey) -> Vec<Fault> {
         let mut taken = Vec::new();
         for index in (0..self.0.len()).rev() {

@@ -13,14 +13,14 @@ use super::route::{Call, Route};
 use super::state::State;
 use crate::http::{Answer, Delivery, Request, format_query};
 
-/// `X-GitHub-Api-Version` values of github.com; an Enterprise Server may lack the newest.
+/// The `X-GitHub-Api-Version` values of github.com; an Enterprise Server may lack the newest.
 const API_VERSIONS: [&str; 2] = ["2022-11-28", "2026-03-10"];
 const RUBBISH_BYTES: usize = 3 * 1024 * 1024;
 pub(super) const ROOT_DOCUMENTATION: &str = "https://docs.github.com/rest";
 const LIMITS_DOCUMENTATION: &str = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api";
 
 impl State {
-    /// Answers one request at this time, epoch milliseconds; knows no clock and no network.
+    /// Answers one request at this time, in epoch milliseconds; uses no clock and no network.
     pub fn handle(&mut self, request: &Request, now_ms: i64) -> Answer {
         let route = Route::of(request, |scope, id| self.numbered(scope, id));
         let endpoint = route.call.endpoint();
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-/// The answers of faults that strike before GitHub has looked at the request.
+/// The answer of a fault that applies before GitHub handles the request.
 fn transport_fault(fault: &Fault, route: &Route) -> Option<Answer> {
     let page = |title: &str| format!("<!DOCTYPE html><html><body><h1>{title}</h1></body></html>\n");
     Some(match fault {
@@ -75,7 +75,7 @@ fn transport_fault(fault: &Fault, route: &Route) -> Option<Answer> {
     })
 }
 
-/// Spoils an answer that would have been a good one.
+/// Spoils an answer that would have been successful.
 fn spoil(fault: &Fault, answer: &mut Answer) {
     if let Fault::Slow(delay_ms) = fault {
         answer.delay_ms += delay_ms;
@@ -95,7 +95,7 @@ fn spoil(fault: &Fault, answer: &mut Answer) {
     }
 }
 
-/// One request on its way through the checks.
+/// A request while it passes the checks.
 pub(super) struct Exchange<'a> {
     pub(super) request: &'a Request,
     pub(super) route: &'a Route,
@@ -135,7 +135,7 @@ impl Exchange<'_> {
     }
 
     fn as_token(&mut self, state: &mut State, credential: &str) -> Answer {
-        // Out of the state while in use, so that both can be borrowed.
+        // Taken out of the state while in use, so that both can be borrowed.
         let known = state.tokens.remove_entry(credential);
         let Some((name, mut token)) = known else {
             return bad_credentials();
@@ -189,12 +189,12 @@ impl Exchange<'_> {
             };
             return Some(primary_limit(&holder, limits.status));
         }
-        // Every request of a token here is a read: one point.
+        // Every request with a token is a read here: one point.
         let free = token.usage.take_points(1, limits.points_per_minute, self.now_ms);
         (!free).then(|| secondary_limit(limits.status, limits.retry_after_secs))
     }
 
-    /// Adds the `ETag`, and answers 304 where the client has this answer already.
+    /// Adds the `ETag`, and answers 304 if the client already has this answer.
     fn conditional(&self, mut answer: Answer, credential: &str) -> Answer {
         if answer.status != 200 || self.route.call == Call::RateLimit {
             return answer;
@@ -255,12 +255,12 @@ fn secondary_limit(status: u16, retry_after_secs: Option<u64>) -> Answer {
     answer
 }
 
-/// A time for people and for JSON; what no calendar holds is 1970.
+/// A time as date; values outside the calendar's range become 1970.
 pub(super) fn date(epoch_ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(epoch_ms).unwrap_or_default()
 }
 
-/// SHA-256 over parts that cannot run into one another.
+/// SHA-256 over parts, joined by a zero byte so that their boundaries matter.
 pub(super) fn sha256_hex(parts: &[&[u8]]) -> String {
     let joined = parts.join(&0);
     let hash = digest(&SHA256, &joined);

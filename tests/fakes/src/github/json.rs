@@ -1,17 +1,17 @@
-//! The bodies of answers, in the shapes of GitHub's OpenAPI description.
+//! The bodies of answers, shaped as in GitHub's OpenAPI description.
 
 use serde_json::{Map, Value, json};
 
 use super::limits::Primary;
 use super::world::Runner;
 
-/// Labels that every runner carries by itself, with the ids they have here.
+/// The read-only labels, with their ids on this fake.
 const READ_ONLY_LABELS: [(&str, u64); 5] = [("self-hosted", 1), ("Linux", 2), ("Windows", 3), ("macOS", 4), ("X64", 5)];
 
-/// Where an account's and a repository's addresses begin.
+/// The base addresses of accounts and repositories.
 #[derive(Clone, Copy)]
 pub(crate) struct Bases<'a> {
-    /// The API, without a slash at its end.
+    /// The API, without a trailing slash.
     pub(crate) api: &'a str,
     /// The pages for people.
     pub(crate) html: &'a str,

@@ -1,4 +1,4 @@
-//! GitHub's primary and secondary limits, counted for each token.
+//! GitHub's primary and secondary rate limits, counted for each token.
 
 use std::collections::VecDeque;
 
@@ -7,12 +7,12 @@ const MINUTE_MS: i64 = 60_000;
 
 /// The secondary limits and how a request beyond them is refused.
 ///
-/// Figures: <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
+/// Source: <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Points of one token in any 60 s; a read is 1, a write 5.
+    /// Points of one token in any 60 s; a read takes 1, a write 5.
     pub points_per_minute: u64,
-    /// Requests being answered at one time.
+    /// The most requests in flight.
     pub max_in_flight: usize,
     /// Status of a refusal by a limit of either kind, 403 or 429.
     pub status: u16,
@@ -29,16 +29,16 @@ impl Default for Limits {
 /// What one token has used.
 #[derive(Clone)]
 pub(crate) struct Usage {
-    /// Requests an hour.
+    /// Requests per hour.
     pub(crate) limit: u64,
     used: u64,
     hour_began_ms: Option<i64>,
     points: VecDeque<(i64, u64)>,
-    /// The most points that were taken in any minute.
+    /// The most points taken in any minute.
     pub(crate) most_points: u64,
 }
 
-/// The primary limit as the `x-ratelimit-*` headers tell it.
+/// The primary limit as in the `x-ratelimit-*` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Primary {
     pub(crate) limit: u64,
@@ -52,7 +52,7 @@ impl Usage {
         Self { limit, used: 0, hour_began_ms: None, points: VecDeque::new(), most_points: 0 }
     }
 
-    /// The primary limit at this time; an hour begins with its first charged request.
+    /// The primary limit at this time; an hour starts with its first charged request.
     pub(crate) fn primary(&mut self, now_ms: i64) -> Primary {
         if self.hour_began_ms.is_some_and(|began| now_ms >= began + HOUR_MS) {
             self.hour_began_ms = None;
@@ -79,7 +79,7 @@ impl Usage {
         self.used = self.limit;
     }
 
-    /// Takes points of the rolling minute, or refuses.
+    /// Takes points of the rolling minute; false if that would exceed the limit.
     pub(crate) fn take_points(&mut self, points: u64, per_minute: u64, now_ms: i64) -> bool {
         while matches!(self.points.front(), Some((at, _)) if now_ms - at >= MINUTE_MS) {
             self.points.pop_front();

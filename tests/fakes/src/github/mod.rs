@@ -24,25 +24,25 @@ pub use world::{Access, Links, Runner, RunnerSpec, Scope, TargetKey};
 
 use crate::server::{Server, wall_clock_ms};
 
-/// A GitHub on a local port; it ends when it is dropped.
+/// A fake GitHub on a local port; it stops when it is dropped.
 pub struct FakeGitHub {
     server: Server,
     state: Arc<Mutex<State>>,
 }
 
 impl FakeGitHub {
-    /// Starts an empty GitHub on a free port of 127.0.0.1, by the wall clock.
+    /// Starts an empty fake GitHub on a free port of 127.0.0.1, with the wall clock.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// If no port is free.
     pub async fn start() -> std::io::Result<Self> {
         Self::start_with(State::new(), 0, wall_clock_ms).await
     }
 
-    /// Starts a GitHub with this state on a port (0: a free one) by a clock of epoch milliseconds.
+    /// Starts a fake GitHub with this state on a port (0: a free one). `now_ms` is its clock, in epoch milliseconds.
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// If the port is not free.
     pub async fn start_with(
         state: State,
         port: u16,
@@ -56,18 +56,18 @@ impl FakeGitHub {
         Ok(github)
     }
 
-    /// Where it listens, for example `http://127.0.0.1:40123`; an Enterprise Server is at `/api/v3` below.
+    /// The address, for example `http://127.0.0.1:40123`; below `/api/v3` it is an Enterprise Server.
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }
 
-    /// The state, locked: change it in one expression and keep it across no `.await`.
+    /// The locked state: change it in one expression, and never hold it across an `.await`.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 }
 
-/// A panic in a caller's hands leaves whole state behind: calls check before they change.
+/// A poisoned lock is harmless: every call validates before it changes the state.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

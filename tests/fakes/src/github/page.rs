@@ -1,13 +1,13 @@
-//! Pages of a list and the `Link` header that leads from one to the next.
+//! Pages of a list, and the `Link` header between them.
 
 use crate::http::{Request, format_query};
 
-/// GitHub's page size when none is asked for.
+/// GitHub's default page size.
 const DEFAULT_PER_PAGE: usize = 30;
-/// GitHub's largest page; more is answered with this many.
+/// GitHub's largest page size; larger values are reduced to it.
 const MAX_PER_PAGE: usize = 100;
 
-/// The page that a request asks for.
+/// The requested page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     /// Counted from 1.
@@ -16,7 +16,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads `page` and `per_page`; what is no number above 0 counts as absent, as GitHub has it.
+    /// Reads `page` and `per_page`; as at GitHub, a value that is not a number above 0 counts as absent.
     pub(crate) fn of(request: &Request) -> Self {
         let number = |name| {
             let given = request.parameter(name)?.parse::<usize>().ok()?;
@@ -35,9 +35,9 @@ impl Page {
         items.get(start..end).unwrap_or_default()
     }
 
-    /// The `Link` header, or `None` where everything fits on page 1.
+    /// The `Link` header, or `None` if everything fits on page 1.
     ///
-    /// Order and relations as GitHub sends them: `prev`, `next`, `last`, `first`, each only where it leads somewhere.
+    /// Relations in GitHub's order: `prev`, `next`, `last`, `first`; each only if there is such a page.
     pub(crate) fn link(self, total: usize, url: &str, request: &Request) -> Option<String> {
         let last = total.div_ceil(self.per_page).max(1);
         let mut links = Vec::new();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_clamped_and_nonsense_ignored() {
+    fn sizes_are_clamped_and_invalid_values_ignored() {
         let items: Vec<usize> = (0..250).collect();
         for (query, first, count) in [
             ("", 0, 30),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_only_where_there_is_a_page() {
+    fn links_lead_only_to_existing_pages() {
         assert_eq!(relations("", 30), "");
         assert_eq!(relations("", 31), "next last");
         assert_eq!(relations("page=2", 61), "prev next last first");

@@ -1,4 +1,4 @@
-//! Which request a path is.
+//! From method and path to the requested call.
 
 use super::counters::Endpoint;
 use super::world::{Scope, TargetKey};
@@ -7,17 +7,17 @@ use crate::http::{Request, decode};
 /// The prefix of Enterprise Server's REST API.
 pub(crate) const ENTERPRISE_SERVER: &str = "/api/v3";
 
-/// A request that has been understood.
+/// A parsed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// Whether it was sent as to an Enterprise Server.
+    /// Whether the path has the prefix of an Enterprise Server.
     pub(crate) enterprise_server: bool,
-    /// What it is about, if about one target or account.
+    /// The target or account of the request, if it has one.
     pub(crate) target: Option<TargetKey>,
     pub(crate) call: Call,
 }
 
-/// What is asked for.
+/// The requested call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     ListRunners,
@@ -58,7 +58,7 @@ impl Route {
         Self { enterprise_server, target, call }
     }
 
-    /// GitHub's documentation page of the request, as its error bodies name it.
+    /// GitHub's documentation page of the call, for error bodies.
     pub(crate) fn documentation_url(&self) -> String {
         let scope = self.target.as_ref().map(TargetKey::scope);
         let holder = match scope {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_understood() {
+    fn paths_are_parsed() {
         for (path, target, call) in [
             ("/repos/Acme/Web/actions/runners", "acme/web", Call::ListRunners),
             ("/repositories/7/actions/runners", "acme/web", Call::ListRunners),

@@ -1,4 +1,4 @@
-//! The state of this GitHub and the ways for a test or a demo to change it.
+//! The state of this GitHub, and the methods with which a test or the demo changes it.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,30 @@ use super::fault::{Fault, Faults, Strikes};
 use super::limits::{Limits, Usage};
 use super::world::{Access, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
 
-/// Requests an hour of a personal or an installation token.
+/// Requests per hour of a personal or installation token.
 const REQUESTS_PER_HOUR: u64 = 5_000;
 
-/// Everything that this GitHub knows; see [`State::handle`] for what it does with a request.
+/// The whole state of this GitHub; see [`State::handle`] for how it answers requests.
 ///
-/// Targets are named `owner/name`, `orgs/NAME`, `enterprises/NAME` and `users/NAME`, in any case. A call about a target,
-/// runner or token that does not exist is a mistake of the caller and panics with its name.
+/// Targets are named `owner/name`, `orgs/NAME`, `enterprises/NAME` and `users/NAME`, in upper or lower case. A call for
+/// a target, runner or token that does not exist is a mistake of the caller and panics with its name.
 #[derive(Clone)]
 pub struct State {
-    /// Pause before every answer, milliseconds.
+    /// Pause before every answer, in milliseconds.
     pub latency_ms: u64,
     /// The secondary limits.
     pub limits: Limits,
-    /// Whether an enterprise's list tells `total_count`, which GitHub does not promise.
+    /// Whether an enterprise's list has `total_count`, which GitHub does not promise.
     pub enterprise_total_count: bool,
-    /// What the `Link` header of lists tells.
+    /// Which `Link` header lists have.
     pub links: Links,
-    /// Where the API is to be found from outside, without a slash at its end; for `Link` and the like.
+    /// The API's external address without a trailing slash, for `Link` and the like.
     pub base_url: String,
     pub(crate) targets: BTreeMap<TargetKey, Target>,
-    /// Former names of repositories, by the number that still leads to them.
+    /// Former names of repositories, with the id to which they redirect.
     pub(crate) moved: BTreeMap<TargetKey, u64>,
     pub(crate) tokens: BTreeMap<String, Token>,
-    /// What each installation has used, by all of its tokens.
+    /// The usage of each installation, by all of its tokens.
     pub(crate) installation_usage: BTreeMap<u64, Usage>,
     pub(crate) apps: BTreeMap<u64, App>,
     pub(crate) label_ids: BTreeMap<String, u64>,
@@ -78,7 +78,7 @@ impl State {
 
     // ---- targets ----
 
-    /// Adds a repository, organization, enterprise or user; one that exists already stays as it is.
+    /// Adds a repository, organization, enterprise or user; does nothing if it exists.
     ///
     /// An unknown owner of a repository is added as an organization.
     pub fn add_target(&mut self, target: &str) {
@@ -99,7 +99,7 @@ impl State {
         self.targets.insert(key, Target::new(id, display));
     }
 
-    /// Removes a target with its runners; an organization or user takes its repositories along.
+    /// Removes a target with its runners; an organization or user is removed with its repositories.
     #[track_caller]
     pub fn remove_target(&mut self, target: &str) {
         let key = self.known(target);
@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// Renames a repository: the old name answers 301 until it is taken again.
+    /// Renames a repository: the old name is answered with 301 until it is used again.
     #[track_caller]
     pub fn rename_repository(&mut self, from: &str, to: &str) {
         let key = self.known(from);
@@ -121,13 +121,13 @@ impl State {
         }
     }
 
-    /// Says whether, and as what, a target may be seen.
+    /// Sets the access to a target.
     #[track_caller]
     pub fn set_access(&mut self, target: &str, access: Access) {
         self.target_mut(target).access = access;
     }
 
-    /// Archives a repository or takes it back into use.
+    /// Archives or unarchives a repository.
     #[track_caller]
     pub fn set_archived(&mut self, repository: &str, archived: bool) {
         self.target_mut(repository).archived = archived;
@@ -142,11 +142,11 @@ impl State {
         self.add_runner_with_id(target, spec, id)
     }
 
-    /// Registers a runner with an id of the caller's choice; one with the same id is replaced.
+    /// Registers a runner with this id; a runner with the same id is replaced.
     #[track_caller]
     pub fn add_runner_with_id(&mut self, target: &str, spec: RunnerSpec, id: u64) -> u64 {
         let key = self.known(target);
-        assert!(key.scope() != Scope::User, "a user holds no runners: {target}");
+        assert!(key.scope() != Scope::User, "a user has no runners: {target}");
         for label in &spec.labels {
             let next = self.label_ids.len() as u64 + 11;
             self.label_ids.entry(label.clone()).or_insert(next);
@@ -156,7 +156,7 @@ impl State {
         id
     }
 
-    /// Changes what GitHub knows of a runner.
+    /// Changes a runner's properties.
     #[track_caller]
     pub fn update_runner(&mut self, target: &str, id: u64, change: impl FnOnce(&mut RunnerSpec)) {
         let runner = self.target_mut(target).runners.get_mut(&id);
@@ -166,7 +166,7 @@ impl State {
         change(&mut runner.spec);
     }
 
-    /// Sets the reported status and whether a job runs.
+    /// Sets a runner's reported status, and whether it runs a job.
     #[track_caller]
     pub fn set_runner(&mut self, target: &str, id: u64, status: &str, busy: bool) {
         self.update_runner(target, id, |spec| {
@@ -175,13 +175,13 @@ impl State {
         });
     }
 
-    /// Removes a registration; false if there was none.
+    /// Removes a runner; false if there was none.
     #[track_caller]
     pub fn remove_runner(&mut self, target: &str, id: u64) -> bool {
         self.target_mut(target).runners.remove(&id).is_some()
     }
 
-    /// Replaces a registration by a new one with the same properties, online and idle, and returns the new id.
+    /// Registers a runner again, online and idle, with the same properties; returns the new id.
     #[track_caller]
     pub fn re_register(&mut self, target: &str, id: u64) -> u64 {
         let Some(runner) = self.target_mut(target).runners.remove(&id) else {
@@ -193,7 +193,7 @@ impl State {
         self.add_runner(target, spec)
     }
 
-    /// The runners of a target as they are, whatever a listing shows.
+    /// The actual runners of a target, regardless of listing faults.
     #[track_caller]
     pub fn runners(&self, target: &str) -> Vec<Runner> {
         let key = self.known(target);
@@ -203,17 +203,17 @@ impl State {
 
     // ---- credentials ----
 
-    /// Adds a personal access token that reaches everything and never ends.
+    /// Adds a personal access token with access to everything and without expiry.
     pub fn add_token(&mut self, token: &str) {
         self.insert_token(token, TokenKind::Personal, None);
     }
 
-    /// Adds a personal access token that ends at this time, epoch milliseconds.
+    /// Adds a personal access token that expires at this time, in epoch milliseconds.
     pub fn add_expiring_token(&mut self, token: &str, expires_at_ms: i64) {
         self.insert_token(token, TokenKind::Personal, Some(expires_at_ms));
     }
 
-    /// Adds a personal access token whose end is told as this far ahead of each answer, milliseconds, and never comes.
+    /// Adds a personal access token whose reported expiry is always this far ahead, in milliseconds.
     pub fn add_token_with_moving_end(&mut self, token: &str, ahead_ms: i64) {
         self.insert_token(token, TokenKind::Personal, None);
         if let Some(token) = self.tokens.get_mut(token) {
@@ -221,34 +221,34 @@ impl State {
         }
     }
 
-    /// Makes a token, personal or of an installation, unknown.
+    /// Revokes a personal or installation token.
     pub fn revoke_token(&mut self, token: &str) {
         self.tokens.remove(token);
     }
 
-    /// Makes every token that Apps have been given unknown.
+    /// Revokes all installation tokens.
     pub fn revoke_installation_tokens(&mut self) {
         self.tokens.retain(|_, token| matches!(token.kind, TokenKind::Personal));
     }
 
-    /// Sets the requests an hour of one token.
+    /// Sets the hourly limit of a token.
     #[track_caller]
     pub fn set_hourly_limit(&mut self, token: &str, limit: u64) {
         self.usage_mut(token).limit = limit;
     }
 
-    /// Sets the requests an hour of one installation, by all of its tokens.
+    /// Sets the hourly limit of an installation, for all of its tokens together.
     pub fn set_installation_hourly_limit(&mut self, installation: u64, limit: u64) {
         self.usage_of_installation(installation).limit = limit;
     }
 
-    /// Uses up a token's hour: 403 until an hour after its first request, or after now if there was none.
+    /// Uses up a token's hourly limit: 403 until an hour after its first request, or after now if there was none.
     #[track_caller]
     pub fn exhaust_token(&mut self, token: &str, now_ms: i64) {
         self.usage_mut(token).exhaust(now_ms);
     }
 
-    /// Uses up the hour of an App itself, by which it finds its installations and gets their tokens.
+    /// Uses up an App's own hourly limit, which covers finding installations and creating their tokens.
     #[track_caller]
     pub fn exhaust_app(&mut self, app_id: u64, now_ms: i64) {
         let Some(app) = self.apps.get_mut(&app_id) else {
@@ -264,7 +264,7 @@ impl State {
         self.apps.insert(app_id, app);
     }
 
-    /// Installs an App on an organization or user, all repositories, and returns the installation's id.
+    /// Installs an App on all repositories of an organization or user; returns the installation's id.
     #[track_caller]
     pub fn install_app(&mut self, app_id: u64, account: &str) -> u64 {
         let id = self.next_id();
@@ -291,28 +291,28 @@ impl State {
 
     // ---- faults and counters ----
 
-    /// Orders a fault.
+    /// Sets a fault for these requests.
     pub fn fault(&mut self, fault: Fault, strikes: Strikes) {
         self.faults.add(fault, strikes);
     }
 
-    /// Takes back every fault still on order.
+    /// Removes all faults.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
 
-    /// What was asked and answered since the start or the last reset.
+    /// Requests and answers since the start or the last reset.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The most points that any token, or any installation by all of its tokens, has taken in a minute.
+    /// The most points in a minute of any token, or of any installation with all of its tokens.
     pub fn most_points_in_a_minute(&self) -> u64 {
         let tokens = self.tokens.values().map(|token| &token.usage);
         tokens.chain(self.installation_usage.values()).map(|usage| usage.most_points).max().unwrap_or(0)
     }
 
-    /// What was asked and answered about one target, whether it exists or not.
+    /// Requests and answers for one target, even one that does not exist.
     pub fn target_counters(&self, target: &str) -> Counters {
         let counters = self.target_counters.get(&TargetKey::new(target));
         counters.cloned().unwrap_or_default()
@@ -377,7 +377,7 @@ impl State {
         }
     }
 
-    /// Puts an installation's usage in the place of its token's, or takes it back: they are one.
+    /// Swaps the usage of an installation with that of its token, because all of its tokens share one usage.
     pub(crate) fn swap_usage(&mut self, token: &mut Token) {
         if let TokenKind::Installation { id, .. } = token.kind {
             std::mem::swap(self.usage_of_installation(id), &mut token.usage);

@@ -1,50 +1,50 @@
-//! What exists on this GitHub: accounts, repositories, enterprises and their runners.
+//! The objects of this GitHub: accounts, repositories, enterprises and their runners.
 
 use std::collections::BTreeMap;
 
 use super::fault::Fault;
 
-/// Whether a target may be seen; the same for every credential.
+/// Access to a target; the same for every credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Every valid credential reads it.
+    /// Every valid credential can read the target.
     #[default]
     Granted,
     /// 403 "Resource not accessible …": the credential lacks the permission.
     MissingPermission,
     /// 403 with `x-github-sso`: the token is not authorised for the organization's single sign-on.
     SsoRequired,
-    /// 404, as for a private repository that the credential does not reach.
+    /// 404, as for a private repository that the credential has no access to.
     Hidden,
     /// 451: unavailable for legal reasons.
     LegallyBlocked,
-    /// 403 with this message: refused for a reason of its own.
+    /// 403 with this message: refused for another reason.
     Refused(String),
-    /// Of an account: what its single sign-on protects is left out of lists, and `x-github-sso` says so.
+    /// For accounts: lists leave out what single sign-on protects, and `x-github-sso` says so.
     SsoPartial,
 }
 
-/// A runner as GitHub keeps it.
+/// A registered runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runner {
-    /// Id, unique on this GitHub; a registration gets a new one.
+    /// Id, unique on this GitHub; each registration gets a new one.
     pub id: u64,
-    /// What the runner says about itself, and what GitHub sees of it.
+    /// The runner's properties and reported state.
     pub spec: RunnerSpec,
 }
 
-/// How a runner is registered and what GitHub reports of it.
+/// A runner's properties, and what GitHub reports about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerSpec {
-    /// Name; names may repeat, also within one target.
+    /// Name; not unique, even within one target.
     pub name: String,
     /// Operating system, for example `linux`.
     pub os: String,
-    /// Labels beside the three read-only ones (`self-hosted`, the system, the architecture).
+    /// Custom labels, besides the three read-only ones (`self-hosted`, the system, the architecture).
     pub labels: Vec<String>,
     /// Reported status, usually `online` or `offline`.
     pub status: String,
-    /// Whether GitHub reports a job running.
+    /// Whether GitHub reports a running job.
     pub busy: bool,
     /// Whether the runner leaves after one job.
     pub ephemeral: bool,
@@ -76,21 +76,21 @@ impl RunnerSpec {
         self
     }
 
-    /// The same runner with a job.
+    /// The same runner with a running job.
     #[must_use]
     pub fn busy(mut self) -> Self {
         self.busy = true;
         self
     }
 
-    /// The same runner, leaving after one job.
+    /// The same runner, ephemeral.
     #[must_use]
     pub fn ephemeral(mut self) -> Self {
         self.ephemeral = true;
         self
     }
 
-    /// The same runner, registered and never connected: offline, without a version.
+    /// The same runner, registered but never connected: offline, without a version.
     #[must_use]
     pub fn never_connected(mut self) -> Self {
         self.version = None;
@@ -106,19 +106,19 @@ impl RunnerSpec {
     }
 }
 
-/// What the `Link` header of a list tells.
+/// Which `Link` header lists have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
-    /// Where the next and the last page are.
+    /// A correct header.
     #[default]
     Present,
-    /// Nothing: there is none.
+    /// No header.
     Missing,
-    /// That there is a next page, on every page.
+    /// Every page links to a next one.
     Endless,
 }
 
-/// What holds runners, by the name used in this crate's calls.
+/// The kind of a target, by the form of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// `owner/name`.
@@ -127,7 +127,7 @@ pub enum Scope {
     Organization,
     /// `enterprises/NAME`.
     Enterprise,
-    /// `users/NAME`: owns repositories and holds no runners.
+    /// `users/NAME`: owns repositories but has no runners.
     User,
 }
 
@@ -136,7 +136,7 @@ pub enum Scope {
 pub struct TargetKey(String);
 
 impl TargetKey {
-    /// Takes a target as written, in any case.
+    /// From a target's name in upper or lower case.
     pub fn new(target: &str) -> Self {
         Self(target.to_ascii_lowercase())
     }
@@ -156,19 +156,19 @@ impl TargetKey {
         }
     }
 
-    /// The owner of a repository, else the name after `orgs/` and the like.
+    /// The owner of a repository; for others the name after `orgs/` and the like.
     pub fn account(&self) -> &str {
         let (first, second) = self.0.split_once('/').unwrap_or((&self.0, ""));
         if self.scope() == Scope::Repository { first } else { second }
     }
 }
 
-/// A repository, organization or enterprise and the runners registered to it.
+/// A repository, organization or enterprise, with its runners.
 #[derive(Clone)]
 pub(crate) struct Target {
-    /// Number that `/repositories/ID` and `/organizations/ID` go by.
+    /// The id in `/repositories/ID` and `/organizations/ID`.
     pub(crate) id: u64,
-    /// Name as it was given, without `orgs/` or `enterprises/`.
+    /// The name as given, without `orgs/` or `enterprises/`.
     pub(crate) display: String,
     pub(crate) access: Access,
     pub(crate) archived: bool,
@@ -176,16 +176,16 @@ pub(crate) struct Target {
     pub(crate) listing: Listing,
 }
 
-/// What the pages of one listing show; a new listing begins when page 1 is asked for.
+/// What the pages of one listing show; a request for page 1 starts a new listing.
 #[derive(Clone, Default)]
 pub(crate) struct Listing {
-    /// Shown instead of the present runners.
+    /// Shown instead of the current runners.
     pub(crate) replayed: Option<BTreeMap<u64, Runner>>,
-    /// Left out of every page, though still counted.
+    /// Left out of every page, but still counted.
     pub(crate) slipped: Vec<u64>,
-    /// Shown offline whatever they are.
+    /// Shown offline, whatever their status.
     pub(crate) shown_offline: Vec<u64>,
-    /// What this listing shows, for a replay in the next one; `None` before the first.
+    /// What this listing shows, for a replay in the next one; `None` before the first listing.
     pub(crate) shown: Option<BTreeMap<u64, Runner>>,
 }
 
@@ -206,7 +206,7 @@ impl Target {
         self.display.split_once('/').map_or(&self.display, |(_, name)| name)
     }
 
-    /// Begins a listing that these faults strike.
+    /// Starts a listing with these faults.
     pub(crate) fn begin_listing(&mut self, faults: &[Fault]) {
         let before = std::mem::take(&mut self.listing);
         for fault in faults {
@@ -221,7 +221,7 @@ impl Target {
         self.listing.shown = Some(shown.into_iter().map(|seen| (seen.id, seen)).collect());
     }
 
-    /// The runners as the present listing shows them, and the count that it claims.
+    /// The runners in the current listing, and the reported count.
     pub(crate) fn shown(&self) -> (Vec<Runner>, usize) {
         let runners = self.listing.replayed.as_ref().unwrap_or(&self.runners);
         let shown = runners
@@ -231,7 +231,7 @@ impl Target {
         (shown.collect(), runners.len())
     }
 
-    /// One runner as it is shown at present.
+    /// A runner as it is currently shown.
     pub(crate) fn seen(&self, runner: &Runner) -> Runner {
         let mut seen = runner.clone();
         if self.listing.shown_offline.contains(&runner.id) {

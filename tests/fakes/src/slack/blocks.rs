@@ -1,7 +1,7 @@
-//! Block Kit's limits, for the blocks and elements that notices are made of.
+//! Block Kit's limits, for the blocks and elements that notifications use.
 //!
-//! Figures: <https://docs.slack.dev/reference/block-kit/blocks> and the pages below it. Lengths are counted in
-//! characters. A kind of block or element that is not known here is refused, like a field that it does not have.
+//! Source: <https://docs.slack.dev/reference/block-kit/blocks> and the pages below it. Lengths are counted in
+//! characters. Unknown kinds of blocks and elements are refused, and so are unknown fields.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ const MAX_VALUE_CHARS: usize = 2_000;
 const MAX_URL_CHARS: usize = 3_000;
 const MAX_ALT_CHARS: usize = 2_000;
 const MAX_ID_CHARS: usize = 255;
-/// Text of all blocks together: Slack tells of no such limit and answers `msg_blocks_too_long` beyond it.
+/// The limit of the text of all blocks together: Slack does not document it, and answers `msg_blocks_too_long` beyond.
 const MAX_MESSAGE_CHARS: usize = 13_200;
 
 /// Checks the blocks of one message.
@@ -42,7 +42,7 @@ fn invalid<T>(place: &str, fault: impl std::fmt::Display) -> Result<T, Refused> 
     Err(Refused::new("invalid_blocks", format!("{place}: {fault}")))
 }
 
-/// What a text object may be.
+/// Which types of text object are allowed.
 #[derive(Clone, Copy, PartialEq)]
 enum Style {
     Plain,
@@ -212,7 +212,7 @@ fn required<'a>(place: &str, object: &'a Map<String, Value>, name: &str) -> Resu
     }
 }
 
-/// A string of at most so many characters, if it is there.
+/// An optional string of at most `max_chars` characters.
 fn string<'a>(
     place: &str,
     object: &'a Map<String, Value>,
@@ -231,7 +231,7 @@ fn string<'a>(
     Ok(Some(text))
 }
 
-/// The items of an array that holds 1 to `max` of them, each with its place.
+/// The items of an array of 1 to `max` items, each with its place.
 fn items<'a>(
     place: &str,
     object: &'a Map<String, Value>,
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_its_limit_is_taken() {
+    fn blocks_at_their_limits_are_accepted() {
         let image = json!({"type": "image", "image_url": "https://x/y.png", "alt_text": ""});
         let mut accessory = section(1);
         accessory["accessory"] = image.clone();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_its_limit_or_out_of_shape_is_refused_with_its_place() {
+    fn malformed_blocks_and_blocks_over_their_limits_are_refused_with_their_place() {
         let twice = json!({"type": "divider", "block_id": "same"});
         let mut same_action = actions(2);
         same_action["elements"][1]["action_id"] = json!("a0");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn all_the_text_of_a_message_has_a_limit_of_its_own() {
+    fn the_whole_text_of_a_message_has_a_limit() {
         let mut blocks = vec![section(3_000); 4];
         blocks.push(section(1_200));
         assert_eq!(check(&blocks), Ok(()));

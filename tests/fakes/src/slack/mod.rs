@@ -1,4 +1,5 @@
-//! Slack's incoming webhooks and the two methods of its Web API that a bot needs: [`State`] decides, [`FakeSlack`] serves it over HTTP.
+//! Slack's incoming webhooks and the methods of its Web API that a bot needs: [`State`] decides, [`FakeSlack`] serves
+//! it over HTTP.
 
 mod blocks;
 mod state;
@@ -12,10 +13,10 @@ pub use state::{BOT_TOKEN, CHANNEL, CHANNEL_ID, Fault, Message, Refusal, State};
 
 use crate::server::{Server, wall_clock_ms};
 
-/// The path of the webhook that [`FakeSlack::start`] sets up.
+/// The path of the webhook of [`FakeSlack::start`].
 const WEBHOOK_PATH: &str = "/services/T0FAKE/B0FAKE/notasecretwebhook";
 
-/// A Slack on a local port; it ends when it is dropped.
+/// A fake Slack on a local port; it stops when it is dropped.
 pub struct FakeSlack {
     server: Server,
     state: Arc<Mutex<State>>,
@@ -23,18 +24,18 @@ pub struct FakeSlack {
 }
 
 impl FakeSlack {
-    /// Starts a Slack with one webhook on a free port of 127.0.0.1, by the wall clock.
+    /// Starts a fake Slack with one webhook on a free port of 127.0.0.1, with the wall clock.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// If no port is free.
     pub async fn start() -> std::io::Result<Self> {
         Self::start_with(State::new(WEBHOOK_PATH), 0, wall_clock_ms).await
     }
 
-    /// Starts a Slack with this state on a port (0: a free one) by a clock of epoch milliseconds.
+    /// Starts a fake Slack with this state on a port (0: a free one). `now_ms` is its clock, in epoch milliseconds.
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// If the port is not free.
     pub async fn start_with(
         state: State,
         port: u16,
@@ -51,23 +52,23 @@ impl FakeSlack {
         Ok(Self { server: server.await?, state, arrived })
     }
 
-    /// Where it listens, for example `http://127.0.0.1:40123`.
+    /// The address, for example `http://127.0.0.1:40123`.
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }
 
-    /// The whole address of the webhook.
+    /// The full address of the webhook.
     pub fn webhook_url(&self) -> String {
         let path = self.state().webhook_path().to_owned();
         format!("{}{path}", self.base_url())
     }
 
-    /// Where the methods of its Web API are.
+    /// The base address of the Web API.
     pub fn api_url(&self) -> String {
         format!("{}/api", self.base_url())
     }
 
-    /// The state, locked: use it in one expression and keep it across no `.await`.
+    /// The locked state: use it in one expression, and never hold it across an `.await`.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -77,15 +78,15 @@ impl FakeSlack {
         self.state().messages().to_vec()
     }
 
-    /// Waits until at least so many messages have been kept, and returns all.
+    /// Waits until at least `count` messages were kept; returns all messages.
     ///
     /// # Errors
-    /// When fewer came within this time; the error tells how many, and the last refusal.
+    /// If fewer arrived in time; the error has their number and the last refusal.
     pub async fn wait_for_messages(&self, count: usize, within: Duration) -> Result<Vec<Message>, TooFewMessages> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
             let mut arrival = std::pin::pin!(self.arrived.notified());
-            // In the queue before the look, so that no arrival falls between the two.
+            // Registered before the messages are counted, so that no arrival is missed in between.
             arrival.as_mut().enable();
             let messages = self.messages();
             if messages.len() >= count {
@@ -102,22 +103,22 @@ impl FakeSlack {
     }
 }
 
-/// Fewer messages came than were waited for.
+/// Fewer messages arrived than expected.
 #[derive(Clone, Debug)]
 pub struct TooFewMessages {
-    /// How many were waited for.
+    /// The expected number.
     pub wanted: usize,
-    /// Those that came.
+    /// The messages that arrived.
     pub messages: Vec<Message>,
-    /// What was refused last, if anything.
+    /// The last refusal, if any.
     pub last_refusal: Option<Refusal>,
 }
 
 impl std::fmt::Display for TooFewMessages {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} of {} messages came", self.messages.len(), self.wanted)?;
+        write!(formatter, "{} of {} messages arrived", self.messages.len(), self.wanted)?;
         match &self.last_refusal {
-            Some(refusal) => write!(formatter, "; refused last: {refusal}"),
+            Some(refusal) => write!(formatter, "; last refusal: {refusal}"),
             None => Ok(()),
         }
     }
@@ -125,7 +126,7 @@ impl std::fmt::Display for TooFewMessages {
 
 impl std::error::Error for TooFewMessages {}
 
-/// A panic in a caller's hands leaves whole state behind: calls check before they change.
+/// A poisoned lock is harmless: every call validates before it changes the state.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What Slack has been told, and what it says to the next post.
+//! The messages that Slack keeps, and its answer to the next post.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,36 +7,36 @@ use serde_json::Value;
 use super::blocks;
 use crate::http::{Answer, Delivery, Request};
 
-/// A message that Slack took, as it was sent.
+/// A message that Slack accepted, as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// When it came, epoch milliseconds.
+    /// When it arrived, in epoch milliseconds.
     pub at_ms: i64,
-    /// The path that it was posted to.
+    /// The path to which it was posted.
     pub path: String,
-    /// The JSON body; of a message that was edited, the latest.
+    /// The JSON body; the latest one if the message was edited.
     pub body: Value,
-    /// Its id, if it was posted by a bot's token.
+    /// The message id, if it was posted with a bot token.
     pub ts: Option<String>,
     /// How often it was edited.
     pub edits: u32,
 }
 
 impl Message {
-    /// The notification text; empty where there are only blocks.
+    /// The notification text; empty if there are only blocks.
     pub fn text(&self) -> &str {
         self.body["text"].as_str().unwrap_or_default()
     }
 }
 
-/// A post that Slack did not take.
+/// A post that Slack refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status of the answer.
     pub status: u16,
     /// Body of the answer, for example `invalid_blocks`.
     pub error: String,
-    /// What was wrong and where, which Slack itself keeps to itself.
+    /// What was wrong and where; the real Slack does not say so.
     pub reason: String,
 }
 
@@ -50,10 +50,10 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// A way for a post to go wrong.
+/// How a post can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// 429 with this `Retry-After`, seconds.
+    /// 429 with this `Retry-After`, in seconds.
     RateLimited(u64),
     /// This status and body, for example 500, 403 `action_prohibited` or 410 `channel_is_archived`.
     Answer(u16, &'static str),
@@ -63,33 +63,33 @@ pub enum Fault {
     Reset,
     /// The message is kept and the connection closed without an answer.
     LostAnswer,
-    /// The ordinary answer after so many milliseconds.
+    /// The normal answer after this many milliseconds.
     Slow(u64),
 }
 
-/// The token of the bot.
+/// The bot's token.
 pub const BOT_TOKEN: &str = "xoxb-0-0-notasecrettoken";
 /// The name of the channel that the bot may write to.
 pub const CHANNEL: &str = "#runners";
 /// The id of that channel.
 pub const CHANNEL_ID: &str = "C0FAKE";
 
-/// One Slack with one incoming webhook and one bot in one channel, as long as no more are added; see [`State::handle`].
+/// A Slack with one incoming webhook and one bot in one channel, unless more are added; see [`State::handle`].
 #[derive(Clone)]
 pub struct State {
-    /// Pause before every answer, milliseconds.
+    /// Pause before every answer, in milliseconds.
     pub latency_ms: u64,
-    /// Least time between two messages kept, milliseconds; sooner is answered 429. Slack's is about 1000.
+    /// The least time between two messages, in milliseconds; earlier ones are answered with 429. Slack's is about 1000.
     pub min_interval_ms: Option<u32>,
     /// Whether earlier messages can no longer be edited or replied to.
     pub messages_are_gone: bool,
-    /// Whether an edit with blocks is refused: `invalid_blocks`.
+    /// Whether an edit with blocks is refused with `invalid_blocks`.
     pub edits_take_no_blocks: bool,
     webhook_path: String,
     further_webhooks: Vec<String>,
-    /// The channels that the bot may write to: id and name, and whether they are archived.
+    /// The channels that the bot may write to: by id, the name and whether the channel is archived.
     channels: BTreeMap<String, (String, bool)>,
-    /// The ids of the people in each user group.
+    /// The user ids of each user group.
     groups: BTreeMap<String, Vec<String>>,
     messages: Vec<Message>,
     refusals: Vec<Refusal>,
@@ -123,7 +123,7 @@ impl State {
         &self.webhook_path
     }
 
-    /// Moves the webhook, as when it is revoked and made anew: the old path is answered 404.
+    /// Replaces the webhook, as if it was revoked and created again: the old path is answered with 404.
     pub fn replace_webhook(&mut self, path: &str) {
         path.clone_into(&mut self.webhook_path);
     }
@@ -133,7 +133,7 @@ impl State {
         self.further_webhooks.push(path.to_owned());
     }
 
-    /// Revokes a webhook that was added: its path is answered 404.
+    /// Revokes an added webhook: its path is answered with 404.
     pub fn revoke_webhook(&mut self, path: &str) {
         self.further_webhooks.retain(|known| known != path);
     }
@@ -143,7 +143,7 @@ impl State {
         self.channels.insert(id.to_owned(), (name.to_owned(), false));
     }
 
-    /// Sets who is in a user group.
+    /// Sets the members of a user group.
     pub fn set_user_group(&mut self, id: &str, people: &[&str]) {
         self.groups.insert(id.to_owned(), people.iter().map(|&person| person.to_owned()).collect());
     }
@@ -165,41 +165,41 @@ impl State {
         &self.refusals
     }
 
-    /// All posts, whatever became of them.
+    /// The number of all posts, with any outcome.
     pub fn posts(&self) -> u64 {
         self.posts
     }
 
-    /// Forgets what was posted; faults on order stay.
+    /// Forgets all posts; faults stay set.
     pub fn forget_messages(&mut self) {
         self.messages.clear();
         self.refusals.clear();
         self.posts = 0;
     }
 
-    /// Orders a fault for the next so many posts, after those ordered before.
+    /// Sets a fault for the next `times` posts, after the faults already queued.
     pub fn fault_next(&mut self, fault: Fault, times: usize) {
         self.queued.extend(std::iter::repeat_n(fault, times));
     }
 
-    /// Orders a fault for every post that no queued fault strikes.
+    /// Sets a fault for every post without a queued fault.
     pub fn fault_always(&mut self, fault: Fault) {
         self.standing = Some(fault);
     }
 
-    /// Takes back every fault still on order.
+    /// Removes all faults.
     pub fn clear_faults(&mut self) {
         self.queued.clear();
         self.standing = None;
     }
 
-    /// Answers one request at this time, epoch milliseconds; knows no clock and no network.
+    /// Answers one request at this time, in epoch milliseconds; uses no clock and no network.
     pub fn handle(&mut self, request: &Request, now_ms: i64) -> Answer {
         self.posts += 1;
         let fault = self.queued.pop_front().or_else(|| self.standing.clone());
         let mut answer = match &fault {
-            Some(Fault::RateLimited(secs)) => self.rate_limited(*secs, "ordered"),
-            Some(Fault::Answer(status, error)) => self.refuse(*status, error, "ordered"),
+            Some(Fault::RateLimited(secs)) => self.rate_limited(*secs, "injected fault"),
+            Some(Fault::Answer(status, error)) => self.refuse(*status, error, "injected fault"),
             Some(Fault::Hang) => Answer::undelivered(Delivery::Never),
             Some(Fault::Reset) => Answer::undelivered(Delivery::Reset),
             Some(Fault::LostAnswer) => {
@@ -222,7 +222,7 @@ impl State {
         if let Some(method) = request.path.strip_prefix("/api/") {
             return self.call(method, request, now_ms);
         }
-        // Where Slack takes answers to commands and buttons; a real one ends after five of them, or half an hour.
+        // The response URLs of commands and buttons. A real one expires after five answers, or half an hour.
         let is_reply = ["/commands/", "/actions/"].iter().any(|start| request.path.starts_with(start));
         let is_webhook = request.path == self.webhook_path || self.further_webhooks.contains(&request.path);
         if !is_webhook && !is_reply {
@@ -249,7 +249,8 @@ impl State {
         self.messages.push(Message { at_ms, path: request.path.clone(), body, ts, edits: 0 });
     }
 
-    /// A method of the Web API: `chat.postMessage`, `chat.update` or `usergroups.users.list`, by the bot's token, in the bot's channels.
+    /// A method of the Web API: `chat.postMessage`, `chat.update` or `usergroups.users.list`, with the bot's token, in
+    /// the bot's channels.
     fn call(&mut self, method: &str, request: &Request, now_ms: i64) -> Answer {
         let token = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
         if token != Some(BOT_TOKEN) {
@@ -292,7 +293,7 @@ impl State {
                 self.keep(request, now_ms, body, Some(ts.clone()));
                 ts
             }
-            // By name it does not go: a real one takes only the id.
+            // The real method accepts only the channel's id, not its name.
             "chat.update" if body["channel"] != *channel => return self.not_ok("channel_not_found"),
             "chat.update"
                 if self.edits_take_no_blocks && body["blocks"].as_array().is_some_and(|all| !all.is_empty()) =>
@@ -303,7 +304,7 @@ impl State {
                 Some(at) => {
                     let ts = body["ts"].as_str().unwrap_or_default().to_owned();
                     let message = &mut self.messages[at];
-                    // Slack's pages have said of an edit without `blocks` that they stay, and that they go.
+                    // Slack's documentation has said both: an edit without `blocks` keeps them, and it removes them.
                     let mut body = body;
                     if body["blocks"].is_null() && !message.body["blocks"].is_null() {
                         body["blocks"] = message.body["blocks"].take();
@@ -319,7 +320,7 @@ impl State {
         Answer::new(200, "application/json", answer.to_string())
     }
 
-    /// An error of the Web API has the status of a success.
+    /// An error of the Web API; its status is 200.
     fn not_ok(&mut self, error: &str) -> Answer {
         self.refusals.push(Refusal { status: 200, error: error.to_owned(), reason: String::new() });
         Answer::new(200, "application/json", serde_json::json!({"ok": false, "error": error}).to_string())
@@ -337,7 +338,7 @@ impl State {
     }
 }
 
-/// Why a payload is refused, in Slack's word and in ours.
+/// Why a payload is refused: Slack's error code, and a detailed reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) error: &'static str,

@@ -1,4 +1,4 @@
-//! A GitHub with a clock in the test's hands, and a client for it.
+//! A fake GitHub with a clock that the test controls, and a client for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,7 +35,7 @@ impl World {
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// Registers so many runners and returns their ids.
+    /// Registers `count` runners; returns their ids.
     pub(crate) fn add_runners(&self, target: &str, count: usize) -> Vec<u64> {
         let mut state = self.github.state();
         let spec = |number| RunnerSpec::new(&format!("runner-{number:03}"));
@@ -57,7 +57,7 @@ impl World {
         parts(self.get(path)).await
     }
 
-    /// Names on one page of a list of runners.
+    /// The names on one page of a list of runners.
     pub(crate) async fn names(&self, path: &str) -> Vec<String> {
         let (status, body) = self.ask(path).await;
         assert_eq!(status, 200, "{path}: {body}");
@@ -67,7 +67,7 @@ impl World {
     }
 }
 
-/// A client that gives up after 5 s; plain HTTP, yet it wants a crypto provider.
+/// A client that gives up after 5 s. It needs a crypto provider even for plain HTTP.
 pub(crate) fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
@@ -88,7 +88,7 @@ pub(crate) async fn parts(request: RequestBuilder) -> (StatusCode, Value) {
     (status, response.json().await.expect("a JSON body"))
 }
 
-/// A header as text; empty where it is missing.
+/// A header as text; empty if it is missing.
 pub(crate) fn header(response: &Response, name: &str) -> String {
     let value = response.headers().get(name);
     value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()

@@ -57,7 +57,7 @@ fn the_two_halves_of_the_key_belong_together() {
 }
 
 #[tokio::test]
-async fn an_installation_is_found_and_its_token_reaches_its_account_alone_for_an_hour() {
+async fn an_installation_is_found_and_its_token_gives_access_to_its_account_only_for_an_hour() {
     let (world, installation) = world().await;
     world.add_runners("acme/web", 2);
     for path in ["/repos/acme/web/installation", "/orgs/acme/installation"] {
@@ -92,7 +92,7 @@ async fn an_installation_is_found_and_its_token_reaches_its_account_alone_for_an
 }
 
 #[tokio::test]
-async fn tokens_differ_and_end_with_the_installation() {
+async fn tokens_differ_and_are_revoked_with_the_installation() {
     let (world, installation) = world().await;
     let (_, first) = create_token(&world, &good_jwt(), installation).await;
     let (_, second) = create_token(&world, &good_jwt(), installation).await;

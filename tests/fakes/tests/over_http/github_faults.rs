@@ -1,4 +1,4 @@
-//! Each fault as the client sees it.
+//! Each fault, as the client sees it.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn a_body_may_be_anything() {
 }
 
 #[tokio::test]
-async fn a_cut_off_body_is_a_failed_transfer_even_where_304_was_due() {
+async fn a_cut_off_body_is_a_failed_transfer_even_if_a_304_was_due() {
     let world = faulty(Fault::Status(500)).await;
     send(world.get(WEB)).await;
     let etag = header(&send(world.get(WEB)).await, "etag");
@@ -75,9 +75,9 @@ async fn a_hang_lasts_until_the_client_gives_up() {
 }
 
 #[tokio::test]
-async fn a_reset_is_one() {
+async fn a_reset_is_a_tcp_reset() {
     let world = faulty(Fault::Reset).await;
-    // Read by hand: clients tell a reset and a closed connection apart in their own ways.
+    // Read from the socket, because HTTP clients report a reset and a closed connection differently.
     let address = world.github.base_url();
     let address = address.strip_prefix("http://").expect("plain HTTP");
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
@@ -91,7 +91,7 @@ async fn a_reset_is_one() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_the_ordinary_one() {
+async fn a_slow_answer_is_the_normal_one() {
     let world = faulty(Fault::Slow(150)).await;
     world.github.state().latency_ms = 100;
     let asked = tokio::time::Instant::now();
@@ -115,7 +115,7 @@ async fn permanent_faults_apply_until_they_are_cleared() {
 }
 
 #[tokio::test]
-async fn a_dropped_fake_is_gone() {
+async fn a_dropped_fake_stops() {
     let world = World::start().await;
     let url = format!("{}{WEB}", world.github.base_url());
     drop(world.github);

@@ -1,7 +1,7 @@
 //! Credentials, refusals and limits.
 //!
 //! GitHub's OpenAPI description has no errors for these requests, so each case names the page of GitHub's documentation
-//! that it is held to.
+//! that it follows.
 
 use monitor_fakes::github::{Access, Endpoint, Fault, Strikes};
 
@@ -12,7 +12,7 @@ const WEB: &str = "/repos/acme/web/actions/runners";
 // https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent
 // https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#failed-login-limit
 #[tokio::test]
-async fn a_request_needs_a_name_and_a_valid_token() {
+async fn a_request_needs_a_user_agent_and_a_valid_token() {
     let world = World::start().await;
     let nameless = world.get(WEB).header("user-agent", "");
     let response = send(nameless).await;
@@ -49,7 +49,7 @@ async fn a_token_reports_its_expiry_and_expires() {
 // https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api (single sign-on)
 // https://developer.github.com/changes/2016-03-17-the-451-status-code-is-now-supported/
 #[tokio::test]
-async fn targets_refuse_in_githubs_ways() {
+async fn targets_refuse_with_githubs_statuses_and_messages() {
     let world = World::start().await;
     for (access, status, message) in [
         (Access::Hidden, 404, "Not Found"),
@@ -80,7 +80,7 @@ async fn targets_refuse_in_githubs_ways() {
 
 // https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
 #[tokio::test]
-async fn a_renamed_repository_sends_on() {
+async fn a_renamed_repository_redirects() {
     let world = World::start().await;
     let ids = world.add_runners("acme/web", 1);
     world.github.state().rename_repository("acme/web", "acme/site");
@@ -175,26 +175,26 @@ async fn too_many_at_once_are_refused() {
     let hanging = [world.get(WEB).send(), world.get(WEB).send()].map(tokio::spawn);
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
     while world.github.state().counters().requests < 2 {
-        assert!(tokio::time::Instant::now() < deadline, "the two never came");
+        assert!(tokio::time::Instant::now() < deadline, "the two requests never arrived");
         tokio::task::yield_now().await;
     }
     let refused = send(world.get(WEB)).await;
     assert_eq!(refused.status(), 403);
     assert_eq!(world.github.state().counters().max_in_flight, 3);
 
-    // The two are given up, and their places become free.
+    // The two requests are aborted, which frees their places.
     for request in hanging {
         request.abort();
         let _ = request.await;
     }
     while send(world.get(WEB)).await.status() != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "no place became free");
+        assert!(tokio::time::Instant::now() < deadline, "no place was freed");
     }
 }
 
 // https://docs.github.com/en/enterprise-server@3.19/admin/configuring-settings/configuring-user-applications-for-your-enterprise/configuring-rate-limits
 #[tokio::test]
-async fn an_enterprise_server_has_no_limits_and_no_headers_of_them() {
+async fn an_enterprise_server_has_no_limits_and_no_limit_headers() {
     let world = World::start().await;
     world.github.state().set_hourly_limit("test-token", 0);
     world.github.state().limits.points_per_minute = 0;

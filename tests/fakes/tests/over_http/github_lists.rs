@@ -1,4 +1,4 @@
-//! Lists, pages, links, ETags and what a listing may get wrong.
+//! Lists, pages, links, ETags and faults of listings.
 
 use monitor_fakes::github::{Endpoint, Fault, RunnerSpec, Strikes};
 use reqwest::Response;
@@ -7,7 +7,7 @@ use crate::client::{World, header, parts, send};
 
 const WEB: &str = "/repos/acme/web/actions/runners";
 
-/// The address behind one relation of the `Link` header.
+/// The address of one relation in the `Link` header.
 fn link(response: &Response, relation: &str) -> Option<String> {
     let link = header(response, "link");
     let part = link.split(", ").find(|part| part.ends_with(&format!("rel=\"{relation}\"")))?;
@@ -16,7 +16,7 @@ fn link(response: &Response, relation: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn pages_are_followed_by_their_links_to_the_end() {
+async fn links_lead_through_all_pages() {
     let world = World::start().await;
     world.add_runners("enterprises/big", 205);
     world.add_runners("orgs/acme", 205);
@@ -38,7 +38,7 @@ async fn pages_are_followed_by_their_links_to_the_end() {
 }
 
 #[tokio::test]
-async fn links_go_by_number_and_keep_the_prefix_of_an_enterprise_server() {
+async fn links_use_ids_and_keep_the_prefix_of_an_enterprise_server() {
     let world = World::start().await;
     world.add_runners("acme/web", 31);
     let response = send(world.get(WEB)).await;
@@ -53,7 +53,7 @@ async fn links_go_by_number_and_keep_the_prefix_of_an_enterprise_server() {
 }
 
 #[tokio::test]
-async fn a_list_can_be_asked_by_name_and_an_enterprise_may_keep_its_count() {
+async fn a_list_can_be_filtered_by_name_and_an_enterprise_may_omit_the_count() {
     let world = World::start().await;
     world.add_runners("enterprises/big", 40);
     let (_, body) = world.ask("/enterprises/big/actions/runners?name=runner-007").await;
@@ -94,7 +94,7 @@ async fn an_unchanged_page_is_304_for_its_token_and_free_of_charge() {
 }
 
 #[tokio::test]
-async fn a_runner_is_found_by_id_until_it_is_gone_or_has_another() {
+async fn a_runner_is_found_by_id_until_it_is_removed_or_registered_again() {
     let world = World::start().await;
     let spec = RunnerSpec::new("build-1").offline().with_labels(&["gpu"]);
     let id = world.github.state().add_runner("ACME/web", spec);
@@ -115,7 +115,7 @@ async fn a_runner_is_found_by_id_until_it_is_gone_or_has_another() {
 }
 
 #[tokio::test]
-async fn a_slipped_runner_is_on_no_page_of_one_listing_though_counted_and_found_by_id() {
+async fn a_slipped_runner_is_on_no_page_of_one_listing_but_counted_and_found_by_id() {
     let world = World::start().await;
     let ids = world.add_runners("acme/web", 3);
     let fault = Fault::Slip(ids[1]);
@@ -130,7 +130,7 @@ async fn a_slipped_runner_is_on_no_page_of_one_listing_though_counted_and_found_
 }
 
 #[tokio::test]
-async fn a_listing_may_show_a_running_runner_offline_or_be_the_one_before() {
+async fn a_listing_may_show_an_online_runner_offline_or_repeat_the_previous_listing() {
     let world = World::start().await;
     let ids = world.add_runners("acme/web", 1);
     let status = async || world.ask(WEB).await.1["runners"][0]["status"].clone();

@@ -1,4 +1,4 @@
-//! The fakes asked over real HTTP, as the product asks them.
+//! The fakes over real HTTP, used as the product uses them.
 
 mod client;
 mod github_app;

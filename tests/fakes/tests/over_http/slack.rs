@@ -1,4 +1,4 @@
-//! The incoming webhook as the notifier meets it.
+//! The incoming webhook, as the notifier uses it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -42,7 +42,7 @@ async fn messages_are_stored_in_the_order_sent() {
 }
 
 #[tokio::test]
-async fn what_slack_would_not_take_is_refused_and_remembered() {
+async fn invalid_messages_are_refused_and_the_refusals_are_kept() {
     let (slack, client, url) = start().await;
     let long = "x".repeat(151);
     let header = json!([{"type": "header", "text": {"type": "plain_text", "text": long}}]);
@@ -124,7 +124,7 @@ async fn a_lost_answer_stores_the_message_and_a_hang_or_reset_does_not() {
 }
 
 #[tokio::test]
-async fn one_message_a_second_may_be_enforced() {
+async fn one_message_per_second_can_be_enforced() {
     let mut state = State::new("/services/T1/B1/x");
     state.min_interval_ms = Some(1_000);
     let now_ms = Arc::new(AtomicI64::new(NOON_MS));
@@ -153,5 +153,5 @@ async fn messages_can_be_waited_for() {
     assert_eq!(messages.expect("three messages").len(), 3);
     posting.await.expect("posted");
     let late = slack.wait_for_messages(4, Duration::from_millis(50)).await;
-    assert_eq!(late.expect_err("no fourth").to_string(), "3 of 4 messages came");
+    assert_eq!(late.expect_err("no fourth").to_string(), "3 of 4 messages arrived");
 }

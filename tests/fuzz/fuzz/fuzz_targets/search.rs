@@ -1,5 +1,5 @@
-//! libFuzzer's program for every target, so that it is built and linked once. `FUZZ_TARGET` names the one, or several
-//! with commas between them: then each input goes through all of them.
+//! libFuzzer's program for all targets, so that only one is built and linked. `FUZZ_TARGET` names one target, or
+//! several separated by commas: then each input is passed to all of them.
 #![no_main]
 
 use std::env;
@@ -23,7 +23,7 @@ fn targets() -> &'static [Target] {
         let named = env::var("FUZZ_TARGET").unwrap_or_default();
         let find = |name| TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target);
         let names = || TARGETS.map(|(name, _)| name).join(", ");
-        let one = |name| find(name).unwrap_or_else(|| panic!("FUZZ_TARGET has to name some of {}", names()));
+        let one = |name| find(name).unwrap_or_else(|| panic!("FUZZ_TARGET must name targets of {}", names()));
         named.split(',').map(one).collect()
     })
 }

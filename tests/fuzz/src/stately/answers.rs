@@ -1,4 +1,4 @@
-//! Whole answers, through the client and the store: frames, error details, lists, tokens.
+//! Whole answers, passed through the client and the store: frames, error details, lists, tokens.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ use crate::text_checks::{SECRET, assert_bearable, parts};
 const LONGEST: usize = 2_000;
 const STREAM: &str = "application/connect+proto";
 
-/// Gives one answer after the other; then none.
+/// Returns one answer after the other, then an error.
 struct Script(Mutex<VecDeque<Response>>);
 
 impl Transport for Script {
@@ -31,12 +31,12 @@ impl Transport for Script {
     }
 }
 
-/// The first byte says what is asked, the parts of the rest are the answers: a line with status and content type, then
-/// the body. Of the content type `frames`, a body is messages between lines of two dashes, each with its flags before it.
+/// The first byte selects the request. The parts of the rest are the answers: a line with status and content type, then
+/// the body. With the content type `frames` a body is messages separated by lines of two dashes, each after its flags.
 pub(crate) fn answers(input: &[u8]) {
     let Some((&which, rest)) = input.split_first() else { return };
     let script: Vec<Response> = parts(rest).into_iter().take(8).filter_map(answer).collect();
-    // What StatelyDB says is told, so only the key that the client has must not be in it.
+    // StatelyDB's text is quoted, so it may contain the secret. Otherwise the client's key must not appear.
     let has_secret = contains(rest, SECRET.as_bytes());
     let outcome = run(which, script.clone());
     match &outcome {
@@ -50,11 +50,11 @@ pub(crate) fn answers(input: &[u8]) {
             assert_bearable(&text, LONGEST);
         }
     }
-    assert_eq!(run(which, script.clone()), outcome, "the same answers lead elsewhere");
-    // A stream says the same however it is cut into messages.
+    assert_eq!(run(which, script.clone()), outcome, "the same answers have another result");
+    // A stream means the same however it is split into messages.
     let cut: Vec<Response> = script.iter().map(one_by_one).collect();
     if cut != script {
-        assert_eq!(run(which, cut), outcome, "cut otherwise, it says something else");
+        assert_eq!(run(which, cut), outcome, "split differently, it has another result");
     }
 }
 
@@ -92,7 +92,7 @@ fn frame(flags: u8, message: &[u8], into: &mut Vec<u8>) {
     into.extend(message);
 }
 
-/// The same list with each item in a message of its own, if it is one that can be read.
+/// The same list with each item in a separate message, if it can be read.
 fn one_by_one(answer: &Response) -> Response {
     let mut body = Vec::new();
     let mut rest = &answer.body[..];
@@ -107,7 +107,7 @@ fn one_by_one(answer: &Response) -> Response {
                     frame(0, &ListResponse { response }.encode_to_vec(), &mut body);
                 }
             }
-            // What has no items is left as it is; so is what cannot be read.
+            // Messages without items, and unreadable ones, are not changed.
             _ => frame(prefix[0], message, &mut body),
         }
     }
@@ -115,7 +115,7 @@ fn one_by_one(answer: &Response) -> Response {
     Response { body, ..answer.clone() }
 }
 
-/// A list of these items as the service sends it, for the seeds.
+/// A list in the service's format, for the seeds.
 pub(crate) fn listed(items: Vec<monitor_stately::wire::Item>, can_continue: bool) -> Vec<u8> {
     let token = ListToken { token_data: vec![1, 2, 3], can_continue, can_sync: false, schema_version_id: 1 };
     let mut body = Vec::new();
@@ -128,11 +128,11 @@ pub(crate) fn listed(items: Vec<monitor_stately::wire::Item>, can_continue: bool
 
 fn run(which: u8, script: Vec<Response>) -> Result<Vec<Item>, StoreError> {
     thread_local! {
-        // Its clock stands still, and jumps where everybody waits: a deadline costs nothing.
+        // The clock is paused and jumps to the next timer when all tasks wait, so a deadline takes no time.
         static RUNTIME: RefCell<Runtime> =
             RefCell::new(Builder::new_current_thread().enable_time().start_paused(true).build().unwrap());
     }
-    // A call that wants no token, or one that gets it in the first answer.
+    // A call without a token, or one that gets its token in the first answer.
     let access_key = (which & 0x80 != 0).then(|| AccessKey::new(SECRET));
     let settings = ClientSettings { deadline: Duration::from_secs(2), ..ClientSettings::new(17, 5, access_key) };
     let store = StatelyStore::new(Client::new(Script(Mutex::new(script.into())), settings));
@@ -150,11 +150,11 @@ async fn ask(store: &StatelyStore<Script>, which: u8) -> Result<Vec<Item>, Store
         5 => store.get(&[Key::Watchlist, Key::Target(web())]).await,
         6 => store.put(vec![Put::new(runner_item("acme/web", 7))]).await.map(|_| Vec::new()),
         7 => store.delete(&[Key::Target(web())]).await.map(|()| Vec::new()),
-        // Not through the store: an item type that only a later release knows is no item there.
+        // Directly through the client: the store skips item types that only a later release knows.
         _ => {
             let list = List { prefix: KeyPath::new().text("fleet", "acme/web"), limit: Some(2), ..List::default() };
             let items = store.client().list(&list).await;
-            items.map(|items| assert!(items.len() <= 2, "more than was asked for")).map_or(Ok(vec![]), |()| Ok(vec![]))
+            items.map(|items| assert!(items.len() <= 2, "more items than the limit")).map_or(Ok(vec![]), |()| Ok(vec![]))
         }
     }
 }

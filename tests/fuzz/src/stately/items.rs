@@ -1,4 +1,4 @@
-//! Payloads of items, by number and by name.
+//! Payloads of items, with fields by number (protobuf) and by name (JSON).
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const LONGEST: usize = 1_500;
 /// A field that only a later schema has.
 const LATER_FIELD: u32 = 1_000;
 
-/// The first byte is the item's type, the rest its payload: protobuf, or with the highest bit set JSON.
+/// The first byte is the item's type, the rest its payload: protobuf, or JSON if the highest bit is set.
 pub(crate) fn items(input: &[u8]) {
     let Some((&which, payload)) = input.split_first() else { return };
     let item_type = ALL[usize::from(which & 0x7f) % ALL.len()];
@@ -35,17 +35,17 @@ pub(crate) fn items(input: &[u8]) {
         Ok(None) => {}
         Ok(Some(read)) => {
             let again = Reader::default().read(&write(&read).expect("what was read can be put")).unwrap();
-            assert_eq!(text(&again.expect("it is an item")), text(&read), "put back, it is another");
+            assert_eq!(text(&again.expect("it is an item")), text(&read), "written and read again, it differs");
         }
-        // What is stored is no secret, and what is wrong with it is quoted.
+        // Stored items are not secret, so errors may quote them.
         Err(error) => assert_bearable(&error.to_string().replace(SECRET, "…"), LONGEST),
     }
 }
 
-/// A record is read alike from protobuf and JSON, whatever the order of its fields and whatever is beside them.
+/// A record is read in the same way from protobuf and JSON, in any order of fields and with unknown fields.
 fn forms(item_type: &'static ItemType, record: &Record) {
     let read = |payload| Record::read(&Item { item_type: item_type.name.to_owned(), payload: Some(payload) }, |_| true);
-    let Some(Payload::Proto(bytes)) = record.to_item().payload else { panic!("written as something else") };
+    let Some(Payload::Proto(bytes)) = record.to_item().payload else { panic!("not written as protobuf") };
     assert_eq!(ordered(read(Payload::Proto(bytes.clone()))), ordered(Ok(Some(record.clone()))));
     assert_eq!(ordered(read(Payload::Json(by_name(record)))), ordered(Ok(Some(record.clone()))));
     let single: Vec<u8> =
@@ -63,14 +63,14 @@ fn one_field(item_type: &'static ItemType, record: &Record, name: &str) -> Vec<u
     bytes
 }
 
-/// A record's values by name, for their order in memory is nobody's business.
+/// A record's values by name, independent of their order in memory.
 fn ordered(read: Result<Option<Record>, monitor_stately::payload::Broken>) -> BTreeMap<&'static str, Value> {
     let record = read.expect("what was written is read").expect("its type is known");
     let fields = record.item_type().fields.iter();
     fields.filter_map(|field| Some((field.name, record.get(field.name)?.clone()))).collect()
 }
 
-/// As a service gives it whose answers are JSON.
+/// A record in the format of a service that answers with JSON.
 fn by_name(record: &Record) -> Struct {
     let value = |kind| JsonValue { kind: Some(kind) };
     let of = |field_value: &Value| match field_value {

@@ -1,4 +1,4 @@
-//! Nothing is said without a cause: whatever was told is held against what was true, and against GitHub's own log.
+//! No notification without a cause: every notification is compared with the true history and with GitHub's log.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use crate::operations::{MINUTE_MS, TARGETS};
 use crate::record::Record;
 use crate::world::{STALE_MS, SimulatedCheck, bit_of};
 
-/// How long a look lasts that is answered.
+/// The duration of an answered check.
 const CHECK_MS: i64 = 2_000;
 
 const NO_CAUSE: &str = "no outage without a cause";
-const READ: &str = "an outage begins and ends with readings that GitHub gave";
-const UNSEEN: &str = "nothing is called blind that was seen";
-const WATCHED: &str = "nobody is said to be absent who watched";
+const READ: &str = "an outage starts and ends with readings in GitHub's log";
+const UNSEEN: &str = "nothing is notified as unreachable that was reachable";
+const WATCHED: &str = "no gap in monitoring is notified while ticks succeed";
 
 impl Examination<'_> {
-    /// What was told and recorded of a target.
+    /// Checks what was notified and recorded about a target.
     pub(super) fn evidence(&mut self, place: usize, record: &Record) {
         self.tally.outages += record.outages.len() as u64;
         let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
@@ -63,47 +63,47 @@ impl Examination<'_> {
         }
     }
 
-    /// What is wrong with how an outage began, if anything.
+    /// What is wrong with the start of an outage, if anything.
     fn began(&self, place: usize, outage: &Outage) -> Option<&'static str> {
         let [started_ms, confirmed_ms] = [outage.started_at, outage.confirmed_at].map(scenario_ms);
         let readings = self.model.readings(place, &outage.runner_name, started_ms, confirmed_ms);
-        let is_bad = |reading: &Reading| *reading != Reading::Good;
-        let bad = || readings.iter().filter(|(_, reading)| is_bad(reading)).map(|(at_ms, _)| *at_ms);
-        if !bad().any(|at_ms| at_ms == started_ms) {
-            return Some("its first reading was none");
+        let is_unhealthy = |reading: &Reading| *reading != Reading::Healthy;
+        let unhealthy = || readings.iter().filter(|(_, reading)| is_unhealthy(reading)).map(|(at_ms, _)| *at_ms);
+        if !unhealthy().any(|at_ms| at_ms == started_ms) {
+            return Some("no unhealthy reading at its start");
         }
-        if !bad().any(|at_ms| at_ms == confirmed_ms) {
-            return Some("the reading that confirmed it was none");
+        if !unhealthy().any(|at_ms| at_ms == confirmed_ms) {
+            return Some("no unhealthy reading at its confirmation");
         }
         let missing = readings.iter().filter(|(_, reading)| matches!(reading, Reading::Missing | Reading::Slipped));
         let is_gone =
             outage.ending == Some(Ending::Removed) && count_apart(missing.map(|(at_ms, _)| *at_ms)) >= READINGS;
-        let needed = self.model.least_confirm(started_ms, confirmed_ms + MINUTE_MS);
-        if !is_gone && count_apart(bad()) < needed {
-            return Some("too few bad readings");
+        let needed = self.model.lowest_threshold(started_ms, confirmed_ms + MINUTE_MS);
+        if !is_gone && count_apart(unhealthy()) < needed {
+            return Some("too few unhealthy readings");
         }
         let is_calm = self.model.is_calm(place, started_ms, confirmed_ms);
         let in_between =
-            |(at_ms, reading): &(i64, Reading)| !is_bad(reading) && (started_ms..confirmed_ms).contains(at_ms);
-        (is_calm && readings.iter().any(in_between)).then_some("a good reading in between")
+            |(at_ms, reading): &(i64, Reading)| !is_unhealthy(reading) && (started_ms..confirmed_ms).contains(at_ms);
+        (is_calm && readings.iter().any(in_between)).then_some("a healthy reading in between")
     }
 
-    /// What is wrong with how an outage ended, if anything.
+    /// What is wrong with the end of an outage, if anything.
     fn ended(&self, place: usize, outage: &Outage) -> Option<&'static str> {
         let resolved_ms = scenario_ms(outage.resolved_at?);
         let name = &outage.runner_name;
         match outage.ending? {
             Ending::Recovered => {
                 let readings = self.model.readings(place, name, resolved_ms, self.played.end_ms);
-                let is_good = |reading: &Reading| matches!(reading, Reading::Good | Reading::Slipped);
-                let good = || readings.iter().take_while(|(_, reading)| is_good(reading)).map(|(at_ms, _)| *at_ms);
+                let is_healthy = |reading: &Reading| matches!(reading, Reading::Healthy | Reading::Slipped);
+                let healthy = || readings.iter().take_while(|(_, reading)| is_healthy(reading)).map(|(at_ms, _)| *at_ms);
                 let first_is =
-                    readings.first().is_some_and(|(at_ms, reading)| *at_ms == resolved_ms && is_good(reading));
+                    readings.first().is_some_and(|(at_ms, reading)| *at_ms == resolved_ms && is_healthy(reading));
                 if !first_is {
-                    return Some("it ended with a reading that was none");
+                    return Some("no healthy reading at its end");
                 }
                 let is_calm = self.model.is_calm(place, resolved_ms, resolved_ms + 10 * MINUTE_MS);
-                (is_calm && count_apart(good()) < READINGS).then_some("too few good readings in a row")
+                (is_calm && count_apart(healthy()) < READINGS).then_some("too few healthy readings in a row")
             }
             Ending::Removed => {
                 let readings = self.model.readings(place, name, resolved_ms, resolved_ms);
@@ -111,7 +111,7 @@ impl Examination<'_> {
                 (!readings.iter().any(|(_, reading)| is_missing(reading))).then_some("it was not missing")
             }
             Ending::NoLongerMonitored => {
-                // The schedule hears of a list that has changed back only at its next tick.
+                // The scheduler detects that a list has changed back only at its next tick.
                 let settled = self.played.world.ticks_ms.iter().rev().find(|(_, settled_ms)| *settled_ms < resolved_ms);
                 let since_ms =
                     settled.map_or(0, |(tick_ms, _)| tick_ms - 2 * MINUTE_MS).min(resolved_ms - 7 * MINUTE_MS);
@@ -145,7 +145,7 @@ impl Examination<'_> {
         }
     }
 
-    /// What was told of the credential and the monitor.
+    /// Checks what was notified about the credential and the monitor.
     pub(super) fn evidence_of_all(&mut self) {
         let world = &self.played.world;
         let credential = Subject::Credential(CredentialId::token());
@@ -183,7 +183,7 @@ impl Examination<'_> {
                         };
                         if !targets.iter().all(was_off) {
                             let what = format!("{targets:?} at {}", moment(taken.at_ms));
-                            self.found("what is on the list stays watched", what);
+                            self.found("a target on the list stays monitored", what);
                         }
                     }
                     NotificationItem::ListRestored { .. } if !refused => {
@@ -195,25 +195,25 @@ impl Examination<'_> {
         }
     }
 
-    /// Looks failed from then on, for long enough, and none succeeded in between unless what came of it was lost.
+    /// Checks failed from `since_ms` on for long enough, and none succeeded in between, except ones with a lost result.
     fn unreachable(&mut self, checks: &[&Vec<SimulatedCheck>], since_ms: i64, notified_ms: i64, subject: &Subject) {
         let is_shared = matches!(subject, Subject::Credential(_));
         let checks = || checks.iter().flat_map(|checks| checks.iter());
         let mut failed = checks().filter_map(|check| check.failed_ms(is_shared)).filter(|at_ms| *at_ms <= notified_ms);
         let began = failed.clone().any(|at_ms| at_ms == since_ms);
         let lasted = failed.any(|at_ms| at_ms - since_ms >= UNREACHABLE_AFTER_MS);
-        // Functions that end in the middle lose what they saw.
+        // A function that is ended loses the result of its check.
         let is_sound = !self.model.may_lose(since_ms, notified_ms);
-        // Of two looks side by side the one that began later may be answered before the credential is refused.
+        // Of two concurrent checks the one that began later may be answered before the credential is refused.
         let seen_within = since_ms + CHECK_MS..since_ms + UNREACHABLE_AFTER_MS;
         let seen = checks().any(|check| check.failed_ms(is_shared).is_none() && seen_within.contains(&check.at_ms));
         if !began || !lasted || (is_sound && seen) {
-            let what = format!("{subject}: since {}, told at {}", moment(since_ms), moment(notified_ms));
+            let what = format!("{subject}: since {}, notified at {}", moment(since_ms), moment(notified_ms));
             self.found(UNSEEN, what);
         }
     }
 
-    /// An account was asked then and did not answer, nor did it for as long as the policy waits.
+    /// The request for an account's repositories failed at `since_ms`, and for `unreachableAfter` none succeeded.
     fn unresolved(&mut self, since_ms: i64, notified_ms: i64) {
         let asked = &self.played.world.resolved;
         let within = |from_ms: i64, until_ms: i64, answered: bool| {
@@ -223,18 +223,18 @@ impl Examination<'_> {
         let is_sound = !self.model.may_lose(since_ms, notified_ms);
         let answered = within(since_ms + MINUTE_MS, since_ms + UNREACHABLE_AFTER_MS, true);
         if !began || notified_ms - since_ms < UNREACHABLE_AFTER_MS || (is_sound && answered) {
-            self.found(UNSEEN, format!("an entry: since {}, told at {}", moment(since_ms), moment(notified_ms)));
+            self.found(UNSEEN, format!("an entry: since {}, notified at {}", moment(since_ms), moment(notified_ms)));
         }
     }
 
-    /// No tick was settled in between.
+    /// No tick succeeded in between.
     fn unwatched(&mut self, from_ms: i64, until_ms: i64) {
         let ticks = &self.played.world.ticks_ms;
-        // Of two ticks side by side the earlier may put its sign of life over the later's: that is a matter of moments.
+        // Of two concurrent ticks the earlier may overwrite the later's heartbeat, which differs by moments.
         let after_ms = from_ms + MINUTE_MS;
         let ticked = ticks.iter().find(|(began_ms, settled_ms)| *began_ms > after_ms && *settled_ms < until_ms);
         if until_ms - from_ms < UNREACHABLE_AFTER_MS || ticked.is_some() {
-            let what = format!("from {} to {}, but ticked at {ticked:?}", moment(from_ms), moment(until_ms));
+            let what = format!("from {} to {}, but a tick ran at {ticked:?}", moment(from_ms), moment(until_ms));
             self.found(WATCHED, what);
         }
     }

@@ -1,4 +1,4 @@
-//! What must and what must never be: the record of a story held against the model of it.
+//! The invariants: the record of a scenario is compared with the model of it.
 
 mod evidence;
 mod messages;
@@ -22,30 +22,30 @@ use crate::record::{Record, changes_of, kind_of};
 use crate::simulation::Played;
 use crate::world::Taken;
 
-/// Something that must not be.
+/// A violated invariant.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// Which invariant.
+    /// The sentence that does not hold.
     pub invariant: &'static str,
-    /// What was found.
-    pub scenario: String,
+    /// The subject, time and items that violate it.
+    pub details: String,
 }
 
-/// What a story came to, for the statistics.
+/// Counts of a scenario, for the statistics.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Pieces of news by kind.
+    /// Notification items by kind.
     pub items: BTreeMap<&'static str, u64>,
     /// Outages recorded.
     pub outages: u64,
-    /// Messages told again in one of the two windows.
+    /// Messages repeated in one of the two windows of uncertainty.
     pub repeats: u64,
-    /// What had to be told by a certain time, by kind.
+    /// Promises that were tested, by kind.
     pub promises: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
-    /// Adds another's.
+    /// Adds the counts of another tally.
     pub fn add(&mut self, other: &Tally) {
         self.outages += other.outages;
         self.repeats += other.repeats;
@@ -57,7 +57,7 @@ impl Tally {
     }
 }
 
-/// Holds a story against every invariant.
+/// Checks every invariant of a scenario.
 pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Violation>, Tally)> {
     let mut records = Vec::new();
     for name in TARGETS {
@@ -101,17 +101,17 @@ struct Examination<'a> {
     tally: Tally,
 }
 
-/// A moment of the story in words.
+/// Formats a time since the start of the scenario.
 pub fn moment(at_ms: i64) -> String {
     format!("{} h {} min {} s", at_ms / HOUR_MS, at_ms % HOUR_MS / MINUTE_MS, at_ms % MINUTE_MS / 1_000)
 }
 
 impl<'a> Examination<'a> {
-    fn found(&mut self, invariant: &'static str, scenario: String) {
-        self.found.push(Violation { invariant, scenario });
+    fn found(&mut self, invariant: &'static str, details: String) {
+        self.found.push(Violation { invariant, details });
     }
 
-    /// What Slack took about a subject, in order.
+    /// The messages about a subject that Slack accepted, in order.
     fn taken_of(&self, subject: &Subject) -> Vec<&'a Taken> {
         self.played.world.taken.iter().filter(|taken| taken.notification.subject == *subject).collect()
     }

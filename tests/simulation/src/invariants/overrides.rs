@@ -1,5 +1,5 @@
-//! What people asked for was heeded: what was committed and told is held against the mutes and acknowledgements there
-//! were when it was decided.
+//! Overrides apply: commits and notifications are compared with the mutes and acknowledgements at the time of the
+//! decision.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use crate::model::{Decided, Reading};
 use crate::operations::MINUTE_MS;
 use crate::record::{OutageKey, Record, count, key_of, reminded, sides};
 
-const MUTED: &str = "nothing is told of what is muted";
-const HEARD: &str = "nothing is kept quiet that nobody muted";
-pub(super) const UNMUTED: &str = "what is still open after a mute is told in time, once";
-pub(super) const REMINDED: &str = "an outage is reminded of in time";
+const MUTED: &str = "nothing that is muted is notified";
+const NOT_MUTED: &str = "nothing is suppressed as muted that nobody muted";
+pub(super) const UNMUTED: &str = "an outage that is still open after a mute is notified in time, once";
+pub(super) const REMINDED: &str = "reminders of an outage are sent in time";
 const TOO_MUCH: &str =
-    "nobody is reminded too soon, too often, or of what is acknowledged, muted, over or told when monitoring started";
-const SILENCE: &str = "after a long silence of Slack what is open is told once, and what came and went in one summary";
-const HASTY: &str = "Slack is not asked again before it wants to be";
+    "no reminder is too early, one too many, or about an acknowledged, muted, ended or baseline outage";
+const SILENCE: &str = "after a long Slack outage each open outage is notified once, and ended ones in one summary";
+const HASTY: &str = "no request is sent to Slack before the end of a Retry-After";
 
-/// An outage as its target's changes tell of it.
+/// The state of an outage according to its target's changes.
 struct Known {
     visibility: Visibility,
     notified_ms: i64,
@@ -33,7 +33,7 @@ struct Known {
 }
 
 impl Examination<'_> {
-    /// Each step of a target is held against what people had asked for when it was decided.
+    /// Compares each event of a target with the overrides at the time of its decision.
     pub(super) fn overrides(&mut self, place: usize, record: &Record, changes: &[Change]) {
         let mut known: BTreeMap<(RunnerId, OutageId), Known> = BTreeMap::new();
         let mut events: BTreeMap<OutageKey, usize> = BTreeMap::new();
@@ -55,10 +55,10 @@ impl Examination<'_> {
                         if let Some(known) = opened {
                             (known.visibility, known.notified_ms) = (Visibility::Alerted, checked_ms);
                         }
-                        let is_bad = self.is_bad(place, &outage.runner_name, checked_ms);
-                        let notified =
-                            if was_muted && is_bad { None } else { Some((UNMUTED, "it was not muted, or not open")) };
-                        self.muted_state(place, &outage.runner_name, at, outage.visibility).or(notified)
+                        let is_unhealthy = self.is_unhealthy(place, &outage.runner_name, checked_ms);
+                        let fault = (UNMUTED, "it was not muted, or not open");
+                        let fault = (!(was_muted && is_unhealthy)).then_some(fault);
+                        self.muted_state(place, &outage.runner_name, at, outage.visibility).or(fault)
                     }
                     Event::Reminded { outage, is_last } => {
                         *events.entry(key_of(outage)).or_default() += 1;
@@ -81,15 +81,15 @@ impl Examination<'_> {
                 }
             }
         }
-        self.notified_by_overrides(record, &events);
+        self.notified_sides(record, &events);
     }
 
-    fn is_bad(&self, place: usize, name: &str, at_ms: i64) -> bool {
+    fn is_unhealthy(&self, place: usize, name: &str, at_ms: i64) -> bool {
         let readings = self.model.readings(place, name, at_ms, at_ms);
-        readings.iter().any(|(_, reading)| matches!(reading, Reading::Bad | Reading::Slipped))
+        readings.iter().any(|(_, reading)| matches!(reading, Reading::Unhealthy | Reading::Slipped))
     }
 
-    /// Whether a decision heeded the mutes.
+    /// What is wrong if a decision did not apply the mutes.
     fn muted_state(
         &self,
         place: usize,
@@ -101,7 +101,7 @@ impl Examination<'_> {
             return Some((MUTED, "it was muted"));
         }
         let is_muted = visibility == Visibility::Muted;
-        (is_muted && !self.model.may_be_muted(place, name, at)).then_some((HEARD, "it was not muted"))
+        (is_muted && !self.model.may_be_muted(place, name, at)).then_some((NOT_MUTED, "it was not muted"))
     }
 
     /// What is wrong with a reminder, if anything.
@@ -113,7 +113,7 @@ impl Examination<'_> {
         at: Decided,
         known: Option<&mut Known>,
     ) -> Option<&'static str> {
-        let Some(known) = known else { return Some("it is over") };
+        let Some(known) = known else { return Some("it has ended") };
         let since_ms = at.checked_ms - known.notified_ms;
         (known.notified_ms, known.reminders) = (at.checked_ms, known.reminders + 1);
         let target: Option<TargetId> = match &record.subject {
@@ -123,19 +123,19 @@ impl Examination<'_> {
         let key = target.map(|target| (target, outage.runner_id, outage.id));
         let acknowledged_ms = key.and_then(|key| self.played.world.acknowledged_ms.get(&key));
         Some(match () {
-            () if known.visibility != Visibility::Alerted => "it was not told by an alert",
-            () if since_ms < REMIND_MS => "too soon",
+            () if known.visibility != Visibility::Alerted => "it was not notified by an alert",
+            () if since_ms < REMIND_MS => "too early",
             () if known.reminders > REMINDERS => "too often",
-            () if is_last != (known.reminders == REMINDERS) => "the last is not said to be",
+            () if is_last != (known.reminders == REMINDERS) => "is_last is wrong",
             () if acknowledged_ms.is_some_and(|at_ms| *at_ms <= at.checked_ms) => "it was acknowledged",
             () if self.model.is_surely_muted(place, &outage.runner_name, at) => "it was muted",
-            () if !self.is_bad(place, &outage.runner_name, at.checked_ms) => "it was not read as offline",
+            () if !self.is_unhealthy(place, &outage.runner_name, at.checked_ms) => "it was not read as offline",
             () => return None,
         })
     }
 
-    /// Nothing was told of outages that are recorded as untold, and no more reminders than were decided.
-    fn notified_by_overrides(&mut self, record: &Record, events: &BTreeMap<OutageKey, usize>) {
+    /// No notification about outages that are recorded as not notified, and no more reminders than were decided.
+    fn notified_sides(&mut self, record: &Record, events: &BTreeMap<OutageKey, usize>) {
         let taken = self.taken_of(&record.subject);
         let notified = count(taken.iter().map(|taken| &taken.notification));
         for outage in record.outages.iter().filter(|outage| !outage.visibility.is_notified()) {
@@ -163,9 +163,9 @@ impl Examination<'_> {
         }
     }
 
-    /// After a long silence there is one message of a target about what was found in it.
+    /// After a long Slack outage one message per target reports what was detected in it.
     pub(super) fn silences(&mut self, place: usize, record: &Record, changes: &[Change]) {
-        // An end is dated to the first good reading, and may be confirmed much later.
+        // An end has the time of the first healthy reading, and may be confirmed much later.
         let closed_ms = |outage: &Outage| {
             let closes = |event: &Event| matches!(event, Event::OutageClosed { outage: closed } if key_of(closed) == key_of(outage));
             let closing = changes.iter().find(|change| change.events.iter().any(closes));
@@ -173,7 +173,7 @@ impl Examination<'_> {
         };
         for silence in self.model.silences() {
             let (from_ms, until_ms) = (silence.from_ms + 10 * MINUTE_MS, silence.until_ms - 45 * MINUTE_MS);
-            // What a mute kept quiet is told when it ends.
+            // A muted outage is notified when the mute ends.
             let is_muted = |name: &str| self.model.is_ever_muted(place, name, silence.from_ms, silence.until_ms);
             let within = |at_ms: i64| (from_ms..until_ms).contains(&at_ms);
             let found: Vec<&Outage> = record
@@ -188,13 +188,13 @@ impl Examination<'_> {
             if found.is_empty() || silence.until_ms + 45 * MINUTE_MS > self.played.end_ms {
                 continue;
             }
-            self.promised("news of a long silence of Slack");
+            self.promised("summary after a long Slack outage");
             let taken = self.taken_of(&record.subject);
             let is_meant = |outage: &Outage| found.iter().any(|found| key_of(found) == key_of(outage));
-            let mut visibility =
+            let mut about_them =
                 taken.iter().filter(|taken| sides(&taken.notification).iter().any(|(outage, _)| is_meant(outage)));
-            let Some(first) = visibility.next() else {
-                self.found(SILENCE, format!("{}: nothing was told of {found:?}", record.subject));
+            let Some(first) = about_them.next() else {
+                self.found(SILENCE, format!("{}: not notified: {found:?}", record.subject));
                 continue;
             };
             let notified = count(std::iter::once(&first.notification));
@@ -210,8 +210,8 @@ impl Examination<'_> {
         }
     }
 
-    /// Whoever was asked to wait waits, and so does everybody else who tells of the subject, unless whoever was asked
-    /// ended before it could leave word of it.
+    /// After an answer with a time to wait, no notifier of the subject sends a request before its end, unless the
+    /// notifier that got the answer ended before it could store it.
     pub(super) fn waits(&mut self, records: &[Record]) {
         for (busy, at_ms) in &self.played.world.hasty {
             let Some(record) = records.iter().find(|record| record.subject == busy.subject) else { continue };

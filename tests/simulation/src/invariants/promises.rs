@@ -1,4 +1,4 @@
-//! What the model says must have been told, and by when, was told by then.
+//! Every notification that the model requires was sent by the time that the model requires.
 
 use monitor_domain::notifications::NotificationItem;
 use monitor_domain::outage::Outage;
@@ -13,12 +13,12 @@ use crate::operations::{MINUTE_MS, TARGETS, What};
 use crate::record::{Record, Side, key_of, openings, reminded, sides};
 use crate::world::Taken;
 
-const IN_TIME: &str = "every real outage that lasts is told in time";
-const ENDS: &str = "the end of an outage is told in time";
-const UNREACHABLE_IN_TIME: &str = "blindness is told in time, once, and only then";
-const SIGHT: &str = "sight regained is told in time, once";
+const IN_TIME: &str = "every real outage that lasts is notified in time";
+const ENDS: &str = "the end of an outage is notified in time";
+const UNREACHABLE_IN_TIME: &str = "an unreachable target or credential is notified in time, once, and never too early";
+const REACHABLE_AGAIN: &str = "a target or credential that is reachable again is notified in time, once";
 
-/// What may have to be told by a certain time.
+/// Kinds of notifications that must be sent by a certain time. A long run fails if one of them was never tested.
 pub const PROMISES: [&str; 23] = [
     super::states::CAME_BACK,
     super::states::FLAPPED,
@@ -29,7 +29,7 @@ pub const PROMISES: [&str; 23] = [
     "reply in a thread",
     "muted outage that lasts",
     "reminder",
-    "news of a long silence of Slack",
+    "summary after a long Slack outage",
     "outage",
     "removal",
     "end of an outage",
@@ -38,22 +38,21 @@ pub const PROMISES: [&str; 23] = [
     "lasting outage of a flapping runner",
     "calm",
     "targets added",
-    "blindness of a target",
-    "blindness of the credential",
-    "sight",
-    "gap",
-    "quiet removal",
+    "unreachable target",
+    "unreachable credential",
+    "reachable again",
+    "gap in monitoring",
+    "ignored removal",
 ];
 
-/// Something told of a runner.
+/// A notified start or end of an outage of a runner.
 struct NotifiedSide<'a> {
     at_ms: i64,
     outage: &'a Outage,
     side: Side,
 }
 
-/// What was told of a runner's flapping: that it does, that it does no more, or both in one message, in which order nobody
-/// can tell.
+/// What a message says about a runner's flapping: that it flaps, that it no longer does, or both in an unknown order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flaps {
     Yes,
@@ -79,14 +78,14 @@ impl Examination<'_> {
         }
         for listed in self.model.listed() {
             let added = |item: &NotificationItem| matches!(item, NotificationItem::TargetsAdded { targets, .. } if names(targets, listed.place));
-            self.of_the_list(&listed, "targets added", "a target that is added is told in time", added);
+            self.of_the_list(&listed, "targets added", "a target that is added is notified in time", added);
         }
         for unlisted in self.model.off_the_list() {
             let removed = |item: &NotificationItem| matches!(item, NotificationItem::TargetsRemoved { targets, .. } if names(targets, unlisted.place));
             self.of_the_list(
                 &unlisted,
                 "targets removed",
-                "a target that is taken off the list is told in time",
+                "a target that is removed from the list is notified in time",
                 removed,
             );
         }
@@ -123,13 +122,13 @@ impl Examination<'_> {
             .collect();
         let what = |what: &str, by_ms: i64| {
             let (name, began) = (&absence.name, moment(absence.began_ms));
-            format!("{subject} {name}, away from {began} to {}: {what} by {}", moment(absence.ended_ms), moment(by_ms))
+            format!("{subject} {name}, not online from {began} to {}: {what} by {}", moment(absence.ended_ms), moment(by_ms))
         };
         let flapped = flapped(&taken, &absence.name);
         let flaps = |at_ms: i64| {
             flapped.iter().rev().find(|(notified_ms, _)| *notified_ms <= at_ms).map_or(Flaps::No, |(_, flaps)| *flaps)
         };
-        // One that began before and was not seen to end is the same.
+        // An outage that started earlier and was not seen to end is the same one.
         let covers = |notified: &&NotifiedSide<'_>, by_ms: i64| {
             let ended_ms = notified.outage.resolved_at.map_or(i64::MAX, scenario_ms);
             notified.at_ms <= by_ms && scenario_ms(notified.outage.started_at) <= by_ms && ended_ms > absence.began_ms
@@ -144,25 +143,25 @@ impl Examination<'_> {
             self.promised(if absence.removed { "removal" } else { "outage" });
             let by_flapping = absence.may_flap && (absence.removed || flaps(by_ms) != Flaps::No);
             if !is_notified(by_ms) && !by_flapping {
-                self.found(IN_TIME, what("not told", by_ms));
+                self.found(IN_TIME, what("not notified", by_ms));
             }
         }
         if let Some(by_ms) = absence.lasts_by_ms.filter(|_| absence.may_flap) {
             self.promised("lasting outage of a flapping runner");
             if !is_notified(by_ms) {
-                self.found(IN_TIME, what("it lasts, and is not told", by_ms));
+                self.found(IN_TIME, what("it lasts and is not notified", by_ms));
             }
         }
         if let Some(by_ms) = absence.flaps_by_ms {
             self.promised("flapping");
             if flaps(by_ms) == Flaps::No {
-                self.found("flapping is told in time", what("not told to flap", by_ms));
+                self.found("flapping is notified in time", what("flapping is not notified", by_ms));
             }
         }
         if let Some(by_ms) = absence.calm_by_ms.filter(|_| flaps(absence.ended_ms) == Flaps::Yes) {
             self.promised("calm");
             if flaps(by_ms) == Flaps::Yes {
-                self.found("flapping is told in time", what("not told to flap no more", by_ms));
+                self.found("flapping is notified in time", what("the end of flapping is not notified", by_ms));
             }
         }
         if let Some((ended_ms, by_ms)) = absence.unmuted_ms {
@@ -172,7 +171,7 @@ impl Examination<'_> {
             let times: Vec<i64> =
                 of_name.filter(|(_, outage)| outage.runner_name == absence.name).map(|(at_ms, _)| at_ms).collect();
             if times.len() != 1 || times[0] < ended_ms {
-                let what = what(&format!("told at {times:?}, muted until {}, not once then", moment(ended_ms)), by_ms);
+                let what = what(&format!("notified at {times:?} instead of once after the mute ended at {}", moment(ended_ms)), by_ms);
                 self.found(UNMUTED, what);
             }
         }
@@ -183,18 +182,18 @@ impl Examination<'_> {
                 within.filter(|taken| reminded(&taken.notification).any(|outage| outage.runner_name == absence.name));
             let times = of_name.count();
             if times <= before {
-                self.found(REMINDED, what(&format!("reminded of {times} times"), *by_ms));
+                self.found(REMINDED, what(&format!("{times} reminders"), *by_ms));
             }
         }
-        if absence.pending {
-            self.promised("quiet removal");
+        if absence.stays_silent {
+            self.promised("ignored removal");
             let wrong = notified.iter().find(|notified| {
                 let started_ms = scenario_ms(notified.outage.started_at);
                 (absence.began_ms..absence.left_ms + MINUTE_MS).contains(&started_ms)
                     && notified.at_ms < absence.ended_ms
             });
             if let Some(wrong) = wrong {
-                self.found("what the policy does not want to hear is not told", what("told", wrong.at_ms));
+                self.found("what the policy excludes is not notified", what("notified", wrong.at_ms));
             }
         }
         if let Some(by_ms) = absence.end_by_ms {
@@ -207,7 +206,7 @@ impl Examination<'_> {
                     notified.side == Side::Ended && key_of(notified.outage) == key_of(began.outage)
                 };
                 if !notified.iter().filter(is_same).any(|ended| ended.at_ms <= by_ms) {
-                    self.found(ENDS, what("its end is not told", by_ms));
+                    self.found(ENDS, what("its end is not notified", by_ms));
                 }
             }
         }
@@ -228,7 +227,7 @@ impl Examination<'_> {
             };
             let returned = taken.iter().filter(|taken| (absence.ended_ms..=by_ms).contains(&taken.at_ms)).filter(names);
             if returned.count() == 0 {
-                self.found("a runner that was gone and is back is told in time", what("not told to be back", by_ms));
+                self.found("the return of a removed runner is notified in time", what("its return is not notified", by_ms));
             }
         }
     }
@@ -236,12 +235,12 @@ impl Examination<'_> {
     fn unseen(&mut self, unseen: &Unseen, records: &[Record]) {
         let (subject, invariant, kind) = match unseen.what {
             What::AccessLost { target, .. } => {
-                (records[target].subject.clone(), UNREACHABLE_IN_TIME, "blindness of a target")
+                (records[target].subject.clone(), UNREACHABLE_IN_TIME, "unreachable target")
             }
             What::CredentialRefused { .. } => {
-                (Subject::Credential(CredentialId::token()), UNREACHABLE_IN_TIME, "blindness of the credential")
+                (Subject::Credential(CredentialId::token()), UNREACHABLE_IN_TIME, "unreachable credential")
             }
-            _ => (Subject::Monitor, "a gap in which nobody watched is told in time, once, and only then", "gap"),
+            _ => (Subject::Monitor, "a gap in monitoring is notified in time, once, and never if it is short", "gap in monitoring"),
         };
         let taken = self.taken_of(&subject);
         let notified = |from_ms: i64, until_ms: i64, is_meant: &dyn Fn(&NotificationItem) -> bool| {
@@ -257,33 +256,33 @@ impl Examination<'_> {
             self.promised(kind);
             let times = notified(unseen.began_ms, by_ms, &is_unreachable);
             if times != 1 {
-                self.found(invariant, what(&format!("told {times} times by {}", moment(by_ms))));
+                self.found(invariant, what(&format!("notified {times} times by {}", moment(by_ms))));
             }
         }
-        if unseen.pending && notified(unseen.began_ms, unseen.ended_ms + 10 * MINUTE_MS, &is_unreachable) > 0 {
-            self.found(invariant, what("told, although it was short"));
+        if unseen.stays_silent && notified(unseen.began_ms, unseen.ended_ms + 10 * MINUTE_MS, &is_unreachable) > 0 {
+            self.found(invariant, what("notified, although it was short"));
         }
         if let Some(by_ms) = unseen.over_by_ms {
             let times = notified(unseen.ended_ms, by_ms, &reachable_again);
             let was_notified = notified(unseen.began_ms, by_ms, &is_unreachable);
-            self.promised("sight");
+            self.promised("reachable again");
             if times != was_notified.min(1) {
-                self.found(SIGHT, what(&format!("told {times} times by {}", moment(by_ms))));
+                self.found(REACHABLE_AGAIN, what(&format!("notified {times} times by {}", moment(by_ms))));
             }
-            // What the credential's notice explains is not told for each of its targets.
+            // What the credential's notification explains is not notified for each of its targets.
             if matches!(unseen.what, What::CredentialRefused { .. }) {
                 let of_target = |taken: &&Taken| matches!(taken.notification.subject, Subject::Target(_));
                 let within = self.played.world.taken.iter().filter(of_target);
                 let mut within = within.filter(|taken| (unseen.began_ms..=by_ms).contains(&taken.at_ms));
                 if within.any(|taken| taken.notification.items.iter().any(is_unreachable)) {
-                    self.found(invariant, what("told of a target"));
+                    self.found(invariant, what("notified for a target too"));
                 }
             }
         }
     }
 }
 
-/// When a runner was told to flap, and when no more, in order. What is told as an outage flaps no more.
+/// When a runner was notified as flapping and as no longer flapping, in order. A notified outage ends flapping.
 fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
     let is_notified = |item: &NotificationItem| match item {
         NotificationItem::Calm { runners } => runners.iter().any(|flap| flap.runner.name == name),
@@ -307,7 +306,7 @@ fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
     taken.iter().filter_map(of).collect()
 }
 
-/// Whether an end was told as a removal.
+/// Whether an end was notified as a removal.
 fn is_removed(taken: &[&Taken], notified: &NotifiedSide<'_>) -> bool {
     taken.iter().filter(|taken| taken.at_ms == notified.at_ms).flat_map(|taken| &taken.notification.items).any(|item| {
         match item {

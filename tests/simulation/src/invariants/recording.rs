@@ -1,4 +1,4 @@
-//! Every outage that was committed is recorded, as it opened and as it ended.
+//! Every committed outage is recorded, at its start and at its end.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use super::{Examination, moment};
 use crate::record::Record;
 
 const RECORDED: &str = "every outage that a change opened is recorded once, with its end";
-const NOT_REOPENED: &str = "an outage is put as it opened, then as it ended, and as nothing else";
+const NOT_REOPENED: &str = "an outage is stored as it opened, then as it ended, and never otherwise";
 
-/// What was committed of one outage.
+/// The committed events of one outage.
 #[derive(Clone, Copy, Default)]
 struct Committed<'a> {
     opened: Option<&'a Outage>,
@@ -19,7 +19,7 @@ struct Committed<'a> {
 }
 
 impl Examination<'_> {
-    /// What was committed of a target's outages, against what is stored and what ever was.
+    /// Compares the committed outages of a target with the stored ones, and with every put of one.
     pub(super) fn recording(&mut self, record: &Record, changes: &[Change]) {
         let mut committed: BTreeMap<(u64, u64), Committed<'_>> = BTreeMap::new();
         for event in changes.iter().flat_map(|change| &change.events) {
@@ -39,7 +39,7 @@ impl Examination<'_> {
             }
         }
         if let Some(outage) = record.outages.iter().find(|outage| !committed.contains_key(&number_of(outage))) {
-            self.found(RECORDED, format!("{subject}: nobody committed {outage:?}"));
+            self.found(RECORDED, format!("{subject}: not committed: {outage:?}"));
         }
         let mut last: BTreeMap<(u64, u64), &Outage> = BTreeMap::new();
         for (at_ms, target, outage) in &self.played.world.recorded {
@@ -48,12 +48,12 @@ impl Examination<'_> {
             }
             let Committed { opened, ended } = committed.get(&number_of(outage)).copied().unwrap_or_default();
             let before = last.insert(number_of(outage), outage);
-            // An end may be put again, and is the same then.
+            // An end may be stored again unchanged.
             let is_right =
                 if outage.is_open() { before.is_none() && opened == Some(outage) } else { ended == Some(outage) };
             if !is_right {
                 let what = format!("{subject}: {outage:?} over {before:?} at {}", moment(*at_ms));
-                self.found.push(super::Violation { invariant: NOT_REOPENED, scenario: what });
+                self.found.push(super::Violation { invariant: NOT_REOPENED, details: what });
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How a story must end: after the calm, the store knows what GitHub knows, and nothing is open, untold or under way.
+//! The end of a scenario: after the calm time the store agrees with GitHub, and nothing is open, pending or in a queue.
 
 use monitor_domain::outage::Outage;
 use monitor_domain::runner::Health;
@@ -11,7 +11,7 @@ impl Examination<'_> {
     pub(super) fn queues_are_at_rest(&mut self) {
         for (name, depth) in self.played.depths {
             if depth.visible + depth.delayed + depth.in_flight > 0 {
-                self.found("queues empty at rest", format!("{name}: {depth:?}"));
+                self.found("the queues are empty at the end", format!("{name}: {depth:?}"));
             }
         }
     }
@@ -22,7 +22,7 @@ impl Examination<'_> {
         let is_watched = world.listed_history.last().is_some_and(|(_, list)| list[place]);
         let truly: Vec<&str> = world.runners(place).iter().map(|runner| &*runner.name).collect();
         let last_notifiable = fleet.record.last_notifiable;
-        // The cursor is a hint, mended by the next look; nobody looks at a dropped target.
+        // The cursor is a hint, which the next check repairs. A dropped target is not checked.
         let hinted = stored.cursor.as_ref().map_or(0, |cursor| cursor.notified_through.0);
         let notified = if is_watched { hinted } else { record.notified_through().max(hinted) };
         if notified < last_notifiable.0 {
@@ -33,10 +33,10 @@ impl Examination<'_> {
             let claims: Vec<_> = claims.collect();
             let endings: Vec<_> = record.endings.iter().map(|sent| (sent.number, &sent.ending)).collect();
             let what = format!(
-                "{} tellable {last_notifiable}, {:?}\n  claims {claims:?}\n  endings {endings:?}",
+                "{} last notifiable {last_notifiable}, {:?}\n  claims {claims:?}\n  endings {endings:?}",
                 record.subject, stored.cursor
             );
-            self.found("nothing is untold at the end", what);
+            self.found("nothing is pending at the end", what);
         }
         let recorded = stored.cursor.as_ref().map_or(0, |cursor| cursor.recorded_through.0);
         if is_watched && recorded < fleet.record.last_outage_change.0 {
@@ -44,7 +44,7 @@ impl Examination<'_> {
             self.found("nothing is unrecorded at the end", what);
         }
         if record.outages.iter().any(Outage::is_open) {
-            self.found("nothing is open once everybody is well", format!("{}: {:?}", record.subject, record.outages));
+            self.found("no outage is open when every runner is online", format!("{}: {:?}", record.subject, record.outages));
         }
         if !is_watched {
             if !fleet.runners.is_empty() {
@@ -58,11 +58,11 @@ impl Examination<'_> {
         known.sort_unstable();
         truly.sort_unstable();
         if known != truly {
-            self.found("the store ends as GitHub", format!("{}: {known:?}, truly {truly:?}", record.subject));
+            self.found("the store agrees with GitHub at the end", format!("{}: {known:?}, GitHub {truly:?}", record.subject));
         }
         for runner in registered() {
             if runner.health != Health::Healthy || !runner.status.is_healthy() || runner.flapping.is_some() {
-                self.found("the store ends as GitHub", format!("{}: {runner:?}", record.subject));
+                self.found("the store agrees with GitHub at the end", format!("{}: {runner:?}", record.subject));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! A message says how things are when it is claimed, whatever has happened since the one before; and each state once.
+//! A message reports the state at the time of its claim, whatever happened since the message before, and each state
+//! once.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +13,15 @@ use crate::operations::{MINUTE_MS, TARGETS};
 use crate::record::Record;
 use crate::world::{Taken, Truth};
 
-const ONE_STATE: &str = "no message says of anything that it is so and that it is not";
-const AS_IT_IS: &str = "a message says how things are when it is claimed";
+const ONE_STATE: &str = "no message contradicts itself";
+const AS_IT_IS: &str = "a message reports the state at the time of its claim";
 
-/// How long ago something may have ended that is not noticed yet.
+/// How long the end of a state may stay undetected.
 const LAG_MS: i64 = 16 * MINUTE_MS;
-/// A runner flaps until it has been well for half an hour.
+/// A runner flaps until it has been online for half an hour.
 const CALM_LAG_MS: i64 = 30 * MINUTE_MS + LAG_MS;
 
-/// States that crossed while they were pending, and must come to pass.
+/// Promises about changes that reversed while they were pending. Each must occur.
 pub(super) const CAME_BACK: &str = "removal and registration in one message";
 pub(super) const FLAPPED: &str = "flapping that began and ended before its message";
 pub(super) const DROPPED: &str = "target dropped and monitored again in one message";
@@ -31,7 +32,7 @@ fn places(targets: &[Target]) -> impl Iterator<Item = usize> {
     targets.iter().filter_map(|target| TARGETS.iter().position(|name| *name == target.as_str()))
 }
 
-/// What a message says of runners and of the target, by name.
+/// What a message says about runners, by name, and about the target.
 #[derive(Default)]
 struct Said<'a> {
     flapping: Vec<&'a str>,
@@ -41,7 +42,7 @@ struct Said<'a> {
     is_unreachable: bool,
     is_reachable: bool,
     is_dropped: bool,
-    /// What says that the target is monitored.
+    /// Whether it implies that the target is monitored.
     is_monitored: bool,
 }
 
@@ -88,13 +89,13 @@ impl<'a> Said<'a> {
 }
 
 impl Examination<'_> {
-    /// When the message of a notice was first claimed.
+    /// When the notification of a message was first claimed.
     fn claimed_ms(record: &Record, taken: &Taken) -> Option<i64> {
         let claims = record.claims.iter().filter(|claim| claim.notification == taken.notification);
         claims.map(|claim| scenario_ms(claim.claimed_at)).min()
     }
 
-    /// What was said of a target and its runners.
+    /// Checks what was said about a target and its runners.
     pub(super) fn states(&mut self, place: usize, record: &Record) {
         let (mut flapping, mut was_unreachable) = (BTreeSet::new(), false);
         for taken in self.taken_of(&record.subject) {
@@ -129,7 +130,7 @@ impl Examination<'_> {
                 said.flapping
                     .iter()
                     .find(|name| calm && always(name, for_long, well))
-                    .map(|_| "it has been well for long")
+                    .map(|_| "it has been online for long")
             });
             let is_monitored = self.model.is_detected(claimed_ms - LAG_MS, claimed_ms)
                 && self.model.was_always_listed(place, lately, true);
@@ -141,7 +142,7 @@ impl Examination<'_> {
         }
     }
 
-    /// Counts the states that crossed before a message could be sent.
+    /// Counts the changes that reversed before a message could be sent.
     fn crossed<'n>(
         &mut self,
         said: &Said<'n>,
@@ -176,7 +177,7 @@ impl Examination<'_> {
         *was_unreachable = (*was_unreachable || said.is_unreachable) && !said.is_reachable;
     }
 
-    /// What was said of the list of targets.
+    /// Checks what was said about the list of targets.
     pub(super) fn states_of_the_list(&mut self, record: &Record) {
         for taken in self.taken_of(&record.subject) {
             let (mut on, mut off) = (BTreeSet::new(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! Alerts that live as one message: they show what has become of their outages, and later news stand in their threads.
+//! Alerts of a bot: the message shows the current state of its outages, and later notifications are in its thread.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::operations::Scenario;
 use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides};
 use crate::world::{Abandoned, Taken};
 
-const SHOWS: &str = "a message shows at last what has become of its outages";
-const THREAD: &str = "what becomes of an outage is told in the thread of the message that told of it";
-const REOPENED: &str = "no edit opens again what was shown to be over";
+const SHOWS: &str = "a message finally shows the end of its outages";
+const THREAD: &str = "follow-ups of an outage are in the thread of the message that reported it";
+const REOPENED: &str = "no edit shows an ended outage as open again";
 
-/// The outages that a message follows up: those that it ends, and those that it reminds of.
+/// The outages that a message follows up: those whose end it reports, and those that it is a reminder of.
 fn follows_up(notification: &Notification) -> Vec<&Outage> {
     let notified = sides(notification);
     let begins =
@@ -25,7 +25,7 @@ fn follows_up(notification: &Notification) -> Vec<&Outage> {
     ended.chain(reminded(notification)).collect()
 }
 
-/// Whether a message tells nothing but the ends of outages and reminders.
+/// Whether a message reports only ends of outages and reminders.
 fn is_follow_up(notification: &Notification) -> bool {
     use monitor_domain::notifications::NotificationItem;
     notification.items.iter().all(|item| {
@@ -39,14 +39,14 @@ fn is_follow_up(notification: &Notification) -> bool {
     })
 }
 
-/// Whether it can be known where a message is: it is there, and neither Slack's answer was lost nor, in a crash or a
-/// standstill, the record of it.
+/// Whether the monitor can know where a message is: nobody deleted it, and neither Slack's answer nor, by a crash or a
+/// stall, the record of it was lost.
 fn is_known(record: &Record, taken: &Taken) -> bool {
     taken.answered && !taken.is_gone && record.uncertain().all(|claim| claim.notification != taken.notification)
 }
 
-/// Whether a message need not show what its notices told: its last edit was not to be had, or was not waited for at an
-/// attempt that was neither the first nor the second.
+/// Whether a message need not be up to date: its last edit was impossible, or was abandoned at the third attempt or
+/// later.
 fn is_abandoned(record: &Record, taken: &Taken) -> bool {
     let later = record.claims.iter().filter(|claim| scenario_ms(claim.claimed_at) > taken.at_ms);
     let mut impatient = later.filter(|claim| claim.number.attempt > 2);
@@ -57,7 +57,7 @@ fn is_abandoned(record: &Record, taken: &Taken) -> bool {
     };
     impatient.any(|claim| {
         let leased_ms = scenario_ms(claim.claimed_at)..scenario_ms(claim.lease_until);
-        // With half of its lease gone such an attempt edits nothing more.
+        // Such an attempt makes no edits once half of its lease is used up.
         let took_ms = record.recorded_ms(claim).map(|at_ms| at_ms - leased_ms.start);
         failed_ms.is_some_and(|at_ms| leased_ms.contains(&at_ms))
             || took_ms.is_some_and(|took_ms| 2 * took_ms > leased_ms.end - leased_ms.start)
@@ -65,14 +65,14 @@ fn is_abandoned(record: &Record, taken: &Taken) -> bool {
 }
 
 impl Examination<'_> {
-    /// What became of each message of a target that a bot sent.
+    /// Checks each message of a target that a bot sent.
     pub(super) fn threads(&mut self, scenario: &Scenario, record: &Record) {
         if !scenario.is_bot {
             return;
         }
         let all = &self.played.world.taken;
         let of_subject = || all.iter().enumerate().filter(|(_, taken)| taken.notification.subject == record.subject);
-        // Which messages told of an outage first, as open or over.
+        // The messages that reported the start of each outage.
         let mut began: BTreeMap<OutageKey, Vec<usize>> = BTreeMap::new();
         for (number, taken) in of_subject() {
             for (outage, _) in sides(&taken.notification).into_iter().filter(|(_, side)| *side == Side::Began) {
@@ -81,7 +81,7 @@ impl Examination<'_> {
         }
         for (number, taken) in of_subject() {
             self.shows(record, taken, number, &began);
-            self.stands(record, taken, &began);
+            self.in_its_thread(record, taken, &began);
         }
     }
 
@@ -99,12 +99,12 @@ impl Examination<'_> {
             let ends = |outage: &Outage| (outage.resolved_at, outage.ending);
             if now.map(ends) != Some(ends(recorded)) {
                 let at = moment(taken.at_ms);
-                self.found(SHOWS, format!("{} message of {at}: {now:?}, truly {recorded:?}", record.subject));
+                self.found(SHOWS, format!("{} message of {at}: {now:?}, recorded {recorded:?}", record.subject));
             }
         }
     }
 
-    fn stands(&mut self, record: &Record, taken: &Taken, began: &BTreeMap<OutageKey, Vec<usize>>) {
+    fn in_its_thread(&mut self, record: &Record, taken: &Taken, began: &BTreeMap<OutageKey, Vec<usize>>) {
         let of: Vec<&Outage> = follows_up(&taken.notification);
         let what = |fault: &str| {
             format!("{} message of {}: {fault}: {:?}", record.subject, moment(taken.at_ms), taken.notification.items)
@@ -112,12 +112,13 @@ impl Examination<'_> {
         let notified_in = |outage: &&Outage| began.get(&key_of(outage)).cloned().unwrap_or_default();
         if let Some(thread) = taken.thread {
             if !is_follow_up(&taken.notification) || !of.iter().all(|outage| notified_in(outage).contains(&thread)) {
-                self.found(THREAD, what("in another's thread"));
+                self.found(THREAD, what("in the wrong thread"));
             }
             self.promised("reply in a thread");
             return;
         }
-        // Where the thread's channel takes nothing, the message stands for itself: it may do so again a moment later.
+        // While the thread's channel is dead, a follow-up is sent as a message of its own. The channel may recover a
+        // moment later.
         let was_dead = |(subject, at_ms): &(_, i64)| {
             *subject == record.subject && (taken.at_ms - 2_000..=taken.at_ms).contains(at_ms)
         };
@@ -135,10 +136,10 @@ impl Examination<'_> {
         }
     }
 
-    /// What the world noted of edits.
+    /// Reports outages that an edit reopened.
     pub(super) fn edits(&mut self) {
         for outage in &self.played.world.reopened {
-            self.found.push(super::Violation { invariant: REOPENED, scenario: format!("{outage:?}") });
+            self.found.push(super::Violation { invariant: REOPENED, details: format!("{outage:?}") });
         }
     }
 }

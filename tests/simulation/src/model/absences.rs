@@ -1,48 +1,48 @@
-//! Runners that were away: what must have been said of each time.
+//! Times in which a runner was not online, and what must have been notified about each.
 
 use super::{CALM_MS, CHECK_MS, FLAPPING, FLAPPING_WINDOW_MS, Model, NOTIFY_MS, RECHECK_MS, TICK_MS, next_tick};
 use crate::operations::MINUTE_MS;
 use crate::world::{Truth, bit_of};
 
-/// A time in which a runner was not online, and what must have been said of it.
+/// A time in which a runner was not online, and what must have been notified about it.
 #[derive(Clone, Debug)]
 pub struct Absence {
-    /// The target.
+    /// The index of the target.
     pub place: usize,
-    /// The runner.
+    /// The runner's name.
     pub name: String,
     /// When it began.
     pub began_ms: i64,
-    /// When it was online again, or the story ended.
+    /// When the runner was online again, or the scenario ended.
     pub ended_ms: i64,
     /// Whether it began with the runner's removal.
     pub removed: bool,
-    /// That it began must be told by then, as an outage or a removal.
+    /// Its start must be notified by then, as an outage or a removal.
     pub notified_by_ms: Option<i64>,
-    /// In place of that it may be told that the runner flaps.
+    /// Whether flapping may be notified instead.
     pub may_flap: bool,
-    /// It must be told by then that the runner flaps.
+    /// Flapping must be notified by then.
     pub flaps_by_ms: Option<i64>,
-    /// As an outage it must be told by then all the same.
+    /// An outage must be notified by then even if the runner flaps.
     pub lasts_by_ms: Option<i64>,
-    /// An outage that was told while it lasted must be told to have ended by then.
+    /// If an outage was notified while it lasted, its end must be notified by then.
     pub end_by_ms: Option<i64>,
-    /// When the outage ended that must be told so: the runner was online, or removed.
+    /// When that outage ended: the runner was online, or removed.
     pub left_ms: i64,
-    /// A removal that was told must be followed by the news of its return by then.
+    /// If a removal was notified, the return must be notified by then.
     pub returns_by_ms: Option<i64>,
-    /// Flapping that was told must be told to be over by then.
+    /// If flapping was notified, its end must be notified by then.
     pub calm_by_ms: Option<i64>,
-    /// Nothing about it may be told: the policy does not want to hear of it.
-    pub pending: bool,
-    /// It was muted when it was found, and must be told between these, when the mute had ended.
+    /// Nothing about it may be notified, because the policy excludes it.
+    pub stays_silent: bool,
+    /// It was muted when it was detected. It must be notified between the end of the mute and the second time.
     pub unmuted_ms: Option<(i64, i64)>,
-    /// People must have been reminded of it by then: once, twice and so on.
+    /// The times by which the first, second and later reminders must have been sent.
     pub reminded_by_ms: Vec<i64>,
 }
 
 impl Model<'_> {
-    /// Whether another runner of a target went offline about then: outages that are found together are told together.
+    /// Whether another runner of the target went offline at about the same time: such outages are notified together.
     fn has_company(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
         let others = self.world.history.iter().filter(|((of, other), _)| *of == place && other != name);
         let mut changes = others.flat_map(|(_, history)| history);
@@ -57,7 +57,7 @@ impl Model<'_> {
         if self.has_company(place, name, from_ms - 20 * MINUTE_MS, company_ms) { company_ms } else { alone_ms }
     }
 
-    /// What must have been said of each time in which a runner that stays was not online, in order.
+    /// The times in which a permanent runner was not online, in order.
     pub fn absences(&self) -> Vec<Absence> {
         let mut absences = Vec::new();
         for ((place, name), history) in &self.world.history {
@@ -112,7 +112,7 @@ impl Model<'_> {
         };
         let notified_by_ms = match removed {
             true if !wants_removed.iter().all(|wanted| *wanted) => None,
-            // Nobody misses a runner that was not seen since it is there and the target is on the list.
+            // A removal is detected only if a check saw the runner since it was registered and the target was listed.
             true => self.due(here, None, (began_ms, left_ms), removed_bound).filter(|by_ms| {
                 let there_ms = before.last().map_or(0, |last| last.ended_ms);
                 let since_ms = there_ms.max(self.listed_since(place, began_ms));
@@ -120,7 +120,7 @@ impl Model<'_> {
             }),
             false => self.due_unless(here, None, (began_ms, left_ms), offline_bound, mute_in),
         };
-        // Removed while it is muted, it is not told; and flapping that begins so is told when it goes away once more.
+        // A removal during a mute is not notified. Flapping that starts in a mute is notified at the next outage.
         let notified_by_ms =
             notified_by_ms.filter(|by_ms| !(removed || may_flap) || !self.is_ever_muted(place, name, began_ms, *by_ms));
         let lasts_ms = |from_ms| next_tick(next_tick(from_ms) + CHECK_MS + CALM_MS) + CHECK_MS + NOTIFY_MS;
@@ -161,7 +161,7 @@ impl Model<'_> {
             left_ms,
             returns_by_ms,
             calm_by_ms,
-            pending: removed && wants_removed.iter().all(|wanted| !*wanted),
+            stays_silent: removed && wants_removed.iter().all(|wanted| !*wanted),
             unmuted_ms: None,
             reminded_by_ms: Vec::new(),
         };
@@ -171,7 +171,8 @@ impl Model<'_> {
         absence
     }
 
-    /// Three outages that were surely seen, each of which surely ended, within the hour and after a calm one.
+    /// When flapping must be notified: after three outages within an hour that were surely detected and surely ended,
+    /// following an hour without disturbance.
     fn flaps_by(&self, before: &[Absence], last: &Absence) -> Option<i64> {
         let first = before.len().checked_sub(FLAPPING - 1)?;
         let chain = before[first..].iter().chain([last]);
@@ -183,13 +184,13 @@ impl Model<'_> {
             && !last.removed
             && !self.is_ever_muted(last.place, &last.name, began_ms, last.notified_by_ms?)
             && self.is_calm(last.place, began_ms - FLAPPING_WINDOW_MS, last.notified_by_ms?);
-        // An earlier one within the hour would have made it flap before.
+        // With an earlier outage within the hour it would have flapped before.
         let is_first = before[..first].iter().all(|absence| absence.ended_ms < began_ms - FLAPPING_WINDOW_MS - TICK_MS);
         (is_sure && is_first).then_some(last.notified_by_ms).flatten()
     }
 }
 
-/// Whether a runner may be held to flap when another absence begins.
+/// Whether a runner may count as flapping when another absence begins.
 fn may_flap(before: &[Absence], began_ms: i64) -> bool {
     let recent =
         before.iter().rev().take_while(|absence| absence.ended_ms > began_ms - FLAPPING_WINDOW_MS - 2 * TICK_MS);

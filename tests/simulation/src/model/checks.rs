@@ -1,13 +1,13 @@
-//! GitHub's log of the looks, read for one runner.
+//! GitHub's log of checks, read for one runner.
 
 use super::Model;
 use crate::operations::MINUTE_MS;
 use crate::world::{Answered, SimulatedCheck, bit_of};
 
-/// Readings count that are so far apart.
+/// The minimum time between two readings that both count.
 const APART_MS: i64 = 30_000;
 
-/// What a look said of a runner.
+/// The reading of a runner in a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// Online.
@@ -16,21 +16,21 @@ pub enum Reading {
     Bad,
     /// Not on the list.
     Missing,
-    /// Not on the list though it is registered: it depends on what asking by its id gave.
+    /// Not on the list although it is registered: the result depends on the lookup by its id.
     Slipped,
 }
 
 fn reading(check: &SimulatedCheck, bit: u8) -> Option<Reading> {
     let Answered::List { online, offline, slipped } = check.answered else { return None };
     Some(match () {
-        () if online & bit > 0 => Reading::Good,
-        () if offline & bit > 0 => Reading::Bad,
+        () if online & bit > 0 => Reading::Healthy,
+        () if offline & bit > 0 => Reading::Unhealthy,
         () if slipped & bit > 0 => Reading::Slipped,
         () => Reading::Missing,
     })
 }
 
-/// How many of these moments are far enough apart to count.
+/// How many of these times are far enough apart to count.
 pub fn count_apart(moments: impl Iterator<Item = i64>) -> usize {
     let mut last_ms = None;
     moments
@@ -45,7 +45,7 @@ pub fn count_apart(moments: impl Iterator<Item = i64>) -> usize {
 }
 
 impl Model<'_> {
-    /// The looks at a target that were answered in full, from one moment to another, with what each said of a runner.
+    /// The readings of a runner from the checks with a complete list between two times.
     pub fn readings(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> Vec<(i64, Reading)> {
         let bit = bit_of(name).unwrap_or(0);
         let checks = self.world.checks[place].iter().filter(|check| (from_ms..=until_ms).contains(&check.at_ms));
@@ -55,9 +55,9 @@ impl Model<'_> {
         readings
     }
 
-    /// Whether a runner was seen online in between, by a look whose outcome was not lost.
+    /// Whether a check whose result was not lost saw the runner online in between.
     pub(super) fn was_seen(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
         let readings = self.readings(place, name, from_ms, until_ms);
-        readings.iter().any(|(at_ms, reading)| *reading == Reading::Good && !self.may_lose(*at_ms, at_ms + MINUTE_MS))
+        readings.iter().any(|(at_ms, reading)| *reading == Reading::Healthy && !self.may_lose(*at_ms, at_ms + MINUTE_MS))
     }
 }

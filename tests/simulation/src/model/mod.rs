@@ -1,5 +1,5 @@
-//! What must have been said, and by when, derived from what was true. It knows the policy's numbers, how often the
-//! monitor looks and how long requests take; it knows nothing of how anything is decided.
+//! What must have been notified, and by when, derived from the true history. The model knows the policy's numbers, the
+//! interval of checks and the duration of requests. It does not know how decisions are made.
 
 mod absences;
 mod checks;
@@ -15,32 +15,31 @@ use crate::faults::{Stage, Window};
 use crate::operations::{MINUTE_MS, Scenario, TARGETS, What};
 use crate::world::{RUNNERS, Rules, Truth, World};
 
-/// A tick comes so often.
+/// The time between two ticks.
 const TICK_MS: i64 = 5 * MINUTE_MS;
-/// A second look comes a minute after the first, and takes some seconds.
+/// The time from a check to the end of its recheck: a minute and some seconds.
 const RECHECK_MS: i64 = 63_000;
-/// From a tick to the end of the looks that it brings.
+/// From a tick to the end of its checks.
 const CHECK_MS: i64 = 3_000;
-/// From a decision to Slack.
+/// From a decision to Slack's answer.
 const NOTIFY_MS: i64 = 10_000;
-/// How long a disturbance can be felt once it is over: an attempt to send that was put off, a lease, a function that
-/// stands still.
+/// How long a disturbance can have effects after its end: a deferred attempt to send, a lease, a stalled function.
 const AFTERMATH_MS: i64 = 30 * MINUTE_MS;
-/// How long looks may fail, or the monitor be away, before that is told.
+/// How long checks may fail, or the monitor may be down, before that is notified.
 pub const UNREACHABLE_AFTER_MS: i64 = 15 * MINUTE_MS;
-/// How many good readings end an outage, and how many lists without it make a runner gone.
+/// How many healthy readings end an outage, and after how many lists without it a runner is removed.
 pub const READINGS: usize = 2;
-/// So many outages within the hour make a runner flap, until it is well for half an hour.
+/// This many outages within an hour make a runner flap, until it has been online for half an hour.
 const FLAPPING: usize = 3;
 const FLAPPING_WINDOW_MS: i64 = 60 * MINUTE_MS;
 const CALM_MS: i64 = 30 * MINUTE_MS;
 
-/// Where a disturbance comes from.
+/// The cause of a disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Window,
     Operation(usize),
-    /// A message that cannot be edited holds up what is told of its target for some attempts.
+    /// A message that cannot be edited delays the notifications of its target for some attempts.
     Edit,
     Unlisted,
 }
@@ -53,7 +52,7 @@ struct Disturbance {
     until_ms: i64,
 }
 
-/// The model of a story.
+/// The model of a scenario.
 pub struct Model<'a> {
     scenario: &'a Scenario,
     world: &'a World,
@@ -61,13 +60,13 @@ pub struct Model<'a> {
     disturbances: Vec<Disturbance>,
 }
 
-/// The first tick at or after a moment.
+/// The first tick at or after a time.
 fn next_tick(at_ms: i64) -> i64 {
     at_ms + (TICK_MS - at_ms.rem_euclid(TICK_MS)) % TICK_MS
 }
 
 impl<'a> Model<'a> {
-    /// The model of a story that ended then.
+    /// Builds the model of a scenario that ended at `end_ms`.
     pub fn new(scenario: &'a Scenario, world: &'a World, end_ms: i64) -> Self {
         let mut disturbances = Vec::new();
         let mut disturb = |place, source, from_ms, until_ms: i64| {
@@ -99,8 +98,8 @@ impl<'a> Model<'a> {
         Self { scenario, world, end_ms, disturbances }
     }
 
-    /// By when something must have come of what was so from `at_ms` until `limit_ms`: `bound` says how long it takes where
-    /// nothing disturbs it, and it is counted anew from the end of each disturbance. None where it need not at all.
+    /// When a state that lasted from `at_ms` to `limit_ms` must have had its effect. `bound` is the time of the effect
+    /// without disturbances; it is counted again from the end of each disturbance. `None` if no effect is required.
     fn due(
         &self,
         place: Option<usize>,
@@ -111,7 +110,7 @@ impl<'a> Model<'a> {
         self.due_unless(place, but, (at_ms, limit_ms), bound, |_, _| None)
     }
 
-    /// The same, where it waits for the end of something else too: `waits` says when that is, if it is so in between.
+    /// Like [`Self::due`], but also waits for the end of something else: `waits` returns that end, if it is in between.
     fn due_unless(
         &self,
         place: Option<usize>,
@@ -134,7 +133,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The first of what disturbs a target, or all of them, between two moments.
+    /// The first disturbance of a target, or of all targets, between two times.
     fn disturbance(
         &self,
         place: Option<usize>,
@@ -143,7 +142,7 @@ impl<'a> Model<'a> {
         until_ms: i64,
     ) -> Option<&Disturbance> {
         self.disturbances.iter().find(|disturbance| {
-            // A target that is not on the list is no disturbance of what befalls all.
+            // A target that is not on the list does not disturb what concerns all targets.
             let is_of = match place {
                 None => disturbance.source != Source::Unlisted,
                 Some(_) => disturbance.place.is_none() || disturbance.place == place,
@@ -152,12 +151,12 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// Whether nothing disturbs a target all the time in between.
+    /// Whether nothing disturbs a target in between.
     pub fn is_calm(&self, place: usize, from_ms: i64, until_ms: i64) -> bool {
         self.disturbance(Some(place), None, from_ms, until_ms).is_none()
     }
 
-    /// Whether functions may end in the middle in between, so that what they saw is lost.
+    /// Whether a function may be ended in between, so that the result of its check is lost.
     pub fn may_lose(&self, from_ms: i64, until_ms: i64) -> bool {
         self.disturbances.iter().any(|disturbance| {
             let is_elsewhere = match disturbance.source {
@@ -176,12 +175,12 @@ impl<'a> Model<'a> {
         history[first..].iter().take_while(move |(at_ms, _)| *at_ms <= until_ms).map(|(_, rules)| *rules)
     }
 
-    /// How many bad readings were needed at least, by any policy in between.
-    pub fn least_confirm(&self, from_ms: i64, until_ms: i64) -> usize {
+    /// The lowest `failureThreshold` of any policy in between.
+    pub fn lowest_threshold(&self, from_ms: i64, until_ms: i64) -> usize {
         self.rules(from_ms, until_ms).map(|rules| rules.failure_threshold).min().unwrap_or(1) as usize
     }
 
-    /// Whether a runner was other than online at some time in between.
+    /// Whether a runner was not online at some time in between.
     pub fn was_ever_away(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
         let history = self.world.history.get(&(place, name.to_owned())).map_or(&[][..], Vec::as_slice);
         let before =
@@ -190,11 +189,11 @@ impl<'a> Model<'a> {
             || history.iter().any(|(at_ms, truth)| (from_ms..=until_ms).contains(at_ms) && *truth != Truth::Online)
     }
 
-    /// Whether nothing but Slack was disturbed in between: what is so is noticed in time, though it may be notified late.
+    /// Whether nothing but Slack was disturbed in between: states are detected in time, but may be notified late.
     pub fn is_detected(&self, from_ms: i64, until_ms: i64) -> bool {
         let is_within = |began_ms: i64, ended_ms: i64| began_ms < until_ms && ended_ms > from_ms;
-        let befalls_others =
-            |window: &&Window| window.fault.can_befall(Stage::Check) || window.fault.can_befall(Stage::Schedule);
+        let affects_others =
+            |window: &&Window| window.fault.can_affect(Stage::Check) || window.fault.can_affect(Stage::Schedule);
         let disturbs = |what: &What| match what {
             What::AccessLost { for_ms, .. } | What::CredentialRefused { for_ms } | What::MonitorDown { for_ms } => {
                 Some(*for_ms)
@@ -206,14 +205,14 @@ impl<'a> Model<'a> {
                 .scenario
                 .windows
                 .iter()
-                .filter(befalls_others)
+                .filter(affects_others)
                 .any(|window| is_within(window.from_ms, window.until_ms))
             && !self.scenario.operations.iter().any(|operation| {
                 disturbs(&operation.what).is_some_and(|for_ms| is_within(operation.at_ms, operation.at_ms + for_ms))
             })
     }
 
-    /// Whether this was true of a runner at every moment in between.
+    /// Whether `is_so` held for a runner at every time in between.
     pub fn was_always(
         &self,
         place: usize,
@@ -227,7 +226,7 @@ impl<'a> Model<'a> {
             && history.iter().all(|(at_ms, truth)| !(from_ms..=until_ms).contains(at_ms) || is_so(*truth))
     }
 
-    /// Whether a target was on the list at every moment in between, or off it.
+    /// Whether a target was on the list (or off it, if `listed` is `false`) at every time in between.
     pub fn was_always_listed(&self, place: usize, (from_ms, until_ms): (i64, i64), listed: bool) -> bool {
         let history = &self.world.listed_history;
         let before = history.iter().rev().find(|(at_ms, _)| *at_ms <= from_ms);
@@ -235,7 +234,7 @@ impl<'a> Model<'a> {
             && history.iter().all(|(at_ms, list)| !(from_ms..=until_ms).contains(at_ms) || list[place] == listed)
     }
 
-    /// Since when a target is on the list, where it is at that moment.
+    /// Since when a target that is on the list at `at_ms` has been on it.
     fn listed_since(&self, place: usize, at_ms: i64) -> i64 {
         let before = unlisted(self.world, self.end_ms).filter(|(of, from_ms, _)| *of == place && *from_ms <= at_ms);
         before.map(|(.., until_ms)| until_ms).max().unwrap_or(0)
@@ -248,7 +247,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// When which targets were off the list.
+/// The times in which targets were off the list.
 fn unlisted(world: &World, end_ms: i64) -> impl Iterator<Item = (usize, i64, i64)> {
     let history = &world.listed_history;
     history.iter().enumerate().flat_map(move |(index, (from_ms, list))| {
@@ -258,4 +257,4 @@ fn unlisted(world: &World, end_ms: i64) -> impl Iterator<Item = (usize, i64, i64
     })
 }
 
-const _: () = assert!(RUNNERS < 8, "each runner that stays has a bit");
+const _: () = assert!(RUNNERS < 8, "each permanent runner has a bit");

@@ -1,4 +1,4 @@
-//! What people asked for, and what must have come of it: mutes, acknowledgements, reminders.
+//! Mutes, acknowledgements and reminders, and what must have been notified because of them.
 
 use super::absences::Absence;
 use super::{CHECK_MS, Model, NOTIFY_MS, TICK_MS, next_tick};
@@ -6,21 +6,21 @@ use crate::installation::{REMIND_MS, REMINDERS};
 use crate::operations::{HOUR_MS, MINUTE_MS, What};
 use crate::world::Mute;
 
-/// When a decision was made: what people ask for is read, and held against the clock, between its look and its commit.
+/// The time of a decision. Overrides are read, and compared with the clock, between its check and its commit.
 #[derive(Clone, Copy, Debug)]
 pub struct Decided {
-    /// When it looked.
+    /// When its check started.
     pub checked_ms: i64,
     /// When its commit was stored.
     pub stored_ms: i64,
 }
 
-/// A time in which Slack took nothing.
+/// A time in which Slack accepted nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Silence {
-    /// From when on.
+    /// Its start.
     pub from_ms: i64,
-    /// Until when.
+    /// Its end.
     pub until_ms: i64,
 }
 
@@ -29,14 +29,14 @@ impl Model<'_> {
         self.world.mutes.iter().filter(move |mute| mute.covers(place, name))
     }
 
-    /// When a runner was muted, from the first of the mutes on.
+    /// The times in which a runner was muted, in the order in which the mutes were made.
     pub(super) fn muted(&self, place: usize, name: &str) -> impl Iterator<Item = (i64, i64)> {
         self.mutes(place, name).map(|mute| (mute.from_ms, mute.until_ms.min(mute.ended_ms.unwrap_or(i64::MAX))))
     }
 
     /// Whether a runner may have been muted at some time in between.
     pub fn is_ever_muted(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
-        // A check that began before the end of a mute heeds it for some seconds more.
+        // A check that began before the end of a mute still applies it some seconds later.
         self.muted(place, name).any(|(began_ms, ended_ms)| began_ms < until_ms && ended_ms + CHECK_MS > from_ms)
     }
 
@@ -58,12 +58,12 @@ impl Model<'_> {
         })
     }
 
-    /// Whether one before another was surely seen to be over.
+    /// Whether the end of the absence before was surely detected when the next one began.
     fn is_apart(before: &[Absence], began_ms: i64) -> bool {
         before.last().is_none_or(|last| last.ended_ms + 3 * TICK_MS < began_ms)
     }
 
-    /// When the mute ended that kept an absence from being told, and by when it must be told then.
+    /// The end of the mute that suppressed an absence, and the time by which the absence must be notified then.
     pub(super) fn unmuted_by(&self, before: &[Absence], last: &Absence, found_ms: i64) -> Option<(i64, i64)> {
         let (place, name) = (last.place, &*last.name);
         let (began_ms, ended_ms) = self.muted(place, name).find(|(from_ms, until_ms)| {
@@ -82,7 +82,7 @@ impl Model<'_> {
         is_sure.then_some((ended_ms, by_ms))
     }
 
-    /// By when people must have been reminded of an absence once, twice and so on.
+    /// The times by which the first, second and later reminders of an absence must have been sent.
     pub(super) fn reminded_by(&self, before: &[Absence], last: &Absence) -> Vec<i64> {
         let Some(mut notified_ms) = last.notified_by_ms.filter(|_| !last.removed && !last.may_flap) else {
             return Vec::new();
@@ -112,7 +112,7 @@ impl Model<'_> {
         })
     }
 
-    /// The long times in which Slack took nothing, and nothing else went wrong.
+    /// The long times in which Slack accepted nothing and nothing else went wrong.
     pub fn silences(&self) -> Vec<Silence> {
         let silence = |operation: &crate::operations::Operation| match operation.what {
             What::SlackDead { for_ms } if for_ms >= HOUR_MS => {

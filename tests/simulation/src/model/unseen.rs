@@ -1,38 +1,38 @@
-//! What could not be seen or did not run, and what came onto the list: what must have been said of each.
+//! Times in which something was unreachable or did not run, and changes of the list: what must have been notified.
 
 use super::{CHECK_MS, Model, NOTIFY_MS, Source, TICK_MS, UNREACHABLE_AFTER_MS, next_tick};
 use crate::operations::{FOUND, TARGETS, What};
 
-/// A time in which something could not be seen or did not run, in which nothing else went wrong.
+/// A time in which something was unreachable or did not run, and nothing else went wrong.
 #[derive(Clone, Debug)]
 pub struct Unseen {
-    /// What could not be seen.
+    /// The operation that caused it.
     pub what: What,
     /// When it began.
     pub began_ms: i64,
     /// When it ended.
     pub ended_ms: i64,
-    /// It must be told by then, once.
+    /// It must be notified by then, once.
     pub notified_by_ms: Option<i64>,
-    /// It must not be told at all.
-    pub pending: bool,
-    /// That it is over must be told by then, once, if it was told.
+    /// It must not be notified, because it is too short.
+    pub stays_silent: bool,
+    /// If it was notified, its end must be notified by then, once.
     pub over_by_ms: Option<i64>,
 }
 
-/// A target that came onto the list, or left it.
+/// A target that was added to the list or removed from it.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Which.
+    /// The index of the target.
     pub place: usize,
-    /// When.
+    /// When it was added or removed.
     pub at_ms: i64,
-    /// It must be told by then.
+    /// It must be notified by then.
     pub notified_by_ms: Option<i64>,
 }
 
 impl Model<'_> {
-    /// What must have been said of what could not be seen while nothing else was wrong.
+    /// The times in which something was unreachable or did not run, and nothing else went wrong.
     pub fn unseen(&self) -> Vec<Unseen> {
         let mut unseen = Vec::new();
         for (number, operation) in self.scenario.operations.iter().enumerate() {
@@ -45,20 +45,20 @@ impl Model<'_> {
             let (ended_ms, but) = (began_ms + for_ms, Some(Source::Operation(number)));
             let alone = |until_ms: i64| self.disturbance(place, but, began_ms, until_ms).is_none();
             let over_ms = next_tick(ended_ms) + CHECK_MS + NOTIFY_MS;
-            let mut this = Unseen { what, began_ms, ended_ms, notified_by_ms: None, pending: false, over_by_ms: None };
+            let mut this = Unseen { what, began_ms, ended_ms, notified_by_ms: None, stays_silent: false, over_by_ms: None };
             if let What::MonitorDown { .. } = this.what {
                 let last_tick_ms = next_tick(began_ms) - TICK_MS;
                 let gap_ms = next_tick(ended_ms) - last_tick_ms;
-                // A tick at the very moment is cut off or not.
+                // A tick that runs at that moment may or may not be ended.
                 if alone(over_ms) && began_ms - last_tick_ms > CHECK_MS && over_ms <= self.end_ms {
                     this.notified_by_ms = (gap_ms >= UNREACHABLE_AFTER_MS).then_some(over_ms);
-                    this.pending = gap_ms < UNREACHABLE_AFTER_MS;
+                    this.stays_silent = gap_ms < UNREACHABLE_AFTER_MS;
                 }
             } else {
                 let due_ms = next_tick(began_ms) + UNREACHABLE_AFTER_MS + TICK_MS + CHECK_MS + NOTIFY_MS;
                 if alone(over_ms) {
                     this.notified_by_ms = (due_ms <= ended_ms.min(self.end_ms)).then_some(due_ms);
-                    this.pending = for_ms < UNREACHABLE_AFTER_MS;
+                    this.stays_silent = for_ms < UNREACHABLE_AFTER_MS;
                     this.over_by_ms = (over_ms <= self.end_ms).then_some(over_ms);
                 }
             }
@@ -67,7 +67,7 @@ impl Model<'_> {
         unseen
     }
 
-    /// What must have been said of targets that came onto the list.
+    /// The targets that were added to the list.
     pub fn listed(&self) -> Vec<Listed> {
         let history = &self.world.listed_history;
         let mut listed = Vec::new();
@@ -79,10 +79,10 @@ impl Model<'_> {
                     (true, Some(since_ms)) => {
                         off_since_ms = None;
                         let off_ms = history[index..].iter().find(|(_, list)| !list[place]).map(|(at_ms, _)| *at_ms);
-                        // The schedule knows that it was off only if it ticked in between, and could read the list.
+                        // The scheduler knows that it was off only if it ticked in between and could read the list.
                         let unlisted = Some(Source::Unlisted);
                         let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
-                        // One that its account's list lacks is watched on until the second tick.
+                        // A target that is missing from its account's list stays monitored until the second tick.
                         let ticks_ms = if place == FOUND { TICK_MS } else { 0 };
                         let ticked = next_tick(since_ms.max(0)) + ticks_ms + CHECK_MS < *at_ms;
                         let was_detected = since_ms < 0 || (is_sound && ticked);
@@ -102,7 +102,7 @@ impl Model<'_> {
         listed
     }
 
-    /// What must have been said of targets that left the list.
+    /// The targets that were removed from the list.
     pub fn off_the_list(&self) -> Vec<Listed> {
         let history = &self.world.listed_history;
         let mut off_the_list = Vec::new();
@@ -114,8 +114,8 @@ impl Model<'_> {
                     (false, Some(since_ms)) => {
                         on_since_ms = None;
                         let (rest, unlisted) = (&history[index..], Some(Source::Unlisted));
-                        // The schedule knows that it was on only if it ticked in between, and could read the list; and what
-                        // would leave nothing on the list is refused.
+                        // The scheduler knows that it was on only if it ticked in between and could read the list.
+                        // A removal that would leave an empty list is refused.
                         let is_sound = self.disturbance(Some(place), unlisted, since_ms, *at_ms).is_none();
                         let was_detected = is_sound && next_tick(since_ms) + CHECK_MS < *at_ms;
                         let back = |(_, list): &&(i64, [bool; TARGETS.len()])| list[place] || !list.contains(&true);

@@ -1,4 +1,4 @@
-// The official JavaScript client as the tests use it.
+// The official JavaScript client in the variants that the tests use.
 import { createClient } from "@stately-cloud/client";
 import { accessKeyAuth, nodeTransport } from "@stately-cloud/client/node";
 import { webTransport } from "@stately-cloud/client/web";
@@ -13,7 +13,7 @@ export const overNode = (endpoint, storeId) => made(storeId, nodeTransport({ end
 
 /** Connect with JSON over HTTP/1.1. */
 export const overWeb = (endpoint, storeId) =>
-  made(storeId, webTransport({ endpoint, authTokenProvider: () => async () => "nobody asks for it" }));
+  made(storeId, webTransport({ endpoint, authTokenProvider: () => async () => "unused" }));
 
 /** With an access key; `interceptors` may add headers. */
 export const withKey = (endpoint, storeId, { accessKey, abortSignal, interceptors }) =>

@@ -1,5 +1,5 @@
-// Reads 1,000 runners of one target with the official client, ten times warm, and prints the CPU time of this process for each
-// pass: the counterpart of `cargo run --release -p monitor-stately --example read-1000`.
+// Reads 1,000 runners of one target with the official client, ten times after warming up, and prints this process's CPU
+// time per pass. It is the counterpart of `cargo run --release -p monitor-stately --example read-1000`.
 import { overNode } from "./client.mjs";
 
 const [endpoint, storeId] = process.argv.slice(2);

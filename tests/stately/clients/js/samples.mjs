@@ -1,5 +1,5 @@
-// Reads every sample that the product's store has written, compares it field by field with what was meant, and writes it into
-// another store through the official client's own objects.
+// Reads every sample that the monitor's store has written, compares every field with the expected value, and writes it
+// into another store with the official client's own objects.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
@@ -18,7 +18,7 @@ const plain = (value) => {
 };
 
 function compare(item, { itemType, keyPath, fields }) {
-  assert.ok(item, `${keyPath} is not there`);
+  assert.ok(item, `${keyPath} does not exist`);
   assert.equal(item.$typeName, `stately.generated.${itemType}`);
   let compared = 0;
   for (const { name, fromMetadata } of fieldsOf(itemType)) {
@@ -30,7 +30,7 @@ function compare(item, { itemType, keyPath, fields }) {
   return compared;
 }
 
-/** The same item, made anew of its fields. */
+/** A new item with the same fields. */
 function copied(item, itemType) {
   const fields = fieldsOf(itemType).filter(({ fromMetadata }) => !fromMetadata);
   return target.create(itemType, Object.fromEntries(fields.map(({ name }) => [name, item[name]])));

@@ -1,4 +1,4 @@
-// What the official JavaScript client is made to do against the server. Every fault ends the run.
+// The scenario of the official JavaScript client against the server. Any failure ends the run.
 import assert from "node:assert/strict";
 
 import { SortDirection } from "@stately-cloud/client";
@@ -32,12 +32,12 @@ async function putAndGet(client) {
     firstSeenAt: 1_800_000_000_007n,
   });
   const stored = await client.put(runner);
-  assert.ok(Number(stored.createdAt) >= before && stored.updatedAt === stored.createdAt, "times come from the server");
+  assert.ok(Number(stored.createdAt) >= before && stored.updatedAt === stored.createdAt, "the server sets the times");
   for (const path of [`${group}/runner-7`, "/fleet-acme%/web/runner-7"]) {
     assert.deepEqual(await client.get("Runner", path), stored);
   }
   const again = await client.put({ ...stored, name: "renamed", createdAt: 1n });
-  assert.equal(again.createdAt, stored.createdAt, "a put does not alter when an item was made");
+  assert.equal(again.createdAt, stored.createdAt, "a put does not change when an item was created");
   assert.equal(await client.get("Runner", `${group}/runner-8`), undefined);
   await assert.rejects(client.put(client.create("Runner", { runnerId: 1n, repoId })), failsWith("InvalidArgument"));
 }
@@ -103,7 +103,7 @@ async function transactions(client) {
   assert.equal(await client.get("Change", `${group}/change-12`), undefined, "what is aborted is not stored");
 }
 
-/** Everything, over one way to the server and in one store. */
+/** All parts, with one client and one store. */
 export async function scenario(client, withTransactions = true) {
   await putAndGet(client);
   await conditions(client);
@@ -111,7 +111,7 @@ export async function scenario(client, withTransactions = true) {
   if (withTransactions) await transactions(client);
 }
 
-/** A right key, a wrong one, and one whose token expires every second. */
+/** A valid key whose token expires every second, no key, and a wrong key. */
 export async function keys(endpoint, accessKey) {
   const end = new AbortController();
   const client = withKey(endpoint, 1, { accessKey, abortSignal: end.signal });

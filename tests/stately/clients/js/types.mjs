@@ -1,4 +1,4 @@
-// The item types for the official client: what `stately schema generate` would write, made from schema/schema.json.
+// The item types for the official client: what `stately schema generate` would write, built from schema/schema.json.
 import { readFileSync } from "node:fs";
 
 import { create, createFileRegistry } from "@bufbuild/protobuf";
@@ -27,13 +27,13 @@ const file = {
 };
 const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [file] }));
 
-/** The published version. */
+/** The version of the schema. */
 export const schemaVersion = schema.version;
 
-/** Fields by item type, as the schema has them. */
+/** The fields of an item type, from the schema. */
 export const fieldsOf = (itemType) => schema.items[itemType].fields;
 
-/** For `createClient`. */
+/** The item types for `createClient`. */
 export const itemTypeMap = Object.fromEntries(
   Object.keys(schema.items).map((name) => [name, registry.getMessage(`${packageName}.${name}`)]),
 );

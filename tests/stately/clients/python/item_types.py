@@ -1,4 +1,4 @@
-"""The item types for the official client: what `stately schema generate` would write, made from schema/schema.json."""
+"""The item types for the official client: what `stately schema generate` would write, built from schema/schema.json."""
 
 import json
 from pathlib import Path

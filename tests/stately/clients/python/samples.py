@@ -1,5 +1,5 @@
-"""Reads every sample that the product's store has written, compares it field by field with what was meant, and writes it
-into another store through the official client's own objects."""
+"""Reads every sample that the monitor's store has written, compares every field with the expected value, and writes it
+into another store with the official client's own objects."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ def plain(field: dict, value):
 
 def compare(item, sample: dict, fields: list) -> int:
     where = sample["keyPath"]
-    assert item is not None, f"{where} is not there"
+    assert item is not None, f"{where} does not exist"
     assert item.key_path() == where, f"{item.key_path()} is not {where}"
     for field in fields:
         name = field["name"]

@@ -1,4 +1,4 @@
-"""What the official Python client is made to do against the server. Every fault ends the run."""
+"""The scenario of the official Python client against the server. Any failure ends the run."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ async def put_and_get(client: Client) -> None:
     labels = ["self-hosted", "größer"]
     runner = Runner(runnerId=7, repoId=REPO_ID, name="build-7", status=5, labels=labels, firstSeenAt=1_800_000_000_007)
     stored = (await client.put(runner)).fields
-    assert stored.createdAt >= before and stored.updatedAt == stored.createdAt, "times come from the server"
+    assert stored.createdAt >= before and stored.updatedAt == stored.createdAt, "the server sets the times"
     for path in (f"{GROUP}/runner-7", "/fleet-acme%/web/runner-7"):
         assert (await client.get(Runner, path)).fields == stored
     assert await client.get(Runner, f"{GROUP}/runner-8") is None
@@ -107,14 +107,14 @@ async def transactions(client: Client) -> None:
     assert [item.item_type() for item in transaction.result.puts] == ["Repository", "Change"]
     assert await client.get(Change, f"{GROUP}/change-9") is None
 
-    async def overtaken() -> None:
+    async def lost_race() -> None:
         async with await client.transaction() as transaction:
             record = await transaction.get(Repository, GROUP)
             await client.put(Repository(repoId=REPO_ID, name="another's"))
             record.fields.name = "mine"
             await transaction.put(record)
 
-    await fails_with("ConcurrentModification", overtaken())
+    await fails_with("ConcurrentModification", lost_race())
     assert (await client.get(Repository, GROUP)).fields.name == "another's"
 
     async def refused() -> None:
@@ -132,7 +132,7 @@ async def transactions(client: Client) -> None:
 
 
 async def keys(endpoint: str, access_key: str) -> None:
-    """A right key whose token expires every second, and none."""
+    """A valid key whose token expires every second, and no key."""
     os.environ["STATELY_ACCESS_KEY"] = access_key
     async with client_of(endpoint, 4) as client:
         await client.put(change(1))

@@ -1,4 +1,4 @@
-//! The server from outside: what it does with items, what it speaks, and the trouble that it makes.
+//! Tests of the server through its public interface: items, protocols and injected faults.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 

@@ -1,4 +1,4 @@
-//! What goes over a port: both versions of HTTP, both codecs of Connect, the errors, the tokens.
+//! The server over a port: both versions of HTTP, both codecs of Connect, errors and tokens.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn started() -> StatelyServer {
 }
 
 #[tokio::test]
-async fn protobuf_goes_over_both_versions_of_http() {
+async fn protobuf_works_over_both_versions_of_http() {
     let server = started().await;
     for (http2, version) in [(false, reqwest::Version::HTTP_11), (true, reqwest::Version::HTTP_2)] {
         let client = client(http2);
@@ -56,7 +56,7 @@ async fn protobuf_goes_over_both_versions_of_http() {
 }
 
 #[tokio::test]
-async fn json_goes_unary_and_streamed() {
+async fn json_works_unary_and_streamed() {
     let server = started().await;
     let client = client(false);
     let fields = json!({ "repoId": "acme/web", "seenAt": 1_800_000_000_007_i64 });
@@ -94,7 +94,7 @@ async fn json_goes_unary_and_streamed() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_refused() {
+async fn unsupported_requests_are_refused() {
     let server = started().await;
     let client = client(false);
     let status = async |path: &str, content_type: &str| {
@@ -111,7 +111,7 @@ async fn what_is_not_served_is_refused() {
 }
 
 #[test]
-fn a_body_that_is_no_request_is_refused_in_whatever_form() {
+fn an_invalid_body_is_refused_in_every_protocol() {
     let mut state = product();
     let bodies: [&[u8]; 6] = [b"", b"\x00\x00\x00\x00\x09", b"\x01\x00\x00\x00\x00", b"\xff\xff", b"{", b"[1]"];
     for content_type in [
@@ -136,7 +136,7 @@ fn a_body_that_is_no_request_is_refused_in_whatever_form() {
 }
 
 #[test]
-fn grpc_says_how_it_ended_in_trailers() {
+fn grpc_returns_the_result_in_trailers() {
     let mut state = product();
     let mut put = |must_not_exist: bool| {
         let mut message = put_request(1, [last_seen("acme/web")]);
@@ -192,7 +192,7 @@ fn only_a_valid_token_is_accepted() {
 }
 
 #[test]
-fn items_come_as_json_where_that_is_asked_for() {
+fn items_are_returned_as_json_on_request() {
     let mut state = product();
     let mut asked = request(path::PUT, &put_request(1, [last_seen("acme/web")]));
     asked.headers.insert("sc-rf".to_owned(), "application/json".to_owned());
@@ -204,9 +204,9 @@ fn items_come_as_json_where_that_is_asked_for() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// Whatever is broken in a request, it is answered: nothing panics, and nothing is stored that cannot be read again.
+    /// Any corrupt request is answered: nothing panics, and every stored item can be read again.
     #[test]
-    fn a_request_with_bytes_altered_is_answered(
+    fn a_request_with_altered_bytes_is_answered(
         edits in proptest::collection::vec((0_usize..400, proptest::prelude::any::<u8>()), 1..6),
         cut in 0_usize..400,
         path in proptest::sample::select(vec![path::PUT, path::GET, path::DELETE, path::BEGIN_LIST, path::CONTINUE_LIST]),

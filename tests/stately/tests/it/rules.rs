@@ -1,4 +1,4 @@
-//! What becomes of items that are put.
+//! How items are validated, stored and expired.
 
 use monitor_stately::wire::{
     DeleteItem, DeleteRequest, DeleteResponse, GetItem, GetRequest, GetResponse, Item, Payload, PutItem, path,
@@ -34,7 +34,7 @@ fn every_kind_of_field_survives_as_protobuf_and_as_json() {
     for path in ["/home-a%/b%%/cat-18446744073709551615", "/tag-AAE"] {
         assert_eq!(get(&mut state, path).as_ref(), Some(&expected), "{path}");
     }
-    // Once more as the protobuf that the server itself gives.
+    // Again, with the protobuf that the server itself returns.
     let gets = vec![GetItem { key_path: "/tag-AAE".to_owned() }];
     let message = GetRequest { store_id: 1, gets, schema_version_id: 3, ..GetRequest::default() };
     let found: GetResponse = unary(&state.handle(&request(path::GET, &message))).unwrap();
@@ -44,7 +44,7 @@ fn every_kind_of_field_survives_as_protobuf_and_as_json() {
 }
 
 #[test]
-fn ids_are_given_by_sequence_by_uuid_and_by_lot() {
+fn ids_are_generated_by_sequence_by_uuid_and_at_random() {
     let (mut state, _) = animals();
     let of = |state: &mut _, tag: &str, home: &str| {
         put(state, [cat(tag, json!({ "home": home }))]).unwrap()[0]["id"].as_str().unwrap().to_owned()
@@ -61,7 +61,7 @@ fn ids_are_given_by_sequence_by_uuid_and_by_lot() {
 }
 
 #[test]
-fn what_is_not_in_order_is_refused_and_nothing_is_stored() {
+fn an_invalid_item_is_refused_and_nothing_of_its_batch_is_stored() {
     let (mut state, _) = animals();
     let refused = [
         item("Dog", json!({})),
@@ -98,7 +98,7 @@ fn what_is_not_in_order_is_refused_and_nothing_is_stored() {
 }
 
 #[test]
-fn batches_and_items_have_a_bound() {
+fn batches_and_items_have_a_size_limit() {
     let mut state = product();
     let last_seen = |number: usize| item("LastSeen", json!({ "repoId": format!("a/{number}"), "seenAt": "1" }));
     assert_eq!(put_as(&mut state, &put_request(1, (0..51).map(last_seen))).unwrap_err(), "InvalidArgument");
@@ -112,7 +112,7 @@ fn batches_and_items_have_a_bound() {
 }
 
 #[test]
-fn an_empty_label_list_and_zero_times_are_taken_and_an_id_of_zero_is_not() {
+fn an_empty_label_list_and_zero_times_are_accepted_but_not_an_id_of_zero() {
     let mut state = product();
     let runner = |id: u64| item("Runner", json!({ "repoId": "acme/web", "runnerId": id.to_string(), "status": 5 }));
     let stored = put_as(&mut state, &put_request(1, [runner(1)])).unwrap().remove(0);
@@ -124,11 +124,11 @@ fn an_empty_label_list_and_zero_times_are_taken_and_an_id_of_zero_is_not() {
 }
 
 #[test]
-fn a_put_that_must_not_overwrite_fails_under_any_key_with_the_whole_batch() {
+fn a_put_that_must_not_overwrite_fails_for_any_key_with_its_whole_batch() {
     let (mut state, _) = animals();
     put(&mut state, [cat("AA==", json!({ "id": 1 }))]).unwrap();
     let mut batch = put_request(3, [cat("AQ==", json!({ "id": 2 })), cat("AA==", json!({ "id": 3 }))]);
-    // Another item may not take over a key either way.
+    // Another item may not take over a key, even without the condition.
     assert_eq!(put_as(&mut state, &batch).unwrap_err(), "ConditionalCheckFailed");
     batch.puts[1] = PutItem { item: Some(cat("AA==", json!({ "id": 1 }))), must_not_exist: true, ..PutItem::default() };
     assert_eq!(put_as(&mut state, &batch).unwrap_err(), "ConditionalCheckFailed");
@@ -137,11 +137,11 @@ fn a_put_that_must_not_overwrite_fails_under_any_key_with_the_whole_batch() {
     assert_eq!(put_as(&mut state, &batch).unwrap().len(), 2);
     batch.store_id = 2;
     batch.puts[1].must_not_exist = true;
-    assert_eq!(put_as(&mut state, &batch).unwrap().len(), 2, "stores are apart");
+    assert_eq!(put_as(&mut state, &batch).unwrap().len(), 2, "stores are separate");
 }
 
 #[test]
-fn a_put_replaces_the_whole_item_under_all_keys_and_keeps_when_it_was_made() {
+fn a_put_replaces_the_whole_item_under_all_keys_and_keeps_its_creation_time() {
     let (mut state, hand) = animals();
     put(&mut state, [cat("AA==", json!({ "id": 1, "names": ["Tom"], "warm": true }))]).unwrap();
     hand.advance_secs(9);
@@ -168,7 +168,7 @@ fn items_expire_by_age_by_metadata_and_by_their_own_field() {
     put(&mut state, [item("Egg", json!({})), draw(1, 10), draw(2, 0), draw(3, 20)]).unwrap();
     hand.advance_secs(9);
     assert_eq!(state.item_count(1), 4);
-    // Put again without its end: it stays.
+    // Put again without an expiry: it is kept.
     put(&mut state, [draw(3, 0)]).unwrap();
     hand.advance_secs(1);
     assert_eq!(get(&mut state, "/home-x/draw-1"), None);
@@ -194,7 +194,7 @@ fn an_open_outage_never_expires_and_an_ended_one_does() {
 }
 
 #[test]
-fn a_delete_takes_an_item_away_under_all_its_keys_and_may_be_repeated() {
+fn a_delete_removes_an_item_under_all_its_keys_and_may_be_repeated() {
     let (mut state, _) = animals();
     put(&mut state, [cat("AA==", json!({ "id": 1 })), cat("AQ==", json!({ "id": 2 }))]).unwrap();
     let deletes = ["/tag-AA", "/tag-Ag"].map(|key| DeleteItem { key_path: key.to_owned() }).to_vec();
@@ -208,7 +208,7 @@ fn a_delete_takes_an_item_away_under_all_its_keys_and_may_be_repeated() {
     assert_eq!(
         put(&mut state, [cat("Aw==", json!({}))]).unwrap()[0]["id"],
         "1",
-        "numbers given by hand count for nothing"
+        "explicit ids do not advance the sequence"
     );
 }
 
@@ -225,7 +225,7 @@ fn a_snapshot_file_restores_the_items() {
     assert_eq!(get(&mut next, "/tag-AA").as_ref(), given.first());
     assert_eq!(next.item_count(1), 2);
     hand.advance_secs(61);
-    assert_eq!(next.item_count(1), 1, "and expires as before");
+    assert_eq!(next.item_count(1), 1, "an egg still expires after loading");
     std::fs::write(&file, "[{}]").unwrap();
-    assert!(next.load(&file).unwrap_err().to_string().contains("delete it to begin anew"));
+    assert!(next.load(&file).unwrap_err().to_string().contains("delete it to start with an empty store"));
 }

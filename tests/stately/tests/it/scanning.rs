@@ -1,4 +1,4 @@
-//! Lists and scans, and what they cost.
+//! Lists and scans, and their cost.
 
 use monitor_stately::wire::scan::{BEGIN_SCAN, BeginScanRequest, CONTINUE_SCAN, ContinueScanRequest};
 use monitor_stately::wire::{
@@ -48,7 +48,7 @@ fn types(items: &[Item]) -> Vec<&str> {
     items.iter().map(|item| item.item_type.as_str()).collect()
 }
 
-/// The items' first key paths, by the order in which they were given.
+/// The revisions of the listed items, in list order.
 fn revisions(state: &mut State, message: &BeginListRequest) -> Result<Vec<u64>, String> {
     let mut request = request(path::BEGIN_LIST, message);
     request.headers.insert("sc-rf".to_owned(), "application/json".to_owned());
@@ -71,7 +71,7 @@ fn the_fleet_costs_the_same_with_any_history() {
     state.clear_calls();
     assert_eq!(list(&mut state, &fleet).unwrap().0, before);
     assert_eq!(state.calls().map(|call| call.items_read).collect::<Vec<_>>(), [13]);
-    // Where the outages lie, a filter lowers what comes and not what is read.
+    // Under the same prefix as the outages, a filter reduces the returned items but not the items read.
     let runners =
         BeginListRequest { filter_conditions: of_type("Runner"), ..list_request(1, "/repo-acme%/web/runner-") };
     assert_eq!(list(&mut state, &runners).unwrap().0.len(), 10);
@@ -79,7 +79,7 @@ fn the_fleet_costs_the_same_with_any_history() {
 }
 
 #[test]
-fn changes_come_by_number_within_bounds_in_both_directions() {
+fn changes_are_listed_by_number_within_bounds_in_both_directions() {
     let mut state = product();
     fill(&mut state, [9, 100, 1, 11, 2, 10].map(|revision| change("acme/web", revision)));
     fill(&mut state, [change("acme/we", 5), change("acme/web-2", 6), runner(3)]);
@@ -113,7 +113,7 @@ fn changes_come_by_number_within_bounds_in_both_directions() {
 }
 
 #[test]
-fn a_list_goes_on_where_it_stopped_by_limit_or_by_page() {
+fn a_list_continues_where_it_stopped_by_limit_or_by_page() {
     let mut state = product();
     fill(&mut state, (1..=250).map(|revision| change("acme/web", revision)));
     for (limit, page_items, direction) in [
@@ -169,7 +169,7 @@ fn the_end_of_a_prefix_is_text_or_a_segment() {
 }
 
 #[test]
-fn filters_by_type_are_alternatives_and_expressions_are_not_served() {
+fn filters_by_type_are_alternatives_and_expressions_are_not_supported() {
     let mut state = product();
     with_repository(&mut state);
     fill(&mut state, [runner(1), outage(1, 2), change("acme/web", 1)]);

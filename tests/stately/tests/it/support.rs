@@ -1,4 +1,4 @@
-//! Requests and answers as the tests write them.
+//! Builds requests and reads responses for the tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use monitor_stately_server::{Answer, Request, Schema, Settings, State};
 use prost::Message;
 use serde_json::{Value as Json, json};
 
-/// A schema with everything that the product's own does not use.
+/// A schema with every feature that the monitor's own schema does not use.
 pub(crate) const ANIMALS: &str = r#"{
   "version": 3,
   "enums": { "Mood": { "UNSPECIFIED": 0, "GOOD": 1, "BAD": 2 } },
@@ -61,10 +61,10 @@ pub(crate) const ANIMALS: &str = r#"{
   }
 }"#;
 
-/// When the tests' clocks begin, milliseconds since 1970.
+/// The start time of the tests' clocks, in milliseconds since 1970.
 pub(crate) const START_MS: i64 = 1_800_000_000_000;
 
-/// A clock that only a test moves on.
+/// A clock that only the test advances.
 #[derive(Clone)]
 pub(crate) struct Hand(Arc<AtomicI64>);
 
@@ -74,7 +74,7 @@ impl Hand {
     }
 }
 
-/// Settings with a clock that only the test moves on.
+/// Settings with a clock that only the test advances.
 pub(crate) fn by_hand() -> (Settings, Hand) {
     let hand = Hand(Arc::new(AtomicI64::new(START_MS)));
     let clock = hand.clone();
@@ -90,7 +90,7 @@ pub(crate) fn product() -> State {
     State::new(Schema::product(), by_hand().0)
 }
 
-/// A request with one message, unary or streamed by its path.
+/// A request with one message, unary or streamed depending on the path.
 pub(crate) fn request(path: &str, message: &impl Message) -> Request {
     let unary = !path.contains("List") && !path.contains("Scan");
     let content_type = if unary { "application/proto" } else { "application/connect+proto" };
@@ -107,7 +107,7 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Flags and contents of each frame.
+/// The flags and content of each frame.
 pub(crate) fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<5>() {
@@ -119,7 +119,7 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-/// A unary answer, or the `stately_code` that it failed with.
+/// A unary response, or the `stately_code` of its error.
 pub(crate) fn unary<M: Message + Default>(answer: &Answer) -> Result<M, String> {
     if answer.status == 200 {
         return Ok(M::decode(answer.body.as_slice()).unwrap());
@@ -128,7 +128,7 @@ pub(crate) fn unary<M: Message + Default>(answer: &Answer) -> Result<M, String> 
     Err(code_of(&serde_json::from_slice(&answer.body).unwrap()))
 }
 
-/// The `stately_code` of an error as Connect writes it; the protocol's code where there are no details.
+/// The `stately_code` of a Connect error, or the protocol's code if it has no details.
 pub(crate) fn code_of(error: &Json) -> String {
     use base64::Engine as _;
     let Some(value) = error["details"][0]["value"].as_str() else { return error["code"].as_str().unwrap().to_owned() };
@@ -136,7 +136,7 @@ pub(crate) fn code_of(error: &Json) -> String {
     monitor_stately::wire::StatelyErrorDetails::decode(details.as_slice()).unwrap().stately_code
 }
 
-/// A list's items and token, or the code that it failed with.
+/// A list's items and token, or the code of its error.
 pub(crate) fn listed(answer: &Answer) -> Result<(Vec<Item>, ListToken), String> {
     let mut frames = frames(&answer.body);
     let (flags, end) = frames.pop().unwrap();
@@ -158,7 +158,7 @@ pub(crate) fn listed(answer: &Answer) -> Result<(Vec<Item>, ListToken), String> 
     Ok((items, token.unwrap()))
 }
 
-/// An item by its fields, as JSON.
+/// An item with these JSON fields.
 pub(crate) fn item(item_type: &str, fields: Json) -> Item {
     Item { item_type: item_type.to_owned(), payload: Some(Payload::Json(to_struct(&fields))) }
 }
@@ -201,7 +201,7 @@ pub(crate) fn put_request(version: u32, items: impl IntoIterator<Item = Item>) -
     PutRequest { store_id: 1, puts: puts.collect(), schema_version_id: version, schema_id: 0 }
 }
 
-/// Puts animals; gives them as stored, as JSON.
+/// Puts animals and returns them as stored, as JSON.
 pub(crate) fn put(state: &mut State, items: impl IntoIterator<Item = Item>) -> Result<Vec<Json>, String> {
     put_as(state, &put_request(3, items))
 }
@@ -213,7 +213,7 @@ pub(crate) fn put_as(state: &mut State, message: &PutRequest) -> Result<Vec<Json
     Ok(stored.items.iter().map(fields).collect())
 }
 
-/// An item's fields; it has to come as JSON.
+/// The fields of an item, which must be JSON.
 pub(crate) fn fields(item: &Item) -> Json {
     match item.payload.as_ref().unwrap() {
         Payload::Json(json) => to_json(json),
@@ -221,7 +221,7 @@ pub(crate) fn fields(item: &Item) -> Json {
     }
 }
 
-/// An animal, as JSON.
+/// Reads an animal as JSON.
 pub(crate) fn get(state: &mut State, key_path: &str) -> Option<Json> {
     let gets = vec![GetItem { key_path: key_path.to_owned() }];
     let message = GetRequest { store_id: 1, gets, schema_version_id: 3, ..GetRequest::default() };

@@ -1,4 +1,4 @@
-//! Transactions over a port. The official clients' runs have them answered command by command; here all commands come at once.
+//! Transactions over a port. Here all commands arrive at once; the runs of the official clients send them one by one.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn begin() -> Command {
     Command::Begin(TransactionBegin { store_id: 1, schema_version_id: 3, schema_id: 0 })
 }
 
-/// Sends commands at once; gives the answers, and the code that the stream ended with.
+/// Sends all commands at once. Returns the results, and the code of the stream's error.
 async fn send(
     server: &StatelyServer,
     commands: impl IntoIterator<Item = Command>,
@@ -65,7 +65,7 @@ async fn started() -> StatelyServer {
 }
 
 #[tokio::test]
-async fn a_transaction_reads_its_beginning_and_stores_at_its_end() {
+async fn a_transaction_reads_a_snapshot_and_stores_at_its_commit() {
     let server = started().await;
     put(&mut server.state(), [draw("x", 1), draw("x", 2)]).unwrap();
     let gets = ["/home-x/draw-1", "/home-x/draw-3"].map(|key| GetItem { key_path: key.to_owned() }).to_vec();
@@ -93,7 +93,7 @@ async fn a_transaction_reads_its_beginning_and_stores_at_its_end() {
     };
     let given: Vec<Option<&GeneratedValue>> = ack.generated_ids.iter().map(|id| id.value.as_ref()).collect();
     assert!(matches!(given[..], [None, Some(GeneratedValue::Bytes(_)), Some(GeneratedValue::Uint(_))]), "{given:?}");
-    assert_eq!(got.items.len(), 1, "what it puts itself is not there yet");
+    assert_eq!(got.items.len(), 1, "its own put is not visible before the commit");
     assert!(matches!(&listed.response, Some(ListPart::Result(part)) if part.items.len() == 2));
     assert!(matches!(&end.response, Some(ListPart::Finished(_))));
     assert_eq!((finished.committed, finished.put_results.len(), finished.delete_results.len()), (true, 3, 1));
@@ -105,7 +105,7 @@ async fn a_transaction_reads_its_beginning_and_stores_at_its_end() {
 }
 
 #[tokio::test]
-async fn what_is_aborted_broken_off_or_out_of_order_leaves_nothing_behind() {
+async fn an_aborted_interrupted_or_invalid_transaction_stores_nothing() {
     let server = started().await;
     let (outcomes, code) = send(&server, [begin(), puts([egg()]), Command::Abort(())]).await.unwrap();
     assert_eq!((outcomes.last(), code), (Some(&Outcome::Finished(TransactionFinished::default())), None));
@@ -130,7 +130,7 @@ async fn what_is_aborted_broken_off_or_out_of_order_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn trouble_comes_at_the_beginning_or_with_the_answer_to_the_commit() {
+async fn a_fault_takes_effect_at_the_beginning_or_at_the_response_to_the_commit() {
     let server = started().await;
     let inject = |trouble: Trouble| server.state().inject(Fault::once(trouble).to(Method::Transaction));
     let commands = |id: u64| [begin(), puts([draw("x", id)]), Command::Commit(())];

@@ -1,4 +1,4 @@
-//! The trouble that tests can make, over a port and in memory.
+//! Injected faults, over a port and in memory.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn failed(server: &InMemory) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_kind_of_trouble_befalls_the_request_it_is_meant_for() {
+async fn each_kind_of_fault_affects_the_intended_request() {
     let carried_out = [
         (Trouble::stately_code("StoreThroughputExceeded"), Some(429), 0),
         (Trouble::stately_code("ConcurrentModification"), Some(409), 0),
@@ -75,7 +75,7 @@ async fn a_stall_lasts_until_the_caller_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latency_comes_before_every_answer() {
+async fn every_response_is_delayed_by_the_latency() {
     let server = InMemory::with(product());
     server.state().settings.latency_ms = 250;
     let before = tokio::time::Instant::now();
@@ -85,7 +85,7 @@ async fn latency_comes_before_every_answer() {
 }
 
 #[tokio::test]
-async fn a_list_may_fail_in_its_stream_or_lack_its_end() {
+async fn a_list_can_fail_in_its_stream_or_lack_its_end() {
     let server = InMemory::with(product());
     put(&server, "acme/web").await.unwrap();
     server.state().inject(Fault::once(Trouble::stately_code("StoreInUse")));
@@ -102,7 +102,7 @@ async fn a_list_may_fail_in_its_stream_or_lack_its_end() {
 }
 
 #[tokio::test]
-async fn over_a_port_a_lost_answer_ends_the_connection_and_a_cut_one_the_body() {
+async fn over_a_port_a_lost_response_ends_the_connection_and_a_cut_one_ends_the_body() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let server = StatelyServer::start_with(0, product()).await.unwrap();
     for http2 in [false, true] {

@@ -1,4 +1,4 @@
-//! Whether and when people hear of an outage: mutes, flapping, reminders.
+//! Decides whether and when an outage is notified: mutes, flapping and reminders.
 
 use super::Evaluation;
 use crate::change::Event;
@@ -11,17 +11,17 @@ impl Evaluation<'_> {
         self.overrides.mutes(self.target, &self.runner.name, &self.runner.labels)
     }
 
-    /// How an outage is told, given what people asked for.
+    /// The visibility of an outage after the mutes are applied.
     pub(super) fn apply_mutes(&self, visibility: Visibility) -> Visibility {
         if visibility.is_notified() && self.is_muted() { Visibility::Muted } else { visibility }
     }
 
-    /// An outage that goes on: what kept it from being told may be over, and people may have to be reminded.
+    /// Handles an outage that continues: its suppression may have ended, and a reminder may be due.
     pub(super) fn still_down(&mut self) {
         let Health::Down(mut down) = std::mem::replace(&mut self.runner.health, Health::Healthy) else { return };
-        // Down for longer than it would have to be well: that is an outage, no flapping.
+        // Offline for longer than it would have to be healthy to be calm: this is an outage, not flapping.
         let lasts = self.at.has_waited(down.outage.started_at, self.thresholds.flap_clear_after);
-        // In a mute it goes on flapping, so that what was told of that has an end.
+        // During a mute it continues to flap: flapping that was notified must get an end.
         if lasts
             && !self.is_muted()
             && self.runner.flapping.take().is_some()
@@ -45,7 +45,7 @@ impl Evaluation<'_> {
         self.runner.health = Health::Down(down);
     }
 
-    /// What was offline when monitoring started is told once.
+    /// Outages from before monitoring started are notified once, without reminders.
     fn wants_reminder(&self, down: &Down) -> bool {
         let notified_at = down.notified_at.unwrap_or(down.outage.confirmed_at);
         down.outage.visibility == Visibility::Alerted
@@ -55,7 +55,7 @@ impl Evaluation<'_> {
             && !self.is_muted()
     }
 
-    /// Counts an outage towards flapping; gives how it is told.
+    /// Counts an outage towards flapping; returns its visibility.
     pub(super) fn note_flapping(&mut self, started_at: Timestamp, visibility: Visibility) -> Visibility {
         let window = self.thresholds.flap_window;
         self.runner.recent_outages.retain(|&start| !started_at.has_waited(start, window));
@@ -76,7 +76,7 @@ impl Evaluation<'_> {
         Visibility::Suppressed
     }
 
-    /// Flapping that began during a mute is told once the mute is over, if an outage of it is open then.
+    /// Notifies flapping that started during a mute once the mute is over, if one of its outages is open then.
     fn notify_muted_flapping(&mut self) {
         let muted = self.is_muted();
         if let Some(flapping) = self.runner.flapping.as_mut().filter(|flapping| flapping.muted && !muted) {
@@ -86,7 +86,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Ends flapping after the policy's time in health.
+    /// Ends flapping after the runner has been healthy for the policy's `flapClearAfter`.
     pub(super) fn calm_down(&mut self) {
         let calm = |flapping: &Flapping| {
             flapping.healthy_since.is_some_and(|since| self.at.has_waited(since, self.thresholds.flap_clear_after))

@@ -1,7 +1,7 @@
 -- Two more sections:
 --
 --   section          subject   first          second   third
---   mute             monitor   made of whom   0        0
+--   mute             monitor   hash of scope  0        0
 --   acknowledgement  acme/web  runner         outage   0
 
 CREATE VIEW mutes AS

@@ -5,18 +5,18 @@ use rusqlite::{Connection, TransactionBehavior};
 /// Marks the file as this program's: "RMon".
 const APPLICATION_ID: i64 = 0x524d_6f6e;
 
-/// What brings a file from each version to the next. Never edit one that was released: add another.
+/// The migrations from each version to the next. Never edit a released one: add another.
 const MIGRATIONS: [&str; 2] = [include_str!("1.sql"), include_str!("2.sql")];
 
 /// Why a file cannot be used as it is.
 pub(super) enum Misfit {
-    /// Another program's.
+    /// It belongs to another program.
     Foreign,
-    /// Of a later release.
+    /// A later release wrote it.
     Later { found: i64, known: i64 },
 }
 
-/// The file's version, 0 for a new one. Changes nothing.
+/// The file's version, 0 for a new file. Changes nothing.
 pub(super) fn version(connection: &mut Connection) -> rusqlite::Result<Result<i64, Misfit>> {
     // One transaction: another process may be about to create the tables.
     let transaction = connection.transaction()?;
@@ -30,10 +30,10 @@ pub(super) fn version(connection: &mut Connection) -> rusqlite::Result<Result<i6
     Ok(if version > known { Err(Misfit::Later { found: version, known }) } else { Ok(version) })
 }
 
-/// Brings the file to the version that this release writes.
+/// Migrates the file to the version that this release writes.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Read again under the lock: another process may have been quicker.
+    // Read again under the lock: another process may have migrated it already.
     let version = pragma(&transaction, "user_version")?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
         transaction.execute_batch(migration)?;

@@ -1,4 +1,4 @@
-//! Slack.
+//! A scripted chat.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -12,42 +12,42 @@ use crate::ports::{Chat, ChatError, EditError, Form, Route};
 /// The id of the default channel.
 const DEFAULT_CHANNEL: &str = "C1";
 
-/// A chat that takes every message, but for the answers it was told to give first.
+/// A chat that accepts every message after the planned errors are used up.
 #[derive(Debug, Default)]
 pub struct ScriptedChat {
     answers: Mutex<VecDeque<ChatError>>,
-    /// Of edits alone.
+    /// Planned errors for edits only.
     of_edits: Mutex<VecDeque<ChatError>>,
-    /// Of single channels, the default's under no name.
+    /// Planned errors for single channels; the default channel's key is empty.
     of_channels: Mutex<BTreeMap<String, VecDeque<ChatError>>>,
     taken: Mutex<Vec<(Notification, Form)>>,
     routes: Mutex<Vec<String>>,
-    /// A channel that never answers, and whether somebody waits for it.
+    /// A channel that never answers, and whether a message to it is waiting.
     hanging: Mutex<Option<(String, bool)>>,
-    /// None where it has no threads.
+    /// `None` if the chat has no threads.
     threads: Option<Mutex<Threads>>,
 }
 
-/// What became of messages in a chat that has threads.
+/// The edits and replies in a chat that has threads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Threads {
-    /// The messages that were edited, as they read then; by their id.
+    /// The edited messages, as each edit left them.
     pub edits: Vec<LiveMessage>,
-    /// How each of them was written.
+    /// The form of each edit.
     pub forms: Vec<Form>,
-    /// The ids of the messages that were replied to.
+    /// The ids of the messages that got a reply.
     pub replies: Vec<String>,
     sent: u32,
     are_gone: bool,
 }
 
 impl ScriptedChat {
-    /// A chat that says where its messages are, so that they can be edited and replied to.
+    /// A chat that returns the places of its messages, so that they can be edited and replied to.
     pub fn with_threads() -> Self {
         Self { threads: Some(Mutex::default()), ..Self::default() }
     }
 
-    /// Takes out what became of earlier messages.
+    /// Takes out the edits and replies so far.
     pub fn take_threads(&self) -> Threads {
         let Some(threads) = &self.threads else { return Threads::default() };
         let mut threads = lock(threads);
@@ -55,30 +55,30 @@ impl ScriptedChat {
         std::mem::replace(&mut *threads, Threads { sent, are_gone, ..Threads::default() })
     }
 
-    /// From now on, no earlier message is there any more.
+    /// From now on, all earlier messages are gone.
     pub fn lose_messages(&self) {
         if let Some(threads) = &self.threads {
             lock(threads).are_gone = true;
         }
     }
 
-    /// Refuses the next messages so, in order.
+    /// Refuses the next messages with these errors, in order.
     pub fn refuse(&self, answers: impl IntoIterator<Item = ChatError>) {
         lock(&self.answers).extend(answers);
     }
 
-    /// Forgets the answers that it was to give: it takes messages again.
+    /// Drops the planned errors: messages are accepted again.
     pub fn accept(&self) {
         lock(&self.answers).clear();
         lock(&self.of_edits).clear();
     }
 
-    /// Refuses the next edits so, in order, whatever becomes of messages.
+    /// Refuses the next edits with these errors, in order; messages are not affected.
     pub fn refuse_edits(&self, answers: impl IntoIterator<Item = ChatError>) {
         lock(&self.of_edits).extend(answers);
     }
 
-    /// Refuses the next messages to this channel so, in order; to the default's under no name.
+    /// Refuses the next messages to this channel with these errors, in order; the default channel's name is empty.
     pub fn refuse_in(&self, channel: &str, answers: impl IntoIterator<Item = ChatError>) {
         lock(&self.of_channels).entry(channel.to_owned()).or_default().extend(answers);
     }
@@ -88,20 +88,20 @@ impl ScriptedChat {
         *lock(&self.hanging) = channel.map(|channel| (channel.to_owned(), false));
     }
 
-    /// Returns once a message to that channel is on its way.
+    /// Returns once a message to that channel is waiting for an answer.
     pub async fn until_it_hangs(&self) {
         while !lock(&self.hanging).as_ref().is_some_and(|(_, waited_for)| *waited_for) {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Takes out where the messages taken so far went: by channel, nothing for the default; what goes there in place of
-    /// another with that one after an arrow.
+    /// Takes out the routes of the messages accepted so far: the channel, empty for the default. A message sent there
+    /// in place of another channel has that channel after an arrow.
     pub fn take_routes(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.routes))
     }
 
-    /// Takes out the messages taken so far.
+    /// Takes out the messages accepted so far.
     pub fn take(&self) -> Vec<(Notification, Form)> {
         std::mem::take(&mut lock(&self.taken))
     }
@@ -130,7 +130,7 @@ impl Chat for ScriptedChat {
         if hangs {
             std::future::pending::<()>().await;
         }
-        // Another task may run between taking a message and answering.
+        // Another task may run between accepting a message and answering.
         tokio::task::yield_now().await;
         lock(&self.taken).push((notification.clone(), form));
         lock(&self.routes).push(route);

@@ -1,4 +1,4 @@
-//! Stand-ins for the ports that a suite is not about: scripted, in memory, in virtual time.
+//! Test doubles for the ports that a suite does not test: scripted, in memory, in virtual time.
 
 mod chat;
 mod source;
@@ -20,7 +20,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A clock that stands still but for waits. Clones are the same clock.
+/// A clock that advances only by waits and by hand. Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct StillClock {
     now: Arc<Mutex<Timestamp>>,
@@ -43,13 +43,13 @@ impl StillClock {
         *lock(&self.up) += by;
     }
 
-    /// Sets the time of day back, while nothing passes.
+    /// Sets the time of day back; no time passes.
     pub fn set_back(&self, by: Duration) {
         let mut now = lock(&self.now);
         *now = now.minus(by);
     }
 
-    /// Sets the time of day forward, while nothing passes.
+    /// Sets the time of day forward; no time passes.
     pub fn set_forward(&self, by: Duration) {
         let mut now = lock(&self.now);
         *now = now.plus(by);
@@ -76,7 +76,7 @@ impl Clock for StillClock {
     }
 }
 
-/// A queue that only remembers what was sent.
+/// A queue that only records what was sent.
 #[derive(Debug, Default)]
 pub struct Outbox {
     sent: Mutex<VecDeque<Outgoing>>,
@@ -84,7 +84,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Takes nothing the next time that it is sent something.
+    /// Refuses the next send.
     pub fn refuse_once(&self) {
         *lock(&self.refusals) += 1;
     }

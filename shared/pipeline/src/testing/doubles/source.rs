@@ -1,4 +1,4 @@
-//! GitHub.
+//! A scripted GitHub.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use monitor_domain::target::{Target, TargetId};
 use super::{StillClock, lock};
 use crate::ports::{Incomplete, Listing, RunnerSource, Shortfall};
 
-/// GitHub as the test says it is. Pages have ETags, a hundred runners each.
+/// GitHub in the state that a test sets up. Pages have ETags and a hundred runners each.
 #[derive(Default)]
 pub struct ScriptedSource<'a> {
     runners: Mutex<BTreeMap<TargetId, Vec<ObservedRunner>>>,
@@ -27,13 +27,13 @@ pub struct ScriptedSource<'a> {
 }
 
 impl<'a> ScriptedSource<'a> {
-    /// Registers runners with a target, in place of those it had.
+    /// Registers runners with a target, in place of its earlier ones.
     pub fn set(&self, target: &Target, runners: Vec<ObservedRunner>) {
         lock(&self.failures).remove(target.id());
         lock(&self.runners).insert(target.id().clone(), runners);
     }
 
-    /// Alters one runner's status.
+    /// Changes one runner's status.
     pub fn set_status(&self, target: &Target, id: u64, status: Status) {
         let mut runners = lock(&self.runners);
         for runner in runners.entry(target.id().clone()).or_default() {
@@ -43,45 +43,45 @@ impl<'a> ScriptedSource<'a> {
         }
     }
 
-    /// Makes every look at a target fail, until its runners are set again.
+    /// Makes every check of a target fail, until its runners are set again.
     pub fn fail(&self, target: &Target, failure: Failure) {
         lock(&self.failures).insert(target.id().clone(), Incomplete { partial: false, failure });
     }
 
-    /// Makes every look at a target break off after some pages, until its runners are set again.
+    /// Makes every list of a target's runners stop after some pages, until its runners are set again.
     pub fn break_off(&self, target: &Target, failure: Failure) {
         lock(&self.failures).insert(target.id().clone(), Incomplete { partial: true, failure });
     }
 
-    /// Counts so many runners of a target more than there are.
+    /// Counts `missing` more runners of a target than it lists.
     pub fn miscount(&self, target: &Target, missing: u64) {
         let failure = Failure::new(Fault::Incomplete, format!("{missing} runners are not listed"));
         lock(&self.shortfalls).insert(target.id().clone(), Shortfall { missing, failure });
     }
 
-    /// Renames a target: its old name is answered as the new one.
+    /// Renames a target: requests for its old name are redirected to the new one.
     pub fn rename(&self, from: &Target, to: &Target) {
         let moved = lock(&self.runners).get(from.id()).cloned().unwrap_or_default();
         self.set(to, moved);
         lock(&self.moved).insert(from.id().clone(), to.clone());
     }
 
-    /// Gives an account its repositories.
+    /// Sets the repositories of an account.
     pub fn set_repositories(&self, account: &str, repositories: Vec<Target>) {
         lock(&self.repositories).insert(account.to_owned(), Ok(repositories));
     }
 
-    /// Keeps an account's repositories from being listed, until they are set again.
+    /// Makes listing an account's repositories fail, until they are set again.
     pub fn fail_repositories(&self, account: &str, failure: Failure) {
         lock(&self.repositories).insert(account.to_owned(), Err(failure));
     }
 
-    /// Something that happens while the next list, of runners or of repositories, is being read, once.
+    /// Runs a future once, while the next list of runners or repositories is being read.
     pub fn meanwhile(&self, during: impl Future<Output = ()> + Send + 'a) {
         *lock(&self.meanwhile) = Some(Box::pin(during));
     }
 
-    /// From now on, each list of runners takes so long.
+    /// From now on, each list of runners takes this long.
     pub fn slow_down(&self, clock: &StillClock, by: Duration) {
         *lock(&self.slow) = Some((clock.clone(), by));
     }

@@ -1,4 +1,4 @@
-//! Stores that get between a real one and what is tested.
+//! Stores between a real one and the code under test.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -14,22 +14,22 @@ use crate::ports::{PutOutcome, Store, StoreError};
 /// What happens to a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutFault {
-    /// Nothing.
+    /// It succeeds.
     None,
-    /// It is done, and the answer is lost.
+    /// It is done, but the answer is lost.
     AnswerLost,
-    /// It is not done, and nobody answers.
+    /// It is not done, and there is no answer.
     RequestLost,
 }
 
-/// A store with faults by plan, which counts its requests.
+/// A store with planned faults that counts its requests.
 pub struct FaultyStore<'s, S> {
     store: &'s S,
     faults: Mutex<VecDeque<PutFault>>,
     down: Mutex<bool>,
     counts: Mutex<Requests>,
     written: Mutex<Vec<Key>>,
-    /// What cannot be read.
+    /// The keys that cannot be read.
     spoilt: Mutex<Vec<Key>>,
 }
 
@@ -45,7 +45,7 @@ pub struct Requests {
 }
 
 impl<'s, S: Store> FaultyStore<'s, S> {
-    /// A store without faults so far.
+    /// A store without planned faults.
     pub fn over(store: &'s S) -> Self {
         Self {
             store,
@@ -57,12 +57,12 @@ impl<'s, S: Store> FaultyStore<'s, S> {
         }
     }
 
-    /// What happens to the next puts, in order.
+    /// Plans the faults of the next puts, in order.
     pub fn plan(&self, faults: impl IntoIterator<Item = PutFault>) {
         lock(&self.faults).extend(faults);
     }
 
-    /// From the end of the plan on, no put is done.
+    /// While it is down, no put is done after the planned ones.
     pub fn go_down(&self, down: bool) {
         *lock(&self.down) = down;
     }
@@ -77,12 +77,12 @@ impl<'s, S: Store> FaultyStore<'s, S> {
         std::mem::take(&mut lock(&self.written))
     }
 
-    /// From now on, the item under this key cannot be read, until it is put anew.
+    /// From now on, the item under this key cannot be read, until it is put again.
     pub fn spoil(&self, key: Key) {
         lock(&self.spoilt).push(key);
     }
 
-    /// What was spoilt can be read again.
+    /// All spoilt items can be read again.
     pub fn heal(&self) {
         lock(&self.spoilt).clear();
     }
@@ -116,7 +116,7 @@ impl<S: Store> Store for FaultyStore<'_, S> {
         lock(&self.written).extend(puts.iter().map(|put| put.item.key()));
         lock(&self.spoilt).retain(|key| !puts.iter().any(|put| put.item.key() == *key));
         let outcome = self.store.put(puts).await;
-        // Others may act between a write and its answer.
+        // Other tasks may run between a write and its answer.
         tokio::task::yield_now().await;
         if fault == PutFault::AnswerLost { Err(Self::unavailable()) } else { outcome }
     }
@@ -154,7 +154,7 @@ impl<S: Store> Store for FaultyStore<'_, S> {
     }
 }
 
-/// A store that takes its time, and loses what it is asked about some targets.
+/// A slow store that never answers about the runners of some targets.
 pub struct SlowStore<'s, S> {
     store: &'s S,
     delay: Duration,
@@ -163,17 +163,17 @@ pub struct SlowStore<'s, S> {
 }
 
 impl<'s, S: Store> SlowStore<'s, S> {
-    /// A store whose every answer takes `delay` of the runtime's time.
+    /// A store in which every answer takes `delay` of the runtime's time.
     pub fn over(store: &'s S, delay: Duration) -> Self {
         Self { store, delay, lost: Mutex::default(), all_lost: Mutex::new(false) }
     }
 
-    /// From now on, nobody answers what is asked about the runners of a target.
+    /// From now on, reads of a target's fleet get no answer.
     pub fn lose(&self, target: TargetId) {
         lock(&self.lost).push(target);
     }
 
-    /// From now on, nobody answers anything.
+    /// From now on, no request gets an answer.
     pub fn lose_all(&self) {
         *lock(&self.all_lost) = true;
     }

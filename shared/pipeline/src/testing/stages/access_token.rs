@@ -9,7 +9,7 @@ use crate::items::AccessToken;
 use crate::ports::{Listing, RunnerSource};
 use crate::testing::samples::access_token;
 
-/// Sees every target through an installation. Notes what it is handed, and gives what belongs in its place.
+/// A source that uses a GitHub App's installation. Records the stored token it receives, and returns the one to store.
 struct OfAnApp<'a, 's> {
     source: &'a ScriptedSource<'s>,
     handed: Mutex<Vec<Option<AccessToken>>>,

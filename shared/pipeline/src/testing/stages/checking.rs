@@ -1,16 +1,17 @@
-//! What a look costs, and what it sets in motion.
+//! The cost of a check, and the messages that it sends.
 
 use super::*;
 
-pub(super) async fn last_healthy_is_of_the_check_before<S: Store>(store: &S) {
+pub(super) async fn last_healthy_is_the_time_of_the_previous_check<S: Store>(store: &S) {
     assert_eq!(last_healthy_before_an_outage(store, false).await, MINUTE);
 }
 
-pub(super) async fn after_a_restart_last_healthy_is_of_the_check_that_is_stored<S: Store>(store: &S) {
+pub(super) async fn after_a_restart_last_healthy_is_the_time_of_the_stored_check<S: Store>(store: &S) {
     assert_eq!(last_healthy_before_an_outage(store, true).await, 8 * MINUTE);
 }
 
-/// Checks a runner each minute and takes it offline after the eighth; gives how long before its outage it was healthy.
+/// Checks a runner each minute and takes it offline after the eighth; returns how long before its outage it was last
+/// healthy.
 async fn last_healthy_before_an_outage<S: Store>(store: &S, restarts: bool) -> Duration {
     let this = Installation::watching(store, 1).await;
     for _ in 0..7 {
@@ -21,7 +22,7 @@ async fn last_healthy_before_an_outage<S: Store>(store: &S, restarts: bool) -> D
     this.outage().await;
     let notified = this.notify_all().await;
     let [NotificationItem::Offline { outages }] = &notified[0].items[..] else { panic!("{notified:?}") };
-    let last = outages[0].last_healthy.unwrap_or_else(|| panic!("it was seen healthy"));
+    let last = outages[0].last_healthy.unwrap_or_else(|| panic!("it has been healthy"));
     outages[0].started_at.since(last.at)
 }
 
@@ -36,8 +37,8 @@ pub(super) async fn a_steady_check_costs_two_reads_and_no_write<S: Store>(store:
         requests.push(this.store.take_requests());
     }
     let without = Requests { reads: 2, puts: 0, deletes: 0 };
-    let fresh = Requests { puts: 1, ..without };
-    assert_eq!(requests, [without, fresh, without, fresh], "freshness once in ten minutes, and nothing else");
+    let with_last_seen = Requests { puts: 1, ..without };
+    assert_eq!(requests, [without, with_last_seen, without, with_last_seen], "a LastSeen item every ten minutes, and nothing else");
     assert_eq!(this.source.fresh_pages(), pages, "every page was answered by 304");
 }
 
@@ -47,16 +48,16 @@ pub(super) async fn a_check_without_a_pending_notification_sends_no_state_change
     this.clock.advance(INTERVAL);
     assert_eq!(this.check(&web()).await.events.len(), 1);
     assert_eq!((this.changes.take().len(), this.jobs.take().len()), (0, 0));
-    // Untold news wake the notifier after every check, also after one that saw nothing new.
+    // While a notification is pending, every check sends a state-change message, even if it saw nothing new.
     this.outage().await;
     let first = this.changes.take();
     assert_eq!(first.len(), 1);
     this.clock.advance(INTERVAL);
     this.check(&web()).await;
-    let woken = this.changes.take();
-    assert_eq!(woken.len(), 1);
-    assert_ne!(woken[0].deduplication_id, first[0].deduplication_id, "SQS would swallow it");
-    assert!(woken[0].group.as_ref().is_some_and(|group| group.len() <= 128));
+    let second = this.changes.take();
+    assert_eq!(second.len(), 1);
+    assert_ne!(second[0].deduplication_id, first[0].deduplication_id, "SQS would drop it");
+    assert!(second[0].group.as_ref().is_some_and(|group| group.len() <= 128));
     this.notify(&subject()).await;
     this.clock.advance(INTERVAL);
     this.check(&web()).await;
@@ -72,11 +73,11 @@ pub(super) async fn only_a_check_that_counted_requests_a_recheck<S: Store>(store
         this.check(&web()).await;
         sent.push(this.jobs.take().iter().map(|message| message.delay).collect::<Vec<_>>());
     }
-    // First bad reading; too soon; second; third, which opens the outage; and one that counts for nothing.
+    // First unhealthy check; too soon; second; third, which opens the outage; and one that no longer counts.
     assert_eq!(sent, [vec![MINUTE], vec![], vec![MINUTE], vec![], vec![]]);
 }
 
-pub(super) async fn old_jobs_and_unknown_targets_are_not_asked_for<S: Store>(store: &S) {
+pub(super) async fn expired_jobs_and_unknown_targets_send_no_request_to_github<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     let pages = this.source.fresh_pages();
     let (source, jobs, changes, clock) = (&this.source, &this.jobs, &this.changes, &this.clock);
@@ -105,12 +106,12 @@ pub(super) async fn old_jobs_and_unknown_targets_are_not_asked_for<S: Store>(sto
 pub(super) async fn a_check_that_took_too_long_is_discarded<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.source.set_status(&web(), 1, Status::Offline);
-    // Held up while GitHub answers, for longer than an interval.
+    // The process stalls for longer than an interval while GitHub answers.
     let clock = this.clock.clone();
     this.source.meanwhile(async move { clock.advance(INTERVAL + MINUTE) });
     this.check(&web()).await;
     let changes = this.changes(&subject()).await;
-    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "asked again, and dated anew");
+    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "GitHub is asked again, and the change has the new time");
 }
 
 pub(super) async fn an_interrupted_list_changes_no_runner<S: Store>(store: &S) {
@@ -130,7 +131,7 @@ pub(super) async fn an_interrupted_list_changes_no_runner<S: Store>(store: &S) {
 pub(super) async fn a_failed_check_that_is_late_counts_towards_unreachable<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.notify_all().await;
-    // GitHub takes the request and never answers.
+    // GitHub accepts the request and never answers.
     this.source.fail(&web(), Failure::new(Fault::NotFound, "no answer in time"));
     this.source.slow_down(&this.clock, INTERVAL + MINUTE / 6);
     let mut checks = 0;
@@ -147,14 +148,14 @@ pub(super) async fn a_failed_check_that_is_late_counts_towards_unreachable<S: St
         matches!(&notified[..], [notification] if matches!(notification.items[..], [NotificationItem::Unreachable { .. }])),
         "{notified:?}"
     );
-    // The first began the wait of 15 minutes when it ended; three intervals later they are over.
+    // The 15 minutes begin at the end of the first check; three intervals later they are over.
     assert_eq!(checks, 4);
     let items = this.store.list(&Query::Fleet(web().id().clone())).await.unwrap_or_else(|error| panic!("{error}"));
     let is_idle = |item: &Item| matches!(item, Item::Runner(item) if item.runner.status == Status::Idle);
     assert!(items.iter().any(is_idle), "{items:?}");
 }
 
-pub(super) async fn a_check_that_is_late_twice_is_a_failed_one<S: Store>(store: &S) {
+pub(super) async fn a_check_that_is_late_twice_counts_as_failed<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.check(&web()).await;
@@ -164,8 +165,8 @@ pub(super) async fn a_check_that_is_late_twice_is_a_failed_one<S: Store>(store: 
     let report = this.check(&web()).await;
     assert!(matches!(&report.ending, Ending::Late(failure) if failure.detail.contains("360 s")), "{report:?}");
     assert!(matches!(report.events[..], [Event::ChecksFailing { .. }]), "{report:?}");
-    assert_eq!(this.source.fresh_pages(), pages + 2, "it is tried again once");
-    // The clock is set forward, and nothing is late.
+    assert_eq!(this.source.fresh_pages(), pages + 2, "it is retried once");
+    // The clock is set forward, but the check is not late.
     this.source.slow_down(&this.clock, Duration::ZERO);
     let clock = this.clock.clone();
     this.source.meanwhile(async move { clock.set_forward(2 * INTERVAL) });
@@ -184,7 +185,7 @@ pub(super) async fn a_check_while_failing_costs_two_reads_and_no_write<S: Store>
         for target in [&known, &new] {
             this.source.fail(target, Failure::new(fault, "it failed"));
         }
-        let mut dearer = Vec::new();
+        let mut costlier = Vec::new();
         for round in 0..8 {
             this.clock.advance(INTERVAL);
             for target in [&known, &new] {
@@ -193,19 +194,19 @@ pub(super) async fn a_check_while_failing_costs_two_reads_and_no_write<S: Store>
                 assert!(matches!(report.ending, Ending::Failed(_)), "{report:?}");
                 let requests = this.store.take_requests();
                 if requests != steady {
-                    dearer.push((round, requests));
+                    costlier.push((round, requests));
                 }
             }
             this.notify_all().await;
         }
-        // The first that fails, and the one that finds that it has failed for 15 minutes.
-        assert!(dearer.iter().all(|(round, _)| [0, 3].contains(round)), "{fault:?}: {dearer:?}");
+        // Only the first failed check, and the one after 15 minutes of failures, cost more.
+        assert!(costlier.iter().all(|(round, _)| [0, 3].contains(round)), "{fault:?}: {costlier:?}");
     }
 }
 
-/// A flood of jobs by hand asks GitHub once, and once more in the next window; each job is followed by a check that begins after
-/// it was received.
-pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(store: &S) {
+/// A flood of jobs by hand sends one request to GitHub, and one more in the next window; each job is followed by a
+/// check that begins after it was received.
+pub(super) async fn checks_by_hand_run_once_and_once_more_in_the_next_window<S: Store>(store: &S) {
     let this = Installation::watching(store, 2).await;
     let mut endings = Vec::new();
     for _ in 0..40 {
@@ -216,13 +217,13 @@ pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(stor
     let [later] = &this.jobs.take()[..] else { panic!("one more") };
     let job = CheckJob::from_json(&later.body).unwrap_or_else(|error| panic!("{error}"));
     assert!(job.target == web() && later.delay <= Duration::from_secs(15), "{later:?}");
-    // Its delay leads into the next window, in which it is the only one.
+    // It is due in the next window, in which it is the only check.
     this.clock.advance(later.delay);
     let (store, source, jobs, changes) = (&this.store, &this.source, &this.jobs, &this.changes);
     let stage = Check { store, source, jobs, changes, clock: &this.clock, settings: &this.check, latest: &this.latest };
     assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
     assert_eq!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Covered);
-    // Two pollers that are asked at the same moment.
+    // Two pollers get a job at the same moment.
     this.clock.advance(Duration::from_secs(60));
     this.jobs.take();
     let target = web();
@@ -233,7 +234,7 @@ pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(stor
     for reason in [Reason::Schedule, Reason::Recheck] {
         assert!(matches!(this.check_for(&web(), reason).await.ending, Ending::Seen(_)));
     }
-    // A store that does not answer gives the job back.
+    // If the store does not answer, the job is retried.
     this.clock.advance(Duration::from_secs(60));
     this.store.go_down(true);
     let report = this.check_for(&web(), Reason::Manual).await;
@@ -242,7 +243,7 @@ pub(super) async fn checks_by_hand_are_one_at_a_time_and_one_more<S: Store>(stor
     assert!(matches!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Seen(_)));
 }
 
-pub(super) async fn a_list_that_is_short_is_a_failed_check_unless_the_missing_are_found<S: Store>(store: &S) {
+pub(super) async fn a_short_list_is_a_failed_check_unless_the_missing_runners_are_found<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Idle), runner(2, Status::Idle)]);
     this.source.miscount(&web(), 1);
@@ -252,7 +253,7 @@ pub(super) async fn a_list_that_is_short_is_a_failed_check_unless_the_missing_ar
         "{:?}",
         report.ending
     );
-    // What it lists is watched all the same.
+    // The listed runners are watched all the same.
     this.source.set_status(&web(), 1, Status::Offline);
     let mut opened = 0;
     for _ in 0..3 {
@@ -263,7 +264,7 @@ pub(super) async fn a_list_that_is_short_is_a_failed_check_unless_the_missing_ar
     assert_eq!(opened, 1);
 }
 
-pub(super) async fn under_two_names_a_repository_is_watched_once<S: Store>(store: &S) {
+pub(super) async fn a_repository_with_two_names_is_watched_once<S: Store>(store: &S) {
     let mut this = Installation::hasty(store);
     let (old, new) = (repository("old"), repository("new"));
     this.check.configured = [&old, &new].map(|target| TargetSpec::One(target.clone())).to_vec();

@@ -18,7 +18,7 @@ pub(super) async fn a_clock_that_is_set_back_delays_no_notification<S: Store>(st
         this.clock.advance(MINUTE);
         this.check(&web()).await;
     }
-    // Slack does not take it at once, and the clock is set back while the next attempt is put off.
+    // The first send fails, and the clock is set back while the next attempt is deferred.
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
     assert_eq!(this.notify_all().await, []);
     this.clock.set_back(2 * HOUR);
@@ -38,8 +38,8 @@ pub(super) async fn a_clock_that_is_set_back_delays_no_notification<S: Store>(st
     );
 }
 
-pub(super) async fn what_a_clock_that_was_ahead_stored_keeps_nobody_waiting<S: Store>(store: &S) {
-    // A process whose clock is a day ahead ends between Slack's answer and its record.
+pub(super) async fn items_stored_by_a_clock_that_was_ahead_delay_nothing<S: Store>(store: &S) {
+    // A process whose clock is a day ahead crashes between Slack's answer and recording it.
     let ahead = Installation::new(store);
     ahead.clock.set_forward(DAY);
     ahead.source.set(&web(), vec![runner(1, Status::Idle), runner(2, Status::Idle)]);
@@ -54,7 +54,7 @@ pub(super) async fn what_a_clock_that_was_ahead_stored_keeps_nobody_waiting<S: S
     ahead.store.go_down(true);
     assert!(matches!(ahead.notify(&subject()).await.disposition, Disposition::Retry { .. }));
 
-    // Its successor's clock is right: neither the lease nor the suspicion of runner 2 has to wait for the next day.
+    // Its successor's clock is right: neither the lease nor the suspicion of runner 2 lasts until the next day.
     let this = Installation::new(store);
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Offline)]);
     assert_eq!(this.tick().await.targets, [web()]);
@@ -81,7 +81,7 @@ pub(super) async fn a_clock_that_is_set_forward_makes_no_gap<S: Store>(store: &S
     let notified: Vec<NotificationItem> =
         this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
     assert!(!notified.iter().any(|item| matches!(item, NotificationItem::Unwatched { .. })), "{notified:?}");
-    // A process that stood still is no watcher, whatever its clock is set to.
+    // A process that stalled did not watch, whatever its clock is set to.
     this.clock.advance(2 * HOUR);
     this.tick().await;
     let notified: Vec<NotificationItem> =
@@ -89,7 +89,7 @@ pub(super) async fn a_clock_that_is_set_forward_makes_no_gap<S: Store>(store: &S
     assert!(notified.iter().any(|item| matches!(item, NotificationItem::Unwatched { .. })), "{notified:?}");
 }
 
-pub(super) async fn a_mute_by_a_clock_that_was_ahead_is_over<S: Store>(store: &S) {
+pub(super) async fn a_mute_stored_by_a_clock_that_was_ahead_has_ended<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.tick().await;
@@ -106,7 +106,7 @@ pub(super) async fn a_mute_by_a_clock_that_was_ahead_is_over<S: Store>(store: &S
     assert_eq!(this.notify_all().await.iter().map(offline_of).sum::<usize>(), 1);
 }
 
-pub(super) async fn a_mute_that_comes_while_a_check_runs_is_in_force<S: Store>(store: &S) {
+pub(super) async fn a_mute_set_while_a_check_runs_is_in_force<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.tick().await;
@@ -122,5 +122,5 @@ pub(super) async fn a_mute_that_comes_while_a_check_runs_is_in_force<S: Store>(s
         assert_eq!(store.put(vec![Put::replacing(Item::Mute(mute))]).await, Ok(PutOutcome::Done));
     });
     this.check(&web()).await;
-    assert_eq!(this.notify_all().await, [], "the check began before the mute, and was committed after it");
+    assert_eq!(this.notify_all().await, [], "the check began before the mute and was committed after it");
 }

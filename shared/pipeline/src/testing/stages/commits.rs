@@ -1,8 +1,8 @@
-//! What is committed: races, lost answers, decisions in several parts, writers side by side.
+//! Commits: races, lost answers, decisions in several parts, concurrent writers.
 
 use super::*;
 
-pub(super) async fn a_lost_race_is_thrown_away_and_asked_again<S: Store>(store: &S) {
+pub(super) async fn a_lost_race_is_discarded_and_github_is_asked_again<S: Store>(store: &S) {
     let other = Installation::watching(store, 2).await;
     let this = Installation::new(store);
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
@@ -16,7 +16,7 @@ pub(super) async fn a_lost_race_is_thrown_away_and_asked_again<S: Store>(store: 
     });
     let report = this.check(&web()).await;
     assert_eq!(report.disposition, Disposition::Done);
-    assert!(report.events.is_empty(), "the same reading must count once: {:?}", report.events);
+    assert!(report.events.is_empty(), "the same observation must count once: {:?}", report.events);
     let changes = this.changes(&subject()).await;
     assert_eq!(changes.len(), 2, "one commit for each revision");
 }
@@ -108,8 +108,8 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
     assert_eq!(by_check, BTreeSet::from(of_check));
 }
 
-/// Each stage beside each: two checks, a tick beside a check, a notifier beside both, two notifiers, two ticks.
-pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
+/// Every stage runs concurrently with every other and with itself: checks, ticks and notifiers, two of each.
+pub(super) async fn concurrent_writers_lose_nothing<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), (1..=4).map(|id| runner(id, Status::Idle)).collect());
     let subject = subject();
@@ -126,7 +126,7 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
             this.tick(),
             this.notify(&subject),
         );
-        // Two recoveries' worth of readings, for the ends of the outages.
+        // Two more healthy checks, which end the outages.
         this.clock.advance(INTERVAL);
         tokio::join!(this.check(&target), this.notify(&subject));
         this.clock.advance(INTERVAL);
@@ -145,7 +145,7 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
         assert_eq!(
             revisions,
             (1..=revisions.len() as u64).collect::<Vec<_>>(),
-            "{subject}: no revision twice, none left out"
+            "{subject}: no revision twice, none missing"
         );
     }
     let began: usize = notified.iter().map(offline_of).sum();
@@ -159,7 +159,7 @@ pub(super) async fn writers_side_by_side_lose_nothing<S: Store>(store: &S) {
     assert_eq!((began, notified.iter().map(ended).sum::<usize>()), (6, 6), "{notified:?}");
 }
 
-pub(super) async fn what_was_seen_before_a_lost_race_is_not_believed<S: Store>(store: &S) {
+pub(super) async fn an_observation_from_before_a_lost_race_is_discarded<S: Store>(store: &S) {
     let other = Installation::watching(store, 2).await;
     let this = Installation::new(store);
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
@@ -173,5 +173,5 @@ pub(super) async fn what_was_seen_before_a_lost_race_is_not_believed<S: Store>(s
     });
     this.check(&web()).await;
     let changes = this.changes(&subject()).await;
-    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "GitHub is asked anew");
+    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "GitHub is asked again");
 }

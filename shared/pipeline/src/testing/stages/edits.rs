@@ -1,4 +1,4 @@
-//! Edits that are refused or fail: the message may stay as it was, but what there is to tell is told.
+//! Edits that are refused or fail: the old message may stay as it was, but the notification is sent.
 
 use super::notifying::{back, threads, two_alerts};
 use super::*;
@@ -18,17 +18,17 @@ async fn last_ending<S: Store>(this: &Installation<'_, S>) -> (Attempt, SendEndi
     this.endings(&subject()).await.remove(0)
 }
 
-/// Has a deferred attempt repeated once it is due.
+/// Retries a deferred attempt once it is due.
 async fn once_more<S: Store>(this: &Installation<'_, S>) {
     this.clock.advance(NotifySettings::default().longest_backoff);
     this.notify(&subject()).await;
 }
 
-pub(super) async fn an_edit_refused_as_laid_out_goes_as_plain_text_within_the_same_attempt<S: Store>(store: &S) {
+pub(super) async fn an_edit_with_a_refused_layout_is_sent_as_plain_text_within_the_same_attempt<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     this.chat.refuse_edits([refused()]);
     back(&this, &[3]).await;
-    assert!(matches!(this.chat.take()[..], [(_, Form::Blocks)]), "the notice keeps its own layout");
+    assert!(matches!(this.chat.take()[..], [(_, Form::Blocks)]), "the notification keeps its own layout");
     let notified = this.chat.take_threads();
     assert_eq!(
         (notified.edits.len(), notified.forms, notified.replies),
@@ -47,7 +47,7 @@ pub(super) async fn an_edit_refused_in_both_forms_is_abandoned_and_its_notificat
         assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![], vec![ts.to_owned()])));
     }
     assert_eq!(last_ending(&this).await.0, Attempt { notification: 4, attempt: 1 });
-    // What is open in a message that was let be is edited in at its own end; what is over, not again.
+    // After an abandoned edit, an open outage is still edited at its own end; one that has ended is not edited again.
     back(&this, &[2]).await;
     assert_eq!((this.chat.take().len(), threads(&this)), (1, (vec![("1".to_owned(), 0)], vec!["1".to_owned()])));
 }
@@ -69,7 +69,7 @@ pub(super) async fn an_edit_that_keeps_failing_is_abandoned_at_the_third_attempt
     assert_eq!(number, Attempt { notification: 3, attempt: 3 });
     assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");
     back(&this, &[1]).await;
-    assert_eq!(threads(&this), (vec![("1".to_owned(), 1)], vec!["1".to_owned()]), "what is over is edited no more");
+    assert_eq!(threads(&this), (vec![("1".to_owned(), 1)], vec!["1".to_owned()]), "what has ended is not edited again");
 }
 
 pub(super) async fn a_wait_requested_at_an_edit_is_respected_at_every_attempt<S: Store>(store: &S) {

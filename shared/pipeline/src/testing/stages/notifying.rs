@@ -1,4 +1,4 @@
-//! What is sent: once, in time, in the form that is taken.
+//! Notifications are sent once, in time, and in the form that the chat accepts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,26 +28,26 @@ pub(super) async fn a_claim_without_an_ending_is_sent_again_after_its_lease<S: S
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     this.record().await;
-    // The claim is stored and the message taken; then nothing more gets through, as after a crash.
+    // The claim is stored and the message accepted; then no put succeeds, as after a crash.
     this.store.plan([PutFault::None]);
     this.store.go_down(true);
     let report = this.notify(&subject()).await;
     assert!(matches!(report.disposition, Disposition::Retry { .. }));
     assert_eq!(this.chat.take().len(), 1);
     this.store.go_down(false);
-    let crashed_for = this.clock.now();
+    let crashed_at = this.clock.now();
     this.notify(&subject()).await;
-    assert_eq!(this.chat.take().len(), 0, "the lease still holds at {crashed_for}");
+    assert_eq!(this.chat.take().len(), 0, "the lease is still valid at {crashed_at}");
     this.clock.advance(NotifySettings::default().lease);
     this.notify(&subject()).await;
     assert_eq!(this.chat.take().len(), 1);
     assert_eq!(this.endings(&subject()).await[0].0, Attempt { notification: 1, attempt: 2 });
     this.clock.advance(NotifySettings::default().lease);
     this.notify(&subject()).await;
-    assert_eq!(this.chat.take().len(), 0, "told is told");
+    assert_eq!(this.chat.take().len(), 0, "what was sent is not sent again");
 }
 
-pub(super) async fn a_send_that_failed_is_repeated_when_it_is_due<S: Store>(store: &S) {
+pub(super) async fn a_failed_send_is_retried_when_it_is_due<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
@@ -58,33 +58,33 @@ pub(super) async fn a_send_that_failed_is_repeated_when_it_is_due<S: Store>(stor
     this.clock.advance(NotifySettings::default().first_backoff / 2);
     this.changes.take();
     this.check(&web()).await;
-    assert_eq!(this.changes.take().len(), 0, "nobody is woken before the attempt is due");
+    assert_eq!(this.changes.take().len(), 0, "no state-change message before the attempt is due");
     assert_eq!(this.notify(&subject()).await.delivered, []);
     this.clock.advance(NotifySettings::default().first_backoff);
     this.check(&web()).await;
     assert_eq!(this.notify_all().await.len(), 1);
 }
 
-/// After how long the message comes back, if it does; in seconds.
-fn comes_back_after(report: &NotifyReport) -> Option<u64> {
+/// The delay after which the message is retried, in seconds; `None` if it is not.
+fn retried_after(report: &NotifyReport) -> Option<u64> {
     match &report.disposition {
         Disposition::Retry { after, .. } => Some(after.as_secs()),
         _ => None,
     }
 }
 
-pub(super) async fn the_message_of_a_failed_attempt_comes_back_when_the_next_is_due<S: Store>(store: &S) {
+pub(super) async fn the_message_of_a_failed_attempt_is_retried_when_the_next_attempt_is_due<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     this.chat.refuse((0..5).map(|_| ChatError::Transient("500".to_owned())));
-    // A message that has come so often that its queue might dead-letter it is done with; a later one takes over.
+    // A message near the receive limit of its queue is not retried; a later message takes over.
     for (receives, seconds) in [(1, Some(30)), (2, Some(60)), (3, Some(120)), (4, None), (1, Some(480))] {
         let report = this.notify_again(&subject(), receives).await;
-        assert_eq!((report.delivered.len(), comes_back_after(&report)), (0, seconds), "receive {receives}");
+        assert_eq!((report.delivered.len(), retried_after(&report)), (0, seconds), "receive {receives}");
         let early = this.notify_again(&subject(), 1).await;
         assert_eq!(
             early.next_attempt_at, report.next_attempt_at,
-            "a message that comes early waits for the same moment"
+            "an early message waits for the same time"
         );
         let wait = report.next_attempt_at.map(|due| due.since(this.clock.now()));
         this.clock.advance(wait.unwrap_or_default());
@@ -93,19 +93,19 @@ pub(super) async fn the_message_of_a_failed_attempt_comes_back_when_the_next_is_
     assert_eq!((report.delivered.len(), report.disposition, report.next_attempt_at), (1, Disposition::Done, None));
 }
 
-pub(super) async fn a_wait_that_the_chat_asks_for_brings_the_message_back_then<S: Store>(store: &S) {
+pub(super) async fn a_message_is_retried_after_the_wait_that_the_chat_asks_for<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     for (fault, seconds) in [
         (ChatError::Busy { retry_after: Duration::from_secs(120) }, Some(120)),
-        // Longer than any wait of its own: the first check after it sends another message.
+        // Longer than the longest backoff: the first check after it sends another message.
         (ChatError::Busy { retry_after: Duration::from_secs(3_600) }, None),
         (ChatError::Dead("404 no_service".to_owned()), Some(30)),
     ] {
         this.outage().await;
         this.chat.refuse([fault.clone()]);
-        assert_eq!(comes_back_after(&this.notify(&subject()).await), seconds, "{fault}");
+        assert_eq!(retried_after(&this.notify(&subject()).await), seconds, "{fault}");
         this.clock.advance(Duration::from_secs(3_600));
-        assert_eq!(comes_back_after(&this.notify(&subject()).await), None, "{fault}");
+        assert_eq!(retried_after(&this.notify(&subject()).await), None, "{fault}");
         assert_eq!(this.chat.take().len(), 1, "{fault}");
         this.source.set_status(&web(), 1, Status::Idle);
         for _ in 0..2 {
@@ -117,7 +117,7 @@ pub(super) async fn a_wait_that_the_chat_asks_for_brings_the_message_back_then<S
     }
 }
 
-pub(super) async fn what_a_crash_left_unsaid_is_sent_soon_after_its_lease<S: Store>(store: &S) {
+pub(super) async fn a_notification_left_by_a_crash_is_sent_soon_after_its_lease<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     this.record().await;
@@ -128,7 +128,7 @@ pub(super) async fn what_a_crash_left_unsaid_is_sent_soon_after_its_lease<S: Sto
     this.chat.take();
     let (mut receives, crashed_at) = (1, this.clock.now());
     while let Disposition::Retry { after, .. } = this.notify_again(&subject(), receives).await.disposition {
-        assert!(after.as_secs() <= 30, "whoever holds the lease may be done long before it ends");
+        assert!(after.as_secs() <= 30, "the lease holder may finish long before the lease ends");
         this.clock.advance(after);
         receives += 1;
     }
@@ -136,7 +136,7 @@ pub(super) async fn what_a_crash_left_unsaid_is_sent_soon_after_its_lease<S: Sto
     assert!(this.clock.now().since(crashed_at) <= NotifySettings::default().lease, "not at the next check");
 }
 
-pub(super) async fn only_what_may_have_arrived_counts_as_uncertain<S: Store>(store: &S) {
+pub(super) async fn only_a_message_that_may_have_arrived_counts_as_uncertain<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     for (error, may_have_arrived) in [
@@ -165,7 +165,7 @@ pub(super) async fn a_short_wait_is_waited_out<S: Store>(store: &S) {
     assert_eq!(this.endings(&subject()).await.len(), 1);
 }
 
-pub(super) async fn what_is_refused_as_laid_out_goes_as_plain_text_then_as_its_subject_and_else_stays_pending<
+pub(super) async fn a_refused_layout_falls_back_to_plain_text_then_to_the_subject_and_then_stays_pending<
     S: Store,
 >(
     store: &S,
@@ -218,7 +218,7 @@ pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store
     let this = Installation::watching(store, 1).await;
     this.outage().await;
     this.record().await;
-    // The claim gets through at the third try, after its short lease: another may have sent the notice by now.
+    // The claim is stored at the third try, after its short lease: another notifier may have sent the message by now.
     this.store.plan([PutFault::RequestLost, PutFault::RequestLost]);
     let settings = NotifySettings { lease: Duration::from_secs(1), ..NotifySettings::default() };
     let policy = &this.check.policy;
@@ -228,7 +228,7 @@ pub(super) async fn a_lease_that_ended_while_it_was_claimed_is_not_used<S: Store
     assert_eq!(this.endings(&subject()).await[0].0, Attempt { notification: 1, attempt: 2 });
 }
 
-pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(store: &S) {
+pub(super) async fn a_late_ending_from_a_frozen_notifier_changes_nothing<S: Store>(store: &S) {
     let this = Installation::watching(store, 2).await;
     this.outage().await;
     this.record().await;
@@ -236,21 +236,21 @@ pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(stor
     this.store.go_down(true);
     this.notify(&subject()).await;
     this.store.go_down(false);
-    let sent_by_the_frozen = this.changes(&subject()).await.last().map(|change| change.revision).unwrap_or_default();
+    let covered_by_frozen = this.changes(&subject()).await.last().map(|change| change.revision).unwrap_or_default();
     this.source.set_status(&web(), 2, Status::Offline);
     for _ in 0..3 {
         this.clock.advance(MINUTE);
         this.check(&web()).await;
     }
     let second = this.notify(&subject()).await.delivered;
-    assert_eq!(second.iter().map(offline_of).collect::<Vec<_>>(), [2], "both are told after the lease");
-    // Only now it comes to record that it told of the first.
+    assert_eq!(second.iter().map(offline_of).collect::<Vec<_>>(), [2], "both are notified after the lease");
+    // Only now the frozen notifier records that it sent the first.
     let (number, ending) = (Attempt { notification: 1, attempt: 1 }, SendEnding::Delivered(Default::default()));
-    let (through, at) = (sent_by_the_frozen, this.clock.now());
+    let (through, at) = (covered_by_frozen, this.clock.now());
     let late = Sent { subject: subject(), number, through, at, ending, parts: Vec::new() };
     let put = store.put(vec![Put::replacing(Item::Sent(late))]).await;
     assert_eq!(put, Ok(PutOutcome::Done));
-    assert_eq!(this.notify(&subject()).await.delivered, [], "what was told stays told");
+    assert_eq!(this.notify(&subject()).await.delivered, [], "what was notified stays notified");
 }
 
 /// An installation whose chat has threads, after runners 1 and 2 went offline in one alert and runner 3 in another.
@@ -271,7 +271,7 @@ pub(super) async fn two_alerts<S: Store>(store: &S) -> Installation<'_, S> {
     this
 }
 
-/// Has runners come back, and tells of it.
+/// Brings runners back online and notifies that.
 pub(super) async fn back<S: Store>(this: &Installation<'_, S>, runners: &[u64]) {
     this.clock.advance(MINUTE);
     runners.iter().for_each(|id| this.source.set_status(&web(), *id, Status::Idle));
@@ -279,22 +279,22 @@ pub(super) async fn back<S: Store>(this: &Installation<'_, S>, runners: &[u64]) 
     this.notify(&subject()).await;
 }
 
-/// The messages that were edited with how many of their outages are open, and those that were replied to.
+/// The edited messages with the number of their open outages, and the messages that got a reply.
 pub(super) fn threads<S: Store>(this: &Installation<'_, S>) -> (Vec<(String, usize)>, Vec<String>) {
     let threads = this.chat.take_threads();
     let open = |message: &LiveMessage| message.outages.iter().filter(|outage| outage.is_open()).count();
     (threads.edits.iter().map(|message| (message.place.ts.clone(), open(message))).collect(), threads.replies)
 }
 
-pub(super) async fn an_alert_is_edited_as_its_outages_end_and_their_ends_go_in_its_thread<S: Store>(store: &S) {
+pub(super) async fn an_alert_is_edited_as_its_outages_end_and_recoveries_are_sent_in_its_thread<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     let edited = |ts: &str, open| (ts.to_owned(), open);
     back(&this, &[1]).await;
     assert_eq!(threads(&this), (vec![edited("1", 1)], vec!["1".to_owned()]));
-    // The ends of two alerts at once stand for themselves, and both are edited.
+    // Recoveries from two alerts at once are a message of their own, and both alerts are edited.
     back(&this, &[2, 3]).await;
     assert_eq!(threads(&this), (vec![edited("1", 0), edited("2", 0)], vec![]));
-    assert_eq!(this.chat.take().len(), 2, "one message for each end that was told");
+    assert_eq!(this.chat.take().len(), 2, "one message for each notified recovery");
     this.clock.advance(MINUTE);
     this.notify(&subject()).await;
     assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])));
@@ -304,12 +304,12 @@ pub(super) async fn an_edit_that_fails_is_retried_with_its_notification_and_noth
     let this = two_alerts(store).await;
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
     back(&this, &[3]).await;
-    assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])), "nothing goes out before the edit");
+    assert_eq!((this.chat.take().len(), threads(&this)), (0, (vec![], vec![])), "nothing is sent before the edit");
     this.clock.advance(NotifySettings::default().first_backoff);
     this.notify(&subject()).await;
     assert_eq!(this.chat.take().len(), 1);
     assert_eq!(threads(&this), (vec![("2".to_owned(), 0)], vec!["2".to_owned()]));
-    // Slack took it and the record is lost, as after a crash: the one message repeats, and the edit with it.
+    // Slack accepted it and the record is lost, as after a crash: the one message and its edit repeat.
     back(&this, &[]).await;
     this.source.set_status(&web(), 1, Status::Idle);
     this.clock.advance(MINUTE);
@@ -333,8 +333,8 @@ pub(super) async fn the_end_of_an_outage_whose_alert_is_gone_is_notified_in_a_me
     assert_eq!(this.endings(&subject()).await.len(), 3);
 }
 
-/// A chat at which a notifier stands still once until its lease has ended: after an edit, or while it is told that the
-/// message which it replies to is gone.
+/// A chat in which a notifier stalls once until its lease has ended: after an edit, or while it learns that the message
+/// it replies to is gone.
 struct StallingChat<'a> {
     chat: &'a ScriptedChat,
     clock: &'a StillClock,
@@ -370,7 +370,7 @@ impl Chat for StallingChat<'_> {
     }
 }
 
-pub(super) async fn a_notifier_that_stood_still_between_two_requests_sends_under_a_lease_or_not_at_all<S: Store>(
+pub(super) async fn a_notifier_that_stalls_between_two_requests_sends_only_under_a_lease<S: Store>(
     store: &S,
 ) {
     let this = two_alerts(store).await;
@@ -383,8 +383,8 @@ pub(super) async fn a_notifier_that_stood_still_between_two_requests_sends_under
         let (policy, settings) = (&this.check.policy, NotifySettings::default());
         let stage = Notify { store: &this.store, chat: &chat, clock: &this.clock, policy, settings };
         assert_eq!(stage.run(&subject(), 1).await.delivered.len(), 1);
-        assert_eq!((this.chat.take().len(), threads(&this).1.len()), (1, 1), "told once, in its thread");
-        // Of the first attempt nothing was sent: it is the second that told.
+        assert_eq!((this.chat.take().len(), threads(&this).1.len()), (1, 1), "sent once, in its thread");
+        // The first attempt sent nothing; the second one sent the message.
         let (number, ending) = this.endings(&subject()).await.remove(0);
         assert_eq!(number, Attempt { notification, attempt: 2 });
         assert!(matches!(ending, SendEnding::Delivered(_)), "{ending:?}");

@@ -10,7 +10,7 @@ use crate::testing::samples::asker;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An installation of two runners whose chat has threads; one bad reading is an outage, one good one its end.
+/// Two runners and a chat with threads; one unhealthy check opens an outage, one healthy check ends it.
 async fn installation<S: Store>(store: &S) -> Installation<'_, S> {
     let mut this = Installation::hasty(store);
     this.chat = ScriptedChat::with_threads();
@@ -29,14 +29,14 @@ async fn ask<S: Store>(this: &Installation<'_, S>, command: Command) {
     this.store.take_written();
     respond.run(&command, &asker()).await.unwrap_or_else(|error| panic!("{error}"));
     let is_own = |key: &Key| matches!(key, Key::Mute(_) | Key::Acknowledgement(..));
-    assert!(this.store.take_written().iter().all(is_own), "the respond stage writes mutes and acknowledgements alone");
+    assert!(this.store.take_written().iter().all(is_own), "the respond stage writes only mutes and acknowledgements");
 }
 
 fn mute(name: &str, lasting: Duration) -> Command {
     Command::Mute { scope: Scope::Named(name.to_owned()), lasting_secs: lasting.as_secs(), reason: None }
 }
 
-/// Some time later, a look and what it tells.
+/// Some time later, a check and the notification items that it causes.
 async fn later<S: Store>(this: &Installation<'_, S>, after: Duration) -> Vec<NotificationItem> {
     this.clock.advance(after);
     this.check(&web()).await;
@@ -70,7 +70,7 @@ pub(super) async fn a_muted_outage_is_notified_when_the_mute_ends<S: Store>(stor
         matches!(&items[..], [NotificationItem::Recovered { outages }] if names(outages) == ["runner-1"]),
         "{items:?}"
     );
-    assert_eq!(this.chat.take_threads().replies.len(), 1, "its end goes in the thread of what told of it");
+    assert_eq!(this.chat.take_threads().replies.len(), 1, "its end is sent in the thread of its notification");
 }
 
 pub(super) async fn an_outage_that_ended_during_a_mute_is_never_notified<S: Store>(store: &S) {
@@ -87,7 +87,7 @@ pub(super) async fn an_outage_that_ended_during_a_mute_is_never_notified<S: Stor
     let subject = subject();
     let events = this.changes(&subject).await.into_iter().flat_map(|change| change.events);
     let recorded = events.filter(|event| matches!(event, Event::OutageOpened { .. })).count();
-    assert_eq!(recorded, 2, "a muted outage is on record");
+    assert_eq!(recorded, 2, "a muted outage is recorded");
 }
 
 pub(super) async fn reminders_appear_in_the_alert_thread_until_somebody_acknowledges<S: Store>(store: &S) {
@@ -102,7 +102,7 @@ pub(super) async fn reminders_appear_in_the_alert_thread_until_somebody_acknowle
     let outages = vec![(outage.runner_id, outage.id)];
     ask(&this, Command::Acknowledge { target: web(), outages }).await;
     assert_eq!(later(&this, 48 * HOUR).await, []);
-    // Another runner of the same alert's target ends nothing of the acknowledgement.
+    // An outage of another runner does not end the acknowledgement.
     this.source.set_status(&web(), 2, Status::Offline);
     assert!(matches!(&later(&this, MINUTE).await[..], [NotificationItem::Offline { outages }] if outages.len() == 1));
     let reminded = later(&this, 24 * HOUR).await;
@@ -115,11 +115,11 @@ pub(super) async fn reminders_appear_in_the_alert_thread_until_somebody_acknowle
     assert!(matches!(&later(&this, MINUTE).await[..], [NotificationItem::Recovered { .. }]));
     let edits = this.chat.take_threads().edits;
     assert!(matches!(&edits[..], [message] if message.outages[0].runner_id == outage.runner_id), "{edits:?}");
-    // The next outage of the same runner is nobody's yet.
+    // The next outage of the same runner is not acknowledged.
     this.source.set_status(&web(), 1, Status::Offline);
     later(&this, MINUTE).await;
     let due: Vec<NotificationItem> = later(&this, 24 * HOUR).await;
-    // Of runner 2 it is the last reminder, of runner 1 the first.
+    // For runner 2 it is the last reminder, for runner 1 the first.
     let [
         NotificationItem::StillOffline { outages, is_last: false, .. },
         NotificationItem::StillOffline { is_last: true, .. },
@@ -138,7 +138,7 @@ pub(super) async fn reminders_appear_in_the_alert_thread_until_somebody_acknowle
 pub(super) async fn a_day_without_the_chat_is_notified_in_one_message<S: Store>(store: &S) {
     let this = installation(store).await;
     this.chat.refuse((0..400).map(|_| ChatError::Dead("the channel is archived".to_owned())));
-    // Runner 1 goes down and comes back all day, seldom enough not to flap; runner 2 goes down and stays so.
+    // Runner 1 goes down and recovers all day, too rarely to flap; runner 2 goes down and stays down.
     for hour in 0..25 {
         let status = if hour % 2 == 0 { Status::Offline } else { Status::Idle };
         this.source.set_status(&web(), 1, status);
@@ -155,16 +155,16 @@ pub(super) async fn a_day_without_the_chat_is_notified_in_one_message<S: Store>(
         panic!("{items:?}")
     };
     assert_eq!((outages.len(), over.len()), (1, 13));
-    assert_eq!(later(&this, HOUR).await, [], "and nothing of it again");
+    assert_eq!(later(&this, HOUR).await, [], "nothing is sent again");
 }
 
-pub(super) async fn what_is_undone_before_it_is_notified_is_not_pending<S: Store>(store: &S) {
+pub(super) async fn a_change_undone_before_it_is_notified_is_not_pending<S: Store>(store: &S) {
     let this = installation(store).await;
     let listed = |ids: &[u64]| this.source.set(&web(), ids.iter().map(|id| runner(*id, Status::Idle)).collect());
     listed(&[2]);
     later(&this, MINUTE).await;
     assert!(matches!(later(&this, MINUTE).await[..], [NotificationItem::Removed { .. }]));
-    // Registered again, and removed again in a mute: what was notified last is true again.
+    // Registered again, and removed again during a mute: the last notification is correct again.
     this.chat.refuse((0..400).map(|_| ChatError::Dead("the channel is archived".to_owned())));
     listed(&[1, 2]);
     later(&this, MINUTE).await;
@@ -181,7 +181,7 @@ pub(super) async fn what_is_undone_before_it_is_notified_is_not_pending<S: Store
     this.changes.take();
     this.check(&web()).await;
     assert_eq!(this.changes.take().len(), 0, "nothing is pending");
-    // What happens next is notified as ever.
+    // The next outage is notified as usual.
     this.source.set_status(&web(), 2, Status::Offline);
     assert!(matches!(&later(&this, MINUTE).await[..], [NotificationItem::Offline { outages }] if outages.len() == 1));
 }

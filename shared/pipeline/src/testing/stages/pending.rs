@@ -1,4 +1,4 @@
-//! Pending notifications: every check and tick reports since when the oldest has been pending, until it is sent.
+//! Pending notifications: every check and tick reports the age of the oldest one until it is sent.
 
 use super::*;
 use crate::ports::StoreError;
@@ -12,7 +12,7 @@ pub(super) async fn a_notification_is_pending_from_its_commit_until_it_is_sent<S
     this.notify(&subject()).await;
     this.clock.advance(20 * MINUTE);
     assert_eq!(this.check(&web()).await.pending_since, Some(opened_at));
-    // What is committed later does not make it younger.
+    // Later commits do not change its age.
     this.source.set_status(&web(), 2, Status::Offline);
     for _ in 0..3 {
         this.clock.advance(MINUTE);
@@ -25,7 +25,7 @@ pub(super) async fn a_notification_is_pending_from_its_commit_until_it_is_sent<S
     assert_eq!(this.check(&web()).await.pending_since, None);
 }
 
-pub(super) async fn what_a_credential_or_the_monitor_has_to_say_is_pending_too<S: Store>(store: &S) {
+pub(super) async fn notifications_of_a_credential_or_the_monitor_are_pending_too<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     let refused = Failure::new(Fault::Credential, "GitHub refuses the token (401)");
     this.tick().await;
@@ -59,7 +59,7 @@ pub(super) async fn a_target_off_the_list_is_pending_until_its_end_is_sent<S: St
     assert_eq!(this.tick().await.pending_since, None);
 }
 
-pub(super) async fn where_the_store_cannot_say_a_notification_is_overdue<S: Store>(store: &S) {
+pub(super) async fn a_notification_is_overdue_if_the_store_cannot_be_read<S: Store>(store: &S) {
     struct Silent<'a, S>(&'a S);
     impl<S: Store> Store for Silent<'_, S> {
         async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {

@@ -1,4 +1,5 @@
-//! Outages are recorded by the notifier: each once and with its end, whether or not anybody is notified of it, and whatever is lost or late.
+//! Outages are recorded by the notifier: each once and with its end, with or without a notification, whatever is lost
+//! or late.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,7 @@ use crate::testing::samples::asker;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An installation whose policy takes one reading for an outage, and one for its end.
+/// An installation whose policy opens an outage at the first unhealthy check and ends it at the first healthy one.
 async fn installation<S: Store>(store: &S, runners: u64) -> Installation<'_, S> {
     let mut this = Installation::new(store);
     let document = serde_json::from_str(r#"{"failureThreshold":1,"successThreshold":1}"#).unwrap_or_default();
@@ -43,14 +44,14 @@ async fn mute<S: Store>(this: &Installation<'_, S>, name: &str) {
     respond.run(&command, &asker()).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The outages that are stored.
+/// The stored outages.
 async fn recorded(store: &impl Store) -> Vec<Outage> {
     let query = Query::Outages { target: web().id().clone(), runner: None };
     let items = store.list(&query).await.unwrap_or_else(|error| panic!("{error}"));
     items.into_iter().filter_map(|item| if let Item::Outage(item) = item { Some(item.outage) } else { None }).collect()
 }
 
-/// The outages that were committed, as they are to be recorded.
+/// The committed outages, as they are to be recorded.
 async fn committed<S: Store>(this: &Installation<'_, S>) -> Vec<Outage> {
     OutageRecords::of(Revision(0), &this.changes(&subject()).await).over(Vec::new())
 }
@@ -61,7 +62,7 @@ pub(super) async fn an_outage_is_recorded_as_it_opens_and_whole_when_it_has_ende
     let opened = committed(&this).await;
     assert_eq!((recorded(store).await, opened.len()), (vec![], 1), "the check records no outage");
     let read = records::read_outages(store, web().id()).await.unwrap_or_default();
-    assert_eq!(read, opened, "who reads outages sees it at once");
+    assert_eq!(read, opened, "a reader of outages sees it at once");
 
     let messages = this.changes.take();
     let message = StateChange::from_json(&messages[0].body).unwrap_or_else(|error| panic!("{error}"));
@@ -76,7 +77,7 @@ pub(super) async fn an_outage_is_recorded_as_it_opens_and_whole_when_it_has_ende
 
     this.notify(&subject()).await;
     assert_eq!(recorded(store).await, opened);
-    // It goes on, people are reminded of it, and others go offline: nothing of it is written.
+    // While it lasts, reminders are sent and other runners go offline: it is not written again.
     this.store.take_written();
     this.clock.advance(25 * HOUR);
     see(&this, 2, Status::Offline).await;
@@ -85,14 +86,14 @@ pub(super) async fn an_outage_is_recorded_as_it_opens_and_whole_when_it_has_ende
     assert!(!this.store.take_written().iter().any(of_first), "an open outage is put once");
     see(&this, 1, Status::Idle).await;
     let read = records::read_outages(store, web().id()).await.unwrap_or_default();
-    assert_eq!(read.iter().filter(|outage| outage.is_open()).count(), 1, "who reads outages sees its end at once");
+    assert_eq!(read.iter().filter(|outage| outage.is_open()).count(), 1, "a reader of outages sees its end at once");
     this.notify(&subject()).await;
     let ended = recorded(store).await;
     assert_eq!(ended, committed(&this).await);
     assert_eq!((ended[0].id, ended[0].ending), (opened[0].id, Some(OutageEnding::Recovered)));
 }
 
-/// A store in which the first put of an outage is held back until it is let go.
+/// A store in which the first put of an outage waits until it is released.
 struct Held<'a, S> {
     store: &'a S,
     is_held: AtomicBool,
@@ -127,7 +128,7 @@ impl<S: Store> Store for Held<'_, S> {
     }
 }
 
-pub(super) async fn an_opening_that_comes_late_does_not_reopen_an_outage<S: Store>(store: &S) {
+pub(super) async fn a_late_opening_does_not_reopen_an_outage<S: Store>(store: &S) {
     let this = installation(store, 1).await;
     see(&this, 1, Status::Offline).await;
     let (is_held, reached, released) = (AtomicBool::new(true), Signal::new(), Signal::new());
@@ -148,7 +149,7 @@ pub(super) async fn an_opening_that_comes_late_does_not_reopen_an_outage<S: Stor
     let outages = recorded(store).await;
     assert_eq!(outages, committed(&this).await);
     assert!(matches!(&outages[..], [outage] if !outage.is_open()), "{outages:?}");
-    // Its cursor lags behind, which the next check makes up for.
+    // Its cursor lags behind; the next check makes up for that.
     this.changes.take();
     this.clock.advance(MINUTE);
     this.check(&web()).await;
@@ -158,7 +159,7 @@ pub(super) async fn an_opening_that_comes_late_does_not_reopen_an_outage<S: Stor
     assert_eq!((this.changes.take().len(), recorded(store).await), (0, outages));
 }
 
-pub(super) async fn outages_that_nobody_is_notified_of_are_recorded<S: Store>(store: &S) {
+pub(super) async fn outages_without_a_notification_are_recorded<S: Store>(store: &S) {
     let mut this = installation(store, 3).await;
     let expect = async |this: &Installation<'_, S>, id: u64, visibility: Visibility, what: &str| {
         let messages = this.changes.take();
@@ -171,13 +172,13 @@ pub(super) async fn outages_that_nobody_is_notified_of_are_recorded<S: Store>(st
         let last = stored.iter().filter(|outage| outage.runner_id.0 == id).max_by_key(|outage| outage.id);
         assert_eq!(last.map(|outage| outage.visibility), Some(visibility), "{what}");
     };
-    // Muted, and over before the mute is.
+    // Muted, and over before the mute ends.
     mute(&this, "runner-1").await;
     for status in [Status::Offline, Status::Idle] {
         see(&this, 1, status).await;
         expect(&this, 1, Visibility::Muted, "muted").await;
     }
-    // Flapping: after the third outage people are notified of no single one.
+    // Flapping: after the third outage, single outages are not notified.
     for _ in 0..3 {
         see(&this, 2, Status::Offline).await;
         see(&this, 2, Status::Idle).await;
@@ -208,20 +209,20 @@ pub(super) async fn the_outages_of_a_dropped_target_are_recorded_before_it_is_fo
     this.tick().await;
     this.notify_all().await;
     this.check_for(&web(), Reason::Dropped).await;
-    // Its message is lost. The target stays on the list of those to be dropped until its outages are recorded.
+    // Its message is lost. The target stays on the list of drops until its outages are recorded.
     assert_eq!(this.changes.take().len(), 1);
     assert_ne!(recorded(store).await, committed(&this).await);
     this.clock.advance(INTERVAL);
     assert_eq!(this.tick().await.dropped, [web()]);
     this.check_for(&web(), Reason::Dropped).await;
-    assert_eq!(this.notify_all().await, [], "nobody was notified of its outage");
+    assert_eq!(this.notify_all().await, [], "its outage was never notified");
     assert_eq!(recorded(store).await, committed(&this).await);
     assert!(recorded(store).await.iter().all(|outage| outage.ending == Some(OutageEnding::NoLongerMonitored)));
     this.clock.advance(INTERVAL);
     assert_eq!(this.tick().await.dropped, []);
 }
 
-pub(super) async fn what_is_offline_when_monitoring_starts_is_recorded<S: Store>(store: &S) {
+pub(super) async fn an_outage_that_exists_when_monitoring_starts_is_recorded<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Offline), runner(2, Status::Idle)]);
     this.check(&web()).await;
@@ -235,7 +236,7 @@ pub(super) async fn recording_again_changes_nothing<S: Store>(store: &S) {
     let runners = u64::try_from(store.max_batch()).unwrap_or(50) + 7;
     let this = installation(store, runners).await;
     let set_all = |status| this.source.set(&web(), (1..=runners).map(|id| runner(id, status)).collect());
-    // More at once than a batch holds, some of them recorded before a notifier broke off.
+    // More outages than a batch holds, some of them recorded before a notifier crashed.
     set_all(Status::Offline);
     this.clock.advance(MINUTE);
     this.check(&web()).await;
@@ -247,7 +248,7 @@ pub(super) async fn recording_again_changes_nothing<S: Store>(store: &S) {
     assert!(part > 0 && part < usize::try_from(runners).unwrap_or(0), "{part}");
     this.notify(&subject()).await;
     assert_eq!(recorded(store).await, committed(&this).await);
-    // Half of them end, and then everything is recorded anew, again and again.
+    // Half of them end, and then everything is recorded again several times.
     for id in (1..=runners).step_by(2) {
         this.source.set_status(&web(), id, Status::Idle);
     }
@@ -269,7 +270,7 @@ pub(super) async fn recording_again_changes_nothing<S: Store>(store: &S) {
         this.store.take_requests();
         record_outages(&this.store, &this.clock, &subject()).await.unwrap_or_else(|error| panic!("{error}"));
         let nothing = Requests { reads: 1, puts: 0, deletes: 0 };
-        assert_eq!(this.store.take_requests(), nothing, "what is recorded is not read again");
+        assert_eq!(this.store.take_requests(), nothing, "recorded changes are not read again");
     }
 }
 
@@ -288,7 +289,7 @@ pub(super) async fn the_next_check_makes_up_for_a_lost_state_change_message<S: S
         this.store.take_requests();
         this.clock.advance(MINUTE);
         assert_eq!(this.check(&web()).await.pending_since, None);
-        // As long as a muted outage is open, the mutes are read too.
+        // While a muted outage is open, the mutes are read too.
         let reads = if status == Status::Offline { 3 } else { 2 };
         let steady = Requests { reads, puts: 0, deletes: 0 };
         assert_eq!((this.changes.take().len(), this.store.take_requests()), (0, steady));
@@ -307,7 +308,7 @@ pub(super) async fn a_day_without_notifier_or_chat_leaves_no_gap_in_the_outages<
     this.chat.refuse((0..400).map(|_| ChatError::Dead("the channel is archived".to_owned())));
     this.notify(&subject()).await;
     assert_eq!((recorded(store).await.len(), recorded(store).await), (12, committed(&this).await));
-    // The chat is dead, and its next attempt is far away: outages are recorded all the same, and each is read once.
+    // The chat is dead and the next attempt is far away: outages are recorded all the same.
     for _ in 0..3 {
         this.notify(&subject()).await;
         see(&this, 1, Status::Offline).await;
@@ -319,10 +320,10 @@ pub(super) async fn a_day_without_notifier_or_chat_leaves_no_gap_in_the_outages<
     }
 }
 
-pub(super) async fn an_outage_that_cannot_be_recorded_keeps_no_notification_from_being_sent<S: Store>(store: &S) {
+pub(super) async fn an_outage_that_cannot_be_recorded_does_not_prevent_its_notification<S: Store>(store: &S) {
     let this = installation(store, 1).await;
     see(&this, 1, Status::Offline).await;
-    // Every try of the outage is lost, before the notification (a claim and a record) and after it.
+    // Every put of the outage is lost, before the notification (a claim and its ending) and after it.
     let (lost, stored) = ([PutFault::RequestLost; 4], [PutFault::None; 2]);
     this.store.plan(lost.into_iter().chain(stored).chain(lost));
     let report = this.notify(&subject()).await;

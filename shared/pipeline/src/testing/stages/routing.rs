@@ -1,4 +1,4 @@
-//! What goes to several channels: each is told once, whatever becomes of the others.
+//! Notifications for several channels: each channel gets its part once, whatever happens to the others.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn policy(json: &str) -> Policy {
     Policy::new(document, &[TargetSpec::One(web())]).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-/// An installation whose policy has routes, after a look at five runners in health: 2 and 4 have the label `gpu`.
+/// An installation whose policy has routes, after a check of five healthy runners: 2 and 4 have the label `gpu`.
 async fn installation<S: Store>(store: &S) -> Installation<'_, S> {
     let mut this = Installation::new(store);
     this.chat = ScriptedChat::with_threads();
@@ -32,14 +32,14 @@ async fn installation<S: Store>(store: &S) -> Installation<'_, S> {
     this
 }
 
-/// Has runners go offline, or come back.
+/// Sets the status of runners and checks the target.
 async fn turn<S: Store>(this: &Installation<'_, S>, runners: &[u64], status: Status) {
     this.clock.advance(MINUTE);
     runners.iter().for_each(|id| this.source.set_status(&web(), *id, status));
     this.check(&web()).await;
 }
 
-/// Where messages went and which runners each names, in their order.
+/// The channel of each message and the runners that it names, in order.
 fn notified<S: Store>(this: &Installation<'_, S>) -> Vec<(String, Vec<u64>)> {
     let names = |notification: &Notification| {
         let of_item = |item: &NotificationItem| match item {
@@ -67,7 +67,7 @@ pub(super) async fn each_channel_is_notified_of_its_own_runners_and_its_messages
     let report = this.notify(&subject()).await;
     assert_eq!(report.delivered.len(), 3);
     assert_eq!(notified(&this), [to("gpu", &[2, 4]), to("three", &[3]), to("web", &[1])]);
-    // One notice, told in three messages; each is edited by itself, and replied to in its thread.
+    // One notification in three messages; each is edited separately and gets its own reply.
     assert_eq!(this.endings(&subject()).await.len(), 1);
     turn(&this, &[1, 4], Status::Idle).await;
     this.notify(&subject()).await;
@@ -78,23 +78,23 @@ pub(super) async fn each_channel_is_notified_of_its_own_runners_and_its_messages
     assert_eq!(notified(&this), [to("gpu", &[4]), to("web", &[1])]);
     this.clock.advance(MINUTE);
     this.notify(&subject()).await;
-    assert_eq!((notified(&this), this.endings(&subject()).await.len()), (vec![], 2), "told is told");
+    assert_eq!((notified(&this), this.endings(&subject()).await.len()), (vec![], 2), "what was sent is not sent again");
 }
 
-pub(super) async fn what_one_channel_does_not_take_waits_as_it_was_and_no_other_with_it<S: Store>(store: &S) {
+pub(super) async fn a_part_that_one_channel_refuses_waits_unchanged_and_holds_back_no_other<S: Store>(store: &S) {
     let mut this = installation(store).await;
     turn(&this, &[1, 2, 3], Status::Offline).await;
     this.chat.refuse_in("three", [failed()]);
     this.notify(&subject()).await;
     assert_eq!(notified(&this), [to("gpu", &[2]), to("web", &[1])]);
-    // What happens meanwhile, in the fleet and to the policy, comes in the next notice: the rest goes where it was to go.
+    // Later changes of the fleet and the policy are in the next notification; the remaining part keeps its channel.
     this.check.policy = policy(r##"{"failureThreshold":1,"successThreshold":1,"labels":{"*":{"channel":"other"}}}"##);
     turn(&this, &[3], Status::Idle).await;
     turn(&this, &[5], Status::Offline).await;
     this.notify(&subject()).await;
-    assert_eq!(notified(&this), [to("three", &[3]), to("other", &[5, 3])], "the ends that come later stay apart");
+    assert_eq!(notified(&this), [to("three", &[3]), to("other", &[5, 3])], "later recoveries are sent separately");
     let threads = this.chat.take_threads();
-    assert_eq!(threads.edits.len(), 1, "the message that waited lives too");
+    assert_eq!(threads.edits.len(), 1, "the message that waited is live too");
     assert_eq!(threads.edits[0].place.channel, "three");
     let endings = this.endings(&subject()).await;
     let numbers: Vec<(u64, u32)> = endings.iter().map(|(number, _)| (number.notification, number.attempt)).collect();
@@ -104,8 +104,8 @@ pub(super) async fn what_one_channel_does_not_take_waits_as_it_was_and_no_other_
     assert_eq!((notified(&this), this.chat.take_threads().replies), (vec![to("gpu", &[2])], vec!["1".to_owned()]));
 }
 
-/// A notifier that is gone while its message to a channel is on its way.
-async fn broken_off<S: Store>(this: &Installation<'_, S>, channel: &str) {
+/// A notifier that crashes while its message to a channel waits for an answer.
+async fn crash_in<S: Store>(this: &Installation<'_, S>, channel: &str) {
     this.chat.hang_in(Some(channel));
     let subject = subject();
     tokio::select! {
@@ -118,12 +118,12 @@ async fn broken_off<S: Store>(this: &Installation<'_, S>, channel: &str) {
 pub(super) async fn a_crash_between_two_channels_repeats_nothing<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[1, 2, 3], Status::Offline).await;
-    broken_off(&this, "three").await;
+    crash_in(&this, "three").await;
     this.notify(&subject()).await;
-    assert_eq!(notified(&this), [to("gpu", &[2])], "the lease still holds");
+    assert_eq!(notified(&this), [to("gpu", &[2])], "the lease is still valid");
     this.clock.advance(NotifySettings::default().lease);
-    // Broken off again: what is left stays what it is, though no ending of this attempt is on record.
-    broken_off(&this, "three").await;
+    // Crashed again: the remaining parts are unchanged, although this attempt has no recorded ending.
+    crash_in(&this, "three").await;
     this.clock.advance(NotifySettings::default().lease);
     this.notify(&subject()).await;
     assert_eq!(notified(&this), [to("three", &[3]), to("web", &[1])]);
@@ -132,11 +132,11 @@ pub(super) async fn a_crash_between_two_channels_repeats_nothing<S: Store>(store
     assert_eq!(notified(&this), []);
 }
 
-pub(super) async fn a_lost_delivery_record_repeats_its_own_channel_alone<S: Store>(store: &S) {
+pub(super) async fn a_lost_delivery_record_repeats_only_its_own_channel<S: Store>(store: &S) {
     let this = installation(store).await;
     turn(&this, &[1, 2], Status::Offline).await;
     this.record().await;
-    // The claim and what the first channel took are on record; then nothing more gets through, as after a crash.
+    // The claim and the first delivery are recorded; then no put succeeds, as after a crash.
     this.store.plan([PutFault::None, PutFault::None]);
     this.store.go_down(true);
     let report = this.notify(&subject()).await;
@@ -154,11 +154,11 @@ pub(super) async fn a_dead_channel_falls_back_to_the_default_one<S: Store>(store
     this.chat.refuse_in("gpu", [dead()]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 2);
     assert_eq!(notified(&this), [to("→gpu: is_archived", &[2]), to("web", &[1])]);
-    // The message lives where it stands: its end goes in its thread.
+    // The message is live in the default channel: its recovery is sent in its thread.
     turn(&this, &[2], Status::Idle).await;
     this.notify(&subject()).await;
     assert_eq!((notified(&this), this.chat.take_threads().replies), (vec![to("", &[2])], vec!["1".to_owned()]));
-    // With the default dead as well it waits, and nothing is lost.
+    // If the default channel is dead too, the message waits and nothing is lost.
     turn(&this, &[2], Status::Offline).await;
     this.chat.refuse_in("gpu", [dead()]);
     this.chat.refuse_in("", [dead()]);
@@ -166,7 +166,7 @@ pub(super) async fn a_dead_channel_falls_back_to_the_default_one<S: Store>(store
     assert_eq!(notified(&this), []);
     this.clock.advance(NotifySettings::default().longest_backoff);
     this.notify(&subject()).await;
-    assert_eq!(notified(&this), [to("gpu", &[2])], "mended by then");
+    assert_eq!(notified(&this), [to("gpu", &[2])], "the channel is fixed by then");
 }
 
 pub(super) async fn a_dead_channel_does_not_prevent_the_end_of_an_outage_from_being_notified<S: Store>(store: &S) {
@@ -175,7 +175,7 @@ pub(super) async fn a_dead_channel_does_not_prevent_the_end_of_an_outage_from_be
     this.notify(&subject()).await;
     assert_eq!(notified(&this), [to("gpu", &[2])]);
     turn(&this, &[2], Status::Idle).await;
-    // Neither edited, nor replied to, nor sent to; then the default takes it.
+    // The channel refuses the edit, the reply and the message; then the default channel gets it.
     this.chat.refuse([dead()]);
     this.chat.refuse_in("gpu", [dead()]);
     this.notify(&subject()).await;
@@ -190,7 +190,7 @@ pub(super) async fn a_layout_refused_in_one_channel_repeats_nothing_in_another<S
     this.chat.refuse_in("three", [refused()]);
     assert_eq!(this.notify(&subject()).await.delivered.len(), 3);
     assert_eq!(notified(&this), [to("gpu", &[2]), to("web", &[1]), to("three", &[3])]);
-    // Refused in every form it stays pending, and the others have been sent.
+    // Refused in every form, the part stays pending; the others are sent.
     turn(&this, &[1, 2, 3], Status::Idle).await;
     this.chat.take_threads();
     this.chat.lose_messages();
@@ -202,7 +202,7 @@ pub(super) async fn a_layout_refused_in_one_channel_repeats_nothing_in_another<S
     assert_eq!(notified(&this), [to("three", &[3])]);
 }
 
-pub(super) async fn runners_named_without_their_labels_go_by_them_all_the_same<S: Store>(store: &S) {
+pub(super) async fn runners_in_items_without_labels_are_still_routed_by_label<S: Store>(store: &S) {
     let this = installation(store).await;
     for status in [Status::Offline, Status::Idle, Status::Offline, Status::Idle] {
         turn(&this, &[2, 5], status).await;

@@ -1,4 +1,4 @@
-//! Ticks: gaps in which nobody watched, and what is looked at once without being on the list.
+//! Ticks: gaps in which the monitor did not run, drops, and checks of targets that are not on the list.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) async fn a_stalled_tick_makes_no_gap<S: Store>(store: &S) {
     this.tick().await;
     this.clock.advance(INTERVAL);
     this.tick().await;
-    assert_eq!(gaps(&this.notify_all().await), 0, "its sign of life is of when it gave it");
+    assert_eq!(gaps(&this.notify_all().await), 0, "the heartbeat has the time at which it was written");
 }
 
 pub(super) async fn a_gap_is_notified_once_by_an_interrupted_tick<S: Store>(store: &S) {
@@ -52,7 +52,7 @@ pub(super) async fn a_gap_is_notified_once_by_an_interrupted_tick<S: Store>(stor
     assert_eq!(gaps(&this.notify_all().await), 1);
 }
 
-pub(super) async fn a_target_missing_from_its_account_is_checked_once_more_at_most<S: Store>(store: &S) {
+pub(super) async fn a_target_missing_from_its_account_is_checked_only_with_reason_once<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
     this.source.set_repositories("acme", vec![web()]);
@@ -63,7 +63,7 @@ pub(super) async fn a_target_missing_from_its_account_is_checked_once_more_at_mo
     assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, Ending::Seen(_)));
 }
 
-/// A store whose first sign of life is under way while others tick, is done over theirs, and is never answered.
+/// A store in which the first heartbeat stalls while others tick, then replaces theirs, and is never answered.
 struct HeartbeatStalled<'a, S> {
     store: &'a S,
     others: Installation<'a, S>,
@@ -112,9 +112,9 @@ pub(super) async fn a_tick_that_stalls_in_its_heartbeat_makes_no_gap<S: Store>(s
     assert_eq!(gaps(&this.notify_all().await), 0);
 }
 
-/// However many are taken off the list, a tick looks after a hundred of them; and the one that cannot be read keeps neither the
-/// tick nor the others.
-pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
+/// However many targets are taken off the list, a tick handles at most `DROPS_PER_TICK` of them. One that cannot be
+/// read holds back neither the tick nor the others.
+pub(super) async fn a_large_drop_does_not_delay_a_tick<S: Store>(store: &S) {
     let slow = SlowStore::over(store, Duration::ZERO);
     let mut this = Installation::new(&slow);
     let account: Vec<_> = (0..DROPS_PER_TICK + 30).map(|number| repository(&format!("app-{number:03}"))).collect();
@@ -129,14 +129,14 @@ pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
         this.store.take_requests();
         let report = this.tick().await;
         assert!(report.dropped.len() <= left_at_most, "{} are left", report.dropped.len());
-        assert_eq!(report.targets, [web()], "what is still on the list is looked at all the same");
+        assert_eq!(report.targets, [web()], "targets still on the list are checked all the same");
         let reads = this.store.take_requests().reads;
-        // One more: the list of those taken off is pending all the while.
+        // One more read: the notification about the removed targets is pending all the while.
         assert!(reads <= 2 + DROPS_PER_TICK as u32, "{reads} reads");
         let jobs = this.jobs.take();
         let jobs = jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok());
         let drops: Vec<CheckJob> = jobs.filter(|job| job.reason == Reason::Dropped).collect();
-        assert_eq!(drops.len(), report.dropped.len().min(DROPS_PER_TICK), "as many as have their turn, at once");
+        assert_eq!(drops.len(), report.dropped.len().min(DROPS_PER_TICK), "as many drops as a tick allows, all at once");
         for job in drops {
             this.check_for(&job.target, Reason::Dropped).await;
         }
@@ -144,8 +144,8 @@ pub(super) async fn a_large_drop_holds_no_tick_up<S: Store>(store: &S) {
     assert_eq!(this.tick().await.dropped, account[..1]);
 }
 
-/// Six targets at a job in half a minute: too many for any to be looked at twice in an interval.
-pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jobs_were_is_not<S: Store>(store: &S) {
+/// Six targets at two jobs a minute: too many to check any of them twice in an interval.
+pub(super) async fn a_tick_is_repeated_only_if_its_jobs_were_not_sent<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.jobs_per_minute = Some(2);
     let mut list: Vec<Target> = (1..=6).map(|number| repository(&format!("app-{number}"))).collect();
@@ -155,18 +155,18 @@ pub(super) async fn a_tick_whose_jobs_were_not_sent_is_repeated_and_one_whose_jo
         this.jobs.refuse_once();
         let refused = this.tick().await;
         assert!(matches!(refused.disposition, Disposition::Retry { .. }), "{:?}", refused.disposition);
-        // Lambda tries again, in another process.
+        // Lambda retries in another process.
         this.quota_estimators = QuotaEstimators::default();
         this.clock.advance(MINUTE / 2);
-        assert_eq!(this.tick().await.targets, list, "none was sent, those that are new as little as the others");
+        assert_eq!(this.tick().await.targets, list, "no job was sent, neither for new targets nor for the others");
         assert_eq!(this.jobs.take().len(), list.len());
         this.clock.advance(MINUTE / 2);
-        assert_eq!((this.tick().await.targets, this.jobs.take().len()), (vec![], 0), "once is enough");
+        assert_eq!((this.tick().await.targets, this.jobs.take().len()), (vec![], 0), "jobs that were sent are not sent again");
         this.clock.advance(INTERVAL - MINUTE);
         list.extend(new.map(repository));
         this.check.configured = configured(&list);
     }
-    // Nor does the note outlast its tick.
+    // The next interval sends all jobs again.
     assert_eq!(this.tick().await.targets, list);
 }
 
@@ -193,9 +193,9 @@ pub(super) async fn a_repository_missing_from_one_list_stays_monitored_and_one_m
     assert_eq!((report.targets, report.dropped), (without, vec![web()]));
 }
 
-pub(super) async fn a_gap_is_three_intervals_and_no_less_than_the_policy_says<S: Store>(make: &impl AsyncFn() -> S) {
+pub(super) async fn a_gap_is_at_least_three_intervals_and_unreachable_after<S: Store>(make: &impl AsyncFn() -> S) {
     const HOUR: Duration = Duration::from_secs(3_600);
-    // Neither is the default of the other: the longer one holds.
+    // The longer of the two applies.
     for (interval, unreachable_after, gap) in [(HOUR, "20m", 3 * HOUR), (INTERVAL, "2h", 2 * HOUR)] {
         for (away, is_gap) in [(gap - MINUTE / 60, false), (gap, true)] {
             let store = make().await;

@@ -1,4 +1,4 @@
-//! What is fetched at the same time, and not one after another.
+//! Reads that must run concurrently.
 
 use monitor_domain::observation::{Failure, Lookup, PageTag};
 use monitor_domain::subject::CredentialId;
@@ -7,10 +7,10 @@ use tokio::sync::{Barrier, Mutex};
 use super::*;
 use crate::ports::{Listing, RunnerSource, StoreError};
 
-/// How long requests that are to be under way together wait for each other.
+/// How long concurrent requests wait for each other.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Lets the first requests go on once so many different ones are under way.
+/// Holds the first requests back until enough different ones have arrived.
 struct Meeting {
     barrier: Barrier,
     met: Mutex<BTreeSet<&'static str>>,
@@ -24,7 +24,7 @@ impl Meeting {
     async fn come(&self, request: &'static str) {
         if self.met.lock().await.insert(request) {
             let met = tokio::time::timeout(PATIENCE, self.barrier.wait()).await;
-            assert!(met.is_ok(), "{request} is alone under way");
+            assert!(met.is_ok(), "{request} is not concurrent with another request");
         }
     }
 }
@@ -109,7 +109,7 @@ pub(super) async fn a_notifier_reads_its_deliveries_and_the_target_concurrently<
     assert_eq!(stage.run(&subject(), 1).await.delivered.len(), 1);
 }
 
-pub(super) async fn a_tick_reads_what_was_taken_off_the_list_at_the_same_time<S: Store>(store: &S) {
+pub(super) async fn a_tick_reads_dropped_targets_concurrently<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured.extend(["api", "app"].map(|name| TargetSpec::One(repository(name))));
     this.tick().await;
@@ -117,7 +117,7 @@ pub(super) async fn a_tick_reads_what_was_taken_off_the_list_at_the_same_time<S:
     this.check.configured[0] = TargetSpec::One(repository("app"));
     this.tick().await;
     let meeting = Meeting::of(2);
-    // The list of targets is read before, and alone.
+    // The list of targets is read first, on its own.
     meeting.met.lock().await.insert("get");
     let slow = MeetingStore(store, &meeting);
     let configured = this.check.configured.clone();

@@ -1,4 +1,4 @@
-//! What is watched, and by which credential.
+//! Which targets are watched, and with which credential.
 
 use super::*;
 
@@ -44,7 +44,7 @@ pub(super) async fn a_refused_credential_is_notified_once_by_concurrent_checks<S
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.tick().await;
     for round in 0..5 {
-        // In the last round both find that the credential has been refused for long enough, at the same time.
+        // In the last round both find at the same time that the credential has been refused for long enough.
         if round == 4 {
             this.source.meanwhile(async {
                 other.check(&api).await;
@@ -75,7 +75,7 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
     this.notify_all().await;
     this.check.configured = vec![TargetSpec::One(repository("api"))];
     this.clock.advance(INTERVAL);
-    // The first job is lost on its way: the next tick sends another.
+    // The first job is lost: the next tick sends another.
     for _ in 0..2 {
         this.jobs.take();
         this.tick().await;
@@ -92,12 +92,12 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
         .collect();
     assert_eq!(dropped.len(), 1);
     this.check_for(&dropped[0].target, Reason::Dropped).await;
-    // Slack does not take it at once: it is told all the same, though nobody looks at the target any more.
+    // The first send fails: the notification is sent later, although the target is no longer checked.
     this.chat.refuse([ChatError::Transient("no answer".to_owned())]);
     assert!(this.notify_all().await.is_empty());
     this.clock.advance(INTERVAL);
     this.tick().await;
-    assert_eq!(this.jobs.take().len(), 2, "the drop is sent again until it is told");
+    assert_eq!(this.jobs.take().len(), 2, "the drop is sent again until it is notified");
     this.check_for(&dropped[0].target, Reason::Dropped).await;
     let notified = this.notify_all().await;
     assert!(
@@ -105,19 +105,19 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
             if matches!(&items[..], [NotificationItem::NoLongerMonitored { whole_target: true, outages, .. }] if outages.len() == 1)),
         "{notified:?}"
     );
-    // A job that was on its way all the time does not begin to watch the target anew.
+    // A job that was in the queue all the time does not start to watch the target again.
     let mut stale = Installation::new(store);
     stale.check.configured = vec![TargetSpec::One(web())];
     stale.source.set(&web(), vec![runner(1, Status::Idle)]);
     assert_eq!(stale.check_for(&web(), Reason::Recheck).await.ending, Ending::NotConfigured);
     this.tick().await;
     let jobs = this.jobs.take();
-    assert_eq!(jobs.len(), 1, "nothing is left to be dropped");
+    assert_eq!(jobs.len(), 1, "no drop is left");
     let fleet = store.list(&Query::Fleet(web().id().clone())).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(!fleet.iter().any(|item| matches!(item, Item::Runner(_))), "{fleet:?}");
 }
 
-pub(super) async fn a_drop_that_comes_late_leaves_alone_what_is_on_the_list_again<S: Store>(store: &S) {
+pub(super) async fn a_late_drop_leaves_a_target_alone_that_is_listed_again<S: Store>(store: &S) {
     let mut this = Installation::hasty(store);
     let both = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
     this.source.set(&web(), vec![runner(1, Status::Offline)]);
@@ -134,11 +134,11 @@ pub(super) async fn a_drop_that_comes_late_leaves_alone_what_is_on_the_list_agai
     assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
 }
 
-pub(super) async fn a_check_that_is_slower_than_a_drop_starts_nothing<S: Store>(store: &S) {
+pub(super) async fn a_check_that_is_slower_than_a_drop_does_not_start_watching<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::One(repository("api"))];
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
-    // Nobody has ever looked at it; and then it was watched, dropped and put on the list again.
+    // First without any earlier check; then after it was watched, dropped and listed again.
     for _ in 0..2 {
         this.tick().await;
         let mut without = Installation::new(store);
@@ -202,12 +202,12 @@ pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: 
         let report = this.check(&web()).await;
         assert_eq!(report.disposition, Disposition::Done, "{report:?}");
         assert!(matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Unreadable), "{report:?}");
-        assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)), "others go on");
+        assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)), "other targets are still checked");
         notified.extend(this.notify_all().await.into_iter().flat_map(|notification| notification.items));
     }
     let [NotificationItem::Unreachable { failure, .. }] = &notified[..] else { panic!("{notified:?}") };
     assert!(failure.detail.contains("acme/web runner 2"), "{failure}");
-    // Somebody restores it.
+    // The item is restored.
     this.store.heal();
     this.clock.advance(INTERVAL);
     assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.down == 1));
@@ -216,7 +216,7 @@ pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: 
     assert!(matches!(notified[..], [NotificationItem::ReachableAgain { .. }]), "{notified:?}");
 }
 
-pub(super) async fn a_damaged_target_record_is_created_anew<S: Store>(store: &S) {
+pub(super) async fn a_damaged_target_record_is_rebuilt<S: Store>(store: &S) {
     let this = Installation::hasty(store);
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
     this.check(&web()).await;
@@ -230,7 +230,7 @@ pub(super) async fn a_damaged_target_record_is_created_anew<S: Store>(store: &S)
     let report = this.check(&web()).await;
     assert_eq!(report.disposition, Disposition::Done, "{report:?}");
     assert!(matches!(report.ending, Ending::Failed(_)), "{report:?}");
-    // Its history goes on, and what was open is closed.
+    // Its history continues, and the open outage is closed.
     let after = this.changes(&subject()).await.last().map(|change| change.revision);
     assert_eq!(after, before.map(Revision::next));
     this.source.set_status(&web(), 1, Status::Idle);
@@ -246,7 +246,7 @@ pub(super) async fn a_damaged_target_record_is_created_anew<S: Store>(store: &S)
 pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_when_it_can_be<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::RepositoriesOf("acmee".to_owned())];
-    // A slip at the very first start: there is no target, no check, and somebody hears of it all the same.
+    // A typing mistake at the very first start: there is no target and no check, but people are notified.
     this.source.fail_repositories("acmee", Failure::new(Fault::NotFound, "acmee: no such account, or no access (404)"));
     let ticks = async |this: &Installation<'_, S>, count: u32| {
         let mut notified = Vec::new();
@@ -268,7 +268,7 @@ pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_
         "{notified:?}"
     );
 
-    // Its permission is lost later: what it stood for stays monitored.
+    // The permission is lost later: the known repositories stay monitored.
     this.source.set(&app, vec![runner(1, Status::Idle)]);
     this.check(&app).await;
     this.source.fail_repositories("acmee", Failure::new(Fault::Forbidden, "acmee: not for this token (403)"));
@@ -277,7 +277,7 @@ pub(super) async fn an_entry_that_cannot_be_resolved_is_notified_once_and_again_
     assert_eq!(this.tick().await.targets, [app]);
 }
 
-pub(super) async fn an_entry_is_unresolved_since_a_tick_that_stood_still_asked<S: Store>(store: &S) {
+pub(super) async fn an_entry_is_unresolved_since_the_request_of_a_stalled_tick<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::RepositoriesOf("other".to_owned())];
     this.tick().await;
@@ -292,10 +292,10 @@ pub(super) async fn an_entry_is_unresolved_since_a_tick_that_stood_still_asked<S
         notified.push(items.iter().any(|item| matches!(item, NotificationItem::EntriesUnresolved { .. })));
         this.clock.advance(INTERVAL);
     }
-    assert_eq!(notified, [false, false, false, true], "15 minutes after it asked");
+    assert_eq!(notified, [false, false, false, true], "15 minutes after the request");
 }
 
-pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: Store>(store: &S) {
+pub(super) async fn an_entry_is_not_reported_while_checks_with_its_credential_fail<S: Store>(store: &S) {
     let mut this = Installation::new(store);
     this.check.configured = vec![TargetSpec::One(web()), TargetSpec::RepositoriesOf("other".to_owned())];
     this.source.set(&web(), vec![runner(1, Status::Idle)]);
@@ -317,7 +317,7 @@ pub(super) async fn an_entry_does_not_repeat_what_its_credentials_checks_say<S: 
         let items = this.notify_all().await.into_iter().flat_map(|notification| notification.items);
         notified.extend(items.filter(|item| !matches!(item, NotificationItem::TargetsAdded { .. })));
     }
-    // Once checks work again, nobody but the entry says that it does not.
+    // Once checks succeed again, only the entry itself reports that it fails.
     assert!(
         matches!(
             notified[..],

@@ -27,7 +27,7 @@ impl AnswerBuilder<'_> {
         parts
     }
 
-    /// Targets in figures, those with trouble first.
+    /// One line of counts for each target, those with problems first.
     pub(super) fn in_single(&self, fleets: &[Fleet]) -> Part {
         let mut sorted: Vec<(&Fleet, Counts)> =
             fleets.iter().map(|fleet| (fleet, Counts::of(&fleet.runners))).collect();

@@ -1,4 +1,4 @@
-//! What is answered where nothing was found, or something is on its way.
+//! Answers if nothing was found, or if a check was queued.
 
 use super::*;
 
@@ -7,7 +7,7 @@ pub(super) fn recheck_sent(target: &Target) -> Part {
         brief: Line::of(": an alert follows if something changed."),
         lead: Line::of("A check of ")
             .name(&place(target))
-            .text(" is queued and runs within seconds. A change is alerted as always: an outage once it is confirmed. Afterwards: ")
+            .text(" is queued and runs within seconds. Changes are alerted as usual, outages once they are confirmed. To see the result: ")
             .command("/runner-status TARGET")
             .text("."),
         ..part(Mark::Info, Line::of("Checking ").name(&place(target)).text(" again"))
@@ -20,14 +20,14 @@ pub(super) fn not_watched(target: &Target, similar: &[Target]) -> Part {
         lead: Line::default()
             .name(&place(target))
             .text(" is not in the list of targets. Add it to the repositories, organizations or enterprises in the monitor's settings.")
-            .text(if similar.is_empty() { "" } else { " Monitored, and similar:" }),
+            .text(if similar.is_empty() { "" } else { " Similar targets that are monitored:" }),
         items: similar.iter().map(|target| Line::default().name(target.as_str())).collect(),
         total: similar.len(),
         ..part(Mark::Warning, Line::default().name(&place(target)).text(" is not monitored"))
     }
 }
 
-/// `none_called` ends where the name follows. What `may_be_a_target` and could be an account's name may be meant as one.
+/// `none_called` ends where the name follows. If `may_be_a_target`, a possible account name gets a hint about `orgs/`.
 pub(super) fn nobody(asked: &str, none_called: &'static str, may_be_a_target: bool, similar: &[String]) -> Part {
     let is_name = !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let is_account = may_be_a_target && is_name && similar.is_empty();

@@ -1,4 +1,4 @@
-//! Runners of a name or label, and what has been of them.
+//! Runners with a name or label, and their past outages.
 
 use super::*;
 
@@ -90,7 +90,7 @@ impl AnswerBuilder<'_> {
         });
         let lead = match (&now[..], first) {
             ([_], Some(first)) => first.text("."),
-            ([], _) | (_, None) => Line::of("No runner of this name is registered any more."),
+            ([], _) | (_, None) => Line::of("No runner with this name is registered any more."),
             _ => figures.lead(),
         };
         let lead = if total > 0 { lead.text(" Outages, newest first:") } else { lead };

@@ -1,4 +1,4 @@
-//! What the monitor costs a month, as infra/cost.py works it out from list prices.
+//! The monthly cost of the monitor, calculated from list prices by infra/cost.py.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     ensure!(output.status.success(), "infra/cost.py: {}", String::from_utf8_lossy(&output.stderr));
     let months: Vec<Value> = serde_json::from_slice(&output.stdout)?;
     for month in months {
-        let number = |name: &str| month[name].as_f64().with_context(|| format!("infra/cost.py tells no {name}"));
+        let number = |name: &str| month[name].as_f64().with_context(|| format!("infra/cost.py returned no {name}"));
         let targets = number("targets")?;
         let parts = format!(
             "Lambda {:.2}, SQS {:.2}, CloudWatch {:.2}",

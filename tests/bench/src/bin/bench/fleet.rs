@@ -1,4 +1,4 @@
-//! Passes over whole fleets at 50 ms GitHub latency: in one process, and through the Lambda handlers called in this one.
+//! Passes over whole fleets with a GitHub latency of 50 ms: in a separate process, and with the Lambda handlers here.
 
 mod handlers;
 mod paced;
@@ -13,11 +13,11 @@ use crate::measure::ms;
 use crate::table::Table;
 use crate::world::{Terms, World};
 
-/// How long GitHub takes to answer.
+/// GitHub's latency.
 const LATENCY_MS: u64 = 50;
-/// What GitHub allows one credential in a minute.
+/// GitHub's limit of requests per minute and credential.
 const PER_MINUTE: usize = 900;
-/// How much faster than life the clocks run in passes that take minutes.
+/// Speed of the clocks, compared with real time, in passes that take minutes.
 const SPEED: u32 = 10;
 
 /// A pass over a fleet.
@@ -27,12 +27,12 @@ struct Pass {
 }
 
 impl Pass {
-    /// Every page was asked for once, and none was refused.
+    /// Fails unless each page was requested once and no request was refused.
     fn check(&self, targets: usize, pass: &str) -> anyhow::Result<()> {
         let Counters { limited, ok, not_modified, .. } = self.github;
-        // The scheduler also asks what is left of the hour, which is free.
+        // The scheduler also requests the remaining hourly quota, which costs nothing.
         let checks = self.github.by_endpoint.get(&Endpoint::ListRunners).copied().unwrap_or_default();
-        ensure!(limited == 0, "{pass}: GitHub refused {limited} requests for a limit");
+        ensure!(limited == 0, "{pass}: GitHub refused {limited} requests because of a limit");
         ensure!(checks == targets as u64 && ok + not_modified >= checks, "{pass}: {:?}", self.github);
         Ok(())
     }
@@ -61,7 +61,7 @@ pub(crate) fn paced(table: &mut Table, sizes: &[usize]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measured on the TypeScript program that this one replaces, at 0 ms store and Slack.
+/// Figures of the TypeScript program that this one replaces, with store and Slack at 0 ms.
 fn predecessor(table: &mut Table) {
     let note = "the TypeScript predecessor, for comparison";
     table.add("predecessor: 800 × 77 ms, one after another", 800.0 * 77.0, "ms").note(note);
@@ -69,12 +69,12 @@ fn predecessor(table: &mut Table) {
     table.add("predecessor: peak memory, at least", 140.0, "MB").note("140–156 MB; no conditional requests");
 }
 
-/// The time that requests take at this latency with so many under way at once, ms.
+/// The least time for `requests` at this latency with `at_once` concurrent ones, in ms.
 fn floor_ms(requests: usize, at_once: usize) -> f64 {
     requests.div_ceil(at_once) as f64 * LATENCY_MS as f64
 }
 
-/// Puts a time and its relation to the floor into the table.
+/// Adds a time, and its ratio to the least possible time, to the table.
 fn add(table: &mut Table, what: &str, took: Duration, floor_ms: f64, bound: Option<f64>, note: &str) {
     table.add(what.to_owned(), ms(took), "ms").note(note);
     let ratio = table.add(format!("{what}: time ÷ floor"), ms(took) / floor_ms, "×");

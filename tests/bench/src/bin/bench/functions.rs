@@ -1,4 +1,4 @@
-//! Each function's binary: its size, its start, its first invocation and those that follow.
+//! Each function's binary: its size, its start, its first invocation and later ones.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::runtime_api::Function;
 use crate::table::Table;
 use crate::world::{SIGNING_SECRET, Terms, World, job, messages, repository};
 
-/// What a function may take until it asks for work: time and memory.
+/// The bounds of a function's start: time and memory until it asks for work.
 struct Bounds {
     name: &'static str,
     start_ms: f64,
@@ -26,12 +26,12 @@ const BOUNDS: [Bounds; 4] = [
     Bounds { name: "notifier", start_ms: 4.0, mebibytes: 7.0 },
     Bounds { name: "slack", start_ms: 4.0, mebibytes: 7.0 },
 ];
-/// What the stripped binary of each function may have.
+/// The bound of each function's stripped binary.
 const MEGABYTES: f64 = 6.5;
 const STARTS: usize = 20;
 const FIRST_INVOCATIONS: usize = 10;
 
-/// How a zip file is about its one entry.
+/// The size of a zip file beyond its one entry.
 const ZIP_OVERHEAD_BYTES: usize = 130;
 
 pub(crate) fn measure(table: &mut Table, folder: &Path, only: &[String], warm: usize) -> anyhow::Result<()> {
@@ -58,7 +58,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, only: &[String], warm: u
 
 fn start(table: &mut Table, binary: &Path, bounds: &Bounds) -> anyhow::Result<()> {
     let (mut times, mut peak_kib) = (Vec::new(), 0.0_f64);
-    // The first one reads the file from disk.
+    // The first round is not counted: it reads the file from disk.
     for round in 0..=STARTS {
         let function = Function::start(binary, &[])?;
         if round > 0 {
@@ -105,21 +105,21 @@ fn described(name: &str) -> &'static str {
     match name {
         "scheduler" => "a tick of 10 targets",
         "poller" => "one job, 5 runners, 304",
-        "notifier" => "a wake-up with nothing to tell",
+        "notifier" => "a state-change message with nothing to notify",
         _ => "a signed /runner-status of one target",
     }
 }
 
-/// Invokes a function with what it is for.
+/// Invokes a function with its typical event.
 fn one(function: &mut Function, name: &str) -> anyhow::Result<std::time::Duration> {
     let event = event(name);
     let (answer, took) = function.invoke(event.to_string().as_bytes())?;
-    let is_good = match name {
+    let is_expected = match name {
         "scheduler" => answer["targets"] == 10,
         "slack" => answer["statusCode"] == 200,
         _ => answer["batchItemFailures"] == json!([]),
     };
-    ensure!(is_good, "{name} answered {answer}");
+    ensure!(is_expected, "{name} answered {answer}");
     Ok(took)
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn measure(table: &mut Table, outages: usize) -> anyhow::Result<()> {
         let mut times = runtime.block_on(alerts(&world, outages))?;
         let what = |part: &str| format!("runner offline → message, GitHub at {github_latency_ms} ms, {part}");
         table.add(what("median"), median(&mut times), "ms").note(format!(
-            "of {outages}; poller, SQS stand-in and notifier in process, `confirm` 1; Slack and store at 0 ms"
+            "of {outages}; poller, fake SQS and notifier in process, `failureThreshold` 1; Slack and store at 0 ms"
         ));
         table.add(what("p99"), quantile(&mut times, 0.99), "ms");
     }
@@ -29,7 +29,7 @@ pub(crate) fn measure(table: &mut Table, outages: usize) -> anyhow::Result<()> {
 }
 
 async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
-    // One reading is enough: what is measured is the way, and not the time for which a verdict is withheld.
+    // One reading confirms an outage: this measures the path, not the confirmation time.
     let variables = world.variables(r#"{"failureThreshold":1}"#, &[]);
     let (poller, notifier) = (Poller::new(&variables, &world.sdk()), Notifier::new(&variables, &world.sdk()));
     let empty = json!({"batchItemFailures": []});
@@ -38,7 +38,7 @@ async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
         ensure!(answer == empty, "{answer}");
         let changes = world.aws.take_sent(CHANGES);
         if !changes.is_empty() {
-            let event = messages("changes.fifo", changes.iter().map(|wake| &*wake.body));
+            let event = messages("changes.fifo", changes.iter().map(|message| &*message.body));
             let answer = notifier.handle(event, invocation()).await?;
             ensure!(answer == empty, "{answer}");
         }
@@ -57,7 +57,7 @@ async fn alerts(world: &World, outages: usize) -> anyhow::Result<Vec<f64>> {
         let arrived = world.slack.wait_for_messages(messages_before + 1, Duration::from_secs(1)).await;
         times.push(ms(began.elapsed()));
         let text = arrived.ok().and_then(|messages| messages.last().map(|message| format!("{message:?}")));
-        ensure!(text.context("no message came")?.contains("offline"), "another message came");
+        ensure!(text.context("no message was sent")?.contains("offline"), "another message was sent");
     }
     Ok(times)
 }

@@ -1,4 +1,4 @@
-//! The inner loops, each beside a yardstick of the same run where the bound is in microseconds.
+//! The inner loops. Where the bound is in microseconds, a yardstick is measured in the same run.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::measure::median;
 use crate::table::Table;
 
-/// How long each is done again and again.
+/// How long each workload is repeated.
 const FOR: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     table
         .add("allocations a page of 100 runners", added, "")
         .at_most(count(&*of_few))
-        .note("bound: what a page of 5 takes, so none a runner");
+        .note("bound: the allocations of a page of 5, so none per runner");
     let decode = micros(&*workload("list decoded, 100 runners")?);
     table.add("a page of 100 runners decoded", decode, "µs").at_most(150.0).note("median");
     let page = page_of_100();
@@ -39,17 +39,17 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         .add("the same ÷ serde_json::Value of it", decode / yardstick, "×")
         .note(format!("{} KB of JSON", page.len() / 1_000));
     table
-        .add("a notice of 1,000 runners rendered", micros(&*workload("notice rendered, 1,000 runners")?), "µs")
+        .add("a notification of 1,000 runners rendered", micros(&*workload("notification rendered, 1,000 runners")?), "µs")
         .note("median");
     Ok(())
 }
 
 fn workload(name: &str) -> anyhow::Result<workloads::Work> {
     let found = workloads::ALL.into_iter().find(|workload| workload.name == name);
-    Ok((found.with_context(|| format!("there is no workload `{name}`"))?.set_up)())
+    Ok((found.with_context(|| format!("unknown workload `{name}`"))?.set_up)())
 }
 
-/// How long it takes once, µs: the median of many.
+/// The median time of one run, in µs.
 fn micros(work: &dyn Fn()) -> f64 {
     let until = Instant::now() + FOR;
     let mut times = Vec::new();

@@ -1,4 +1,4 @@
-//! Everything that is measured, as one table: `make bench`.
+//! Prints all measurements as one table: `make bench`.
 
 mod cost;
 mod fleet;
@@ -26,37 +26,37 @@ use tokio::time::Instant;
 
 use crate::table::Table;
 
-/// Between them the tables go into a page.
+/// The markers in a page between which the tables are inserted.
 const MARKERS: [&str; 2] = ["<!-- make bench: begin -->", "<!-- make bench: end -->"];
 
-/// Sizes, starts, requests, times and cost of the monitor, each with its unit and, where there is one, its bound.
+/// Measures sizes, starts, requests, times and cost of the monitor, each with its unit and its bound, if it has one.
 #[derive(Parser)]
 struct Arguments {
-    /// Only these parts
+    /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// The folder that the functions' binaries are in
+    /// Folder of the functions' binaries
     #[arg(long, default_value = "target/release", overrides_with = "functions")]
     functions: PathBuf,
-    /// Only these functions
+    /// Measure only these functions
     #[arg(long, value_delimiter = ',')]
     function: Vec<String>,
-    /// How often a function is invoked that is warm; 1,000, or 100 if quick
+    /// Invocations of a warm function [default: 1000, with --quick 100]
     #[arg(long)]
     warm: Option<usize>,
-    /// How many repositories the fleets have; 800, 4,000 and 10,000, or 800 if quick
+    /// Repositories of the fleets [default: 800,4000,10000, with --quick 800]
     #[arg(long, value_delimiter = ',')]
     targets: Vec<usize>,
-    /// Put the tables into this page too, between its markers
+    /// Also insert the tables into this page, between its markers
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Small fleets and few rounds: to see that it works
+    /// Use small fleets and few rounds, to test that it works
     #[arg(long)]
     quick: bool,
-    /// Fail if a bound is missed
+    /// Fail if a bound is exceeded
     #[arg(long)]
     strict: bool,
-    /// Where the figures go as JSON; as Markdown beside it
+    /// File for the figures as JSON; the Markdown file is written beside it
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
 }
@@ -70,7 +70,7 @@ enum Part {
     Sending,
     /// Passes without GitHub's limits
     Fleets,
-    /// Passes where they hold
+    /// Passes with GitHub's limits
     Paced,
     Memory,
     Cost,
@@ -86,7 +86,7 @@ fn main() -> anyhow::Result<ExitCode> {
         ([], false) => vec![800, 4_000, 10_000],
         (named, _) => named.to_vec(),
     };
-    // The handlers print their metrics, which are for CloudWatch.
+    // The handlers print metrics for CloudWatch to stdout.
     let stdout = rustix::io::dup(std::io::stdout())?;
     rustix::stdio::dup2_stdout(std::fs::File::create("/dev/null")?)?;
     for part in Part::value_variants() {
@@ -134,7 +134,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if arguments.strict && !missed.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Replaces what is between the markers of a page.
+/// Replaces the text between the markers of a page.
 fn put_into(page: &Path, tables: &str) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
     let (before, rest) = text.split_once(MARKERS[0]).with_context(|| format!("no {} in the page", MARKERS[0]))?;
@@ -143,7 +143,7 @@ fn put_into(page: &Path, tables: &str) -> anyhow::Result<()> {
     Ok(std::fs::write(page, format!("{before}{begin}\n{}\n{end}{after}", tables.trim_end()))?)
 }
 
-/// What this ran on.
+/// Describes the machine of this run.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let processors = read("/proc/cpuinfo");

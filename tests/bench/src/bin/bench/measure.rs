@@ -1,4 +1,4 @@
-//! Times, memory and processor time, and what is typical of many of them.
+//! Times, memory and processor time, with median and quantiles.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// The value below which such a part of all is; 0 of none.
+/// The quantile `part` (0 to 1) of the values. 0 if there are none.
 pub(crate) fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
@@ -19,12 +19,12 @@ pub(crate) fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.get(index).copied().unwrap_or(0.0)
 }
 
-/// The middle one of all.
+/// The median of the values.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// A line of `/proc/PROCESS/status` in KiB: `VmHWM` is the most memory that it had, `VmRSS` what it has.
+/// A line of `/proc/PROCESS/status` in KiB: `VmHWM` is its peak memory, `VmRSS` its current memory.
 pub(crate) fn memory_kib(process: u32, line: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"))?;
     let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
@@ -32,7 +32,7 @@ pub(crate) fn memory_kib(process: u32, line: &str) -> anyhow::Result<f64> {
     Ok(number.parse()?)
 }
 
-/// How long the processor worked for this thread.
+/// The processor time of this thread.
 pub(crate) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Whether the poller's memory stays as it is over many checks: its own process, as it is deployed.
+//! Tests that the poller's memory does not grow over many checks, in a separate process as deployed.
 
 use std::path::Path;
 
@@ -10,8 +10,9 @@ use crate::runtime_api::Function;
 use crate::table::Table;
 use crate::world::{Terms, World, job, messages, repository};
 
-/// How many targets in turn, and jobs in a batch.
+/// Number of targets.
 const TARGETS: usize = 100;
+/// Jobs per invocation.
 const BATCH: usize = 10;
 
 pub(crate) fn measure(table: &mut Table, folder: &Path, checks: usize) -> anyhow::Result<()> {
@@ -36,7 +37,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, checks: usize) -> anyhow
             let (answer, _) = poller.invoke(event.as_bytes())?;
             ensure!(answer == json!({"batchItemFailures": []}), "{answer}");
             if batch % 100 == 0 {
-                // The stand-ins' own memory does not matter here, but their speed.
+                // Keeps the fakes fast; their memory is not measured.
                 world.statelydb.state().clear_calls();
                 world.github.state().reset_counters();
             }
@@ -45,7 +46,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, checks: usize) -> anyhow
     };
     let few = run(1_000)?;
     let many = run(checks - 1_000)?;
-    table.add("after 1,000 checks", few / 1_024.0, "MiB").note("of the poller's process, 10 jobs an invocation");
+    table.add("after 1,000 checks", few / 1_024.0, "MiB").note("of the poller's process, 10 jobs per invocation");
     table.add(format!("after {checks} checks"), many / 1_024.0, "MiB");
     table.add("the later ÷ the earlier", many / few, "×").at_most(1.1);
     Ok(())

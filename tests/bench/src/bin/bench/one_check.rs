@@ -1,4 +1,4 @@
-//! What one check costs: requests, items, allocations and processor time, by the poller's handler in this process.
+//! The cost of one check in requests, items, allocations and processor time, with the poller's handler in this process.
 
 use anyhow::ensure;
 use monitor_function_poller::Poller;
@@ -9,7 +9,7 @@ use crate::measure::processor_time;
 use crate::table::Table;
 use crate::world::{Terms, World, invocation, job, messages, repository};
 
-/// How many checks of each kind; the figures are of one.
+/// Checks of each kind. The figures are averages per check.
 const CHECKS: usize = 200;
 
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
@@ -23,11 +23,11 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         ensure!(answer == json!({"batchItemFailures": []}), "{answer}");
         Ok(())
     };
-    // Connections and the token are there.
+    // Warm-up: opens the connections and gets the token.
     check(CHECKS)?;
     table.section("One check, 5 runners, first time");
     costs(table, &world, &check)?;
-    // The first look is confirmed by the next ones, which are not at their end within a minute.
+    // The first check is confirmed by the next ones, which takes longer than a minute.
     table.section("One check, 5 runners, nothing has changed (304)");
     costs(table, &world, &check)?;
     for number in 0..CHECKS {
@@ -62,9 +62,9 @@ fn costs(table: &mut Table, world: &World, check: &impl Fn(usize) -> anyhow::Res
     table.add("requests to SQS", each(sends() - sent_before), "");
     table
         .add("bytes allocated", allocated.bytes_total as f64 / CHECKS as f64 / 1_024.0, "KiB")
-        .note(format!("{} allocations; the event, HTTP and JSON included", allocated.count_total / CHECKS as u64));
+        .note(format!("{} allocations; including the event, HTTP and JSON", allocated.count_total / CHECKS as u64));
     table
         .add("processor time", worked.as_secs_f64() * 1e6 / CHECKS as f64, "µs")
-        .note("of the handler, without the stand-ins");
+        .note("of the handler, without the fakes");
     Ok(())
 }

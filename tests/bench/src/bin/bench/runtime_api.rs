@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Function {
     process: Child,
     connection: Connection,
-    /// From exec until it asked.
+    /// The time from exec to the first request for work.
     pub(crate) start: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Function {
         let mut process = command.spawn().with_context(|| binary.display().to_string())?;
         let asked = Connection::accept(&runtime_api).and_then(|mut connection| {
             let (head, _) = connection.read()?;
-            ensure!(head.starts_with(NEXT), "another request came first: {head}");
+            ensure!(head.starts_with(NEXT), "unexpected first request: {head}");
             Ok(connection)
         });
         let start = began.elapsed();
@@ -59,12 +59,12 @@ impl Function {
         }
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
     }
 
-    /// Hands an event to it; gives its answer, and the time from the event to the answer.
+    /// Invokes it with an event. Returns its answer, and the time from the event to the answer.
     pub(crate) fn invoke(&mut self, event: &[u8]) -> anyhow::Result<(Value, Duration)> {
         let began = Instant::now();
         self.connection.write_event(event)?;
@@ -76,9 +76,9 @@ impl Function {
             String::from_utf8_lossy(&body)
         );
         self.connection.acknowledge()?;
-        // It asks for more once it is done.
+        // After the answer it asks for the next event.
         let (head, _) = self.connection.read()?;
-        ensure!(head.starts_with(NEXT), "something else than the next event was asked for: {head}");
+        ensure!(head.starts_with(NEXT), "expected a request for the next event: {head}");
         Ok((serde_json::from_slice(&body)?, took))
     }
 }
@@ -90,7 +90,7 @@ impl Drop for Function {
     }
 }
 
-/// The one connection of a function, which keeps it.
+/// The function's only connection, which it keeps open.
 struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
@@ -104,7 +104,7 @@ impl Connection {
         Ok(Self { stream, read: Vec::new() })
     }
 
-    /// A request: its head and its body.
+    /// Reads a request: its head and its body.
     fn read(&mut self) -> anyhow::Result<(String, Vec<u8>)> {
         let head_ends = loop {
             match self.read.windows(4).position(|end| end == b"\r\n\r\n") {
@@ -121,7 +121,7 @@ impl Connection {
         };
         let length: usize = header("content-length").map_or(Ok(0), |length| length.parse())?;
         if header("transfer-encoding").is_some() {
-            bail!("a body in chunks is not read here");
+            bail!("chunked bodies are not supported");
         }
         while self.read.len() < head_ends + length {
             self.more()?;
@@ -134,7 +134,7 @@ impl Connection {
     fn more(&mut self) -> anyhow::Result<()> {
         let mut buffer = [0; 65_536];
         let count = self.stream.read(&mut buffer)?;
-        ensure!(count > 0, "the function hung up");
+        ensure!(count > 0, "the function closed the connection");
         self.read.extend_from_slice(&buffer[..count]);
         Ok(())
     }

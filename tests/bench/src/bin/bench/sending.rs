@@ -1,4 +1,4 @@
-//! 10,000 jobs through the scheduler's sender to a stand-in for SQS that takes 10 ms to answer.
+//! Sends 10,000 jobs with the scheduler's sender to a fake SQS with a latency of 10 ms.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     world.aws.forget_messages();
     let queue = Queue::new(world.sdk(), CHECKS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Connections and buffers are there from the first time on.
+    // Warm-up: opens connections and allocates buffers.
     runtime.block_on(queue.send(jobs()))?;
     let (mut times, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// What was measured once.
+/// One measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     section: &'static str,
@@ -23,13 +23,13 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// What follows belongs to this section.
+    /// Starts a section. Figures that are added later belong to it.
     pub(crate) fn section(&mut self, name: &'static str) {
         eprintln!("{name} …");
         self.section = name;
     }
 
-    /// A figure without a bound.
+    /// Adds a figure without a bound.
     pub(crate) fn add(&mut self, what: impl Into<String>, value: f64, unit: &'static str) -> &mut Figure {
         let what = what.into();
         eprintln!("    {what}: {} {unit}", written(value, unit));
@@ -45,7 +45,7 @@ impl Table {
         missed.map(|figure| format!("{}: {}", figure.section, figure.what))
     }
 
-    /// One table for a terminal.
+    /// All figures as one table for a terminal.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let widest = self.figures.iter().map(|figure| figure.what.chars().count()).max().unwrap_or(0);
@@ -62,7 +62,7 @@ impl Table {
         text
     }
 
-    /// A table for each section.
+    /// All figures as Markdown, with one table per section.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for (index, figure) in self.figures.iter().enumerate() {
@@ -81,7 +81,7 @@ impl Table {
         text.trim_start().to_owned()
     }
 
-    /// Every figure as an object.
+    /// All figures as JSON objects.
     pub(crate) fn json(&self) -> Value {
         let object = |figure: &Figure| {
             json!({
@@ -99,13 +99,13 @@ impl Table {
 }
 
 impl Figure {
-    /// Bounds it from above.
+    /// Sets the upper bound.
     pub(crate) fn at_most(&mut self, bound: f64) -> &mut Self {
         self.at_most = Some(bound);
         self
     }
 
-    /// Says what is to be known of it.
+    /// Sets the note.
     pub(crate) fn note(&mut self, note: impl Into<String>) -> &mut Self {
         self.note = note.into();
         self
@@ -126,7 +126,7 @@ impl Figure {
     }
 }
 
-/// A number with as many digits as can be believed.
+/// Formats a number with its significant digits.
 fn written(value: f64, unit: &str) -> String {
     let digits = match value.abs() {
         _ if value.fract() == 0.0 && unit != "×" => 0,

@@ -1,17 +1,17 @@
-//! A clock of tokio's that runs faster than life.
+//! Makes tokio's clock run faster than real time.
 //!
-//! The clock is paused, and moved on to where it should be each real millisecond. A blocking task that runs all the while
-//! keeps tokio from skipping to the next timer by itself, so that sockets have their real time.
+//! The clock is paused and advanced every real millisecond. A blocking task that runs meanwhile keeps tokio from
+//! skipping to the next timer, so that sockets get their real time.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-/// How often the clock is moved on, in real time.
+/// How often the clock is advanced, in real time.
 const STEP: Duration = Duration::from_millis(1);
 
-/// Real time made fast: what a clock that runs fast should show. Tokio's is behind it while its thread works, and be it for
-/// milliseconds, they count many times; so whoever judges by a clock judges by this.
+/// Scaled real time: the time that the fast clock should show. Tokio's clock lags behind it while its thread works, and
+/// a lag of milliseconds is multiplied by the speed. Code that measures limits by a clock therefore uses this one.
 #[derive(Clone, Copy)]
 pub(crate) struct FastTime {
     began: std::time::Instant,
@@ -24,7 +24,7 @@ impl FastTime {
         Self { began: std::time::Instant::now(), speed }
     }
 
-    /// What has passed since it was made.
+    /// The scaled time since it was created.
     pub(crate) fn elapsed(self) -> Duration {
         self.began.elapsed() * self.speed
     }
@@ -32,12 +32,12 @@ impl FastTime {
 
 /// A clock that runs fast until this is dropped.
 pub(crate) struct TimeScale {
-    /// Kept for its end: the clock stops with it.
+    /// The task that advances the clock. Ended on drop.
     _ticks: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl TimeScale {
-    /// In the runtime of one thread that this is called in, time passes so many times faster.
+    /// Makes time pass `speed` times faster in the current single-threaded runtime.
     pub(crate) fn of(speed: u32) -> Self {
         if speed == 1 {
             return Self { _ticks: None };
@@ -48,20 +48,20 @@ impl TimeScale {
         tokio::task::spawn_blocking(move || {
             while !tick.is_closed() {
                 std::thread::sleep(STEP);
-                // One that is not taken yet does for both.
+                // If the last tick is still waiting, one is enough.
                 let _ = tick.try_send(());
             }
         });
         let pacer = tokio::spawn(async move {
             while ticks.recv().await.is_some() {
-                // To where it should be, and not by a step: in a burst of work a step has its turn late.
+                // Advances to the scaled time, not by a fixed step: in a burst of work this task runs late.
                 tokio::time::advance(time.elapsed().saturating_sub(began.elapsed())).await;
             }
         });
         Self { _ticks: Some(pacer) }
     }
 
-    /// Keeps it running.
+    /// Keeps the clock fast forever.
     pub(crate) async fn forever(self) {
         std::future::pending::<()>().await;
         drop(self);

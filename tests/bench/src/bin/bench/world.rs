@@ -1,4 +1,4 @@
-//! GitHub, Slack, AWS and StatelyDB as stand-ins on a thread of their own, and functions that know where they are.
+//! Fakes for GitHub, Slack, AWS and StatelyDB on a separate thread, and the settings that point functions to them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ pub(crate) const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 pub(crate) const CHECKS: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/checks";
 pub(crate) const CHANGES: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/changes.fifo";
 const DEAD: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/dead";
-/// The store in StatelyDB.
+/// The store's id in StatelyDB.
 const STORE: u64 = 17;
 
-/// What a world is made with.
+/// The parameters of a world.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
-    /// Repositories, of five runners each.
+    /// Number of repositories, with five runners each.
     pub(crate) repositories: usize,
-    /// How long GitHub takes to answer.
+    /// GitHub's latency.
     pub(crate) github_latency_ms: u64,
-    /// Whether GitHub has limits, and is not an Enterprise Server.
+    /// Whether GitHub has rate limits. Without them it is an Enterprise Server.
     pub(crate) is_limited: bool,
-    /// How much faster than life the clocks of the stand-ins and of whoever asks them run.
+    /// Speed of the clocks of the fakes and their clients, compared with real time.
     pub(crate) speed: u32,
 }
 
-/// The stand-ins. They end with the process.
+/// The fakes. They run until the process ends.
 pub(crate) struct World {
     pub(crate) github: FakeGitHub,
     pub(crate) slack: FakeSlack,
@@ -47,7 +47,7 @@ pub(crate) struct World {
     terms: Terms,
 }
 
-/// The name of a repository: short, since 10,000 of them have to go into one variable.
+/// The name of a repository. It is short because 10,000 names must fit into one variable.
 pub(crate) fn repository(number: usize) -> String {
     format!("a/r{number}")
 }
@@ -64,7 +64,7 @@ impl World {
             });
             std::io::Result::Ok(())
         });
-        starting.recv().context("the stand-ins did not start")?
+        starting.recv().context("the fakes did not start")?
     }
 
     async fn listen(terms: Terms) -> anyhow::Result<Self> {
@@ -79,7 +79,7 @@ impl World {
                 github.add_runner(&repository, RunnerSpec::new(&format!("runner-{runner}")));
             }
         }
-        // GitHub's minute is judged by real time made fast, whatever its thread or its callers are late by.
+        // GitHub's minute is measured in scaled real time, independent of delays of its thread or its callers.
         let (began_ms, since) = (SystemClock.now().epoch_ms(), FastTime::of(terms.speed));
         let now_ms = move || {
             let since_ms = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -98,7 +98,7 @@ impl World {
         if self.terms.is_limited { base } else { format!("{base}/api/v3") }
     }
 
-    /// All settings as parameters: name below the prefix, and value.
+    /// All settings as SSM parameters: the name below the prefix, and the value.
     pub(crate) fn parameters(&self, policy: &str) -> Vec<(&'static str, String)> {
         vec![
             ("github-token", TOKEN.to_owned()),
@@ -113,12 +113,12 @@ impl World {
         ]
     }
 
-    /// Every target, as the setting lists them.
+    /// All targets in the format of the setting.
     pub(crate) fn repositories(&self) -> String {
         (0..self.terms.repositories).map(repository).collect::<Vec<_>>().join(",")
     }
 
-    /// The variables that the template sets, and where the stand-ins are.
+    /// The variables that the template sets, with the addresses of the fakes.
     pub(crate) fn queue_urls(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
@@ -131,7 +131,7 @@ impl World {
         ])
     }
 
-    /// The same with every setting, so that SSM is not asked, and with these on top.
+    /// Those variables, all settings (so that SSM is not read), and `more`.
     pub(crate) fn variables(&self, policy: &str, more: &[(&'static str, String)]) -> LambdaEnvironment {
         let mut variables = self.queue_urls();
         for (parameter, value) in self.parameters(policy) {
@@ -153,19 +153,19 @@ impl World {
         LambdaEnvironment::new(move |name| variables.get(name).cloned())
     }
 
-    /// The SDK's clients of the stand-in for AWS.
+    /// AWS clients for the fake.
     pub(crate) fn sdk(&self) -> Sdk {
-        Sdk::of_stand_in(self.aws.base_url())
+        Sdk::for_fake(self.aws.base_url())
     }
 }
 
-/// An invocation that begins now.
+/// An invocation that starts now.
 pub(crate) fn invocation() -> Invocation {
     let deadline = SystemClock.now().plus(Duration::from_secs(600));
     Invocation { request_id: "bench".to_owned(), deadline }
 }
 
-/// An event of SQS with these bodies.
+/// An SQS event with these bodies.
 pub(crate) fn messages<'a>(queue: &str, bodies: impl IntoIterator<Item = &'a str>) -> Value {
     let record = |(index, body): (usize, &'a str)| {
         json!({
@@ -182,7 +182,7 @@ pub(crate) fn messages<'a>(queue: &str, bodies: impl IntoIterator<Item = &'a str
     json!({"Records": bodies.into_iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
-/// A job by hand.
+/// A check job as a person sends it by hand.
 pub(crate) fn job(repository: &str) -> String {
     json!({"repository": repository}).to_string()
 }

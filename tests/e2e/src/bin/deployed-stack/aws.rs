@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-/// The account's number serves as access key: LocalStack takes the account from it, moto does not mind.
+/// The account number, also used as access key: LocalStack derives the account from the key, moto ignores it.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// A service at an address.
@@ -18,12 +18,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The queues.
+    /// SQS.
     pub(crate) fn sqs(http: &reqwest::Client, url: &str, region: &str) -> Self {
         Self::new(http, url, region, ("sqs", "AmazonSQS", "1.0"))
     }
 
-    /// The parameters.
+    /// SSM Parameter Store.
     pub(crate) fn ssm(http: &reqwest::Client, url: &str, region: &str) -> Self {
         Self::new(http, url, region, ("ssm", "AmazonSSM", "1.1"))
     }
@@ -37,7 +37,7 @@ impl Service {
         Self { http: http.clone(), url: url.to_owned(), name, target, version, region: region.to_owned() }
     }
 
-    /// Calls an action. Neither stand-in checks the signature; both take account and region from it.
+    /// Calls an action. Neither moto nor LocalStack verifies the signature; both derive account and region from it.
     pub(crate) async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         let scope = format!("{ACCOUNT}/20260101/{}/{}/aws4_request", self.region, self.name);
         let request = self

@@ -1,4 +1,4 @@
-//! A function under AWS's own Runtime Interface Emulator: one process for each invocation at a time.
+//! A function under AWS's Runtime Interface Emulator: one process for each concurrent invocation.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,18 +17,18 @@ const ATTEMPTS: u32 = 5;
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;
 
-/// What an instance is started with.
+/// How to start an instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
-    /// The emulator's program.
+    /// The path of the emulator.
     pub(crate) emulator: PathBuf,
     /// The folder with `bootstrap`.
     pub(crate) folder: PathBuf,
-    /// What `AWS_LAMBDA_FUNCTION_NAME` says.
+    /// The value of `AWS_LAMBDA_FUNCTION_NAME`.
     pub(crate) name: String,
-    /// After how long the emulator ends an invocation.
+    /// The timeout after which the emulator ends an invocation.
     pub(crate) timeout_secs: u64,
-    /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says.
+    /// The value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`.
     pub(crate) memory_mb: u64,
     /// The function's whole environment.
     pub(crate) environment: BTreeMap<String, String>,
@@ -46,7 +46,7 @@ pub(crate) struct Emulator {
 pub(crate) enum Outcome {
     /// The function answered.
     Answer(Value),
-    /// It failed: `errorType` and `errorMessage`.
+    /// The function failed: `errorType: errorMessage`.
     Error(String),
 }
 
@@ -62,7 +62,7 @@ impl Emulator {
         }
     }
 
-    /// The ports are free when they are looked for; another process may be faster to take them.
+    /// May fail although both ports were free: another process can take them first.
     async fn start_once(launch: &Launch, http: &reqwest::Client, log: &Path) -> anyhow::Result<Self> {
         let (invoke, runtime) = (next_free_address().await?, next_free_address().await?);
         let output = File::options().create(true).append(true).open(log)?;
@@ -89,11 +89,11 @@ impl Emulator {
         Ok(Self { process, url, http: http.clone() })
     }
 
-    /// Invokes the function and waits for what comes of it.
+    /// Invokes the function and waits for the outcome.
     pub(crate) async fn invoke(&self, event: &Value) -> anyhow::Result<Outcome> {
         let answer = self.http.post(&self.url).body(event.to_string()).send().await.context("the emulator is gone")?;
         let text = answer.text().await?;
-        // An error of the function's comes with status 200 as well: the body tells.
+        // An error of the function has status 200 as well; only the body shows it.
         let Ok(body) = serde_json::from_str::<Value>(&text) else { return Ok(Outcome::Error(text)) };
         let kind = body.get("errorType").and_then(Value::as_str);
         Ok(match kind {
@@ -105,7 +105,7 @@ impl Emulator {
         })
     }
 
-    /// `kill -9` of the function in the middle of what it does; whether there was one.
+    /// Kills (`kill -9`) the function's process; returns whether there was one.
     pub(crate) fn kill_function(&self) -> std::io::Result<bool> {
         let functions = self.process.id().map(children).transpose()?.unwrap_or_default();
         for pid in &functions {
@@ -117,7 +117,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // The emulator first, which would start the function anew.
+        // The emulator first: it would restart the function.
         let functions = self.process.id().and_then(|pid| children(pid).ok()).unwrap_or_default();
         let _ = self.process.start_kill();
         for pid in functions {
@@ -126,12 +126,12 @@ impl Drop for Emulator {
     }
 }
 
-/// The processes that this one started.
+/// The child processes of this process.
 fn children(pid: u32) -> std::io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Ok(child) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        // "PID (NAME) STATE PARENT …", where the name may hold anything; a process may end while it is read.
+        // "PID (NAME) STATE PARENT …": the name may contain anything, and the process may end while it is read.
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
         if parent.is_some_and(|parent| parent == pid.to_string()) {
@@ -141,13 +141,13 @@ fn children(pid: u32) -> std::io::Result<Vec<u32>> {
     Ok(found)
 }
 
-/// An address that no other instance is given. Below the ports that the kernel gives out by itself, so that no
-/// connection or server of this program takes one between the look and its use.
+/// An address that no other instance gets. Its port is below the kernel's ephemeral ports, so that no connection or
+/// server of this program takes it between this check and its use.
 async fn next_free_address() -> anyhow::Result<String> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..PORTS {
         let offset = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
-        // Several of these programs at a time begin at different places.
+        // Parallel runs of this program start at different ports.
         let begin = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap_or_default();
         let address = format!("127.0.0.1:{}", FIRST_PORT + (begin + offset) % PORTS);
         if TcpListener::bind(&address).await.is_ok() {

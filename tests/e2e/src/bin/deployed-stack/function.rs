@@ -1,4 +1,4 @@
-//! A deployed function: its instances, and what became of each invocation.
+//! A deployed function: its instances, and a journal of its invocations.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 
 use crate::emulator::{Emulator, Launch, Outcome};
 
-/// A function with as many instances as it may have invocations at a time.
+/// A function with one instance for each concurrent invocation.
 pub(crate) struct Function {
     name: String,
     instances: Vec<Emulator>,
-    /// The instances that are not at work.
+    /// The idle instances.
     free: Mutex<Vec<usize>>,
     permits: Semaphore,
     journal: PathBuf,
@@ -43,22 +43,22 @@ impl Function {
         })
     }
 
-    /// How many invocations it can have at a time.
+    /// The number of concurrent invocations that it allows.
     pub(crate) fn slots(&self) -> usize {
         self.instances.len()
     }
 
-    /// How many invocations there were.
+    /// The number of invocations so far.
     pub(crate) fn invocations(&self) -> u64 {
         self.invocations.load(Ordering::SeqCst)
     }
 
-    /// How many are under way.
+    /// The number of running invocations.
     pub(crate) fn at_work(&self) -> usize {
         self.slots() - self.permits.available_permits()
     }
 
-    /// Invokes it on an instance that is free.
+    /// Invokes the function on an idle instance.
     pub(crate) async fn invoke(&self, event: &Value) -> anyhow::Result<Outcome> {
         let _permit = self.permits.acquire().await?;
         let slot = Slot::take(&self.free);
@@ -72,7 +72,7 @@ impl Function {
         Ok(outcome)
     }
 
-    /// `kill -9` of every instance's process that is there; how many.
+    /// Kills (`kill -9`) every running process of the function; returns how many.
     pub(crate) fn kill(&self) -> std::io::Result<usize> {
         let mut killed = 0;
         for instance in &self.instances {
@@ -81,7 +81,7 @@ impl Function {
         Ok(killed)
     }
 
-    /// Puts a line into the journal.
+    /// Appends a line to the journal.
     pub(crate) fn note(&self, line: &str) {
         let file = std::fs::File::options().create(true).append(true).open(&self.journal);
         if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
@@ -89,13 +89,13 @@ impl Function {
         }
     }
 
-    /// Its logical id.
+    /// The function's logical id.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// An instance at work; it is free again when this is dropped.
+/// A busy instance; it is idle again when this is dropped.
 struct Slot<'a> {
     number: usize,
     free: &'a Mutex<Vec<usize>>,
@@ -103,7 +103,7 @@ struct Slot<'a> {
 
 impl<'a> Slot<'a> {
     fn take(free: &'a Mutex<Vec<usize>>) -> Self {
-        // Whoever comes here holds one of as many permits as there are slots.
+        // The caller holds a permit, and there are as many permits as slots.
         let number = lock(free).pop().expect("a permit is a free slot");
         Self { number, free }
     }

@@ -1,4 +1,4 @@
-//! Stands between a function and a service, and counts what is asked.
+//! A proxy between a function and an AWS service that counts requests.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// A door to a service on a port of its own; it closes when it is dropped.
+/// A proxy to a service on its own port; it stops when it is dropped.
 pub(crate) struct Gateway {
     url: String,
     counts: Counts,
@@ -22,7 +22,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Opens a door to the service at this address.
+    /// Starts a proxy to the service at this address.
     pub(crate) async fn open(http: &reqwest::Client, upstream: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -37,7 +37,7 @@ impl Gateway {
                     async move { Ok::<_, Infallible>(pass_on(&http, &upstream, &counts, request).await) }
                 });
                 connections.spawn(async move {
-                    // How a connection ended is the client's business.
+                    // Errors of a connection are the client's concern.
                     let io = TokioIo::new(stream);
                     let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
                 });
@@ -46,12 +46,12 @@ impl Gateway {
         Ok(Self { url, counts, accepting })
     }
 
-    /// Where it is.
+    /// The proxy's address.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Requests by action since the last call.
+    /// The number of requests since the last call, by action.
     pub(crate) fn take_counts(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -73,14 +73,14 @@ async fn pass_on(
     let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or("?");
     let action = target.rsplit('.').next().unwrap_or(target).to_owned();
     *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
-    let Ok(body) = body.collect().await else { return plain(400, "the request broke off") };
+    let Ok(body) = body.collect().await else { return plain(400, "the request was interrupted") };
     let mut headers = head.headers;
     for hop in ["host", "connection", "content-length", "transfer-encoding"] {
         headers.remove(hop);
     }
     let url = format!("{upstream}{}", head.uri.path());
     let sent = http.request(head.method, url).headers(headers).body(body.to_bytes()).send().await;
-    let Ok(answer) = sent else { return plain(503, "the service behind the gateway is not there") };
+    let Ok(answer) = sent else { return plain(503, "the service behind the gateway cannot be reached") };
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
         if !matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding") {
@@ -88,7 +88,7 @@ async fn pass_on(
         }
     }
     let body = answer.bytes().await.unwrap_or_default();
-    response.body(Full::new(body)).unwrap_or_else(|_| plain(502, "the answer cannot be passed on"))
+    response.body(Full::new(body)).unwrap_or_else(|_| plain(502, "the answer cannot be forwarded"))
 }
 
 fn plain(status: u16, text: &'static str) -> Response<Full<Bytes>> {

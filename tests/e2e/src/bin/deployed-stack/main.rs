@@ -1,7 +1,7 @@
-//! The deployed stack without a cloud: the functions' own binaries under AWS's Runtime Interface Emulator, queues and
-//! parameters as the template makes them, and what Lambda and EventBridge do between them.
+//! The deployed stack without a cloud: the functions' real binaries under AWS's Runtime Interface Emulator, queues and
+//! parameters as the template creates them, and a simulation of what Lambda and EventBridge do between them.
 //!
-//! `make stack` builds the binaries, starts the stand-ins for AWS and runs this.
+//! `make stack` builds the binaries, starts the AWS emulators and runs this program.
 
 mod aws;
 mod emulator;
@@ -29,16 +29,16 @@ use crate::world::{Bench, World};
 /// Scenarios of the deployed stack.
 #[derive(Parser)]
 struct Arguments {
-    /// What `create_stack.py` wrote about the stack
+    /// The plan of the stack, written by `create_stack.py`
     #[arg(long)]
     plan: PathBuf,
-    /// Where the functions' logs go: a folder for each scenario
+    /// The folder for the functions' logs, with a folder for each scenario
     #[arg(long)]
     logs: PathBuf,
-    /// How many scenarios at a time; most of their time is waiting
+    /// How many scenarios run at a time; they mostly wait
     #[arg(long, default_value_t = 6)]
     at_once: usize,
-    /// Only scenarios whose name holds one of these
+    /// Only scenarios whose name contains one of these
     names: Vec<String>,
 }
 
@@ -58,9 +58,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         arguments.names.is_empty() || arguments.names.iter().any(|name| scenario.name.contains(name.as_str()))
     };
     let meant: Vec<Scenario> = scenarios::all().into_iter().filter(is_meant).collect();
-    anyhow::ensure!(!meant.is_empty(), "no scenario's name holds {:?}", arguments.names);
+    anyhow::ensure!(!meant.is_empty(), "no scenario's name contains {:?}", arguments.names);
     if !bench.plan.true_fifo {
-        println!("queues are moto's: it lets later messages of a FIFO group overtake one that is delivered again");
+        println!("moto serves the queues: it lets later messages of a FIFO group overtake a redelivered one");
     }
     println!("{} scenarios, {} at a time; logs in {}", meant.len(), arguments.at_once, arguments.logs.display());
 
@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         running.spawn(async move {
             let _permit = permits.acquire_owned().await;
             let began = Instant::now();
-            // A task of its own, so that a panic is a failure of this scenario alone.
+            // In its own task, so that a panic fails only this scenario.
             let ended = tokio::spawn(play(bench, scenario.clone(), number)).await;
             (scenario, began.elapsed(), ended.unwrap_or_else(|panic| Err(panic.into())))
         });
@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             Err(error) => {
                 failed += 1;
                 println!("FAILED  {sentence} ({:.0} s): {error:#}", took.as_secs_f64());
-                println!("        its logs: {}", arguments.logs.join(scenario.name).display());
+                println!("        logs: {}", arguments.logs.join(scenario.name).display());
             }
         }
     }
@@ -109,7 +109,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 async fn play(bench: Arc<Bench>, scenario: Scenario, number: u32) -> anyhow::Result<()> {
     let world = World::start(&bench, (scenario.name, number), (scenario.setting)()).await?;
     let outcome = (scenario.run)(&world).await;
-    // Whatever is left there is searched for secrets as well.
+    // Also writes the remaining dead letters to the logs, so that they are searched for secrets.
     for queue in ["ChecksDeadLetterQueue", "ChangesDeadLetterQueue"] {
         world.dead_letters(queue).await?;
     }

@@ -1,4 +1,4 @@
-//! An event source mapping as Lambda works it: receive, invoke, delete what succeeded.
+//! An event source mapping as in Lambda: receive messages, invoke the function, delete what succeeded.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::emulator::Outcome;
 use crate::function::Function;
 use crate::plan::MappingPlan;
 
-/// The most that SQS gives at a time.
+/// The most messages that SQS returns at a time.
 const MAX_RECEIVED: usize = 10;
-/// How long a request waits for messages; Lambda's own wait for up to 20.
+/// How long a request waits for messages, in seconds; Lambda waits up to 20.
 const POLL_SECS: u64 = 2;
 
-/// A mapping at work; it ends when it is dropped.
+/// A running mapping; it stops when it is dropped.
 pub(crate) struct Mapping {
     work: Arc<Work>,
-    /// Read by each worker for the time of a batch.
+    /// Each worker holds a read lock during a batch.
     gate: Arc<RwLock<()>>,
     closed: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
     _workers: JoinSet<()>,
@@ -40,20 +40,20 @@ struct Work {
     forgotten_deletes: AtomicU32,
 }
 
-/// Where a mapping takes messages from.
+/// The queue of a mapping.
 pub(crate) struct Source {
     /// The queue's address.
     pub(crate) url: String,
-    /// Its ARN.
+    /// The queue's ARN.
     pub(crate) arn: String,
-    /// Its region.
+    /// The queue's region.
     pub(crate) region: String,
-    /// How long messages are hidden, in place of the queue's own time, which is minutes.
+    /// How long messages stay invisible, instead of the queue's own timeout of minutes.
     pub(crate) visibility_secs: u64,
 }
 
 impl Mapping {
-    /// Starts it with as many workers as the function has slots.
+    /// Starts the mapping with one worker for each slot of the function.
     pub(crate) fn start(plan: &MappingPlan, sqs: &Service, source: Source, function: &Arc<Function>) -> Self {
         let work = Arc::new(Work {
             plan: plan.clone(),
@@ -82,18 +82,18 @@ impl Mapping {
         Self { work, gate, closed: Mutex::new(None), _workers: workers }
     }
 
-    /// Disables it, and waits until no message is under way.
+    /// Disables the mapping, and waits until no message is in flight.
     pub(crate) async fn disable(&self) {
         let closed = Arc::clone(&self.gate).write_owned().await;
         *self.closed.lock().await = Some(closed);
     }
 
-    /// Enables it again.
+    /// Enables the mapping again.
     pub(crate) async fn enable(&self) {
         *self.closed.lock().await = None;
     }
 
-    /// The next so many batches that succeed are not deleted, so that each is delivered twice: SQS promises no less.
+    /// Leaves out the deletion of the next successful batches, so that they are delivered twice, as SQS may do.
     pub(crate) fn forget_deletes(&self, batches: u32) {
         self.work.forgotten_deletes.store(batches, Ordering::SeqCst);
     }
@@ -146,7 +146,7 @@ impl Work {
         Ok(answer["Messages"].as_array().cloned().unwrap_or_default())
     }
 
-    /// The message as Lambda hands it on.
+    /// The message as a record of Lambda's event.
     fn record(&self, message: &Value) -> Value {
         let attributes = message["MessageAttributes"].as_object().into_iter().flatten().map(|(name, value)| {
             let value = json!({"stringValue": value["StringValue"], "dataType": value["DataType"],
@@ -167,8 +167,8 @@ impl Work {
     }
 }
 
-/// The messages that failed; none where the whole batch has. Lambda's rules: no list at all or an empty one is a
-/// success; anything out of shape, and an id that is not in the batch, fails all of it.
+/// The messages that failed; `None` if the whole batch failed. Lambda's rules: a missing or empty list is a success; a
+/// malformed answer, or an id that is not in the batch, fails the whole batch.
 fn failed_ids(answer: &Value, batch: &BTreeSet<&str>) -> Option<BTreeSet<String>> {
     match answer {
         Value::Null => return Some(BTreeSet::new()),
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_is_read_as_lambda_reads_it() {
+    fn failed_ids_are_read_by_lambdas_rules() {
         let batch = BTreeSet::from(["a", "b"]);
         let failed = |answer: Value| failed_ids(&answer, &batch).map(|ids| ids.into_iter().collect::<Vec<_>>());
         assert_eq!(failed(json!({"batchItemFailures": [{"itemIdentifier": "b"}]})), Some(vec!["b".to_owned()]));

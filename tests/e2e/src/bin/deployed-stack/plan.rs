@@ -1,4 +1,4 @@
-//! What `create_stack.py` read from the stack that was created from the template.
+//! The plan: what `create_stack.py` read from the stack that it created from the template.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,54 +7,54 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The stack and where its stand-ins listen.
+/// The stack, and the addresses of the AWS emulators.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Plan {
-    /// Where CloudFormation, SSM and Lambda's settings are (moto).
+    /// The address of CloudFormation, SSM and Lambda's settings (moto).
     pub(crate) aws_url: String,
-    /// Where queues are.
+    /// The address of SQS.
     pub(crate) sqs_url: String,
-    /// Whether the queues keep SQS's rules of order and de-duplication: not where moto has to serve them.
+    /// Whether the queues follow SQS's rules of order and de-duplication. False if moto serves them.
     pub(crate) true_fifo: bool,
     /// The region.
     pub(crate) region: String,
     /// The name of the stack.
     pub(crate) stack: String,
-    /// What EventBridge sends at each tick.
+    /// The event that EventBridge sends at each tick.
     pub(crate) tick: Value,
-    /// The monitor's own metrics that alarms and dashboard read, of this stack alone.
+    /// The monitor's own metrics, with this stack as their only dimension, that alarms and dashboard read.
     pub(crate) figures: Vec<String>,
     /// The functions by logical id.
     pub(crate) functions: BTreeMap<String, FunctionPlan>,
     /// The queues by logical id.
     pub(crate) queues: BTreeMap<String, QueuePlan>,
-    /// What hands messages to functions.
+    /// The event source mappings, from queues to functions.
     pub(crate) mappings: Vec<MappingPlan>,
-    /// The Runtime Interface Emulator.
+    /// The path of the Runtime Interface Emulator.
     pub(crate) emulator: PathBuf,
-    /// The folder with a folder of each function's `bootstrap`, by logical id.
+    /// The folder with each function's `bootstrap`, in a folder named by logical id.
     pub(crate) binaries: PathBuf,
-    /// The AWS CLI.
+    /// The path of the AWS CLI.
     pub(crate) aws_cli: PathBuf,
 }
 
 /// A function as CloudFormation created it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FunctionPlan {
-    /// After how long Lambda ends an invocation.
+    /// The timeout of an invocation.
     pub(crate) timeout_secs: u64,
-    /// Its memory.
+    /// The memory size.
     pub(crate) memory_mb: u64,
-    /// Its environment.
+    /// The environment variables.
     pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// A queue as CloudFormation created it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct QueuePlan {
-    /// Its address in the stack.
+    /// The queue's address in the stack.
     pub(crate) url: String,
-    /// Its attributes, as SQS names them.
+    /// The attributes, by their SQS names.
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
@@ -74,9 +74,9 @@ pub(crate) struct MappingPlan {
     pub(crate) queue: String,
     /// The most messages of one invocation.
     pub(crate) batch_size: usize,
-    /// How long a batch that is not full is waited for.
+    /// How long to wait for a batch to fill.
     pub(crate) window_secs: u64,
-    /// How many invocations at a time.
+    /// The most concurrent invocations.
     pub(crate) maximum_concurrency: Option<usize>,
     /// Whether the answer names the messages that failed (`ReportBatchItemFailures`).
     pub(crate) reports_failures: bool,

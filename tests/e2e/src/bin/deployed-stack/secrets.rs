@@ -1,12 +1,12 @@
-//! The secrets that are planted, and the search for them in everything that the functions left behind.
+//! The planted secrets, and the search for them in everything that the functions wrote.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-/// The token that GitHub takes.
+/// The token that GitHub accepts at first.
 pub(crate) const GITHUB_TOKEN: &str = "ghp_plantedGitHubToken0123456789abcdefABCD";
-/// The token that takes its place when the first is revoked.
+/// The token that replaces the first one when that is revoked.
 pub(crate) const ROTATED_GITHUB_TOKEN: &str = "ghp_plantedRotatedToken0123456789abcdefABC";
 /// StatelyDB's access key.
 pub(crate) const STATELYDB_ACCESS_KEY: &str = "CAISplantedStatelyAccessKey0123456789";
@@ -14,17 +14,17 @@ pub(crate) const STATELYDB_ACCESS_KEY: &str = "CAISplantedStatelyAccessKey012345
 pub(crate) const WEBHOOK_PATH: &str = "/services/T0FAKE/B0FAKE/plantedWebhookKey0123456";
 /// Slack's signing secret.
 pub(crate) const SIGNING_SECRET: &str = "plantedsigningsecret0123456789ab";
-/// The secret half of the credentials for AWS.
+/// The secret key of the AWS credentials.
 pub(crate) const AWS_SECRET_ACCESS_KEY: &str = "plantedAwsSecretAccessKey0123456789abcde";
 
-/// No file below this folder holds a planted secret; how many files and bytes were looked through.
+/// Fails if a file below this folder contains a planted secret. Returns how many files and bytes were searched.
 pub(crate) fn search(folder: &Path) -> anyhow::Result<(usize, usize)> {
     let planted = [
         GITHUB_TOKEN,
         ROTATED_GITHUB_TOKEN,
         STATELYDB_ACCESS_KEY,
         WEBHOOK_PATH,
-        // The part of the webhook that opens it, however the address is cut.
+        // The secret part of the webhook, in case the address was truncated.
         "plantedWebhookKey",
         SIGNING_SECRET,
         AWS_SECRET_ACCESS_KEY,
@@ -42,7 +42,7 @@ pub(crate) fn search(folder: &Path) -> anyhow::Result<(usize, usize)> {
         }
     }
     ensure!(found.is_empty(), "planted secrets in {}", found.join(", "));
-    ensure!(bytes > 0, "there is no log to look through in {}", folder.display());
+    ensure!(bytes > 0, "there is no log to search in {}", folder.display());
     Ok((files, bytes))
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_planted_secret_is_found_with_its_place_and_an_empty_folder_is_no_proof() {
+    fn a_planted_secret_is_found_with_its_place_and_an_empty_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("inner")).unwrap();
         assert!(search(folder.path()).is_err());

@@ -1,11 +1,11 @@
-//! A clock that is set while the program runs.
+//! Trouble with the clock: it is set while the program runs.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::world::{INTERVAL, Options, World};
 
-/// Where Debian and Ubuntu, Fedora, and Arch put it.
+/// The paths of libfaketime on Debian and Ubuntu, Fedora, and Arch.
 const LIBRARIES: [&str; 4] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -13,7 +13,7 @@ const LIBRARIES: [&str; 4] = [
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/// A file by which the clock of the program is set.
+/// The file through which libfaketime sets the program's clock.
 struct Clock(tempfile::NamedTempFile);
 
 impl Clock {
@@ -23,9 +23,9 @@ impl Clock {
         this
     }
 
-    /// Sets the clock so far from the real one: `+2h`.
+    /// Sets the clock's offset from the real one, for example `+2h`.
     fn set(&self, offset: &str) {
-        // In one step: the program must not read a file that is half written.
+        // Atomically: the program must not read a half-written file.
         let new = self.0.path().with_extension("new");
         std::fs::write(&new, offset).expect("a file");
         std::fs::rename(&new, self.0.path()).expect("a file");
@@ -38,23 +38,23 @@ impl Clock {
             ("LD_PRELOAD", library.to_owned()),
             ("FAKETIME_TIMESTAMP_FILE", self.0.path().display().to_string()),
             ("FAKETIME_NO_CACHE", "1".to_owned()),
-            // A clock that is set leaves the monotonic one alone.
+            // Setting a clock does not change the monotonic one.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("DONT_FAKE_MONOTONIC", "1".to_owned()),
         ]
     }
 }
 
-/// Two readings make an outage, so that a suspicion is open while the clock is set.
-const TWO_READINGS: &str = r#"{"failureThreshold":2,"successThreshold":1,"recheckInterval":"10s"}"#;
+/// Two failed checks confirm an outage, so that the runner is only suspected while the clock is set.
+const TWO_CHECKS: &str = r#"{"failureThreshold":2,"successThreshold":1,"recheckInterval":"10s"}"#;
 
 async fn an_outage_is_notified_across(offset: &str) {
     let clock = Clock::new();
-    let options = Options { variables: clock.variables(), policy: Some(TWO_READINGS), ..Options::default() };
+    let options = Options { variables: clock.variables(), policy: Some(TWO_CHECKS), ..Options::default() };
     let world = World::start_well(options).await;
     let asked = world.github.state().counters().requests;
     world.set("acme/app-1", "offline");
-    // Once each target was asked for again, the runner is suspected.
+    // Once each target was checked again, the runner is suspected.
     let deadline = tokio::time::Instant::now() + super::world::LONG;
     while world.github.state().counters().requests < asked + 3 {
         assert!(tokio::time::Instant::now() < deadline, "no check: {}", world.running.log());
@@ -66,7 +66,7 @@ async fn an_outage_is_notified_across(offset: &str) {
     world.set("acme/app-1", "online");
     world.says("online", 2).await;
     let texts = world.texts();
-    assert_eq!(texts.len(), 3, "nothing else is said: {texts:?}");
+    assert_eq!(texts.len(), 3, "unexpected messages: {texts:?}");
     world.stops_in_time().await;
 }
 

@@ -1,4 +1,4 @@
-//! HTTP/2 over TLS before the fake GitHub, with connections that can be made to stall.
+//! An HTTP/2 proxy with TLS in front of the fake GitHub, whose connections can be stalled.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -17,17 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// Of 127.0.0.1, signed by its own key, until 2126.
+/// A self-signed certificate for 127.0.0.1, valid until 2126.
 const CERTIFICATE: &str = include_str!("front.pem");
 const KEY: &str = include_str!("front-key.pem");
 
-/// Forwards to a server without TLS, over HTTP/2 only, as GitHub is reached.
+/// Accepts only HTTP/2 over TLS, as GitHub does, and forwards to a server without TLS.
 pub(crate) struct Front {
     pub(crate) url: String,
-    /// What `SSL_CERT_FILE` names.
+    /// The certificate's file, for `SSL_CERT_FILE`.
     pub(crate) certificate: PathBuf,
     connections: Arc<AtomicUsize>,
-    /// Connections with a smaller number stand still.
+    /// Connections with a smaller number are stalled.
     stalled_below: Arc<Mutex<usize>>,
 }
 
@@ -64,12 +64,12 @@ impl Front {
         this
     }
 
-    /// Connections that are open stand still from now on: the kernel acknowledges what arrives, and nobody reads it.
+    /// Stalls all open connections: the kernel acknowledges what arrives, but nothing reads it.
     pub(crate) fn stall(&self) {
         *self.stalled_below.lock().unwrap_or_else(PoisonError::into_inner) = self.connections();
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -94,7 +94,7 @@ async fn forward(
     Ok(response.body(Full::new(answer.bytes().await?))?)
 }
 
-/// A stream that is neither read nor written any more once it stalls.
+/// A stream that is no longer read or written once it is stalled.
 struct Stalling {
     stream: TcpStream,
     number: usize,

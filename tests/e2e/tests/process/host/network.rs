@@ -1,4 +1,4 @@
-//! What the program talks to: GitHub, Slack, and the kernel that gives it connections.
+//! Trouble with GitHub, Slack and the kernel's limits on connections.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use monitor_fakes::slack;
 
 use super::world::{INTERVAL, Options, World};
 
-pub(crate) async fn a_program_that_is_well_sends_its_heartbeat_and_says_nothing() {
+pub(crate) async fn a_healthy_program_sends_its_heartbeat_and_no_message() {
     let world = World::start_well(Options::default()).await;
     world.stays_well_for(3 * INTERVAL).await;
     assert_eq!(world.texts().len(), 1, "{:?}", world.texts());
     world.stops_in_time().await;
 }
 
-pub(crate) async fn a_github_that_takes_requests_and_never_answers_stops_the_heartbeat_and_is_said() {
+pub(crate) async fn a_github_that_never_answers_stops_the_heartbeat_and_is_reported() {
     let world = World::start_well(Options::default()).await;
     world.github.state().fault(Fault::Hang, Strikes::always());
     world.falls_silent().await;
@@ -29,7 +29,7 @@ pub(crate) async fn a_connection_to_github_that_stalls_is_replaced_and_no_outage
     front.stall();
     world.set("acme/app-1", "offline");
     world.says("app-1-runner-0", 1).await;
-    // Checks of different targets may each have begun one.
+    // Parallel checks of different targets may each open one.
     let new = front.connections() - before;
     assert!((1..=3).contains(&new), "{new} new connections");
     world.beats(2).await;
@@ -50,7 +50,7 @@ pub(crate) async fn a_notification_that_slack_refuses_for_its_content_is_sent_in
     world.stops_in_time().await;
 }
 
-pub(crate) async fn a_slack_that_takes_nothing_stops_the_heartbeat() {
+pub(crate) async fn a_slack_that_accepts_nothing_stops_the_heartbeat() {
     let world = World::start_well(Options { arguments: vec!["--pending-limit", "10s"], ..Options::default() }).await;
     world.slack.state().replace_webhook("/services/T0FAKE/B0NEW/notasecreteither");
     world.set("acme/app-1", "offline");
@@ -59,7 +59,7 @@ pub(crate) async fn a_slack_that_takes_nothing_stops_the_heartbeat() {
     assert!(log.contains("a notification has been pending for"), "{log}");
 }
 
-pub(crate) async fn what_slack_takes_late_starts_the_heartbeat_again() {
+pub(crate) async fn the_heartbeat_resumes_when_slack_accepts_messages_again() {
     let world = World::start_well(Options { arguments: vec!["--pending-limit", "10s"], ..Options::default() }).await;
     world.slack.state().fault_always(slack::Fault::Answer(500, "internal_error"));
     world.set("acme/app-1", "offline");
@@ -87,7 +87,7 @@ pub(crate) async fn without_a_target_there_is_no_heartbeat() {
 
 pub(crate) async fn a_program_without_descriptors_left_sends_no_heartbeat() {
     let world = World::start_well(Options::default()).await;
-    // What is open stays open, that of the heartbeat with it; the connections to GitHub end.
+    // Open connections stay open, including the heartbeat's; the reset closes those to GitHub.
     world.limit("--nofile=3:").await;
     world.github.state().fault(Fault::Reset, Strikes::next(9));
     world.falls_silent().await;
@@ -98,7 +98,7 @@ pub(crate) async fn a_program_without_descriptors_left_sends_no_heartbeat() {
     world.stops_in_time().await;
 }
 
-pub(crate) async fn few_descriptors_are_said_and_are_enough_for_many_repositories() {
+pub(crate) async fn few_descriptors_are_reported_and_suffice_for_many_repositories() {
     let world = World::start_well(Options {
         fleet: Some(300),
         hourly_limit: Some(1_000_000),

@@ -1,4 +1,4 @@
-//! The store: locked, full, deleted, replaced.
+//! Trouble with the store: locked, full, deleted, replaced.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) async fn while_the_store_is_locked_there_is_no_heartbeat() {
 }
 
 pub(crate) async fn a_full_disk_stops_the_heartbeat_and_outages_are_sent_afterwards() {
-    // The signal of the limit is no matter of a full disk.
+    // A full disk sends no signal, unlike this limit; so the signal is ignored.
     let world = World::start_well(Options { prelude: "trap '' XFSZ", ..Options::default() }).await;
     world.limit("--fsize=0:").await;
     world.set("acme/app-1", "offline");
@@ -33,33 +33,33 @@ pub(crate) async fn a_full_disk_stops_the_heartbeat_and_outages_are_sent_afterwa
     world.stops_in_time().await;
 }
 
-pub(crate) async fn when_the_store_is_deleted_the_program_says_so_and_ends() {
+pub(crate) async fn when_the_store_is_deleted_the_program_reports_it_and_ends() {
     let world = World::start_well(Options::default()).await;
     for file in ["store.db", "store.db-wal", "store.db-shm"] {
         std::fs::remove_file(world.store().with_file_name(file)).expect("a file");
     }
-    ends_with(world, "was moved or deleted while it is in use").await;
+    ends_with(world, "was moved or deleted while it was in use").await;
 }
 
-pub(crate) async fn when_another_file_takes_the_place_of_the_store_the_program_says_so_and_ends() {
+pub(crate) async fn when_the_store_is_replaced_the_program_reports_it_and_ends() {
     let world = World::start_well(Options::default()).await;
     let copy = world.store().with_extension("backup");
     std::fs::copy(world.store(), &copy).expect("a copy");
     std::fs::rename(&copy, world.store()).expect("a restored backup");
-    ends_with(world, "was replaced by another file while it is in use").await;
+    ends_with(world, "was replaced by another file while it was in use").await;
 }
 
-pub(crate) async fn when_the_log_of_the_store_is_deleted_the_program_says_so_and_ends() {
+pub(crate) async fn when_the_log_of_the_store_is_deleted_the_program_reports_it_and_ends() {
     let world = World::start_well(Options::default()).await;
     std::fs::remove_file(world.store().with_file_name("store.db-wal")).expect("a file");
     ends_with(world, "store.db-wal was moved or deleted").await;
 }
 
-/// Without a further heartbeat, and with another exit code than a wrong setting, so that a supervisor starts it again.
+/// Asserts that the program ends without another heartbeat, and with an exit code that lets a supervisor restart it.
 async fn ends_with(mut world: World, text: &str) {
     let before = world.heartbeats();
     let (code, log) = world.running.ended(LONG).await;
     assert_eq!(code, Some(1), "{log}");
-    assert!(log.contains(text) && log.contains("start the program again"), "{log}");
+    assert!(log.contains(text) && log.contains("restart the program"), "{log}");
     assert_eq!(world.heartbeats(), before, "{log}");
 }

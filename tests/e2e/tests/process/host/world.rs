@@ -1,4 +1,4 @@
-//! The program as a process of its own, with a fake GitHub, a fake Slack and a dead-man's switch that counts its heartbeats.
+//! The program as a process, with a fake GitHub, a fake Slack and a dead-man's switch that counts its heartbeats.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,18 +13,18 @@ use tokio::time::Instant;
 
 use super::front::Front;
 
-/// The shortest interval that the program takes.
+/// The shortest interval that the program accepts.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
-/// Without a heartbeat for so long a dead-man's switch goes off: two intervals and time for a busy machine.
+/// After this long without a heartbeat a dead-man's switch fires: two intervals, plus time for a busy machine.
 pub(crate) const SILENCE: Duration = Duration::from_secs(23);
-/// How long anything that must happen may take.
+/// The time limit for everything that must happen.
 pub(crate) const LONG: Duration = Duration::from_secs(90);
-/// What a supervisor waits after SIGTERM, with 2 s left before Docker kills.
+/// How long a supervisor waits after SIGTERM: 2 s less than Docker.
 const STOPS_WITHIN: Duration = Duration::from_secs(8);
-/// One bad reading is an outage: every check decides.
+/// One failed check opens an outage, so that every check has an effect.
 const POLICY: &str = r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","unreachableAfter":"1m"}"#;
 
-/// A dead-man's switch.
+/// A dead-man's switch, with the times of its heartbeats.
 #[derive(Clone, Default)]
 struct Switch(Arc<Mutex<Vec<Instant>>>);
 
@@ -41,7 +41,7 @@ impl Switch {
         url
     }
 
-    /// Answers one request after the other, so that the connection outlives a lack of descriptors.
+    /// Answers all requests on one connection, so that heartbeats need no new descriptor.
     async fn serve(self, mut stream: TcpStream) {
         let mut request = Vec::new();
         while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
@@ -58,24 +58,24 @@ impl Switch {
     }
 }
 
-/// How a world differs from the ordinary one.
+/// How a world differs from the default.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// What is monitored; without any, the three repositories that there are.
+    /// What to monitor; if empty, all repositories of the fleet.
     pub(crate) repositories: Vec<String>,
-    /// How many repositories there are; without any, three.
+    /// The number of repositories; three by default.
     pub(crate) fleet: Option<usize>,
-    /// Requests an hour; without any, GitHub's own limit.
+    /// Requests per hour; GitHub's own limit by default.
     pub(crate) hourly_limit: Option<u64>,
-    /// Further arguments of `run`.
+    /// Additional arguments of `run`.
     pub(crate) arguments: Vec<&'static str>,
-    /// Further variables.
+    /// Additional environment variables.
     pub(crate) variables: Vec<(&'static str, String)>,
-    /// What a shell does before it becomes the program.
+    /// Shell commands to run before the program starts.
     pub(crate) prelude: &'static str,
-    /// Another policy.
+    /// A policy that replaces the default one.
     pub(crate) policy: Option<&'static str>,
-    /// GitHub over TLS and HTTP/2.
+    /// Whether GitHub is reached over TLS and HTTP/2.
     pub(crate) with_front: bool,
 }
 
@@ -83,14 +83,14 @@ pub(crate) struct World {
     pub(crate) github: FakeGitHub,
     pub(crate) slack: FakeSlack,
     pub(crate) running: Running,
-    /// Where the options ask for it.
+    /// The TLS proxy, if the options request it.
     pub(crate) front: Option<Front>,
     switch: Switch,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    /// The program just started.
+    /// Starts the program.
     pub(crate) async fn start(options: Options) -> Self {
         let count = options.fleet.unwrap_or(3);
         let mut state = fleet(count, 2);
@@ -133,11 +133,11 @@ impl World {
         Self { github, slack, running, front, switch, folder }
     }
 
-    /// The program after its first heartbeats: it is well, and nothing is pending.
+    /// Starts the program and waits for its first heartbeat and message: it works, and nothing is pending.
     pub(crate) async fn start_well(options: Options) -> Self {
         let this = Self::start(options).await;
         this.beats(1).await;
-        // What monitoring starts with.
+        // The message about the start of monitoring.
         this.slack.wait_for_messages(1, LONG).await.expect("a first message");
         this
     }
@@ -146,20 +146,20 @@ impl World {
         store_in(self.folder.path())
     }
 
-    /// Waits for so many more heartbeats.
+    /// Waits for this many more heartbeats.
     pub(crate) async fn beats(&self, more: usize) {
         let before = self.switch.beats().len();
         self.until("a heartbeat", || self.switch.beats().len() >= before + more).await;
     }
 
-    /// Waits until the heartbeat has stopped; `trouble` has begun.
+    /// Waits until the heartbeat has stopped.
     pub(crate) async fn falls_silent(&self) {
         let began = Instant::now();
         let quiet_since = || self.switch.beats().last().copied().map_or(began, |last| last.max(began));
         self.until("silence", || quiet_since().elapsed() >= SILENCE).await;
     }
 
-    /// Asserts that the heartbeat goes on without a gap that a dead-man's switch would notice.
+    /// Asserts that the heartbeat continues without a gap that would fire a dead-man's switch.
     pub(crate) async fn stays_well_for(&self, duration: Duration) {
         let end = Instant::now() + duration;
         while Instant::now() < end {
@@ -169,12 +169,12 @@ impl World {
         }
     }
 
-    /// How many heartbeats there were.
+    /// The number of heartbeats so far.
     pub(crate) fn heartbeats(&self) -> usize {
         self.switch.beats().len()
     }
 
-    /// Waits for a message with these words, among those from number `from` on.
+    /// Waits for a message that contains this text, among those from number `from` on.
     pub(crate) async fn says(&self, text: &str, from: usize) {
         let said = || self.slack.messages().iter().skip(from).any(|message| message.text().contains(text));
         self.until(text, said).await;
@@ -184,7 +184,7 @@ impl World {
         self.slack.messages().iter().map(|message| message.text().to_owned()).collect()
     }
 
-    /// Takes the first runner of a repository offline, or brings it back.
+    /// Sets the status of the first runner of a repository.
     pub(crate) fn set(&self, target: &str, status: &str) {
         let mut github = self.github.state();
         let id = github.runners(target)[0].id;
@@ -204,14 +204,14 @@ impl World {
         }
     }
 
-    /// Sets a limit of the running program by `prlimit`, as in `--nofile=10`; a soft one, so that it can be lifted again.
+    /// Sets a soft limit of the running program with `prlimit`, for example `--nofile=10:`. It can be raised again.
     pub(crate) async fn limit(&self, limit: &str) {
         let pid = self.running.pid().to_string();
         let set = Command::new("prlimit").args(["--pid", &pid, limit]).status().await.expect("prlimit of util-linux");
         assert!(set.success(), "{limit}");
     }
 
-    /// Ends the program by SIGTERM, whatever its trouble: within what a supervisor waits, with exit code 0.
+    /// Stops the program with SIGTERM: it must exit with 0 within the time that a supervisor waits.
     pub(crate) async fn stops_in_time(self) -> String {
         let began = Instant::now();
         let log = self.running.stop().await;
@@ -224,7 +224,7 @@ fn store_in(folder: &Path) -> PathBuf {
     folder.join("store.db")
 }
 
-/// The same command, after a shell has done something.
+/// The same command, started by a shell that first runs other commands.
 fn after(prelude: &str, command: &Command) -> Command {
     let command = command.as_std();
     let mut shell = Command::new("/bin/sh");

@@ -1,4 +1,4 @@
-//! Through the handlers of scheduler and poller, with as many pollers and as large batches as the template has.
+//! Passes with the handlers of scheduler and poller, with the number of pollers and the batch size of the template.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ use crate::world::{CHECKS, World, invocation, messages};
 const POLLERS: usize = 5;
 const BATCH: usize = 10;
 
-/// Scheduler and pollers of one installation.
+/// The scheduler and the pollers of one installation.
 struct Functions<'a> {
     world: &'a World,
     scheduler: Scheduler,
@@ -36,7 +36,7 @@ impl<'a> Functions<'a> {
         Self { world, scheduler: Scheduler::new(&variables, &sdk), pollers }
     }
 
-    /// A tick, and every job that it sends, each once it becomes visible.
+    /// Runs a tick, then each of its jobs when it becomes visible.
     async fn pass(&self) -> anyhow::Result<Pass> {
         self.world.github.state().reset_counters();
         self.world.statelydb.state().clear_calls();
@@ -79,11 +79,11 @@ pub(super) fn unpaced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     let functions = Functions::of(&world, &[("GITHUB_REQUESTS_PER_MINUTE", "off".to_owned())]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for name in ["first pass", "pass with 304s"] {
-        let pass = runtime.block_on(functions.pass())?;
-        pass.check(targets, name)?;
-        let note = format!("{POLLERS} pollers of {BATCH} on one thread, StatelyDB and SQS stand-ins at 0 ms");
+        let done = runtime.block_on(functions.pass())?;
+        done.check(targets, name)?;
+        let note = format!("{POLLERS} pollers of {BATCH} on one thread, fake StatelyDB and SQS at 0 ms");
         let what = format!("handlers, {targets} repositories, {name}");
-        add(table, &what, pass.took, floor_ms(targets, POLLERS * BATCH), None, &note);
+        add(table, &what, done.took, floor_ms(targets, POLLERS * BATCH), None, &note);
     }
     Ok(())
 }
@@ -91,27 +91,27 @@ pub(super) fn unpaced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
 pub(super) fn paced(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     let world = world(targets, true, SPEED)?;
     let interval = interval_secs(targets);
-    // Silence is told after no less than two intervals.
+    // `unreachableAfter` must be at least two intervals.
     let policy = ("POLICY", r#"{"unreachableAfter":"60m"}"#.to_owned());
     let functions = Functions::of(&world, &[("CHECK_INTERVAL_SECS", interval.to_string()), policy]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let pass = runtime.block_on(async {
+    let done = runtime.block_on(async {
         let time_scale = TimeScale::of(SPEED);
-        let pass = functions.pass().await;
+        let done = functions.pass().await;
         drop(time_scale);
-        pass
+        done
     })?;
-    pass.check(targets, "handlers, paced")?;
+    done.check(targets, "handlers, paced")?;
     let floor_ms = targets as f64 / PER_MINUTE as f64 * 60_000.0;
     let note = format!(
-        "spread by the schedule over {interval} s; clock {SPEED} times faster than life, work is not; none limited"
+        "spread by the schedule over {interval} s; clock {SPEED} times faster than real time, work is not; none limited"
     );
-    add(table, &format!("handlers, {targets} repositories, first pass"), pass.took, floor_ms, None, &note);
+    add(table, &format!("handlers, {targets} repositories, first pass"), done.took, floor_ms, None, &note);
     Ok(())
 }
 
-/// An interval that is long enough for every target to have its turn, no longer than SQS holds a job back, and that has just
-/// begun: ticks come with their intervals, and one that comes in the middle lets pass what is past.
+/// An interval that is long enough for all targets, no longer than SQS's maximum delay of 15 minutes, and that has just
+/// started: ticks are aligned with intervals, and a tick in the middle of one skips the slots that are over.
 fn interval_secs(targets: usize) -> u64 {
     let now_secs = SystemClock.now().epoch_ms().unsigned_abs() / 1_000;
     let least = if targets > 4 * PER_MINUTE + 400 { 760 } else { 300 };

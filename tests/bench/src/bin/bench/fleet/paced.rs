@@ -1,4 +1,4 @@
-//! The check stage on the embedded store where GitHub's limits hold, with a clock that runs faster than life.
+//! The check stage on the embedded store, with GitHub's limits and a clock that runs faster than real time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,22 +24,22 @@ use crate::world::{World, repository};
 const AT_ONCE: usize = 100;
 
 pub(super) fn measure(table: &mut Table, targets: usize) -> anyhow::Result<()> {
-    // What is done within a burst takes no minute, and is measured in real time.
+    // A burst takes less than a minute and is measured in real time.
     let speed = if targets > PER_MINUTE { SPEED } else { 1 };
     let world = world(targets, true, speed)?;
-    // The fast clock has its turn every few checks, so that it does not fall behind in a burst.
+    // The fast clock runs after every few checks, so that it does not fall behind in a burst.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.global_queue_interval(4).event_interval(4).enable_all().build()?;
-    let pass = runtime.block_on(pass(&world, targets, speed))?;
-    pass.check(targets, "one process, paced")?;
-    // 900 at once, 900 a minute later, and so on; the rest of the last minute's as fast as they are answered.
+    let done = runtime.block_on(pass(&world, targets, speed))?;
+    done.check(targets, "one process, paced")?;
+    // 900 at once, 900 a minute later, and so on; the last ones as fast as GitHub answers.
     let minutes = (targets - 1) / PER_MINUTE;
     let rest = targets - minutes * PER_MINUTE;
     let floor_ms = minutes as f64 * 60_000.0 + rest.div_ceil(AT_ONCE) as f64 * LATENCY_MS as f64;
     let clock =
-        if speed == 1 { "real time".to_owned() } else { format!("clock {speed} times faster than life, work is not") };
+        if speed == 1 { "real time".to_owned() } else { format!("clock {speed} times faster than real time, work is not") };
     let note = format!("check stage, embedded store; {clock}; none limited");
-    add(table, &format!("one process, {targets} repositories, first pass"), pass.took, floor_ms, None, &note);
+    add(table, &format!("one process, {targets} repositories, first pass"), done.took, floor_ms, None, &note);
     Ok(())
 }
 
@@ -65,7 +65,7 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
         let everything = everything.clone();
         tokio::spawn(async move {
             let (store, source, jobs, changes, settings) = &*everything;
-            // As `runner-monitor check` asks: whether or not the target is on the list.
+            // The reason that `runner-monitor check` uses: it runs whether or not the target is on the list.
             let job = CheckJob { target, reason: Reason::Once, requested_at: None, valid_until: None };
             Check { store, source, jobs, changes, clock: &SystemClock, settings, latest: &LatestChecks::default() }
                 .run(&job)
@@ -74,7 +74,7 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
     };
     let began = Instant::now();
     stream::iter(targets).map(check_one).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
-    let pass = Pass { took: began.elapsed(), github: world.github.state().counters().clone() };
+    let done = Pass { took: began.elapsed(), github: world.github.state().counters().clone() };
     drop(time_scale);
-    Ok(pass)
+    Ok(done)
 }

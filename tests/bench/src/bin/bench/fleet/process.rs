@@ -1,4 +1,4 @@
-//! `runner-monitor check`, as a process of its own.
+//! `runner-monitor check` as a separate process.
 
 use std::process::Stdio;
 
@@ -13,14 +13,14 @@ use crate::measure::{memory_kib, ms};
 use crate::table::Table;
 use crate::world::{World, repository};
 
-/// How many requests the program has under way at once.
+/// How many requests the program sends concurrently.
 const AT_ONCE: usize = 100;
 
 pub(super) fn measure(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     let world = world(targets, false, 1)?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("store.db");
-    // Made before, so that this is not in the figures.
+    // Created first, so that it is not measured.
     drop(EmbeddedStore::open(&path)?);
     let setting = Setting {
         github_url: world.github_url(),

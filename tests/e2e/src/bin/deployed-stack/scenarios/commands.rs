@@ -1,4 +1,4 @@
-//! Slash commands, as an HTTP API hands them on.
+//! Slash commands, as an HTTP API forwards them.
 
 use anyhow::{Context, bail, ensure};
 use monitor_fakes::wall_clock_ms;
@@ -27,23 +27,23 @@ async fn a_slash_command_is_answered_from_the_store_and_has_a_target_rechecked(w
     ensure!(texts[1].contains("web-1") && texts[1].contains("offline"), "{texts:?}");
     world.settled().await?;
     let text = body(&ask(world, "slack-runner-history", secrets::SIGNING_SECRET).await?)?;
-    ensure!(text.contains("web-1"), "the outage is not in the history: {text}");
+    ensure!(text.contains("web-1"), "the outage is missing from the history: {text}");
 
-    // A stranger is told nothing and starts nothing.
+    // A request with a wrong signature gets no information and starts nothing.
     let asked = world.github.state().counters().requests;
     let answer = ask(world, "slack-runner-recheck", "another secret").await?;
     ensure!(answer["statusCode"] == 401 && !answer.to_string().contains("web"), "{answer}");
     world.settled().await?;
-    ensure!(world.github.state().counters().requests == asked, "a stranger had a target checked");
+    ensure!(world.github.state().counters().requests == asked, "a request with a wrong signature started a check");
     world.no_dead_letters().await
 }
 
-/// What is answered to a sample event, signed now.
+/// Sends a sample event, signed now; returns the answer.
 async fn ask(world: &World, event: &str, secret: &str) -> anyhow::Result<Value> {
     let path = format!("{}/../../events/{event}.json", env!("CARGO_MANIFEST_DIR"));
     let mut event: Value = serde_json::from_str(&std::fs::read_to_string(&path).context(path)?)?;
     let at_secs = wall_clock_ms() / 1_000;
-    // The history that the sample asks for is that of a runner which is not here.
+    // The sample asks for the history of a runner that does not exist here.
     let body = event["body"].as_str().unwrap_or_default().replace("text=runner-7", "text=web-1");
     let signature = SigningSecret::new(secret).sign(at_secs, body.as_bytes());
     event["body"] = body.into();
@@ -55,7 +55,7 @@ async fn ask(world: &World, event: &str, secret: &str) -> anyhow::Result<Value> 
     }
 }
 
-/// The text of an answer, blocks included.
+/// The body of an answer, with its blocks.
 fn body(answer: &Value) -> anyhow::Result<String> {
     Ok(answer["body"].as_str().context("no body")?.to_owned())
 }

@@ -1,4 +1,5 @@
-//! What a tick and a check ask of each service in the steady state: docs/OPERATIONS.md works out the price from it.
+//! How many requests a tick and a check send to each service in the steady state: the base of the costs in
+//! docs/DEPLOY-AWS.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +10,7 @@ use monitor_stately_server::Method;
 use super::{Scenario, scenario};
 use crate::world::{Setting, World};
 
-/// Enough for two messages a send and two batches a poll.
+/// Enough repositories for two requests per send and two batches per poll.
 const REPOSITORIES: [&str; 12] = [
     "acme/r1", "acme/r2", "acme/r3", "acme/r4", "acme/r5", "acme/r6", "acme/r7", "acme/r8", "acme/r9", "acme/r10",
     "acme/r11", "acme/r12",
@@ -25,7 +26,7 @@ fn fleet() -> Setting {
 
 async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) -> anyhow::Result<()> {
     world.begin().await?;
-    // Every instance has its parameters, and every page its ETag.
+    // After this tick every instance has its parameters, and every page its ETag.
     world.tick().await?;
     world.settled().await?;
     let functions = ["SchedulerFunction", "PollerFunction", "NotifierFunction"];
@@ -68,15 +69,15 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
         world.take_counts(functions[1], "ssm")
     )?;
     writeln!(table, "  GitHub: {} requests, of these {} unchanged (304)", counters.requests, counters.not_modified)?;
-    ensure!(world.function(functions[2]).invocations() == notified, "a quiet check wakes nobody");
+    ensure!(world.function(functions[2]).invocations() == notified, "a check without changes must not invoke the notifier");
 
-    // What is told costs more, and is rare.
+    // A notification costs more, and is rare.
     world.stately.state().clear_calls();
     world.set_runner(REPOSITORIES[0], "offline");
     world.send("ChecksQueue", &format!(r#"{{"repository":"{}"}}"#, REPOSITORIES[0])).await?;
     world.texts(2).await?;
     world.settled().await?;
-    writeln!(table, "one look that opens an outage, and its message:")?;
+    writeln!(table, "one check that opens an outage, and its message:")?;
     writeln!(
         table,
         "  StatelyDB {:?}; SQS of the poller {:?}, of the notifier {:?}",
@@ -88,12 +89,12 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
 
     ensure!(
         counters.requests == checks && counters.not_modified == checks,
-        "one conditional request a check: {counters:?}"
+        "one conditional request per check: {counters:?}"
     );
-    // An instance that had nothing to do so far asks for its token first.
+    // An instance that was idle so far requests its token first.
     let reads: usize = by_poller.iter().filter(|(method, _)| *method != "GetAuthToken").map(|(_, count)| count).sum();
-    ensure!(reads as u64 <= 2 * checks, "at most two store requests a check, all of them reads: {by_poller:?}");
-    ensure!(!by_poller.contains_key("Put"), "a quiet check writes nothing: {by_poller:?}");
+    ensure!(reads as u64 <= 2 * checks, "at most two store requests per check, all of them reads: {by_poller:?}");
+    ensure!(!by_poller.contains_key("Put"), "a check without changes must write nothing: {by_poller:?}");
     ensure!(world.slack.messages().len() == 2, "{:?}", world.texts(2).await?);
     world.no_dead_letters().await
 }

@@ -1,4 +1,5 @@
-//! The metrics that alarms and dashboard read: nothing else shows that the functions write them under these names.
+//! The metrics that alarms and dashboard read: only this scenario shows that the functions write them under these
+//! names.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +13,10 @@ use crate::world::{SOON, World};
 const NAMESPACE: &str = "GitHubRunnerMonitor";
 
 pub(super) fn all() -> Vec<Scenario> {
-    vec![scenario!(every_figure_of_alarms_and_dashboard_is_written_by_a_function)]
+    vec![scenario!(every_metric_of_alarms_and_dashboard_is_written_by_a_function)]
 }
 
-async fn every_figure_of_alarms_and_dashboard_is_written_by_a_function(world: &World) -> anyhow::Result<()> {
+async fn every_metric_of_alarms_and_dashboard_is_written_by_a_function(world: &World) -> anyhow::Result<()> {
     world.begin().await?;
     world.set_runner("acme/api", "offline");
     world.github.state().fault(Fault::Status(500), Strikes::next(1).target("acme/web"));
@@ -35,23 +36,23 @@ async fn every_figure_of_alarms_and_dashboard_is_written_by_a_function(world: &W
         }
     }
     let missing: Vec<&String> = world.plan().figures.iter().filter(|figure| !written.contains(*figure)).collect();
-    ensure!(missing.is_empty(), "alarms or dashboard read {missing:?}, which nobody writes; written are {written:?}");
+    ensure!(missing.is_empty(), "alarms or dashboard read {missing:?}, which no function writes; written: {written:?}");
     world.wait_for_dead_letters("ChecksDeadLetterQueue", 1, SOON).await.map(drop)
 }
 
-/// The figures of an EMF line that CloudWatch keeps for the stack alone.
+/// The metrics of an EMF line with the stack as their only dimension.
 fn figures(line: &Value, stack: &str) -> anyhow::Result<Vec<String>> {
-    ensure!(line["_aws"]["Timestamp"].is_u64(), "no time: {line}");
+    ensure!(line["_aws"]["Timestamp"].is_u64(), "no timestamp: {line}");
     let mut figures = Vec::new();
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
         ensure!(directive["Namespace"] == NAMESPACE, "another namespace: {line}");
         let sets = directive["Dimensions"].as_array().cloned().unwrap_or_default();
         for name in sets.iter().flat_map(|set| set.as_array().into_iter().flatten()) {
-            ensure!(name.as_str().is_some_and(|name| line[name].is_string()), "no value of dimension {name}: {line}");
+            ensure!(name.as_str().is_some_and(|name| line[name].is_string()), "dimension {name} has no value: {line}");
         }
         let metrics = directive["Metrics"].as_array().into_iter().flatten();
         for name in metrics.filter_map(|metric| metric["Name"].as_str()) {
-            ensure!(line[name].is_number() || line[name].is_array(), "no value of {name}: {line}");
+            ensure!(line[name].is_number() || line[name].is_array(), "{name} has no value: {line}");
             if sets == [json!(["Stack"])] && line["Stack"] == stack {
                 figures.push(name.to_owned());
             }

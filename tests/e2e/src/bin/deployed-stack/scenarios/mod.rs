@@ -1,4 +1,4 @@
-//! What happens to a deployed stack. Each scenario has a stack to itself.
+//! The scenarios of the deployed stack. Each has its own stack.
 
 mod commands;
 mod costs;
@@ -16,14 +16,14 @@ use crate::world::{Setting, World};
 
 type Playing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
-/// A scenario.
+/// A scenario of the deployed stack.
 #[derive(Clone)]
 pub(crate) struct Scenario {
-    /// Its name: a sentence with `_` between the words.
+    /// The name: a sentence with `_` between the words.
     pub(crate) name: &'static str,
-    /// How its stack is set.
+    /// The settings of its stack.
     pub(crate) setting: fn() -> Setting,
-    /// What happens.
+    /// The scenario itself.
     pub(crate) run: for<'a> fn(&'a World) -> Playing<'a>,
 }
 
@@ -38,7 +38,7 @@ macro_rules! scenario {
 }
 pub(crate) use scenario;
 
-/// All of them, those that take longest first.
+/// All scenarios, the longest first.
 pub(crate) fn all() -> Vec<Scenario> {
     [
         kills::all(),

@@ -1,4 +1,4 @@
-//! What queues do: hand out the unusable, the same twice, the old after the new.
+//! What queues may deliver: unusable messages, duplicates, old messages after new ones.
 
 use anyhow::ensure;
 use monitor_fakes::github::{self, Strikes};
@@ -10,7 +10,7 @@ use super::{Scenario, scenario};
 use crate::emulator::Outcome;
 use crate::world::{SOON, Setting, World};
 
-/// As the template has it.
+/// The template's `maxReceiveCount`.
 const MAX_RECEIVE_COUNT: u64 = 5;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-/// A client asks a store that is away for some seconds before it gives up.
+/// A client retries an unavailable store for some seconds before it fails.
 fn store_away() -> Setting {
     Setting { visibility_secs: 20, ..Setting::default() }
 }
@@ -32,7 +32,7 @@ async fn a_poisoned_message_is_dead_lettered_with_its_reason_and_its_batch_is_no
 ) -> anyhow::Result<()> {
     world.begin().await?;
     world.set_runner("acme/api", "offline");
-    // All in one batch: what is good stands between what is not.
+    // All in one batch: the valid message is between invalid ones.
     world.mapping("ChecksQueue").disable().await;
     let poison = [r#"{"repo":"acme/web"}"#, "acme/web", r#"{"repository":"acme"}"#];
     for body in [poison[0], r#"{"repository":"acme/api"}"#, poison[1], poison[2]] {
@@ -71,8 +71,8 @@ async fn a_job_that_kills_its_poller_every_time_is_dead_lettered_by_the_queue_an
     world.begin().await?;
     world.github.state().fault(github::Fault::Hang, Strikes::always().target("acme/web"));
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
-    // Nothing but the queue's own count of deliveries ends this. The second delivery finds that the target was asked for a
-    // moment ago, and puts one more check in its place.
+    // Only the queue's own delivery count ends this. The second delivery finds that the target was just requested, and
+    // is replaced by one more check.
     for delivery in 1..=1 + MAX_RECEIVE_COUNT {
         world
             .until(&format!("delivery {delivery}"), SOON, |world| {
@@ -101,14 +101,14 @@ async fn a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subj
     world.mapping("ChangesQueue").disable().await;
     let notified_before = world.journal("NotifierFunction")?.len();
     for number in 1..=3 {
-        // The number is a field of a later release's: it does no harm.
+        // The number is like a field of a later release: it is ignored.
         let body = json!({"version": 1, "subject": "acme/web", "number": number}).to_string();
         world.send_in_group("ChangesQueue", &body, "web").await?;
     }
     world.stately.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(u64::MAX));
     world.mapping("ChangesQueue").enable().await;
     world
-        .until("a wake-up fails", SOON, |world| {
+        .until("a state-change message fails", SOON, |world| {
             world.journal("NotifierFunction").is_ok_and(|journal| journal.len() > notified_before)
         })
         .await?;
@@ -124,7 +124,7 @@ async fn a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subj
             done.extend((!has_failed).then(|| record["attributes"]["SequenceNumber"].to_string()));
         }
     }
-    ensure!(failures > 0, "the store's fault met nobody");
+    ensure!(failures > 0, "the store's fault affected no message");
     ensure!(done.len() == 3, "{done:?}");
     ensure!(!world.plan().true_fifo || done.is_sorted(), "out of order: {done:?}");
     world.no_dead_letters().await
@@ -132,7 +132,7 @@ async fn a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subj
 
 async fn messages_delivered_twice_and_out_of_order_change_nothing(world: &World) -> anyhow::Result<()> {
     world.begin().await?;
-    // Every batch twice, by both mappings.
+    // Both mappings deliver their next batch twice.
     world.mapping("ChecksQueue").forget_deletes(1);
     world.mapping("ChangesQueue").forget_deletes(1);
     world.set_runner("acme/web", "offline");
@@ -140,15 +140,15 @@ async fn messages_delivered_twice_and_out_of_order_change_nothing(world: &World)
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
     world.texts(2).await?;
     world
-        .until("a second delivery of job and wake-up", SOON, |world| {
+        .until("a second delivery of job and state-change message", SOON, |world| {
             let (polled, notified) = invocations(world);
             polled >= polls + 2 && notified >= notifier_invocations + 2
         })
         .await?;
     world.settled().await?;
-    ensure!(world.slack.messages().len() == 2, "told twice: {:?}", world.texts(2).await?);
+    ensure!(world.slack.messages().len() == 2, "notified twice: {:?}", world.texts(2).await?);
 
-    // What the schedule sent before the outage comes after it: not worth a request.
+    // A job from before the outage arrives after it: it must cause no request.
     world.set_runner("acme/web", "online");
     let old =
         json!({"version": 1, "repository": "acme/web", "reason": "schedule", "requestedAt": "2026-01-01T00:00:00Z"});
@@ -156,7 +156,7 @@ async fn messages_delivered_twice_and_out_of_order_change_nothing(world: &World)
     deliver(world, &[record("old", &old)]).await?;
     ensure!(world.github.state().target_counters("acme/web").requests == asked, "GitHub was asked for an old job");
 
-    // In one batch: a job, the old one once more, and the same record again. Of two that find the end one is first.
+    // One batch: a job, the old one again, and the first one again. Only one of the two equal jobs ends the outage.
     let by_hand = record("new", &json!({"repository": "acme/web"}));
     deliver(world, &[by_hand.clone(), record("old", &old), by_hand]).await?;
     let texts = world.texts(3).await?;
@@ -166,7 +166,7 @@ async fn messages_delivered_twice_and_out_of_order_change_nothing(world: &World)
     world.no_dead_letters().await
 }
 
-/// Invokes the poller with records that no queue holds.
+/// Invokes the poller with records that are in no queue.
 async fn deliver(world: &World, records: &[Value]) -> anyhow::Result<()> {
     match world.invoke("PollerFunction", &json!({"Records": records})).await? {
         Outcome::Answer(answer) => ensure!(answer == json!({"batchItemFailures": []}), "{answer}"),

@@ -12,7 +12,7 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-/// As in production, but for the time between two readings.
+/// As in production, except for the time between two checks.
 fn confirmed() -> Setting {
     Setting { policy: r#"{"failureThreshold":2,"successThreshold":2,"recheckInterval":"10s"}"#, ..Setting::default() }
 }
@@ -29,9 +29,9 @@ async fn a_scheduled_outage_is_confirmed_and_its_start_and_end_are_notified(worl
     let texts = world.texts(2).await?;
     ensure!(texts[1].contains("web-1") && texts[1].contains("offline"), "{texts:?}");
     ensure!(!texts[1].contains("web-2") && !texts[1].contains("api-"), "only one runner is away: {texts:?}");
-    // The first reading, and the one that confirmed it: a message that had been held back by SQS.
+    // The first check, and the one that confirmed it: a message that SQS delivered with a delay.
     let checks = world.github.state().target_counters("acme/web").requests;
-    ensure!(checks >= 3, "{checks} looks at acme/web: the outage was told without a second reading");
+    ensure!(checks >= 3, "{checks} checks of acme/web: the outage was notified without a second check");
     world.settled().await?;
 
     world.set_runner("acme/web", "online");
@@ -41,7 +41,7 @@ async fn a_scheduled_outage_is_confirmed_and_its_start_and_end_are_notified(worl
     world.settled().await?;
     world.tick().await?;
     world.settled().await?;
-    ensure!(world.slack.messages().len() == 3, "nothing is told twice: {:?}", world.texts(3).await?);
+    ensure!(world.slack.messages().len() == 3, "something was notified twice: {:?}", world.texts(3).await?);
     world.no_dead_letters().await
 }
 
@@ -52,9 +52,9 @@ async fn a_recheck_by_hand_with_the_aws_cli_finds_an_outage_between_two_ticks(wo
     world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", job]).await?;
     let texts = world.texts(2).await?;
     ensure!(texts[1].contains("api-1") && texts[1].contains("offline"), "{texts:?}");
-    ensure!(world.function("SchedulerFunction").invocations() == 1, "no tick did it");
+    ensure!(world.function("SchedulerFunction").invocations() == 1, "a tick found it");
 
-    // A name that is written otherwise is the same target; one that is not watched is refused in the log.
+    // Upper and lower case name the same target. A target that is not watched is refused in the log.
     world.set_runner("acme/api", "online");
     let job = r#"{"repository":"Acme/API"}"#;
     world.aws("sqs", &["send-message", "--queue-url", "{ChecksQueue}", "--message-body", job]).await?;

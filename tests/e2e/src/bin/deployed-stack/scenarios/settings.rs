@@ -1,4 +1,4 @@
-//! Parameters that are missing.
+//! Missing parameters.
 
 use anyhow::{bail, ensure};
 
@@ -20,7 +20,7 @@ async fn missing_parameters_are_named_all_at_once_with_the_commands_that_set_the
         Outcome::Answer(answer) => bail!("it worked without settings: {answer}"),
     };
     ensure!(error.starts_with("Settings"), "{error}");
-    // The commands as they stand in the error, with values in place of the examples, are what mends it.
+    // The commands in the error, with values in place of the examples, must fix it.
     let values = [
         ("github-token", "SecureString", secrets::GITHUB_TOKEN),
         ("repositories", "String", r#"["acme/web","acme/api"]"#),

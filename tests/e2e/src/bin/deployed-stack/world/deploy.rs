@@ -1,4 +1,4 @@
-//! A scenario's stack from the plan: parameters, queues, functions, mappings.
+//! Creates a scenario's stack from the plan: parameters, queues, functions, mappings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,14 +18,15 @@ use crate::gateway::Gateway;
 use crate::mapping::{Mapping, Source};
 use crate::secrets;
 
-/// The most instances of a function, whatever concurrency the template allows.
+/// The most instances of a function, even if the template allows more concurrency.
 const MAX_SLOTS: usize = 2;
-/// The store's and the schema's number.
+/// The id of the StatelyDB store.
 const STORE: u64 = 17;
+/// The id of the schema.
 const SCHEMA: u64 = 5;
 
 impl World {
-    /// Starts everything, with every parameter in place. The number tells its queues and parameters from others'.
+    /// Starts the stack with all parameters set. The number is part of the names of its queues and parameters.
     pub(crate) async fn start(
         bench: &Arc<Bench>,
         (name, number): (&str, u32),
@@ -88,7 +89,7 @@ impl World {
         Ok(())
     }
 
-    /// Creates the queues as the stack has them, dead-letter queues first.
+    /// Creates the stack's queues, dead-letter queues first.
     async fn create_queues(&mut self) -> anyhow::Result<()> {
         let plan = &self.bench.plan;
         let mut queues: Vec<_> = plan.queues.iter().collect();
@@ -146,7 +147,7 @@ impl World {
         Ok(())
     }
 
-    /// The template's variables with this world's queues and parameters, and what Lambda itself adds.
+    /// The template's variables with this world's queues and parameters, plus the variables that Lambda adds.
     fn environment(&self, id: &str, template: &BTreeMap<String, String>) -> anyhow::Result<BTreeMap<String, String>> {
         let plan = &self.bench.plan;
         let mut environment = BTreeMap::new();
@@ -189,7 +190,7 @@ impl World {
     }
 }
 
-/// The attributes that can be set; the others say how a queue is doing.
+/// Whether an attribute can be set; the others report a queue's state.
 fn is_settable(attribute: &str) -> bool {
     matches!(
         attribute,

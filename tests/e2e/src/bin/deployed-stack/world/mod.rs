@@ -1,4 +1,4 @@
-//! A deployed stack for one scenario: own queues, parameters, functions, GitHub, Slack and StatelyDB.
+//! The deployed stack of one scenario, with its own queues, parameters, functions, GitHub, Slack and StatelyDB.
 
 mod deploy;
 
@@ -21,20 +21,20 @@ use crate::gateway::Gateway;
 use crate::mapping::Mapping;
 use crate::plan::Plan;
 
-/// How long anything may take that has nothing to wait for.
+/// The time limit for everything that starts without delay.
 pub(crate) const SOON: Duration = Duration::from_secs(45);
 
-/// What all scenarios share.
+/// Shared by all scenarios.
 pub(crate) struct Bench {
-    /// The stack.
+    /// The plan of the stack.
     pub(crate) plan: Plan,
-    /// For the driver's own requests.
+    /// The HTTP client of the driver's own requests.
     pub(crate) http: reqwest::Client,
-    /// The folder with a folder of logs for each scenario.
+    /// The folder that has a folder of logs for each scenario.
     pub(crate) logs: PathBuf,
 }
 
-/// How a scenario's stack is set.
+/// The settings of a scenario's stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// The repositories, with two runners each: `NAME-1` and `NAME-2`.
@@ -43,13 +43,13 @@ pub(crate) struct Setting {
     pub(crate) policy: &'static str,
     /// The time between two ticks.
     pub(crate) interval_secs: u64,
-    /// How long messages stay hidden, in place of the template's minutes (which `test_template.py` checks). Longer than an
-    /// invocation takes.
+    /// How long messages stay invisible, instead of the template's minutes (which `test_template.py` checks). Longer
+    /// than an invocation takes.
     pub(crate) visibility_secs: u64,
 }
 
 impl Default for Setting {
-    /// One bad reading is an outage and one good one its end, so that every look decides.
+    /// One failed check opens an outage and one good check ends it, so that every check has an effect.
     fn default() -> Self {
         Self {
             repositories: vec!["acme/web", "acme/api"],
@@ -60,7 +60,7 @@ impl Default for Setting {
     }
 }
 
-/// A running stack; all of it ends when it is dropped.
+/// A running stack; everything stops when it is dropped.
 pub(crate) struct World {
     stack: String,
     bench: Arc<Bench>,
@@ -98,7 +98,7 @@ impl World {
         format!("/{}/{name}", self.stack)
     }
 
-    /// The stack as it was planned.
+    /// The plan of the stack.
     pub(crate) fn plan(&self) -> &Plan {
         &self.bench.plan
     }
@@ -108,7 +108,7 @@ impl World {
         &self.functions[id]
     }
 
-    /// The mapping that takes from a queue.
+    /// The mapping that receives from a queue.
     pub(crate) fn mapping(&self, queue: &str) -> &Mapping {
         &self.mappings[queue]
     }
@@ -118,7 +118,7 @@ impl World {
         self.gateways[&format!("{function} {service}")].take_counts()
     }
 
-    /// EventBridge's tick; what the scheduler answers.
+    /// Sends EventBridge's tick; returns the scheduler's answer.
     pub(crate) async fn tick(&self) -> anyhow::Result<Value> {
         match self.functions["SchedulerFunction"].invoke(&self.bench.plan.tick).await? {
             Outcome::Answer(answer) => Ok(answer),
@@ -126,24 +126,24 @@ impl World {
         }
     }
 
-    /// Invokes a function with an event of the scenario's own.
+    /// Invokes a function with a custom event.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Outcome> {
         self.functions[function].invoke(event).await
     }
 
-    /// The first tick, until people have been told what is watched.
+    /// Runs the first tick, and waits for the message about the start of monitoring.
     pub(crate) async fn begin(&self) -> anyhow::Result<()> {
         self.tick().await?;
         self.texts(1).await?;
         self.settled().await
     }
 
-    /// The texts that Slack took, once there are so many.
+    /// Waits for `count` messages at Slack; returns their texts.
     pub(crate) async fn texts(&self, count: usize) -> anyhow::Result<Vec<String>> {
         self.texts_within(count, SOON).await
     }
 
-    /// The same with more time.
+    /// The same with another time limit.
     pub(crate) async fn texts_within(&self, count: usize, within: Duration) -> anyhow::Result<Vec<String>> {
         let messages = self.slack.wait_for_messages(count, within).await?;
         Ok(messages.iter().map(|message| message.text().to_owned()).collect())
@@ -161,7 +161,7 @@ impl World {
         self.send_in_group(queue, body, "driver").await
     }
 
-    /// The same, of a FIFO queue in this group.
+    /// The same; in a FIFO queue with this message group.
     pub(crate) async fn send_in_group(&self, queue: &str, body: &str, group: &str) -> anyhow::Result<()> {
         let mut message = json!({"QueueUrl": self.queue_urls[queue], "MessageBody": body});
         if self.bench.plan.queues[queue].is_fifo() {
@@ -172,7 +172,7 @@ impl World {
         self.sqs.call("SendMessage", &message).await.map(drop)
     }
 
-    /// Runs the AWS CLI as a person would; `{ChecksQueue}` stands for the queue's address.
+    /// Runs the AWS CLI as a person would; `{ChecksQueue}` is replaced by the queue's address.
     pub(crate) async fn aws(&self, service: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let plan = &self.bench.plan;
         let endpoint = if service == "sqs" { &plan.sqs_url } else { &plan.aws_url };
@@ -192,7 +192,7 @@ impl World {
         named.and_then(|id| self.queue_urls.get(id)).cloned().unwrap_or_else(|| argument.to_owned())
     }
 
-    /// Waits until no message waits, is under way or delayed, and no function is at work.
+    /// Waits until no message is visible, in flight or delayed, and no function is busy.
     pub(crate) async fn settled(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + SOON;
         loop {
@@ -211,7 +211,7 @@ impl World {
         }
     }
 
-    /// How many messages a queue holds in whatever state.
+    /// The number of messages in a queue, in any state.
     pub(crate) async fn waiting(&self, queue: &str) -> anyhow::Result<u64> {
         let states = ["", "NotVisible", "Delayed"].map(|state| format!("ApproximateNumberOfMessages{state}"));
         let body = json!({"QueueUrl": self.queue_urls[queue], "AttributeNames": states});
@@ -220,7 +220,7 @@ impl World {
         Ok(states.iter().filter_map(count).sum())
     }
 
-    /// Takes what is in a dead-letter queue; also written to the scenario's logs.
+    /// Takes all messages from a dead-letter queue, and writes them to the scenario's logs.
     pub(crate) async fn dead_letters(&self, queue: &str) -> anyhow::Result<Vec<Value>> {
         let mut letters = Vec::new();
         loop {
@@ -241,7 +241,7 @@ impl World {
         Ok(letters)
     }
 
-    /// Waits for so many dead letters.
+    /// Waits for `count` dead letters.
     pub(crate) async fn wait_for_dead_letters(
         &self,
         queue: &str,
@@ -252,13 +252,13 @@ impl World {
         let mut letters = Vec::new();
         while letters.len() < count {
             letters.extend(self.dead_letters(queue).await?);
-            ensure!(Instant::now() < deadline, "{} of {count} letters came to {queue}", letters.len());
+            ensure!(Instant::now() < deadline, "{} of {count} dead letters arrived in {queue}", letters.len());
             sleep(Duration::from_millis(200)).await;
         }
         Ok(letters)
     }
 
-    /// Nothing in either dead-letter queue.
+    /// Fails if a dead-letter queue holds a message.
     pub(crate) async fn no_dead_letters(&self) -> anyhow::Result<()> {
         for queue in ["ChecksDeadLetterQueue", "ChangesDeadLetterQueue"] {
             let letters = self.dead_letters(queue).await?;
@@ -267,7 +267,7 @@ impl World {
         Ok(())
     }
 
-    /// What a function's instances have logged.
+    /// The log of all of a function's instances.
     pub(crate) fn log(&self, function: &str) -> anyhow::Result<String> {
         let mut text = String::new();
         for slot in 1..=self.functions[function].slots() {
@@ -276,13 +276,13 @@ impl World {
         Ok(text)
     }
 
-    /// A function's events with what came of each, as `{"event": …, "outcome": …}`, in the order of their ends.
+    /// A function's events and their outcomes, as `{"event": …, "outcome": …}`, in order of completion.
     pub(crate) fn journal(&self, function: &str) -> anyhow::Result<Vec<Value>> {
         let text = std::fs::read_to_string(self.logs.join(format!("{function}.jsonl")))?;
         text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition is true.
     pub(crate) async fn until(
         &self,
         what: &str,
