@@ -152,7 +152,10 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_deleted() {
     };
     // Of one subject a change and a claim, of another all that says how far it is told.
     assert_eq!(spoil("subject = 'acme/api' AND section = 'change' AND first = 2"), 1);
-    assert_eq!(spoil("subject = 'acme/api' AND section = 'notice' AND first = 1 AND second = 1 AND third = 0"), 1);
+    assert_eq!(
+        spoil("subject = 'acme/api' AND section = 'notification' AND first = 1 AND second = 1 AND third = 0"),
+        1
+    );
     assert_eq!(spoil("subject = 'acme/web' AND section IN ('target', 'cursor')"), 2);
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), (19 + 3) + (20 + 4));
     assert_eq!(revisions(&store, "acme/web").await.len(), 20, "nobody knows what of it is told");

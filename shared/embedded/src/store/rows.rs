@@ -123,7 +123,7 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
         ),
         Query::Notifications { subject, limit: count } => (
             "SELECT section, subject, first, second, body FROM items
-             WHERE section = 'notice' AND subject = ?1 ORDER BY first DESC, second DESC, third DESC LIMIT ?2",
+             WHERE section = 'notification' AND subject = ?1 ORDER BY first DESC, second DESC, third DESC LIMIT ?2",
             vec![subject.to_string().into(), limit(count)],
         ),
         Query::Outages { target, runner: None } => (

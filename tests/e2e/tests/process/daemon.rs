@@ -98,7 +98,7 @@ async fn status_says_that_nobody_monitors_any_more() {
     running.stop().await;
     let store = rusqlite::Connection::open(&bench.store).expect("the store");
     let back = "UPDATE items SET body = json_set(body, '$.at', '2026-01-01T00:00:00.000Z',
-                '$.nextTickAt', '2026-01-01T00:00:10.000Z') WHERE section = 'freshness' AND subject = 'monitor'";
+                '$.nextTickAt', '2026-01-01T00:00:10.000Z') WHERE section = 'last-seen' AND subject = 'monitor'";
     assert_eq!(store.execute(back, []).expect("a tick"), 1);
     let (code, status) = bench.status().await;
     assert!(
