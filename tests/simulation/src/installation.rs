@@ -95,14 +95,15 @@ impl Installation {
     }
 
     fn read_policy(rules: Rules) -> Policy {
-        let removed = if rules.alert_on_removed { "alert" } else { "quiet" };
+        let removed = if rules.alert_on_removed { "alert" } else { "ignore" };
         let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
         let json = format!(
             r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}}}"#,
             rules.failure_threshold
         );
-        let document: PolicyDocument = serde_json::from_str(&json).unwrap_or_default();
-        Policy::new(document, &[]).unwrap_or_default()
+        // Never the default in its place: the scenario would have another policy than the model.
+        let document: PolicyDocument = serde_json::from_str(&json).expect("the policy is JSON");
+        Policy::new(document, &[]).expect("the policy has no faults")
     }
 
     fn interval() -> Duration {
