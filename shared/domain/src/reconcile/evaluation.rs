@@ -169,9 +169,7 @@ impl<'a> Evaluation<'a> {
                 }
             }
             Health::Down(down) => {
-                down.healthy_count = 0;
-                down.recovering_since = None;
-                down.counted_at = None;
+                down.restart_recovery();
                 self.still_down();
             }
             Health::Gone { .. } | Health::Retired => {}
@@ -298,6 +296,10 @@ impl<'a> Evaluation<'a> {
         }
         absence.count += 1;
         absence.counted_at = self.at;
+        // Healthy checks before and after a poll without it are not in a row.
+        if let Health::Down(down) = &mut self.runner.health {
+            down.restart_recovery();
+        }
         // An ephemeral runner leaves after its job: nobody waits to hear of it.
         self.counted = !self.runner.ephemeral;
         if absence.count >= POLLS_UNTIL_GONE {
@@ -337,6 +339,8 @@ impl<'a> Evaluation<'a> {
         }
         if let Some(flapping) = &mut self.runner.flapping {
             flapping.healthy_since = None;
+            // People are notified that it is no longer monitored, so also of its return, when its alerts resume.
+            alerted |= !flapping.muted;
         }
         self.end_flapping();
         if self.runner.ephemeral {

@@ -84,13 +84,17 @@ impl MessageBuilder<'_> {
         let title = names(runners.iter().map(|runner| &*runner.name)).text(" registered again");
         match runners {
             [one] => Part {
-                brief: Line::of(": GitHub lists it again."),
-                lead: Line::of("GitHub lists ").name(&one.name).text(" again, after it was no longer registered."),
+                brief: Line::of(": GitHub lists it again. Alerts about it resume."),
+                lead: Line::of("GitHub lists ")
+                    .name(&one.name)
+                    .text(" again, after it was no longer registered. Alerts about it resume."),
                 ..part(Mark::Good, title)
             },
             _ => Part {
-                brief: Line::of(": GitHub lists them again."),
-                lead: Line::of("GitHub lists them again, after they were no longer registered."),
+                brief: Line::of(": GitHub lists them again. Alerts about them resume."),
+                lead: Line::of(
+                    "GitHub lists them again, after they were no longer registered. Alerts about them resume.",
+                ),
                 items: runners.iter().take(MAX_ITEMS).map(|runner| Line::default().name(&runner.name)).collect(),
                 total: runners.len(),
                 ..part(Mark::Good, title)
