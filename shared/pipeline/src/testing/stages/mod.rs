@@ -50,6 +50,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(notifying::two_notifiers_at_once_send_one_message(&make().await)).await;
     Box::pin(notifying::a_claim_without_an_ending_is_sent_again_after_its_lease(&make().await)).await;
     Box::pin(notifying::a_notifier_that_was_frozen_takes_nothing_back(&make().await)).await;
+    Box::pin(notifying::a_notifier_that_stood_still_before_its_claim_repeats_nothing(&make().await)).await;
     Box::pin(notifying::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await)).await;
     Box::pin(notifying::a_send_that_failed_is_repeated_when_it_is_due(&make().await)).await;
     Box::pin(notifying::the_message_of_a_failed_attempt_comes_back_when_the_next_is_due(&make().await)).await;

@@ -1,10 +1,11 @@
 //! What is sent: once, in time, in the form that is taken.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::items::{Acknowledgement, Delivered, Place};
-use crate::ports::{Chat, EditError, Route};
+use crate::ports::{Chat, EditError, Route, StoreError};
 
 pub(super) async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
@@ -251,6 +252,63 @@ pub(super) async fn a_notifier_that_was_frozen_takes_nothing_back<S: Store>(stor
     let put = store.put(vec![Put::replacing(Item::Sent(late))]).await;
     assert_eq!(put, Ok(PutOutcome::Done));
     assert_eq!(this.notify(&subject()).await.delivered, [], "what was told stays told");
+}
+
+/// A store in which an attempt is recorded just after its claims and endings were read.
+struct RecordedLate<'a, S> {
+    store: &'a S,
+    late: Mutex<Option<Sent>>,
+}
+
+impl<S: Store> Store for RecordedLate<'_, S> {
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.store.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        let read = self.store.list(query).await;
+        let late = self
+            .late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|_| matches!(query, Query::Notifications { .. }));
+        if let Some(late) = late {
+            let _ = self.store.put(vec![Put::replacing(Item::Sent(late))]).await?;
+        }
+        read
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.store.delete(keys).await
+    }
+}
+
+pub(super) async fn a_notifier_that_stood_still_before_its_claim_repeats_nothing<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.record().await;
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    this.notify(&subject()).await;
+    this.store.go_down(false);
+    assert_eq!(this.chat.take().len(), 1);
+    this.clock.advance(NotifySettings::default().lease);
+    let through = this.changes(&subject()).await.last().map(|change| change.revision).unwrap_or_default();
+    let (number, ending) = (Attempt { notification: 1, attempt: 1 }, SendEnding::Delivered(Default::default()));
+    let late = Sent { subject: subject(), number, through, at: this.clock.now(), ending, parts: Vec::new() };
+    let old = RecordedLate { store, late: Mutex::new(Some(late)) };
+    let (policy, settings) = (&this.check.policy, NotifySettings::default());
+    let stage = Notify { store: &old, chat: &this.chat, clock: &this.clock, policy, settings };
+    assert_eq!(stage.run(&subject(), 1).await.delivered, []);
+    assert_eq!(this.chat.take().len(), 0, "the earlier attempt is recorded by then");
 }
 
 /// An installation whose chat has threads, after runners 1 and 2 went offline in one alert and runner 3 in another.
