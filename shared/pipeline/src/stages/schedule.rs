@@ -214,7 +214,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let mut put = self.store.put(vec![Put::replacing(self.heartbeat(at, jobs_sent_at))]).await;
         if self.is_stalled(&stopwatch) {
             // In the middle of it: whatever the answer, the sign that is on record may be this one, which is old by now.
-            put = self.store.put(vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))]).await;
+            let present = vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))];
+            put = records::put_until_answered(self.store, self.clock, present).await;
         }
         put.map(drop)
     }

@@ -1,6 +1,6 @@
 //! Ticks: gaps in which nobody watched, and what is looked at once without being on the list.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use monitor_domain::notifications::{Notification, NotificationItem};
@@ -63,11 +63,11 @@ pub(super) async fn a_target_missing_from_its_account_is_checked_once_more_at_mo
     assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, Ending::Seen(_)));
 }
 
-/// A store whose first sign of life is under way while others tick, is done over theirs, and is never answered.
+/// A store whose first sign of life is under way while others tick, is done over theirs, and is never answered. The next is lost.
 struct HeartbeatStalled<'a, S> {
     store: &'a S,
     others: Installation<'a, S>,
-    is_over: AtomicBool,
+    puts: AtomicU32,
 }
 
 impl<S: Store> Store for HeartbeatStalled<'_, S> {
@@ -76,8 +76,10 @@ impl<S: Store> Store for HeartbeatStalled<'_, S> {
     }
 
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-        if self.is_over.swap(true, Ordering::SeqCst) {
-            return self.store.put(puts).await;
+        match self.puts.fetch_add(1, Ordering::SeqCst) {
+            0 => {}
+            1 => return Err(StoreError::Unavailable("no answer in time".to_owned())),
+            _ => return self.store.put(puts).await,
         }
         for _ in 0..4 {
             self.others.clock.advance(INTERVAL);
@@ -105,7 +107,7 @@ pub(super) async fn a_tick_that_stalls_in_its_heartbeat_makes_no_gap<S: Store>(s
     this.tick().await;
     this.clock.advance(INTERVAL);
     let others = Installation { clock: this.clock.clone(), ..Installation::new(store) };
-    let stalled = HeartbeatStalled { store, others, is_over: AtomicBool::new(false) };
+    let stalled = HeartbeatStalled { store, others, puts: AtomicU32::new(0) };
     Installation { clock: this.clock.clone(), ..Installation::new(&stalled) }.tick().await;
     this.clock.advance(MINUTE);
     this.tick().await;
