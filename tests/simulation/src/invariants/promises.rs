@@ -283,10 +283,12 @@ impl Examination<'_> {
     }
 }
 
-/// When a runner was told to flap, and when no more, in order. What is told as an outage flaps no more.
+/// When a runner was told to flap, and when no more, in order. What is told as an outage flaps no more, and neither does
+/// what is told to be registered again: it begins anew, and its alerts resume.
 fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
     let is_notified = |item: &NotificationItem| match item {
         NotificationItem::Calm { runners } => runners.iter().any(|flap| flap.runner.name == name),
+        NotificationItem::Returned { runners } => runners.iter().any(|runner| runner.name == name),
         NotificationItem::NoLongerMonitored { whole_target, .. } => *whole_target,
         _ => false,
     };
