@@ -286,7 +286,10 @@ async fn over_http_the_outage_reaches_slack_and_a_malformed_message_its_dead_let
     assert_eq!(dead_letter.len(), 1);
     assert!(dead_letter[0].group.is_some() && dead_letter[0].deduplication_id.is_some());
     let names = world.aws.calls("GetParameters");
-    assert!(!names.iter().any(|call| call.to_string().contains("github-token")), "the notifier needs no GitHub token: {names:?}");
+    assert!(
+        !names.iter().any(|call| call.to_string().contains("github-token")),
+        "the notifier needs no GitHub token: {names:?}"
+    );
 }
 
 #[tokio::test]

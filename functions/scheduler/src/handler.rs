@@ -20,8 +20,12 @@ pub(crate) struct Report {
 /// does not matter; only an event clearly meant for another function is refused.
 pub(crate) fn accept(event: &Value) -> Result<(), Failure> {
     let is_tick = event.as_object().is_some_and(|event| !event.contains_key("Records"));
-    let refusal =
-        || Failure::Event("the event must be a tick of the schedule, for example {} or an event from events/scheduler-*.json".to_owned());
+    let refusal = || {
+        Failure::Event(
+            "the event must be a tick of the schedule, for example {} or an event from events/scheduler-*.json"
+                .to_owned(),
+        )
+    };
     is_tick.then_some(()).ok_or_else(refusal)
 }
 

@@ -166,9 +166,11 @@ fn repositories(count: usize) -> String {
 fn of_target(probe_report: &ProbeReport) -> Finding {
     let what = probe_report.target.to_string();
     match &probe_report.runners {
-        Ok(0) => {
-            Finding::warning(what, "reachable; no runner is registered", "register one, or remove the target from the list")
-        }
+        Ok(0) => Finding::warning(
+            what,
+            "reachable; no runner is registered",
+            "register one, or remove the target from the list",
+        ),
         Ok(runners) => {
             Finding::ok(what, format!("reachable; {}", counted(usize::try_from(*runners).unwrap_or(0), "runner")))
         }
@@ -474,10 +476,7 @@ mod tests {
         assert_eq!(outcome(&[ok(), Finding::warning("a", "b", "c")]), Outcome::Healthy);
         assert_eq!(outcome(&[ok(), problem()]), Outcome::Unhealthy);
         assert_eq!(outcome(&[problem(), Finding::unreachable("a", "b", "c")]), Outcome::Incomplete);
-        assert_eq!(
-            closing(&[ok(), Finding::warning("a", "b", "c")]),
-            "Nothing to fix. 1 warning (?)."
-        );
+        assert_eq!(closing(&[ok(), Finding::warning("a", "b", "c")]), "Nothing to fix. 1 warning (?).");
         assert_eq!(closing(&[problem(), problem()]), "2 problems to fix (BAD).");
     }
 }

@@ -111,8 +111,9 @@ async fn a_wrong_argument_is_named_with_a_hint() {
     let policy = bench.folder.path().join("policy.json");
     std::fs::write(&policy, r#"{"failureTreshold":1}"#).unwrap();
     let policy = policy.to_str().unwrap();
-    let in_policy =
-        format!("POLICY: the file `{policy}`: failureTreshold: is not a key of the policy; did you mean `failureThreshold`?");
+    let in_policy = format!(
+        "POLICY: the file `{policy}`: failureTreshold: is not a key of the policy; did you mean `failureThreshold`?"
+    );
     let no_url =
         "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key; found no URL";
     let [from_flag, from_variable] =

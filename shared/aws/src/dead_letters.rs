@@ -48,7 +48,10 @@ impl FailureSink for DeadLetters {
         let call = self.sdk.sqs().change_message_visibility().queue_url(url);
         if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(visibility_secs(after)).send().await
         {
-            debug!(error = describe(&error), "the message could not be hidden: it will be retried when its visibility timeout ends");
+            debug!(
+                error = describe(&error),
+                "the message could not be hidden: it will be retried when its visibility timeout ends"
+            );
         }
     }
 }

@@ -62,7 +62,11 @@ impl Queue {
                     first.reason
                 )));
             }
-            debug!(messages = failed.len(), reason = first.reason, "SQS did not accept all messages: they are sent again");
+            debug!(
+                messages = failed.len(),
+                reason = first.reason,
+                "SQS did not accept all messages: they are sent again"
+            );
             entries.retain(|entry| failed.iter().any(|failure| failure.id == entry.id()));
             tokio::time::sleep(pause).await;
             pause *= 2;

@@ -40,7 +40,8 @@ pub(crate) fn address(text: &str, allowed_http: &BTreeSet<String>) -> Result<Url
         let what = "must be a URL without white space and non-ASCII characters";
         return Err(Wrong::new(what, "copy the address alone"));
     }
-    let not_a_url = |error: url::ParseError| Wrong::new(format!("must be a URL that starts with https:// ({error})"), "");
+    let not_a_url =
+        |error: url::ParseError| Wrong::new(format!("must be a URL that starts with https:// ({error})"), "");
     let url = Url::parse(text).map_err(not_a_url)?;
     match url.scheme() {
         "https" => Ok(url),

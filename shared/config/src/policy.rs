@@ -120,24 +120,28 @@ fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Durat
     });
     let of_base = ("unreachableAfter".to_owned(), base.unreachable_after, base.recheck_interval);
     let all = std::iter::once(of_base).chain(of_targets);
-    all.filter(|(_, unreachable_after, recheck_interval)| *unreachable_after < shortest_unreachable_after(*recheck_interval, every))
-        .map(|(place, unreachable_after, recheck_interval)| {
-            let (place, least) = (quoted(&place), format_duration(shortest_unreachable_after(recheck_interval, every)));
-            let [unreachable_after_text, recheck_text, every_text] = [unreachable_after, recheck_interval, every].map(format_duration);
-            if unreachable_after < every.saturating_mul(2) {
-                let what =
-                    format!("{place}: must be at least {least}, as checks are {every_text} apart; found {unreachable_after_text}");
-                Wrong::new(what, "raise it, or check more often").of(&POLICY)
-            } else {
-                let what = format!(
-                    "{place}: with `unreachableAfter` of {unreachable_after_text}, `recheckInterval` of {recheck_text} \
+    all.filter(|(_, unreachable_after, recheck_interval)| {
+        *unreachable_after < shortest_unreachable_after(*recheck_interval, every)
+    })
+    .map(|(place, unreachable_after, recheck_interval)| {
+        let (place, least) = (quoted(&place), format_duration(shortest_unreachable_after(recheck_interval, every)));
+        let [unreachable_after_text, recheck_text, every_text] =
+            [unreachable_after, recheck_interval, every].map(format_duration);
+        if unreachable_after < every.saturating_mul(2) {
+            let what = format!(
+                "{place}: must be at least {least}, as checks are {every_text} apart; found {unreachable_after_text}"
+            );
+            Wrong::new(what, "raise it, or check more often").of(&POLICY)
+        } else {
+            let what = format!(
+                "{place}: with `unreachableAfter` of {unreachable_after_text}, `recheckInterval` of {recheck_text} \
                      and checks every {every_text}, no two checks would be consecutive and no outage would be confirmed"
-                );
-                let hint = format!("set `unreachableAfter` to at least {least}, or a shorter `recheckInterval`");
-                Wrong::new(what, hint).of(&POLICY)
-            }
-        })
-        .collect()
+            );
+            let hint = format!("set `unreachableAfter` to at least {least}, or a shorter `recheckInterval`");
+            Wrong::new(what, hint).of(&POLICY)
+        }
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -160,10 +164,8 @@ mod tests {
         let text = r#"{"targets":{"acme/web":{"unreachableAfter":"9m"},"acme/api":{"unreachableAfter":"10m"}}}"#;
         assert_eq!(
             faults(text, Some(&["acme/*"]), EVERY),
-            [
-                "POLICY: targets.acme/web.unreachableAfter: must be at least 10m, as checks are 5m apart; found 9m; \
-                 raise it, or check more often"
-            ]
+            ["POLICY: targets.acme/web.unreachableAfter: must be at least 10m, as checks are 5m apart; found 9m; \
+                 raise it, or check more often"]
         );
         assert!(faults(r#"{"unreachableAfter":"20m"}"#, Some(&[]), Duration::from_secs(600)).is_empty());
         assert_eq!(faults(r#"{"unreachableAfter":"19m"}"#, Some(&[]), Duration::from_secs(600)).len(), 1);
@@ -190,7 +192,11 @@ mod tests {
     fn consecutive_checks_are_no_further_apart_than_unreachable_after() {
         let two = Duration::from_secs(120);
         for (text, every, place) in [
-            (r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, two, "unreachableAfter: with `unreachableAfter` of 5m"),
+            (
+                r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#,
+                two,
+                "unreachableAfter: with `unreachableAfter` of 5m",
+            ),
             (
                 r#"{"unreachableAfter":"10m","recheckInterval":"15m"}"#,
                 EVERY,
@@ -212,11 +218,9 @@ mod tests {
         }
         assert_eq!(
             faults(r#"{"unreachableAfter":"5m","recheckInterval":"10m"}"#, Some(&[]), two),
-            [
-                "POLICY: unreachableAfter: with `unreachableAfter` of 5m, `recheckInterval` of 10m and checks every 2m, \
+            ["POLICY: unreachableAfter: with `unreachableAfter` of 5m, `recheckInterval` of 10m and checks every 2m, \
                  no two checks would be consecutive and no outage would be confirmed; \
-                 set `unreachableAfter` to at least 9m, or a shorter `recheckInterval`"
-            ]
+                 set `unreachableAfter` to at least 9m, or a shorter `recheckInterval`"]
         );
         assert!(faults(r#"{"unreachableAfter":"10m"}"#, Some(&[]), EVERY).is_empty());
     }

@@ -146,7 +146,10 @@ mod tests {
         assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:3030"));
         assert!(settings.access_key.is_none());
         let faults = read(&[&COMPLETE[..], &own[1..]].concat()).unwrap_err();
-        assert!(faults.to_string().contains("STATELYDB_NO_AUTH: must be set together with STATELYDB_ENDPOINT"), "{faults}");
+        assert!(
+            faults.to_string().contains("STATELYDB_NO_AUTH: must be set together with STATELYDB_ENDPOINT"),
+            "{faults}"
+        );
     }
 
     #[test]

@@ -88,11 +88,17 @@ fn a_malformed_parameter_is_reported_with_its_command_and_a_malformed_variable_w
     let values = [&COMPLETE[2..], &[("github-token", "a b"), ("repositories", "acme"), ("policy", "{")]].concat();
     let error_text = read(&[("STATELYDB_STORE_ID", "x")], &values).unwrap_err();
     for (start, end) in [
-        ("GITHUB_TOKEN: must not contain white space", "/github-token --type SecureString --value file:///dev/stdin --overwrite"),
+        (
+            "GITHUB_TOKEN: must not contain white space",
+            "/github-token --type SecureString --value file:///dev/stdin --overwrite",
+        ),
         // An example must not overwrite their other values.
         ("REPOS: must be owner/name", "/repositories --type String --value file://repositories.txt --overwrite"),
         ("POLICY: must be JSON: it ends unexpectedly", "/policy --type String --value file://policy.txt --overwrite"),
-        ("STATELYDB_STORE_ID: must be a number", "set STATELYDB_STORE_ID, for example STATELYDB_STORE_ID=7204785912541003"),
+        (
+            "STATELYDB_STORE_ID: must be a number",
+            "set STATELYDB_STORE_ID, for example STATELYDB_STORE_ID=7204785912541003",
+        ),
     ] {
         let line = error_text.lines().find(|line| line.trim_start().starts_with(start));
         assert!(line.is_some_and(|line| line.ends_with(end)), "{start}: {error_text}");

@@ -161,7 +161,11 @@ fn every_fault_names_its_setting_and_a_hint() {
             "GITHUB_APP_PRIVATE_KEY: the file after",
             "@ and its path",
         ),
-        (&[("GITHUB_API_URL", "https://ghes")], "GITHUB_API_URL: must be the address", "https://ghes/api/v3; found `https://ghes`"),
+        (
+            &[("GITHUB_API_URL", "https://ghes")],
+            "GITHUB_API_URL: must be the address",
+            "https://ghes/api/v3; found `https://ghes`",
+        ),
         (&[("GITHUB_API_URL", "http://ghes/api/v3")], "GITHUB_API_URL: must start with https://", "ALLOW_HTTP_HOSTS"),
         (&[("GITHUB_API_VERSION", "v3")], "GITHUB_API_VERSION: must be a date", "found `v3`"),
         (
@@ -191,7 +195,11 @@ fn every_fault_names_its_setting_and_a_hint() {
             "found `b/c`; a repository belongs in REPOS",
         ),
         (&[("SLACK_WEBHOOK", "hooks.slack.com/x")], "SLACK_WEBHOOK: must be a URL", "https://"),
-        (&[("SLACK_WEBHOOK", "https://hooks.slack.com/")], "SLACK_WEBHOOK: must be a complete webhook URL", "copy it whole"),
+        (
+            &[("SLACK_WEBHOOK", "https://hooks.slack.com/")],
+            "SLACK_WEBHOOK: must be a complete webhook URL",
+            "copy it whole",
+        ),
         (&[("SLACK_WEBHOOK", "http://chat/x")], "SLACK_WEBHOOK: must start with https://", "ALLOW_HTTP_HOSTS"),
         (
             &[("SLACK_WEBHOOKS", "{\"a\":\"https://x.test/y\"}")],
@@ -227,7 +235,11 @@ fn every_fault_names_its_setting_and_a_hint() {
             "SLACK_BOT_TOKEN: must be a bot token",
             "for example xoxb-",
         ),
-        (&[("SLACK_BOT_TOKEN", "xoxb-1")], "SLACK_CHANNEL: must be set together with SLACK_BOT_TOKEN", "set SLACK_CHANNEL"),
+        (
+            &[("SLACK_BOT_TOKEN", "xoxb-1")],
+            "SLACK_CHANNEL: must be set together with SLACK_BOT_TOKEN",
+            "set SLACK_CHANNEL",
+        ),
         (
             &[("SLACK_BOT_TOKEN", "xoxb-1"), ("SLACK_CHANNEL", "my channel")],
             "SLACK_CHANNEL: must be the id or name of a channel",
@@ -236,11 +248,23 @@ fn every_fault_names_its_setting_and_a_hint() {
         (&[("SLACK_ADMINS", "@ada")], "SLACK_ADMINS: must be the id of a user", "found `@ada`"),
         (&[("SLACK_API_URL", "http://chat/api")], "SLACK_API_URL: must start with https://", "ALLOW_HTTP_HOSTS"),
         (&[("STATELYDB_ACCESS_KEY", "")], "STATELYDB_ACCESS_KEY: must be set", "set STATELYDB_ACCESS_KEY"),
-        (&[("STATELYDB_STORE_ID", "store-1")], "STATELYDB_STORE_ID: must be a number", "found `store-1`; copy it from StatelyDB's console"),
+        (
+            &[("STATELYDB_STORE_ID", "store-1")],
+            "STATELYDB_STORE_ID: must be a number",
+            "found `store-1`; copy it from StatelyDB's console",
+        ),
         (&[("STATELYDB_SCHEMA_ID", "")], "STATELYDB_SCHEMA_ID: must be set", "STATELYDB_SCHEMA_ID=5371490217854203"),
         (&[("STATELYDB_REGION", "us/east")], "STATELYDB_REGION: must be a region", "us-east-1; found `us/east`"),
-        (&[("STATELYDB_ENDPOINT", "http://db:3030")], "STATELYDB_ENDPOINT: must start with https://", "ALLOW_HTTP_HOSTS"),
-        (&[("STATELYDB_ENDPOINT", "https://db/x")], "STATELYDB_ENDPOINT: must be scheme, host and port only", "remove the rest"),
+        (
+            &[("STATELYDB_ENDPOINT", "http://db:3030")],
+            "STATELYDB_ENDPOINT: must start with https://",
+            "ALLOW_HTTP_HOSTS",
+        ),
+        (
+            &[("STATELYDB_ENDPOINT", "https://db/x")],
+            "STATELYDB_ENDPOINT: must be scheme, host and port only",
+            "remove the rest",
+        ),
         (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: must be set together", "set STATELYDB_ENDPOINT"),
         (
             &[("POLICY", "{\"failureThreshold\":0}")],

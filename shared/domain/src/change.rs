@@ -296,6 +296,7 @@ impl Event {
         match self {
             Event::OutageClosed { outage } if outage.ending == Some(Ending::Removed) => true,
             Event::Returned { .. } | Event::Dropped { .. } | Event::MonitoringStarted => true,
+            Event::Registered { .. } | Event::StatusChanged { to: Status::Unknown, .. } => true,
             event => event.is_notifiable(),
         }
     }

@@ -6,7 +6,7 @@ use crate::change::{Change, Event, RunnerName, in_order_after};
 use crate::fleet::Counts;
 use crate::observation::Failure;
 use crate::outage::{Ending, Outage, Visibility};
-use crate::runner::RunnerId;
+use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
@@ -306,12 +306,20 @@ impl Derivation {
             }
             Event::OutageClosed { outage } => {
                 if outage.ending == Some(Ending::Removed) {
-                    self.clear_return(outage.runner_id);
+                    self.clear_return(outage.runner_id, &outage.runner_name);
                 }
                 if outage.visibility.is_notified() {
                     self.closed.push((**outage).clone());
                 }
             }
+            // Found anew after its target was dropped, it has a new id: who was removed under its name is not missing.
+            Event::Registered { runner } => {
+                let removed = self.closed.iter().filter(|outage| outage.ending == Some(Ending::Removed));
+                let namesakes = removed.filter(|outage| outage.runner_name == runner.name);
+                self.back.extend(namesakes.map(|outage| outage.runner_id));
+            }
+            // Also of a removal that is not notified, what was pending of the runner is no longer so.
+            Event::StatusChanged { runner, to: Status::Unknown, .. } => self.clear_return(runner.id, &runner.name),
             Event::MuteEnded { outage } => self.unmuted.push((**outage).clone()),
             Event::Reminded { outage, is_last } => {
                 self.reminded.retain(|known| !is_same(&known.outage, outage));
@@ -325,13 +333,13 @@ impl Derivation {
             }
             Event::FlappingEnded { runner, since, outages, healthy_since, .. } => {
                 if healthy_since.is_none() {
-                    self.clear_return(runner.id);
+                    self.clear_return(runner.id, &runner.name);
                 }
                 let (runner, healthy_since) = (runner.clone(), *healthy_since);
                 self.flap(Flap { runner, since: *since, outages: *outages, healthy_since }, true);
             }
             Event::Returned { runner, alerted, .. } => {
-                self.clear_return(runner.id);
+                self.clear_return(runner.id, &runner.name);
                 self.back.push(runner.id);
                 // A runner removed while it flapped is no longer monitored only until it returns.
                 let before = self.flaps.len();
@@ -398,15 +406,17 @@ impl Derivation {
         }
     }
 
-    /// Resets what is known of a runner's return: it was removed, or has just returned.
-    fn clear_return(&mut self, runner: RunnerId) {
-        self.returned.retain(|known| known.id != runner);
+    /// Resets what is known of a runner's return: it was removed, or has just returned. Its name counts too: after its target
+    /// was dropped and monitored again it has a new id.
+    fn clear_return(&mut self, runner: RunnerId, name: &str) {
+        self.returned.retain(|known| known.id != runner && known.name != name);
         self.back.retain(|known| *known != runner);
     }
 
     /// Notes that a runner flaps, or that it has stopped.
     fn flap(&mut self, last: Flap, is_over: bool) {
-        match self.flaps.iter_mut().find(|flaps| flaps.last.runner.id == last.runner.id) {
+        let is_same = |known: &RunnerName| known.id == last.runner.id || known.name == last.runner.name;
+        match self.flaps.iter_mut().find(|flaps| is_same(&flaps.last.runner)) {
             Some(flaps) if flaps.last.since == last.since => (flaps.last, flaps.is_over) = (last, is_over),
             Some(flaps) => {
                 let Flap { since, outages, .. } = flaps.in_all();
@@ -452,7 +462,10 @@ impl Derivation {
         for outage in &closed {
             // A removed runner that is registered again is not missing: its outage is over.
             let is_missing = outage.ending == Some(Ending::Removed) && !back.contains(&outage.runner_id);
-            let is_last = !closed.iter().any(|other| other.runner_id == outage.runner_id && other.id > outage.id);
+            let is_later = |other: &Outage| {
+                (other.runner_id == outage.runner_id || other.runner_name == outage.runner_name) && other.id > outage.id
+            };
+            let is_last = !closed.iter().any(is_later);
             let list = match outage.ending {
                 _ if is_missing && is_last => &mut removed,
                 Some(Ending::NoLongerMonitored) => &mut unwatched,

@@ -178,6 +178,13 @@ impl Down {
     pub fn new(outage: Outage) -> Self {
         Self { outage, healthy_count: 0, recovering_since: None, counted_at: None, notified_at: None, reminders: 0 }
     }
+
+    /// Begins the count of good readings anew.
+    pub fn restart_recovery(&mut self) {
+        self.healthy_count = 0;
+        self.recovering_since = None;
+        self.counted_at = None;
+    }
 }
 
 fn is_zero(count: &u32) -> bool {

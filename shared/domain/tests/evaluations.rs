@@ -163,6 +163,18 @@ fn an_outage_whose_runner_is_removed_ends_as_removed() {
 }
 
 #[test]
+fn healthy_checks_before_and_after_a_removal_are_not_consecutive() {
+    let mut history = History::watching(r#"{"failureThreshold":1}"#, &[runner(1, Idle), runner(2, Idle)]);
+    history.see(300, &[runner(1, Offline), runner(2, Idle)]);
+    history.see(600, &[runner(1, Idle), runner(2, Idle)]);
+    history.see(660, &[runner(2, Idle)]);
+    let again = ObservedRunner { name: "runner-1".to_owned(), ..runner(99, Idle) };
+    assert!(closed(&history.see(720, &[again.clone(), runner(2, Idle)])).is_empty());
+    let events = history.see(780, &[again, runner(2, Idle)]);
+    assert_eq!((closed(&events)[0].ending, closed(&events)[0].resolved_at), (Some(Ending::Recovered), Some(at(720))));
+}
+
+#[test]
 fn absence_that_is_not_confirmed_by_id_changes_nothing() {
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     for secs in [300, 360, 420] {
@@ -264,6 +276,22 @@ fn a_flapping_runner_that_stays_offline_is_notified_as_an_outage() {
     let events = history.see(1_800 + 1_800, &[runner(1, Offline)]);
     assert_eq!((opened(&events)[0].visibility, opened(&events)[0].started_at), (Visibility::Alerted, at(1_800)));
     assert_eq!(closed(&history.see(4_000, &[runner(1, Idle)]))[0].visibility, Visibility::Alerted);
+}
+
+#[test]
+fn the_return_of_a_flapping_runner_that_was_removed_is_notified() {
+    let others = [runner(2, Idle)];
+    let mut history =
+        History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &[runner(1, Idle), runner(2, Idle)]);
+    for round in 0..3 {
+        history.see(600 * round + 300, &[runner(1, Idle), runner(2, Idle)]);
+        history.see(600 * round + 600, &[runner(1, Offline), runner(2, Idle)]);
+    }
+    history.see(2_100, &others);
+    let events = history.see(2_160, &others);
+    assert!(events.iter().any(|event| matches!(event, Event::FlappingEnded { muted: false, .. })), "{events:?}");
+    let events = history.see(2_400, &[runner(1, Idle), runner(2, Idle)]);
+    assert!(events.iter().any(|event| matches!(event, Event::Returned { alerted: true, .. })), "{events:?}");
 }
 
 #[test]

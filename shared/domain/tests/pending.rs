@@ -141,6 +141,11 @@ fn returned(id: u64, alerted: bool) -> Event {
     Event::Returned { runner: name(id), gone_since: minute(1), alerted }
 }
 
+/// Removed, and nobody wants to hear of it.
+fn removed_quietly(id: u64) -> Event {
+    Event::StatusChanged { runner: name(id), from: Idle, to: Status::Unknown }
+}
+
 fn flaps(id: u64, since: usize, outages: u32) -> Event {
     Event::FlappingStarted { runner: name(id), since: minute(since), outages, muted: false }
 }
@@ -242,6 +247,50 @@ fn a_removed_runner_that_is_registered_again_is_not_missing() {
                 let other = [all.opened(2, 2, Alerted), all.closed(2, 2, Alerted, Removed)];
                 row(&[&gone(2), &other, &[returned(1, true)]])
             }),
+            // Removed once more when the policy ignores removals: it is not registered.
+            ("", vec![returned(1, true), removed_quietly(1)]),
+            ("removed 1/2", row(&[&gone(2), &[returned(1, true), removed_quietly(1)]])),
+            ("registered 1", vec![removed_quietly(1), returned(1, true)]),
+        ],
+    );
+}
+
+#[test]
+fn a_runner_that_has_a_new_id_since_its_target_was_dropped_is_the_same() {
+    use Ending::Removed;
+    use Visibility::Alerted;
+    let all = Outages::new();
+    // `runner-1` as it is known once its target is monitored again.
+    let anew = |event: Event| match event {
+        Event::OutageOpened { mut outage } => {
+            outage.runner_id = RunnerId(21);
+            Event::OutageOpened { outage }
+        }
+        Event::OutageClosed { mut outage } => {
+            outage.runner_id = RunnerId(21);
+            Event::OutageClosed { outage }
+        }
+        Event::FlappingStarted { mut runner, since, outages, muted } => {
+            runner.id = RunnerId(21);
+            Event::FlappingStarted { runner, since, outages, muted }
+        }
+        other => other,
+    };
+    let gone = |number| [all.opened(1, number, Alerted), all.closed(1, number, Alerted, Removed)];
+    let anew_name = RunnerName { id: RunnerId(21), ..name(1) };
+    let dropped = [Event::Dropped { notified: false }, Event::MonitoringStarted];
+    let row = |parts: &[&[Event]]| parts.concat();
+    holds(
+        &Subject::from(&target()),
+        vec![
+            ("removed 21/4", row(&[&[returned(1, true)], &dropped, &gone(4).map(anew)])),
+            ("removed 21/4; came and went 1/2", {
+                row(&[&gone(2), &[returned(1, true)], &dropped, &gone(4).map(anew)])
+            }),
+            ("removed 21/4; came and went 1/2", row(&[&gone(2), &dropped, &gone(4).map(anew)])),
+            ("came and went 1/2", row(&[&gone(2), &dropped, &[Event::Registered { runner: anew_name }]])),
+            ("removed 1/2", row(&[&gone(2), &dropped, &[Event::Registered { runner: name(2) }]])),
+            ("flapping 21x8", row(&[&[calm(1, 0, 5, true)], &dropped, &[anew(flaps(1, 4, 3))]])),
         ],
     );
 }

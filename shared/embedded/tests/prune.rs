@@ -152,7 +152,10 @@ async fn an_unreadable_row_does_not_block_the_deletion_of_others() {
     };
     // Damage a change and a claim of one subject, and the notification state of another.
     assert_eq!(spoil("subject = 'acme/api' AND section = 'change' AND first = 2"), 1);
-    assert_eq!(spoil("subject = 'acme/api' AND section = 'notification' AND first = 1 AND second = 1 AND third = 0"), 1);
+    assert_eq!(
+        spoil("subject = 'acme/api' AND section = 'notification' AND first = 1 AND second = 1 AND third = 0"),
+        1
+    );
     assert_eq!(spoil("subject = 'acme/web' AND section IN ('target', 'cursor')"), 2);
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), (19 + 3) + (20 + 4));
     assert_eq!(revisions(&store, "acme/web").await.len(), 20, "it is unknown which changes are pending");

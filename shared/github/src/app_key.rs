@@ -63,7 +63,8 @@ impl AppKey {
         let der = STANDARD.decode(base64).map_err(|_| KeyError::Damaged)?;
         let pair = if pkcs8 { RsaKeyPair::from_pkcs8(&der) } else { RsaKeyPair::from_der(&der) };
         let pair = pair.map_err(|rejected| KeyError::Rejected(rejected.to_string()))?;
-        let sealer = Sealer::of(&der).ok_or_else(|| KeyError::Rejected("no sealing key can be derived from it".to_owned()))?;
+        let sealer =
+            Sealer::of(&der).ok_or_else(|| KeyError::Rejected("no sealing key can be derived from it".to_owned()))?;
         Ok(Self { app_id: app_id.to_owned(), pair, sealer })
     }
 

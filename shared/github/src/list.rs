@@ -99,9 +99,8 @@ impl GitHub {
                 if !(brings_nothing && page.is_fresh() && page.runner_count() > 0) {
                     pages.push(page);
                 } else if page.goes_on && total(&pages).is_none() {
-                    let failure = format!(
-                        "{target}: the list of runners never ends: page {next} repeats earlier pages"
-                    );
+                    let failure =
+                        format!("{target}: the list of runners never ends: page {next} repeats earlier pages");
                     return Err(partial(Failure::new(Fault::BrokenAnswer, failure)));
                 }
                 is_end |= brings_nothing;
@@ -251,7 +250,10 @@ fn shortfall(target: &Target, pages: &[Page], listed: u64) -> Option<Shortfall> 
         }
         [first, rest @ ..] => {
             let others = if rest.is_empty() { String::new() } else { format!(" and {} others", rest.len()) };
-            format!("{target}: runner {first}{others} cannot be monitored: the id is larger than {}", wire::MAX_RUNNER_ID)
+            format!(
+                "{target}: runner {first}{others} cannot be monitored: the id is larger than {}",
+                wire::MAX_RUNNER_ID
+            )
         }
     };
     Some(Shortfall { missing, failure: Failure::new(Fault::Incomplete, detail) })

@@ -67,9 +67,8 @@ impl GitHub {
             }
             read = next;
             if names.len() == before && links.next {
-                let detail = format!(
-                    "{account}: the list of repositories never ends: page {read} repeats earlier pages"
-                );
+                let detail =
+                    format!("{account}: the list of repositories never ends: page {read} repeats earlier pages");
                 return Err(Failure::new(Fault::BrokenAnswer, detail));
             }
         }

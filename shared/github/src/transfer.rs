@@ -181,9 +181,7 @@ impl GitHub {
                 Err(_) if is_error => break,
                 Err(_) => {
                     let (place, expected) = (request.place(), request.expected);
-                    return Err(RequestError::damaged(format!(
-                        "{place}: expected {expected}, got a truncated answer"
-                    )));
+                    return Err(RequestError::damaged(format!("{place}: expected {expected}, got a truncated answer")));
                 }
             }
         }

@@ -11,7 +11,8 @@ fn the_manifest_has_every_command_as_help_lists_it() {
     for verb in Verb::ALL {
         let (name, what, hint) = (verb.name(), verb.what(), verb.arguments());
         let _ = writeln!(commands, "    - command: {name}\n      url: https://runner-monitor.example.com/slack");
-        let _ = writeln!(commands, "      description: {what}\n      usage_hint: \"{hint}\"\n      should_escape: false");
+        let _ =
+            writeln!(commands, "      description: {what}\n      usage_hint: \"{hint}\"\n      should_escape: false");
     }
     assert!(manifest.contains(&commands), "infra/slack-app-manifest.yaml should have\n{commands}");
     assert_eq!(manifest.matches("- command:").count(), Verb::ALL.len());

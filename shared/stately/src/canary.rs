@@ -171,9 +171,9 @@ impl<T: Transport> Canary<'_, T> {
         let again = [self.record(&CHANGE, 0)];
         match self.put(&again).await {
             Err(error) if error.is_conflict() => Ok(()),
-            Err(error) => {
-                Err(format!("a must-not-exist put of an existing item fails, but not with ConditionalCheckFailed: {error}"))
-            }
+            Err(error) => Err(format!(
+                "a must-not-exist put of an existing item fails, but not with ConditionalCheckFailed: {error}"
+            )),
             Ok(()) => Err("a must-not-exist put replaces an existing item".to_owned()),
         }
     }
@@ -189,7 +189,11 @@ impl<T: Transport> Canary<'_, T> {
         types.sort_unstable();
         let expected = [CURSOR.name, LAST_SEEN.name, REPOSITORY.name, RUNNER.name];
         if types != expected {
-            self.findings.faults.push(format!("listing a fleet should return {}; it returned {}", expected.join(", "), types.join(", ")));
+            self.findings.faults.push(format!(
+                "listing a fleet should return {}; it returned {}",
+                expected.join(", "),
+                types.join(", ")
+            ));
         }
         Ok(())
     }

@@ -23,7 +23,11 @@ impl Endpoint {
         let name = region.strip_prefix("aws-").unwrap_or(region);
         let is_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(is_label) {
-            return Err(EndpointError { given: region.to_owned(), what: "region", hint: "the name of an AWS region, for example us-east-1" });
+            return Err(EndpointError {
+                given: region.to_owned(),
+                what: "region",
+                hint: "the name of an AWS region, for example us-east-1",
+            });
         }
         Ok(Self(format!("https://{name}.aws.api.stately.cloud")))
     }

@@ -51,7 +51,9 @@ impl Options {
             let value = arguments.next().unwrap_or_default();
             match (argument.as_str(), value.as_str()) {
                 ("--port", port) => {
-                    options.port = port.parse().map_err(|_| format!("--port: must be a port from 0 to 65535, for example 8080; found {port:?}"))?;
+                    options.port = port.parse().map_err(|_| {
+                        format!("--port: must be a port from 0 to 65535, for example 8080; found {port:?}")
+                    })?;
                 }
                 ("--fault", "wrong-shape") => options.fault = Some(Fault::WrongShape),
                 (other, _) => {

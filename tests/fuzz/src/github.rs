@@ -95,7 +95,10 @@ pub(crate) fn answers(input: &[u8]) {
                 }
                 // Only a 404 with GitHub's own message counts as "not found": removals of runners are based on it.
                 let says = serde_json::from_slice::<ErrorBody>(&body).is_ok_and(|body| body.message.is_some());
-                assert!(failure.fault != Fault::NotFound || says || status == 451, "a 404 without GitHub's message counts as not found");
+                assert!(
+                    failure.fault != Fault::NotFound || says || status == 451,
+                    "a 404 without GitHub's message counts as not found"
+                );
             }
         }
     }

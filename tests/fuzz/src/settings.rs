@@ -62,7 +62,11 @@ pub(crate) fn settings(input: &[u8]) {
             for fault in &faults.0 {
                 let text = fault.to_string();
                 assert!(is_shown || !text.contains(SECRET), "an error contains a secret: {text}");
-                assert!(reference().iter().any(|setting| setting.name == fault.setting), "{} is not a setting", fault.setting);
+                assert!(
+                    reference().iter().any(|setting| setting.name == fault.setting),
+                    "{} is not a setting",
+                    fault.setting
+                );
                 assert_bearable(&text.replace(SECRET, "…"), LONGEST);
             }
         }

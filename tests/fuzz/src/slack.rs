@@ -71,7 +71,11 @@ pub(crate) fn requests(input: &[u8]) {
     let (timestamp, signature) = signed(now_secs - 300, body);
     let by_slack = [("X-Slack-Request-Timestamp", timestamp.as_bytes()), ("x-slack-signature", signature.as_bytes())];
     assert_eq!(read(&by_slack, body, false), decoded, "the signature changes what is read");
-    assert_eq!(read(&by_slack, STANDARD.encode(body).as_bytes(), true), decoded, "the gateway's base64 changes what is read");
+    assert_eq!(
+        read(&by_slack, STANDARD.encode(body).as_bytes(), true),
+        decoded,
+        "the gateway's base64 changes what is read"
+    );
     let (timestamp, signature) = signed(now_secs - 301, body);
     let stale = [("X-SLACK-REQUEST-TIMESTAMP", timestamp.as_bytes()), ("X-Slack-Signature", signature.as_bytes())];
     assert_eq!(read(&stale, body, false), Err(Refusal::Stale));

@@ -101,8 +101,9 @@ impl Installation {
             r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}}}"#,
             rules.failure_threshold
         );
-        let document: PolicyDocument = serde_json::from_str(&json).unwrap_or_default();
-        Policy::new(document, &[]).unwrap_or_default()
+        // Never the default in its place: the scenario would have another policy than the model.
+        let document: PolicyDocument = serde_json::from_str(&json).expect("the policy is JSON");
+        Policy::new(document, &[]).expect("the policy has no faults")
     }
 
     fn interval() -> Duration {

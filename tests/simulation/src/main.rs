@@ -60,7 +60,9 @@ impl Arguments {
                 Some(seed) => (seed, StoreKind::Stately),
                 None => (line, StoreKind::Embedded),
             };
-            let seed = seed.trim().parse().with_context(|| format!("{}: `{line}` must be a seed, for example `4711` or `4711 stately`", file.display()))?;
+            let seed = seed.trim().parse().with_context(|| {
+                format!("{}: `{line}` must be a seed, for example `4711` or `4711 stately`", file.display())
+            })?;
             if store == self.store {
                 seeds.push(seed);
             }

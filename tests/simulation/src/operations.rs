@@ -117,10 +117,14 @@ impl fmt::Display for Operation {
             What::MonitorDown { for_ms } => write!(f, "the monitor is down for {} min", minutes(for_ms)),
             What::SlackDead { for_ms } => write!(f, "Slack accepts nothing for {} min", minutes(for_ms)),
             What::NotifierDown { for_ms } => write!(f, "no notifier runs for {} min", minutes(for_ms)),
-            What::FailureThreshold(failure_threshold) => write!(f, "the policy's failureThreshold becomes {failure_threshold}"),
+            What::FailureThreshold(failure_threshold) => {
+                write!(f, "the policy's failureThreshold becomes {failure_threshold}")
+            }
             What::AlertOnRemoved(true) => write!(f, "the policy's onRemoved becomes alert"),
             What::AlertOnRemoved(false) => write!(f, "the policy's onRemoved becomes ignore"),
-            What::Toggle { target, again_ms: None } => write!(f, "{} is added to the list or removed from it", name(target)),
+            What::Toggle { target, again_ms: None } => {
+                write!(f, "{} is added to the list or removed from it", name(target))
+            }
             What::Toggle { target, again_ms: Some(again_ms) } => {
                 write!(f, "{} is added to the list or removed from it for {} min", name(target), minutes(again_ms))
             }
@@ -136,7 +140,11 @@ impl fmt::Display for Operation {
                 write!(f, "somebody mutes {scope} for {long} min and unmutes it after {early} min")
             }
             What::Acknowledge { target } => {
-                write!(f, "somebody acknowledges the open outages of {}, or of the next target that has any", name(target))
+                write!(
+                    f,
+                    "somebody acknowledges the open outages of {}, or of the next target that has any",
+                    name(target)
+                )
             }
         }
     }

@@ -248,6 +248,8 @@ pub struct World {
     /// Changes when the token is renewed.
     pub token: u32,
     next_id: u64,
+    /// When each registration that no longer exists was removed.
+    pub unregistered_ms: BTreeMap<u64, i64>,
     /// The true states of each runner's name at each target, with their start.
     pub history: BTreeMap<(usize, String), Vec<(i64, Truth)>>,
     /// Past states, for stale answers.
@@ -339,6 +341,8 @@ impl World {
     /// Removes a runner. Returns whether it was registered.
     pub fn remove(&mut self, now_ms: i64, target: usize, name: &str) -> bool {
         let before = self.runners[target].len();
+        let leaving = self.runners[target].iter().filter(|runner| runner.name == name);
+        self.unregistered_ms.extend(leaving.map(|runner| (runner.id, now_ms)));
         self.runners[target].retain(|runner| runner.name != name);
         let was_there = self.runners[target].len() < before;
         if was_there {

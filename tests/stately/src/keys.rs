@@ -118,7 +118,8 @@ pub enum PrefixRule {
 impl Prefix {
     /// Reads a prefix: at least one whole segment.
     pub(crate) fn parse(text: &str, rule: PrefixRule) -> Result<Self, String> {
-        let mut parts = split(text).ok_or_else(|| format!("`{text}` is not a key path prefix: it must begin with a slash"))?;
+        let mut parts =
+            split(text).ok_or_else(|| format!("`{text}` is not a key path prefix: it must begin with a slash"))?;
         let partial = if parts.len() > 1 { parts.pop() } else { None };
         // A trailing slash covers everything below the last segment.
         let partial = partial.filter(|partial| !partial.is_empty());

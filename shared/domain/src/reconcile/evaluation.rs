@@ -170,9 +170,7 @@ impl<'a> Evaluation<'a> {
                 }
             }
             Health::Down(down) => {
-                down.healthy_count = 0;
-                down.recovering_since = None;
-                down.counted_at = None;
+                down.restart_recovery();
                 self.still_down();
             }
             Health::Gone { .. } | Health::Retired => {}
@@ -300,6 +298,10 @@ impl<'a> Evaluation<'a> {
         }
         absence.count += 1;
         absence.counted_at = self.at;
+        // Healthy checks before and after one that misses the runner are not consecutive.
+        if let Health::Down(down) = &mut self.runner.health {
+            down.restart_recovery();
+        }
         // An ephemeral runner deregisters after its job: that is expected.
         self.counted = !self.runner.ephemeral;
         if absence.count >= POLLS_UNTIL_GONE {
@@ -339,6 +341,8 @@ impl<'a> Evaluation<'a> {
         }
         if let Some(flapping) = &mut self.runner.flapping {
             flapping.healthy_since = None;
+            // People are notified that it is no longer monitored, so also of its return, when its alerts resume.
+            alerted |= !flapping.muted;
         }
         self.end_flapping();
         if self.runner.ephemeral {

@@ -254,7 +254,9 @@ impl Store for EmbeddedStore {
             match answer.try_recv() {
                 Ok(outcome) => break outcome?,
                 Err(TryRecvError::Empty) => self.waiting.commit_some(&mut connection),
-                Err(TryRecvError::Closed) => return Err(StoreError::Unavailable("the commit did not finish".to_owned())),
+                Err(TryRecvError::Closed) => {
+                    return Err(StoreError::Unavailable("the commit did not finish".to_owned()));
+                }
             }
         };
         if outcome == PutOutcome::Done {

@@ -60,7 +60,10 @@ impl Place {
         let mut place = Place { section, subject: key.subject().to_string(), numbers: [0; 3] };
         for (stored, number) in place.numbers.iter_mut().zip(numbers) {
             *stored = i64::try_from(number).map_err(|_| {
-                StoreError::Refused(format!("{key}: the number {number} is larger than SQLite can store ({})", i64::MAX))
+                StoreError::Refused(format!(
+                    "{key}: the number {number} is larger than SQLite can store ({})",
+                    i64::MAX
+                ))
             })?;
         }
         Ok(place)

@@ -72,7 +72,11 @@ async fn the_stored_token_is_shared_by_every_process() {
     assert_eq!(one.prepare(&web, Some(&first)).await, None, "it is stored already");
     let known = tags(&pages(one.list(&web, &[]).await));
     assert_eq!(other.prepare(&web, Some(&first)).await, None);
-    assert_eq!(shape(&pages(other.list(&web, &known).await)), ["=3"], "a page that one has read is a 304 for the other");
+    assert_eq!(
+        shape(&pages(other.list(&web, &known).await)),
+        ["=3"],
+        "a page that one has read is a 304 for the other"
+    );
     assert_eq!(world.requests_of(Endpoint::CreateAccessToken), 1);
 
     // Shortly before its end the first caller gets another one, and the others use that.
@@ -280,7 +284,10 @@ async fn an_enterprise_is_refused_without_a_request() {
     let (world, _) = world().await;
     let refused = failure(&app(&world), "enterprises/big").await;
     assert_eq!(refused.fault, Sort::Forbidden);
-    assert!(refused.detail.contains("a GitHub App cannot read an enterprise's runners; use a classic token"), "{refused}");
+    assert!(
+        refused.detail.contains("a GitHub App cannot read an enterprise's runners; use a classic token"),
+        "{refused}"
+    );
     assert_eq!(world.requests(), 0);
 }
 

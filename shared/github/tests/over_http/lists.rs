@@ -161,7 +161,10 @@ async fn a_list_beyond_the_limit_is_refused_with_its_name() {
     let incomplete = github.list(&target("acme/web"), &[]).await.pages.unwrap_err();
     assert!(incomplete.partial);
     assert_eq!(incomplete.failure.fault, Sort::BrokenAnswer);
-    assert_eq!(incomplete.failure.detail, "acme/web has more than 2 pages of runners (200 runners), the most that are read");
+    assert_eq!(
+        incomplete.failure.detail,
+        "acme/web has more than 2 pages of runners (200 runners), the most that are read"
+    );
 }
 
 #[tokio::test]

@@ -230,6 +230,9 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let Some(claim) = self.claim(subject, &delivery_state, pending, now).await? else {
             return Ok(Attempted::default());
         };
+        if delivery_state.may_repeat && !self.is_as_read(&claim, &delivery_state).await? {
+            return Ok(Attempted::nothing_until(self.clock.now()));
+        }
         // A notifier that stalls until its lease ends has lost it to another.
         if !claim.holds(self.clock.now()) {
             return Ok(Attempted::nothing_until(self.clock.now()));
@@ -344,6 +347,15 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let found = self.store.get(&[Key::Claim(subject.clone(), claim.number)]).await?;
         let is_mine = |item: &Item| matches!(item, Item::Claim(stored) if stored.nonce == claim.nonce);
         Ok(found.iter().any(is_mine).then_some(claim))
+    }
+
+    /// Whether claims and endings, without this claim, are still as they were read: if the notifier stalled in between, the
+    /// earlier attempt may have been recorded as delivered.
+    async fn is_as_read(&self, claim: &Claim, read: &DeliveryState) -> Result<bool, StoreError> {
+        let query = Query::Notifications { subject: claim.subject.clone(), limit: RECORDS_READ + 1 };
+        let mut records = self.store.list(&query).await?;
+        records.retain(|item| !matches!(item, Item::Claim(stored) if stored.number == claim.number));
+        Ok(delivery_state(&records) == *read)
     }
 
     /// Sends the parts of a claim one after the other, and records how each ended.

@@ -216,7 +216,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         if self.is_stalled(&stopwatch) {
             // The put itself stalled: whatever its answer, the stored heartbeat may be this one, which is outdated by
             // now.
-            put = self.store.put(vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))]).await;
+            let current = vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))];
+            put = records::put_until_answered(self.store, self.clock, current).await;
         }
         put.map(drop)
     }

@@ -186,7 +186,11 @@ async fn a_mute_can_be_set_listed_and_ended<S: Store>(store: &S) {
         };
         ask(store, command).await.mutes.len()
     };
-    assert_eq!((shown("acme/web").await, shown("acme/api").await), (1, 0), "the second mute of the same runners replaces the first");
+    assert_eq!(
+        (shown("acme/web").await, shown("acme/api").await),
+        (1, 0),
+        "the second mute of the same runners replaces the first"
+    );
     assert_eq!((shown("build-7").await, shown("build-8").await), (1, 0));
     assert_eq!(ask(store, Command::StatusAll).await.mutes.len(), 1);
 
@@ -319,7 +323,10 @@ async fn five_hundred_targets_are_read_within_a_second<S: Store>(store: &S) {
         let answered = ask(&slow, command.clone()).await;
         let took = began.elapsed();
         assert!(took < Duration::from_secs(1), "{command:?} takes {took:?}");
-        assert!(took > Duration::from_millis(20 * 8), "{command:?}: too many concurrent requests to the store: {took:?}");
+        assert!(
+            took > Duration::from_millis(20 * 8),
+            "{command:?}: too many concurrent requests to the store: {took:?}"
+        );
         assert!(answered.unread.is_empty());
     }
     // Only the target that cannot be read is missing from the answer.

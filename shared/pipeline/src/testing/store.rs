@@ -329,7 +329,11 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
     store.delete(&[again.key()]).await.expect("the delete is answered");
     assert_eq!(keys(store, Query::Mutes).await.len(), 3);
     let runner = Some(RunnerId(7));
-    assert_eq!(keys(store, Query::Outages { target: id("acme/web"), runner }).await, [], "an acknowledgement is not an outage");
+    assert_eq!(
+        keys(store, Query::Outages { target: id("acme/web"), runner }).await,
+        [],
+        "an acknowledgement is not an outage"
+    );
     assert_eq!(keys(store, Query::Fleet(id("acme/web"))).await.len(), 1);
 }
 

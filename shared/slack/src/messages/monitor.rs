@@ -22,9 +22,10 @@ impl MessageBuilder<'_> {
         let targets = counted(targets, "target", "targets");
         let (title, whose) = match (&self.target, self.account()) {
             (Some(_), _) => (Line::of("Monitoring of ").and(self.its_name()).text(" is down"), "its"),
-            (None, Some(account)) => {
-                (Line::of(format!("Monitoring of {targets} of the GitHub App on ")).name(account).text(" is down"), "their")
-            }
+            (None, Some(account)) => (
+                Line::of(format!("Monitoring of {targets} of the GitHub App on ")).name(account).text(" is down"),
+                "their",
+            ),
             (None, None) => (Line::of(format!("Monitoring of {targets} is down")), "their"),
         };
         let until = match failure.fault {

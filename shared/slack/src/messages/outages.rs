@@ -284,7 +284,9 @@ impl MessageBuilder<'_> {
         let over = outages.len() - open.len();
         let lead = match outages {
             [one] => Line::of("It was ").and(course(one)).text("."),
-            _ if open.is_empty() => Line::of(format!("All {} outages are over, after {}.", outages.len(), longest(outages))),
+            _ if open.is_empty() => {
+                Line::of(format!("All {} outages are over, after {}.", outages.len(), longest(outages)))
+            }
             _ => Line::of(format!("{over} of {} over:", counted(outages.len(), "outage", "outages"))),
         };
         let items = match outages {

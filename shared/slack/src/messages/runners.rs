@@ -35,8 +35,7 @@ impl MessageBuilder<'_> {
             },
             _ => Part {
                 brief: Line::of(". Their individual alerts are paused until they stay online."),
-                lead: Line::of("GitHub reported them offline repeatedly.")
-                    .and(paused("Their individual", "they have")),
+                lead: Line::of("GitHub reported them offline repeatedly.").and(paused("Their individual", "they have")),
                 items: flaps.iter().take(MAX_ITEMS).map(item).collect(),
                 total: flaps.len(),
                 ..part(Mark::Warning, title)
@@ -84,13 +83,15 @@ impl MessageBuilder<'_> {
         let title = names(runners.iter().map(|runner| &*runner.name)).text(" registered again");
         match runners {
             [one] => Part {
-                brief: Line::of(": GitHub lists it again."),
-                lead: Line::of("GitHub lists ").name(&one.name).text(" again after it was missing."),
+                brief: Line::of(": GitHub lists it again. Alerts about it resume."),
+                lead: Line::of("GitHub lists ")
+                    .name(&one.name)
+                    .text(" again after it was missing. Alerts about it resume."),
                 ..part(Mark::Good, title)
             },
             _ => Part {
-                brief: Line::of(": GitHub lists them again."),
-                lead: Line::of("GitHub lists them again after they were missing."),
+                brief: Line::of(": GitHub lists them again. Alerts about them resume."),
+                lead: Line::of("GitHub lists them again after they were missing. Alerts about them resume."),
                 items: runners.iter().take(MAX_ITEMS).map(|runner| Line::default().name(&runner.name)).collect(),
                 total: runners.len(),
                 ..part(Mark::Good, title)

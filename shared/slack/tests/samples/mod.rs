@@ -207,7 +207,10 @@ fn other_outages() -> Vec<(&'static str, Notification)> {
             about("acme/web", 1, vec![NotificationItem::Flapping { runners: vec![flap(1, None), flap(2, None)] }]),
         ),
         ("calm_one", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, Some(later))] }])),
-        ("calm_one_no_longer_monitored", about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, None)] }])),
+        (
+            "calm_one_no_longer_monitored",
+            about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, None)] }]),
+        ),
         (
             "calm_2",
             about("acme/web", 0, vec![NotificationItem::Calm { runners: vec![flap(1, Some(later)), flap(2, None)] }]),

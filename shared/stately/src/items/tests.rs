@@ -122,7 +122,10 @@ fn the_key_paths_match_the_schema() {
     assert_eq!(path(&runner_item("Acme/Web", 7)), "/repo-acme%/web/runner-7");
     assert_eq!(path(&outage_item("acme/web", 7, 41)), "/repo-acme%/web/runner-7/outage-41");
     assert_eq!(path(&Item::Change(change("monitor", 5, Event::MonitoringStarted))), "/repo-monitor/change-5");
-    assert_eq!(path(&Item::Claim(claim("credential:token", 3, 2))), "/repo-credential:token/notification-3/attempt-2/claim");
+    assert_eq!(
+        path(&Item::Claim(claim("credential:token", 3, 2))),
+        "/repo-credential:token/notification-3/attempt-2/claim"
+    );
     let last_seen = LastSeen { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None, next_tick_at: None };
     assert_eq!(path(&Item::LastSeen(last_seen)), "/fleet-orgs%/acme/last_seen");
     assert_eq!(key_path(&Key::Watchlist).to_string(), "/repo-monitor/watchlist");

@@ -135,11 +135,19 @@ fn check(name: &str, throttling: Throttling, outcome: &Outcome) -> anyhow::Resul
             ensure!(outcome.longest_gap_secs < 310.0, "{name}: {} s", outcome.longest_gap_secs);
         }
         Throttling::AtFirst => {
-            ensure!((1..=24).contains(&outcome.throttled_ticks), "{name}: throttled at {} ticks", outcome.throttled_ticks);
+            ensure!(
+                (1..=24).contains(&outcome.throttled_ticks),
+                "{name}: throttled at {} ticks",
+                outcome.throttled_ticks
+            );
             ensure!(outcome.whole_longest_gap_secs < 310.0, "{name}: {} s", outcome.whole_longest_gap_secs);
         }
         Throttling::AtRenewals => {
-            ensure!(outcome.throttled_ticks * 12 <= outcome.ticks, "{name}: throttled at {} ticks", outcome.throttled_ticks);
+            ensure!(
+                outcome.throttled_ticks * 12 <= outcome.ticks,
+                "{name}: throttled at {} ticks",
+                outcome.throttled_ticks
+            );
             ensure!(outcome.longest_gap_secs < 610.0, "{name}: {} s", outcome.longest_gap_secs);
         }
         Throttling::Always => {

@@ -80,7 +80,11 @@ async fn main() -> anyhow::Result<()> {
         child.wait().await?;
         change_some(&github, &mut chance);
         if kill % 50 == 0 {
-            println!("{kill} kills, {} messages accepted, {:.0} s", slack.messages().len(), began.elapsed().as_secs_f64());
+            println!(
+                "{kill} kills, {} messages accepted, {:.0} s",
+                slack.messages().len(),
+                began.elapsed().as_secs_f64()
+            );
         }
     }
 
@@ -93,7 +97,12 @@ async fn main() -> anyhow::Result<()> {
         if pending(&path).await? == 0 {
             break;
         }
-        ensure!(Instant::now() < deadline, "{} changes are still pending after {} s", pending(&path).await?, SETTLE.as_secs());
+        ensure!(
+            Instant::now() < deadline,
+            "{} changes are still pending after {} s",
+            pending(&path).await?,
+            SETTLE.as_secs()
+        );
     }
     child.start_kill()?;
     child.wait().await?;

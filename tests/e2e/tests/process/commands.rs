@@ -183,10 +183,7 @@ async fn doctor_passes_a_sound_installation_and_gives_hints_for_others() {
     let bench = Bench::new(2).await;
     let (code, stdout, stderr) = bench.run(&["doctor"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(
-        stdout.contains("ok  acme/app-0: reachable; 2 runners") && stdout.contains("Nothing to fix"),
-        "{stdout}"
-    );
+    assert!(stdout.contains("ok  acme/app-0: reachable; 2 runners") && stdout.contains("Nothing to fix"), "{stdout}");
     bench.github.state().set_access("acme/app-0", Access::MissingPermission);
     let (code, stdout, _) = bench.run(&["doctor"]).await;
     assert_eq!(code, 2);

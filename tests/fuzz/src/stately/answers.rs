@@ -154,7 +154,9 @@ async fn ask(store: &StatelyStore<Script>, which: u8) -> Result<Vec<Item>, Store
         _ => {
             let list = List { prefix: KeyPath::new().text("fleet", "acme/web"), limit: Some(2), ..List::default() };
             let items = store.client().list(&list).await;
-            items.map(|items| assert!(items.len() <= 2, "more items than the limit")).map_or(Ok(vec![]), |()| Ok(vec![]))
+            items
+                .map(|items| assert!(items.len() <= 2, "more items than the limit"))
+                .map_or(Ok(vec![]), |()| Ok(vec![]))
         }
     }
 }

@@ -31,7 +31,11 @@ impl Examination<'_> {
             by_runner.entry(outage.runner_id.0).or_default().push(outage);
             let from_ms = scenario_ms(outage.started_at) - STALE_MS - MINUTE_MS;
             let until_ms = scenario_ms(outage.confirmed_at);
-            if !self.model.was_ever_away(place, &outage.runner_name, from_ms, until_ms) {
+            // The registration that was known is truly gone, also where the next one slips from every list since.
+            let unregistered_ms = self.played.world.unregistered_ms.get(&outage.current_id.0);
+            let is_removed =
+                outage.ending == Some(Ending::Removed) && unregistered_ms.is_some_and(|at_ms| *at_ms <= until_ms);
+            if !is_removed && !self.model.was_ever_away(place, &outage.runner_name, from_ms, until_ms) {
                 self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
             }
             // An ephemeral runner leaves after its job.
@@ -96,7 +100,8 @@ impl Examination<'_> {
             Ending::Recovered => {
                 let readings = self.model.readings(place, name, resolved_ms, self.played.end_ms);
                 let is_healthy = |reading: &Reading| matches!(reading, Reading::Healthy | Reading::Slipped);
-                let healthy = || readings.iter().take_while(|(_, reading)| is_healthy(reading)).map(|(at_ms, _)| *at_ms);
+                let healthy =
+                    || readings.iter().take_while(|(_, reading)| is_healthy(reading)).map(|(at_ms, _)| *at_ms);
                 let first_is =
                     readings.first().is_some_and(|(at_ms, reading)| *at_ms == resolved_ms && is_healthy(reading));
                 if !first_is {

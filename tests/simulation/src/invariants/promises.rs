@@ -122,7 +122,11 @@ impl Examination<'_> {
             .collect();
         let what = |what: &str, by_ms: i64| {
             let (name, began) = (&absence.name, moment(absence.began_ms));
-            format!("{subject} {name}, not online from {began} to {}: {what} by {}", moment(absence.ended_ms), moment(by_ms))
+            format!(
+                "{subject} {name}, not online from {began} to {}: {what} by {}",
+                moment(absence.ended_ms),
+                moment(by_ms)
+            )
         };
         let flapped = flapped(&taken, &absence.name);
         let flaps = |at_ms: i64| {
@@ -171,7 +175,10 @@ impl Examination<'_> {
             let times: Vec<i64> =
                 of_name.filter(|(_, outage)| outage.runner_name == absence.name).map(|(at_ms, _)| at_ms).collect();
             if times.len() != 1 || times[0] < ended_ms {
-                let what = what(&format!("notified at {times:?} instead of once after the mute ended at {}", moment(ended_ms)), by_ms);
+                let what = what(
+                    &format!("notified at {times:?} instead of once after the mute ended at {}", moment(ended_ms)),
+                    by_ms,
+                );
                 self.found(UNMUTED, what);
             }
         }
@@ -227,7 +234,10 @@ impl Examination<'_> {
             };
             let returned = taken.iter().filter(|taken| (absence.ended_ms..=by_ms).contains(&taken.at_ms)).filter(names);
             if returned.count() == 0 {
-                self.found("the return of a removed runner is notified in time", what("its return is not notified", by_ms));
+                self.found(
+                    "the return of a removed runner is notified in time",
+                    what("its return is not notified", by_ms),
+                );
             }
         }
     }
@@ -240,7 +250,11 @@ impl Examination<'_> {
             What::CredentialRefused { .. } => {
                 (Subject::Credential(CredentialId::token()), UNREACHABLE_IN_TIME, "unreachable credential")
             }
-            _ => (Subject::Monitor, "a gap in monitoring is notified in time, once, and never if it is short", "gap in monitoring"),
+            _ => (
+                Subject::Monitor,
+                "a gap in monitoring is notified in time, once, and never if it is short",
+                "gap in monitoring",
+            ),
         };
         let taken = self.taken_of(&subject);
         let notified = |from_ms: i64, until_ms: i64, is_meant: &dyn Fn(&NotificationItem) -> bool| {
@@ -282,10 +296,12 @@ impl Examination<'_> {
     }
 }
 
-/// When a runner was notified as flapping and as no longer flapping, in order. A notified outage ends flapping.
+/// When a runner was notified as flapping and as no longer flapping, in order. A notified outage ends flapping, and so does a
+/// notified return: its alerts resume.
 fn flapped(taken: &[&Taken], name: &str) -> Vec<(i64, Flaps)> {
     let is_notified = |item: &NotificationItem| match item {
         NotificationItem::Calm { runners } => runners.iter().any(|flap| flap.runner.name == name),
+        NotificationItem::Returned { runners } => runners.iter().any(|runner| runner.name == name),
         NotificationItem::NoLongerMonitored { whole_target, .. } => *whole_target,
         _ => false,
     };

@@ -44,7 +44,10 @@ impl Examination<'_> {
             self.found("nothing is unrecorded at the end", what);
         }
         if record.outages.iter().any(Outage::is_open) {
-            self.found("no outage is open when every runner is online", format!("{}: {:?}", record.subject, record.outages));
+            self.found(
+                "no outage is open when every runner is online",
+                format!("{}: {:?}", record.subject, record.outages),
+            );
         }
         if !is_watched {
             if !fleet.runners.is_empty() {
@@ -58,7 +61,10 @@ impl Examination<'_> {
         known.sort_unstable();
         truly.sort_unstable();
         if known != truly {
-            self.found("the store agrees with GitHub at the end", format!("{}: {known:?}, GitHub {truly:?}", record.subject));
+            self.found(
+                "the store agrees with GitHub at the end",
+                format!("{}: {known:?}, GitHub {truly:?}", record.subject),
+            );
         }
         for runner in registered() {
             if runner.health != Health::Healthy || !runner.status.is_healthy() || runner.flapping.is_some() {

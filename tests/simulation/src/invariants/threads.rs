@@ -28,14 +28,13 @@ fn follows_up(notification: &Notification) -> Vec<&Outage> {
 /// Whether a message reports only ends of outages and reminders.
 fn is_follow_up(notification: &Notification) -> bool {
     use monitor_domain::notifications::NotificationItem;
-    notification.items.iter().all(|item| {
-        matches!(
-            item,
-            NotificationItem::Recovered { .. }
-                | NotificationItem::Removed { .. }
-                | NotificationItem::StillOffline { .. }
-                | NotificationItem::NoLongerMonitored { .. }
-        )
+    notification.items.iter().all(|item| match item {
+        NotificationItem::Recovered { .. }
+        | NotificationItem::Removed { .. }
+        | NotificationItem::StillOffline { .. } => true,
+        // Without an outage that ends with it, it is about the target alone.
+        NotificationItem::NoLongerMonitored { outages, .. } => !outages.is_empty(),
+        _ => false,
     })
 }
 

@@ -58,6 +58,8 @@ impl Model<'_> {
     /// Whether a check whose result was not lost saw the runner online in between.
     pub(super) fn was_seen(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
         let readings = self.readings(place, name, from_ms, until_ms);
-        readings.iter().any(|(at_ms, reading)| *reading == Reading::Healthy && !self.may_lose(*at_ms, at_ms + MINUTE_MS))
+        readings
+            .iter()
+            .any(|(at_ms, reading)| *reading == Reading::Healthy && !self.may_lose(*at_ms, at_ms + MINUTE_MS))
     }
 }

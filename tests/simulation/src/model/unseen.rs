@@ -45,7 +45,8 @@ impl Model<'_> {
             let (ended_ms, but) = (began_ms + for_ms, Some(Source::Operation(number)));
             let alone = |until_ms: i64| self.disturbance(place, but, began_ms, until_ms).is_none();
             let over_ms = next_tick(ended_ms) + CHECK_MS + NOTIFY_MS;
-            let mut this = Unseen { what, began_ms, ended_ms, notified_by_ms: None, stays_silent: false, over_by_ms: None };
+            let mut this =
+                Unseen { what, began_ms, ended_ms, notified_by_ms: None, stays_silent: false, over_by_ms: None };
             if let What::MonitorDown { .. } = this.what {
                 let last_tick_ms = next_tick(began_ms) - TICK_MS;
                 let gap_ms = next_tick(ended_ms) - last_tick_ms;

@@ -38,7 +38,11 @@ pub(super) async fn a_steady_check_costs_two_reads_and_no_write<S: Store>(store:
     }
     let without = Requests { reads: 2, puts: 0, deletes: 0 };
     let with_last_seen = Requests { puts: 1, ..without };
-    assert_eq!(requests, [without, with_last_seen, without, with_last_seen], "a LastSeen item every ten minutes, and nothing else");
+    assert_eq!(
+        requests,
+        [without, with_last_seen, without, with_last_seen],
+        "a LastSeen item every ten minutes, and nothing else"
+    );
     assert_eq!(this.source.fresh_pages(), pages, "every page was answered by 304");
 }
 
@@ -111,7 +115,11 @@ pub(super) async fn a_check_that_took_too_long_is_discarded<S: Store>(store: &S)
     this.source.meanwhile(async move { clock.advance(INTERVAL + MINUTE) });
     this.check(&web()).await;
     let changes = this.changes(&subject()).await;
-    assert_eq!(changes.last().map(|change| change.observed_at), Some(this.clock.now()), "GitHub is asked again, and the change has the new time");
+    assert_eq!(
+        changes.last().map(|change| change.observed_at),
+        Some(this.clock.now()),
+        "GitHub is asked again, and the change has the new time"
+    );
 }
 
 pub(super) async fn an_interrupted_list_changes_no_runner<S: Store>(store: &S) {

@@ -50,6 +50,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(notifying::two_notifiers_at_once_send_one_message(&make().await)).await;
     Box::pin(notifying::a_claim_without_an_ending_is_sent_again_after_its_lease(&make().await)).await;
     Box::pin(notifying::a_late_ending_from_a_frozen_notifier_changes_nothing(&make().await)).await;
+    Box::pin(notifying::a_notifier_that_stalls_before_its_claim_repeats_nothing(&make().await)).await;
     Box::pin(notifying::a_lease_that_ended_while_it_was_claimed_is_not_used(&make().await)).await;
     Box::pin(notifying::a_failed_send_is_retried_when_it_is_due(&make().await)).await;
     Box::pin(notifying::the_message_of_a_failed_attempt_is_retried_when_the_next_attempt_is_due(&make().await)).await;
@@ -63,15 +64,13 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ))
     .await;
     Box::pin(notifying::outages_during_a_chat_failure_are_notified_in_one_message(&make().await)).await;
-    Box::pin(notifying::an_alert_is_edited_as_its_outages_end_and_recoveries_are_sent_in_its_thread(&make().await)).await;
+    Box::pin(notifying::an_alert_is_edited_as_its_outages_end_and_recoveries_are_sent_in_its_thread(&make().await))
+        .await;
     Box::pin(notifying::an_edit_that_fails_is_retried_with_its_notification_and_nothing_is_sent_twice(&make().await))
         .await;
     Box::pin(notifying::the_end_of_an_outage_whose_alert_is_gone_is_notified_in_a_message_of_its_own(&make().await))
         .await;
-    Box::pin(notifying::a_notifier_that_stalls_between_two_requests_sends_only_under_a_lease(
-        &make().await,
-    ))
-    .await;
+    Box::pin(notifying::a_notifier_that_stalls_between_two_requests_sends_only_under_a_lease(&make().await)).await;
     Box::pin(edits::an_edit_with_a_refused_layout_is_sent_as_plain_text_within_the_same_attempt(&make().await)).await;
     Box::pin(edits::an_edit_refused_in_both_forms_is_abandoned_and_its_notification_is_sent(&make().await)).await;
     Box::pin(edits::an_edit_that_keeps_failing_is_abandoned_at_the_third_attempt(&make().await)).await;

@@ -1,10 +1,11 @@
 //! Notifications are sent once, in time, and in the form that the chat accepts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::items::{Acknowledgement, Delivered, Place};
-use crate::ports::{Chat, EditError, Route};
+use crate::ports::{Chat, EditError, Route, StoreError};
 
 pub(super) async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
@@ -82,10 +83,7 @@ pub(super) async fn the_message_of_a_failed_attempt_is_retried_when_the_next_att
         let report = this.notify_again(&subject(), receives).await;
         assert_eq!((report.delivered.len(), retried_after(&report)), (0, seconds), "receive {receives}");
         let early = this.notify_again(&subject(), 1).await;
-        assert_eq!(
-            early.next_attempt_at, report.next_attempt_at,
-            "an early message waits for the same time"
-        );
+        assert_eq!(early.next_attempt_at, report.next_attempt_at, "an early message waits for the same time");
         let wait = report.next_attempt_at.map(|due| due.since(this.clock.now()));
         this.clock.advance(wait.unwrap_or_default());
     }
@@ -165,9 +163,7 @@ pub(super) async fn a_short_wait_is_waited_out<S: Store>(store: &S) {
     assert_eq!(this.endings(&subject()).await.len(), 1);
 }
 
-pub(super) async fn a_refused_layout_falls_back_to_plain_text_then_to_the_subject_and_then_stays_pending<
-    S: Store,
->(
+pub(super) async fn a_refused_layout_falls_back_to_plain_text_then_to_the_subject_and_then_stays_pending<S: Store>(
     store: &S,
 ) {
     let this = Installation::watching(store, 1).await;
@@ -251,6 +247,63 @@ pub(super) async fn a_late_ending_from_a_frozen_notifier_changes_nothing<S: Stor
     let put = store.put(vec![Put::replacing(Item::Sent(late))]).await;
     assert_eq!(put, Ok(PutOutcome::Done));
     assert_eq!(this.notify(&subject()).await.delivered, [], "what was notified stays notified");
+}
+
+/// A store in which an attempt is recorded just after its claims and endings were read.
+struct RecordedLate<'a, S> {
+    store: &'a S,
+    late: Mutex<Option<Sent>>,
+}
+
+impl<S: Store> Store for RecordedLate<'_, S> {
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.store.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        let read = self.store.list(query).await;
+        let late = self
+            .late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|_| matches!(query, Query::Notifications { .. }));
+        if let Some(late) = late {
+            let _ = self.store.put(vec![Put::replacing(Item::Sent(late))]).await?;
+        }
+        read
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.store.delete(keys).await
+    }
+}
+
+pub(super) async fn a_notifier_that_stalls_before_its_claim_repeats_nothing<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    this.outage().await;
+    this.record().await;
+    this.store.plan([PutFault::None]);
+    this.store.go_down(true);
+    this.notify(&subject()).await;
+    this.store.go_down(false);
+    assert_eq!(this.chat.take().len(), 1);
+    this.clock.advance(NotifySettings::default().lease);
+    let through = this.changes(&subject()).await.last().map(|change| change.revision).unwrap_or_default();
+    let (number, ending) = (Attempt { notification: 1, attempt: 1 }, SendEnding::Delivered(Default::default()));
+    let late = Sent { subject: subject(), number, through, at: this.clock.now(), ending, parts: Vec::new() };
+    let old = RecordedLate { store, late: Mutex::new(Some(late)) };
+    let (policy, settings) = (&this.check.policy, NotifySettings::default());
+    let stage = Notify { store: &old, chat: &this.chat, clock: &this.clock, policy, settings };
+    assert_eq!(stage.run(&subject(), 1).await.delivered, []);
+    assert_eq!(this.chat.take().len(), 0, "the earlier attempt is recorded by then");
 }
 
 /// An installation whose chat has threads, after runners 1 and 2 went offline in one alert and runner 3 in another.
@@ -370,9 +423,7 @@ impl Chat for StallingChat<'_> {
     }
 }
 
-pub(super) async fn a_notifier_that_stalls_between_two_requests_sends_only_under_a_lease<S: Store>(
-    store: &S,
-) {
+pub(super) async fn a_notifier_that_stalls_between_two_requests_sends_only_under_a_lease<S: Store>(store: &S) {
     let this = two_alerts(store).await;
     for (notification, runner, at_reply) in [(3, 1, false), (4, 3, true)] {
         this.clock.advance(MINUTE);

@@ -1,6 +1,6 @@
 //! Ticks: gaps in which the monitor did not run, drops, and checks of targets that are not on the list.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use monitor_domain::notifications::{Notification, NotificationItem};
@@ -63,11 +63,12 @@ pub(super) async fn a_target_missing_from_its_account_is_checked_only_with_reaso
     assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, Ending::Seen(_)));
 }
 
-/// A store in which the first heartbeat stalls while others tick, then replaces theirs, and is never answered.
+/// A store in which the first heartbeat stalls while others tick, then replaces theirs, and is never answered. The answer to the
+/// put after it is lost too.
 struct HeartbeatStalled<'a, S> {
     store: &'a S,
     others: Installation<'a, S>,
-    is_over: AtomicBool,
+    puts: AtomicU32,
 }
 
 impl<S: Store> Store for HeartbeatStalled<'_, S> {
@@ -76,8 +77,10 @@ impl<S: Store> Store for HeartbeatStalled<'_, S> {
     }
 
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-        if self.is_over.swap(true, Ordering::SeqCst) {
-            return self.store.put(puts).await;
+        match self.puts.fetch_add(1, Ordering::SeqCst) {
+            0 => {}
+            1 => return Err(StoreError::Unavailable("no answer in time".to_owned())),
+            _ => return self.store.put(puts).await,
         }
         for _ in 0..4 {
             self.others.clock.advance(INTERVAL);
@@ -105,7 +108,7 @@ pub(super) async fn a_tick_that_stalls_in_its_heartbeat_makes_no_gap<S: Store>(s
     this.tick().await;
     this.clock.advance(INTERVAL);
     let others = Installation { clock: this.clock.clone(), ..Installation::new(store) };
-    let stalled = HeartbeatStalled { store, others, is_over: AtomicBool::new(false) };
+    let stalled = HeartbeatStalled { store, others, puts: AtomicU32::new(0) };
     Installation { clock: this.clock.clone(), ..Installation::new(&stalled) }.tick().await;
     this.clock.advance(MINUTE);
     this.tick().await;
@@ -136,7 +139,11 @@ pub(super) async fn a_large_drop_does_not_delay_a_tick<S: Store>(store: &S) {
         let jobs = this.jobs.take();
         let jobs = jobs.iter().filter_map(|message| CheckJob::from_json(&message.body).ok());
         let drops: Vec<CheckJob> = jobs.filter(|job| job.reason == Reason::Dropped).collect();
-        assert_eq!(drops.len(), report.dropped.len().min(DROPS_PER_TICK), "as many drops as a tick allows, all at once");
+        assert_eq!(
+            drops.len(),
+            report.dropped.len().min(DROPS_PER_TICK),
+            "as many drops as a tick allows, all at once"
+        );
         for job in drops {
             this.check_for(&job.target, Reason::Dropped).await;
         }
@@ -161,7 +168,11 @@ pub(super) async fn a_tick_is_repeated_only_if_its_jobs_were_not_sent<S: Store>(
         assert_eq!(this.tick().await.targets, list, "no job was sent, neither for new targets nor for the others");
         assert_eq!(this.jobs.take().len(), list.len());
         this.clock.advance(MINUTE / 2);
-        assert_eq!((this.tick().await.targets, this.jobs.take().len()), (vec![], 0), "jobs that were sent are not sent again");
+        assert_eq!(
+            (this.tick().await.targets, this.jobs.take().len()),
+            (vec![], 0),
+            "jobs that were sent are not sent again"
+        );
         this.clock.advance(INTERVAL - MINUTE);
         list.extend(new.map(repository));
         this.check.configured = configured(&list);

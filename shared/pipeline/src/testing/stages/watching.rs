@@ -202,7 +202,10 @@ pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: 
         let report = this.check(&web()).await;
         assert_eq!(report.disposition, Disposition::Done, "{report:?}");
         assert!(matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Unreadable), "{report:?}");
-        assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)), "other targets are still checked");
+        assert!(
+            matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)),
+            "other targets are still checked"
+        );
         notified.extend(this.notify_all().await.into_iter().flat_map(|notification| notification.items));
     }
     let [NotificationItem::Unreachable { failure, .. }] = &notified[..] else { panic!("{notified:?}") };

@@ -39,7 +39,11 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         .add("the same ÷ serde_json::Value of it", decode / yardstick, "×")
         .note(format!("{} KB of JSON", page.len() / 1_000));
     table
-        .add("a notification of 1,000 runners rendered", micros(&*workload("notification rendered, 1,000 runners")?), "µs")
+        .add(
+            "a notification of 1,000 runners rendered",
+            micros(&*workload("notification rendered, 1,000 runners")?),
+            "µs",
+        )
         .note("median");
     Ok(())
 }

@@ -36,8 +36,11 @@ pub(super) fn measure(table: &mut Table, targets: usize) -> anyhow::Result<()> {
     let minutes = (targets - 1) / PER_MINUTE;
     let rest = targets - minutes * PER_MINUTE;
     let floor_ms = minutes as f64 * 60_000.0 + rest.div_ceil(AT_ONCE) as f64 * LATENCY_MS as f64;
-    let clock =
-        if speed == 1 { "real time".to_owned() } else { format!("clock {speed} times faster than real time, work is not") };
+    let clock = if speed == 1 {
+        "real time".to_owned()
+    } else {
+        format!("clock {speed} times faster than real time, work is not")
+    };
     let note = format!("check stage, embedded store; {clock}; none limited");
     add(table, &format!("one process, {targets} repositories, first pass"), done.took, floor_ms, None, &note);
     Ok(())

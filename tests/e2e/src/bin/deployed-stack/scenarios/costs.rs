@@ -69,7 +69,10 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
         world.take_counts(functions[1], "ssm")
     )?;
     writeln!(table, "  GitHub: {} requests, of these {} unchanged (304)", counters.requests, counters.not_modified)?;
-    ensure!(world.function(functions[2]).invocations() == notified, "a check without changes must not invoke the notifier");
+    ensure!(
+        world.function(functions[2]).invocations() == notified,
+        "a check without changes must not invoke the notifier"
+    );
 
     // A notification costs more, and is rare.
     world.stately.state().clear_calls();

@@ -47,7 +47,10 @@ async fn a_refused_token_is_notified_once_and_a_rotated_one_is_used_at_the_first
     tokio::time::sleep(INTERVAL).await;
     world.tick().await?;
     let texts = world.texts(2).await?;
-    ensure!(texts[1].contains("token") && texts[1].contains("2 targets"), "expected one notification for the credential: {texts:?}");
+    ensure!(
+        texts[1].contains("token") && texts[1].contains("2 targets"),
+        "expected one notification for the credential: {texts:?}"
+    );
     world.settled().await?;
 
     // Rotates the token as OPERATIONS.md says. No process is restarted.
