@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutations instructions kill stack commands bench capacity stately-bench pins clean-tools
+.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutations instructions kill stack commands bench capacity stately-bench pins clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -32,12 +32,15 @@ test: ## All tests that CI runs
 	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; times+="  $$part $$((SECONDS - began)) s"$$'\n'; \
 	done; printf 'make test: all passed in %s s\n%s' "$$SECONDS" "$$times"
 
-check: ## To run before each commit: formatting, lints, quick tests
+check: vocabulary ## To run before each commit: words, formatting, lints, quick tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo test --quiet
 
-lint: .tools/bin/cargo-deny ## Formatting, lints, documentation, licences
+vocabulary: ## No word of scripts/vocabulary.toml in code, texts and pages
+	python3 scripts/vocabulary.py
+
+lint: vocabulary .tools/bin/cargo-deny ## Words, formatting, lints, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --quiet
@@ -57,8 +60,8 @@ openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and th
 
 slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's Python SDK
 	cargo build --quiet $(WHOLE) --example render_all --example signatures
-	target/debug/examples/render_all | $(PYTHON) shared/slack/tests/judge.py
-	$(PYTHON) shared/slack/tests/judge_signatures.py target/debug/examples/signatures
+	target/debug/examples/render_all | $(PYTHON) shared/slack/tests/slack_sdk_messages.py
+	$(PYTHON) shared/slack/tests/slack_sdk_signatures.py target/debug/examples/signatures
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 

@@ -187,8 +187,8 @@ async fn the_signer_signs_every_event_as_slack_would() {
     let piped = sign(&["-"], SECRET, &sample("slack-runner-help").to_string());
     assert_eq!(world.invoke(serde_json::from_slice(&piped.stdout).unwrap()).await.unwrap()["statusCode"], 200);
     for (arguments, secret, said) in [
-        (&["-"][..], "", "SLACK_SIGNING_SECRET is not set"),
-        (&["-"], SECRET, "cannot be read"),
+        (&["-"][..], "", "SLACK_SIGNING_SECRET must be set"),
+        (&["-"], SECRET, "cannot read - as an event"),
         (&[], SECRET, "usage"),
     ] {
         let output = sign(arguments, secret, "{");

@@ -205,7 +205,7 @@ fn hint_for(fault: Fault, kind: CredentialKind) -> String {
         Fault::Incomplete => "check that the credential can list every runner",
         Fault::BrokenAnswer => "check GITHUB_API_URL, and whether a proxy in between answers in GitHub's place",
         Fault::Unreadable => "restore the store from a backup, or move it away",
-        Fault::Forbidden => "fix what the reason names",
+        Fault::Forbidden => "fix the cause that GitHub gives above",
         Fault::NotFound => "check the name, and that the credential has access to it",
     };
     hint.to_owned()

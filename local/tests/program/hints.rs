@@ -88,7 +88,7 @@ async fn a_forbidden_target_hint_names_the_permission_or_single_sign_on() {
     for (access, expected) in [
         (Access::MissingPermission, "BAD acme/web: the credential may not read this (403)"),
         (Access::MissingPermission, "needs the scope `repo`"),
-        (Access::SsoRequired, "authorise the token for it on GitHub's page of tokens"),
+        (Access::SsoRequired, "authorise the token for it under \"Configure SSO\" on GitHub's token page"),
     ] {
         bench.github.state().set_access("acme/web", access);
         let (code, lines) = doctor(&bench, &[]).await;

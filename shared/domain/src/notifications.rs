@@ -312,7 +312,7 @@ impl Derivation {
                     self.closed.push((**outage).clone());
                 }
             }
-            // Found anew after its target was dropped, it has a new id: who was removed under its name is not missing.
+            // After its target was dropped it has a new id, so a pending removal under its name is taken back.
             Event::Registered { runner } => {
                 let removed = self.closed.iter().filter(|outage| outage.ending == Some(Ending::Removed));
                 let namesakes = removed.filter(|outage| outage.runner_name == runner.name);

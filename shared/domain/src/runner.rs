@@ -179,7 +179,7 @@ impl Down {
         Self { outage, healthy_count: 0, recovering_since: None, counted_at: None, notified_at: None, reminders: 0 }
     }
 
-    /// Begins the count of good readings anew.
+    /// Restarts the count of consecutive healthy checks.
     pub fn restart_recovery(&mut self) {
         self.healthy_count = 0;
         self.recovering_since = None;

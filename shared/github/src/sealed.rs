@@ -8,7 +8,7 @@ use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Keeps this use of the private key apart from any other.
-const PURPOSE: &[u8] = b"github-runner-monitor: access tokens on record, 1";
+const PURPOSE: &[u8] = b"github-runner-monitor: stored access tokens, 1";
 
 /// Seals and opens tokens with AES-256-GCM, under a key that HKDF-SHA256 derives from the App's private key.
 pub(crate) struct Sealer(LessSafeKey);

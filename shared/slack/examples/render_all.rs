@@ -1,4 +1,4 @@
-//! Prints every sample as the JSON that Slack would receive, one per line, for `tests/judge.py`.
+//! Prints every sample as the JSON that Slack would receive, one per line, for `tests/slack_sdk_messages.py`.
 
 #[allow(clippy::unwrap_used, reason = "the samples are fixed")]
 #[path = "../tests/samples/mod.rs"]

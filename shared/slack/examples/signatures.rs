@@ -1,4 +1,4 @@
-//! Checks and makes signatures for `tests/judge_signatures.py`: reads one JSON object a line,
+//! Checks and makes signatures for `tests/slack_sdk_signatures.py`: reads one JSON object a line,
 //! `{"secret", "nowSecs", "timestamp", "signature", "body"}`, and answers each with `{"accepted", "signature"}`.
 
 use std::io::{self, BufRead as _};

@@ -412,8 +412,8 @@ fn bot(slack: &FakeSlack) -> Messenger {
 #[tokio::test]
 async fn a_mute_and_its_author_are_announced_in_the_channel() {
     let slack = FakeSlack::start().await.unwrap();
-    let http = reqwest::Client::builder().no_proxy().build();
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build();
     let url = WebhookUrl::parse(&slack.webhook_url(), &[]).unwrap();
     let webhook = Messenger::Webhook(Webhook::new(http.unwrap(), url, WebhookSettings::default()));
     for messenger in [webhook, bot(&slack)] {

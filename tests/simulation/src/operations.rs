@@ -52,7 +52,7 @@ pub enum What {
     /// No notifier runs for a while; its messages wait.
     NotifierDown { for_ms: i64 },
     /// The policy's `failureThreshold` changes.
-    Confirm(u32),
+    FailureThreshold(u32),
     /// The policy's `onRemoved` changes: `true` is `alert`, `false` is `ignore`.
     AlertOnRemoved(bool),
     /// A target is added to the list or removed from it. With `again_ms` the change is undone after a while.

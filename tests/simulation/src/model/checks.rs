@@ -11,9 +11,9 @@ const APART_MS: i64 = 30_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// Online.
-    Good,
+    Healthy,
     /// Offline.
-    Bad,
+    Unhealthy,
     /// Not on the list.
     Missing,
     /// Not on the list although it is registered: the result depends on the lookup by its id.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares our signatures with those of Slack's own Python SDK, in both directions.
 
-    python3 shared/slack/tests/judge_signatures.py cargo run --quiet -p monitor-slack --example signatures
+    python3 shared/slack/tests/slack_sdk_signatures.py cargo run --quiet -p monitor-slack --example signatures
 
 Needs slack_sdk 3.47 (PyPI). Exits with 1 if the two disagree.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks rendered messages with Slack's own Python SDK.
 
-    cargo run --quiet -p monitor-slack --example render_all | python3 shared/slack/tests/judge.py
+    cargo run --quiet -p monitor-slack --example render_all | python3 shared/slack/tests/slack_sdk_messages.py
 
 Needs slack_sdk 3.47 (PyPI). Reads one JSON object per line, {"name": ..., "message": {...}}. Exits with 1 if a message
 is faulty or there is no input.
