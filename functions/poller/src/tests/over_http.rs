@@ -175,7 +175,9 @@ async fn a_message_that_can_never_be_read_goes_to_the_dead_letter_queue() {
     let dead_letter = world.aws.take_sent(DEAD);
     assert_eq!(dead_letter.len(), 2);
     assert!(
-        dead_letter.iter().any(|sent| sent.body == "acme/api" && sent.reason.as_deref().unwrap().contains("not a JSON object"))
+        dead_letter
+            .iter()
+            .any(|sent| sent.body == "acme/api" && sent.reason.as_deref().unwrap().contains("not a JSON object"))
     );
 }
 
