@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutations instructions kill stack commands bench capacity stately-bench pins clean-tools
+.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill stack commands bench capacity stately-bench pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -40,9 +40,11 @@ check: vocabulary ## To run before each commit: words, formatting, lints, quick 
 vocabulary: ## No word of scripts/vocabulary.toml in code, texts and pages
 	python3 scripts/vocabulary.py
 
+# The release program has no demo.
 lint: vocabulary .tools/bin/cargo-deny ## Words, formatting, lints, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy -p runner-monitor --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --quiet
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
 	cargo fmt --manifest-path tests/fuzz/fuzz/Cargo.toml --check
@@ -90,7 +92,7 @@ advisories: .tools/bin/cargo-deny ## Check dependencies for known vulnerabilitie
 fuzz: .tools/bin/cargo-fuzz ## Search for inputs that break a decoder, FUZZ_SECS (60) for each target
 	tests/fuzz/run.sh $(FUZZ_SECS)
 
-mutations: ## Apply small faults, each of which a test or the simulation must catch; about an hour
+mutants: ## Apply small faults, each of which a test or the simulation must catch; about an hour
 	python3 tests/mutations/run.py
 
 schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema compiles, breaks no rule, and its numbers only grow
@@ -130,13 +132,10 @@ commands: .venv/stack-installed ## Every command in the docs: run as written, or
 	cargo build --quiet $(WHOLE) --bin runner-monitor --bin stately-server --example fake-github --example fake-slack
 	$(PYTHON) tests/commands/commands.py
 
-# With an explicit target the functions' flags do not apply to procedural macros, which must be relocatable.
-HOST := $(shell rustc -vV | sed -n 's/^host: //p')
-
 bench: ## All measurements as a table, target/bench.json and target/bench.md; BENCH='--help' prints the options
-	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release --target $(HOST) --bin $$function); done
+	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release --bin $$function); done
 	cargo build --release $(WHOLE) --bin runner-monitor --bin bench
-	target/release/bench --functions target/$(HOST)/release $(BENCH)
+	target/release/bench --functions target/release $(BENCH)
 
 capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of virtual time in nine ways, and 2 real minutes; half an hour
 	cargo build --release $(WHOLE) --bin capacity
@@ -196,5 +195,5 @@ tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/
 	cd tests/stately/clients/js && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-clean-tools: ## Remove the tools that the tests installed
+clean: ## Remove the tools that the tests installed
 	rm -rf .tools .venv tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules

@@ -29,9 +29,9 @@ CRYPTO = "shared/http/src/crypto.rs"
 # Name: description, replacements (file, old text, new text), environment variables.
 VARIANTS = {
     "base": ("as it is deployed", [], {}),
-    "relocated": (
-        "position-independent: relocated at the start",
-        [(CONFIG, 'rustflags = ["-C", "relocation-model=static"]', "rustflags = []")],
+    "fixed-address": (
+        "at a fixed address, with nothing to relocate at the start",
+        [(CONFIG, 'panic = "unwind"', 'panic = "unwind"\n\n[target.\'cfg(target_os = "linux")\']\nrustflags = ["-C", "relocation-model=static"]')],
         {},
     ),
     "lto": ("thin LTO instead of fat", [], {"CARGO_PROFILE_RELEASE_LTO": "thin"}),
@@ -74,11 +74,6 @@ VARIANTS = {
     "newest-ssm": (
         "the newest aws-sdk-ssm",
         [("Cargo.toml", 'aws-sdk-ssm = { version = "=1.128.0"', 'aws-sdk-ssm = { version = "1.133"')],
-        {},
-    ),
-    "every-type": (
-        "the scheduler can read every type of item",
-        [("functions/scheduler/src/scheduler.rs", "StatelyStore::reading(client, TYPES_OF_THE_SCHEDULE)", "StatelyStore::new(client)")],
         {},
     ),
     "trace": (

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::batch::{self, Budget, FailureSink, Record};
+use monitor_aws::metrics::{Metric, Metrics};
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, MessagePlace};
 use monitor_pipeline::messages::StateChange;
 use monitor_pipeline::ports::{Chat, ChatError, Clock, EditError, Form, Route, Store};
 use monitor_pipeline::stages::{Disposition, Notify};
-use monitor_telemetry::metrics::{Metric, Metrics};
 use tracing::{Instrument as _, info_span};
 
 /// How many subjects are handled at the same time. Slack accepts about one message a second.
@@ -43,7 +43,7 @@ impl<Ch: Chat> Chat for WatchedChat<'_, Ch> {
         sent
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         let sent = self.chat.reply(notification, form, to).await;
         self.inspect(sent.as_ref().err().and_then(of_chat));
         sent

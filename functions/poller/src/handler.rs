@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use monitor_aws::batch::{self, Budget, FailureSink, Record};
+use monitor_aws::metrics::{Metric, Metrics};
 use monitor_domain::cycle::pending_secs;
 use monitor_domain::observation::Fault;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
-use monitor_pipeline::stages::{Check, CheckReport, Disposition, Ending};
-use monitor_telemetry::metrics::{Metric, Metrics};
+use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, Disposition};
 use tracing::{Instrument as _, info_span};
 
 /// How many targets are checked at the same time: a whole batch.
@@ -71,13 +71,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: 
 
 /// Whether GitHub refused the credential, or the store failed: its key may have been rotated.
 fn is_refusal(report: &CheckReport) -> bool {
-    let by_github = matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Credential);
-    by_github || report.ending == Ending::Broken
+    let by_github = matches!(&report.ending, CheckEnding::Failed(failure) if failure.fault == Fault::Credential);
+    by_github || report.ending == CheckEnding::Broken
 }
 
 pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport) {
     match &report.ending {
-        Ending::Seen(counts) => {
+        CheckEnding::Seen(counts) => {
             // Only scheduled jobs count: one per target and interval, so that the sum over an interval is the fleet,
             // and a manual job cannot hide from the dead-man's switch that the ticks have stopped.
             if job.reason == Reason::Schedule {
@@ -87,13 +87,13 @@ pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport)
                 metrics.add(Metric::RunnersDown, counts.down.into());
             }
         }
-        Ending::Failed(_) | Ending::Broken => metrics.add(Metric::ChecksFailed, 1),
-        Ending::Late(_) => {
+        CheckEnding::Failed(_) | CheckEnding::Broken => metrics.add(Metric::ChecksFailed, 1),
+        CheckEnding::Late(_) => {
             metrics.add(Metric::ChecksFailed, 1);
             metrics.add(Metric::ChecksLate, 1);
         }
-        Ending::Expired => metrics.add(Metric::JobsExpired, 1),
-        Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
+        CheckEnding::Expired => metrics.add(Metric::JobsExpired, 1),
+        CheckEnding::NotConfigured | CheckEnding::Dropped | CheckEnding::Outrun | CheckEnding::Covered => {}
     }
     if let Some(left) = report.credential.quota_remaining {
         metrics.least(Metric::QuotaRemaining, left.into());

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use monitor_aws::batch::{Budget, FailureSink, Record};
+use monitor_aws::metrics::{Metric, Metrics};
 use monitor_domain::fleet::Counts;
 use monitor_domain::observation::{CredentialReport, Failure, Fault, ObservedRunner};
 use monitor_domain::policy::Policy;
@@ -17,12 +18,11 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::QueueError;
-use monitor_pipeline::stages::{Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks};
+use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, CheckSettings, Disposition, LatestChecks};
 use monitor_pipeline::testing::doubles::{FaultyStore, Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately_server::{Fault as StoreFault, InMemory, RpcCode, Trouble};
-use monitor_telemetry::metrics::{Metric, Metrics};
 use serde_json::Value;
 
 use crate::handler::{Batch, Report, count};
@@ -250,7 +250,7 @@ async fn a_job_by_hand_is_a_check_and_counts_neither_the_fleet_nor_for_the_dead_
 }
 
 /// Every metric that the checks of one invocation produce, by name.
-fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
+fn counted_of(checks: &[(Reason, CheckEnding, Option<u32>)]) -> Value {
     let mut metrics = Metrics::of("poller");
     metrics.add(Metric::JobsExpired, 0);
     for (reason, ending, quota_remaining) in checks {
@@ -270,8 +270,8 @@ fn counted_of(checks: &[(Reason, Ending, Option<u32>)]) -> Value {
 
 #[test]
 fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
-    let seen = |total, online, down| Ending::Seen(Counts { total, online, down });
-    let failed = || Ending::Failed(Failure { fault: Fault::Credential, detail: "401".to_owned() });
+    let seen = |total, online, down| CheckEnding::Seen(Counts { total, online, down });
+    let failed = || CheckEnding::Failed(Failure { fault: Fault::Credential, detail: "401".to_owned() });
     for quotas in [[4_000, 40, 900], [40, 900, 4_000], [900, 4_000, 40]] {
         let [first, second, third] = quotas.map(Some);
         let counted = counted_of(&[
@@ -281,9 +281,9 @@ fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
             // firing.
             (Reason::Recheck, seen(100, 100, 100), second),
             (Reason::Schedule, failed(), third),
-            (Reason::Schedule, Ending::Broken, None),
-            (Reason::Schedule, Ending::Expired, None),
-            (Reason::Schedule, Ending::NotConfigured, None),
+            (Reason::Schedule, CheckEnding::Broken, None),
+            (Reason::Schedule, CheckEnding::Expired, None),
+            (Reason::Schedule, CheckEnding::NotConfigured, None),
         ]);
         for (metric, value) in [
             ("ChecksCompleted", 2),

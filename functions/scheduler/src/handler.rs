@@ -1,10 +1,10 @@
 //! Handles a tick: sends the jobs and returns their number.
 
 use monitor_aws::Failure;
+use monitor_aws::metrics::{Metric, Metrics};
 use monitor_domain::cycle::pending_secs;
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
 use monitor_pipeline::stages::{Disposition, Schedule, ScheduleReport, Throttled};
-use monitor_telemetry::metrics::{Metric, Metrics};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, info_span};
 

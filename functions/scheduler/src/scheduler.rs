@@ -10,7 +10,6 @@ use monitor_github::GitHub;
 use monitor_http::BuiltInRoots;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{QuotaEstimators, Schedule, ScheduleSettings};
-use monitor_stately::items::TYPES_OF_THE_SCHEDULE;
 use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
@@ -77,7 +76,7 @@ impl Ready {
         let Settings { policy, targets: configured, statelydb, .. } = settings;
         let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;
         let client = monitor_http::stately(roots.http(), &statelydb, SystemClock.random()).map_err(Failure::setup)?;
-        let store = StatelyStore::reading(client, TYPES_OF_THE_SCHEDULE);
+        let store = StatelyStore::new(client);
         Ok(Self { github, store, settings: ScheduleSettings { policy, configured, interval, jobs_per_minute } })
     }
 }

@@ -13,14 +13,14 @@ use monitor_domain::policy::Policy;
 use monitor_domain::subject::CredentialId;
 use monitor_fakes::aws::CallFault;
 use monitor_fakes::{FakeAws, FakeGitHub};
-use monitor_pipeline::items::{Item, Put};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::Put;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock as _, PutOutcome, Store as _};
 use monitor_pipeline::stages::{QuotaEstimators, Schedule, ScheduleSettings, Throttled};
 use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
 use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
-use monitor_stately::items::TYPES_OF_THE_SCHEDULE;
 use monitor_stately_server::{Fault, InMemory, RpcCode, StatelyServer, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl Installation {
         let interval = Duration::from_secs(300);
         let client = Client::new(server.clone(), ClientSettings::new(17, 5, None));
         Self {
-            store: StatelyStore::reading(client, TYPES_OF_THE_SCHEDULE),
+            store: StatelyStore::new(client),
             server,
             source: ScriptedSource::default(),
             jobs: Outbox::default(),

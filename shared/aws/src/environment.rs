@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use monitor_config::{Fault, Faults, variable};
+use monitor_config::{SettingFault, SettingFaults, variable};
 
 type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
@@ -50,7 +50,7 @@ impl fmt::Debug for LambdaEnvironment {
 #[derive(Debug)]
 pub struct QueueUrls {
     variables: LambdaEnvironment,
-    faults: Vec<Fault>,
+    faults: Vec<SettingFault>,
 }
 
 impl QueueUrls {
@@ -68,7 +68,7 @@ impl QueueUrls {
             (false, true) => return url,
         };
         let example = "https://sqs.eu-central-1.amazonaws.com/123456789012/NAME";
-        self.faults.push(Fault { setting: name, text: format!("{text} {example}") });
+        self.faults.push(SettingFault { setting: name, text: format!("{text} {example}") });
         url
     }
 
@@ -80,14 +80,14 @@ impl QueueUrls {
             Ok(secs @ 60..=86_400) => Duration::from_secs(secs),
             _ => {
                 let text = "must be a number of seconds between 60 and 86400, for example 300".to_owned();
-                self.faults.push(Fault { setting: NAME, text });
+                self.faults.push(SettingFault { setting: NAME, text });
                 Duration::from_secs(300)
             }
         }
     }
 
     /// The faults collected so far.
-    pub fn into_faults(self) -> Faults {
-        Faults(self.faults)
+    pub fn into_faults(self) -> SettingFaults {
+        SettingFaults(self.faults)
     }
 }

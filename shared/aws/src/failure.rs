@@ -3,14 +3,14 @@
 use std::fmt;
 
 use lambda_runtime::Diagnostic;
-use monitor_config::Faults;
+use monitor_config::SettingFaults;
 
 /// Why an invocation failed. Neither `Display` nor `Debug` shows a secret.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// Settings are missing or cannot be used.
     #[error(transparent)]
-    Settings(Faults),
+    Settings(SettingFaults),
     /// The parameters of SSM could not be read.
     #[error("the parameters could not be read: {0}")]
     Parameters(String),
@@ -63,7 +63,7 @@ mod tests {
     fn lambda_and_the_log_show_the_kind_of_each_failure() {
         let text = || "why".to_owned();
         for (failure, kind, message) in [
-            (Failure::Settings(Faults(Vec::new())), "Settings", ""),
+            (Failure::Settings(SettingFaults(Vec::new())), "Settings", ""),
             (Failure::Parameters(text()), "Parameters", "the parameters could not be read: why"),
             (Failure::setup("why"), "Setup", "why"),
             (Failure::Event(text()), "Event", "why"),

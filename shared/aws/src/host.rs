@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::metrics::Metrics;
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use monitor_domain::time::Timestamp;
 use monitor_telemetry::Format;
-use monitor_telemetry::metrics::Metrics;
 use serde_json::Value;
 use tracing::error;
 

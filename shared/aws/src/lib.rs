@@ -6,6 +6,7 @@ mod environment;
 mod failure;
 pub mod host;
 mod http;
+pub mod metrics;
 mod parameters;
 mod queue;
 mod reloading_config;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use monitor_config::{Faults, Parameters, Prefix, Source, Wanted, read_or_wanted};
+use monitor_config::{Parameters, Prefix, SettingFaults, Source, Wanted, read_or_wanted};
 use monitor_domain::time::Timestamp;
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -22,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// The prefix of the parameters unless `PARAMETER_PREFIX` is set.
 const PREFIX: &str = "/github-runner-monitor";
 
-type Read<S> = dyn Fn(&Source<'_>) -> Result<S, Faults> + Send + Sync;
+type Read<S> = dyn Fn(&Source<'_>) -> Result<S, SettingFaults> + Send + Sync;
 type Build<S, W> = dyn Fn(S) -> Result<W, Failure> + Send + Sync;
 
 /// Clients and settings (`W`), built from the settings as read (`S`).
@@ -32,7 +32,7 @@ pub struct ReloadingConfig<S, W> {
     variables: LambdaEnvironment,
     prefix: Option<Prefix>,
     sdk: Sdk,
-    queue_urls: Faults,
+    queue_urls: SettingFaults,
     read: Box<Read<S>>,
     build: Box<Build<S, W>>,
     current: Mutex<Option<Current<W>>>,
@@ -53,8 +53,8 @@ impl<S, W> ReloadingConfig<S, W> {
     pub fn new(
         variables: &LambdaEnvironment,
         sdk: &Sdk,
-        queue_urls: Faults,
-        read: impl Fn(&Source<'_>) -> Result<S, Faults> + Send + Sync + 'static,
+        queue_urls: SettingFaults,
+        read: impl Fn(&Source<'_>) -> Result<S, SettingFaults> + Send + Sync + 'static,
         build: impl Fn(S) -> Result<W, Failure> + Send + Sync + 'static,
     ) -> Self {
         // Set but empty: there is no parameter store, only the environment.
@@ -134,11 +134,13 @@ impl<S, W> ReloadingConfig<S, W> {
         }
     }
 
-    fn made(&self, settings: Result<S, Faults>) -> Result<W, Failure> {
+    fn made(&self, settings: Result<S, SettingFaults>) -> Result<W, Failure> {
         match settings {
             Ok(settings) if self.queue_urls.0.is_empty() => (self.build)(settings),
             Ok(_) => Err(Failure::Settings(self.queue_urls.clone())),
-            Err(faults) => Err(Failure::Settings(Faults(self.queue_urls.0.iter().cloned().chain(faults.0).collect()))),
+            Err(faults) => {
+                Err(Failure::Settings(SettingFaults(self.queue_urls.0.iter().cloned().chain(faults.0).collect())))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_aws::{Failure, LambdaEnvironment, QueueUrls, ReloadingConfig, Sdk};
-use monitor_config::{Credential, Faults, HostOptions, Settings, Source};
+use monitor_config::{Credential, HostOptions, SettingFaults, Settings, Source};
 use monitor_domain::time::Timestamp;
 use monitor_fakes::FakeAws;
 use monitor_fakes::aws::CallFault;
@@ -24,7 +24,7 @@ struct World {
     reloading_config: ReloadingConfig<Settings, Settings>,
 }
 
-fn read(source: &Source<'_>) -> Result<Settings, Faults> {
+fn read(source: &Source<'_>) -> Result<Settings, SettingFaults> {
     let options = HostOptions { statelydb: true, without_chat: true, ..HostOptions::default() };
     Settings::read(source, &options)
 }
@@ -38,7 +38,7 @@ async fn world(variables: &[(&str, &str)], parameters: &[(&str, &str)]) -> World
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
     let reloading_config =
-        ReloadingConfig::new(&variables, &Sdk::for_fake(aws.base_url()), Faults(Vec::new()), read, Ok);
+        ReloadingConfig::new(&variables, &Sdk::for_fake(aws.base_url()), SettingFaults(Vec::new()), read, Ok);
     World { aws, reloading_config }
 }
 

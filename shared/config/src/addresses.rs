@@ -7,8 +7,9 @@ use monitor_domain::quote::looks_secret;
 use url::{Host, Url};
 
 use crate::faults::Wrong;
+use crate::quoting::shown;
 use crate::reference::GITHUB_API_URL;
-use crate::secret::{Secret, shown};
+use monitor_domain::secret::Secret;
 
 /// The addresses of GitHub's API and of its web pages, both without a trailing slash.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::addresses::{github, host};
 use crate::credential::token;
-use crate::faults::{Faults, Wrong};
+use crate::faults::{SettingFaults, Wrong};
 use crate::notifying::SlackSettings;
+use crate::quoting::shown;
+use crate::reader::Reader;
 use crate::reference::{ALLOW_HTTP_HOSTS, GITHUB_API_URL, SLACK_ADMINS, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET};
-use crate::secret::{Secret, shown};
-use crate::settings::Reader;
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
+use monitor_domain::secret::Secret;
 
 /// The settings for answering commands from the state stored in StatelyDB.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct CommandSettings {
 
 impl CommandSettings {
     /// Reads only these settings. Reports every fault.
-    pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
+    pub fn read(source: &Source<'_>) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::faults::Wrong;
 use crate::policy::read_file;
+use crate::quoting::shown;
 use crate::reference::GITHUB_TOKEN;
-use crate::secret::{Secret, shown};
+use monitor_domain::secret::Secret;
 
 /// Reads a token: any text that fits into a header. Only GitHub can say whether it is valid.
 pub(crate) fn token(text: &str) -> Result<Secret, Wrong> {

@@ -7,7 +7,7 @@ use crate::reference::Setting;
 /// One setting that cannot be used. Its text holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {text}")]
-pub struct Fault {
+pub struct SettingFault {
     /// The name of the setting, or of the flag.
     pub setting: &'static str,
     /// What is wrong, and how to fix it if that is not obvious.
@@ -16,7 +16,7 @@ pub struct Fault {
 
 /// Every fault of the settings, at least one, in the order in which the settings are documented.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
+pub struct SettingFaults(pub Vec<SettingFault>);
 
 /// Why a value cannot be used, without the setting's name, which the function that reads the value does not know.
 #[derive(Debug)]
@@ -35,13 +35,13 @@ impl Wrong {
         Self { what: format!("{part} {}", self.what), ..self }
     }
 
-    pub(crate) fn of(self, setting: &Setting) -> Fault {
+    pub(crate) fn of(self, setting: &Setting) -> SettingFault {
         let text = if self.hint.is_empty() { self.what } else { format!("{}; {}", self.what, self.hint) };
-        Fault { setting: setting.name, text }
+        SettingFault { setting: setting.name, text }
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for SettingFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
             1 => f.write_str("1 fault in the settings:")?,
@@ -51,4 +51,4 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for SettingFaults {}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use monitor_domain::target::{Target, TargetError, TargetKind, TargetSpec, Written};
 
 use crate::faults::Wrong;
-use crate::secret::{quoted, shown};
+use crate::quoting::{quoted, shown};
 
 /// The entries of a list as they are written, without surrounding white space.
 pub(crate) fn entries(text: &str) -> Result<Vec<String>, Wrong> {

@@ -8,15 +8,16 @@ use monitor_domain::quote::looks_secret;
 
 use crate::addresses::{address, github, host, webhook};
 use crate::credential::token;
-use crate::faults::{Faults, Wrong};
+use crate::faults::{SettingFaults, Wrong};
+use crate::quoting::{quoted, shown};
+use crate::reader::Reader;
 use crate::reference::{
     ALLOW_HTTP_HOSTS, GITHUB_API_URL, POLICY, SLACK_API_URL, SLACK_BOT_TOKEN, SLACK_CHANNEL, SLACK_WEBHOOK,
     SLACK_WEBHOOKS,
 };
-use crate::secret::{Secret, quoted, shown};
-use crate::settings::Reader;
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
+use monitor_domain::secret::Secret;
 
 /// The settings for sending the notifications that are pending in StatelyDB.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub struct NotifierSettings {
 
 impl NotifierSettings {
     /// Reads only these settings. Reports every fault.
-    pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
+    pub fn read(source: &Source<'_>) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::faults::Faults;
+use crate::faults::SettingFaults;
 use crate::lists::entries;
-use crate::reference::{HOLD_MUCH, LISTS, Setting, reference};
-use crate::source::Source;
+use crate::reference::{HOLD_MUCH, LISTS, Setting, reference, setting};
+use crate::source::{Source, in_variable};
 
 /// The folder of the parameters, for example `/github-runner-monitor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,26 @@ impl Prefix {
             None => (String::new(), format!("'{example}'")),
         };
         format!("{before}aws ssm put-parameter --name {name} --type {kind} --value {value}{overwrite}")
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Variables, and the parameters of a store, read beforehand. A variable that is set takes precedence.
+    pub fn parameters(
+        variables: impl Fn(&str) -> Option<String> + Clone + 'a,
+        prefix: &'a Prefix,
+        parameters: &'a Parameters,
+    ) -> Self {
+        let given = move |name: &str| variables(name).filter(|value| !value.trim().is_empty());
+        let given_too = given.clone();
+        let lookup = move |name: &str| given(name).or_else(|| parameters.value(setting(name)?));
+        let how_to_set = move |setting: &Setting| match setting.parameter {
+            Some(parameter) if given_too(setting.name).is_none() => {
+                prefix.how_to_set(parameter, setting, parameters.parts_of(parameter) > 0)
+            }
+            _ => in_variable(setting),
+        };
+        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), explains_how: true, names: Vec::new() }
     }
 }
 
@@ -124,7 +144,7 @@ pub struct Wanted {
 /// Reads settings from variables alone; if they are not enough, returns the parameters to read.
 pub fn read_or_wanted<T>(
     variables: impl Fn(&str) -> Option<String>,
-    read: impl FnOnce(&Source<'_>) -> Result<T, Faults>,
+    read: impl FnOnce(&Source<'_>) -> Result<T, SettingFaults>,
 ) -> Result<T, Wanted> {
     let missing = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {

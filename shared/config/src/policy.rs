@@ -9,9 +9,9 @@ use monitor_domain::target::TargetSpec;
 use monitor_domain::time::{format_duration, parse_duration};
 use serde_json::Value;
 
-use crate::faults::{Fault, Wrong};
+use crate::faults::{SettingFault, Wrong};
+use crate::quoting::{quoted, shown};
 use crate::reference::POLICY;
-use crate::secret::{quoted, shown};
 
 /// The largest file that is read. A policy or a key is far smaller.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -31,7 +31,7 @@ pub(crate) fn policy(
     text: &str,
     configured: Option<&[TargetSpec]>,
     every: Option<Duration>,
-) -> Result<Policy, Vec<Fault>> {
+) -> Result<Policy, Vec<SettingFault>> {
     let (json, place) = if text.starts_with(['{', '[', '"']) {
         (text.to_owned(), String::new())
     } else {
@@ -64,7 +64,7 @@ pub(crate) fn policy(
     };
     let policy = Policy::new(document, configured).map_err(|faults| {
         let text = |fault: &PolicyFault| format!("{place}{}", quoted(&fault.to_string()));
-        faults.iter().map(|fault| Fault { setting: POLICY.name, text: text(fault) }).collect::<Vec<_>>()
+        faults.iter().map(|fault| SettingFault { setting: POLICY.name, text: text(fault) }).collect::<Vec<_>>()
     })?;
     let Some(every) = every else { return Ok(policy) };
     let Thresholds { unreachable_after, recheck_interval, .. } = *policy.base();
@@ -104,9 +104,9 @@ fn shortest_unreachable_after(recheck_interval: Duration, every: Duration) -> Du
     every.saturating_mul(2).max(next_check.saturating_add(every))
 }
 
-/// Faults where `unreachable_after` is shorter than [`shortest_unreachable_after`]: in the policy itself, and in each
+/// SettingFaults where `unreachable_after` is shorter than [`shortest_unreachable_after`]: in the policy itself, and in each
 /// target's rule that sets it or `recheck_interval`.
-fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Duration) -> Vec<Fault> {
+fn too_short_unreachable_after(base: &Thresholds, document: &Value, every: Duration) -> Vec<SettingFault> {
     let of_targets = document["targets"].as_object().into_iter().flatten().filter_map(|(key, overrides)| {
         let own = |name: &str| parse_duration(overrides[name].as_str()?).ok();
         let (unreachable_after, recheck_interval) = (own("unreachableAfter"), own("recheckInterval"));

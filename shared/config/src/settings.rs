@@ -5,21 +5,22 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use monitor_domain::policy::Policy;
-use monitor_domain::quote::holds_secret;
 use monitor_domain::target::{TargetError, TargetKind, TargetSpec, Written};
 use monitor_domain::time::parse_duration;
 
 use crate::addresses::{GitHubAddresses, github, host};
 use crate::credential::{app_id, private_key, token};
-use crate::faults::{Fault, Faults, Wrong};
-use crate::lists::{entries, merged, target};
+use crate::faults::{SettingFault, SettingFaults, Wrong};
+use crate::lists::{merged, target};
 use crate::misspelt::{Misspelt, misspelt};
 use crate::notifying::SlackSettings;
 use crate::policy::policy;
+use crate::quoting::shown;
+use crate::reader::Reader;
 use crate::reference::*;
-use crate::secret::{Secret, shown};
 use crate::source::Source;
 use crate::statelydb::StatelyDbSettings;
+use monitor_domain::secret::Secret;
 
 /// All settings of an installation.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ pub struct HostOptions {
 
 impl Settings {
     /// Reads all settings. Reports every fault, not only the first; no fault shows a secret.
-    pub fn read(source: &Source<'_>, host_options: &HostOptions) -> Result<Self, Faults> {
+    pub fn read(source: &Source<'_>, host_options: &HostOptions) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let mut allow_http_hosts = BTreeSet::new();
         allow_http_hosts.extend(reader.list(&ALLOW_HTTP_HOSTS, host));
@@ -173,35 +174,7 @@ pub fn written_target(source: &Source<'_>, text: &str) -> Result<Written, Target
     Written::read(text, addresses.as_ref().map_or("https://github.com", |found| &*found.web_url))
 }
 
-/// Reads one setting after the other and collects the faults.
-pub(crate) struct Reader<'a> {
-    pub(crate) source: &'a Source<'a>,
-    pub(crate) faults: Vec<Fault>,
-}
-
 impl Reader<'_> {
-    /// The parsed value or default; `None` if there is neither, or, with a fault added, if it is malformed.
-    pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
-        let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
-        without_secret(setting, &value)
-            .and_then(|()| parse(&value))
-            .map_err(|wrong| self.faults.push(wrong.of(setting)))
-            .ok()
-    }
-
-    /// The parsed entries of a list. Malformed ones are left out, with a fault added for each.
-    pub(crate) fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
-        let read = |value: String| without_secret(setting, &value).and_then(|()| entries(&value));
-        let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), read);
-        let read = match entries {
-            Ok(entries) => entries.iter().map(|entry| parse(entry)).collect(),
-            Err(wrong) => vec![Err(wrong)],
-        };
-        let (items, wrong): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
-        self.faults.extend(wrong.into_iter().filter_map(Result::err).map(|wrong| wrong.of(setting)));
-        items.into_iter().flatten().collect()
-    }
-
     fn credential(&mut self) -> Option<Credential> {
         let given = [GITHUB_TOKEN, GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY]
             .map(|setting| self.source.value(setting.name).is_some());
@@ -270,11 +243,11 @@ impl Reader<'_> {
         policy(&text, targets, every).map_err(|faults| self.faults.extend(faults)).ok()
     }
 
-    pub(crate) fn into_faults(self) -> Faults {
+    pub(crate) fn into_faults(self) -> SettingFaults {
         let mut faults = self.faults;
         for misspelt in misspelt(self.source) {
             let reported = reported_under(misspelt.meant);
-            let of_it = |fault: &&mut Fault| fault.setting == reported || fault.setting == misspelt.meant;
+            let of_it = |fault: &&mut SettingFault| fault.setting == reported || fault.setting == misspelt.meant;
             if let Some(fault) = faults.iter_mut().find(of_it) {
                 fault.text = format!("{}; {misspelt}", fault.text);
             }
@@ -288,7 +261,7 @@ impl Reader<'_> {
             }
         }
         faults.sort_by_key(|fault| reference().iter().position(|setting| setting.name == fault.setting));
-        Faults(faults)
+        SettingFaults(faults)
     }
 }
 
@@ -299,18 +272,6 @@ fn reported_under(name: &str) -> &str {
         "GITHUB_APP_ID" | "GITHUB_APP_PRIVATE_KEY" => GITHUB_TOKEN.name,
         name => name,
     }
-}
-
-/// Refuses a token, webhook or key where none is expected: it would end up in addresses, logs, messages and the store.
-fn without_secret(setting: &Setting, value: &str) -> Result<(), Wrong> {
-    if setting.secret || !holds_secret(value) {
-        return Ok(());
-    }
-    let what = "must not hold a secret, and this looks like a token, webhook or key (not shown)";
-    Err(Wrong::new(
-        what,
-        format!("move it to the setting it belongs to, and set a value such as {} here", setting.example),
-    ))
 }
 
 /// Reads how long outages are kept.

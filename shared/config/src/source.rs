@@ -2,18 +2,17 @@
 
 use std::fmt;
 
-use crate::parameters::{Parameters, Prefix};
-use crate::reference::{Setting, setting};
+use crate::reference::Setting;
 
-type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
-type HowToSet<'a> = dyn Fn(&Setting) -> String + 'a;
+pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub(crate) type HowToSet<'a> = dyn Fn(&Setting) -> String + 'a;
 
 /// Where settings come from: a lookup by name, and instructions to set a value.
 ///
 /// The reader looks up the names of [`crate::reference`] and knows nothing else about the source.
 pub struct Source<'a> {
-    lookup: Box<Lookup<'a>>,
-    how_to_set: Box<HowToSet<'a>>,
+    pub(crate) lookup: Box<Lookup<'a>>,
+    pub(crate) how_to_set: Box<HowToSet<'a>>,
     /// Whether each fault ends with instructions: true if a setting is not simply a variable of the user's shell.
     pub(crate) explains_how: bool,
     /// The names of all variables that are set, if they are known: some may be misspelt settings.
@@ -34,24 +33,6 @@ impl<'a> Source<'a> {
         Self { names, ..Self::variables(variable) }
     }
 
-    /// Variables, and the parameters of a store, read beforehand. A variable that is set takes precedence.
-    pub fn parameters(
-        variables: impl Fn(&str) -> Option<String> + Clone + 'a,
-        prefix: &'a Prefix,
-        parameters: &'a Parameters,
-    ) -> Self {
-        let given = move |name: &str| variables(name).filter(|value| !value.trim().is_empty());
-        let given_too = given.clone();
-        let lookup = move |name: &str| given(name).or_else(|| parameters.value(setting(name)?));
-        let how_to_set = move |setting: &Setting| match setting.parameter {
-            Some(parameter) if given_too(setting.name).is_none() => {
-                prefix.how_to_set(parameter, setting, parameters.parts_of(parameter) > 0)
-            }
-            _ => in_variable(setting),
-        };
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), explains_how: true, names: Vec::new() }
-    }
-
     /// The value without surrounding white space; `None` if nothing is left.
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?.trim().to_owned();
@@ -70,7 +51,7 @@ pub fn variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
-fn in_variable(setting: &Setting) -> String {
+pub(crate) fn in_variable(setting: &Setting) -> String {
     let Setting { name, example, .. } = setting;
     // In a form that can be pasted into a shell.
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:,@…".contains(c);

@@ -5,14 +5,15 @@ use std::num::NonZeroU64;
 
 use crate::addresses::{host, origin};
 use crate::credential::token;
-use crate::faults::{Faults, Wrong};
+use crate::faults::{SettingFaults, Wrong};
+use crate::quoting::shown;
+use crate::reader::Reader;
 use crate::reference::{
     ALLOW_HTTP_HOSTS, STATELYDB_ACCESS_KEY, STATELYDB_ENDPOINT, STATELYDB_NO_AUTH, STATELYDB_REGION,
     STATELYDB_SCHEMA_ID, STATELYDB_STORE_ID, Setting,
 };
-use crate::secret::{Secret, shown};
-use crate::settings::Reader;
 use crate::source::Source;
+use monitor_domain::secret::Secret;
 
 /// How StatelyDB is reached. The settings keep the names that the predecessor used.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct StatelyDbSettings {
 
 impl StatelyDbSettings {
     /// Reads only these settings, for commands that use nothing but the store. Reports every fault.
-    pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
+    pub fn read(source: &Source<'_>) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
         let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
         match reader.statelydb(&allow_http_hosts) {
@@ -126,7 +127,7 @@ mod tests {
         ("STATELYDB_REGION", "aws-us-east-1"),
     ];
 
-    fn read(variables: &[(&str, &str)]) -> Result<StatelyDbSettings, Faults> {
+    fn read(variables: &[(&str, &str)]) -> Result<StatelyDbSettings, SettingFaults> {
         let variables: std::collections::BTreeMap<&str, &str> = variables.iter().copied().collect();
         StatelyDbSettings::read(&Source::variables(|name| variables.get(name).map(|value| (*value).to_owned())))
     }

@@ -5,21 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use monitor_config::{Credential, Faults, HostOptions, NotifierSettings, Settings, SlackSettings, Source, reference};
+use monitor_config::{
+    Credential, HostOptions, NotifierSettings, SettingFaults, Settings, SlackSettings, Source, reference,
+};
 use proptest::prelude::*;
 
 const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\n-----END RSA PRIVATE KEY-----";
 
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
-fn read_with(variables: &[(&str, &str)], host_options: &HostOptions) -> Result<Settings, Faults> {
+fn read_with(variables: &[(&str, &str)], host_options: &HostOptions) -> Result<Settings, SettingFaults> {
     let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
     let source = Source::variables(|name| variables.get(name).map(|value| (*value).to_owned()));
     Settings::read(&source, host_options)
 }
 
 /// Reads settings with a token and a repository, unless `variables` say otherwise, and with StatelyDB if they name it.
-fn read(variables: &[(&str, &str)]) -> Result<Settings, Faults> {
+fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingFaults> {
     let base = [
         ("GITHUB_TOKEN", "ghp_x"),
         ("REPOS", "acme/web"),

@@ -18,6 +18,8 @@ pub mod recording;
 pub mod routing;
 pub mod runner;
 pub mod scope;
+pub mod secret;
+mod status;
 pub mod subject;
 pub mod target;
 pub mod time;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runner::{RunnerId, Status};
+use crate::status::{RunnerId, Status};
 use crate::time::Timestamp;
 
 /// The operating system that GitHub reports for a runner that has never connected.

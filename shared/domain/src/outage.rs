@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::runner::{Runner, RunnerId, Status};
+use crate::status::{RunnerId, Status};
 use crate::subject::Revision;
 use crate::time::Timestamp;
 
@@ -120,35 +120,6 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// An outage of `runner` in its current state.
-    pub(crate) fn begin(
-        runner: &Runner,
-        id: OutageId,
-        started_at: Timestamp,
-        confirmed_at: Timestamp,
-        last_healthy: Option<LastHealthy>,
-        visibility: Visibility,
-    ) -> Self {
-        Self {
-            id,
-            runner_id: runner.id,
-            current_id: runner.current_id,
-            runner_name: runner.name.clone(),
-            os: runner.os.clone(),
-            version: runner.version.clone(),
-            labels: runner.labels.clone(),
-            status: runner.status,
-            in_job: runner.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),
-            started_at,
-            confirmed_at,
-            last_healthy,
-            peers: Peers::default(),
-            visibility,
-            resolved_at: None,
-            ending: None,
-        }
-    }
-
     /// The same outage, ended.
     pub(crate) fn ended(mut self, resolved_at: Timestamp, ending: Ending) -> Self {
         self.resolved_at = Some(resolved_at);

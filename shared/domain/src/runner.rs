@@ -1,68 +1,12 @@
 //! A runner as stored: what GitHub last said about it, and its health.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::observation::ObservedRunner;
-use crate::outage::{LastHealthy, Outage, OutageId};
+use crate::outage::{LastHealthy, Outage, OutageId, Peers, Visibility};
 use crate::time::Timestamp;
 
-/// GitHub's number of a registration. A stored runner is identified by the number of its first registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunnerId(pub u64);
-
-impl fmt::Display for RunnerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The status of a runner according to GitHub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Status {
-    /// Connected, nothing else known. Never set here; part of the schema for its readers.
-    Online,
-    /// Connected and waiting for a job.
-    Idle,
-    /// Connected and running a job.
-    Busy,
-    /// GitHub reports it offline.
-    Offline,
-    /// No longer registered, or a status that is not known here.
-    Unknown,
-}
-
-impl Status {
-    /// The status for GitHub's `status` and `busy`.
-    pub fn reported(status: &str, busy: bool) -> Self {
-        match (status, busy) {
-            ("online", true) => Status::Busy,
-            ("online", false) => Status::Idle,
-            ("offline", _) => Status::Offline,
-            _ => Status::Unknown,
-        }
-    }
-
-    /// Whether the runner can run jobs.
-    pub fn is_healthy(self) -> bool {
-        matches!(self, Status::Online | Status::Idle | Status::Busy)
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Status::Online => "online",
-            Status::Idle => "idle",
-            Status::Busy => "busy",
-            Status::Offline => "offline",
-            Status::Unknown => "unknown",
-        })
-    }
-}
+pub use crate::status::{RunnerId, Status};
 
 /// A runner as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,6 +227,35 @@ impl Runner {
     /// Whether it is no longer registered.
     pub fn is_gone(&self) -> bool {
         matches!(self.health, Health::Gone { .. })
+    }
+
+    /// An outage of this runner in its current state.
+    pub(crate) fn outage(
+        &self,
+        id: OutageId,
+        started_at: Timestamp,
+        confirmed_at: Timestamp,
+        last_healthy: Option<LastHealthy>,
+        visibility: Visibility,
+    ) -> Outage {
+        Outage {
+            id,
+            runner_id: self.id,
+            current_id: self.current_id,
+            runner_name: self.name.clone(),
+            os: self.os.clone(),
+            version: self.version.clone(),
+            labels: self.labels.clone(),
+            status: self.status,
+            in_job: self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),
+            started_at,
+            confirmed_at,
+            last_healthy,
+            peers: Peers::default(),
+            visibility,
+            resolved_at: None,
+            ending: None,
+        }
     }
 
     /// The open outage, if there is one.

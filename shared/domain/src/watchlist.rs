@@ -127,8 +127,7 @@ pub fn tick(
         }
         is.extend(known.targets.iter().map(|target| (target.id().clone(), target.clone())));
     } else {
-        let mut was_missing = BTreeSet::new();
-        was_missing.extend(known.missing.iter().map(Target::id));
+        let was_missing: BTreeSet<&TargetId> = known.missing.iter().map(Target::id).collect();
         for target in &known.targets {
             let may_be_there = configured.resolved.iter().any(|spec| spec.covers(target));
             if may_be_there && !is.contains_key(target.id()) && !was_missing.contains(target.id()) {

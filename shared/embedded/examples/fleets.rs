@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use monitor_domain::change::Event;
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::{Item, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Put, Query};
 use monitor_pipeline::ports::Store;
 use monitor_pipeline::testing::samples::{change, runner_item, target, target_record};
 use tokio::time::Instant;

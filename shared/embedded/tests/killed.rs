@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use monitor_domain::change::Event;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::{Item, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::{change, subject, target_record};
 

@@ -5,7 +5,8 @@ use monitor_domain::change::Event;
 use monitor_domain::fleet::TargetRecord;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::{Delivered, Item, Put, Query, SendEnding};
+use monitor_pipeline::items::{Delivered, Item, SendEnding};
+use monitor_pipeline::keys::{Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::{
     acknowledgement, at, change, claim, cursor, marker, mute, outage_item, sent, subject, target_record,

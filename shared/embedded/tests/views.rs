@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::Put;
+use monitor_pipeline::keys::Put;
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::every_item;
 use rusqlite::Connection;

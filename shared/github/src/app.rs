@@ -1,222 +1,151 @@
 //! How a GitHub App gets a token for an account: it signs with its key, finds its installation, keeps the token for
 //! almost an hour, and shares it with other processes through the store.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetKind};
-use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::AccessToken;
 use reqwest::Method;
-use tokio::sync::Mutex;
 
 use crate::app_key::AppKey;
-use crate::client::GitHub;
-use crate::credential::{BearerToken, CredentialState};
+use crate::bearer_token::BearerToken;
+use crate::credential::CredentialState;
 use crate::endpoint::Endpoint;
-use crate::exchange::Decode;
-use crate::transfer::Request;
+use crate::exchange::{Decode, exchange};
+use crate::request::Request;
+use crate::token_cache::{Held, Token, is_to_be_renewed};
+use crate::transport::Transport;
 use crate::wire;
-
-/// How long before its end a token is renewed. It is valid for an hour.
-const RENEWED_BEFORE_END: Duration = Duration::from_secs(5 * 60);
 
 /// How long a failure to get a token is returned to all callers, so that neither those that waited for it nor the next
 /// targets of the same account repeat the failing requests.
 const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
-/// An installation's token, or why there is none. It is locked while the token is fetched, so that other callers wait
-/// for the same one.
-#[derive(Default)]
-pub(crate) struct TokenCache(Mutex<Slot>);
-
-#[derive(Default)]
-struct Slot {
-    token: Token,
-    /// The fingerprint of the last token that GitHub refused: that token may still be stored.
-    refused: Option<Arc<str>>,
-}
-
-#[derive(Default)]
-enum Token {
-    #[default]
-    None,
-    Held(Held),
-    Failed {
-        failure: Failure,
-        until: Timestamp,
-    },
-}
-
-#[derive(Clone)]
-struct Held {
-    bearer_token: BearerToken,
-    expires_at: Timestamp,
-    /// The sealed token, to be stored; `None` if it could not be sealed.
-    sealed: Option<String>,
-}
-
-impl TokenCache {
-    /// Discards a token that GitHub refuses, unless it has already been renewed.
-    pub(crate) async fn discard(&self, refused: &BearerToken) {
-        let mut slot = self.0.lock().await;
-        if let Token::Held(held) = &slot.token
-            && held.bearer_token.fingerprint == refused.fingerprint
-        {
-            *slot = Slot { token: Token::None, refused: Some(Arc::clone(&refused.fingerprint)) };
-        }
+/// Uses the stored token for a target from now on, or fetches one if the stored one is unusable. Returns the token
+/// to store in its place, if it is another. A failure is returned by the next request: it is kept for a while.
+pub(crate) async fn share_token(
+    transport: &Transport,
+    key: &AppKey,
+    credential_state: &CredentialState,
+    target: &Target,
+    stored: Option<&AccessToken>,
+) -> Option<AccessToken> {
+    let credential = CredentialId::app_installation(target.owner());
+    if let Some(stored) = stored {
+        credential_state.token_cache.take_over(key, &credential, stored, transport.now()).await;
     }
+    let Held { expires_at, sealed, .. } =
+        installation_token(transport, key, credential_state, Endpoint::Runners(target)).await.ok()?;
+    let sealed = sealed.filter(|sealed| stored.is_none_or(|stored| stored.sealed != *sealed))?;
+    Some(AccessToken { credential, expires_at, sealed })
+}
 
-    /// Takes over a stored token, unless the one in use expires later.
-    async fn take_over(&self, key: &AppKey, credential: &CredentialId, stored: &AccessToken, now: Timestamp) {
-        let AccessToken { expires_at, sealed, .. } = stored;
-        let mut slot = self.0.lock().await;
-        if let Token::Held(held) = &slot.token
-            && (held.sealed.as_ref() == Some(sealed) || held.expires_at > *expires_at)
-        {
-            return;
+/// The token of the App's installation that can see the endpoint.
+pub(crate) async fn installation_bearer_token(
+    transport: &Transport,
+    key: &AppKey,
+    credential_state: &CredentialState,
+    endpoint: Endpoint<'_>,
+) -> Result<BearerToken, Failure> {
+    installation_token(transport, key, credential_state, endpoint).await.map(|held| held.bearer_token)
+}
+
+async fn installation_token(
+    transport: &Transport,
+    key: &AppKey,
+    credential_state: &CredentialState,
+    endpoint: Endpoint<'_>,
+) -> Result<Held, Failure> {
+    let account = account(endpoint)?;
+    let mut slot = credential_state.token_cache.0.lock().await;
+    let now = transport.now();
+    match &slot.token {
+        Token::Held(held) if !is_to_be_renewed(held.expires_at, now) => return Ok(held.clone()),
+        Token::Failed { failure, until } if now < *until => return Err(failure.clone()),
+        _ => {}
+    }
+    match fetch_token(transport, key, credential_state, endpoint, account).await {
+        Ok(held) => {
+            slot.token = Token::Held(held.clone());
+            Ok(held)
         }
-        let opened =
-            if is_to_be_renewed(*expires_at, now) { None } else { key.sealer.open(sealed, credential.as_str()) };
-        let Some(bearer_token) = opened.and_then(|token| BearerToken::new(&token)) else { return };
-        if slot.refused.as_ref() != Some(&bearer_token.fingerprint) {
-            slot.token = Token::Held(Held { bearer_token, expires_at: *expires_at, sealed: Some(sealed.clone()) });
+        Err(failure) => {
+            let until = transport.now().plus(FAILURE_HOLDS);
+            slot.token = Token::Failed { failure: failure.clone(), until };
+            Err(failure)
         }
     }
 }
 
-fn is_to_be_renewed(expires_at: Timestamp, now: Timestamp) -> bool {
-    now >= expires_at.minus(RENEWED_BEFORE_END)
+async fn fetch_token(
+    transport: &Transport,
+    key: &AppKey,
+    credential_state: &CredentialState,
+    endpoint: Endpoint<'_>,
+    account: &str,
+) -> Result<Held, Failure> {
+    let installation = find_installation(transport, key, credential_state, endpoint, account).await?;
+    let path = format!("/app/installations/{}/access_tokens", installation.id);
+    let token = as_app(transport, key, credential_state, Method::POST, &path, account, wire::access_token).await;
+    let token = token.map_err(not_installed)?;
+    let bearer_token = BearerToken::new(&token.token);
+    let bearer_token = bearer_token.ok_or_else(|| {
+        Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that does not fit into a header")
+    })?;
+    let sealed = key.sealer.seal(&token.token, CredentialId::app_installation(account).as_str());
+    Ok(Held { bearer_token, expires_at: token.expires_at, sealed })
 }
 
-impl GitHub {
-    /// Uses the stored token for a target from now on, or fetches one if the stored one is unusable. Returns the token
-    /// to store in its place, if it is another. A failure is returned by the next request: it is kept for a while.
-    pub(crate) async fn share_token(
-        &self,
-        key: &AppKey,
-        credential_state: &CredentialState,
-        target: &Target,
-        stored: Option<&AccessToken>,
-    ) -> Option<AccessToken> {
-        let credential = CredentialId::app_installation(target.owner());
-        if let Some(stored) = stored {
-            credential_state.token_cache.take_over(key, &credential, stored, self.now()).await;
+/// Looks up the installation by the repository first, which may have been renamed. If the installation excludes
+/// this repository, or the repository does not exist, the account's installation is used.
+async fn find_installation(
+    transport: &Transport,
+    key: &AppKey,
+    credential_state: &CredentialState,
+    endpoint: Endpoint<'_>,
+    account: &str,
+) -> Result<wire::Installation, Failure> {
+    let mut outcome = None;
+    let repository = match endpoint {
+        Endpoint::Runners(target) | Endpoint::Runner(target, _) if target.kind() == TargetKind::Repository => {
+            Some(target)
         }
-        let Held { expires_at, sealed, .. } =
-            self.installation_token(key, credential_state, Endpoint::Runners(target)).await.ok()?;
-        let sealed = sealed.filter(|sealed| stored.is_none_or(|stored| stored.sealed != *sealed))?;
-        Some(AccessToken { credential, expires_at, sealed })
-    }
-
-    /// The token of the App's installation that can see the endpoint.
-    pub(crate) async fn installation_bearer_token(
-        &self,
-        key: &AppKey,
-        credential_state: &CredentialState,
-        endpoint: Endpoint<'_>,
-    ) -> Result<BearerToken, Failure> {
-        self.installation_token(key, credential_state, endpoint).await.map(|held| held.bearer_token)
-    }
-
-    async fn installation_token(
-        &self,
-        key: &AppKey,
-        credential_state: &CredentialState,
-        endpoint: Endpoint<'_>,
-    ) -> Result<Held, Failure> {
-        let account = account(endpoint)?;
-        let mut slot = credential_state.token_cache.0.lock().await;
-        let now = self.now();
-        match &slot.token {
-            Token::Held(held) if !is_to_be_renewed(held.expires_at, now) => return Ok(held.clone()),
-            Token::Failed { failure, until } if now < *until => return Err(failure.clone()),
-            _ => {}
-        }
-        match self.fetch_token(key, credential_state, endpoint, account).await {
-            Ok(held) => {
-                slot.token = Token::Held(held.clone());
-                Ok(held)
-            }
-            Err(failure) => {
-                let until = self.now().plus(FAILURE_HOLDS);
-                slot.token = Token::Failed { failure: failure.clone(), until };
-                Err(failure)
-            }
+        _ => None,
+    };
+    let by_repository = repository.map(|target| format!("/repos/{target}/installation"));
+    let by_account = [format!("/orgs/{account}/installation"), format!("/users/{account}/installation")];
+    for path in by_repository.into_iter().chain(by_account) {
+        let found = as_app(transport, key, credential_state, Method::GET, &path, account, wire::installation).await;
+        match found {
+            Err(failure) if failure.fault == Fault::NotFound => outcome = Some(failure),
+            found => return found,
         }
     }
+    let failure = outcome.unwrap_or_else(|| Failure::new(Fault::Credential, "no installation was looked up"));
+    Err(not_installed(failure))
+}
 
-    async fn fetch_token(
-        &self,
-        key: &AppKey,
-        credential_state: &CredentialState,
-        endpoint: Endpoint<'_>,
-        account: &str,
-    ) -> Result<Held, Failure> {
-        let installation = self.find_installation(key, credential_state, endpoint, account).await?;
-        let path = format!("/app/installations/{}/access_tokens", installation.id);
-        let token = self.as_app(key, credential_state, Method::POST, &path, account, wire::access_token).await;
-        let token = token.map_err(not_installed)?;
-        let bearer_token = BearerToken::new(&token.token);
-        let bearer_token = bearer_token.ok_or_else(|| {
-            Failure::new(Fault::BrokenAnswer, "GitHub gave the GitHub App a token that does not fit into a header")
-        })?;
-        let sealed = key.sealer.seal(&token.token, CredentialId::app_installation(account).as_str());
-        Ok(Held { bearer_token, expires_at: token.expires_at, sealed })
-    }
-
-    /// Looks up the installation by the repository first, which may have been renamed. If the installation excludes
-    /// this repository, or the repository does not exist, the account's installation is used.
-    async fn find_installation(
-        &self,
-        key: &AppKey,
-        credential_state: &CredentialState,
-        endpoint: Endpoint<'_>,
-        account: &str,
-    ) -> Result<wire::Installation, Failure> {
-        let mut outcome = None;
-        let repository = match endpoint {
-            Endpoint::Runners(target) | Endpoint::Runner(target, _) if target.kind() == TargetKind::Repository => {
-                Some(target)
-            }
-            _ => None,
-        };
-        let by_repository = repository.map(|target| format!("/repos/{target}/installation"));
-        let by_account = [format!("/orgs/{account}/installation"), format!("/users/{account}/installation")];
-        for path in by_repository.into_iter().chain(by_account) {
-            let found = self.as_app(key, credential_state, Method::GET, &path, account, wire::installation).await;
-            match found {
-                Err(failure) if failure.fault == Fault::NotFound => outcome = Some(failure),
-                found => return found,
-            }
-        }
-        let failure = outcome.unwrap_or_else(|| Failure::new(Fault::Credential, "no installation was looked up"));
-        Err(not_installed(failure))
-    }
-
-    async fn as_app<T>(
-        &self,
-        key: &AppKey,
-        credential_state: &CredentialState,
-        method: Method,
-        path: &str,
-        account: &str,
-        decode: Decode<T>,
-    ) -> Result<T, Failure> {
-        let bearer_token = key.sign(self.now()).and_then(|token| BearerToken::new(&token));
-        let bearer_token = bearer_token.ok_or_else(|| {
-            Failure::new(Fault::Credential, "the GitHub App's private key cannot sign; generate another")
-        })?;
-        let expected = if method == Method::POST { "a token" } else { "an installation" };
-        let endpoint = Endpoint::Installation(account);
-        let request = Request { method, url: self.url(path), endpoint, page: None, expected };
-        let reply = self.exchange(credential_state, &bearer_token, &request, None, decode).await?;
-        reply
-            .content
-            .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{endpoint}: expected {expected}, got a 304")))
-    }
+async fn as_app<T>(
+    transport: &Transport,
+    key: &AppKey,
+    credential_state: &CredentialState,
+    method: Method,
+    path: &str,
+    account: &str,
+    decode: Decode<T>,
+) -> Result<T, Failure> {
+    let bearer_token = key.sign(transport.now()).and_then(|token| BearerToken::new(&token));
+    let bearer_token = bearer_token
+        .ok_or_else(|| Failure::new(Fault::Credential, "the GitHub App's private key cannot sign; generate another"))?;
+    let expected = if method == Method::POST { "a token" } else { "an installation" };
+    let endpoint = Endpoint::Installation(account);
+    let request = Request { method, url: transport.url(path), endpoint, page: None, expected };
+    let reply = exchange(transport, credential_state, &bearer_token, &request, None, decode).await?;
+    reply
+        .content
+        .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{endpoint}: expected {expected}, got a 304")))
 }
 
 /// Turns "not found" into a fault of the credential: the App is not installed there.

@@ -1,43 +1,17 @@
 //! The state of each credential, kept while the process lives.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use monitor_domain::observation::CredentialReport;
 use monitor_domain::time::Timestamp;
-use reqwest::header::{HeaderMap, HeaderValue};
-use ring::digest::{SHA256, digest};
+use reqwest::header::HeaderMap;
 
-use crate::app::TokenCache;
 use crate::endpoint::Endpoint;
 use crate::headers;
 use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::settings::Settings;
-
-/// A token as it is sent.
-#[derive(Clone)]
-pub(crate) struct BearerToken {
-    /// The `Authorization` header, marked as sensitive.
-    pub(crate) authorization: HeaderValue,
-    /// The first 8 bytes of the token's SHA-256 in hex: it distinguishes tokens in the store without revealing them.
-    pub(crate) fingerprint: Arc<str>,
-}
-
-impl BearerToken {
-    /// `None` if the text does not fit into a header.
-    pub(crate) fn new(token: &str) -> Option<Self> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-        authorization.set_sensitive(true);
-        let hash = digest(&SHA256, token.as_bytes());
-        let fingerprint: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Some(Self { authorization, fingerprint: fingerprint.into() })
-    }
-
-    /// The fingerprint as a number that fits into a signed 64-bit integer.
-    pub(crate) fn digest(&self) -> Option<u64> {
-        u64::from_str_radix(&self.fingerprint, 16).ok().map(|digest| digest >> 1)
-    }
-}
+use crate::token_cache::TokenCache;
 
 /// A credential's pace, limits, token and latest report.
 pub(crate) struct CredentialState {
@@ -84,19 +58,13 @@ impl CredentialState {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_short_stable_and_unique_to_a_token() {
-        let fingerprint = |token| BearerToken::new(token).unwrap().fingerprint;
-        // printf abc | sha256sum
-        assert_eq!(&*fingerprint("abc"), "ba7816bf8f01cfea");
-        assert_ne!(fingerprint("abc"), fingerprint("abd"));
-    }
-
-    #[test]
     fn the_quota_of_an_app_itself_is_not_that_of_its_installation() {
-        let settings = Settings::new(crate::settings::Credential::Token(crate::secret::Secret::new("x")));
+        let settings = Settings::new(crate::settings::Credential::Token(monitor_domain::secret::Secret::new("x")));
         let credential_state = CredentialState::new(&settings);
         let note = |remaining, endpoint| {
             let headers = [("x-ratelimit-remaining", remaining), ("date", "Thu, 01 Jan 1970 00:00:01 GMT")];
@@ -109,12 +77,5 @@ mod tests {
         assert_eq!(note("7", Endpoint::Repositories("acme")).report.quota_remaining, Some(7));
         assert_eq!(note("9", Endpoint::Installation("acme")).report.quota_remaining, Some(7));
         assert_eq!(credential_state.latest_report().clock_ahead_ms, Some(2_000));
-    }
-
-    #[test]
-    fn a_bearer_token_is_not_shown_and_must_fit_into_a_header() {
-        let bearer_token = BearerToken::new("ghp_hidden").unwrap();
-        assert!(!format!("{:?}", bearer_token.authorization).contains("hidden"));
-        assert!(BearerToken::new("ghp_\nx").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! A request until it has a usable answer: interpreting answers, retrying, renewing an App's token.
+//! A request until it has a usable answer: interpreting answers and retrying.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::client::GitHub;
-use crate::credential::{BearerToken, CredentialState};
+use crate::bearer_token::BearerToken;
+use crate::credential::CredentialState;
 use crate::headers::{Links, links, text};
 use crate::limits;
 use crate::refusal::{Again, RequestError, refused};
-use crate::transfer::{Answer, Request};
+use crate::request::{Answer, Request};
+use crate::transport::Transport;
 use crate::wire::{self, Misfit, is_html};
 
 /// A usable answer.
@@ -31,109 +32,87 @@ pub(crate) struct Reply<T> {
 /// Decodes a body into content.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Misfit>;
 
-impl GitHub {
-    /// Sends a request with the credential's token. The ETag of a known page is sent if it was given to the same token.
-    pub(crate) async fn ask<T>(
-        &self,
-        credential_state: &CredentialState,
-        request: &Request<'_>,
-        known: Option<&PageTag>,
-        decode: Decode<T>,
-    ) -> Result<Reply<T>, Failure> {
-        let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
-        let refused = match self.exchange(credential_state, &bearer_token, request, known, decode).await {
-            Err(failure) if failure.fault == Fault::Credential && self.renews() => failure,
-            done => return done,
-        };
-        // GitHub has revoked the App's token before its end.
-        tracing::debug!(failure = %refused, "renewing the GitHub App's token");
-        credential_state.token_cache.discard(&bearer_token).await;
-        let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
-        self.exchange(credential_state, &bearer_token, request, known, decode).await
-    }
-
-    /// Sends a request with this token, and retries it as long as that can help.
-    pub(crate) async fn exchange<T>(
-        &self,
-        credential_state: &CredentialState,
-        bearer_token: &BearerToken,
-        request: &Request<'_>,
-        known: Option<&PageTag>,
-        decode: Decode<T>,
-    ) -> Result<Reply<T>, Failure> {
-        let known = known.filter(|tag| *tag.given_to == *bearer_token.fingerprint);
-        let etag = known.and_then(|tag| tag.etag.as_deref());
-        let waits = &self.settings.retry_waits;
-        let mut unserved_waits = waits.iter();
-        let mut repeated_waits = waits.first().into_iter();
-        loop {
-            let request_error = match self.send(credential_state, bearer_token, request, etag).await {
-                Ok(answer) => match self.interpret(credential_state, bearer_token, request, etag, &answer, decode) {
-                    Ok(reply) => return Ok(reply),
-                    Err(request_error) => request_error,
-                },
+/// Sends a request with this token, and retries it as long as that can help.
+pub(crate) async fn exchange<T>(
+    transport: &Transport,
+    credential_state: &CredentialState,
+    bearer_token: &BearerToken,
+    request: &Request<'_>,
+    known: Option<&PageTag>,
+    decode: Decode<T>,
+) -> Result<Reply<T>, Failure> {
+    let known = known.filter(|tag| *tag.given_to == *bearer_token.fingerprint);
+    let etag = known.and_then(|tag| tag.etag.as_deref());
+    let waits = &transport.settings.retry_waits;
+    let mut unserved_waits = waits.iter();
+    let mut repeated_waits = waits.first().into_iter();
+    loop {
+        let request_error = match transport.send(credential_state, bearer_token, request, etag).await {
+            Ok(answer) => match interpret(transport, credential_state, bearer_token, request, etag, &answer, decode) {
+                Ok(reply) => return Ok(reply),
                 Err(request_error) => request_error,
-            };
-            let wait = match request_error.again {
-                Again::No => None,
-                Again::Unserved => unserved_waits.next(),
-                Again::Once => repeated_waits.next(),
-            };
-            let Some(wait) = wait else { return Err(request_error.failure) };
-            tracing::debug!(failure = %request_error.failure, "retrying a request to GitHub");
-            tokio::time::sleep(lengthened(*wait)).await;
-        }
-    }
-
-    /// Interprets an answer: a usable reply, or the reason why it is not.
-    pub(crate) fn interpret<T>(
-        &self,
-        credential_state: &CredentialState,
-        bearer_token: &BearerToken,
-        request: &Request<'_>,
-        etag: Option<&str>,
-        answer: &Answer,
-        decode: Decode<T>,
-    ) -> Result<Reply<T>, RequestError> {
-        let status = answer.status.as_u16();
-        let now = self.now();
-        let limits = self.limits_of(credential_state, request.endpoint);
-        if let Some(until) = limits::nearly_used_up(&answer.headers, now) {
-            limits.stop(until);
-        }
-        let reply = |content| Reply {
-            content,
-            etag: text(&answer.headers, "etag").map(str::to_owned),
-            links: links(&answer.headers),
-            given_to: Arc::clone(&bearer_token.fingerprint),
-            url: answer.url.clone(),
+            },
+            Err(request_error) => request_error,
         };
-        match status {
-            200 | 201 | 304 if is_partial(&answer.headers) => Err(RequestError::lasting(
-                Fault::Forbidden,
-                format!(
-                    "{}: the answer is incomplete, because the token is not authorised for single sign-on; authorise it for the organization under \"Configure SSO\" on GitHub's token page",
-                    request.place()
-                ),
-            )),
-            200 | 201 => {
-                limits.served(now);
-                let content = decode(&answer.body).map_err(|misfit| {
-                    let got = if is_html(&answer.body) { "an HTML page".to_owned() } else { misfit.describe() };
-                    RequestError::damaged(format!("{}: expected {}, got {got}", request.place(), request.expected))
-                })?;
-                Ok(reply(Some(content)))
-            }
-            304 if etag.is_some() => {
-                limits.served(now);
-                Ok(reply(None))
-            }
-            _ => {
-                let message = wire::error(&answer.body).map(|error| error.message);
-                match limits::sign(status, &answer.headers, message.as_deref(), now) {
-                    Some(sign) => Err(limits.hit(now, sign).into()),
-                    None => Err(refused(request, answer, self.kind(), self.settings.proxy.as_deref())),
-                }
+        let wait = match request_error.again {
+            Again::No => None,
+            Again::Unserved => unserved_waits.next(),
+            Again::Once => repeated_waits.next(),
+        };
+        let Some(wait) = wait else { return Err(request_error.failure) };
+        tracing::debug!(failure = %request_error.failure, "retrying a request to GitHub");
+        tokio::time::sleep(lengthened(*wait)).await;
+    }
+}
+
+/// Interprets an answer: a usable reply, or the reason why it is not.
+pub(crate) fn interpret<T>(
+    transport: &Transport,
+    credential_state: &CredentialState,
+    bearer_token: &BearerToken,
+    request: &Request<'_>,
+    etag: Option<&str>,
+    answer: &Answer,
+    decode: Decode<T>,
+) -> Result<Reply<T>, RequestError> {
+    let status = answer.status.as_u16();
+    let now = transport.now();
+    let limits = transport.limits_of(credential_state, request.endpoint);
+    if let Some(until) = limits::nearly_used_up(&answer.headers, now) {
+        limits.stop(until);
+    }
+    let reply = |content| Reply {
+        content,
+        etag: text(&answer.headers, "etag").map(str::to_owned),
+        links: links(&answer.headers),
+        given_to: Arc::clone(&bearer_token.fingerprint),
+        url: answer.url.clone(),
+    };
+    match status {
+        200 | 201 | 304 if is_partial(&answer.headers) => Err(RequestError::lasting(
+            Fault::Forbidden,
+            format!(
+                "{}: the answer is incomplete, because the token is not authorised for single sign-on; authorise it for the organization under \"Configure SSO\" on GitHub's token page",
+                request.place()
+            ),
+        )),
+        200 | 201 => {
+            limits.served(now);
+            let content = decode(&answer.body).map_err(|misfit| {
+                let got = if is_html(&answer.body) { "an HTML page".to_owned() } else { misfit.describe() };
+                RequestError::damaged(format!("{}: expected {}, got {got}", request.place(), request.expected))
+            })?;
+            Ok(reply(Some(content)))
+        }
+        304 if etag.is_some() => {
+            limits.served(now);
+            Ok(reply(None))
+        }
+        _ => {
+            let message = wire::error(&answer.body).map(|error| error.message);
+            match limits::sign(status, &answer.headers, message.as_deref(), now) {
+                Some(sign) => Err(limits.hit(now, sign).into()),
+                None => Err(refused(request, answer, transport.kind, transport.settings.proxy.as_deref())),
             }
         }
     }

@@ -7,13 +7,14 @@ use monitor_domain::time::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 
+use crate::bearer_token::BearerToken;
 use crate::client::GitHub;
-use crate::credential::{BearerToken, CredentialState};
+use crate::credential::CredentialState;
 use crate::endpoint::Endpoint;
 use crate::exchange::{Decode, Reply};
 use crate::list::runners_path;
-use crate::transfer::{Answer, Request};
-use crate::{headers, limits, wire};
+use crate::request::{Answer, Request};
+use crate::{exchange, headers, limits, wire};
 
 /// The kind of a request to GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,9 @@ pub fn interpret(
     conditional: bool,
     (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
 ) -> (Result<Good, Failure>, CredentialReport) {
-    let credential_state = CredentialState::new(&github.settings);
-    let url = github.url(&runners_path(target));
+    let transport = &github.requester.transport;
+    let credential_state = CredentialState::new(&transport.settings);
+    let url = transport.url(&runners_path(target));
     let (endpoint, expected) = match question {
         Question::Runners => (Endpoint::Runners(target), "a list of runners"),
         Question::Runner => (Endpoint::Runner(target, RunnerId(7)), "a runner"),
@@ -80,9 +82,10 @@ pub fn interpret(
     let request = Request { method: Method::GET, url: url.clone(), endpoint, page: Some(2), expected };
     let bearer_token = BearerToken::new("token").expect("a plain word fits into a header");
     let answer = Answer { status, headers, body, url };
-    credential_state.note(&answer.headers, endpoint, github.now());
+    credential_state.note(&answer.headers, endpoint, transport.now());
     let etag = conditional.then_some("W/\"1\"");
-    let interpreted = github.interpret(&credential_state, &bearer_token, &request, etag, &answer, decoder(question));
+    let interpreted =
+        exchange::interpret(transport, &credential_state, &bearer_token, &request, etag, &answer, decoder(question));
     let interpreted = interpreted
         .map_err(|request_error| request_error.failure)
         .map(|Reply { content, etag, links, .. }| Good { content, etag, links: (links.next, links.last) });

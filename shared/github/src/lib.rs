@@ -2,6 +2,7 @@
 
 mod app;
 mod app_key;
+mod bearer_token;
 mod client;
 mod credential;
 mod endpoint;
@@ -16,15 +17,18 @@ mod pace;
 mod probe;
 mod refusal;
 mod repositories;
+mod request;
+mod requester;
 mod sealed;
-mod secret;
 mod settings;
-mod transfer;
+mod token_cache;
+mod transport;
 mod wire;
 
 pub use app_key::KeyError;
-pub use client::{Clock, GitHub};
+pub use client::GitHub;
 pub use endpoint::CredentialKind;
+pub use monitor_domain::secret::Secret;
 pub use probe::ProbeReport;
-pub use secret::Secret;
 pub use settings::{Credential, GITHUB_COM, Settings, SettingsError};
+pub use transport::Clock;

@@ -10,10 +10,10 @@ use monitor_domain::target::{Target, TargetKind};
 use monitor_pipeline::ports::{Incomplete, Shortfall};
 use reqwest::{Method, Url};
 
-use crate::client::GitHub;
 use crate::credential::CredentialState;
 use crate::endpoint::Endpoint;
-use crate::transfer::Request;
+use crate::request::Request;
+use crate::requester::Requester;
 use crate::wire;
 
 /// Runners per page: GitHub's maximum.
@@ -60,174 +60,166 @@ impl Page {
     }
 }
 
-impl GitHub {
-    /// Every page in order. Page 1 says how many pages there are; if it is unchanged, the known pages are requested.
-    /// Several are requested at the same time. A page without any new runner is the end, regardless of its links.
-    pub(crate) async fn pages(
-        &self,
-        credential_state: &CredentialState,
-        target: &Target,
-        known: &[PageTag],
-    ) -> Result<ReadList, Incomplete> {
-        let start = self.url(&runners_path(target));
-        let nothing = |failure| Incomplete { partial: false, failure };
-        let partial = |failure| Incomplete { partial: true, failure };
+/// Every page in order. Page 1 says how many pages there are; if it is unchanged, the known pages are requested.
+/// Several are requested at the same time. A page without any new runner is the end, regardless of its links.
+pub(crate) async fn pages(
+    requester: &Requester,
+    credential_state: &CredentialState,
+    target: &Target,
+    known: &[PageTag],
+) -> Result<ReadList, Incomplete> {
+    let start = requester.transport.url(&runners_path(target));
+    let nothing = |failure| Incomplete { partial: false, failure };
+    let partial = |failure| Incomplete { partial: true, failure };
 
-        let first = self.page(credential_state, target, &start, 1, known).await.map_err(nothing)?;
-        let moved_to = self.moved_to(credential_state, target, &start, &first.url).await;
-        let start = if start.path() == first.url.path() { start } else { first.url.clone() };
-        let known_end = if first.is_fresh() { 1 } else { page_number(known.len()) };
-        let end = first.last.unwrap_or(1).max(known_end);
-        let mut listed: HashSet<RunnerId> = first.runner_ids().iter().copied().collect();
-        let mut pages = vec![first];
-        loop {
-            let read = page_number(pages.len());
-            let is_short = total(&pages).is_some_and(|total| (listed.len() as u64) < total);
-            let next = match pages.last() {
-                _ if read < end => end.min(read + AT_ONCE),
-                Some(last) if last.goes_on || is_short => read + 1,
-                _ => break,
-            };
-            self.check_page_number(target, next).map_err(partial)?;
-            let wave = (read + 1..=next).map(|number| self.page(credential_state, target, &start, number, known));
-            let mut is_end = false;
-            for page in try_join_all(wave).await.map_err(partial)? {
-                let before = listed.len();
-                listed.extend(page.runner_ids());
-                let brings_nothing = listed.len() == before && page.refused.is_empty();
-                // A page that only repeats earlier ones is not a page of the list.
-                if !(brings_nothing && page.is_fresh() && page.runner_count() > 0) {
-                    pages.push(page);
-                } else if page.goes_on && total(&pages).is_none() {
-                    let failure =
-                        format!("{target}: the list of runners never ends: page {next} repeats earlier pages");
-                    return Err(partial(Failure::new(Fault::BrokenAnswer, failure)));
-                }
-                is_end |= brings_nothing;
+    let first = page(requester, credential_state, target, &start, 1, known).await.map_err(nothing)?;
+    let moved_to = moved_to(requester, credential_state, target, &start, &first.url).await;
+    let start = if start.path() == first.url.path() { start } else { first.url.clone() };
+    let known_end = if first.is_fresh() { 1 } else { page_number(known.len()) };
+    let end = first.last.unwrap_or(1).max(known_end);
+    let mut listed: HashSet<RunnerId> = first.runner_ids().iter().copied().collect();
+    let mut pages = vec![first];
+    loop {
+        let read = page_number(pages.len());
+        let is_short = total(&pages).is_some_and(|total| (listed.len() as u64) < total);
+        let next = match pages.last() {
+            _ if read < end => end.min(read + AT_ONCE),
+            Some(last) if last.goes_on || is_short => read + 1,
+            _ => break,
+        };
+        check_page_number(requester, target, next).map_err(partial)?;
+        let wave = (read + 1..=next).map(|number| page(requester, credential_state, target, &start, number, known));
+        let mut is_end = false;
+        for page in try_join_all(wave).await.map_err(partial)? {
+            let before = listed.len();
+            listed.extend(page.runner_ids());
+            let brings_nothing = listed.len() == before && page.refused.is_empty();
+            // A page that only repeats earlier ones is not a page of the list.
+            if !(brings_nothing && page.is_fresh() && page.runner_count() > 0) {
+                pages.push(page);
+            } else if page.goes_on && total(&pages).is_none() {
+                let failure = format!("{target}: the list of runners never ends: page {next} repeats earlier pages");
+                return Err(partial(Failure::new(Fault::BrokenAnswer, failure)));
             }
-            if is_end {
-                break;
-            }
+            is_end |= brings_nothing;
         }
-        let shortfall = shortfall(target, &pages, listed.len() as u64);
-        drop_empty_end(&mut pages);
-        Ok(ReadList { pages: pages.into_iter().map(|page| page.content).collect(), shortfall, moved_to })
+        if is_end {
+            break;
+        }
     }
+    let shortfall = shortfall(target, &pages, listed.len() as u64);
+    drop_empty_end(&mut pages);
+    Ok(ReadList { pages: pages.into_iter().map(|page| page.content).collect(), shortfall, moved_to })
+}
 
-    /// The current name of a repository, if another address than the requested one answered.
-    async fn moved_to(
-        &self,
-        credential_state: &CredentialState,
-        target: &Target,
-        asked: &Url,
-        answered: &Url,
-    ) -> Option<Target> {
-        if asked.path() == answered.path() {
+/// The current name of a repository, if another address than the requested one answered.
+async fn moved_to(
+    requester: &Requester,
+    credential_state: &CredentialState,
+    target: &Target,
+    asked: &Url,
+    answered: &Url,
+) -> Option<Target> {
+    if asked.path() == answered.path() {
+        return None;
+    }
+    if let Some(known) = requester.renamed(target, answered) {
+        return Some(known);
+    }
+    let mut url = answered.clone();
+    url.set_path(answered.path().strip_suffix("/actions/runners")?);
+    url.set_query(None);
+    let request =
+        Request { method: Method::GET, url, endpoint: Endpoint::Runners(target), page: None, expected: "a repository" };
+    let named = match requester.ask(credential_state, &request, None, wire::repository).await {
+        Ok(reply) => Target::repository(&reply.content?.full_name).ok()?,
+        Err(failure) => {
+            tracing::warn!(%target, %failure, "the target has been renamed: GitHub redirects, and the new name is unknown");
             return None;
         }
-        if let Some(known) = self.renamed(target, answered) {
-            return Some(known);
-        }
-        let mut url = answered.clone();
-        url.set_path(answered.path().strip_suffix("/actions/runners")?);
-        url.set_query(None);
-        let request = Request {
-            method: Method::GET,
-            url,
-            endpoint: Endpoint::Runners(target),
-            page: None,
-            expected: "a repository",
-        };
-        let named = match self.ask(credential_state, &request, None, wire::repository).await {
-            Ok(reply) => Target::repository(&reply.content?.full_name).ok()?,
-            Err(failure) => {
-                tracing::warn!(%target, %failure, "the target has been renamed: GitHub redirects, and the new name is unknown");
-                return None;
-            }
-        };
-        tracing::warn!(%target, new_name = %named, "the target has been renamed: monitor it by its new name");
-        self.remember_renamed(target, answered, &named);
-        Some(named)
-    }
+    };
+    tracing::warn!(%target, new_name = %named, "the target has been renamed: monitor it by its new name");
+    requester.remember_renamed(target, answered, &named);
+    Some(named)
+}
 
-    async fn page(
-        &self,
-        credential_state: &CredentialState,
-        target: &Target,
-        start: &Url,
-        number: u32,
-        known: &[PageTag],
-    ) -> Result<Page, Failure> {
-        let known = known.get(number as usize - 1);
-        let request = Request {
-            method: Method::GET,
-            url: page_url(start, number),
-            endpoint: Endpoint::Runners(target),
-            page: Some(number),
-            expected: "a list of runners",
-        };
-        let reply = self.ask(credential_state, &request, known, wire::runner_page).await?;
-        let Some(read) = reply.content else {
-            // A 304 answers a request with an ETag, and only a known page has one.
-            let tag = known.cloned().ok_or_else(|| contradiction(&request, "a 304 for an unknown page"))?;
-            // A full, unchanged page may have got another page after it. The links of a 304 can say so, because they
-            // are not covered by its ETag (https://github.com/app-sre/github-mirror/pull/113), but need not.
-            let goes_on = reply.links.next || tag.runner_ids.len() == PER_PAGE;
-            let content = ObservedPage::Unchanged(tag);
-            let (last, url) = (reply.links.last, reply.url);
-            return Ok(Page { content, goes_on, last, total: None, refused: Vec::new(), url });
-        };
-        let total = read.total_count.unwrap_or(0);
-        if number == 1 && read.runners.is_empty() && read.refused.is_empty() && total > 0 {
-            return Err(contradiction(&request, &format!("none, although it counts {total}")));
-        }
-        let tag = PageTag {
-            etag: reply.etag,
-            given_to: reply.given_to.to_string(),
-            runner_ids: read.runners.iter().map(|runner| runner.id).collect(),
-        };
-        // Without an ETag the page is read in full again: a 304 would hide the refused runners.
-        let tag = if read.refused.is_empty() { tag } else { PageTag { etag: None, ..tag } };
-        let content = ObservedPage::Fresh { tag, runners: read.runners };
-        let (goes_on, last) = (reply.links.next, reply.links.last);
-        Ok(Page { content, goes_on, last, total: read.total_count, refused: read.refused, url: reply.url })
+async fn page(
+    requester: &Requester,
+    credential_state: &CredentialState,
+    target: &Target,
+    start: &Url,
+    number: u32,
+    known: &[PageTag],
+) -> Result<Page, Failure> {
+    let known = known.get(number as usize - 1);
+    let request = Request {
+        method: Method::GET,
+        url: page_url(start, number),
+        endpoint: Endpoint::Runners(target),
+        page: Some(number),
+        expected: "a list of runners",
+    };
+    let reply = requester.ask(credential_state, &request, known, wire::runner_page).await?;
+    let Some(read) = reply.content else {
+        // A 304 answers a request with an ETag, and only a known page has one.
+        let tag = known.cloned().ok_or_else(|| contradiction(&request, "a 304 for an unknown page"))?;
+        // A full, unchanged page may have got another page after it. The links of a 304 can say so, because they
+        // are not covered by its ETag (https://github.com/app-sre/github-mirror/pull/113), but need not.
+        let goes_on = reply.links.next || tag.runner_ids.len() == PER_PAGE;
+        let content = ObservedPage::Unchanged(tag);
+        let (last, url) = (reply.links.last, reply.url);
+        return Ok(Page { content, goes_on, last, total: None, refused: Vec::new(), url });
+    };
+    let total = read.total_count.unwrap_or(0);
+    if number == 1 && read.runners.is_empty() && read.refused.is_empty() && total > 0 {
+        return Err(contradiction(&request, &format!("none, although it counts {total}")));
     }
+    let tag = PageTag {
+        etag: reply.etag,
+        given_to: reply.given_to.to_string(),
+        runner_ids: read.runners.iter().map(|runner| runner.id).collect(),
+    };
+    // Without an ETag the page is read in full again: a 304 would hide the refused runners.
+    let tag = if read.refused.is_empty() { tag } else { PageTag { etag: None, ..tag } };
+    let content = ObservedPage::Fresh { tag, runners: read.runners };
+    let (goes_on, last) = (reply.links.next, reply.links.last);
+    Ok(Page { content, goes_on, last, total: read.total_count, refused: read.refused, url: reply.url })
+}
 
-    /// One runner by its id.
-    pub(crate) async fn lookup(
-        &self,
-        credential_state: &CredentialState,
-        target: &Target,
-        id: RunnerId,
-    ) -> Result<Lookup, Failure> {
-        let request = Request {
-            method: Method::GET,
-            url: self.url(&format!("{}/{id}", runners_path(target))),
-            endpoint: Endpoint::Runner(target, id),
-            page: None,
-            expected: "a runner",
-        };
-        match self.ask(credential_state, &request, None, wire::runner).await {
-            Ok(reply) => match reply.content {
-                Some(runner) if runner.id == id => Ok(Lookup::Found(runner)),
-                Some(other) => Err(contradiction(&request, &format!("runner {}", other.id))),
-                None => Err(contradiction(&request, "a 304 to a request without an ETag")),
-            },
-            Err(failure) if failure.fault == Fault::NotFound => Ok(Lookup::NotFound),
-            Err(failure) => Err(failure),
-        }
+/// One runner by its id.
+pub(crate) async fn lookup(
+    requester: &Requester,
+    credential_state: &CredentialState,
+    target: &Target,
+    id: RunnerId,
+) -> Result<Lookup, Failure> {
+    let request = Request {
+        method: Method::GET,
+        url: requester.transport.url(&format!("{}/{id}", runners_path(target))),
+        endpoint: Endpoint::Runner(target, id),
+        page: None,
+        expected: "a runner",
+    };
+    match requester.ask(credential_state, &request, None, wire::runner).await {
+        Ok(reply) => match reply.content {
+            Some(runner) if runner.id == id => Ok(Lookup::Found(runner)),
+            Some(other) => Err(contradiction(&request, &format!("runner {}", other.id))),
+            None => Err(contradiction(&request, "a 304 to a request without an ETag")),
+        },
+        Err(failure) if failure.fault == Fault::NotFound => Ok(Lookup::NotFound),
+        Err(failure) => Err(failure),
     }
+}
 
-    fn check_page_number(&self, target: &Target, number: u32) -> Result<(), Failure> {
-        let max_pages = self.settings.max_pages;
-        if number <= max_pages {
-            return Ok(());
-        }
-        let runners = max_pages as usize * PER_PAGE;
-        let detail =
-            format!("{target} has more than {max_pages} pages of runners ({runners} runners), the most that are read");
-        Err(Failure::new(Fault::BrokenAnswer, detail))
+fn check_page_number(requester: &Requester, target: &Target, number: u32) -> Result<(), Failure> {
+    let max_pages = requester.transport.settings.max_pages;
+    if number <= max_pages {
+        return Ok(());
     }
+    let runners = max_pages as usize * PER_PAGE;
+    let detail =
+        format!("{target} has more than {max_pages} pages of runners ({runners} runners), the most that are read");
+    Err(Failure::new(Fault::BrokenAnswer, detail))
 }
 
 /// The total number of runners, according to the pages that were read in full. Runners may come and go while the pages

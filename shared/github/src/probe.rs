@@ -3,16 +3,16 @@
 use monitor_domain::observation::{CredentialReport, Failure};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
-use monitor_pipeline::ports::RunnerSource;
 use reqwest::Method;
 
-use crate::client::GitHub;
 use crate::credential::CredentialState;
 use crate::endpoint::{CredentialKind, Endpoint, needed};
+use crate::exchange::interpret;
 use crate::headers::names;
 use crate::list::{page_url, runners_path};
 use crate::refusal::missing_permission;
-use crate::transfer::{Answer, Request};
+use crate::request::{Answer, Request};
+use crate::requester::Requester;
 use crate::wire;
 
 /// The result of probing a target.
@@ -39,56 +39,56 @@ pub struct ProbeReport {
     pub clock_ahead_ms: Option<i64>,
 }
 
-impl GitHub {
-    /// Requests a target's runners once and returns everything that the answer says. It never retries.
-    pub async fn probe(&self, target: &Target) -> ProbeReport {
-        let credential_state = self.credential_state(&self.credential(target));
-        let mut seen = None;
-        let runners = self.count_runners(&credential_state, target, &mut seen).await;
+/// Requests a target's runners once and returns everything that the answer says. It never retries.
+pub(crate) async fn probe(requester: &Requester, target: &Target) -> ProbeReport {
+    let credential_state = requester.credential_state(&requester.credential_of(target.owner()));
+    let mut seen = None;
+    let runners = count_runners(requester, &credential_state, target, &mut seen).await;
 
-        let scopes = seen.as_ref().and_then(|answer| names(&answer.headers, "x-oauth-scopes"));
-        // Only classic tokens have scopes, whatever their format.
-        let kind = if scopes.is_some() { CredentialKind::ClassicToken } else { self.kind() };
-        let missing = seen.filter(|_| runners.is_err()).and_then(|answer| {
-            let message = wire::error(&answer.body)?.message;
-            missing_permission(answer.status, &answer.headers, &message, Endpoint::Runners(target), kind)
-        });
-        let latest_report = credential_state.latest_report();
-        ProbeReport {
-            missing,
-            needed: needed(Endpoint::Runners(target), kind),
-            target: target.clone(),
-            credential: self.credential(target),
-            kind,
-            runners,
-            scopes,
-            report: latest_report.report,
-            clock_ahead_ms: latest_report.clock_ahead_ms,
-        }
+    let scopes = seen.as_ref().and_then(|answer| names(&answer.headers, "x-oauth-scopes"));
+    // Only classic tokens have scopes, whatever their format.
+    let kind = if scopes.is_some() { CredentialKind::ClassicToken } else { requester.transport.kind };
+    let missing = seen.filter(|_| runners.is_err()).and_then(|answer| {
+        let message = wire::error(&answer.body)?.message;
+        missing_permission(answer.status, &answer.headers, &message, Endpoint::Runners(target), kind)
+    });
+    let latest_report = credential_state.latest_report();
+    ProbeReport {
+        missing,
+        needed: needed(Endpoint::Runners(target), kind),
+        target: target.clone(),
+        credential: requester.credential_of(target.owner()),
+        kind,
+        runners,
+        scopes,
+        report: latest_report.report,
+        clock_ahead_ms: latest_report.clock_ahead_ms,
     }
+}
 
-    async fn count_runners(
-        &self,
-        credential_state: &CredentialState,
-        target: &Target,
-        seen: &mut Option<Answer>,
-    ) -> Result<u64, Failure> {
-        let endpoint = Endpoint::Runners(target);
-        let bearer_token = self.bearer_token(credential_state, endpoint).await?;
-        let request = Request {
-            method: Method::GET,
-            url: page_url(&self.url(&runners_path(target)), 1),
-            endpoint,
-            page: Some(1),
-            expected: "a list of runners",
-        };
-        let answer = self
-            .send(credential_state, &bearer_token, &request, None)
-            .await
-            .map_err(|request_error| request_error.failure)?;
-        let interpreted = self.interpret(credential_state, &bearer_token, &request, None, &answer, wire::runner_page);
-        *seen = Some(answer);
-        let page = interpreted.map_err(|request_error| request_error.failure)?.content;
-        Ok(page.map_or(0, |page| page.total_count.unwrap_or(page.runners.len() as u64)))
-    }
+async fn count_runners(
+    requester: &Requester,
+    credential_state: &CredentialState,
+    target: &Target,
+    seen: &mut Option<Answer>,
+) -> Result<u64, Failure> {
+    let endpoint = Endpoint::Runners(target);
+    let bearer_token = requester.bearer_token(credential_state, endpoint).await?;
+    let request = Request {
+        method: Method::GET,
+        url: page_url(&requester.transport.url(&runners_path(target)), 1),
+        endpoint,
+        page: Some(1),
+        expected: "a list of runners",
+    };
+    let answer = requester
+        .transport
+        .send(credential_state, &bearer_token, &request, None)
+        .await
+        .map_err(|request_error| request_error.failure)?;
+    let interpreted =
+        interpret(&requester.transport, credential_state, &bearer_token, &request, None, &answer, wire::runner_page);
+    *seen = Some(answer);
+    let page = interpreted.map_err(|request_error| request_error.failure)?.content;
+    Ok(page.map_or(0, |page| page.total_count.unwrap_or(page.runners.len() as u64)))
 }

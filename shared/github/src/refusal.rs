@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 
 use crate::endpoint::{CredentialKind, Endpoint, needed};
 use crate::headers::{names, text};
-use crate::transfer::{Answer, Request};
+use crate::request::{Answer, Request};
 use crate::wire::{self, is_html};
 
 /// A failure, and whether to retry the request at once.

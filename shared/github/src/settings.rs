@@ -6,7 +6,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app_key::KeyError;
-use crate::secret::Secret;
+use monitor_domain::secret::Secret;
 
 /// The address of github.com's REST API.
 pub const GITHUB_COM: &str = "https://api.github.com";

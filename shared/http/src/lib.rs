@@ -9,9 +9,9 @@ mod trust;
 use std::time::Duration;
 
 use monitor_config::StatelyDbSettings;
+use monitor_stately::HttpTransport;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
-use monitor_stately::{AccessKey, HttpTransport};
 
 #[cfg(feature = "built-in-roots")]
 pub use roots::BuiltInRoots;
@@ -87,12 +87,12 @@ pub fn github(
     settings: &monitor_config::GitHubSettings,
     clock: monitor_github::Clock,
 ) -> Result<monitor_github::GitHub, SetupError> {
-    use monitor_github::{Credential, Secret};
+    use monitor_github::Credential;
 
     let credential = match &settings.credential {
-        monitor_config::Credential::Token(token) => Credential::Token(Secret::new(token.expose())),
+        monitor_config::Credential::Token(token) => Credential::Token(token.clone()),
         monitor_config::Credential::App { id, private_key } => {
-            Credential::App { app_id: id.clone(), private_key: Secret::new(private_key.expose()) }
+            Credential::App { app_id: id.clone(), private_key: private_key.clone() }
         }
     };
     let mut asked = monitor_github::Settings::new(credential);
@@ -118,7 +118,7 @@ pub fn slack(
     buttons: bool,
 ) -> Result<monitor_slack::Messenger, SetupError> {
     use monitor_config::SlackSettings;
-    use monitor_slack::{Bot, BotSettings, BotToken, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
+    use monitor_slack::{Bot, BotSettings, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl};
 
     let web = WebBase::parse(web_url).map_err(SetupError::of)?;
     Ok(match settings {
@@ -132,7 +132,7 @@ pub fn slack(
         }
         SlackSettings::Bot { token, channel, api_url } => {
             let settings = BotSettings { web, api_url: api_url.clone(), buttons, ..BotSettings::default() };
-            Messenger::Bot(Bot::new(http.clone(), BotToken::new(token.expose()), channel, settings))
+            Messenger::Bot(Bot::new(http.clone(), token.clone(), channel, settings))
         }
     })
 }
@@ -147,7 +147,7 @@ pub fn stately(
         Some(own) => Endpoint::parse(own).map_err(SetupError::of)?,
         None => Endpoint::of_region(settings.region.as_deref()).map_err(SetupError::of)?,
     };
-    let access_key = settings.access_key.as_ref().map(|key| AccessKey::new(key.expose()));
+    let access_key = settings.access_key.clone();
     let mut asked = ClientSettings::new(settings.store_id.get(), settings.schema_id.get(), access_key);
     asked.jitter_seed = jitter_seed;
     let transport = HttpTransport::new(http, endpoint).map_err(|error| SetupError::of_client(&error))?;

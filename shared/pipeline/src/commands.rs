@@ -1,6 +1,5 @@
 //! The commands that people send in the chat, and the answers.
 
-use std::fmt;
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
@@ -13,6 +12,7 @@ use monitor_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::items::Mute;
+use crate::person::PersonId;
 
 /// A command from a slash command or a button.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,46 +99,6 @@ pub struct RequestId {
     pub number: u64,
     /// A random number, drawn when the request is received.
     pub nonce: u64,
-}
-
-/// A person's id in the chat: 1 to 40 capital letters and digits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PersonId(String);
-
-/// The text is not a person's id.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a person's id must be 1 to 40 capital letters and digits")]
-pub struct PersonIdError;
-
-impl PersonId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for PersonId {
-    type Error = PersonIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let is_id =
-            (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        if is_id { Ok(Self(text)) } else { Err(PersonIdError) }
-    }
-}
-
-impl From<PersonId> for String {
-    fn from(id: PersonId) -> Self {
-        id.0
-    }
-}
-
-/// Masked: the ids of people stay in the chat.
-impl fmt::Debug for PersonId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PersonId(***)")
-    }
 }
 
 /// The answer to a command, and how old its data is.

@@ -2,7 +2,9 @@
 
 pub mod commands;
 pub mod items;
+pub mod keys;
 pub mod messages;
+pub mod person;
 pub mod ports;
 pub mod records;
 pub mod stages;

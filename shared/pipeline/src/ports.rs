@@ -11,7 +11,8 @@ use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 
-use crate::items::{AccessToken, Acknowledgement, Delivered, Item, Key, LiveMessage, Place, Put, Query};
+use crate::items::{AccessToken, Acknowledgement, Delivered, Item, LiveMessage, MessagePlace};
+use crate::keys::{Key, Put, Query};
 
 /// The database: items under keys, atomic batches, and one condition.
 ///
@@ -22,15 +23,6 @@ pub trait Store: Send + Sync {
 
     /// The existing items under these keys, in any order.
     fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
-
-    /// Whether the change stored under this key has this nonce. A store may know without reading the change.
-    fn holds(&self, change: &Key, nonce: u64) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        let keys = [change.clone()];
-        async move {
-            let found = self.get(&keys).await?;
-            Ok(found.iter().any(|item| matches!(item, Item::Change(change) if change.nonce == nonce)))
-        }
-    }
 
     /// The items that match a query, in its order.
     fn list(&self, query: &Query) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
@@ -216,7 +208,7 @@ pub trait Chat: Send + Sync {
         &self,
         notification: &Notification,
         form: Form,
-        to: &Place,
+        to: &MessagePlace,
     ) -> impl Future<Output = Result<Delivered, EditError>> + Send {
         let _ = (notification, form, to);
         std::future::ready(Err(EditError::Gone))

@@ -15,7 +15,8 @@ use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 use tracing::warn;
 
-use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Key, Marker, Mute, Put, Query, RunnerItem};
+use crate::items::{AccessToken, Acknowledgement, Cursor, Item, Marker, Mute, RunnerItem};
+use crate::keys::{Key, Put, Query};
 use crate::ports::{Clock, PutOutcome, Store, StoreError};
 
 /// How many changes are read at a time.
@@ -31,6 +32,30 @@ pub struct StoredFleet {
     pub fleet: Fleet,
     /// How far the notifier has got.
     pub cursor: Option<Cursor>,
+}
+
+impl StoredFleet {
+    /// Whether the target was closed after being dropped, and this is recorded and notified. Until then every tick sends
+    /// another job, which sends another state-change message.
+    pub fn is_closed(&self) -> bool {
+        self.is_dropped() && self.is_handled()
+    }
+
+    /// Whether a commit has closed it. A target without any check yet does not count: its first check may be about to
+    /// begin.
+    pub fn is_dropped(&self) -> bool {
+        let Fleet { record, runners, .. } = &self.fleet;
+        record.revision > Revision(0)
+            && record.watched_since.is_none()
+            && record.failing.is_none()
+            && !record.unfinished
+            && runners.is_empty()
+    }
+
+    /// Whether every change is recorded and notified.
+    pub fn is_handled(&self) -> bool {
+        Backlog::from(&self.fleet.record).is_done(handled(self.cursor.as_ref()))
+    }
 }
 
 /// Reads what a check needs to know of a target, in one request.
@@ -225,7 +250,11 @@ pub async fn commit(
     puts.extend(altered.into_iter().map(Put::replacing));
     match put_until_answered(store, clock, puts).await? {
         PutOutcome::Done => Ok(Committed::Done),
-        PutOutcome::Exists => Ok(if store.holds(&key, nonce).await? { Committed::Done } else { Committed::Lost }),
+        PutOutcome::Exists => {
+            let stored = store.get(&[key]).await?;
+            let is_own = stored.iter().any(|item| matches!(item, Item::Change(change) if change.nonce == nonce));
+            Ok(if is_own { Committed::Done } else { Committed::Lost })
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use monitor_domain::muting::Authority;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::PersonId;
+use monitor_pipeline::person::PersonId;
 use tracing::warn;
 
 use crate::bot::Bot;

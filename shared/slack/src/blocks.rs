@@ -3,7 +3,7 @@
 use monitor_domain::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::document::{Document, Fact, Line, Mark, Part, Span};
+use crate::document::{Document, Fact, Line, Mark, Section, Span};
 use crate::plain;
 use crate::text::{clip, escape, units};
 
@@ -23,7 +23,7 @@ pub(crate) fn blocks(document: Document) -> Vec<Value> {
     let document = document.fit(MAX_BLOCK_TEXT - MAX_HEADER, |line| units(&mrkdwn(line)) + PER_LINE);
     let mut blocks = Vec::new();
     blocks.extend(document.heading.as_ref().map(|line| {
-        let line = format!("{} {}", emoji(Mark::Warning), mrkdwn(line));
+        let line = format!("{} {}", Mark::Warning.emoji(), mrkdwn(line));
         json!({ "type": "section", "text": text(&line) })
     }));
     for (index, part) in document.parts.iter().enumerate() {
@@ -32,7 +32,7 @@ pub(crate) fn blocks(document: Document) -> Vec<Value> {
             blocks.push(json!({ "type": "header", "text": { "type": "plain_text", "text": title, "emoji": false } }));
             String::new()
         } else {
-            format!("{} *{}*\n", emoji(part.mark), mrkdwn(&part.title))
+            format!("{} *{}*\n", part.mark.emoji(), mrkdwn(&part.title))
         };
         blocks.extend(part_blocks(part, &heading));
     }
@@ -45,7 +45,7 @@ pub(crate) fn blocks(document: Document) -> Vec<Value> {
     blocks
 }
 
-fn part_blocks(part: &Part, heading: &str) -> Vec<Value> {
+fn part_blocks(part: &Section, heading: &str) -> Vec<Value> {
     let mut lead = json!({ "type": "section", "text": text(&format!("{heading}{}", mrkdwn(&part.lead))) });
     if !part.facts.is_empty() {
         lead["fields"] = part.facts.iter().map(field).collect();
@@ -88,16 +88,6 @@ fn context(line: &str) -> Value {
 
 fn text(mrkdwn: &str) -> Value {
     json!({ "type": "mrkdwn", "text": mrkdwn })
-}
-
-/// The emoji before a title. Their shapes differ as well, for readers who cannot distinguish red from green.
-pub(crate) fn emoji(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Alarm => "🔴",
-        Mark::Warning => "⚠️",
-        Mark::Good => "✅",
-        Mark::Info => "ℹ️",
-    }
 }
 
 /// A line as Slack's mrkdwn.

@@ -1,12 +1,12 @@
 //! Slack's Web API with a bot token (<https://docs.slack.dev/reference/methods/chat.postMessage>): messages that can be
 //! edited and replied to.
 
-use std::fmt;
 use std::time::Duration;
 
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
-use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use monitor_domain::secret::Secret;
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, MessagePlace};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 use reqwest::{Client, Url};
 use serde::Serialize;
@@ -40,28 +40,11 @@ impl Default for BotSettings {
     }
 }
 
-/// A bot token. `Debug` does not show it.
-#[derive(Clone)]
-pub struct BotToken(String);
-
-impl BotToken {
-    /// From its text, trimmed.
-    pub fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
-    }
-}
-
-impl fmt::Debug for BotToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BotToken(***)")
-    }
-}
-
 /// Sends notifications to its channel or to others, and edits them as their outages end.
 #[derive(Clone, Debug)]
 pub struct Bot {
     http: Client,
-    token: BotToken,
+    token: Secret,
     channel: String,
     settings: BotSettings,
 }
@@ -85,7 +68,7 @@ struct Call<'a> {
 
 impl Bot {
     /// A bot that by default posts to `channel`, an id or a name. `http` should not follow redirects.
-    pub fn new(http: Client, token: BotToken, channel: &str, settings: BotSettings) -> Self {
+    pub fn new(http: Client, token: Secret, channel: &str, settings: BotSettings) -> Self {
         Self { http, token, channel: channel.to_owned(), settings }
     }
 
@@ -145,7 +128,7 @@ impl Bot {
         let url =
             Url::parse_with_params(&format!("{}/usergroups.users.list", self.settings.api_url), [("usergroup", group)]);
         let url = url.map_err(|_| dead("the address of Slack's API is not a URL", CHECK))?;
-        let request = self.http.get(url).timeout(MEMBERS_WITHIN).bearer_auth(&self.token.0);
+        let request = self.http.get(url).timeout(MEMBERS_WITHIN).bearer_auth(self.token.expose());
         let said = answer::read(request.send().await.map_err(broken)?, MAX_ANSWER_BYTES).await.map_err(broken)?;
         let members: Value = serde_json::from_str(&said)
             .map_err(|_| ChatError::Transient("usergroups.users.list: the answer is not JSON".to_owned()))?;
@@ -166,7 +149,7 @@ impl Bot {
         let host = url.host_str().unwrap_or_default().to_owned();
         let body = serde_json::to_vec(call)
             .map_err(|error| ChatError::ContentRefused(format!("the message cannot be written as JSON: {error}")))?;
-        let request = self.http.post(url).timeout(self.settings.timeout).bearer_auth(&self.token.0);
+        let request = self.http.post(url).timeout(self.settings.timeout).bearer_auth(self.token.expose());
         let request = request.header("content-type", "application/json; charset=utf-8").body(body);
         let broken = |error| answer::broken(&host, self.settings.timeout, error);
         let answer = request.send().await.map_err(broken)?;
@@ -198,7 +181,7 @@ impl Chat for Bot {
         }
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         // A reminder in a thread alone would go unseen.
         let reminds = notification.items.iter().any(|item| matches!(item, NotificationItem::StillOffline { .. }));
         self.post(&self.message(notification, form, Route::Default), &to.channel, Some(&to.ts), reminds)

@@ -6,17 +6,18 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use monitor_domain::muting::Authority;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Answer, Answered, Asker, Command, PersonId, RequestId};
-use monitor_pipeline::items::Mute;
+use monitor_pipeline::commands::{Answer, Answered, Asker, Command, RequestId};
+use monitor_pipeline::person::PersonId;
 use monitor_pipeline::ports::{ChatError, Clock, Outgoing, Route, Sender, Store, StoreError};
 use monitor_pipeline::stages::{Disposition, Respond, RespondError};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, info, warn};
 
 use crate::admins::Admins;
+use crate::announcement::Announcement;
 use crate::incoming::{
-    Ask, Asked, Fault, Incoming, Misunderstanding, RawRequest, Refusal, ReplyUrl, Shown, SigningSecret, examine_head,
-    read,
+    Ask, Asked, CommandFault, Incoming, Misunderstanding, RawRequest, Refusal, ReplyUrl, Shown, SigningSecret,
+    examine_head, read,
 };
 use crate::messages::help::Trouble;
 use crate::messenger::Messenger;
@@ -76,28 +77,6 @@ struct ToAnnounce {
     version: u32,
     announcement: Announcement,
     asked_at: Timestamp,
-}
-
-/// What a person has changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Announcement {
-    /// A mute was set.
-    Muted {
-        /// The mute that was set.
-        mute: Mute,
-        /// The number of runners that it covers now.
-        runners: usize,
-        /// The number of targets with these runners.
-        targets: usize,
-    },
-    /// A mute was ended early.
-    Unmuted {
-        /// The mute that was ended.
-        mute: Mute,
-        /// The person who ended it.
-        by: PersonId,
-    },
 }
 
 impl HttpAnswer {
@@ -295,7 +274,7 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         let (authority, by_name) = (Authority::Unknown, later.by_name.as_deref());
         let asker = Asker { id: later.by.clone(), authority, request: later.request };
         let reply = match &later.command {
-            None => Reply::misunderstood(&Misunderstanding { verb: None, fault: Fault::OldButton }).beside(),
+            None => Reply::misunderstood(&Misunderstanding { verb: None, fault: CommandFault::OldButton }).beside(),
             Some(command) => match self.respond(command, &asker, by_name).await {
                 Ok(reply) => match (command, later.on) {
                     (Command::Acknowledge { .. }, Some(on)) => Reply::acknowledged(on, &later.by, now),

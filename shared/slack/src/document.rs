@@ -1,7 +1,7 @@
 //! The content of a message, most urgent part first, independent of its form and without markup.
 
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::PersonId;
+use monitor_pipeline::person::PersonId;
 
 use crate::text::clean;
 
@@ -18,7 +18,7 @@ pub(crate) struct Document {
     /// The first line, if the message was meant for another channel.
     pub(crate) heading: Option<Line>,
     /// The notification items, most urgent first; never empty.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<Section>,
     /// The number of further parts that were left out.
     pub(crate) omitted: usize,
     /// Counts and a link, at the end.
@@ -27,7 +27,7 @@ pub(crate) struct Document {
 
 /// One notification item.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Part {
+pub(crate) struct Section {
     pub(crate) mark: Mark,
     pub(crate) title: Line,
     /// What the notification line adds to the title, with the joining punctuation: ` since 21:05 UTC. Jobs will queue.`
@@ -51,6 +51,18 @@ pub(crate) enum Mark {
     Good,
     #[default]
     Info,
+}
+
+impl Mark {
+    /// The emoji before a title. Their shapes differ as well, for readers who cannot distinguish red from green.
+    pub(crate) fn emoji(self) -> &'static str {
+        match self {
+            Mark::Alarm => "🔴",
+            Mark::Warning => "⚠️",
+            Mark::Good => "✅",
+            Mark::Info => "ℹ️",
+        }
+    }
 }
 
 /// A named detail.
@@ -174,7 +186,7 @@ impl Document {
     }
 }
 
-impl Part {
+impl Section {
     /// The line under a list for the items that were left out.
     pub(crate) fn remainder(&self) -> Option<String> {
         match (self.items.len(), self.total.saturating_sub(self.items.len())) {

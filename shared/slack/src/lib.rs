@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admins;
+mod announcement;
 mod answer;
 mod blocks;
 mod bot;
@@ -24,10 +25,11 @@ mod webhook;
 mod webhook_url;
 
 pub use admins::Admins;
+pub use announcement::Announcement;
 pub use answer::Taken;
-pub use bot::{Bot, BotSettings, BotToken};
+pub use bot::{Bot, BotSettings};
 pub use button::{open_in, with_buttons};
-pub use command_handler::{Announcement, CommandHandler, HttpAnswer, Replies};
+pub use command_handler::{CommandHandler, HttpAnswer, Replies};
 pub use console::Console;
 pub use messenger::Messenger;
 pub use refusals::Refusals;

@@ -1,7 +1,7 @@
 //! Where notifications are sent, chosen when a host starts.
 
 use monitor_domain::notifications::Notification;
-use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, MessagePlace};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::answer::Taken;
@@ -50,7 +50,7 @@ impl Chat for Messenger {
         }
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         match self {
             Messenger::Bot(bot) => bot.reply(notification, form, to).await,
             Messenger::Webhook(_) | Messenger::Console(_) => Err(EditError::Gone),

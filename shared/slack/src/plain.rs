@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use monitor_domain::time::Timestamp;
 
-use crate::blocks::emoji;
-use crate::document::{Document, Line, Mark, Part, Span};
+use crate::document::{Document, Line, Mark, Section, Span};
 use crate::text::{clip, cost};
 
 /// More than a phone shows.
@@ -17,12 +16,12 @@ const MAX_CONSOLE: usize = 12_000;
 const PER_LINE: usize = 8;
 
 /// Emoji, target and title.
-pub(crate) fn headline(document: &Document, part: &Part) -> String {
-    format!("{} {}", emoji(part.mark), title(document, part))
+pub(crate) fn headline(document: &Document, part: &Section) -> String {
+    format!("{} {}", part.mark.emoji(), title(document, part))
 }
 
 /// The title, preceded by the target if it begins with a runner's name; other titles name the target themselves.
-fn title(document: &Document, part: &Part) -> String {
+fn title(document: &Document, part: &Section) -> String {
     let title = Plain::of(document).line(&part.title);
     let is_placed = !document.place.is_empty() && matches!(part.title.0.first(), Some(Span::Name(_)));
     if is_placed { format!("{}: {title}", document.place) } else { title }
@@ -34,7 +33,7 @@ pub(crate) fn omitted(parts: usize) -> String {
 }
 
 fn heading(plain: &Plain, line: &Line) -> String {
-    format!("{} {}", emoji(Mark::Warning), plain.line(line))
+    format!("{} {}", Mark::Warning.emoji(), plain.line(line))
 }
 
 /// The short text beside the blocks: names, since when, and the consequence, enough to decide whether to get up.
@@ -46,7 +45,7 @@ pub(crate) fn notification_line(document: &Document) -> String {
         if index == 0 {
             text = format!("{}{}", headline(document, part), plain.line(&part.brief));
         } else {
-            text.push_str(&format!(" {} {}", emoji(part.mark), plain.line(&part.title)));
+            text.push_str(&format!(" {} {}", part.mark.emoji(), plain.line(&part.title)));
             if part.mark == Mark::Alarm {
                 text.push_str(&plain.line(&part.brief));
             }
@@ -67,7 +66,7 @@ pub(crate) fn plain_text(document: Document) -> String {
         if index == 0 {
             lines.push(headline(&document, part));
         } else {
-            lines.push(format!("{} {}", emoji(part.mark), plain.line(&part.title)));
+            lines.push(format!("{} {}", part.mark.emoji(), plain.line(&part.title)));
         }
         plain.body(part, 0, &mut lines);
     }
@@ -136,7 +135,7 @@ impl Plain {
     }
 
     /// Everything except the title. Labels of facts are padded to `width`.
-    fn body(&self, part: &Part, width: usize, lines: &mut Vec<String>) {
+    fn body(&self, part: &Section, width: usize, lines: &mut Vec<String>) {
         lines.push(self.line(&part.lead));
         for fact in &part.facts {
             let label = if width > 0 { format!("{:width$}  ", fact.label) } else { format!("{}: ", fact.label) };

@@ -1,12 +1,13 @@
 //! Answers to commands, in Slack's format.
 
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Answered, PersonId};
+use monitor_pipeline::commands::Answered;
+use monitor_pipeline::person::PersonId;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::announcement::Announcement;
 use crate::button;
-use crate::command_handler::Announcement;
 use crate::incoming::{Misunderstanding, Shown};
 use crate::messages::answers;
 use crate::messages::help::{self, Trouble};

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::RunnerId;
+use monitor_domain::secret::Secret;
 use monitor_domain::subject::Revision;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::Watchlist;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::Fault;
-use monitor_pipeline::items::{Item, Put, RunnerItem};
+use monitor_pipeline::items::{Item, RunnerItem};
+use monitor_pipeline::keys::Put;
 use monitor_pipeline::messages::CheckJob;
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender, Store};
 use monitor_pipeline::stages::Disposition;
@@ -24,7 +26,7 @@ use monitor_pipeline::testing::doubles::{Outbox, SlowStore};
 use monitor_pipeline::testing::samples::{runner, target, target_record};
 use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, SigningSecret};
 use monitor_slack::{
-    Admins, Bot, BotSettings, BotToken, CommandHandler, HttpAnswer, Messenger, Refusals, Replies, WebBase, Webhook,
+    Admins, Bot, BotSettings, CommandHandler, HttpAnswer, Messenger, Refusals, Replies, WebBase, Webhook,
     WebhookSettings, WebhookUrl,
 };
 use serde_json::{Value, json};
@@ -406,7 +408,7 @@ fn bot(slack: &FakeSlack) -> Messenger {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let settings = BotSettings { api_url: format!("{}/api", slack.base_url()), ..BotSettings::default() };
-    Messenger::Bot(Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), "#runners", settings))
+    Messenger::Bot(Bot::new(http, Secret::new(monitor_fakes::slack::BOT_TOKEN), "#runners", settings))
 }
 
 #[tokio::test]

@@ -9,11 +9,12 @@ mod samples;
 use std::collections::BTreeMap;
 
 use monitor_domain::notifications::Notification;
+use monitor_domain::secret::Secret;
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::{BOT_TOKEN, CHANNEL, CHANNEL_ID};
 use monitor_pipeline::items::{Delivered, LiveMessage};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
-use monitor_slack::{Bot, BotSettings, BotToken, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_to};
+use monitor_slack::{Bot, BotSettings, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_to};
 
 const GPU_PATH: &str = "/services/T0FAKE/B0GPU/notasecreteither";
 
@@ -28,7 +29,7 @@ fn sample(name: &str) -> Notification {
 
 fn bot(slack: &FakeSlack) -> Messenger {
     let settings = BotSettings { api_url: slack.api_url(), ..BotSettings::default() };
-    Messenger::Bot(Bot::new(http(), BotToken::new(BOT_TOKEN), CHANNEL, settings))
+    Messenger::Bot(Bot::new(http(), Secret::new(BOT_TOKEN), CHANNEL, settings))
 }
 
 fn webhooks(slack: &FakeSlack) -> Messenger {

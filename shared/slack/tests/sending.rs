@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::secret::Secret;
 use monitor_fakes::FakeSlack;
 use monitor_fakes::slack::Fault;
 use monitor_pipeline::items::{Delivered, LiveMessage};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 use monitor_slack::{
-    Bot, BotSettings, BotToken, Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_console,
+    Bot, BotSettings, Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_console,
 };
 
 fn webhook_at(url: &str, timeout: Duration) -> Webhook {
@@ -222,7 +223,7 @@ async fn a_message_that_was_never_sent_is_distinguished_from_one_that_may_have_a
     }
     let api_url = "http://127.0.0.1:1/api".to_owned();
     let settings = BotSettings { api_url, ..BotSettings::default() };
-    let bot = Bot::new(client(), BotToken::new("xoxb-1"), "#runners", settings);
+    let bot = Bot::new(client(), Secret::new("xoxb-1"), "#runners", settings);
     let error = bot.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
     assert!(matches!(error, ChatError::NotSent(_)), "{error:?}");
 }
@@ -276,7 +277,7 @@ fn bot(slack: &FakeSlack, token: &str) -> Bot {
     let settings = BotSettings { api_url: slack.api_url(), ..BotSettings::default() };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    Bot::new(http, BotToken::new(token), monitor_fakes::slack::CHANNEL, settings)
+    Bot::new(http, Secret::new(token), monitor_fakes::slack::CHANNEL, settings)
 }
 
 fn outages_of(notification: &Notification) -> Vec<Outage> {
@@ -322,7 +323,7 @@ async fn an_edit_whose_layout_slack_refuses_is_accepted_as_plain_text() {
     let slack = FakeSlack::start().await.unwrap();
     let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let bot = Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
+    let bot = Bot::new(http, Secret::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
     let opened = sample("offline_2_more");
     let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().unwrap();
     slack.state().edits_take_no_blocks = true;
@@ -343,7 +344,7 @@ async fn a_reminder_is_also_shown_in_the_channel_and_open_outages_have_buttons()
     let slack = FakeSlack::start().await.unwrap();
     let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let bot = Bot::new(http, BotToken::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
+    let bot = Bot::new(http, Secret::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
     let opened = sample("offline_one");
     let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("a place");
     bot.reply(&sample("still_offline_one"), Form::Blocks, &place).await.unwrap();

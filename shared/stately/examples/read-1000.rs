@@ -6,7 +6,8 @@
 
 use std::error::Error;
 
-use monitor_pipeline::items::{Item, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::{runner_item, target, target_record};
 use monitor_stately::client::{Client, ClientSettings};

@@ -7,7 +7,8 @@
 
 use std::error::Error;
 
-use monitor_pipeline::items::{Item, Key, Put};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Key, Put};
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::every_item;
 use monitor_stately::client::{Client, ClientSettings};

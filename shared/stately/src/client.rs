@@ -9,9 +9,10 @@ use crate::connect;
 use crate::error::{Retry, StatelyError};
 use crate::key_path::KeyPath;
 use crate::timer::{Timer, TokioTimer, timeout_at};
-use crate::token::{AccessKey, Token, Tokens};
+use crate::token::{Token, Tokens};
 use crate::transport::{Request, Response, Transport};
 use crate::wire::{self, Item, ListPart, ListToken, SortDirection, path, scan};
+use monitor_domain::secret::Secret;
 
 /// The longest pause before the second attempt; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -31,7 +32,7 @@ pub struct ClientSettings {
     /// The version of that schema, from 1.
     pub schema_version: u32,
     /// The key that is exchanged for tokens; `None` for a data plane without authentication.
-    pub access_key: Option<AccessKey>,
+    pub access_key: Option<Secret>,
     /// How long a call may take, including all attempts.
     pub deadline: Duration,
     /// How long one attempt may take.
@@ -42,7 +43,7 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// Defaults: a call may take 10 s, an attempt 5 s.
-    pub fn new(store_id: u64, schema_id: u64, access_key: Option<AccessKey>) -> Self {
+    pub fn new(store_id: u64, schema_id: u64, access_key: Option<Secret>) -> Self {
         let (deadline, stall) = (Duration::from_secs(10), Duration::from_secs(5));
         let schema_version = crate::fields::SCHEMA_VERSION;
         Self { store_id, schema_id, schema_version, access_key, deadline, stall, jitter_seed: 0x9e37_79b9_7f4a_7c15 }
@@ -328,7 +329,7 @@ impl<T: Transport, Ti: Timer> Client<T, Ti> {
         }
     }
 
-    async fn fetch_token(&self, access_key: &AccessKey, deadline: Duration) -> Result<Token, StatelyError> {
+    async fn fetch_token(&self, access_key: &Secret, deadline: Duration) -> Result<Token, StatelyError> {
         let identity = Some(wire::Identity::AccessKey(access_key.expose().to_owned()));
         let body = wire::GetAuthTokenRequest { identity }.encode_to_vec();
         let read = |response: &Response| connect::message(response).and_then(connect::decode);

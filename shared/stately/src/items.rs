@@ -13,7 +13,8 @@ use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Item, Key, Mute, OutageItem, RunnerItem, SendEnding};
+use monitor_pipeline::items::{Item, Mute, OutageItem, RunnerItem, SendEnding};
+use monitor_pipeline::keys::Key;
 use monitor_pipeline::ports::StoreError;
 use serde::Serialize;
 
@@ -22,8 +23,7 @@ use crate::key_path::KeyPath;
 use crate::payload::{Record, Value};
 use crate::wire;
 
-pub(crate) use read::nonce;
-pub use read::{EVERY_TYPE, Readable, Reader, TYPES_OF_THE_SCHEDULE};
+pub use read::Reader;
 
 /// A body longer than this, in bytes, is deflated: DynamoDB, which StatelyDB is built on, limits items to 400 KB, and a
 /// claim with a thousand outages is half a megabyte of text.

@@ -18,4 +18,3 @@ pub mod wire;
 
 pub use http::HttpTransport;
 pub use store::{Counters, MAX_BATCH, StatelyStore};
-pub use token::AccessKey;

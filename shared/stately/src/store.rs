@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId};
-use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 
 use crate::client::{Client, Form, List};
 use crate::error::StatelyError;
 use crate::fields;
-use crate::items::{EVERY_TYPE, Readable, Reader, key_path, nonce, write};
+use crate::items::{Reader, key_path, write};
 use crate::key_path::KeyPath;
 use crate::timer::{Timer, TokioTimer};
 use crate::transport::Transport;
@@ -26,7 +27,6 @@ pub const MAX_BATCH: usize = 50;
 pub struct StatelyStore<T, Ti = TokioTimer> {
     client: Client<T, Ti>,
     max_batch: usize,
-    types: &'static [Readable],
     counting: Counting,
 }
 
@@ -55,13 +55,7 @@ fn counted(counter: &AtomicU64, count: usize) {
 impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     /// A store over a client. Batches hold [`MAX_BATCH`] items.
     pub fn new(client: Client<T, Ti>) -> Self {
-        Self::reading(client, EVERY_TYPE)
-    }
-
-    /// A store that reads only these item types; an item of another type is an error. The code that reads the other
-    /// types is then not linked.
-    pub fn reading(client: Client<T, Ti>, types: &'static [Readable]) -> Self {
-        Self { client, max_batch: MAX_BATCH, types, counting: Counting::default() }
+        Self { client, max_batch: MAX_BATCH, counting: Counting::default() }
     }
 
     /// The same store with another batch size, at least 10.
@@ -85,7 +79,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     }
 
     fn read_all(&self, items: &[wire::Item]) -> Result<Vec<Item>, StoreError> {
-        let mut reader = Reader::of(self.types);
+        let mut reader = Reader::default();
         let mut read = Vec::with_capacity(items.len());
         for item in items {
             read.extend(reader.read(item)?);
@@ -109,8 +103,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
             let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
             items.extend(self.read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
         }
-        let mut requested = BTreeSet::new();
-        requested.extend(keys);
+        let requested: BTreeSet<&Key> = keys.iter().collect();
         match items.iter().map(Item::key).find(|key| !requested.contains(key)) {
             Some(key) => Err(StoreError::Unreadable {
                 key: key.to_string(),
@@ -167,12 +160,6 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         self.got(keys).await
-    }
-
-    async fn holds(&self, change: &Key, nonce_of_it: u64) -> Result<bool, StoreError> {
-        counted(&self.counting.reads, 1);
-        let found = self.client.get(&[key_path(change)], Form::Protobuf).await.map_err(fault)?;
-        Ok(found.first().map(nonce).transpose()?.flatten() == Some(nonce_of_it))
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {

@@ -9,27 +9,6 @@ const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
 /// The pause after a failed renewal while the old token is still valid.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
-/// The key of a StatelyDB account. It can be neither printed nor serialized.
-#[derive(Clone)]
-pub struct AccessKey(String);
-
-impl AccessKey {
-    /// Wraps a key so that it is never shown.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for AccessKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessKey(****)")
-    }
-}
-
 /// A token and its lifetime.
 #[derive(Clone)]
 pub(crate) struct Token {
@@ -124,6 +103,6 @@ mod tests {
 
     #[test]
     fn secrets_are_never_shown() {
-        assert_eq!(format!("{:?} {:?}", AccessKey::new("hunter2"), Tokens::default()), "AccessKey(****) Tokens(****)");
+        assert_eq!(format!("{:?}", Tokens::default()), "Tokens(****)");
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{STORE_ID, fill, server, settings, store};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::Query;
+use monitor_pipeline::keys::Query;
 use monitor_pipeline::ports::Store;
 use monitor_pipeline::testing::samples::target_record;
 use monitor_stately::canary::{Findings, run};

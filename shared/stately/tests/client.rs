@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use common::{ACCESS_KEY, http, http_server, server, settings, store};
 use monitor_domain::change::Event;
-use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_domain::secret::Secret;
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_pipeline::testing::samples::{change, target};
+use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings, Form};
 use monitor_stately::error::StatelyError;
 use monitor_stately::key_path::KeyPath;
-use monitor_stately::{AccessKey, StatelyStore};
 use monitor_stately_server::{Fault, InMemory, Method, RpcCode, Trouble};
 use tokio::time::Instant;
 
@@ -114,7 +116,7 @@ async fn a_refused_token_is_replaced_once_even_in_a_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_access_key_is_refused_at_once_and_not_shown() {
     let server = server();
-    let wrong = ClientSettings { access_key: Some(AccessKey::new("wrong-hunter2")), ..settings() };
+    let wrong = ClientSettings { access_key: Some(Secret::new("wrong-hunter2")), ..settings() };
     let store = StatelyStore::new(Client::new(server.clone(), wrong.clone()));
     let error = store.list(&fleet()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Denied(text) if text.contains("check STATELYDB_ACCESS_KEY")), "{error}");

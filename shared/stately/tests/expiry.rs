@@ -11,7 +11,8 @@ use common::{server, store};
 use monitor_domain::notifications::NotificationItem;
 use monitor_domain::runner::Status;
 use monitor_domain::subject::Revision;
-use monitor_pipeline::items::{Item, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::Query;
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::testing::samples::subject;
 

@@ -7,7 +7,8 @@ use common::installation::Installation;
 use common::{fill, server, store};
 use monitor_domain::change::Event;
 use monitor_domain::runner::{Health, Runner, Status};
-use monitor_pipeline::items::{Item, Key, Query, RunnerItem};
+use monitor_pipeline::items::{Item, RunnerItem};
+use monitor_pipeline::keys::{Key, Query};
 use monitor_pipeline::ports::Store;
 use monitor_pipeline::testing::samples::{
     change, claim, outage_item, runner, runner_item, subject, target, target_record,

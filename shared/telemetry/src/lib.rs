@@ -3,7 +3,6 @@
 mod clock;
 pub mod fields;
 mod logging;
-pub mod metrics;
 
 pub use clock::SystemClock;
 pub use logging::{Format, LoggingError, init};

@@ -42,7 +42,7 @@ pub fn program() -> anyhow::Result<PathBuf> {
     // target/PROFILE/BIN, or target/PROFILE/deps/TEST
     let own = std::env::current_exe()?;
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("runner-monitor")).find(|path| path.exists());
-    found.context("runner-monitor is not built: cargo build -p monitor-local, with the same profile")
+    found.context("runner-monitor is not built: cargo build -p runner-monitor, with the same profile")
 }
 
 /// The settings with which the program is started.

@@ -441,7 +441,7 @@ class TemplateTest(unittest.TestCase):
         alarms = self.stack.of_type("AWS::CloudWatch::Alarm").values()
         read = [len([each for each in alarm.get("Metrics", [{"MetricStat": {}}]) if "MetricStat" in each])
                 for alarm in alarms]
-        declared = text("shared/telemetry/src/metrics.rs")
+        declared = text("shared/aws/src/metrics.rs")
         metrics = re.findall(r'^    (\w+), "(?:Count|Seconds|Milliseconds)", "', declared, re.MULTILINE)
         cost = loaded("infra/cost.py")
         self.assertEqual(cost.ALARMS, sum(read), "an alarm is billed by the number of metrics that it reads")

@@ -9,7 +9,7 @@ use monitor_pipeline::commands::Command;
 use monitor_pipeline::ports::{ChatError, EditError};
 use monitor_slack::Reply;
 use monitor_slack::fuzzing::{interpret_webhook, rewrite_later};
-use monitor_slack::incoming::{self, Asked, Fault, Incoming, RawRequest, Refusal, SigningSecret, decode};
+use monitor_slack::incoming::{self, Asked, CommandFault, Incoming, RawRequest, Refusal, SigningSecret, decode};
 
 use crate::answer::{answer, headers};
 use crate::text_checks::{SECRET, assert_bearable};
@@ -117,9 +117,12 @@ fn longest(text: &str) {
     assert!(text.chars().count() <= 301, "{} characters", text.chars().count());
 }
 
-fn said(fault: &Fault) {
+fn said(fault: &CommandFault) {
     match fault {
-        Fault::Unknown(text) | Fault::NotATarget(text) | Fault::UnknownOption(text) | Fault::TooMuch(text) => {
+        CommandFault::Unknown(text)
+        | CommandFault::NotATarget(text)
+        | CommandFault::UnknownOption(text)
+        | CommandFault::TooMuch(text) => {
             longest(text);
         }
         _ => {}

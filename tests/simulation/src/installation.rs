@@ -6,8 +6,9 @@ use std::time::Duration;
 use monitor_domain::muting::Authority;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_pipeline::commands::{Asker, Command, PersonId};
+use monitor_pipeline::commands::{Asker, Command};
 use monitor_pipeline::messages::{CheckJob, StateChange};
+use monitor_pipeline::person::PersonId;
 use monitor_pipeline::stages::{
     Check, CheckSettings, Disposition, LatestChecks, Notify, NotifySettings, QuotaEstimators, Respond, Schedule,
     ScheduleSettings,

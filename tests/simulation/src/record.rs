@@ -7,7 +7,8 @@ use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
-use monitor_pipeline::items::{Claim, Item, Key, Query, SendEnding, Sent};
+use monitor_pipeline::items::{Claim, Item, SendEnding, Sent};
+use monitor_pipeline::keys::{Key, Query};
 use monitor_pipeline::records::StoredFleet;
 
 use crate::machine::scenario_ms;

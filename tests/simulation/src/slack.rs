@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use monitor_domain::notifications::Notification;
 use monitor_domain::subject::Subject;
-use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use monitor_pipeline::items::{Acknowledgement, Delivered, LiveMessage, MessagePlace};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::faults::Fault;
@@ -123,7 +123,7 @@ impl SimulatedSlack {
     }
 
     /// The number of the message at a place, unless somebody has deleted it, perhaps just now.
-    fn message_at(&self, place: &Place) -> Result<usize, EditError> {
+    fn message_at(&self, place: &MessagePlace) -> Result<usize, EditError> {
         let mut machine = self.shared.lock();
         let number: usize = place.ts.parse().map_err(|_| EditError::Gone)?;
         let is_deleted = machine.strikes(Fault::SlackGone);
@@ -139,7 +139,7 @@ impl Chat for SimulatedSlack {
         self.post(notification, None).await
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         self.request(&notification.subject, Some(form)).await?;
         let thread = self.message_at(to)?;
         Ok(self.post(notification, Some(thread)).await?)

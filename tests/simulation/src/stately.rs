@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use monitor_domain::secret::Secret;
+use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::timer::Timer;
 use monitor_stately::transport::{Request, Response, Transport, Unreached};
 use monitor_stately::wire::path;
-use monitor_stately::{AccessKey, StatelyStore};
 use monitor_stately_server::{Delivery, Fault as Injected, RpcCode, Schema, Settings, State, Trouble};
 
 use crate::faults::Fault;
@@ -38,7 +39,7 @@ pub(crate) fn server(shared: &Shared) -> Arc<Mutex<State>> {
 pub(crate) fn connect(server: &Arc<Mutex<State>>, shared: &Shared) -> StatelyStore<Connection, Shared> {
     let connection = Connection { server: server.clone(), shared: shared.clone(), storing: Arc::default() };
     let jitter_seed = shared.lock().chance.number();
-    let settings = ClientSettings::new(STORE_ID, SCHEMA_ID, Some(AccessKey::new(ACCESS_KEY)));
+    let settings = ClientSettings::new(STORE_ID, SCHEMA_ID, Some(Secret::new(ACCESS_KEY)));
     let client = Client::with_timer(connection, ClientSettings { jitter_seed, ..settings }, shared.clone());
     // Small batches, so that decisions are split.
     StatelyStore::new(client).with_max_batch(10)
@@ -46,7 +47,7 @@ pub(crate) fn connect(server: &Arc<Mutex<State>>, shared: &Shared) -> StatelySto
 
 /// A client without faults, to read what is stored.
 pub(crate) fn direct(server: &Arc<Mutex<State>>) -> StatelyStore<Direct, NoTime> {
-    let settings = ClientSettings::new(STORE_ID, SCHEMA_ID, Some(AccessKey::new(ACCESS_KEY)));
+    let settings = ClientSettings::new(STORE_ID, SCHEMA_ID, Some(Secret::new(ACCESS_KEY)));
     StatelyStore::new(Client::with_timer(Direct(server.clone()), settings, NoTime))
 }
 

@@ -5,7 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use monitor_domain::target::Target;
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_pipeline::records::{StoredFleet, read_fleet};
 use monitor_stately::StatelyStore;

@@ -9,7 +9,8 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
-use monitor_pipeline::items::{Acknowledgement, Item, Key, Mute as ItemMute, Put};
+use monitor_pipeline::items::{Acknowledgement, Item, Mute as ItemMute};
+use monitor_pipeline::keys::{Key, Put};
 
 use crate::installation::INTERVAL_MS;
 use crate::machine::scenario_ms;

@@ -7,7 +7,7 @@ use monitor_domain::fleet::Counts;
 use monitor_domain::notifications::Notification;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
-use monitor_pipeline::items::{LiveMessage, Place};
+use monitor_pipeline::items::{LiveMessage, MessagePlace};
 use monitor_pipeline::ports::{Chat, ChatError, EditError, Form};
 use monitor_simulation::faults::Faults;
 use monitor_simulation::machine::Shared;
@@ -44,7 +44,7 @@ fn a_stalled_notifier_does_not_overwrite_a_later_answer() -> anyhow::Result<()> 
             abandoned: before,
         };
         shared.lock().world.taken.push(taken);
-        let place = Place { channel: "C1".to_owned(), ts: "0".to_owned() };
+        let place = MessagePlace { channel: "C1".to_owned(), ts: "0".to_owned() };
         let message = LiveMessage { place, outages: Vec::new() };
         let mut edit = pin!(slack.edit(&message, &notification, Form::Blocks, &[]));
         let mut context = Context::from_waker(Waker::noop());

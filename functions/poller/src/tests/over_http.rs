@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use monitor_aws::host::Invocation;
 use monitor_aws::{Failure, LambdaEnvironment, Sdk};
+use monitor_domain::secret::Secret;
 use monitor_fakes::github::{RunnerSpec, State};
 use monitor_fakes::{FakeAws, FakeGitHub};
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::records::read_outages;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
-use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
+use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_stately_server::{Fault, StatelyServer, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
@@ -128,8 +129,7 @@ async fn an_outage_says_that_the_runner_was_healthy_at_the_previous_check_though
 
     let endpoint = Endpoint::parse(&world.statelydb.base_url()).unwrap();
     let transport = HttpTransport::new(monitor_http::http(), endpoint).unwrap();
-    let store =
-        StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, Some(AccessKey::new("planted-key")))));
+    let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, Some(Secret::new("planted-key")))));
     let target = super::target("acme/web");
     let outages = read_outages(&store, target.id()).await.unwrap();
     let [outage] = &outages[..] else { panic!("{outages:?}") };

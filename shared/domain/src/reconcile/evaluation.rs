@@ -235,7 +235,7 @@ impl<'a> Evaluation<'a> {
     ) {
         let visibility = self.note_flapping(started_at, visibility);
         let visibility = self.apply_mutes(visibility);
-        let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, visibility);
+        let outage = self.runner.outage(id, started_at, self.at, last_healthy, visibility);
         self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });
         self.runner.health = Health::Down(Box::new(Down::new(outage)));
     }
@@ -329,7 +329,7 @@ impl<'a> Evaluation<'a> {
                 };
                 let visibility = self.apply_mutes(Visibility::Alerted);
                 alerted = visibility.is_notified();
-                let outage = Outage::begin(&self.runner, id, started_at, self.at, last_healthy, visibility);
+                let outage = self.runner.outage(id, started_at, self.at, last_healthy, visibility);
                 self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });
                 let outage = outage.ended(self.at, Ending::Removed);
                 self.events.push(Event::OutageClosed { outage: Box::new(outage) });

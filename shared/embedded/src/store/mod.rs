@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params, params_from_iter};
 use tokio::sync::oneshot::error::TryRecvError;

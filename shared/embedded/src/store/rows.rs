@@ -2,7 +2,8 @@
 
 use monitor_domain::quote::quote;
 use monitor_domain::target::TargetId;
-use monitor_pipeline::items::{Item, Key, Query, RunnerItem};
+use monitor_pipeline::items::{Item, RunnerItem};
+use monitor_pipeline::keys::{Key, Query};
 use monitor_pipeline::ports::StoreError;
 use rusqlite::Row;
 use rusqlite::types::Value;

@@ -111,7 +111,8 @@ fn put_rows(transaction: &mut Transaction<'_>, rows: &Rows) -> rusqlite::Result<
 #[cfg(test)]
 mod tests {
     use monitor_domain::change::Event;
-    use monitor_pipeline::items::{Item, Put, Query};
+    use monitor_pipeline::items::Item;
+    use monitor_pipeline::keys::{Put, Query};
     use monitor_pipeline::ports::Store;
     use monitor_pipeline::testing::samples::{change, runner_item, target};
 

@@ -20,7 +20,8 @@ use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
 use tracing::{debug, info, warn};
 
-use crate::items::{AccessToken, Cursor, Item, Key, LastSeen, Marker, Put};
+use crate::items::{AccessToken, Cursor, Item, LastSeen, Marker};
+use crate::keys::{Key, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
@@ -68,7 +69,7 @@ pub struct CheckReport {
     /// What the host does with the message.
     pub disposition: Disposition,
     /// How the check ended.
-    pub ending: Ending,
+    pub ending: CheckEnding,
     /// The committed events, in order.
     pub events: Vec<Event>,
     /// What GitHub reported about the credential.
@@ -80,7 +81,7 @@ pub struct CheckReport {
 
 /// How a check ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum CheckEnding {
     /// Every runner was seen.
     Seen(Counts),
     /// The check failed.
@@ -101,15 +102,19 @@ pub enum Ending {
     Broken,
 }
 
-impl Ending {
+impl CheckEnding {
     /// Whether the target counts as checked in its cycle.
     pub fn checked(&self) -> Checked {
         match self {
-            Ending::Seen(_) => Checked::Seen,
-            Ending::Failed(_) | Ending::Late(_) => Checked::FailureCounted,
+            CheckEnding::Seen(_) => Checked::Seen,
+            CheckEnding::Failed(_) | CheckEnding::Late(_) => Checked::FailureCounted,
             // What the others committed is newer than what this check saw.
-            Ending::Outrun => Checked::Seen,
-            Ending::Expired | Ending::NotConfigured | Ending::Dropped | Ending::Covered | Ending::Broken => Checked::No,
+            CheckEnding::Outrun => Checked::Seen,
+            CheckEnding::Expired
+            | CheckEnding::NotConfigured
+            | CheckEnding::Dropped
+            | CheckEnding::Covered
+            | CheckEnding::Broken => Checked::No,
         }
     }
 }
@@ -156,7 +161,7 @@ impl Stored {
 
 /// The outcome of a check that was not lost or late.
 struct CheckOutcome {
-    ending: Ending,
+    ending: CheckEnding,
     events: Vec<Event>,
     credential: CredentialReport,
     /// The subjects for which the notifier has something to do now.
@@ -166,7 +171,7 @@ struct CheckOutcome {
 }
 
 impl CheckOutcome {
-    fn nothing(ending: Ending) -> Self {
+    fn nothing(ending: CheckEnding) -> Self {
         Self {
             ending,
             events: Vec::new(),
@@ -192,23 +197,23 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         };
         if job.reason != Reason::Dropped && !self.settings.configured.iter().any(|spec| spec.covers(target)) {
             warn!(target_id = %target, "refused to check a target that is not configured; add it to the list of targets");
-            return idle(Ending::NotConfigured);
+            return idle(CheckEnding::NotConfigured);
         }
         let valid_until = job.valid_until.or(job.requested_at.map(|at| at.plus(self.settings.interval)));
         if job.reason == Reason::Schedule && valid_until.is_some_and(|until| now > until) {
             debug!(target_id = %target, "the job has expired: the next tick sends another");
-            return idle(Ending::Expired);
+            return idle(CheckEnding::Expired);
         }
         if job.reason == Reason::Manual {
             match self.may_check_by_hand(target, now).await {
                 Ok(true) => {}
                 Ok(false) => {
                     debug!(target_id = %target, "another requested check covers this job");
-                    return idle(Ending::Covered);
+                    return idle(CheckEnding::Covered);
                 }
                 Err(error) => {
                     warn!(target_id = %target, %error, "the check failed before it could commit");
-                    return CheckReport { disposition: error, ..idle(Ending::Broken) };
+                    return CheckReport { disposition: error, ..idle(CheckEnding::Broken) };
                 }
             }
         }
@@ -216,7 +221,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             Ok(outcome) => self.pass_on(target, outcome, now).await,
             Err(error) => {
                 warn!(target_id = %target, %error, "the check failed before it could commit");
-                CheckReport { disposition: error.into(), ..idle(Ending::Broken) }
+                CheckReport { disposition: error.into(), ..idle(CheckEnding::Broken) }
             }
         }
     }
@@ -270,7 +275,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 }
             }
         }
-        Ok(CheckOutcome::nothing(Ending::Outrun))
+        Ok(CheckOutcome::nothing(CheckEnding::Outrun))
     }
 
     /// Checks once. If the last try takes too long, it counts as a failed check.
@@ -287,7 +292,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         // Failing checks count as begun too; a drop ends that.
         let is_begun = fleet.record.watched_since.is_some() || fleet.record.failing.is_some();
         if !is_begun && job.reason != Reason::Once && !self.is_listed(target).await? {
-            return Ok(Tried::done(CheckOutcome::nothing(Ending::NotConfigured)));
+            return Ok(Tried::done(CheckOutcome::nothing(CheckEnding::NotConfigured)));
         }
         let pending_since = self.pending_since(&fleet, cursor.as_ref(), &credential).await;
         fleet.checked_at = self.latest.of(&fleet);
@@ -317,19 +322,19 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             decision = reconcile(&fleet, &observation, &policy, &overrides, is_explained, now);
         }
         let ending = match &observation.outcome {
-            Outcome::Complete { .. } if decision.is_empty() => Ending::Seen(Counts::of(&fleet.runners)),
-            Outcome::Complete { .. } => Ending::Seen(decision.counts),
+            Outcome::Complete { .. } if decision.is_empty() => CheckEnding::Seen(Counts::of(&fleet.runners)),
+            Outcome::Complete { .. } => CheckEnding::Seen(decision.counts),
             Outcome::Short { failure, .. } | Outcome::Partial(failure) | Outcome::Failed(failure) => {
                 if is_late {
-                    Ending::Late(failure.clone())
+                    CheckEnding::Late(failure.clone())
                 } else {
-                    Ending::Failed(failure.clone())
+                    CheckEnding::Failed(failure.clone())
                 }
             }
         };
         let recheck = decision.recheck;
         let last_seen_at = decision.last_seen_at;
-        let changes_nothing = matches!(ending, Ending::Seen(_)) && decision.is_empty();
+        let changes_nothing = matches!(ending, CheckEnding::Seen(_)) && decision.is_empty();
         let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
@@ -367,7 +372,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             return Ok(Tried::Lost);
         };
         let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
-        let ending = Ending::Failed(failure);
+        let ending = CheckEnding::Failed(failure);
         Ok(Tried::done(CheckOutcome {
             events: stored.events,
             announced,
@@ -409,10 +414,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         // commit.
         if self.is_listed(target).await? {
             debug!(target_id = %target, "the target is on the list again: it is not dropped");
-            return Ok(Tried::done(CheckOutcome::nothing(Ending::Expired)));
+            return Ok(Tried::done(CheckOutcome::nothing(CheckEnding::Expired)));
         }
         let mut decision = drop_target(&stored.fleet, now);
-        if is_dropped(&stored.fleet) && !is_handled(&stored) {
+        if stored.is_dropped() && !stored.is_handled() {
             // The drop is committed; the job is repeated until the notifier has recorded and notified it.
             decision.events.clear();
         }
@@ -421,7 +426,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             return Ok(Tried::Lost);
         };
         let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
-        Ok(Tried::done(CheckOutcome { events: stored.events, announced, ..CheckOutcome::nothing(Ending::Dropped) }))
+        Ok(Tried::done(CheckOutcome {
+            events: stored.events,
+            announced,
+            ..CheckOutcome::nothing(CheckEnding::Dropped)
+        }))
     }
 
     /// Stores an access token for the other pollers.
@@ -580,16 +589,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             }
         }
         match &outcome.ending {
-            Ending::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
+            CheckEnding::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
                 info!(target_id = %target, %failure, "not checked: the credential is rate limited");
             }
             // This affects every target of the credential: the warning is logged once, for the credential.
-            Ending::Failed(failure) if failure.fault.is_shared() => info!(target_id = %target, %failure, "not checked"),
-            Ending::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
-            Ending::Late(failure) => {
+            CheckEnding::Failed(failure) if failure.fault.is_shared() => {
+                info!(target_id = %target, %failure, "not checked")
+            }
+            CheckEnding::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
+            CheckEnding::Late(failure) => {
                 warn!(target_id = %target, %failure, "the check took longer than the interval: it counts as failed");
             }
-            Ending::Seen(counts) => {
+            CheckEnding::Seen(counts) => {
                 let events = outcome.events.len();
                 debug!(target_id = %target, runners = counts.total, online = counts.online, events, "checked");
             }
@@ -620,24 +631,4 @@ fn log_credential(credential: &CredentialId, events: &[Event]) {
             _ => {}
         }
     }
-}
-
-/// Whether a target was closed after being dropped, and this is recorded and notified. Until then every tick sends
-/// another job, which sends another state-change message.
-pub(super) fn is_closed(stored: &StoredFleet) -> bool {
-    is_dropped(&stored.fleet) && is_handled(stored)
-}
-
-/// Whether a commit has closed it. A target without any check yet does not count: its first check may be about to
-/// begin.
-fn is_dropped(Fleet { record, runners, .. }: &Fleet) -> bool {
-    record.revision > Revision(0)
-        && record.watched_since.is_none()
-        && record.failing.is_none()
-        && !record.unfinished
-        && runners.is_empty()
-}
-
-fn is_handled(StoredFleet { fleet, cursor }: &StoredFleet) -> bool {
-    Backlog::from(&fleet.record).is_done(handled(cursor.as_ref()))
 }

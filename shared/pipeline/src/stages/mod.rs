@@ -1,15 +1,10 @@
 //! The stages. Each handles one message and decides its disposition.
 
 mod check;
-mod delivery_state;
 mod latest_checks;
 mod notify;
-mod pacing;
-mod recording;
 mod respond;
 mod schedule;
-mod sending;
-mod threads;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,14 +16,11 @@ use crate::items::fnv;
 use crate::messages::StateChange;
 use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
-pub use check::{Check, CheckReport, CheckSettings, Ending};
-pub use delivery_state::{DeliveryState, RemainingParts, delivery_state};
+pub use check::{Check, CheckEnding, CheckReport, CheckSettings};
 pub use latest_checks::LatestChecks;
-pub use notify::{Notify, NotifyReport, NotifySettings};
-pub use pacing::{QuotaEstimators, Throttled};
-pub use recording::record_outages;
+pub use notify::{DeliveryState, Notify, NotifyReport, NotifySettings, RemainingParts, delivery_state, record_outages};
 pub use respond::{Respond, RespondError};
-pub use schedule::{Schedule, ScheduleReport, ScheduleSettings};
+pub use schedule::{QuotaEstimators, Schedule, ScheduleReport, ScheduleSettings, Throttled};
 
 /// What the host does with a message after a stage has handled it.
 #[derive(Clone, Debug, PartialEq, Eq)]

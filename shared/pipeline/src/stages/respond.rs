@@ -15,7 +15,8 @@ use tracing::warn;
 use wildmatch::WildMatch;
 
 use crate::commands::{Answer, Answered, Asker, Command};
-use crate::items::{Acknowledgement, Item, Key, Marker, Mute, Put, Query};
+use crate::items::{Acknowledgement, Item, Marker, Mute};
+use crate::keys::{Key, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
 use crate::records::{self, StoredMonitor};

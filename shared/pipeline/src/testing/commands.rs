@@ -12,7 +12,8 @@ use monitor_domain::target::Target;
 use monitor_domain::watchlist::Watchlist;
 
 use crate::commands::{Answer, Answered, Asker, Command, RequestId};
-use crate::items::{Item, LastSeen, OutageItem, Put, Query, RunnerItem};
+use crate::items::{Item, LastSeen, OutageItem, RunnerItem};
+use crate::keys::{Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::Store;
 use crate::records;

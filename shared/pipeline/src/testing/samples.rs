@@ -16,11 +16,12 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::{UnresolvedEntry, Watchlist};
 
-use crate::commands::{Asker, PersonId};
+use crate::commands::Asker;
 use crate::items::{
-    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Item, LastSeen, LiveMessage, Marker, Mute,
-    OutageItem, PartEnding, Place, RunnerItem, SendEnding, Sent,
+    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Item, LastSeen, LiveMessage, Marker, MessagePlace,
+    Mute, OutageItem, PartEnding, RunnerItem, SendEnding, Sent,
 };
+use crate::person::PersonId;
 
 /// This many seconds after the start of the samples, 2027-01-15 08:00 UTC and 7 ms.
 pub fn at(secs: u64) -> Timestamp {
@@ -160,7 +161,7 @@ pub fn claim(subject_name: &str, notification_number: u64, attempt: u32) -> Clai
         notification: notification(subject_name),
         further: Vec::new(),
         live: vec![LiveMessage {
-            place: Place { channel: "C0SAMPLE".to_owned(), ts: format!("{notification_number}.000100") },
+            place: MessagePlace { channel: "C0SAMPLE".to_owned(), ts: format!("{notification_number}.000100") },
             outages: vec![outage(&runner(7, "runner-7"), notification_number)],
         }],
     }

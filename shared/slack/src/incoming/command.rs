@@ -22,12 +22,12 @@ pub struct Misunderstanding {
     /// The command, if it exists.
     pub verb: Option<Verb>,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: CommandFault,
 }
 
 /// What is wrong with a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum CommandFault {
     /// There is no command with this name.
     Unknown(String),
     /// The target is missing.
@@ -61,7 +61,7 @@ pub fn parse_command(command: &str, text: &str) -> (Asked, bool) {
     let public = words.len() < before;
     let verb = Verb::from_name(command);
     let asked = match verb {
-        None => Err(Fault::Unknown(shortened(command, MAX_NAME_CHARS))),
+        None => Err(CommandFault::Unknown(shortened(command, MAX_NAME_CHARS))),
         Some(Verb::Help) => Ok(Asked::Help),
         Some(_) if matches!(&words[..], [only] if !only.quoted && only.is("help")) => Ok(Asked::Help),
         Some(verb) => command_of(verb, &words).map(Asked::Command),
@@ -69,35 +69,35 @@ pub fn parse_command(command: &str, text: &str) -> (Asked, bool) {
     (asked.unwrap_or_else(|fault| Asked::Misunderstood(Misunderstanding { verb, fault })), public)
 }
 
-fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, Fault> {
+fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, CommandFault> {
     // The reason for a mute is free text; everywhere else an unknown option is a mistake.
     let until_reason = words.iter().position(|word| lasting(word).is_some()).filter(|_| verb == Verb::Mute);
     let strange = words[..until_reason.unwrap_or(words.len())].iter().find(|word| word.option().is_some());
     if let Some(strange) = strange {
-        return Err(Fault::UnknownOption(shortened(strange.text, MAX_NAME_CHARS)));
+        return Err(CommandFault::UnknownOption(shortened(strange.text, MAX_NAME_CHARS)));
     }
     match verb {
         Verb::StatusAll | Verb::Help if words.is_empty() => Ok(Command::StatusAll),
-        Verb::StatusAll | Verb::Help => Err(Fault::TooMuch(shortened(&joined(words), MAX_NAME_CHARS))),
+        Verb::StatusAll | Verb::Help => Err(CommandFault::TooMuch(shortened(&joined(words), MAX_NAME_CHARS))),
         Verb::Status if words.is_empty() => Ok(Command::StatusAll),
-        Verb::Status => Ok(Command::Status { scope: scope(&joined(words), Fault::NoScope)? }),
-        Verb::History => name(&joined(words), Fault::NoName).map(|name| Command::History { name }),
-        Verb::Recheck => Ok(Command::Recheck { target: target(&name(&joined(words), Fault::NoTarget)?)? }),
+        Verb::Status => Ok(Command::Status { scope: scope(&joined(words), CommandFault::NoScope)? }),
+        Verb::History => name(&joined(words), CommandFault::NoName).map(|name| Command::History { name }),
+        Verb::Recheck => Ok(Command::Recheck { target: target(&name(&joined(words), CommandFault::NoTarget)?)? }),
         Verb::Mute => mute(words),
-        Verb::Unmute => Ok(Command::Unmute { scope: scope(&joined(words), Fault::NoScope)? }),
+        Verb::Unmute => Ok(Command::Unmute { scope: scope(&joined(words), CommandFault::NoScope)? }),
     }
 }
 
 /// The scope, duration and reason of a mute. The first duration after the first word separates scope and reason, so a
 /// name with spaces needs no quotes.
-fn mute(words: &[Word<'_>]) -> Result<Command, Fault> {
-    let [_, rest @ ..] = words else { return Err(Fault::NoScope) };
+fn mute(words: &[Word<'_>]) -> Result<Command, CommandFault> {
+    let [_, rest @ ..] = words else { return Err(CommandFault::NoScope) };
     let found = rest.iter().enumerate().find_map(|(index, word)| Some((index + 1, lasting(word)?)));
-    let Some((at, lasting)) = found else { return Err(Fault::NoDuration) };
+    let Some((at, lasting)) = found else { return Err(CommandFault::NoDuration) };
     if !MUTE_RANGE.contains(&lasting) {
-        return Err(Fault::DurationOutOfRange);
+        return Err(CommandFault::DurationOutOfRange);
     }
-    let scope = scope(&joined(&words[..at]), Fault::NoScope)?;
+    let scope = scope(&joined(&words[..at]), CommandFault::NoScope)?;
     let reason = joined(&words[at + 1..]);
     let reason = (!reason.is_empty()).then(|| shortened(&reason, MAX_REASON_CHARS));
     Ok(Command::Mute { scope, lasting_secs: lasting.as_secs(), reason })
@@ -107,16 +107,16 @@ fn lasting(word: &Word<'_>) -> Option<Duration> {
     if word.quoted { None } else { parse_duration(&word.text.to_ascii_lowercase()).ok() }
 }
 
-fn name(text: &str, missing: Fault) -> Result<String, Fault> {
+fn name(text: &str, missing: CommandFault) -> Result<String, CommandFault> {
     match text.chars().count() {
         0 => Err(missing),
-        count if count > MAX_NAME_CHARS => Err(Fault::TooLong),
+        count if count > MAX_NAME_CHARS => Err(CommandFault::TooLong),
         _ => Ok(text.to_owned()),
     }
 }
 
 /// Every target's name contains a slash, and no runner's does. `NAME in TARGET` is one runner, as in the list of mutes.
-fn scope(text: &str, missing: Fault) -> Result<Scope, Fault> {
+fn scope(text: &str, missing: CommandFault) -> Result<Scope, CommandFault> {
     let text = name(text, missing)?;
     if let Some((name, of)) = text.rsplit_once(" in ").filter(|(name, _)| !name.contains('/'))
         && let Ok(target) = target(of)
@@ -126,8 +126,8 @@ fn scope(text: &str, missing: Fault) -> Result<Scope, Fault> {
     if text.contains('/') { target(&text).map(Scope::Target) } else { Ok(Scope::Named(text)) }
 }
 
-fn target(text: &str) -> Result<Target, Fault> {
-    pasted(text).parse().map_err(|_| Fault::NotATarget(text.to_owned()))
+fn target(text: &str) -> Result<Target, CommandFault> {
+    pasted(text).parse().map_err(|_| CommandFault::NotATarget(text.to_owned()))
 }
 
 /// The target in a URL copied from a browser: `https://github.com/acme/web/settings/actions/runners`.
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    fn fault(command: &str, text: &str) -> Fault {
+    fn fault(command: &str, text: &str) -> CommandFault {
         match asked(command, text) {
             Asked::Misunderstood(Misunderstanding { fault, .. }) => fault,
             other => panic!("{command} {text}: {other:?}"),
@@ -317,26 +317,26 @@ mod tests {
         let one = Scope::Runner { target: "acme/web".parse().unwrap(), name: "build 7".to_owned() };
         assert_eq!(mute("build 7 in acme/web 2h").0, one);
         assert_eq!(mute("racks in use 2h").0, named("racks in use"));
-        assert_eq!(fault("/runner-mute", ""), Fault::NoScope);
-        assert_eq!(fault("/runner-mute", "gpu"), Fault::NoDuration);
-        assert_eq!(fault("/runner-mute", "2h"), Fault::NoDuration);
-        assert_eq!(fault("/runner-mute", "gpu forever"), Fault::NoDuration);
-        assert_eq!(fault("/runner-mute", "gpu 30s"), Fault::DurationOutOfRange);
-        assert_eq!(fault("/runner-mute", "gpu 31d"), Fault::DurationOutOfRange);
-        assert_eq!(fault("/runner-mute", "--until gpu 2h"), Fault::UnknownOption("--until".to_owned()));
+        assert_eq!(fault("/runner-mute", ""), CommandFault::NoScope);
+        assert_eq!(fault("/runner-mute", "gpu"), CommandFault::NoDuration);
+        assert_eq!(fault("/runner-mute", "2h"), CommandFault::NoDuration);
+        assert_eq!(fault("/runner-mute", "gpu forever"), CommandFault::NoDuration);
+        assert_eq!(fault("/runner-mute", "gpu 30s"), CommandFault::DurationOutOfRange);
+        assert_eq!(fault("/runner-mute", "gpu 31d"), CommandFault::DurationOutOfRange);
+        assert_eq!(fault("/runner-mute", "--until gpu 2h"), CommandFault::UnknownOption("--until".to_owned()));
     }
 
     #[test]
     fn commands_that_cannot_be_carried_out_are_distinguished() {
-        assert_eq!(fault("/runner-reboot", "now"), Fault::Unknown("/runner-reboot".to_owned()));
-        assert_eq!(fault("/runner-history", "  "), Fault::NoName);
-        assert_eq!(fault("/runner-history", "--public"), Fault::NoName);
-        assert_eq!(fault("/runner-recheck", ""), Fault::NoTarget);
-        assert_eq!(fault("/runner-recheck", "acme"), Fault::NotATarget("acme".to_owned()));
-        assert_eq!(fault("/runner-status", "a/b/c"), Fault::NotATarget("a/b/c".to_owned()));
-        assert_eq!(fault("/runner-status", "--verbose gpu"), Fault::UnknownOption("--verbose".to_owned()));
-        assert_eq!(fault("/runner-status-all", "acme/web"), Fault::TooMuch("acme/web".to_owned()));
-        assert_eq!(fault("/runner-status", &"x".repeat(301)), Fault::TooLong);
+        assert_eq!(fault("/runner-reboot", "now"), CommandFault::Unknown("/runner-reboot".to_owned()));
+        assert_eq!(fault("/runner-history", "  "), CommandFault::NoName);
+        assert_eq!(fault("/runner-history", "--public"), CommandFault::NoName);
+        assert_eq!(fault("/runner-recheck", ""), CommandFault::NoTarget);
+        assert_eq!(fault("/runner-recheck", "acme"), CommandFault::NotATarget("acme".to_owned()));
+        assert_eq!(fault("/runner-status", "a/b/c"), CommandFault::NotATarget("a/b/c".to_owned()));
+        assert_eq!(fault("/runner-status", "--verbose gpu"), CommandFault::UnknownOption("--verbose".to_owned()));
+        assert_eq!(fault("/runner-status-all", "acme/web"), CommandFault::TooMuch("acme/web".to_owned()));
+        assert_eq!(fault("/runner-status", &"x".repeat(301)), CommandFault::TooLong);
         for verb in Verb::ALL {
             assert_eq!(asked(verb.name(), " Help "), Asked::Help, "{}", verb.name());
         }

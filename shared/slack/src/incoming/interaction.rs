@@ -3,7 +3,7 @@
 use monitor_pipeline::commands::Command;
 use serde::Deserialize;
 
-use super::{Ask, Asked, Fault, Incoming, Misunderstanding, Refusal, ReplyUrl, Shown, name_of, person};
+use super::{Ask, Asked, CommandFault, Incoming, Misunderstanding, Refusal, ReplyUrl, Shown, name_of, person};
 use crate::button;
 
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ pub(super) fn decode(payload: &str) -> Result<Incoming, Refusal> {
             Asked::Command(command)
         }
         // From an older or newer release.
-        _ => Asked::Misunderstood(Misunderstanding { verb: None, fault: Fault::OldButton }),
+        _ => Asked::Misunderstood(Misunderstanding { verb: None, fault: CommandFault::OldButton }),
     };
     let on = payload.message.filter(|_| action.action_id == button::ACKNOWLEDGE);
     Ok(Incoming::Ask(Box::new(Ask {
@@ -127,7 +127,7 @@ mod tests {
             ("acknowledge", ""),
             ("mute", r#"{"command":"mute","scope":{"target":"acme/web"},"lastingSecs":99999999999}"#),
         ] {
-            assert_eq!(old(&pressed(action_id, value)), Fault::OldButton, "{action_id} {value}");
+            assert_eq!(old(&pressed(action_id, value)), CommandFault::OldButton, "{action_id} {value}");
         }
     }
 

@@ -8,11 +8,12 @@ mod signature;
 mod verb;
 
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Command, PersonId};
+use monitor_pipeline::commands::Command;
+use monitor_pipeline::person::PersonId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use command::{Fault, Misunderstanding, parse_command};
+pub use command::{CommandFault, Misunderstanding, parse_command};
 pub use reply_url::ReplyUrl;
 pub use signature::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
 pub use verb::Verb;

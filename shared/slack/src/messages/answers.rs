@@ -18,7 +18,7 @@ use super::outages::{lasted, was_running_a_job};
 use others::{nobody, not_watched, recheck_sent, unread};
 
 use super::{counted, overrides, part, place};
-use crate::document::{Document, Line, Mark, Part};
+use crate::document::{Document, Line, Mark, Section};
 use crate::web::WebBase;
 
 /// More lines than fit into a message; the rest is given as a number.
@@ -32,7 +32,7 @@ const STOPPED_AFTER: Duration = Duration::from_secs(15 * 60);
 pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
     let stalled_since = answered.ticked_at.filter(|at| answered.now.since(*at) >= STOPPED_AFTER);
     let builder = AnswerBuilder { now: answered.now, web, stalled_since };
-    let (mut parts, seen): (Vec<Part>, Vec<Option<Timestamp>>) = match &answered.answer {
+    let (mut parts, seen): (Vec<Section>, Vec<Option<Timestamp>>) = match &answered.answer {
         Answer::Overview { fleets } => (builder.overview(fleets), ages(fleets)),
         Answer::Target { fleet } => (builder.target(fleet), vec![fleet.seen_at()]),
         Answer::Runners { scope, fleets, similar } if fleets.is_empty() => {
@@ -165,7 +165,7 @@ impl AnswerBuilder<'_> {
     }
 
     /// The first part of an answer with outdated data: these targets are as old as their last successful check.
-    fn some_unreachable(&self, fleets: &[Fleet]) -> Option<Part> {
+    fn some_unreachable(&self, fleets: &[Fleet]) -> Option<Section> {
         let unreachable: Vec<&Fleet> = fleets.iter().filter(|fleet| is_unreachable(fleet)).collect();
         let which = match unreachable[..] {
             [] => return None,
@@ -180,7 +180,7 @@ impl AnswerBuilder<'_> {
         } else {
             (Mark::Warning, Line::of("The latest check of ").and(which).text(" failed"))
         };
-        Some(Part {
+        Some(Section {
             brief: Line::of(": no check has succeeded").and(since.clone()).text("."),
             lead: Line::of("No check has succeeded")
                 .and(since)
@@ -218,9 +218,9 @@ impl AnswerBuilder<'_> {
     }
 
     /// Leads an answer if the monitor has stopped: the stored data is no longer updated.
-    fn monitor_stopped(&self) -> Option<Part> {
+    fn monitor_stopped(&self) -> Option<Section> {
         let at = self.stalled_since?;
-        Some(Part {
+        Some(Section {
             brief: Line::of(": no check since ").on(at).text(", so no alerts."),
             lead: Line::of("Its schedule last ran at ")
                 .on(at)

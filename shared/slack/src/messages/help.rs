@@ -1,8 +1,8 @@
 //! The list of commands, and answers to commands that were not understood or failed.
 
 use super::{counted, part};
-use crate::document::{Document, Line, Mark, Part};
-use crate::incoming::{Fault, Misunderstanding, Verb};
+use crate::document::{Document, Line, Mark, Section};
+use crate::incoming::{CommandFault, Misunderstanding, Verb};
 
 /// Every command.
 pub(crate) fn help() -> Document {
@@ -17,7 +17,7 @@ pub(crate) fn help() -> Document {
         .text(" matches anything. Only you see the answer, unless you add ")
         .command("--public")
         .text(".");
-    one(Part {
+    one(Section {
         brief: Line::of(format!(": {}.", counted(Verb::ALL.len(), "command", "commands"))),
         lead: Line::of("GitHub Runner Monitor answers from its stored data:"),
         items: Verb::ALL.into_iter().map(|verb| usage(verb).text(": ").text(verb.what())).collect(),
@@ -30,25 +30,25 @@ pub(crate) fn help() -> Document {
 /// What is wrong with a command, and the correct usage.
 pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstanding) -> Document {
     let what = match fault {
-        Fault::Unknown(name) => Line::default().name(name).text(" is not a command of GitHub Runner Monitor."),
-        Fault::NoTarget => Line::of("Say which target."),
-        Fault::NoName => Line::of("Say which runner."),
-        Fault::NoScope => Line::of("Say which target, runner or label."),
-        Fault::NoDuration => Line::of("Say for how long, for example ")
+        CommandFault::Unknown(name) => Line::default().name(name).text(" is not a command of GitHub Runner Monitor."),
+        CommandFault::NoTarget => Line::of("Say which target."),
+        CommandFault::NoName => Line::of("Say which runner."),
+        CommandFault::NoScope => Line::of("Say which target, runner or label."),
+        CommandFault::NoDuration => Line::of("Say for how long, for example ")
             .command("30m")
             .text(", ")
             .command("2h")
             .text(" or ")
             .command("1d")
             .text("; a reason can follow."),
-        Fault::DurationOutOfRange => Line::of("The duration must be between ")
+        CommandFault::DurationOutOfRange => Line::of("The duration must be between ")
             .command("1m")
             .text(" and ")
             .command("30d")
             .text(". Remove a runner that is no longer needed on GitHub, or list it in the policy's ")
             .command("ignore")
             .text("."),
-        Fault::NotATarget(text) => Line::default()
+        CommandFault::NotATarget(text) => Line::default()
             .name(text)
             .text(" is not a target: write ")
             .command("owner/name")
@@ -57,12 +57,12 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
             .text(" or ")
             .command("enterprises/NAME")
             .text("."),
-        Fault::UnknownOption(option) => {
+        CommandFault::UnknownOption(option) => {
             Line::default().name(option).text(" is not an option; the only one is ").command("--public").text(".")
         }
-        Fault::TooMuch(words) => Line::of("Unexpected argument ").name(words).text("."),
-        Fault::TooLong => Line::of("That name is longer than GitHub allows."),
-        Fault::OldButton => Line::of("This button was made by another release. Use a command instead:"),
+        CommandFault::TooMuch(words) => Line::of("Unexpected argument ").name(words).text("."),
+        CommandFault::TooLong => Line::of("That name is longer than GitHub allows."),
+        CommandFault::OldButton => Line::of("This button was made by another release. Use a command instead:"),
     };
     let usages: Vec<Verb> = match verb {
         Some(verb) => vec![*verb],
@@ -72,7 +72,7 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
         Some(example) => usage(*verb).text(", for example ").and(example),
         None => usage(*verb),
     };
-    one(Part {
+    one(Section {
         brief: Line::of(". ").and(what.clone()),
         lead: what,
         items: usages.iter().map(line).collect(),
@@ -109,7 +109,7 @@ pub(crate) fn trouble(trouble: Trouble) -> Document {
             "The store did not answer in time. Ask again, or for one target only.",
         ),
     };
-    one(Part { brief: Line::of(". ").text(lead), lead: Line::of(lead), ..part(mark, title) })
+    one(Section { brief: Line::of(". ").text(lead), lead: Line::of(lead), ..part(mark, title) })
 }
 
 fn usage(verb: Verb) -> Line {
@@ -121,6 +121,6 @@ fn verbs_example(verb: Verb) -> Option<Line> {
     (verb.example() != verb.name()).then(|| Line::default().command(verb.example()))
 }
 
-fn one(part: Part) -> Document {
+fn one(part: Section) -> Document {
     Document { parts: vec![part], ..Document::default() }
 }

@@ -16,7 +16,7 @@ use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind};
 use monitor_pipeline::items::Acknowledgement;
 
-use crate::document::{Document, Line, Mark, Part};
+use crate::document::{Document, Line, Mark, Section};
 use crate::web::WebBase;
 
 /// What `doctor --send-test` sends.
@@ -63,7 +63,10 @@ pub(crate) fn live(
     let builder = MessageBuilder::of(notification, web);
     Document {
         place: builder.target.as_ref().map_or_else(String::new, short_place),
-        parts: vec![Part { advice: overrides::acknowledgement_line(outages, acknowledged), ..builder.live(outages) }],
+        parts: vec![Section {
+            advice: overrides::acknowledgement_line(outages, acknowledged),
+            ..builder.live(outages)
+        }],
         footer: builder.target.as_ref().map(|target| {
             Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
         }),
@@ -87,7 +90,7 @@ impl<'a> MessageBuilder<'a> {
         Self { notification, target: notification.target.clone().or_else(by_id), web }
     }
 
-    fn part(&self, item: &NotificationItem) -> Part {
+    fn part(&self, item: &NotificationItem) -> Section {
         match item {
             NotificationItem::Unreachable { since, failure, targets } => self.unreachable(*since, failure, *targets),
             NotificationItem::Offline { outages } => self.offline(outages),
@@ -193,6 +196,6 @@ impl From<String> for Line {
     }
 }
 
-fn part(mark: Mark, title: impl Into<Line>) -> Part {
-    Part { mark, title: title.into(), ..Part::default() }
+fn part(mark: Mark, title: impl Into<Line>) -> Section {
+    Section { mark, title: title.into(), ..Section::default() }
 }

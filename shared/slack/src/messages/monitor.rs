@@ -10,12 +10,12 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 
 use super::detail::{names, to_do};
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
-use crate::document::{Line, Mark, Part};
+use crate::document::{Line, Mark, Section};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl MessageBuilder<'_> {
-    pub(super) fn unreachable(&self, since: Timestamp, failure: &Failure, targets: u32) -> Part {
+    pub(super) fn unreachable(&self, since: Timestamp, failure: &Failure, targets: u32) -> Section {
         if failure.fault == Fault::Incomplete {
             return self.incomplete(since, failure);
         }
@@ -33,7 +33,7 @@ impl MessageBuilder<'_> {
             _ => "until this is fixed",
         };
         let rest = Line::of(": ").quote(&failure.detail).text(format!(". No alerts for {whose} runners {until}."));
-        Part {
+        Section {
             brief: Line::of(" (since ").at(since).text(")").and(rest.clone()),
             lead: Line::of("No check has succeeded since ").at(since).and(rest),
             advice: to_do(vec![self.fix(failure.fault)]),
@@ -42,9 +42,9 @@ impl MessageBuilder<'_> {
     }
 
     /// Some runners of a target are not monitored, while the others are.
-    fn incomplete(&self, since: Timestamp, failure: &Failure) -> Part {
+    fn incomplete(&self, since: Timestamp, failure: &Failure) -> Section {
         let rest = Line::of(": ").quote(&failure.detail).text(". No alerts for the runners that are not listed.");
-        Part {
+        Section {
             brief: Line::of(" (since ").at(since).text(")").and(rest.clone()),
             lead: Line::of("GitHub's list of runners has been incomplete since ").at(since).and(rest),
             advice: to_do(vec![self.fix(failure.fault)]),
@@ -124,14 +124,14 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn reachable_again(&self, since: Timestamp, until: Timestamp) -> Part {
+    pub(super) fn reachable_again(&self, since: Timestamp, until: Timestamp) -> Section {
         let title = match (&self.target, self.account()) {
             (Some(_), _) => Line::of("Monitoring of ").and(self.its_name()).text(" works again"),
             (None, Some(account)) => Line::of("Monitoring by the GitHub App on ").name(account).text(" works again"),
             (None, None) => Line::of("Monitoring works again"),
         };
         let gap = spoken_duration(until.since(since));
-        Part {
+        Section {
             brief: Line::of(format!(" after {gap}.")).text(MISSED),
             lead: Line::of("Checks of GitHub have succeeded again since ")
                 .at(until)
@@ -143,7 +143,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn entries_unresolved(&self, entries: &[UnresolvedItem]) -> Part {
+    pub(super) fn entries_unresolved(&self, entries: &[UnresolvedItem]) -> Section {
         let entry_names = names(entries.iter().map(|one| &*one.entry));
         let why = |unresolved: &UnresolvedItem| {
             Line::of("since ").at(unresolved.since).text(": ").quote(&unresolved.failure.detail)
@@ -158,7 +158,7 @@ impl MessageBuilder<'_> {
         };
         let what_to_do = |unresolved| to_do(vec![advice(unresolved)]);
         match entries {
-            [one] => Part {
+            [one] => Section {
                 brief: Line::of(" (since ")
                     .at(one.since)
                     .text("): ")
@@ -174,7 +174,7 @@ impl MessageBuilder<'_> {
                 advice: what_to_do(one),
                 ..part(Mark::Alarm, Line::default().name(&one.entry).text(" cannot be resolved"))
             },
-            _ => Part {
+            _ => Section {
                 brief: Line::of(". New repositories are not monitored."),
                 lead: Line::of(format!("GitHub does not list the repositories of these accounts. {stays}")),
                 items: (entries.iter().take(MAX_ITEMS))
@@ -187,7 +187,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn expiring(&self, expires_at: Timestamp, raised_at: Timestamp) -> Part {
+    pub(super) fn expiring(&self, expires_at: Timestamp, raised_at: Timestamp) -> Section {
         let left = expires_at.since(raised_at);
         let is_over = left.is_zero();
         let when = if is_over {
@@ -204,7 +204,7 @@ impl MessageBuilder<'_> {
             ("It is valid until ", ". Nothing can be monitored after that.")
         };
         let lead = Line::of(valid).on(expires_at).text(then);
-        Part {
+        Section {
             brief: Line::of(". ").and(lead.clone()),
             lead,
             advice: to_do(vec![
@@ -217,10 +217,10 @@ impl MessageBuilder<'_> {
     }
 }
 
-pub(super) fn entries_resolved(entries: &[ResolvedItem]) -> Part {
+pub(super) fn entries_resolved(entries: &[ResolvedItem]) -> Section {
     let after = |resolved: &ResolvedItem| spoken_duration(resolved.until.since(resolved.since));
     match entries {
-        [one] => Part {
+        [one] => Section {
             brief: Line::of(format!(" after {}.", after(one))),
             lead: Line::of("GitHub lists the repositories of ")
                 .name(&one.entry)
@@ -229,7 +229,7 @@ pub(super) fn entries_resolved(entries: &[ResolvedItem]) -> Part {
                 .text(format!(", after {}. New ones are monitored from now on.", after(one))),
             ..part(Mark::Good, Line::default().name(&one.entry).text(" resolves again"))
         },
-        _ => Part {
+        _ => Section {
             brief: Line::of(". New repositories are monitored from now on."),
             lead: Line::of("GitHub lists their repositories again. New ones are monitored from now on."),
             items: (entries.iter().take(MAX_ITEMS))
@@ -241,9 +241,9 @@ pub(super) fn entries_resolved(entries: &[ResolvedItem]) -> Part {
     }
 }
 
-pub(super) fn empty_list_refused(kept: u32) -> Part {
+pub(super) fn empty_list_refused(kept: u32) -> Section {
     let kept = counted(kept, "target stays", "targets stay");
-    Part {
+    Section {
         brief: Line::of(format!(": {kept} monitored.")),
         lead: Line::of(format!(
             "The list of targets was read and is empty. That is probably a mistake, so {kept} monitored as before."
@@ -255,9 +255,9 @@ pub(super) fn empty_list_refused(kept: u32) -> Part {
     }
 }
 
-pub(super) fn list_restored(total: u32) -> Part {
+pub(super) fn list_restored(total: u32) -> Section {
     let monitored = format!("{} monitored", counted(total, "target is", "targets are"));
-    Part {
+    Section {
         brief: Line::of(format!(": {monitored}.")),
         lead: Line::of(format!("The list of targets has entries again: {monitored}.")),
         ..part(Mark::Good, "The list of targets is no longer empty")
@@ -267,9 +267,9 @@ pub(super) fn list_restored(total: u32) -> Part {
 /// What a gap in monitoring means for outages.
 const MISSED: &str = " Outages that started and ended in that window were missed; ongoing ones will be reported.";
 
-pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Part {
+pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Section {
     let gap = spoken_duration(until.since(from));
-    Part {
+    Section {
         brief: Line::of(" (").at(from).text(" to ").at(until).text(").").text(MISSED),
         lead: Line::of("The monitor did not run from ").at(from).text(" to ").at(until).text(".").text(MISSED),
         advice: to_do(vec![Line::of("If this was not planned, find out why the schedule or the process stopped.")]),
@@ -277,12 +277,12 @@ pub(super) fn unwatched(from: Timestamp, until: Timestamp) -> Part {
     }
 }
 
-pub(super) fn targets_added(targets: &[Target], total: u32) -> Part {
+pub(super) fn targets_added(targets: &[Target], total: u32) -> Section {
     let part = part(Mark::Info, names(targets.iter().map(Target::as_str)).text(" added"));
     listed(part, targets, "", "monitored from now on", total)
 }
 
-pub(super) fn targets_removed(targets: &[Target], total: u32) -> Part {
+pub(super) fn targets_removed(targets: &[Target], total: u32) -> Section {
     let part = part(Mark::Warning, names(targets.iter().map(Target::as_str)).text(" no longer monitored"));
     let advice = Line::default()
         .strong("If this was not on purpose:")
@@ -290,19 +290,19 @@ pub(super) fn targets_removed(targets: &[Target], total: u32) -> Part {
         .name("owner/*")
         .text(", only repositories that the credential can see are monitored.");
     let reason = " taken off the list of targets;";
-    Part { advice: vec![advice], ..listed(part, targets, reason, "no longer monitored", total) }
+    Section { advice: vec![advice], ..listed(part, targets, reason, "no longer monitored", total) }
 }
 
 /// Targets that were added or removed.
-fn listed(part: Part, targets: &[Target], reason: &str, what: &str, total: u32) -> Part {
+fn listed(part: Section, targets: &[Target], reason: &str, what: &str, total: u32) -> Section {
     let monitored = format!("{} monitored now", counted(total, "target is", "targets are"));
     match targets {
-        [one] => Part {
+        [one] => Section {
             brief: Line::of(format!(":{reason} {monitored}.")),
             lead: Line::default().name(&place(one)).text(format!(" is {what}; {monitored}.")),
             ..part
         },
-        _ => Part {
+        _ => Section {
             brief: Line::of(format!(":{reason} {monitored}.")),
             lead: Line::of(format!("They are {what}; {monitored}.")),
             items: targets.iter().take(MAX_ITEMS).map(|target| Line::default().name(&place(target))).collect(),

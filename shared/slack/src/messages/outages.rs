@@ -12,31 +12,31 @@ use super::detail::{
     what_to_do,
 };
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
-use crate::document::{Line, Mark, Part};
+use crate::document::{Line, Mark, Section};
 
 impl MessageBuilder<'_> {
-    pub(super) fn offline(&self, outages: &[Outage]) -> Part {
+    pub(super) fn offline(&self, outages: &[Outage]) -> Section {
         let consequence = consequence(outages, outages.len());
         let part = match outages {
             [one] => self.one_offline(one),
             _ => self.several_offline(outages, consequence.clone()),
         };
         let all_offline = self.notification.counts.online == 0;
-        Part {
+        Section {
             brief: Line::of(" ").and(since_first(outages)).text(".").and(consequence),
             advice: what_to_do(outages, all_offline, self.web.is_github_com()),
             ..part
         }
     }
 
-    fn one_offline(&self, outage: &Outage) -> Part {
+    fn one_offline(&self, outage: &Outage) -> Section {
         let confirmed = spoken_duration(outage.confirmed_at.since(outage.started_at));
         let (what, reported) = match outage.status {
             Status::Unknown => (" not online", " in an unrecognized state that is neither online nor offline "),
             _ => (" offline", " offline "),
         };
         let lead = Line::of("GitHub reports ").name(&outage.runner_name).text(reported).and(since(outage));
-        Part {
+        Section {
             lead: lead.text(format!(", confirmed after {confirmed}.")),
             facts: facts(outage, Moment::New),
             link: self.runner_link(outage, "Open this runner on GitHub"),
@@ -44,9 +44,9 @@ impl MessageBuilder<'_> {
         }
     }
 
-    fn several_offline(&self, outages: &[Outage], consequence: Line) -> Part {
+    fn several_offline(&self, outages: &[Outage], consequence: Line) -> Section {
         let items = outages.iter().take(MAX_ITEMS).map(|outage| self.offline_item(outage));
-        Part {
+        Section {
             lead: Line::of("GitHub reports them offline, the first ")
                 .and(since_first(outages))
                 .text(".")
@@ -93,7 +93,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn monitoring_starts(&self, outages: &[Outage]) -> Part {
+    pub(super) fn monitoring_starts(&self, outages: &[Outage]) -> Section {
         const FROM_NOW_ON: &str = " You will be alerted about changes from now on.";
         let title = runners(outages).text(" offline").text(self.share(outages.len()));
         let item = |outage: &Outage| {
@@ -109,7 +109,7 @@ impl MessageBuilder<'_> {
             }
         };
         let consequence = consequence(outages, outages.len());
-        Part {
+        Section {
             brief: Line::of(" when monitoring started.").and(consequence.clone()).text(FROM_NOW_ON),
             lead: Line::of("Already offline when monitoring started (")
                 .at(first_start(outages))
@@ -127,7 +127,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn removed(&self, outages: &[Outage]) -> Part {
+    pub(super) fn removed(&self, outages: &[Outage]) -> Section {
         const RULE: &str = " GitHub removes a runner after 14 days offline, an ephemeral one after 1 day; otherwise \
                             somebody removed it.";
         let since_when = |outage: &Outage| match (outage.status, outage.resolved_at) {
@@ -149,7 +149,7 @@ impl MessageBuilder<'_> {
         let new: Vec<Outage> = outages.iter().filter(|outage| is_new(outage)).cloned().collect();
         let consequence = if new.is_empty() { Line::default() } else { consequence(&new, outages.len()) };
         let part = match outages {
-            [one] => Part {
+            [one] => Section {
                 brief: Line::of(": ").and(since_when(one)).text(".").and(consequence),
                 lead: Line::of("GitHub no longer lists ")
                     .name(&one.runner_name)
@@ -160,7 +160,7 @@ impl MessageBuilder<'_> {
                 facts: facts(one, if is_new(one) { Moment::New } else { Moment::Later }),
                 ..part(Mark::Warning, title)
             },
-            _ => Part {
+            _ => Section {
                 brief: Line::of(".").and(consequence.clone()),
                 lead: Line::of("GitHub no longer lists them.").and(consequence).text(RULE),
                 items: outages.iter().take(MAX_ITEMS).map(item).collect(),
@@ -173,7 +173,7 @@ impl MessageBuilder<'_> {
             .text(" (Windows: ")
             .command("config.cmd")
             .text(").");
-        Part { advice: to_do(vec![advice]), ..part }
+        Section { advice: to_do(vec![advice]), ..part }
     }
 
     /// Whether the runner of an ended outage may still be offline or missing: the same message says so, or the runner
@@ -193,12 +193,12 @@ impl MessageBuilder<'_> {
     }
 
     /// Outages that have ended although not all of their runners are back online.
-    fn over(&self, outages: &[Outage]) -> Part {
+    fn over(&self, outages: &[Outage]) -> Section {
         let (was, lead) = match outages.len() {
             1 => (" was offline earlier", "This outage has ended, but the runner may not be online now."),
             _ => (" were offline earlier", "These outages have ended, but the runners may not be online now."),
         };
-        Part {
+        Section {
             brief: Line::of(format!(", for {}.", longest(outages))),
             lead: Line::of(lead),
             items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
@@ -207,14 +207,14 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn recovered(&self, outages: &[Outage]) -> Part {
+    pub(super) fn recovered(&self, outages: &[Outage]) -> Section {
         if outages.iter().any(|outage| self.may_be_away(outage)) {
             return self.over(outages);
         }
         let title = runners(outages).text(" back online");
         let brief = Line::of(format!(" after {} offline.", longest(outages)));
         match outages {
-            [one] => Part {
+            [one] => Section {
                 brief,
                 lead: Line::of("GitHub reports ")
                     .name(&one.runner_name)
@@ -225,7 +225,7 @@ impl MessageBuilder<'_> {
                     .text(")."),
                 ..part(Mark::Good, title)
             },
-            _ => Part {
+            _ => Section {
                 brief,
                 lead: Line::of(format!("GitHub reports them online again, after {} offline.", longest(outages))),
                 items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
@@ -235,13 +235,13 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn came_and_went(&self, outages: &[Outage]) -> Part {
+    pub(super) fn came_and_went(&self, outages: &[Outage]) -> Section {
         const TOO_SHORT: &str = " This was over before an alert could be sent.";
         if outages.iter().any(|outage| self.may_be_away(outage)) {
             return self.over(outages);
         }
         match outages {
-            [one] => Part {
+            [one] => Section {
                 brief: Line::of(": back online.").text(had_a_job(one)),
                 lead: Line::of("GitHub reported ")
                     .name(&one.runner_name)
@@ -254,7 +254,7 @@ impl MessageBuilder<'_> {
                     .text(TOO_SHORT),
                 ..part(Mark::Info, runners(outages).text(format!(" was offline for {}", lasted(one))))
             },
-            _ => Part {
+            _ => Section {
                 brief: Line::of(format!(": all back online, after {}.", longest(outages))),
                 lead: Line::of("GitHub reported them offline and reports them online again.").text(TOO_SHORT),
                 items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
@@ -265,7 +265,7 @@ impl MessageBuilder<'_> {
     }
 
     /// A message about outages after some of them have ended, or as a reminder.
-    pub(super) fn live(&self, outages: &[Outage]) -> Part {
+    pub(super) fn live(&self, outages: &[Outage]) -> Section {
         let open: Vec<&Outage> = outages.iter().filter(|outage| outage.is_open()).collect();
         let reminded_at = self.notification.items.iter().find_map(|item| match item {
             NotificationItem::StillOffline { raised_at, .. } => Some(*raised_at),
@@ -299,7 +299,7 @@ impl MessageBuilder<'_> {
             }
         };
         let moment = if open.is_empty() { Moment::Over } else { Moment::Later };
-        Part {
+        Section {
             brief: if open.is_empty() {
                 Line::of(format!(" after {}.", longest(outages)))
             } else {
@@ -315,7 +315,7 @@ impl MessageBuilder<'_> {
     }
 
     /// A target that was taken off the list of targets and added again before a message about either was sent.
-    pub(super) fn monitored_again(&self, outages: &[Outage], since: Timestamp) -> Part {
+    pub(super) fn monitored_again(&self, outages: &[Outage], since: Timestamp) -> Section {
         const REPORTED_AGAIN: &str = " Runners that are still offline are reported again.";
         let lead = match &self.target {
             Some(target) => Line::default().name(&place(target)),
@@ -325,7 +325,7 @@ impl MessageBuilder<'_> {
             0 => "",
             _ => " These outages were open when it was taken off and are now closed:",
         };
-        Part {
+        Section {
             brief: Line::of(": monitored again since ").at(since).text("."),
             lead: lead
                 .text(" was taken off the list of targets, and has been monitored again since ")
@@ -338,10 +338,13 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn no_longer_monitored(&self, outages: &[Outage], whole_target: bool) -> Part {
+    pub(super) fn no_longer_monitored(&self, outages: &[Outage], whole_target: bool) -> Section {
         let item = |outage: &Outage| Line::default().name(&outage.runner_name).text(" offline ").and(since(outage));
-        let list =
-            Part { items: outages.iter().take(MAX_ITEMS).map(item).collect(), total: outages.len(), ..Part::default() };
+        let list = Section {
+            items: outages.iter().take(MAX_ITEMS).map(item).collect(),
+            total: outages.len(),
+            ..Section::default()
+        };
         let open = match outages.len() {
             0 => "",
             1 => " One outage was still open and is now closed:",
@@ -356,7 +359,7 @@ impl MessageBuilder<'_> {
                 [] => Line::default(),
                 _ => Line::of(" Still offline at that time: ").and(runners(outages)).text("."),
             };
-            Part {
+            Section {
                 mark: Mark::Info,
                 title: Line::of("Monitoring of ").and(self.its_name()).text(" has ended"),
                 brief: Line::of(": taken off the list of targets.").and(still_open),
@@ -366,7 +369,7 @@ impl MessageBuilder<'_> {
                 ..list
             }
         } else {
-            Part {
+            Section {
                 mark: Mark::Info,
                 title: runners(outages).text(" no longer monitored"),
                 brief: Line::of(": excluded by policy."),

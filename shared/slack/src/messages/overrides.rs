@@ -6,20 +6,20 @@ use monitor_domain::outage::Outage;
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_pipeline::commands::PersonId;
 use monitor_pipeline::items::{Acknowledgement, Mute};
+use monitor_pipeline::person::PersonId;
 
 use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
 use super::outages::was_running_a_job;
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
-use crate::document::{Line, Mark, Part};
+use crate::document::{Line, Mark, Section};
 
 /// The most people named as having acknowledged one message's outages.
 const MAX_PEOPLE: usize = 5;
 
 impl MessageBuilder<'_> {
     /// Outages whose alert a mute delayed: one line, and a list if there are several.
-    pub(super) fn mute_ended(&self, outages: &[Outage]) -> Part {
+    pub(super) fn mute_ended(&self, outages: &[Outage]) -> Section {
         const HELD_BACK: &str = " A mute held this alert back until now.";
         let lead = match outages {
             [one] => Line::of("GitHub reports ")
@@ -30,7 +30,7 @@ impl MessageBuilder<'_> {
                 .text("."),
             _ => Line::of("GitHub reports them offline, the first ").and(since_first(outages)).text("."),
         };
-        Part {
+        Section {
             brief: Line::of(" ").and(since_first(outages)).text(".").text(HELD_BACK),
             lead: lead.text(HELD_BACK),
             ..self.open(outages, Mark::Alarm, runners(outages).text(" offline"))
@@ -38,7 +38,7 @@ impl MessageBuilder<'_> {
     }
 
     /// A reminder of open outages.
-    pub(super) fn still_offline(&self, outages: &[Outage], raised_at: Timestamp, is_last: bool) -> Part {
+    pub(super) fn still_offline(&self, outages: &[Outage], raised_at: Timestamp, is_last: bool) -> Section {
         let lasts = |outage: &Outage| raised_at.since(outage.started_at);
         let longest = spoken_duration(outages.iter().map(lasts).max().unwrap_or_default());
         let bound = if outages.iter().any(began_unseen) { "at least " } else { "" };
@@ -53,16 +53,16 @@ impl MessageBuilder<'_> {
         };
         let lead =
             lead.text(if is_last { " This is the last reminder; you will be notified when it ends." } else { "" });
-        Part {
+        Section {
             brief: Line::of(" ").and(since_first(outages)).text(format!(" ({up_to}{longest}).")),
             lead,
             ..self.open(outages, Mark::Alarm, runners(outages).text(" still offline"))
         }
     }
 
-    fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Part {
+    fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Section {
         match outages {
-            [one] => Part {
+            [one] => Section {
                 facts: facts(one, Moment::Later),
                 link: self.runner_link(one, "Open this runner on GitHub"),
                 ..part(mark, title)
@@ -76,7 +76,7 @@ impl MessageBuilder<'_> {
                     }
                 };
                 let items = outages.iter().take(MAX_ITEMS).map(item).collect();
-                Part { items, total: outages.len(), ..part(mark, title) }
+                Section { items, total: outages.len(), ..part(mark, title) }
             }
         }
     }
@@ -103,15 +103,15 @@ pub(crate) fn acknowledged_by(by: &PersonId, at: Timestamp) -> Line {
     Line::of("👀 Acknowledged by ").person(by).text(" ").on(at).text(": no further reminders")
 }
 
-pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: Timestamp) -> Part {
-    Part {
+pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: Timestamp) -> Section {
+    Section {
         brief: Line::of(": no further reminders."),
         lead: acknowledged_by(by, now).text(", in ").name(&place(target)).text("."),
         ..part(Mark::Info, format!("{} acknowledged", counted(outages, "outage", "outages")))
     }
 }
 
-pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
+pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Section {
     let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
     let targets = counted(fleets.len(), "target", "targets");
     let runners = counted(counts.total, "runner", "runners");
@@ -123,7 +123,7 @@ pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
             counted(down, "outage that is already open", "outages that are already open")
         ),
     };
-    Part {
+    Section {
         brief: Line::of(" until ").on(mute.until).text("."),
         lead: lead.text(open),
         advice: vec![Line::of("To end it earlier: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
@@ -132,13 +132,13 @@ pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Part {
 }
 
 /// The answer to a mute that only an admin may set.
-pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool) -> Part {
+pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool) -> Section {
     let what = match refusal {
         MuteRefusal::TooLong => "A mute for longer than 24 h",
         MuteRefusal::TooWide if has_admins => "A mute of more than one target",
         MuteRefusal::TooWide => "A pattern that covers more than one target",
         MuteRefusal::Unknown => {
-            return Part {
+            return Section {
                 brief: Line::of(": nothing was changed."),
                 lead: Line::of(
                     "This mute needs an admin, and Slack did not say whether you are one. Try again in a minute.",
@@ -151,7 +151,7 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
         true => format!("{what} needs an admin: a person or user group listed in SLACK_ADMINS."),
         false => format!("{what} needs an admin, but SLACK_ADMINS lists none. The monitor's operator can set it."),
     };
-    Part {
+    Section {
         brief: Line::of(": nothing was changed."),
         lead: Line::of(lead),
         advice: vec![Line::of("You can mute one target, runner or label for up to 24 h.")],
@@ -160,7 +160,7 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
 }
 
 /// The announcement in the channel that somebody set a mute.
-pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Part {
+pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Section {
     let (runners, targets) = (counted(runners, "runner", "runners"), counted(targets, "target", "targets"));
     let lead = Line::of("Muted by ").person(&mute.by).text(" until ").on(mute.until);
     let lead = lead.text(format!(": no alerts for {runners} in {targets}"));
@@ -168,7 +168,7 @@ pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Par
         Some(reason) => lead.text(". Reason: ").quote(reason).text("."),
         None => lead.text("."),
     };
-    Part {
+    Section {
         brief: Line::of(" until ").on(mute.until).text("."),
         lead: lead.text(" Outages are recorded; those still open at the end of the mute are reported."),
         advice: vec![Line::of("To end it now: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
@@ -177,14 +177,14 @@ pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Par
 }
 
 /// The announcement in the channel that somebody ended a mute.
-pub(crate) fn announced_unmute(mute: &Mute, by: &PersonId) -> Part {
+pub(crate) fn announced_unmute(mute: &Mute, by: &PersonId) -> Section {
     let lead = Line::of("Unmuted by ").person(by).text(": alerts are on again. ");
     let lead = lead.person(&mute.by).text(" had muted it until ").on(mute.until).text(".");
-    Part { brief: Line::of(": alerts are on again."), lead, ..part(Mark::Info, scope(&mute.scope).text(" unmuted")) }
+    Section { brief: Line::of(": alerts are on again."), lead, ..part(Mark::Info, scope(&mute.scope).text(" unmuted")) }
 }
 
-pub(super) fn unmuted(mute: &Mute) -> Part {
-    Part {
+pub(super) fn unmuted(mute: &Mute) -> Section {
+    Section {
         brief: Line::of(": alerts resume."),
         lead: scope(&mute.scope).text(
             ": alerts resume. Runners that went offline during the mute and still are will be reported by the next \
@@ -194,9 +194,9 @@ pub(super) fn unmuted(mute: &Mute) -> Part {
     }
 }
 
-pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
+pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Section {
     let none = if mutes.is_empty() { " Nothing is muted." } else { " Currently muted:" };
-    Part {
+    Section {
         brief: Line::of(": nothing was changed."),
         lead: Line::of("There is no mute for ").name(&asked.to_string()).text(".").text(none),
         items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
@@ -206,8 +206,8 @@ pub(super) fn not_muted(asked: &Scope, mutes: &[Mute]) -> Part {
 }
 
 /// The mutes that the reader of an answer should know about.
-pub(super) fn mutes(mutes: &[Mute]) -> Option<Part> {
-    (!mutes.is_empty()).then(|| Part {
+pub(super) fn mutes(mutes: &[Mute]) -> Option<Section> {
+    (!mutes.is_empty()).then(|| Section {
         lead: Line::of("Outages that they cover are recorded, but not alerted."),
         items: mutes.iter().take(MAX_ITEMS).map(line).collect(),
         total: mutes.len(),

@@ -5,10 +5,10 @@ use monitor_domain::notifications::Flap;
 
 use super::detail::{names, to_do};
 use super::{MAX_ITEMS, MessageBuilder, counted, part};
-use crate::document::{Line, Mark, Part};
+use crate::document::{Line, Mark, Section};
 
 impl MessageBuilder<'_> {
-    pub(super) fn flapping(&self, flaps: &[Flap]) -> Part {
+    pub(super) fn flapping(&self, flaps: &[Flap]) -> Section {
         let verb = if flaps.len() == 1 { " keeps" } else { " keep" };
         let title = flapping_names(flaps).text(verb).text(" going offline and coming back");
         let advice = Line::of(
@@ -21,7 +21,7 @@ impl MessageBuilder<'_> {
                 .text(".")
         };
         let part = match flaps {
-            [one] => Part {
+            [one] => Section {
                 brief: Line::of(": ")
                     .and(outages_since(one))
                     .text(". Individual alerts are paused until it stays online."),
@@ -33,7 +33,7 @@ impl MessageBuilder<'_> {
                     .and(paused("Individual", "it has")),
                 ..part(Mark::Warning, title)
             },
-            _ => Part {
+            _ => Section {
                 brief: Line::of(". Their individual alerts are paused until they stay online."),
                 lead: Line::of("GitHub reported them offline repeatedly.").and(paused("Their individual", "they have")),
                 items: flaps.iter().take(MAX_ITEMS).map(item).collect(),
@@ -41,13 +41,13 @@ impl MessageBuilder<'_> {
                 ..part(Mark::Warning, title)
             },
         };
-        Part { advice: to_do(vec![advice]), ..part }
+        Section { advice: to_do(vec![advice]), ..part }
     }
 
-    pub(super) fn calm(&self, flaps: &[Flap]) -> Part {
+    pub(super) fn calm(&self, flaps: &[Flap]) -> Section {
         let title = flapping_names(flaps);
         match flaps {
-            [Flap { runner, healthy_since: Some(since), .. }] => Part {
+            [Flap { runner, healthy_since: Some(since), .. }] => Section {
                 brief: Line::of(": online since ").at(*since).text(". Individual alerts resume."),
                 lead: Line::of("GitHub has reported ")
                     .name(&runner.name)
@@ -58,7 +58,7 @@ impl MessageBuilder<'_> {
                     .text(". Individual alerts resume."),
                 ..part(Mark::Good, title.text(" stable again"))
             },
-            [one] => Part {
+            [one] => Section {
                 brief: Line::of(". It kept going offline: ").and(outages_since(one)).text("."),
                 lead: Line::default()
                     .name(&one.runner.name)
@@ -67,7 +67,7 @@ impl MessageBuilder<'_> {
                     .text("."),
                 ..part(Mark::Info, title.text(" no longer monitored"))
             },
-            _ => Part {
+            _ => Section {
                 brief: Line::of(". Individual alerts resume."),
                 lead: Line::of(
                     "They no longer keep going offline. Individual alerts resume for those still monitored.",
@@ -79,17 +79,17 @@ impl MessageBuilder<'_> {
         }
     }
 
-    pub(super) fn returned(&self, runners: &[RunnerName]) -> Part {
+    pub(super) fn returned(&self, runners: &[RunnerName]) -> Section {
         let title = names(runners.iter().map(|runner| &*runner.name)).text(" registered again");
         match runners {
-            [one] => Part {
+            [one] => Section {
                 brief: Line::of(": GitHub lists it again. Alerts about it resume."),
                 lead: Line::of("GitHub lists ")
                     .name(&one.name)
                     .text(" again after it was missing. Alerts about it resume."),
                 ..part(Mark::Good, title)
             },
-            _ => Part {
+            _ => Section {
                 brief: Line::of(": GitHub lists them again. Alerts about them resume."),
                 lead: Line::of("GitHub lists them again after they were missing. Alerts about them resume."),
                 items: runners.iter().take(MAX_ITEMS).map(|runner| Line::default().name(&runner.name)).collect(),

@@ -8,9 +8,10 @@ use monitor_domain::runner::{Down, Flapping, Health, Runner, RunnerId, Status, S
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::{Answer, Answered, PersonId};
+use monitor_pipeline::commands::{Answer, Answered};
 use monitor_pipeline::items::Mute;
-use monitor_slack::incoming::{Fault, Misunderstanding, Verb, parse_command};
+use monitor_pipeline::person::PersonId;
+use monitor_slack::incoming::{CommandFault, Misunderstanding, Verb, parse_command};
 use monitor_slack::{Announcement, Reply, WebBase};
 
 use super::{DAY, HOUR, MINUTE, ended, outage, start};
@@ -370,7 +371,7 @@ fn helps() -> Vec<(&'static str, Reply)> {
         monitor_slack::incoming::Asked::Misunderstood(fault) => Reply::misunderstood(&fault),
         other => panic!("{command} {text}: {other:?}"),
     };
-    let old = Misunderstanding { verb: None, fault: Fault::OldButton };
+    let old = Misunderstanding { verb: None, fault: CommandFault::OldButton };
     vec![
         ("help", Reply::help()),
         ("not_a_command", misunderstood("/runner-`reboot` <!here>", "now")),

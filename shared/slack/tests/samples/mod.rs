@@ -14,8 +14,8 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::commands::PersonId;
 use monitor_pipeline::items::Acknowledgement;
+use monitor_pipeline::person::PersonId;
 use monitor_pipeline::ports::Form;
 use monitor_slack::{Message, WebBase, open_in, render, render_live, with_buttons};
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::DEFLATED;
 use crate::connect::decode_base64;
-use crate::fields::{self, ItemType};
+use crate::fields::ItemType;
 use crate::payload::{Broken, Record, Value};
 use crate::wire;
 
@@ -19,100 +19,14 @@ const LONGEST_BODY: usize = 64 << 20;
 /// The longest quoted reason why a body cannot be read, in characters: `serde_json` quotes its input.
 const LONGEST_REASON: usize = 300;
 
-/// An item type and its reader.
-#[derive(Debug)]
-pub struct Readable {
-    name: &'static str,
-    read: fn(&mut Reader, &Record) -> Result<Item, Broken>,
-}
-
-impl Readable {
-    /// The type's name in the schema.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-/// Every item type.
-pub const EVERY_TYPE: &[Readable] = &[
-    TARGET,
-    RUNNER,
-    Readable {
-        name: fields::OUTAGE_EVENT.name,
-        read: |reader, record| {
-            Ok(Item::Outage(OutageItem { target: reader.target(record)?, outage: content(record)? }))
-        },
-    },
-    LAST_SEEN,
-    CURSOR,
-    CREDENTIAL,
-    WATCHLIST,
-    CHANGE,
-    Readable { name: fields::CLAIM.name, read: |_, record| content(record).map(Item::Claim) },
-    Readable { name: fields::SENT.name, read: |_, record| content(record).map(Item::Sent) },
-    Readable { name: fields::MUTE.name, read: |_, record| content(record).map(Item::Mute) },
-    Readable { name: fields::ACKNOWLEDGEMENT.name, read: |_, record| content(record).map(Item::Acknowledgement) },
-    ACCESS_TOKEN,
-    Readable { name: fields::MARKER.name, read: |_, record| content(record).map(Item::Marker) },
-];
-
-/// The types that the schedule stage reads. A function that uses only these does not link the readers of the others.
-pub const TYPES_OF_THE_SCHEDULE: &[Readable] =
-    &[TARGET, RUNNER, LAST_SEEN, CURSOR, CREDENTIAL, WATCHLIST, CHANGE, ACCESS_TOKEN];
-
-const TARGET: Readable =
-    Readable { name: fields::REPOSITORY.name, read: |_, record| content(record).map(Item::Target) };
-const RUNNER: Readable = Readable {
-    name: fields::RUNNER.name,
-    read: |reader, record| Ok(Item::Runner(RunnerItem { target: reader.target(record)?, runner: content(record)? })),
-};
-const CREDENTIAL: Readable =
-    Readable { name: fields::CREDENTIAL.name, read: |_, record| content(record).map(Item::Credential) };
-const CHANGE: Readable = Readable { name: fields::CHANGE.name, read: |_, record| content(record).map(Item::Change) };
-const ACCESS_TOKEN: Readable =
-    Readable { name: fields::ACCESS_TOKEN.name, read: |_, record| content(record).map(Item::AccessToken) };
-const LAST_SEEN: Readable = Readable {
-    name: fields::LAST_SEEN.name,
-    read: |_, record| {
-        let at = Timestamp::from_epoch_ms(record.moment("seenAt"));
-        let jobs_sent_at = optional_moment(record, "jobsSentAt");
-        let next_tick_at = optional_moment(record, "nextTickAt");
-        Ok(Item::LastSeen(LastSeen { subject: subject(record)?, at, jobs_sent_at, next_tick_at }))
-    },
-};
-const CURSOR: Readable = Readable {
-    name: fields::CURSOR.name,
-    read: |_, record| {
-        Ok(Item::Cursor(Cursor {
-            subject: subject(record)?,
-            notified_through: Revision(record.number("notifiedThrough")),
-            recorded_through: Revision(record.number("recordedThrough")),
-            next_attempt_at: optional_moment(record, "nextAttemptAt"),
-        }))
-    },
-};
-const WATCHLIST: Readable =
-    Readable { name: fields::WATCHLIST.name, read: |_, record| content(record).map(Item::Watchlist) };
-
 /// Reads items from the wire.
+#[derive(Default)]
 pub struct Reader {
-    types: &'static [Readable],
     /// The previous item's target: the items of a list share one.
     target: Option<TargetId>,
 }
 
-impl Default for Reader {
-    fn default() -> Self {
-        Self::of(EVERY_TYPE)
-    }
-}
-
 impl Reader {
-    /// A reader for these types only.
-    pub fn of(types: &'static [Readable]) -> Self {
-        Self { types, target: None }
-    }
-
     /// Reads an item; `None` if only a later release knows its type.
     pub fn read(&mut self, item: &wire::Item) -> Result<Option<Item>, StoreError> {
         self.item(item).map_err(|broken| unreadable(item, &broken))
@@ -123,10 +37,34 @@ impl Reader {
         if record.text("repoId").starts_with(crate::canary::MARK) {
             return Ok(None);
         }
-        match self.types.iter().find(|readable| readable.name == record.item_type().name) {
-            Some(readable) => (readable.read)(self, &record).map(Some),
-            None => Err(Broken("this reader does not read items of this type".to_owned())),
-        }
+        let item = match record.item_type().name {
+            "Repository" => Item::Target(content(&record)?),
+            "Runner" => Item::Runner(RunnerItem { target: self.target(&record)?, runner: content(&record)? }),
+            "OutageEvent" => Item::Outage(OutageItem { target: self.target(&record)?, outage: content(&record)? }),
+            "LastSeen" => Item::LastSeen(LastSeen {
+                subject: subject(&record)?,
+                at: Timestamp::from_epoch_ms(record.moment("seenAt")),
+                jobs_sent_at: optional_moment(&record, "jobsSentAt"),
+                next_tick_at: optional_moment(&record, "nextTickAt"),
+            }),
+            "Cursor" => Item::Cursor(Cursor {
+                subject: subject(&record)?,
+                notified_through: Revision(record.number("notifiedThrough")),
+                recorded_through: Revision(record.number("recordedThrough")),
+                next_attempt_at: optional_moment(&record, "nextAttemptAt"),
+            }),
+            "Credential" => Item::Credential(content(&record)?),
+            "Watchlist" => Item::Watchlist(content(&record)?),
+            "Change" => Item::Change(content(&record)?),
+            "Claim" => Item::Claim(content(&record)?),
+            "Sent" => Item::Sent(content(&record)?),
+            "Mute" => Item::Mute(content(&record)?),
+            "Acknowledgement" => Item::Acknowledgement(content(&record)?),
+            "AccessToken" => Item::AccessToken(content(&record)?),
+            "Marker" => Item::Marker(content(&record)?),
+            name => return Err(Broken(format!("no reader for items of type {name}"))),
+        };
+        Ok(Some(item))
     }
 
     fn target(&mut self, record: &Record) -> Result<TargetId, Broken> {
@@ -145,16 +83,6 @@ fn main_record(item: &wire::Item) -> Result<Option<Record>, Broken> {
     let Some(item_type) = ItemType::named(&item.item_type) else { return Ok(None) };
     let has_body = item_type.field("body").is_some();
     Record::read(item, |field| !has_body || matches!(field.name, "body" | "repoId"))
-}
-
-/// The nonce of an item, which identifies the writer of a change.
-pub(crate) fn nonce(item: &wire::Item) -> Result<Option<u64>, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Owned {
-        nonce: u64,
-    }
-    let read = || Ok(main_record(item)?.map(|record| content::<Owned>(&record)).transpose()?.map(|owned| owned.nonce));
-    read().map_err(|broken| unreadable(item, &broken))
 }
 
 fn unreadable(item: &wire::Item, Broken(reason): &Broken) -> StoreError {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_domain::change::Event;
 use monitor_domain::notifications::{Notification, NotificationItem};
@@ -50,19 +50,9 @@ fn every_item_is_read_back_from_protobuf_and_from_json() {
 }
 
 #[test]
-fn an_item_type_that_a_reader_does_not_read_is_an_error() {
-    let read = |item: &Item| Reader::of(TYPES_OF_THE_SCHEDULE).read(&write(item).unwrap());
-    for item in every_item() {
-        let known = ["Repository", "Runner", "LastSeen", "Cursor", "Watchlist", "Change", "Credential", "AccessToken"];
-        if known.contains(&record(&item).unwrap().item_type().name) {
-            assert!(read(&item).unwrap().is_some(), "{}", item.key());
-        } else {
-            let error_text = read(&item).unwrap_err().to_string();
-            assert!(error_text.contains("does not read items of this type"), "{error_text}");
-        }
-    }
-    // Every type has a reader under its own name.
-    assert!(EVERY_TYPE.iter().map(Readable::name).eq(ALL.iter().map(|known| known.name)));
+fn every_type_of_the_schema_has_a_sample_that_is_read_back() {
+    let sampled: BTreeSet<&str> = every_item().iter().map(|item| record(item).unwrap().item_type().name).collect();
+    assert_eq!(sampled, ALL.iter().map(|known| known.name).collect());
 }
 
 #[test]

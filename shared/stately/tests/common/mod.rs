@@ -1,11 +1,13 @@
 //! Stores over the local server, in memory and over HTTP.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by several tests, which fail by panicking")]
 
-use monitor_pipeline::items::{Item, Put};
+use monitor_domain::secret::Secret;
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::Put;
 use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
-use monitor_stately::{AccessKey, HttpTransport, StatelyStore};
+use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_stately_server::{InMemory, State, StatelyServer};
 
 /// The access key that the server accepts.
@@ -35,7 +37,7 @@ fn set_up(state: &mut State) {
 
 /// Settings for a client with that access key.
 pub(crate) fn settings() -> ClientSettings {
-    ClientSettings::new(STORE_ID, 5, Some(AccessKey::new(ACCESS_KEY)))
+    ClientSettings::new(STORE_ID, 5, Some(Secret::new(ACCESS_KEY)))
 }
 
 /// A store on a server in memory.

@@ -17,7 +17,7 @@ use monitor_github::{Credential, GitHub, Secret, Settings};
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Ending, LatestChecks, QuotaEstimators, Schedule, ScheduleSettings,
+    Check, CheckEnding, CheckSettings, LatestChecks, QuotaEstimators, Schedule, ScheduleSettings,
 };
 use tokio::time::Instant;
 
@@ -199,7 +199,7 @@ impl Installation {
             let began = clock.now();
             let report = stage.run(&job).await;
             lock(&self.tally).checked(&job.target, job.reason == Reason::Schedule, &report, began);
-            report.ending != Ending::Expired
+            report.ending != CheckEnding::Expired
         }))
         .await
         .contains(&true)

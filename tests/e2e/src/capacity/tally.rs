@@ -6,7 +6,7 @@ use std::time::Duration;
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use monitor_fakes::github::{Counters, Endpoint};
-use monitor_pipeline::stages::{CheckReport, Ending, ScheduleReport};
+use monitor_pipeline::stages::{CheckEnding, CheckReport, ScheduleReport};
 use serde::Serialize;
 
 use super::INTERVAL;
@@ -114,7 +114,7 @@ impl Tally {
         let remaining = report.credential.quota_remaining;
         self.least_quota = self.least_quota.into_iter().chain(remaining).min();
         match report.ending {
-            Ending::Seen(_) => {
+            CheckEnding::Seen(_) => {
                 self.checks += 1;
                 self.rechecks += u64::from(!by_schedule);
                 if let Some(Some(before)) = self.seen_at.insert(target.id().clone(), Some(began)) {
@@ -125,9 +125,9 @@ impl Tally {
                     }
                 }
             }
-            Ending::Expired => self.expired += 1,
-            Ending::Failed(_) | Ending::Late(_) | Ending::Broken => self.failed += 1,
-            Ending::NotConfigured | Ending::Dropped | Ending::Outrun | Ending::Covered => {}
+            CheckEnding::Expired => self.expired += 1,
+            CheckEnding::Failed(_) | CheckEnding::Late(_) | CheckEnding::Broken => self.failed += 1,
+            CheckEnding::NotConfigured | CheckEnding::Dropped | CheckEnding::Outrun | CheckEnding::Covered => {}
         }
     }
 

@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use monitor_domain::secret::Secret;
 use monitor_domain::subject::Revision;
-use monitor_pipeline::items::{Item, Key, Put, Query};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{Store, StoreError};
 use monitor_pipeline::testing::samples::{runner_item, subject, target};
+use monitor_stately::StatelyStore;
 use monitor_stately::client::{Client, ClientSettings, List};
 use monitor_stately::key_path::KeyPath;
 use monitor_stately::transport::{Request, Response, Transport, Unreached};
 use monitor_stately::wire::{ListFinished, ListPart, ListPartialResult, ListResponse, ListToken};
-use monitor_stately::{AccessKey, StatelyStore};
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
 
@@ -133,7 +135,7 @@ fn run(which: u8, script: Vec<Response>) -> Result<Vec<Item>, StoreError> {
             RefCell::new(Builder::new_current_thread().enable_time().start_paused(true).build().unwrap());
     }
     // A call without a token, or one that gets its token in the first answer.
-    let access_key = (which & 0x80 != 0).then(|| AccessKey::new(SECRET));
+    let access_key = (which & 0x80 != 0).then(|| Secret::new(SECRET));
     let settings = ClientSettings { deadline: Duration::from_secs(2), ..ClientSettings::new(17, 5, access_key) };
     let store = StatelyStore::new(Client::new(Script(Mutex::new(script.into())), settings));
     RUNTIME.with_borrow(|runtime| runtime.block_on(ask(&store, which & 0x7f)))

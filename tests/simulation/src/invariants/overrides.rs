@@ -7,7 +7,7 @@ use monitor_domain::change::{Change, Event};
 use monitor_domain::outage::{Outage, OutageId, Visibility};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::TargetId;
-use monitor_pipeline::items::Key;
+use monitor_pipeline::keys::Key;
 
 use super::{Examination, moment};
 use crate::installation::{REMIND_MS, REMINDERS};

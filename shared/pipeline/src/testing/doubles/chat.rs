@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use monitor_domain::notifications::Notification;
 
 use super::lock;
-use crate::items::{Acknowledgement, Delivered, LiveMessage, Place};
+use crate::items::{Acknowledgement, Delivered, LiveMessage, MessagePlace};
 use crate::ports::{Chat, ChatError, EditError, Form, Route};
 
 /// The id of the default channel.
@@ -141,7 +141,7 @@ impl Chat for ScriptedChat {
         Ok(Delivered { channel: Some(channel.to_owned()), ts: Some(threads.sent.to_string()) })
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         let Some(threads) = &self.threads else { return Err(EditError::Gone) };
         if lock(threads).are_gone {
             return Err(EditError::Gone);

@@ -8,7 +8,8 @@ use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
 
 use super::lock;
-use crate::items::{Item, Key, Put, Query};
+use crate::items::Item;
+use crate::keys::{Key, Put, Query};
 use crate::ports::{PutOutcome, Store, StoreError};
 
 /// What happens to a put.

@@ -57,7 +57,7 @@ pub(super) async fn the_access_token_is_stored_for_every_poller<S: Store>(store:
         };
         let job = CheckJob::from_json(r#"{"repository":"acme/web","reason":"recheck"}"#)
             .unwrap_or_else(|error| panic!("{error}"));
-        assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
+        assert!(matches!(stage.run(&job).await.ending, CheckEnding::Seen(_)));
         assert_eq!(*source.handed.lock().await, [is_handed]);
     }
 }

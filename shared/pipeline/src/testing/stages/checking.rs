@@ -98,13 +98,13 @@ pub(super) async fn expired_jobs_and_unknown_targets_send_no_request_to_github<S
     this.clock.advance(INTERVAL + MINUTE);
     this.source.set_status(&web(), 1, Status::Busy);
     let old = CheckJob { target: web(), reason: Reason::Schedule, requested_at, valid_until: None };
-    assert_eq!(stage.run(&old).await.ending, Ending::Expired);
+    assert_eq!(stage.run(&old).await.ending, CheckEnding::Expired);
     let unknown =
         CheckJob { target: repository("other"), reason: Reason::Manual, requested_at: None, valid_until: None };
-    assert_eq!(stage.run(&unknown).await.ending, Ending::NotConfigured);
+    assert_eq!(stage.run(&unknown).await.ending, CheckEnding::NotConfigured);
     assert_eq!(this.source.fresh_pages(), pages);
     let recheck = CheckJob { target: web(), reason: Reason::Recheck, requested_at, valid_until: None };
-    assert!(matches!(stage.run(&recheck).await.ending, Ending::Seen(_)));
+    assert!(matches!(stage.run(&recheck).await.ending, CheckEnding::Seen(_)));
 }
 
 pub(super) async fn a_check_that_took_too_long_is_discarded<S: Store>(store: &S) {
@@ -131,7 +131,7 @@ pub(super) async fn an_interrupted_list_changes_no_runner<S: Store>(store: &S) {
     for _ in 0..3 {
         this.clock.advance(MINUTE);
         let report = this.check(&web()).await;
-        assert!(matches!(report.ending, Ending::Failed(_)), "{:?}", report.ending);
+        assert!(matches!(report.ending, CheckEnding::Failed(_)), "{:?}", report.ending);
         assert!(report.events.iter().all(|event| matches!(event, Event::ChecksFailing { .. })), "{:?}", report.events);
     }
 }
@@ -145,7 +145,7 @@ pub(super) async fn a_failed_check_that_is_late_counts_towards_unreachable<S: St
     let mut checks = 0;
     let notified = loop {
         let report = this.check(&web()).await;
-        assert!(matches!(&report.ending, Ending::Late(failure) if failure.fault == Fault::NotFound), "{report:?}");
+        assert!(matches!(&report.ending, CheckEnding::Late(failure) if failure.fault == Fault::NotFound), "{report:?}");
         checks += 1;
         let notified = this.notify_all().await;
         if !notified.is_empty() || checks > 10 {
@@ -171,14 +171,14 @@ pub(super) async fn a_check_that_is_late_twice_counts_as_failed<S: Store>(store:
     this.source.slow_down(&this.clock, INTERVAL + MINUTE);
     let pages = this.source.fresh_pages();
     let report = this.check(&web()).await;
-    assert!(matches!(&report.ending, Ending::Late(failure) if failure.detail.contains("360 s")), "{report:?}");
+    assert!(matches!(&report.ending, CheckEnding::Late(failure) if failure.detail.contains("360 s")), "{report:?}");
     assert!(matches!(report.events[..], [Event::ChecksFailing { .. }]), "{report:?}");
     assert_eq!(this.source.fresh_pages(), pages + 2, "it is retried once");
     // The clock is set forward, but the check is not late.
     this.source.slow_down(&this.clock, Duration::ZERO);
     let clock = this.clock.clone();
     this.source.meanwhile(async move { clock.set_forward(2 * INTERVAL) });
-    assert!(matches!(this.check(&web()).await.ending, Ending::Seen(_)));
+    assert!(matches!(this.check(&web()).await.ending, CheckEnding::Seen(_)));
 }
 
 pub(super) async fn a_check_while_failing_costs_two_reads_and_no_write<S: Store>(store: &S) {
@@ -199,7 +199,7 @@ pub(super) async fn a_check_while_failing_costs_two_reads_and_no_write<S: Store>
             for target in [&known, &new] {
                 this.store.take_requests();
                 let report = this.check(target).await;
-                assert!(matches!(report.ending, Ending::Failed(_)), "{report:?}");
+                assert!(matches!(report.ending, CheckEnding::Failed(_)), "{report:?}");
                 let requests = this.store.take_requests();
                 if requests != steady {
                     costlier.push((round, requests));
@@ -220,8 +220,8 @@ pub(super) async fn checks_by_hand_run_once_and_once_more_in_the_next_window<S: 
     for _ in 0..40 {
         endings.push(this.check_for(&web(), Reason::Manual).await.ending);
     }
-    assert!(matches!(endings[0], Ending::Seen(_)), "{endings:?}");
-    assert!(endings[1..].iter().all(|ending| *ending == Ending::Covered), "{endings:?}");
+    assert!(matches!(endings[0], CheckEnding::Seen(_)), "{endings:?}");
+    assert!(endings[1..].iter().all(|ending| *ending == CheckEnding::Covered), "{endings:?}");
     let [later] = &this.jobs.take()[..] else { panic!("one more") };
     let job = CheckJob::from_json(&later.body).unwrap_or_else(|error| panic!("{error}"));
     assert!(job.target == web() && later.delay <= Duration::from_secs(15), "{later:?}");
@@ -229,26 +229,29 @@ pub(super) async fn checks_by_hand_run_once_and_once_more_in_the_next_window<S: 
     this.clock.advance(later.delay);
     let (store, source, jobs, changes) = (&this.store, &this.source, &this.jobs, &this.changes);
     let stage = Check { store, source, jobs, changes, clock: &this.clock, settings: &this.check, latest: &this.latest };
-    assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
-    assert_eq!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Covered);
+    assert!(matches!(stage.run(&job).await.ending, CheckEnding::Seen(_)));
+    assert_eq!(this.check_for(&web(), Reason::Manual).await.ending, CheckEnding::Covered);
     // Two pollers get a job at the same moment.
     this.clock.advance(Duration::from_secs(60));
     this.jobs.take();
     let target = web();
     let (one, other) = tokio::join!(this.check_for(&target, Reason::Manual), this.check_for(&target, Reason::Manual));
-    let seen = [one, other].iter().filter(|report| matches!(report.ending, Ending::Seen(_))).count();
+    let seen = [one, other].iter().filter(|report| matches!(report.ending, CheckEnding::Seen(_))).count();
     assert_eq!((seen, this.jobs.take().len()), (1, 1));
     // The schedule and rechecks do not wait.
     for reason in [Reason::Schedule, Reason::Recheck] {
-        assert!(matches!(this.check_for(&web(), reason).await.ending, Ending::Seen(_)));
+        assert!(matches!(this.check_for(&web(), reason).await.ending, CheckEnding::Seen(_)));
     }
     // If the store does not answer, the job is retried.
     this.clock.advance(Duration::from_secs(60));
     this.store.go_down(true);
     let report = this.check_for(&web(), Reason::Manual).await;
-    assert!(report.ending == Ending::Broken && matches!(report.disposition, Disposition::Retry { .. }), "{report:?}");
+    assert!(
+        report.ending == CheckEnding::Broken && matches!(report.disposition, Disposition::Retry { .. }),
+        "{report:?}"
+    );
     this.store.go_down(false);
-    assert!(matches!(this.check_for(&web(), Reason::Manual).await.ending, Ending::Seen(_)));
+    assert!(matches!(this.check_for(&web(), Reason::Manual).await.ending, CheckEnding::Seen(_)));
 }
 
 pub(super) async fn a_short_list_is_a_failed_check_unless_the_missing_runners_are_found<S: Store>(store: &S) {
@@ -257,7 +260,7 @@ pub(super) async fn a_short_list_is_a_failed_check_unless_the_missing_runners_ar
     this.source.miscount(&web(), 1);
     let report = this.check(&web()).await;
     assert!(
-        matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Incomplete),
+        matches!(&report.ending, CheckEnding::Failed(failure) if failure.fault == Fault::Incomplete),
         "{:?}",
         report.ending
     );

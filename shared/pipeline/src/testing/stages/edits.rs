@@ -2,7 +2,7 @@
 
 use super::notifying::{back, threads, two_alerts};
 use super::*;
-use crate::items::{Acknowledgement, Delivered, Place};
+use crate::items::{Acknowledgement, Delivered, MessagePlace};
 use crate::ports::{Chat, EditError, Route};
 
 fn refused() -> ChatError {
@@ -94,7 +94,7 @@ impl Chat for SlowToEdit<'_> {
         self.chat.send(notification, form, to).await
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         self.chat.reply(notification, form, to).await
     }
 

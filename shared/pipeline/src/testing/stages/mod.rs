@@ -25,11 +25,12 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 
-use crate::items::{Attempt, Item, Key, LiveMessage, Put, Query, SendEnding, Sent};
+use crate::items::{Attempt, Item, LiveMessage, SendEnding, Sent};
+use crate::keys::{Key, Put, Query};
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{ChatError, Clock, Form, PutOutcome, Store};
 use crate::stages::{
-    Check, CheckReport, CheckSettings, Disposition, Ending, LatestChecks, Notify, NotifyReport, NotifySettings,
+    Check, CheckEnding, CheckReport, CheckSettings, Disposition, LatestChecks, Notify, NotifyReport, NotifySettings,
     QuotaEstimators, Schedule, ScheduleReport, ScheduleSettings, record_outages,
 };
 use crate::testing::doubles::{FaultyStore, Outbox, PutFault, Requests, ScriptedChat, ScriptedSource, StillClock};

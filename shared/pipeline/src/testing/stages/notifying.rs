@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::items::{Acknowledgement, Delivered, Place};
+use crate::items::{Acknowledgement, Delivered, MessagePlace};
 use crate::ports::{Chat, EditError, Route, StoreError};
 
 pub(super) async fn a_claim_whose_answer_is_lost_is_recognised<S: Store>(store: &S) {
@@ -400,7 +400,7 @@ impl Chat for StallingChat<'_> {
         self.chat.send(notification, form, to).await
     }
 
-    async fn reply(&self, notification: &Notification, form: Form, to: &Place) -> Result<Delivered, EditError> {
+    async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         if self.at_reply.swap(false, Ordering::SeqCst) {
             self.clock.advance(NotifySettings::default().lease);
             return Err(EditError::Gone);

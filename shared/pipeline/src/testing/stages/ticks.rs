@@ -11,10 +11,11 @@ use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::watchlist::DROPS_PER_TICK;
 
 use super::{INTERVAL, Installation, MINUTE, repository, runner, web};
-use crate::items::{Item, Key, Put, Query};
+use crate::items::Item;
+use crate::keys::{Key, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{PutOutcome, Store, StoreError};
-use crate::stages::{Disposition, Ending, QuotaEstimators};
+use crate::stages::{CheckEnding, Disposition, QuotaEstimators};
 use crate::testing::doubles::{PutFault, SlowStore};
 
 fn gaps(notified: &[Notification]) -> usize {
@@ -59,8 +60,8 @@ pub(super) async fn a_target_missing_from_its_account_is_checked_only_with_reaso
     this.tick().await;
     let archived = repository("archived");
     this.source.set(&archived, vec![runner(1, Status::Idle)]);
-    assert_eq!(this.check_for(&archived, Reason::Manual).await.ending, Ending::NotConfigured);
-    assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, Ending::Seen(_)));
+    assert_eq!(this.check_for(&archived, Reason::Manual).await.ending, CheckEnding::NotConfigured);
+    assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, CheckEnding::Seen(_)));
 }
 
 /// A store in which the first heartbeat stalls while others tick, then replaces theirs, and is never answered. The answer to the

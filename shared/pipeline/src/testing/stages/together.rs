@@ -96,7 +96,7 @@ pub(super) async fn a_check_reads_its_stored_items_concurrently<S: Store>(store:
     };
     let job = CheckJob::from_json(r#"{"repository":"acme/web","reason":"recheck"}"#)
         .unwrap_or_else(|error| panic!("{error}"));
-    assert!(matches!(stage.run(&job).await.ending, Ending::Seen(_)));
+    assert!(matches!(stage.run(&job).await.ending, CheckEnding::Seen(_)));
 }
 
 pub(super) async fn a_notifier_reads_its_deliveries_and_the_target_concurrently<S: Store>(store: &S) {

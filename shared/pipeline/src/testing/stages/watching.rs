@@ -109,7 +109,7 @@ pub(super) async fn a_dropped_target_is_closed_and_forgotten<S: Store>(store: &S
     let mut stale = Installation::new(store);
     stale.check.configured = vec![TargetSpec::One(web())];
     stale.source.set(&web(), vec![runner(1, Status::Idle)]);
-    assert_eq!(stale.check_for(&web(), Reason::Recheck).await.ending, Ending::NotConfigured);
+    assert_eq!(stale.check_for(&web(), Reason::Recheck).await.ending, CheckEnding::NotConfigured);
     this.tick().await;
     let jobs = this.jobs.take();
     assert_eq!(jobs.len(), 1, "no drop is left");
@@ -130,8 +130,8 @@ pub(super) async fn a_late_drop_leaves_a_target_alone_that_is_listed_again<S: St
     this.clock.advance(MINUTE);
     this.check(&web()).await;
     let report = this.check_for(&web(), Reason::Dropped).await;
-    assert_eq!((report.ending, report.events), (Ending::Expired, vec![]));
-    assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
+    assert_eq!((report.ending, report.events), (CheckEnding::Expired, vec![]));
+    assert!(matches!(this.check(&web()).await.ending, CheckEnding::Seen(counts) if counts.total == 1));
 }
 
 pub(super) async fn a_check_that_is_slower_than_a_drop_does_not_start_watching<S: Store>(store: &S) {
@@ -147,7 +147,7 @@ pub(super) async fn a_check_that_is_slower_than_a_drop_does_not_start_watching<S
             without.tick().await;
             without.check_for(&web(), Reason::Dropped).await;
         });
-        assert_eq!(this.check_for(&web(), Reason::Schedule).await.ending, Ending::NotConfigured);
+        assert_eq!(this.check_for(&web(), Reason::Schedule).await.ending, CheckEnding::NotConfigured);
         let fleet = store.list(&Query::Fleet(web().id().clone())).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(!fleet.iter().any(|item| matches!(item, Item::Runner(_))), "{fleet:?}");
     }
@@ -161,7 +161,7 @@ pub(super) async fn a_repository_found_by_its_account_is_watched<S: Store>(store
     this.source.set_repositories("acme", vec![web(), repository("api")]);
     this.clock.advance(INTERVAL);
     assert_eq!(this.tick().await.targets, [repository("api"), web()]);
-    assert!(matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)));
+    assert!(matches!(this.check(&repository("api")).await.ending, CheckEnding::Seen(_)));
     let notified = this.notify_all().await;
     assert!(
         matches!(&notified[..], [Notification { items, .. }] if matches!(items[..], [NotificationItem::TargetsAdded { total: 2, .. }]))
@@ -201,9 +201,12 @@ pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: 
         this.clock.advance(INTERVAL);
         let report = this.check(&web()).await;
         assert_eq!(report.disposition, Disposition::Done, "{report:?}");
-        assert!(matches!(&report.ending, Ending::Failed(failure) if failure.fault == Fault::Unreadable), "{report:?}");
         assert!(
-            matches!(this.check(&repository("api")).await.ending, Ending::Seen(_)),
+            matches!(&report.ending, CheckEnding::Failed(failure) if failure.fault == Fault::Unreadable),
+            "{report:?}"
+        );
+        assert!(
+            matches!(this.check(&repository("api")).await.ending, CheckEnding::Seen(_)),
             "other targets are still checked"
         );
         notified.extend(this.notify_all().await.into_iter().flat_map(|notification| notification.items));
@@ -213,7 +216,7 @@ pub(super) async fn an_item_that_cannot_be_read_makes_its_target_unreachable<S: 
     // The item is restored.
     this.store.heal();
     this.clock.advance(INTERVAL);
-    assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.down == 1));
+    assert!(matches!(this.check(&web()).await.ending, CheckEnding::Seen(counts) if counts.down == 1));
     let notified: Vec<NotificationItem> =
         this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();
     assert!(matches!(notified[..], [NotificationItem::ReachableAgain { .. }]), "{notified:?}");
@@ -232,14 +235,14 @@ pub(super) async fn a_damaged_target_record_is_rebuilt<S: Store>(store: &S) {
     this.clock.advance(MINUTE);
     let report = this.check(&web()).await;
     assert_eq!(report.disposition, Disposition::Done, "{report:?}");
-    assert!(matches!(report.ending, Ending::Failed(_)), "{report:?}");
+    assert!(matches!(report.ending, CheckEnding::Failed(_)), "{report:?}");
     // Its history continues, and the open outage is closed.
     let after = this.changes(&subject()).await.last().map(|change| change.revision);
     assert_eq!(after, before.map(Revision::next));
     this.source.set_status(&web(), 1, Status::Idle);
     for _ in 0..2 {
         this.clock.advance(MINUTE);
-        assert!(matches!(this.check(&web()).await.ending, Ending::Seen(counts) if counts.total == 1));
+        assert!(matches!(this.check(&web()).await.ending, CheckEnding::Seen(counts) if counts.total == 1));
     }
     let notified: Vec<NotificationItem> =
         this.notify_all().await.into_iter().flat_map(|notification| notification.items).collect();

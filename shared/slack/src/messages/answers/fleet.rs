@@ -3,9 +3,9 @@
 use super::*;
 
 impl AnswerBuilder<'_> {
-    pub(super) fn overview(&self, fleets: &[Fleet]) -> Vec<Part> {
+    pub(super) fn overview(&self, fleets: &[Fleet]) -> Vec<Section> {
         if fleets.is_empty() {
-            return vec![Part {
+            return vec![Section {
                 brief: Line::of(" yet: the first run of the schedule finds the targets."),
                 lead: Line::of("Nothing is stored yet: the first run of the schedule finds the targets."),
                 ..part(Mark::Info, "No target is monitored")
@@ -15,8 +15,8 @@ impl AnswerBuilder<'_> {
         let mut unwell: Vec<(&Fleet, &Runner)> = runners.filter(|(_, runner)| rank(runner) < Rank::Well).collect();
         unwell.sort_by_key(|(fleet, runner)| (rank(runner), since(runner), fleet.record.target.clone(), runner.id));
         let figures = self.figures_of(fleets);
-        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
-        parts.push(Part {
+        let mut parts: Vec<Section> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Section {
             brief: figures.brief(),
             lead: figures.lead(),
             items: unwell.iter().take(MAX_UNWELL).map(|(fleet, runner)| self.line(fleet, runner, true)).collect(),
@@ -28,7 +28,7 @@ impl AnswerBuilder<'_> {
     }
 
     /// One line of counts for each target, those with problems first.
-    pub(super) fn in_single(&self, fleets: &[Fleet]) -> Part {
+    pub(super) fn in_single(&self, fleets: &[Fleet]) -> Section {
         let mut sorted: Vec<(&Fleet, Counts)> =
             fleets.iter().map(|fleet| (fleet, Counts::of(&fleet.runners))).collect();
         let order = |(fleet, counts): &(&Fleet, Counts)| {
@@ -44,7 +44,7 @@ impl AnswerBuilder<'_> {
                 None => line.text(" · not checked yet"),
             }
         };
-        Part {
+        Section {
             lead: Line::of("For one of them: ").command("/runner-status TARGET").text("."),
             items: sorted.iter().take(MAX_LINES).map(line).collect(),
             total: sorted.len(),
@@ -52,7 +52,7 @@ impl AnswerBuilder<'_> {
         }
     }
 
-    pub(super) fn target(&self, fleet: &Fleet) -> Vec<Part> {
+    pub(super) fn target(&self, fleet: &Fleet) -> Vec<Section> {
         let target = &fleet.record.target;
         let counts = Counts::of(&fleet.runners);
         let mut runners: Vec<&Runner> = fleet.runners.iter().collect();
@@ -67,8 +67,8 @@ impl AnswerBuilder<'_> {
             (_, 0) => ("no runners".to_owned(), Line::of("GitHub lists no runners for it.")),
             _ => (figures.title(), figures.lead()),
         };
-        let mut parts: Vec<Part> = self.some_unreachable(std::slice::from_ref(fleet)).into_iter().collect();
-        parts.push(Part {
+        let mut parts: Vec<Section> = self.some_unreachable(std::slice::from_ref(fleet)).into_iter().collect();
+        parts.push(Section {
             brief: Line::of(". ").and(lead.clone()),
             lead,
             items: runners.iter().take(MAX_LINES).map(|runner| self.line(fleet, runner, false)).collect(),

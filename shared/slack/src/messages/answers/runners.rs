@@ -3,7 +3,7 @@
 use super::*;
 
 impl AnswerBuilder<'_> {
-    pub(super) fn runners(&self, asked: &str, fleets: &[Fleet]) -> Vec<Part> {
+    pub(super) fn runners(&self, asked: &str, fleets: &[Fleet]) -> Vec<Section> {
         let all = || fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner)));
         let mut found: Vec<(&Fleet, &Runner)> = all().collect();
         if let [(fleet, runner)] = found[..] {
@@ -13,8 +13,8 @@ impl AnswerBuilder<'_> {
         let figures = self.figures_of(fleets);
         let title = Line::default().name(asked).text(": ").text(figures.title().replacen("runners ", "", 1));
         let is_well = found.iter().all(|(_, runner)| rank(runner) == Rank::Well);
-        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
-        parts.push(Part {
+        let mut parts: Vec<Section> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Section {
             brief: figures.brief(),
             lead: figures.lead(),
             items: found.iter().take(MAX_LINES).map(|(fleet, runner)| self.line(fleet, runner, true)).collect(),
@@ -24,7 +24,7 @@ impl AnswerBuilder<'_> {
         parts
     }
 
-    pub(super) fn one(&self, fleet: &Fleet, runner: &Runner) -> Part {
+    pub(super) fn one(&self, fleet: &Fleet, runner: &Runner) -> Section {
         let target = &fleet.record.target;
         let is_old = self.is_old(fleet);
         let mark = match rank(runner) {
@@ -50,7 +50,7 @@ impl AnswerBuilder<'_> {
         let status = self.status(runner, is_old);
         let last_known = if is_old { "last known: " } else { "" };
         let lead = Line::default().name(&runner.name).text(" in ").name(&place(target)).text(": ").text(last_known);
-        Part {
+        Section {
             brief: Line::of(": ").and(status.clone()).text("."),
             lead: lead.and(status).text("."),
             facts,
@@ -74,7 +74,7 @@ impl AnswerBuilder<'_> {
         outages: &[(Target, Outage)],
         total: usize,
         fleets: &[Fleet],
-    ) -> Vec<Part> {
+    ) -> Vec<Section> {
         let now: Vec<(&Fleet, &Runner)> =
             fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner))).collect();
         let open = outages.iter().filter(|(_, outage)| outage.is_open()).count();
@@ -101,8 +101,8 @@ impl AnswerBuilder<'_> {
             let who = Line::default().name(&outage.runner_name).text(" in ").name(&place(target)).text(": ");
             if several { who } else { Line::default() }.and(self.outage(outage))
         };
-        let mut parts: Vec<Part> = self.some_unreachable(fleets).into_iter().collect();
-        parts.push(Part {
+        let mut parts: Vec<Section> = self.some_unreachable(fleets).into_iter().collect();
+        parts.push(Section {
             brief: Line::of(". ").and(lead.clone()),
             lead,
             items: outages.iter().take(MAX_LINES).map(line).collect(),

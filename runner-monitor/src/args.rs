@@ -1,0 +1,532 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use monitor_config::Source;
+use monitor_domain::cycle::PENDING_LIMITS;
+use monitor_domain::quote::holds_secret;
+use monitor_domain::target::{Target, TargetSpec, Written};
+use monitor_domain::time::parse_duration;
+use wildmatch::WildMatch;
+
+/// What `--help` ends with.
+fn examples() -> String {
+    let demo = if cfg!(feature = "demo") {
+        "  runner-monitor demo                       see it at work in a minute; needs no credential and no network\n"
+    } else {
+        ""
+    };
+    format!(
+        "\
+Examples:
+{demo}  GITHUB_TOKEN=… runner-monitor check acme/web orgs/acme
+  GITHUB_TOKEN=… REPOS='[\"acme/web\"]' SLACK_WEBHOOK=https://hooks.slack.com/… runner-monitor run
+  runner-monitor history --since 7d
+
+A target is owner/name, owner/* (every repository of an account), orgs/NAME, enterprises/NAME, or its address on GitHub.
+Settings come from the environment: see `runner-monitor settings`. A secret is never an argument: everybody on the
+machine could read it there."
+    )
+}
+
+/// The exit codes of [`crate::Outcome`]. docs/RUNNING.md repeats this text; a test compares the two.
+const EXIT_CODES: &str = "\
+Exit codes, the same for check, status, history and doctor:
+  0  all is well
+  1  something is unhealthy: a runner has an outage or is suspected of one, or doctor found something to fix
+  2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
+     argument is wrong, the store cannot be read, or the output cannot be written
+run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
+
+/// Alerts your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and when it recovers.
+#[derive(Debug, Parser)]
+#[command(name = "runner-monitor", version, after_help = examples(), after_long_help = format!("{}\n\n{EXIT_CODES}", examples()))]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// The format of the log lines on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Single lines for people
+    Human,
+    /// One JSON object per line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[cfg(feature = "demo")]
+    /// Show the monitor at work on a made-up fleet, with time running faster
+    Demo(Demo),
+    /// Check every target once and show its runners and what changed; sends no message
+    #[command(after_long_help = EXIT_CODES)]
+    Check(Check),
+    /// Check every target at each interval until stopped, and alert in Slack (or on the console, without SLACK_WEBHOOK)
+    #[command(after_long_help = EXIT_CODES)]
+    Run(Run),
+    /// Show the stored state of targets and runners, without asking GitHub
+    #[command(after_long_help = EXIT_CODES)]
+    Status(Status),
+    /// Show the stored outages, without asking GitHub
+    #[command(after_long_help = EXIT_CODES)]
+    History(History),
+    /// Check settings, credentials, permissions, Slack, store and clock, and say what to fix
+    #[command(after_long_help = EXIT_CODES)]
+    Doctor(Doctor),
+    /// List the settings that are read from the environment
+    Settings,
+}
+
+/// The value of `--store` that selects StatelyDB. A file of that name is written `./stately`.
+const STATELY: &str = "stately";
+
+/// The environment variable for `--heartbeat-url`.
+const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
+/// The environment variable for `--slack-commands`.
+const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
+
+/// The environment variables for arguments. `runner-monitor settings` lists them below the settings.
+pub(crate) const VARIABLES: &str = "\
+Environment variables for arguments:
+  RUNNER_MONITOR_STORE
+      The store file, or stately; same as --store
+  HEARTBEAT_URL
+      The URL to call after each complete cycle; same as --heartbeat-url [secret]
+  SLACK_COMMANDS
+      The address at which Slack's commands are answered; same as --slack-commands
+For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
+";
+
+/// The environment variable for `--store`.
+const STORE: &str = "RUNNER_MONITOR_STORE";
+
+/// The store of the monitor's state: a file or StatelyDB.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StoreArgument {
+    /// The store file, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
+    /// [default: runner-monitor/store.db in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "FILE", env = STORE, value_parser = OsStringValueParser::new().try_map(parse_store))]
+    pub(crate) store: Option<PathBuf>,
+}
+
+impl StoreArgument {
+    /// Whether StatelyDB is the store.
+    pub(crate) fn is_stately(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.as_os_str() == STATELY)
+    }
+
+    /// The store's location as messages show it.
+    pub(crate) fn place(&self) -> anyhow::Result<String> {
+        Ok(if self.is_stately() { "StatelyDB".to_owned() } else { self.path()?.display().to_string() })
+    }
+
+    /// The file as given, or the default path of the XDG base directory specification.
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
+        place_of_store(self.store.as_deref(), |variable| std::env::var_os(variable))
+    }
+}
+
+fn place_of_store(given: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
+    // An empty variable counts as not set.
+    if let Some(path) = given.filter(|path| !path.as_os_str().is_empty()) {
+        return Ok(path.to_owned());
+    }
+    // The specification says to ignore relative paths.
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    let state = state.with_context(|| {
+        format!("HOME is not set, so there is no place for the store: name its file with --store FILE or {STORE}")
+    })?;
+    Ok(state.join("runner-monitor/store.db"))
+}
+
+/// Accepts a path; refuses SQLite's special names (`:memory:`, `file:…`) and URLs.
+fn parse_store(text: OsString) -> Result<PathBuf, String> {
+    let shown = text.to_string_lossy();
+    if shown == ":memory:" {
+        return Err("must be the path of a file: what is only in memory is lost when the command ends".to_owned());
+    }
+    if shown.starts_with("file:") || shown.contains("://") {
+        return Err(
+            "must be the path of a file, not an address; write the path alone, for example ./store.db".to_owned()
+        );
+    }
+    Ok(text.into())
+}
+
+/// Parses a target argument.
+fn parse_target(text: &str) -> Result<TargetSpec, String> {
+    parse_name(text)?.into_spec().map_err(|error| error.to_string())
+}
+
+/// Parses an argument that is a target or the name of a runner.
+fn parse_name(text: &str) -> Result<Written, String> {
+    monitor_config::written_target(&Source::environment(), text).map_err(|error| error.to_string())
+}
+
+/// Which targets and runners of the store to show.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Selection {
+    /// Only these targets and runners; `*` in a runner's name matches anything
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
+    names: Vec<Written>,
+    /// Only this target
+    #[arg(long, value_name = "TARGET", value_parser = parse_target)]
+    target: Option<TargetSpec>,
+    /// Only runners of this name; `*` matches anything
+    #[arg(long, value_name = "NAME")]
+    runner: Option<String>,
+}
+
+/// One thing that a selection names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Target(TargetSpec),
+    Runner(String),
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Named::Target(spec) => spec.fmt(f),
+            Named::Runner(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Named {
+    /// Whether it names this runner of this target. Without a runner: whether it names the target itself.
+    pub(crate) fn covers(&self, target: &Target, runner: Option<&str>) -> bool {
+        match (self, runner) {
+            (Named::Target(spec), _) => spec.covers(target),
+            (Named::Runner(pattern), Some(name)) => WildMatch::new_case_insensitive(pattern).matches(name),
+            (Named::Runner(_), None) => false,
+        }
+    }
+}
+
+impl Selection {
+    /// All targets and runners that the selection names.
+    pub(crate) fn named(&self) -> Vec<Named> {
+        let names = self.names.iter().map(|name| match name {
+            Written::Spec(spec) => Named::Target(spec.clone()),
+            Written::Name(name) => Named::Runner(name.clone()),
+        });
+        let flags =
+            self.target.iter().cloned().map(Named::Target).chain(self.runner.iter().cloned().map(Named::Runner));
+        names.chain(flags).collect()
+    }
+
+    /// Whether to show this runner of a target. Without a runner: whether to show the target itself.
+    pub(crate) fn covers(&self, target: &Target, runner: Option<&str>) -> bool {
+        let of = |name: &Written| match name {
+            Written::Spec(spec) => Named::Target(spec.clone()),
+            Written::Name(name) => Named::Runner(name.clone()),
+        };
+        let by_name = self.names.is_empty() || self.names.iter().any(|name| of(name).covers(target, runner));
+        let by_target = self.target.as_ref().is_none_or(|spec| spec.covers(target));
+        let by_runner = self.runner.as_ref().is_none_or(|name| Named::Runner(name.clone()).covers(target, runner));
+        by_name && by_target && by_runner
+    }
+
+    /// Whether the selection names runners. A target without any of them then has nothing to show.
+    pub(crate) fn is_by_runner(&self) -> bool {
+        self.runner.is_some() || self.names.iter().any(|name| matches!(name, Written::Name(_)))
+    }
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many times faster than real time the demo runs
+    #[arg(long, default_value_t = 75, value_parser = |text: &str| whole_number(text, 1..=300, 75))]
+    pub(crate) speed: u32,
+    /// Start again at the end, until stopped
+    #[arg(long)]
+    pub(crate) forever: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Targets to check [default: those in REPOS, ORGANIZATIONS and ENTERPRISES]
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// List every runner, even if many have no problem
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Targets to watch [default: those in REPOS, ORGANIZATIONS and ENTERPRISES]
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    /// The time between two checks of a target, 10s to 1h
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_interval)]
+    pub(crate) every: Duration,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// The URL to call (GET) after each complete cycle, for a dead-man's switch. A cycle is complete if every target
+    /// was checked and no notification has been pending beyond the limit. The URL often holds a key, and everybody on
+    /// the machine can read arguments: set the variable instead, or write `@` and the path of a file that holds the URL
+    #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
+    pub(crate) heartbeat_url: Option<String>,
+    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; at least three times --every
+    #[arg(long, value_name = "DURATION", default_value = "15m", env = "PENDING_LIMIT", value_parser = parse_pending_limit)]
+    pub(crate) pending_limit: Duration,
+    /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
+    #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
+    pub(crate) slack_commands: Option<SocketAddr>,
+}
+
+impl Run {
+    /// The source of the heartbeat's URL, for error messages. A wrong URL itself is not shown: it often holds a key.
+    pub(crate) fn heartbeat_source(&self) -> &'static str {
+        let given = self.heartbeat_url.as_deref().unwrap_or_default();
+        if is_from(HEARTBEAT_URL, given) { HEARTBEAT_URL } else { "--heartbeat-url" }
+    }
+
+    /// The heartbeat's URL, read from a file if `@` and a path are given.
+    pub(crate) fn heartbeat_text(&self) -> anyhow::Result<Option<String>> {
+        let Some(given) = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(path) = given.strip_prefix('@') else { return Ok(Some(given.to_owned())) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: the file after `@` cannot be read", self.heartbeat_source()))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+
+    /// Whether the heartbeat's URL is on the command line, where everybody on the machine can read it.
+    pub(crate) fn shows_heartbeat(&self) -> bool {
+        let given = self.heartbeat_url.as_deref().unwrap_or_default();
+        !given.is_empty() && !given.starts_with('@') && self.heartbeat_source() != HEARTBEAT_URL
+    }
+}
+
+/// Whether a value came from a variable, or at least equals the variable's value.
+fn is_from(variable: &str, value: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|set| set == value)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// List every runner, even if many have no problem
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Only outages within this time: those that started or ended in it, and those that are still open
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// The maximum number of outages to show, latest first
+    #[arg(long, default_value_t = 50, value_parser = |text: &str| whole_number(text, 0..=u32::MAX, 20))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Send a test message to Slack, to every channel that the policy names
+    #[arg(long)]
+    pub(crate) send_test: bool,
+    /// Check only StatelyDB, before its first use: write an item of every type, compare what is read back with the
+    /// published schema, and remove it
+    #[arg(long, conflicts_with = "send_test")]
+    pub(crate) stately: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Refuses a secret in the arguments, and in the variables for arguments, before any message can repeat it.
+pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+    for (number, argument) in arguments.into_iter().enumerate() {
+        anyhow::ensure!(
+            !holds_secret(&argument.to_string_lossy()),
+            "argument {number} must not hold a secret, and it looks like a token, webhook or key (not shown): set the variable \
+             for it (`runner-monitor settings` lists them), and replace the secret, as everybody on the machine could read it"
+        );
+    }
+    for variable in [STORE, SLACK_COMMANDS] {
+        let value = std::env::var_os(variable).unwrap_or_default();
+        anyhow::ensure!(
+            !holds_secret(&value.to_string_lossy()),
+            "{variable} must not hold a secret, and it looks like a token, webhook or key (not shown): set the variable for it, \
+             see `runner-monitor settings`"
+        );
+    }
+    Ok(())
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text).map_err(|error| error.to_string())?;
+    let allowed = Duration::from_secs(10)..=Duration::from_secs(3_600);
+    if allowed.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be a duration from 10s to 1h, for example 5m".to_owned())
+    }
+}
+
+fn parse_pending_limit(text: &str) -> Result<Duration, String> {
+    let limit = parse_duration(text).map_err(|error| error.to_string())?;
+    if PENDING_LIMITS.contains(&limit) {
+        Ok(limit)
+    } else {
+        Err("must be a duration from 10s to 24h, for example 15m".to_owned())
+    }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let place = if is_from(SLACK_COMMANDS, text) { "it is set by SLACK_COMMANDS; " } else { "" };
+        format!("{place}must be an address and a port, for example 127.0.0.1:8099")
+    })
+}
+
+fn whole_number(text: &str, range: RangeInclusive<u32>, example: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        format!("must be a whole number from {} to {}, for example {example}", range.start(), range.end())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn stately_is_a_file_only_if_written_as_a_path() {
+        let of = |store: &str| StoreArgument { store: Some(PathBuf::from(store)) };
+        assert!(of("stately").is_stately());
+        for file in ["./stately", "stately.db", "Stately", "stately/"] {
+            assert!(!of(file).is_stately(), "{file}");
+        }
+        assert!(!StoreArgument { store: None }.is_stately());
+    }
+
+    #[test]
+    fn the_default_store_path_is_never_the_working_directory() {
+        let of = |given: Option<&str>, home: &str, state: &str| {
+            let variable = |name: &str| Some(OsString::from(if name == "HOME" { home } else { state }));
+            place_of_store(given.map(Path::new), variable).map_err(|error| error.to_string())
+        };
+        let default = Ok(PathBuf::from("/home/me/.local/state/runner-monitor/store.db"));
+        assert_eq!(of(None, "/home/me", ""), default);
+        assert_eq!(of(Some(""), "/home/me", "relative"), default);
+        assert_eq!(of(None, "", "/state"), Ok(PathBuf::from("/state/runner-monitor/store.db")));
+        assert_eq!(of(Some("x.db"), "", ""), Ok(PathBuf::from("x.db")));
+        let error = of(None, "", "").unwrap_err();
+        assert!(error.starts_with("HOME is not set") && error.contains("--store FILE"), "{error}");
+        for address in [":memory:", "file:x.db", "sqlite://x.db", "file:///x.db"] {
+            assert!(parse_store(address.into()).unwrap_err().starts_with("must be the path of a file"), "{address}");
+        }
+        for path in ["./:memory:", "./file:x.db", "x.db", "/a b/c"] {
+            assert_eq!(parse_store(path.into()), Ok(PathBuf::from(path)));
+        }
+    }
+
+    #[test]
+    fn a_selection_names_targets_runners_or_both() {
+        let of = |arguments: &[&str]| {
+            let arguments = [&["runner-monitor", "history"], arguments].concat();
+            let Command::History(history) = Arguments::try_parse_from(arguments).unwrap().command else { panic!() };
+            history.selection
+        };
+        let [web, api]: [Target; 2] = ["acme/web", "acme/api"].map(|name| name.parse().unwrap());
+        for (arguments, expected) in [
+            (&[][..], [true, true, true, true]),
+            (&["acme/web"], [true, true, false, true]),
+            (&["https://github.com/acme/web"], [true, true, false, true]),
+            (&["build-*"], [true, true, true, false]),
+            (&["BUILD-1"], [true, false, false, false]),
+            (&["build-2", "acme/api"], [false, true, true, false]),
+            (&["--target", "acme/web", "--runner", "build-*"], [true, true, false, false]),
+            (&["--target", "acme/*"], [true, true, true, true]),
+        ] {
+            let selection = of(arguments);
+            let covers = |target: &Target, runner: &str| selection.covers(target, Some(runner));
+            let found =
+                [covers(&web, "build-1"), covers(&web, "build-2"), covers(&api, "build-3"), covers(&web, "gpu")];
+            assert_eq!(found, expected, "{arguments:?}");
+        }
+        assert!(of(&["build-1"]).is_by_runner() && !of(&["acme/web"]).is_by_runner());
+    }
+
+    #[test]
+    fn the_page_lists_the_same_exit_codes_as_the_help() {
+        assert!(include_str!("../../docs/RUNNING.md").contains(EXIT_CODES), "{EXIT_CODES}");
+    }
+
+    #[test]
+    fn intervals_have_a_unit_and_a_range() {
+        assert_eq!(parse_interval("10s"), Ok(Duration::from_secs(10)));
+        for bad in ["5s", "2h", "5", "soon"] {
+            assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_pending_limit_has_a_range_and_the_default_of_the_domain() {
+        let default = Arguments::try_parse_from(["runner-monitor", "run"]).unwrap();
+        let Command::Run(run) = default.command else { panic!("not run") };
+        assert_eq!(run.pending_limit, monitor_domain::cycle::DEFAULT_PENDING_LIMIT);
+        assert_eq!(parse_pending_limit("24h"), Ok(Duration::from_secs(86_400)));
+        for bad in ["9s", "25h", "15", ""] {
+            assert!(parse_pending_limit(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_range() {
+        assert_eq!((whole_number("1", 1..=300, 75), whole_number("300", 1..=300, 75)), (Ok(1), Ok(300)));
+        for bad in ["0", "301", "-1", "1.5", "abc", "", "99999999999"] {
+            let expected = "must be a whole number from 1 to 300, for example 75";
+            assert_eq!(whole_number(bad, 1..=300, 75).unwrap_err(), expected, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `runner-monitor status`: the stored state, without asking GitHub.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use monitor_domain::cycle::{DEFAULT_PENDING_LIMIT, Shortfall, StoredCycle, describe};
+use monitor_domain::fleet::Fleet;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::Query;
+use monitor_pipeline::ports::{Clock, Store};
+use monitor_pipeline::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
+use monitor_telemetry::SystemClock;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::args::{Named, Selection, Status};
+use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::out;
+use crate::setup;
+use crate::table::{Screen, Tone, ago, counted, wrapped};
+
+pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
+    let store = setup::existing_store(&arguments.store)?;
+    let mut stored = Vec::new();
+    for target in watched(&store).await? {
+        stored.push(read_fleet(&store, &target).await?);
+    }
+    let now = SystemClock.now();
+    let monitor = records::read_monitor(&store).await?;
+    let shortfalls = shortfalls(&store, &monitor, &stored, now).await;
+    let stored: Vec<Fleet> = stored.into_iter().map(|stored| stored.fleet).collect();
+    let named = arguments.selection.named();
+    let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
+    let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
+    if arguments.json {
+        let targets: Vec<TargetView<'_>> = fleets.iter().map(TargetView::from).collect();
+        let reasons: Vec<String> = shortfalls.iter().map(Shortfall::to_string).collect();
+        let monitoring = json!({"lastTickAt": monitor.ticked_at, "notComplete": reasons});
+        out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
+    } else if !fleets.is_empty() || named.is_empty() {
+        let screen = Screen::of_stdout();
+        let table = fleet_table(&fleets, View { now, screen, all: arguments.all, just_checked: false });
+        let unreachable = unreachable(&fleets);
+        let list = match unreachable.is_empty() {
+            true => String::new(),
+            false => unreachable_list(&unreachable, arguments.all, screen),
+        };
+        out::print(format_args!("{table}{list}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
+        if !shortfalls.is_empty() {
+            let line = wrapped(&format!("Monitoring is not complete: {}", describe(&shortfalls)), 2, screen.width);
+            out::print(format_args!("{}\n", Tone::Bad.paint(&line, screen.colour)))?;
+        }
+    }
+    unknown.iter().for_each(|name| out::error(&unknown_text(name)));
+    let is_complete =
+        unknown.is_empty() && shortfalls.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
+    Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
+}
+
+/// Why monitoring is not complete, by the store: the last tick, each target's last check, pending notifications.
+async fn shortfalls(
+    store: &impl Store,
+    monitor: &StoredMonitor,
+    stored: &[StoredFleet],
+    now: Timestamp,
+) -> Vec<Shortfall> {
+    let mut cycle = StoredCycle { tick: monitor.ticked_at.zip(monitor.next_tick_at), ..StoredCycle::default() };
+    let by_id: BTreeMap<_, _> = stored.iter().map(|stored| (stored.fleet.record.target.id(), &stored.fleet)).collect();
+    let mut pending = Vec::new();
+    if let Some(watchlist) = &monitor.watchlist {
+        pending.push((Subject::Monitor, Backlog::from(watchlist), monitor.cursor.as_ref()));
+        cycle.targets.extend(watchlist.targets.iter().map(|target| {
+            let fleet = by_id.get(target.id());
+            let is_failing = fleet.is_some_and(|fleet| fleet.record.failing.is_some());
+            (target.id().clone(), fleet.and_then(|fleet| fleet.seen_at()), is_failing)
+        }));
+    }
+    for StoredFleet { fleet, cursor } in stored {
+        let record = &fleet.record;
+        pending.push((Subject::from(&record.target), Backlog::from(record), cursor.as_ref()));
+    }
+    for (subject, backlog, cursor) in pending {
+        let since = records::pending_since(store, &subject, backlog, cursor).await;
+        cycle.pending_since = cycle.pending_since.into_iter().chain(since).min();
+    }
+    cycle.shortfalls(DEFAULT_PENDING_LIMIT, now)
+}
+
+/// The watched targets, in order.
+pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
+    let items = store.list(&Query::Targets).await?;
+    let targets = items.into_iter().filter_map(|item| match item {
+        Item::Target(record) if record.watched_since.is_some() || record.failing.is_some() => Some(record.target),
+        _ => None,
+    });
+    Ok(targets.collect())
+}
+
+/// The error for a name that matches nothing in the store.
+pub(crate) fn unknown_text(name: &Named) -> String {
+    match name {
+        Named::Target(spec) => format!("{spec} is not stored: check it with `runner-monitor check '{spec}'`"),
+        Named::Runner(name) => format!(
+            "no runner called `{name}` is stored: `runner-monitor status --all` lists all; for an organization write orgs/NAME"
+        ),
+    }
+}
+
+fn knows(fleet: &Fleet, name: &Named) -> bool {
+    let target = &fleet.record.target;
+    name.covers(target, None) || fleet.runners.iter().any(|runner| name.covers(target, Some(&runner.name)))
+}
+
+/// A fleet with the selected runners; `None` if nothing of it is selected.
+fn selected(mut fleet: Fleet, selection: &Selection) -> Option<Fleet> {
+    let target = fleet.record.target.clone();
+    let is_whole = selection.covers(&target, None);
+    fleet.runners.retain(|runner| selection.covers(&target, Some(&runner.name)));
+    (is_whole || !fleet.runners.is_empty()).then_some(fleet)
+}
+
+fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
+    let failing = fleets.iter().filter_map(|fleet| Some((&fleet.record.target, fleet.record.failing.as_ref()?)));
+    failing.map(|(target, failing)| (target.to_string(), failing.failure.detail.clone())).collect()
+}
+
+fn summary(fleets: &[Fleet], now: Timestamp) -> String {
+    let runners = fleets.iter().flat_map(|fleet| &fleet.runners);
+    let open = runners.filter(|runner| runner.open_outage().is_some()).count();
+    let checked: BTreeSet<String> = [
+        fleets.iter().filter_map(Fleet::seen_at).max().map(|at| ago(at, now)),
+        fleets.iter().filter_map(Fleet::seen_at).min().map(|at| ago(at, now)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let oldest = fleets.iter().filter_map(Fleet::seen_at).min().map(|at| ago(at, now));
+    let age = match (oldest, checked.len()) {
+        (None, _) => "nothing has been checked yet".to_owned(),
+        (Some(oldest), 1) => format!("checked {oldest}"),
+        (Some(oldest), _) => format!("the oldest check was {oldest}"),
+    };
+    format!("{}, {}; {age}", totals(fleets), counted(open, "open outage"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_summary_shows_the_oldest_check() {
+        let now = Timestamp::from_epoch_ms(1_800_000_000_000);
+        let fleet = |name: &str, minutes_ago: Option<u64>| {
+            let mut fleet = Fleet::unknown(name.parse().unwrap());
+            let at = minutes_ago.map(|minutes| now.minus(Duration::from_secs(minutes * 60)));
+            (fleet.record.watched_since, fleet.record.observed_at) = (at, at.unwrap_or_default());
+            fleet
+        };
+        let age = |fleets: &[Fleet]| summary(fleets, now).rsplit("; ").next().unwrap_or_default().to_owned();
+        let (web, api, new) = (fleet("acme/web", Some(5)), fleet("acme/api", Some(90)), fleet("acme/new", None));
+        assert_eq!(age(&[web.clone(), api.clone(), new.clone()]), "the oldest check was 1 h 30 min ago");
+        assert_eq!(age(&[api, web.clone()]), "the oldest check was 1 h 30 min ago");
+        assert_eq!(age(&[web.clone(), web]), "checked 5 min ago");
+        assert_eq!(age(&[new]), "nothing has been checked yet");
+    }
+}

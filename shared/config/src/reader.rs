@@ -1,0 +1,50 @@
+//! Reads settings from a source and collects the faults.
+
+use monitor_domain::quote::holds_secret;
+
+use crate::faults::{SettingFault, Wrong};
+use crate::lists::entries;
+use crate::reference::Setting;
+use crate::source::Source;
+
+/// Reads one setting after the other and collects the faults.
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source<'a>,
+    pub(crate) faults: Vec<SettingFault>,
+}
+
+impl Reader<'_> {
+    /// The parsed value or default; `None` if there is neither, or, with a fault added, if it is malformed.
+    pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+        let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
+        without_secret(setting, &value)
+            .and_then(|()| parse(&value))
+            .map_err(|wrong| self.faults.push(wrong.of(setting)))
+            .ok()
+    }
+
+    /// The parsed entries of a list. Malformed ones are left out, with a fault added for each.
+    pub(crate) fn list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+        let read = |value: String| without_secret(setting, &value).and_then(|()| entries(&value));
+        let entries = self.source.value(setting.name).map_or(Ok(Vec::new()), read);
+        let read = match entries {
+            Ok(entries) => entries.iter().map(|entry| parse(entry)).collect(),
+            Err(wrong) => vec![Err(wrong)],
+        };
+        let (items, wrong): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+        self.faults.extend(wrong.into_iter().filter_map(Result::err).map(|wrong| wrong.of(setting)));
+        items.into_iter().flatten().collect()
+    }
+}
+
+/// Refuses a token, webhook or key where none is expected: it would end up in addresses, logs, messages and the store.
+fn without_secret(setting: &Setting, value: &str) -> Result<(), Wrong> {
+    if setting.secret || !holds_secret(value) {
+        return Ok(());
+    }
+    let what = "must not hold a secret, and this looks like a token, webhook or key (not shown)";
+    Err(Wrong::new(
+        what,
+        format!("move it to the setting it belongs to, and set a value such as {} here", setting.example),
+    ))
+}

@@ -1,0 +1,61 @@
+//! The ground of the domain: how a registration is numbered, and what GitHub says of its status.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// GitHub's number of a registration. A stored runner is identified by the number of its first registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunnerId(pub u64);
+
+impl fmt::Display for RunnerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The status of a runner according to GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Status {
+    /// Connected, nothing else known. Never set here; part of the schema for its readers.
+    Online,
+    /// Connected and waiting for a job.
+    Idle,
+    /// Connected and running a job.
+    Busy,
+    /// GitHub reports it offline.
+    Offline,
+    /// No longer registered, or a status that is not known here.
+    Unknown,
+}
+
+impl Status {
+    /// The status for GitHub's `status` and `busy`.
+    pub fn reported(status: &str, busy: bool) -> Self {
+        match (status, busy) {
+            ("online", true) => Status::Busy,
+            ("online", false) => Status::Idle,
+            ("offline", _) => Status::Offline,
+            _ => Status::Unknown,
+        }
+    }
+
+    /// Whether the runner can run jobs.
+    pub fn is_healthy(self) -> bool {
+        matches!(self, Status::Online | Status::Idle | Status::Busy)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Online => "online",
+            Status::Idle => "idle",
+            Status::Busy => "busy",
+            Status::Offline => "offline",
+            Status::Unknown => "unknown",
+        })
+    }
+}

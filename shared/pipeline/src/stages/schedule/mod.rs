@@ -1,0 +1,257 @@
+//! The tick: update the list of targets and send a job for each.
+
+mod pacing;
+mod settings;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetId, TargetSpec};
+use monitor_domain::time::Timestamp;
+use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, tick};
+use tracing::{info, warn};
+
+use self::pacing::{DispatchPlan, Due, Targets, dispatch_plan};
+use crate::items::{Item, LastSeen};
+use crate::keys::Put;
+use crate::messages::{CheckJob, Reason, StateChange};
+use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Store, StoreError};
+use crate::records::{self, Backlog, Committed, StoredFleet};
+pub use pacing::{QuotaEstimators, Throttled};
+pub use settings::ScheduleSettings;
+
+use crate::stages::{Disposition, Stopwatch, announce};
+
+/// A tick stalled if this much time passes between its start and its heartbeat.
+const STALLED: Duration = Duration::from_secs(15);
+/// How many targets that were taken off the list are read at the same time.
+const READS_AT_ONCE: usize = 20;
+
+/// The schedule stage with its ports.
+pub struct Schedule<'a, St, Gh, Jobs, Changes, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// GitHub, to find the repositories of `acme/*`.
+    pub source: &'a Gh,
+    /// The queue for jobs.
+    pub jobs: &'a Jobs,
+    /// The queue for state-change messages.
+    pub changes: &'a Changes,
+    /// The clock.
+    pub clock: &'a Cl,
+    /// The settings.
+    pub settings: &'a ScheduleSettings,
+    /// What the process remembers between ticks.
+    pub quota_estimators: &'a QuotaEstimators,
+}
+
+/// The result of a tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleReport {
+    /// What the host does with the message.
+    pub disposition: Disposition,
+    /// The targets for which a job was sent.
+    pub targets: Vec<Target>,
+    /// Targets taken off the list whose end is still pending.
+    pub dropped: Vec<Target>,
+    /// The credentials whose quota does not last, so that fewer jobs were sent.
+    pub throttled: Vec<Throttled>,
+    /// The commit time of the oldest notification, of the monitor itself or of a target taken off the list, that was
+    /// pending when the tick began.
+    pub pending_since: Option<Timestamp>,
+}
+
+impl ScheduleReport {
+    fn nothing(disposition: Disposition) -> Self {
+        Self { disposition, targets: Vec::new(), dropped: Vec::new(), throttled: Vec::new(), pending_since: None }
+    }
+}
+
+impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Schedule<'_, St, Gh, Jobs, Changes, Cl> {
+    /// Handles one tick.
+    pub async fn run(&self) -> ScheduleReport {
+        match self.tick_once(self.clock.now()).await {
+            Ok(report) => report,
+            Err(error) => {
+                warn!(%error, "the tick failed");
+                ScheduleReport::nothing(error.into())
+            }
+        }
+    }
+
+    async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
+        let stopwatch = Stopwatch::start(self.clock);
+        let stored = records::read_monitor(self.store).await?;
+        let configured = self.resolve(now, &stopwatch).await;
+        let (closed, pending_since) = self.closed(stored.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
+        // At least three ticks: otherwise every late tick would count as a gap.
+        let gap = self.settings.policy.base().unreachable_after.max(self.settings.interval * 3);
+        let ticked_at = stored.ticked_at.filter(|_| !self.quota_estimators.has_ticked_within(gap, self.clock.uptime()));
+        if ticked_at.is_none() && stored.ticked_at.is_some_and(|at| now.since(at) >= gap) {
+            info!("the clock was set forward, but this process ticked all the time: there is no gap");
+        }
+        let ticked = (ticked_at, gap);
+        let (before, jobs_sent_at) = (stored.watchlist.as_ref(), stored.jobs_sent_at);
+        let backlog = before.map(Backlog::from).unwrap_or_default();
+        let own = records::pending_since(self.store, &Subject::Monitor, backlog, stored.cursor.as_ref()).await;
+        let pending_since = pending_since.into_iter().chain(own).min();
+        let unreachable_after = self.settings.policy.base().unreachable_after;
+        let Tick { watchlist, change } =
+            tick(before, configured, &closed, ticked, unreachable_after, (now, self.clock.random()));
+        let has_changed = change.is_some();
+        let backlog = Backlog::from(&watchlist);
+        let events = change.as_ref().map_or_else(Vec::new, |change| change.events.clone());
+        let message = StateChange::of(Subject::Monitor, watchlist.revision, &events);
+        if let Some(change) = change {
+            // The heartbeat is part of the commit: a gap that is reported is over.
+            let altered = vec![Item::Watchlist(watchlist.clone()), self.heartbeat(now, jobs_sent_at)];
+            if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
+                info!("another tick updated the list of targets first: it sends the jobs");
+                return Ok(ScheduleReport::nothing(Disposition::Done));
+            }
+        }
+        if !has_changed || self.is_stalled(&stopwatch) {
+            self.record_heartbeat(now, &stopwatch, jobs_sent_at).await?;
+        }
+        self.quota_estimators.ticked(self.clock.uptime());
+
+        let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
+        known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
+        let is_new = |target: &&Target| !known.contains(target.id());
+        added.extend(watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()));
+        let targets = Targets { all: watchlist.targets, added: &added, jobs_sent_at };
+        let DispatchPlan { due, throttled, is_once } =
+            dispatch_plan(self.source, self.settings, self.quota_estimators, targets, now).await;
+        let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
+            Ok(()) => {
+                if is_once && let Err(error) = self.record_heartbeat(now, &stopwatch, Some(now)).await {
+                    warn!(%error, "the sent jobs were not recorded: a repeated tick sends them again");
+                }
+                Disposition::Done
+            }
+            Err(error) => {
+                warn!(%error, "not every job was sent");
+                error.into()
+            }
+        };
+        if backlog.is_due(stored.cursor.as_ref(), now)
+            && let Err(error) = announce(self.changes, &message, backlog.last(), now).await
+        {
+            // The next tick sends another one.
+            warn!(%error, "the state-change message was not sent");
+        }
+        let targets = due.into_iter().map(|due| due.target).collect();
+        Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, throttled, pending_since })
+    }
+
+    /// Of the first `DROPS_PER_TICK` targets of `dropping`: those that are closed, and the commit time of the oldest
+    /// pending notification of the others. A target that cannot be read is not closed, and does not hold back the
+    /// others.
+    async fn closed(&self, dropping: &[Target]) -> (BTreeSet<TargetId>, Option<Timestamp>) {
+        let (mut closed, mut open) = (BTreeSet::new(), Vec::new());
+        let its_turn = &dropping[..dropping.len().min(DROPS_PER_TICK)];
+        for together in its_turn.chunks(READS_AT_ONCE) {
+            let reads = together.iter().map(|target| records::read_fleet(self.store, target));
+            for (target, read) in together.iter().zip(join_all(reads).await) {
+                match read {
+                    Ok(stored) if stored.is_closed() => drop(closed.insert(target.id().clone())),
+                    Ok(stored) => open.push(stored),
+                    Err(error) => {
+                        warn!(target_id = %target, %error, "a dropped target could not be read: its job is sent again");
+                    }
+                }
+            }
+        }
+        let mut oldest = None;
+        for StoredFleet { fleet, cursor } in open {
+            let (subject, backlog) = (Subject::from(&fleet.record.target), Backlog::from(&fleet.record));
+            let since = records::pending_since(self.store, &subject, backlog, cursor.as_ref()).await;
+            oldest = oldest.into_iter().chain(since).min();
+        }
+        (closed, oldest)
+    }
+
+    fn heartbeat(&self, at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
+        let next_tick_at = Some(at.plus(self.settings.interval));
+        Item::LastSeen(LastSeen { subject: Subject::Monitor, at, jobs_sent_at, next_tick_at })
+    }
+
+    fn is_stalled(&self, stopwatch: &Stopwatch) -> bool {
+        stopwatch.elapsed(self.clock) >= STALLED
+    }
+
+    /// Stores the monitor's heartbeat. A tick that stalled would replace a newer heartbeat with an old one, which the
+    /// next tick would take for a gap: so it stores the current time.
+    async fn record_heartbeat(
+        &self,
+        now: Timestamp,
+        since_tick: &Stopwatch,
+        jobs_sent_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
+        let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
+        let mut put = self.store.put(vec![Put::replacing(self.heartbeat(at, jobs_sent_at))]).await;
+        if self.is_stalled(&stopwatch) {
+            // The put itself stalled: whatever its answer, the stored heartbeat may be this one, which is outdated by
+            // now.
+            let current = vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))];
+            put = records::put_until_answered(self.store, self.clock, current).await;
+        }
+        put.map(drop)
+    }
+
+    /// Finds the repositories that entries such as `acme/*` stand for.
+    async fn resolve(&self, now: Timestamp, since_tick: &Stopwatch) -> Configured {
+        let mut configured = Configured::default();
+        for spec in &self.settings.configured {
+            match spec {
+                TargetSpec::One(target) => configured.targets.push(target.clone()),
+                TargetSpec::RepositoriesOf(account) => match self.source.repositories_of(account).await {
+                    Ok(found) => {
+                        configured.targets.extend(found);
+                        configured.resolved.push(spec.clone());
+                    }
+                    Err(failure) => {
+                        warn!(%account, %failure, "the account's repositories were not listed: those already known stay monitored");
+                        // If the tick stalled before the request, its start says nothing about when the entry could not
+                        // be resolved.
+                        let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
+                        let is_explained = failure.fault.is_shared() && self.is_failing(account).await;
+                        configured.unresolved.push(Unresolved { spec: spec.clone(), failure, at, is_explained });
+                    }
+                },
+            }
+        }
+        configured
+    }
+
+    /// Whether checks with the credential of an account fail too. If that cannot be read, the answer is no: the entry
+    /// is reported.
+    async fn is_failing(&self, account: &str) -> bool {
+        let Ok(target) = Target::organization(account) else { return false };
+        let credential = self.source.credential(&target);
+        let read = records::read_credential(self.store, &credential).await;
+        read.is_ok_and(|stored| stored.record.failing.is_some())
+    }
+
+    async fn send_jobs(
+        &self,
+        due: &[Due],
+        dropping: &[Target],
+        now: Timestamp,
+    ) -> Result<(), crate::ports::QueueError> {
+        let job = |target: &Target, reason, valid_until| {
+            CheckJob { target: target.clone(), reason, requested_at: Some(now), valid_until }.to_json()
+        };
+        // A queue's delay counts from the moment of sending, and preparing the jobs took some time.
+        let sent_at = self.clock.now();
+        let checks =
+            due.iter().map(|due| (job(&due.target, Reason::Schedule, Some(due.valid_until)), due.at.since(sent_at)));
+        let drops =
+            dropping.iter().take(DROPS_PER_TICK).map(|target| (job(target, Reason::Dropped, None), Duration::ZERO));
+        let messages = drops.chain(checks).map(|(body, delay)| Outgoing { body, delay, ..Outgoing::default() });
+        self.jobs.send(messages.collect()).await
+    }
+}
