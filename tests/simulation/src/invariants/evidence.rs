@@ -98,13 +98,13 @@ impl Examination<'_> {
         let name = &outage.runner_name;
         match outage.ending? {
             Ending::Recovered => {
-                let readings = self.model.readings(place, name, resolved_ms, self.played.end_ms);
                 let is_healthy = |reading: &Reading| matches!(reading, Reading::Healthy | Reading::Slipped);
+                let mut readings = self.model.readings(place, name, resolved_ms, self.played.end_ms);
+                // Of two checks in the same millisecond, one can be discarded: it may have read a wrong list.
+                readings.retain(|(at_ms, reading)| *at_ms != resolved_ms || is_healthy(reading));
                 let healthy =
                     || readings.iter().take_while(|(_, reading)| is_healthy(reading)).map(|(at_ms, _)| *at_ms);
-                let first_is =
-                    readings.first().is_some_and(|(at_ms, reading)| *at_ms == resolved_ms && is_healthy(reading));
-                if !first_is {
+                if readings.first().is_none_or(|(at_ms, _)| *at_ms != resolved_ms) {
                     return Some("no healthy reading at its end");
                 }
                 let is_calm = self.model.is_calm(place, resolved_ms, resolved_ms + 10 * MINUTE_MS);
