@@ -21,15 +21,30 @@ struct Program {
 }
 
 impl Program {
+    /// Starts it with no signal ignored: of tests that run in the background, it would inherit an ignored SIGINT.
     fn start(github_url: String, repositories: usize, change: impl FnOnce(&mut Command)) -> Self {
+        Self::start_under(&["env", "--default-signal=HUP,INT"], github_url, repositories, change)
+    }
+
+    fn start_under(
+        launcher: &[&str],
+        github_url: String,
+        repositories: usize,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = folder.path().join("store.db");
         let repositories = (0..repositories).map(repository).collect();
         let setting = Setting { github_url, webhook: None, repositories, policy: "{}", store: &store };
-        let mut command = setting.command(&["run", "--every", "5m"]).expect("the program is built");
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        change(&mut command);
-        Self { child: command.spawn().expect("it starts"), _folder: folder }
+        let command = setting.command(&["run", "--every", "5m"]).expect("the program is built");
+        let command = command.as_std();
+        let mut launched = Command::new(launcher[0]);
+        launched.args(&launcher[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
+        launched.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        launched.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        launched.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        change(&mut launched);
+        Self { child: launched.spawn().expect("it starts"), _folder: folder }
     }
 
     fn pid(&self) -> u32 {
@@ -171,14 +186,7 @@ async fn while_nobody_reads_its_log() {
 #[tokio::test]
 async fn not_by_a_sighup_that_nohup_ignores() {
     let (url, mut connections) = hanging_github().await;
-    let program = Program::start(url, 3, |command| {
-        let (mut nohup, program) = (Command::new("nohup"), command.as_std().get_program().to_owned());
-        nohup.arg(program).args(command.as_std().get_args()).env_clear().kill_on_drop(true);
-        nohup.envs(command.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
-        nohup.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        nohup.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        *command = nohup;
-    });
+    let program = Program::start_under(&["env", "--default-signal=INT", "nohup"], url, 3, |_| {});
     connections.wait_for(|count| *count > 0).await.expect("a request");
     program.send("-HUP").await;
     let log = program.stops_in_time("-TERM").await;
