@@ -5,7 +5,6 @@ mod dead_letters;
 mod environment;
 mod failure;
 pub mod host;
-mod http;
 pub mod metrics;
 mod parameters;
 mod queue;

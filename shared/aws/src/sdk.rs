@@ -11,9 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::shared::IntoShared as _;
-
-use crate::http::{MakeHttp, OverReqwest};
+use monitor_http::sdk_http;
 
 /// The clients of one process. Clones share them.
 #[derive(Clone, Debug)]
@@ -36,26 +34,20 @@ impl Sdk {
     pub fn new<E: Error + Send + Sync + 'static>(
         http: impl Fn() -> Result<reqwest::Client, E> + Send + Sync + 'static,
     ) -> Self {
-        Self::with(None, Box::new(move || http().map_err(Into::into)))
+        Self::with(None, sdk_http(http))
     }
 
     /// Clients for a fake of AWS at this address, without TLS.
     pub fn for_fake(url: impl Into<String>) -> Self {
-        let plain = || {
+        let plain = || -> reqwest::Result<reqwest::Client> {
             let _ = rustls::crypto::ring::default_provider().install_default();
-            Ok(reqwest::Client::builder().no_proxy().build()?)
+            reqwest::Client::builder().no_proxy().build()
         };
-        Self::with(Some(url.into()), Box::new(plain))
+        Self::with(Some(url.into()), sdk_http(plain))
     }
 
-    fn with(fake_url: Option<String>, http: Box<MakeHttp>) -> Self {
-        Self(Arc::new(Clients {
-            fake_url,
-            http: OverReqwest::new(http).into_shared(),
-            config: OnceLock::new(),
-            sqs: OnceLock::new(),
-            ssm: OnceLock::new(),
-        }))
+    fn with(fake_url: Option<String>, http: SharedHttpClient) -> Self {
+        Self(Arc::new(Clients { fake_url, http, config: OnceLock::new(), sqs: OnceLock::new(), ssm: OnceLock::new() }))
     }
 
     pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
@@ -134,16 +126,7 @@ where
             None => code.to_owned(),
         };
     }
-    let mut reasons: Vec<String> = Vec::new();
-    let mut deeper: Option<&dyn Error> = Some(error);
-    while let Some(error) = deeper {
-        let reason = error.to_string();
-        if !reasons.iter().any(|describe| describe.contains(&reason)) {
-            reasons.push(reason);
-        }
-        deeper = error.source();
-    }
-    reasons.join(": ")
+    monitor_domain::quote::with_sources(error)
 }
 
 #[cfg(test)]

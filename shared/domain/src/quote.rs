@@ -21,6 +21,18 @@ pub fn quote(text: &str, most_chars: usize) -> String {
     line
 }
 
+/// An error with the errors that caused it, on one line; each text that an earlier one already has is left out.
+pub fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for source in std::iter::successors(error.source(), |source| source.source()) {
+        let source = source.to_string();
+        if !text.contains(&source) {
+            text = format!("{text}: {source}");
+        }
+    }
+    text
+}
+
 /// The prefixes of tokens issued by GitHub and Slack.
 const TOKENS: [&str; 12] =
     ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxe", "xoxr-", "xapp-"];

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "aws")]
+mod aws;
 mod crypto;
 mod proxy;
 #[cfg(feature = "built-in-roots")]
@@ -13,6 +15,8 @@ use monitor_stately::HttpTransport;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
 
+#[cfg(feature = "aws")]
+pub use aws::sdk_http;
 #[cfg(feature = "built-in-roots")]
 pub use roots::BuiltInRoots;
 

@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 pub mod commands;
+pub mod counters;
+pub mod expiry;
 pub mod items;
+pub mod json;
 pub mod keys;
 pub mod messages;
 pub mod person;

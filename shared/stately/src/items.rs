@@ -7,12 +7,12 @@ mod read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use monitor_domain::change::QUIET_CHANGES_KEPT;
 use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::expiry::expires_at;
 use monitor_pipeline::items::{Item, Mute, OutageItem, RunnerItem, SendEnding};
 use monitor_pipeline::keys::Key;
 use monitor_pipeline::ports::StoreError;
@@ -31,16 +31,6 @@ const LONGEST_PLAIN_BODY: usize = 64 << 10;
 /// The prefix of a deflated body. JSON starts with a brace.
 const DEFLATED: &str = "z:";
 const DEFLATE_LEVEL: u8 = 6;
-
-const DAY_SECS: i64 = 86_400;
-/// How long other changes are kept after their decision, in seconds.
-const KEEP_QUIET_CHANGE: i64 = QUIET_CHANGES_KEPT.as_secs().cast_signed();
-/// How long notifiable changes, changes with outage events, and ended outages are kept, in seconds.
-const KEEP_NOTIFIABLE_CHANGE: i64 = 400 * DAY_SECS;
-/// How long markers are kept: longer than a signature is valid and than a job waits.
-const KEEP_MARKER: i64 = DAY_SECS;
-/// How long notifications are kept: longer than the changes that they cover, which would otherwise seem pending.
-const KEEP_NOTIFICATION: i64 = 430 * DAY_SECS;
 
 /// An item's first key path.
 pub fn key_path(key: &Key) -> KeyPath {
@@ -81,9 +71,9 @@ fn moment(moment: impl Into<Option<Timestamp>>) -> Value {
     Value::Moment(moment.into().map_or(0, Timestamp::epoch_ms))
 }
 
-/// The time `keep_secs` after another, in whole seconds.
-fn expires(after: Timestamp, keep_secs: i64) -> Value {
-    Value::Moment(after.epoch_secs().saturating_add(keep_secs))
+/// When an item expires, in whole seconds; 0 if it does not.
+fn expires(item: &Item) -> Value {
+    Value::Moment(expires_at(item).map_or(0, Timestamp::epoch_secs))
 }
 
 fn status(status: Status) -> Value {
@@ -161,8 +151,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("currentId", Number(outage.current_id.0))
             .with("inJob", Flag(outage.in_job))
             .with("body", body(outage)?)
-            // 0 while it is open: an open outage never expires.
-            .with("expiresAt", outage.resolved_at.map_or(Value::Moment(0), |at| expires(at, KEEP_NOTIFIABLE_CHANGE))),
+            .with("expiresAt", expires(item)),
         Item::LastSeen(last_seen) => new(&fields::LAST_SEEN)
             .with("seenAt", moment(last_seen.at))
             .with("jobsSentAt", moment(last_seen.jobs_sent_at))
@@ -181,19 +170,15 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("lastNotifiable", Number(list.last_notifiable.0))
             .with("targetCount", Number(list.targets.len() as u64))
             .with("body", body(list)?),
-        Item::Change(change) => {
-            let is_long_lived = change.is_notifiable() || change.has_outage_events();
-            let keep = if is_long_lived { KEEP_NOTIFIABLE_CHANGE } else { KEEP_QUIET_CHANGE };
-            new(&fields::CHANGE)
-                .with("revision", Number(change.revision.0))
-                .with("nonce", Number(change.nonce))
-                .with("decidedAt", moment(change.decided_at))
-                .with("observedAt", moment(change.observed_at))
-                .with("more", Flag(change.more))
-                .with("notifiable", Flag(change.is_notifiable()))
-                .with("body", body(change)?)
-                .with("expiresAt", expires(change.decided_at, keep))
-        }
+        Item::Change(change) => new(&fields::CHANGE)
+            .with("revision", Number(change.revision.0))
+            .with("nonce", Number(change.nonce))
+            .with("decidedAt", moment(change.decided_at))
+            .with("observedAt", moment(change.observed_at))
+            .with("more", Flag(change.more))
+            .with("notifiable", Flag(change.is_notifiable()))
+            .with("body", body(change)?)
+            .with("expiresAt", expires(item)),
         Item::Claim(claim) => new(&fields::CLAIM)
             .with("notification", Number(claim.number.notification))
             .with("attempt", Number(claim.number.attempt.into()))
@@ -204,7 +189,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("leaseUntil", moment(claim.lease_until))
             .with("plainText", Flag(claim.plain_text))
             .with("body", body(claim)?)
-            .with("expiresAt", expires(claim.claimed_at, KEEP_NOTIFICATION)),
+            .with("expiresAt", expires(item)),
         Item::Mute(mute) => new(&fields::MUTE)
             .with("muteId", Number(Mute::number_of(&mute.scope)))
             .with("scope", Value::Text(mute.scope.to_string()))
@@ -213,25 +198,25 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("reason", text(mute.reason.as_deref().unwrap_or_default()))
             .with("by", text(mute.by.as_str()))
             .with("body", body(mute)?)
-            .with("expiresAt", expires(mute.until, DAY_SECS)),
+            .with("expiresAt", expires(item)),
         Item::Marker(marker) => new(&fields::MARKER)
             .with("markerId", Number(marker.number))
             .with("nonce", Number(marker.nonce))
             .with("markedAt", moment(marker.at))
             .with("body", body(marker)?)
-            .with("expiresAt", expires(marker.at, KEEP_MARKER)),
-        Item::Acknowledgement(item) => new(&fields::ACKNOWLEDGEMENT)
-            .with("runnerId", Number(item.runner_id.0))
-            .with("outageId", Number(item.outage_id.0.0))
-            .with("acknowledgedAt", moment(item.at))
-            .with("by", text(item.by.as_str()))
-            .with("body", body(item)?)
-            .with("expiresAt", expires(item.at, KEEP_NOTIFIABLE_CHANGE)),
+            .with("expiresAt", expires(item)),
+        Item::Acknowledgement(acknowledgement) => new(&fields::ACKNOWLEDGEMENT)
+            .with("runnerId", Number(acknowledgement.runner_id.0))
+            .with("outageId", Number(acknowledgement.outage_id.0.0))
+            .with("acknowledgedAt", moment(acknowledgement.at))
+            .with("by", text(acknowledgement.by.as_str()))
+            .with("body", body(acknowledgement)?)
+            .with("expiresAt", expires(item)),
         Item::AccessToken(token) => new(&fields::ACCESS_TOKEN)
             .with("credentialId", text(token.credential.as_str()))
             .with("endsAt", moment(token.expires_at))
             .with("body", body(token)?)
-            .with("expiresAt", expires(token.expires_at, DAY_SECS)),
+            .with("expiresAt", expires(item)),
         Item::Sent(sent) => {
             let (ending, channel, ts) = match &sent.ending {
                 SendEnding::Delivered(delivered) => ("delivered", &delivered.channel, &delivered.ts),
@@ -247,7 +232,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
                 .with("channel", text(channel.as_deref().unwrap_or_default()))
                 .with("ts", text(ts.as_deref().unwrap_or_default()))
                 .with("body", body(sent)?)
-                .with("expiresAt", expires(sent.at, KEEP_NOTIFICATION))
+                .with("expiresAt", expires(item))
         }
     })
 }

@@ -17,4 +17,4 @@ pub mod transport;
 pub mod wire;
 
 pub use http::HttpTransport;
-pub use store::{Counters, MAX_BATCH, StatelyStore};
+pub use store::{MAX_BATCH, StatelyStore};

@@ -1,10 +1,10 @@
 //! The pipeline's `Store` on StatelyDB.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId};
+use monitor_pipeline::counters::{Counters, Counting};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
@@ -30,28 +30,6 @@ pub struct StatelyStore<T, Ti = TokioTimer> {
     counting: Counting,
 }
 
-/// A store's requests since it was created.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Gets and lists.
-    pub reads: u64,
-    /// Puts and deletes, including refused ones.
-    pub writes: u64,
-    /// Items written by puts.
-    pub items_written: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counting {
-    reads: AtomicU64,
-    writes: AtomicU64,
-    items_written: AtomicU64,
-}
-
-fn counted(counter: &AtomicU64, count: usize) {
-    counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
-}
-
 impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     /// A store over a client. Batches hold [`MAX_BATCH`] items.
     pub fn new(client: Client<T, Ti>) -> Self {
@@ -71,11 +49,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
 
     /// The requests since the store was created.
     pub fn counters(&self) -> Counters {
-        Counters {
-            reads: self.counting.reads.load(Ordering::Relaxed),
-            writes: self.counting.writes.load(Ordering::Relaxed),
-            items_written: self.counting.items_written.load(Ordering::Relaxed),
-        }
+        self.counting.total()
     }
 
     fn read_all(&self, items: &[wire::Item]) -> Result<Vec<Item>, StoreError> {
@@ -88,7 +62,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     }
 
     async fn listed(&self, list: List) -> Result<Vec<Item>, StoreError> {
-        counted(&self.counting.reads, 1);
+        self.counting.read();
         // Zero means "all" on the wire.
         if list.limit == Some(0) {
             return Ok(Vec::new());
@@ -99,7 +73,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
     async fn got(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::with_capacity(keys.len());
         for keys in keys.chunks(self.max_batch) {
-            counted(&self.counting.reads, 1);
+            self.counting.read();
             let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
             items.extend(self.read_all(&self.client.get(&paths, Form::Protobuf).await.map_err(fault)?)?);
         }
@@ -124,7 +98,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
                 self.got(&keys).await?
             }
             _ => {
-                counted(&self.counting.reads, 1);
+                self.counting.read();
                 self.read_all(&self.client.scan(fields::REPOSITORY.name).await.map_err(fault)?)?
             }
         };
@@ -147,10 +121,10 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
             Ok(wire::PutItem { item, must_not_exist, overwrite_metadata_timestamps: false })
         });
         let on_wire = on_wire.collect::<Result<Vec<_>, StoreError>>()?;
-        counted(&self.counting.writes, 1);
+        self.counting.write();
         match self.client.put(on_wire).await {
             Ok(_) => {
-                counted(&self.counting.items_written, puts.len());
+                self.counting.written(puts.len());
                 Ok(PutOutcome::Done)
             }
             Err(error) if error.is_conflict() => Ok(PutOutcome::Exists),
@@ -215,7 +189,7 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
         for keys in keys.chunks(self.max_batch) {
-            counted(&self.counting.writes, 1);
+            self.counting.write();
             let paths: Vec<KeyPath> = keys.iter().map(key_path).collect();
             self.client.delete(&paths).await.map_err(fault)?;
         }

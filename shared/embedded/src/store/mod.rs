@@ -10,11 +10,12 @@ mod tests;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use monitor_pipeline::counters::{Counters, Counting};
 use monitor_pipeline::items::Item;
+use monitor_pipeline::json;
 use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params, params_from_iter};
@@ -43,24 +44,6 @@ pub struct EmbeddedStore {
     /// Whether a commit syncs a disk.
     syncs: bool,
     counting: Counting,
-}
-
-/// A store's requests since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Gets and lists.
-    pub reads: u64,
-    /// Puts and deletes, including refused ones.
-    pub writes: u64,
-    /// Items written by puts.
-    pub items_written: u64,
-}
-
-#[derive(Default)]
-struct Counting {
-    reads: AtomicU64,
-    writes: AtomicU64,
-    items_written: AtomicU64,
 }
 
 /// A file that cannot be used as the store.
@@ -184,11 +167,7 @@ impl EmbeddedStore {
 
     /// The requests since the store was opened.
     pub fn counters(&self) -> Counters {
-        Counters {
-            reads: self.counting.reads.load(Ordering::Relaxed),
-            writes: self.counting.writes.load(Ordering::Relaxed),
-            items_written: self.counting.items_written.load(Ordering::Relaxed),
-        }
+        self.counting.total()
     }
 
     /// A poisoned lock is safe to use: a panic under it rolls back its transaction.
@@ -236,15 +215,15 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
 
 impl Store for EmbeddedStore {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-        self.counting.writes.fetch_add(1, Ordering::Relaxed);
+        self.counting.write();
         if puts.len() > MAX_BATCH {
             let count = puts.len();
             return Err(StoreError::Refused(format!("a batch of {count} items is too large; at most {MAX_BATCH}")));
         }
         let rows =
-            puts.iter().map(|put| Ok((Place::of(&put.item.key())?, rows::encode(&put.item)?, put.must_not_exist)));
+            puts.iter().map(|put| Ok((Place::of(&put.item.key())?, json::encode(&put.item)?, put.must_not_exist)));
         let rows: Rows = rows.collect::<Result<_, StoreError>>()?;
-        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let count = rows.len();
         let mut answer = self.waiting.push(rows);
         if self.syncs {
             // Let other tasks queue their puts first: one sync then commits all of them.
@@ -261,13 +240,13 @@ impl Store for EmbeddedStore {
             }
         };
         if outcome == PutOutcome::Done {
-            self.counting.items_written.fetch_add(count, Ordering::Relaxed);
+            self.counting.written(count);
         }
         Ok(outcome)
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
-        self.counting.reads.fetch_add(1, Ordering::Relaxed);
+        self.counting.read();
         let mut connection = self.connection();
         // One transaction, so that all items are from the same point in time.
         let transaction = connection.transaction().map_err(fault)?;
@@ -289,7 +268,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        self.counting.reads.fetch_add(1, Ordering::Relaxed);
+        self.counting.read();
         let (sql, parameters) = rows::select(query);
         let connection = self.connection();
         let mut statement = connection.prepare_cached(sql).map_err(fault)?;
@@ -302,7 +281,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
-        self.counting.writes.fetch_add(1, Ordering::Relaxed);
+        self.counting.write();
         let places: Vec<Place> = keys.iter().map(Place::of).collect::<Result<_, _>>()?;
         delete_rows(&mut self.connection(), &places).map_err(fault)
     }

@@ -1,37 +1,18 @@
 //! Items as rows: their key columns, their JSON text, and the SQL for each query.
 
 use monitor_domain::quote::quote;
-use monitor_domain::target::TargetId;
-use monitor_pipeline::items::{Item, RunnerItem};
+use monitor_pipeline::items::Item;
+use monitor_pipeline::json;
 use monitor_pipeline::keys::{Key, Query};
 use monitor_pipeline::ports::StoreError;
 use rusqlite::Row;
 use rusqlite::types::Value;
-use serde::Deserialize;
 
 /// What to do about a row that cannot be read.
 pub(super) const HINT: &str = "restore a backup of the file, or move the file away: runner-monitor then starts with a new one and notifies open outages again";
 
 /// The longest quoted reason why a row cannot be read, in characters: `serde_json` quotes its input.
 const LONGEST_REASON: usize = 300;
-
-/// Every item type that this release knows, by its tag in `Item`'s JSON.
-const KNOWN_TYPES: [&str; 14] = [
-    "target",
-    "runner",
-    "outage",
-    "lastSeen",
-    "change",
-    "credential",
-    "watchlist",
-    "claim",
-    "sent",
-    "cursor",
-    "mute",
-    "acknowledgement",
-    "accessToken",
-    "marker",
-];
 
 /// The key columns of a row.
 pub(super) struct Place {
@@ -71,38 +52,9 @@ impl Place {
     }
 }
 
-/// An item's JSON text.
-pub(super) fn encode(item: &Item) -> Result<String, StoreError> {
-    serde_json::to_string(item)
-        .map_err(|error| StoreError::Refused(format!("{}: it cannot be written as JSON: {error}", item.key())))
-}
-
 /// Reads an item's text; `None` if a later release wrote a type that this one does not know.
 pub(super) fn decode(body: &[u8], key: impl FnOnce() -> String) -> Result<Option<Item>, StoreError> {
-    #[derive(Deserialize)]
-    struct Tag<'a> {
-        item: &'a str,
-    }
-    if let Some(runner) = decode_runner(body) {
-        return Ok(Some(runner));
-    }
-    serde_json::from_slice(body).map(Some).or_else(|error| match serde_json::from_slice::<Tag<'_>>(body) {
-        Ok(Tag { item }) if !KNOWN_TYPES.contains(&item) => Ok(None),
-        _ => Err(unreadable(key(), &error.to_string())),
-    })
-}
-
-/// Most of the items that a check reads are runners. Reading them without a tagged enum's buffer costs less than half.
-fn decode_runner(body: &[u8]) -> Option<Item> {
-    #[derive(Deserialize)]
-    struct Of {
-        target: TargetId,
-    }
-    if !body.starts_with(br#"{"item":"runner","#) {
-        return None;
-    }
-    let (Of { target }, runner) = (serde_json::from_slice(body).ok()?, serde_json::from_slice(body).ok()?);
-    Some(Item::Runner(RunnerItem { target, runner }))
+    json::decode(body).map_err(|error| unreadable(key(), &error.to_string()))
 }
 
 pub(super) fn unreadable(key: String, reason: &str) -> StoreError {
@@ -167,32 +119,4 @@ pub(super) fn listed(row: &Row<'_>) -> rusqlite::Result<Result<Option<Item>, Sto
 pub(super) fn bytes<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
     let value = row.get_ref(column)?;
     Ok(value.as_bytes().unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use monitor_pipeline::testing::samples;
-
-    use super::*;
-
-    #[test]
-    fn a_runner_is_read_the_same_way_by_both_decoders() {
-        let runners = samples::every_item().into_iter().filter(|item| matches!(item, Item::Runner(_)));
-        for item in runners {
-            let text = encode(&item).unwrap();
-            assert_eq!(decode_runner(text.as_bytes()), Some(item.clone()), "{text}");
-            assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item);
-        }
-        let broken = br#"{"item":"runner","target":"acme/web"}"#;
-        assert!(decode(broken, String::new).unwrap_err().to_string().contains("missing field"));
-    }
-
-    #[test]
-    fn every_item_type_is_known_by_its_tag() {
-        for item in samples::every_item() {
-            let text = encode(&item).unwrap();
-            let tag = serde_json::from_str::<serde_json::Value>(&text).unwrap()["item"].clone();
-            assert!(KNOWN_TYPES.contains(&tag.as_str().unwrap()), "{tag}");
-        }
-    }
 }

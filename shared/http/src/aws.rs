@@ -1,33 +1,34 @@
-//! Sends the SDK's requests over the HTTP client of the other adapters, so that a function has only one HTTP stack.
+//! Sends the AWS SDK's requests over the HTTP client of the other adapters, so that a program has only one HTTP stack.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::OnceLock;
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_runtime_api::shared::IntoShared as _;
 use aws_smithy_types::body::SdkBody;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Creates an HTTP client.
-pub(crate) type MakeHttp = dyn Fn() -> Result<reqwest::Client, BoxError> + Send + Sync;
+type MakeHttp = dyn Fn() -> Result<reqwest::Client, BoxError> + Send + Sync;
 
-/// Creates its client at the first request. The SDK itself handles timeouts and retries.
-pub(crate) struct OverReqwest {
-    make: Box<MakeHttp>,
-    made: OnceLock<SharedHttpConnector>,
+/// An HTTP client for the SDK. `make` is called once, at the first request. The SDK itself handles timeouts and retries.
+pub fn sdk_http<E: Into<BoxError>>(
+    make: impl Fn() -> Result<reqwest::Client, E> + Send + Sync + 'static,
+) -> SharedHttpClient {
+    let make = Box::new(move || make().map_err(Into::into));
+    OverReqwest { make, made: OnceLock::new() }.into_shared()
 }
 
-impl OverReqwest {
-    pub(crate) fn new(make: Box<MakeHttp>) -> Self {
-        Self { make, made: OnceLock::new() }
-    }
+struct OverReqwest {
+    make: Box<MakeHttp>,
+    made: OnceLock<SharedHttpConnector>,
 }
 
 impl fmt::Debug for OverReqwest {
@@ -57,11 +58,11 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Sends a request and reads the whole answer: every answer that a function requests is small.
+/// Sends a request and reads the whole answer: every answer is small.
 async fn exchange(client: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let unsendable = |error: BoxError| ConnectorError::user(error);
     let request = request.try_into_http1x().map_err(|error| unsendable(error.into()))?.map(|body| {
-        // The bodies of SQS and SSM calls are in memory.
+        // The bodies of all calls are in memory.
         body.bytes().map(<[u8]>::to_vec).unwrap_or_default()
     });
     let request = reqwest::Request::try_from(request).map_err(|error| unsendable(error.into()))?;
