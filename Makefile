@@ -52,7 +52,7 @@ lint: vocabulary .tools/bin/cargo-deny ## Words, formatting, lints, documentatio
 	python3 tests/mutations/run.py --list >/dev/null
 
 # Many threads, because tests of the program mostly wait for its clock.
-unit: ## Every Rust test
+unit: tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed ## Every Rust test
 	cargo build $(WHOLE) --bin runner-monitor
 	RUST_TEST_THREADS=8 cargo test $(WHOLE)
 
@@ -124,7 +124,9 @@ stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack with
 	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 	cargo build --quiet $(WHOLE) --bin deployed-stack
-	$(PYTHON) tests/e2e/stack/run.py $(STACK)/build $(STACK)/logs target/debug/deployed-stack
+	$(PYTHON) tests/e2e/stack/run.py statelydb $(STACK)/build $(STACK)/logs target/debug/deployed-stack
+	$(PYTHON) tests/e2e/stack/run.py dynamodb $(STACK)/build $(STACK)/logs-dynamodb target/debug/deployed-stack \
+		scheduled twice_and_out_of_order by_hand slash_command kills_its_poller every_metric
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
 commands: .venv/stack-installed ## Every command in the docs: run as written, or listed with the reason why not
@@ -169,6 +171,12 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 	.tools/checkov/bin/python $(PIP_INSTALL) $<
 	touch $@
 
+# Separate too: it pins its own botocore.
+.tools/ministack/installed: tests/dynamodb/requirements.txt
+	python3 -m venv .tools/ministack
+	.tools/ministack/bin/python $(PIP_INSTALL) $<
+	touch $@
+
 .tools/uv/installed:
 	python3 -m venv .tools/uv
 	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -179,12 +187,17 @@ PIP_COMPILE = .tools/uv/bin/uv pip compile --quiet --universal --generate-hashes
 
 pins: .tools/uv/installed ## Resolve the Python requirements again: each .txt with hashes from its .in
 	$(call PIP_COMPILE,tests/requirements) --python-version 3.11
+	$(call PIP_COMPILE,tests/dynamodb/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/checkov-requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/localstack-requirements) --python-version 3.13
 
 tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json
 	cd tests/openapi && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+tests/dynamodb/node_modules/.package-lock.json: tests/dynamodb/package-lock.json
+	cd tests/dynamodb && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 schema/node_modules/.package-lock.json: schema/package-lock.json
@@ -196,4 +209,4 @@ tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/
 	touch $@
 
 clean: ## Remove the tools that the tests installed
-	rm -rf .tools .venv tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules
+	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use monitor_config::Source;
+use monitor_config::{Source, StoreChoice};
 use monitor_domain::cycle::PENDING_LIMITS;
 use monitor_domain::quote::holds_secret;
 use monitor_domain::target::{Target, TargetSpec, Written};
@@ -91,8 +91,9 @@ pub(crate) enum Command {
     Settings,
 }
 
-/// The value of `--store` that selects StatelyDB. A file of that name is written `./stately`.
-const STATELY: &str = "stately";
+/// The values of `--store` that select a service. A file of that name is written `./stately`.
+const SERVICES: [(&str, &str, StoreChoice); 2] =
+    [("stately", "StatelyDB", StoreChoice::StatelyDb), ("dynamodb", "DynamoDB", StoreChoice::DynamoDb)];
 
 /// The environment variable for `--heartbeat-url`.
 const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
@@ -103,7 +104,7 @@ const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
 pub(crate) const VARIABLES: &str = "\
 Environment variables for arguments:
   RUNNER_MONITOR_STORE
-      The store file, or stately; same as --store
+      The store file, stately or dynamodb; same as --store
   HEARTBEAT_URL
       The URL to call after each complete cycle; same as --heartbeat-url [secret]
   SLACK_COMMANDS
@@ -114,24 +115,34 @@ For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLO
 /// The environment variable for `--store`.
 const STORE: &str = "RUNNER_MONITOR_STORE";
 
-/// The store of the monitor's state: a file or StatelyDB.
+/// The store of the monitor's state: a file or a service.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgument {
-    /// The store file, or `stately` for StatelyDB (see STATELYDB_… in `runner-monitor settings`)
+    /// The store file, or `stately` for StatelyDB, or `dynamodb` for a DynamoDB table (see STATELYDB_… and
+    /// DYNAMODB_TABLE in `runner-monitor settings`)
     /// [default: runner-monitor/store.db in $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE", env = STORE, value_parser = OsStringValueParser::new().try_map(parse_store))]
     pub(crate) store: Option<PathBuf>,
 }
 
 impl StoreArgument {
-    /// Whether StatelyDB is the store.
-    pub(crate) fn is_stately(&self) -> bool {
-        self.store.as_ref().is_some_and(|store| store.as_os_str() == STATELY)
+    /// The service that is the store; `None` if it is a file.
+    pub(crate) fn service(&self) -> Option<StoreChoice> {
+        self.named_service().map(|(_, choice)| choice)
+    }
+
+    fn named_service(&self) -> Option<(&'static str, StoreChoice)> {
+        let store = self.store.as_ref()?.as_os_str();
+        let (_, name, choice) = SERVICES.into_iter().find(|(value, ..)| store == *value)?;
+        Some((name, choice))
     }
 
     /// The store's location as messages show it.
     pub(crate) fn place(&self) -> anyhow::Result<String> {
-        Ok(if self.is_stately() { "StatelyDB".to_owned() } else { self.path()?.display().to_string() })
+        Ok(match self.named_service() {
+            Some((name, _)) => name.to_owned(),
+            None => self.path()?.display().to_string(),
+        })
     }
 
     /// The file as given, or the default path of the XDG base directory specification.
@@ -440,13 +451,14 @@ mod tests {
     }
 
     #[test]
-    fn stately_is_a_file_only_if_written_as_a_path() {
-        let of = |store: &str| StoreArgument { store: Some(PathBuf::from(store)) };
-        assert!(of("stately").is_stately());
-        for file in ["./stately", "stately.db", "Stately", "stately/"] {
-            assert!(!of(file).is_stately(), "{file}");
+    fn a_service_is_a_file_only_if_written_as_a_path() {
+        let of = |store: &str| StoreArgument { store: Some(PathBuf::from(store)) }.service();
+        assert_eq!(of("stately"), Some(StoreChoice::StatelyDb));
+        assert_eq!(of("dynamodb"), Some(StoreChoice::DynamoDb));
+        for file in ["./stately", "stately.db", "Stately", "stately/", "./dynamodb", "DynamoDB"] {
+            assert_eq!(of(file), None, "{file}");
         }
-        assert!(!StoreArgument { store: None }.is_stately());
+        assert_eq!(StoreArgument { store: None }.service(), None);
     }
 
     #[test]

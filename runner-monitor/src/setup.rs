@@ -1,18 +1,20 @@
 //! Builds the clients from the settings: HTTP, GitHub, Slack or the console, and the store.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
+use aws_config::{BehaviorVersion, SdkConfig};
+use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings, StoreSettings};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
 use monitor_pipeline::ports::Clock;
 use monitor_slack::incoming::SigningSecret;
 use monitor_slack::{Admins, Console, Messenger, Refusals, Replies, WebBase};
+use monitor_stately::HttpTransport;
 use monitor_stately::client::Client;
-use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 
 use crate::args::StoreArgument;
@@ -77,20 +79,35 @@ pub(crate) async fn slack_server(
 }
 
 /// Opens the selected store. For a file, creates its folder.
-pub(crate) fn store(argument: &StoreArgument, settings: &Settings) -> anyhow::Result<ChosenStore> {
-    open(argument, settings.statelydb.as_ref(), settings.outage_retention)
+pub(crate) async fn store(argument: &StoreArgument, settings: &Settings) -> anyhow::Result<ChosenStore> {
+    match &settings.store {
+        Some(service) => network_store(service).await,
+        None => file(argument, settings.outage_retention),
+    }
 }
 
-fn open(
-    argument: &StoreArgument,
-    statelydb: Option<&StatelyDbSettings>,
-    outage_retention: Duration,
-) -> anyhow::Result<ChosenStore> {
-    if argument.is_stately() {
-        let settings = statelydb.context("the settings of StatelyDB were not read")?;
-        let store = StatelyStore::new(stately_client(settings)?);
-        return Ok(ChosenStore::Stately(Box::new(store)));
-    }
+async fn network_store(settings: &StoreSettings) -> anyhow::Result<ChosenStore> {
+    let sdk = match settings {
+        StoreSettings::DynamoDb(_) => sdk_config().await?,
+        StoreSettings::StatelyDb(_) => SdkConfig::builder().build(),
+    };
+    let dynamodb = || aws_sdk_dynamodb::Client::new(&sdk);
+    let store = monitor_http::store(monitor_http::http(), settings, dynamodb, SystemClock.random())?;
+    Ok(ChosenStore::Network(store))
+}
+
+/// Region, credentials and addresses as every AWS program finds them: variables, profiles, SSO, containers, instances.
+async fn sdk_config() -> anyhow::Result<SdkConfig> {
+    let http = http()?;
+    let sdk = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(monitor_http::sdk_http(move || Ok::<_, Infallible>(http.clone())))
+        .timeout_config(monitor_http::sdk_timeouts());
+    let sdk = sdk.load().await;
+    anyhow::ensure!(sdk.region().is_some(), "no AWS region is set: set AWS_REGION, or the region of the AWS profile");
+    Ok(sdk)
+}
+
+fn file(argument: &StoreArgument, outage_retention: Duration) -> anyhow::Result<ChosenStore> {
     let path = argument.path()?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
@@ -100,9 +117,9 @@ fn open(
 }
 
 /// Opens a store for commands that only read: the file must exist.
-pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
-    if argument.is_stately() {
-        return open(argument, Some(&StatelyDbSettings::read(&Source::environment())?), Duration::MAX);
+pub(crate) async fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
+    if let Some(choice) = argument.service() {
+        return network_store(&StoreSettings::read(&Source::environment(), choice)?).await;
     }
     let path = argument.path()?;
     anyhow::ensure!(
@@ -111,7 +128,7 @@ pub(crate) fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenS
         path.display()
     );
     // Commands that only read delete nothing.
-    open(argument, None, Duration::MAX)
+    file(argument, Duration::MAX)
 }
 
 /// The StatelyDB client.
@@ -123,8 +140,8 @@ pub(crate) fn stately_client(settings: &StatelyDbSettings) -> anyhow::Result<Cli
 mod tests {
     use super::*;
 
-    #[test]
-    fn outages_are_kept_as_long_as_set_and_commands_that_only_read_delete_none() {
+    #[tokio::test]
+    async fn outages_are_kept_as_long_as_set_and_commands_that_only_read_delete_none() {
         let folder = tempfile::tempdir().unwrap();
         let argument = StoreArgument { store: Some(folder.path().join("new/store.db")) };
         let variables = |name: &str| match name {
@@ -136,9 +153,9 @@ mod tests {
         let settings = Settings::read(&Source::variables(variables), &HostOptions::default()).unwrap();
         let kept = |store: ChosenStore| match store {
             ChosenStore::Embedded(_, keep_outages) => keep_outages,
-            ChosenStore::Stately(_) => panic!("a file was chosen"),
+            ChosenStore::Network(_) => panic!("a file was chosen"),
         };
-        assert_eq!(kept(store(&argument, &settings).unwrap()), Duration::from_secs(90 * 86_400));
-        assert_eq!(kept(existing_store(&argument).unwrap()), Duration::MAX);
+        assert_eq!(kept(store(&argument, &settings).await.unwrap()), Duration::from_secs(90 * 86_400));
+        assert_eq!(kept(existing_store(&argument).await.unwrap()), Duration::MAX);
     }
 }

@@ -1,13 +1,14 @@
-//! The store: one SQLite file, or StatelyDB.
+//! The store: one SQLite file, or a service.
 
 use std::time::Duration;
 
 use monitor_domain::time::Timestamp;
-use monitor_embedded::store::{Counters, Displaced, EmbeddedStore};
+use monitor_embedded::store::{Displaced, EmbeddedStore};
+use monitor_http::NetworkStore;
+use monitor_pipeline::counters::Counters;
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
-use monitor_stately::{HttpTransport, StatelyStore};
 
 /// How long changes and notifications are kept after they are no longer pending.
 const KEEP: Duration = Duration::from_secs(3 * 86_400);
@@ -16,8 +17,8 @@ const KEEP: Duration = Duration::from_secs(3 * 86_400);
 pub(crate) enum ChosenStore {
     /// SQLite in one file, and how long it keeps outages that have ended.
     Embedded(Box<EmbeddedStore>, Duration),
-    /// StatelyDB over HTTP.
-    Stately(Box<StatelyStore<HttpTransport>>),
+    /// StatelyDB or DynamoDB.
+    Network(NetworkStore),
 }
 
 impl ChosenStore {
@@ -25,10 +26,7 @@ impl ChosenStore {
     pub(crate) fn counters(&self) -> Counters {
         match self {
             ChosenStore::Embedded(store, _) => store.counters(),
-            ChosenStore::Stately(store) => {
-                let monitor_stately::Counters { reads, writes, items_written } = store.counters();
-                Counters { reads, writes, items_written }
-            }
+            ChosenStore::Network(store) => store.counters(),
         }
     }
 
@@ -36,18 +34,18 @@ impl ChosenStore {
     pub(crate) fn in_place(&self) -> Result<(), Displaced> {
         match self {
             ChosenStore::Embedded(store, _) => store.in_place(),
-            ChosenStore::Stately(_) => Ok(()),
+            ChosenStore::Network(_) => Ok(()),
         }
     }
 
-    /// Deletes history that is no longer needed. In StatelyDB items have an expiry instead, so there is nothing to do.
+    /// Deletes history that is no longer needed. In a service, items have an expiry instead, so there is nothing to do.
     pub(crate) async fn prune(&self, now: Timestamp) -> Result<u64, StoreError> {
         match self {
             ChosenStore::Embedded(store, keep_outages) => {
                 let outages = store.prune_outages(now.minus(*keep_outages)).await?;
                 Ok(outages + store.prune(now.minus(KEEP)).await?)
             }
-            ChosenStore::Stately(_) => Ok(0),
+            ChosenStore::Network(_) => Ok(0),
         }
     }
 }
@@ -56,35 +54,35 @@ impl Store for ChosenStore {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         match self {
             ChosenStore::Embedded(store, _) => store.put(puts).await,
-            ChosenStore::Stately(store) => store.put(puts).await,
+            ChosenStore::Network(store) => store.put(puts).await,
         }
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         match self {
             ChosenStore::Embedded(store, _) => store.get(keys).await,
-            ChosenStore::Stately(store) => store.get(keys).await,
+            ChosenStore::Network(store) => store.get(keys).await,
         }
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         match self {
             ChosenStore::Embedded(store, _) => store.list(query).await,
-            ChosenStore::Stately(store) => store.list(query).await,
+            ChosenStore::Network(store) => store.list(query).await,
         }
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
         match self {
             ChosenStore::Embedded(store, _) => store.delete(keys).await,
-            ChosenStore::Stately(store) => store.delete(keys).await,
+            ChosenStore::Network(store) => store.delete(keys).await,
         }
     }
 
     fn max_batch(&self) -> usize {
         match self {
             ChosenStore::Embedded(store, _) => store.max_batch(),
-            ChosenStore::Stately(store) => store.max_batch(),
+            ChosenStore::Network(store) => store.max_batch(),
         }
     }
 }

@@ -5,11 +5,10 @@ use monitor_aws::host::{self, Invocation};
 use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::NotifierSettings;
 use monitor_domain::policy::Policy;
-use monitor_http::BuiltInRoots;
+use monitor_http::{BuiltInRoots, NetworkStore};
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Notify, NotifySettings};
 use monitor_slack::Messenger;
-use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ pub struct Notifier {
 
 /// The clients and values built from the settings.
 struct Ready {
-    store: StatelyStore<HttpTransport>,
+    store: NetworkStore,
     slack: Messenger,
     policy: Policy,
 }
@@ -34,7 +33,8 @@ impl Notifier {
     pub fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
         let mut queue_urls = QueueUrls::of(variables);
         let dead_letters = DeadLetters::new(sdk.clone(), queue_urls.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
-        let build = |settings| Ready::of(&settings).map_err(Failure::setup);
+        let for_store = sdk.clone();
+        let build = move |settings| Ready::of(&settings, &for_store).map_err(Failure::setup);
         let reloading_config =
             ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), NotifierSettings::read, build);
         Self { reloading_config, dead_letters, stack: variables.stack() }
@@ -62,14 +62,14 @@ impl Notifier {
 }
 
 impl Ready {
-    fn of(settings: &NotifierSettings) -> Result<Self, monitor_http::SetupError> {
+    fn of(settings: &NotifierSettings, sdk: &Sdk) -> Result<Self, monitor_http::SetupError> {
         let roots = BuiltInRoots::read()?;
-        let NotifierSettings { slack, policy, web_url, statelydb, allow_http_hosts } = settings;
+        let NotifierSettings { slack, policy, web_url, store, allow_http_hosts } = settings;
         // A connection of HTTP/1.1 carries one request at a time, so one that timed out is never used again.
         let client = monitor_http::client(roots.http().http1_only())?;
         // The slack function of the same stack answers when a button is pressed.
         let slack = monitor_http::slack(&client, slack, web_url, allow_http_hosts, true)?;
-        let store = StatelyStore::new(monitor_http::stately(roots.http(), statelydb, SystemClock.random())?);
+        let store = monitor_http::store(roots.http(), store, || sdk.dynamodb(), SystemClock.random())?;
         Ok(Self { store, slack, policy: policy.clone() })
     }
 }

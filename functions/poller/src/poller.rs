@@ -6,12 +6,11 @@ use std::time::Duration;
 use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
 use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
-use monitor_config::{HostOptions, Settings, Source};
+use monitor_config::{HostOptions, Settings, Source, StoreChoice};
 use monitor_github::GitHub;
-use monitor_http::BuiltInRoots;
+use monitor_http::{BuiltInRoots, NetworkStore};
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Check, CheckSettings, LatestChecks};
-use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
@@ -30,7 +29,7 @@ pub struct Poller {
 /// The clients and values built from the settings. The GitHub client remembers request pace, limits and tokens.
 struct Ready {
     github: GitHub,
-    store: StatelyStore<HttpTransport>,
+    store: NetworkStore,
     settings: CheckSettings,
 }
 
@@ -42,9 +41,15 @@ impl Poller {
         let changes = Queue::new(sdk.clone(), queue_urls.queue_url("CHANGES_QUEUE_URL"));
         let dead_letters = DeadLetters::new(sdk.clone(), queue_urls.queue_url("CHECKS_DEAD_LETTER_QUEUE_URL"));
         let every = queue_urls.interval();
-        let options = HostOptions { every: Some(every), statelydb: true, without_chat: true, ..HostOptions::default() };
+        let options = HostOptions {
+            every: Some(every),
+            store: Some(StoreChoice::BySettings),
+            without_chat: true,
+            ..HostOptions::default()
+        };
         let read = move |source: &Source<'_>| Settings::read(source, &options);
-        let build = move |settings| Ready::of(settings, every);
+        let for_store = sdk.clone();
+        let build = move |settings| Ready::of(settings, every, &for_store);
         let reloading_config = ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), read, build);
         let latest = LatestChecks::default();
         Self { reloading_config, jobs, changes, dead_letters, stack: variables.stack(), latest }
@@ -72,16 +77,16 @@ impl Poller {
 }
 
 impl Ready {
-    fn of(settings: Settings, interval: Duration) -> Result<Self, Failure> {
+    fn of(settings: Settings, interval: Duration, sdk: &Sdk) -> Result<Self, Failure> {
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
         let now = Arc::new(|| SystemClock.now());
         let for_github = roots.clone();
         let github = monitor_http::github(move || for_github.http(), &settings.github, now);
         let github = github.map_err(Failure::setup)?;
-        let Settings { policy, targets: configured, statelydb, .. } = settings;
-        let statelydb = statelydb.ok_or_else(|| Failure::setup("the settings of StatelyDB were not read"))?;
-        let client = monitor_http::stately(roots.http(), &statelydb, SystemClock.random()).map_err(Failure::setup)?;
-        let store = StatelyStore::new(client);
+        let Settings { policy, targets: configured, store, .. } = settings;
+        let store = store.ok_or_else(|| Failure::setup("the settings of the store were not read"))?;
+        let store = monitor_http::store(roots.http(), &store, || sdk.dynamodb(), SystemClock.random());
+        let store = store.map_err(Failure::setup)?;
         Ok(Self { github, store, settings: CheckSettings { policy, configured, interval } })
     }
 }

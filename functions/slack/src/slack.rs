@@ -6,11 +6,10 @@ use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
 use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::CommandSettings;
-use monitor_http::BuiltInRoots;
+use monitor_http::{BuiltInRoots, NetworkStore};
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
 use monitor_slack::{Admins, CommandHandler, Messenger, Refusals, Replies, WebBase};
-use monitor_stately::{HttpTransport, StatelyStore};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
@@ -32,7 +31,7 @@ pub(crate) struct Slack {
 
 /// The clients and values built from the settings.
 struct Ready {
-    store: StatelyStore<HttpTransport>,
+    store: NetworkStore,
     secret: SigningSecret,
     web: WebBase,
     replies: Replies,
@@ -46,7 +45,8 @@ impl Slack {
         let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));
         let later = Queue::new(sdk.clone(), queue_urls.queue_url("COMMANDS_QUEUE_URL"));
         let failure_sink = NoDeadLetters(DeadLetters::new(sdk.clone(), ""));
-        let build = |settings| Ready::of(&settings).map_err(Failure::setup);
+        let for_store = sdk.clone();
+        let build = move |settings| Ready::of(&settings, &for_store).map_err(Failure::setup);
         let reloading_config =
             ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), CommandSettings::read, build);
         Self { reloading_config, jobs, later, failure_sink, refusals: Refusals::default() }
@@ -86,18 +86,17 @@ impl Slack {
 }
 
 impl Ready {
-    fn of(settings: &CommandSettings) -> Result<Self, Failure> {
-        let CommandSettings { slack_signing_secret, slack_admins, slack, web_url, statelydb, allow_http_hosts } =
-            settings;
+    fn of(settings: &CommandSettings, sdk: &Sdk) -> Result<Self, Failure> {
+        let CommandSettings { slack_signing_secret, slack_admins, slack, web_url, store, allow_http_hosts } = settings;
         let roots = BuiltInRoots::read().map_err(Failure::setup)?;
         let http = monitor_http::client(roots.http().http1_only()).map_err(Failure::setup)?;
-        let client = monitor_http::stately(roots.http(), statelydb, SystemClock.random());
+        let store = monitor_http::store(roots.http(), store, || sdk.dynamodb(), SystemClock.random());
         let messenger = slack.as_ref().map(|slack| monitor_http::slack(&http, slack, web_url, allow_http_hosts, true));
         let messenger = messenger.transpose().map_err(Failure::setup)?;
         Ok(Self {
             admins: Admins::new(slack_admins, messenger.as_ref()),
             messenger,
-            store: StatelyStore::new(client.map_err(Failure::setup)?),
+            store: store.map_err(Failure::setup)?,
             secret: SigningSecret::new(slack_signing_secret.expose()),
             web: WebBase::parse(web_url).map_err(Failure::setup)?,
             replies: Replies::new(http),

@@ -13,8 +13,8 @@ use monitor_domain::fleet::Fleet;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::spoken_duration;
-use monitor_embedded::store::Counters;
 use monitor_github::GitHub;
+use monitor_pipeline::counters::Counters;
 use monitor_pipeline::messages::{CheckJob, Reason, StateChange};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, RunnerSource, Sender};
 use monitor_pipeline::records::read_fleet;
@@ -57,14 +57,13 @@ impl Sender for Announced {
 }
 
 pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
-    let statelydb = arguments.store.is_stately();
-    let host_options =
-        HostOptions { every: None, targets: arguments.targets.clone(), statelydb, ..HostOptions::default() };
+    let store = arguments.store.service();
+    let host_options = HostOptions { every: None, targets: arguments.targets.clone(), store, ..HostOptions::default() };
     let settings = setup::settings(&host_options)?;
     settings.misspelt.iter().for_each(|misspelt| out::warn(misspelt));
     let clock = SystemClock;
     let github = setup::github(&settings, &clock)?;
-    let store = setup::store(&arguments.store, &settings)?;
+    let store = setup::store(&arguments.store, &settings).await?;
 
     let (targets, unresolved) = resolve(&github, &settings.targets).await;
     let check = CheckSettings {

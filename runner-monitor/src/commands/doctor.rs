@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings};
+use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings, StoreChoice};
 use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
         let settings = StatelyDbSettings::read(&Source::environment())?;
         return conclude(arguments, &[of_stately(&settings, &clock).await?]);
     }
-    let settings = setup::settings(&HostOptions { statelydb: arguments.store.is_stately(), ..HostOptions::default() })?;
+    let settings = setup::settings(&HostOptions { store: arguments.store.service(), ..HostOptions::default() })?;
     let http = setup::http()?;
     let github = setup::github(&settings, &clock)?;
     let mut findings = vec![Finding::ok("settings", format!("readable; {}", lines(&settings)))];
@@ -327,8 +327,8 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
         Err(error) => return Finding::problem("store", error.to_string(), "set HOME, or name a file with --store"),
     };
     let what = format!("store {place}");
-    let is_stately = arguments.store.is_stately();
-    if !is_stately && !std::path::Path::new(&place).exists() {
+    let service = arguments.store.service();
+    if service.is_none() && !std::path::Path::new(&place).exists() {
         return Finding::ok(what, "does not exist yet; `check` and `run` create it");
     }
     // The line already begins with the path.
@@ -337,7 +337,7 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
         said.strip_prefix(&format!("the store {place} "))
             .map_or_else(|| said.replace(&place, "the file"), str::to_owned)
     };
-    let store = match setup::store(&arguments.store, settings) {
+    let store = match setup::store(&arguments.store, settings).await {
         Ok(store) => store,
         Err(error) => {
             return Finding::problem(what, without_path(&error), "name another file with --store, or repair this one");
@@ -345,15 +345,18 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
     };
     let items = match &store {
         ChosenStore::Embedded(store, _) => store.verify().map(Some),
-        ChosenStore::Stately(_) => Ok(None),
+        ChosenStore::Network(_) => Ok(None),
     };
     let read = match items {
         Ok(items) => read_monitor(&store).await.map(|stored| (items, stored)),
         Err(error) => Err(error),
     };
     match read {
-        Err(error) if is_stately => {
+        Err(error) if service == Some(StoreChoice::StatelyDb) => {
             Finding::problem(what, error.to_string(), "fix that, then run `doctor --stately` to check the whole store")
+        }
+        Err(error) if service.is_some() => {
+            Finding::problem(what, error.to_string(), "fix that; docs/DEPLOY-AWS.md creates the table")
         }
         Err(error) => {
             let fix = "restore the file from a backup, or move it away to start with an empty store";

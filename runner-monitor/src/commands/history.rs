@@ -20,7 +20,7 @@ use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, ago, counted, table};
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
-    let store = setup::existing_store(&arguments.store)?;
+    let store = setup::existing_store(&arguments.store).await?;
     let now = SystemClock.now();
     let selection = &arguments.selection;
     let mut outages: Vec<(Target, Outage)> = Vec::new();

@@ -19,18 +19,17 @@ use crate::setup;
 use crate::stopping::stop_on_signal;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
-    let statelydb = arguments.store.is_stately();
+    let store = arguments.store.service();
     let slack_commands = arguments.slack_commands.is_some();
     let (every, targets) = (Some(arguments.every), arguments.targets.clone());
-    let host_options =
-        HostOptions { every, targets, statelydb, slack_commands, alerts: true, ..HostOptions::default() };
+    let host_options = HostOptions { every, targets, store, slack_commands, alerts: true, ..HostOptions::default() };
     let settings = setup::settings(&host_options)?;
     settings.misspelt.iter().for_each(|misspelt| warn!("{misspelt}"));
     let clock = MachineClock;
     let http = setup::http()?;
     let github = setup::github(&settings, &SystemClock)?;
     let chat = setup::messenger(&http, &settings, slack_commands)?;
-    let store = setup::store(&arguments.store, &settings)?;
+    let store = setup::store(&arguments.store, &settings).await?;
     let heartbeat = arguments.heartbeat_text()?;
     let heartbeat = heartbeat.map(|url| heartbeat_url(&url, arguments.heartbeat_source(), &settings)).transpose()?;
     if arguments.shows_heartbeat() {

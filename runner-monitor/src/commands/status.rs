@@ -22,7 +22,7 @@ use crate::setup;
 use crate::table::{Screen, Tone, ago, counted, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
-    let store = setup::existing_store(&arguments.store)?;
+    let store = setup::existing_store(&arguments.store).await?;
     let mut stored = Vec::new();
     for target in watched(&store).await? {
         stored.push(read_fleet(&store, &target).await?);

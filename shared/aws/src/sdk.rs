@@ -2,16 +2,14 @@
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use monitor_http::sdk_http;
+use monitor_http::{sdk_http, sdk_timeouts};
 
 /// The clients of one process. Clones share them.
 #[derive(Clone, Debug)]
@@ -50,6 +48,13 @@ impl Sdk {
         Self(Arc::new(Clients { fake_url, http, config: OnceLock::new(), sqs: OnceLock::new(), ssm: OnceLock::new() }))
     }
 
+    /// A new client of DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let mut config = aws_sdk_dynamodb::config::Builder::from(self.0.config());
+        config.set_endpoint_url(self.0.endpoint("DYNAMODB"));
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
     pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
         self.0.sqs.get_or_init(|| {
             let mut config = aws_sdk_sqs::config::Builder::from(self.0.config());
@@ -73,16 +78,11 @@ impl Clients {
     }
 
     fn load(&self) -> SdkConfig {
-        // A call has to end within one invocation of a function, so it cannot wait as long as the SDK's defaults.
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(Duration::from_secs(5))
-            .operation_timeout(Duration::from_secs(15))
-            .build();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())
-            .timeout_config(timeouts);
+            .timeout_config(sdk_timeouts());
         let (region, credentials) = match &self.fake_url {
             Some(_) => (
                 "us-east-1".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_aws::{Failure, LambdaEnvironment, QueueUrls, ReloadingConfig, Sdk};
-use monitor_config::{Credential, HostOptions, SettingFaults, Settings, Source};
+use monitor_config::{Credential, HostOptions, SettingFaults, Settings, Source, StoreChoice};
 use monitor_domain::time::Timestamp;
 use monitor_fakes::FakeAws;
 use monitor_fakes::aws::CallFault;
@@ -25,7 +25,7 @@ struct World {
 }
 
 fn read(source: &Source<'_>) -> Result<Settings, SettingFaults> {
-    let options = HostOptions { statelydb: true, without_chat: true, ..HostOptions::default() };
+    let options = HostOptions { store: Some(StoreChoice::BySettings), without_chat: true, ..HostOptions::default() };
     Settings::read(source, &options)
 }
 

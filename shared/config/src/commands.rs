@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::addresses::{github, host};
+use crate::addresses::github;
 use crate::credential::token;
 use crate::faults::{SettingFaults, Wrong};
 use crate::notifying::SlackSettings;
 use crate::quoting::shown;
 use crate::reader::Reader;
-use crate::reference::{ALLOW_HTTP_HOSTS, GITHUB_API_URL, SLACK_ADMINS, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET};
+use crate::reference::{GITHUB_API_URL, SLACK_ADMINS, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET};
 use crate::source::Source;
-use crate::statelydb::StatelyDbSettings;
+use crate::store::{StoreChoice, StoreSettings};
 use monitor_domain::secret::Secret;
 
-/// The settings for answering commands from the state stored in StatelyDB.
+/// The settings for answering commands from the stored state.
 #[derive(Clone, Debug)]
 pub struct CommandSettings {
     /// The secret with which Slack signs its requests.
@@ -24,8 +24,8 @@ pub struct CommandSettings {
     pub slack: Option<SlackSettings>,
     /// The address of GitHub's web pages, for links, without a trailing slash.
     pub web_url: String,
-    /// How StatelyDB is reached.
-    pub statelydb: StatelyDbSettings,
+    /// Where the state is stored.
+    pub store: StoreSettings,
     /// Hosts that may be reached over plain http in addition to this machine, in lower case.
     pub allow_http_hosts: BTreeSet<String>,
 }
@@ -34,15 +34,15 @@ impl CommandSettings {
     /// Reads only these settings. Reports every fault.
     pub fn read(source: &Source<'_>) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
-        let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+        let allow_http_hosts = reader.http_hosts();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
         let signing_secret = reader.signing_secret();
         let slack = reader.slack(&allow_http_hosts);
         let slack_admins = reader.admins(slack.as_ref());
-        match (addresses, signing_secret, reader.statelydb(&allow_http_hosts)) {
-            (Some(addresses), Some(slack_signing_secret), Some(statelydb)) if reader.faults.is_empty() => {
+        match (addresses, signing_secret, reader.store(StoreChoice::BySettings, &allow_http_hosts)) {
+            (Some(addresses), Some(slack_signing_secret), Some(store)) if reader.faults.is_empty() => {
                 let web_url = addresses.web_url;
-                Ok(Self { slack_signing_secret, slack_admins, slack, web_url, statelydb, allow_http_hosts })
+                Ok(Self { slack_signing_secret, slack_admins, slack, web_url, store, allow_http_hosts })
             }
             _ => Err(reader.into_faults()),
         }

@@ -15,6 +15,7 @@ mod reference;
 mod settings;
 mod source;
 mod statelydb;
+mod store;
 
 pub use commands::CommandSettings;
 pub use faults::{SettingFault, SettingFaults};
@@ -26,3 +27,4 @@ pub use reference::{Setting, help_text, markdown_table, reference};
 pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings, written_target};
 pub use source::{Source, variable};
 pub use statelydb::StatelyDbSettings;
+pub use store::{StoreChoice, StoreSettings};

@@ -6,20 +6,19 @@ use std::fmt;
 use monitor_domain::policy::{Policy, bare_channel, is_channel};
 use monitor_domain::quote::looks_secret;
 
-use crate::addresses::{address, github, host, webhook};
+use crate::addresses::{address, github, webhook};
 use crate::credential::token;
 use crate::faults::{SettingFaults, Wrong};
 use crate::quoting::{quoted, shown};
 use crate::reader::Reader;
 use crate::reference::{
-    ALLOW_HTTP_HOSTS, GITHUB_API_URL, POLICY, SLACK_API_URL, SLACK_BOT_TOKEN, SLACK_CHANNEL, SLACK_WEBHOOK,
-    SLACK_WEBHOOKS,
+    GITHUB_API_URL, POLICY, SLACK_API_URL, SLACK_BOT_TOKEN, SLACK_CHANNEL, SLACK_WEBHOOK, SLACK_WEBHOOKS,
 };
 use crate::source::Source;
-use crate::statelydb::StatelyDbSettings;
+use crate::store::{StoreChoice, StoreSettings};
 use monitor_domain::secret::Secret;
 
-/// The settings for sending the notifications that are pending in StatelyDB.
+/// The settings for sending the notifications that are pending in the store.
 #[derive(Clone, Debug)]
 pub struct NotifierSettings {
     /// Where notifications are sent in Slack.
@@ -29,8 +28,8 @@ pub struct NotifierSettings {
     pub policy: Policy,
     /// The address of GitHub's web pages, for links, without a trailing slash.
     pub web_url: String,
-    /// How StatelyDB is reached.
-    pub statelydb: StatelyDbSettings,
+    /// Where the state is stored.
+    pub store: StoreSettings,
     /// Hosts that may be reached over plain http in addition to this machine, in lower case.
     pub allow_http_hosts: BTreeSet<String>,
 }
@@ -39,16 +38,16 @@ impl NotifierSettings {
     /// Reads only these settings. Reports every fault.
     pub fn read(source: &Source<'_>) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
-        let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+        let allow_http_hosts = reader.http_hosts();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
         let slack = reader.slack(&allow_http_hosts);
         if slack.is_none() && reader.faults.is_empty() {
             reader.needed(&SLACK_WEBHOOK, "to send alerts", |text| webhook(text, &allow_http_hosts));
         }
         let policy = reader.policy(None, None).map(|policy| reader.routed(policy, slack.as_ref()));
-        match (addresses, slack, policy, reader.statelydb(&allow_http_hosts)) {
-            (Some(addresses), Some(slack), Some(policy), Some(statelydb)) if reader.faults.is_empty() => {
-                Ok(Self { slack, policy, web_url: addresses.web_url, statelydb, allow_http_hosts })
+        match (addresses, slack, policy, reader.store(StoreChoice::BySettings, &allow_http_hosts)) {
+            (Some(addresses), Some(slack), Some(policy), Some(store)) if reader.faults.is_empty() => {
+                Ok(Self { slack, policy, web_url: addresses.web_url, store, allow_http_hosts })
             }
             _ => Err(reader.into_faults()),
         }

@@ -1,10 +1,13 @@
 //! Reads settings from a source and collects the faults.
 
+use std::collections::BTreeSet;
+
 use monitor_domain::quote::holds_secret;
 
+use crate::addresses::host;
 use crate::faults::{SettingFault, Wrong};
 use crate::lists::entries;
-use crate::reference::Setting;
+use crate::reference::{ALLOW_HTTP_HOSTS, Setting};
 use crate::source::Source;
 
 /// Reads one setting after the other and collects the faults.
@@ -34,6 +37,11 @@ impl Reader<'_> {
         let (items, wrong): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
         self.faults.extend(wrong.into_iter().filter_map(Result::err).map(|wrong| wrong.of(setting)));
         items.into_iter().flatten().collect()
+    }
+
+    /// The hosts that may be reached over plain http, in lower case.
+    pub(crate) fn http_hosts(&mut self) -> BTreeSet<String> {
+        self.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect()
     }
 }
 

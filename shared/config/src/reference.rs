@@ -203,6 +203,14 @@ pub(crate) const STATELYDB_NO_AUTH: Setting = Setting {
     default: None,
     parameter: None,
 };
+pub(crate) const DYNAMODB_TABLE: Setting = Setting {
+    name: "DYNAMODB_TABLE",
+    what: "Name or ARN of the DynamoDB table, if state is stored there (`--store dynamodb`). The credentials, region and address are those of the AWS SDK (`AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`)",
+    secret: false,
+    example: "runner-monitor",
+    default: None,
+    parameter: None,
+};
 pub(crate) const POLICY: Setting = Setting {
     name: "POLICY",
     what: "Alert thresholds, and the channel for each alert: JSON text, or the path of a JSON file",
@@ -267,6 +275,7 @@ pub fn reference() -> &'static [Setting] {
         STATELYDB_REGION,
         STATELYDB_ENDPOINT,
         STATELYDB_NO_AUTH,
+        DYNAMODB_TABLE,
         POLICY,
         ALLOW_HTTP_HOSTS,
         OUTAGE_RETENTION,

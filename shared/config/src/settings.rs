@@ -8,7 +8,7 @@ use monitor_domain::policy::Policy;
 use monitor_domain::target::{TargetError, TargetKind, TargetSpec, Written};
 use monitor_domain::time::parse_duration;
 
-use crate::addresses::{GitHubAddresses, github, host};
+use crate::addresses::{GitHubAddresses, github};
 use crate::credential::{app_id, private_key, token};
 use crate::faults::{SettingFault, SettingFaults, Wrong};
 use crate::lists::{merged, target};
@@ -19,7 +19,7 @@ use crate::quoting::shown;
 use crate::reader::Reader;
 use crate::reference::*;
 use crate::source::Source;
-use crate::statelydb::StatelyDbSettings;
+use crate::store::{StoreChoice, StoreSettings};
 use monitor_domain::secret::Secret;
 
 /// All settings of an installation.
@@ -36,8 +36,8 @@ pub struct Settings {
     pub slack_signing_secret: Option<Secret>,
     /// Ids of the users and user groups who may mute more than others; empty unless [`HostOptions::slack_commands`].
     pub slack_admins: Vec<String>,
-    /// How StatelyDB is reached; `None` unless [`HostOptions::statelydb`].
-    pub statelydb: Option<StatelyDbSettings>,
+    /// Where the state is stored; `None` unless [`HostOptions::store`] is set.
+    pub store: Option<StoreSettings>,
     /// The thresholds and channels.
     pub policy: Policy,
     /// Hosts that may be reached over plain http in addition to this machine, in lower case.
@@ -95,8 +95,8 @@ pub struct HostOptions {
     /// Targets from elsewhere, for example from the command line. The policy may name them, and the settings need not
     /// name any target then; they are not added to [`Settings::targets`].
     pub targets: Vec<TargetSpec>,
-    /// Whether state is stored in StatelyDB, so that its settings are needed.
-    pub statelydb: bool,
+    /// The service that stores the state, so that its settings are needed; `None` if a file does.
+    pub store: Option<StoreChoice>,
     /// Whether another host sends the notifications, so that neither webhook nor bot is read.
     pub without_chat: bool,
     /// Whether requests from Slack are answered, so that its signing secret is needed.
@@ -109,8 +109,7 @@ impl Settings {
     /// Reads all settings. Reports every fault, not only the first; no fault shows a secret.
     pub fn read(source: &Source<'_>, host_options: &HostOptions) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
-        let mut allow_http_hosts = BTreeSet::new();
-        allow_http_hosts.extend(reader.list(&ALLOW_HTTP_HOSTS, host));
+        let allow_http_hosts = reader.http_hosts();
         let credential = reader.credential();
         let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
         let api_version = reader.read(&GITHUB_API_VERSION, api_version);
@@ -124,7 +123,7 @@ impl Settings {
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
         let policy = policy.map(|policy| reader.routed(policy, slack.as_ref()));
-        let statelydb = host_options.statelydb.then(|| reader.statelydb(&allow_http_hosts)).flatten();
+        let store = host_options.store.and_then(|choice| reader.store(choice, &allow_http_hosts));
         let outage_retention = reader.read(&OUTAGE_RETENTION, retention);
         let misspelt = misspelt(source);
         let of_slack = misspelt.iter().find(|misspelt| misspelt.meant.starts_with("SLACK_"));
@@ -154,7 +153,7 @@ impl Settings {
                     slack,
                     slack_signing_secret,
                     slack_admins,
-                    statelydb,
+                    store,
                     policy,
                     allow_http_hosts,
                     outage_retention,
@@ -169,7 +168,7 @@ impl Settings {
 /// Reads a target from a command line. The settings say where GitHub's web pages are.
 pub fn written_target(source: &Source<'_>, text: &str) -> Result<Written, TargetError> {
     let mut reader = Reader { source, faults: Vec::new() };
-    let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+    let allow_http_hosts = reader.http_hosts();
     let addresses = reader.read(&GITHUB_API_URL, |text| github(text, &allow_http_hosts));
     Written::read(text, addresses.as_ref().map_or("https://github.com", |found| &*found.web_url))
 }

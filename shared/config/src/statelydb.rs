@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
-use crate::addresses::{host, origin};
+use crate::addresses::origin;
 use crate::credential::token;
 use crate::faults::{SettingFaults, Wrong};
 use crate::quoting::shown;
 use crate::reader::Reader;
 use crate::reference::{
-    ALLOW_HTTP_HOSTS, STATELYDB_ACCESS_KEY, STATELYDB_ENDPOINT, STATELYDB_NO_AUTH, STATELYDB_REGION,
-    STATELYDB_SCHEMA_ID, STATELYDB_STORE_ID, Setting,
+    STATELYDB_ACCESS_KEY, STATELYDB_ENDPOINT, STATELYDB_NO_AUTH, STATELYDB_REGION, STATELYDB_SCHEMA_ID,
+    STATELYDB_STORE_ID, Setting,
 };
 use crate::source::Source;
 use monitor_domain::secret::Secret;
@@ -31,10 +31,10 @@ pub struct StatelyDbSettings {
 }
 
 impl StatelyDbSettings {
-    /// Reads only these settings, for commands that use nothing but the store. Reports every fault.
+    /// Reads only these settings. Reports every fault.
     pub fn read(source: &Source<'_>) -> Result<Self, SettingFaults> {
         let mut reader = Reader { source, faults: Vec::new() };
-        let allow_http_hosts: BTreeSet<String> = reader.list(&ALLOW_HTTP_HOSTS, host).into_iter().collect();
+        let allow_http_hosts = reader.http_hosts();
         match reader.statelydb(&allow_http_hosts) {
             Some(settings) if reader.faults.is_empty() => Ok(settings),
             _ => Err(reader.into_faults()),

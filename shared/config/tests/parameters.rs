@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use monitor_config::{HostOptions, NotifierSettings, Parameters, Prefix, Settings, Source, read_or_wanted};
+use monitor_config::{
+    HostOptions, NotifierSettings, Parameters, Prefix, Settings, Source, StoreChoice, StoreSettings, read_or_wanted,
+};
 
 const NOTHING: [(&str, &str); 0] = [];
 const CHECKING: HostOptions = HostOptions {
     every: None,
     targets: Vec::new(),
-    statelydb: true,
+    store: Some(StoreChoice::BySettings),
     without_chat: true,
     slack_commands: false,
     alerts: false,
@@ -51,7 +53,7 @@ fn parameters_are_enough_and_a_variable_takes_precedence_over_its_parameter() {
     assert_eq!(targets(&read(&[], &COMPLETE).unwrap()), ["acme/web"]);
     let settings = read(&[("REPOS", "acme/cli"), ("STATELYDB_STORE_ID", " ")], &COMPLETE).unwrap();
     assert_eq!(targets(&settings), ["acme/cli"]);
-    assert_eq!(settings.statelydb.unwrap().store_id.get(), 1);
+    assert!(matches!(settings.store, Some(StoreSettings::StatelyDb(store)) if store.store_id.get() == 1));
 }
 
 #[test]
@@ -125,6 +127,9 @@ fn a_complete_environment_needs_no_parameter_and_an_incomplete_one_the_missing_o
     {
         assert_eq!(wanted.single.contains(&name), is_wanted, "{name}: {wanted:?}");
     }
+
+    let in_dynamodb = read_or_wanted(lookup(&[("DYNAMODB_TABLE", "runner-monitor")]), checking).unwrap_err();
+    assert!(!in_dynamodb.single.iter().any(|name| name.starts_with("statelydb-")), "{in_dynamodb:?}");
 
     let wanted = read_or_wanted(lookup(&[]), NotifierSettings::read).unwrap_err();
     assert!(wanted.lists.is_empty() && wanted.single.contains(&"slack-webhook"), "{wanted:?}");

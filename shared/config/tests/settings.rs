@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use monitor_config::{
-    Credential, HostOptions, NotifierSettings, SettingFaults, Settings, SlackSettings, Source, reference,
+    Credential, HostOptions, NotifierSettings, SettingFaults, Settings, SlackSettings, Source, StoreChoice, reference,
 };
 use proptest::prelude::*;
 
@@ -30,9 +30,9 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingFaults> {
         ("STATELYDB_STORE_ID", "1"),
         ("STATELYDB_SCHEMA_ID", "2"),
     ];
-    let statelydb = variables.iter().any(|(name, _)| name.starts_with("STATELYDB_"));
+    let store = variables.iter().any(|(name, _)| name.starts_with("STATELYDB_")).then_some(StoreChoice::StatelyDb);
     let slack_commands = variables.iter().any(|(name, _)| ["SLACK_SIGNING_SECRET", "SLACK_ADMINS"].contains(name));
-    read_with(&[&base, variables].concat(), &HostOptions { statelydb, slack_commands, ..HostOptions::default() })
+    read_with(&[&base, variables].concat(), &HostOptions { store, slack_commands, ..HostOptions::default() })
 }
 
 fn targets(settings: &Settings) -> Vec<String> {
@@ -400,8 +400,11 @@ fn the_table_and_the_reader_agree() {
         asked.borrow_mut().insert(name.to_owned());
         None
     });
-    Settings::read(&source, &HostOptions { statelydb: true, slack_commands: true, ..HostOptions::default() })
-        .unwrap_err();
+    Settings::read(
+        &source,
+        &HostOptions { store: Some(StoreChoice::BySettings), slack_commands: true, ..HostOptions::default() },
+    )
+    .unwrap_err();
     let asked = asked.borrow();
     let documented: BTreeSet<&str> = reference().iter().map(|setting| setting.name).collect();
     assert_eq!(asked.iter().map(String::as_str).collect::<BTreeSet<_>>(), documented);

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_runtime_api::shared::IntoShared as _;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::timeout::TimeoutConfig;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -83,4 +85,13 @@ fn unreached(error: reqwest::Error) -> ConnectorError {
         true => ConnectorError::timeout(error.into()),
         false => ConnectorError::io(error.into()),
     }
+}
+
+/// The timeouts of the SDK's calls. A call has to end within one invocation of a function, so it cannot wait as long as
+/// the SDK's defaults.
+pub fn sdk_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(15))
+        .build()
 }

@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "aws")]
 mod aws;
 mod crypto;
 mod proxy;
 #[cfg(feature = "built-in-roots")]
 mod roots;
+mod store;
 mod trust;
 
 use std::time::Duration;
@@ -15,10 +15,10 @@ use monitor_stately::HttpTransport;
 use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
 
-#[cfg(feature = "aws")]
-pub use aws::sdk_http;
+pub use aws::{sdk_http, sdk_timeouts};
 #[cfg(feature = "built-in-roots")]
 pub use roots::BuiltInRoots;
+pub use store::{NetworkStore, store};
 
 /// Why a client could not be built, with a hint if there is one.
 #[derive(Debug, thiserror::Error)]

@@ -21,12 +21,13 @@ NOT_CREATED = {"AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::Lambd
 NAMESPACE = "GitHubRunnerMonitor"
 
 
-def create(aws_url, sqs_url, binaries):
+def create(store, aws_url, sqs_url, binaries):
     """Creates the stack; returns the plan from which the driver simulates Lambda, EventBridge and SQS
     (`tests/e2e/src/bin/deployed-stack/plan.rs`)."""
     session = boto3.Session("any", "any", region_name=template.REGION)
     client = {name: session.client(name, endpoint_url=aws_url) for name in ("cloudformation", "lambda", "sqs")}
-    ids = create_stack(client["cloudformation"])
+    given = {"Architecture": template.ARCHITECTURE, "Store": store}
+    ids = create_stack(client["cloudformation"], given)
     queues = {id_: read_queue(client["sqs"], url) for id_, (kind, url) in ids.items() if kind == "AWS::SQS::Queue"}
     functions = {id_: read_function(client["lambda"], name) for id_, (kind, name) in ids.items()
                  if kind == "AWS::Lambda::Function"}
@@ -41,16 +42,30 @@ def create(aws_url, sqs_url, binaries):
         "functions": functions,
         "queues": queues,
         "mappings": read_mappings(client["lambda"], ids, queues),
+        "table": table(ids, given),
         "emulator": str(EMULATOR),
         "binaries": str(binaries),
         "aws_cli": str(pathlib.Path(sys.executable).with_name("aws")),
     }
 
 
-def create_stack(cloudformation):
+def table(ids, given):
+    """The table's name in the stack, and its definition, which `CreateTable` takes as it is but for two settings."""
+    tables = [name for kind, name in ids.values() if kind == "AWS::DynamoDB::Table"]
+    if not tables:
+        return None
+    (name,) = tables
+    (definition,) = [each["Properties"] for each in template.resolved(given)["Resources"].values()
+                     if each["Type"] == "AWS::DynamoDB::Table"]
+    # CloudFormation sets these with requests of their own.
+    own = {"PointInTimeRecoverySpecification", "TimeToLiveSpecification"}
+    return {"name": name, "definition": {key: value for key, value in definition.items() if key not in own}}
+
+
+def create_stack(cloudformation, given):
     """Creates the stack; returns type and physical id by logical id."""
     # Parameters and conditions are resolved first: moto keeps an `AWS::NoValue` in a policy's list of statements.
-    body = json.dumps(creatable(template.resolved({"Architecture": template.ARCHITECTURE})))
+    body = json.dumps(creatable(template.resolved(given)))
     cloudformation.create_stack(StackName=template.STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     deadline = time.monotonic() + 60
     while True:

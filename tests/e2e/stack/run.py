@@ -1,8 +1,9 @@
 """Creates the stack on AWS emulators, then runs the scenarios on it.
 
-    python run.py BINARIES LOGS PROGRAM [ARGUMENT …]
+    python run.py STORE BINARIES LOGS PROGRAM [ARGUMENT …]
 
-BINARIES has a folder with a `bootstrap` for each function, PROGRAM is the driver (`deployed-stack`).
+STORE is the template's parameter, BINARIES has a folder with a `bootstrap` for each function, PROGRAM is the driver
+(`deployed-stack`).
 """
 
 import json
@@ -27,20 +28,21 @@ def check_unwinding(binaries):
             sys.exit(f"{bootstrap}: exit code {ended} after a panic, must be {UNWOUND}: see `panic` in Cargo.toml")
 
 
-def main(binaries, logs, program, *arguments):
+def main(store, binaries, logs, program, *arguments):
     check_unwinding(pathlib.Path(binaries).resolve())
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
         folder = pathlib.Path(folder)
         with servers.moto(folder) as aws_url, servers.localstack(folder) as sqs_url:
-            plan = create_stack.create(aws_url, sqs_url, pathlib.Path(binaries).resolve())
+            plan = create_stack.create(store, aws_url, sqs_url, pathlib.Path(binaries).resolve())
             (folder / "plan.json").write_text(json.dumps(plan, indent=2))
             made = f"{len(plan['functions'])} functions, {len(plan['queues'])} queues, {len(plan['mappings'])} mappings"
-            print(f"stack created: {made}; queues by {'LocalStack' if sqs_url else 'moto'}", flush=True)
+            queues = "LocalStack" if sqs_url else "moto"
+            print(f"stack created: {made}; queues by {queues}; records in {store}", flush=True)
             command = [program, "--plan", folder / "plan.json", "--logs", logs, *arguments]
             return subprocess.run(command).returncode
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 5:
         sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

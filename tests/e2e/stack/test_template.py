@@ -381,6 +381,38 @@ class TemplateTest(unittest.TestCase):
             pairs = {("ssm:GetParameters", json.dumps(f"{arn}/{name}")) for name in names}
             self.assertEqual(self.stack.allowed(function, "ssm:"), pairs, function)
 
+    def test_a_table_is_created_only_if_records_are_stored_in_it_and_outlives_the_stack(self):
+        self.assertEqual(self.stack.of_type("AWS::DynamoDB::Table"), {})
+        for function in FUNCTIONS:
+            self.assertEqual(self.stack.allowed(function, "dynamodb:"), set(), function)
+            self.assertEqual(self.stack.properties(function)["Environment"]["Variables"]["DYNAMODB_TABLE"], "")
+        stack = Stack(Store="dynamodb")
+        table = stack.one("AWS::DynamoDB::Table")
+        self.assertNotIn("TableName", table, "a table of a deleted stack must not be in the way of a new one")
+        self.assertEqual(table["BillingMode"], "PAY_PER_REQUEST")
+        self.assertTrue(table["DeletionProtectionEnabled"])
+        self.assertTrue(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"])
+        self.assertEqual(table["TimeToLiveSpecification"], {"AttributeName": "expiresAt", "Enabled": True})
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            self.assertEqual(stack.resources["Table"][policy], "Retain")
+
+    def test_each_function_may_do_with_the_table_only_what_its_stage_does(self):
+        stack = Stack(Store="dynamodb")
+        table = json.dumps({"Fn::GetAtt": ["Table", "Arn"]})
+        keeps, deletes = {"BatchGetItem", "PutItem", "Query"}, {"DeleteItem"}
+        for function, actions in {"SchedulerFunction": keeps, "PollerFunction": keeps | deletes,
+                                  "NotifierFunction": keeps, "SlackFunction": keeps | deletes}.items():
+            allowed = stack.allowed(function, "dynamodb:")
+            self.assertEqual({action for action, resource in allowed if resource == table},
+                             {f"dynamodb:{action}" for action in actions}, function)
+            # Only the slack function lists all targets.
+            others = {resource for _, resource in allowed if resource != table}
+            self.assertEqual(len(others), 1 if function == "SlackFunction" else 0, others)
+            self.assertEqual(stack.properties(function)["Environment"]["Variables"]["DYNAMODB_TABLE"], {"Ref": "Table"})
+            parameters = {resource for _, resource in stack.allowed(function, "ssm:")}
+            self.assertFalse([name for name in parameters if "statelydb" in name], function)
+            self.assertTrue([name for name in parameters if name.endswith('/policy"')], function)
+
     def test_only_the_given_kms_key_may_be_used_to_decrypt(self):
         for function in FUNCTIONS:
             self.assertEqual(self.stack.allowed(function, "kms:"), set())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use monitor_config::{Credential, HostOptions, Settings, SlackSettings, Source, reference};
+use monitor_config::{Credential, HostOptions, Settings, SlackSettings, Source, StoreChoice, reference};
 use monitor_domain::policy::{Policy, PolicyDocument, Thresholds};
 use monitor_domain::target::{Target, TargetSpec};
 
@@ -36,7 +36,7 @@ pub(crate) fn settings(input: &[u8]) {
     let options = HostOptions {
         every: Some(Duration::from_secs(300)),
         targets: Vec::new(),
-        statelydb: true,
+        store: Some(StoreChoice::BySettings),
         ..HostOptions::default()
     };
     match Settings::read(&source, &options) {

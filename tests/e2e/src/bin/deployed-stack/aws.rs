@@ -1,4 +1,4 @@
-//! SQS and SSM by their JSON protocol, as far as the driver needs them.
+//! SQS, SSM and DynamoDB by their JSON protocol, as far as the driver needs them.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -26,6 +26,11 @@ impl Service {
     /// SSM Parameter Store.
     pub(crate) fn ssm(http: &reqwest::Client, url: &str, region: &str) -> Self {
         Self::new(http, url, region, ("ssm", "AmazonSSM", "1.1"))
+    }
+
+    /// DynamoDB.
+    pub(crate) fn dynamodb(http: &reqwest::Client, url: &str, region: &str) -> Self {
+        Self::new(http, url, region, ("dynamodb", "DynamoDB_20120810", "1.0"))
     }
 
     fn new(

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use monitor_dynamodb_emulators::Emulator;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -46,10 +47,13 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let plan = Plan::read(&arguments.plan)?;
+    let dynamodb = if plan.table.is_some() { Some(Emulator::dynoxide(None).await?) } else { None };
     let bench = Arc::new(Bench {
-        plan: Plan::read(&arguments.plan)?,
+        plan,
         http: reqwest::Client::builder().no_proxy().build()?,
         logs: arguments.logs.clone(),
+        dynamodb,
     });
     if arguments.logs.exists() {
         std::fs::remove_dir_all(&arguments.logs)?;
@@ -57,7 +61,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     let is_meant = |scenario: &Scenario| {
         arguments.names.is_empty() || arguments.names.iter().any(|name| scenario.name.contains(name.as_str()))
     };
-    let meant: Vec<Scenario> = scenarios::all().into_iter().filter(is_meant).collect();
+    let has_table = bench.plan.table.is_some();
+    let is_possible = |scenario: &Scenario| !(has_table && scenario.needs_statelydb);
+    let meant: Vec<Scenario> = scenarios::all().into_iter().filter(is_meant).filter(is_possible).collect();
     anyhow::ensure!(!meant.is_empty(), "no scenario's name contains {:?}", arguments.names);
     if !bench.plan.true_fifo {
         println!("moto serves the queues: it lets later messages of a FIFO group overtake a redelivered one");

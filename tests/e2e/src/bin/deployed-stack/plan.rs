@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) queues: BTreeMap<String, QueuePlan>,
     /// The event source mappings, from queues to functions.
     pub(crate) mappings: Vec<MappingPlan>,
+    /// The table with the records; `None` if they are in StatelyDB.
+    pub(crate) table: Option<TablePlan>,
     /// The path of the Runtime Interface Emulator.
     pub(crate) emulator: PathBuf,
     /// The folder with each function's `bootstrap`, in a folder named by logical id.
@@ -47,6 +49,15 @@ pub(crate) struct FunctionPlan {
     pub(crate) memory_mb: u64,
     /// The environment variables.
     pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// The DynamoDB table.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct TablePlan {
+    /// The table's name in the stack.
+    pub(crate) name: String,
+    /// The request that creates it, without its name.
+    pub(crate) definition: Value,
 }
 
 /// A queue as CloudFormation created it.

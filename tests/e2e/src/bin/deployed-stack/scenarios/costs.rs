@@ -17,7 +17,7 @@ const REPOSITORIES: [&str; 12] = [
 ];
 
 pub(super) fn all() -> Vec<Scenario> {
-    vec![scenario!(requests_of_a_tick_and_its_checks_in_the_steady_state, fleet)]
+    vec![scenario!(requests_of_a_tick_and_its_checks_in_the_steady_state, fleet).needing_statelydb()]
 }
 
 fn fleet() -> Setting {

@@ -21,10 +21,18 @@ type Playing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>
 pub(crate) struct Scenario {
     /// The name: a sentence with `_` between the words.
     pub(crate) name: &'static str,
+    /// Whether it looks into StatelyDB, or makes it fail.
+    pub(crate) needs_statelydb: bool,
     /// The settings of its stack.
     pub(crate) setting: fn() -> Setting,
     /// The scenario itself.
     pub(crate) run: for<'a> fn(&'a World) -> Playing<'a>,
+}
+
+impl Scenario {
+    fn needing_statelydb(self) -> Self {
+        Self { needs_statelydb: true, ..self }
+    }
 }
 
 /// A scenario from an async function of the same name, and a setting other than the default one.
@@ -33,7 +41,12 @@ macro_rules! scenario {
         scenario!($name, $crate::world::Setting::default)
     };
     ($name:ident, $setting:expr) => {
-        $crate::scenarios::Scenario { name: stringify!($name), setting: $setting, run: |world| Box::pin($name(world)) }
+        $crate::scenarios::Scenario {
+            name: stringify!($name),
+            needs_statelydb: false,
+            setting: $setting,
+            run: |world| Box::pin($name(world)),
+        }
     };
 }
 pub(crate) use scenario;

@@ -17,7 +17,8 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         scenario!(a_job_that_kills_its_poller_every_time_is_dead_lettered_by_the_queue_and_others_are_done),
         scenario!(a_poisoned_message_is_dead_lettered_with_its_reason_and_its_batch_is_not_harmed),
-        scenario!(a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subject, store_away),
+        scenario!(a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subject, store_away)
+            .needing_statelydb(),
         scenario!(messages_delivered_twice_and_out_of_order_change_nothing),
     ]
 }

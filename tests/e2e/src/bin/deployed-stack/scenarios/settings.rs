@@ -8,7 +8,7 @@ use crate::secrets;
 use crate::world::World;
 
 pub(super) fn all() -> Vec<Scenario> {
-    vec![scenario!(missing_parameters_are_named_all_at_once_with_the_commands_that_set_them)]
+    vec![scenario!(missing_parameters_are_named_all_at_once_with_the_commands_that_set_them).needing_statelydb()]
 }
 
 async fn missing_parameters_are_named_all_at_once_with_the_commands_that_set_them(world: &World) -> anyhow::Result<()> {

@@ -63,6 +63,7 @@ impl World {
             bench: Arc::clone(bench),
         };
         world.put_parameters().await?;
+        world.create_table().await?;
         world.create_queues().await?;
         world.start_functions().await?;
         world.start_mappings();
@@ -72,6 +73,7 @@ impl World {
     async fn put_parameters(&self) -> anyhow::Result<()> {
         let repositories = serde_json::to_string(&self.setting.repositories)?;
         let (store, schema) = (STORE.to_string(), SCHEMA.to_string());
+        let has_table = self.bench.plan.table.is_some();
         for (name, kind, value) in [
             ("github-token", "SecureString", secrets::GITHUB_TOKEN),
             ("statelydb-access-key", "SecureString", secrets::STATELYDB_ACCESS_KEY),
@@ -84,9 +86,21 @@ impl World {
             ("github-api-url", "String", &self.github.base_url()),
             ("policy", "String", self.setting.policy),
         ] {
+            if has_table && name.starts_with("statelydb-") {
+                continue;
+            }
             self.put_parameter(name, kind, value).await?;
         }
         Ok(())
+    }
+
+    /// Creates the table as the template defines it.
+    async fn create_table(&self) -> anyhow::Result<()> {
+        let (Some(table), Some(dynamodb)) = (&self.bench.plan.table, &self.bench.dynamodb) else { return Ok(()) };
+        let mut definition = table.definition.clone();
+        definition["TableName"] = json!(self.stack);
+        let dynamodb = Service::dynamodb(&self.bench.http, dynamodb.url(), &self.bench.plan.region);
+        dynamodb.call("CreateTable", &definition).await.map(drop)
     }
 
     /// Creates the stack's queues, dead-letter queues first.
@@ -129,7 +143,9 @@ impl World {
         for (id, function) in &plan.functions {
             let concurrency = plan.mappings.iter().filter(|mapping| mapping.function == *id);
             let slots = concurrency.map(|mapping| mapping.maximum_concurrency.unwrap_or(MAX_SLOTS)).max().unwrap_or(1);
-            for (service, upstream) in [("sqs", &plan.sqs_url), ("ssm", &plan.aws_url)] {
+            let dynamodb = bench.dynamodb.as_ref().map(|dynamodb| ("dynamodb", dynamodb.url()));
+            let services = [("sqs", &*plan.sqs_url), ("ssm", &*plan.aws_url)];
+            for (service, upstream) in services.into_iter().chain(dynamodb) {
                 let gateway = Gateway::open(&bench.http, upstream).await?;
                 self.gateways.insert(format!("{id} {service}"), gateway);
             }
@@ -155,6 +171,14 @@ impl World {
             let queue = plan.queues.iter().find(|(_, queue)| queue.url == *value);
             let value = queue.map_or_else(|| value.clone(), |(queue, _)| self.queue_urls[queue].clone());
             environment.insert(name.clone(), value);
+        }
+        if let Some(table) = &plan.table {
+            let name = environment.insert("DYNAMODB_TABLE".to_owned(), self.stack.clone());
+            ensure!(name.as_ref() == Some(&table.name), "the template gives {id} the table {name:?}");
+            environment.insert(
+                "AWS_ENDPOINT_URL_DYNAMODB".to_owned(),
+                self.gateways[&format!("{id} dynamodb")].url().to_owned(),
+            );
         }
         ensure!(environment.contains_key("PARAMETER_PREFIX"), "the template gives {id} no PARAMETER_PREFIX");
         let gateway = |service: &str| self.gateways[&format!("{id} {service}")].url().to_owned();

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use monitor_dynamodb_emulators::Emulator;
 use monitor_fakes::{FakeGitHub, FakeSlack};
 use monitor_stately_server::StatelyServer;
 use serde_json::{Value, json};
@@ -32,6 +33,8 @@ pub(crate) struct Bench {
     pub(crate) http: reqwest::Client,
     /// The folder that has a folder of logs for each scenario.
     pub(crate) logs: PathBuf,
+    /// DynamoDB, if the stack has a table.
+    pub(crate) dynamodb: Option<Emulator>,
 }
 
 /// The settings of a scenario's stack.
@@ -69,7 +72,7 @@ pub(crate) struct World {
     pub(crate) github: FakeGitHub,
     /// Slack.
     pub(crate) slack: FakeSlack,
-    /// StatelyDB.
+    /// StatelyDB; nothing reaches it if the stack has a table.
     pub(crate) stately: StatelyServer,
     sqs: Service,
     ssm: Service,
