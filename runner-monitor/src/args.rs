@@ -39,9 +39,10 @@ machine could read it there."
 
 /// The exit codes of [`crate::Outcome`]. docs/RUNNING.md repeats this text; a test compares the two.
 const EXIT_CODES: &str = "\
-Exit codes, the same for check, status, history and doctor:
+Exit codes, the same for check, status, history, doctor and copy:
   0  all is well
-  1  something is unhealthy: a runner has an outage or is suspected of one, or doctor found something to fix
+  1  something is unhealthy: a runner has an outage or is suspected of one, doctor found something to fix,
+     or two stores differ after copy
   2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
      argument is wrong, the store cannot be read, or the output cannot be written
 run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
@@ -87,6 +88,9 @@ pub(crate) enum Command {
     /// Check settings, credentials, permissions, Slack, store and clock, and say what to fix
     #[command(after_long_help = EXIT_CODES)]
     Doctor(Doctor),
+    /// Copy everything from one store to another, for example from a file to DynamoDB, and compare both
+    #[command(after_long_help = EXIT_CODES)]
+    Copy(Copy),
     /// List the settings that are read from the environment
     Settings,
 }
@@ -384,6 +388,16 @@ pub(crate) struct Doctor {
     /// Print JSON instead of lines
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The store to read: a file, `stately` or `dynamodb`
+    #[arg(long, value_name = "STORE", value_parser = OsStringValueParser::new().try_map(parse_store))]
+    pub(crate) from: PathBuf,
+    /// The store to write: a file, `stately` or `dynamodb`. It must be empty, or hold an earlier copy
+    #[arg(long, value_name = "STORE", value_parser = OsStringValueParser::new().try_map(parse_store))]
+    pub(crate) to: PathBuf,
 }
 
 /// Refuses a secret in the arguments, and in the variables for arguments, before any message can repeat it.

@@ -116,10 +116,18 @@ fn file(argument: &StoreArgument, outage_retention: Duration) -> anyhow::Result<
     Ok(ChosenStore::Embedded(Box::new(EmbeddedStore::open(&path)?), outage_retention))
 }
 
+/// Opens a store for a command that reads no other settings. For a file, creates it with its folder.
+pub(crate) async fn new_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
+    match argument.service() {
+        Some(choice) => network_store(&StoreSettings::read(&Source::environment(), choice)?).await,
+        None => file(argument, Duration::MAX),
+    }
+}
+
 /// Opens a store for commands that only read: the file must exist.
 pub(crate) async fn existing_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
-    if let Some(choice) = argument.service() {
-        return network_store(&StoreSettings::read(&Source::environment(), choice)?).await;
+    if argument.service().is_some() {
+        return new_store(argument).await;
     }
     let path = argument.path()?;
     anyhow::ensure!(

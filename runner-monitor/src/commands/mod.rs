@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 pub(crate) mod check;
+pub(crate) mod copy;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod doctor;

@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod counters;
 pub mod expiry;
+pub mod inventory;
 pub mod items;
 pub mod json;
 pub mod keys;
