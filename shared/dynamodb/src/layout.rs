@@ -21,9 +21,11 @@ const TARGET: &str = "fleet#target";
 
 /// The primary key of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
-    pub(crate) partition: String,
-    pub(crate) sort: String,
+pub struct Place {
+    /// The partition key: the subject.
+    pub partition: String,
+    /// The sort key.
+    pub sort: String,
 }
 
 impl Place {
@@ -66,19 +68,34 @@ fn notification(notification: u64, attempt: u32, kind: &str) -> String {
 
 /// The rows of one partition that a query reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) partition: String,
-    pub(crate) sort: SortKeys,
-    pub(crate) descending: bool,
-    /// The maximum number of items.
-    pub(crate) limit: usize,
+pub struct Range {
+    /// The partition.
+    pub partition: String,
+    /// The sort keys.
+    pub sort: SortKeys,
+    /// Whether the last row comes first.
+    pub descending: bool,
+    /// The maximum number of rows.
+    pub limit: usize,
 }
 
 /// A condition on sort keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SortKeys {
+pub enum SortKeys {
+    /// Those that start with this text.
     StartingWith(String),
+    /// Those from the first to the last, both included.
     Between(String, String),
+}
+
+impl SortKeys {
+    /// Whether a sort key meets the condition.
+    pub fn contains(&self, sort: &str) -> bool {
+        match self {
+            Self::StartingWith(prefix) => sort.starts_with(prefix),
+            Self::Between(first, last) => (&**first..=&**last).contains(&sort),
+        }
+    }
 }
 
 impl Range {

@@ -27,7 +27,7 @@ const LONGEST_TEXT: usize = 64 << 20;
 const LONGEST_REASON: usize = 300;
 
 /// The attributes of a row.
-pub(crate) type Row = HashMap<String, AttributeValue>;
+pub type Row = HashMap<String, AttributeValue>;
 
 /// An item's row without its body, and the body.
 pub(crate) fn write(item: &Item) -> Result<(Row, Body), StoreError> {
@@ -89,7 +89,7 @@ pub(crate) fn at(place: &Place) -> Row {
 }
 
 /// The key of a row.
-pub(crate) fn place(row: &Row) -> Place {
+pub fn place(row: &Row) -> Place {
     let text = |name| row.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     Place { partition: text(KEY), sort: text(SORT_KEY) }
 }

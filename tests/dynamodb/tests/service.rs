@@ -231,9 +231,9 @@ async fn a_row_that_cannot_be_read_is_named() {
 async fn the_cost_of_each_step_is_what_the_page_says() {
     let emulator = dynoxide().await;
     let store = emulator.store(system_time(at(0))).await.expect("a table");
-    let mut before = store.consumed();
+    let mut before = store.table().consumed();
     let mut since = || {
-        let now = store.consumed();
+        let now = store.table().consumed();
         let units = (now.read_units - before.read_units, now.write_units - before.write_units);
         before = now;
         units

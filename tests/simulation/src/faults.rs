@@ -30,6 +30,9 @@ pub enum StoreKind {
     Embedded,
     /// The StatelyDB client with the server in memory.
     Stately,
+    /// The store on DynamoDB with a table in memory.
+    #[value(name = "dynamodb")]
+    DynamoDb,
 }
 
 /// How a kind of fault comes about.
@@ -48,12 +51,12 @@ struct Kind {
     stages: &'static [Stage],
     /// Why it cannot affect the other stages.
     elsewhere: &'static str,
-    /// The only store that can have it. `None`: every store.
-    only: Option<StoreKind>,
+    /// The stores that can have it.
+    stores: &'static [StoreKind],
 }
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident = $comes:expr, $stages:expr, $elsewhere:expr, $only:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $comes:expr, $stages:expr, $elsewhere:expr, $stores:expr;)*) => {
         /// A kind of fault of GitHub, the store, Slack, a queue or the runtime.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Fault { $($(#[$doc])* $name,)* }
@@ -64,7 +67,7 @@ macro_rules! faults {
 
             fn kind(self) -> Kind {
                 match self {
-                    $(Fault::$name => Kind { comes: $comes, stages: $stages, elsewhere: $elsewhere, only: $only },)*
+                    $(Fault::$name => Kind { comes: $comes, stages: $stages, elsewhere: $elsewhere, stores: $stores },)*
                 }
             }
         }
@@ -83,77 +86,79 @@ const QUEUED: &str = "ticks and commands do not come from a queue";
 const TICKS: &str = "only the scheduler is started by ticks";
 const POSTS: &str = "neither the notifier nor a mute sends to a queue";
 const OVERRIDES: &str = "overrides replace what is stored";
-const STATELY: Option<StoreKind> = Some(StoreKind::Stately);
+const EVERY: &[StoreKind] = &[StoreKind::Embedded, StoreKind::Stately, StoreKind::DynamoDb];
+const SERVICES: &[StoreKind] = &[StoreKind::Stately, StoreKind::DynamoDb];
+const STATELY: &[StoreKind] = &[StoreKind::Stately];
 
 faults! {
     /// GitHub answers 5xx.
-    GitHubFails = InWindows(400), &[Schedule, Check], ASKS, None;
+    GitHubFails = InWindows(400), &[Schedule, Check], ASKS, EVERY;
     /// GitHub's answer cannot be parsed.
-    GitHubBroken = InWindows(400), &[Schedule, Check], ASKS, None;
+    GitHubBroken = InWindows(400), &[Schedule, Check], ASKS, EVERY;
     /// GitHub does not answer in time.
-    GitHubHangs = InWindows(150), &[Schedule, Check], ASKS, None;
+    GitHubHangs = InWindows(150), &[Schedule, Check], ASKS, EVERY;
     /// GitHub rate-limits the credential.
-    GitHubLimits = InWindows(400), &[Schedule, Check], ASKS, None;
+    GitHubLimits = InWindows(400), &[Schedule, Check], ASKS, EVERY;
     /// GitHub fails after some pages.
-    GitHubBreaksOff = InWindows(300), &[Check], LISTS, None;
+    GitHubBreaksOff = InWindows(300), &[Check], LISTS, EVERY;
     /// GitHub answers with the state of some minutes ago.
-    GitHubStale = InWindows(150), &[Check], LISTS, None;
+    GitHubStale = InWindows(150), &[Check], LISTS, EVERY;
     /// A runner is missing from one list.
-    GitHubSlips = InWindows(150), &[Check], LISTS, None;
+    GitHubSlips = InWindows(150), &[Check], LISTS, EVERY;
     /// An online runner is listed as offline once.
-    GitHubLies = InWindows(100), &[Check], LISTS, None;
+    GitHubLies = InWindows(100), &[Check], LISTS, EVERY;
     /// A request does not reach the store.
-    StoreRequestLost = InWindows(120), EVERYWHERE, "", None;
+    StoreRequestLost = InWindows(120), EVERYWHERE, "", EVERY;
     /// The store carries out a request, and its answer is lost.
-    StoreAnswerLost = InWindows(120), EVERYWHERE, "", None;
+    StoreAnswerLost = InWindows(120), EVERYWHERE, "", EVERY;
     /// The store carries out a put after the sender's timeout.
-    StoreIsLate = InWindows(80), EVERYWHERE, "", None;
+    StoreIsLate = InWindows(80), EVERYWHERE, "", EVERY;
     /// The store is down for up to a minute.
-    StoreIsDown = InWindows(20), EVERYWHERE, "", None;
+    StoreIsDown = InWindows(20), EVERYWHERE, "", EVERY;
     /// The store answers after 4 s to 6.5 s.
-    StoreStalls = InWindows(80), EVERYWHERE, "", STATELY;
+    StoreStalls = InWindows(80), EVERYWHERE, "", SERVICES;
     /// The store refuses a request because of a throughput limit or a temporary conflict.
-    StoreThrottles = InWindows(200), EVERYWHERE, "", STATELY;
+    StoreThrottles = InWindows(200), EVERYWHERE, "", SERVICES;
     /// The store's answer breaks off, or a proxy answers instead.
     StoreBreaksOff = InWindows(120), EVERYWHERE, "", STATELY;
     /// The store treats every token as expired.
     TokenExpires = InWindows(60), EVERYWHERE, "", STATELY;
     /// A must-not-exist put finds an item: from another writer, or from the same writer's earlier attempt.
-    StoreConflict = ByItself, &[Schedule, Check, Notify], OVERRIDES, None;
+    StoreConflict = ByItself, &[Schedule, Check, Notify], OVERRIDES, EVERY;
     /// Slack answers 429 with a time to wait.
-    SlackBusy = InWindows(400), &[Notify], SENDS, None;
+    SlackBusy = InWindows(400), &[Notify], SENDS, EVERY;
     /// Slack answers 5xx and has not accepted the message.
-    SlackFails = InWindows(400), &[Notify], SENDS, None;
+    SlackFails = InWindows(400), &[Notify], SENDS, EVERY;
     /// Slack has accepted the message, and its answer is lost.
-    SlackAnswerLost = InWindows(400), &[Notify], SENDS, None;
+    SlackAnswerLost = InWindows(400), &[Notify], SENDS, EVERY;
     /// Slack refuses the message's blocks.
-    SlackRefuses = InWindows(300), &[Notify], SENDS, None;
+    SlackRefuses = InWindows(300), &[Notify], SENDS, EVERY;
     /// Somebody has deleted an earlier message.
-    SlackGone = InWindows(400), &[Notify], SENDS, None;
+    SlackGone = InWindows(400), &[Notify], SENDS, EVERY;
     /// Slack accepts nothing until a person fixes the webhook or the bot.
-    SlackDead = ByItself, &[Notify], SENDS, None;
+    SlackDead = ByItself, &[Notify], SENDS, EVERY;
     /// The standard queue delivers a message twice.
-    QueueRepeats = InWindows(300), &[Check], STANDARD, None;
+    QueueRepeats = InWindows(300), &[Check], STANDARD, EVERY;
     /// The standard queue delays a message, so that later ones arrive first.
-    QueueDelays = InWindows(300), &[Check], STANDARD, None;
+    QueueDelays = InWindows(300), &[Check], STANDARD, EVERY;
     /// The standard queue delivers messages in reverse order.
-    QueueReorders = InWindows(500), &[Check], STANDARD, None;
+    QueueReorders = InWindows(500), &[Check], STANDARD, EVERY;
     /// The deletion of a handled message is lost, so it is delivered again.
-    QueueRedelivers = InWindows(200), &[Check, Notify], QUEUED, None;
+    QueueRedelivers = InWindows(200), &[Check, Notify], QUEUED, EVERY;
     /// A queue refuses a message.
-    QueueRefuses = InWindows(200), &[Schedule, Check], POSTS, None;
+    QueueRefuses = InWindows(200), &[Schedule, Check], POSTS, EVERY;
     /// A queue accepts a message, and its answer is lost.
-    QueueAnswerLost = InWindows(200), &[Schedule, Check], POSTS, None;
+    QueueAnswerLost = InWindows(200), &[Schedule, Check], POSTS, EVERY;
     /// The scheduler is started twice for one tick.
-    TickRepeats = InWindows(300), &[Schedule], TICKS, None;
+    TickRepeats = InWindows(300), &[Schedule], TICKS, EVERY;
     /// A stage runs twice for the same subject at the same time.
-    Overlap = ByItself, EVERYWHERE, "", None;
+    Overlap = ByItself, EVERYWHERE, "", EVERY;
     /// A stage ends at an await, and its message is delivered again.
-    Crash = InWindows(25), EVERYWHERE, "", None;
+    Crash = InWindows(25), EVERYWHERE, "", EVERY;
     /// A stage is suspended in the middle and resumes later.
-    Freeze = InWindows(15), EVERYWHERE, "", None;
+    Freeze = InWindows(15), EVERYWHERE, "", EVERY;
     /// A stage makes no progress until its timeout and is ended.
-    Timeout = InWindows(15), EVERYWHERE, "", None;
+    Timeout = InWindows(15), EVERYWHERE, "", EVERY;
 }
 
 impl Fault {
@@ -172,7 +177,7 @@ impl Fault {
 
     /// Whether it can occur with a store.
     pub fn is_of(self, store: StoreKind) -> bool {
-        self.kind().only.is_none_or(|only| only == store)
+        self.kind().stores.contains(&store)
     }
 
     /// Whether it can affect a stage.

@@ -56,11 +56,12 @@ impl Arguments {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut seeds = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (seed, store) = match line.strip_suffix(" stately") {
-                Some(seed) => (seed, StoreKind::Stately),
-                None => (line, StoreKind::Embedded),
+            let (seed, store) = match line.split_once(' ') {
+                Some((seed, "stately")) => (seed, StoreKind::Stately),
+                Some((seed, "dynamodb")) => (seed, StoreKind::DynamoDb),
+                _ => (line, StoreKind::Embedded),
             };
-            let seed = seed.trim().parse().with_context(|| {
+            let seed = seed.parse().with_context(|| {
                 format!("{}: `{line}` must be a seed, for example `4711` or `4711 stately`", file.display())
             })?;
             if store == self.store {

@@ -1,9 +1,11 @@
-//! The two stores behind an unreliable network: the embedded one, and the StatelyDB client with the server in memory.
+//! The stores behind an unreliable network: the embedded one, the StatelyDB client with the server in memory, and the
+//! store on DynamoDB with a table in memory.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use monitor_domain::target::Target;
+use monitor_dynamodb::DynamoStore;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::{Key, Put, Query};
@@ -12,6 +14,7 @@ use monitor_pipeline::records::{StoredFleet, read_fleet};
 use monitor_stately::StatelyStore;
 use monitor_stately_server::State;
 
+use crate::dynamodb::{self, Rows, SimulatedTable};
 use crate::faults::{Fault, StoreKind};
 use crate::machine::Shared;
 use crate::stately::{self, Connection};
@@ -28,6 +31,8 @@ pub enum Stored {
     Embedded(Arc<EmbeddedStore>),
     /// In the StatelyDB server.
     Stately(Arc<Mutex<State>>),
+    /// In a DynamoDB table.
+    DynamoDb(Arc<Mutex<Rows>>),
 }
 
 /// A function's connection to the store. It stays open from one message to the next.
@@ -36,6 +41,8 @@ pub enum SimulatedStore {
     Embedded(Arc<EmbeddedStore>, Shared),
     /// The StatelyDB store.
     Stately(Box<StatelyStore<Connection, Shared>>, Shared),
+    /// The store on DynamoDB.
+    DynamoDb(Box<DynamoStore<SimulatedTable>>, Shared),
 }
 
 /// Returns the value of a future that must be ready at once.
@@ -52,6 +59,7 @@ impl Stored {
         Ok(match kind {
             StoreKind::Embedded => Self::Embedded(Arc::new(EmbeddedStore::open_in_memory()?)),
             StoreKind::Stately => Self::Stately(stately::server(shared)),
+            StoreKind::DynamoDb => Self::DynamoDb(Arc::default()),
         })
     }
 
@@ -62,6 +70,7 @@ impl Stored {
             Self::Stately(server) => {
                 SimulatedStore::Stately(Box::new(stately::connect(server, shared)), shared.clone())
             }
+            Self::DynamoDb(rows) => SimulatedStore::DynamoDb(Box::new(dynamodb::connect(rows, shared)), shared.clone()),
         }
     }
 
@@ -70,6 +79,7 @@ impl Stored {
         match self {
             Self::Embedded(store) => Ok(ready(store.list(query))??),
             Self::Stately(server) => Ok(ready(stately::direct(server).list(query))??),
+            Self::DynamoDb(rows) => Ok(ready(dynamodb::direct(rows).list(query))??),
         }
     }
 
@@ -78,13 +88,14 @@ impl Stored {
         match self {
             Self::Embedded(store) => Ok(ready(read_fleet(&**store, target))??),
             Self::Stately(server) => Ok(ready(read_fleet(&stately::direct(server), target))??),
+            Self::DynamoDb(rows) => Ok(ready(read_fleet(&dynamodb::direct(rows), target))??),
         }
     }
 }
 
 impl SimulatedStore {
     fn shared(&self) -> &Shared {
-        let (Self::Embedded(_, shared) | Self::Stately(_, shared)) = self;
+        let (Self::Embedded(_, shared) | Self::Stately(_, shared) | Self::DynamoDb(_, shared)) = self;
         shared
     }
 
@@ -179,6 +190,12 @@ impl Store for SimulatedStore {
                 self.note(&puts, outcome);
                 Ok(outcome)
             }
+            Self::DynamoDb(store, _) => {
+                store.table().stores(Noted::of_puts(&puts));
+                let outcome = store.put(puts.clone()).await?;
+                self.note(&puts, outcome);
+                Ok(outcome)
+            }
         }
     }
 
@@ -191,6 +208,7 @@ impl Store for SimulatedStore {
                 Ok(items)
             }
             Self::Stately(store, _) => store.get(keys).await,
+            Self::DynamoDb(store, _) => store.get(keys).await,
         }
     }
 
@@ -203,6 +221,7 @@ impl Store for SimulatedStore {
                 Ok(items)
             }
             Self::Stately(store, _) => store.list(query).await,
+            Self::DynamoDb(store, _) => store.list(query).await,
         }
     }
 
@@ -223,6 +242,10 @@ impl Store for SimulatedStore {
                 store.client().transport().stores(Noted::of_keys(keys));
                 store.delete(keys).await
             }
+            Self::DynamoDb(store, _) => {
+                store.table().stores(Noted::of_keys(keys));
+                store.delete(keys).await
+            }
         }
     }
 
@@ -231,6 +254,7 @@ impl Store for SimulatedStore {
         match self {
             Self::Embedded(..) => 5,
             Self::Stately(store, _) => store.max_batch(),
+            Self::DynamoDb(store, _) => store.max_batch(),
         }
     }
 }
