@@ -21,7 +21,7 @@ use monitor_pipeline::ports::{PutOutcome, StoreError};
 use crate::error::fault;
 use crate::layout::{KEY, Place, Range, SORT_KEY, SortKeys, TARGETS_INDEX, TARGETS_INDEX_KEY};
 use crate::row::{self, Row};
-use crate::table::{Page, Table, Try, Write, absent, now_value};
+use crate::table::{Page, Table, Try, Write, absent, as_of_value};
 
 /// A table in DynamoDB.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl SdkTable {
     }
 
     /// Puts one row, which costs half of a transaction.
-    async fn put(&self, row: &Row, must_not_exist: bool) -> Result<Try<PutOutcome>, StoreError> {
+    async fn put(&self, row: &Row, must_not_exist: bool, as_of: Timestamp) -> Result<Try<PutOutcome>, StoreError> {
         let mut request = self
             .client
             .put_item()
@@ -77,8 +77,8 @@ impl SdkTable {
             .set_item(Some(row.clone()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         if must_not_exist {
-            let now = now_value(self.now());
-            request = request.condition_expression(absent()).expression_attribute_values(":now", now);
+            let as_of = as_of_value(as_of);
+            request = request.condition_expression(absent()).expression_attribute_values(":asOf", as_of);
         }
         match Box::pin(request.send()).await {
             Ok(answer) => {
@@ -97,15 +97,15 @@ impl SdkTable {
         }
     }
 
-    fn action(&self, write: &Write) -> Result<TransactWriteItem, StoreError> {
+    fn action(&self, write: &Write, as_of: Timestamp) -> Result<TransactWriteItem, StoreError> {
         let refused = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Refused(error.to_string());
         let action = TransactWriteItem::builder();
         Ok(match write {
             Write::Put { row, must_not_exist } => {
                 let mut put = Put::builder().table_name(&self.name).set_item(Some(row.clone()));
                 if *must_not_exist {
-                    let now = now_value(self.now());
-                    put = put.condition_expression(absent()).expression_attribute_values(":now", now);
+                    let as_of = as_of_value(as_of);
+                    put = put.condition_expression(absent()).expression_attribute_values(":asOf", as_of);
                 }
                 action.put(put.build().map_err(refused)?).build()
             }
@@ -128,12 +128,17 @@ impl SdkTable {
 }
 
 impl Table for SdkTable {
-    async fn write(&self, writes: &[Write], token: Option<&str>) -> Result<Try<PutOutcome>, StoreError> {
+    async fn write(
+        &self,
+        writes: &[Write],
+        as_of: Timestamp,
+        token: Option<&str>,
+    ) -> Result<Try<PutOutcome>, StoreError> {
         if let [Write::Put { row, must_not_exist }] = writes {
-            return self.put(row, *must_not_exist).await;
+            return self.put(row, *must_not_exist, as_of).await;
         }
         let actions: Vec<TransactWriteItem> =
-            writes.iter().map(|write| self.action(write)).collect::<Result<_, StoreError>>()?;
+            writes.iter().map(|write| self.action(write, as_of)).collect::<Result<_, StoreError>>()?;
         let request = self
             .client
             .transact_write_items()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use monitor_domain::time::Timestamp;
 use monitor_pipeline::counters::{Counters, Counting};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::{Key, Put, Query};
@@ -27,6 +28,9 @@ const MAX_ROWS: usize = 100;
 const MAX_TRIES: u32 = 8;
 /// The longest pause before the second try; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// How long DynamoDB knows a token ("TransactWriteItems", API Reference). Conditions look at the time in steps of this
+/// length, so that a repeat has the same condition: with another one, its token would be refused.
+const TOKEN_LIFE_MS: u64 = 600_000;
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
@@ -78,11 +82,14 @@ impl<T: Table> DynamoStore<T> {
     }
 
     /// Writes, and repeats what only other requests hindered.
-    async fn write(&self, writes: &[Write], token: Option<&str>) -> Result<PutOutcome, StoreError> {
+    async fn write(&self, writes: &[Write]) -> Result<PutOutcome, StoreError> {
         self.counting.write();
+        let now = self.table.now();
+        let as_of = now.minus(Duration::from_millis(now.epoch_ms().unsigned_abs() % TOKEN_LIFE_MS));
+        let token = token(self.table.name(), as_of, writes);
         let mut pauses = pauses();
         loop {
-            match (self.table.write(writes, token).await?, pauses.next()) {
+            match (self.table.write(writes, as_of, token.as_deref()).await?, pauses.next()) {
                 (Try::Done(outcome), _) => return Ok(outcome),
                 (Try::Again(_), Some(longest)) => self.pause(longest).await,
                 (Try::Again(reason), None) => {
@@ -193,15 +200,16 @@ fn pauses() -> impl Iterator<Item = Duration> {
     })
 }
 
-/// The token of a put that may happen only once: a repeat within ten minutes, for example after its answer was lost, is
-/// answered as the first one was. Other puts may be repeated with the same content and must then be done again.
-fn token(table: &str, writes: &[Write]) -> Option<String> {
+/// The token of a put that may happen only once: a repeat soon after, for example because its answer was lost, is answered
+/// as the first one was. Other puts may be repeated with the same content and must then be done again.
+fn token(table: &str, as_of: Timestamp, writes: &[Write]) -> Option<String> {
     if !writes.iter().any(|write| matches!(write, Write::Put { must_not_exist: true, .. })) {
         return None;
     }
     let mut hasher = DefaultHasher::new();
     // Tokens are those of the account, not of the table.
     table.hash(&mut hasher);
+    as_of.epoch_ms().hash(&mut hasher);
     for write in writes {
         let Write::Put { row, must_not_exist } = write else { continue };
         must_not_exist.hash(&mut hasher);
@@ -243,7 +251,7 @@ impl<T: Table> Store for DynamoStore<T> {
                 "the {items} items of a batch need {rows} rows; DynamoDB takes {MAX_ROWS}"
             )));
         }
-        let outcome = self.write(&writes, token(self.table.name(), &writes).as_deref()).await?;
+        let outcome = self.write(&writes).await?;
         if outcome == PutOutcome::Done {
             self.counting.written(puts.len());
         }
@@ -271,7 +279,7 @@ impl<T: Table> Store for DynamoStore<T> {
         let deletes: Vec<Write> = places.into_iter().map(Write::Delete).collect();
         for deletes in deletes.chunks(MAX_ROWS) {
             // A deletion has no condition, so its outcome is always the same.
-            let _ = self.write(deletes, None).await?;
+            let _ = self.write(deletes).await?;
         }
         Ok(())
     }

@@ -12,10 +12,12 @@ use crate::row::{self, EXPIRES_AT, Row};
 
 /// A DynamoDB table, or a simulated one.
 pub trait Table: Send + Sync {
-    /// Carries out all writes in one transaction, or none. `token` makes a repeat of the same writes harmless.
+    /// Carries out all writes in one transaction, or none. A row that had expired by `as_of` does not exist. `token`
+    /// makes a repeat of the same writes with the same `as_of` harmless.
     fn write(
         &self,
         writes: &[Write],
+        as_of: Timestamp,
         token: Option<&str>,
     ) -> impl Future<Output = Result<Try<PutOutcome>, StoreError>> + Send;
 
@@ -72,9 +74,9 @@ pub struct Page {
 
 impl Write {
     /// Whether a put is refused because of the row that exists under its key.
-    pub fn is_refused_by(&self, existing: Option<&Row>, now: Timestamp) -> bool {
+    pub fn is_refused_by(&self, existing: Option<&Row>, as_of: Timestamp) -> bool {
         let Self::Put { must_not_exist, .. } = self else { return false };
-        *must_not_exist && existing.is_some_and(|row| !row::has_expired(row, now))
+        *must_not_exist && existing.is_some_and(|row| !row::has_expired(row, as_of))
     }
 
     /// The key of its row.
@@ -86,12 +88,12 @@ impl Write {
     }
 }
 
-/// The condition of a put that must not exist: no live row has its key. `:now` is [`now_value`].
+/// The condition of a put that must not exist: no live row has its key. `:asOf` is [`as_of_value`].
 pub(crate) fn absent() -> String {
-    format!("attribute_not_exists({}) OR {EXPIRES_AT} <= :now", crate::layout::KEY)
+    format!("attribute_not_exists({}) OR {EXPIRES_AT} <= :asOf", crate::layout::KEY)
 }
 
 /// A time as [`EXPIRES_AT`] has it.
-pub(crate) fn now_value(now: Timestamp) -> AttributeValue {
-    AttributeValue::N(now.epoch_secs().to_string())
+pub(crate) fn as_of_value(as_of: Timestamp) -> AttributeValue {
+    AttributeValue::N(as_of.epoch_secs().to_string())
 }

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType,
 };
-use aws_smithy_async::time::StaticTimeSource;
+use aws_smithy_async::time::{StaticTimeSource, TimeSource};
 use monitor_dynamodb::{DynamoStore, KEY, SORT_KEY, TARGETS_INDEX, TARGETS_INDEX_KEY};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -105,6 +105,11 @@ impl Emulator {
 
 /// A client of an emulator, or of a proxy in front of one. Its clock shows `now`.
 pub fn client(url: &str, now: SystemTime) -> Client {
+    client_with(url, StaticTimeSource::new(now))
+}
+
+/// A client with its own clock.
+pub fn client_with(url: &str, clock: impl TimeSource + 'static) -> Client {
     let http = || monitor_http::http().no_proxy().build();
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -112,7 +117,7 @@ pub fn client(url: &str, now: SystemTime) -> Client {
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("id", "key", None, None, "emulator"))
         .endpoint_url(url)
-        .time_source(StaticTimeSource::new(now))
+        .time_source(clock)
         // The default is a second.
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(5)))
         .build();

@@ -1,13 +1,16 @@
 //! What the contract does not cover: the service under load, limits, expiry, errors, and what it costs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_smithy_async::time::TimeSource;
 use monitor_domain::change::Event;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_dynamodb::DynamoStore;
-use monitor_dynamodb_emulators::{Emulator, FaultProxy, Trouble, client};
+use monitor_dynamodb_emulators::{Emulator, FaultProxy, Trouble, client, client_with};
 use monitor_pipeline::items::{Item, Marker, RunnerItem};
 use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store as _, StoreError};
@@ -73,6 +76,36 @@ async fn a_put_whose_answer_is_lost_is_answered_when_it_is_repeated() {
     proxy.next([Trouble::AnswerLost]);
     assert_eq!(store.put(vec![Put::new(started(3))]).await, Ok(PutOutcome::Exists), "it may be the caller's own");
     assert_eq!(store.get(&[started(3).key()]).await, Ok(vec![started(3)]));
+}
+
+/// A clock that a test moves.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<AtomicU64>);
+
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        system_time(at(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_however_late_it_comes() {
+    let emulator = dynoxide().await;
+    let proxy = FaultProxy::start(emulator.url()).await.expect("a proxy");
+    monitor_dynamodb_emulators::create_table(&emulator.client(), "table").await.expect("a table");
+    let clock = Clock::default();
+    let store = DynamoStore::new(client_with(proxy.url(), clock.clone()), "table", 1);
+    proxy.next([Trouble::AnswerLost; 3]);
+    assert!(matches!(store.put(commit(1)).await, Err(StoreError::Unavailable(_))));
+    let mut outcomes = Vec::new();
+    for later_secs in [1, 60, 599, 700, 1_300] {
+        clock.0.store(later_secs, Ordering::Relaxed);
+        outcomes.push(store.put(commit(1)).await.expect("it is answered"));
+    }
+    // As long as the token is the same, it is done; afterwards the item exists.
+    let done = outcomes.iter().take_while(|outcome| **outcome == PutOutcome::Done).count();
+    assert!(done >= 1, "{outcomes:?}");
+    assert!(outcomes[done..].iter().all(|outcome| *outcome == PutOutcome::Exists) && done < 5, "{outcomes:?}");
 }
 
 #[tokio::test]

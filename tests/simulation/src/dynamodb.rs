@@ -28,8 +28,16 @@ const PAGE: usize = 20;
 #[derive(Default)]
 pub struct Rows {
     rows: BTreeMap<Place, Row>,
-    /// The writes of transactions by their tokens, and when they were carried out.
-    tokens: BTreeMap<String, (i64, Vec<Write>)>,
+    /// When the transactions with these tokens were carried out, and the time in their conditions.
+    tokens: BTreeMap<String, (i64, Timestamp)>,
+}
+
+/// A request to write.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    writes: &'a [Write],
+    as_of: Timestamp,
+    token: &'a str,
 }
 
 /// A function's connection to the table.
@@ -59,15 +67,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Rows {
-    /// Carries out a transaction, as one request that arrives.
-    fn carry_out(&mut self, writes: &[Write], token: &str, now: Timestamp) -> Try<PutOutcome> {
-        let now_ms = now.epoch_ms();
+    /// Carries out a transaction, as one request that arrives. `None` if it is a repeat, which is answered like the first.
+    fn carry_out(&mut self, Request { writes, as_of, token }: Request<'_>, now_ms: i64) -> Option<PutOutcome> {
         self.tokens.retain(|_, (done_ms, _)| now_ms - *done_ms < TOKEN_LIFE_MS);
-        if self.tokens.contains_key(token) {
-            return Try::Done(PutOutcome::Done);
+        if let Some((_, known_as_of)) = self.tokens.get(token) {
+            assert_eq!(*known_as_of, as_of, "DynamoDB refuses a token with another condition");
+            return None;
         }
-        if writes.iter().any(|write| write.is_refused_by(self.rows.get(&write.place()), now)) {
-            return Try::Done(PutOutcome::Exists);
+        if writes.iter().any(|write| write.is_refused_by(self.rows.get(&write.place()), as_of)) {
+            return Some(PutOutcome::Exists);
         }
         for write in writes {
             match (self.rows.entry(write.place()), write) {
@@ -78,9 +86,9 @@ impl Rows {
         }
         // A put of one row has no token.
         if writes.len() > 1 {
-            self.tokens.insert(token.to_owned(), (now_ms, writes.to_vec()));
+            self.tokens.insert(token.to_owned(), (now_ms, as_of));
         }
-        Try::Done(PutOutcome::Done)
+        Some(PutOutcome::Done)
     }
 }
 
@@ -168,23 +176,27 @@ impl SimulatedTable {
         Ok(page)
     }
 
-    async fn write_once(&self, writes: &[Write], token: &str) -> Result<Try<PutOutcome>, StoreError> {
+    async fn write_once(&self, request: Request<'_>) -> Result<Try<PutOutcome>, StoreError> {
         self.arrive().await?;
         if self.throttles() {
             return Ok(Try::Again("TransactionConflict".to_owned()));
         }
-        let Some(shared) = &self.shared else { return Ok(lock(&self.rows).carry_out(writes, token, self.now())) };
+        let Some(shared) = &self.shared else {
+            return Ok(Try::Done(lock(&self.rows).carry_out(request, 0).unwrap_or(PutOutcome::Done)));
+        };
         let storing = lock(&self.storing).clone();
         if shared.lock().strikes(Fault::StoreIsLate) {
             let (rows, surroundings) = (self.rows.clone(), shared.clone());
-            let (writes, token) = (writes.to_vec(), token.to_owned());
-            later(shared, 5_000, move || drop(carried_out(&rows, &surroundings, (&writes, &token), storing)));
+            let (writes, as_of, token) = (request.writes.to_vec(), request.as_of, request.token.to_owned());
+            later(shared, 5_000, move || {
+                let _ = carried_out(&rows, &surroundings, Request { writes: &writes, as_of, token: &token }, storing);
+            });
             shared.wait(ATTEMPT_MS).await;
             return Err(unanswered());
         }
-        let ended = carried_out(&self.rows, shared, (writes, token), storing);
+        let ended = carried_out(&self.rows, shared, request, storing);
         self.answer().await?;
-        Ok(ended)
+        Ok(Try::Done(ended))
     }
 
     fn rows_of(&self, range: &Range, from: Option<&Row>) -> Page {
@@ -208,20 +220,15 @@ fn page(places: Vec<&Place>, from: Option<Place>, limit: usize, row: impl Fn(&Pl
 }
 
 /// Delivers a transaction to the table, whether or not its sender still waits.
-fn carried_out(
-    rows: &Mutex<Rows>,
-    shared: &Shared,
-    (writes, token): (&[Write], &str),
-    storing: Vec<Noted>,
-) -> Try<PutOutcome> {
+fn carried_out(rows: &Mutex<Rows>, shared: &Shared, request: Request<'_>, storing: Vec<Noted>) -> PutOutcome {
     let now_ms = shared.lock().now_ms;
-    let ended = lock(rows).carry_out(writes, token, timestamp(now_ms));
+    let ended = lock(rows).carry_out(request, now_ms);
     let mut machine = shared.lock();
-    machine.note(format!("{token} {ended:?}").as_bytes());
-    if matches!(ended, Try::Done(PutOutcome::Done)) {
+    machine.note(format!("{} {ended:?}", request.token).as_bytes());
+    if ended == Some(PutOutcome::Done) {
         machine.world.stored(now_ms, storing);
     }
-    ended
+    ended.unwrap_or(PutOutcome::Done)
 }
 
 fn unanswered() -> StoreError {
@@ -229,13 +236,18 @@ fn unanswered() -> StoreError {
 }
 
 impl Table for SimulatedTable {
-    async fn write(&self, writes: &[Write], token: Option<&str>) -> Result<Try<PutOutcome>, StoreError> {
+    async fn write(
+        &self,
+        writes: &[Write],
+        as_of: Timestamp,
+        token: Option<&str>,
+    ) -> Result<Try<PutOutcome>, StoreError> {
         // The SDK invents a token for each request that has none.
         let invented = self.shared.as_ref().map_or(0, |shared| shared.lock().chance.number()).to_string();
-        let token = token.unwrap_or(&invented);
+        let request = Request { writes, as_of, token: token.unwrap_or(&invented) };
         let mut attempt = 1;
         loop {
-            match self.write_once(writes, token).await {
+            match self.write_once(request).await {
                 Err(error) => self.again(&mut attempt, error).await?,
                 done => return done,
             }
