@@ -171,7 +171,7 @@ def world():
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
         aws = stack.enter_context(servers.moto(folder))
         template.STACK = "github-runner-monitor"
-        create_stack.create(aws, None, folder)
+        create_stack.create("dynamodb", aws, None, folder)
         github = stack.enter_context(printed(folder, "github", BUILT / "examples" / "fake-github"))
         slack = stack.enter_context(printed(folder, "slack", BUILT / "examples" / "fake-slack"))
         stately = stack.enter_context(printed(folder, "stately", BUILT / "stately-server", "--port", "0"))

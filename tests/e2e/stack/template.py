@@ -68,7 +68,8 @@ def resolved(given=None):
         kept = {}
         for name, described in template.get(part, {}).items():
             if work.condition(described.get("Condition")):
-                kept[name] = work.value(described)
+                # Its condition holds. moto would evaluate it again, with the defaults.
+                kept[name] = work.value({key: value for key, value in described.items() if key != "Condition"})
         template[part] = kept
     return template
 
