@@ -6,6 +6,7 @@
     infra/cost.py --json     the figures, for `make bench`
 
 Prices: us-east-1, 2026-11, arm64, without the free tier. `make stack` prints the request counts.
+"AWS in all" is without the store: DynamoDB is a column of its own.
 """
 
 import json
@@ -21,6 +22,9 @@ DOLLARS = {
     "log_gb": 0.50 + 0.03,
     "metric": 0.30,
     "alarm": 0.10,
+    "dynamodb_write_unit": 0.625e-6,
+    "dynamodb_read_unit": 0.125e-6,
+    "dynamodb_gb": 0.25,
 }
 
 TARGETS = (10, 1_000, 4_000)
@@ -41,6 +45,17 @@ STORE_WRITES_PER_TICK = 1
 STORE_WRITES_PER_CHECK = 1 / 2
 JOBS_PER_SEND = 10
 
+# DynamoDB's units for these requests: a read unit is 4 KB of a consistent read and at least one for each item that is
+# read by its key, a write unit is 1 KB of a single put. tests/dynamodb/tests/service.rs asserts those of the fleet, which
+# is one of 20 runners, and those of the heartbeat. The other read of a check is of three items: the credential, its
+# cursor and a GitHub App's access token. A tick reads the watchlist, the heartbeat and the monitor's cursor.
+READ_UNITS_PER_CHECK = 4 + 3
+READ_UNITS_PER_TICK = 3
+WRITE_UNITS_PER_HEARTBEAT = 1
+# The size of a target's records with their history is an assumption.
+STORED_GB_PER_TARGET = 1e-3
+FREE_STORED_GB = 25
+
 # Assumptions: GitHub answers in 300 ms and the store in 20 ms, and a second of a paced tick fills half a batch.
 JOBS_PER_INVOCATION = 5
 POLLER_SECS = 0.5
@@ -51,13 +66,15 @@ IDLE_RECEIVES = 5 * DAYS * 24 * 180
 
 
 def month(targets):
-    """The cost by service in dollars, and the requests to the store."""
+    """The cost by service in dollars, and the requests to the store. DynamoDB's is the cost of these if it is the store."""
     checks = TICKS * targets
     batches = max(math.ceil(targets / JOBS_PER_INVOCATION) * TICKS, TICKS)
     invocations = batches + TICKS
     gb_s = MEMORY_GB * (batches * POLLER_SECS + TICKS * SCHEDULER_SECS)
     # Each batch is received and deleted; two standard queues and one FIFO queue are polled.
     standard = math.ceil(targets / JOBS_PER_SEND) * TICKS + 2 * batches + 2 * IDLE_RECEIVES
+    writes = checks * STORE_WRITES_PER_CHECK + TICKS * STORE_WRITES_PER_TICK
+    read_units = checks * READ_UNITS_PER_CHECK + TICKS * READ_UNITS_PER_TICK
     return {
         "Lambda": invocations * DOLLARS["lambda_request"] + gb_s * DOLLARS["lambda_gb_s"],
         "SQS": standard * DOLLARS["sqs_standard"] + IDLE_RECEIVES * DOLLARS["sqs_fifo"],
@@ -65,20 +82,23 @@ def month(targets):
         + ALARMS * DOLLARS["alarm"]
         + METRICS * DOLLARS["metric"],
         "reads": checks * STORE_READS_PER_CHECK + TICKS * STORE_READS_PER_TICK,
-        "writes": checks * STORE_WRITES_PER_CHECK + TICKS * STORE_WRITES_PER_TICK,
+        "writes": writes,
+        "DynamoDB": read_units * DOLLARS["dynamodb_read_unit"]
+        + writes * WRITE_UNITS_PER_HEARTBEAT * DOLLARS["dynamodb_write_unit"]
+        + max(targets * STORED_GB_PER_TARGET - FREE_STORED_GB, 0) * DOLLARS["dynamodb_gb"],
     }
 
 
 def table():
     """The table as Markdown."""
     lines = [
-        "| targets | Lambda | SQS | CloudWatch | AWS in all | StatelyDB reads | StatelyDB writes |",
-        "|---|---|---|---|---|---|---|",
+        "| targets | Lambda | SQS | CloudWatch | AWS in all | DynamoDB | StatelyDB reads | StatelyDB writes |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for targets in TARGETS:
         costs = month(targets)
         services = [costs[name] for name in SERVICES]
-        money = [f"${dollars:.2f}" for dollars in [*services, sum(services)]]
+        money = [f"${dollars:.2f}" for dollars in [*services, sum(services), costs["DynamoDB"]]]
         millions = [f"{costs[name] / 1e6:.2f} M" for name in ("reads", "writes")]
         lines.append("| " + " | ".join([f"{targets:,}", *money, *millions]) + " |")
     return "\n".join(lines)
@@ -90,10 +110,17 @@ def in_short():
     return f"${least[1]:.0f} a month for {least[0]:,} targets and ${most[1]:.0f} for {most[0]:,}"
 
 
+def dynamodb_in_short():
+    """The lowest and the highest cost of DynamoDB, in the words of the pages."""
+    least, *_, most = ((targets, month(targets)["DynamoDB"]) for targets in TARGETS)
+    return f"${least[1]:.2f} a month for {least[0]:,} targets, ${most[1]:.0f} for {most[0]:,}"
+
+
 def check():
     """Fails if a page has other figures."""
     root = pathlib.Path(__file__).parent.parent
-    for page, words in [("docs/DEPLOY-AWS.md", table()), ("README.md", in_short())]:
+    in_words = [("README.md", in_short()), ("README.md", dynamodb_in_short()), ("docs/DEPLOY-AWS.md", dynamodb_in_short())]
+    for page, words in [("docs/DEPLOY-AWS.md", table()), *in_words]:
         if words not in (root / page).read_text(encoding="utf-8"):
             sys.exit(f"{page} must have the costs of infra/cost.py:\n{words}")
 
