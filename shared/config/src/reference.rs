@@ -230,7 +230,7 @@ pub(crate) const ALLOW_HTTP_HOSTS: Setting = Setting {
 
 pub(crate) const OUTAGE_RETENTION: Setting = Setting {
     name: "OUTAGE_RETENTION",
-    what: "How long a file store keeps ended outages: 1d to 3650d. StatelyDB keeps them for 400 days",
+    what: "How long a file store keeps ended outages: 1d to 3650d. StatelyDB and DynamoDB keep them for 400 days",
     secret: false,
     example: "90d",
     default: Some("400d"),
