@@ -1,4 +1,4 @@
-//! Items as rows: the JSON text in one attribute, and beside it what people look for in the console.
+//! Items as rows: the JSON text in one attribute, and beside it what people search for in the console.
 
 use std::collections::HashMap;
 

@@ -51,7 +51,7 @@ impl Emulator {
         let program = workspace().join(".tools/ministack/bin/ministack");
         ensure!(program.exists(), "{} is missing: make unit installs it", program.display());
         let mut command = Command::new(program);
-        // It listens on all addresses unless told otherwise.
+        // Without this it listens on all addresses.
         command.env("GATEWAY_PORT", port.to_string()).env("BIND_HOST", "127.0.0.1");
         Self::start(command, port).await
     }

@@ -21,7 +21,7 @@ type Playing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>
 pub(crate) struct Scenario {
     /// The name: a sentence with `_` between the words.
     pub(crate) name: &'static str,
-    /// Whether it looks into StatelyDB, or makes it fail.
+    /// Whether it reads the StatelyDB server, or makes it fail.
     pub(crate) needs_statelydb: bool,
     /// The settings of its stack.
     pub(crate) setting: fn() -> Setting,
