@@ -67,7 +67,7 @@ slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 
-simulation: ## Known seeds and a fixed range of scenarios on both stores, and a stage ended at every await: the same on every day
+simulation: ## Known seeds and a fixed range of scenarios on SQLite and on StatelyDB, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from 1 --seeds 1300
 	$(SIMULATION) --from 1 --seeds 450 --store stately

@@ -24,6 +24,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
             number("CloudWatch")?
         );
         table.add(format!("{targets} targets: AWS"), number("AWS")?, "$").note(parts);
+        table.add(format!("{targets} targets: DynamoDB"), number("DynamoDB")?, "$");
         table.add(format!("{targets} targets: StatelyDB reads"), number("reads")? / 1e6, "million");
         table.add(format!("{targets} targets: StatelyDB writes"), number("writes")? / 1e6, "million");
     }
