@@ -67,23 +67,25 @@ slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 
-simulation: ## Known seeds and a fixed range of scenarios on SQLite and on StatelyDB, and a stage ended at every await: the same on every day
+simulation: ## Known seeds and a fixed range of scenarios on each store, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
-	$(SIMULATION) --from 1 --seeds 1300
+	$(SIMULATION) --from 1 --seeds 1000
 	$(SIMULATION) --from 1 --seeds 450 --store stately
+	$(SIMULATION) --from 1 --seeds 400 --store dynamodb
 	target/release/monitor-simulation --crash-points --each-pair 7
 
 # Fresh scenarios. FROM=<seed> repeats a range that an earlier run printed.
 FROM ?= $(shell date -u +%Y%m%d00000)
 SEEDS ?= 50000
 STATELY_SEEDS ?= 20000
+DYNAMODB_SEEDS ?= 5000
 
-soak: ## Fresh scenarios from seed FROM (today's date) on: SEEDS (50,000) of 24 h each, and STATELY_SEEDS (20,000) on StatelyDB
+soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000)
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
-	target/release/monitor-simulation --crash-points
-	target/release/monitor-simulation --crash-points --store stately
+	$(SIMULATION) --from $(FROM) --seeds $(DYNAMODB_SEEDS) --store dynamodb
+	for store in embedded stately dynamodb; do target/release/monitor-simulation --crash-points --store $$store; done
 
 # Not part of `lint`: a new advisory must not fail a commit that passed before.
 advisories: .tools/bin/cargo-deny ## Check dependencies for known vulnerabilities
