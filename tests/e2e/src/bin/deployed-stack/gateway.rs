@@ -12,7 +12,23 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
+/// What passed through a gateway.
+#[derive(Default)]
+struct Passed {
+    requests: BTreeMap<String, u64>,
+    units: Units,
+}
+
+type Counts = Arc<Mutex<Passed>>;
+
+/// Request units of DynamoDB, as its answers report them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Units {
+    /// Of 4 KB each.
+    pub(crate) reads: f64,
+    /// Of 1 KB each.
+    pub(crate) writes: f64,
+}
 
 /// A proxy to a service on its own port; it stops when it is dropped.
 pub(crate) struct Gateway {
@@ -53,7 +69,12 @@ impl Gateway {
 
     /// The number of requests since the last call, by action.
     pub(crate) fn take_counts(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner).requests)
+    }
+
+    /// The units since the last call.
+    pub(crate) fn take_units(&self) -> Units {
+        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner).units)
     }
 }
 
@@ -70,9 +91,9 @@ async fn pass_on(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or("?");
-    let action = target.rsplit('.').next().unwrap_or(target).to_owned();
-    *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
+    let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or("?").to_owned();
+    let action = target.rsplit('.').next().unwrap_or(&target).to_owned();
+    *counts.lock().unwrap_or_else(PoisonError::into_inner).requests.entry(action.clone()).or_default() += 1;
     let Ok(body) = body.collect().await else { return plain(400, "the request was interrupted") };
     let mut headers = head.headers;
     for hop in ["host", "connection", "content-length", "transfer-encoding"] {
@@ -88,7 +109,25 @@ async fn pass_on(
         }
     }
     let body = answer.bytes().await.unwrap_or_default();
+    if target.starts_with("DynamoDB") {
+        let units = units_in(&body);
+        let passed = &mut counts.lock().unwrap_or_else(PoisonError::into_inner).units;
+        match &*action {
+            "Query" | "BatchGetItem" => passed.reads += units,
+            _ => passed.writes += units,
+        }
+    }
     response.body(Full::new(body)).unwrap_or_else(|_| plain(502, "the answer cannot be forwarded"))
+}
+
+/// The units in an answer: of one table, or of each.
+fn units_in(body: &[u8]) -> f64 {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let units = |capacity: &serde_json::Value| capacity["CapacityUnits"].as_f64().unwrap_or_default();
+    match &answer["ConsumedCapacity"] {
+        serde_json::Value::Array(tables) => tables.iter().map(units).sum(),
+        table => units(table),
+    }
 }
 
 fn plain(status: u16, text: &'static str) -> Response<Full<Bytes>> {

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::plan::Plan;
-use crate::scenarios::Scenario;
+use crate::scenarios::{Records, Scenario};
 use crate::world::{Bench, World};
 
 /// Scenarios of the deployed stack.
@@ -61,8 +61,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let is_meant = |scenario: &Scenario| {
         arguments.names.is_empty() || arguments.names.iter().any(|name| scenario.name.contains(name.as_str()))
     };
-    let has_table = bench.plan.table.is_some();
-    let is_possible = |scenario: &Scenario| !(has_table && scenario.needs_statelydb);
+    let records = if bench.plan.table.is_some() { Records::DynamoDb } else { Records::StatelyDb };
+    let is_possible = |scenario: &Scenario| scenario.needs.is_none_or(|needed| needed == records);
     let meant: Vec<Scenario> = scenarios::all().into_iter().filter(is_meant).filter(is_possible).collect();
     anyhow::ensure!(!meant.is_empty(), "no scenario's name contains {:?}", arguments.names);
     if !bench.plan.true_fifo {

@@ -38,6 +38,13 @@ async fn a_slash_command_is_answered_from_the_store_and_has_a_target_rechecked(w
     world.no_dead_letters().await
 }
 
+/// Asks for the status of every target.
+pub(super) async fn status(world: &World) -> anyhow::Result<()> {
+    let answer = ask(world, "slack-runner-status-all", secrets::SIGNING_SECRET).await?;
+    ensure!(answer["statusCode"] == 200, "{answer}");
+    Ok(())
+}
+
 /// Sends a sample event, signed now; returns the answer.
 async fn ask(world: &World, event: &str, secret: &str) -> anyhow::Result<Value> {
     let path = format!("{}/../../events/{event}.json", env!("CARGO_MANIFEST_DIR"));

@@ -7,7 +7,8 @@ use std::fmt::Write;
 use anyhow::ensure;
 use monitor_stately_server::Method;
 
-use super::{Scenario, scenario};
+use super::{Records, Scenario, scenario};
+use crate::gateway::Units;
 use crate::world::{Setting, World};
 
 /// Enough repositories for two requests per send and two batches per poll.
@@ -17,7 +18,10 @@ const REPOSITORIES: [&str; 12] = [
 ];
 
 pub(super) fn all() -> Vec<Scenario> {
-    vec![scenario!(requests_of_a_tick_and_its_checks_in_the_steady_state, fleet).needing_statelydb()]
+    vec![
+        scenario!(requests_of_a_tick_and_its_checks_in_the_steady_state, fleet).needing(Records::StatelyDb),
+        scenario!(units_of_checks_alerts_and_commands_in_dynamodb, fleet).needing(Records::DynamoDb),
+    ]
 }
 
 fn fleet() -> Setting {
@@ -99,6 +103,43 @@ async fn requests_of_a_tick_and_its_checks_in_the_steady_state(world: &World) ->
     ensure!(reads as u64 <= 2 * checks, "at most two store requests per check, all of them reads: {by_poller:?}");
     ensure!(!by_poller.contains_key("Put"), "a check without changes must write nothing: {by_poller:?}");
     ensure!(world.slack.messages().len() == 2, "{:?}", world.texts(2).await?);
+    world.no_dead_letters().await
+}
+
+/// docs/DEPLOY-AWS.md has these units in its table of costs.
+async fn units_of_checks_alerts_and_commands_in_dynamodb(world: &World) -> anyhow::Result<()> {
+    let checks = f64::from(u32::try_from(REPOSITORIES.len())?);
+    let mut table = String::new();
+    let mut measured = |world: &World, what: &str, function: &str| -> anyhow::Result<Units> {
+        let units = world.take_units(function);
+        writeln!(table, "  {what}: {} read units, {} write units", units.reads, units.writes)?;
+        Ok(units)
+    };
+    world.begin().await?;
+    measured(world, "first tick", "SchedulerFunction")?;
+    let first = measured(world, "first checks of 12 targets with 2 runners", "PollerFunction")?;
+    measured(world, "first notification", "NotifierFunction")?;
+    world.tick().await?;
+    world.settled().await?;
+    let tick = measured(world, "steady tick", "SchedulerFunction")?;
+    let steady = measured(world, "steady checks of 12 targets", "PollerFunction")?;
+    world.set_runner(REPOSITORIES[0], "offline");
+    world.send("ChecksQueue", &format!(r#"{{"repository":"{}"}}"#, REPOSITORIES[0])).await?;
+    world.texts(2).await?;
+    world.settled().await?;
+    measured(world, "a check that opens an outage", "PollerFunction")?;
+    measured(world, "its notification", "NotifierFunction")?;
+    super::commands::status(world).await?;
+    let command = measured(world, "/runner-status of 12 targets", "SlackFunction")?;
+    println!("units of DynamoDB, as dynoxide reports them:\n{table}");
+
+    // Two units for the record and each of two runners, the change, and one for the index.
+    ensure!(first.writes <= 12.0 * checks, "a first check: {first:?}");
+    ensure!(steady.writes == 0.0, "a check without changes must write nothing: {steady:?}");
+    // The fleet of two runners is less than 4 KB: one unit.
+    ensure!(steady.reads <= 3.0 * checks, "at most two units beyond the fleet: {steady:?}");
+    ensure!(tick.writes <= 2.0, "a tick writes its heartbeat: {tick:?}");
+    ensure!(command.writes == 0.0 && command.reads <= 4.0 * checks, "{command:?}");
     world.no_dead_letters().await
 }
 

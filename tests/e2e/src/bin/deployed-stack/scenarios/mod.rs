@@ -16,13 +16,20 @@ use crate::world::{Setting, World};
 
 type Playing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
+/// Where the stack's records are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Records {
+    StatelyDb,
+    DynamoDb,
+}
+
 /// A scenario of the deployed stack.
 #[derive(Clone)]
 pub(crate) struct Scenario {
     /// The name: a sentence with `_` between the words.
     pub(crate) name: &'static str,
-    /// Whether it reads the StatelyDB server, or makes it fail.
-    pub(crate) needs_statelydb: bool,
+    /// The store that it looks into, or makes fail; `None` if it does not matter.
+    pub(crate) needs: Option<Records>,
     /// The settings of its stack.
     pub(crate) setting: fn() -> Setting,
     /// The scenario itself.
@@ -30,8 +37,8 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    fn needing_statelydb(self) -> Self {
-        Self { needs_statelydb: true, ..self }
+    fn needing(self, records: Records) -> Self {
+        Self { needs: Some(records), ..self }
     }
 }
 
@@ -43,7 +50,7 @@ macro_rules! scenario {
     ($name:ident, $setting:expr) => {
         $crate::scenarios::Scenario {
             name: stringify!($name),
-            needs_statelydb: false,
+            needs: None,
             setting: $setting,
             run: |world| Box::pin($name(world)),
         }

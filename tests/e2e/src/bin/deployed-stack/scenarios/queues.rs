@@ -6,7 +6,7 @@ use monitor_fakes::wall_clock_ms;
 use monitor_stately_server::{Fault, RpcCode, Trouble};
 use serde_json::{Value, json};
 
-use super::{Scenario, scenario};
+use super::{Records, Scenario, scenario};
 use crate::emulator::Outcome;
 use crate::world::{SOON, Setting, World};
 
@@ -18,7 +18,7 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario!(a_job_that_kills_its_poller_every_time_is_dead_lettered_by_the_queue_and_others_are_done),
         scenario!(a_poisoned_message_is_dead_lettered_with_its_reason_and_its_batch_is_not_harmed),
         scenario!(a_state_change_message_that_fails_holds_back_the_later_ones_of_its_subject, store_away)
-            .needing_statelydb(),
+            .needing(Records::StatelyDb),
         scenario!(messages_delivered_twice_and_out_of_order_change_nothing),
     ]
 }

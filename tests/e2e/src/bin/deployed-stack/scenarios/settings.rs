@@ -2,13 +2,15 @@
 
 use anyhow::{bail, ensure};
 
-use super::{Scenario, scenario};
+use super::{Records, Scenario, scenario};
 use crate::emulator::Outcome;
 use crate::secrets;
 use crate::world::World;
 
 pub(super) fn all() -> Vec<Scenario> {
-    vec![scenario!(missing_parameters_are_named_all_at_once_with_the_commands_that_set_them).needing_statelydb()]
+    vec![
+        scenario!(missing_parameters_are_named_all_at_once_with_the_commands_that_set_them).needing(Records::StatelyDb),
+    ]
 }
 
 async fn missing_parameters_are_named_all_at_once_with_the_commands_that_set_them(world: &World) -> anyhow::Result<()> {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::aws::{ACCOUNT, Service};
 use crate::emulator::Outcome;
 use crate::function::Function;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Units};
 use crate::mapping::Mapping;
 use crate::plan::Plan;
 
@@ -119,6 +119,11 @@ impl World {
     /// The requests of a function to `sqs` or `ssm` since the last call.
     pub(crate) fn take_counts(&self, function: &str, service: &str) -> BTreeMap<String, u64> {
         self.gateways[&format!("{function} {service}")].take_counts()
+    }
+
+    /// The units that a function consumed in DynamoDB since the last call.
+    pub(crate) fn take_units(&self, function: &str) -> Units {
+        self.gateways[&format!("{function} dynamodb")].take_units()
     }
 
     /// Sends EventBridge's tick; returns the scheduler's answer.
