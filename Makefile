@@ -104,13 +104,13 @@ schema-check: schema/node_modules/.package-lock.json ## The StatelyDB schema com
 stately-clients: .venv/installed tests/stately/clients/js/node_modules/.package-lock.json ## The official StatelyDB clients against the local server
 	node tests/stately/clients/run.mjs
 
-KILLS ?= 100
+KILLS ?= 50
 
 # The daemon is the program that the README's first command builds.
-kill: ## kill -9 of the daemon under load, KILLS (100) times: each outage notified once
+kill: ## kill -9 of the daemon under load, KILLS (50) times: each outage notified once
 	cargo build --release --bin runner-monitor
-	cargo build --release $(WHOLE) --bin kill-and-restart
-	target/release/kill-and-restart --kills $(KILLS)
+	cargo build $(WHOLE) --bin kill-and-restart
+	RUNNER_MONITOR=target/release/runner-monitor target/debug/kill-and-restart --kills $(KILLS)
 
 instructions: ## Instructions of the inner loops, counted by valgrind, compared with the committed figures
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: install the package valgrind"; exit 1; }

@@ -20,7 +20,7 @@ fn read_with(variables: &[(&str, &str)], host_options: &HostOptions) -> Result<S
     Settings::read(&source, host_options)
 }
 
-/// Reads settings with a token and a repository, unless `variables` say otherwise, and with StatelyDB if they name it.
+/// Reads settings with a token and a repository, unless `variables` say otherwise, and with the service that they name.
 fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingFaults> {
     let base = [
         ("GITHUB_TOKEN", "ghp_x"),
@@ -30,7 +30,8 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingFaults> {
         ("STATELYDB_STORE_ID", "1"),
         ("STATELYDB_SCHEMA_ID", "2"),
     ];
-    let store = variables.iter().any(|(name, _)| name.starts_with("STATELYDB_")).then_some(StoreChoice::StatelyDb);
+    let names_store = |(name, _): &(&str, &str)| name.starts_with("STATELYDB_") || *name == "DYNAMODB_TABLE";
+    let store = variables.iter().any(names_store).then_some(StoreChoice::BySettings);
     let slack_commands = variables.iter().any(|(name, _)| ["SLACK_SIGNING_SECRET", "SLACK_ADMINS"].contains(name));
     read_with(&[&base, variables].concat(), &HostOptions { store, slack_commands, ..HostOptions::default() })
 }
@@ -268,6 +269,7 @@ fn every_fault_names_its_setting_and_a_hint() {
             "remove the rest",
         ),
         (&[("STATELYDB_NO_AUTH", "1")], "STATELYDB_NO_AUTH: must be set together", "set STATELYDB_ENDPOINT"),
+        (&[("DYNAMODB_TABLE", "my table")], "DYNAMODB_TABLE: must be the name of a table", "found `my table`"),
         (
             &[("POLICY", "{\"failureThreshold\":0}")],
             "POLICY: failureThreshold: must be a whole number",

@@ -3,7 +3,6 @@
 mod aws;
 mod crypto;
 mod proxy;
-#[cfg(feature = "built-in-roots")]
 mod roots;
 mod store;
 mod trust;
@@ -16,7 +15,6 @@ use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
 
 pub use aws::{sdk_http, sdk_timeouts};
-#[cfg(feature = "built-in-roots")]
 pub use roots::BuiltInRoots;
 pub use store::{NetworkStore, store};
 
@@ -77,7 +75,6 @@ pub fn client(http: reqwest::ClientBuilder) -> Result<reqwest::Client, SetupErro
 }
 
 /// A client that trusts [`BuiltInRoots`], for AWS.
-#[cfg(feature = "built-in-roots")]
 pub fn client_with_built_in_roots() -> Result<reqwest::Client, SetupError> {
     // A call has to end within one invocation of a function, so the time to connect is shorter than elsewhere.
     client(BuiltInRoots::read()?.http().connect_timeout(Duration::from_secs(3)))
@@ -85,7 +82,6 @@ pub fn client_with_built_in_roots() -> Result<reqwest::Client, SetupError> {
 
 /// GitHub according to the settings, over clients that `http` builds: one at a time, and a new one after a request
 /// timed out.
-#[cfg(feature = "github")]
 pub fn github(
     http: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static,
     settings: &monitor_config::GitHubSettings,
@@ -113,7 +109,6 @@ pub fn github(
 
 /// Slack according to the settings, with links that start with `web_url`. With `buttons`, a bot's alerts get buttons;
 /// a server has to answer when one is pressed.
-#[cfg(feature = "slack")]
 pub fn slack(
     http: &reqwest::Client,
     settings: &monitor_config::SlackSettings,

@@ -17,7 +17,6 @@ pub(crate) fn rules() -> Arc<Rules> {
 }
 
 /// The proxy, as `host:port`, through which an address is reached; `None` if it is reached directly.
-#[cfg(any(feature = "github", test))]
 pub(crate) fn named(url: &str) -> Option<String> {
     let proxy = rules().proxy_of(&Url::parse(url).ok()?)?;
     let host = proxy.host_str()?;
