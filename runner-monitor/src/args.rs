@@ -47,7 +47,7 @@ Exit codes, the same for check, status, history, doctor and copy:
      argument is wrong, the store cannot be read, or the output cannot be written
 run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
 
-/// Alerts your team when a self-hosted GitHub Actions runner goes offline: once, with the reason, and when it recovers.
+/// Alerts your team when a self-hosted GitHub Actions runner goes offline, with the reason, and again when it recovers.
 #[derive(Debug, Parser)]
 #[command(name = "runner-monitor", version, after_help = examples(), after_long_help = format!("{}\n\n{EXIT_CODES}", examples()))]
 pub(crate) struct Arguments {
@@ -111,6 +111,8 @@ Environment variables for arguments:
       The store file, stately or dynamodb; same as --store
   HEARTBEAT_URL
       The URL to call after each complete cycle; same as --heartbeat-url [secret]
+  PENDING_LIMIT
+      How long a notification may be pending while the heartbeat goes on; same as --pending-limit
   SLACK_COMMANDS
       The address at which Slack's commands are answered; same as --slack-commands
 For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.

@@ -7,6 +7,7 @@ mod lists;
 mod network;
 mod output;
 mod prompt;
+mod readme;
 mod secrets;
 
 use std::process::{Command, Output, Stdio};

@@ -242,3 +242,53 @@ fn last_healthy_is_a_bound_because_checks_without_changes_are_stored_every_ten_m
     );
     assert!(said.contains("(healthy at most 4 min before)"), "{said}");
 }
+
+/// The lines of a page's code blocks that begin with a coloured sign. A line that continues on the next one is whole.
+fn alerts_on(page: &str) -> Vec<String> {
+    let mut alerts = Vec::new();
+    for block in page.split("```").skip(1).step_by(2) {
+        let mut lines: Vec<String> = Vec::new();
+        for line in block.lines().skip(1) {
+            match (line.strip_prefix("  "), lines.last_mut()) {
+                (Some(more), Some(last)) => *last = format!("{last} {more}"),
+                _ => lines.push(line.to_owned()),
+            }
+        }
+        if lines.first().is_some_and(|line| line.starts_with(['🔴', '✅', '⚠'])) {
+            alerts.extend(lines);
+        }
+    }
+    alerts
+}
+
+/// A line as Slack shows it: without signs for bold and code, and links and times by their text.
+fn without_markup(line: &str) -> String {
+    let mut plain = String::new();
+    for (number, part) in line.split('<').enumerate() {
+        match part.split_once('>') {
+            Some((link, rest)) if number > 0 => plain.extend([link.rsplit('|').next().unwrap_or(link), rest]),
+            _ => plain.push_str(part),
+        }
+    }
+    plain.replace(['*', '`'], "")
+}
+
+#[test]
+fn the_pages_show_alerts_as_they_are_sent() {
+    // The snapshots of all messages and answers, without the names of the blocks. `*` is also in commands.
+    let snapshots = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots");
+    let mut sent: BTreeSet<String> = BTreeSet::new();
+    for snapshot in std::fs::read_dir(snapshots).unwrap() {
+        let text = std::fs::read_to_string(snapshot.unwrap().path()).unwrap();
+        sent.extend(text.lines().map(|line| {
+            let of_block = line.strip_prefix('[').and_then(|line| line.split_once("] ")).map(|(_, text)| text);
+            without_markup(of_block.or(line.strip_prefix("text: ")).unwrap_or(line).trim())
+        }));
+    }
+    for page in [include_str!("../../../README.md"), include_str!("../../../docs/SLACK.md")] {
+        let shown = alerts_on(page);
+        assert!(shown.len() >= 10, "{shown:?}");
+        let unknown: Vec<&String> = shown.iter().filter(|line| !sent.contains(&without_markup(line))).collect();
+        assert!(unknown.is_empty(), "no message has these lines: {unknown:#?}");
+    }
+}
