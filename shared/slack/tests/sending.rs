@@ -22,9 +22,14 @@ use monitor_slack::{
     Bot, BotSettings, Console, Messenger, WebBase, Webhook, WebhookSettings, WebhookUrl, render_console,
 };
 
-fn webhook_at(url: &str, timeout: Duration) -> Webhook {
+/// A builder of HTTP clients. Whichever test comes first installs the crypto provider.
+fn http() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    reqwest::Client::builder()
+}
+
+fn webhook_at(url: &str, timeout: Duration) -> Webhook {
+    let http = http().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let url = WebhookUrl::parse(url, &[]).unwrap();
     Webhook::new(http, url, WebhookSettings { timeout, ..WebhookSettings::default() })
 }
@@ -188,15 +193,13 @@ impl reqwest::dns::Resolve for NoNames {
 
 #[tokio::test]
 async fn a_message_that_was_never_sent_is_distinguished_from_one_that_may_have_arrived() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let slack = FakeSlack::start().await.unwrap();
     let plain = slack.webhook_url();
     let refused = "http://127.0.0.1:1/services/T0FAKE/B0FAKE/notasecretwebhook".to_owned();
     let by_tls = plain.replace("http://", "https://");
     let by_name = "https://hooks.acme.test/services/T0FAKE/B0FAKE/notasecretwebhook".to_owned();
-    let client = || reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(NoNames)).build().unwrap();
-    let proxied =
-        || reqwest::Client::builder().proxy(reqwest::Proxy::all("http://127.0.0.1:1").unwrap()).build().unwrap();
+    let client = || http().no_proxy().dns_resolver(Arc::new(NoNames)).build().unwrap();
+    let proxied = || http().proxy(reqwest::Proxy::all("http://127.0.0.1:1").unwrap()).build().unwrap();
     let send = async |http: reqwest::Client, url: &str| {
         let webhook = Webhook::new(http, WebhookUrl::parse(url, &[]).unwrap(), WebhookSettings::default());
         let error = webhook.send(&sample("offline_one"), Form::Blocks, Route::Default).await.unwrap_err();
@@ -275,8 +278,7 @@ async fn a_messenger_writes_to_the_console_or_to_slack() {
 
 fn bot(slack: &FakeSlack, token: &str) -> Bot {
     let settings = BotSettings { api_url: slack.api_url(), ..BotSettings::default() };
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http().no_proxy().build().unwrap();
     Bot::new(http, Secret::new(token), monitor_fakes::slack::CHANNEL, settings)
 }
 
@@ -322,7 +324,7 @@ async fn a_bot_sends_edits_and_replies() {
 async fn an_edit_whose_layout_slack_refuses_is_accepted_as_plain_text() {
     let slack = FakeSlack::start().await.unwrap();
     let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http().no_proxy().build().unwrap();
     let bot = Bot::new(http, Secret::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
     let opened = sample("offline_2_more");
     let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().unwrap();
@@ -343,7 +345,7 @@ async fn an_edit_whose_layout_slack_refuses_is_accepted_as_plain_text() {
 async fn a_reminder_is_also_shown_in_the_channel_and_open_outages_have_buttons() {
     let slack = FakeSlack::start().await.unwrap();
     let settings = BotSettings { api_url: slack.api_url(), buttons: true, ..BotSettings::default() };
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http().no_proxy().build().unwrap();
     let bot = Bot::new(http, Secret::new(monitor_fakes::slack::BOT_TOKEN), monitor_fakes::slack::CHANNEL, settings);
     let opened = sample("offline_one");
     let place = bot.send(&opened, Form::Blocks, Route::Default).await.unwrap().place().expect("a place");
