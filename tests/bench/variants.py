@@ -46,8 +46,8 @@ VARIANTS = {
     ),
     "eager": (
         "AWS clients made at the start instead of at first use",
-        [(SDK, "Self::with(None, Box::new(move || http().map_err(Into::into)))",
-          "let sdk = Self::with(None, Box::new(move || http().map_err(Into::into)));\n        sdk.sqs();\n        sdk.ssm();\n        sdk")],
+        [(SDK, "Self::with(None, sdk_http(client_with_built_in_roots))",
+          "let sdk = Self::with(None, sdk_http(client_with_built_in_roots));\n        sdk.sqs();\n        sdk.ssm();\n        sdk")],
         {},
     ),
     "native-roots": (

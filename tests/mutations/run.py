@@ -28,6 +28,8 @@ ENVIRONMENT = os.environ | {
     "CARGO_TERM_COLOR": "never",
     "INSTA_UPDATE": "no",
     "RUST_BACKTRACE": "0",
+    # The copy has no node_modules.
+    "DYNOXIDE": os.environ.get("DYNOXIDE", str(ROOT / "tests/dynamodb/node_modules/@dynoxide/linux-x64/dynoxide")),
 }
 LIMIT_SECS = 900
 
@@ -37,6 +39,7 @@ STAGES = {
     "shared/domain": [["test", "-p", "monitor-domain", "--lib", "--tests"], CONTRACTS],
     "shared/embedded": [["test", "-p", "monitor-embedded", "--lib", "--test", "contracts", "--test", "file"]],
     "shared/stately": [["test", "-p", "monitor-stately", "--lib", "--test", "contracts", "--test", "client"]],
+    "shared/dynamodb": [["test", "-p", "monitor-dynamodb-emulators", "--", "--skip", "ministack"]],
     "shared/github": [["test", "-p", "monitor-github", "--lib", "--tests"]],
 }
 SIMULATED = ("shared/domain", "shared/pipeline", "shared/embedded")

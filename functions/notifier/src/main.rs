@@ -6,6 +6,6 @@ use monitor_aws::{LambdaEnvironment, Sdk, host};
 use monitor_function_notifier::Notifier;
 
 fn main() -> ExitCode {
-    let notifier = Notifier::new(&LambdaEnvironment::of_process(), &Sdk::new(monitor_http::client_with_built_in_roots));
+    let notifier = Notifier::new(&LambdaEnvironment::of_process(), &Sdk::of_lambda());
     host::serve(async |event, invocation| notifier.handle(event, invocation).await)
 }

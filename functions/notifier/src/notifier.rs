@@ -34,7 +34,7 @@ impl Notifier {
         let mut queue_urls = QueueUrls::of(variables);
         let dead_letters = DeadLetters::new(sdk.clone(), queue_urls.queue_url("CHANGES_DEAD_LETTER_QUEUE_URL"));
         let for_store = sdk.clone();
-        let build = move |settings| Ready::of(&settings, &for_store).map_err(Failure::setup);
+        let build = move |settings| Ready::of(&settings, &for_store);
         let reloading_config =
             ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), NotifierSettings::read, build);
         Self { reloading_config, dead_letters, stack: variables.stack() }
@@ -62,7 +62,7 @@ impl Notifier {
 }
 
 impl Ready {
-    fn of(settings: &NotifierSettings, sdk: &Sdk) -> Result<Self, monitor_http::SetupError> {
+    fn of(settings: &NotifierSettings, sdk: &Sdk) -> Result<Self, Failure> {
         let roots = BuiltInRoots::read()?;
         let NotifierSettings { slack, policy, web_url, store, allow_http_hosts } = settings;
         // A connection of HTTP/1.1 carries one request at a time, so one that timed out is never used again.

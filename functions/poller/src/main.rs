@@ -6,6 +6,6 @@ use monitor_aws::{LambdaEnvironment, Sdk, host};
 use monitor_function_poller::Poller;
 
 fn main() -> ExitCode {
-    let poller = Poller::new(&LambdaEnvironment::of_process(), &Sdk::new(monitor_http::client_with_built_in_roots));
+    let poller = Poller::new(&LambdaEnvironment::of_process(), &Sdk::of_lambda());
     host::serve(async |event, invocation| poller.handle(event, invocation).await)
 }

@@ -1,14 +1,13 @@
 //! The poller's clients and settings, kept from one invocation to the next.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
-use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
+use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk, github_and_store};
 use monitor_config::{HostOptions, Settings, Source, StoreChoice};
 use monitor_github::GitHub;
-use monitor_http::{BuiltInRoots, NetworkStore};
+use monitor_http::NetworkStore;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{Check, CheckSettings, LatestChecks};
 use monitor_telemetry::SystemClock;
@@ -78,15 +77,8 @@ impl Poller {
 
 impl Ready {
     fn of(settings: Settings, interval: Duration, sdk: &Sdk) -> Result<Self, Failure> {
-        let roots = BuiltInRoots::read().map_err(Failure::setup)?;
-        let now = Arc::new(|| SystemClock.now());
-        let for_github = roots.clone();
-        let github = monitor_http::github(move || for_github.http(), &settings.github, now);
-        let github = github.map_err(Failure::setup)?;
-        let Settings { policy, targets: configured, store, .. } = settings;
-        let store = store.ok_or_else(|| Failure::setup("the settings of the store were not read"))?;
-        let store = monitor_http::store(roots.http(), &store, || sdk.dynamodb(), SystemClock.random());
-        let store = store.map_err(Failure::setup)?;
+        let (github, store) = github_and_store(&settings, sdk)?;
+        let Settings { policy, targets: configured, .. } = settings;
         Ok(Self { github, store, settings: CheckSettings { policy, configured, interval } })
     }
 }

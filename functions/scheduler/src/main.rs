@@ -6,7 +6,6 @@ use monitor_aws::{LambdaEnvironment, Sdk, host};
 use monitor_function_scheduler::Scheduler;
 
 fn main() -> ExitCode {
-    let scheduler =
-        Scheduler::new(&LambdaEnvironment::of_process(), &Sdk::new(monitor_http::client_with_built_in_roots));
+    let scheduler = Scheduler::new(&LambdaEnvironment::of_process(), &Sdk::of_lambda());
     host::serve(async |event, invocation| scheduler.handle(event, invocation).await)
 }

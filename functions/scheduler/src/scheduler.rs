@@ -1,13 +1,12 @@
 //! The scheduler's clients and settings, kept from one invocation to the next.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_aws::host::{self, Invocation};
-use monitor_aws::{Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
+use monitor_aws::{Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk, github_and_store};
 use monitor_config::{HostOptions, Settings, Source, StoreChoice};
 use monitor_github::GitHub;
-use monitor_http::{BuiltInRoots, NetworkStore};
+use monitor_http::NetworkStore;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::{QuotaEstimators, Schedule, ScheduleSettings};
 use monitor_telemetry::SystemClock;
@@ -71,17 +70,10 @@ impl Scheduler {
 
 impl Ready {
     fn of(settings: Settings, interval: Duration, sdk: &Sdk) -> Result<Self, Failure> {
-        let roots = BuiltInRoots::read().map_err(Failure::setup)?;
-        let now = Arc::new(|| SystemClock.now());
-        let for_github = roots.clone();
-        let github = monitor_http::github(move || for_github.http(), &settings.github, now);
-        let github = github.map_err(Failure::setup)?;
+        let (github, store) = github_and_store(&settings, sdk)?;
         // The pollers do not know each other, so the jobs sent per minute are what limits their requests per minute.
         let jobs_per_minute = settings.github.limits.requests_per_minute.map(std::num::NonZeroU32::get);
-        let Settings { policy, targets: configured, store, .. } = settings;
-        let store = store.ok_or_else(|| Failure::setup("the settings of the store were not read"))?;
-        let store = monitor_http::store(roots.http(), &store, || sdk.dynamodb(), SystemClock.random());
-        let store = store.map_err(Failure::setup)?;
+        let Settings { policy, targets: configured, .. } = settings;
         Ok(Self { github, store, settings: ScheduleSettings { policy, configured, interval, jobs_per_minute } })
     }
 }

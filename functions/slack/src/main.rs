@@ -12,6 +12,6 @@ use monitor_aws::{LambdaEnvironment, Sdk, host};
 use crate::slack::Slack;
 
 fn main() -> ExitCode {
-    let slack = Slack::new(&LambdaEnvironment::of_process(), &Sdk::new(monitor_http::client_with_built_in_roots));
+    let slack = Slack::new(&LambdaEnvironment::of_process(), &Sdk::of_lambda());
     host::serve(async |event, invocation| slack.handle(event, invocation).await)
 }

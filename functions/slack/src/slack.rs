@@ -46,7 +46,7 @@ impl Slack {
         let later = Queue::new(sdk.clone(), queue_urls.queue_url("COMMANDS_QUEUE_URL"));
         let failure_sink = NoDeadLetters(DeadLetters::new(sdk.clone(), ""));
         let for_store = sdk.clone();
-        let build = move |settings| Ready::of(&settings, &for_store).map_err(Failure::setup);
+        let build = move |settings| Ready::of(&settings, &for_store);
         let reloading_config =
             ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), CommandSettings::read, build);
         Self { reloading_config, jobs, later, failure_sink, refusals: Refusals::default() }
@@ -88,15 +88,15 @@ impl Slack {
 impl Ready {
     fn of(settings: &CommandSettings, sdk: &Sdk) -> Result<Self, Failure> {
         let CommandSettings { slack_signing_secret, slack_admins, slack, web_url, store, allow_http_hosts } = settings;
-        let roots = BuiltInRoots::read().map_err(Failure::setup)?;
-        let http = monitor_http::client(roots.http().http1_only()).map_err(Failure::setup)?;
-        let store = monitor_http::store(roots.http(), store, || sdk.dynamodb(), SystemClock.random());
+        let roots = BuiltInRoots::read()?;
+        let http = monitor_http::client(roots.http().http1_only())?;
+        let store = monitor_http::store(roots.http(), store, || sdk.dynamodb(), SystemClock.random())?;
         let messenger = slack.as_ref().map(|slack| monitor_http::slack(&http, slack, web_url, allow_http_hosts, true));
-        let messenger = messenger.transpose().map_err(Failure::setup)?;
+        let messenger = messenger.transpose()?;
         Ok(Self {
             admins: Admins::new(slack_admins, messenger.as_ref()),
             messenger,
-            store: store.map_err(Failure::setup)?,
+            store,
             secret: SigningSecret::new(slack_signing_secret.expose()),
             web: WebBase::parse(web_url).map_err(Failure::setup)?,
             replies: Replies::new(http),

@@ -55,6 +55,12 @@ impl From<Failure> for Diagnostic {
     }
 }
 
+impl From<monitor_http::SetupError> for Failure {
+    fn from(error: monitor_http::SetupError) -> Self {
+        Self::setup(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

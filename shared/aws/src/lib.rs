@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod batch;
+mod clients;
 mod dead_letters;
 mod environment;
 mod failure;
@@ -11,6 +12,7 @@ mod queue;
 mod reloading_config;
 mod sdk;
 
+pub use clients::github_and_store;
 pub use dead_letters::DeadLetters;
 pub use environment::{LambdaEnvironment, QueueUrls};
 pub use failure::Failure;

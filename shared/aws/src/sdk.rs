@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use monitor_http::{sdk_http, sdk_timeouts};
+use monitor_http::{client_with_built_in_roots, sdk_http, sdk_timeouts};
 
 /// The clients of one process. Clones share them.
 #[derive(Clone, Debug)]
@@ -27,12 +27,9 @@ struct Clients {
 
 impl Sdk {
     /// Clients with region, credentials and addresses from the environment, where Lambda puts them. The SDK's longer
-    /// search (profiles, containers, instances, STS) would find nothing there and is not linked. `http` is called once,
-    /// at the first request.
-    pub fn new<E: Error + Send + Sync + 'static>(
-        http: impl Fn() -> Result<reqwest::Client, E> + Send + Sync + 'static,
-    ) -> Self {
-        Self::with(None, sdk_http(http))
+    /// search (profiles, containers, instances, STS) would find nothing there and is not linked.
+    pub fn of_lambda() -> Self {
+        Self::with(None, sdk_http(client_with_built_in_roots))
     }
 
     /// Clients for a fake of AWS at this address, without TLS.
