@@ -28,7 +28,7 @@ const MAX_ROWS: usize = 100;
 const MAX_TRIES: u32 = 8;
 /// The longest pause before the second try; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// How long DynamoDB knows a token ("TransactWriteItems", API Reference). Conditions look at the time in steps of this
+/// How long DynamoDB knows a token ("TransactWriteItems", API Reference). The time in conditions advances in steps of this
 /// length, so that a repeat has the same condition: with another one, its token would be refused.
 const TOKEN_LIFE_MS: u64 = 600_000;
 /// The longest pause.

@@ -28,7 +28,7 @@ pub(crate) enum Records {
 pub(crate) struct Scenario {
     /// The name: a sentence with `_` between the words.
     pub(crate) name: &'static str,
-    /// The store that it looks into, or makes fail; `None` if it does not matter.
+    /// The store that it reads or makes fail; `None` if it does not matter.
     pub(crate) needs: Option<Records>,
     /// The settings of its stack.
     pub(crate) setting: fn() -> Setting,
