@@ -128,7 +128,7 @@ stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack with
 	cargo build --quiet $(WHOLE) --bin deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py statelydb $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py dynamodb $(STACK)/build $(STACK)/logs-dynamodb target/debug/deployed-stack \
-		scheduled twice_and_out_of_order by_hand slash_command kills_its_poller every_metric units_of
+		scheduled twice_and_out_of_order by_hand slash_command every_metric units_of
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
 commands: .venv/stack-installed ## Every command in the docs: run as written, or listed with the reason why not

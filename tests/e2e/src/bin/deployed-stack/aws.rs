@@ -42,7 +42,7 @@ impl Service {
         Self { http: http.clone(), url: url.to_owned(), name, target, version, region: region.to_owned() }
     }
 
-    /// Calls an action. Neither moto nor LocalStack verifies the signature; both derive account and region from it.
+    /// Calls an action. No emulator verifies the signature; account and region are derived from it.
     pub(crate) async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         let scope = format!("{ACCOUNT}/20260101/{}/{}/aws4_request", self.region, self.name);
         let request = self
@@ -50,6 +50,7 @@ impl Service {
             .post(&self.url)
             .header("content-type", format!("application/x-amz-json-{}", self.version))
             .header("x-amz-target", format!("{}.{action}", self.target))
+            .header("x-amz-date", "20260101T000000Z")
             .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"))
             .body(body.to_string());
         let answer = request.send().await.with_context(|| format!("{action} at {}", self.url))?;
