@@ -117,12 +117,17 @@ instructions: ## Instructions of the inner loops, counted by valgrind, compared 
 	cargo build --release -q $(WHOLE) --bin instructions
 	target/release/instructions
 
+FUNCTIONS := scheduler poller notifier slack
+
+# All functions at once, on all processors: `sam build` builds one after the other, and then finds them built.
 stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack
 	cd infra && $(IN_VENV) sam validate --lint
 	$(PYTHON) tests/e2e/stack/lint.py
 	$(PYTHON) tests/e2e/stack/test_template.py --quiet
 	infra/cost.py --check
+	cd functions && $(IN_VENV) cargo lambda build --release --manifest-path ../Cargo.toml $(FUNCTIONS:%=--package monitor-function-%) \
+		$(if $(filter arm64,$(ARCHITECTURE)),--arm64)
 	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 	cargo build --quiet $(WHOLE) --bin deployed-stack
@@ -137,7 +142,7 @@ commands: .venv/stack-installed ## Every command in the docs: run as written, or
 	$(PYTHON) tests/commands/commands.py
 
 bench: ## All measurements as a table, target/bench.json and target/bench.md; BENCH='--help' prints the options
-	for function in scheduler poller notifier slack; do (cd functions/$$function && cargo build --release --bin $$function); done
+	for function in $(FUNCTIONS); do (cd functions/$$function && cargo build --release --bin $$function); done
 	cargo build --release $(WHOLE) --bin runner-monitor --bin bench
 	target/release/bench --functions target/release $(BENCH)
 
