@@ -3,7 +3,11 @@
 use std::error::Error;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use monitor_domain::quote::{quote, with_sources};
 use monitor_pipeline::ports::StoreError;
+
+/// The longest quoted reason why no credentials were found, in characters.
+const LONGEST_REASON: usize = 160;
 
 /// The codes of a key that is refused, or that has no permission. The first ones are of every AWS service ("Common
 /// errors", DynamoDB API Reference).
@@ -43,17 +47,14 @@ where
         )),
         Some(code) if REFUSED.contains(&code) => StoreError::Refused(format!("DynamoDB: {text}")),
         Some(_) => StoreError::Unavailable(format!("DynamoDB: {text}")),
-        None if lacks_credentials(&text) => StoreError::Denied(format!(
-            "DynamoDB: {text}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        // The SDK has no type for this: its chain of credentials fails with a text of many lines.
+        None if text.contains("credential provider") => StoreError::Denied(format!(
+            "DynamoDB: no AWS credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+             log in again ({})",
+            quote(&text, LONGEST_REASON)
         )),
-        None if text.contains("region") => StoreError::Refused(format!("DynamoDB: {text}; set AWS_REGION")),
         None => StoreError::Unavailable(format!("no answer from DynamoDB: {text}")),
     }
-}
-
-/// The SDK has no type for it: the error of its credentials chain is one of many sources.
-fn lacks_credentials(text: &str) -> bool {
-    text.contains("credentials provider") || text.contains("identity")
 }
 
 /// An error on one line: the service's code and message, or else why the service could not be reached.
@@ -65,6 +66,6 @@ where
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => monitor_domain::quote::with_sources(error),
+        (None, _) => with_sources(error),
     }
 }
