@@ -120,7 +120,7 @@ instructions: ## Instructions of the inner loops, counted by valgrind, compared 
 FUNCTIONS := scheduler poller notifier slack
 
 # All functions at once, on all processors: `sam build` builds one after the other, and then finds them built.
-stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack without a cloud: template, queues, functions, containers
+stack: .venv/stack-installed .tools/checkov/installed tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack
 	cd infra && $(IN_VENV) sam validate --lint
 	$(PYTHON) tests/e2e/stack/lint.py
@@ -134,6 +134,8 @@ stack: .venv/stack-installed .tools/checkov/installed ## The deployed stack with
 	$(PYTHON) tests/e2e/stack/run.py statelydb $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py dynamodb $(STACK)/build $(STACK)/logs-dynamodb target/debug/deployed-stack \
 		scheduled twice_and_out_of_order by_hand slash_command every_metric units_of
+	$(PYTHON) tests/e2e/stack/run.py dynamodb $(STACK)/build $(STACK)/logs-ministack target/debug/deployed-stack \
+		--ministack by_hand slash_command
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
 commands: .venv/stack-installed ## Every command in the docs: run as written, or listed with the reason why not

@@ -39,6 +39,9 @@ struct Arguments {
     /// How many scenarios run at a time; they mostly wait
     #[arg(long, default_value_t = 6)]
     at_once: usize,
+    /// MiniStack as DynamoDB instead of dynoxide
+    #[arg(long)]
+    ministack: bool,
     /// Only scenarios whose name contains one of these
     names: Vec<String>,
 }
@@ -48,7 +51,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plan = Plan::read(&arguments.plan)?;
-    let dynamodb = if plan.table.is_some() { Some(Emulator::dynoxide(None).await?) } else { None };
+    let dynamodb = match (&plan.table, arguments.ministack) {
+        (None, _) => None,
+        (Some(_), true) => Some(Emulator::ministack().await?),
+        (Some(_), false) => Some(Emulator::dynoxide(None).await?),
+    };
     let bench = Arc::new(Bench {
         plan,
         http: reqwest::Client::builder().no_proxy().build()?,
