@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use monitor_domain::change::{Change, Event};
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
+use monitor_pipeline::keys::Key;
 
 use super::{Examination, moment};
 use crate::machine::scenario_ms;
 use crate::model::{READINGS, Reading, UNREACHABLE_AFTER_MS, count_apart};
-use crate::operations::{MINUTE_MS, TARGETS};
+use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::record::Record;
 use crate::world::{STALE_MS, SimulatedCheck, bit_of};
 
@@ -22,9 +24,17 @@ const READ: &str = "an outage starts and ends with readings in GitHub's log";
 const UNSEEN: &str = "nothing is notified as unreachable that was reachable";
 const WATCHED: &str = "no gap in monitoring is notified while ticks succeed";
 
+/// What the store says about the history of a target.
+pub(super) struct History<'a> {
+    /// The changes of the target.
+    pub changes: &'a [Change],
+    /// The changes of the list of targets.
+    pub list: &'a [Change],
+}
+
 impl Examination<'_> {
     /// Checks what was notified and recorded about a target.
-    pub(super) fn evidence(&mut self, place: usize, record: &Record) {
+    pub(super) fn evidence(&mut self, place: usize, record: &Record, history: &History<'_>) {
         self.tally.outages += record.outages.len() as u64;
         let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
         for outage in &record.outages {
@@ -43,7 +53,7 @@ impl Examination<'_> {
                 self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
                 continue;
             }
-            if let Some(fault) = self.began(place, outage).or_else(|| self.ended(place, outage)) {
+            if let Some(fault) = self.began(place, outage).or_else(|| self.ended(place, outage, history)) {
                 self.found(READ, format!("{} {}: {fault}: {outage:?}", record.subject, outage.runner_name));
             }
         }
@@ -93,7 +103,7 @@ impl Examination<'_> {
     }
 
     /// What is wrong with the end of an outage, if anything.
-    fn ended(&self, place: usize, outage: &Outage) -> Option<&'static str> {
+    fn ended(&self, place: usize, outage: &Outage, history: &History<'_>) -> Option<&'static str> {
         let resolved_ms = scenario_ms(outage.resolved_at?);
         let name = &outage.runner_name;
         match outage.ending? {
@@ -116,13 +126,48 @@ impl Examination<'_> {
                 (!readings.iter().any(|(_, reading)| is_missing(reading))).then_some("it was not missing")
             }
             Ending::NoLongerMonitored => {
-                // The scheduler detects that a list has changed back only at its next tick.
-                let settled = self.played.world.ticks_ms.iter().rev().find(|(_, settled_ms)| *settled_ms < resolved_ms);
-                let since_ms =
-                    settled.map_or(0, |(tick_ms, _)| tick_ms - 2 * MINUTE_MS).min(resolved_ms - 7 * MINUTE_MS);
-                (!self.model.was_ever_unlisted(place, since_ms, resolved_ms)).then_some("the target is on the list")
+                (!self.was_taken_off(place, outage, history)).then_some("the target is on the list")
             }
         }
+    }
+
+    /// Whether a target was off the list of targets when its outage was closed, and had been for the tick that took it off.
+    ///
+    /// A tick that stalls applies the settings that it read at its start, and the next tick corrects that. So the list at
+    /// the commit does not decide.
+    fn was_taken_off(&self, place: usize, outage: &Outage, history: &History<'_>) -> bool {
+        let stored_ms = |change: &Change| {
+            self.played.world.stored_ms.get(&Key::Change(change.subject.clone(), change.revision)).copied()
+        };
+        let closes = |event: &Event| match event {
+            Event::OutageClosed { outage: closed } => (closed.runner_id, closed.id) == (outage.runner_id, outage.id),
+            _ => false,
+        };
+        let closing = history.changes.iter().find(|change| change.events.iter().any(closes));
+        let (Some(resolved_ms), Some(closed_ms)) = (outage.resolved_at.map(scenario_ms), closing.and_then(stored_ms))
+        else {
+            return false;
+        };
+        let names_it = |targets: &[Target]| targets.iter().any(|target| target.as_str() == TARGETS[place]);
+        let moves = |change: &Change| {
+            let is_off = change.events.iter().find_map(|event| match event {
+                Event::TargetsRemoved { targets, .. } => names_it(targets).then_some(true),
+                Event::TargetsAdded { targets, .. } => names_it(targets).then_some(false),
+                _ => None,
+            })?;
+            Some((is_off, scenario_ms(change.decided_at), stored_ms(change)?))
+        };
+        let moves: Vec<(bool, i64, i64)> = history.list.iter().filter_map(moves).collect();
+        moves.iter().enumerate().any(|(index, (is_off, began_ms, off_ms))| {
+            let on_ms = moves.get(index + 1).map_or(i64::MAX, |(.., on_ms)| *on_ms);
+            // Settings are read as the tick begins. An account is asked for its repositories later.
+            let read_by_ms = if place == FOUND { *off_ms } else { *began_ms };
+            // The drop dates its end by its start, and reads the list later.
+            *is_off
+                && *off_ms <= closed_ms
+                && on_ms >= resolved_ms
+                && self.model.was_ever_unlisted(place, *began_ms, read_by_ms)
+        })
     }
 
     /// A runner flaps after three outages within the hour.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
 
+use self::evidence::History;
 use crate::model::Model;
 use crate::operations::{HOUR_MS, MINUTE_MS, Scenario, TARGETS};
 use crate::record::{Record, changes_of, kind_of};
@@ -67,16 +68,17 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     records.push(Record::read(played, Subject::Credential(CredentialId::token()), None)?);
     records.push(Record::read(played, Subject::Monitor, None)?);
 
+    let list = changes_of(played, Subject::Monitor)?;
     let model = Model::new(scenario, &played.world, played.end_ms);
     let mut examination = Examination { played, model, found: Vec::new(), tally: Tally::default() };
     for record in &records {
         examination.messages(record);
     }
     for (place, record) in records.iter().take(TARGETS.len()).enumerate() {
-        examination.evidence(place, record);
+        let changes = changes_of(played, record.subject.clone())?;
+        examination.evidence(place, record, &History { changes: &changes, list: &list });
         examination.rest(place, record);
         examination.states(place, record);
-        let changes = changes_of(played, record.subject.clone())?;
         examination.overrides(place, record, &changes);
         examination.recording(record, &changes);
         examination.threads(scenario, record);
