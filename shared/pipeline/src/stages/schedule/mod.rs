@@ -106,7 +106,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let message = StateChange::of(Subject::Monitor, watchlist.revision, &events);
         if let Some(change) = change {
             // The heartbeat is part of the commit: a gap that is reported is over.
-            let altered = vec![Item::Watchlist(watchlist.clone()), self.heartbeat(now, jobs_sent_at)];
+            let heartbeat = self.heartbeat(self.beats_at(now, &stopwatch), jobs_sent_at);
+            let altered = vec![Item::Watchlist(watchlist.clone()), heartbeat];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick updated the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
@@ -182,17 +183,28 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         stopwatch.elapsed(self.clock) >= STALLED
     }
 
-    /// Stores the monitor's heartbeat. A tick that stalled would replace a newer heartbeat with an old one, which the
+    /// The time of a tick's heartbeat. A tick that stalled would replace a newer heartbeat with an old one, which the
     /// next tick would take for a gap: so it stores the current time.
+    fn beats_at(&self, now: Timestamp, since_tick: &Stopwatch) -> Timestamp {
+        if self.is_stalled(since_tick) { self.clock.now() } else { now }
+    }
+
+    /// Stores the monitor's heartbeat.
     async fn record_heartbeat(
         &self,
         now: Timestamp,
         since_tick: &Stopwatch,
         jobs_sent_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
+        let at = self.beats_at(now, since_tick);
         let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
-        let mut put = self.store.put(vec![Put::replacing(self.heartbeat(at, jobs_sent_at))]).await;
+        let heartbeat = vec![Put::replacing(self.heartbeat(at, jobs_sent_at))];
+        // After a stall the commit may have stored an outdated heartbeat, which must not stay.
+        let mut put = if at == now {
+            self.store.put(heartbeat).await
+        } else {
+            records::put_until_answered(self.store, self.clock, heartbeat).await
+        };
         if self.is_stalled(&stopwatch) {
             // The put itself stalled: whatever its answer, the stored heartbeat may be this one, which is outdated by
             // now.

@@ -40,6 +40,28 @@ pub(super) async fn a_stalled_tick_makes_no_gap<S: Store>(store: &S) {
     assert_eq!(gaps(&this.notify_all().await), 0, "the heartbeat has the time at which it was written");
 }
 
+pub(super) async fn a_tick_that_stalls_before_its_commit_makes_no_gap<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    this.check.configured = vec![TargetSpec::RepositoriesOf("acme".to_owned())];
+    this.source.set_repositories("acme", vec![web()]);
+    this.tick().await;
+    this.clock.advance(INTERVAL);
+    this.source.set_repositories("acme", vec![web(), repository("api")]);
+    let clock = this.clock.clone();
+    this.source.meanwhile(async move { clock.advance(4 * INTERVAL) });
+    this.store.plan([
+        PutFault::None,
+        PutFault::RequestLost,
+        PutFault::RequestLost,
+        PutFault::RequestLost,
+        PutFault::RequestLost,
+    ]);
+    this.tick().await;
+    this.clock.advance(MINUTE);
+    this.tick().await;
+    assert_eq!(gaps(&this.notify_all().await), 0, "the commit has a heartbeat of the time at which it was written");
+}
+
 pub(super) async fn a_gap_is_notified_once_by_an_interrupted_tick<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.tick().await;
@@ -64,8 +86,8 @@ pub(super) async fn a_target_missing_from_its_account_is_checked_only_with_reaso
     assert!(matches!(this.check_for(&archived, Reason::Once).await.ending, CheckEnding::Seen(_)));
 }
 
-/// A store in which the first heartbeat stalls while others tick, then replaces theirs, and is never answered. The answer to the
-/// put after it is lost too.
+/// A store in which the first heartbeat stalls while others tick, then replaces theirs, and is never answered. The
+/// second put and the fourth are lost.
 struct HeartbeatStalled<'a, S> {
     store: &'a S,
     others: Installation<'a, S>,
@@ -80,7 +102,7 @@ impl<S: Store> Store for HeartbeatStalled<'_, S> {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         match self.puts.fetch_add(1, Ordering::SeqCst) {
             0 => {}
-            1 => return Err(StoreError::Unavailable("no answer in time".to_owned())),
+            1 | 3 => return Err(StoreError::Unavailable("no answer in time".to_owned())),
             _ => return self.store.put(puts).await,
         }
         for _ in 0..4 {
@@ -104,16 +126,20 @@ impl<S: Store> Store for HeartbeatStalled<'_, S> {
     }
 }
 
-pub(super) async fn a_tick_that_stalls_in_its_heartbeat_makes_no_gap<S: Store>(store: &S) {
+pub(super) async fn a_tick_that_stalls_in_its_heartbeat_makes_no_gap<S: Store>(store: &S, is_changed: bool) {
     let this = Installation::watching(store, 1).await;
     this.tick().await;
     this.clock.advance(INTERVAL);
     let others = Installation { clock: this.clock.clone(), ..Installation::new(store) };
     let stalled = HeartbeatStalled { store, others, puts: AtomicU32::new(0) };
-    Installation { clock: this.clock.clone(), ..Installation::new(&stalled) }.tick().await;
+    let mut stalls = Installation { clock: this.clock.clone(), ..Installation::new(&stalled) };
+    if is_changed {
+        stalls.check.configured.push(TargetSpec::One(repository("api")));
+    }
+    stalls.tick().await;
     this.clock.advance(MINUTE);
     this.tick().await;
-    assert_eq!(gaps(&this.notify_all().await), 0);
+    assert_eq!(gaps(&this.notify_all().await), 0, "the list changes: {is_changed}");
 }
 
 /// However many targets are taken off the list, a tick handles at most `DROPS_PER_TICK` of them. One that cannot be
