@@ -38,7 +38,7 @@ impl Bench {
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "id".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "planted-secret-key".to_owned()),
-            // Without it, the SDK looks for the credentials of a machine in EC2.
+            // Without it, the SDK asks for the credentials of a machine in EC2.
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ];
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
