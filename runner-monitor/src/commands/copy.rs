@@ -43,8 +43,9 @@ pub(crate) async fn run(arguments: &Copy) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     let [from, to] = [&arguments.from, &arguments.to].map(|store| StoreArgument { store: Some(store.clone()) });
     let (from_place, to_place) = (from.place()?, to.place()?);
-    let same_file = || matches!((std::fs::canonicalize(&arguments.from), std::fs::canonicalize(&arguments.to)), (Ok(from), Ok(to)) if from == to);
-    ensure!(from_place != to_place && !same_file(), "--from and --to must be two stores; both are {from_place}");
+    let file = |path| std::fs::canonicalize(path).ok();
+    let is_one_file = file(&arguments.from).is_some_and(|from| Some(from) == file(&arguments.to));
+    ensure!(from_place != to_place && !is_one_file, "--from and --to must be two stores; both are {from_place}");
     let (source, destination) = (setup::existing_store(&from).await?, setup::new_store(&to).await?);
     let now = SystemClock.now();
     for (store, place) in [(&source, &from_place), (&destination, &to_place)] {

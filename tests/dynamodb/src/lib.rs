@@ -150,6 +150,21 @@ pub async fn create_table(client: &Client, table: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a test on a thread of its own: without optimization, the SDK's futures need more than the stack of a test's thread.
+///
+/// # Panics
+/// If the test does, or if the thread cannot be started.
+pub fn on_a_large_stack(test: impl AsyncFnOnce() + Send + 'static) {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(test());
+    };
+    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(run).expect("a thread");
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 fn dynoxide() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("DYNOXIDE") {
         return Ok(path.into());

@@ -2,21 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use monitor_dynamodb_emulators::{Emulator, FaultProxy, Trouble};
+use monitor_dynamodb_emulators::{Emulator, FaultProxy, Trouble, on_a_large_stack};
 use monitor_pipeline::testing::samples::at;
 use monitor_pipeline::testing::{stages, store};
-
-/// Without optimization, the SDK's futures need more than the stack of a test's thread.
-fn on_a_large_stack(test: impl AsyncFnOnce() + Send + 'static) {
-    let run = || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(test());
-    };
-    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(run).expect("a thread");
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 /// The time of the samples.
 fn now() -> SystemTime {

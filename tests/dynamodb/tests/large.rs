@@ -9,7 +9,7 @@ use monitor_domain::policy::Policy;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_dynamodb_emulators::Emulator;
+use monitor_dynamodb_emulators::{Emulator, on_a_large_stack};
 use monitor_pipeline::ports::{Clock as _, Listing, Outgoing, QueueError, RunnerSource, Sender};
 use monitor_pipeline::stages::{Disposition, QuotaEstimators, Schedule, ScheduleSettings};
 use monitor_pipeline::testing::doubles::StillClock;
@@ -67,12 +67,7 @@ fn peak_mib() -> u64 {
 
 #[test]
 fn a_tick_of_100_000_targets_is_sent_within_its_minute() {
-    let run = || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(tick());
-    };
-    // Without optimization, the SDK's futures need more than the stack of a test's thread.
-    std::thread::Builder::new().stack_size(32 << 20).spawn(run).expect("a thread").join().expect("it passes");
+    on_a_large_stack(tick);
 }
 
 async fn tick() {

@@ -41,7 +41,7 @@ impl Bench {
             // Without it, the SDK asks for the credentials of a machine in EC2.
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
+        let mut command = Command::new(monitor_e2e::program().unwrap());
         command.env_clear().args(arguments).stdin(Stdio::null()).envs(variables);
         for (name, value) in changed {
             match value.is_empty() {

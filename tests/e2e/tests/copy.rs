@@ -33,7 +33,7 @@ impl World {
 
     /// Runs `copy`; returns its exit code and its output.
     async fn copy(&self, from: &str, to: &str) -> (i32, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
+        let mut command = Command::new(monitor_e2e::program().unwrap());
         command.env_clear().args(["copy", "--from", from, "--to", to]).stdin(Stdio::null());
         command.current_dir(self.folder.path()).envs([
             ("STATELYDB_ENDPOINT", &*self.statelydb.base_url()),
