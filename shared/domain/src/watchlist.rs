@@ -24,6 +24,10 @@ pub struct Watchlist {
     pub revision: Revision,
     /// The last revision that produces a notification.
     pub last_notifiable: Revision,
+    /// The tick that committed this revision. The heartbeat alone does not tell when the last tick was: a commit is
+    /// repeated until the store answers, and may be the only thing that a tick stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticked_at: Option<Timestamp>,
     /// The targets to be checked at each tick, in order of their identity.
     pub targets: Vec<Target>,
     /// Targets removed from the list whose outages may still be open. The next tick closes the first [`DROPS_PER_TICK`]
@@ -157,6 +161,7 @@ pub fn tick(
     let mut watchlist = Watchlist {
         revision: known.revision,
         last_notifiable: known.last_notifiable,
+        ticked_at: known.ticked_at,
         targets: is.into_values().collect(),
         dropping,
         missing,
@@ -165,6 +170,7 @@ pub fn tick(
     };
     let change = (watchlist != known || !events.is_empty()).then(|| {
         watchlist.revision = known.revision.next();
+        watchlist.ticked_at = Some(now);
         Change {
             subject: Subject::Monitor,
             revision: watchlist.revision,

@@ -222,6 +222,13 @@ pub async fn read_monitor(store: &impl Store) -> Result<StoredMonitor, StoreErro
             _ => {}
         }
     }
+    // A tick that could store only its commit is a tick all the same.
+    let committed_at = read.watchlist.as_ref().and_then(|list| list.ticked_at);
+    if let Some(at) = committed_at.filter(|at| read.ticked_at.is_none_or(|beat| *at > beat)) {
+        let interval = read.ticked_at.zip(read.next_tick_at).map(|(beat, next)| next.since(beat));
+        read.next_tick_at = interval.map(|interval| at.plus(interval));
+        read.ticked_at = Some(at);
+    }
     Ok(read)
 }
 

@@ -252,6 +252,7 @@ pub fn every_item() -> Vec<Item> {
         Item::Watchlist(Watchlist {
             revision: Revision(5),
             last_notifiable: Revision(4),
+            ticked_at: Some(at(300)),
             targets: vec![web.clone(), target("enterprises/acme-corp"), target("orgs/Acme")],
             dropping: vec![target("acme/old")],
             missing: vec![target("orgs/Acme")],

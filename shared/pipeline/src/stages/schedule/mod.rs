@@ -98,24 +98,22 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let own = records::pending_since(self.store, &Subject::Monitor, backlog, stored.cursor.as_ref()).await;
         let pending_since = pending_since.into_iter().chain(own).min();
         let unreachable_after = self.settings.policy.base().unreachable_after;
-        let Tick { watchlist, change } =
+        let Tick { mut watchlist, change } =
             tick(before, configured, &closed, ticked, unreachable_after, (now, self.clock.random()));
-        let has_changed = change.is_some();
         let backlog = Backlog::from(&watchlist);
         let events = change.as_ref().map_or_else(Vec::new, |change| change.events.clone());
         let message = StateChange::of(Subject::Monitor, watchlist.revision, &events);
         if let Some(change) = change {
-            // The heartbeat is part of the commit: a gap that is reported is over.
-            let heartbeat = self.heartbeat(self.beats_at(now, &stopwatch), jobs_sent_at);
-            let altered = vec![Item::Watchlist(watchlist.clone()), heartbeat];
+            // The time of the tick is part of the commit: a gap that is reported is over. The heartbeat is not: a commit
+            // that is repeated for minutes would replace the newer heartbeats of other ticks.
+            watchlist.ticked_at = Some(self.beats_at(now, &stopwatch));
+            let altered = vec![Item::Watchlist(watchlist.clone())];
             if records::commit(self.store, self.clock, change, altered).await? == Committed::Lost {
                 info!("another tick updated the list of targets first: it sends the jobs");
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
-        if !has_changed || self.is_stalled(&stopwatch) {
-            self.record_heartbeat(now, &stopwatch, jobs_sent_at).await?;
-        }
+        self.record_heartbeat(now, &stopwatch, jobs_sent_at).await?;
         self.quota_estimators.ticked(self.clock.uptime());
 
         let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
