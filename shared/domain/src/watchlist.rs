@@ -24,7 +24,7 @@ pub struct Watchlist {
     pub revision: Revision,
     /// The last revision that produces a notification.
     pub last_notifiable: Revision,
-    /// The tick that committed this revision. The heartbeat alone does not tell when the last tick was: a commit is
+    /// The tick that committed this revision. The heartbeat alone does not show when the last tick was: a commit is
     /// repeated until the store answers, and may be the only thing that a tick stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticked_at: Option<Timestamp>,
