@@ -401,6 +401,8 @@ mod tests {
             runner_name: down.name.clone(),
             os: down.os.clone(),
             version: None,
+            version_ended_at: None,
+            ephemeral: false,
             labels: Vec::new(),
             status: Status::Unknown,
             in_job: false,

@@ -11,6 +11,7 @@ use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
+use crate::versions::VersionEnd;
 
 /// The shortest time for which a store keeps a change that notifies nobody and concerns no outage. A store may delete
 /// older ones, one by one and in any order.
@@ -135,6 +136,13 @@ pub enum Event {
         /// Whether this is the last reminder of the outage.
         is_last: bool,
     },
+    /// GitHub will soon remove a runner that is still offline.
+    RemovalNear {
+        /// The open outage; [`Outage::removal`] says when.
+        outage: Box<Outage>,
+        /// The stage of the warning: 3 or 1 days ahead.
+        days: u32,
+    },
     /// A mute ended while the outage was still open.
     MuteEnded {
         /// The outage, which is notified from now on.
@@ -214,6 +222,25 @@ pub enum Event {
         /// When the token expires.
         expires_at: Timestamp,
     },
+    /// GitHub soon gives no more jobs to a version of the runner, or has stopped.
+    #[serde(rename_all = "camelCase")]
+    VersionEnding {
+        /// The version.
+        version: String,
+        /// When GitHub gives it no more jobs.
+        ends_at: Timestamp,
+        /// The stage of the warning: 21, 7 or 1 days ahead, or 0 for a version that has ended.
+        days: u32,
+        /// The target's runners that have it and have not updated themselves recently.
+        runners: Vec<RunnerName>,
+    },
+    /// GitHub named another end of a version.
+    VersionAnswered {
+        /// The version.
+        version: String,
+        /// Its end.
+        end: VersionEnd,
+    },
     /// The token in use is not the one whose expiry was notified.
     TokenReplaced,
     /// Targets were added to the list.
@@ -278,7 +305,10 @@ impl Event {
         match self {
             Event::OutageOpened { outage } => outage.visibility.is_notified(),
             Event::FlappingStarted { muted, .. } => !muted,
-            Event::Reminded { .. } | Event::MuteEnded { .. } => true,
+            Event::Reminded { .. }
+            | Event::MuteEnded { .. }
+            | Event::RemovalNear { .. }
+            | Event::VersionEnding { .. } => true,
             _ => false,
         }
     }
@@ -311,7 +341,9 @@ impl Event {
             | Event::Dropped { notified } => *notified,
             Event::FlappingStarted { muted, .. } | Event::FlappingEnded { muted, .. } => !muted,
             Event::Reminded { .. }
+            | Event::RemovalNear { .. }
             | Event::MuteEnded { .. }
+            | Event::VersionEnding { .. }
             | Event::BecameUnreachable { .. }
             | Event::EntryUnresolved { .. }
             | Event::CredentialExpiring { .. }
@@ -328,6 +360,7 @@ impl Event {
             | Event::Cleared { .. }
             | Event::Retired { .. }
             | Event::ChecksFailing { .. }
+            | Event::VersionAnswered { .. }
             | Event::TokenReplaced
             | Event::Unrecognised => false,
         }

@@ -8,6 +8,7 @@ use crate::observation::{CredentialReport, Fault, Outcome};
 use crate::policy::Thresholds;
 use crate::subject::{CredentialId, Subject};
 use crate::time::Timestamp;
+use crate::versions::{VersionRecord, known, with_answers};
 
 /// The number of days before its expiry at which a token is warned of, soonest first.
 const EXPIRY_WARNING_DAYS: [u32; 3] = [1, 3, 14];
@@ -28,18 +29,32 @@ pub struct CredentialCommit {
 /// Decides what the outcome of a check says about its credential; `None` if there is nothing to commit.
 ///
 /// `targets_served` is the number of targets the credential serves, for the notification. A successful check, or a
-/// fault of the target alone, shows that the credential works. `now` is the present: a check may have started long
+/// fault of the target alone, shows that the credential works. `answers` are GitHub's answers about versions of the
+/// target's runners. `now` is the present: a check may have started long
 /// before another that has committed since.
 pub fn reconcile_credential(
     record: &CredentialRecord,
     (started_at, outcome): (Timestamp, &Outcome),
     report: &CredentialReport,
+    answers: &[VersionRecord],
     targets_served: u32,
     thresholds: &Thresholds,
     (now, nonce): (Timestamp, u64),
 ) -> Option<CredentialCommit> {
     let mut after = record.clone();
     let mut events = Vec::new();
+    if !answers.is_empty() {
+        after.versions = with_answers(&record.versions, answers, now);
+        let is_new =
+            |answer: &&VersionRecord| known(&record.versions, &answer.version).map(|old| old.end) != Some(answer.end);
+        let news = after.versions.iter().filter(|after| known(answers, &after.version).is_some()).filter(is_new);
+        events.extend(
+            news.map(|VersionRecord { version, end, .. }| Event::VersionAnswered {
+                version: version.clone(),
+                end: *end,
+            }),
+        );
+    }
     let failure = match outcome {
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             Some(failure).filter(|failure| failure.fault.is_shared())
@@ -75,7 +90,7 @@ pub fn reconcile_credential(
         let is_refused = failure.is_some_and(|failure| failure.fault == Fault::Credential);
         note_expiry(&mut after, report, is_refused, now, &mut events);
     }
-    if events.is_empty() {
+    if events.is_empty() && after.versions == record.versions {
         return None;
     }
     after.revision = record.revision.next();
@@ -176,7 +191,7 @@ mod tests {
         let feed = |(after, outcome): &(Duration, Outcome)| {
             let at = start().plus(*after);
             let report = CredentialReport::default();
-            let commit = reconcile_credential(&record, (at, outcome), &report, 7, &thresholds, (at, 1));
+            let commit = reconcile_credential(&record, (at, outcome), &report, &[], 7, &thresholds, (at, 1));
             commit.map_or_else(Vec::new, |commit| {
                 assert_eq!(commit.change.revision, record.revision.next());
                 record = commit.record;
@@ -244,7 +259,7 @@ mod tests {
         record.failing = Some(Failing { since, failure, unreachable: false, notified: false });
         for outcome in [seen(), refused()] {
             let (check, report, now) = ((start(), &outcome), CredentialReport::default(), start().plus(9 * MINUTE));
-            assert_eq!(reconcile_credential(&record, check, &report, 1, &Thresholds::default(), (now, 1)), None);
+            assert_eq!(reconcile_credential(&record, check, &report, &[], 1, &Thresholds::default(), (now, 1)), None);
         }
     }
 
@@ -257,7 +272,9 @@ mod tests {
         for hours in 0..30 * 24 {
             let now = start().plus(Duration::from_secs(hours * 3_600));
             let check = (now, &seen());
-            if let Some(commit) = reconcile_credential(&record, check, &report, 1, &Thresholds::default(), (now, 1)) {
+            if let Some(commit) =
+                reconcile_credential(&record, check, &report, &[], 1, &Thresholds::default(), (now, 1))
+            {
                 record = commit.record;
                 notified_on.push(30 - hours / 24);
             }
@@ -284,7 +301,7 @@ mod tests {
         ) -> Vec<Timestamp> {
             let report = CredentialReport { token: Some(token), expires_at, ..Default::default() };
             let thresholds = Thresholds::default();
-            let commit = reconcile_credential(&self.record, (at, outcome), &report, 1, &thresholds, (at, 1));
+            let commit = reconcile_credential(&self.record, (at, outcome), &report, &[], 1, &thresholds, (at, 1));
             let Some(commit) = commit else { return Vec::new() };
             self.record = commit.record;
             let expiring = commit.change.events.iter().filter_map(|event| match event {

@@ -170,6 +170,7 @@ fn outage_id_of(event: &mut Event) -> Option<&mut OutageId> {
         Event::OutageOpened { outage }
         | Event::OutageClosed { outage }
         | Event::Reminded { outage, .. }
+        | Event::RemovalNear { outage, .. }
         | Event::MuteEnded { outage } => Some(&mut outage.id),
         _ => None,
     }

@@ -7,6 +7,7 @@ use crate::runner::{Runner, RunnerId};
 use crate::subject::{CredentialId, Revision};
 use crate::target::Target;
 use crate::time::Timestamp;
+use crate::versions::{VersionRecord, VersionWarning};
 
 /// A target's own record: the lock, the ETags and whether the target is reachable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct TargetRecord {
     /// changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
+    /// The last warning about each version of its runners that GitHub ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub version_warnings: Vec<VersionWarning>,
 }
 
 impl TargetRecord {
@@ -56,6 +60,7 @@ impl TargetRecord {
             pages: Vec::new(),
             failing: None,
             unfinished: false,
+            version_warnings: Vec::new(),
         }
     }
 }
@@ -164,12 +169,22 @@ pub struct CredentialRecord {
     /// The last warning of its expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry_warning: Option<ExpiryWarning>,
+    /// What GitHub last said about each version of the runners of its targets, in order of the version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<VersionRecord>,
 }
 
 impl CredentialRecord {
     /// A credential about which nothing is known yet.
     pub fn new(id: CredentialId) -> Self {
-        Self { id, revision: Revision(0), last_notifiable: Revision(0), failing: None, expiry_warning: None }
+        Self {
+            id,
+            revision: Revision(0),
+            last_notifiable: Revision(0),
+            failing: None,
+            expiry_warning: None,
+            versions: Vec::new(),
+        }
     }
 }
 

@@ -23,4 +23,5 @@ mod status;
 pub mod subject;
 pub mod target;
 pub mod time;
+pub mod versions;
 pub mod watchlist;

@@ -60,6 +60,26 @@ pub enum NotificationItem {
         /// Whether this is the last reminder.
         is_last: bool,
     },
+    /// Runners that are still offline and that GitHub will soon remove.
+    #[serde(rename_all = "camelCase")]
+    RemovalNear {
+        /// In the order in which they were warned of; [`Outage::removal`] says when.
+        outages: Vec<Outage>,
+        /// When the latest of these warnings was decided.
+        raised_at: Timestamp,
+    },
+    /// Runners with a version to which GitHub soon gives no more jobs, or gives none any more.
+    #[serde(rename_all = "camelCase")]
+    VersionEnding {
+        /// The version.
+        version: String,
+        /// When GitHub gives it no more jobs.
+        ends_at: Timestamp,
+        /// When the warning was decided.
+        raised_at: Timestamp,
+        /// The runners that have it.
+        runners: Vec<RunnerName>,
+    },
     /// Runners that are no longer registered.
     Removed {
         /// The outages that the removal started or ended.
@@ -273,6 +293,10 @@ struct Derivation {
     opened: Vec<Outage>,
     unmuted: Vec<Outage>,
     reminded: Vec<Reminder>,
+    /// Outages of runners that GitHub will soon remove, each with the time of its latest warning.
+    to_be_removed: Vec<(Outage, Timestamp)>,
+    /// At most one per version, soonest end first.
+    versions: Vec<NotificationItem>,
     closed: Vec<Outage>,
     /// At most one per runner.
     flaps: Vec<Flaps>,
@@ -326,6 +350,19 @@ impl Derivation {
                 let outage = (**outage).clone();
                 self.reminded.push(Reminder { outage, at: change.decided_at, is_last: *is_last });
             }
+            Event::RemovalNear { outage, .. } => {
+                self.to_be_removed.retain(|(known, _)| !is_same(known, outage));
+                self.to_be_removed.push(((**outage).clone(), change.decided_at));
+            }
+            Event::VersionEnding { version, ends_at, runners, .. } => {
+                self.versions.retain(|known| !matches!(known, NotificationItem::VersionEnding { version: known, .. } if known == version));
+                self.versions.push(NotificationItem::VersionEnding {
+                    version: version.clone(),
+                    ends_at: *ends_at,
+                    raised_at: change.decided_at,
+                    runners: runners.clone(),
+                });
+            }
             Event::FlappingStarted { muted: true, .. } | Event::FlappingEnded { muted: true, .. } => {}
             Event::FlappingStarted { runner, since, outages, .. } => {
                 let runner = runner.clone();
@@ -363,8 +400,12 @@ impl Derivation {
                 self.again_since = None;
                 self.unreachable = None;
                 self.flaps.retain(|flaps| flaps.is_over);
+                self.versions.clear();
             }
-            Event::Dropped { notified: false } => self.again_since = None,
+            Event::Dropped { notified: false } => {
+                self.again_since = None;
+                self.versions.clear();
+            }
             Event::MonitoringStarted => self.again_since = Some(change.observed_at),
             Event::CredentialExpiring { expires_at } => {
                 self.only(NotificationItem::Expiring { expires_at: *expires_at, raised_at: change.decided_at });
@@ -438,6 +479,8 @@ impl Derivation {
             opened,
             mut unmuted,
             mut reminded,
+            mut to_be_removed,
+            mut versions,
             closed,
             flaps,
             returned,
@@ -479,6 +522,7 @@ impl Derivation {
         // The first notification of an outage makes a reminder of it redundant.
         let is_new = |outage: &Outage| opened.iter().chain(&unmuted).any(|known| is_same(known, outage));
         reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
+        to_be_removed.retain(|(outage, _)| !is_over(outage));
         let still_open = opened.into_iter().filter(|opened| !is_over(opened));
         let (baseline, alerts): (Vec<_>, Vec<_>) =
             still_open.partition(|outage| outage.visibility == Visibility::Baseline);
@@ -514,6 +558,15 @@ impl Derivation {
                 add(NotificationItem::StillOffline { outages, raised_at, is_last }, false);
             }
         }
+        if let Some(raised_at) = to_be_removed.iter().map(|(_, at)| *at).max() {
+            let outages = to_be_removed.into_iter().map(|(outage, _)| outage).collect();
+            add(NotificationItem::RemovalNear { outages, raised_at }, false);
+        }
+        versions.sort_by_key(|item| match item {
+            NotificationItem::VersionEnding { ends_at, .. } => Some(*ends_at),
+            _ => None,
+        });
+        versions.into_iter().for_each(|item| add(item, false));
         add(NotificationItem::Removed { outages: removed.clone() }, empty(&removed));
         add(NotificationItem::Flapping { runners: flapping.clone() }, flapping.is_empty());
         add(NotificationItem::MonitoringStarts { outages: baseline.clone() }, empty(&baseline));

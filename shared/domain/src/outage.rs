@@ -1,5 +1,7 @@
 //! Outages as they are stored.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::status::{RunnerId, Status};
@@ -94,6 +96,12 @@ pub struct Outage {
     /// The runner's version, if it ever connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// When GitHub stopped giving jobs to that version, if that was before the outage: the likeliest reason for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_ended_at: Option<Timestamp>,
+    /// Whether the runner deregisters after one job.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ephemeral: bool,
     /// The runner's labels.
     pub labels: Vec<String>,
     /// Offline or unknown.
@@ -119,7 +127,44 @@ pub struct Outage {
     pub ending: Option<Ending>,
 }
 
+/// How long GitHub keeps a runner that does not connect, and an ephemeral one:
+/// <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/remove-runners>
+const KEPT: Duration = Duration::from_secs(14 * 86_400);
+const EPHEMERAL_KEPT: Duration = Duration::from_secs(86_400);
+/// How long after the latest possible moment a removal is still put down to GitHub: a check may have come late.
+const REMOVAL_LAG: Duration = Duration::from_secs(2 * 86_400);
+
+/// When GitHub removes a runner that stays offline. GitHub does not say when a runner last connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Not before this moment; `None` if the runner was never seen healthy.
+    pub earliest: Option<Timestamp>,
+    /// About this moment at the latest.
+    pub latest: Timestamp,
+}
+
 impl Outage {
+    /// When GitHub removes the runner if it stays offline. `None` for one that is gone already, or that may never have
+    /// connected: GitHub names no time for those.
+    pub fn removal(&self) -> Option<Removal> {
+        if self.status != Status::Offline || (self.version.is_none() && self.last_healthy.is_none()) {
+            return None;
+        }
+        let kept = if self.ephemeral { EPHEMERAL_KEPT } else { KEPT };
+        let earliest = self.last_healthy.map(|last| last.at.plus(kept));
+        Some(Removal { earliest, latest: self.started_at.plus(kept) })
+    }
+
+    /// Whether the runner's removal fits GitHub's own rule.
+    pub fn was_removed_by_github(&self) -> bool {
+        let (Some(removal), Some(Ending::Removed), Some(at)) = (self.removal(), self.ending, self.resolved_at) else {
+            return false;
+        };
+        // Never seen healthy, it may have been offline long before.
+        let earliest = removal.earliest.unwrap_or(removal.latest);
+        (earliest..=removal.latest.plus(REMOVAL_LAG)).contains(&at)
+    }
+
     /// The same outage, ended.
     pub(crate) fn ended(mut self, resolved_at: Timestamp, ending: Ending) -> Self {
         self.resolved_at = Some(resolved_at);

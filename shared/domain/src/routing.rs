@@ -70,6 +70,17 @@ fn portions<'p>(
             let (raised_at, is_last) = (*raised_at, *is_last);
             grouped(outages, of_outage, |outages| NotificationItem::StillOffline { outages, raised_at, is_last })
         }
+        NotificationItem::RemovalNear { outages, raised_at } => {
+            let raised_at = *raised_at;
+            grouped(outages, of_outage, |outages| NotificationItem::RemovalNear { outages, raised_at })
+        }
+        NotificationItem::VersionEnding { version, ends_at, raised_at, runners } => {
+            let (ends_at, raised_at) = (*ends_at, *raised_at);
+            grouped(runners, of_runner, |runners| {
+                let version = version.clone();
+                NotificationItem::VersionEnding { version, ends_at, raised_at, runners }
+            })
+        }
         NotificationItem::Removed { outages } => {
             grouped(outages, of_outage, |outages| NotificationItem::Removed { outages })
         }

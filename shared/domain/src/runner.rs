@@ -27,6 +27,9 @@ pub struct Runner {
     /// Its version; `None` until it has connected once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// When its version last changed within a registration, so that it had updated itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
     /// Whether it has ever connected: it has a version, or was online at some check. An Enterprise Server may report no
     /// versions at all.
     #[serde(default)]
@@ -115,12 +118,23 @@ pub struct Down {
     /// The number of reminders so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reminders: u32,
+    /// The last warning that GitHub removes the runner: 3 or 1 days ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal_warned_days: Option<u32>,
 }
 
 impl Down {
     /// An outage that has just been confirmed.
     pub fn new(outage: Outage) -> Self {
-        Self { outage, healthy_count: 0, recovering_since: None, counted_at: None, notified_at: None, reminders: 0 }
+        Self {
+            outage,
+            healthy_count: 0,
+            recovering_since: None,
+            counted_at: None,
+            notified_at: None,
+            reminders: 0,
+            removal_warned_days: None,
+        }
     }
 
     /// Restarts the count of consecutive healthy checks.
@@ -179,6 +193,7 @@ impl Runner {
             labels: observed.labels.clone(),
             ephemeral: observed.ephemeral,
             version: observed.version.clone(),
+            updated_at: None,
             connected: observed.shows_connected(reports_versions),
             status: observed.status,
             busy: observed.busy,
@@ -195,6 +210,12 @@ impl Runner {
     pub fn read(&mut self, observed: &ObservedRunner, reports_versions: bool, at: Timestamp) {
         if self.status != observed.status {
             self.status_since = at;
+        }
+        let is_updated = self.version.is_some() && observed.version.is_some() && self.version != observed.version;
+        if self.current_id != observed.id {
+            self.updated_at = None;
+        } else if is_updated {
+            self.updated_at = Some(at);
         }
         self.current_id = observed.id;
         self.name.clone_from(&observed.name);
@@ -247,6 +268,8 @@ impl Runner {
             version: self.version.clone(),
             labels: self.labels.clone(),
             status: self.status,
+            version_ended_at: None,
+            ephemeral: self.ephemeral,
             in_job: self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),
             started_at,
             confirmed_at,

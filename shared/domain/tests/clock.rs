@@ -105,7 +105,7 @@ fn a_credential_is_notified_no_later_and_again_when_it_works() {
             let now = at(u64::try_from(BEGIN + secs).unwrap());
             let check = failed_check(now, fault);
             let (check, report) = ((now, &check.outcome), CredentialReport::default());
-            let commit = reconcile_credential(&record, check, &report, 1, &Thresholds::default(), (now, 1));
+            let commit = reconcile_credential(&record, check, &report, &[], 1, &Thresholds::default(), (now, 1));
             commit.map_or_else(Vec::new, |commit| {
                 record = commit.record;
                 commit.change.events

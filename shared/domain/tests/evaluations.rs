@@ -418,15 +418,16 @@ fn an_unreachable_target_is_notified_after_unreachable_after_and_when_it_is_reac
 
 #[test]
 fn a_credential_failure_is_not_repeated_for_each_target() {
-    use monitor_domain::reconcile::reconcile;
+    use monitor_domain::reconcile::{OfCredential, reconcile};
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     history.check(&failed_check(at(300), Fault::Credential));
     let policy = history.policy.clone();
     let policy = policy.for_target(&target());
     let late = failed_check(at(1_500), Fault::Credential);
-    let explained = reconcile(&history.fleet, &late, &policy, &Overrides::default(), true, at(1_500));
+    let explains = OfCredential { explains: true, versions: &[] };
+    let explained = reconcile(&history.fleet, &late, &policy, &Overrides::default(), explains, at(1_500));
     assert!(!explained.all_events().any(Event::is_notifiable));
-    let alone = reconcile(&history.fleet, &late, &policy, &Overrides::default(), false, at(1_500));
+    let alone = reconcile(&history.fleet, &late, &policy, &Overrides::default(), OfCredential::default(), at(1_500));
     assert!(alone.all_events().any(Event::is_notifiable));
     // The target's own fault is notified, whatever the credential explains.
     let gone = reconcile(
@@ -434,7 +435,7 @@ fn a_credential_failure_is_not_repeated_for_each_target() {
         &failed_check(at(1_500), Fault::NotFound),
         &policy,
         &Overrides::default(),
-        true,
+        explains,
         at(1_500),
     );
     assert!(gone.all_events().any(Event::is_notifiable));

@@ -44,6 +44,8 @@ fn outage(runner: u64) -> Outage {
         runner_name: name(runner),
         os: "linux".to_owned(),
         version: None,
+        version_ended_at: None,
+        ephemeral: false,
         labels: labels(runner),
         status: Status::Offline,
         in_job: false,

@@ -33,7 +33,7 @@ fn check(
     expires_at: Timestamp,
 ) -> Vec<Event> {
     let report = CredentialReport { token: Some(token), expires_at: Some(expires_at), ..CredentialReport::default() };
-    let commit = reconcile_credential(record, (now, outcome), &report, 1, &Thresholds::default(), (now, 1));
+    let commit = reconcile_credential(record, (now, outcome), &report, &[], 1, &Thresholds::default(), (now, 1));
     let Some(commit) = commit else { return Vec::new() };
     *record = commit.record;
     commit.change.events

@@ -109,7 +109,9 @@ async fn find_installation(
 ) -> Result<wire::Installation, Failure> {
     let mut outcome = None;
     let repository = match endpoint {
-        Endpoint::Runners(target) | Endpoint::Runner(target, _) if target.kind() == TargetKind::Repository => {
+        Endpoint::Runners(target) | Endpoint::Runner(target, _) | Endpoint::Version(target, _)
+            if target.kind() == TargetKind::Repository =>
+        {
             Some(target)
         }
         _ => None,
@@ -160,7 +162,7 @@ fn not_installed(failure: Failure) -> Failure {
 fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
     let target: &Target = match endpoint {
         Endpoint::Repositories(account) | Endpoint::Installation(account) => return Ok(account),
-        Endpoint::Runners(target) | Endpoint::Runner(target, _) => target,
+        Endpoint::Runners(target) | Endpoint::Runner(target, _) | Endpoint::Version(target, _) => target,
     };
     if target.kind() == TargetKind::Enterprise {
         let detail = format!(

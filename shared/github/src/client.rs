@@ -5,8 +5,9 @@ use monitor_domain::pace::Quota;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
+use monitor_domain::versions::VersionRecord;
 use monitor_pipeline::items::AccessToken;
-use monitor_pipeline::ports::{Listing, RunnerSource};
+use monitor_pipeline::ports::{Listing, RunnerSource, VersionAnswer};
 use reqwest::Method;
 
 use crate::credential::CredentialState;
@@ -18,6 +19,7 @@ use crate::request::{RATE_LIMIT, Request};
 use crate::requester::Requester;
 use crate::settings::{Settings, SettingsError};
 use crate::transport::Clock;
+use crate::version::version_end;
 use crate::wire;
 
 /// A client of GitHub's REST API. One per process: it remembers request pace, limits and tokens.
@@ -106,6 +108,20 @@ impl RunnerSource for GitHub {
     async fn quota(&self, through: &Target) -> Option<Quota> {
         let credential_state = self.requester.credential_state(&self.credential(through));
         self.rate_limit(&credential_state, through).await
+    }
+
+    fn answers_version_ends(&self) -> bool {
+        !self.requester.transport.is_enterprise_server()
+    }
+
+    async fn version_end(
+        &self,
+        through: &Target,
+        version: &str,
+        known: Option<&VersionRecord>,
+    ) -> Result<VersionAnswer, Failure> {
+        let credential_state = self.requester.credential_state(&self.credential(through));
+        version_end(&self.requester, &credential_state, through, version, known).await
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

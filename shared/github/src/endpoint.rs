@@ -12,6 +12,8 @@ pub(crate) enum Endpoint<'a> {
     Runners(&'a Target),
     /// One runner of a target.
     Runner(&'a Target, RunnerId),
+    /// The end of a version of the runner, asked through a target.
+    Version(&'a Target, &'a str),
     /// An account's repositories.
     Repositories(&'a str),
     /// The GitHub App's installation on an account.
@@ -23,6 +25,7 @@ impl fmt::Display for Endpoint<'_> {
         match self {
             Endpoint::Runners(target) => write!(f, "the runners of {target}"),
             Endpoint::Runner(target, id) => write!(f, "runner {id} of {target}"),
+            Endpoint::Version(_, version) => write!(f, "the end of runner version {version}"),
             Endpoint::Repositories(account) => write!(f, "the repositories of {account}"),
             Endpoint::Installation(account) => write!(f, "the GitHub App's installation on {account}"),
         }
@@ -74,7 +77,7 @@ const REPOSITORIES: Permissions =
 /// The permission that a credential of this kind needs, as text that follows "needs".
 pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
     let permissions = match endpoint {
-        Endpoint::Runners(target) | Endpoint::Runner(target, _) => match target.kind() {
+        Endpoint::Runners(target) | Endpoint::Runner(target, _) | Endpoint::Version(target, _) => match target.kind() {
             TargetKind::Repository => REPOSITORY,
             TargetKind::Organization => ORGANIZATION,
             TargetKind::Enterprise => ENTERPRISE,

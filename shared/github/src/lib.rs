@@ -23,6 +23,7 @@ mod sealed;
 mod settings;
 mod token_cache;
 mod transport;
+mod version;
 mod wire;
 
 pub use app_key::KeyError;

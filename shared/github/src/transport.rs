@@ -97,6 +97,11 @@ impl Transport {
         url
     }
 
+    /// Whether the API is an Enterprise Server's, whose address ends with `/api/v3`.
+    pub(crate) fn is_enterprise_server(&self) -> bool {
+        self.api_url.path().ends_with("/api/v3")
+    }
+
     /// The limits of the quota that a request counts against: an App's own quota is separate from its installations'.
     pub(crate) fn limits_of<'a>(&'a self, credential_state: &'a CredentialState, endpoint: Endpoint<'_>) -> &'a Limits {
         if matches!(endpoint, Endpoint::Installation(_)) { &self.app_limits } else { &credential_state.limits }

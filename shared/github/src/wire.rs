@@ -204,6 +204,18 @@ pub(crate) fn quota(body: &[u8]) -> Result<Quota, Misfit> {
     Ok(Quota { limit, remaining, resets_at: Timestamp::from_epoch_ms(reset.saturating_mul(1_000)) })
 }
 
+/// `GET …/actions/runners/deprecations/{version}`: when GitHub gives the version no more jobs, if it has set a date.
+pub(crate) fn version_end(body: &[u8]) -> Result<Option<Timestamp>, Misfit> {
+    #[derive(Deserialize)]
+    struct Deprecation {
+        runtime_deprecates_at: Option<Timestamp>,
+        // Only to tell the answer from any other JSON.
+        #[serde(rename = "runner_version")]
+        _runner_version: String,
+    }
+    Ok(decode::<Deprecation>(body)?.runtime_deprecates_at)
+}
+
 /// GitHub's own error body.
 #[derive(Deserialize)]
 pub(crate) struct Error {
@@ -273,6 +285,23 @@ mod tests {
         assert_eq!(names, ["last"]);
         assert_eq!(page.refused, ["beyond", "largest", "larger", "negative"]);
         assert!(runner(br#"{"id": -1, "name": "negative", "status": "online"}"#).is_err());
+    }
+
+    #[test]
+    fn a_version_may_have_no_date() {
+        let at = "2026-11-05T08:04:55Z";
+        for (rest, expected) in [
+            (format!(r#","runtime_deprecates_at":"{at}","registration_deprecates_at":null"#), at.parse().ok()),
+            (r#","runtime_deprecates_at":null"#.to_owned(), None),
+            (String::new(), None),
+        ] {
+            let body = format!(r#"{{"runner_version":"2.336.0"{rest}}}"#);
+            assert_eq!(version_end(body.as_bytes()), Ok(expected), "{body}");
+        }
+        assert!(
+            version_end(b"{}").is_err()
+                && version_end(br#"{"runner_version":"2","runtime_deprecates_at":"soon"}"#).is_err()
+        );
     }
 
     #[test]

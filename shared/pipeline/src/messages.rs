@@ -238,6 +238,12 @@ impl From<&Event> for ChangeSummary {
             Event::Reminded { outage, .. } => {
                 Self { since: Some(outage.started_at), ..of(&outage.runner_name, "reminderDue") }
             }
+            Event::RemovalNear { outage, .. } => {
+                let until = outage.removal().and_then(|removal| removal.earliest);
+                Self { since: Some(outage.started_at), until, ..of(&outage.runner_name, "removalNear") }
+            }
+            Event::VersionEnding { ends_at, .. } => Self { until: Some(*ends_at), ..change("versionEnding") },
+            Event::VersionAnswered { .. } => change("versionAnswered"),
             Event::MuteEnded { outage } => {
                 Self { since: Some(outage.started_at), ..of(&outage.runner_name, "muteEnded") }
             }

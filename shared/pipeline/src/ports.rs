@@ -10,6 +10,7 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::versions::{VersionEnd, VersionRecord};
 
 use crate::items::{AccessToken, Acknowledgement, Delivered, Item, LiveMessage, MessagePlace};
 use crate::keys::{Key, Put, Query};
@@ -150,6 +151,23 @@ pub trait RunnerSource: Send + Sync {
         std::future::ready(None)
     }
 
+    /// Whether GitHub says when it stops giving jobs to a version of the runner. An Enterprise Server does not.
+    fn answers_version_ends(&self) -> bool {
+        false
+    }
+
+    /// When GitHub stops giving jobs to a version of the runner, asked with a target's credential. `known` is the last
+    /// answer.
+    fn version_end(
+        &self,
+        through: &Target,
+        version: &str,
+        known: Option<&VersionRecord>,
+    ) -> impl Future<Output = Result<VersionAnswer, Failure>> + Send {
+        let _ = (through, version, known);
+        std::future::ready(Ok(VersionAnswer { end: VersionEnd::Unlisted, tag: None }))
+    }
+
     /// Every repository of an account that the credential can see and that is not archived.
     fn repositories_of(&self, account: &str) -> impl Future<Output = Result<Vec<Target>, Failure>> + Send;
 }
@@ -172,6 +190,15 @@ impl Listing {
     pub fn of(pages: Result<Vec<ObservedPage>, Incomplete>, report: CredentialReport) -> Self {
         Self { pages, shortfall: None, moved_to: None, report }
     }
+}
+
+/// GitHub's answer about a version of the runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionAnswer {
+    /// When it ends.
+    pub end: VersionEnd,
+    /// The ETag of the answer, to be sent with the next question.
+    pub tag: Option<PageTag>,
 }
 
 /// Runners that GitHub counts but does not list.

@@ -183,7 +183,10 @@ impl Chat for Bot {
 
     async fn reply(&self, notification: &Notification, form: Form, to: &MessagePlace) -> Result<Delivered, EditError> {
         // A reminder in a thread alone would go unseen.
-        let reminds = notification.items.iter().any(|item| matches!(item, NotificationItem::StillOffline { .. }));
+        let is_reminder = |item: &NotificationItem| {
+            matches!(item, NotificationItem::StillOffline { .. } | NotificationItem::RemovalNear { .. })
+        };
+        let reminds = notification.items.iter().any(is_reminder);
         self.post(&self.message(notification, form, Route::Default), &to.channel, Some(&to.ts), reminds)
             .await
             .map(|taken| taken.delivered)

@@ -24,7 +24,8 @@ pub fn open_in(item: &NotificationItem) -> &[Outage] {
         NotificationItem::Offline { outages }
         | NotificationItem::MonitoringStarts { outages }
         | NotificationItem::MuteEnded { outages }
-        | NotificationItem::StillOffline { outages, .. } => outages,
+        | NotificationItem::StillOffline { outages, .. }
+        | NotificationItem::RemovalNear { outages, .. } => outages,
         _ => &[],
     }
 }

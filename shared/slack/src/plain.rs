@@ -76,9 +76,11 @@ pub(crate) fn plain_text(document: Document) -> String {
 
 /// The whole message for a console, ending with a line break.
 pub(crate) fn console(document: Document, colour: bool) -> String {
+    // What fits does not depend on the colours.
+    let uncoloured = Plain::of(&document);
     let plain = Plain { colour, ..Plain::of(&document) };
     let width = document.parts.iter().flat_map(|part| &part.facts).map(|fact| fact.label.len()).max();
-    let document = document.fit(MAX_CONSOLE, |line| cost(&plain.line(line)) + PER_LINE);
+    let document = document.fit(MAX_CONSOLE, |line| cost(&uncoloured.line(line)) + PER_LINE);
     let mut lines = Vec::new();
     for (index, part) in document.parts.iter().enumerate() {
         let (word, ansi) = match part.mark {

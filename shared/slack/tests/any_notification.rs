@@ -61,6 +61,8 @@ fn outage() -> impl Strategy<Value = Outage> {
                 runner_name,
                 os,
                 version,
+                version_ended_at: None,
+                ephemeral: false,
                 labels,
                 status,
                 in_job,

@@ -8,7 +8,7 @@ use monitor_domain::fleet::Fleet;
 use monitor_domain::observation::{Observation, ObservedPage, ObservedRunner, Outcome, PageTag};
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
-use monitor_domain::reconcile::reconcile;
+use monitor_domain::reconcile::{OfCredential, reconcile};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
@@ -46,7 +46,14 @@ impl Watched {
     /// The decision on an observation.
     pub fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
-        reconcile(&self.fleet, observation, &policy, &Overrides::default(), false, observation.started_at)
+        reconcile(
+            &self.fleet,
+            observation,
+            &policy,
+            &Overrides::default(),
+            OfCredential::default(),
+            observation.started_at,
+        )
     }
 
     /// Runs a check and stores its decision.

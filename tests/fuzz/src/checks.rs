@@ -11,7 +11,7 @@ use monitor_domain::observation::{
 };
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
-use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
+use monitor_domain::reconcile::{OfCredential, drop_target, lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
@@ -37,10 +37,10 @@ pub(crate) fn checks(input: &[u8]) {
     for part in parts(input).into_iter().take(40) {
         at = at.plus(std::time::Duration::from_secs(60));
         let observation = Observation { started_at: at, outcome: outcome(&fleet, part) };
-        let decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), false, at);
+        let decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), OfCredential::default(), at);
         assert_eq!(
             decision,
-            reconcile(&fleet, &observation, &policy, &Overrides::default(), false, at),
+            reconcile(&fleet, &observation, &policy, &Overrides::default(), OfCredential::default(), at),
             "the same check leads to the same decision"
         );
         if matches!(observation.outcome, Outcome::Failed(_)) {
@@ -55,7 +55,7 @@ pub(crate) fn checks(input: &[u8]) {
         }
         // GitHub runners cannot be renamed. If a name moves to another id, the result depends on earlier checks.
         if keep_their_names {
-            let again = reconcile(&fleet, &observation, &policy, &Overrides::default(), false, at);
+            let again = reconcile(&fleet, &observation, &policy, &Overrides::default(), OfCredential::default(), at);
             assert!(!again.all_events().any(opens_or_closes), "the same check repeated opened or closed an outage");
         }
     }

@@ -12,6 +12,7 @@ use crate::reconcile::far_enough;
 use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
 use crate::target::TargetId;
 use crate::time::Timestamp;
+use crate::versions::{self, VersionRecord};
 
 /// The number of checks that must miss a runner before it is considered gone.
 const POLLS_UNTIL_GONE: u32 = 2;
@@ -25,6 +26,7 @@ pub(super) struct Evaluation<'a> {
     is_ignored: bool,
     is_starting: bool,
     reports_versions: bool,
+    versions: &'a [VersionRecord],
     at: Timestamp,
     /// When the previous check started.
     checked_at: Option<Timestamp>,
@@ -48,6 +50,8 @@ pub(super) struct CheckContext<'a> {
     pub(super) is_starting: bool,
     /// Whether GitHub reports versions of this target's runners.
     pub(super) reports_versions: bool,
+    /// What GitHub said about versions.
+    pub(super) versions: &'a [VersionRecord],
 }
 
 impl From<&Runner> for RunnerName {
@@ -63,7 +67,8 @@ impl<'a> Evaluation<'a> {
 
     /// The evaluation of a runner that is listed for the first time.
     pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
-        let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, .. } = *context;
+        let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, versions, .. } =
+            *context;
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
@@ -71,6 +76,7 @@ impl<'a> Evaluation<'a> {
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
             reports_versions,
+            versions,
             at,
             checked_at,
             counted: false,
@@ -87,6 +93,11 @@ impl<'a> Evaluation<'a> {
 
     pub(super) fn runner(&self) -> &Runner {
         &self.runner
+    }
+
+    /// Whether the runner was stored before this check.
+    pub(super) fn is_of_known(&self) -> bool {
+        self.before.is_some()
     }
 
     /// Updates the runner to what GitHub says now.
@@ -235,7 +246,10 @@ impl<'a> Evaluation<'a> {
     ) {
         let visibility = self.note_flapping(started_at, visibility);
         let visibility = self.apply_mutes(visibility);
+        let version = self.runner.version.as_deref().and_then(|version| versions::known(self.versions, version));
+        let version_ended_at = version.and_then(VersionRecord::ends_at).filter(|end| *end <= started_at);
         let outage = self.runner.outage(id, started_at, self.at, last_healthy, visibility);
+        let outage = Outage { version_ended_at, ..outage };
         self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });
         self.runner.health = Health::Down(Box::new(Down::new(outage)));
     }

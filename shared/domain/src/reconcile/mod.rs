@@ -4,6 +4,7 @@ mod drop_target;
 mod evaluation;
 mod failed;
 mod listing;
+mod version_warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::overrides::Overrides;
 use crate::policy::TargetPolicy;
 use crate::runner::{Health, Runner, RunnerId};
 use crate::time::Timestamp;
+use crate::versions::VersionRecord;
 
 use evaluation::{CheckContext, Evaluation};
 use listing::{Listing, Seen};
@@ -27,17 +29,25 @@ use listing::{Listing, Seen};
 /// How far the stored time of the last check may lag behind while nothing changes.
 pub const LAST_SEEN_LAG: Duration = Duration::from_secs(600);
 
+/// What a decision about a target takes from its credential.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OfCredential<'a> {
+    /// Whether it explains a fault that all its targets share.
+    pub explains: bool,
+    /// What GitHub said about the versions of its targets' runners.
+    pub versions: &'a [VersionRecord],
+}
+
 /// Decides what a check means for a target.
 ///
-/// Pure: the same arguments give the same decision. `is_explained` says whether the credential explains a fault that
-/// all its targets share. Overrides are needed only if [`Decision::depends_on_overrides`]: a first decision without
+/// Pure: the same arguments give the same decision. Overrides are needed only if [`Decision::depends_on_overrides`]: a first decision without
 /// them saves reading them.
 pub fn reconcile(
     fleet: &Fleet,
     observation: &Observation,
     policy: &TargetPolicy<'_>,
     overrides: &Overrides,
-    is_explained: bool,
+    credential: OfCredential<'_>,
     now: Timestamp,
 ) -> Decision {
     match &observation.outcome {
@@ -55,11 +65,12 @@ pub fn reconcile(
                 checked_at: fleet.checked_before(observation.started_at),
                 is_starting: fleet.record.watched_since.is_none(),
                 reports_versions: reports_versions(fleet, pages, lookups),
+                versions: credential.versions,
             };
             Reconciliation { fleet, context, short, now, evaluations: Vec::new() }.complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
-            failed::check_failed(fleet, failure, observation.started_at, policy, is_explained, now)
+            failed::check_failed(fleet, failure, observation.started_at, policy, credential.explains, now)
         }
     }
 }
@@ -90,7 +101,8 @@ impl<'a> Reconciliation<'a> {
         self.open_confirmed();
 
         let mut events = Vec::new();
-        let after = self.record_after(listing.tags, &mut events);
+        let mut after = self.record_after(listing.tags, &mut events);
+        self.warn_of_versions(&mut after, &mut events);
         let before = &self.fleet.record;
         let recheck = self
             .evaluations
@@ -193,23 +205,24 @@ impl<'a> Reconciliation<'a> {
     /// Counts the runners with all labels of this one, itself included.
     fn able_to_replace(&self, of: &Runner) -> Peers {
         let mut peers = Peers::default();
-        // The evaluations are in the order of the fleet's runners, followed by new runners.
-        let mut evaluations = self.evaluations.iter().map(Evaluation::runner).peekable();
-        let known = self.fleet.runners.iter().map(|runner| {
-            match evaluations.next_if(|evaluation| evaluation.id == runner.id) {
-                Some(altered) => altered,
-                None => runner,
-            }
-        });
-        let mut count = |runner: &Runner| {
-            if counts_as_peer(runner) && runner.has_labels(&of.labels) {
-                peers.total += 1;
-                peers.online += u32::from(runner.status.is_healthy());
-            }
-        };
-        known.for_each(&mut count);
-        evaluations.for_each(&mut count);
+        for runner in self.runners_after().filter(|runner| runner.has_labels(&of.labels)) {
+            peers.total += 1;
+            peers.online += u32::from(runner.status.is_healthy());
+        }
         peers
+    }
+
+    /// The registered runners as they are after this check.
+    fn runners_after(&self) -> impl Iterator<Item = &Runner> {
+        // The evaluations are in the order of the fleet's runners, followed by new runners.
+        let (known, new) = self.evaluations.split_at(self.evaluations.partition_point(Evaluation::is_of_known));
+        let mut altered = known.iter().map(Evaluation::runner).peekable();
+        let known = self
+            .fleet
+            .runners
+            .iter()
+            .map(move |runner| altered.next_if(|altered| altered.id == runner.id).unwrap_or(runner));
+        known.chain(new.iter().map(Evaluation::runner)).filter(|runner| counts_as_peer(runner))
     }
 
     fn record_after(&self, pages: Vec<PageTag>, events: &mut Vec<Event>) -> TargetRecord {

@@ -13,10 +13,11 @@ use monitor_domain::observation::{
 use monitor_domain::outage::Outage;
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::{Policy, PolicyDocument};
-use monitor_domain::reconcile::{lookups_wanted, reconcile};
+use monitor_domain::reconcile::{OfCredential, lookups_wanted, reconcile};
 use monitor_domain::runner::{Health, Runner, RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::versions::VersionRecord;
 
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000).plus(std::time::Duration::from_secs(secs))
@@ -66,12 +67,21 @@ pub(crate) struct History {
     pub(crate) changes: Vec<Change>,
     pub(crate) max_items: usize,
     pub(crate) overrides: Overrides,
+    /// What GitHub said about versions.
+    pub(crate) versions: Vec<VersionRecord>,
 }
 
 impl History {
     pub(crate) fn new(policy_json: &str) -> Self {
         let (fleet, policy) = (Fleet::unknown(target()), policy(policy_json));
-        Self { fleet, policy, changes: Vec::new(), max_items: 50, overrides: Overrides::default() }
+        Self {
+            fleet,
+            policy,
+            changes: Vec::new(),
+            max_items: 50,
+            overrides: Overrides::default(),
+            versions: Vec::new(),
+        }
     }
 
     /// A history with one check that found `runners`, so that the next check is not the first.
@@ -83,7 +93,8 @@ impl History {
 
     pub(crate) fn decide(&self, observation: &Observation) -> Decision {
         let policy = self.policy.for_target(&self.fleet.record.target);
-        reconcile(&self.fleet, observation, &policy, &self.overrides, false, observation.started_at)
+        let credential = OfCredential { explains: false, versions: &self.versions };
+        reconcile(&self.fleet, observation, &policy, &self.overrides, credential, observation.started_at)
     }
 
     /// Checks, decides and commits; returns the events.

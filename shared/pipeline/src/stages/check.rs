@@ -13,17 +13,18 @@ use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Obse
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
 use monitor_domain::quote::quote;
-use monitor_domain::reconcile::{drop_target, lookups_wanted, reconcile};
+use monitor_domain::reconcile::{OfCredential, drop_target, lookups_wanted, reconcile};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
+use monitor_domain::versions::{ASKING_WINDOW, VersionEnd, VersionRecord, known, questions};
 use tracing::{debug, info, warn};
 
 use crate::items::{AccessToken, Cursor, Item, LastSeen, Marker};
 use crate::keys::{Key, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
-use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
+use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError, VersionAnswer};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
@@ -313,13 +314,15 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let now = if is_late { observation.started_at } else { now };
 
         let policy = self.settings.policy.for_target(target);
-        let (credential, of_credential) = self.settle_credential(credential, &observation, &report, now).await?;
+        let answers = self.ask_about_versions(target, &fleet, &credential.record, &observation).await;
+        let (credential, announced) = self.settle_credential(credential, &observation, &report, &answers, now).await?;
 
-        let is_explained = credential.explains(&fleet.record, self.settings.policy.base());
-        let mut decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), is_explained, now);
+        let explains = credential.explains(&fleet.record, self.settings.policy.base());
+        let of_credential = OfCredential { explains, versions: &credential.versions };
+        let mut decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), of_credential, now);
         if decision.depends_on_overrides() {
             let overrides = records::read_overrides(self.store, target.id(), &decision, self.clock).await?;
-            decision = reconcile(&fleet, &observation, &policy, &overrides, is_explained, now);
+            decision = reconcile(&fleet, &observation, &policy, &overrides, of_credential, now);
         }
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => CheckEnding::Seen(Counts::of(&fleet.runners)),
@@ -345,7 +348,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let item = Item::LastSeen(LastSeen { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
-        let announced = of_credential.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
+        let announced = announced.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
         Ok(Tried::done(CheckOutcome {
             ending,
             events: stored.events,
@@ -367,7 +370,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let policy = self.settings.policy.for_target(target);
         let backlog = Backlog::from(&fleet.record);
         let pending_since = records::pending_since(self.store, &Subject::from(target), backlog, cursor.as_ref()).await;
-        let decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), false, now);
+        let decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), OfCredential::default(), now);
         let Some(stored) = self.commit(&fleet, decision, handled(cursor.as_ref())).await? else {
             return Ok(Tried::Lost);
         };
@@ -492,12 +495,71 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         lookups
     }
 
+    /// Asks GitHub when the versions of a target's runners end, as far as that is due. One check of the credential's
+    /// targets asks; the others read its answers.
+    async fn ask_about_versions(
+        &self,
+        target: &Target,
+        fleet: &Fleet,
+        credential: &CredentialRecord,
+        observation: &Observation,
+    ) -> Vec<VersionRecord> {
+        let (Outcome::Complete { pages, .. } | Outcome::Short { pages, .. }) = &observation.outcome else {
+            return Vec::new();
+        };
+        if !self.source.answers_version_ends() {
+            return Vec::new();
+        }
+        let fresh = pages.iter().flat_map(|page| match page {
+            ObservedPage::Fresh { runners, .. } => &runners[..],
+            ObservedPage::Unchanged(_) => &[],
+        });
+        let stored =
+            fleet.runners.iter().filter(|runner| !runner.is_gone()).filter_map(|runner| runner.version.as_deref());
+        let now = self.clock.now();
+        let due =
+            questions(&credential.versions, stored.chain(fresh.filter_map(|runner| runner.version.as_deref())), now);
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let window = now.epoch_secs().div_euclid(ASKING_WINDOW.as_secs().cast_signed());
+        let subject = Subject::Credential(credential.id.clone());
+        let marker = Marker { subject, number: window.max(1).unsigned_abs(), nonce: self.clock.random(), at: now };
+        match records::mark(self.store, self.clock, marker).await {
+            Ok(true) => {}
+            Ok(false) => return Vec::new(),
+            Err(error) => {
+                debug!(target_id = %target, %error, "GitHub is not asked about versions now");
+                return Vec::new();
+            }
+        }
+        let mut answers = Vec::new();
+        for version in due {
+            let known = known(&credential.versions, version);
+            let answer = self.source.version_end(target, version, known).await;
+            let is_shared = answer.as_ref().is_err_and(|failure| failure.fault.is_shared());
+            let (version, asked_at) = (version.to_owned(), now);
+            answers.push(match answer {
+                Ok(VersionAnswer { end, tag }) => VersionRecord { version, asked_at, failed: false, end, tag },
+                Err(failure) => {
+                    debug!(target_id = %target, version, %failure, "GitHub does not say when a version ends");
+                    VersionRecord { version, asked_at, failed: true, end: VersionEnd::Unanswered, tag: None }
+                }
+            });
+            if is_shared {
+                break;
+            }
+        }
+        answers
+    }
+
     /// Commits what the check shows about the credential. Returns its record and the state-change message to be sent.
     async fn settle_credential(
         &self,
         stored: StoredCredential,
         observation: &Observation,
         report: &CredentialReport,
+        answers: &[VersionRecord],
         now: Timestamp,
     ) -> Result<(CredentialRecord, Option<Announced>), StoreError> {
         let StoredCredential { mut record, mut cursor, .. } = stored;
@@ -508,7 +570,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let nonce = self.clock.random();
             // The current time, not the start of the check: another may have begun later and committed first.
             let present = self.clock.now();
-            let decide = |targets| reconcile_credential(&record, check, report, targets, base, (present, nonce));
+            let decide =
+                |targets| reconcile_credential(&record, check, report, answers, targets, base, (present, nonce));
             let Some(mut commit) = decide(0) else { break };
             // The whole list of targets is read for one number: only if a change contains it.
             if commit.change.events.iter().any(|event| matches!(event, Event::BecameUnreachable { .. })) {

@@ -14,6 +14,7 @@ use monitor_domain::scope::Scope;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::versions::{VersionEnd, VersionRecord, VersionWarning};
 use monitor_domain::watchlist::{UnresolvedEntry, Watchlist};
 
 use crate::commands::Asker;
@@ -65,6 +66,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         labels: vec!["self-hosted".to_owned(), "linux".to_owned(), "x64".to_owned()],
         ephemeral: false,
         version: Some("2.331.0".to_owned()),
+        updated_at: None,
         connected: true,
         status: Status::Idle,
         busy: false,
@@ -91,6 +93,8 @@ pub fn outage(runner: &Runner, id: u64) -> Outage {
         runner_name: runner.name.clone(),
         os: runner.os.clone(),
         version: runner.version.clone(),
+        version_ended_at: None,
+        ephemeral: false,
         labels: runner.labels.clone(),
         status: Status::Offline,
         in_job: true,
@@ -233,7 +237,12 @@ pub fn failing() -> Failing {
 pub fn every_item() -> Vec<Item> {
     let (web, name) = (target("Acme/Web"), "acme/web");
     let mut items = vec![
-        Item::Target(TargetRecord { failing: Some(failing()), unfinished: true, ..target_record("Acme/Web", 42) }),
+        Item::Target(TargetRecord {
+            failing: Some(failing()),
+            unfinished: true,
+            version_warnings: vec![VersionWarning { version: "2.331.0".to_owned(), ends_at: at(86_400), days: 7 }],
+            ..target_record("Acme/Web", 42)
+        }),
         Item::LastSeen(LastSeen { subject: subject(name), at: at(601), jobs_sent_at: None, next_tick_at: None }),
         Item::LastSeen(LastSeen {
             subject: Subject::Monitor,
@@ -246,6 +255,7 @@ pub fn every_item() -> Vec<Item> {
             last_notifiable: Revision(2),
             failing: Some(failing()),
             expiry_warning: Some(ExpiryWarning { expires_at: at(86_400), days: 1, token: Some(7) }),
+            versions: every_version_end(),
             ..CredentialRecord::new(CredentialId::app_installation("Acme"))
         }),
         Item::Credential(CredentialRecord::new(CredentialId::token())),
@@ -367,6 +377,18 @@ fn every_ending() -> Vec<SendEnding> {
     ]
 }
 
+fn every_version_end() -> Vec<VersionRecord> {
+    let ends = [VersionEnd::At { at: at(86_400) }, VersionEnd::NoDate, VersionEnd::Unlisted, VersionEnd::Unanswered];
+    let record = |(minor, end): (u32, VersionEnd)| VersionRecord {
+        version: format!("2.{minor}.0"),
+        asked_at: at(1),
+        failed: end == VersionEnd::Unanswered,
+        end,
+        tag: Some(PageTag { etag: Some("W/\"7\"".to_owned()), given_to: "token".to_owned(), runner_ids: Vec::new() }),
+    };
+    (331..).zip(ends).map(record).collect()
+}
+
 fn every_event() -> Vec<Event> {
     let runner = || RunnerName { id: RunnerId(7), name: "build-7".to_owned() };
     let open = outage(&self::runner(7, "build-7"), 40);
@@ -385,6 +407,9 @@ fn every_event() -> Vec<Event> {
         Event::FlappingStarted { runner: runner(), since: at(1), outages: 3, muted: true },
         Event::FlappingEnded { runner: runner(), since: at(1), outages: 5, healthy_since: Some(at(2)), muted: true },
         Event::Reminded { outage: Box::new(open.clone()), is_last: true },
+        Event::RemovalNear { outage: Box::new(open.clone()), days: 3 },
+        Event::VersionEnding { version: "2.331.0".to_owned(), ends_at: at(86_400), days: 1, runners: vec![runner()] },
+        Event::VersionAnswered { version: "2.331.0".to_owned(), end: VersionEnd::At { at: at(86_400) } },
         Event::MuteEnded { outage: Box::new(open.clone()) },
         Event::ChecksFailing { failure: failure() },
         Event::BecameUnreachable { since: at(1), failure: failure(), targets: 7 },
@@ -412,6 +437,13 @@ fn every_notification_item() -> Vec<NotificationItem> {
         NotificationItem::Offline { outages: outages() },
         NotificationItem::MuteEnded { outages: outages() },
         NotificationItem::StillOffline { outages: outages(), raised_at: at(4), is_last: true },
+        NotificationItem::RemovalNear { outages: outages(), raised_at: at(4) },
+        NotificationItem::VersionEnding {
+            version: "2.331.0".to_owned(),
+            ends_at: at(86_400),
+            raised_at: at(4),
+            runners: vec![runner.clone()],
+        },
         NotificationItem::Removed { outages: outages() },
         NotificationItem::Flapping { runners: vec![flap.clone()] },
         NotificationItem::MonitoringStarts { outages: outages() },

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use monitor_domain::observation::UNKNOWN_OS;
 use monitor_domain::outage::{LastHealthy, Outage, Peers};
 use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -199,12 +200,52 @@ pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
     if began_unseen(outage) { format!("at least {lasted}") } else { lasted }
 }
 
+/// The likeliest cause of newly confirmed outages, as a sentence that follows others. Empty if the data support none.
+pub(super) fn cause(outages: &[Outage]) -> Line {
+    let it = |one, several| if outages.len() == 1 { one } else { several };
+    let ended = outages.iter().filter_map(|outage| Some((outage.version.as_deref()?, outage.version_ended_at?)));
+    let ended: BTreeSet<(&str, Timestamp)> = ended.collect();
+    if let Some((version, at)) = ended.first() {
+        let with_it = outages.iter().filter(|outage| outage.version_ended_at.is_some()).count();
+        let of = if with_it < outages.len() { format!(" of {with_it} of them") } else { String::new() };
+        let line = Line::of(format!(" Likely cause{of}: version ")).short_name(version, 30);
+        return line.text(" of the runner ended on ").on(*at).text(", and GitHub gives it no more jobs.");
+    }
+    if together(outages) {
+        return Line::of(" Likely cause: something that they share, such as a host, a network or power.");
+    }
+    let never_connected =
+        |outage: &Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
+    if outages.iter().all(never_connected) {
+        return Line::of(it(
+            " Likely cause: its set-up was not finished. It is registered, and has never connected.",
+            " Likely cause: their set-up was not finished. They are registered, and have never connected.",
+        ));
+    }
+    match outages {
+        [one] if one.in_job => {
+            Line::of(" Likely cause: the job, or what it did to the host (memory, disk, a restart).")
+        }
+        _ => Line::default(),
+    }
+}
+
+/// Whether outages began together.
+fn together(outages: &[Outage]) -> bool {
+    let starts = || outages.iter().map(|outage| outage.started_at);
+    let spread = starts().max().unwrap_or_default().since(starts().min().unwrap_or_default());
+    outages.len() >= MANY && spread <= TOGETHER
+}
+
 /// What to check, by operating system. `all_offline`: none of the target's runners is online.
 pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: bool) -> Vec<Line> {
     let mut advice = Vec::new();
-    let starts = || outages.iter().map(|outage| outage.started_at);
-    let spread = starts().max().unwrap_or_default().since(starts().min().unwrap_or_default());
-    let together = outages.len() >= MANY && spread <= TOGETHER;
+    let together = together(outages);
+    if outages.iter().any(|outage| outage.version_ended_at.is_some()) {
+        let newer =
+            Line::of("Install a newer version of the runner: on the host, or in the image that it starts from.");
+        advice.push(newer);
+    }
     if together {
         advice.push(Line::of("They failed together: check what they share (host, network, proxy, power)."));
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod answers;
 mod detail;
+mod foresight;
 pub(crate) mod help;
 mod monitor;
 mod outages;
@@ -97,6 +98,10 @@ impl<'a> MessageBuilder<'a> {
             NotificationItem::MuteEnded { outages } => self.mute_ended(outages),
             NotificationItem::StillOffline { outages, raised_at, is_last } => {
                 self.still_offline(outages, *raised_at, *is_last)
+            }
+            NotificationItem::RemovalNear { outages, raised_at } => self.removal_near(outages, *raised_at),
+            NotificationItem::VersionEnding { version, ends_at, raised_at, runners } => {
+                self.version_ending(version, *ends_at, *raised_at, runners)
             }
             NotificationItem::Removed { outages } => self.removed(outages),
             NotificationItem::Flapping { runners } => self.flapping(runners),

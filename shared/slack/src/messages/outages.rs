@@ -8,8 +8,8 @@ use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 use super::detail::{
-    Moment, began_unseen, consequence, facts, labels, lasted_until, names, runners, since, since_first, system, to_do,
-    what_to_do,
+    Moment, began_unseen, cause, consequence, facts, labels, lasted_until, names, runners, since, since_first, system,
+    to_do, what_to_do,
 };
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
@@ -37,7 +37,7 @@ impl MessageBuilder<'_> {
         };
         let lead = Line::of("GitHub reports ").name(&outage.runner_name).text(reported).and(since(outage));
         Section {
-            lead: lead.text(format!(", confirmed after {confirmed}.")),
+            lead: lead.text(format!(", confirmed after {confirmed}.")).and(cause(std::slice::from_ref(outage))),
             facts: facts(outage, Moment::New),
             link: self.runner_link(outage, "Open this runner on GitHub"),
             ..part(Mark::Alarm, runners(std::slice::from_ref(outage)).text(what).text(self.share(1)))
@@ -50,7 +50,8 @@ impl MessageBuilder<'_> {
             lead: Line::of("GitHub reports them offline, the first ")
                 .and(since_first(outages))
                 .text(".")
-                .and(consequence),
+                .and(consequence)
+                .and(cause(outages)),
             items: items.collect(),
             total: outages.len(),
             ..part(Mark::Alarm, runners(outages).text(" offline").text(self.share(outages.len())))
@@ -128,8 +129,14 @@ impl MessageBuilder<'_> {
     }
 
     pub(super) fn removed(&self, outages: &[Outage]) -> Section {
-        const RULE: &str = " GitHub removes a runner after 14 days offline, an ephemeral one after 1 day; otherwise \
-                            somebody removed it.";
+        const BY_GITHUB: &str = " GitHub removed it: it had not connected for 14 days.";
+        const BY_SOMEBODY: &str = " Somebody removed it: GitHub itself removes a runner only after 14 days offline.";
+        const UNKNOWN: &str = " GitHub removes a runner after 14 days offline; otherwise somebody removed it.";
+        let rule = |outage: &Outage| match (outage.was_removed_by_github(), outage.last_healthy) {
+            (true, _) => BY_GITHUB,
+            (false, Some(_)) => BY_SOMEBODY,
+            (false, None) => UNKNOWN,
+        };
         let since_when = |outage: &Outage| match (outage.status, outage.resolved_at) {
             (Status::Offline, Some(missed)) => {
                 Line::of("missing since ").at(missed).text(", offline ").and(since(outage))
@@ -139,7 +146,9 @@ impl MessageBuilder<'_> {
         let title = runners(outages).text(" no longer registered");
         let item = |outage: &Outage| {
             let line = Line::default().name(&outage.runner_name).text(": ").and(since_when(outage));
-            line.text(was_running_a_job(outage))
+            let by = if outage.was_removed_by_github() { ", removed by GitHub after 14 days" } else { "" };
+            line.text(by)
+                .text(was_running_a_job(outage))
                 .text(" · ")
                 .and(system(&outage.os, outage.version.as_deref()))
                 .text(" · ")
@@ -156,13 +165,19 @@ impl MessageBuilder<'_> {
                     .text(": ")
                     .and(since_when(one))
                     .text(".")
-                    .text(RULE),
+                    .text(rule(one)),
                 facts: facts(one, if is_new(one) { Moment::New } else { Moment::Later }),
                 ..part(Mark::Warning, title)
             },
             _ => Section {
                 brief: Line::of(".").and(consequence.clone()),
-                lead: Line::of("GitHub no longer lists them.").and(consequence).text(RULE),
+                lead: Line::of("GitHub no longer lists them.").and(consequence).text(
+                    if outages.iter().all(Outage::was_removed_by_github) {
+                        " GitHub removed them: they had not connected for 14 days."
+                    } else {
+                        UNKNOWN
+                    },
+                ),
                 items: outages.iter().take(MAX_ITEMS).map(item).collect(),
                 total: outages.len(),
                 ..part(Mark::Warning, title)
@@ -185,6 +200,7 @@ impl MessageBuilder<'_> {
                 NotificationItem::Offline { outages }
                 | NotificationItem::MuteEnded { outages }
                 | NotificationItem::StillOffline { outages, .. }
+                | NotificationItem::RemovalNear { outages, .. }
                 | NotificationItem::MonitoringStarts { outages }
                 | NotificationItem::Removed { outages } => outages.iter().any(is_same),
                 NotificationItem::Flapping { runners } => runners.iter().any(|flap| flap.runner.id == over.runner_id),
@@ -268,7 +284,9 @@ impl MessageBuilder<'_> {
     pub(super) fn live(&self, outages: &[Outage]) -> Section {
         let open: Vec<&Outage> = outages.iter().filter(|outage| outage.is_open()).collect();
         let reminded_at = self.notification.items.iter().find_map(|item| match item {
-            NotificationItem::StillOffline { raised_at, .. } => Some(*raised_at),
+            NotificationItem::StillOffline { raised_at, .. } | NotificationItem::RemovalNear { raised_at, .. } => {
+                Some(*raised_at)
+            }
             _ => None,
         });
         if let Some(raised_at) = reminded_at.filter(|_| open.len() == outages.len()) {

@@ -10,6 +10,7 @@ use monitor_pipeline::items::{Acknowledgement, Mute};
 use monitor_pipeline::person::PersonId;
 
 use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
+use super::foresight::removal;
 use super::outages::was_running_a_job;
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
@@ -51,6 +52,10 @@ impl MessageBuilder<'_> {
                 .text(format!(", for {up_to}{longest} now{}.", was_running_a_job(one))),
             _ => Line::of(format!("GitHub has reported them offline for {up_to}{longest} now.")),
         };
+        let lead = match outages {
+            [one] if one.removal().is_some() => lead.text(" GitHub removes it ").and(removal(one)).text("."),
+            _ => lead,
+        };
         let lead =
             lead.text(if is_last { " This is the last reminder; you will be notified when it ends." } else { "" });
         Section {
@@ -70,6 +75,10 @@ impl MessageBuilder<'_> {
             _ => {
                 let item = |outage: &Outage| {
                     let line = Line::default().name(&outage.runner_name).text(" ").and(since(outage));
+                    let line = match outage.removal() {
+                        Some(_) => line.text(" · GitHub removes it ").and(removal(outage)),
+                        None => line,
+                    };
                     match self.runner_link(outage, "open") {
                         Some(link) => line.text(was_running_a_job(outage)).text(" · ").and(link),
                         None => line.text(was_running_a_job(outage)),

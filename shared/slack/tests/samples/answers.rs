@@ -37,6 +37,7 @@ fn runner(number: u64) -> Runner {
         labels,
         ephemeral: false,
         version,
+        updated_at: None,
         connected: true,
         status: if busy { Status::Busy } else { Status::Idle },
         busy,

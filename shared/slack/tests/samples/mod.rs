@@ -43,6 +43,8 @@ pub(crate) fn outage(number: u64) -> Outage {
         runner_name: format!("build-{number:02}"),
         os: os.to_owned(),
         version: Some("2.329.0".to_owned()),
+        version_ended_at: None,
+        ephemeral: false,
         labels: labels.into_iter().map(str::to_owned).collect(),
         status: Status::Offline,
         in_job: number.is_multiple_of(3),
@@ -97,7 +99,7 @@ fn unreachable(fault: Fault, detail: &str) -> NotificationItem {
 
 /// Every sample, with its name.
 pub(crate) fn all() -> Vec<(&'static str, Notification)> {
-    [offline(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
+    [offline(), foresight(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
 }
 
 fn offline() -> Vec<(&'static str, Notification)> {
@@ -111,8 +113,47 @@ fn offline() -> Vec<(&'static str, Notification)> {
         ("offline_one_windows", about("enterprises/acme-corp", 1, of(vec![outage(2)]))),
         ("offline_one_never_seen_healthy", about("acme/web", 1, of(vec![never_seen]))),
         ("offline_one_in_an_odd_state", about("acme/web", 1, of(vec![odd]))),
+        ("offline_one_of_an_ended_version", about("acme/web", 1, of(vec![of_ended_version(1)]))),
+        (
+            "offline_three_of_an_ended_version",
+            about("acme/web", 3, of(vec![of_ended_version(1), outage(2), of_ended_version(4)])),
+        ),
         ("offline_7_of_8", about("acme/web", 7, of(outages(7)))),
         ("offline_2_more", about("acme/web", 5, of(outages(2)))),
+    ]
+}
+
+fn of_ended_version(number: u64) -> Outage {
+    Outage { version_ended_at: Some(start().minus(DAY * 18)), ..outage(number) }
+}
+
+/// What GitHub will do.
+fn foresight() -> Vec<(&'static str, Notification)> {
+    let near = |count, days: u32| NotificationItem::RemovalNear {
+        outages: outages(count),
+        raised_at: start().plus(DAY * (14 - days)).minus(MINUTE * 3),
+    };
+    let version = |days: u32, count: u64| NotificationItem::VersionEnding {
+        version: "2.329.0".to_owned(),
+        ends_at: start().plus(DAY * days),
+        raised_at: start(),
+        runners: (1..=count).map(runner).collect(),
+    };
+    let by_github = |number| ended(number, DAY * 14, Ending::Removed);
+    vec![
+        ("removal_in_3_days", about("acme/web", 1, vec![near(1, 3)])),
+        ("removal_of_3_in_1_day", about("acme/web", 3, vec![near(3, 1)])),
+        (
+            "removed_one_by_github",
+            about("acme/web", 0, vec![NotificationItem::Removed { outages: vec![by_github(1)] }]),
+        ),
+        (
+            "removed_2_by_github",
+            about("acme/web", 0, vec![NotificationItem::Removed { outages: vec![by_github(1), by_github(2)] }]),
+        ),
+        ("version_ends_in_21_days", about("acme/web", 0, vec![version(21, 1)])),
+        ("version_ends_in_a_day", about("orgs/acme", 0, vec![version(1, 5)])),
+        ("version_has_ended", about("acme/web", 2, vec![version(0, 30)])),
     ]
 }
 
@@ -422,7 +463,7 @@ fn extremes() -> Vec<(&'static str, Notification)> {
         counts: counts(u32::try_from(count).unwrap()),
         ..about("acme/web", 8, vec![NotificationItem::Offline { outages: outages(count) }])
     };
-    let everything: Vec<NotificationItem> = [offline(), other_outages(), monitor()]
+    let everything: Vec<NotificationItem> = [offline(), foresight(), other_outages(), monitor()]
         .into_iter()
         .flatten()
         .flat_map(|(_, notification)| notification.items)

@@ -31,9 +31,10 @@ impl Exchange<'_> {
         if let Some(refusal) = self.refusal_by_access(state, token, key) {
             return refusal;
         }
-        match self.route.call {
+        match &self.route.call {
             Call::ListRunners => self.list_runners(state, key),
-            Call::GetRunner(id) => self.get_runner(state, key, id),
+            Call::GetRunner(id) => self.get_runner(state, key, *id),
+            Call::GetVersion(version) => self.get_version(state, version),
             Call::GetRepository => self.get_repository(state, key),
             Call::ListRepositories => self.list_repositories(state, token, key),
             _ => self.not_found(),
@@ -45,7 +46,7 @@ impl Exchange<'_> {
             let moved = state.moved.get(key);
             return Some(moved.map_or_else(|| self.not_found(), |&id| self.moved(state, id)));
         };
-        let runners = matches!(self.route.call, Call::ListRunners | Call::GetRunner(_));
+        let runners = matches!(self.route.call, Call::ListRunners | Call::GetRunner(_) | Call::GetVersion(_));
         match target.access {
             Access::Hidden => Some(self.not_found()),
             Access::SsoRequired => {
@@ -87,8 +88,9 @@ impl Exchange<'_> {
     }
 
     fn moved(&self, state: &State, id: u64) -> Answer {
-        let tail = match self.route.call {
+        let tail = match &self.route.call {
             Call::GetRunner(runner) => format!("/actions/runners/{runner}"),
+            Call::GetVersion(version) => format!("/actions/runners/deprecations/{version}"),
             Call::GetRepository => String::new(),
             _ => "/actions/runners".to_owned(),
         };
@@ -102,6 +104,15 @@ impl Exchange<'_> {
         let mut answer = Answer::json(301, &moved);
         answer.add_header("location", url);
         answer
+    }
+
+    /// An Enterprise Server has no such endpoint.
+    fn get_version(&self, state: &State, version: &str) -> Answer {
+        let Some(ends_at_ms) = state.versions.get(version).filter(|_| !self.route.enterprise_server) else {
+            return self.not_found();
+        };
+        let ends_at = ends_at_ms.map(|at_ms| date(at_ms).to_rfc3339_opts(SecondsFormat::Secs, true));
+        Answer::json(200, &json!({ "runner_version": version, "runtime_deprecates_at": ends_at }))
     }
 
     fn list_runners(&self, state: &mut State, key: &TargetKey) -> Answer {

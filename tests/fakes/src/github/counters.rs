@@ -9,6 +9,8 @@ pub enum Endpoint {
     ListRunners,
     /// One runner by id.
     GetRunner,
+    /// The end of a version of the runner.
+    GetVersion,
     /// A repository.
     GetRepository,
     /// The repositories of an organization or user, one page.

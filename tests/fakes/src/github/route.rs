@@ -18,10 +18,11 @@ pub(crate) struct Route {
 }
 
 /// The requested call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     ListRunners,
     GetRunner(u64),
+    GetVersion(String),
     GetRepository,
     ListRepositories,
     GetInstallation,
@@ -74,6 +75,7 @@ impl Route {
             Call::GetRunner(_) => {
                 format!("actions/self-hosted-runners#get-a-self-hosted-runner-for-{holder}")
             }
+            Call::GetVersion(_) => format!("actions/self-hosted-runners#get-runner-deprecation-info-for-{holder}"),
             Call::ListRepositories if scope == Some(Scope::User) => {
                 "repos/repos#list-repositories-for-a-user".to_owned()
             }
@@ -96,6 +98,7 @@ impl Call {
             (Scope::User | Scope::Organization, ["repos"]) => Self::ListRepositories,
             (Scope::User, ["actions", ..]) => Self::Unknown,
             (_, ["actions", "runners"]) => Self::ListRunners,
+            (_, ["actions", "runners", "deprecations", version]) => Self::GetVersion((*version).to_owned()),
             (_, ["actions", "runners", id]) => id.parse().map_or(Self::Unknown, Self::GetRunner),
             (Scope::Enterprise, _) => Self::Unknown,
             (_, ["installation"]) => Self::GetInstallation,
@@ -113,10 +116,11 @@ impl Call {
         }
     }
 
-    pub(crate) fn endpoint(self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         match self {
             Self::ListRunners => Endpoint::ListRunners,
             Self::GetRunner(_) => Endpoint::GetRunner,
+            Self::GetVersion(_) => Endpoint::GetVersion,
             Self::GetRepository => Endpoint::GetRepository,
             Self::ListRepositories => Endpoint::ListRepositories,
             Self::GetInstallation => Endpoint::GetInstallation,
@@ -143,6 +147,7 @@ mod tests {
             ("/repos/Acme/Web/actions/runners", "acme/web", Call::ListRunners),
             ("/repositories/7/actions/runners", "acme/web", Call::ListRunners),
             ("/orgs/acme/actions/runners/12", "orgs/acme", Call::GetRunner(12)),
+            ("/orgs/acme/actions/runners/deprecations/2.336.0", "orgs/acme", Call::GetVersion("2.336.0".to_owned())),
             ("/enterprises/big/actions/runners", "enterprises/big", Call::ListRunners),
             ("/api/v3/orgs/acme/repos", "orgs/acme", Call::ListRepositories),
             ("/users/jo/repos", "users/jo", Call::ListRepositories),

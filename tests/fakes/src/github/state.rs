@@ -27,6 +27,9 @@ pub struct State {
     pub links: Links,
     /// The API's external address without a trailing slash, for `Link` and the like.
     pub base_url: String,
+    /// The versions of the runner that GitHub lists, and when each ends, in epoch milliseconds. Other versions are
+    /// answered with 404.
+    pub versions: BTreeMap<String, Option<i64>>,
     pub(crate) targets: BTreeMap<TargetKey, Target>,
     /// Former names of repositories, with the id to which they redirect.
     pub(crate) moved: BTreeMap<TargetKey, u64>,
@@ -57,6 +60,7 @@ impl State {
             enterprise_total_count: true,
             links: Links::default(),
             base_url: "https://api.github.com".to_owned(),
+            versions: BTreeMap::new(),
             targets: BTreeMap::new(),
             moved: BTreeMap::new(),
             tokens: BTreeMap::new(),

@@ -1,10 +1,15 @@
 //! Decides whether and when an outage is notified: mutes, flapping and reminders.
 
+use std::time::Duration;
+
 use super::Evaluation;
 use crate::change::Event;
 use crate::outage::Visibility;
 use crate::runner::{Down, Flapping, Health};
 use crate::time::Timestamp;
+
+/// The number of days before GitHub removes a runner at which that is warned of, soonest first.
+const REMOVAL_WARNING_DAYS: [u32; 2] = [1, 3];
 
 impl Evaluation<'_> {
     fn is_muted(&self) -> bool {
@@ -42,7 +47,23 @@ impl Evaluation<'_> {
             let is_last = down.reminders >= self.thresholds.max_repeats;
             self.events.push(Event::Reminded { outage: Box::new(down.outage.clone()), is_last });
         }
+        if let Some(days) = self.removal_warning(&down) {
+            down.removal_warned_days = Some(days);
+            self.events.push(Event::RemovalNear { outage: Box::new(down.outage.clone()), days });
+        }
         self.runner.health = Health::Down(down);
+    }
+
+    /// The stage at which a warning is due that GitHub will remove the runner. An ephemeral runner is removed after a
+    /// day, which its alert says.
+    fn removal_warning(&self, down: &Down) -> Option<u32> {
+        if !down.outage.visibility.is_notified() || down.outage.ephemeral || self.is_muted() {
+            return None;
+        }
+        let left = down.outage.removal()?.earliest.filter(|earliest| *earliest > self.at)?.since(self.at);
+        let stage =
+            REMOVAL_WARNING_DAYS.into_iter().find(|days| left <= Duration::from_secs(u64::from(*days) * 86_400));
+        stage.filter(|stage| down.removal_warned_days.is_none_or(|warned| *stage < warned))
     }
 
     /// Outages from before monitoring started are notified once, without reminders.

@@ -246,7 +246,10 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         let has_no_labels = |item: &NotificationItem| {
             matches!(
                 item,
-                NotificationItem::Flapping { .. } | NotificationItem::Calm { .. } | NotificationItem::Returned { .. }
+                NotificationItem::Flapping { .. }
+                    | NotificationItem::Calm { .. }
+                    | NotificationItem::Returned { .. }
+                    | NotificationItem::VersionEnding { .. }
             )
         };
         let mut labels = BTreeMap::new();

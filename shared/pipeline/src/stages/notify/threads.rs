@@ -87,7 +87,10 @@ fn endings(item: &NotificationItem) -> &[Outage] {
 }
 
 fn reminders(item: &NotificationItem) -> &[Outage] {
-    if let NotificationItem::StillOffline { outages, .. } = item { outages } else { &[] }
+    match item {
+        NotificationItem::StillOffline { outages, .. } | NotificationItem::RemovalNear { outages, .. } => outages,
+        _ => &[],
+    }
 }
 
 fn is_same(a: &Outage, b: &Outage) -> bool {
@@ -123,6 +126,8 @@ mod tests {
             runner_name: format!("runner-{runner}"),
             os: "linux".to_owned(),
             version: None,
+            version_ended_at: None,
+            ephemeral: false,
             labels: Vec::new(),
             status: Status::Offline,
             in_job: false,

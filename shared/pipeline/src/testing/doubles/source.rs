@@ -9,9 +9,10 @@ use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Obse
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
+use monitor_domain::versions::{VersionEnd, VersionRecord};
 
 use super::{StillClock, lock};
-use crate::ports::{Incomplete, Listing, RunnerSource, Shortfall};
+use crate::ports::{Incomplete, Listing, RunnerSource, Shortfall, VersionAnswer};
 
 /// GitHub in the state that a test sets up. Pages have ETags and a hundred runners each.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub struct ScriptedSource<'a> {
     meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>,
     fresh_pages: Mutex<u32>,
     slow: Mutex<Option<(StillClock, Duration)>>,
+    versions: Mutex<BTreeMap<String, Result<VersionEnd, Failure>>>,
+    asked_versions: Mutex<Vec<String>>,
 }
 
 impl<'a> ScriptedSource<'a> {
@@ -86,6 +89,16 @@ impl<'a> ScriptedSource<'a> {
         *lock(&self.slow) = Some((clock.clone(), by));
     }
 
+    /// Sets the answer about a version. Before the first, GitHub is an Enterprise Server, which is never asked.
+    pub fn set_version(&self, version: &str, answer: Result<VersionEnd, Failure>) {
+        lock(&self.versions).insert(version.to_owned(), answer);
+    }
+
+    /// The versions that were asked about since the last call, in order.
+    pub fn take_asked_versions(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.asked_versions))
+    }
+
     /// How many pages were answered in full.
     pub fn fresh_pages(&self) -> u32 {
         *lock(&self.fresh_pages)
@@ -139,6 +152,25 @@ impl RunnerSource for ScriptedSource<'_> {
         let found =
             lock(&self.runners).get(target.id()).and_then(|runners| runners.iter().find(|r| r.id == id).cloned());
         Ok(found.map_or(Lookup::NotFound, Lookup::Found))
+    }
+
+    fn answers_version_ends(&self) -> bool {
+        !lock(&self.versions).is_empty()
+    }
+
+    async fn version_end(
+        &self,
+        _: &Target,
+        version: &str,
+        known: Option<&VersionRecord>,
+    ) -> Result<VersionAnswer, Failure> {
+        lock(&self.asked_versions).push(version.to_owned());
+        let end = lock(&self.versions).get(version).cloned().unwrap_or(Ok(VersionEnd::Unlisted))?;
+        let given = known.and_then(|known| known.tag.clone());
+        let etag = Some(format!("{end:?}"));
+        let tag = PageTag { etag, given_to: "token".to_owned(), runner_ids: Vec::new() };
+        assert!(given.is_none_or(|given| given.given_to == tag.given_to), "the stored tag is this source's");
+        Ok(VersionAnswer { end, tag: Some(tag) })
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

@@ -12,6 +12,7 @@ mod recording;
 mod routing;
 mod ticks;
 mod together;
+mod versions;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -150,6 +151,11 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ))
     .await;
     Box::pin(ticks::a_large_drop_does_not_delay_a_tick(&make().await)).await;
+    Box::pin(versions::a_fleets_versions_are_asked_about_once_a_day(&make().await)).await;
+    Box::pin(versions::an_enterprise_server_is_not_asked_about_versions(&make().await)).await;
+    Box::pin(versions::one_of_two_checks_at_once_asks_about_a_version(&make().await)).await;
+    Box::pin(versions::a_version_without_an_answer_is_asked_about_again_and_alarms_nobody(&make().await)).await;
+    Box::pin(versions::the_end_of_a_version_is_notified_once_a_stage_and_target(&make().await)).await;
 }
 
 /// An installation: the settings and the doubles of the ports, over the store under test.
