@@ -66,12 +66,17 @@ slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's
 	$(PYTHON) shared/slack/tests/slack_sdk_signatures.py target/debug/examples/signatures
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
+FORESIGHT := target/release/monitor-simulation --foresight
 
 simulation: ## Known seeds and a fixed range of scenarios on each store, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
-	$(SIMULATION) --from 1 --seeds 1000
-	$(SIMULATION) --from 1 --seeds 450 --store stately
-	$(SIMULATION) --from 1 --seeds 400 --store dynamodb
+	$(SIMULATION) --from 1 --seeds 600
+	$(SIMULATION) --from 1 --seeds 100 --store stately
+	$(SIMULATION) --from 1 --seeds 100 --store dynamodb
+	$(FORESIGHT) --from 1 --seeds 400
+	$(FORESIGHT) --from 1 --seeds 400 --store stately
+	$(FORESIGHT) --from 1 --seeds 400 --store dynamodb
+	$(FORESIGHT) --from 1 --seeds 20 --hours 500
 	target/release/monitor-simulation --crash-points --each-pair 7
 
 # Fresh scenarios. FROM=<seed> repeats a range that an earlier run printed.
@@ -79,12 +84,15 @@ FROM ?= $(shell date -u +%Y%m%d00000)
 SEEDS ?= 50000
 STATELY_SEEDS ?= 20000
 DYNAMODB_SEEDS ?= 5000
+FORESIGHT_SEEDS ?= 10000
 
-soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000)
+soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000), FORESIGHT_SEEDS (10,000)
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
 	$(SIMULATION) --from $(FROM) --seeds $(DYNAMODB_SEEDS) --store dynamodb
+	$(FORESIGHT) --from $(FROM) --seeds $(FORESIGHT_SEEDS)
+	$(FORESIGHT) --from $(FROM) --seeds 500 --hours 500
 	for store in embedded stately dynamodb; do target/release/monitor-simulation --crash-points --store $$store; done
 
 # Not part of `lint`: a new advisory must not fail a commit that passed before.

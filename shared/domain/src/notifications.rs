@@ -65,7 +65,7 @@ pub enum NotificationItem {
     RemovalNear {
         /// In the order in which they were warned of; [`Outage::removal`] says when.
         outages: Vec<Outage>,
-        /// When the latest of these warnings was decided.
+        /// When the check that led to the latest of these warnings started.
         raised_at: Timestamp,
     },
     /// Runners with a version to which GitHub soon gives no more jobs, or gives none any more.
@@ -75,7 +75,7 @@ pub enum NotificationItem {
         version: String,
         /// When GitHub gives it no more jobs.
         ends_at: Timestamp,
-        /// When the warning was decided.
+        /// When the check that led to the warning started.
         raised_at: Timestamp,
         /// The runners that have it.
         runners: Vec<RunnerName>,
@@ -352,14 +352,14 @@ impl Derivation {
             }
             Event::RemovalNear { outage, .. } => {
                 self.to_be_removed.retain(|(known, _)| !is_same(known, outage));
-                self.to_be_removed.push(((**outage).clone(), change.decided_at));
+                self.to_be_removed.push(((**outage).clone(), change.observed_at));
             }
             Event::VersionEnding { version, ends_at, runners, .. } => {
                 self.versions.retain(|known| !matches!(known, NotificationItem::VersionEnding { version: known, .. } if known == version));
                 self.versions.push(NotificationItem::VersionEnding {
                     version: version.clone(),
                     ends_at: *ends_at,
-                    raised_at: change.decided_at,
+                    raised_at: change.observed_at,
                     runners: runners.clone(),
                 });
             }

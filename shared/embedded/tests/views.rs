@@ -63,8 +63,9 @@ async fn every_view_has_the_columns_that_people_need() {
         view("SELECT subject, notification, attempt, claimed_at, items, ending, ended_at, reason FROM notifications");
     assert_eq!(notifications.len(), 7);
     assert!(
-        notifications[0]
-            .starts_with("acme/web|1|1|2027-01-15T08:10:01.007Z|unreachable offline muteEnded stillOffline removed "),
+        notifications[0].starts_with(
+            "acme/web|1|1|2027-01-15T08:10:01.007Z|unreachable offline muteEnded stillOffline removalNear "
+        ),
         "{}",
         notifications[0]
     );

@@ -21,6 +21,9 @@ struct Arguments {
     /// Length of each scenario in hours
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(6..=720))]
     hours: i64,
+    /// On github.com, which names the ends of versions and removes runners; with 480 hours or more of both
+    #[arg(long)]
+    foresight: bool,
     /// Store to use
     #[arg(long, value_enum, default_value_t = StoreKind::Embedded)]
     store: StoreKind,
@@ -50,6 +53,12 @@ impl Arguments {
         self.jobs.unwrap_or_else(all).max(1)
     }
 
+    /// The scenario of a seed.
+    fn scenario(&self, seed: u64) -> Scenario {
+        let scenario = Scenario::draw(seed, self.hours, self.store);
+        if self.foresight { scenario.with_foresight() } else { scenario }
+    }
+
     /// The seeds in the file that are for this store. A line is `4711` or `4711 stately`.
     fn known(&self) -> anyhow::Result<Vec<u64>> {
         let Some(file) = &self.known else { return Ok(Vec::new()) };
@@ -75,7 +84,7 @@ impl Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(seed) = arguments.replay {
-        let scenario = Scenario::draw(seed, arguments.hours, arguments.store);
+        let scenario = arguments.scenario(seed);
         let result = many::run(&scenario, false)?;
         trace::scenario(&scenario, &result.violations);
         trace::changes(&play(&scenario)?)?;

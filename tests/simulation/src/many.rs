@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use monitor_simulation::faults::{Fault, Stage, StoreKind, Struck};
-use monitor_simulation::invariants::{PROMISES, Tally, Violation, examine};
+use monitor_simulation::invariants::{FORESIGHT_PROMISES, PROMISES, REMOVAL_PROMISES, Tally, Violation, examine};
 use monitor_simulation::operations::Scenario;
 use monitor_simulation::record::fingerprint;
 use monitor_simulation::simulation::play;
@@ -24,6 +24,9 @@ const PLAYED_TWICE: u64 = 16;
 const ENOUGH: u64 = 200;
 /// A run of this many scenarios fails unless every promise was tested. Some promises need a rare combination of events.
 const ENOUGH_FOR_PROMISES: u64 = 400;
+
+/// The same for the promises about removals, in scenarios of twenty days.
+const ENOUGH_FOR_REMOVALS: u64 = 20;
 
 /// The result of one scenario.
 pub(crate) struct Result {
@@ -45,6 +48,10 @@ pub(crate) struct Sum {
     pub(crate) struck: Struck,
     /// The number of scenarios in which each fault struck.
     pub(crate) scenarios_with: BTreeMap<Fault, u64>,
+    /// The promises of scenarios with foresight, if these are.
+    foresight: &'static [&'static str],
+    /// The promises of scenarios with removals, if these are.
+    removals: &'static [&'static str],
 }
 
 /// Plays a scenario and checks every invariant. With `twice`, plays it again: the result must be the same to the byte.
@@ -121,9 +128,16 @@ pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} scenarios  {per_sec}  {eta}")?);
     let clock = ProgressBar::hidden();
     let store = arguments.store;
-    let mut sum =
-        Sum { store, played: 0, tally: Tally::default(), struck: Struck::default(), scenarios_with: BTreeMap::new() };
-    let scenario_of = |seed: &u64| Scenario::draw(*seed, arguments.hours, store);
+    let mut sum = Sum {
+        store,
+        played: 0,
+        tally: Tally::default(),
+        struck: Struck::default(),
+        scenarios_with: BTreeMap::new(),
+        foresight: if arguments.foresight { &FORESIGHT_PROMISES } else { &[] },
+        removals: if arguments.foresight && arguments.hours >= 480 { &REMOVAL_PROMISES } else { &[] },
+    };
+    let scenario_of = |seed: &u64| arguments.scenario(*seed);
     let mut failed = None;
     let until = arguments.from + arguments.seeds - 1;
     println!(
@@ -184,11 +198,9 @@ impl Sum {
 
     /// Fails if a fault or a promise occurred too rarely: what never occurred proves nothing.
     fn is_proof(&self) -> anyhow::Result<()> {
-        if self.played < ENOUGH {
-            return Ok(());
-        }
         let mut missing = Vec::new();
-        for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(self.store)) {
+        let is_enough = self.played >= ENOUGH;
+        for fault in Fault::ALL.iter().copied().filter(|fault| is_enough && fault.is_of(self.store)) {
             if self.scenarios_with.get(&fault).is_none_or(|scenarios| scenarios * 50 < self.played) {
                 missing.push(format!("{fault} struck in less than 2 % of the scenarios"));
             }
@@ -197,7 +209,8 @@ impl Sum {
                 missing.push(format!("{fault} never struck {stage:?}"));
             }
         }
-        let promises = PROMISES.iter().filter(|_| self.played >= ENOUGH_FOR_PROMISES);
+        let always = PROMISES.iter().chain(self.foresight).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
+        let promises = always.chain(self.removals.iter().filter(|_| self.played >= ENOUGH_FOR_REMOVALS));
         for promise in promises.filter(|promise| !self.tally.promises.contains_key(*promise)) {
             missing.push(format!("no scenario tested the promise: {promise}"));
         }

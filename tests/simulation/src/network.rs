@@ -6,12 +6,13 @@ use monitor_domain::observation::{CredentialReport, Failure, Fault as Trouble, L
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
-use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender};
+use monitor_domain::versions::{VersionEnd, VersionRecord};
+use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender, VersionAnswer};
 
 use crate::faults::{Fault, Stage};
 use crate::machine::{Shared, timestamp};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::world::{Answered, SimulatedCheck, World, observed};
+use crate::world::{Answered, AskedVersion, SimulatedCheck, World, observed};
 
 /// A client's request timeout.
 pub(crate) const TIMEOUT_MS: i64 = 10_000;
@@ -143,6 +144,32 @@ impl RunnerSource for SimulatedGitHub {
         let machine = self.0.lock();
         let found = machine.world.runners(place).iter().find(|runner| runner.id == id.0);
         Ok(found.map_or(Lookup::NotFound, |runner| Lookup::Found(observed(runner))))
+    }
+
+    fn answers_version_ends(&self) -> bool {
+        self.0.lock().world.version_ends.is_some()
+    }
+
+    async fn version_end(
+        &self,
+        through: &Target,
+        version: &str,
+        _: Option<&VersionRecord>,
+    ) -> Result<VersionAnswer, Failure> {
+        let at_ms = self.0.lock().now_ms;
+        let answered = self.request(place_of(through.as_str())).await;
+        let mut machine = self.0.lock();
+        let named = machine.world.end_of_version(version, machine.now_ms);
+        let ends_ms = named.flatten().filter(|_| answered.is_ok());
+        let (version, is_answered) = (version.to_owned(), answered.is_ok());
+        machine.world.asked_versions.push(AskedVersion { at_ms, version, ends_ms, is_answered });
+        answered?;
+        let end = match named {
+            Some(Some(at_ms)) => VersionEnd::At { at: timestamp(at_ms) },
+            Some(None) => VersionEnd::NoDate,
+            None => VersionEnd::Unlisted,
+        };
+        Ok(VersionAnswer { end, tag: None })
     }
 
     async fn repositories_of(&self, _: &str) -> Result<Vec<Target>, Failure> {

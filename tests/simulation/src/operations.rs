@@ -10,6 +10,10 @@ use crate::faults::{Fault, Stage, StoreKind, Window};
 pub const MINUTE_MS: i64 = 60_000;
 /// An hour in milliseconds.
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// A day in milliseconds.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+/// How long GitHub keeps a runner that does not connect.
+pub const KEPT_MS: i64 = 14 * DAY_MS;
 /// The targets of every scenario. The last is the only repository of its account, is found by `late/*`, and does not
 /// exist at the start.
 pub const TARGETS: [&str; 4] = ["acme/web", "acme/api", "orgs/acme", "late/one"];
@@ -63,6 +67,10 @@ pub enum What {
     Ask { target: usize, times: i64 },
     /// A person mutes runners. With `unmute_ms` the mute is removed after that time.
     Mute { scope: Muted, for_ms: i64, unmute_ms: Option<i64> },
+    /// A runner has another version from now on: the one with this index in [`VERSIONS`].
+    Update { target: usize, runner: String, version: usize },
+    /// A runner goes offline for good. GitHub removes it 14 days later, unless it is online in between.
+    Abandon { target: usize, runner: String },
     /// A person acknowledges all notified open outages of the first target, from this one on, that has any.
     Acknowledge { target: usize },
 }
@@ -139,6 +147,10 @@ impl fmt::Display for Operation {
                 let (long, early) = (minutes(for_ms), minutes(unmute_ms));
                 write!(f, "somebody mutes {scope} for {long} min and unmutes it after {early} min")
             }
+            What::Update { target, runner, version } => {
+                write!(f, "{runner} of {} has version {}", name(target), VERSIONS[*version])
+            }
+            What::Abandon { target, runner } => write!(f, "{runner} of {} goes offline for good", name(target)),
             What::Acknowledge { target } => {
                 write!(
                     f,
@@ -149,6 +161,13 @@ impl fmt::Display for Operation {
         }
     }
 }
+
+/// The versions of the runner in a scenario with foresight.
+pub const VERSIONS: [&str; 4] = ["2.335.0", "2.336.0", "2.337.0", "2.338.0"];
+
+/// What GitHub names as the end of each version: from a time on, an end or none. Empty for a version that GitHub does
+/// not list.
+pub type VersionEnds = [Vec<(i64, Option<i64>)>; VERSIONS.len()];
 
 /// A scenario: its events, and the windows in which faults may strike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +186,8 @@ pub struct Scenario {
     pub windows: Vec<Window>,
     /// The awaits, counted over all stages, at which the running stage is ended.
     pub crashes: Vec<u64>,
+    /// The ends of versions. `None`: GitHub is an Enterprise Server, which names none.
+    pub version_ends: Option<VersionEnds>,
 }
 
 /// The calm time at the end of a scenario: no fault, and no new event.
@@ -212,7 +233,47 @@ impl Scenario {
         draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
         draw_notifier_down(&mut Chance::new(seed ^ 0x0717), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
-        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new() }
+        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new(), version_ends: None }
+    }
+
+    /// The same scenario on github.com: with versions that end or change, runners that update themselves, and, if it is
+    /// long enough, runners that GitHub removes.
+    #[must_use]
+    pub fn with_foresight(mut self) -> Self {
+        let chance = &mut Chance::new(self.seed ^ 0xf0e5);
+        let busy_ms = (self.hours * HOUR_MS - CALM_MS).max(HOUR_MS);
+        let moment = |chance: &mut Chance| i64::try_from(chance.below(busy_ms.unsigned_abs())).unwrap_or(0);
+        self.version_ends = Some(std::array::from_fn(|_| {
+            if chance.below(6) == 0 {
+                return Vec::new();
+            }
+            // Near one of the stages, or at any time.
+            let draw = |chance: &mut Chance| {
+                let stage_ms = [0, 1, 7, 21][usize::try_from(chance.below(4)).unwrap_or(0)] * DAY_MS;
+                (chance.below(6) > 0).then(|| stage_ms + moment(chance) - 2 * HOUR_MS)
+            };
+            let mut ends = vec![(0, draw(chance))];
+            if chance.below(3) == 0 {
+                ends.push((moment(chance), draw(chance)));
+            }
+            ends
+        }));
+        for _ in 0..chance.below(12) {
+            let target = usize::try_from(chance.below(TARGETS.len() as u64)).unwrap_or(0);
+            let runner = format!("runner-{}", 1 + chance.below(5));
+            let at_ms = moment(chance);
+            let version = usize::try_from(chance.below(VERSIONS.len() as u64)).unwrap_or(0);
+            self.operations.push(Operation { at_ms, what: What::Update { target, runner, version } });
+        }
+        if busy_ms > 16 * DAY_MS {
+            for number in 0..3 {
+                let at_ms = i64::try_from(chance.below((busy_ms - 15 * DAY_MS).unsigned_abs())).unwrap_or(0);
+                let runner = format!("runner-{}", 1 + chance.below(5));
+                self.operations.push(Operation { at_ms, what: What::Abandon { target: number, runner } });
+            }
+        }
+        self.operations.sort_by_key(|operation| operation.at_ms);
+        self
     }
 
     /// A short scenario with one event of each important kind, for ending a stage at each of its awaits.
@@ -228,7 +289,16 @@ impl Scenario {
             minute(20, What::Mute { scope: muted, for_ms: 9 * MINUTE_MS, unmute_ms: None }),
             minute(21, What::Outage { target, runner: "runner-4".to_owned(), for_ms: 12 * MINUTE_MS }),
         ];
-        Self { seed: 7, hours: 1, store, is_bot: true, operations, windows: Vec::new(), crashes: Vec::new() }
+        Self {
+            seed: 7,
+            hours: 1,
+            store,
+            is_bot: true,
+            operations,
+            windows: Vec::new(),
+            crashes: Vec::new(),
+            version_ends: None,
+        }
     }
 }
 

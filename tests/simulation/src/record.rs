@@ -93,9 +93,8 @@ impl Record {
         self.claims.iter().filter(|claim| {
             let ending = self.endings.iter().find(|sent| sent.number == claim.number);
             let stored_ms = self.recorded_ms(claim);
-            let next = self.claims.iter().find(|next| {
-                next.number.notification == claim.number.notification && next.number.attempt == claim.number.attempt + 1
-            });
+            // The next attempt, or the next notification: an earlier attempt whose record came late counts as the last.
+            let next = self.claims.iter().filter(|next| next.number > claim.number).min_by_key(|next| next.number);
             ending.is_none_or(|sent| {
                 let is_late =
                     next.is_some_and(|next| stored_ms.is_none_or(|stored| scenario_ms(next.claimed_at) <= stored));
@@ -156,6 +155,14 @@ pub fn reminded(notification: &Notification) -> impl Iterator<Item = &Outage> {
         .flat_map(|item| if let NotificationItem::StillOffline { outages, .. } = item { &outages[..] } else { &[] })
 }
 
+/// The outages of runners that a notification says GitHub will soon remove.
+pub fn to_be_removed(notification: &Notification) -> impl Iterator<Item = &Outage> {
+    notification
+        .items
+        .iter()
+        .flat_map(|item| if let NotificationItem::RemovalNear { outages, .. } = item { &outages[..] } else { &[] })
+}
+
 /// How often each start and end is notified.
 pub fn count<'a>(notifications: impl Iterator<Item = &'a Notification>) -> BTreeMap<(OutageKey, Side), usize> {
     let mut counts = BTreeMap::new();
@@ -172,6 +179,8 @@ pub fn kind_of(item: &NotificationItem) -> &'static str {
         NotificationItem::Offline { .. } => "offline",
         NotificationItem::MuteEnded { .. } => "mute ended",
         NotificationItem::StillOffline { .. } => "still offline",
+        NotificationItem::RemovalNear { .. } => "removal near",
+        NotificationItem::VersionEnding { .. } => "version ending",
         NotificationItem::Removed { .. } => "removed",
         NotificationItem::Flapping { .. } => "flapping",
         NotificationItem::MonitoringStarts { .. } => "monitoring starts",

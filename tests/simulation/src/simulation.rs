@@ -117,6 +117,7 @@ impl Player<'_> {
         {
             let mut machine = self.installation.shared.lock();
             machine.at(0, Wake::Tick);
+            machine.world.set_version_ends(self.scenario.version_ends.clone());
             for (number, operation) in self.scenario.operations.iter().enumerate() {
                 machine.at(operation.at_ms, Wake::Operation(number));
             }
@@ -133,6 +134,7 @@ impl Player<'_> {
                     self.world(|world, now_ms| world.register(now_ms, target, runner, false))
                 }
                 Wake::Leave(target, runner) => self.world(|world, now_ms| _ = world.remove(now_ms, target, &runner)),
+                Wake::Expires(target, runner) => self.world(|world, now_ms| world.expire(now_ms, target, &runner)),
                 Wake::Toggle(target) => self.world(|world, now_ms| world.toggle(now_ms, target)),
                 Wake::Unhide => self.world(|world, now_ms| world.note_listed(now_ms)),
                 Wake::Respond(number, tries) => self.start_answer(number, tries),

@@ -15,7 +15,7 @@ use monitor_pipeline::keys::{Key, Put};
 use crate::installation::INTERVAL_MS;
 use crate::machine::scenario_ms;
 use crate::network::place_of;
-use crate::operations::{FOUND, MINUTE_MS, TARGETS};
+use crate::operations::{FOUND, KEPT_MS, MINUTE_MS, TARGETS, VERSIONS, VersionEnds};
 
 /// The largest age of a stale answer.
 pub const STALE_MS: i64 = 3 * MINUTE_MS;
@@ -35,6 +35,32 @@ pub struct TrueRunner {
     pub busy: bool,
     /// Whether it leaves after its job.
     pub ephemeral: bool,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// The version of a name's registration at a target, from a time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrueVersion {
+    /// Since when.
+    pub from_ms: i64,
+    /// The id of the registration; `None` if the name is not registered.
+    pub id: Option<u64>,
+    /// The version.
+    pub version: &'static str,
+}
+
+/// A question about the end of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedVersion {
+    /// When it was asked.
+    pub at_ms: i64,
+    /// The version.
+    pub version: String,
+    /// The end that GitHub named, if it answered and named one.
+    pub ends_ms: Option<i64>,
+    /// Whether GitHub answered.
+    pub is_answered: bool,
 }
 
 /// The true state of a runner's name at a target.
@@ -249,6 +275,14 @@ pub struct World {
     /// Changes when the token is renewed.
     pub token: u32,
     next_id: u64,
+    /// The ends of versions; `None` on an Enterprise Server.
+    pub version_ends: Option<VersionEnds>,
+    /// The versions of each runner's name at each target.
+    pub versions: BTreeMap<(usize, String), Vec<TrueVersion>>,
+    /// Every question about a version, in order.
+    pub asked_versions: Vec<AskedVersion>,
+    /// The runners that GitHub removed, and when.
+    pub expired: Vec<(usize, String, i64)>,
     /// When each registration that no longer exists was removed.
     pub unregistered_ms: BTreeMap<u64, i64>,
     /// The true states of each runner's name at each target, with their start.
@@ -321,7 +355,59 @@ impl World {
         let id = self.next_id;
         self.next_id += 1;
         self.note(now_ms, target, &name, Truth::Online);
-        self.runners[target].push(TrueRunner { id, name, online: true, busy: ephemeral, ephemeral });
+        let version = self.version_of_new(id);
+        self.note_version(now_ms, target, &name, Some(id), version);
+        self.runners[target].push(TrueRunner { id, name, online: true, busy: ephemeral, ephemeral, version });
+    }
+
+    fn version_of_new(&self, id: u64) -> &'static str {
+        let index = usize::try_from(id % 4).unwrap_or(0);
+        if self.version_ends.is_some() { VERSIONS[index] } else { "2.331.0" }
+    }
+
+    fn note_version(&mut self, from_ms: i64, target: usize, name: &str, id: Option<u64>, version: &'static str) {
+        self.versions.entry((target, name.to_owned())).or_default().push(TrueVersion { from_ms, id, version });
+    }
+
+    /// Makes GitHub one that names the ends of versions.
+    pub fn set_version_ends(&mut self, version_ends: Option<VersionEnds>) {
+        self.version_ends = version_ends;
+        self.versions.clear();
+        for target in 0..TARGETS.len() {
+            for index in 0..self.runners[target].len() {
+                let version = self.version_of_new(self.runners[target][index].id);
+                let runner = &mut self.runners[target][index];
+                runner.version = version;
+                let (id, name) = (runner.id, runner.name.clone());
+                self.note_version(0, target, &name, Some(id), version);
+            }
+        }
+    }
+
+    /// Gives a runner another version, if it is registered and online.
+    pub fn update(&mut self, now_ms: i64, target: usize, name: &str, version: usize) {
+        let is_meant = |runner: &&mut TrueRunner| runner.name == name && runner.online;
+        let Some(runner) = self.runners[target].iter_mut().find(is_meant) else { return };
+        runner.version = VERSIONS[version];
+        let id = runner.id;
+        self.note_version(now_ms, target, name, Some(id), VERSIONS[version]);
+    }
+
+    /// Removes a runner that has been offline for as long as GitHub keeps it.
+    pub fn expire(&mut self, now_ms: i64, target: usize, name: &str) {
+        let history = self.history.get(&(target, name.to_owned()));
+        let last = history.and_then(|history| history.last());
+        if last.is_some_and(|(from_ms, truth)| *truth == Truth::Offline && now_ms - from_ms >= KEPT_MS) {
+            self.remove(now_ms, target, name);
+            self.expired.push((target, name.to_owned(), now_ms));
+        }
+    }
+
+    /// The end that GitHub names for a version now. `None`: GitHub does not list the version.
+    pub fn end_of_version(&self, version: &str, now_ms: i64) -> Option<Option<i64>> {
+        let index = VERSIONS.iter().position(|known| *known == version)?;
+        let ends = &self.version_ends.as_ref()?[index];
+        ends.iter().rev().find(|(from_ms, _)| *from_ms <= now_ms).map(|(_, end)| *end)
     }
 
     fn note(&mut self, now_ms: i64, target: usize, name: &str, truth: Truth) {
@@ -348,6 +434,7 @@ impl World {
         let was_there = self.runners[target].len() < before;
         if was_there {
             self.note(now_ms, target, name, Truth::Absent);
+            self.note_version(now_ms, target, name, None, "");
         }
         was_there
     }
@@ -468,7 +555,11 @@ impl World {
 
 /// An ETag that covers everything about a page that can change.
 fn etag_of(runners: &[ObservedRunner]) -> String {
-    runners.iter().map(|runner| format!("{}{:?}{} ", runner.id, runner.status, u8::from(runner.busy))).collect()
+    let of = |runner: &ObservedRunner| {
+        let version = runner.version.as_deref().unwrap_or_default();
+        format!("{}{:?}{}{version} ", runner.id, runner.status, u8::from(runner.busy))
+    };
+    runners.iter().map(of).collect()
 }
 
 /// The bit of a permanent runner.
@@ -491,7 +582,7 @@ pub fn observed(runner: &TrueRunner) -> ObservedRunner {
         status,
         busy: runner.busy,
         ephemeral: runner.ephemeral,
-        version: Some("2.331.0".to_owned()),
+        version: Some(runner.version.to_owned()),
         labels: vec!["self-hosted".to_owned()],
     }
 }

@@ -21,7 +21,16 @@ fn scenario(store: StoreKind) -> Scenario {
     }
     operations.push(away(7 * HOUR_MS, "runner-3", 20 * HOUR_MS));
     operations.sort_by_key(|operation| operation.at_ms);
-    Scenario { seed: 11, hours: 32, store, is_bot: true, operations, windows: Vec::new(), crashes: Vec::new() }
+    Scenario {
+        seed: 11,
+        hours: 32,
+        store,
+        is_bot: true,
+        operations,
+        windows: Vec::new(),
+        crashes: Vec::new(),
+        version_ends: None,
+    }
 }
 
 #[test]

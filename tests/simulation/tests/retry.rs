@@ -15,7 +15,16 @@ fn scenario(store: StoreKind, is_bot: bool, for_ms: i64) -> Scenario {
         },
         Operation { at_ms: HOUR_MS + 11 * MINUTE_MS, what: What::SlackDead { for_ms } },
     ];
-    Scenario { seed: 11, hours: 6, store, is_bot, operations, windows: Vec::new(), crashes: Vec::new() }
+    Scenario {
+        seed: 11,
+        hours: 6,
+        store,
+        is_bot,
+        operations,
+        windows: Vec::new(),
+        crashes: Vec::new(),
+        version_ends: None,
+    }
 }
 
 #[test]

@@ -21,7 +21,16 @@ fn scenario(store: StoreKind, is_bot: bool) -> Scenario {
         operations.push(Operation { at_ms: 7 * HOUR_MS + 20_000, what });
     }
     operations.sort_by_key(|operation| operation.at_ms);
-    Scenario { seed: 11, hours: 32, store, is_bot, operations, windows: Vec::new(), crashes: Vec::new() }
+    Scenario {
+        seed: 11,
+        hours: 32,
+        store,
+        is_bot,
+        operations,
+        windows: Vec::new(),
+        crashes: Vec::new(),
+        version_ends: None,
+    }
 }
 
 fn is_notified_in_one_message(store: StoreKind, is_bot: bool) -> anyhow::Result<()> {

@@ -14,8 +14,14 @@ use crate::time::Timestamp;
 /// list, and commits only now, then finds its revision taken and starts nothing.
 pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     let before = &fleet.record;
-    let after =
-        TargetRecord { watched_since: None, pages: Vec::new(), failing: None, unfinished: false, ..before.clone() };
+    let after = TargetRecord {
+        watched_since: None,
+        pages: Vec::new(),
+        failing: None,
+        unfinished: false,
+        version_warnings: Vec::new(),
+        ..before.clone()
+    };
     let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
     let notified = before.failing.as_ref().is_some_and(|failing| failing.notified)
         || runners.iter().flat_map(|change| &change.events).any(Event::is_notifiable)

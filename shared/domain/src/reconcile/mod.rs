@@ -102,7 +102,10 @@ impl<'a> Reconciliation<'a> {
 
         let mut events = Vec::new();
         let mut after = self.record_after(listing.tags, &mut events);
-        self.warn_of_versions(&mut after, &mut events);
+        let is_listed = |seen: &Seen<'_>| matches!(seen, Seen::Unchanged | Seen::Read(_));
+        let unlisted = self.fleet.runners.iter().zip(&listing.seen).filter(|(_, seen)| !is_listed(seen));
+        let unlisted = unlisted.map(|(runner, _)| runner.id).collect();
+        self.warn_of_versions(&unlisted, &mut after, &mut events);
         let before = &self.fleet.record;
         let recheck = self
             .evaluations

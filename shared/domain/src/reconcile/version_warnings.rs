@@ -1,15 +1,23 @@
 //! Warns of versions that GitHub ends.
 
+use std::collections::BTreeSet;
+
 use super::Reconciliation;
 use super::evaluation::CheckContext;
 use crate::change::{Event, RunnerName};
 use crate::fleet::TargetRecord;
-use crate::runner::Runner;
+use crate::runner::{Runner, RunnerId};
 use crate::versions::{Stage, VersionWarning, known, stage, updates_itself};
 
 impl Reconciliation<'_> {
-    /// Adds an event for each version of the target's runners whose next stage has come.
-    pub(super) fn warn_of_versions(&self, after: &mut TargetRecord, events: &mut Vec<Event>) {
+    /// Adds an event for each version of the target's runners whose next stage has come. It names no runner that the
+    /// check did not find.
+    pub(super) fn warn_of_versions(
+        &self,
+        unlisted: &BTreeSet<RunnerId>,
+        after: &mut TargetRecord,
+        events: &mut Vec<Event>,
+    ) {
         let at = self.context.at;
         let ending = self.context.versions.iter().filter_map(|record| Some((&record.version, record.ends_at()?)));
         for (version, ends_at) in ending {
@@ -18,8 +26,11 @@ impl Reconciliation<'_> {
                 Stage::Quiet => continue,
                 Stage::Moved(days) => days,
                 Stage::Warn(days) => {
-                    let runners: Vec<RunnerName> =
-                        self.runners_after().filter(|runner| self.has(runner, version)).map(RunnerName::from).collect();
+                    let runners: Vec<RunnerName> = self
+                        .runners_after()
+                        .filter(|runner| self.has(runner, version) && !unlisted.contains(&runner.id))
+                        .map(RunnerName::from)
+                        .collect();
                     if runners.is_empty() {
                         continue;
                     }

@@ -1,6 +1,7 @@
 //! The invariants: the record of a scenario is compared with the model of it.
 
 mod evidence;
+mod foresight;
 mod messages;
 mod overrides;
 mod promises;
@@ -9,6 +10,7 @@ mod rest;
 mod states;
 mod threads;
 
+pub use foresight::{FORESIGHT_PROMISES, REMOVAL_PROMISES};
 pub use promises::PROMISES;
 
 use std::collections::BTreeMap;
@@ -69,6 +71,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     records.push(Record::read(played, Subject::Monitor, None)?);
 
     let list = changes_of(played, Subject::Monitor)?;
+    let of_credential = changes_of(played, Subject::Credential(CredentialId::token()))?;
     let model = Model::new(scenario, &played.world, played.end_ms);
     let mut examination = Examination { played, model, found: Vec::new(), tally: Tally::default() };
     for record in &records {
@@ -83,9 +86,11 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
         examination.recording(record, &changes);
         examination.threads(scenario, record);
         examination.silences(place, record, &changes);
+        examination.foresight(place, record, &changes, &of_credential);
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
     examination.evidence_of_all();
+    examination.questions(scenario);
     examination.edits();
     examination.waits(&records);
     examination.promises(&records);

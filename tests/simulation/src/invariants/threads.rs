@@ -8,7 +8,7 @@ use monitor_domain::outage::Outage;
 use super::{Examination, moment};
 use crate::machine::scenario_ms;
 use crate::operations::Scenario;
-use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides};
+use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides, to_be_removed};
 use crate::world::{Abandoned, Taken};
 
 const SHOWS: &str = "a message finally shows the end of its outages";
@@ -22,7 +22,7 @@ fn follows_up(notification: &Notification) -> Vec<&Outage> {
         |outage: &Outage| notified.iter().any(|(one, side)| *side == Side::Began && key_of(one) == key_of(outage));
     let ended =
         notified.iter().filter(|(outage, side)| *side == Side::Ended && !begins(outage)).map(|(outage, _)| *outage);
-    ended.chain(reminded(notification)).collect()
+    ended.chain(reminded(notification)).chain(to_be_removed(notification)).collect()
 }
 
 /// Whether a message reports only ends of outages and reminders.
@@ -31,6 +31,7 @@ fn is_follow_up(notification: &Notification) -> bool {
     notification.items.iter().all(|item| match item {
         NotificationItem::Recovered { .. }
         | NotificationItem::Removed { .. }
+        | NotificationItem::RemovalNear { .. }
         | NotificationItem::StillOffline { .. } => true,
         // Without an outage that ends with it, it is about the target alone.
         NotificationItem::NoLongerMonitored { outages, .. } => !outages.is_empty(),

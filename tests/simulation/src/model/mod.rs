@@ -5,11 +5,13 @@ mod absences;
 mod checks;
 mod overrides;
 mod unseen;
+mod versions;
 
 pub use absences::Absence;
 pub use checks::{Reading, count_apart};
 pub use overrides::{Decided, Silence};
 pub use unseen::{Listed, Unseen};
+pub use versions::{REMOVAL_STAGES, STAGES};
 
 use crate::faults::{Stage, Window};
 use crate::operations::{MINUTE_MS, Scenario, TARGETS, What};
