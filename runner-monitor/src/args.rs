@@ -284,12 +284,22 @@ pub(crate) struct Check {
     pub(crate) targets: Vec<TargetSpec>,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
+    /// Also exit with 1 if GitHub gives no more jobs to the version of a runner within this time, or gives none now
+    #[arg(long, value_name = "version-ends=DURATION", value_parser = parse_fail_on)]
+    pub(crate) fail_on: Vec<FailOn>,
     /// List every runner, even if many have no problem
     #[arg(long)]
     pub(crate) all: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A reason for exit code 1, besides a runner that is offline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailOn {
+    /// The version of a runner ends within this time.
+    VersionEnds(Duration),
 }
 
 #[derive(Debug, Args)]
@@ -432,6 +442,12 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn parse_fail_on(text: &str) -> Result<FailOn, String> {
+    const FORM: &str = "must be version-ends=DURATION, for example version-ends=14d";
+    let ahead = text.strip_prefix("version-ends=").ok_or(FORM)?;
+    parse_duration(ahead).map(FailOn::VersionEnds).map_err(|error| format!("{FORM}; the duration {error}"))
+}
+
 fn parse_pending_limit(text: &str) -> Result<Duration, String> {
     let limit = parse_duration(text).map_err(|error| error.to_string())?;
     if PENDING_LIMITS.contains(&limit) {
@@ -535,6 +551,14 @@ mod tests {
         assert_eq!(parse_interval("10s"), Ok(Duration::from_secs(10)));
         for bad in ["5s", "2h", "5", "soon"] {
             assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reason_to_fail_is_a_name_with_a_time() {
+        assert_eq!(parse_fail_on("version-ends=14d"), Ok(FailOn::VersionEnds(Duration::from_secs(14 * 86_400))));
+        for bad in ["version-ends", "version-ends=", "version-ends=14", "versions=14d", ""] {
+            assert!(parse_fail_on(bad).is_err_and(|error| error.contains("version-ends=14d")), "{bad}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::outage::Outage;
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use serde::Serialize;
@@ -54,23 +55,34 @@ struct RunnerView<'a> {
     os: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    /// When GitHub gives no more jobs to that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_ends_at: Option<Timestamp>,
+    /// When GitHub removes the runner if it stays offline, at the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_from: Option<Timestamp>,
+    /// The same, at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_by: Option<Timestamp>,
     labels: &'a [String],
     ephemeral: bool,
 }
 
-impl<'a> From<&'a Fleet> for TargetView<'a> {
-    fn from(fleet: &'a Fleet) -> Self {
+impl<'a> TargetView<'a> {
+    /// A target. `ends_at` is when the version of a runner ends.
+    pub(crate) fn of(fleet: &'a Fleet, ends_at: impl Fn(&Fleet, &Runner) -> Option<Timestamp>) -> Self {
         Self {
             target: fleet.record.target.as_str(),
             seen_at: fleet.seen_at(),
             failure: fleet.record.failing.as_ref().map(|failing| failing.failure.detail.as_str()),
-            runners: fleet.runners.iter().map(RunnerView::from).collect(),
+            runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(fleet, runner))).collect(),
         }
     }
 }
 
-impl<'a> From<&'a Runner> for RunnerView<'a> {
-    fn from(runner: &'a Runner) -> Self {
+impl<'a> RunnerView<'a> {
+    fn of(runner: &'a Runner, version_ends_at: Option<Timestamp>) -> Self {
+        let removal = runner.open_outage().and_then(Outage::removal);
         Self {
             id: runner.current_id.0,
             name: &runner.name,
@@ -80,6 +92,9 @@ impl<'a> From<&'a Runner> for RunnerView<'a> {
             outage_started_at: runner.open_outage().map(|outage| outage.started_at),
             os: &runner.os,
             version: runner.version.as_deref(),
+            version_ends_at,
+            removed_from: removal.and_then(|removal| removal.earliest),
+            removed_by: removal.map(|removal| removal.latest),
             labels: &runner.labels,
             ephemeral: runner.ephemeral,
         }

@@ -9,6 +9,7 @@ mod cycle;
 mod descriptors;
 mod engine;
 mod fleet_view;
+mod forecast;
 mod loops;
 mod out;
 mod setup;

@@ -177,6 +177,12 @@ pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time in UTC, to the minute.
+pub(crate) fn minute(moment: Timestamp) -> String {
+    let utc = chrono::DateTime::<chrono::Utc>::from_timestamp_millis(moment.epoch_ms());
+    utc.map_or_else(|| moment.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 /// `1 runner`, `2,000 runners`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };

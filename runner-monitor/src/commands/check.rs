@@ -1,6 +1,6 @@
 //! `runner-monitor check`: checks every target once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,14 +10,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_config::HostOptions;
 use monitor_domain::change::Event;
 use monitor_domain::fleet::Fleet;
-use monitor_domain::subject::Subject;
+use monitor_domain::runner::Runner;
+use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_domain::time::spoken_duration;
+use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_github::GitHub;
 use monitor_pipeline::counters::Counters;
 use monitor_pipeline::messages::{CheckJob, Reason, StateChange};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, RunnerSource, Sender};
-use monitor_pipeline::records::read_fleet;
+use monitor_pipeline::records::{read_credential, read_fleet};
 use monitor_pipeline::stages::{
     Check as CheckStage, CheckEnding, CheckReport, CheckSettings, LatestChecks, record_outages,
 };
@@ -25,11 +26,13 @@ use monitor_telemetry::SystemClock;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::Check;
+use crate::args::{Check, FailOn};
 use crate::descriptors::CHECKS_AT_ONCE;
 use crate::fleet_view::{TargetView, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
+use crate::store::ChosenStore;
 use crate::table::{Screen, counted, grouped, one_line, wrapped};
 
 /// From this many targets on a progress bar is shown.
@@ -109,14 +112,18 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     for (target, _) in &checks {
         fleets.push(read_fleet(&store, target).await.context("the store cannot be read")?.fleet);
     }
+    let ends = version_ends(&store, &github, &targets).await?;
+    let ends_at = |_: &Fleet, runner: &Runner| ends.get(runner.version.as_ref()?).copied();
+    let forecast = Forecast::of(&fleets, ends_at);
     let unreachable: Vec<(String, String)> =
         unresolved.into_iter().chain(checks.iter().filter_map(unreachable)).collect();
     if arguments.json {
-        print_json(&fleets, &checks, &unreachable, counted_store)?;
+        let views = fleets.iter().map(|fleet| TargetView::of(fleet, ends_at)).collect();
+        print_json(views, &checks, &unreachable, counted_store)?;
     } else {
         let screen = Screen::of_stdout();
         let view = View { now: clock.now(), screen, all: arguments.all, just_checked: true };
-        let found = as_text(&fleets, &checks, &unreachable, view);
+        let found = as_text(&fleets, &checks, &unreachable, view) + &forecast.text(view);
         let quota = checks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
         let left = quota.and_then(|left| usize::try_from(left).ok());
         let left =
@@ -124,7 +131,26 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         let summary = format!("{}; checked in {:.1} s{left}", totals(&fleets), took.as_secs_f64());
         out::print(format_args!("{found}\n{}\n", wrapped(&summary, 0, screen.width)))?;
     }
-    Ok(Outcome::of(unreachable.is_empty(), !fleets.iter().any(is_unhealthy)))
+    let now = clock.now();
+    let is_failing = |FailOn::VersionEnds(ahead): &FailOn| forecast.has_version_ending_within(*ahead, now);
+    let is_healthy = !fleets.iter().any(is_unhealthy) && !arguments.fail_on.iter().any(is_failing);
+    Ok(Outcome::of(unreachable.is_empty(), is_healthy))
+}
+
+/// When GitHub gives no more jobs to each version, as it answered the checks.
+async fn version_ends(
+    store: &ChosenStore,
+    github: &GitHub,
+    targets: &[Target],
+) -> anyhow::Result<BTreeMap<String, Timestamp>> {
+    let credentials: BTreeSet<CredentialId> = targets.iter().map(|target| github.credential(target)).collect();
+    let mut ends = BTreeMap::new();
+    for credential in credentials {
+        let stored = read_credential(store, &credential).await.context("the store cannot be read")?;
+        let versions = stored.record.versions.into_iter();
+        ends.extend(versions.filter_map(|record| Some((record.version.clone(), record.ends_at()?))));
+    }
+    Ok(ends)
 }
 
 /// Resolves `acme/*` to its repositories. Returns the targets, and what could not be resolved with the reason.
@@ -176,14 +202,14 @@ fn progress(targets: usize, json: bool) -> ProgressBar {
 }
 
 fn print_json(
-    fleets: &[Fleet],
+    targets: Vec<TargetView<'_>>,
     checks: &[(Target, CheckReport)],
     unseen: &[(String, String)],
     store: Counters,
 ) -> anyhow::Result<()> {
     let changes = checks.iter().filter(|(_, report)| !report.events.is_empty());
     let document = json!({
-        "targets": fleets.iter().map(TargetView::from).collect::<Vec<_>>(),
+        "targets": targets,
         "changes": changes.map(|(target, report)| json!({"target": target, "events": report.events})).collect::<Vec<_>>(),
         "store": {"reads": store.reads, "writes": store.writes, "itemsWritten": store.items_written},
         "notSeen": unseen.iter().map(|(target, reason)| json!({"target": target, "reason": reason})).collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 //! `runner-monitor doctor`: finds what is wrong with an installation, and says how to fix it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,6 +9,7 @@ use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_domain::versions::VersionEnd;
 use monitor_github::{CredentialKind, GitHub, ProbeReport};
 use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
@@ -24,7 +25,7 @@ use crate::fleet_view::without_name;
 use crate::out;
 use crate::setup;
 use crate::store::ChosenStore;
-use crate::table::{Screen, Tone, ago, counted, one_line, wrapped};
+use crate::table::{Screen, Tone, ago, counted, minute, one_line, wrapped};
 
 /// How many targets are probed at once.
 const AT_ONCE: usize = 20;
@@ -32,6 +33,8 @@ const AT_ONCE: usize = 20;
 const CLOCK_TOLERANCE_MS: u64 = 30_000;
 /// How long before its expiry a token should be renewed.
 const RENEW_AHEAD: Duration = Duration::from_secs(14 * 86_400);
+/// How long before its end a version of the runner should be replaced.
+const UPDATE_AHEAD: Duration = Duration::from_secs(21 * 86_400);
 
 /// The result of one examination.
 #[derive(Serialize)]
@@ -97,6 +100,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     let targets: Vec<Finding> = examined.iter().map(of_target).collect();
     findings.extend(if arguments.json { targets } else { counted_if_many(targets) });
     findings.extend(of_credentials(&examined, clock.now()));
+    findings.extend(of_versions(&github, &examined, clock.now()).await);
     findings.extend(of_slack(&http, &settings, arguments.send_test).await?);
     findings.push(of_store(arguments, &settings, clock.now()).await);
     conclude(arguments, &findings)
@@ -238,6 +242,45 @@ fn of_credentials(examined: &[ProbeReport], now: Timestamp) -> Vec<Finding> {
         findings.extend(probe_report.clock_ahead_ms.map(of_clock));
     }
     findings
+}
+
+/// When GitHub gives no more jobs to the versions of the runners, oldest first.
+async fn of_versions(github: &GitHub, examined: &[ProbeReport], now: Timestamp) -> Vec<Finding> {
+    const MOST: usize = 5;
+    if !github.answers_version_ends() {
+        return Vec::new();
+    }
+    let mut seen: BTreeMap<&String, &Target> = BTreeMap::new();
+    for probe_report in examined {
+        probe_report.versions.iter().for_each(|version| _ = seen.entry(version).or_insert(&probe_report.target));
+    }
+    let number = |version: &str| -> Vec<u64> { version.split('.').map(|part| part.parse().unwrap_or(0)).collect() };
+    let mut seen: Vec<(&String, &Target)> = seen.into_iter().collect();
+    seen.sort_by_key(|(version, _)| number(version));
+    let mut findings = Vec::new();
+    for (version, through) in seen.into_iter().take(MOST) {
+        let end = github.version_end(through, version, None).await.map_or(VersionEnd::Unanswered, |answer| answer.end);
+        findings.push(of_version(version, end, now));
+    }
+    findings
+}
+
+fn of_version(version: &str, end: VersionEnd, now: Timestamp) -> Finding {
+    const FIX: &str = "install a newer version on the hosts, or in the image that the runners start from";
+    let what = format!("runner version {}", one_line(version));
+    match end {
+        VersionEnd::At { at } if at <= now => {
+            Finding::problem(what, format!("ended on {}: GitHub gives it no more jobs", minute(at)), FIX)
+        }
+        VersionEnd::At { at } if at.since(now) <= UPDATE_AHEAD => {
+            let left = spoken_duration(at.since(now));
+            Finding::warning(what, format!("ends in {left}, on {}: GitHub then gives it no more jobs", minute(at)), FIX)
+        }
+        VersionEnd::At { at } => Finding::ok(what, format!("ends on {}", minute(at))),
+        VersionEnd::NoDate => Finding::ok(what, "GitHub has set no end"),
+        VersionEnd::Unlisted => Finding::ok(what, "GitHub does not list it, so its end is not known"),
+        VersionEnd::Unanswered => Finding::ok(what, "GitHub does not say when it ends"),
+    }
 }
 
 fn of_quota(what: String, left: u32, limit: u32) -> Finding {

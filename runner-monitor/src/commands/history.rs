@@ -17,7 +17,7 @@ use crate::args::{History, Named};
 use crate::commands::status::unknown_text;
 use crate::out;
 use crate::setup;
-use crate::table::{Give, Row, Screen, Tone, ago, counted, table};
+use crate::table::{Give, Row, Screen, Tone, ago, counted, minute, table};
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
@@ -99,8 +99,10 @@ fn is_within(resolved_at: Option<Timestamp>, since: Option<Duration>, now: Times
 fn row(target: &Target, outage: &Outage, now: Timestamp) -> Row {
     let end = outage.resolved_at.unwrap_or(now);
     let ended = match outage.ending {
+        None if outage.version_ended_at.is_some() => "open; its version has ended".to_owned(),
         None => "open".to_owned(),
         Some(Ending::Recovered) => ago(end, now),
+        Some(Ending::Removed) if outage.was_removed_by_github() => format!("removed by GitHub, {}", ago(end, now)),
         Some(Ending::Removed) => format!("no longer registered, {}", ago(end, now)),
         Some(Ending::NoLongerMonitored) => format!("no longer monitored, {}", ago(end, now)),
     };
@@ -116,12 +118,6 @@ fn row(target: &Target, outage: &Outage, now: Timestamp) -> Row {
             if outage.in_job { "yes".to_owned() } else { "no".to_owned() },
         ],
     }
-}
-
-/// A time in UTC, to the minute.
-fn minute(moment: Timestamp) -> String {
-    let utc = chrono::DateTime::<chrono::Utc>::from_timestamp_millis(moment.epoch_ms());
-    utc.map_or_else(|| moment.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 #[cfg(test)]

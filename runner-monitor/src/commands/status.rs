@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::{Named, Selection, Status};
 use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
 use crate::table::{Screen, Tone, ago, counted, wrapped};
@@ -35,19 +36,22 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
     if arguments.json {
-        let targets: Vec<TargetView<'_>> = fleets.iter().map(TargetView::from).collect();
+        let targets: Vec<TargetView<'_>> =
+            fleets.iter().map(|fleet| TargetView::of(fleet, Fleet::version_ends_at)).collect();
         let reasons: Vec<String> = shortfalls.iter().map(Shortfall::to_string).collect();
         let monitoring = json!({"lastTickAt": monitor.ticked_at, "notComplete": reasons});
         out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();
-        let table = fleet_table(&fleets, View { now, screen, all: arguments.all, just_checked: false });
+        let view = View { now, screen, all: arguments.all, just_checked: false };
+        let table = fleet_table(&fleets, view);
+        let ahead = Forecast::of(&fleets, Fleet::version_ends_at).text(view);
         let unreachable = unreachable(&fleets);
         let list = match unreachable.is_empty() {
             true => String::new(),
             false => unreachable_list(&unreachable, arguments.all, screen),
         };
-        out::print(format_args!("{table}{list}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
+        out::print(format_args!("{table}{list}{ahead}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
         if !shortfalls.is_empty() {
             let line = wrapped(&format!("Monitoring is not complete: {}", describe(&shortfalls)), 2, screen.width);
             out::print(format_args!("{}\n", Tone::Bad.paint(&line, screen.colour)))?;

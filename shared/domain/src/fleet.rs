@@ -106,6 +106,12 @@ impl Fleet {
         }
     }
 
+    /// When GitHub gives no more jobs to a runner's version, as far as that is near enough to be warned of.
+    pub fn version_ends_at(&self, runner: &Runner) -> Option<Timestamp> {
+        let version = runner.version.as_ref().filter(|_| !runner.is_gone())?;
+        self.record.version_warnings.iter().find(|warning| warning.version == *version).map(|warning| warning.ends_at)
+    }
+
     /// The start of the latest stored check.
     pub fn seen_at(&self) -> Option<Timestamp> {
         self.checks().max()

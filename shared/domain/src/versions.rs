@@ -160,7 +160,7 @@ pub(crate) fn stage(warned: Option<&VersionWarning>, ends_at: Timestamp, now: Ti
         WARNING_DAYS.into_iter().find(|stage| ends_at.since(now) <= days(stage))
     };
     match (warned, stage) {
-        // A later date takes back what was said of the earlier one. What is due for it already is no news.
+        // A later date takes back what was said of the earlier one. What is due for it already counts as said.
         (Some(warned), stage)
             if ends_at.since(warned.ends_at) > SAME_DATE && stage.is_none_or(|stage| stage > warned.days) =>
         {

@@ -1,5 +1,7 @@
 //! Probes one target during setup: whether the credential can see it, and which permission it lacks.
 
+use std::collections::BTreeSet;
+
 use monitor_domain::observation::{CredentialReport, Failure};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
@@ -26,6 +28,8 @@ pub struct ProbeReport {
     pub kind: CredentialKind,
     /// The number of runners that it can see, or why it can see none.
     pub runners: Result<u64, Failure>,
+    /// The versions of the runners on the first page of the list.
+    pub versions: BTreeSet<String>,
     /// The missing permission, as text that follows "needs"; `None` if none is missing or GitHub does not say.
     pub missing: Option<String>,
     /// The permission that is needed to see the target, as text that follows "needs".
@@ -43,7 +47,7 @@ pub struct ProbeReport {
 pub(crate) async fn probe(requester: &Requester, target: &Target) -> ProbeReport {
     let credential_state = requester.credential_state(&requester.credential_of(target.owner()));
     let mut seen = None;
-    let runners = count_runners(requester, &credential_state, target, &mut seen).await;
+    let runners = first_page(requester, &credential_state, target, &mut seen).await;
 
     let scopes = seen.as_ref().and_then(|answer| names(&answer.headers, "x-oauth-scopes"));
     // Only classic tokens have scopes, whatever their format.
@@ -59,19 +63,26 @@ pub(crate) async fn probe(requester: &Requester, target: &Target) -> ProbeReport
         target: target.clone(),
         credential: requester.credential_of(target.owner()),
         kind,
-        runners,
+        versions: runners
+            .iter()
+            .flatten()
+            .flat_map(|page| &page.runners)
+            .filter_map(|one| one.version.clone())
+            .collect(),
+        runners: runners.map(|page| page.map_or(0, |page| page.total_count.unwrap_or(page.runners.len() as u64))),
         scopes,
         report: latest_report.report,
         clock_ahead_ms: latest_report.clock_ahead_ms,
     }
 }
 
-async fn count_runners(
+/// The first page of the list; `None` for a 304.
+async fn first_page(
     requester: &Requester,
     credential_state: &CredentialState,
     target: &Target,
     seen: &mut Option<Answer>,
-) -> Result<u64, Failure> {
+) -> Result<Option<wire::RunnerPage>, Failure> {
     let endpoint = Endpoint::Runners(target);
     let bearer_token = requester.bearer_token(credential_state, endpoint).await?;
     let request = Request {
@@ -89,6 +100,5 @@ async fn count_runners(
     let interpreted =
         interpret(&requester.transport, credential_state, &bearer_token, &request, None, &answer, wire::runner_page);
     *seen = Some(answer);
-    let page = interpreted.map_err(|request_error| request_error.failure)?.content;
-    Ok(page.map_or(0, |page| page.total_count.unwrap_or(page.runners.len() as u64)))
+    Ok(interpreted.map_err(|request_error| request_error.failure)?.content)
 }

@@ -209,7 +209,7 @@ pub(crate) fn version_end(body: &[u8]) -> Result<Option<Timestamp>, Misfit> {
     #[derive(Deserialize)]
     struct Deprecation {
         runtime_deprecates_at: Option<Timestamp>,
-        // Only to tell the answer from any other JSON.
+        // Only to distinguish the answer from other JSON.
         #[serde(rename = "runner_version")]
         _runner_version: String,
     }

@@ -14,6 +14,7 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::commands::{Answer, Answered};
 
 use super::detail::{began_unseen, fact, labels, lasted_until, system};
+use super::foresight::removal;
 use super::outages::{lasted, was_running_a_job};
 use others::{nobody, not_watched, recheck_sent, unread};
 
@@ -97,6 +98,16 @@ impl AnswerBuilder<'_> {
             .and(self.status(runner, self.is_old(fleet)))
             .text(" · ")
             .and(labels(&runner.labels, 4))
+            .and(self.version_end(fleet, runner))
+    }
+
+    /// When GitHub gives no more jobs to a runner's version, if that is near.
+    fn version_end(&self, fleet: &Fleet, runner: &Runner) -> Line {
+        match fleet.version_ends_at(runner) {
+            Some(at) if at <= self.now => Line::of(" · version ended on ").on(at),
+            Some(at) => Line::of(" · version ends on ").on(at),
+            None => Line::default(),
+        }
     }
 
     /// Whether the stored data of a target may be outdated: its checks fail, or the monitor has stopped.

@@ -1,4 +1,4 @@
-//! Versions that end: who asks GitHub, how often, and what people are told.
+//! Versions that end: who asks GitHub, how often, and what is notified.
 
 use std::time::Duration;
 

@@ -47,6 +47,13 @@ impl AnswerBuilder<'_> {
         if runner.ephemeral {
             facts.push(fact("Kind", "ephemeral: leaves after one job"));
         }
+        if let Some(at) = fleet.version_ends_at(runner) {
+            let ends = if at <= self.now { "ended on " } else { "ends on " };
+            facts.push(fact("Version", Line::of(ends).on(at).text("; GitHub then gives it no more jobs")));
+        }
+        if let Some(outage) = runner.open_outage().filter(|outage| outage.removal().is_some()) {
+            facts.push(fact("Removal", Line::of("by GitHub ").and(removal(outage)).text(", unless it connects")));
+        }
         let status = self.status(runner, is_old);
         let last_known = if is_old { "last known: " } else { "" };
         let lead = Line::default().name(&runner.name).text(" in ").name(&place(target)).text(": ").text(last_known);
@@ -122,6 +129,7 @@ impl AnswerBuilder<'_> {
         let line = match (outage.resolved_at, outage.ending) {
             (Some(end), ending) => {
                 let how = match ending {
+                    Some(Ending::Removed) if outage.was_removed_by_github() => ", then removed by GitHub",
                     Some(Ending::Removed) => ", then no longer registered",
                     Some(Ending::NoLongerMonitored) => ", then no longer monitored",
                     Some(Ending::Recovered) | None => "",
@@ -133,6 +141,7 @@ impl AnswerBuilder<'_> {
                 before.on(outage.started_at).text(format!(": {what} for {so_far} so far"))
             }
         };
-        line.text(was_running_a_job(outage))
+        let reason = if outage.version_ended_at.is_some() { ", its version had ended" } else { "" };
+        line.text(was_running_a_job(outage)).text(reason)
     }
 }
