@@ -3,6 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 UV_VERSION := 0.13.9
@@ -18,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill stack commands bench capacity stately-bench pins clean
+.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench release-local sbom pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -40,8 +41,8 @@ check: vocabulary ## To run before each commit: words, formatting, lints, quick 
 vocabulary: ## No word of scripts/vocabulary.toml in code, texts and pages
 	python3 scripts/vocabulary.py
 
-# The release program has no demo.
-lint: vocabulary .tools/bin/cargo-deny ## Words, formatting, lints, documentation, licences
+# The program also builds without its demo.
+lint: vocabulary .tools/bin/cargo-deny .venv/installed ## Words, formatting, lints, documentation, licences, packaging, workflows
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy -p runner-monitor --no-default-features -- -D warnings
@@ -50,6 +51,9 @@ lint: vocabulary .tools/bin/cargo-deny ## Words, formatting, lints, documentatio
 	cargo fmt --manifest-path tests/fuzz/fuzz/Cargo.toml --check
 	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 	python3 tests/mutations/run.py --list >/dev/null
+	.venv/bin/zizmor --offline --quiet --persona pedantic .github/workflows
+	.venv/bin/hadolint packaging/Dockerfile
+	$(PYTHON) packaging/test_packaging.py --quiet
 
 # Many threads, because tests of the program mostly wait for its clock.
 unit: tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed ## Every Rust test
@@ -128,14 +132,17 @@ instructions: ## Instructions of the inner loops, counted by valgrind, compared 
 FUNCTIONS := scheduler poller notifier slack
 
 # All functions at once, on all processors: `sam build` builds one after the other, and then finds them built.
+functions: .venv/stack-installed ## The functions for this machine's architecture, in target/lambda
+	cd functions && $(IN_VENV) cargo lambda build --release --manifest-path ../Cargo.toml $(FUNCTIONS:%=--package monitor-function-%) \
+		$(if $(filter arm64,$(ARCHITECTURE)),--arm64)
+
 stack: .venv/stack-installed .tools/checkov/installed tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack
 	cd infra && $(IN_VENV) sam validate --lint
 	$(PYTHON) tests/e2e/stack/lint.py
 	$(PYTHON) tests/e2e/stack/test_template.py --quiet
 	infra/cost.py --check
-	cd functions && $(IN_VENV) cargo lambda build --release --manifest-path ../Cargo.toml $(FUNCTIONS:%=--package monitor-function-%) \
-		$(if $(filter arm64,$(ARCHITECTURE)),--arm64)
+	$(MAKE) --no-print-directory functions
 	$(IN_VENV) sam build --template infra/template.yaml --build-dir $(STACK)/build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 	cargo build --quiet $(WHOLE) --bin deployed-stack
@@ -163,10 +170,31 @@ capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of vi
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, compared with the official JavaScript client
 	node tests/stately/clients/bench.mjs
 
+RELEASE := target/release-local
+LINUX := $(shell uname -m)-unknown-linux
+# Static with musl if rustup has that target, else with the C library of this machine.
+STATIC_TARGET = $(LINUX)-$(if $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(LINUX)-musl),musl,gnu)
+
+release-local: functions ## The archives of a release for this machine (Linux), in target/release-local; unpacks and tries them
+	rm -rf $(RELEASE)
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --package runner-monitor --target $(STATIC_TARGET)
+	scripts/release.py program --target $(STATIC_TARGET)
+	scripts/release.py functions --architecture $(ARCHITECTURE)
+	scripts/release.py image
+	scripts/release.py checksums
+	scripts/release.py try
+	$(PYTHON) tests/e2e/stack/local_invoke.py $(RELEASE)/unpacked/*-lambda-$(ARCHITECTURE)/template.yaml
+
+sbom: .tools/bin/cargo-cyclonedx ## The crates in the program and in each function, as CycloneDX files in target/release-local
+	scripts/release.py sbom
+
 .tools/bin/cargo-fuzz:
 	cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root .tools --quiet
 
-# Without optimisation: it runs for a second, but takes long to compile.
+# Without optimisation: they run for a second, but take long to compile.
+.tools/bin/cargo-cyclonedx:
+	cargo install cargo-cyclonedx --debug --locked --version $(CARGO_CYCLONEDX_VERSION) --root .tools --quiet
+
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --debug --locked --version $(CARGO_DENY_VERSION) --root .tools --quiet
 
