@@ -10,10 +10,13 @@ const BUILD = new URL("build/", import.meta.url);
 export const OPERATIONS = [
   ["get", "/repos/{owner}/{repo}/actions/runners"],
   ["get", "/repos/{owner}/{repo}/actions/runners/{runner_id}"],
+  ["get", "/repos/{owner}/{repo}/actions/runners/deprecations/{version}"],
   ["get", "/orgs/{org}/actions/runners"],
   ["get", "/orgs/{org}/actions/runners/{runner_id}"],
+  ["get", "/orgs/{org}/actions/runners/deprecations/{version}"],
   ["get", "/enterprises/{enterprise}/actions/runners"],
   ["get", "/enterprises/{enterprise}/actions/runners/{runner_id}"],
+  ["get", "/enterprises/{enterprise}/actions/runners/deprecations/{version}"],
   ["get", "/orgs/{org}/repos"],
   ["get", "/users/{username}/repos"],
   ["get", "/repos/{owner}/{repo}/installation"],

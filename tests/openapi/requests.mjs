@@ -22,6 +22,9 @@ export function requests(ids) {
     get(`/repos/acme/web/actions/runners/${ids.repository}`, names("build-1")),
     get(`/orgs/acme/actions/runners/${ids.organization}`, names("shared-1")),
     get(`/enterprises/acme-corp/actions/runners/${ids.enterprise}`, names("fleet-000")),
+    get("/repos/acme/web/actions/runners/deprecations/2.336.0", ends("2026-11-05T08:04:55Z")),
+    get("/orgs/acme/actions/runners/deprecations/2.336.0", ends("2026-11-05T08:04:55Z")),
+    get("/enterprises/acme-corp/actions/runners/deprecations/2.337.0", ends(null)),
     get("/orgs/acme/repos?per_page=100", (body) => body.length === 42),
     get("/orgs/acme/repos?page=2", (body) => body.length === 12),
     get("/users/jo/repos", (body) => body.length === 1),
@@ -71,6 +74,10 @@ function get(path, isRight, { as = "test-token" } = {}) {
 
 function holds(list, count) {
   return (body) => body[list].length === count;
+}
+
+function ends(at) {
+  return (body) => body.runtime_deprecates_at === at;
 }
 
 function names(name) {

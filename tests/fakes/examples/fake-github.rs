@@ -83,6 +83,8 @@ fn seeded() -> State {
     }
     state.add_runner("acme/web", RunnerSpec::new("build-4").offline());
     state.add_runner("acme/web", RunnerSpec::new("warm-1").never_connected().ephemeral());
+    // 2026-11-05T08:04:55Z.
+    state.versions.extend([("2.336.0".to_owned(), Some(1_793_865_895_000)), ("2.337.0".to_owned(), None)]);
     state.add_runner("orgs/acme", RunnerSpec::new("shared-1").busy());
     let mut windows = RunnerSpec::new("shared-2");
     windows.os = "Windows".to_owned();

@@ -9,4 +9,5 @@ mod probe;
 mod repositories;
 mod script;
 mod scripted;
+mod versions;
 mod world;

@@ -75,7 +75,9 @@ impl Route {
             Call::GetRunner(_) => {
                 format!("actions/self-hosted-runners#get-a-self-hosted-runner-for-{holder}")
             }
-            Call::GetVersion(_) => format!("actions/self-hosted-runners#get-runner-deprecation-info-for-{holder}"),
+            Call::GetVersion(_) => {
+                format!("actions/self-hosted-runners#get-runner-version-end-of-life-schedule-for-{holder}")
+            }
             Call::ListRepositories if scope == Some(Scope::User) => {
                 "repos/repos#list-repositories-for-a-user".to_owned()
             }
