@@ -230,6 +230,15 @@ pub(super) fn cause(outages: &[Outage]) -> Line {
     }
 }
 
+/// The ended versions as a reason, short enough for the line that a phone shows.
+pub(super) fn ended_versions(outages: &[Outage]) -> Line {
+    let ended = outages.iter().find(|outage| outage.version_ended_at.is_some());
+    match ended.and_then(|outage| outage.version.as_deref()) {
+        Some(version) => Line::of(" Runner version ").short_name(version, 30).text(" has ended."),
+        None => Line::default(),
+    }
+}
+
 /// Whether outages began together.
 fn together(outages: &[Outage]) -> bool {
     let starts = || outages.iter().map(|outage| outage.started_at);

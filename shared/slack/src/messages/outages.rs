@@ -8,8 +8,8 @@ use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 use super::detail::{
-    Moment, began_unseen, cause, consequence, facts, labels, lasted_until, names, runners, since, since_first, system,
-    to_do, what_to_do,
+    Moment, began_unseen, cause, consequence, ended_versions, facts, labels, lasted_until, names, runners, since,
+    since_first, system, to_do, what_to_do,
 };
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
@@ -23,7 +23,7 @@ impl MessageBuilder<'_> {
         };
         let all_offline = self.notification.counts.online == 0;
         Section {
-            brief: Line::of(" ").and(since_first(outages)).text(".").and(consequence),
+            brief: Line::of(" ").and(since_first(outages)).text(".").and(ended_versions(outages)).and(consequence),
             advice: what_to_do(outages, all_offline, self.web.is_github_com()),
             ..part
         }
@@ -159,7 +159,11 @@ impl MessageBuilder<'_> {
         let consequence = if new.is_empty() { Line::default() } else { consequence(&new, outages.len()) };
         let part = match outages {
             [one] => Section {
-                brief: Line::of(": ").and(since_when(one)).text(".").and(consequence),
+                brief: if one.was_removed_by_github() {
+                    Line::of(": removed by GitHub after 14 days offline.")
+                } else {
+                    Line::of(": ").and(since_when(one)).text(".").and(consequence)
+                },
                 lead: Line::of("GitHub no longer lists ")
                     .name(&one.runner_name)
                     .text(": ")
