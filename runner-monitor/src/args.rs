@@ -39,13 +39,14 @@ machine could read it there."
 
 /// The exit codes of [`crate::Outcome`]. docs/RUNNING.md repeats this text; a test compares the two.
 const EXIT_CODES: &str = "\
-Exit codes, the same for check, status, history, doctor and copy:
+Exit codes, the same for check, status, history, report, doctor and copy:
   0  all is well
   1  something is unhealthy: a runner has an outage or is suspected of one, doctor found something to fix,
      or two stores differ after copy
   2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
      argument is wrong, the store cannot be read, or the output cannot be written
-run and demo end with 0 when they are stopped; the demo ends with 1 if an alert is missing.";
+report shows the past, so it ends with 0 or 2 only. run and demo end with 0 when they are stopped; the demo ends with 1 if
+an alert is missing.";
 
 /// Alerts your team when a self-hosted GitHub Actions runner goes offline, with the reason, and again when it recovers.
 #[derive(Debug, Parser)]
@@ -85,6 +86,9 @@ pub(crate) enum Command {
     /// Show the stored outages, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     History(History),
+    /// Show how available the runners were, with the worst of them, from the store alone
+    #[command(after_long_help = EXIT_CODES)]
+    Report(Report),
     /// Check settings, credentials, permissions, Slack, store and clock, and say what to fix
     #[command(after_long_help = EXIT_CODES)]
     Doctor(Doctor),
@@ -381,6 +385,24 @@ pub(crate) struct History {
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Only these targets
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    /// How far back the report goes
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
+    pub(crate) since: Duration,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// List every runner with outages
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,

@@ -89,6 +89,7 @@ fn main() -> ExitCode {
             Command::Run(run) => commands::run::run(&run).await,
             Command::Status(status) => commands::status::run(&status).await,
             Command::History(history) => commands::history::run(&history).await,
+            Command::Report(report) => commands::report::run(&report).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
             Command::Copy(copy) => commands::copy::run(&copy).await,
             Command::Settings => out::print(format_args!("{}\n{}", monitor_config::help_text(), args::VARIABLES))

@@ -6,5 +6,6 @@ pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod history;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod availability;
 pub mod change;
 pub mod credential;
 pub mod cycle;

@@ -447,6 +447,26 @@ pub async fn changes_after(
     }
 }
 
+/// The changes that were decided since a moment, with only the events that `keep` accepts. `last` is the subject's last
+/// revision. A busy target has thousands of changes a day, so where to begin is searched by revision.
+pub async fn changes_since(
+    store: &impl Store,
+    subject: &Subject,
+    last: Revision,
+    since: Timestamp,
+    keep: impl Fn(&Event) -> bool,
+) -> Result<Vec<Change>, StoreError> {
+    // Everything up to `earlier` is from before, or has expired.
+    let (mut earlier, mut later) = (0, last.0);
+    while later - earlier > CHANGES_PER_READ as u64 {
+        let middle = earlier + (later - earlier) / 2;
+        let found = store.get(&[Key::Change(subject.clone(), Revision(middle))]).await?;
+        let is_since = found.iter().any(|item| matches!(item, Item::Change(change) if change.decided_at >= since));
+        if is_since { later = middle } else { earlier = middle }
+    }
+    changes_after(store, subject, Revision(earlier), keep).await
+}
+
 /// A target's record and its cursor, in one request. A cursor that cannot be read counts as absent: it is only a hint.
 pub async fn read_backlog(
     store: &impl Store,

@@ -1,0 +1,205 @@
+//! `runner-monitor report`: how available the runners were, from the store alone.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use monitor_domain::availability::{Availability, RunnerReport, Span, Spans, TargetReport, gaps, report};
+use monitor_domain::change::Event;
+use monitor_domain::fleet::Fleet;
+use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::target::Target;
+use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::ports::Clock;
+use monitor_pipeline::records::{StoredMonitor, changes_since, read_fleet, read_monitor, read_outages};
+use monitor_telemetry::SystemClock;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::args::{Named, Report};
+use crate::commands::status::{unknown_text, watched};
+use crate::fleet_view::View;
+use crate::forecast::Forecast;
+use crate::out;
+use crate::setup;
+use crate::table::{Give, Row, Screen, Tone, counted, minute, one_line, table, wrapped};
+
+/// The most runners in the list of those with outages.
+const WORST: usize = 10;
+
+pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
+    let store = setup::existing_store(&arguments.store).await?;
+    let now = SystemClock.now();
+    let span = Span { from: now.minus(arguments.since), until: now };
+    let targets = watched(&store).await?;
+    let named = &arguments.targets;
+    let unknown = named.iter().filter(|spec| !targets.iter().any(|target| spec.covers(target)));
+    let monitor = read_monitor(&store).await?;
+    let is_gap = |event: &Event| matches!(event, Event::Unwatched { .. } | Event::ReachableAgain { .. });
+    let last = monitor.watchlist.as_ref().map_or(Revision(0), |list| list.revision);
+    let of_monitor = changes_since(&store, &Subject::Monitor, last, span.from, is_gap).await?;
+    let mut reports = Vec::new();
+    let is_meant = |target: &&Target| named.is_empty() || named.iter().any(|spec| spec.covers(target));
+    for target in targets.iter().filter(is_meant) {
+        let fleet = read_fleet(&store, target).await?.fleet;
+        let outages = read_outages(&store, target.id()).await?;
+        let changes = changes_since(&store, &target.into(), fleet.record.revision, span.from, is_gap).await?;
+        let unobserved = Spans::of(gaps(&changes).chain(gaps(&of_monitor)).chain(stopped(&monitor, now)));
+        reports.push((report(&fleet, &outages, &unobserved, span), fleet));
+    }
+    if arguments.json {
+        out::print(format_args!("{:#}\n", as_json(&reports, span, &monitor)))?;
+    } else if !reports.is_empty() || named.is_empty() {
+        let view = View { now, screen: Screen::of_stdout(), all: arguments.all, just_checked: true };
+        out::print(format_args!("{}", as_text(&reports, span, &monitor, view)))?;
+    }
+    let unknown: Vec<Named> = unknown.cloned().map(Named::Target).collect();
+    unknown.iter().for_each(|name| out::error(&unknown_text(name)));
+    Ok(Outcome::of(unknown.is_empty(), true))
+}
+
+/// The time since the last tick, if the monitor does not run now.
+fn stopped(monitor: &StoredMonitor, now: Timestamp) -> Option<Span> {
+    let (ticked_at, next_tick_at) = monitor.ticked_at.zip(monitor.next_tick_at)?;
+    let overdue = next_tick_at.plus(next_tick_at.since(ticked_at));
+    (now > overdue).then_some(Span { from: ticked_at, until: now })
+}
+
+/// How many checks of a target the schedule asked for in a time, and in how much of it there were none.
+fn checks(monitor: &StoredMonitor, span: Span, unobserved: Duration) -> Option<(u128, u128)> {
+    let (ticked_at, next_tick_at) = monitor.ticked_at.zip(monitor.next_tick_at)?;
+    let interval = next_tick_at.since(ticked_at).as_millis().max(1);
+    Some((span.until.since(span.from).as_millis() / interval, unobserved.as_millis() / interval))
+}
+
+const HEADINGS: [&str; 6] = ["target", "runners", "available", "outages", "mean time to recovery", "not observed"];
+const GIVES: [(usize, Give); 4] =
+    [(4, Give::ShrinkTo(12)), (0, Give::ShrinkTo(24)), (1, Give::Drop), (0, Give::ShrinkTo(12))];
+
+fn percent(availability: Availability) -> String {
+    // Rounded down: 100 % means that there was no outage.
+    let rounded = |ratio: f64| (ratio * 10_000.0).floor() / 100.0;
+    availability.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{:.2} %", rounded(ratio)))
+}
+
+fn duration(duration: Duration) -> String {
+    if duration.is_zero() { "–".to_owned() } else { spoken_duration(duration) }
+}
+
+fn row(fleet: &Fleet, report: &TargetReport) -> Row {
+    let is_bad = report.availability.ratio().is_some_and(|ratio| ratio < 0.99);
+    Row {
+        tone: if is_bad { Tone::Warning } else { Tone::Plain },
+        cells: vec![
+            fleet.record.target.to_string(),
+            report.runners.len().to_string(),
+            percent(report.availability),
+            report.outages.to_string(),
+            report.mean_time_to_recovery.map_or_else(|| "–".to_owned(), spoken_duration),
+            duration(report.unobserved),
+        ],
+    }
+}
+
+/// The runners with outages, those that were offline longest first.
+fn worst(reports: &[(TargetReport, Fleet)]) -> Vec<(&Target, &RunnerReport)> {
+    let all = reports
+        .iter()
+        .flat_map(|(report, fleet)| report.runners.iter().map(move |runner| (&fleet.record.target, runner)));
+    let mut worst: Vec<_> = all.filter(|(_, runner)| runner.outages > 0).collect();
+    worst.sort_by_key(|(target, runner)| (Reverse(runner.availability.down), target.id().clone(), runner.id));
+    worst
+}
+
+fn as_text(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonitor, view: View) -> String {
+    let rows: Vec<Row> = reports.iter().map(|(report, fleet)| row(fleet, report)).collect();
+    let mut text = table(&HEADINGS, &rows, &GIVES, view.screen);
+    let worst = worst(reports);
+    if !worst.is_empty() {
+        text.push_str(&format!("\n{}\n", Tone::Warning.paint("Offline longest:", view.screen.colour)));
+        let shown = if view.all { worst.len() } else { WORST };
+        for (target, runner) in worst.iter().take(shown) {
+            let RunnerReport { name, availability, outages, .. } = runner;
+            let line = format!(
+                "  {target} {}: {}, {} in all, {} available",
+                one_line(name),
+                counted(*outages, "outage"),
+                spoken_duration(availability.down),
+                percent(*availability)
+            );
+            text.push_str(&format!("{}\n", wrapped(&line, 4, view.screen.width)));
+        }
+        if worst.len() > shown {
+            text.push_str(&format!("  and {} more (--all lists them)\n", worst.len() - shown));
+        }
+    }
+    let fleets: Vec<Fleet> = reports.iter().map(|(_, fleet)| fleet.clone()).collect();
+    text.push_str(&Forecast::of(&fleets, Fleet::version_ends_at).text(view));
+    let sum = reports.iter().fold(Availability::default(), |sum, (report, _)| sum.plus(report.availability));
+    let outages: usize = reports.iter().map(|(report, _)| report.outages).sum();
+    let longest = reports.iter().map(|(report, _)| report.unobserved).max().unwrap_or_default();
+    let checks = checks(monitor, span, longest).map_or_else(String::new, |(planned, missed)| match missed {
+        0 => format!("; about {planned} checks of each target, none missed"),
+        missed => format!("; about {planned} checks of each target, at most {missed} missed"),
+    });
+    let since = minute(span.from);
+    let line = format!("{} available since {since}, {}{checks}", percent(sum), counted(outages, "outage"));
+    format!("{text}\n{}\n", wrapped(&line, 0, view.screen.width))
+}
+
+fn as_json(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonitor) -> Value {
+    let secs = |duration: Duration| duration.as_secs();
+    let of_runner = |runner: &RunnerReport| {
+        json!({
+            "id": runner.id,
+            "name": runner.name,
+            "availability": runner.availability.ratio(),
+            "observedSecs": secs(runner.availability.observed),
+            "downSecs": secs(runner.availability.down),
+            "outages": runner.outages,
+        })
+    };
+    let of_target = |(report, fleet): &(TargetReport, Fleet)| {
+        let checks = checks(monitor, span, report.unobserved);
+        json!({
+            "target": fleet.record.target,
+            "availability": report.availability.ratio(),
+            "outages": report.outages,
+            "recovered": report.recovered,
+            "meanTimeToRecoverySecs": report.mean_time_to_recovery.map(secs),
+            "unobservedSecs": secs(report.unobserved),
+            "checksPlanned": checks.map(|(planned, _)| u64::try_from(planned).unwrap_or(u64::MAX)),
+            "checksMissed": checks.map(|(_, missed)| u64::try_from(missed).unwrap_or(u64::MAX)),
+            "runners": report.runners.iter().map(of_runner).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "from": span.from,
+        "until": span.until,
+        "targets": reports.iter().map(of_target).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_percent_means_no_outage() {
+        let observed = Duration::from_secs(1_000_000);
+        let of = |down| percent(Availability { observed, down: Duration::from_secs(down) });
+        assert_eq!((of(0).as_str(), of(1).as_str(), of(12_345).as_str()), ("100.00 %", "99.99 %", "98.76 %"));
+        assert_eq!(percent(Availability::default()), "–");
+    }
+
+    #[test]
+    fn a_monitor_that_does_not_run_observes_nothing() {
+        let at = |minutes: u64| Timestamp::default().plus(Duration::from_secs(minutes * 60));
+        let monitor =
+            StoredMonitor { ticked_at: Some(at(100)), next_tick_at: Some(at(105)), ..StoredMonitor::default() };
+        assert_eq!(stopped(&monitor, at(110)), None);
+        assert_eq!(stopped(&monitor, at(111)), Some(Span { from: at(100), until: at(111) }));
+        assert_eq!(stopped(&StoredMonitor::default(), at(111)), None, "single checks have no schedule");
+        let span = Span { from: at(0), until: at(1_000) };
+        assert_eq!(checks(&monitor, span, Duration::from_secs(1_200)), Some((200, 4)));
+    }
+}
