@@ -1,7 +1,7 @@
 //! A server of HTTP/1.1 and HTTP/2 without TLS on a local port, around a function from request to answer.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -51,10 +51,7 @@ impl Server {
         let handler = Arc::new(handler);
         let read_and_answer = move |request, body| {
             let handler = Arc::clone(&handler);
-            async move {
-                let answer = read(request, body).await.map_or_else(|refusal| refusal, |request| handler(&request));
-                respond(answer).await
-            }
+            answer_whole(request, body, move |request| ready(handler(&request)))
         };
         Self::start_streaming(port, read_and_answer).await
     }
@@ -161,14 +158,18 @@ async fn answer_one(
     handler(request, body).await
 }
 
-/// The request with its whole body, or the answer that refuses a larger one.
+/// Answers a request once its whole body has arrived.
 ///
 /// # Errors
-/// If the body is too large or breaks off.
-pub async fn read(request: Request, body: Incoming) -> Result<Request, Answer> {
+/// If the answer is not to arrive.
+pub async fn answer_whole<F: Future<Output = Answer>>(
+    request: Request,
+    body: Incoming,
+    answer: impl FnOnce(Request) -> F,
+) -> Result<Response, CutOff> {
     match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
-        Ok(body) => Ok(Request { body: body.to_bytes().to_vec(), ..request }),
-        Err(_) => Err(Answer::new(413, "text/plain", "the request is too large")),
+        Ok(body) => respond(answer(Request { body: body.to_bytes().to_vec(), ..request }).await).await,
+        Err(_) => respond(Answer::new(413, "text/plain", "the request is too large")).await,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Serves the state on a port over HTTP/1.1 and HTTP/2 without TLS.
 
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::stream;
 use hyper::body::Incoming;
 use monitor_fakes::http::{Answer, Request};
-use monitor_fakes::server::{CutOff, Response, Server, lock, pieces, read, respond};
+use monitor_fakes::server::{CutOff, Response, Server, answer_whole, lock, pieces, respond};
 use monitor_stately::wire::path;
 use tokio::sync::mpsc;
 
@@ -63,6 +64,5 @@ async fn answer(request: Request, body: Incoming, state: Arc<Mutex<State>>) -> R
             Err(answer) => respond(answer).await,
         };
     }
-    let answer = read(request, body).await.map_or_else(|refusal| refusal, |request| lock(&state).handle(&request));
-    respond(answer).await
+    answer_whole(request, body, |request| ready(lock(&state).handle(&request))).await
 }
