@@ -40,9 +40,11 @@ async fn status_reports_that_monitoring_has_stopped() {
     running.logged("cycle complete").await;
     running.stop().await;
     let store = rusqlite::Connection::open(&world.store).expect("the store");
-    let back = "UPDATE items SET body = json_set(body, '$.at', '2026-01-01T00:00:00.000Z',
-                '$.nextTickAt', '2026-01-01T00:00:10.000Z') WHERE section = 'last-seen' AND subject = 'monitor'";
-    assert_eq!(store.execute(back, []).expect("a tick"), 1);
+    // The heartbeat, and the commit of the only tick.
+    let back = "UPDATE items SET body = json_replace(body, '$.at', '2026-01-01T00:00:00.000Z',
+                '$.nextTickAt', '2026-01-01T00:00:10.000Z', '$.tickedAt', '2026-01-01T00:00:00.000Z')
+                WHERE section = 'watchlist' OR (section = 'last-seen' AND subject = 'monitor')";
+    assert_eq!(store.execute(back, []).expect("a tick"), 2);
     let (code, status, _) = world.run(&["status"]).await;
     assert!(
         code == 2 && status.contains("Monitoring is not complete: the tick failed: the last tick was "),
