@@ -13,7 +13,8 @@ use tokio::process::{Child, Command};
 
 pub use running::Running;
 pub use world::{
-    EVERY_CHECK_COUNTS, LONG, SIGNING_SECRET, STOPS_WITHIN, Switch, World, after, http, signed, under, until,
+    EVERY_CHECK_COUNTS, LONG, SIGNING_SECRET, STOPS_WITHIN, Switch, World, after, dynamodb_variables, http, printed,
+    signed, under, until,
 };
 
 /// The token that [`fleet`] accepts.

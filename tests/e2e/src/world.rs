@@ -113,6 +113,27 @@ impl World {
     }
 }
 
+/// The variables of a program whose store is this table in DynamoDB.
+pub fn dynamodb_variables<'a>(url: &'a str, table: &'a str) -> [(&'static str, &'a str); 6] {
+    [
+        ("DYNAMODB_TABLE", table),
+        ("AWS_ENDPOINT_URL_DYNAMODB", url),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-secret-key"),
+        // Without it, the SDK asks for the credentials of a machine in EC2.
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ]
+}
+
+/// Runs a command to its end; returns its exit code and all that it printed, which contains no planted secret.
+pub async fn printed(mut command: Command) -> (i32, String) {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().await.expect("the program starts");
+    let printed = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    assert!(!printed.contains("planted"), "{printed}");
+    (status.code().expect("an exit code"), printed)
+}
+
 /// The same command, started by another program.
 pub fn under(launcher: &[&str], command: &Command) -> Command {
     let command = command.as_std();
