@@ -3,29 +3,28 @@
 
 mod over_http;
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use monitor_aws::batch::{Budget, FailureSink, Record};
+use monitor_aws::batch::Budget;
 use monitor_aws::metrics::{Metric, Metrics};
+use monitor_aws::testing::{self, counted};
 use monitor_domain::fleet::Counts;
 use monitor_domain::observation::{CredentialReport, Failure, Fault, ObservedRunner};
 use monitor_domain::policy::Policy;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_pipeline::messages::{CheckJob, Reason};
-use monitor_pipeline::ports::QueueError;
 use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, CheckSettings, Disposition, LatestChecks};
-use monitor_pipeline::testing::doubles::{FaultyStore, Outbox, ScriptedSource, StillClock};
-use monitor_stately::StatelyStore;
-use monitor_stately::client::{Client, ClientSettings};
-use monitor_stately_server::{Fault as StoreFault, InMemory, RpcCode, Trouble};
+use monitor_pipeline::testing::doubles::FaultyStore;
+use monitor_stately_server::{Fault as StoreFault, RpcCode, Trouble};
 use serde_json::Value;
 
 use crate::handler::{Batch, Report, count};
+
+type Installation = testing::Installation<CheckSettings>;
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -65,34 +64,6 @@ fn log_lines() -> impl Iterator<Item = Value> {
     lines.into_iter()
 }
 
-#[derive(Default)]
-struct Notes {
-    dead_letter: RefCell<Vec<(String, String)>>,
-    put_off: RefCell<Vec<Duration>>,
-}
-
-impl FailureSink for Notes {
-    async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
-        self.dead_letter.borrow_mut().push((record.body.clone(), reason.to_owned()));
-        Ok(())
-    }
-
-    async fn put_off(&self, _: &Record, after: Duration) {
-        self.put_off.borrow_mut().push(after);
-    }
-}
-
-struct Installation {
-    server: InMemory,
-    store: StatelyStore<InMemory>,
-    source: ScriptedSource<'static>,
-    jobs: Outbox,
-    changes: Outbox,
-    clock: StillClock,
-    settings: CheckSettings,
-    notes: Notes,
-}
-
 fn target(name: &str) -> Target {
     name.parse().unwrap()
 }
@@ -110,51 +81,32 @@ fn runner(id: u64, status: Status) -> ObservedRunner {
     }
 }
 
-impl Installation {
-    fn new() -> Self {
-        keep_log_lines();
-        let server = InMemory::new();
-        let store = StatelyStore::new(Client::new(server.clone(), ClientSettings::new(17, 5, None)));
-        let configured = ["acme/web", "acme/api", "orgs/acme"].map(|name| name.parse().unwrap()).to_vec();
-        let settings = CheckSettings { policy: Policy::default(), configured, interval: INTERVAL };
-        let this = Self {
-            server,
-            store,
-            source: ScriptedSource::default(),
-            jobs: Outbox::default(),
-            changes: Outbox::default(),
-            clock: StillClock::default(),
-            settings,
-            notes: Notes::default(),
-        };
-        for (number, name) in (1..).zip(["acme/web", "acme/api", "orgs/acme"]) {
-            this.source.set(&target(name), vec![runner(number, Status::Idle), runner(number + 10, Status::Busy)]);
-        }
-        this
+fn installation() -> Installation {
+    keep_log_lines();
+    let configured = ["acme/web", "acme/api", "orgs/acme"].map(|name| name.parse().unwrap()).to_vec();
+    let this = Installation::new(CheckSettings { policy: Policy::default(), configured, interval: INTERVAL });
+    for (number, name) in (1..).zip(["acme/web", "acme/api", "orgs/acme"]) {
+        this.source.set(&target(name), vec![runner(number, Status::Idle), runner(number + 10, Status::Busy)]);
     }
+    this
+}
 
-    async fn handle(&self, event: SqsEvent) -> Report {
-        let store = FaultyStore::over(&self.store);
-        let Self { source, jobs, changes, clock, settings, notes, .. } = self;
-        let check = Check { store: &store, source, jobs, changes, clock, settings, latest: &LatestChecks::default() };
-        let budget = Budget::of(Duration::from_secs(60));
-        Batch { check: &check, failure_sink: notes, budget, request_id: "request-1" }.handle(event).await
-    }
+async fn handle(installation: &Installation, event: SqsEvent) -> Report {
+    let Installation { store, source, jobs, changes, clock, settings, notes, .. } = installation;
+    let store = &FaultyStore::over(store);
+    let check = Check { store, source, jobs, changes, clock, settings, latest: &LatestChecks::default() };
+    let budget = Budget::of(Duration::from_secs(60));
+    Batch { check: &check, failure_sink: notes, budget, request_id: "request-1" }.handle(event).await
 }
 
 fn failed(report: &Report) -> usize {
     report.response.batch_item_failures.len()
 }
 
-fn counted(metrics: &Metrics) -> Value {
-    let line = metrics.line(monitor_domain::time::Timestamp::from_epoch_ms(0), "request-1").unwrap();
-    serde_json::from_str(&line).unwrap()
-}
-
 #[tokio::test]
 async fn a_scheduled_job_is_a_check_and_counts_the_fleet() {
-    let installation = Installation::new();
-    let report = installation.handle(event!("poller-by-schedule")).await;
+    let installation = installation();
+    let report = handle(&installation, event!("poller-by-schedule")).await;
     assert!(failed(&report) == 0 && !report.reload_settings);
     let counted = counted(&report.metrics);
     for (metric, value) in [
@@ -174,10 +126,10 @@ async fn a_scheduled_job_is_a_check_and_counts_the_fleet() {
 
 #[tokio::test]
 async fn a_job_that_comes_too_late_expires_and_is_counted() {
-    let installation = Installation::new();
+    let installation = installation();
     let event = event!("poller-by-schedule");
     installation.clock.advance(INTERVAL * 2);
-    let report = installation.handle(event).await;
+    let report = handle(&installation, event).await;
     let counted = counted(&report.metrics);
     assert_eq!((failed(&report), installation.source.fresh_pages()), (0, 0));
     assert_eq!((&counted["ChecksCompleted"], &counted["JobsExpired"]), (&0.into(), &1.into()));
@@ -196,40 +148,40 @@ async fn checks_that_all_fail_complete_none() {
         Fault::NotFound,
         Fault::BrokenAnswer,
     ] {
-        let installation = Installation::new();
+        let installation = installation();
         installation.source.fail(&target("acme/web"), Failure::new(fault, "no"));
-        let counted = counted(&installation.handle(event!("poller-by-schedule")).await.metrics);
+        let counted = counted(&handle(&installation, event!("poller-by-schedule")).await.metrics);
         assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&0.into(), &1.into()), "{fault:?}");
     }
-    let installation = Installation::new();
+    let installation = installation();
     installation.server.state().inject(StoreFault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
-    let counted = counted(&installation.handle(event!("poller-by-schedule")).await.metrics);
+    let counted = counted(&handle(&installation, event!("poller-by-schedule")).await.metrics);
     assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&0.into(), &1.into()), "the store");
 }
 
 #[tokio::test]
 async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_failed() {
-    let installation = Installation::new();
+    let installation = installation();
     installation.source.slow_down(&installation.clock, INTERVAL * 2);
-    let report = installation.handle(event!("poller-by-hand")).await;
+    let report = handle(&installation, event!("poller-by-hand")).await;
     let counted = counted(&report.metrics);
     for (metric, value) in [("ChecksCompleted", 0), ("ChecksFailed", 1), ("ChecksLate", 1), ("JobsExpired", 0)] {
         assert_eq!(counted[metric], value, "{metric}: {counted}");
     }
     installation.source.slow_down(&installation.clock, Duration::ZERO);
-    let counted = self::counted(&installation.handle(event!("poller-by-hand")).await.metrics);
+    let counted = testing::counted(&handle(&installation, event!("poller-by-hand")).await.metrics);
     assert_eq!((&counted["ChecksFailed"], &counted["ChecksLate"]), (&0.into(), &0.into()));
 }
 
 /// The notifier may be dead, so the poller reports that notifications are pending.
 #[tokio::test]
 async fn how_long_the_oldest_notification_has_been_pending_is_a_metric_of_the_poller() {
-    let installation = Installation::new();
-    installation.handle(event!("poller-by-hand")).await;
+    let installation = installation();
+    handle(&installation, event!("poller-by-hand")).await;
     installation.source.set_status(&target("acme/web"), 1, Status::Offline);
     let secs = async |minutes: u64| {
         installation.clock.advance(Duration::from_secs(minutes * 60));
-        let report = installation.handle(event!("poller-by-hand")).await;
+        let report = handle(&installation, event!("poller-by-hand")).await;
         counted(&report.metrics)["OldestPendingNotificationSecs"].as_u64().unwrap()
     };
     // The third unhealthy check opens the outage. No notifier runs here, so its notification stays pending.
@@ -239,9 +191,9 @@ async fn how_long_the_oldest_notification_has_been_pending_is_a_metric_of_the_po
 
 #[tokio::test]
 async fn a_job_by_hand_is_a_check_and_counts_neither_the_fleet_nor_for_the_dead_mans_switch() {
-    let installation = Installation::new();
+    let installation = installation();
     for event in [event!("poller-by-hand"), event!("poller-by-hand-organization")] {
-        let report = installation.handle(event).await;
+        let report = handle(&installation, event).await;
         assert_eq!(failed(&report), 0);
         let counted = counted(&report.metrics);
         assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&0.into(), &Value::Null));
@@ -303,13 +255,13 @@ fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
 
 #[tokio::test]
 async fn a_suspect_runner_is_checked_again_and_its_outage_reaches_the_notifier() {
-    let installation = Installation::new();
-    installation.handle(event!("poller-by-hand")).await;
+    let installation = installation();
+    handle(&installation, event!("poller-by-hand")).await;
     installation.source.set_status(&target("acme/web"), 1, Status::Offline);
     for _ in 0..3 {
         assert!(installation.changes.take().is_empty());
         installation.clock.advance(Duration::from_secs(60));
-        installation.handle(event!("poller-by-hand")).await;
+        handle(&installation, event!("poller-by-hand")).await;
         let rechecks = installation.jobs.take();
         let job = rechecks.first().map(|job| (CheckJob::from_json(&job.body).unwrap().reason, job.delay));
         assert!(job.is_none_or(|job| job == (Reason::Recheck, Duration::from_secs(60))), "{job:?}");
@@ -323,8 +275,8 @@ async fn a_suspect_runner_is_checked_again_and_its_outage_reaches_the_notifier()
 
 #[tokio::test]
 async fn a_typing_mistake_is_dead_lettered_with_the_field_and_the_accepted_shapes() {
-    let installation = Installation::new();
-    let report = installation.handle(event!("poller-malformed")).await;
+    let installation = installation();
+    let report = handle(&installation, event!("poller-malformed")).await;
     assert_eq!((failed(&report), &counted(&report.metrics)["MessagesDeadLettered"]), (0, &1.into()));
     let dead_letter = installation.notes.dead_letter.take();
     let [(body, reason)] = &dead_letter[..] else { panic!("{dead_letter:?}") };
@@ -334,8 +286,8 @@ async fn a_typing_mistake_is_dead_lettered_with_the_field_and_the_accepted_shape
 
 #[tokio::test]
 async fn malformed_messages_do_not_stop_the_rest_of_their_batch() {
-    let installation = Installation::new();
-    let report = installation.handle(event!("poller-mixed-batch")).await;
+    let installation = installation();
+    let report = handle(&installation, event!("poller-mixed-batch")).await;
     assert_eq!(failed(&report), 0);
     let counted = counted(&report.metrics);
     // Three targets are checked; one of these jobs was sent by hand.
@@ -349,11 +301,11 @@ async fn malformed_messages_do_not_stop_the_rest_of_their_batch() {
 
 #[tokio::test]
 async fn a_duplicate_message_is_stored_once() {
-    let installation = Installation::new();
-    let report = installation.handle(event!("poller-duplicates")).await;
+    let installation = installation();
+    let report = handle(&installation, event!("poller-duplicates")).await;
     assert_eq!(failed(&report), 0);
     let kept = installation.server.state().items(17).len();
-    installation.handle(event!("poller-duplicates")).await;
+    handle(&installation, event!("poller-duplicates")).await;
     // The second check requested by hand waits for its window.
     assert_eq!(installation.server.state().items(17).len(), kept + 1);
     assert_eq!(installation.jobs.take().len(), 1);
@@ -362,44 +314,44 @@ async fn a_duplicate_message_is_stored_once() {
 
 #[tokio::test]
 async fn a_limited_credential_ends_the_job() {
-    let installation = Installation::new();
+    let installation = installation();
     let until = monitor_domain::time::Timestamp::from_epoch_ms(1_800_000_600_000);
     let failure = Failure { fault: Fault::Limited { until }, detail: "limited".to_owned() };
     installation.source.fail(&target("acme/web"), failure);
-    let report = installation.handle(event!("poller-by-schedule")).await;
+    let report = handle(&installation, event!("poller-by-schedule")).await;
     assert!(failed(&report) == 0 && !report.reload_settings, "the next tick sends it again");
     assert_eq!(counted(&report.metrics)["ChecksFailed"], 1);
 }
 
 #[tokio::test]
 async fn a_refused_credential_reloads_the_settings() {
-    let installation = Installation::new();
+    let installation = installation();
     installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
-    let report = installation.handle(event!("poller-by-schedule")).await;
+    let report = handle(&installation, event!("poller-by-schedule")).await;
     assert!(failed(&report) == 0 && report.reload_settings);
 }
 
 #[tokio::test]
 async fn one_refusal_anywhere_in_a_batch_reloads_the_settings() {
     for refused in ["acme/web", "acme/api", "orgs/acme"] {
-        let installation = Installation::new();
+        let installation = installation();
         installation.source.fail(&target(refused), Failure { fault: Fault::Credential, detail: "401".to_owned() });
-        let report = installation.handle(event!("poller-mixed-batch")).await;
+        let report = handle(&installation, event!("poller-mixed-batch")).await;
         assert!(failed(&report) == 0 && report.reload_settings, "{refused}");
     }
     // The second refusal has nothing new to store, so its check ends before the others start to store theirs.
-    let installation = Installation::new();
+    let installation = installation();
     installation.source.fail(&target("acme/web"), Failure { fault: Fault::Credential, detail: "401".to_owned() });
-    installation.handle(event!("poller-by-schedule")).await;
-    assert!(installation.handle(event!("poller-mixed-batch")).await.reload_settings);
+    handle(&installation, event!("poller-by-schedule")).await;
+    assert!(handle(&installation, event!("poller-mixed-batch")).await.reload_settings);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_store_returns_the_jobs_that_could_be_checked_and_no_others() {
     for code in [RpcCode::Unavailable, RpcCode::Unauthenticated] {
-        let installation = Installation::new();
+        let installation = installation();
         installation.server.state().inject(StoreFault::once(Trouble::Bare(code)).times(1_000));
-        let report = installation.handle(event!("poller-mixed-batch")).await;
+        let report = handle(&installation, event!("poller-mixed-batch")).await;
         let ids: Vec<&str> =
             report.response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
         assert_eq!(ids.len(), 3, "{code:?}: the three that can be checked");

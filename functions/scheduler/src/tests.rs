@@ -4,29 +4,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use monitor_aws::host::Invocation;
-use monitor_aws::{Failure, LambdaEnvironment, Sdk};
+use monitor_aws::Failure;
+use monitor_aws::testing::{self, CHECKS, World, counted};
 use monitor_domain::fleet::{CredentialRecord, Failing};
 use monitor_domain::observation::{Failure as CheckFailure, Fault as CheckFault};
 use monitor_domain::pace::Quota;
 use monitor_domain::policy::Policy;
 use monitor_domain::subject::CredentialId;
 use monitor_fakes::aws::CallFault;
-use monitor_fakes::{FakeAws, FakeGitHub};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::Put;
 use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::{Clock as _, PutOutcome, Store as _};
-use monitor_pipeline::stages::{QuotaEstimators, Schedule, ScheduleSettings, Throttled};
-use monitor_pipeline::testing::doubles::{Outbox, ScriptedSource, StillClock};
-use monitor_stately::StatelyStore;
-use monitor_stately::client::{Client, ClientSettings};
-use monitor_stately_server::{Fault, InMemory, RpcCode, StatelyServer, Trouble};
-use monitor_telemetry::SystemClock;
+use monitor_pipeline::stages::{Schedule, ScheduleSettings, Throttled};
+use monitor_pipeline::testing::doubles::StillClock;
+use monitor_stately_server::{Fault, RpcCode, Trouble};
 use serde_json::{Value, json};
 
 use crate::handler::{self, Report};
 use crate::scheduler::Scheduler;
+
+type Installation = testing::Installation<ScheduleSettings>;
 
 const TICKS: [&str; 4] = [
     include_str!("../../../events/scheduler-empty.json"),
@@ -35,40 +33,15 @@ const TICKS: [&str; 4] = [
     include_str!("../../../events/scheduler-eventbridge-scheduler.json"),
 ];
 
-struct Installation {
-    server: InMemory,
-    store: StatelyStore<InMemory>,
-    source: ScriptedSource<'static>,
-    jobs: Outbox,
-    changes: Outbox,
-    clock: StillClock,
-    settings: ScheduleSettings,
-    quota_estimators: QuotaEstimators,
+fn watching(targets: &[impl AsRef<str>]) -> Installation {
+    let configured = targets.iter().map(|target| target.as_ref().parse().unwrap()).collect();
+    let interval = Duration::from_secs(300);
+    Installation::new(ScheduleSettings { policy: Policy::default(), configured, interval, jobs_per_minute: Some(900) })
 }
 
-impl Installation {
-    fn watching(targets: &[&str]) -> Self {
-        let server = InMemory::new();
-        let configured = targets.iter().map(|target| target.parse().unwrap()).collect();
-        let interval = Duration::from_secs(300);
-        let client = Client::new(server.clone(), ClientSettings::new(17, 5, None));
-        Self {
-            store: StatelyStore::new(client),
-            server,
-            source: ScriptedSource::default(),
-            jobs: Outbox::default(),
-            changes: Outbox::default(),
-            clock: StillClock::default(),
-            settings: ScheduleSettings { policy: Policy::default(), configured, interval, jobs_per_minute: Some(900) },
-            quota_estimators: QuotaEstimators::default(),
-        }
-    }
-
-    async fn tick(&self) -> Report {
-        let Self { store, source, jobs, changes, clock, settings, quota_estimators, .. } = self;
-        handler::handle(&Schedule { store, source, jobs, changes, clock, settings, quota_estimators }, "request-1")
-            .await
-    }
+async fn tick(installation: &Installation) -> Report {
+    let Installation { store, source, jobs, changes, clock, settings, quota_estimators, .. } = installation;
+    handler::handle(&Schedule { store, source, jobs, changes, clock, settings, quota_estimators }, "request-1").await
 }
 
 #[test]
@@ -84,11 +57,10 @@ fn every_form_of_a_tick_is_accepted_and_another_functions_event_is_refused() {
 
 #[tokio::test]
 async fn each_target_gets_a_job_and_one_removed_from_the_list_gets_a_last_one() {
-    let mut installation = Installation::watching(&["acme/web", "acme/api", "orgs/acme"]);
-    let report = installation.tick().await;
+    let mut installation = watching(&["acme/web", "acme/api", "orgs/acme"]);
+    let report = tick(&installation).await;
     assert_eq!(report.answer, Ok(json!({"targets": 3, "dropped": 0})));
-    let line = report.metrics.line(installation.clock.now(), "request-1").unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["TargetsScheduled"], 3);
+    assert_eq!(counted(&report.metrics)["TargetsScheduled"], 3);
     let jobs = installation.jobs.take();
     let read: Vec<CheckJob> = jobs.iter().map(|job| CheckJob::from_json(&job.body).unwrap()).collect();
     assert!(
@@ -97,7 +69,7 @@ async fn each_target_gets_a_job_and_one_removed_from_the_list_gets_a_last_one() 
 
     installation.clock.advance(Duration::from_secs(300));
     installation.settings.configured.pop();
-    let report = installation.tick().await;
+    let report = tick(&installation).await;
     assert_eq!(report.answer, Ok(json!({"targets": 2, "dropped": 1})));
     let reasons: Vec<Reason> =
         installation.jobs.take().iter().map(|job| CheckJob::from_json(&job.body).unwrap().reason).collect();
@@ -114,10 +86,7 @@ fn the_interval_is_that_of_the_credential_that_is_throttled_most_and_only_while_
         every: Duration::from_secs(secs),
         quota: Quota { limit: 5_000, remaining: 100, resets_at: clock.now() },
     };
-    let counted = |throttled: &[Throttled]| {
-        let line = handler::count(3, throttled).line(clock.now(), "request-1").unwrap();
-        serde_json::from_str::<Value>(&line).unwrap()
-    };
+    let counted = |throttled: &[Throttled]| counted(&handler::count(3, throttled));
     let (less, more) = (throttled("token", 600), throttled("app:acme", 1_800));
     for both in [[less.clone(), more.clone()], [more, less]] {
         let counted = counted(&both);
@@ -129,11 +98,8 @@ fn the_interval_is_that_of_the_credential_that_is_throttled_most_and_only_while_
 /// Without a target no poller runs that could report it.
 #[tokio::test]
 async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_metric_of_the_scheduler() {
-    let installation = Installation::watching(&["acme/web"]);
-    let secs = async || {
-        let line = installation.tick().await.metrics.line(installation.clock.now(), "request-1").unwrap();
-        serde_json::from_str::<Value>(&line).unwrap()["OldestPendingNotificationSecs"].clone()
-    };
+    let installation = watching(&["acme/web"]);
+    let secs = async || counted(&tick(&installation).await.metrics)["OldestPendingNotificationSecs"].clone();
     // The first tick adds the target. No notifier runs here, so that notification stays pending.
     assert_eq!(secs().await, 0);
     installation.clock.advance(Duration::from_secs(300));
@@ -146,7 +112,7 @@ async fn how_long_a_notification_of_the_monitor_itself_has_been_pending_is_a_met
 #[tokio::test]
 async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_credential() {
     for is_failing in [true, false] {
-        let installation = Installation::watching(&["acme/*"]);
+        let installation = watching(&["acme/*"]);
         let failure = CheckFailure::new(CheckFault::Credential, "GitHub refuses the token (401)");
         let mut record = CredentialRecord::new(CredentialId::token());
         let since = installation.clock.now();
@@ -157,7 +123,7 @@ async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_cred
         installation.source.fail_repositories("acme", failure);
         let mut sent = 0;
         for _ in 0..5 {
-            installation.tick().await;
+            tick(&installation).await;
             sent += installation.changes.take().len();
             installation.clock.advance(Duration::from_secs(300));
         }
@@ -167,13 +133,13 @@ async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_cred
 
 #[tokio::test]
 async fn a_list_that_becomes_empty_is_refused_and_notified() {
-    let mut installation = Installation::watching(&["acme/*"]);
+    let mut installation = watching(&["acme/*"]);
     installation.source.set_repositories("acme", vec!["acme/web".parse().unwrap()]);
-    installation.tick().await;
+    tick(&installation).await;
     installation.source.set_repositories("acme", Vec::new());
     installation.settings.configured = vec!["acme/*".parse().unwrap()];
     installation.changes.take();
-    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 1, "dropped": 0})));
+    assert_eq!(tick(&installation).await.answer, Ok(json!({"targets": 1, "dropped": 0})));
     let changes = installation.changes.take();
     assert!(changes.iter().any(|message| message.body.contains("\"monitor\"")), "{changes:?}");
 }
@@ -181,8 +147,8 @@ async fn a_list_that_becomes_empty_is_refused_and_notified() {
 #[tokio::test]
 async fn four_thousand_targets_of_one_credential_keep_within_900_a_minute() {
     let names: Vec<String> = (0..4_000).map(|number| format!("acme/app-{number}")).collect();
-    let installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 4_000, "dropped": 0})));
+    let installation = watching(&names);
+    assert_eq!(tick(&installation).await.answer, Ok(json!({"targets": 4_000, "dropped": 0})));
     let delays: Vec<u64> = installation.jobs.take().iter().map(|job| job.delay.as_secs()).collect();
     assert_eq!(delays.len(), 4_000);
     for second in 0..360 {
@@ -196,26 +162,26 @@ async fn four_thousand_targets_of_one_credential_keep_within_900_a_minute() {
 #[tokio::test]
 async fn a_repeated_tick_does_not_send_the_jobs_of_a_large_list_again() {
     let names: Vec<String> = (0..4_000).map(|number| format!("acme/app-{number}")).collect();
-    let mut installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    installation.tick().await;
+    let mut installation = watching(&names);
+    tick(&installation).await;
     installation.jobs.take();
     installation.clock.advance(Duration::from_secs(20));
-    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 0, "dropped": 0})));
+    assert_eq!(tick(&installation).await.answer, Ok(json!({"targets": 0, "dropped": 0})));
     // A new target is checked all the same.
     installation.settings.configured.push("acme/new".parse().unwrap());
-    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 1, "dropped": 0})));
+    assert_eq!(tick(&installation).await.answer, Ok(json!({"targets": 1, "dropped": 0})));
     assert_eq!(installation.jobs.take().len(), 1);
     installation.clock.advance(Duration::from_secs(280));
-    assert_eq!(installation.tick().await.answer, Ok(json!({"targets": 4_000, "dropped": 0})));
+    assert_eq!(tick(&installation).await.answer, Ok(json!({"targets": 4_000, "dropped": 0})));
 }
 
 #[tokio::test]
 async fn targets_beyond_one_interval_are_checked_in_rotation() {
     let names: Vec<String> = (0..5_000).map(|number| format!("acme/app-{number}")).collect();
-    let installation = Installation::watching(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let installation = watching(&names);
     let mut checked_at = BTreeMap::new();
     for _ in 0..5 {
-        installation.tick().await;
+        tick(&installation).await;
         for job in installation.jobs.take() {
             *checked_at.entry(CheckJob::from_json(&job.body).unwrap().target.to_string()).or_insert(0) += 1;
         }
@@ -226,93 +192,51 @@ async fn targets_beyond_one_interval_are_checked_in_rotation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_fails_the_invocation() {
-    let installation = Installation::watching(&["acme/web"]);
+    let installation = watching(&["acme/web"]);
     installation.server.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
-    let report = installation.tick().await;
+    let report = tick(&installation).await;
     assert!(matches!(report.answer, Err(Failure::Aborted(_))), "{:?}", report.answer);
     assert!(installation.jobs.take().is_empty());
 }
 
-const CHECKS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/checks";
-const CHANGES: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/changes.fifo";
+/// The scheduler of a stack with this many repositories.
+async fn world(targets: usize, variables: &[(&'static str, &str)]) -> World {
+    let world = World::start(Scheduler::new, Scheduler::handle, variables).await;
+    world.set("repositories", &repositories(targets));
+    world
+}
+
+fn repositories(count: usize) -> String {
+    (0..count).map(|number| format!("acme/app-{number} ")).collect()
+}
 
 #[tokio::test]
 async fn over_http_the_jobs_are_in_the_queue() {
-    let aws = FakeAws::start().await.unwrap();
-    let (github, statelydb) = (FakeGitHub::start().await.unwrap(), StatelyServer::start().await.unwrap());
-    let variables = BTreeMap::from([
-        ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
-        ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
-        ("GITHUB_TOKEN", "ghp_x".to_owned()),
-        ("GITHUB_API_URL", github.base_url()),
-        ("REPOS", (0..25).map(|number| format!("acme/app-{number} ")).collect()),
-        ("STATELYDB_ENDPOINT", statelydb.base_url()),
-        ("STATELYDB_NO_AUTH", "1".to_owned()),
-        ("STATELYDB_STORE_ID", "17".to_owned()),
-        ("STATELYDB_SCHEMA_ID", "5".to_owned()),
-    ]);
-    let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-    let scheduler = Scheduler::new(&variables, &Sdk::for_fake(aws.base_url()));
-    let invoke = async |event: &str| {
-        let deadline = SystemClock.now().plus(Duration::from_secs(30));
-        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
-        scheduler.handle(serde_json::from_str(event).unwrap(), invocation).await
-    };
+    let variables = [
+        ("GITHUB_TOKEN", "ghp_x"),
+        ("REPOS", &repositories(25)),
+        ("STATELYDB_ACCESS_KEY", "planted-key"),
+        ("STATELYDB_STORE_ID", "17"),
+        ("STATELYDB_SCHEMA_ID", "5"),
+    ];
+    let world = world(0, &variables).await;
     for tick in TICKS {
-        assert_eq!(invoke(tick).await, Ok(json!({"targets": 25, "dropped": 0})), "{tick}");
-        let sent = aws.take_sent(CHECKS);
+        assert_eq!(world.invoke(tick).await, Ok(json!({"targets": 25, "dropped": 0})), "{tick}");
+        let sent = world.aws.take_sent(CHECKS);
         assert!(sent.len() == 25 && sent.iter().all(|job| CheckJob::from_json(&job.body).is_ok()));
     }
-    assert!(aws.calls("GetParameters").is_empty(), "the environment is complete");
-    aws.plan("SendMessageBatch", [CallFault::Refused(403, "AccessDenied")]);
-    let error_text = invoke("{}").await.unwrap_err();
+    assert!(world.aws.calls("GetParameters").is_empty(), "the environment is complete");
+    world.aws.plan("SendMessageBatch", [CallFault::Refused(403, "AccessDenied")]);
+    let error_text = world.invoke("{}").await.unwrap_err();
     assert!(matches!(&error_text, Failure::Aborted(reason) if reason.contains("AccessDenied")), "{error_text}");
-    assert!(matches!(invoke("{\"Records\":[]}").await, Err(Failure::Event(_))));
-}
-
-struct World {
-    aws: FakeAws,
-    statelydb: StatelyServer,
-    scheduler: Scheduler,
-    _github: FakeGitHub,
-}
-
-impl World {
-    /// An installation with `targets` repositories, its secrets in SSM.
-    async fn watching(targets: usize, further: &[(&'static str, &str)]) -> Self {
-        let aws = FakeAws::start().await.unwrap();
-        let (github, statelydb) = (FakeGitHub::start().await.unwrap(), StatelyServer::start().await.unwrap());
-        statelydb.state().settings.access_key = Some("planted-key".to_owned());
-        for (name, value) in [("github-token", "ghp_x"), ("statelydb-access-key", "planted-key")] {
-            aws.set_parameter(&format!("/github-runner-monitor/{name}"), value);
-        }
-        let mut variables = BTreeMap::from([
-            ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
-            ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
-            ("GITHUB_API_URL", github.base_url()),
-            ("REPOS", (0..targets).map(|number| format!("acme/app-{number} ")).collect()),
-            ("STATELYDB_ENDPOINT", statelydb.base_url()),
-            ("STATELYDB_STORE_ID", "17".to_owned()),
-            ("STATELYDB_SCHEMA_ID", "5".to_owned()),
-        ]);
-        variables.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-        let scheduler = Scheduler::new(&variables, &Sdk::for_fake(aws.base_url()));
-        Self { aws, statelydb, scheduler, _github: github }
-    }
-
-    async fn tick(&self) -> Result<Value, Failure> {
-        let deadline = SystemClock.now().plus(Duration::from_secs(30));
-        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
-        self.scheduler.handle(json!({}), invocation).await
-    }
+    assert!(matches!(world.invoke("{\"Records\":[]}").await, Err(Failure::Event(_))));
 }
 
 #[tokio::test]
 async fn the_jobs_of_a_tick_keep_to_the_limit_of_requests_per_minute() {
     for (per_minute, longest_secs) in [("60", 26..=27), ("off", 0..=0)] {
-        let world = World::watching(25, &[("GITHUB_REQUESTS_PER_MINUTE", per_minute)]).await;
-        assert_eq!(world.tick().await, Ok(json!({"targets": 25, "dropped": 0})));
+        let world = world(25, &[("GITHUB_REQUESTS_PER_MINUTE", per_minute)]).await;
+        assert_eq!(world.invoke("{}").await, Ok(json!({"targets": 25, "dropped": 0})));
         let delays: Vec<u64> = world.aws.take_sent(CHECKS).iter().map(|job| job.delay_secs).collect();
         assert_eq!(delays.len(), 25);
         assert!(longest_secs.contains(delays.iter().max().unwrap()), "{per_minute}: {delays:?}");
@@ -321,12 +245,10 @@ async fn the_jobs_of_a_tick_keep_to_the_limit_of_requests_per_minute() {
 
 #[tokio::test]
 async fn a_rotated_key_of_the_store_is_in_use_right_after_the_first_refused_tick() {
-    let world = World::watching(2, &[]).await;
-    assert_eq!(world.tick().await, Ok(json!({"targets": 2, "dropped": 0})));
-    world.statelydb.state().settings.access_key = Some("planted-key-2".to_owned());
-    world.statelydb.state().revoke_tokens();
-    world.aws.set_parameter("/github-runner-monitor/statelydb-access-key", "planted-key-2");
-    let error_text = world.tick().await.unwrap_err();
+    let world = world(2, &[]).await;
+    assert_eq!(world.invoke("{}").await, Ok(json!({"targets": 2, "dropped": 0})));
+    world.rotate_key("planted-key-2");
+    let error_text = world.invoke("{}").await.unwrap_err();
     assert!(matches!(error_text, Failure::Aborted(_)), "{error_text}");
-    assert_eq!(world.tick().await, Ok(json!({"targets": 2, "dropped": 0})));
+    assert_eq!(world.invoke("{}").await, Ok(json!({"targets": 2, "dropped": 0})));
 }

@@ -1,7 +1,6 @@
 //! The function run on the sample events, signed as by Slack, over HTTP, with fakes of AWS, Slack and StatelyDB.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,102 +8,63 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use monitor_aws::host::Invocation;
-use monitor_aws::{Failure, LambdaEnvironment, Sdk};
+use monitor_aws::testing::{CHECKS, COMMANDS, PREFIX, SIGNING_SECRET, World};
 use monitor_domain::subject::Revision;
 use monitor_domain::watchlist::Watchlist;
-use monitor_fakes::{FakeAws, FakeSlack};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::Put;
 use monitor_pipeline::messages::CheckJob;
 use monitor_pipeline::ports::{Clock as _, PutOutcome, Store};
 use monitor_pipeline::testing::samples::{outage_item, runner_item, target, target_record};
 use monitor_slack::incoming::{MAX_BODY_BYTES, SigningSecret};
-use monitor_stately::client::{Client, ClientSettings};
-use monitor_stately::endpoint::Endpoint;
-use monitor_stately::{HttpTransport, StatelyStore};
-use monitor_stately_server::{Fault, RpcCode, StatelyServer, Trouble};
+use monitor_stately_server::{Fault, RpcCode, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
 
 use crate::slack::Slack;
 
-const PREFIX: &str = "/github-runner-monitor";
-const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-const CHECKS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/checks";
-const COMMANDS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/commands";
-
-struct World {
-    aws: FakeAws,
-    slack: FakeSlack,
-    statelydb: StatelyServer,
-    function: Slack,
+/// An installation that monitors acme/web and orgs/acme. Each has a runner-7; the one in acme/web had an outage.
+async fn world() -> World {
+    let world = World::start(Slack::new, Slack::handle, &[]).await;
+    // Otherwise mutes would be announced there, among the answers.
+    world.remove("slack-webhook");
+    let names = ["acme/web", "orgs/acme"];
+    let targets = names.iter().map(|name| target(name)).collect();
+    let watchlist = Watchlist { revision: Revision(1), targets, ..Watchlist::default() };
+    let of = |name: &str| [Item::Target(target_record(name, 1)), runner_item(name, 7), runner_item(name, 8)];
+    let items =
+        names.iter().flat_map(|name| of(name)).chain([Item::Watchlist(watchlist), outage_item("acme/web", 7, 3)]);
+    assert_eq!(world.store.put(items.map(Put::replacing).collect()).await, Ok(PutOutcome::Done));
+    world
 }
 
-impl World {
-    /// An installation that monitors acme/web and orgs/acme. Each has a runner-7; the one in acme/web had an outage.
-    async fn new() -> Self {
-        let aws = FakeAws::start().await.unwrap();
-        let (slack, statelydb) = (FakeSlack::start().await.unwrap(), StatelyServer::start().await.unwrap());
-        for (name, value) in [("slack-signing-secret", SECRET), ("statelydb-store-id", "17")] {
-            aws.set_parameter(&format!("{PREFIX}/{name}"), value);
-        }
-        let endpoint = statelydb.base_url();
-        let variables = BTreeMap::from([
-            ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
-            ("COMMANDS_QUEUE_URL", COMMANDS.to_owned()),
-            ("STATELYDB_ENDPOINT", endpoint.clone()),
-            ("STATELYDB_NO_AUTH", "1".to_owned()),
-            ("STATELYDB_SCHEMA_ID", "5".to_owned()),
-        ]);
-        let variables = LambdaEnvironment::new(move |name| variables.get(name).cloned());
-        let function = Slack::new(&variables, &Sdk::for_fake(aws.base_url()));
-        let transport = HttpTransport::new(monitor_http::http(), Endpoint::parse(&endpoint).unwrap()).unwrap();
-        let store = StatelyStore::new(Client::new(transport, ClientSettings::new(17, 5, None)));
-        let names = ["acme/web", "orgs/acme"];
-        let targets = names.iter().map(|name| target(name)).collect();
-        let watchlist = Watchlist { revision: Revision(1), targets, ..Watchlist::default() };
-        let of = |name: &str| [Item::Target(target_record(name, 1)), runner_item(name, 7), runner_item(name, 8)];
-        let items =
-            names.iter().flat_map(|name| of(name)).chain([Item::Watchlist(watchlist), outage_item("acme/web", 7, 3)]);
-        assert_eq!(store.put(items.map(Put::replacing).collect()).await, Ok(PutOutcome::Done));
-        Self { aws, slack, statelydb, function }
-    }
+/// The answer to a sample event that Slack signed.
+async fn answer(world: &World, name: &str) -> Value {
+    let response = world.invoke(signed(sample(name))).await.unwrap();
+    assert_eq!(response["statusCode"], 200, "{name}: {response}");
+    assert_eq!(response["headers"]["content-type"], "application/json; charset=utf-8", "{name}: {response}");
+    serde_json::from_str(response["body"].as_str().unwrap()).unwrap()
+}
 
-    async fn invoke(&self, event: Value) -> Result<Value, Failure> {
-        let deadline = SystemClock.now().plus(Duration::from_secs(30));
-        let invocation = Invocation { request_id: "request-1".to_owned(), deadline };
-        self.function.handle(event, invocation).await
-    }
+async fn text(world: &World, name: &str) -> String {
+    answer(world, name).await["text"].as_str().unwrap().to_owned()
+}
 
-    /// The answer to a sample event that Slack signed.
-    async fn answer(&self, name: &str) -> Value {
-        let response = self.invoke(signed(sample(name))).await.unwrap();
-        assert_eq!(response["statusCode"], 200, "{name}: {response}");
-        assert_eq!(response["headers"]["content-type"], "application/json; charset=utf-8", "{name}: {response}");
-        serde_json::from_str(response["body"].as_str().unwrap()).unwrap()
-    }
+/// A pressed button whose answer is sent to the fake Slack.
+fn with_reply_url(world: &World, mut event: Value) -> Value {
+    let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", world.slack.base_url());
+    // The address is percent-encoded, like everything in the form.
+    let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let body = event["body"].as_str().unwrap().replace(
+        "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN",
+        &encoded,
+    );
+    event["body"] = body.into();
+    event
+}
 
-    async fn text(&self, name: &str) -> String {
-        self.answer(name).await["text"].as_str().unwrap().to_owned()
-    }
-
-    /// A pressed button whose answer is sent to the fake Slack.
-    fn with_reply_url(&self, mut event: Value) -> Value {
-        let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", self.slack.base_url());
-        // The address is percent-encoded, like everything in the form.
-        let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let body = event["body"].as_str().unwrap().replace(
-            "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN",
-            &encoded,
-        );
-        event["body"] = body.into();
-        event
-    }
-
-    fn nothing_is_enqueued(&self) -> bool {
-        self.aws.take_sent(CHECKS).is_empty() && self.aws.take_sent(COMMANDS).is_empty()
-    }
+fn nothing_is_enqueued(world: &World) -> bool {
+    world.aws.take_sent(CHECKS).is_empty() && world.aws.take_sent(COMMANDS).is_empty()
 }
 
 fn sample(name: &str) -> Value {
@@ -124,7 +84,7 @@ fn signed(mut event: Value) -> Value {
         let trigger_id = TRIGGERS.fetch_add(1, Ordering::Relaxed);
         event["body"] = format!("{}&trigger_id={trigger_id}", event["body"].as_str().unwrap()).into();
     }
-    signed_at(event, SystemClock.now().epoch_secs(), SECRET)
+    signed_at(event, SystemClock.now().epoch_secs(), SIGNING_SECRET)
 }
 
 fn signed_at(mut event: Value, at_secs: i64, secret: &str) -> Value {
@@ -142,22 +102,22 @@ fn with_body(body: &str, is_base64: bool) -> Value {
 
 #[tokio::test]
 async fn every_command_is_answered() {
-    let world = World::new().await;
-    assert!(world.text("slack-runner-status-all").await.contains("All 4 runners online in 2 targets."));
-    assert!(world.text("slack-base64").await.contains("All 4 runners online"));
-    assert!(world.text("slack-runner-status").await.contains("acme/web: all 2 runners online"));
-    let named = world.answer("slack-runner-status-of-a-name").await;
+    let world = world().await;
+    assert!(text(&world, "slack-runner-status-all").await.contains("All 4 runners online in 2 targets."));
+    assert!(text(&world, "slack-base64").await.contains("All 4 runners online"));
+    assert!(text(&world, "slack-runner-status").await.contains("acme/web: all 2 runners online"));
+    let named = answer(&world, "slack-runner-status-of-a-name").await;
     assert!(named["text"].as_str().unwrap().contains("runner-7: all 2 online in 2 targets."), "{named}");
     assert_eq!(named["response_type"], "in_channel");
-    let history = world.answer("slack-runner-history").await;
+    let history = answer(&world, "slack-runner-history").await;
     assert!(history["text"].as_str().unwrap().contains("runner-7: 1 outage."), "{history}");
     assert_eq!(history["response_type"], "ephemeral");
-    assert!(world.text("slack-runner-help").await.contains("What you can ask"));
-    assert!(world.text("slack-unknown-command").await.contains("/runner-reboot is not a command"));
-    assert!(world.text("slack-empty-argument").await.contains("Say which runner"));
-    assert!(world.nothing_is_enqueued());
+    assert!(text(&world, "slack-runner-help").await.contains("What you can ask"));
+    assert!(text(&world, "slack-unknown-command").await.contains("/runner-reboot is not a command"));
+    assert!(text(&world, "slack-empty-argument").await.contains("Say which runner"));
+    assert!(nothing_is_enqueued(&world));
 
-    assert!(world.text("slack-runner-recheck").await.contains("Checking acme/web again"));
+    assert!(text(&world, "slack-runner-recheck").await.contains("Checking acme/web again"));
     let jobs = world.aws.take_sent(CHECKS);
     assert!(jobs.len() == 1 && CheckJob::from_json(&jobs[0].body).unwrap().target == target("acme/web"));
     let names = world.aws.calls("GetParameters");
@@ -168,7 +128,7 @@ async fn every_command_is_answered() {
 
 #[tokio::test]
 async fn the_signer_signs_every_event_as_slack_would() {
-    let world = World::new().await;
+    let world = world().await;
     let folder = format!("{}/../../events", env!("CARGO_MANIFEST_DIR"));
     let sign = |arguments: &[&str], secret: &str, stdin: &str| {
         let mut command = Command::new("python3");
@@ -179,18 +139,18 @@ async fn the_signer_signs_every_event_as_slack_would() {
         child.wait_with_output().unwrap()
     };
     for name in ["slack-runner-status-all", "slack-runner-history", "slack-base64", "slack-button-acknowledge"] {
-        let output = sign(&[&format!("{folder}/{name}.json")], SECRET, "");
+        let output = sign(&[&format!("{folder}/{name}.json")], SIGNING_SECRET, "");
         let event: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         assert_eq!(world.invoke(event).await.unwrap()["statusCode"], 200, "{name}");
         let unsigned = world.invoke(sample(name)).await.unwrap();
         assert_eq!(unsigned["statusCode"], 401, "{name}: a committed event has no valid signature");
     }
-    let piped = sign(&["-"], SECRET, &sample("slack-runner-help").to_string());
-    assert_eq!(world.invoke(serde_json::from_slice(&piped.stdout).unwrap()).await.unwrap()["statusCode"], 200);
+    let piped = sign(&["-"], SIGNING_SECRET, &sample("slack-runner-help").to_string());
+    assert_eq!(world.invoke(String::from_utf8(piped.stdout).unwrap()).await.unwrap()["statusCode"], 200);
     for (arguments, secret, said) in [
         (&["-"][..], "", "SLACK_SIGNING_SECRET must be set"),
-        (&["-"], SECRET, "cannot read - as an event"),
-        (&[], SECRET, "usage"),
+        (&["-"], SIGNING_SECRET, "cannot read - as an event"),
+        (&[], SIGNING_SECRET, "usage"),
     ] {
         let output = sign(arguments, secret, "{");
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
@@ -199,7 +159,7 @@ async fn the_signer_signs_every_event_as_slack_would() {
 
 #[tokio::test]
 async fn a_request_that_slack_did_not_sign_is_refused_without_a_body_and_nothing_is_enqueued() {
-    let world = World::new().await;
+    let world = world().await;
     let recheck = || sample("slack-runner-recheck");
     let now = SystemClock.now().epoch_secs();
     let mut truncated = signed(recheck());
@@ -210,8 +170,8 @@ async fn a_request_that_slack_did_not_sign_is_refused_without_a_body_and_nothing
     encoded["isBase64Encoded"] = true.into();
     let refused = [
         (signed_at(recheck(), now, "another"), 401),
-        (signed_at(recheck(), now - 301, SECRET), 401),
-        (signed_at(recheck(), now + 400, SECRET), 401),
+        (signed_at(recheck(), now - 301, SIGNING_SECRET), 401),
+        (signed_at(recheck(), now + 400, SIGNING_SECRET), 401),
         (truncated, 401),
         (without, 401),
         (encoded, 401),
@@ -223,12 +183,12 @@ async fn a_request_that_slack_did_not_sign_is_refused_without_a_body_and_nothing
         let response = world.invoke(event).await.unwrap();
         assert_eq!((&response["statusCode"], &response["body"]), (&status.into(), &Value::Null), "{response}");
     }
-    assert!(world.nothing_is_enqueued());
+    assert!(nothing_is_enqueued(&world));
 }
 
 #[tokio::test]
 async fn header_names_are_case_insensitive() {
-    let world = World::new().await;
+    let world = world().await;
     let mut event = signed(sample("slack-runner-help"));
     let headers = event["headers"].as_object().unwrap().clone();
     event["headers"] = headers.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect();
@@ -237,8 +197,8 @@ async fn header_names_are_case_insensitive() {
 
 #[tokio::test]
 async fn a_pressed_button_goes_through_the_queue_and_is_answered_in_its_channel() {
-    let world = World::new().await;
-    let event = world.with_reply_url(sample("slack-button-recheck"));
+    let world = world().await;
+    let event = with_reply_url(&world, sample("slack-button-recheck"));
     let response = world.invoke(signed(event)).await.unwrap();
     assert_eq!((&response["statusCode"], &response["body"]), (&200.into(), &Value::Null), "{response}");
     assert!(world.aws.take_sent(CHECKS).is_empty());
@@ -256,15 +216,15 @@ async fn a_pressed_button_goes_through_the_queue_and_is_answered_in_its_channel(
 
 #[tokio::test]
 async fn mutes_can_be_set_listed_and_ended_and_an_acknowledgement_appears_in_the_message() {
-    let world = World::new().await;
-    assert!(world.text("slack-runner-mute").await.contains("runner-7 muted"));
-    let shown = world.answer("slack-runner-status").await.to_string();
+    let world = world().await;
+    assert!(text(&world, "slack-runner-mute").await.contains("runner-7 muted"));
+    let shown = answer(&world, "slack-runner-status").await.to_string();
     assert!(shown.contains("1 mute") && shown.contains("new disk"), "{shown}");
-    assert!(world.text("slack-runner-unmute").await.contains("runner-7 no longer muted"));
-    assert!(world.text("slack-runner-unmute").await.contains("runner-7 is not muted"));
+    assert!(text(&world, "slack-runner-unmute").await.contains("runner-7 no longer muted"));
+    assert!(text(&world, "slack-runner-unmute").await.contains("runner-7 is not muted"));
 
     let press = async |name: &str| {
-        let response = world.invoke(signed(world.with_reply_url(sample(name)))).await.unwrap();
+        let response = world.invoke(signed(with_reply_url(&world, sample(name)))).await.unwrap();
         assert_eq!(response["statusCode"], 200, "{response}");
         let mut batch = sample("slack-later");
         batch["Records"][0]["body"] = world.aws.take_sent(COMMANDS)[0].body.clone().into();
@@ -272,7 +232,7 @@ async fn mutes_can_be_set_listed_and_ended_and_an_acknowledgement_appears_in_the
         world.slack.messages().last().unwrap().body.clone()
     };
     assert_eq!(press("slack-button-mute").await["replace_original"], false);
-    assert!(world.answer("slack-runner-status").await.to_string().contains("1 mute"));
+    assert!(answer(&world, "slack-runner-status").await.to_string().contains("1 mute"));
     let altered = press("slack-button-acknowledge").await;
     assert_eq!(altered["replace_original"], true);
     let blocks = altered["blocks"].to_string();
@@ -285,16 +245,16 @@ async fn the_settings_name_the_admins_who_may_mute_more_than_one_target() {
     for (admins, expected) in
         [("U0123456789", "A mute of more than one target needs an admin"), ("U0123456789,U2CERLKJA", "runner-7 muted")]
     {
-        let world = World::new().await;
-        world.aws.set_parameter(&format!("{PREFIX}/slack-admins"), admins);
-        let said = world.answer("slack-runner-mute").await.to_string();
+        let world = world().await;
+        world.set("slack-admins", admins);
+        let said = answer(&world, "slack-runner-mute").await.to_string();
         assert!(said.contains(expected), "{admins}: {said}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_slack_refuses_is_retried_and_an_old_one_is_not() {
-    let world = World::new().await;
+    let world = world().await;
     let batch = |asked_at: monitor_domain::time::Timestamp| {
         let mut batch = sample("slack-later");
         let mut later: Value = serde_json::from_str(batch["Records"][0]["body"].as_str().unwrap()).unwrap();
@@ -322,30 +282,30 @@ async fn an_answer_that_slack_refuses_is_retried_and_an_old_one_is_not() {
 
 #[tokio::test]
 async fn a_slow_store_is_reported_within_the_time_that_slack_allows() {
-    let world = World::new().await;
+    let world = world().await;
     world.statelydb.state().inject(Fault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
     let began = tokio::time::Instant::now();
-    let text = world.text("slack-runner-status-all").await;
+    let text = text(&world, "slack-runner-status-all").await;
     assert!(text.contains("The answer follows here") || text.contains("cannot be read"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_new_signing_secret_is_in_use_after_one_refused_request() {
-    let world = World::new().await;
-    assert!(world.text("slack-runner-help").await.contains("What you can ask"));
+    let world = world().await;
+    assert!(text(&world, "slack-runner-help").await.contains("What you can ask"));
     let new_secret = "newsecretnewsecretnewsecret00000";
     let event = || signed_at(sample("slack-runner-help"), SystemClock.now().epoch_secs(), new_secret);
-    world.aws.set_parameter(&format!("{PREFIX}/slack-signing-secret"), new_secret);
+    world.set("slack-signing-secret", new_secret);
     assert_eq!(world.invoke(event()).await.unwrap()["statusCode"], 401);
     assert_eq!(world.invoke(event()).await.unwrap()["statusCode"], 200);
 }
 
 #[tokio::test]
 async fn all_missing_settings_are_reported_together_and_another_functions_event_is_refused() {
-    let world = World::new().await;
-    world.aws.remove_parameter(&format!("{PREFIX}/slack-signing-secret"));
-    world.aws.remove_parameter(&format!("{PREFIX}/statelydb-store-id"));
+    let world = world().await;
+    world.remove("slack-signing-secret");
+    world.remove("statelydb-store-id");
     let error_text = world.invoke(signed(sample("slack-runner-help"))).await.unwrap_err().to_string();
     for name in ["slack-signing-secret --type SecureString", "statelydb-store-id --type String"] {
         assert!(error_text.contains(&format!("aws ssm put-parameter --name {PREFIX}/{name}")), "{error_text}");

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 
-use monitor_fakes::FakeGitHub;
 use monitor_fakes::github::{Access, RunnerSpec, State};
 
 use crate::Bench;
@@ -56,8 +55,7 @@ async fn a_runner_that_never_connected_is_no_outage() {
     github.add_target("acme/web");
     github.add_runner("acme/web", RunnerSpec::new("used"));
     github.add_runner("acme/web", RunnerSpec::new("ahead").never_connected());
-    let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
-    let bench = Bench { github, folder: tempfile::tempdir().unwrap() };
+    let bench = Bench::of(github).await;
     for command in ["check", "status"] {
         let (code, stdout, stderr) = bench.output(&[command], &[("POLICY", "{}")]).await;
         assert_eq!(code, Some(0), "{command}: {stdout}{stderr}");

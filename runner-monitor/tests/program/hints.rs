@@ -1,7 +1,5 @@
 //! Errors and `doctor` say what is wrong, where, and how to fix it.
 
-use std::process::Stdio;
-
 use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access};
 
 use crate::Bench;
@@ -10,10 +8,8 @@ const BOTH_KINDS: &str = "the scope `repo` (classic token) or the repository per
 
 /// Runs `doctor`; returns its exit code and its output.
 async fn doctor(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = bench.command(&["doctor"]);
-    command.envs(variables.iter().copied()).stdout(Stdio::piped());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    let (code, stdout, _) = bench.output(&["doctor"], variables).await;
+    (code, stdout)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,13 +134,9 @@ async fn a_wrong_argument_is_named_with_a_hint() {
         (&["check"], ("POLICY", policy), &in_policy),
     ];
     for (arguments, (variable, value), expected) in cases {
-        let mut command = bench.command(arguments);
-        if !variable.is_empty() {
-            command.env(variable, value);
-        }
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(2) && stderr.contains(expected), "{arguments:?} {variable}: {stderr}");
+        let variables = [(variable, value)];
+        let (code, _, stderr) = bench.output(arguments, &variables[usize::from(variable.is_empty())..]).await;
+        assert!(code == Some(2) && stderr.contains(expected), "{arguments:?} {variable}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
     }
 }

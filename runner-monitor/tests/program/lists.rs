@@ -1,18 +1,8 @@
 //! Incomplete lists and refusals from GitHub.
 
-use std::process::Stdio;
-
 use monitor_fakes::github::{Access, Fault, Links, RunnerSpec, Strikes};
 
 use crate::Bench;
-
-/// Runs `check`; returns its exit code and its output.
-async fn check(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = bench.command(&["check"]);
-    command.envs(variables.iter().copied()).stdout(Stdio::piped());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
-}
 
 // An older Enterprise Server, as reported: {"id":2,"name":"r","os":"linux","status":"offline","busy":true,"labels":[]}
 #[tokio::test]
@@ -27,7 +17,7 @@ async fn an_offline_runner_in_a_list_without_versions_counts_as_offline() {
         died.version = None;
         state.add_runner("acme/web", died);
     }
-    let (code, said) = check(&bench, &[]).await;
+    let (code, said) = bench.check(&[]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(!said.contains("never"), "{said}");
 }
@@ -46,7 +36,7 @@ async fn runners_behind_a_page_without_a_link_are_seen() {
             state.add_runner("acme/web", if number == 150 { spec.offline() } else { spec });
         }
     }
-    let (code, said) = check(&bench, &[]).await;
+    let (code, said) = bench.check(&[]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("pool-150"), "{said}");
 }
@@ -56,7 +46,7 @@ async fn a_list_that_lacks_a_runner_is_a_failure() {
     let bench = Bench::new().await;
     let last = bench.github.state().add_runner("acme/web", RunnerSpec::new("build-2"));
     bench.github.state().fault(Fault::Slip(last), Strikes::always());
-    let (code, said) = check(&bench, &[]).await;
+    let (code, said) = bench.check(&[]).await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("GitHub counts 3 runners and lists 2"), "{said}");
 }
@@ -67,10 +57,8 @@ async fn a_refusal_shows_githubs_reason() {
     let message = "the `acme` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.";
     bench.github.state().set_access("acme/web", Access::Refused(message.to_owned()));
     for arguments in [&["check"][..], &["doctor"]] {
-        let mut command = bench.command(arguments);
-        command.stdout(Stdio::piped());
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let (_, stdout, stderr) = bench.output(arguments, &[]).await;
+        let said = stdout + &stderr;
         // Long lines are wrapped.
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains("your IP address is not permitted"), "{said}");
@@ -85,12 +73,12 @@ async fn a_refused_token_is_logged_once_and_not_for_each_target() {
         bench.github.state().add_target(target);
     }
     let variables = [("LOG", "warn"), ("GITHUB_TOKEN", "wrong"), ("REPOS", "acme/web,acme/api,acme/tools")];
-    let (code, said) = check(&bench, &variables).await;
+    let (code, said) = bench.check(&variables).await;
     assert_eq!(code, Some(2), "{said}");
     let warnings: Vec<&str> = said.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{said}");
     assert!(warnings[0].contains("of every target of this credential"), "{said}");
     // The next check finds the same state and does not warn again.
-    let (_, said) = check(&bench, &variables).await;
+    let (_, said) = bench.check(&variables).await;
     assert!(!said.contains("WARN"), "{said}");
 }

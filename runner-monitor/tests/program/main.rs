@@ -9,6 +9,7 @@ mod output;
 mod prompt;
 mod readme;
 mod secrets;
+mod stately;
 
 use std::process::{Command, Output, Stdio};
 
@@ -31,6 +32,10 @@ impl Bench {
         }
         let runner = github.runners("acme/web")[0].id;
         github.set_runner("acme/web", runner, "offline", false);
+        Self::of(github).await
+    }
+
+    async fn of(github: State) -> Self {
         let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
         Self { github, folder: tempfile::tempdir().unwrap() }
     }
@@ -47,11 +52,17 @@ impl Bench {
     /// Runs the program with additional variables; an empty one counts as not set.
     async fn output(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
         let mut command = self.command(arguments);
-        command.envs(variables.iter().copied()).stdout(Stdio::piped());
+        command.envs(variables.iter().copied());
         let Output { status, stdout, stderr } =
             tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
         (status.code(), stdout, stderr)
+    }
+
+    /// Runs `check` with additional variables; returns its exit code and all that it printed.
+    async fn check(&self, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+        let (code, stdout, stderr) = self.output(&["check"], variables).await;
+        (code, stdout + &stderr)
     }
 
     /// Runs the program; returns its exit code and its standard error.

@@ -1,6 +1,5 @@
 //! The README shows what the program prints.
 
-use monitor_fakes::FakeGitHub;
 use monitor_fakes::github::{RunnerSpec, State};
 
 use crate::Bench;
@@ -31,8 +30,7 @@ async fn the_readme_shows_what_a_check_prints() {
     github.add_runner("acme/web", RunnerSpec::new("warm-1").never_connected());
     github.add_runner("orgs/acme", RunnerSpec::new("shared-1").busy());
     github.add_runner("orgs/acme", RunnerSpec { os: "windows".to_owned(), ..RunnerSpec::new("shared-2") });
-    let github = FakeGitHub::start_with(github, 0, monitor_fakes::wall_clock_ms).await.unwrap();
-    let bench = Bench { github, folder: tempfile::tempdir().unwrap() };
+    let bench = Bench::of(github).await;
     let arguments = ["check", "acme/web", "orgs/acme"];
     bench.output(&arguments, &[]).await;
     bench.github.state().set_runner("acme/web", failing, "offline", false);

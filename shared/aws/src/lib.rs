@@ -11,6 +11,8 @@ mod parameters;
 mod queue;
 mod reloading_config;
 mod sdk;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use clients::github_and_store;
 pub use dead_letters::DeadLetters;

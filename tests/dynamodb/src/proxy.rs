@@ -1,14 +1,13 @@
 //! A proxy in front of an emulator that behaves as the service does under load.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use monitor_fakes::http::{Answer, Delivery, Request};
+use monitor_fakes::server::{Server, answer_whole, lock};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,49 +27,31 @@ pub enum Trouble {
 }
 
 /// The proxy. It ends with this value.
-#[derive(Debug)]
 pub struct FaultProxy {
     url: String,
-    troubles: Troubles,
-    task: JoinHandle<()>,
+    script: Arc<Mutex<Script>>,
+    _server: Server,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Troubles(Arc<Mutex<Script>>);
-
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Script {
     next: VecDeque<Trouble>,
     cycle: Vec<Trouble>,
     requests: Vec<String>,
 }
 
-impl Troubles {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Clone)]
-struct Forwarding {
-    upstream: String,
-    http: reqwest::Client,
-    troubles: Troubles,
-}
-
 impl FaultProxy {
     /// Starts a proxy in front of `upstream` that forwards everything.
     pub async fn start(upstream: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let troubles = Troubles::default();
+        let script = Arc::<Mutex<Script>>::default();
         let http = monitor_http::http().no_proxy().build()?;
-        let state = Forwarding { upstream: upstream.to_owned(), http, troubles: troubles.clone() };
-        let app = axum::Router::new().fallback(forward).with_state(state);
-        let task = tokio::spawn(async move {
-            let _ = axum::serve(listener, app).await;
+        let (upstream, troubles) = (upstream.to_owned(), Arc::clone(&script));
+        let server = Server::start_streaming(0, move |request, body| {
+            let (upstream, http, troubles) = (upstream.clone(), http.clone(), Arc::clone(&troubles));
+            answer_whole(request, body, move |request| forward(upstream, http, troubles, request))
         });
-        Ok(Self { url, troubles, task })
+        let server = server.await?;
+        Ok(Self { url: server.base_url(), script, _server: server })
     }
 
     /// Its address.
@@ -80,33 +61,27 @@ impl FaultProxy {
 
     /// The next requests have these troubles, and no later one.
     pub fn next(&self, troubles: impl IntoIterator<Item = Trouble>) {
-        let mut script = self.troubles.lock();
+        let mut script = lock(&self.script);
         script.next = troubles.into_iter().collect();
         script.cycle.clear();
     }
 
     /// All requests from now on have these troubles, over and over.
     pub fn always(&self, troubles: &[Trouble]) {
-        self.troubles.lock().cycle = troubles.to_vec();
+        lock(&self.script).cycle = troubles.to_vec();
     }
 
     /// The operations requested since the last call, for example `PutItem`.
     pub fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.troubles.lock().requests)
+        std::mem::take(&mut lock(&self.script).requests)
     }
 }
 
-impl Drop for FaultProxy {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn forward(State(to): State<Forwarding>, headers: HeaderMap, body: Bytes) -> Response<axum::body::Body> {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+async fn forward(upstream: String, http: reqwest::Client, script: Arc<Mutex<Script>>, received: Request) -> Answer {
+    let target = received.header("x-amz-target").unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let trouble = {
-        let mut script = to.troubles.lock();
+        let mut script = lock(&script);
         script.requests.push(operation.clone());
         script.next.pop_front().unwrap_or_else(|| {
             let Some(first) = script.cycle.first().copied() else { return Trouble::None };
@@ -114,7 +89,7 @@ async fn forward(State(to): State<Forwarding>, headers: HeaderMap, body: Bytes) 
             first
         })
     };
-    let mut request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut request: Value = serde_json::from_slice(&received.body).unwrap_or_default();
     let mut left_out = Vec::new();
     match trouble {
         Trouble::Code(code) => return refused(code, None),
@@ -138,48 +113,36 @@ async fn forward(State(to): State<Forwarding>, headers: HeaderMap, body: Bytes) 
         Trouble::AnswerInPart if operation == "Query" => request["Limit"] = json!(1),
         _ => {}
     }
-    let mut forwarded = to.http.post(&to.upstream).body(request.to_string());
-    for (name, value) in &headers {
-        if !["content-length", "host", "accept-encoding"].contains(&name.as_str()) {
+    let mut forwarded = http.post(upstream).body(request.to_string());
+    for (name, value) in &received.headers {
+        if !["content-length", "host", "accept-encoding"].contains(&&**name) {
             forwarded = forwarded.header(name, value);
         }
     }
     let Ok(answer) = forwarded.send().await else { return refused("InternalServerError", None) };
-    let status = answer.status();
-    let Ok(mut body) = answer.bytes().await else { return refused("InternalServerError", None) };
+    let status = answer.status().as_u16();
+    let Ok(body) = answer.bytes().await else { return refused("InternalServerError", None) };
+    let mut answer = Answer::new(status, CONTENT_TYPE, body);
     if trouble == Trouble::AnswerLost {
-        // The length that is promised never arrives.
-        return Response::builder().header("content-length", "1000000").body(cut_off(body)).unwrap_or_default();
+        answer.delivery = Delivery::CutAfter(answer.body.len() / 2);
     }
     if !left_out.is_empty() {
-        let mut answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if let Some((table, requested)) = request["RequestItems"].as_object().and_then(|tables| tables.iter().next()) {
             let mut unanswered = requested.clone();
             unanswered["Keys"] = json!(left_out);
-            answer["UnprocessedKeys"] = json!({ table: unanswered });
+            body["UnprocessedKeys"] = json!({ table: unanswered });
         }
-        body = answer.to_string().into();
+        answer.body = body.to_string().into();
     }
-    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-    answer.body(body.into()).unwrap_or_default()
+    answer
 }
 
-/// A body that ends with an error, so that the connection closes.
-fn cut_off(body: Bytes) -> axum::body::Body {
-    let half = body.slice(..body.len() / 2);
-    let chunks = [Ok(half), Err(std::io::Error::other("cut off"))];
-    axum::body::Body::from_stream(futures_util::stream::iter(chunks))
-}
-
-fn refused(code: &str, reasons: Option<Vec<Value>>) -> Response<axum::body::Body> {
+fn refused(code: &str, reasons: Option<Vec<Value>>) -> Answer {
     let mut body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": code });
     if let Some(reasons) = reasons {
         body["CancellationReasons"] = json!(reasons);
     }
     let status = if code == "InternalServerError" { 500 } else { 400 };
-    Response::builder()
-        .status(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST))
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(body.to_string().into())
-        .unwrap_or_default()
+    Answer::new(status, CONTENT_TYPE, body.to_string())
 }

@@ -2,6 +2,7 @@
 
 pub mod capacity;
 mod running;
+mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,6 +12,10 @@ use monitor_fakes::github::{RunnerSpec, State};
 use tokio::process::{Child, Command};
 
 pub use running::Running;
+pub use world::{
+    EVERY_CHECK_COUNTS, LONG, SIGNING_SECRET, STOPS_WITHIN, Switch, World, after, dynamodb_variables, http, printed,
+    signed, under, until,
+};
 
 /// The token that [`fleet`] accepts.
 pub const TOKEN: &str = "e2e-token";

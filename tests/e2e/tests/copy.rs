@@ -2,16 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use monitor_domain::time::Timestamp;
 use monitor_dynamodb_emulators::{Emulator, create_table};
+use monitor_e2e::{dynamodb_variables, printed};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, LastSeen};
 use monitor_pipeline::keys::{Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store as _};
 use monitor_pipeline::testing::samples::{at, every_item, runner_item, subject, target, target_record};
 use monitor_stately_server::StatelyServer;
+use tokio::process::Command;
 
 struct World {
     folder: tempfile::TempDir,
@@ -34,23 +35,15 @@ impl World {
     /// Runs `copy`; returns its exit code and its output.
     async fn copy(&self, from: &str, to: &str) -> (i32, String) {
         let mut command = Command::new(monitor_e2e::program().unwrap());
-        command.env_clear().args(["copy", "--from", from, "--to", to]).stdin(Stdio::null());
+        command.env_clear().args(["copy", "--from", from, "--to", to]);
         command.current_dir(self.folder.path()).envs([
             ("STATELYDB_ENDPOINT", &*self.statelydb.base_url()),
             ("STATELYDB_NO_AUTH", "1"),
             ("STATELYDB_STORE_ID", "17"),
             ("STATELYDB_SCHEMA_ID", "5"),
-            ("DYNAMODB_TABLE", "records"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url()),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "id"),
-            ("AWS_SECRET_ACCESS_KEY", "planted-secret-key"),
         ]);
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-        let printed = [output.stdout, output.stderr].concat();
-        let printed = String::from_utf8_lossy(&printed).into_owned();
-        assert!(!printed.contains("planted"), "{printed}");
-        (output.status.code().unwrap_or(-1), printed)
+        command.envs(dynamodb_variables(self.dynamodb.url(), "records"));
+        printed(command).await
     }
 }
 

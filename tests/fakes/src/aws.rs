@@ -4,12 +4,12 @@
 //! It delivers no messages and has no clock. Queue behaviour is tested elsewhere, with emulators.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Request};
-use crate::server::Server;
+use crate::server::{Server, lock};
 
 /// The most messages that SQS accepts in one batch.
 const MESSAGES_PER_CALL: usize = 10;
@@ -63,7 +63,7 @@ impl FakeAws {
     pub async fn start() -> std::io::Result<Self> {
         let state = Arc::new(Mutex::new(State { keeps_messages: true, ..State::default() }));
         let answering = Arc::clone(&state);
-        let server = Server::start(0, move |request| locked(&answering).answer(request)).await?;
+        let server = Server::start(0, move |request| lock(&answering).answer(request)).await?;
         Ok(Self { server, state })
     }
 
@@ -74,52 +74,48 @@ impl FakeAws {
 
     /// Sets a parameter, by its full name.
     pub fn set_parameter(&self, name: &str, value: &str) {
-        locked(&self.state).parameters.insert(name.to_owned(), value.to_owned());
+        lock(&self.state).parameters.insert(name.to_owned(), value.to_owned());
     }
 
     /// Removes a parameter.
     pub fn remove_parameter(&self, name: &str) {
-        locked(&self.state).parameters.remove(name);
+        lock(&self.state).parameters.remove(name);
     }
 
     /// Sets how long every answer takes.
     pub fn set_latency_ms(&self, latency_ms: u64) {
-        locked(&self.state).latency_ms = latency_ms;
+        lock(&self.state).latency_ms = latency_ms;
     }
 
     /// From now on only counts messages, so that memory measurements show the sender alone.
     pub fn forget_messages(&self) {
-        locked(&self.state).keeps_messages = false;
+        lock(&self.state).keeps_messages = false;
     }
 
     /// Sets the faults of the next calls of an action such as `GetParameters`, in order.
     pub fn plan(&self, action: &str, faults: impl IntoIterator<Item = CallFault>) {
-        locked(&self.state).faults.entry(action.to_owned()).or_default().extend(faults);
+        lock(&self.state).faults.entry(action.to_owned()).or_default().extend(faults);
     }
 
     /// The bodies of the calls of an action so far.
     pub fn calls(&self, action: &str) -> Vec<Value> {
-        locked(&self.state).calls.get(action).cloned().unwrap_or_default()
+        lock(&self.state).calls.get(action).cloned().unwrap_or_default()
     }
 
     /// The most calls that were in flight at the same time.
     pub fn most_in_flight(&self) -> usize {
-        locked(&self.state).most_in_flight
+        lock(&self.state).most_in_flight
     }
 
     /// Takes all messages that were sent to a queue, by its URL.
     pub fn take_sent(&self, queue_url: &str) -> Vec<SentMessage> {
-        locked(&self.state).sent.remove(queue_url).unwrap_or_default()
+        lock(&self.state).sent.remove(queue_url).unwrap_or_default()
     }
 
     /// The visibility changes in order: receipt handle and seconds.
     pub fn visibility(&self) -> Vec<(String, u64)> {
-        locked(&self.state).visibility.clone()
+        lock(&self.state).visibility.clone()
     }
-}
-
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

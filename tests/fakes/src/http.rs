@@ -64,7 +64,7 @@ impl Request {
 }
 
 /// A fake's answer, and how it reaches the client.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
@@ -72,6 +72,8 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Body as sent.
     pub body: Vec<u8>,
+    /// Trailers; only gRPC has them.
+    pub trailers: Vec<(String, String)>,
     /// Pause before the first byte, in milliseconds.
     pub delay_ms: u64,
     /// How much of the answer arrives.
@@ -100,6 +102,7 @@ impl Answer {
             status,
             headers: vec![("content-type".to_owned(), content_type.to_owned())],
             body: body.into(),
+            trailers: Vec::new(),
             delay_ms: 0,
             delivery: Delivery::Whole,
         }

@@ -4,7 +4,7 @@ pub mod aws;
 mod chance;
 pub mod github;
 pub mod http;
-mod server;
+pub mod server;
 pub mod slack;
 
 pub use aws::FakeAws;

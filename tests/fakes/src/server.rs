@@ -1,46 +1,78 @@
-//! An HTTP/1.1 server on a local port, around a function from request to answer.
+//! A server of HTTP/1.1 and HTTP/2 without TLS on a local port, around a function from request to answer.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use futures_util::{Stream, StreamExt as _, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::http::{Answer, Delivery, Request, parse_query};
 
-/// The largest request body accepted, in bytes.
-const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// The largest request body accepted, in bytes. No service behind this server documents a higher limit.
+const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
-type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
+/// A response as it is sent, whole or in pieces.
+pub type Response = hyper::Response<UnsyncBoxBody<Bytes, CutOff>>;
+
+/// A piece of a body, or the end of the connection.
+pub type Piece = Result<Frame<Bytes>, CutOff>;
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, CutOff>> + Send>>;
+type Handler = dyn Fn(Request, Incoming) -> Answering + Send + Sync;
 
 /// A running server; dropping it closes every connection.
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts a server on 127.0.0.1; port 0 selects a free one.
-    pub(crate) async fn start(
+    /// Starts a server on 127.0.0.1 that answers whole requests; port 0 selects a free one.
+    ///
+    /// # Errors
+    /// If the port is not free.
+    pub async fn start(
         port: u16,
         handler: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
+        let handler = Arc::new(handler);
+        let read_and_answer = move |request, body| {
+            let handler = Arc::clone(&handler);
+            answer_whole(request, body, move |request| ready(handler(&request)))
+        };
+        Self::start_streaming(port, read_and_answer).await
+    }
+
+    /// Starts a server that gets each request before its body has arrived.
+    ///
+    /// # Errors
+    /// If the port is not free.
+    pub async fn start_streaming<F: Future<Output = Result<Response, CutOff>> + Send + 'static>(
+        port: u16,
+        handler: impl Fn(Request, Incoming) -> F + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let accepting = tokio::spawn(accept(listener, Arc::new(handler)));
+        let handler: Arc<Handler> = Arc::new(move |request, body| Box::pin(handler(request, body)));
+        let accepting = tokio::spawn(accept(listener, handler));
         Ok(Self { address, accepting })
     }
 
-    pub(crate) fn base_url(&self) -> String {
+    /// The address, for example `http://127.0.0.1:40123`.
+    pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
@@ -49,6 +81,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// The locked state of a fake. A test that panicked while it held the lock has already failed.
+pub fn lock<State>(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn accept(listener: TcpListener, handler: Arc<Handler>) {
@@ -70,11 +107,27 @@ async fn accept(listener: TcpListener, handler: Arc<Handler>) {
 }
 
 async fn serve(stream: TcpStream, handler: Arc<Handler>, in_flight: Arc<AtomicUsize>) {
+    // A stream exchanges small frames.
+    let _ = stream.set_nodelay(true);
+    let mut start = [0; 3];
+    let is_http2 = stream.peek(&mut start).await.is_ok() && start == *b"PRI";
     let reset = Arc::new(AtomicBool::new(false));
-    let service = service_fn(|request| {
-        Box::pin(answer_one(request, Arc::clone(&handler), InFlight::enter(&in_flight), Arc::clone(&reset)))
+    let resets = Arc::clone(&reset);
+    let service = service_fn(move |request| {
+        let answering = answer_one(request, Arc::clone(&handler), InFlight::enter(&in_flight));
+        let resets = Arc::clone(&resets);
+        Box::pin(async move {
+            let answered = answering.await;
+            resets.fetch_or(matches!(answered, Err(CutOff::Reset)), Ordering::Relaxed);
+            answered
+        })
     });
-    let mut connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // How a connection ends does not matter to the server.
+    if is_http2 {
+        let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        return;
+    }
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // The connection is polled by hand because a reset needs its socket, which only `into_parts` returns.
     let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     let stream = connection.into_parts().io.into_inner();
@@ -88,104 +141,101 @@ async fn answer_one(
     request: hyper::Request<Incoming>,
     handler: Arc<Handler>,
     in_flight: InFlight,
-    reset: Arc<AtomicBool>,
-) -> Result<hyper::Response<SentBody>, CutOff> {
-    let request = read(request, in_flight.now).await?;
-    let answer = handler(&request);
-    if answer.delay_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(answer.delay_ms)).await;
-    }
-    match answer.delivery {
-        Delivery::Never => std::future::pending::<()>().await,
-        Delivery::Closed => return Err(CutOff),
-        Delivery::Reset => {
-            reset.store(true, Ordering::Relaxed);
-            return Err(CutOff);
-        }
-        Delivery::Whole | Delivery::CutAfter(_) => {}
-    }
-    drop(in_flight);
-    respond(answer)
-}
-
-async fn read(request: hyper::Request<Incoming>, in_flight: usize) -> Result<Request, CutOff> {
+) -> Result<Response, CutOff> {
     let (head, body) = request.into_parts();
     let headers = head.headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
-    let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await;
-    Ok(Request {
+    let request = Request {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: parse_query(head.uri.query().unwrap_or_default()),
         headers: headers.collect(),
-        body: body.map_err(|_| CutOff)?.to_bytes().to_vec(),
-        in_flight,
-    })
+        body: Vec::new(),
+        in_flight: in_flight.now,
+    };
+    handler(request, body).await
 }
 
-fn respond(answer: Answer) -> Result<hyper::Response<SentBody>, CutOff> {
+/// Answers a request once its whole body has arrived.
+///
+/// # Errors
+/// If the answer is not to arrive.
+pub async fn answer_whole<F: Future<Output = Answer>>(
+    request: Request,
+    body: Incoming,
+    answer: impl FnOnce(Request) -> F,
+) -> Result<Response, CutOff> {
+    match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+        Ok(body) => respond(answer(Request { body: body.to_bytes().to_vec(), ..request }).await).await,
+        Err(_) => respond(Answer::new(413, "text/plain", "the request is too large")).await,
+    }
+}
+
+/// Delivers an answer as it asks for.
+///
+/// # Errors
+/// If the answer is not to arrive.
+pub async fn respond(answer: Answer) -> Result<Response, CutOff> {
+    if answer.delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(answer.delay_ms)).await;
+    }
     let mut response = hyper::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    let mut body = answer.body;
-    let cut = match answer.delivery {
+    let body = Bytes::from(answer.body);
+    let body = match answer.delivery {
+        Delivery::Never => std::future::pending().await,
+        Delivery::Closed => return Err(CutOff::Closed),
+        Delivery::Reset => return Err(CutOff::Reset),
         Delivery::CutAfter(bytes) => {
             response = response.header("content-length", body.len());
-            body.truncate(bytes);
-            true
+            let first = Ok(Frame::data(body.slice(..bytes.min(body.len()))));
+            // A failed body drops what is still buffered, so the first part gets time to be sent.
+            let later = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Err(CutOff::Closed)
+            });
+            pieces(stream::iter([first]).chain(later))
         }
-        _ => false,
+        Delivery::Whole if answer.trailers.is_empty() => {
+            Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
+        }
+        Delivery::Whole => {
+            // An empty piece before the trailers breaks a connection of HTTP/2.
+            let data = (!body.is_empty()).then(|| Ok(Frame::data(body)));
+            pieces(stream::iter(data.into_iter().chain([Ok(trailers(&answer.trailers))])))
+        }
     };
-    let body = SentBody { rest: Bytes::from(body), cut, flushed: false };
-    response.body(body).map_err(|_| CutOff)
+    response.body(body).map_err(|_| CutOff::Closed)
 }
 
-/// A body in one piece. One that is to be cut fails after it, and hyper then closes the connection.
-struct SentBody {
-    rest: Bytes,
-    cut: bool,
-    flushed: bool,
+/// A body that is sent piece by piece.
+pub fn pieces(pieces: impl Stream<Item = Piece> + Send + 'static) -> UnsyncBoxBody<Bytes, CutOff> {
+    StreamBody::new(pieces).boxed_unsync()
 }
 
-impl Body for SentBody {
-    type Data = Bytes;
-    type Error = CutOff;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        if !self.rest.is_empty() {
-            let rest = std::mem::take(&mut self.rest);
-            return Poll::Ready(Some(Ok(Frame::data(rest))));
+/// The last piece of a body that has trailers.
+pub fn trailers(given: &[(String, String)]) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in given {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            trailers.insert(name, value);
         }
-        if !self.cut {
-            return Poll::Ready(None);
-        }
-        // A failed body drops what hyper still buffers, so the first part gets one more poll to be sent.
-        if !self.flushed {
-            self.flushed = true;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Err(CutOff)))
     }
-
-    fn is_end_stream(&self) -> bool {
-        !self.cut && self.rest.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.cut {
-            return SizeHint::default();
-        }
-        SizeHint::with_exact(self.rest.len() as u64)
-    }
+    Frame::trailers(trailers)
 }
 
-/// The error that ends a connection in the middle of a request or an answer.
-#[derive(Debug)]
-struct CutOff;
+/// Ends a connection in the middle of a request or an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum CutOff {
+    /// The connection is closed normally.
+    Closed,
+    /// The connection is reset (TCP RST).
+    Reset,
+}
 
 impl std::fmt::Display for CutOff {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -80,11 +80,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn carry_out(server: &Mutex<State>, request: Request) -> (Response, Delivery) {
     let headers = request.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let request = monitor_stately_server::Request { path: request.path.to_owned(), headers, body: request.body };
+    let request = monitor_stately_server::Request {
+        headers,
+        ..monitor_stately_server::Request::post(request.path, request.body)
+    };
     let mut server = lock(server);
     let answer = server.handle(&request);
     server.clear_calls();
-    (Response { status: answer.status, content_type: answer.content_type, body: answer.body }, answer.delivery)
+    let content_type = answer.header("content-type").unwrap_or_default().to_owned();
+    (Response { status: answer.status, content_type, body: answer.body }, answer.delivery)
 }
 
 /// A function's connection to the StatelyDB server.

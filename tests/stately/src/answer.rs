@@ -1,6 +1,6 @@
 //! Request bytes in, response bytes out: every method except Transaction, whose stream is bidirectional.
 
-use std::collections::BTreeMap;
+use monitor_fakes::http::{Answer, Delivery, Request};
 
 use crate::faults::Trouble;
 use crate::method::Method;
@@ -9,94 +9,30 @@ use crate::protocol::{Protocol, connect_error};
 use crate::refusal::{Refusal, RpcCode};
 use crate::state::{Call, State};
 
-/// One HTTP request.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// The path, with a leading slash.
-    pub path: String,
-    /// The headers, by lower-case name.
-    pub headers: BTreeMap<String, String>,
-    /// The body as received.
-    pub body: Vec<u8>,
+/// Whether a request asks for items as JSON.
+pub(crate) fn wants_json_items(request: &Request) -> bool {
+    request.header("sc-rf").is_some_and(|form| form.starts_with("application/json"))
 }
 
-impl Request {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-
-    /// Whether the request asks for items as JSON.
-    pub(crate) fn wants_json_items(&self) -> bool {
-        self.header("sc-rf").is_some_and(|form| form.starts_with("application/json"))
-    }
-}
-
-/// A response, and how it is delivered to the caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body's content type.
-    pub content_type: String,
-    /// The body as sent.
-    pub body: Vec<u8>,
-    /// The trailers; only gRPC has them.
-    pub trailers: Vec<(String, String)>,
-    /// The pause before the first byte, in milliseconds.
-    pub delay_ms: u64,
-    /// How much of the response is delivered.
-    pub delivery: Delivery,
-}
-
-/// How much of a response arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// All of it.
-    Whole,
-    /// This many bytes of the body, then the connection ends.
-    CutAfter(usize),
-    /// Nothing: the connection ends.
-    Closed,
-    /// Nothing, ever.
-    Never,
-}
-
-impl Answer {
-    pub(crate) fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            content_type: content_type.to_owned(),
-            body,
-            trailers: Vec::new(),
-            delay_ms: 0,
-            delivery: Delivery::Whole,
+fn refused(protocol: Protocol, refusal: &Refusal) -> Answer {
+    match protocol {
+        Protocol::ConnectUnary(_) => {
+            let body = connect_error(refusal).to_string();
+            Answer::new(refusal.rpc.http_status(), "application/json", body)
         }
+        stream => streamed(stream, &[], Some(refusal), true),
     }
+}
 
-    pub(crate) fn undelivered(delivery: Delivery) -> Self {
-        Self { delivery, ..Self::new(200, "", Vec::new()) }
+fn streamed(protocol: Protocol, messages: &[Vec<u8>], refusal: Option<&Refusal>, with_end: bool) -> Answer {
+    let body: Vec<u8> = messages.iter().flat_map(|message| protocol.frame(message)).collect();
+    let mut answer = Answer::new(200, protocol.content_type(), body);
+    if with_end {
+        let (end, trailers) = protocol.end(refusal);
+        answer.body.extend(end);
+        answer.trailers = trailers;
     }
-
-    fn refused(protocol: Protocol, refusal: &Refusal) -> Self {
-        match protocol {
-            Protocol::ConnectUnary(_) => {
-                let body = connect_error(refusal).to_string().into_bytes();
-                Self::new(refusal.rpc.http_status(), "application/json", body)
-            }
-            stream => Self::stream(stream, &[], Some(refusal), true),
-        }
-    }
-
-    fn stream(protocol: Protocol, messages: &[Vec<u8>], refusal: Option<&Refusal>, with_end: bool) -> Self {
-        let mut body: Vec<u8> = messages.iter().flat_map(|message| protocol.frame(message)).collect();
-        let mut trailers = Vec::new();
-        if with_end {
-            let (end, ending) = protocol.end(refusal);
-            body.extend(end);
-            trailers = ending;
-        }
-        Self { trailers, ..Self::new(200, protocol.content_type(), body) }
-    }
+    answer
 }
 
 /// The method and protocol of a request.
@@ -109,11 +45,11 @@ pub(crate) struct Routed {
 pub(crate) fn route(request: &Request) -> Result<Routed, Answer> {
     let content_type = request.header("content-type").unwrap_or_default();
     let Some(protocol) = Protocol::of_content_type(content_type) else {
-        return Err(Answer::new(415, "text/plain", b"this content type is not served".to_vec()));
+        return Err(Answer::new(415, "text/plain", "this content type is not served"));
     };
     let Some(method) = Method::of_path(&request.path) else {
         let refusal = Refusal::bare(RpcCode::Unimplemented, format!("{} is not served", request.path));
-        return Err(Answer::refused(protocol, &refusal));
+        return Err(refused(protocol, &refusal));
     };
     // In Connect the content type distinguishes unary and streamed calls; in gRPC it does not.
     let fits = match protocol {
@@ -123,7 +59,7 @@ pub(crate) fn route(request: &Request) -> Result<Routed, Answer> {
     };
     let compressed = request.header("content-encoding").is_some_and(|encoding| encoding != "identity");
     if !fits || compressed {
-        return Err(Answer::new(415, "text/plain", b"this method is not served in this form".to_vec()));
+        return Err(Answer::new(415, "text/plain", "this method is not served in this form"));
     }
     Ok(Routed { method, protocol })
 }
@@ -160,8 +96,8 @@ impl State {
             _ => None,
         };
         let answer = match (trouble, &refusal) {
-            (_, Some(refusal)) => Answer::refused(routed.protocol, refusal),
-            (Trouble::Proxy(status), _) => Answer::new(*status, "text/html", b"<h1>Bad gateway</h1>".to_vec()),
+            (_, Some(refusal)) => refused(routed.protocol, refusal),
+            (Trouble::Proxy(status), _) => Answer::new(*status, "text/html", "<h1>Bad gateway</h1>"),
             (Trouble::RequestStalls, _) => Answer::undelivered(Delivery::Never),
             _ => Answer::undelivered(Delivery::Closed),
         };
@@ -180,8 +116,8 @@ impl State {
         let mut failed =
             refusal.map(|refusal| refusal.stately_code.clone().unwrap_or_else(|| refusal.rpc.as_str().to_owned()));
         let mut answer = match outcome {
-            Ok((messages, _)) => Answer::stream(routed.protocol, &messages, None, with_end),
-            Err(refusal) => Answer::refused(routed.protocol, &refusal),
+            Ok((messages, _)) => streamed(routed.protocol, &messages, None, with_end),
+            Err(refusal) => refused(routed.protocol, &refusal),
         };
         match trouble {
             Some(Trouble::AnswerLost) => answer.delivery = Delivery::Closed,
@@ -215,7 +151,7 @@ impl State {
             return Ok((vec![codec.encode("GetAuthTokenResponse", &answer, &types)?], Work::default()));
         }
         self.authorise(request.header("authorization"))?;
-        let as_json = request.wants_json_items();
+        let as_json = wants_json_items(request);
         let (mut parts, work) = match routed.method {
             Method::Put => {
                 let (answer, work) = self.put(&codec.decode("PutRequest", &body, &types)?, as_json)?;

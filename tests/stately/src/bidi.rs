@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame, Incoming};
+use monitor_fakes::http::{Answer, Request};
+use monitor_fakes::server::{CutOff, Piece, lock, trailers};
 use monitor_stately::wire::transaction::{Outcome, TransactionRequest};
 use tokio::sync::mpsc;
 
-use crate::answer::{Answer, Request, route};
+use crate::answer::{route, wants_json_items};
 use crate::faults::Trouble;
 use crate::method::Method;
 use crate::protocol::{Frames, Protocol};
 use crate::refusal::Refusal;
-use crate::server::{CutOff, Piece, lock, trailers};
 use crate::state::State;
 use crate::transaction::Session;
 
@@ -37,7 +38,7 @@ pub(crate) fn open(request: &Request, state: &Mutex<State>) -> Result<Stream, An
         return Err(answer);
     }
     let refusal = state.authorise(request.header("authorization")).err();
-    let session = Session::new(request.wants_json_items());
+    let session = Session::new(wants_json_items(request));
     let latency_ms = state.settings.latency_ms;
     Ok(Stream { protocol: routed.protocol, session, refusal, trouble, latency_ms, request_bytes: 0 })
 }
@@ -125,7 +126,7 @@ impl Stream {
             match &self.trouble {
                 Some(Trouble::AnswerLost | Trouble::AnswerCut(_)) => {
                     self.note(state);
-                    let _ = sender.send(Err(CutOff)).await;
+                    let _ = sender.send(Err(CutOff::Closed)).await;
                     return Err(Gone);
                 }
                 Some(Trouble::AnswerStalls) => {

@@ -21,11 +21,11 @@ mod state;
 mod table;
 mod transaction;
 
-pub use answer::{Answer, Delivery, Request};
 pub use faults::{Fault, Trouble};
 pub use keys::PrefixRule;
 pub use memory::InMemory;
 pub use method::Method;
+pub use monitor_fakes::http::{Answer, Delivery, Request};
 pub use refusal::RpcCode;
 pub use schema::{Schema, SchemaError};
 pub use server::StatelyServer;

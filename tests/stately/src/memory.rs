@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use monitor_fakes::http::{self, Delivery};
+use monitor_fakes::server::lock;
 use monitor_stately::transport::{Request, Response, Transport, Unreached};
 
-use crate::answer::{self, Delivery};
 use crate::schema::Schema;
-use crate::server::lock;
 use crate::state::{Settings, State};
 
 /// A server in this process. Clones share their state.
@@ -41,17 +41,20 @@ impl Default for InMemory {
 
 impl Transport for InMemory {
     async fn post(&self, request: Request) -> Result<Response, Unreached> {
-        let headers = request.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let request = answer::Request { path: request.path.to_owned(), headers: headers.collect(), body: request.body };
+        let headers = request.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let request = http::Request { headers, ..http::Request::post(request.path, request.body) };
         let answer = lock(&self.state).handle(&request);
         if answer.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(answer.delay_ms)).await;
         }
         match answer.delivery {
             Delivery::Never => std::future::pending().await,
-            Delivery::Closed | Delivery::CutAfter(_) => Err(Unreached("the connection ended".to_owned())),
+            Delivery::Closed | Delivery::Reset | Delivery::CutAfter(_) => {
+                Err(Unreached("the connection ended".to_owned()))
+            }
             Delivery::Whole => {
-                Ok(Response { status: answer.status, content_type: answer.content_type, body: answer.body })
+                let content_type = answer.header("content-type").unwrap_or_default().to_owned();
+                Ok(Response { status: answer.status, content_type, body: answer.body })
             }
         }
     }

@@ -13,9 +13,9 @@ use monitor_domain::notifications::NotificationItem;
 use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
-use monitor_e2e::{Setting, fleet, repository};
+use monitor_e2e::{World, fleet, repository};
 use monitor_embedded::store::EmbeddedStore;
-use monitor_fakes::{Chance, FakeGitHub, FakeSlack};
+use monitor_fakes::{Chance, FakeGitHub};
 use monitor_pipeline::items::{Claim, Item};
 use monitor_pipeline::keys::Query;
 use monitor_pipeline::ports::{Form, Store};
@@ -44,24 +44,15 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("store.db");
-    let github = FakeGitHub::start_with(fleet(TARGETS, RUNNERS), 0, monitor_fakes::wall_clock_ms).await?;
-    let slack = FakeSlack::start().await?;
+    let world = World::of(fleet(TARGETS, RUNNERS), TARGETS, POLICY).await;
+    let World { github, slack, store: path, .. } = &world;
     {
         let mut github = github.state();
         github.latency_ms = 5;
-        github.limits.points_per_minute = u64::MAX;
         github.set_hourly_limit(monitor_e2e::TOKEN, 10_000_000);
     }
     slack.state().latency_ms = 5;
-    let setting = Setting {
-        github_url: github.base_url(),
-        webhook: Some(slack.webhook_url()),
-        repositories: (0..TARGETS).map(repository).collect(),
-        policy: POLICY,
-        store: &path,
-    };
+    let setting = world.setting();
 
     let mut chance = Chance::new(arguments.seed);
     let began = Instant::now();
@@ -71,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
         let alive_ms = 20 + chance.below(230);
         let half = Duration::from_millis(alive_ms / 2);
         sleep(half).await;
-        change_some(&github, &mut chance);
+        change_some(github, &mut chance);
         sleep(half).await;
         ensure!(
             child.try_wait()?.is_none(),
@@ -79,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
         );
         child.start_kill()?;
         child.wait().await?;
-        change_some(&github, &mut chance);
+        change_some(github, &mut chance);
         if kill % 50 == 0 {
             println!(
                 "{kill} kills, {} messages accepted, {:.0} s",
@@ -90,18 +81,18 @@ async fn main() -> anyhow::Result<()> {
     }
 
     // All runners recover, and the program runs undisturbed until nothing is pending.
-    set_all(&github, "online");
+    set_all(github, "online");
     let mut child = setting.start(&["run", "--every", "10s"])?;
     let deadline = Instant::now() + SETTLE;
     loop {
         sleep(Duration::from_secs(1)).await;
-        if pending(&path).await? == 0 {
+        if pending(path).await? == 0 {
             break;
         }
         ensure!(
             Instant::now() < deadline,
             "{} changes are still pending after {} s",
-            pending(&path).await?,
+            pending(path).await?,
             SETTLE.as_secs()
         );
     }
@@ -109,7 +100,7 @@ async fn main() -> anyhow::Result<()> {
     child.wait().await?;
     let messages: Vec<Value> = slack.messages().into_iter().map(|message| message.body).collect();
     let web = WebBase::parse(&github.base_url())?;
-    count(&path, &messages, arguments.kills, &web).await
+    count(path, &messages, arguments.kills, &web).await
 }
 
 /// Some runners go offline, some recover.

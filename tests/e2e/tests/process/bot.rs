@@ -1,43 +1,24 @@
 //! `runner-monitor run` with a bot token: an alert stays one message, in the channel that the policy names.
 
-use std::time::Duration;
-
-use monitor_e2e::{Running, Setting, fleet, repository};
+use monitor_e2e::{LONG, Running, World};
 use monitor_fakes::slack::{BOT_TOKEN, CHANNEL};
-use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
-
-const LONG: Duration = Duration::from_secs(90);
 
 #[tokio::test]
 async fn an_alert_is_edited_when_it_is_over_and_its_end_is_posted_in_its_thread() {
-    let mut state = fleet(1, 2);
-    state.limits.points_per_minute = u64::MAX;
-    let github = FakeGitHub::start_with(state, 0, wall_clock_ms).await.expect("a free port");
-    let slack = FakeSlack::start().await.expect("a free port");
+    let policy = r##"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","runners":{"*-runner-0":{"channel":"#gpu-alerts"}}}"##;
+    let world = World { webhook: None, ..World::new(1, policy).await };
+    let slack = &world.slack;
     slack.state().add_channel("C0GPU", "#gpu-alerts");
-    let folder = tempfile::tempdir().expect("a folder");
-    let setting = Setting {
-        github_url: github.base_url(),
-        webhook: None,
-        repositories: vec![repository(0)],
-        policy: r##"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s","runners":{"*-runner-0":{"channel":"#gpu-alerts"}}}"##,
-        store: &folder.path().join("store.db"),
-    };
-    let mut command = setting.command(&["run", "--every", "10s"]).expect("the program is built");
+    let mut command = world.command(&["run", "--every", "10s"]);
     command.env("SLACK_BOT_TOKEN", BOT_TOKEN).env("SLACK_CHANNEL", CHANNEL).env("SLACK_API_URL", slack.api_url());
     let mut running = Running::start(command).expect("the program starts");
-    let set = |status: &str| {
-        let mut github = github.state();
-        let id = github.runners("acme/app-0")[0].id;
-        github.set_runner("acme/app-0", id, status, false);
-    };
     slack.wait_for_messages(1, LONG).await.expect("the start of monitoring");
     // A runner that is offline at its first check would be part of the message about the start of monitoring.
     running.logged("cycle complete").await;
-    set("offline");
+    world.set("acme/app-0", "offline");
     let alert = slack.wait_for_messages(2, LONG).await.expect("an alert").remove(1);
     assert!(alert.text().contains("app-0-runner-0 offline"), "{}", alert.text());
-    set("online");
+    world.set("acme/app-0", "online");
     let messages = slack.wait_for_messages(3, LONG).await.expect("its end");
     assert_eq!((messages[1].edits, messages.len()), (1, 3));
     assert!(messages[1].text().contains("app-0-runner-0 back online"), "{}", messages[1].text());

@@ -5,131 +5,74 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use monitor_e2e::{Setting, fleet, repository};
-use monitor_fakes::{FakeGitHub, FakeSlack, wall_clock_ms};
-use monitor_slack::incoming::SigningSecret;
+use monitor_e2e::{LONG, Running, SIGNING_SECRET, Switch, World, after, http, signed, until};
+use monitor_fakes::wall_clock_ms;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-const LONG: Duration = Duration::from_secs(90);
 /// The descriptors that a service has by default.
 const DESCRIPTORS: u32 = 1_024;
-const STOPS_WITHIN: Duration = Duration::from_secs(8);
 
 struct Bench {
-    github: FakeGitHub,
-    _slack: FakeSlack,
-    child: Child,
-    log: watch::Receiver<String>,
-    beats: watch::Receiver<u64>,
+    world: World,
+    running: Running,
+    switch: Switch,
     address: SocketAddr,
     http: reqwest::Client,
-    _folder: tempfile::TempDir,
 }
 
 impl Bench {
     async fn start() -> Self {
-        let mut state = fleet(3, 2);
-        state.limits.points_per_minute = u64::MAX;
-        let github = FakeGitHub::start_with(state, 0, wall_clock_ms).await.expect("a free port");
-        let slack = FakeSlack::start().await.expect("a free port");
-        let folder = tempfile::tempdir().expect("a folder");
-        let setting = Setting {
-            github_url: github.base_url(),
-            webhook: Some(slack.webhook_url()),
-            repositories: (0..3).map(repository).collect(),
-            policy: "{}",
-            store: &folder.path().join("store.db"),
-        };
-        let (heartbeat_url, beats) = heartbeats().await;
+        let (world, switch) = (World::new(3, "{}").await, Switch::start().await);
         let arguments = ["run", "--every", "10s", "--log-format", "json", "--slack-commands", "127.0.0.1:0"];
-        let arguments = [&arguments[..], &["--heartbeat-url", &heartbeat_url]].concat();
-        let inner = setting.command(&arguments).expect("the program is built");
-        let (program, envs) = (inner.as_std().get_program(), inner.as_std().get_envs());
-        let mut command = Command::new("sh");
-        command.env_clear().envs(envs.filter_map(|(name, value)| Some((name, value?))));
-        command.args(["-c", &format!(r#"ulimit -n {DESCRIPTORS}; exec "$0" "$@""#)]).arg(program);
-        command.args(arguments).env("SLACK_SIGNING_SECRET", SECRET).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let (written, mut log) = watch::channel(String::new());
-        let mut lines = BufReader::new(child.stderr.take().expect("a log")).lines();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                written.send_modify(|log| *log += &(line + "\n"));
-            }
-        });
-        let answering = |log: &String| log.lines().any(|line| line.contains("answering Slack"));
-        let seen =
-            tokio::time::timeout(LONG, log.wait_for(answering)).await.expect("it starts").expect("it runs").clone();
-        let line = seen.lines().find(|line| line.contains("answering Slack")).expect("a line");
-        let event: Value = serde_json::from_str(line).expect("JSON");
-        let address = event["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { github, _slack: slack, child, log, beats, address, http, _folder: folder }
+        let mut command = world.command(&[&arguments[..], &["--heartbeat-url", &switch.url()]].concat());
+        command.env("SLACK_SIGNING_SECRET", SIGNING_SECRET);
+        let mut running =
+            Running::start(after(&format!("ulimit -n {DESCRIPTORS}"), &command)).expect("the program starts");
+        let answering = running.event("answering Slack").await;
+        let address = answering["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        Self { world, running, switch, address, http: http() }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/slack", self.address)
     }
 
     async fn ask(&self, body: String) -> reqwest::Result<reqwest::Response> {
-        let at_secs = wall_clock_ms() / 1_000;
-        let signature = SigningSecret::new(SECRET).sign(at_secs, body.as_bytes());
-        let request = self.http.post(format!("http://{}/slack", self.address)).body(body);
-        let request = request.header("X-Slack-Signature", signature).header("X-Slack-Request-Timestamp", at_secs);
+        let request = signed(&self.http, &self.url(), body, wall_clock_ms() / 1_000, SIGNING_SECRET);
         request.timeout(Duration::from_secs(3)).send().await
     }
 
-    async fn more_heartbeats(&mut self, count: u64) {
-        let wanted = *self.beats.borrow() + count;
-        let beats = tokio::time::timeout(LONG, self.beats.wait_for(|beats| *beats >= wanted)).await;
-        assert!(beats.is_ok(), "no heartbeat:\n{}", *self.log.borrow());
+    async fn more_heartbeats(&self, count: usize) {
+        let wanted = self.switch.count() + count;
+        until(|| self.switch.count() >= wanted, || format!("no heartbeat:\n{}", self.running.log())).await;
+    }
+
+    fn asked_of_github(&self) -> u64 {
+        self.world.github.state().counters().requests
     }
 
     /// A value of `/proc/PID/status`, in KiB.
     fn memory(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs")));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.pid()));
         let status = status.expect("a status");
         let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
         line.trim_matches(|sign: char| !sign.is_ascii_digit()).parse().expect("a number")
     }
 
     fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().expect("it runs"))).expect("a folder").count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.running.pid())).expect("a folder").count()
     }
 
     /// Stops the program as a supervisor does; returns its log.
-    async fn stops_in_time(mut self) -> String {
-        let pid = self.child.id().expect("it runs").to_string();
-        let began = Instant::now();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill").success());
-        let status = tokio::time::timeout(LONG, self.child.wait()).await.expect("it ends").expect("an ending");
-        let took = began.elapsed();
-        while self.log.changed().await.is_ok() {}
-        let log = self.log.borrow().clone();
-        assert!(took < STOPS_WITHIN && status.code() == Some(0), "{took:?} {status}\n{log}");
+    async fn stops_in_time(self) -> String {
+        let log = self.running.stops_in_time("-TERM").await;
         assert!(log.contains("stopped"), "{log}");
         log
     }
-}
-
-/// A dead-man's switch: its address, and the number of its calls.
-async fn heartbeats() -> (String, watch::Receiver<u64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}/ping", listener.local_addr().expect("an address"));
-    let (beat, beats) = watch::channel(0);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = vec![0; 4_096];
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-            beat.send_modify(|beats| *beats += 1);
-        }
-    });
-    (url, beats)
 }
 
 /// Hostile clients that hold this many connections open until they are dropped.
@@ -146,7 +89,7 @@ async fn strangers(address: SocketAddr, kind: &str, count: usize) -> Child {
 
 #[tokio::test]
 async fn two_thousand_hostile_connections_cost_neither_memory_nor_checks_nor_answers() {
-    let mut bench = Bench::start().await;
+    let bench = Bench::start().await;
     bench.more_heartbeats(1).await;
     let (address, before_kib) = (bench.address, bench.memory("VmHWM:"));
     let _attack = tokio::join!(
@@ -155,9 +98,9 @@ async fn two_thousand_hostile_connections_cost_neither_memory_nor_checks_nor_ans
         strangers(address, "body", 500),
         strangers(address, "body", 500),
     );
-    let checks = bench.github.state().counters().requests;
+    let checks = bench.asked_of_github();
     bench.more_heartbeats(3).await;
-    assert!(bench.github.state().counters().requests >= checks + 6, "the checks must continue");
+    assert!(bench.asked_of_github() >= checks + 6, "the checks must continue");
     let mut answered = 0;
     for _ in 0..10 {
         let answer = bench.ask("command=%2Frunner-status-all&text=&user_id=U1".to_owned()).await;
@@ -227,11 +170,8 @@ async fn a_request_that_never_completes_is_cut_off_and_does_not_delay_the_stop()
 async fn a_flood_of_forged_requests_is_counted_and_not_logged_one_by_one() {
     let bench = Bench::start().await;
     let body = "command=%2Frunner-recheck&text=acme%2Fapp-1&user_id=U1";
-    let signature = SigningSecret::new("another").sign(wall_clock_ms() / 1_000, body.as_bytes());
-    let url = format!("http://{}/slack", bench.address);
     for _ in 0..2_000 {
-        let request = bench.http.post(&url).body(body).header("X-Slack-Signature", &signature);
-        let request = request.header("X-Slack-Request-Timestamp", wall_clock_ms() / 1_000);
+        let request = signed(&bench.http, &bench.url(), body, wall_clock_ms() / 1_000, "another");
         assert_eq!(request.send().await.expect("an answer").status(), 401);
     }
     let log = bench.stops_in_time().await;
@@ -246,7 +186,7 @@ async fn a_flood_of_forged_requests_is_counted_and_not_logged_one_by_one() {
 
 #[tokio::test]
 async fn two_thousand_button_presses_for_one_target_cost_few_requests_to_github() {
-    let mut bench = Bench::start().await;
+    let bench = Bench::start().await;
     bench.more_heartbeats(1).await;
     let pressed = |target: usize, number: usize| {
         let value = format!(r#"{{\"command\":\"recheck\",\"target\":\"acme/app-{target}\"}}"#);
@@ -256,7 +196,7 @@ async fn two_thousand_button_presses_for_one_target_cost_few_requests_to_github(
         let body: String = payload.bytes().map(|byte| format!("%{byte:02X}")).collect();
         format!("payload={body}")
     };
-    let asked = || bench.github.state().counters().requests;
+    let asked = || bench.asked_of_github();
     let (before, began) = (asked(), Instant::now());
     for number in 0..2_000 {
         assert!(bench.ask(pressed(1, number)).await.expect("an answer").status().is_success());

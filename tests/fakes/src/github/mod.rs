@@ -13,7 +13,7 @@ mod route;
 mod state;
 mod world;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use app_key::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER};
 pub use counters::{Counters, Endpoint};
@@ -22,7 +22,7 @@ pub use limits::Limits;
 pub use state::State;
 pub use world::{Access, Links, Runner, RunnerSpec, Scope, TargetKey};
 
-use crate::server::{Server, wall_clock_ms};
+use crate::server::{Server, lock, wall_clock_ms};
 
 /// A fake GitHub on a local port; it stops when it is dropped.
 pub struct FakeGitHub {
@@ -65,9 +65,4 @@ impl FakeGitHub {
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-/// A poisoned lock is harmless: every call validates before it changes the state.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

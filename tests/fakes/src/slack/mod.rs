@@ -4,14 +4,14 @@
 mod blocks;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 pub use state::{BOT_TOKEN, CHANNEL, CHANNEL_ID, Fault, Message, Refusal, State};
 
-use crate::server::{Server, wall_clock_ms};
+use crate::server::{Server, lock, wall_clock_ms};
 
 /// The path of the webhook of [`FakeSlack::start`].
 const WEBHOOK_PATH: &str = "/services/T0FAKE/B0FAKE/notasecretwebhook";
@@ -125,8 +125,3 @@ impl std::fmt::Display for TooFewMessages {
 }
 
 impl std::error::Error for TooFewMessages {}
-
-/// A poisoned lock is harmless: every call validates before it changes the state.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -1,6 +1,5 @@
 //! Builds requests and reads responses for the tests.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -96,8 +95,7 @@ pub(crate) fn request(path: &str, message: &impl Message) -> Request {
     let content_type = if unary { "application/proto" } else { "application/connect+proto" };
     let message = message.encode_to_vec();
     let body = if unary { message } else { framed(&message) };
-    let headers = BTreeMap::from([("content-type".to_owned(), content_type.to_owned())]);
-    Request { path: path.to_owned(), headers, body }
+    Request::post(path, body).with_header("content-type", content_type)
 }
 
 pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
@@ -124,7 +122,7 @@ pub(crate) fn unary<M: Message + Default>(answer: &Answer) -> Result<M, String> 
     if answer.status == 200 {
         return Ok(M::decode(answer.body.as_slice()).unwrap());
     }
-    assert_eq!(answer.content_type, "application/json");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
     Err(code_of(&serde_json::from_slice(&answer.body).unwrap()))
 }
 

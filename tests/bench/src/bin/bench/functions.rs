@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use monitor_aws::testing::SIGNING_SECRET;
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
 use monitor_telemetry::SystemClock;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::measure::{median, memory_kib, ms, quantile};
 use crate::runtime_api::Function;
 use crate::table::Table;
-use crate::world::{SIGNING_SECRET, Terms, World, job, messages, repository};
+use crate::world::{Terms, World, job, messages, repository};
 
 /// The bounds of a function's start: time and memory until it asks for work.
 struct Bounds {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use monitor_aws::testing::CHANGES;
 use monitor_function_notifier::Notifier;
 use monitor_function_poller::Poller;
 use serde_json::json;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::measure::{median, ms, quantile};
 use crate::table::Table;
-use crate::world::{CHANGES, Terms, World, invocation, job, messages, repository};
+use crate::world::{Terms, World, invocation, job, messages, repository};
 
 pub(crate) fn measure(table: &mut Table, outages: usize) -> anyhow::Result<()> {
     table.section("From GitHub's answer to Slack");

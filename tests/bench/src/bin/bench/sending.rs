@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use monitor_aws::Queue;
+use monitor_aws::testing::CHECKS;
 use monitor_pipeline::ports::{Outgoing, Sender as _};
 use tokio::time::Instant;
 
 use crate::measure::{median, memory_kib, ms};
 use crate::table::Table;
-use crate::world::{CHECKS, Terms, World, repository};
+use crate::world::{Terms, World, repository};
 
 const JOBS: usize = 10_000;
 const CALLS: usize = JOBS / 10;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use monitor_aws::host::Invocation;
+use monitor_aws::testing::{self, SIGNING_SECRET};
 use monitor_aws::{LambdaEnvironment, Sdk};
 use monitor_e2e::TOKEN;
 use monitor_fakes::github::{Limits, RunnerSpec, State};
@@ -18,10 +19,6 @@ use serde_json::{Value, json};
 
 use crate::time_scale::{FastTime, TimeScale};
 
-pub(crate) const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-pub(crate) const CHECKS: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/checks";
-pub(crate) const CHANGES: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/changes.fifo";
-const DEAD: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/dead";
 /// The store's id in StatelyDB.
 const STORE: u64 = 17;
 
@@ -120,15 +117,10 @@ impl World {
 
     /// The variables that the template sets, with the addresses of the fakes.
     pub(crate) fn queue_urls(&self) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
-            ("CHECKS_QUEUE_URL", CHECKS.to_owned()),
-            ("CHANGES_QUEUE_URL", CHANGES.to_owned()),
-            ("CHECKS_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
-            ("CHANGES_DEAD_LETTER_QUEUE_URL", DEAD.to_owned()),
-            ("COMMANDS_QUEUE_URL", DEAD.to_owned()),
-            ("STATELYDB_ENDPOINT", self.statelydb.base_url()),
-            ("ALLOW_HTTP_HOSTS", "127.0.0.1".to_owned()),
-        ])
+        let mut variables = testing::queue_urls();
+        variables.insert("STATELYDB_ENDPOINT", self.statelydb.base_url());
+        variables.insert("ALLOW_HTTP_HOSTS", "127.0.0.1".to_owned());
+        variables
     }
 
     /// Those variables, all settings (so that SSM is not read), and `more`.

@@ -1,16 +1,10 @@
 //! A proxy between a function and an AWS service that counts requests.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use monitor_fakes::http::{Answer, Request};
+use monitor_fakes::server::{Server, answer_whole, lock};
 
 /// What passed through a gateway.
 #[derive(Default)]
@@ -32,92 +26,65 @@ pub(crate) struct Units {
 
 /// A proxy to a service on its own port; it stops when it is dropped.
 pub(crate) struct Gateway {
-    url: String,
+    server: Server,
     counts: Counts,
-    accepting: JoinHandle<()>,
 }
 
 impl Gateway {
     /// Starts a proxy to the service at this address.
     pub(crate) async fn open(http: &reqwest::Client, upstream: &str) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let counts = Counts::default();
         let (http, upstream, counted) = (http.clone(), upstream.to_owned(), Arc::clone(&counts));
-        let accepting = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let (http, upstream, counts) = (http.clone(), upstream.clone(), Arc::clone(&counted));
-                let service = service_fn(move |request| {
-                    let (http, upstream, counts) = (http.clone(), upstream.clone(), Arc::clone(&counts));
-                    async move { Ok::<_, Infallible>(pass_on(&http, &upstream, &counts, request).await) }
-                });
-                connections.spawn(async move {
-                    // Errors of a connection are the client's concern.
-                    let io = TokioIo::new(stream);
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
-                });
-            }
+        let server = Server::start_streaming(0, move |request, body| {
+            let (http, upstream, counts) = (http.clone(), upstream.clone(), Arc::clone(&counted));
+            answer_whole(request, body, move |request| pass_on(http, upstream, counts, request))
         });
-        Ok(Self { url, counts, accepting })
+        Ok(Self { server: server.await?, counts })
     }
 
     /// The proxy's address.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(crate) fn url(&self) -> String {
+        self.server.base_url()
     }
 
     /// The number of requests since the last call, by action.
     pub(crate) fn take_counts(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner).requests)
+        std::mem::take(&mut lock(&self.counts).requests)
     }
 
     /// The units since the last call.
     pub(crate) fn take_units(&self) -> Units {
-        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner).units)
+        std::mem::take(&mut lock(&self.counts).units)
     }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn pass_on(
-    http: &reqwest::Client,
-    upstream: &str,
-    counts: &Counts,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let (head, body) = request.into_parts();
-    let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or("?").to_owned();
+async fn pass_on(http: reqwest::Client, upstream: String, counts: Counts, request: Request) -> Answer {
+    let target = request.header("x-amz-target").unwrap_or("?").to_owned();
     let action = target.rsplit('.').next().unwrap_or(&target).to_owned();
-    *counts.lock().unwrap_or_else(PoisonError::into_inner).requests.entry(action.clone()).or_default() += 1;
-    let Ok(body) = body.collect().await else { return plain(400, "the request was interrupted") };
-    let mut headers = head.headers;
-    for hop in ["host", "connection", "content-length", "transfer-encoding"] {
-        headers.remove(hop);
-    }
-    let url = format!("{upstream}{}", head.uri.path());
-    let sent = http.request(head.method, url).headers(headers).body(body.to_bytes()).send().await;
-    let Ok(answer) = sent else { return plain(503, "the service behind the gateway cannot be reached") };
-    let mut response = Response::builder().status(answer.status());
-    for (name, value) in answer.headers() {
-        if !matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding") {
-            response = response.header(name, value);
+    *lock(&counts).requests.entry(action.clone()).or_default() += 1;
+    let mut sent = http.post(format!("{upstream}{}", request.path)).body(request.body);
+    for (name, value) in &request.headers {
+        if !matches!(&**name, "host" | "connection" | "content-length" | "transfer-encoding") {
+            sent = sent.header(name, value);
         }
     }
-    let body = answer.bytes().await.unwrap_or_default();
+    let Ok(received) = sent.send().await else {
+        return Answer::new(503, "text/plain", "the service behind the gateway cannot be reached");
+    };
+    let mut answer = Answer::new(received.status().as_u16(), "", "");
+    let headers = received.headers().iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?)));
+    let kept = headers.filter(|(name, _)| !matches!(&**name, "connection" | "content-length" | "transfer-encoding"));
+    answer.headers = kept.map(|(name, value)| (name, value.to_owned())).collect();
+    answer.body = received.bytes().await.unwrap_or_default().to_vec();
     if target.starts_with("DynamoDB") {
-        let units = units_in(&body);
-        let passed = &mut counts.lock().unwrap_or_else(PoisonError::into_inner).units;
+        let units = units_in(&answer.body);
+        let passed = &mut lock(&counts).units;
         match &*action {
             "Query" | "BatchGetItem" => passed.reads += units,
             _ => passed.writes += units,
         }
     }
-    response.body(Full::new(body)).unwrap_or_else(|_| plain(502, "the answer cannot be forwarded"))
+    answer
 }
 
 /// The units in an answer: of one table, or of each.
@@ -128,10 +95,4 @@ fn units_in(body: &[u8]) -> f64 {
         serde_json::Value::Array(tables) => tables.iter().map(units).sum(),
         table => units(table),
     }
-}
-
-fn plain(status: u16, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-    response
 }

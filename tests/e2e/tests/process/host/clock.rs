@@ -1,7 +1,8 @@
 //! Trouble with the clock: it is set while the program runs.
 
 use std::path::Path;
-use std::time::Duration;
+
+use monitor_e2e::until;
 
 use super::world::{INTERVAL, Options, World};
 
@@ -52,14 +53,11 @@ async fn an_outage_is_notified_across(offset: &str) {
     let clock = Clock::new();
     let options = Options { variables: clock.variables(), policy: Some(TWO_CHECKS), ..Options::default() };
     let world = World::start_well(options).await;
-    let asked = world.github.state().counters().requests;
+    let asked = world.fakes.github.state().counters().requests;
     world.set("acme/app-1", "offline");
     // Once each target was checked again, the runner is suspected.
-    let deadline = tokio::time::Instant::now() + super::world::LONG;
-    while world.github.state().counters().requests < asked + 3 {
-        assert!(tokio::time::Instant::now() < deadline, "no check: {}", world.running.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let is_suspected = || world.fakes.github.state().counters().requests >= asked + 3;
+    until(is_suspected, || format!("no check: {}", world.running.log())).await;
     clock.set(offset);
     world.says("app-1-runner-0", 1).await;
     world.stays_well_for(2 * INTERVAL).await;

@@ -16,7 +16,7 @@ pub(crate) async fn a_healthy_program_sends_its_heartbeat_and_no_message() {
 
 pub(crate) async fn a_github_that_never_answers_stops_the_heartbeat_and_is_reported() {
     let world = World::start_well(Options::default()).await;
-    world.github.state().fault(Fault::Hang, Strikes::always());
+    world.fakes.github.state().fault(Fault::Hang, Strikes::always());
     world.falls_silent().await;
     world.says("3 targets", 1).await;
     world.stops_in_time().await;
@@ -40,10 +40,10 @@ pub(crate) async fn a_connection_to_github_that_stalls_is_replaced_and_no_outage
 pub(crate) async fn a_notification_that_slack_refuses_for_its_content_is_sent_in_a_plainer_form() {
     let world = World::start_well(Options::default()).await;
     let refused = || slack::Fault::Answer(400, "invalid_blocks");
-    world.slack.state().fault_next(refused(), 1);
+    world.fakes.slack.state().fault_next(refused(), 1);
     world.set("acme/app-1", "offline");
     world.says("app-1-runner-0", 1).await;
-    world.slack.state().fault_next(refused(), 2);
+    world.fakes.slack.state().fault_next(refused(), 2);
     world.set("acme/app-2", "offline");
     world.says("GitHub Runner Monitor has an alert about acme/app-2", 2).await;
     world.stays_well_for(INTERVAL).await;
@@ -52,7 +52,7 @@ pub(crate) async fn a_notification_that_slack_refuses_for_its_content_is_sent_in
 
 pub(crate) async fn a_slack_that_accepts_nothing_stops_the_heartbeat() {
     let world = World::start_well(Options { arguments: vec!["--pending-limit", "10s"], ..Options::default() }).await;
-    world.slack.state().replace_webhook("/services/T0FAKE/B0NEW/notasecreteither");
+    world.fakes.slack.state().replace_webhook("/services/T0FAKE/B0NEW/notasecreteither");
     world.set("acme/app-1", "offline");
     world.falls_silent().await;
     let log = world.stops_in_time().await;
@@ -61,10 +61,10 @@ pub(crate) async fn a_slack_that_accepts_nothing_stops_the_heartbeat() {
 
 pub(crate) async fn the_heartbeat_resumes_when_slack_accepts_messages_again() {
     let world = World::start_well(Options { arguments: vec!["--pending-limit", "10s"], ..Options::default() }).await;
-    world.slack.state().fault_always(slack::Fault::Answer(500, "internal_error"));
+    world.fakes.slack.state().fault_always(slack::Fault::Answer(500, "internal_error"));
     world.set("acme/app-1", "offline");
     world.falls_silent().await;
-    world.slack.state().clear_faults();
+    world.fakes.slack.state().clear_faults();
     world.says("app-1-runner-0", 1).await;
     world.beats(2).await;
     world.stops_in_time().await;
@@ -89,12 +89,12 @@ pub(crate) async fn a_program_without_descriptors_left_sends_no_heartbeat() {
     let world = World::start_well(Options::default()).await;
     // Open connections stay open, including the heartbeat's; the reset closes those to GitHub.
     world.limit("--nofile=3:").await;
-    world.github.state().fault(Fault::Reset, Strikes::next(9));
+    world.fakes.github.state().fault(Fault::Reset, Strikes::next(9));
     world.falls_silent().await;
     world.limit("--nofile=1024:").await;
     world.beats(2).await;
     world.limit("--nofile=3:").await;
-    world.github.state().fault(Fault::Reset, Strikes::next(9));
+    world.fakes.github.state().fault(Fault::Reset, Strikes::next(9));
     world.stops_in_time().await;
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn few_descriptors_are_reported_and_suffice_for_many_repositori
         ..Options::default()
     })
     .await;
-    world.github.state().latency_ms = 200;
+    world.fakes.github.state().latency_ms = 200;
     world.stays_well_for(2 * INTERVAL + Duration::from_secs(1)).await;
     let log = world.stops_in_time().await;
     assert!(log.contains("too few file descriptors") && log.contains("targets=300"), "{log}");

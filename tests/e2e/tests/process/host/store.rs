@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use monitor_e2e::LONG;
 use rusqlite::Connection;
 
-use super::world::{LONG, Options, World};
+use super::world::{Options, World};
 
 pub(crate) async fn while_the_store_is_locked_there_is_no_heartbeat() {
     let world = World::start_well(Options::default()).await;
@@ -25,7 +26,7 @@ pub(crate) async fn a_full_disk_stops_the_heartbeat_and_outages_are_sent_afterwa
     world.limit("--fsize=0:").await;
     world.set("acme/app-1", "offline");
     world.falls_silent().await;
-    let before = world.slack.messages().len();
+    let before = world.fakes.slack.messages().len();
     world.limit("--fsize=unlimited:").await;
     world.says("app-1-runner-0", before).await;
     world.beats(2).await;

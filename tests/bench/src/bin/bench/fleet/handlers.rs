@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
+use monitor_aws::testing::CHECKS;
 use monitor_function_poller::Poller;
 use monitor_function_scheduler::Scheduler;
 use monitor_pipeline::ports::Clock as _;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::{PER_MINUTE, Pass, SPEED, add, floor_ms, world};
 use crate::table::Table;
 use crate::time_scale::TimeScale;
-use crate::world::{CHECKS, World, invocation, messages};
+use crate::world::{World, invocation, messages};
 
 /// As in infra/template.yaml.
 const POLLERS: usize = 5;

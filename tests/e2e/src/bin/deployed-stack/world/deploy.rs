@@ -175,13 +175,10 @@ impl World {
         if let Some(table) = &plan.table {
             let name = environment.insert("DYNAMODB_TABLE".to_owned(), self.stack.clone());
             ensure!(name.as_ref() == Some(&table.name), "the template gives {id} the table {name:?}");
-            environment.insert(
-                "AWS_ENDPOINT_URL_DYNAMODB".to_owned(),
-                self.gateways[&format!("{id} dynamodb")].url().to_owned(),
-            );
+            environment.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), self.gateways[&format!("{id} dynamodb")].url());
         }
         ensure!(environment.contains_key("PARAMETER_PREFIX"), "the template gives {id} no PARAMETER_PREFIX");
-        let gateway = |service: &str| self.gateways[&format!("{id} {service}")].url().to_owned();
+        let gateway = |service: &str| self.gateways[&format!("{id} {service}")].url();
         let own = [
             ("PARAMETER_PREFIX", format!("/{}", self.stack)),
             ("AWS_ENDPOINT_URL_SQS", gateway("sqs")),
