@@ -160,7 +160,7 @@ mod tests {
             "Ahead:",
             "  version 2.336.0 ended on 2026-11-05 12:00 UTC; GitHub gives it no more jobs: \
              acme/web web-1, acme/web web-2, acme/web web-3 and 1 more",
-            "  version 2.337.0 ends in 6 d, on 2026-12-05 12:00 UTC: acme/web web-5",
+            "  version 2.337.0 ends in 6 days, on 2026-12-05 12:00 UTC: acme/web web-5",
             "  GitHub removes acme/web web-1 from 2026-12-01 12:00 UTC on, unless it connects",
             "",
         ];

@@ -1,6 +1,7 @@
 //! The program as its operator runs it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ahead;
 mod codes;
 mod hints;
 mod lists;
