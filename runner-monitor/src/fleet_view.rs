@@ -418,6 +418,7 @@ mod tests {
             version: None,
             version_ended_at: None,
             ephemeral: false,
+            pool: None,
             labels: Vec::new(),
             status: Status::Unknown,
             in_job: false,

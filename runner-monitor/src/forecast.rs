@@ -132,6 +132,7 @@ mod tests {
             version: runner.version.clone(),
             version_ended_at: None,
             ephemeral: false,
+            pool: None,
             labels: Vec::new(),
             status: runner.status,
             in_job: false,

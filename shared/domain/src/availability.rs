@@ -114,7 +114,9 @@ pub struct RunnerReport {
 pub struct TargetReport {
     /// Its runners that are known now, by id. Forgotten runners are missing: nobody knows when they were registered.
     pub runners: Vec<RunnerReport>,
-    /// All of them together.
+    /// Its pools: available while enough of their runners were online.
+    pub pools: Vec<RunnerReport>,
+    /// All runners together.
     pub availability: Availability,
     /// The number of outages that were open at some time, those of forgotten runners included.
     pub outages: usize,
@@ -144,19 +146,19 @@ pub fn report(fleet: &Fleet, outages: &[Outage], gaps: &Spans, span: Span) -> Ta
     let of_outage = |outage: &Outage| Span { from: outage.started_at, until: outage.resolved_at.unwrap_or(span.until) };
     let is_in = |outage: &&Outage| of_outage(outage).within(span).is_some();
     let mut report = TargetReport { outages: outages.iter().filter(is_in).count(), ..TargetReport::default() };
-    for runner in &fleet.runners {
+    for runner in fleet.runners.iter().chain(&fleet.pools) {
         let observed = Spans::of(registered(runner, span)).without(&gaps);
         let own = || outages.iter().filter(|outage| outage.runner_id == runner.id).filter(is_in);
         let down = Spans::of(own().map(of_outage));
         let observed_down = observed.0.iter().map(|one| down.within(*one).length()).sum();
         let availability = Availability { observed: observed.length(), down: observed_down };
-        report.availability = report.availability.plus(availability);
-        report.runners.push(RunnerReport {
-            id: runner.id,
-            name: runner.name.clone(),
-            availability,
-            outages: own().count(),
-        });
+        let of_runner = RunnerReport { id: runner.id, name: runner.name.clone(), availability, outages: own().count() };
+        if runner.pool.is_some() {
+            report.pools.push(of_runner);
+        } else {
+            report.availability = report.availability.plus(availability);
+            report.runners.push(of_runner);
+        }
     }
     let recovered = outages.iter().filter(|outage| outage.ending == Some(Ending::Recovered));
     let ended = recovered.filter(|outage| outage.resolved_at.is_some_and(|at| span.from <= at && at <= span.until));

@@ -524,8 +524,10 @@ impl Derivation {
         reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
         to_be_removed.retain(|(outage, _)| !is_over(outage));
         let still_open = opened.into_iter().filter(|opened| !is_over(opened));
-        let (baseline, alerts): (Vec<_>, Vec<_>) =
+        let (baseline, mut alerts): (Vec<_>, Vec<_>) =
             still_open.partition(|outage| outage.visibility == Visibility::Baseline);
+        // What a pool lacks says more than which runner it lacks.
+        alerts.sort_by_key(|outage| outage.pool.is_none());
 
         let mut items = Vec::new();
         let is_unreachable = unreachable.is_some();

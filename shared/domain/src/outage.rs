@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pool::PoolCounts;
 use crate::status::{RunnerId, Status};
 use crate::subject::Revision;
 use crate::time::Timestamp;
@@ -56,7 +57,7 @@ pub enum Visibility {
     Baseline,
     /// Not individually: the runner is flapping.
     Suppressed,
-    /// Not during a mute. If the outage is still open when the mute ends, an alert follows.
+    /// Not during a mute, or while the policy alerts about the runner's pool only. If the outage is still open when the mute ends, an alert follows.
     Muted,
 }
 
@@ -102,6 +103,9 @@ pub struct Outage {
     /// Whether the runner deregisters after one job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
+    /// If it is a pool's: its runners when the outage was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolCounts>,
     /// The runner's labels.
     pub labels: Vec<String>,
     /// Offline or unknown.
@@ -147,7 +151,10 @@ impl Outage {
     /// When GitHub removes the runner if it stays offline. `None` for one that is gone already, or that may never have
     /// connected: GitHub names no time for those.
     pub fn removal(&self) -> Option<Removal> {
-        if self.status != Status::Offline || (self.version.is_none() && self.last_healthy.is_none()) {
+        if self.pool.is_some()
+            || self.status != Status::Offline
+            || (self.version.is_none() && self.last_healthy.is_none())
+        {
             return None;
         }
         let kept = if self.ephemeral { EPHEMERAL_KEPT } else { KEPT };

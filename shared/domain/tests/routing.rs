@@ -46,6 +46,7 @@ fn outage(runner: u64) -> Outage {
         version: None,
         version_ended_at: None,
         ephemeral: false,
+        pool: None,
         labels: labels(runner),
         status: Status::Offline,
         in_job: false,

@@ -44,12 +44,13 @@ impl StoredFleet {
     /// Whether a commit has closed it. A target without any check yet does not count: its first check may be about to
     /// begin.
     pub fn is_dropped(&self) -> bool {
-        let Fleet { record, runners, .. } = &self.fleet;
+        let Fleet { record, runners, pools, .. } = &self.fleet;
         record.revision > Revision(0)
             && record.watched_since.is_none()
             && record.failing.is_none()
             && !record.unfinished
             && runners.is_empty()
+            && pools.is_empty()
     }
 
     /// Whether every change is recorded and notified.
@@ -69,6 +70,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
             Item::Runner(RunnerItem { runner, .. }) if runner.health == Health::Retired => {
                 fleet.leftovers.push(runner.id)
             }
+            Item::Runner(RunnerItem { runner, .. }) if runner.pool.is_some() => fleet.pools.push(runner),
             Item::Runner(RunnerItem { runner, .. }) => fleet.runners.push(runner),
             Item::LastSeen(last_seen) => fleet.last_seen_at = Some(last_seen.at),
             Item::Cursor(read) => cursor = Some(read),
@@ -76,6 +78,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
         }
     }
     fleet.runners.sort_unstable_by_key(|runner| runner.id);
+    fleet.pools.sort_unstable_by_key(|pool| pool.id);
     Ok(StoredFleet { fleet, cursor })
 }
 

@@ -63,6 +63,7 @@ fn outage() -> impl Strategy<Value = Outage> {
                 version,
                 version_ended_at: None,
                 ephemeral: false,
+                pool: None,
                 labels,
                 status,
                 in_job,

@@ -8,6 +8,7 @@ use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
 use crate::overrides::Overrides;
 use crate::policy::{OnRemoved, TargetPolicy, Thresholds};
+use crate::pool::{PoolCounts, PoolRule};
 use crate::reconcile::far_enough;
 use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
 use crate::target::TargetId;
@@ -23,6 +24,8 @@ pub(super) struct Evaluation<'a> {
     runner: Runner,
     events: Vec<Event>,
     thresholds: Thresholds,
+    /// Whether the policy alerts about its pool only.
+    is_pooled: bool,
     is_ignored: bool,
     is_starting: bool,
     reports_versions: bool,
@@ -72,6 +75,7 @@ impl<'a> Evaluation<'a> {
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
+            is_pooled: runner.pool.is_none() && policy.alerts_for_pool_only(&runner.labels),
             is_ignored: policy.ignores(&runner.name),
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
@@ -110,6 +114,24 @@ impl<'a> Evaluation<'a> {
             self.events.push(Event::StatusChanged { runner: (&self.runner).into(), from, to });
         }
         self.runner.read(observed, self.reports_versions, self.at);
+    }
+
+    /// Updates a pool to the number of its runners that are online.
+    pub(super) fn update_pool(&mut self, rule: &PoolRule, counts: PoolCounts) {
+        let status = if counts.is_enough() { Status::Online } else { Status::Offline };
+        if self.runner.status != status {
+            self.runner.status_since = self.at;
+            self.runner.status = status;
+        }
+        self.runner.name = rule.name();
+        self.runner.labels.clone_from(&rule.labels);
+        self.runner.pool = Some(counts);
+    }
+
+    /// Forgets a pool that the policy no longer has.
+    pub(super) fn retire_pool(&mut self) {
+        self.stop_monitoring();
+        self.retire();
     }
 
     /// Evaluates a runner that is registered, by its status.

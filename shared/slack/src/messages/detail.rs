@@ -202,6 +202,11 @@ pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
 
 /// The likeliest cause of newly confirmed outages, as a sentence that follows others. Empty if the data support none.
 pub(super) fn cause(outages: &[Outage]) -> Line {
+    let of_runners: Vec<Outage> = outages.iter().filter(|outage| outage.pool.is_none()).cloned().collect();
+    let outages = &of_runners[..];
+    if outages.is_empty() {
+        return Line::default();
+    }
     let it = |one, several| if outages.len() == 1 { one } else { several };
     let ended = outages.iter().filter_map(|outage| Some((outage.version.as_deref()?, outage.version_ended_at?)));
     let ended: BTreeSet<(&str, Timestamp)> = ended.collect();
@@ -249,6 +254,11 @@ fn together(outages: &[Outage]) -> bool {
 /// What to check, by operating system. `all_offline`: none of the target's runners is online.
 pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: bool) -> Vec<Line> {
     let mut advice = Vec::new();
+    if outages.iter().any(|outage| outage.pool.is_some()) {
+        advice.push(Line::of("See which runners of the pool are offline: ").command("/runner-status LABEL").text("."));
+    }
+    let of_runners: Vec<Outage> = outages.iter().filter(|outage| outage.pool.is_none()).cloned().collect();
+    let outages = &of_runners[..];
     let together = together(outages);
     if outages.iter().any(|outage| outage.version_ended_at.is_some()) {
         let newer =

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use monitor_domain::notifications::NotificationItem;
 use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
@@ -18,6 +19,7 @@ impl MessageBuilder<'_> {
     pub(super) fn offline(&self, outages: &[Outage]) -> Section {
         let consequence = consequence(outages, outages.len());
         let part = match outages {
+            [Outage { pool: Some(pool), .. }] => self.one_pool_short(&outages[0], *pool),
             [one] => self.one_offline(one),
             _ => self.several_offline(outages, consequence.clone()),
         };
@@ -44,6 +46,33 @@ impl MessageBuilder<'_> {
         }
     }
 
+    fn one_pool_short(&self, outage: &Outage, pool: PoolCounts) -> Section {
+        let confirmed = spoken_duration(outage.confirmed_at.since(outage.started_at));
+        let lead = Line::of("Too few runners with ").and(labels(&outage.labels, 10)).text(" are online ");
+        Section {
+            lead: lead.and(since(outage)).text(format!(", confirmed after {confirmed}.")),
+            ..part(Mark::Alarm, Line::default().name(&outage.runner_name).text(format!(": {pool}")))
+        }
+    }
+
+    /// The title for several outages, pools first: `pool gpu: 1 of 4 online, at least 2 wanted; a, b offline (2 of 8)`.
+    fn offline_title(&self, outages: &[Outage]) -> Line {
+        let (pools, single): (Vec<&Outage>, Vec<&Outage>) = outages.iter().partition(|outage| outage.pool.is_some());
+        let mut title = Line::default();
+        for (index, outage) in pools.iter().enumerate() {
+            let counts = outage.pool.map_or_else(String::new, |pool| format!(": {pool}"));
+            title = if index > 0 { title.text("; ") } else { title }.name(&outage.runner_name).text(counts);
+        }
+        if single.is_empty() {
+            return title;
+        }
+        let title = if pools.is_empty() { title } else { title.text("; ") };
+        title
+            .and(names(single.iter().map(|outage| &*outage.runner_name)))
+            .text(" offline")
+            .text(self.share(single.len()))
+    }
+
     fn several_offline(&self, outages: &[Outage], consequence: Line) -> Section {
         let items = outages.iter().take(MAX_ITEMS).map(|outage| self.offline_item(outage));
         Section {
@@ -54,7 +83,7 @@ impl MessageBuilder<'_> {
                 .and(cause(outages)),
             items: items.collect(),
             total: outages.len(),
-            ..part(Mark::Alarm, runners(outages).text(" offline").text(self.share(outages.len())))
+            ..part(Mark::Alarm, self.offline_title(outages))
         }
     }
 
@@ -70,6 +99,9 @@ impl MessageBuilder<'_> {
     }
 
     fn offline_item(&self, outage: &Outage) -> Line {
+        if let Some(pool) = outage.pool {
+            return Line::default().name(&outage.runner_name).text(format!(": {pool}, ")).and(since(outage));
+        }
         let line =
             Line::default().name(&outage.runner_name).text(" ").and(since(outage)).text(was_running_a_job(outage));
         let line = match &outage.last_healthy {
@@ -234,6 +266,17 @@ impl MessageBuilder<'_> {
         let title = runners(outages).text(" back online");
         let brief = Line::of(format!(" after {} offline.", longest(outages)));
         match outages {
+            [one] if one.pool.is_some() => Section {
+                brief: Line::of(format!(" after {}.", longest(outages))),
+                lead: Line::of("Enough runners with ")
+                    .and(labels(&one.labels, 10))
+                    .text(" are online again")
+                    .and(since_if(one.resolved_at))
+                    .text(format!(", after {} (", lasted(one)))
+                    .and(since(one))
+                    .text(")."),
+                ..part(Mark::Good, runners(outages).text(" has enough runners again"))
+            },
             [one] => Section {
                 brief,
                 lead: Line::of("GitHub reports ")
@@ -297,7 +340,11 @@ impl MessageBuilder<'_> {
             return self.still_offline(outages, raised_at, false);
         }
         let all_ended_as = |ending| outages.iter().all(|outage| outage.ending == Some(ending));
+        let all_pools = outages.iter().all(|outage| outage.pool.is_some());
         let (mark, title) = match open.len() {
+            0 if all_pools && all_ended_as(Ending::Recovered) => {
+                (Mark::Good, runners(outages).text(" has enough runners again"))
+            }
             0 if all_ended_as(Ending::Recovered) => (Mark::Good, runners(outages).text(" back online")),
             0 if all_ended_as(Ending::Removed) => (Mark::Info, runners(outages).text(" no longer registered")),
             0 => (Mark::Info, runners(outages).text(" no longer offline")),

@@ -61,12 +61,21 @@ impl MessageBuilder<'_> {
         Section {
             brief: Line::of(" ").and(since_first(outages)).text(format!(" ({up_to}{longest}).")),
             lead,
-            ..self.open(outages, Mark::Alarm, runners(outages).text(" still offline"))
+            ..self.open(
+                outages,
+                Mark::Alarm,
+                runners(outages).text(if outages.iter().all(|one| one.pool.is_some()) {
+                    " still short of runners"
+                } else {
+                    " still offline"
+                }),
+            )
         }
     }
 
     fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Section {
         match outages {
+            [one] if one.pool.is_some() => part(mark, title),
             [one] => Section {
                 facts: facts(one, Moment::Later),
                 link: self.runner_link(one, "Open this runner on GitHub"),

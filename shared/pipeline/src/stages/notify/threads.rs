@@ -128,6 +128,7 @@ mod tests {
             version: None,
             version_ended_at: None,
             ephemeral: false,
+            pool: None,
             labels: Vec::new(),
             status: Status::Offline,
             in_job: false,
