@@ -1,10 +1,8 @@
 //! GitHub behind HTTP/2 connections that stall, while new ones work.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -13,9 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use monitor_config::{HostOptions, Settings, Source};
 use monitor_domain::time::Timestamp;
+use monitor_fakes::Stalling;
 use monitor_github::GitHub;
 use monitor_pipeline::ports::RunnerSource;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -49,7 +47,7 @@ async fn server(stop: Stop) -> (String, Arc<AtomicUsize>) {
 async fn serve(stream: TcpStream, is_first: bool, stop: Stop) {
     let answered = Arc::new(AtomicBool::new(false));
     let is_stalled = Arc::new(AtomicBool::new(false));
-    let io = Stalling { stream, is_stalled: Arc::clone(&is_stalled) };
+    let io = Stalling::new(stream, Arc::clone(&is_stalled));
     let service = service_fn(move |_: hyper::Request<Incoming>| {
         let (answered, is_stalled) = (Arc::clone(&answered), Arc::clone(&is_stalled));
         async move {
@@ -65,38 +63,6 @@ async fn serve(stream: TcpStream, is_first: bool, stop: Stop) {
     let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(io), service)
         .await;
-}
-
-/// A stream that is neither read nor written after `is_stalled` is set.
-struct Stalling {
-    stream: TcpStream,
-    is_stalled: Arc<AtomicBool>,
-}
-
-impl Stalling {
-    fn stream(&mut self) -> Poll<Pin<&mut TcpStream>> {
-        if self.is_stalled.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(Pin::new(&mut self.stream)) }
-    }
-}
-
-impl AsyncRead for Stalling {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        std::task::ready!(self.stream()).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Stalling {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<std::io::Result<usize>> {
-        std::task::ready!(self.stream()).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        std::task::ready!(self.stream()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        std::task::ready!(self.stream()).poll_shutdown(cx)
-    }
 }
 
 /// GitHub as every host builds it. Without TLS there is no ALPN, so HTTP/2 is assumed.

@@ -96,3 +96,25 @@ fn units_in(body: &[u8]) -> f64 {
         table => units(table),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_counted_by_action_and_forwarded_with_their_headers() {
+        let aws = monitor_fakes::FakeAws::start().await.expect("a free port");
+        let http = monitor_e2e::http();
+        let gateway = Gateway::open(&http, &aws.base_url()).await.expect("a free port");
+        for (action, status) in [("SendMessage", 200), ("CreateTable", 400)] {
+            let request = http.post(gateway.url()).header("x-amz-target", format!("AmazonSQS.{action}"));
+            let answer = request.body(r#"{"QueueUrl":"q","MessageBody":"b"}"#).send().await.expect("an answer");
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["content-type"], "application/x-amz-json-1.0");
+        }
+        assert_eq!(aws.take_sent("q")[0].body, "b");
+        let counts = gateway.take_counts();
+        assert_eq!(counts, [("CreateTable".to_owned(), 1), ("SendMessage".to_owned(), 1)].into());
+        assert!(gateway.take_counts().is_empty());
+    }
+}

@@ -1,20 +1,19 @@
 //! An HTTP/2 proxy with TLS in front of the fake GitHub, whose connections can be stalled.
 
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use monitor_fakes::Stalling;
+use monitor_fakes::server::lock;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 /// A self-signed certificate for 127.0.0.1, valid until 2126.
@@ -26,9 +25,8 @@ pub(crate) struct Front {
     pub(crate) url: String,
     /// The certificate's file, for `SSL_CERT_FILE`.
     pub(crate) certificate: PathBuf,
-    connections: Arc<AtomicUsize>,
-    /// Connections with a smaller number are stalled.
-    stalled_below: Arc<Mutex<usize>>,
+    /// Whether each connection is stalled.
+    connections: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
 }
 
 impl Front {
@@ -44,14 +42,14 @@ impl Front {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("https://{}", listener.local_addr().expect("an address"));
-        let connections = Arc::<AtomicUsize>::default();
-        let stalled_below = Arc::<Mutex<usize>>::default();
-        let this = Self { url, certificate, connections: connections.clone(), stalled_below: stalled_below.clone() };
+        let connections = Arc::<Mutex<Vec<Arc<AtomicBool>>>>::default();
+        let this = Self { url, certificate, connections: connections.clone() };
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let number = connections.fetch_add(1, Ordering::SeqCst);
-                let stream = Stalling { stream, number, stalled_below: stalled_below.clone() };
+                let is_stalled = Arc::<AtomicBool>::default();
+                lock(&connections).push(is_stalled.clone());
+                let stream = Stalling::new(stream, is_stalled);
                 let (acceptor, client, behind) = (acceptor.clone(), client.clone(), behind.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
@@ -66,12 +64,12 @@ impl Front {
 
     /// Stalls all open connections: the kernel acknowledges what arrives, but nothing reads it.
     pub(crate) fn stall(&self) {
-        *self.stalled_below.lock().unwrap_or_else(PoisonError::into_inner) = self.connections();
+        lock(&self.connections).iter().for_each(|is_stalled| is_stalled.store(true, Ordering::SeqCst));
     }
 
     /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        lock(&self.connections).len()
     }
 }
 
@@ -92,38 +90,4 @@ async fn forward(
         response = response.header(name, value);
     }
     Ok(response.body(Full::new(answer.bytes().await?))?)
-}
-
-/// A stream that is no longer read or written once it is stalled.
-struct Stalling {
-    stream: TcpStream,
-    number: usize,
-    stalled_below: Arc<Mutex<usize>>,
-}
-
-impl Stalling {
-    fn stream(&mut self) -> Poll<Pin<&mut TcpStream>> {
-        let stalled_below = *self.stalled_below.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.number < stalled_below { Poll::Pending } else { Poll::Ready(Pin::new(&mut self.stream)) }
-    }
-}
-
-impl AsyncRead for Stalling {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        std::task::ready!(self.stream()).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Stalling {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<std::io::Result<usize>> {
-        std::task::ready!(self.stream()).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        std::task::ready!(self.stream()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        std::task::ready!(self.stream()).poll_shutdown(cx)
-    }
 }
