@@ -142,11 +142,11 @@ class ImageTest(unittest.TestCase):
 
     def test_its_commands_exist_and_need_no_shell(self):
         commands = [argument("CMD"), argument("HEALTHCHECK").partition("CMD ")[2]]
-        run, status = (yaml.safe_load(command) for command in commands)
+        run, health = (yaml.safe_load(command) for command in commands)
         (program,) = yaml.safe_load(argument("ENTRYPOINT"))
-        self.assertEqual(status, [program, "status"])
+        self.assertEqual(health, [program, "health"])
         self.assertEqual([program, *run], [program, *unit(UNIT)["Service"]["ExecStart"][0].split()[1:]])
-        self.assertLessEqual({run[0], status[1]}, subcommands())
+        self.assertLessEqual({run[0], health[1]}, subcommands())
 
     def test_the_build_context_has_what_is_copied(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -181,6 +181,23 @@ class ImageTest(unittest.TestCase):
         (secret,) = [source["secretRef"]["name"] for source in container["envFrom"]]
         self.assertIn(f"kubectl create secret generic {secret} ", page)
         self.assertIn(f"kubectl exec deployment/{deployment['metadata']['name']} ", page)
+
+    def test_every_probe_is_that_of_the_image(self):
+        options, _, command = argument("HEALTHCHECK").partition(" CMD ")
+        command = yaml.safe_load(command)
+        (service,) = yaml.safe_load(text("packaging/compose.yaml"))["services"].values()
+        probe = service["healthcheck"]
+        self.assertEqual(probe.pop("test"), ["CMD", *command])
+        given = dict(option.removeprefix("--").replace("-", "_").split("=") for option in options.split())
+        self.assertEqual({name: str(value) for name, value in probe.items()}, given)
+
+        _, deployment = yaml.safe_load_all(text("packaging/kubernetes.yaml"))
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        ready, alive = container["readinessProbe"], container["livenessProbe"]
+        for probe in (ready, alive):
+            self.assertEqual((probe["exec"]["command"], f"{probe['timeoutSeconds']}s"), (command, given["timeout"]))
+        # Kubernetes resets the pause before a restart after 10 minutes without one.
+        self.assertGreater(alive["failureThreshold"] * alive["periodSeconds"], 600)
 
     def test_the_stop_is_waited_for(self):
         # docs/RUNNING.md: the program ends within 8 s.

@@ -45,8 +45,9 @@ Exit codes, the same for check, status, history, report, doctor and copy:
      or two stores differ after copy
   2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
      argument is wrong, the store cannot be read, or the output cannot be written
-report shows the past, so it ends with 0 or 2 only. run and demo end with 0 when they are stopped; the demo ends with 1 if
-an alert is missing.";
+health is about monitoring, not about runners: it ends with 1 if monitoring is not complete, and with 2 if the store is
+missing or cannot be read. report shows the past, so it ends with 0 or 2 only. run and demo end with 0 when they are
+stopped; the demo ends with 1 if an alert is missing.";
 
 /// Alerts your team when a self-hosted GitHub Actions runner goes offline, with the reason, and again when it recovers.
 #[derive(Debug, Parser)]
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     /// Show the stored state of targets and runners, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     Status(Status),
+    /// Say whether monitoring itself is complete, for probes; whether runners are offline makes no difference
+    #[command(after_long_help = EXIT_CODES)]
+    Health(Health),
     /// Show the stored outages, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     History(History),
@@ -369,6 +373,15 @@ pub(crate) struct Status {
     #[arg(long)]
     pub(crate) all: bool,
     /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of lines
     #[arg(long)]
     pub(crate) json: bool,
 }
