@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use monitor_config::{Source, StoreChoice};
+use monitor_config::{Secret, SettingFault, Source, StoreChoice, read_secret};
 use monitor_domain::cycle::PENDING_LIMITS;
 use monitor_domain::quote::holds_secret;
 use monitor_domain::target::{Target, TargetSpec, Written};
@@ -123,6 +123,7 @@ Environment variables for arguments:
       How long a notification may be pending while the heartbeat goes on; same as --pending-limit
   SLACK_COMMANDS
       The address at which Slack's commands are answered; same as --slack-commands
+A [secret] may also be in a file, for example GITHUB_TOKEN=@/run/secrets/github-token
 For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
 ";
 
@@ -341,14 +342,9 @@ impl Run {
     }
 
     /// The heartbeat's URL, read from a file if `@` and a path are given.
-    pub(crate) fn heartbeat_text(&self) -> anyhow::Result<Option<String>> {
-        let Some(given) = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty()) else {
-            return Ok(None);
-        };
-        let Some(path) = given.strip_prefix('@') else { return Ok(Some(given.to_owned())) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: the file after `@` cannot be read", self.heartbeat_source()))?;
-        Ok(Some(text.trim().to_owned()))
+    pub(crate) fn heartbeat_text(&self) -> Result<Option<Secret>, SettingFault> {
+        let given = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty());
+        given.map(|given| read_secret(self.heartbeat_source(), given)).transpose()
     }
 
     /// Whether the heartbeat's URL is on the command line, where everybody on the machine can read it.
