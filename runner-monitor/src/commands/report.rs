@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::{Named, Report};
-use crate::commands::status::{unknown_text, watched};
+use crate::commands::status::unknown_text;
 use crate::fleet_view::View;
 use crate::forecast::Forecast;
+use crate::monitoring::watched;
 use crate::out;
 use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, counted, minute, one_line, table, wrapped};
