@@ -8,6 +8,7 @@ use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use serde::Serialize;
 
+use crate::forecast::VersionEnds;
 use crate::table::{Give, Row, Screen, Tone, ago, counted, grouped, one_line, table, wrapped};
 
 /// The table's column headings.
@@ -69,13 +70,14 @@ struct RunnerView<'a> {
 }
 
 impl<'a> TargetView<'a> {
-    /// A target. `ends_at` is when the version of a runner ends.
-    pub(crate) fn of(fleet: &'a Fleet, ends_at: impl Fn(&Fleet, &Runner) -> Option<Timestamp>) -> Self {
+    /// A target.
+    pub(crate) fn of(fleet: &'a Fleet, ends: &VersionEnds) -> Self {
+        let ends_at = |runner: &Runner| ends.get(runner.version.as_ref()?).copied();
         Self {
             target: fleet.record.target.as_str(),
             seen_at: fleet.seen_at(),
             failure: fleet.record.failing.as_ref().map(|failing| failing.failure.detail.as_str()),
-            runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(fleet, runner))).collect(),
+            runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(runner))).collect(),
         }
     }
 }
@@ -425,6 +427,7 @@ mod tests {
             started_at: at(90),
             confirmed_at: at(88),
             last_healthy: None,
+            connected_at: None,
             peers: Peers::default(),
             visibility: Visibility::Alerted,
             resolved_at: None,

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::{Named, Selection, Status};
 use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, version_ends};
 use crate::monitoring::{Monitoring, as_json};
 use crate::out;
 use crate::setup;
@@ -21,16 +21,17 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let named = arguments.selection.named();
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
+    let targets: Vec<monitor_domain::target::Target> = fleets.iter().map(|fleet| fleet.record.target.clone()).collect();
+    let ends = version_ends(&store, &targets).await?;
     if arguments.json {
-        let targets: Vec<TargetView<'_>> =
-            fleets.iter().map(|fleet| TargetView::of(fleet, Fleet::version_ends_at)).collect();
+        let targets: Vec<TargetView<'_>> = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
         let monitoring = as_json(ticked_at, &not_complete);
         out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();
         let view = View { now, screen, all: arguments.all, just_checked: false };
         let table = fleet_table(&fleets, view);
-        let ahead = Forecast::of(&fleets, Fleet::version_ends_at).text(view);
+        let ahead = Forecast::of(&fleets, &ends).text(view);
         let unreachable = unreachable(&fleets);
         let list = match unreachable.is_empty() {
             true => String::new(),

@@ -109,10 +109,11 @@ impl Fleet {
         }
     }
 
-    /// When GitHub gives no more jobs to a runner's version, as far as that is near enough to be warned of.
+    /// When GitHub gives no more jobs to a runner's version, as far as the target's people were warned of it.
     pub fn version_ends_at(&self, runner: &Runner) -> Option<Timestamp> {
         let version = runner.version.as_ref().filter(|_| !runner.is_gone())?;
-        self.record.version_warnings.iter().find(|warning| warning.version == *version).map(|warning| warning.ends_at)
+        let warnings = self.record.version_warnings.iter().filter(|warning| !warning.is_withdrawn);
+        warnings.into_iter().find(|warning| warning.version == *version).map(|warning| warning.ends_at)
     }
 
     /// The start of the latest stored check.

@@ -295,6 +295,7 @@ impl Runner {
             started_at,
             confirmed_at,
             last_healthy,
+            connected_at: None,
             peers: self.pool.map_or_else(Peers::default, |pool| Peers { total: pool.total, online: pool.online }),
             visibility,
             resolved_at: None,

@@ -53,6 +53,7 @@ fn outage(runner: u64) -> Outage {
         started_at: at,
         confirmed_at: at,
         last_healthy: None,
+        connected_at: None,
         peers: Peers::default(),
         visibility: Visibility::Alerted,
         resolved_at: None,

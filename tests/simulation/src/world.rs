@@ -393,13 +393,16 @@ impl World {
         self.note_version(now_ms, target, name, Some(id), VERSIONS[version]);
     }
 
-    /// Removes a runner that has been offline for as long as GitHub keeps it.
-    pub fn expire(&mut self, now_ms: i64, target: usize, name: &str) {
-        let history = self.history.get(&(target, name.to_owned()));
-        let last = history.and_then(|history| history.last());
-        if last.is_some_and(|(from_ms, truth)| *truth == Truth::Offline && now_ms - from_ms >= KEPT_MS) {
-            self.remove(now_ms, target, name);
-            self.expired.push((target, name.to_owned(), now_ms));
+    /// Removes the runners that have been offline for as long as GitHub keeps them.
+    pub fn expire(&mut self, now_ms: i64) {
+        let is_over = |history: &[(i64, Truth)]| {
+            let last = history.last();
+            last.is_some_and(|(from_ms, truth)| *truth == Truth::Offline && now_ms - from_ms >= KEPT_MS)
+        };
+        let over = self.history.iter().filter(|(_, history)| is_over(history)).map(|(key, _)| key.clone());
+        for (target, name) in over.collect::<Vec<_>>() {
+            self.remove(now_ms, target, &name);
+            self.expired.push((target, name, now_ms));
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod visibility;
 
+use std::time::Duration;
+
 use crate::change::{Event, RunnerName};
 use crate::decision::RunnerChange;
 use crate::observation::ObservedRunner;
@@ -157,6 +159,8 @@ impl<'a> Evaluation<'a> {
                 self.events.push(Event::Cleared { runner: (&self.runner).into() });
             }
             Health::Down(down) => {
+                down.outage.connected_at = Some(self.at);
+                down.removal_warned_days = None;
                 let counts = down
                     .counted_at
                     .is_none_or(|counted| far_enough(self.at, counted, self.thresholds.recheck_interval));
@@ -269,7 +273,11 @@ impl<'a> Evaluation<'a> {
         let visibility = self.note_flapping(started_at, visibility);
         let visibility = self.apply_mutes(visibility);
         let version = self.runner.version.as_deref().and_then(|version| versions::known(self.versions, version));
-        let version_ended_at = version.and_then(VersionRecord::ends_at).filter(|end| *end <= started_at);
+        // A runner that was online well after the end got jobs all the same: then it is no reason.
+        let is_reason = |end: &Timestamp| {
+            *end <= started_at && last_healthy.is_none_or(|last| last.at <= end.plus(Duration::from_secs(86_400)))
+        };
+        let version_ended_at = version.and_then(VersionRecord::ends_at).filter(is_reason);
         let outage = self.runner.outage(id, started_at, self.at, last_healthy, visibility);
         let outage = Outage { version_ended_at, ..outage };
         self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });

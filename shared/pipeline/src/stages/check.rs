@@ -314,8 +314,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let now = if is_late { observation.started_at } else { now };
 
         let policy = self.settings.policy.for_target(target);
-        let answers = self.ask_about_versions(target, &fleet, &credential.record, &observation).await;
-        let (credential, announced) = self.settle_credential(credential, &observation, &report, &answers, now).await?;
+        let (credential, announced) = self.settle_credential(credential, &observation, &report, &[], now).await?;
 
         let explains = credential.explains(&fleet.record, self.settings.policy.base());
         let of_credential = OfCredential { explains, versions: &credential.versions };
@@ -347,6 +346,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         if let Some(at) = last_seen_at {
             let item = Item::LastSeen(LastSeen { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
+        }
+        // After the commit, which these requests would delay: the next check uses the answers.
+        let answers = self.ask_about_versions(target, &fleet, &credential, &observation).await;
+        if !answers.is_empty() {
+            let read = records::read_credential(self.store, &credential.id).await?;
+            self.settle_credential(read, &observation, &report, &answers, now).await?;
         }
         let announced = announced.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
         Ok(Tried::done(CheckOutcome {

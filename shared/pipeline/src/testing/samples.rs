@@ -103,6 +103,7 @@ pub fn outage(runner: &Runner, id: u64) -> Outage {
         started_at: at(60 * id),
         confirmed_at: at(60 * id + 120),
         last_healthy: Some(LastHealthy { at: at(60 * id - 60), status: Status::Busy }),
+        connected_at: None,
         peers: Peers { total: 7, online: 6 },
         visibility: Visibility::Alerted,
         resolved_at: None,
@@ -242,7 +243,14 @@ pub fn every_item() -> Vec<Item> {
         Item::Target(TargetRecord {
             failing: Some(failing()),
             unfinished: true,
-            version_warnings: vec![VersionWarning { version: "2.331.0".to_owned(), ends_at: at(86_400), days: 7 }],
+            version_warnings: vec![VersionWarning {
+                version: "2.331.0".to_owned(),
+                ends_at: at(86_400),
+                is_withdrawn: true,
+                days: Some(7),
+                decided_at: at(1),
+                moves: 1,
+            }],
             ..target_record("Acme/Web", 42)
         }),
         Item::LastSeen(LastSeen { subject: subject(name), at: at(601), jobs_sent_at: None, next_tick_at: None }),

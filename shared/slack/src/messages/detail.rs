@@ -1,7 +1,7 @@
 //! What a person wants to know about a runner that went offline: since when, what it means for jobs, and what to check
 //! first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use monitor_domain::observation::UNKNOWN_OS;
@@ -208,16 +208,16 @@ pub(super) fn cause(outages: &[Outage]) -> Line {
         return Line::default();
     }
     let it = |one, several| if outages.len() == 1 { one } else { several };
-    let ended = outages.iter().filter_map(|outage| Some((outage.version.as_deref()?, outage.version_ended_at?)));
-    let ended: BTreeSet<(&str, Timestamp)> = ended.collect();
-    if let Some((version, at)) = ended.first() {
-        let with_it = outages.iter().filter(|outage| outage.version_ended_at.is_some()).count();
+    let mut ended: BTreeMap<(&str, Timestamp), usize> = BTreeMap::new();
+    for outage in outages {
+        if let (Some(version), Some(at)) = (&outage.version, outage.version_ended_at) {
+            *ended.entry((version, at)).or_default() += 1;
+        }
+    }
+    if let Some(((version, at), with_it)) = ended.into_iter().max_by_key(|(_, with_it)| *with_it) {
         let of = if with_it < outages.len() { format!(" of {with_it} of them") } else { String::new() };
         let line = Line::of(format!(" Likely cause{of}: version ")).short_name(version, 30);
-        return line.text(" of the runner ended on ").on(*at).text(", and GitHub gives it no more jobs.");
-    }
-    if together(outages) {
-        return Line::of(" Likely cause: something that they share, such as a host, a network or power.");
+        return line.text(" of the runner ended on ").on(at).text(", and GitHub gives it no more jobs.");
     }
     let never_connected =
         |outage: &Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
@@ -226,6 +226,9 @@ pub(super) fn cause(outages: &[Outage]) -> Line {
             " Likely cause: its set-up was not finished. It is registered, and has never connected.",
             " Likely cause: their set-up was not finished. They are registered, and have never connected.",
         ));
+    }
+    if together(outages) {
+        return Line::of(" Likely cause: something that they share, such as a host, a network or power.");
     }
     match outages {
         [one] if one.in_job => {

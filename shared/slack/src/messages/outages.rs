@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monitor_domain::notifications::NotificationItem;
-use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::outage::{Ending, Outage, RemovedBy};
 use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -161,13 +161,17 @@ impl MessageBuilder<'_> {
     }
 
     pub(super) fn removed(&self, outages: &[Outage]) -> Section {
-        const BY_GITHUB: &str = " GitHub removed it: it had not connected for 14 days.";
-        const BY_SOMEBODY: &str = " Somebody removed it: GitHub itself removes a runner only after 14 days offline.";
-        const UNKNOWN: &str = " GitHub removes a runner after 14 days offline; otherwise somebody removed it.";
-        let rule = |outage: &Outage| match (outage.was_removed_by_github(), outage.last_healthy) {
-            (true, _) => BY_GITHUB,
-            (false, Some(_)) => BY_SOMEBODY,
-            (false, None) => UNKNOWN,
+        let rule = |outage: &Outage| {
+            let days = if outage.ephemeral { "1 day" } else { "14 days" };
+            match outage.removed_by() {
+                Some(RemovedBy::GitHub) => format!(" GitHub removed it: it had not connected for {days}."),
+                Some(RemovedBy::Somebody) => {
+                    " Somebody removed it: GitHub itself removes a runner only after 14 days offline.".to_owned()
+                }
+                Some(RemovedBy::Unknown) | None => {
+                    format!(" GitHub removes a runner after {days} offline; otherwise somebody removed it.")
+                }
+            }
         };
         let since_when = |outage: &Outage| match (outage.status, outage.resolved_at) {
             (Status::Offline, Some(missed)) => {
@@ -178,7 +182,7 @@ impl MessageBuilder<'_> {
         let title = runners(outages).text(" no longer registered");
         let item = |outage: &Outage| {
             let line = Line::default().name(&outage.runner_name).text(": ").and(since_when(outage));
-            let by = if outage.was_removed_by_github() { ", removed by GitHub after 14 days" } else { "" };
+            let by = if outage.was_removed_by_github() { ", removed by GitHub" } else { "" };
             line.text(by)
                 .text(was_running_a_job(outage))
                 .text(" · ")
@@ -189,10 +193,15 @@ impl MessageBuilder<'_> {
         // A runner that was offline before its removal has job and peer data as old as its outage.
         let new: Vec<Outage> = outages.iter().filter(|outage| is_new(outage)).cloned().collect();
         let consequence = if new.is_empty() { Line::default() } else { consequence(&new, outages.len()) };
+        let rule_of_all = if outages.iter().all(Outage::was_removed_by_github) {
+            " GitHub removed them: they had not connected for long enough."
+        } else {
+            " GitHub removes a runner after 14 days offline, an ephemeral one after 1 day; otherwise somebody removed it."
+        };
         let part = match outages {
             [one] => Section {
                 brief: if one.was_removed_by_github() {
-                    Line::of(": removed by GitHub after 14 days offline.")
+                    Line::of(format!(": removed by GitHub after {} offline.", spoken_duration(one.kept_for())))
                 } else {
                     Line::of(": ").and(since_when(one)).text(".").and(consequence)
                 },
@@ -207,13 +216,7 @@ impl MessageBuilder<'_> {
             },
             _ => Section {
                 brief: Line::of(".").and(consequence.clone()),
-                lead: Line::of("GitHub no longer lists them.").and(consequence).text(
-                    if outages.iter().all(Outage::was_removed_by_github) {
-                        " GitHub removed them: they had not connected for 14 days."
-                    } else {
-                        UNKNOWN
-                    },
-                ),
+                lead: Line::of("GitHub no longer lists them.").and(consequence).text(rule_of_all),
                 items: outages.iter().take(MAX_ITEMS).map(item).collect(),
                 total: outages.len(),
                 ..part(Mark::Warning, title)

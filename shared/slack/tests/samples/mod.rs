@@ -55,6 +55,7 @@ pub(crate) fn outage(number: u64) -> Outage {
             at: started_at.minus(MINUTE * 4),
             status: if number.is_multiple_of(3) { Status::Busy } else { Status::Idle },
         }),
+        connected_at: None,
         peers: Peers { total: 3, online: u32::try_from(number % 4).unwrap() },
         visibility: Visibility::Alerted,
         resolved_at: None,
@@ -125,7 +126,7 @@ fn offline() -> Vec<(&'static str, Notification)> {
 }
 
 fn of_ended_version(number: u64) -> Outage {
-    Outage { version_ended_at: Some(start().minus(DAY * 18)), ..outage(number) }
+    Outage { version_ended_at: Some(start().minus(HOUR * 20)), ..outage(number) }
 }
 
 /// What GitHub will do.

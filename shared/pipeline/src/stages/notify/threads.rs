@@ -135,6 +135,7 @@ mod tests {
             started_at: at,
             confirmed_at: at,
             last_healthy: Some(LastHealthy { at, status: Status::Idle }),
+            connected_at: None,
             peers: Peers::default(),
             visibility: Visibility::Alerted,
             resolved_at: None,

@@ -48,11 +48,14 @@ impl AnswerBuilder<'_> {
             facts.push(fact("Kind", "ephemeral: leaves after one job"));
         }
         if let Some(at) = fleet.version_ends_at(runner) {
-            let ends = if at <= self.now { "ended on " } else { "ends on " };
-            facts.push(fact("Version", Line::of(ends).on(at).text("; GitHub then gives it no more jobs")));
+            let (ends, then) = match at <= self.now {
+                true => ("ended on ", "; GitHub gives it no more jobs"),
+                false => ("ends on ", "; GitHub gives it no more jobs then"),
+            };
+            facts.push(fact("Version", Line::of(ends).on(at).text(then)));
         }
         if let Some(outage) = runner.open_outage().filter(|outage| outage.removal().is_some()) {
-            facts.push(fact("Removal", Line::of("by GitHub ").and(removal(outage)).text(", unless it connects")));
+            facts.push(fact("GitHub removes it", removal(outage).text(", unless it connects")));
         }
         let status = self.status(runner, is_old);
         let last_known = if is_old { "last known: " } else { "" };
