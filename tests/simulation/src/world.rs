@@ -22,6 +22,11 @@ pub const STALE_MS: i64 = 3 * MINUTE_MS;
 /// The number of permanent runners of a target. Their names are `runner-1` and so on.
 pub const RUNNERS: usize = 5;
 
+/// The label of the permanent runners.
+pub const POOL_LABEL: &str = "fixed";
+/// How many of them must be online.
+pub const POOL_MINIMUM: u32 = 4;
+
 /// The true state of a runner.
 #[derive(Clone, Debug)]
 pub struct TrueRunner {
@@ -236,11 +241,13 @@ pub struct Rules {
     pub failure_threshold: u32,
     /// `onRemoved`: whether a removed runner is notified.
     pub alert_on_removed: bool,
+    /// Whether `pools` has one of the permanent runners, of which [`POOL_MINIMUM`] must be online.
+    pub has_pool: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { failure_threshold: 3, alert_on_removed: true }
+        Self { failure_threshold: 3, alert_on_removed: true, has_pool: false }
     }
 }
 
@@ -372,6 +379,9 @@ impl World {
     /// Makes GitHub one that names the ends of versions.
     pub fn set_version_ends(&mut self, version_ends: Option<VersionEnds>) {
         self.version_ends = version_ends;
+        if self.version_ends.is_some() {
+            self.set_rules(0, Rules { has_pool: true, ..self.rules });
+        }
         self.versions.clear();
         for target in 0..TARGETS.len() {
             for index in 0..self.runners[target].len() {
@@ -586,6 +596,10 @@ pub fn observed(runner: &TrueRunner) -> ObservedRunner {
         busy: runner.busy,
         ephemeral: runner.ephemeral,
         version: Some(runner.version.to_owned()),
-        labels: vec!["self-hosted".to_owned()],
+        labels: if bit_of(&runner.name).is_some() {
+            vec!["self-hosted".to_owned(), POOL_LABEL.to_owned()]
+        } else {
+            vec!["self-hosted".to_owned()]
+        },
     }
 }

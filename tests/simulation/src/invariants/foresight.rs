@@ -24,7 +24,8 @@ const ASKED: &str = "a version is asked about once an hour at most, and not agai
 const REMOVAL: &str = "a removal by GitHub is warned of in time, and not without a cause";
 
 /// Promises of a scenario with foresight.
-pub const FORESIGHT_PROMISES: [&str; 2] = ["version that ends", "outage of an ended version"];
+pub const FORESIGHT_PROMISES: [&str; 3] =
+    ["version that ends", "outage of an ended version", super::pools::POOL_PROMISE];
 /// Promises of one that is long enough for removals.
 pub const REMOVAL_PROMISES: [&str; 2] = ["removal by GitHub that is near", "removal by GitHub"];
 
@@ -211,7 +212,8 @@ impl Examination<'_> {
                 }
             }
         }
-        for outage in record.outages.iter().filter(|outage| outage.visibility.is_notified() && !outage.ephemeral) {
+        let of_runners = record.outages.iter().filter(|outage| outage.pool.is_none() && !outage.ephemeral);
+        for outage in of_runners.filter(|outage| outage.visibility.is_notified()) {
             if outage.status != Status::Offline || outage.connected_at.is_some() {
                 continue;
             }
@@ -280,7 +282,7 @@ impl Examination<'_> {
             }
             let is_quiet = |from_ms: i64| is_undisturbed && self.model.is_undisturbed(from_ms, asked.at_ms);
             let before = last.insert(&asked.version, asked.at_ms);
-            if before.is_some_and(|before| asked.at_ms - before < DAY_MS && is_quiet(before)) {
+            if before.is_some_and(|before| asked.at_ms - before < DAY_MS - MINUTE_MS && is_quiet(before)) {
                 found.push(format!("{} is asked about again at {}", asked.version, moment(asked.at_ms)));
             }
         }
