@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::outage::Outage;
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use serde::Serialize;
@@ -41,6 +42,20 @@ pub(crate) struct TargetView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a str>,
     runners: Vec<RunnerView<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pools: Vec<PoolView<'a>>,
+}
+
+/// A pool as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolView<'a> {
+    labels: &'a [String],
+    total: u32,
+    online: u32,
+    wanted: u32,
+    since: Timestamp,
+    condition: &'static str,
 }
 
 #[derive(Serialize)]
@@ -78,7 +93,16 @@ impl<'a> TargetView<'a> {
             seen_at: fleet.seen_at(),
             failure: fleet.record.failing.as_ref().map(|failing| failing.failure.detail.as_str()),
             runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(runner))).collect(),
+            pools: fleet.pools.iter().filter_map(PoolView::of).collect(),
         }
+    }
+}
+
+impl<'a> PoolView<'a> {
+    fn of(pool: &'a Runner) -> Option<Self> {
+        let PoolCounts { total, online, wanted } = pool.pool?;
+        let (since, condition) = (pool.status_since, condition(pool));
+        Some(Self { labels: &pool.labels, total, online, wanted, since, condition })
     }
 }
 
@@ -207,12 +231,12 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
     } else if fleet.runners.is_empty() {
         lines.push(remark(Tone::Faint, "no runners", 0));
     }
-    lines.extend(fleet.runners.iter().map(|runner| {
+    lines.extend(fleet.pools.iter().chain(&fleet.runners).map(|runner| {
         let since = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
         let cells = vec![
             target.to_owned(),
             runner.name.clone(),
-            status_text(runner),
+            runner.pool.map_or_else(|| status_text(runner), |pool| pool.to_string()),
             spoken_duration(view.now.since(since)),
             runner.labels.join(", "),
             checked.clone(),
@@ -223,7 +247,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
             Tone::Warning => 2,
             _ => u8::from(!runner.status.is_healthy() && !runner.is_gone()),
         };
-        Line { row: Row { tone, cells }, is_runner: true, urgency }
+        Line { row: Row { tone, cells }, is_runner: runner.pool.is_none(), urgency }
     }));
     lines
 }
@@ -291,7 +315,7 @@ pub(crate) fn is_unhealthy(fleet: &Fleet) -> bool {
         matches!(runner.health, Health::Down(_))
             || matches!(runner.health, Health::Suspect(_)) && !runner.never_connected()
     };
-    fleet.runners.iter().any(bad)
+    fleet.pools.iter().chain(&fleet.runners).any(bad)
 }
 
 #[cfg(test)]

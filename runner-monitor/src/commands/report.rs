@@ -117,6 +117,17 @@ fn worst(reports: &[(TargetReport, Fleet)]) -> Vec<(&Target, &RunnerReport)> {
 fn as_text(reports: &[(TargetReport, Fleet)], ends: &VersionEnds, monitor: &StoredMonitor, view: View) -> String {
     let rows: Vec<Row> = reports.iter().map(|(report, fleet)| row(fleet, report)).collect();
     let mut text = table(&HEADINGS, &rows, &GIVES, view.screen);
+    let pools = reports.iter().flat_map(|(report, fleet)| report.pools.iter().map(move |pool| (fleet, pool)));
+    for (fleet, RunnerReport { name, availability, outages, .. }) in pools {
+        let line = format!(
+            "{} of {}: enough online {} of the time, {}",
+            one_line(name),
+            fleet.record.target,
+            percent(*availability),
+            counted(*outages, "outage")
+        );
+        text.push_str(&format!("{}\n", wrapped(&line, 2, view.screen.width)));
+    }
     let worst = worst(reports);
     if !worst.is_empty() {
         text.push_str(&format!("\n{}\n", Tone::Warning.paint("Offline longest:", view.screen.colour)));
@@ -176,6 +187,7 @@ fn as_json(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonito
             "unobservedSecs": secs(report.unobserved),
             "checksPlanned": checks.map(|(planned, _)| u64::try_from(planned).unwrap_or(u64::MAX)),
             "checksMissed": checks.map(|(_, missed)| u64::try_from(missed).unwrap_or(u64::MAX)),
+            "pools": report.pools.iter().map(of_runner).collect::<Vec<_>>(),
             "runners": report.runners.iter().map(of_runner).collect::<Vec<_>>(),
         })
     };

@@ -118,7 +118,8 @@ fn item() -> impl Strategy<Value = NotificationItem> {
             Fault::Unreadable
         ]),
     ];
-    let names = vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);
+    let named = || vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);
+    let names = named();
     let entries = vec((text(), moment(), fault.clone(), text()), 1..40);
     let unresolved = entries.prop_map(|entries| NotificationItem::EntriesUnresolved {
         entries: (entries.into_iter())
@@ -138,7 +139,7 @@ fn item() -> impl Strategy<Value = NotificationItem> {
         outages().prop_map(|outages| NotificationItem::Offline { outages }),
         outages().prop_map(|outages| NotificationItem::MuteEnded { outages }),
         (outages(), moment()).prop_map(|(outages, raised_at)| NotificationItem::RemovalNear { outages, raised_at }),
-        (text(), moment(), moment(), names.clone()).prop_map(|(version, ends_at, raised_at, runners)| {
+        (text(), moment(), moment(), named()).prop_map(|(version, ends_at, raised_at, runners)| {
             NotificationItem::VersionEnding { version, ends_at, raised_at, runners }
         }),
         (outages(), moment(), any::<bool>()).prop_map(|(outages, raised_at, is_last)| NotificationItem::StillOffline {

@@ -117,6 +117,11 @@ impl AnswerBuilder<'_> {
 
     /// A runner's state in a few words; its state when last checked if the data `is_old`.
     fn status(&self, runner: &Runner, is_old: bool) -> Line {
+        if let Some(pool) = runner.pool {
+            let since = if runner.open_outage().is_some() { ", short since " } else { ", since " };
+            let at = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
+            return Line::of(format!("{pool}{since}")).on(at);
+        }
         let since = |words: &str, at: Timestamp| {
             if is_old {
                 return Line::of(format!("{} since ", words.trim_end_matches(','))).on(at);

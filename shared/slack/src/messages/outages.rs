@@ -15,6 +15,9 @@ use super::detail::{
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
 
+/// The most pools named in a title.
+const POOLS_IN_TITLE: usize = 2;
+
 impl MessageBuilder<'_> {
     pub(super) fn offline(&self, outages: &[Outage]) -> Section {
         let consequence = consequence(outages, outages.len());
@@ -59,9 +62,12 @@ impl MessageBuilder<'_> {
     fn offline_title(&self, outages: &[Outage]) -> Line {
         let (pools, single): (Vec<&Outage>, Vec<&Outage>) = outages.iter().partition(|outage| outage.pool.is_some());
         let mut title = Line::default();
-        for (index, outage) in pools.iter().enumerate() {
+        for (index, outage) in pools.iter().take(POOLS_IN_TITLE).enumerate() {
             let counts = outage.pool.map_or_else(String::new, |pool| format!(": {pool}"));
-            title = if index > 0 { title.text("; ") } else { title }.name(&outage.runner_name).text(counts);
+            title = if index > 0 { title.text("; ") } else { title }.short_name(&outage.runner_name, 40).text(counts);
+        }
+        if pools.len() > POOLS_IN_TITLE {
+            title = title.text(format!("; {} more", counted(pools.len() - POOLS_IN_TITLE, "pool", "pools")));
         }
         if single.is_empty() {
             return title;

@@ -10,6 +10,7 @@ use monitor_domain::fleet::Counts;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
@@ -101,7 +102,7 @@ fn unreachable(fault: Fault, detail: &str) -> NotificationItem {
 
 /// Every sample, with its name.
 pub(crate) fn all() -> Vec<(&'static str, Notification)> {
-    [offline(), foresight(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
+    [offline(), pools(), foresight(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
 }
 
 fn offline() -> Vec<(&'static str, Notification)> {
@@ -127,6 +128,34 @@ fn offline() -> Vec<(&'static str, Notification)> {
 
 fn of_ended_version(number: u64) -> Outage {
     Outage { version_ended_at: Some(start().minus(HOUR * 20)), ..outage(number) }
+}
+
+/// A pool of which too few runners are online.
+fn short_pool() -> Outage {
+    Outage {
+        runner_id: RunnerId(1 << 62),
+        runner_name: "pool gpu".to_owned(),
+        os: "unknown".to_owned(),
+        version: None,
+        labels: vec!["gpu".to_owned()],
+        in_job: false,
+        pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }),
+        peers: Peers { total: 4, online: 1 },
+        ..outage(1)
+    }
+}
+
+fn pools() -> Vec<(&'static str, Notification)> {
+    let offline = |outages| vec![NotificationItem::Offline { outages }];
+    let over = Outage { resolved_at: Some(start().plus(HOUR)), ending: Some(Ending::Recovered), ..short_pool() };
+    let still =
+        NotificationItem::StillOffline { outages: vec![short_pool()], raised_at: start().plus(DAY), is_last: false };
+    vec![
+        ("pool_short", about("acme/web", 0, offline(vec![short_pool()]))),
+        ("pool_short_with_its_runners", about("acme/web", 2, offline(vec![short_pool(), outage(2), outage(4)]))),
+        ("pool_has_enough_again", about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![over] }])),
+        ("pool_still_short", about("acme/web", 0, vec![still])),
+    ]
 }
 
 /// What GitHub will do.
