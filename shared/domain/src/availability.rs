@@ -121,7 +121,7 @@ pub struct TargetReport {
     pub pools: Vec<RunnerReport>,
     /// All runners together.
     pub availability: Availability,
-    /// The number of outages that were open at some time, those of forgotten runners included.
+    /// The number of outages of runners that were open at some time, those of forgotten runners included.
     pub outages: usize,
     /// How many of them ended with a recovery.
     pub recovered: usize,
@@ -157,8 +157,9 @@ pub fn report(
     let gaps = Spans::of(gaps.0.iter().copied().chain(failing));
     let of_outage = |outage: &Outage| Span { from: outage.started_at, until: outage.resolved_at.unwrap_or(span.until) };
     let is_in = |outage: &&Outage| of_outage(outage).within(span).is_some();
+    let of_runners = || outages.iter().filter(|outage| outage.pool.is_none());
     let mut report =
-        TargetReport { from: span.from, outages: outages.iter().filter(is_in).count(), ..TargetReport::default() };
+        TargetReport { from: span.from, outages: of_runners().filter(is_in).count(), ..TargetReport::default() };
     for runner in fleet.runners.iter().chain(&fleet.pools).filter(|runner| is_watched(runner)) {
         let away = absences.iter().filter(|(id, _)| *id == runner.id).map(|(_, span)| *span);
         let observed = Spans::of(registered(runner, span)).without(&gaps).without(&Spans::of(away));
@@ -174,7 +175,7 @@ pub fn report(
             report.runners.push(of_runner);
         }
     }
-    let recovered = outages.iter().filter(|outage| outage.ending == Some(Ending::Recovered));
+    let recovered = of_runners().filter(|outage| outage.ending == Some(Ending::Recovered));
     let ended = recovered.filter(|outage| outage.resolved_at.is_some_and(|at| span.from <= at && at <= span.until));
     let durations: Vec<Duration> = ended.map(|outage| of_outage(outage).length()).collect();
     report.recovered = durations.len();

@@ -59,6 +59,21 @@ fn an_outage_counts_from_its_first_reading_to_its_first_healthy_one() {
 }
 
 #[test]
+fn a_pool_is_reported_apart_from_the_runners() {
+    let labelled = |status| ObservedRunner { labels: vec!["gpu".to_owned()], ..runner(1, status) };
+    let policy = r#"{"pools":{"gpu":{"minimumOnline":1}},"failureThreshold":1,"successThreshold":1}"#;
+    let mut history = History::watching(policy, &[labelled(Idle), runner(2, Idle)]);
+    history.see(300, &[labelled(Offline), runner(2, Idle)]);
+    history.see(900, &[labelled(Idle), runner(2, Idle)]);
+    let report = report_of(&history, span(0, 1_200));
+    assert_eq!((report.runners.len(), report.outages, report.recovered), (2, 1, 1));
+    assert_eq!(report.availability, Availability { observed: secs(2_400), down: secs(600) });
+    let [pool] = &report.pools[..] else { panic!("{report:?}") };
+    assert_eq!((&*pool.name, pool.outages), ("pool gpu", 1));
+    assert_eq!(pool.availability, Availability { observed: secs(1_200), down: secs(600) });
+}
+
+#[test]
 fn what_was_not_observed_counts_neither_as_up_nor_as_down() {
     let mut history = History::watching("{}", &[runner(1, Idle)]);
     for check in 1..=3 {

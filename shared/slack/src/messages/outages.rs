@@ -81,12 +81,12 @@ impl MessageBuilder<'_> {
 
     fn several_offline(&self, outages: &[Outage], consequence: Line) -> Section {
         let items = outages.iter().take(MAX_ITEMS).map(|outage| self.offline_item(outage));
+        let lead = match outages.iter().any(|outage| outage.pool.is_some()) {
+            true => "Too few runners are online, the first ",
+            false => "GitHub reports them offline, the first ",
+        };
         Section {
-            lead: Line::of("GitHub reports them offline, the first ")
-                .and(since_first(outages))
-                .text(".")
-                .and(consequence)
-                .and(cause(outages)),
+            lead: Line::of(lead).and(since_first(outages)).text(".").and(consequence).and(cause(outages)),
             items: items.collect(),
             total: outages.len(),
             ..part(Mark::Alarm, self.offline_title(outages))

@@ -22,7 +22,9 @@ impl MessageBuilder<'_> {
     /// Outages whose alert a mute delayed: one line, and a list if there are several.
     pub(super) fn mute_ended(&self, outages: &[Outage]) -> Section {
         const HELD_BACK: &str = " A mute held this alert back until now.";
+        let has_pool = outages.iter().any(|outage| outage.pool.is_some());
         let lead = match outages {
+            _ if has_pool => Line::of("Too few runners are online, the first ").and(since_first(outages)).text("."),
             [one] => Line::of("GitHub reports ")
                 .name(&one.runner_name)
                 .text(" offline ")
@@ -34,7 +36,11 @@ impl MessageBuilder<'_> {
         Section {
             brief: Line::of(" ").and(since_first(outages)).text(".").text(HELD_BACK),
             lead: lead.text(HELD_BACK),
-            ..self.open(outages, Mark::Alarm, runners(outages).text(" offline"))
+            ..self.open(
+                outages,
+                Mark::Alarm,
+                runners(outages).text(all_pools_or(outages, " short of runners", " offline")),
+            )
         }
     }
 
@@ -45,11 +51,17 @@ impl MessageBuilder<'_> {
         let bound = if outages.iter().any(began_unseen) { "at least " } else { "" };
         let up_to = if bound.is_empty() && outages.len() > 1 { "up to " } else { bound };
         let lead = match outages {
+            [pool] if pool.pool.is_some() => Line::of("Too few of its runners have been online ")
+                .and(since(pool))
+                .text(format!(", for {up_to}{longest} now.")),
             [one] => Line::of("GitHub has reported ")
                 .name(&one.runner_name)
                 .text(" offline ")
                 .and(since(one))
                 .text(format!(", for {up_to}{longest} now{}.", was_running_a_job(one))),
+            _ if outages.iter().any(|outage| outage.pool.is_some()) => {
+                Line::of(format!("Too few runners have been online for {up_to}{longest} now."))
+            }
             _ => Line::of(format!("GitHub has reported them offline for {up_to}{longest} now.")),
         };
         let lead = match outages {
@@ -64,11 +76,7 @@ impl MessageBuilder<'_> {
             ..self.open(
                 outages,
                 Mark::Alarm,
-                runners(outages).text(if outages.iter().all(|one| one.pool.is_some()) {
-                    " still short of runners"
-                } else {
-                    " still offline"
-                }),
+                runners(outages).text(all_pools_or(outages, " still short of runners", " still offline")),
             )
         }
     }
@@ -98,6 +106,11 @@ impl MessageBuilder<'_> {
             }
         }
     }
+}
+
+/// What is said of outages that are all of pools, or otherwise.
+fn all_pools_or(outages: &[Outage], pools: &'static str, otherwise: &'static str) -> &'static str {
+    if outages.iter().all(|outage| outage.pool.is_some()) { pools } else { otherwise }
 }
 
 /// Who acknowledged the open outages of a message.

@@ -8,6 +8,7 @@ mod edits;
 mod notifying;
 mod overrides;
 mod pending;
+mod pools;
 mod recording;
 mod routing;
 mod ticks;
@@ -151,6 +152,8 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ))
     .await;
     Box::pin(ticks::a_large_drop_does_not_delay_a_tick(&make().await)).await;
+    Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
+    Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
     Box::pin(versions::a_fleets_versions_are_asked_about_once_a_day(&make().await)).await;
     Box::pin(versions::an_enterprise_server_is_not_asked_about_versions(&make().await)).await;
     Box::pin(versions::one_of_two_checks_at_once_asks_about_a_version(&make().await)).await;
