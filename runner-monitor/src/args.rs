@@ -41,7 +41,7 @@ machine could read it there."
 const EXIT_CODES: &str = "\
 Exit codes, the same for check, status, history, report, doctor and copy:
   0  all is well
-  1  something is unhealthy: a runner has an outage or is suspected of one, doctor found something to fix,
+  1  something is unhealthy: a runner or pool has an outage or is suspected of one, doctor found something to fix,
      or two stores differ after copy
   2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
      argument is wrong, the store cannot be read, or the output cannot be written

@@ -318,6 +318,11 @@ impl TargetPolicy<'_> {
         rules.into_iter()
     }
 
+    /// Whether the policy names this pool for the target itself, and not only for all targets.
+    pub fn is_own_pool(&self, rule: &PoolRule) -> bool {
+        self.target.iter().flat_map(|overrides| &overrides.pools).any(|own| own.id() == rule.id())
+    }
+
     /// Whether a runner with these labels is in a pool about which alone people are alerted.
     pub fn alerts_for_pool_only(&self, labels: &[String]) -> bool {
         let has = |wanted: &String| labels.iter().any(|label| label.eq_ignore_ascii_case(wanted));

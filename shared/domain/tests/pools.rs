@@ -111,7 +111,8 @@ fn a_pool_that_the_policy_no_longer_has_ends_and_is_forgotten() {
 #[test]
 fn a_pool_without_any_runner_is_short_and_ignored_runners_do_not_count() {
     let mut history = History::watching(
-        r#"{"pools":{"gpu":{"minimumOnline":1},"tpu":{"minimumOnline":"50%"}},"failureThreshold":1,"ignore":["runner-1"]}"#,
+        r#"{"targets":{"acme/web":{"pools":{"gpu":{"minimumOnline":1},"tpu":{"minimumOnline":"50%"}}}},
+            "failureThreshold":1,"successThreshold":1,"ignore":["runner-1"]}"#,
         &[runner(9, Idle)],
     );
     let events = history.see(300, &gpus(&[Idle]));
@@ -120,6 +121,23 @@ fn a_pool_without_any_runner_is_short_and_ignored_runners_do_not_count() {
     let started = history.changes.iter().flat_map(|change| &change.events).filter_map(Event::outage_event);
     let counts: Vec<_> = started.map(|outage| (outage.visibility, outage.pool)).collect();
     assert_eq!(counts, [(Visibility::Baseline, Some(PoolCounts { total: 0, online: 0, wanted: 1 }))]);
+    let events = history.see(600, &gpus(&[Idle]));
+    assert!(closed(&events).iter().all(|outage| outage.pool.is_none()), "{events:?}");
+}
+
+#[test]
+fn a_pool_of_all_targets_is_one_of_those_that_had_such_a_runner() {
+    let mut history = History::watching(r#"{"pools":{"gpu":{"minimumOnline":1}},"failureThreshold":1}"#, &[]);
+    history.see(300, &[runner(9, Idle)]);
+    assert!(history.fleet.pools.is_empty() && history.changes.iter().all(|change| opened(&change.events).is_empty()));
+    let with_one = [runner(9, Idle), gpu(1, Idle)];
+    history.see(600, &with_one);
+    history.see(660, &with_one);
+    assert_eq!(history.fleet.pools.len(), 1);
+    history.see(900, &[runner(9, Idle)]);
+    let without: Vec<_> = (1..4).flat_map(|check| history.see(900 + 60 * check, &[runner(9, Idle)])).collect();
+    let short: Vec<_> = opened(&without).into_iter().filter_map(|outage| outage.pool).collect();
+    assert_eq!(short, [PoolCounts { total: 0, online: 0, wanted: 1 }]);
 }
 
 #[test]

@@ -13,6 +13,10 @@ impl Reconciliation<'_> {
         for rule in policy.pools() {
             let counts = self.counts_of(rule);
             let known = self.fleet.pools.iter().find(|pool| pool.id == rule.id());
+            // A pool for all targets would alert about each that never had such a runner.
+            if known.is_none() && counts.total == 0 && !policy.is_own_pool(rule) {
+                continue;
+            }
             let mut evaluation = match known {
                 Some(pool) => Evaluation::new(pool, &self.context),
                 None => Evaluation::registered(Runner::first_pool(rule, counts, self.context.at), &self.context),

@@ -134,8 +134,13 @@ impl MessageBuilder<'_> {
 
     pub(super) fn monitoring_starts(&self, outages: &[Outage]) -> Section {
         const FROM_NOW_ON: &str = " You will be alerted about changes from now on.";
-        let title = runners(outages).text(" offline").text(self.share(outages.len()));
+        let offline = outages.iter().filter(|outage| outage.pool.is_none()).count();
+        let share = if offline > 0 { self.share(offline) } else { String::new() };
+        let title = runners(outages).text(of_pools_or(outages, " short of runners", " offline")).text(share);
         let item = |outage: &Outage| {
+            if let Some(pool) = outage.pool {
+                return Line::default().name(&outage.runner_name).text(format!(": {pool}"));
+            }
             let line = Line::default().name(&outage.runner_name).text(was_running_a_job(outage));
             let line = line
                 .text(" · ")
@@ -150,18 +155,23 @@ impl MessageBuilder<'_> {
         let consequence = consequence(outages, outages.len());
         Section {
             brief: Line::of(" when monitoring started.").and(consequence.clone()).text(FROM_NOW_ON),
-            lead: Line::of("Already offline when monitoring started (")
+            lead: Line::of(of_pools_or(outages, "Already short of runners", "Already offline"))
+                .text(" when monitoring started (")
                 .at(first_start(outages))
                 .text(").")
                 .and(consequence)
                 .text(FROM_NOW_ON),
             items: outages.iter().take(MAX_ITEMS).map(item).collect(),
             total: outages.len(),
-            advice: to_do(vec![
-                Line::of("Remove runners that are no longer needed on GitHub, or list them in the policy's ")
-                    .command("ignore")
-                    .text("."),
-            ]),
+            advice: to_do(if offline == 0 {
+                Vec::new()
+            } else {
+                vec![
+                    Line::of("Remove runners that are no longer needed on GitHub, or list them in the policy's ")
+                        .command("ignore")
+                        .text("."),
+                ]
+            }),
             ..part(Mark::Warning, title)
         }
     }
@@ -256,6 +266,7 @@ impl MessageBuilder<'_> {
     /// Outages that have ended although not all of their runners are back online.
     fn over(&self, outages: &[Outage]) -> Section {
         let (was, lead) = match outages.len() {
+            1 if outages[0].pool.is_some() => (" was short of runners earlier", "This outage has ended."),
             1 => (" was offline earlier", "This outage has ended, but the runner may not be online now."),
             _ => (" were offline earlier", "These outages have ended, but the runners may not be online now."),
         };
@@ -272,11 +283,12 @@ impl MessageBuilder<'_> {
         if outages.iter().any(|outage| self.may_be_away(outage)) {
             return self.over(outages);
         }
-        let title = runners(outages).text(" back online");
-        let brief = Line::of(format!(" after {} offline.", longest(outages)));
+        let title = runners(outages).text(of_pools_or(outages, has_enough_again(outages), " back online"));
+        let offline = of_pools_or(outages, "", " offline");
+        let brief = Line::of(format!(" after {}{offline}.", longest(outages)));
         match outages {
             [one] if one.pool.is_some() => Section {
-                brief: Line::of(format!(" after {}.", longest(outages))),
+                brief,
                 lead: Line::of("Enough runners with ")
                     .and(labels(&one.labels, 10))
                     .text(" are online again")
@@ -284,7 +296,7 @@ impl MessageBuilder<'_> {
                     .text(format!(", after {} (", lasted(one)))
                     .and(since(one))
                     .text(")."),
-                ..part(Mark::Good, runners(outages).text(" has enough runners again"))
+                ..part(Mark::Good, runners(outages).text(has_enough_again(outages)))
             },
             [one] => Section {
                 brief,
@@ -299,7 +311,12 @@ impl MessageBuilder<'_> {
             },
             _ => Section {
                 brief,
-                lead: Line::of(format!("GitHub reports them online again, after {} offline.", longest(outages))),
+                lead: Line::of(of_pools_or(
+                    outages,
+                    "Enough of their runners are online again",
+                    "GitHub reports them online again",
+                ))
+                .text(format!(", after {}{offline}.", longest(outages))),
                 items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
                 total: outages.len(),
                 ..part(Mark::Good, title)
@@ -313,6 +330,16 @@ impl MessageBuilder<'_> {
             return self.over(outages);
         }
         match outages {
+            [one] if one.pool.is_some() => Section {
+                brief: Line::of(": it has enough again."),
+                lead: Line::of("Too few of its runners were online from ")
+                    .at(one.started_at)
+                    .text(" to ")
+                    .at(one.resolved_at.unwrap_or(one.confirmed_at))
+                    .text(".")
+                    .text(TOO_SHORT),
+                ..part(Mark::Info, runners(outages).text(format!(" was short of runners for {}", lasted(one))))
+            },
             [one] => Section {
                 brief: Line::of(": back online.").text(had_a_job(one)),
                 lead: Line::of("GitHub reported ")
@@ -327,11 +354,27 @@ impl MessageBuilder<'_> {
                 ..part(Mark::Info, runners(outages).text(format!(" was offline for {}", lasted(one))))
             },
             _ => Section {
-                brief: Line::of(format!(": all back online, after {}.", longest(outages))),
-                lead: Line::of("GitHub reported them offline and reports them online again.").text(TOO_SHORT),
+                brief: Line::of(format!(
+                    ": all {}, after {}.",
+                    of_pools_or(outages, "have enough again", "back online"),
+                    longest(outages)
+                )),
+                lead: Line::of(of_pools_or(
+                    outages,
+                    "Too few of their runners were online.",
+                    "GitHub reported them offline and reports them online again.",
+                ))
+                .text(TOO_SHORT),
                 items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
                 total: outages.len(),
-                ..part(Mark::Info, runners(outages).text(" were offline for a while"))
+                ..part(
+                    Mark::Info,
+                    runners(outages).text(of_pools_or(
+                        outages,
+                        " were short of runners for a while",
+                        " were offline for a while",
+                    )),
+                )
             },
         }
     }
@@ -349,15 +392,17 @@ impl MessageBuilder<'_> {
             return self.still_offline(outages, raised_at, false);
         }
         let all_ended_as = |ending| outages.iter().all(|outage| outage.ending == Some(ending));
-        let all_pools = outages.iter().all(|outage| outage.pool.is_some());
         let (mark, title) = match open.len() {
-            0 if all_pools && all_ended_as(Ending::Recovered) => {
-                (Mark::Good, runners(outages).text(" has enough runners again"))
+            0 if all_ended_as(Ending::Recovered) => {
+                (Mark::Good, runners(outages).text(of_pools_or(outages, has_enough_again(outages), " back online")))
             }
-            0 if all_ended_as(Ending::Recovered) => (Mark::Good, runners(outages).text(" back online")),
             0 if all_ended_as(Ending::Removed) => (Mark::Info, runners(outages).text(" no longer registered")),
-            0 => (Mark::Info, runners(outages).text(" no longer offline")),
-            _ => (Mark::Alarm, names(open.iter().map(|outage| &*outage.runner_name)).text(" still offline")),
+            0 => (Mark::Info, runners(outages).text(of_pools_or(outages, " no longer short", " no longer offline"))),
+            _ => {
+                let is_short = open.iter().all(|outage| outage.pool.is_some());
+                let still = if is_short { " still short of runners" } else { " still offline" };
+                (Mark::Alarm, names(open.iter().map(|outage| &*outage.runner_name)).text(still))
+            }
         };
         let over = outages.len() - open.len();
         let lead = match outages {
@@ -473,10 +518,11 @@ fn had_a_job(outage: &Outage) -> &'static str {
 
 /// `offline from 21:06 UTC to 23:06 UTC (2 h)`, or `offline since 21:06 UTC` for an open outage.
 fn course(outage: &Outage) -> Line {
+    let what = if outage.pool.is_some() { "short of runners" } else { "offline" };
     let line = match (outage.resolved_at, outage.ending) {
         (Some(end), ending) => {
-            let from = if began_unseen(outage) { "offline from before " } else { "offline from " };
-            let line = Line::of(from).at(outage.started_at).text(" to ").at(end);
+            let from = if began_unseen(outage) { "from before" } else { "from" };
+            let line = Line::of(format!("{what} {from} ")).at(outage.started_at).text(" to ").at(end);
             let then = match ending {
                 Some(Ending::Removed) => ", then no longer registered",
                 Some(Ending::NoLongerMonitored) => ", then no longer monitored",
@@ -484,9 +530,19 @@ fn course(outage: &Outage) -> Line {
             };
             line.text(format!(" ({}){then}", lasted(outage)))
         }
-        _ => Line::of("offline ").and(since(outage)),
+        _ => Line::of(format!("{what} ")).and(since(outage)),
     };
     line.text(was_running_a_job(outage))
+}
+
+/// The words for outages that are all of pools, or for others.
+pub(super) fn of_pools_or<'w>(outages: &[Outage], of_pools: &'w str, others: &'w str) -> &'w str {
+    if outages.iter().all(|outage| outage.pool.is_some()) { of_pools } else { others }
+}
+
+/// What is said of pools whose shortage is over.
+fn has_enough_again(outages: &[Outage]) -> &'static str {
+    if outages.len() == 1 { " has enough runners again" } else { " have enough runners again" }
 }
 
 /// One line of a list of outages that ended.

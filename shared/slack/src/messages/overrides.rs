@@ -11,7 +11,7 @@ use monitor_pipeline::person::PersonId;
 
 use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
 use super::foresight::removal;
-use super::outages::was_running_a_job;
+use super::outages::{of_pools_or, was_running_a_job};
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
 
@@ -39,7 +39,7 @@ impl MessageBuilder<'_> {
             ..self.open(
                 outages,
                 Mark::Alarm,
-                runners(outages).text(all_pools_or(outages, " short of runners", " offline")),
+                runners(outages).text(of_pools_or(outages, " short of runners", " offline")),
             )
         }
     }
@@ -76,7 +76,7 @@ impl MessageBuilder<'_> {
             ..self.open(
                 outages,
                 Mark::Alarm,
-                runners(outages).text(all_pools_or(outages, " still short of runners", " still offline")),
+                runners(outages).text(of_pools_or(outages, " still short of runners", " still offline")),
             )
         }
     }
@@ -106,11 +106,6 @@ impl MessageBuilder<'_> {
             }
         }
     }
-}
-
-/// What is said of outages that are all of pools, or otherwise.
-fn all_pools_or(outages: &[Outage], pools: &'static str, otherwise: &'static str) -> &'static str {
-    if outages.iter().all(|outage| outage.pool.is_some()) { pools } else { otherwise }
 }
 
 /// Who acknowledged the open outages of a message.

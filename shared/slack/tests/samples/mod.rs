@@ -148,13 +148,28 @@ fn short_pool() -> Outage {
 fn pools() -> Vec<(&'static str, Notification)> {
     let offline = |outages| vec![NotificationItem::Offline { outages }];
     let over = Outage { resolved_at: Some(start().plus(HOUR)), ending: Some(Ending::Recovered), ..short_pool() };
+    let other = Outage { runner_id: RunnerId(1 << 61), runner_name: "pool linux,x64".to_owned(), ..over.clone() };
+    let at_start = |outages| vec![NotificationItem::MonitoringStarts { outages }];
     let still =
         NotificationItem::StillOffline { outages: vec![short_pool()], raised_at: start().plus(DAY), is_last: false };
     vec![
         ("pool_short", about("acme/web", 0, offline(vec![short_pool()]))),
         ("pool_short_with_its_runners", about("acme/web", 2, offline(vec![short_pool(), outage(2), outage(4)]))),
-        ("pool_has_enough_again", about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![over] }])),
+        (
+            "pool_has_enough_again",
+            about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![over.clone()] }]),
+        ),
         ("pool_still_short", about("acme/web", 0, vec![still])),
+        ("pool_short_when_monitoring_starts", about("acme/web", 0, at_start(vec![short_pool()]))),
+        (
+            "pool_short_when_monitoring_starts_with_runners",
+            about("acme/web", 1, at_start(vec![short_pool(), outage(2)])),
+        ),
+        ("pool_was_short", about("acme/web", 0, vec![NotificationItem::CameAndWent { outages: vec![over.clone()] }])),
+        (
+            "pools_have_enough_again",
+            about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![other, over] }]),
+        ),
     ]
 }
 

@@ -74,18 +74,24 @@ pub(super) async fn an_enterprise_server_is_not_asked_about_versions<S: Store>(s
 pub(super) async fn one_of_two_checks_at_once_asks_about_a_version<S: Store>(store: &S) {
     let first = Installation::new(store);
     let second = Installation { clock: first.clock.clone(), ..Installation::new(store) };
-    for this in [&first, &second] {
-        this.source.set_version("2.331.0", Ok(VersionEnd::NoDate));
-        this.source.set(&web(), vec![runner(1, Status::Idle)]);
-    }
     first.tick().await;
+    for this in [&first, &second] {
+        this.source.set(&web(), vec![runner(1, Status::Idle)]);
+        this.source.set_version("2.331.0", Ok(VersionEnd::NoDate));
+    }
+    // The first check of a target commits that monitoring started; here no check has anything to commit but an answer.
+    first.source.set_version("2.331.0", Err(Failure::new(Fault::Service, "GitHub does not answer (502)")));
+    first.check(&web()).await;
+    assert_eq!(first.source.take_asked_versions(), ["2.331.0"]);
+    first.source.set_version("2.331.0", Ok(VersionEnd::NoDate));
+    first.clock.advance(7 * 60 * MINUTE);
     // The second check begins while the first reads the list, and is done before the first asks.
     first.source.meanwhile(async move {
         second.check(&web()).await;
         assert_eq!(second.source.take_asked_versions(), ["2.331.0"]);
     });
     first.check(&web()).await;
-    assert_eq!(first.source.take_asked_versions(), [""; 0], "the other has committed its answers, or its claim");
+    assert_eq!(first.source.take_asked_versions(), [""; 0], "the other has claimed it");
     let read = records::read_credential(store, &CredentialId::token()).await;
     assert_eq!(read.unwrap_or_else(|error| panic!("{error}")).record.versions.len(), 1);
 }
