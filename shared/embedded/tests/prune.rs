@@ -1,9 +1,9 @@
 //! Housekeeping deletes history that was notified long ago, and nothing that is still needed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use monitor_domain::change::Event;
+use monitor_domain::change::{Event, RunnerName};
 use monitor_domain::fleet::TargetRecord;
-use monitor_domain::runner::{RunnerId, RunnerName};
+use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Delivered, Item, SendEnding};
