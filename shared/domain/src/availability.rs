@@ -200,7 +200,7 @@ pub fn absences(changes: &[Change]) -> impl Iterator<Item = (RunnerId, Span)> + 
 /// Whether outages of a runner are opened: not of one that the policy ignores, nor of one that never connected.
 fn is_watched(runner: &Runner) -> bool {
     let is_offline_without_outage = runner.health == Health::Healthy && !runner.status.is_healthy();
-    !is_offline_without_outage && !(runner.never_connected() && runner.open_outage().is_none())
+    !(is_offline_without_outage || runner.never_connected() && runner.open_outage().is_none())
 }
 
 /// The part of a span in which a runner was registered, as far as is known.

@@ -305,7 +305,7 @@ mod tests {
         let moved = |hour| Some(if hour < 24 { at(0) } else { at(24).plus(10 * DAY) });
         assert_eq!(warned(20 * 24, moved), [(ENDED, 0), (7, 7), (1, 1), (ENDED, 0)]);
         // It alternates between a past date and a future one, as long as it likes.
-        let alternates = |hour: u64| Some(if hour / 24 % 2 == 0 { at(0) } else { at(hour).plus(40 * DAY) });
+        let alternates = |hour: u64| Some(if (hour / 24).is_multiple_of(2) { at(0) } else { at(hour).plus(40 * DAY) });
         assert_eq!(warned(60 * 24, alternates), [(ENDED, 0); 3], "it is believed a few times");
         // Without a date for a while.
         let end = at(0).plus(5 * DAY);
