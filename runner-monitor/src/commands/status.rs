@@ -61,15 +61,18 @@ pub(crate) fn unknown_text(name: &Named) -> String {
 
 fn knows(fleet: &Fleet, name: &Named) -> bool {
     let target = &fleet.record.target;
-    name.covers(target, None) || fleet.runners.iter().any(|runner| name.covers(target, Some(&runner.name)))
+    let mut all = fleet.pools.iter().chain(&fleet.runners);
+    name.covers(target, None) || all.any(|runner| name.covers(target, Some(&runner.name)))
 }
 
 /// A fleet with the selected runners; `None` if nothing of it is selected.
 fn selected(mut fleet: Fleet, selection: &Selection) -> Option<Fleet> {
     let target = fleet.record.target.clone();
     let is_whole = selection.covers(&target, None);
-    fleet.runners.retain(|runner| selection.covers(&target, Some(&runner.name)));
-    (is_whole || !fleet.runners.is_empty()).then_some(fleet)
+    for all in [&mut fleet.runners, &mut fleet.pools] {
+        all.retain(|runner| selection.covers(&target, Some(&runner.name)));
+    }
+    (is_whole || !fleet.runners.is_empty() || !fleet.pools.is_empty()).then_some(fleet)
 }
 
 fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
@@ -78,7 +81,7 @@ fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
 }
 
 fn summary(fleets: &[Fleet], now: Timestamp) -> String {
-    let runners = fleets.iter().flat_map(|fleet| &fleet.runners);
+    let runners = fleets.iter().flat_map(|fleet| fleet.pools.iter().chain(&fleet.runners));
     let open = runners.filter(|runner| runner.open_outage().is_some()).count();
     let checked: BTreeSet<String> = [
         fleets.iter().filter_map(Fleet::seen_at).max().map(|at| ago(at, now)),

@@ -138,6 +138,12 @@ async fn a_pool_that_is_short_is_listed_and_fails_the_check() {
     assert!(line(&text, "pool linux").contains("1 of 2 online, at least 2 wanted"), "{text}");
     let (_, text, _) = bench.output(&["status"], &[]).await;
     assert!(line(&text, "pool linux").contains("1 of 2 online, at least 2 wanted"), "{text}");
+    let (code, text, _) = bench.output(&["status", "build-1"], &[]).await;
+    assert_eq!((code, text.contains("pool linux")), (Some(0), false), "only what is asked for: {text}");
+    let (code, text, _) = bench.output(&["status", "pool linux"], &[]).await;
+    assert_eq!((code, text.contains("pool linux"), text.contains("build-1")), (Some(1), true, false), "{text}");
+    let (code, text, _) = bench.output(&["history", "pool linux"], &[]).await;
+    assert_eq!((code, text.contains("pool linux")), (Some(1), true), "{text}");
     let (_, text, _) = bench.output(&["report"], &[]).await;
     assert!(line(&text, "pool linux").starts_with("pool linux of acme/web: enough online "), "{text}");
     assert!(line(&text, "pool linux").ends_with(", 1 outage"), "{text}");

@@ -160,7 +160,7 @@ pub fn report(
     let of_runners = || outages.iter().filter(|outage| outage.pool.is_none());
     let mut report =
         TargetReport { from: span.from, outages: of_runners().filter(is_in).count(), ..TargetReport::default() };
-    for runner in fleet.runners.iter().chain(&fleet.pools).filter(|runner| is_watched(runner)) {
+    for runner in fleet.runners.iter().chain(&fleet.pools).filter(|runner| is_watched(fleet, runner)) {
         let away = absences.iter().filter(|(id, _)| *id == runner.id).map(|(_, span)| *span);
         let observed = Spans::of(registered(runner, span)).without(&gaps).without(&Spans::of(away));
         let own = || outages.iter().filter(|outage| outage.runner_id == runner.id).filter(is_in);
@@ -198,8 +198,10 @@ pub fn absences(changes: &[Change]) -> impl Iterator<Item = (RunnerId, Span)> + 
 }
 
 /// Whether outages of a runner are opened: not of one that the policy ignores, nor of one that never connected.
-fn is_watched(runner: &Runner) -> bool {
-    let is_offline_without_outage = runner.health == Health::Healthy && !runner.status.is_healthy();
+fn is_watched(fleet: &Fleet, runner: &Runner) -> bool {
+    // Failed checks end a suspicion, so while they last this says nothing.
+    let is_offline_without_outage =
+        fleet.record.failing.is_none() && runner.health == Health::Healthy && !runner.status.is_healthy();
     !(is_offline_without_outage || runner.never_connected() && runner.open_outage().is_none())
 }
 

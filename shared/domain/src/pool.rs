@@ -15,7 +15,7 @@ use crate::status::RunnerId;
 pub enum Minimum {
     /// This many.
     Runners(u32),
-    /// This part of the registered ones, in percent; rounded up.
+    /// This part of the registered ones, in percent; rounded up, and at least one.
     Percent(u32),
 }
 
@@ -25,7 +25,7 @@ impl Minimum {
         match self {
             Minimum::Runners(count) => count,
             Minimum::Percent(percent) => {
-                u32::try_from((u64::from(total) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX)
+                u32::try_from((u64::from(total) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX).max(1)
             }
         }
     }
@@ -63,10 +63,10 @@ impl PoolRule {
         let mut labels: Vec<String> = self.labels.iter().map(|label| label.to_lowercase()).collect();
         labels.sort();
         labels.dedup();
-        // FNV-1a. GitHub's ids have eight digits, and databases use signed integers.
+        // FNV-1a. GitHub's ids have eight digits, and JavaScript reads integers below 2^53 exactly.
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = labels.join(",").bytes().fold(0xcbf2_9ce4_8422_2325, mix);
-        RunnerId((1 << 62) | (hash >> 2))
+        RunnerId((1 << 52) | (hash >> 12))
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_minimum_in_percent_is_rounded_up() {
-        for (percent, total, wanted) in [(50, 4, 2), (50, 5, 3), (1, 1, 1), (100, 7, 7), (50, 0, 0), (0, 9, 0)] {
+        for (percent, total, wanted) in [(50, 4, 2), (50, 5, 3), (1, 1, 1), (100, 7, 7), (50, 0, 1), (1, 9, 1)] {
             assert_eq!(Minimum::Percent(percent).of(total), wanted, "{percent} % of {total}");
         }
         assert_eq!(Minimum::Runners(2).of(0), 2);
@@ -118,7 +118,7 @@ mod tests {
         };
         assert_eq!(rule(&["gpu", "X64"]).id(), rule(&["x64", "GPU", "gpu"]).id());
         assert_ne!(rule(&["gpu"]).id(), rule(&["cpu"]).id());
-        assert!(rule(&["gpu"]).id().0 > 1 << 61 && i64::try_from(rule(&["gpu"]).id().0).is_ok());
+        assert!((1 << 52..1 << 53).contains(&rule(&["gpu"]).id().0));
         assert_eq!(rule(&["gpu", "X64"]).name(), "pool gpu,X64");
     }
 }

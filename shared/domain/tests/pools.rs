@@ -4,10 +4,11 @@ mod support;
 
 use monitor_domain::change::Event;
 use monitor_domain::notifications::{NotificationItem, pending_notification};
-use monitor_domain::observation::ObservedRunner;
+use monitor_domain::observation::{Failure, Fault, Lookup, Observation, ObservedRunner, Outcome};
 use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::pool::PoolCounts;
 use monitor_domain::reconcile::drop_target;
+use monitor_domain::runner::RunnerId;
 use monitor_domain::runner::Status::{self, Busy, Idle, Offline};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::{Revision, Subject};
@@ -138,6 +139,42 @@ fn a_pool_of_all_targets_is_one_of_those_that_had_such_a_runner() {
     let without: Vec<_> = (1..4).flat_map(|check| history.see(900 + 60 * check, &[runner(9, Idle)])).collect();
     let short: Vec<_> = opened(&without).into_iter().filter_map(|outage| outage.pool).collect();
     assert_eq!(short, [PoolCounts { total: 0, online: 0, wanted: 1 }]);
+}
+
+#[test]
+fn the_loss_of_every_runner_of_a_pool_is_notified() {
+    let policy = r#"{"pools":{"gpu":{"minimumOnline":"50%","alert":"pool"}},"failureThreshold":1}"#;
+    let mut history = History::watching(policy, &[runner(9, Idle), gpu(1, Idle), gpu(2, Idle)]);
+    let events: Vec<Event> =
+        [300, 360, 420, 480].iter().flat_map(|secs| history.see(*secs, &[runner(9, Idle)])).collect();
+    let notified: Vec<&Outage> = opened(&events).into_iter().filter(|outage| outage.visibility.is_notified()).collect();
+    assert_eq!(names(&notified), ["pool gpu"]);
+    assert_eq!(notified[0].pool, Some(PoolCounts { total: 0, online: 0, wanted: 1 }));
+}
+
+#[test]
+fn what_counts_in_a_pool_is_a_runner_that_has_connected_and_not_a_name() {
+    // The pattern fits the name of the pool, which is no runner.
+    let policy = r#"{"pools":{"gpu":{"minimumOnline":"50%"}},"ignore":["pool*"],"failureThreshold":1}"#;
+    let mut history = History::watching(policy, &[gpu(1, Idle)]);
+    let ahead_of_use = |id| ObservedRunner { version: None, os: "unknown".to_owned(), ..gpu(id, Offline) };
+    history.see(300, &[gpu(1, Idle), ahead_of_use(2), ahead_of_use(3)]);
+    assert_eq!(history.fleet.pools[0].pool, Some(PoolCounts { total: 1, online: 1, wanted: 1 }));
+    let events = history.see(600, &[gpu(1, Offline), ahead_of_use(2), ahead_of_use(3)]);
+    assert_eq!(names(&opened(&events))[0], "pool gpu");
+}
+
+#[test]
+fn an_incomplete_list_never_makes_a_pool_short() {
+    let mut history = History::watching(TWO, &gpus(&[Idle, Idle]));
+    for check in 1..=3 {
+        let failure = Failure::new(Fault::Service, "the list is incomplete");
+        let pages = vec![support::page(&[gpu(8, Idle)])];
+        let lookups = [1, 2].map(|id| (RunnerId(id), Lookup::NotFound)).into();
+        let outcome = Outcome::Short { pages, lookups, failure };
+        let events = history.check(&Observation { started_at: at(check * 300), outcome });
+        assert!(opened(&events).iter().all(|outage| outage.pool.is_none()), "{events:?}");
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl<'a> Evaluation<'a> {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
             is_pooled: runner.pool.is_none() && policy.alerts_for_pool_only(&runner.labels),
-            is_ignored: policy.ignores(&runner.name),
+            is_ignored: runner.pool.is_none() && policy.ignores(&runner.name),
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
             reports_versions,

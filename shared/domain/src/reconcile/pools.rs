@@ -2,7 +2,7 @@
 
 use super::Reconciliation;
 use super::evaluation::Evaluation;
-use crate::pool::{PoolCounts, PoolRule};
+use crate::pool::{Minimum, PoolCounts, PoolRule};
 use crate::runner::Runner;
 
 impl Reconciliation<'_> {
@@ -13,8 +13,13 @@ impl Reconciliation<'_> {
         for rule in policy.pools() {
             let counts = self.counts_of(rule);
             let known = self.fleet.pools.iter().find(|pool| pool.id == rule.id());
-            // A pool for all targets would alert about each that never had such a runner.
-            if known.is_none() && counts.total == 0 && !policy.is_own_pool(rule) {
+            // A pool for all targets would alert about each that never had such a runner, and of none there is no part.
+            let is_wanted_anyway = policy.is_own_pool(rule) && matches!(rule.minimum, Minimum::Runners(_));
+            if known.is_none() && counts.total == 0 && !is_wanted_anyway {
+                continue;
+            }
+            // A runner that is missing from an incomplete list may be online.
+            if self.short.is_some() && !counts.is_enough() {
                 continue;
             }
             let mut evaluation = match known {
@@ -33,13 +38,13 @@ impl Reconciliation<'_> {
         self.pools = pools;
     }
 
-    /// The runners of a pool as they are after this check. Those that the policy ignores do not count.
+    /// The runners of a pool as they are after this check. Those that the policy ignores do not count, nor those that
+    /// never connected.
     fn counts_of(&self, rule: &PoolRule) -> PoolCounts {
         let (mut total, mut online) = (0, 0);
         let policy = self.context.policy;
-        for runner in
-            self.runners_after().filter(|runner| runner.has_labels(&rule.labels) && !policy.ignores(&runner.name))
-        {
+        let counts = |runner: &&Runner| !runner.never_connected() && !policy.ignores(&runner.name);
+        for runner in self.runners_after().filter(|runner| runner.has_labels(&rule.labels)).filter(counts) {
             total += 1;
             online += u32::from(runner.status.is_healthy());
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::{join, try_join};
+use futures_util::future::{TryFutureExt, join, try_join};
 use monitor_domain::change::Event;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::cycle::Checked;
@@ -349,11 +349,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
         // After the commit, which these requests would delay: the next check uses the answers.
         let answers = self.ask_about_versions(target, &fleet, &credential, &observation).await;
+        let mut of_answers = None;
         if !answers.is_empty() {
-            let read = records::read_credential(self.store, &credential.id).await?;
-            self.settle_credential(read, &observation, &report, &answers, now).await?;
+            let read = records::read_credential(self.store, &credential.id);
+            let settled = read.and_then(|read| self.settle_credential(read, &observation, &report, &answers, now));
+            match settled.await {
+                Ok((_, announced)) => of_answers = announced,
+                // The check itself is committed and must be announced.
+                Err(error) => warn!(%error, "the answers about versions were not stored: they are asked for again"),
+            }
         }
-        let announced = announced.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
+        let announced =
+            announced.into_iter().chain(of_answers).chain(stored.announced(target, cursor.as_ref(), now)).collect();
         Ok(Tried::done(CheckOutcome {
             ending,
             events: stored.events,

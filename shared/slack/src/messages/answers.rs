@@ -373,3 +373,8 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
         _ => format!("{} ago", spoken_duration(now.since(at))),
     }
 }
+
+/// The pools and runners of fleets, each with its fleet.
+fn with_pools(fleets: &[Fleet]) -> impl Iterator<Item = (&Fleet, &Runner)> {
+    fleets.iter().flat_map(|fleet| fleet.pools.iter().chain(&fleet.runners).map(move |runner| (fleet, runner)))
+}

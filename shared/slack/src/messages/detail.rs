@@ -136,8 +136,8 @@ pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
     let stranded: BTreeSet<Vec<&str>> = stranded.into_iter().map(most_specific_first).collect();
     let Some(first) = stranded.first() else {
         return match outages {
-            // The title of a pool says how many of its runners are online.
-            [] | [Outage { pool: Some(_), .. }] => line,
+            // The title says of a pool how many of its runners are online.
+            all if all.iter().all(|outage| outage.pool.is_some()) => line,
             [Outage { peers: Peers { total: 1, .. }, .. }] if named == 1 => {
                 line.text(" The only other runner with its labels is online.")
             }

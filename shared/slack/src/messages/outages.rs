@@ -462,7 +462,10 @@ impl MessageBuilder<'_> {
     }
 
     pub(super) fn no_longer_monitored(&self, outages: &[Outage], whole_target: bool) -> Section {
-        let item = |outage: &Outage| Line::default().name(&outage.runner_name).text(" offline ").and(since(outage));
+        let item = |outage: &Outage| {
+            let what = if outage.pool.is_some() { " short of runners " } else { " offline " };
+            Line::default().name(&outage.runner_name).text(what).and(since(outage))
+        };
         let list = Section {
             items: outages.iter().take(MAX_ITEMS).map(item).collect(),
             total: outages.len(),
@@ -480,7 +483,9 @@ impl MessageBuilder<'_> {
             };
             let still_open = match outages {
                 [] => Line::default(),
-                _ => Line::of(" Still offline at that time: ").and(runners(outages)).text("."),
+                _ => Line::of(of_pools_or(outages, " Still short at that time: ", " Still offline at that time: "))
+                    .and(runners(outages))
+                    .text("."),
             };
             Section {
                 mark: Mark::Info,
@@ -495,8 +500,8 @@ impl MessageBuilder<'_> {
             Section {
                 mark: Mark::Info,
                 title: runners(outages).text(" no longer monitored"),
-                brief: Line::of(": excluded by policy."),
-                lead: Line::of("Excluded by policy.").text(open),
+                brief: Line::of(of_pools_or(outages, ": no longer in the policy.", ": excluded by policy.")),
+                lead: Line::of(of_pools_or(outages, "No longer in the policy.", "Excluded by policy.")).text(open),
                 ..list
             }
         }

@@ -140,9 +140,18 @@ pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: 
 pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Section {
     let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
     let targets = counted(fleets.len(), "target", "targets");
-    let runners = counted(counts.total, "runner", "runners");
+    let pools = || fleets.iter().flat_map(|fleet| &fleet.pools);
+    let runners = match (counts.total, pools().count()) {
+        (0, pools) if pools > 0 => counted(pools, "pool", "pools"),
+        (total, 0) => counted(total, "runner", "runners"),
+        (total, of_them) => {
+            format!("{} and {}", counted(total, "runner", "runners"), counted(of_them, "pool", "pools"))
+        }
+    };
+    let down = usize::try_from(counts.down).unwrap_or(usize::MAX);
+    let down = down.saturating_add(pools().filter(|pool| pool.open_outage().is_some()).count());
     let lead = Line::of("No alerts about ").text(format!("{runners} in {targets} until ")).on(mute.until).text(".");
-    let open = match counts.down {
+    let open = match down {
         0 => " Outages are recorded; those still open at the end are reported then.".to_owned(),
         down => format!(
             " Outages are recorded; those still open at the end are reported then. The end of {} is still reported.",
@@ -187,9 +196,13 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
 
 /// The announcement in the channel that somebody set a mute.
 pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Section {
-    let (runners, targets) = (counted(runners, "runner", "runners"), counted(targets, "target", "targets"));
+    let what = match runners {
+        // A pool.
+        0 => "about it".to_owned(),
+        _ => format!("for {} in {}", counted(runners, "runner", "runners"), counted(targets, "target", "targets")),
+    };
     let lead = Line::of("Muted by ").person(&mute.by).text(" until ").on(mute.until);
-    let lead = lead.text(format!(": no alerts for {runners} in {targets}"));
+    let lead = lead.text(format!(": no alerts {what}"));
     let lead = match &mute.reason {
         Some(reason) => lead.text(". Reason: ").quote(reason).text("."),
         None => lead.text("."),

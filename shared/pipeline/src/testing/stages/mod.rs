@@ -153,6 +153,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     .await;
     Box::pin(ticks::a_large_drop_does_not_delay_a_tick(&make().await)).await;
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
+    Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
     Box::pin(versions::a_fleets_versions_are_asked_about_once_a_day(&make().await)).await;
     Box::pin(versions::an_enterprise_server_is_not_asked_about_versions(&make().await)).await;

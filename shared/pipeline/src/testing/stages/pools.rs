@@ -1,9 +1,14 @@
 //! Pools: what is stored, notified and recorded when too few of their runners are online.
 
+use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::{Outage, Visibility};
+use monitor_domain::scope::Scope;
 
 use super::*;
+use crate::commands::{Answer, Command};
 use crate::records;
+use crate::stages::Respond;
+use crate::testing::samples::asker;
 
 const POLICY: &str =
     r#"{"pools":{"gpu":{"minimumOnline":2,"alert":"pool"}},"failureThreshold":1,"successThreshold":1}"#;
@@ -74,4 +79,41 @@ pub(super) async fn a_pool_that_the_policy_no_longer_has_is_no_longer_stored<S: 
     let recorded = records::read_outages(store, web().id()).await.unwrap_or_else(|error| panic!("{error}"));
     let open: Vec<&str> = recorded.iter().filter(|one| one.is_open()).map(|one| &*one.runner_name).collect();
     assert!(!open.contains(&"pool gpu"), "{recorded:?}");
+}
+
+pub(super) async fn people_mute_a_pool_and_ask_for_it_by_its_name<S: Store>(store: &S) {
+    let this = installation(store);
+    this.tick().await;
+    this.check(&web()).await;
+    this.notify_all().await;
+    let ask = async |command: Command| {
+        let respond = Respond { store: &this.store, jobs: &this.jobs, clock: &this.clock };
+        respond.run(&command, &asker()).await.unwrap_or_else(|error| panic!("{error}")).answer
+    };
+    let only_the_pool = |fleets: &[Fleet]| {
+        let [fleet] = fleets else { return false };
+        fleet.runners.is_empty() && fleet.pools.len() == 1
+    };
+    let named = Scope::Named("pool gpu".to_owned());
+    let Answer::Runners { fleets, .. } = ask(Command::Status { scope: named }).await else { panic!() };
+    assert!(only_the_pool(&fleets), "{fleets:?}");
+    let Answer::History { fleets, .. } = ask(Command::History { name: "pool*".to_owned() }).await else { panic!() };
+    assert!(only_the_pool(&fleets), "{fleets:?}");
+    let typo = Scope::Named("pol gpu".to_owned());
+    let Answer::Runners { similar, .. } = ask(Command::Status { scope: typo }).await else { panic!() };
+    assert_eq!(similar, [""; 0]);
+    let part = Scope::Named("pool".to_owned());
+    let Answer::Runners { similar, .. } = ask(Command::Status { scope: part }).await else { panic!() };
+    assert_eq!(similar, ["pool gpu"]);
+
+    // As the button of an alert does.
+    let scope = Scope::Runner { target: web(), name: "pool gpu".to_owned() };
+    let answer = ask(Command::Mute { scope, lasting_secs: 7_200, reason: None }).await;
+    let Answer::Muted { fleets, .. } = &answer else { panic!("{answer:?}") };
+    assert!(only_the_pool(fleets), "{fleets:?}");
+    assert_eq!(see(&this, [Status::Offline, Status::Offline, Status::Idle]).await, []);
+    this.clock.advance(Duration::from_secs(7_200));
+    let notified = see(&this, [Status::Offline, Status::Offline, Status::Idle]).await;
+    let ended = |item: &NotificationItem| matches!(item, NotificationItem::MuteEnded { outages } if outages.len() == 1);
+    assert!(notified.len() == 1 && notified[0].items.iter().all(ended), "{notified:?}");
 }
