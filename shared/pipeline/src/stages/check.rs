@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::{TryFutureExt, join, try_join};
+use futures_util::future::{join, try_join};
 use monitor_domain::change::Event;
 use monitor_domain::credential::reconcile_credential;
 use monitor_domain::cycle::Checked;
@@ -348,17 +348,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
         // After the commit, which these requests would delay: the next check uses the answers.
-        let answers = self.ask_about_versions(target, &fleet, &credential, &observation).await;
-        let mut of_answers = None;
-        if !answers.is_empty() {
-            let read = records::read_credential(self.store, &credential.id);
-            let settled = read.and_then(|read| self.settle_credential(read, &observation, &report, &answers, now));
-            match settled.await {
-                Ok((_, announced)) => of_answers = announced,
-                // The check itself is committed and must be announced.
-                Err(error) => warn!(%error, "the answers about versions were not stored: they are asked for again"),
-            }
-        }
+        let asked = Box::pin(self.learn_of_versions(&fleet, &credential, &observation, &report, now)).await;
+        let of_answers = asked.unwrap_or_else(|error| {
+            // The check itself is committed and must be announced.
+            warn!(%error, "the answers about versions were not stored: they are asked for again");
+            None
+        });
         let announced =
             announced.into_iter().chain(of_answers).chain(stored.announced(target, cursor.as_ref(), now)).collect();
         Ok(Tried::done(CheckOutcome {
@@ -369,6 +364,25 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             recheck,
             pending_since,
         }))
+    }
+
+    /// Asks about the versions that are to be asked about, and commits the answers. Returns the state-change message to
+    /// be sent.
+    async fn learn_of_versions(
+        &self,
+        fleet: &Fleet,
+        credential: &CredentialRecord,
+        observation: &Observation,
+        report: &CredentialReport,
+        now: Timestamp,
+    ) -> Result<Option<Announced>, StoreError> {
+        let answers = self.ask_about_versions(&fleet.record.target, fleet, credential, observation).await;
+        if answers.is_empty() {
+            return Ok(None);
+        }
+        let read = records::read_credential(self.store, &credential.id).await?;
+        let (_, announced) = self.settle_credential(read, observation, report, &answers, now).await?;
+        Ok(announced)
     }
 
     /// Handles a target with a stored item that cannot be read: as a failed check, so that people are notified.
