@@ -203,14 +203,13 @@ pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
 
 /// The likeliest cause of newly confirmed outages, as a sentence that follows others. Empty if the data support none.
 pub(super) fn cause(outages: &[Outage]) -> Line {
-    let of_runners: Vec<Outage> = outages.iter().filter(|outage| outage.pool.is_none()).cloned().collect();
-    let outages = &of_runners[..];
+    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.pool.is_none()).collect();
     if outages.is_empty() {
         return Line::default();
     }
     let it = |one, several| if outages.len() == 1 { one } else { several };
     let mut ended: BTreeMap<(&str, Timestamp), usize> = BTreeMap::new();
-    for outage in outages {
+    for outage in &outages {
         if let (Some(version), Some(at)) = (&outage.version, outage.version_ended_at) {
             *ended.entry((version, at)).or_default() += 1;
         }
@@ -221,17 +220,17 @@ pub(super) fn cause(outages: &[Outage]) -> Line {
         return line.text(" of the runner ended on ").on(at).text(", and GitHub gives it no more jobs.");
     }
     let never_connected =
-        |outage: &Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
+        |outage: &&Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
     if outages.iter().all(never_connected) {
         return Line::of(it(
             " Likely cause: its set-up was not finished. It is registered, and has never connected.",
             " Likely cause: their set-up was not finished. They are registered, and have never connected.",
         ));
     }
-    if together(outages) {
+    if together(&outages) {
         return Line::of(" Likely cause: something that they share, such as a host, a network or power.");
     }
-    match outages {
+    match outages[..] {
         [one] if one.in_job => {
             Line::of(" Likely cause: the job, or what it did to the host (memory, disk, a restart).")
         }
@@ -249,7 +248,7 @@ pub(super) fn ended_versions(outages: &[Outage]) -> Line {
 }
 
 /// Whether outages began together.
-fn together(outages: &[Outage]) -> bool {
+fn together(outages: &[&Outage]) -> bool {
     let starts = || outages.iter().map(|outage| outage.started_at);
     let spread = starts().max().unwrap_or_default().since(starts().min().unwrap_or_default());
     outages.len() >= MANY && spread <= TOGETHER
@@ -261,9 +260,8 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
     if outages.iter().any(|outage| outage.pool.is_some()) {
         advice.push(Line::of("See which runners of the pool are offline: ").command("/runner-status LABEL").text("."));
     }
-    let of_runners: Vec<Outage> = outages.iter().filter(|outage| outage.pool.is_none()).cloned().collect();
-    let outages = &of_runners[..];
-    let together = together(outages);
+    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.pool.is_none()).collect();
+    let together = together(&outages);
     if outages.iter().any(|outage| outage.version_ended_at.is_some()) {
         let newer =
             Line::of("Install a newer version of the runner: on the host, or in the image that it starts from.");
@@ -295,7 +293,7 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
         let host = Line::of("Check that the Mac is up and awake. If it is, run ");
         advice.push(log(host.command("./svc.sh status").text(" in the runner's folder")));
     }
-    let known = |outage: &Outage| ["linux", "windows", "macos"].iter().any(|os| outage.os.eq_ignore_ascii_case(os));
+    let known = |outage: &&Outage| ["linux", "windows", "macos"].iter().any(|os| outage.os.eq_ignore_ascii_case(os));
     if !outages.iter().all(known) {
         advice.push(log(Line::of("Check that the host is up. If it is, check the runner's service or container")));
     }
