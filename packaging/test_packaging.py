@@ -83,13 +83,14 @@ class SystemdTest(unittest.TestCase):
         self.assertEqual(analyzed.returncode, 0, analyzed.stdout[-500:] + analyzed.stderr)
 
     @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
-    def test_systemd_reads_the_unit_and_the_drop_in_without_a_complaint(self):
+    def test_systemd_reads_the_unit_and_the_drop_ins_without_a_complaint(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             # The program is not installed here.
             (folder / "runner-monitor.service").write_text(text(UNIT).replace("/usr/local/bin/runner-monitor", "/bin/true"))
             (folder / "runner-monitor.service.d").mkdir()
-            shutil.copy(ROOT / "packaging/systemd/github-app.conf", folder / "runner-monitor.service.d")
+            for drop_in in (ROOT / "packaging/systemd").glob("*.conf"):
+                shutil.copy(drop_in, folder / "runner-monitor.service.d")
             verified = subprocess.run(["systemd-analyze", "verify", folder / "runner-monitor.service"], capture_output=True, text=True)
         self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))
 
@@ -114,12 +115,20 @@ class SystemdTest(unittest.TestCase):
         for page in ("docs/INSTALL.md", "docs/RUNNING.md"):
             self.assertIn(f"sudo install -D -m 600 packaging/runner-monitor.env {settings}", text(page))
 
-    def test_the_private_key_is_handed_over_as_a_credential(self):
-        drop_in = unit("packaging/systemd/github-app.conf")["Service"]
-        ((name, path),) = [value.split(":") for value in drop_in["LoadCredential"]]
-        self.assertEqual(drop_in["Environment"], [f"GITHUB_APP_PRIVATE_KEY=@%d/{name}"])
-        self.assertIn(f"sudo install -m 600 app.pem {path}", text("docs/INSTALL.md"))
-        self.assertIn("/etc/systemd/system/runner-monitor.service.d/github-app.conf", text("docs/INSTALL.md"))
+    def test_secrets_are_handed_over_as_credentials(self):
+        page = text("docs/INSTALL.md")
+        for drop_in, settings, installed in (
+            ("github-app.conf", ["GITHUB_APP_PRIVATE_KEY"], "sudo install -m 600 app.pem /etc/runner-monitor/app.pem"),
+            ("secrets.conf", ["GITHUB_TOKEN", "SLACK_WEBHOOK"], "sudo install -m 600 github-token slack-webhook /etc/runner-monitor/"),
+        ):
+            service = unit(f"packaging/systemd/{drop_in}")["Service"]
+            names, paths = zip(*(value.split(":") for value in service["LoadCredential"]))
+            self.assertEqual(service["Environment"], [f"{setting}=@%d/{name}" for setting, name in zip(settings, names)])
+            self.assertEqual(paths, tuple(f"/etc/runner-monitor/{name}" for name in names))
+            self.assertIn(installed, page)
+            self.assertTrue(set(names) <= set(installed.split()), drop_in)
+            self.assertIn(f"/etc/systemd/system/runner-monitor.service.d/{drop_in}", page)
+            self.assertIn(f"/etc/systemd/system/runner-monitor.service.d/{drop_in}", text(f"packaging/systemd/{drop_in}"))
 
 
 class EnvironmentTest(unittest.TestCase):
@@ -142,11 +151,11 @@ class ImageTest(unittest.TestCase):
 
     def test_its_commands_exist_and_need_no_shell(self):
         commands = [argument("CMD"), argument("HEALTHCHECK").partition("CMD ")[2]]
-        run, status = (yaml.safe_load(command) for command in commands)
+        run, health = (yaml.safe_load(command) for command in commands)
         (program,) = yaml.safe_load(argument("ENTRYPOINT"))
-        self.assertEqual(status, [program, "status"])
+        self.assertEqual(health, [program, "health"])
         self.assertEqual([program, *run], [program, *unit(UNIT)["Service"]["ExecStart"][0].split()[1:]])
-        self.assertLessEqual({run[0], status[1]}, subcommands())
+        self.assertLessEqual({run[0], health[1]}, subcommands())
 
     def test_the_build_context_has_what_is_copied(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -174,13 +183,37 @@ class ImageTest(unittest.TestCase):
         self.assertEqual((security["runAsUser"], security["runAsGroup"], security["fsGroup"]), (user, group, group))
         self.assertEqual(container["securityContext"], {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                                                         "capabilities": {"drop": ["ALL"]}})
-        self.assertEqual([mount["mountPath"] for mount in container["volumeMounts"]], [argument("VOLUME")])
-        self.assertEqual([volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]], [claim["metadata"]["name"]])
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        self.assertEqual((set(mounts), mounts["store"]), (set(volumes), argument("VOLUME")))
+        self.assertEqual(volumes["store"]["persistentVolumeClaim"]["claimName"], claim["metadata"]["name"])
         self.assertEqual(container["image"], service["image"])
         page = text("docs/INSTALL.md")
-        (secret,) = [source["secretRef"]["name"] for source in container["envFrom"]]
-        self.assertIn(f"kubectl create secret generic {secret} ", page)
+        (settings,) = [source["configMapRef"]["name"] for source in container["envFrom"]]
+        self.assertIn(f"kubectl create configmap {settings} --from-env-file=packaging/runner-monitor.env\n", page)
+        # The group may read them, and the program is in it.
+        self.assertEqual(volumes["secrets"]["secret"]["defaultMode"], 0o440)
+        files = [variable["value"].removeprefix(f"@{mounts['secrets']}/") for variable in container["env"]]
+        made = " ".join(f"--from-file={file}" for file in files)
+        self.assertIn(f"kubectl create secret generic {volumes['secrets']['secret']['secretName']} {made}\n", page)
         self.assertIn(f"kubectl exec deployment/{deployment['metadata']['name']} ", page)
+
+    def test_every_probe_is_that_of_the_image(self):
+        options, _, command = argument("HEALTHCHECK").partition(" CMD ")
+        command = yaml.safe_load(command)
+        (service,) = yaml.safe_load(text("packaging/compose.yaml"))["services"].values()
+        probe = service["healthcheck"]
+        self.assertEqual(probe.pop("test"), ["CMD", *command])
+        given = dict(option.removeprefix("--").replace("-", "_").split("=") for option in options.split())
+        self.assertEqual({name: str(value) for name, value in probe.items()}, given)
+
+        _, deployment = yaml.safe_load_all(text("packaging/kubernetes.yaml"))
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        ready, alive = container["readinessProbe"], container["livenessProbe"]
+        for probe in (ready, alive):
+            self.assertEqual((probe["exec"]["command"], f"{probe['timeoutSeconds']}s"), (command, given["timeout"]))
+        # Kubernetes resets the pause before a restart after 10 minutes without one.
+        self.assertGreater(alive["failureThreshold"] * alive["periodSeconds"], 600)
 
     def test_the_stop_is_waited_for(self):
         # docs/RUNNING.md: the program ends within 8 s.
@@ -232,7 +265,7 @@ class ReleaseTest(unittest.TestCase):
                 compose = archive.extractfile(f"{path.name.removesuffix('.tar.gz')}/packaging/compose.yaml").read().decode()
         self.assertEqual(names["runner-monitor"], 0o755)
         self.assertLessEqual({"LICENSE", "README.md", "docs/INSTALL.md", "packaging/README.md", "packaging/runner-monitor.env", UNIT,
-                              "packaging/systemd/github-app.conf", "packaging/kubernetes.yaml"}, set(names))
+                              "packaging/systemd/github-app.conf", "packaging/systemd/secrets.conf", "packaging/kubernetes.yaml"}, set(names))
         # Registries accept lower case only.
         self.assertIn("image: ghcr.io/acme/monitor:1\n", compose)
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use monitor_config::{Source, StoreChoice};
+use monitor_config::{Secret, SettingFault, Source, StoreChoice, read_secret};
 use monitor_domain::cycle::PENDING_LIMITS;
 use monitor_domain::quote::holds_secret;
 use monitor_domain::target::{Target, TargetSpec, Written};
@@ -41,12 +41,13 @@ machine could read it there."
 const EXIT_CODES: &str = "\
 Exit codes, the same for check, status, history, report, doctor and copy:
   0  all is well
-  1  something is unhealthy: a runner has an outage or is suspected of one, doctor found something to fix,
+  1  something is unhealthy: a runner or pool has an outage or is suspected of one, doctor found something to fix,
      or two stores differ after copy
   2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
      argument is wrong, the store cannot be read, or the output cannot be written
-report shows the past, so it ends with 0 or 2 only. run and demo end with 0 when they are stopped; the demo ends with 1 if
-an alert is missing.";
+health is about monitoring, not about runners: it ends with 1 if monitoring is not complete, and with 2 if the store is
+missing or cannot be read. report shows the past, so it ends with 0 or 2 only. run and demo end with 0 when they are
+stopped; the demo ends with 1 if an alert is missing.";
 
 /// Alerts your team when a self-hosted GitHub Actions runner goes offline, with the reason, and again when it recovers.
 #[derive(Debug, Parser)]
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     /// Show the stored state of targets and runners, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     Status(Status),
+    /// Say whether monitoring itself is complete, for probes; whether runners are offline makes no difference
+    #[command(after_long_help = EXIT_CODES)]
+    Health(Health),
     /// Show the stored outages, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     History(History),
@@ -119,6 +123,7 @@ Environment variables for arguments:
       How long a notification may be pending while the heartbeat goes on; same as --pending-limit
   SLACK_COMMANDS
       The address at which Slack's commands are answered; same as --slack-commands
+A [secret] may also be in a file, for example GITHUB_TOKEN=@/run/secrets/github-token
 For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
 ";
 
@@ -337,14 +342,9 @@ impl Run {
     }
 
     /// The heartbeat's URL, read from a file if `@` and a path are given.
-    pub(crate) fn heartbeat_text(&self) -> anyhow::Result<Option<String>> {
-        let Some(given) = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty()) else {
-            return Ok(None);
-        };
-        let Some(path) = given.strip_prefix('@') else { return Ok(Some(given.to_owned())) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: the file after `@` cannot be read", self.heartbeat_source()))?;
-        Ok(Some(text.trim().to_owned()))
+    pub(crate) fn heartbeat_text(&self) -> Result<Option<Secret>, SettingFault> {
+        let given = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty());
+        given.map(|given| read_secret(self.heartbeat_source(), given)).transpose()
     }
 
     /// Whether the heartbeat's URL is on the command line, where everybody on the machine can read it.
@@ -369,6 +369,15 @@ pub(crate) struct Status {
     #[arg(long)]
     pub(crate) all: bool,
     /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of lines
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,10 +4,12 @@ use std::cmp::Reverse;
 
 use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::outage::Outage;
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use serde::Serialize;
 
+use crate::forecast::VersionEnds;
 use crate::table::{Give, Row, Screen, Tone, ago, counted, grouped, one_line, table, wrapped};
 
 /// The table's column headings.
@@ -40,6 +42,20 @@ pub(crate) struct TargetView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a str>,
     runners: Vec<RunnerView<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pools: Vec<PoolView<'a>>,
+}
+
+/// A pool as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolView<'a> {
+    labels: &'a [String],
+    total: u32,
+    online: u32,
+    wanted: u32,
+    since: Timestamp,
+    condition: &'static str,
 }
 
 #[derive(Serialize)]
@@ -69,14 +85,24 @@ struct RunnerView<'a> {
 }
 
 impl<'a> TargetView<'a> {
-    /// A target. `ends_at` is when the version of a runner ends.
-    pub(crate) fn of(fleet: &'a Fleet, ends_at: impl Fn(&Fleet, &Runner) -> Option<Timestamp>) -> Self {
+    /// A target.
+    pub(crate) fn of(fleet: &'a Fleet, ends: &VersionEnds) -> Self {
+        let ends_at = |runner: &Runner| ends.get(runner.version.as_ref()?).copied();
         Self {
             target: fleet.record.target.as_str(),
             seen_at: fleet.seen_at(),
             failure: fleet.record.failing.as_ref().map(|failing| failing.failure.detail.as_str()),
-            runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(fleet, runner))).collect(),
+            runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(runner))).collect(),
+            pools: fleet.pools.iter().filter_map(PoolView::of).collect(),
         }
+    }
+}
+
+impl<'a> PoolView<'a> {
+    fn of(pool: &'a Runner) -> Option<Self> {
+        let PoolCounts { total, online, wanted } = pool.pool?;
+        let (since, condition) = (pool.status_since, condition(pool));
+        Some(Self { labels: &pool.labels, total, online, wanted, since, condition })
     }
 }
 
@@ -205,12 +231,12 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
     } else if fleet.runners.is_empty() {
         lines.push(remark(Tone::Faint, "no runners", 0));
     }
-    lines.extend(fleet.runners.iter().map(|runner| {
+    lines.extend(fleet.pools.iter().chain(&fleet.runners).map(|runner| {
         let since = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
         let cells = vec![
             target.to_owned(),
             runner.name.clone(),
-            status_text(runner),
+            runner.pool.map_or_else(|| status_text(runner), |pool| pool.to_string()),
             spoken_duration(view.now.since(since)),
             runner.labels.join(", "),
             checked.clone(),
@@ -221,7 +247,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
             Tone::Warning => 2,
             _ => u8::from(!runner.status.is_healthy() && !runner.is_gone()),
         };
-        Line { row: Row { tone, cells }, is_runner: true, urgency }
+        Line { row: Row { tone, cells }, is_runner: runner.pool.is_none(), urgency }
     }));
     lines
 }
@@ -289,7 +315,7 @@ pub(crate) fn is_unhealthy(fleet: &Fleet) -> bool {
         matches!(runner.health, Health::Down(_))
             || matches!(runner.health, Health::Suspect(_)) && !runner.never_connected()
     };
-    fleet.runners.iter().any(bad)
+    fleet.pools.iter().chain(&fleet.runners).any(bad)
 }
 
 #[cfg(test)]
@@ -418,12 +444,14 @@ mod tests {
             version: None,
             version_ended_at: None,
             ephemeral: false,
+            pool: None,
             labels: Vec::new(),
             status: Status::Unknown,
             in_job: false,
             started_at: at(90),
             confirmed_at: at(88),
             last_healthy: None,
+            connected_at: None,
             peers: Peers::default(),
             visibility: Visibility::Alerted,
             resolved_at: None,

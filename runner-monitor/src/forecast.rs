@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
-use monitor_domain::runner::Runner;
+use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::ports::{Store, StoreError};
+use monitor_pipeline::records::read_versions;
 
 use crate::fleet_view::{View, cut_to};
 use crate::table::{Tone, grouped, minute, one_line, wrapped};
@@ -14,6 +16,15 @@ use crate::table::{Tone, grouped, minute, one_line, wrapped};
 const REMOVALS_AHEAD: Duration = Duration::from_secs(7 * 86_400);
 /// The most runners named in one line.
 const NAMED: usize = 3;
+
+/// When versions of the runner end.
+pub(crate) type VersionEnds = BTreeMap<String, Timestamp>;
+
+/// When the versions of the runners of these targets end, as GitHub last answered.
+pub(crate) async fn version_ends(store: &impl Store, targets: &[Target]) -> Result<VersionEnds, StoreError> {
+    let versions = read_versions(store, targets.iter()).await?.into_iter();
+    Ok(versions.filter_map(|(version, record)| Some((version, record.ends_at()?))).collect())
+}
 
 /// The versions that end and the removals that are near, soonest first.
 #[derive(Debug, Default)]
@@ -25,14 +36,14 @@ pub(crate) struct Forecast {
 }
 
 impl Forecast {
-    /// The forecast for some fleets. `ends_at` is when the version of a runner ends.
-    pub(crate) fn of(fleets: &[Fleet], ends_at: impl Fn(&Fleet, &Runner) -> Option<Timestamp>) -> Self {
+    /// The forecast for some fleets.
+    pub(crate) fn of(fleets: &[Fleet], ends: &VersionEnds) -> Self {
         let mut forecast = Self::default();
         for fleet in fleets {
             for runner in fleet.runners.iter().filter(|runner| !runner.is_gone()) {
                 let named = format!("{} {}", fleet.record.target, one_line(&runner.name));
-                if let (Some(at), Some(version)) = (ends_at(fleet, runner), &runner.version) {
-                    forecast.versions.entry((at, one_line(version))).or_default().push(named.clone());
+                if let Some((version, at)) = runner.version.as_ref().and_then(|version| ends.get_key_value(version)) {
+                    forecast.versions.entry((*at, one_line(version))).or_default().push(named.clone());
                 }
                 let removal = runner.open_outage().and_then(|outage| outage.removal()?.earliest);
                 forecast.removals.extend(removal.map(|earliest| (earliest, named)));
@@ -84,7 +95,7 @@ fn named(runners: &[String]) -> String {
 mod tests {
     use monitor_domain::observation::ObservedRunner;
     use monitor_domain::outage::{LastHealthy, Outage, OutageId, Peers, Visibility};
-    use monitor_domain::runner::{Down, Health, RunnerId, Status};
+    use monitor_domain::runner::{Down, Health, Runner, RunnerId, Status};
     use monitor_domain::subject::Revision;
 
     use super::*;
@@ -132,12 +143,14 @@ mod tests {
             version: runner.version.clone(),
             version_ended_at: None,
             ephemeral: false,
+            pool: None,
             labels: Vec::new(),
             status: runner.status,
             in_job: false,
             started_at: at,
             confirmed_at: at,
             last_healthy,
+            connected_at: None,
             peers: Peers::default(),
             visibility: Visibility::Alerted,
             resolved_at: None,
@@ -151,10 +164,8 @@ mod tests {
         let mut fleet = fleet(5);
         offline(&mut fleet.runners[0], 12);
         offline(&mut fleet.runners[1], 3);
-        let ends = |_: &Fleet, runner: &Runner| {
-            Some(if runner.id == RunnerId(5) { now().plus(DAY * 6) } else { now().minus(DAY * 24) })
-        };
-        let forecast = Forecast::of(std::slice::from_ref(&fleet), ends);
+        let ends = [("2.336.0".to_owned(), now().minus(DAY * 24)), ("2.337.0".to_owned(), now().plus(DAY * 6))];
+        let forecast = Forecast::of(std::slice::from_ref(&fleet), &ends.into());
         let expected = [
             "",
             "Ahead:",
@@ -170,10 +181,10 @@ mod tests {
 
     #[test]
     fn a_version_ends_within_a_time_from_its_last_moment_on() {
-        let forecast = Forecast::of(&[fleet(1)], |_, _| Some(now().plus(DAY * 14)));
+        let forecast = Forecast::of(&[fleet(1)], &[("2.336.0".to_owned(), now().plus(DAY * 14))].into());
         assert!(forecast.has_version_ending_within(DAY * 14, now()));
         assert!(!forecast.has_version_ending_within(DAY * 14 - Duration::from_millis(1), now()));
-        let nothing = Forecast::of(&[fleet(5)], |_, _| None);
+        let nothing = Forecast::of(&[fleet(5)], &VersionEnds::new());
         assert!(!nothing.has_version_ending_within(DAY * 300, now()));
         assert_eq!(nothing.text(view(true)), "");
     }

@@ -11,6 +11,7 @@ mod engine;
 mod fleet_view;
 mod forecast;
 mod loops;
+mod monitoring;
 mod out;
 mod setup;
 mod slack_server;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
             Command::Check(check) => commands::check::run(&check).await,
             Command::Run(run) => commands::run::run(&run).await,
             Command::Status(status) => commands::status::run(&status).await,
+            Command::Health(health) => commands::health::run(&health).await,
             Command::History(history) => commands::history::run(&history).await,
             Command::Report(report) => commands::report::run(&report).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,

@@ -10,15 +10,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_config::HostOptions;
 use monitor_domain::change::Event;
 use monitor_domain::fleet::Fleet;
-use monitor_domain::runner::Runner;
-use monitor_domain::subject::{CredentialId, Subject};
+use monitor_domain::observation::Failure;
+use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_domain::time::spoken_duration;
+use monitor_domain::versions::{VersionEnd, VersionRecord, is_version};
 use monitor_github::GitHub;
 use monitor_pipeline::counters::Counters;
 use monitor_pipeline::messages::{CheckJob, Reason, StateChange};
 use monitor_pipeline::ports::{Clock, Outgoing, QueueError, RunnerSource, Sender};
-use monitor_pipeline::records::{read_credential, read_fleet};
+use monitor_pipeline::records::{read_fleet, read_versions};
 use monitor_pipeline::stages::{
     Check as CheckStage, CheckEnding, CheckReport, CheckSettings, LatestChecks, record_outages,
 };
@@ -29,10 +30,9 @@ use crate::Outcome;
 use crate::args::{Check, FailOn};
 use crate::descriptors::CHECKS_AT_ONCE;
 use crate::fleet_view::{TargetView, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, VersionEnds};
 use crate::out;
 use crate::setup;
-use crate::store::ChosenStore;
 use crate::table::{Screen, counted, grouped, one_line, wrapped};
 
 /// From this many targets on a progress bar is shown.
@@ -112,13 +112,15 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     for (target, _) in &checks {
         fleets.push(read_fleet(&store, target).await.context("the store cannot be read")?.fleet);
     }
-    let ends = version_ends(&store, &github, &targets).await?;
-    let ends_at = |_: &Fleet, runner: &Runner| ends.get(runner.version.as_ref()?).copied();
-    let forecast = Forecast::of(&fleets, ends_at);
+    let mut versions = read_versions(&store, targets.iter()).await.context("the store cannot be read")?;
+    let unanswered = if arguments.fail_on.is_empty() { Vec::new() } else { ask(&github, &fleets, &mut versions).await };
+    let known = versions.into_iter().filter_map(|(version, record)| Some((version, record.ends_at()?)));
+    let ends: VersionEnds = known.collect();
+    let forecast = Forecast::of(&fleets, &ends);
     let unreachable: Vec<(String, String)> =
         unresolved.into_iter().chain(checks.iter().filter_map(unreachable)).collect();
     if arguments.json {
-        let views = fleets.iter().map(|fleet| TargetView::of(fleet, ends_at)).collect();
+        let views = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
         print_json(views, &checks, &unreachable, counted_store)?;
     } else {
         let screen = Screen::of_stdout();
@@ -134,23 +136,39 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
     let now = clock.now();
     let is_failing = |FailOn::VersionEnds(ahead): &FailOn| forecast.has_version_ending_within(*ahead, now);
     let is_healthy = !fleets.iter().any(is_unhealthy) && !arguments.fail_on.iter().any(is_failing);
-    Ok(Outcome::of(unreachable.is_empty(), is_healthy))
+    for (version, failure) in &unanswered {
+        out::error(&format_args!("GitHub does not say when runner version {version} ends: {failure}"));
+    }
+    Ok(Outcome::of(unreachable.is_empty() && unanswered.is_empty(), is_healthy))
 }
 
-/// When GitHub gives no more jobs to each version, as it answered the checks.
-async fn version_ends(
-    store: &ChosenStore,
+/// Asks GitHub about each version of these runners that has no answer yet: a fleet's checks ask about a few at a time.
+/// Returns the versions without an answer, with the reason.
+async fn ask(
     github: &GitHub,
-    targets: &[Target],
-) -> anyhow::Result<BTreeMap<String, Timestamp>> {
-    let credentials: BTreeSet<CredentialId> = targets.iter().map(|target| github.credential(target)).collect();
-    let mut ends = BTreeMap::new();
-    for credential in credentials {
-        let stored = read_credential(store, &credential).await.context("the store cannot be read")?;
-        let versions = stored.record.versions.into_iter();
-        ends.extend(versions.filter_map(|record| Some((record.version.clone(), record.ends_at()?))));
+    fleets: &[Fleet],
+    versions: &mut BTreeMap<String, VersionRecord>,
+) -> Vec<(String, Failure)> {
+    let mut unanswered = Vec::new();
+    if !github.answers_version_ends() {
+        return unanswered;
     }
-    Ok(ends)
+    for fleet in fleets {
+        let registered = fleet.runners.iter().filter(|runner| !runner.is_gone());
+        for version in registered.filter_map(|runner| runner.version.as_ref()).filter(|version| is_version(version)) {
+            if versions.get(version).is_some_and(|record| !record.failed) {
+                continue;
+            }
+            let answer = github.version_end(&fleet.record.target, version, None).await;
+            let end = answer.as_ref().map_or(VersionEnd::Unanswered, |answer| answer.end);
+            let asked_at = SystemClock.now();
+            // Asked about once, even if there is no answer.
+            let record = VersionRecord { version: version.clone(), asked_at, failed: false, end, tag: None };
+            versions.insert(version.clone(), record);
+            unanswered.extend(answer.err().map(|failure| (version.clone(), failure)));
+        }
+    }
+    unanswered
 }
 
 /// Resolves `acme/*` to its repositories. Returns the targets, and what could not be resolved with the reason.

@@ -9,7 +9,7 @@ use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_domain::versions::VersionEnd;
+use monitor_domain::versions::{VersionEnd, is_version};
 use monitor_github::{CredentialKind, GitHub, ProbeReport};
 use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
@@ -252,15 +252,21 @@ async fn of_versions(github: &GitHub, examined: &[ProbeReport], now: Timestamp) 
     }
     let mut seen: BTreeMap<&String, &Target> = BTreeMap::new();
     for probe_report in examined {
-        probe_report.versions.iter().for_each(|version| _ = seen.entry(version).or_insert(&probe_report.target));
+        let versions = probe_report.versions.iter().filter(|version| is_version(version));
+        versions.for_each(|version| _ = seen.entry(version).or_insert(&probe_report.target));
     }
     let number = |version: &str| -> Vec<u64> { version.split('.').map(|part| part.parse().unwrap_or(0)).collect() };
     let mut seen: Vec<(&String, &Target)> = seen.into_iter().collect();
     seen.sort_by_key(|(version, _)| number(version));
     let mut findings = Vec::new();
     for (version, through) in seen.into_iter().take(MOST) {
-        let end = github.version_end(through, version, None).await.map_or(VersionEnd::Unanswered, |answer| answer.end);
-        findings.push(of_version(version, end, now));
+        findings.push(match github.version_end(through, version, None).await {
+            Ok(answer) => of_version(version, answer.end, now),
+            Err(failure) => {
+                let says = format!("GitHub does not say when it ends: {failure}");
+                Finding::warning(format!("runner version {version}"), says, hint_for(failure.fault, github.kind()))
+            }
+        });
     }
     findings
 }

@@ -33,7 +33,8 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
         unknown.retain(|name| !name.covers(target, None));
         let mut is_selected = selection.covers(target, None);
         if selection.is_by_runner() {
-            for runner in read_fleet(&store, target).await?.fleet.runners {
+            let fleet = read_fleet(&store, target).await?.fleet;
+            for runner in fleet.pools.into_iter().chain(fleet.runners) {
                 unknown.retain(|name| !covers_some(name, &runner.name));
                 is_selected |= selection.covers(target, Some(&runner.name));
             }

@@ -5,6 +5,7 @@ pub(crate) mod copy;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod report;
 pub(crate) mod run;

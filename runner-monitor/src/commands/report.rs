@@ -3,22 +3,23 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use monitor_domain::availability::{Availability, RunnerReport, Span, Spans, TargetReport, gaps, report};
+use monitor_domain::availability::{Availability, RunnerReport, Span, Spans, TargetReport, absences, gaps, report};
 use monitor_domain::change::Event;
 use monitor_domain::fleet::Fleet;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::ports::Clock;
-use monitor_pipeline::records::{StoredMonitor, changes_since, read_fleet, read_monitor, read_outages};
+use monitor_pipeline::records::{StoredMonitor, changes_after, read_fleet, read_monitor, read_outages};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::{Named, Report};
-use crate::commands::status::{unknown_text, watched};
+use crate::commands::status::unknown_text;
 use crate::fleet_view::View;
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, VersionEnds, version_ends};
+use crate::monitoring::watched;
 use crate::out;
 use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, counted, minute, one_line, table, wrapped};
@@ -34,23 +35,26 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
     let named = &arguments.targets;
     let unknown = named.iter().filter(|spec| !targets.iter().any(|target| spec.covers(target)));
     let monitor = read_monitor(&store).await?;
-    let is_gap = |event: &Event| matches!(event, Event::Unwatched { .. } | Event::ReachableAgain { .. });
-    let last = monitor.watchlist.as_ref().map_or(Revision(0), |list| list.revision);
-    let of_monitor = changes_since(&store, &Subject::Monitor, last, span.from, is_gap).await?;
+    let ends = version_ends(&store, &targets).await?;
+    let is_gap = |event: &Event| {
+        matches!(event, Event::Unwatched { .. } | Event::ReachableAgain { .. } | Event::Returned { .. })
+    };
+    let of_monitor = changes_after(&store, &Subject::Monitor, Revision(0), is_gap).await?;
     let mut reports = Vec::new();
     let is_meant = |target: &&Target| named.is_empty() || named.iter().any(|spec| spec.covers(target));
     for target in targets.iter().filter(is_meant) {
         let fleet = read_fleet(&store, target).await?.fleet;
         let outages = read_outages(&store, target.id()).await?;
-        let changes = changes_since(&store, &target.into(), fleet.record.revision, span.from, is_gap).await?;
+        let changes = changes_after(&store, &target.into(), Revision(0), is_gap).await?;
+        let absences: Vec<_> = absences(&changes).collect();
         let unobserved = Spans::of(gaps(&changes).chain(gaps(&of_monitor)).chain(stopped(&monitor, now)));
-        reports.push((report(&fleet, &outages, &unobserved, span), fleet));
+        reports.push((report(&fleet, &outages, &unobserved, &absences, span), fleet));
     }
     if arguments.json {
         out::print(format_args!("{:#}\n", as_json(&reports, span, &monitor)))?;
     } else if !reports.is_empty() || named.is_empty() {
         let view = View { now, screen: Screen::of_stdout(), all: arguments.all, just_checked: true };
-        out::print(format_args!("{}", as_text(&reports, span, &monitor, view)))?;
+        out::print(format_args!("{}", as_text(&reports, &ends, &monitor, view)))?;
     }
     let unknown: Vec<Named> = unknown.cloned().map(Named::Target).collect();
     unknown.iter().for_each(|name| out::error(&unknown_text(name)));
@@ -110,9 +114,20 @@ fn worst(reports: &[(TargetReport, Fleet)]) -> Vec<(&Target, &RunnerReport)> {
     worst
 }
 
-fn as_text(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonitor, view: View) -> String {
+fn as_text(reports: &[(TargetReport, Fleet)], ends: &VersionEnds, monitor: &StoredMonitor, view: View) -> String {
     let rows: Vec<Row> = reports.iter().map(|(report, fleet)| row(fleet, report)).collect();
     let mut text = table(&HEADINGS, &rows, &GIVES, view.screen);
+    let pools = reports.iter().flat_map(|(report, fleet)| report.pools.iter().map(move |pool| (fleet, pool)));
+    for (fleet, RunnerReport { name, availability, outages, .. }) in pools {
+        let line = format!(
+            "{} of {}: enough online {} of the time, {}",
+            one_line(name),
+            fleet.record.target,
+            percent(*availability),
+            counted(*outages, "outage")
+        );
+        text.push_str(&format!("{}\n", wrapped(&line, 2, view.screen.width)));
+    }
     let worst = worst(reports);
     if !worst.is_empty() {
         text.push_str(&format!("\n{}\n", Tone::Warning.paint("Offline longest:", view.screen.colour)));
@@ -133,10 +148,12 @@ fn as_text(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonito
         }
     }
     let fleets: Vec<Fleet> = reports.iter().map(|(_, fleet)| fleet.clone()).collect();
-    text.push_str(&Forecast::of(&fleets, Fleet::version_ends_at).text(view));
+    text.push_str(&Forecast::of(&fleets, ends).text(view));
     let sum = reports.iter().fold(Availability::default(), |sum, (report, _)| sum.plus(report.availability));
     let outages: usize = reports.iter().map(|(report, _)| report.outages).sum();
+    let begins = reports.iter().map(|(report, _)| report.from).min().unwrap_or(view.now);
     let longest = reports.iter().map(|(report, _)| report.unobserved).max().unwrap_or_default();
+    let span = Span { from: begins, until: view.now };
     let checks = checks(monitor, span, longest).map_or_else(String::new, |(planned, missed)| match missed {
         0 => format!("; about {planned} checks of each target, none missed"),
         missed => format!("; about {planned} checks of each target, at most {missed} missed"),
@@ -159,9 +176,10 @@ fn as_json(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonito
         })
     };
     let of_target = |(report, fleet): &(TargetReport, Fleet)| {
-        let checks = checks(monitor, span, report.unobserved);
+        let checks = checks(monitor, Span { from: report.from, ..span }, report.unobserved);
         json!({
             "target": fleet.record.target,
+            "from": report.from,
             "availability": report.availability.ratio(),
             "outages": report.outages,
             "recovered": report.recovered,
@@ -169,6 +187,7 @@ fn as_json(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonito
             "unobservedSecs": secs(report.unobserved),
             "checksPlanned": checks.map(|(planned, _)| u64::try_from(planned).unwrap_or(u64::MAX)),
             "checksMissed": checks.map(|(_, missed)| u64::try_from(missed).unwrap_or(u64::MAX)),
+            "pools": report.pools.iter().map(of_runner).collect::<Vec<_>>(),
             "runners": report.runners.iter().map(of_runner).collect::<Vec<_>>(),
         })
     };

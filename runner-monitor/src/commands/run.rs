@@ -31,7 +31,8 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let chat = setup::messenger(&http, &settings, slack_commands)?;
     let store = setup::store(&arguments.store, &settings).await?;
     let heartbeat = arguments.heartbeat_text()?;
-    let heartbeat = heartbeat.map(|url| heartbeat_url(&url, arguments.heartbeat_source(), &settings)).transpose()?;
+    let heartbeat =
+        heartbeat.map(|url| heartbeat_url(url.expose(), arguments.heartbeat_source(), &settings)).transpose()?;
     if arguments.shows_heartbeat() {
         warn!(
             "the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead"

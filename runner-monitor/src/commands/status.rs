@@ -1,105 +1,52 @@
 //! `runner-monitor status`: the stored state, without asking GitHub.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use monitor_domain::cycle::{DEFAULT_PENDING_LIMIT, Shortfall, StoredCycle, describe};
 use monitor_domain::fleet::Fleet;
-use monitor_domain::subject::Subject;
-use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::Item;
-use monitor_pipeline::keys::Query;
-use monitor_pipeline::ports::{Clock, Store};
-use monitor_pipeline::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
-use monitor_telemetry::SystemClock;
 use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Named, Selection, Status};
 use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, version_ends};
+use crate::monitoring::{Monitoring, as_json};
 use crate::out;
 use crate::setup;
 use crate::table::{Screen, Tone, ago, counted, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
-    let mut stored = Vec::new();
-    for target in watched(&store).await? {
-        stored.push(read_fleet(&store, &target).await?);
-    }
-    let now = SystemClock.now();
-    let monitor = records::read_monitor(&store).await?;
-    let shortfalls = shortfalls(&store, &monitor, &stored, now).await;
-    let stored: Vec<Fleet> = stored.into_iter().map(|stored| stored.fleet).collect();
+    let Monitoring { now, ticked_at, not_complete, fleets: stored } = Monitoring::read(&store).await?;
     let named = arguments.selection.named();
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
+    let targets: Vec<monitor_domain::target::Target> = fleets.iter().map(|fleet| fleet.record.target.clone()).collect();
+    let ends = version_ends(&store, &targets).await?;
     if arguments.json {
-        let targets: Vec<TargetView<'_>> =
-            fleets.iter().map(|fleet| TargetView::of(fleet, Fleet::version_ends_at)).collect();
-        let reasons: Vec<String> = shortfalls.iter().map(Shortfall::to_string).collect();
-        let monitoring = json!({"lastTickAt": monitor.ticked_at, "notComplete": reasons});
+        let targets: Vec<TargetView<'_>> = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
+        let monitoring = as_json(ticked_at, &not_complete);
         out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();
         let view = View { now, screen, all: arguments.all, just_checked: false };
         let table = fleet_table(&fleets, view);
-        let ahead = Forecast::of(&fleets, Fleet::version_ends_at).text(view);
+        let ahead = Forecast::of(&fleets, &ends).text(view);
         let unreachable = unreachable(&fleets);
         let list = match unreachable.is_empty() {
             true => String::new(),
             false => unreachable_list(&unreachable, arguments.all, screen),
         };
         out::print(format_args!("{table}{list}{ahead}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
-        if !shortfalls.is_empty() {
-            let line = wrapped(&format!("Monitoring is not complete: {}", describe(&shortfalls)), 2, screen.width);
+        if !not_complete.is_empty() {
+            let line = wrapped(&format!("Monitoring is not complete: {}", not_complete.join("; ")), 2, screen.width);
             out::print(format_args!("{}\n", Tone::Bad.paint(&line, screen.colour)))?;
         }
     }
     unknown.iter().for_each(|name| out::error(&unknown_text(name)));
     let is_complete =
-        unknown.is_empty() && shortfalls.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
+        unknown.is_empty() && not_complete.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
     Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
-}
-
-/// Why monitoring is not complete, by the store: the last tick, each target's last check, pending notifications.
-async fn shortfalls(
-    store: &impl Store,
-    monitor: &StoredMonitor,
-    stored: &[StoredFleet],
-    now: Timestamp,
-) -> Vec<Shortfall> {
-    let mut cycle = StoredCycle { tick: monitor.ticked_at.zip(monitor.next_tick_at), ..StoredCycle::default() };
-    let by_id: BTreeMap<_, _> = stored.iter().map(|stored| (stored.fleet.record.target.id(), &stored.fleet)).collect();
-    let mut pending = Vec::new();
-    if let Some(watchlist) = &monitor.watchlist {
-        pending.push((Subject::Monitor, Backlog::from(watchlist), monitor.cursor.as_ref()));
-        cycle.targets.extend(watchlist.targets.iter().map(|target| {
-            let fleet = by_id.get(target.id());
-            let is_failing = fleet.is_some_and(|fleet| fleet.record.failing.is_some());
-            (target.id().clone(), fleet.and_then(|fleet| fleet.seen_at()), is_failing)
-        }));
-    }
-    for StoredFleet { fleet, cursor } in stored {
-        let record = &fleet.record;
-        pending.push((Subject::from(&record.target), Backlog::from(record), cursor.as_ref()));
-    }
-    for (subject, backlog, cursor) in pending {
-        let since = records::pending_since(store, &subject, backlog, cursor).await;
-        cycle.pending_since = cycle.pending_since.into_iter().chain(since).min();
-    }
-    cycle.shortfalls(DEFAULT_PENDING_LIMIT, now)
-}
-
-/// The watched targets, in order.
-pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
-    let items = store.list(&Query::Targets).await?;
-    let targets = items.into_iter().filter_map(|item| match item {
-        Item::Target(record) if record.watched_since.is_some() || record.failing.is_some() => Some(record.target),
-        _ => None,
-    });
-    Ok(targets.collect())
 }
 
 /// The error for a name that matches nothing in the store.
@@ -114,15 +61,18 @@ pub(crate) fn unknown_text(name: &Named) -> String {
 
 fn knows(fleet: &Fleet, name: &Named) -> bool {
     let target = &fleet.record.target;
-    name.covers(target, None) || fleet.runners.iter().any(|runner| name.covers(target, Some(&runner.name)))
+    let mut all = fleet.pools.iter().chain(&fleet.runners);
+    name.covers(target, None) || all.any(|runner| name.covers(target, Some(&runner.name)))
 }
 
 /// A fleet with the selected runners; `None` if nothing of it is selected.
 fn selected(mut fleet: Fleet, selection: &Selection) -> Option<Fleet> {
     let target = fleet.record.target.clone();
     let is_whole = selection.covers(&target, None);
-    fleet.runners.retain(|runner| selection.covers(&target, Some(&runner.name)));
-    (is_whole || !fleet.runners.is_empty()).then_some(fleet)
+    for all in [&mut fleet.runners, &mut fleet.pools] {
+        all.retain(|runner| selection.covers(&target, Some(&runner.name)));
+    }
+    (is_whole || !fleet.runners.is_empty() || !fleet.pools.is_empty()).then_some(fleet)
 }
 
 fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
@@ -131,7 +81,7 @@ fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
 }
 
 fn summary(fleets: &[Fleet], now: Timestamp) -> String {
-    let runners = fleets.iter().flat_map(|fleet| &fleet.runners);
+    let runners = fleets.iter().flat_map(|fleet| fleet.pools.iter().chain(&fleet.runners));
     let open = runners.filter(|runner| runner.open_outage().is_some()).count();
     let checked: BTreeSet<String> = [
         fleets.iter().filter_map(Fleet::seen_at).max().map(|at| ago(at, now)),

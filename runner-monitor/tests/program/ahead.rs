@@ -117,3 +117,36 @@ async fn the_report_has_each_target_and_the_runners_with_outages() {
     let (code, _, stderr) = bench.output(&["report", "acme/other"], &[]).await;
     assert_eq!((code, stderr.contains("acme/other is not stored")), (Some(2), true), "{stderr}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_is_short_is_listed_and_fails_the_check() {
+    let bench = Bench::new().await;
+    let pool = |minimum: u32| format!(r#"{{"failureThreshold":1,"pools":{{"linux":{{"minimumOnline":{minimum}}}}}}}"#);
+    for (minimum, condition) in [(1, "healthy"), (2, "down")] {
+        let policy = pool(minimum);
+        let (code, text, stderr) = bench.output(&["check", "--json"], &[("POLICY", &policy)]).await;
+        assert_eq!(code, Some(1), "build-0 is offline: {stderr}");
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let found = &document["targets"][0]["pools"][0];
+        assert_eq!(
+            (&found["online"], &found["wanted"], &found["condition"]),
+            (&1.into(), &minimum.into(), &condition.into())
+        );
+    }
+    let short = pool(2);
+    let (_, text) = bench.check(&[("POLICY", &short)]).await;
+    assert!(line(&text, "pool linux").contains("1 of 2 online, at least 2 wanted"), "{text}");
+    let (_, text, _) = bench.output(&["status"], &[]).await;
+    assert!(line(&text, "pool linux").contains("1 of 2 online, at least 2 wanted"), "{text}");
+    let (code, text, _) = bench.output(&["status", "build-1"], &[]).await;
+    assert_eq!((code, text.contains("pool linux")), (Some(0), false), "only what is asked for: {text}");
+    let (code, text, _) = bench.output(&["status", "pool linux"], &[]).await;
+    assert_eq!((code, text.contains("pool linux"), text.contains("build-1")), (Some(1), true, false), "{text}");
+    let (code, text, _) = bench.output(&["history", "pool linux"], &[]).await;
+    assert_eq!((code, text.contains("pool linux")), (Some(1), true), "{text}");
+    let (_, text, _) = bench.output(&["report"], &[]).await;
+    assert!(line(&text, "pool linux").starts_with("pool linux of acme/web: enough online "), "{text}");
+    assert!(line(&text, "pool linux").ends_with(", 1 outage"), "{text}");
+    let (code, _, stderr) = bench.output(&["check"], &[("POLICY", r#"{"pools":{"linux":{}}}"#)]).await;
+    assert_eq!((code, stderr.contains("pools.linux: needs minimumOnline")), (Some(2), true), "{stderr}");
+}

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod codes;
+mod health;
 mod hints;
 mod lists;
 mod network;

@@ -150,7 +150,7 @@ async fn the_key_in_the_heartbeat_url_is_never_shown() {
     assert!(line.contains("set HEARTBEAT_URL instead") && !line.contains("hunter2"), "{line}");
     let absent = bench.output(&["run", "--heartbeat-url", "@/nowhere/key"], &[]).await;
     assert!(
-        absent.0 == Some(2) && absent.2.contains("--heartbeat-url: the file after `@` cannot be read"),
+        absent.0 == Some(2) && absent.2.contains("--heartbeat-url: the file `/nowhere/key` cannot be read"),
         "{absent:?}"
     );
 }

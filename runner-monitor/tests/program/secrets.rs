@@ -55,3 +55,22 @@ async fn every_argument_and_variable_refuses_a_secret_without_showing_it() {
     }
     assert_eq!(bench.github.state().counters().requests, 0, "GitHub is not asked");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_may_be_in_a_file() {
+    let bench = Bench::new().await;
+    let (token, empty) = (bench.folder.path().join("token"), bench.folder.path().join("empty"));
+    std::fs::write(&token, "token\n").unwrap();
+    std::fs::write(&empty, "\n").unwrap();
+    let [at_token, at_empty] = [&token, &empty].map(|path| format!("@{}", path.display()));
+    let (code, printed) = bench.check(&[("GITHUB_TOKEN", &at_token)]).await;
+    assert!(code == Some(1) && printed.contains("build-0"), "{printed}");
+
+    let (_, stdout, _) = bench.output(&["settings"], &[]).await;
+    assert_eq!(stdout.matches("GITHUB_TOKEN=@/run/secrets/github-token").count(), 1, "{stdout}");
+    for name in ["GITHUB_TOKEN", "HEARTBEAT_URL"] {
+        let (code, _, stderr) = bench.output(&["run"], &[(name, &at_empty)]).await;
+        let expected = format!("{name}: the file `{}` is empty; write `@` and the whole path", empty.display());
+        assert!(code == Some(2) && stderr.contains(&expected), "{stderr}");
+    }
+}

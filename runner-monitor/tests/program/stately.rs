@@ -49,6 +49,8 @@ async fn status_shows_what_a_check_stored() {
     assert_eq!(code, Some(0), "{printed}");
     let (code, printed) = bench.run(&["status"], "").await;
     assert!(code == Some(0) && printed.contains("build-2") && printed.contains("3 runners"), "{printed}");
+    let (code, printed) = bench.run(&["health"], "").await;
+    assert!(code == Some(1) && printed.contains("`run` has not used this store yet"), "{printed}");
     let (code, printed) = bench.run(&["history"], "").await;
     assert!(code == Some(0) && printed.contains("No outage is stored"), "{printed}");
     let (code, printed) = bench.run(&["doctor"], "").await;

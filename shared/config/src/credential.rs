@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::faults::Wrong;
-use crate::policy::read_file;
 use crate::quoting::shown;
 use crate::reference::GITHUB_TOKEN;
 use monitor_domain::secret::Secret;
@@ -31,15 +30,9 @@ pub(crate) fn app_id(text: &str) -> Result<String, Wrong> {
     Err(Wrong::new(format!("{what}; found `{found}`"), ""))
 }
 
-/// Reads an App's private key: PEM text, or `@` and the path of a file with it. The text may be in quotes, in base64 or
-/// on one line, as secret stores and environment files keep it.
+/// Reads an App's private key: PEM text. It may be in quotes, in base64 or on one line, as secret stores and environment
+/// files keep it.
 pub(crate) fn private_key(text: &str) -> Result<Secret, Wrong> {
-    let text = match text.strip_prefix('@') {
-        // The path is not shown: it could be a key pasted after the `@`.
-        Some(path) => &read_file(path)
-            .map_err(|error| Wrong::new(format!("the file after `@` cannot be read ({error})"), HINT))?,
-        None => text,
-    };
     let text = unwrapped(text);
     let pem = pem(&text).or_else(|| pem(&unwrapped(&decoded(&text)?)));
     pem.map(|pem| Secret::new(&pem)).ok_or_else(|| Wrong::new("must be a private key in PEM form", HINT))
@@ -113,9 +106,7 @@ mod tests {
         let in_base64 = STANDARD.encode(half);
         let of_nothing = STANDARD.encode("no key");
         let public = PEM.replace("RSA PRIVATE", "PUBLIC");
-        for text in
-            [&*in_base64, &of_nothing, &public, half, "MIIEow", "@MIIEow/nowhere", "@", "-----BEGIN PRIVATE KEY-----"]
-        {
+        for text in [&*in_base64, &of_nothing, &public, half, "MIIEow", "-----BEGIN PRIVATE KEY-----"] {
             let wrong = format!("{:?}", private_key(text).unwrap_err());
             assert!(wrong.contains("GitHub made") && !wrong.contains("MIIEow"), "{wrong}");
         }

@@ -36,8 +36,13 @@ impl Wrong {
     }
 
     pub(crate) fn of(self, setting: &Setting) -> SettingFault {
+        self.named(setting.name)
+    }
+
+    /// The fault of a flag, or of a setting.
+    pub(crate) fn named(self, name: &'static str) -> SettingFault {
         let text = if self.hint.is_empty() { self.what } else { format!("{}; {}", self.what, self.hint) };
-        SettingFault { setting: setting.name, text }
+        SettingFault { setting: name, text }
     }
 }
 

@@ -4,6 +4,7 @@ mod addresses;
 mod commands;
 mod credential;
 mod faults;
+mod files;
 mod lists;
 mod misspelt;
 mod notifying;
@@ -19,6 +20,7 @@ mod store;
 
 pub use commands::CommandSettings;
 pub use faults::{SettingFault, SettingFaults};
+pub use files::read_secret;
 pub use misspelt::Misspelt;
 pub use monitor_domain::secret::Secret;
 pub use notifying::{NamedWebhooks, NotifierSettings, SlackSettings};

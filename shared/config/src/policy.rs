@@ -1,7 +1,5 @@
 //! The policy: JSON text or a file with it, validated against the targets and the check interval.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::time::Duration;
 
 use monitor_domain::policy::{Policy, PolicyDocument, PolicyFault, Thresholds};
@@ -10,21 +8,12 @@ use monitor_domain::time::{format_duration, parse_duration};
 use serde_json::Value;
 
 use crate::faults::{SettingFault, Wrong};
+use crate::files::read_file;
 use crate::quoting::{quoted, shown};
 use crate::reference::POLICY;
 
-/// The largest file that is read. A policy or a key is far smaller.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
-/// Reads a whole small text file.
-pub(crate) fn read_file(path: &str) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(text)
-}
+/// The largest policy in a file, in KB. A policy is far smaller.
+const MAX_POLICY_KB: usize = 1024;
 
 /// Reads a policy. `configured` is `None` if the list of targets itself is faulty: then no key is reported as unknown.
 pub(crate) fn policy(
@@ -36,7 +25,7 @@ pub(crate) fn policy(
         (text.to_owned(), String::new())
     } else {
         let path = text.strip_prefix('@').unwrap_or(text);
-        let json = read_file(path).map_err(|error| {
+        let json = read_file(path, MAX_POLICY_KB).map_err(|error| {
             let what = format!("the file `{}` cannot be read ({error})", shown(path));
             vec![
                 Wrong::new(what, format!("correct the path, or write JSON, for example {}", POLICY.example))
@@ -250,7 +239,7 @@ mod tests {
             ("/nowhere/policy.json", "the file `/nowhere/policy.json` cannot be read"),
             ("{\"unreachableAfter\":\"ghp_0123\"}", "hidden"),
             ("ghp_0123", "hidden"),
-            ("/dev/zero", "larger than 1 MiB"),
+            ("/dev/zero", "larger than 1024 KB"),
         ] {
             let faults = faults(text, Some(&[]), EVERY);
             assert!(faults.len() == 1 && faults[0].contains(expected), "{text}: {faults:?}");

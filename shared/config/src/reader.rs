@@ -1,11 +1,13 @@
 //! Reads settings from a source and collects the faults.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use monitor_domain::quote::holds_secret;
 
 use crate::addresses::host;
 use crate::faults::{SettingFault, Wrong};
+use crate::files::secret_text;
 use crate::lists::entries;
 use crate::reference::{ALLOW_HTTP_HOSTS, Setting};
 use crate::source::Source;
@@ -17,13 +19,15 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The parsed value or default; `None` if there is neither, or, with a fault added, if it is malformed.
+    /// The parsed value or default; `None` if there is neither, or, with a fault added, if it is malformed. Every secret
+    /// may be in a file.
     pub(crate) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let value = self.source.value(setting.name).or(setting.default.map(str::to_owned))?;
-        without_secret(setting, &value)
-            .and_then(|()| parse(&value))
-            .map_err(|wrong| self.faults.push(wrong.of(setting)))
-            .ok()
+        let text = match setting.secret {
+            true => secret_text(&value),
+            false => without_secret(setting, &value).map(|()| Cow::Borrowed(&*value)),
+        };
+        text.and_then(|text| parse(&text)).map_err(|wrong| self.faults.push(wrong.of(setting))).ok()
     }
 
     /// The parsed entries of a list. Malformed ones are left out, with a fault added for each.

@@ -161,8 +161,8 @@ fn every_fault_names_its_setting_and_a_hint() {
         ),
         (
             &[app[0], app[1], ("GITHUB_APP_PRIVATE_KEY", "@/nowhere")],
-            "GITHUB_APP_PRIVATE_KEY: the file after",
-            "@ and its path",
+            "GITHUB_APP_PRIVATE_KEY: the file `/nowhere` cannot be read",
+            "write `@` and the whole path",
         ),
         (
             &[("GITHUB_API_URL", "https://ghes")],
@@ -485,6 +485,8 @@ proptest! {
     ) {
         let planted = format!("q{planted}q");
         let wrap = |at: usize| format!("{}{planted}{}", around[at].0, around[at].1);
+        // The path of a file is shown.
+        prop_assume!(!(0..3).any(|at| wrap(at).trim_start().starts_with("@/")));
         let token = if valid { planted.clone() } else { wrap(0) };
         let key = match frame {
             0 => format!("-----BEGIN PRIVATE KEY-----\\n{planted}\\n-----END PRIVATE KEY-----"),

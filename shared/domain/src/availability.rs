@@ -101,7 +101,7 @@ impl Availability {
 pub struct RunnerReport {
     /// The id of its first registration.
     pub id: RunnerId,
-    /// Its name.
+    /// Its name, as GitHub displays it.
     pub name: String,
     /// How available it was.
     pub availability: Availability,
@@ -112,11 +112,16 @@ pub struct RunnerReport {
 /// What a time was like for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetReport {
-    /// Its runners that are known now, by id. Forgotten runners are missing: nobody knows when they were registered.
+    /// When the time of the report begins for it: not before its first check.
+    pub from: Timestamp,
+    /// Its runners that are known now and watched, by id. Forgotten runners are missing: nobody knows when they were
+    /// registered.
     pub runners: Vec<RunnerReport>,
-    /// All of them together.
+    /// Its pools: available while enough of their runners were online.
+    pub pools: Vec<RunnerReport>,
+    /// All runners together.
     pub availability: Availability,
-    /// The number of outages that were open at some time, those of forgotten runners included.
+    /// The number of outages of runners that were open at some time, those of forgotten runners included.
     pub outages: usize,
     /// How many of them ended with a recovery.
     pub recovered: usize,
@@ -138,37 +143,66 @@ pub fn gaps(changes: &[Change]) -> impl Iterator<Item = Span> + '_ {
 
 /// What a time was like for a target. `gaps` are the times in which it was not observed; failed checks that last until
 /// now are added here.
-pub fn report(fleet: &Fleet, outages: &[Outage], gaps: &Spans, span: Span) -> TargetReport {
+pub fn report(
+    fleet: &Fleet,
+    outages: &[Outage],
+    gaps: &Spans,
+    absences: &[(RunnerId, Span)],
+    span: Span,
+) -> TargetReport {
+    // Nothing is known of the time before the first check.
+    let since = fleet.record.watched_since.unwrap_or(span.until);
+    let span = Span { from: span.from.max(since), ..span };
     let failing = fleet.record.failing.as_ref().map(|failing| Span { from: failing.since, until: span.until });
     let gaps = Spans::of(gaps.0.iter().copied().chain(failing));
     let of_outage = |outage: &Outage| Span { from: outage.started_at, until: outage.resolved_at.unwrap_or(span.until) };
     let is_in = |outage: &&Outage| of_outage(outage).within(span).is_some();
-    let mut report = TargetReport { outages: outages.iter().filter(is_in).count(), ..TargetReport::default() };
-    for runner in &fleet.runners {
-        let observed = Spans::of(registered(runner, span)).without(&gaps);
+    let of_runners = || outages.iter().filter(|outage| outage.pool.is_none());
+    let mut report =
+        TargetReport { from: span.from, outages: of_runners().filter(is_in).count(), ..TargetReport::default() };
+    for runner in fleet.runners.iter().chain(&fleet.pools).filter(|runner| is_watched(fleet, runner)) {
+        let away = absences.iter().filter(|(id, _)| *id == runner.id).map(|(_, span)| *span);
+        let observed = Spans::of(registered(runner, span)).without(&gaps).without(&Spans::of(away));
         let own = || outages.iter().filter(|outage| outage.runner_id == runner.id).filter(is_in);
         let down = Spans::of(own().map(of_outage));
         let observed_down = observed.0.iter().map(|one| down.within(*one).length()).sum();
         let availability = Availability { observed: observed.length(), down: observed_down };
-        report.availability = report.availability.plus(availability);
-        report.runners.push(RunnerReport {
-            id: runner.id,
-            name: runner.name.clone(),
-            availability,
-            outages: own().count(),
-        });
+        let of_runner = RunnerReport { id: runner.id, name: runner.name.clone(), availability, outages: own().count() };
+        if runner.pool.is_some() {
+            report.pools.push(of_runner);
+        } else {
+            report.availability = report.availability.plus(availability);
+            report.runners.push(of_runner);
+        }
     }
-    let recovered = outages.iter().filter(|outage| outage.ending == Some(Ending::Recovered));
+    let recovered = of_runners().filter(|outage| outage.ending == Some(Ending::Recovered));
     let ended = recovered.filter(|outage| outage.resolved_at.is_some_and(|at| span.from <= at && at <= span.until));
     let durations: Vec<Duration> = ended.map(|outage| of_outage(outage).length()).collect();
     report.recovered = durations.len();
     let count = u32::try_from(durations.len()).unwrap_or(u32::MAX);
     report.mean_time_to_recovery = durations.iter().sum::<Duration>().checked_div(count);
-    let watched = fleet.record.watched_since.map(|from| Span { from, until: span.until });
-    report.unobserved = watched
-        .and_then(|watched| watched.within(span))
-        .map_or(Duration::ZERO, |watched| gaps.within(watched).length());
+    report.unobserved = gaps.within(span).length();
     report
+}
+
+/// The times in which runners were not registered, by the changes of their target.
+pub fn absences(changes: &[Change]) -> impl Iterator<Item = (RunnerId, Span)> + '_ {
+    changes.iter().flat_map(|change| {
+        change.events.iter().filter_map(|event| match event {
+            Event::Returned { runner, gone_since, .. } => {
+                Some((runner.id, Span { from: *gone_since, until: change.observed_at }))
+            }
+            _ => None,
+        })
+    })
+}
+
+/// Whether outages of a runner are opened: not of one that the policy ignores, nor of one that never connected.
+fn is_watched(fleet: &Fleet, runner: &Runner) -> bool {
+    // Failed checks end a suspicion, so while they last this says nothing.
+    let is_offline_without_outage =
+        fleet.record.failing.is_none() && runner.health == Health::Healthy && !runner.status.is_healthy();
+    !(is_offline_without_outage || runner.never_connected() && runner.open_outage().is_none())
 }
 
 /// The part of a span in which a runner was registered, as far as is known.

@@ -50,6 +50,14 @@ impl Change {
     pub fn has_outage_events(&self) -> bool {
         self.events.iter().any(|event| event.outage_event().is_some())
     }
+
+    /// Whether a report of availability needs it: it says when the target was not observed, or a runner not registered.
+    pub fn has_absence(&self) -> bool {
+        let is_one = |event: &Event| {
+            matches!(event, Event::ReachableAgain { .. } | Event::Unwatched { .. } | Event::Returned { .. })
+        };
+        self.events.iter().any(is_one)
+    }
 }
 
 /// The changes after a revision, up to the first gap in the revisions: a change that was not read yet must be processed

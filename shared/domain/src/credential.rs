@@ -47,7 +47,7 @@ pub fn reconcile_credential(
         after.versions = with_answers(&record.versions, answers, now);
         let is_new =
             |answer: &&VersionRecord| known(&record.versions, &answer.version).map(|old| old.end) != Some(answer.end);
-        let changed = after.versions.iter().filter(|after| known(answers, &after.version).is_some()).filter(is_new);
+        let changed = after.versions.iter().filter(|record| known(answers, &record.version).is_some()).filter(is_new);
         events.extend(
             changed.map(|VersionRecord { version, end, .. }| Event::VersionAnswered {
                 version: version.clone(),

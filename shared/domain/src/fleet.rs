@@ -86,6 +86,8 @@ pub struct Fleet {
     pub record: TargetRecord,
     /// Its runners in order of their id, without retired ones.
     pub runners: Vec<Runner>,
+    /// Its pools in order of their id.
+    pub pools: Vec<Runner>,
     /// Retired runners whose records still exist and are to be deleted.
     pub leftovers: Vec<RunnerId>,
     /// When a check that changed nothing last started; up to ten minutes late.
@@ -100,16 +102,18 @@ impl Fleet {
         Self {
             record: TargetRecord::new(target),
             runners: Vec::new(),
+            pools: Vec::new(),
             leftovers: Vec::new(),
             last_seen_at: None,
             checked_at: None,
         }
     }
 
-    /// When GitHub gives no more jobs to a runner's version, as far as that is near enough to be warned of.
+    /// When GitHub gives no more jobs to a runner's version, as far as the target's people were warned of it.
     pub fn version_ends_at(&self, runner: &Runner) -> Option<Timestamp> {
         let version = runner.version.as_ref().filter(|_| !runner.is_gone())?;
-        self.record.version_warnings.iter().find(|warning| warning.version == *version).map(|warning| warning.ends_at)
+        let warnings = self.record.version_warnings.iter().filter(|warning| !warning.is_withdrawn);
+        warnings.into_iter().find(|warning| warning.version == *version).map(|warning| warning.ends_at)
     }
 
     /// The start of the latest stored check.
@@ -147,10 +151,10 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts the registered ones among these runners.
+    /// Counts the registered ones among these runners. Pools do not count.
     pub fn of<'a>(runners: impl IntoIterator<Item = &'a Runner>) -> Self {
         let mut counts = Self::default();
-        for runner in runners.into_iter().filter(|runner| !runner.is_gone()) {
+        for runner in runners.into_iter().filter(|runner| !runner.is_gone() && runner.pool.is_none()) {
             counts.total += 1;
             counts.online += u32::from(runner.status.is_healthy());
             counts.down += u32::from(runner.open_outage().is_some());

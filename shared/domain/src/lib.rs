@@ -13,6 +13,7 @@ pub mod outage;
 pub mod overrides;
 pub mod pace;
 pub mod policy;
+pub mod pool;
 pub mod quote;
 pub mod reconcile;
 pub mod recording;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Change, Event, RunnerName, in_order_after};
 use crate::fleet::Counts;
 use crate::observation::Failure;
-use crate::outage::{Ending, Outage, Visibility};
+use crate::outage::{Ending, Outage, OutageId, Visibility};
 use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
@@ -302,8 +302,8 @@ struct Derivation {
     flaps: Vec<Flaps>,
     /// Runners that returned and have not been removed since.
     returned: Vec<RunnerName>,
-    /// Runners that were registered again after their last removal, whether or not that is notified.
-    back: Vec<RunnerId>,
+    /// Outages whose runner was registered again afterwards, whether or not that is notified.
+    over: Vec<(RunnerId, OutageId)>,
     unreachable: Option<NotificationItem>,
     /// One per gap that is over, earliest first.
     reachable_again: Vec<NotificationItem>,
@@ -340,7 +340,7 @@ impl Derivation {
             Event::Registered { runner } => {
                 let removed = self.closed.iter().filter(|outage| outage.ending == Some(Ending::Removed));
                 let namesakes = removed.filter(|outage| outage.runner_name == runner.name);
-                self.back.extend(namesakes.map(|outage| outage.runner_id));
+                self.over.extend(namesakes.map(|outage| (outage.runner_id, outage.id)));
             }
             // Also of a removal that is not notified, what was pending of the runner is no longer so.
             Event::StatusChanged { runner, to: Status::Unknown, .. } => self.clear_return(runner.id, &runner.name),
@@ -377,7 +377,8 @@ impl Derivation {
             }
             Event::Returned { runner, alerted, .. } => {
                 self.clear_return(runner.id, &runner.name);
-                self.back.push(runner.id);
+                let own = self.closed.iter().filter(|outage| outage.runner_id == runner.id);
+                self.over.extend(own.map(|outage| (outage.runner_id, outage.id)));
                 // A runner removed while it flapped is no longer monitored only until it returns.
                 let before = self.flaps.len();
                 self.flaps.retain(|flaps| {
@@ -451,7 +452,6 @@ impl Derivation {
     /// was dropped and monitored again it has a new id.
     fn clear_return(&mut self, runner: RunnerId, name: &str) {
         self.returned.retain(|known| known.id != runner && known.name != name);
-        self.back.retain(|known| *known != runner);
     }
 
     /// Notes that a runner flaps, or that it has stopped.
@@ -484,7 +484,7 @@ impl Derivation {
             closed,
             flaps,
             returned,
-            back,
+            over,
             unreachable,
             reachable_again,
             dropped,
@@ -504,7 +504,7 @@ impl Derivation {
         let (mut recovered, mut came_and_went, mut removed, mut unwatched) = (vec![], vec![], vec![], vec![]);
         for outage in &closed {
             // A removed runner that is registered again is not missing: its outage is over.
-            let is_missing = outage.ending == Some(Ending::Removed) && !back.contains(&outage.runner_id);
+            let is_missing = outage.ending == Some(Ending::Removed) && !over.contains(&(outage.runner_id, outage.id));
             let is_later = |other: &Outage| {
                 (other.runner_id == outage.runner_id || other.runner_name == outage.runner_name) && other.id > outage.id
             };
@@ -524,8 +524,10 @@ impl Derivation {
         reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
         to_be_removed.retain(|(outage, _)| !is_over(outage));
         let still_open = opened.into_iter().filter(|opened| !is_over(opened));
-        let (baseline, alerts): (Vec<_>, Vec<_>) =
+        let (baseline, mut alerts): (Vec<_>, Vec<_>) =
             still_open.partition(|outage| outage.visibility == Visibility::Baseline);
+        // What a pool lacks says more than which runner it lacks.
+        alerts.sort_by_key(|outage| outage.pool.is_none());
 
         let mut items = Vec::new();
         let is_unreachable = unreachable.is_some();

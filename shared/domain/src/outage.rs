@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pool::PoolCounts;
 use crate::status::{RunnerId, Status};
 use crate::subject::Revision;
 use crate::time::Timestamp;
@@ -56,7 +57,7 @@ pub enum Visibility {
     Baseline,
     /// Not individually: the runner is flapping.
     Suppressed,
-    /// Not during a mute. If the outage is still open when the mute ends, an alert follows.
+    /// Not during a mute, or while the policy alerts about the runner's pool only. If the outage is still open when the mute ends, an alert follows.
     Muted,
 }
 
@@ -102,6 +103,9 @@ pub struct Outage {
     /// Whether the runner deregisters after one job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
+    /// If it is a pool's: its runners when the outage was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolCounts>,
     /// The runner's labels.
     pub labels: Vec<String>,
     /// Offline or unknown.
@@ -115,6 +119,9 @@ pub struct Outage {
     /// When the runner was last known to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy: Option<LastHealthy>,
+    /// When the runner was online for a moment during the outage, the last time: it connected then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_at: Option<Timestamp>,
     /// The other runners that could take its jobs when it was confirmed.
     pub peers: Peers,
     /// Whether and how its start is notified.
@@ -143,26 +150,56 @@ pub struct Removal {
     pub latest: Timestamp,
 }
 
+/// Who removed a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovedBy {
+    /// GitHub, by its rule for runners that do not connect.
+    GitHub,
+    /// A person or a program: it was too early for GitHub's rule.
+    Somebody,
+    /// Either.
+    Unknown,
+}
+
 impl Outage {
+    /// How long GitHub keeps the runner without a connection.
+    pub fn kept_for(&self) -> Duration {
+        if self.ephemeral { EPHEMERAL_KEPT } else { KEPT }
+    }
+
     /// When GitHub removes the runner if it stays offline. `None` for one that is gone already, or that may never have
     /// connected: GitHub names no time for those.
     pub fn removal(&self) -> Option<Removal> {
-        if self.status != Status::Offline || (self.version.is_none() && self.last_healthy.is_none()) {
+        let is_runner = self.pool.is_none() && self.status == Status::Offline;
+        if !is_runner || (self.version.is_none() && self.last_healthy.is_none()) {
             return None;
         }
-        let kept = if self.ephemeral { EPHEMERAL_KEPT } else { KEPT };
-        let earliest = self.last_healthy.map(|last| last.at.plus(kept));
-        Some(Removal { earliest, latest: self.started_at.plus(kept) })
+        let connected_at = self.connected_at.or(self.last_healthy.map(|last| last.at));
+        // A runner of an ended version still connects, again and again, although it is never online.
+        let earliest = connected_at.filter(|_| self.version_ended_at.is_none()).map(|at| at.plus(self.kept_for()));
+        let offline_at = self.connected_at.unwrap_or(self.started_at);
+        Some(Removal { earliest, latest: offline_at.plus(self.kept_for()) })
+    }
+
+    /// Who removed the runner, as far as the dates show.
+    pub fn removed_by(&self) -> Option<RemovedBy> {
+        let at = self.resolved_at.filter(|_| self.ending == Some(Ending::Removed) && self.pool.is_none())?;
+        // Known by the removal, or healthy until then.
+        let connected_at = self.connected_at.or(self.last_healthy.map(|last| last.at));
+        if !self.ephemeral && connected_at.is_some_and(|last| at < last.plus(KEPT)) {
+            return Some(RemovedBy::Somebody);
+        }
+        // Never seen healthy, it may have been offline long before.
+        let fits = self.removal().is_some_and(|removal| {
+            let earliest = removal.earliest.unwrap_or(removal.latest);
+            (earliest..=removal.latest.plus(REMOVAL_LAG)).contains(&at)
+        });
+        Some(if fits { RemovedBy::GitHub } else { RemovedBy::Unknown })
     }
 
     /// Whether the runner's removal fits GitHub's own rule.
     pub fn was_removed_by_github(&self) -> bool {
-        let (Some(removal), Some(Ending::Removed), Some(at)) = (self.removal(), self.ending, self.resolved_at) else {
-            return false;
-        };
-        // Never seen healthy, it may have been offline long before.
-        let earliest = removal.earliest.unwrap_or(removal.latest);
-        (earliest..=removal.latest.plus(REMOVAL_LAG)).contains(&at)
+        self.removed_by() == Some(RemovedBy::GitHub)
     }
 
     /// The same outage, ended.

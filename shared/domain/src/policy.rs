@@ -8,6 +8,7 @@ mod keys;
 
 use wildmatch::WildMatch;
 
+use crate::pool::{PoolAlerts, PoolRule};
 use crate::quote::shown;
 use crate::target::{Target, TargetSpec};
 
@@ -78,6 +79,7 @@ impl Default for Thresholds {
 pub struct Policy {
     base: Thresholds,
     ignore: Vec<WildMatch>,
+    pools: Vec<PoolRule>,
     targets: Vec<(WildMatch, PolicyOverrides)>,
     labels: Vec<(WildMatch, PolicyOverrides)>,
     runners: Vec<(WildMatch, PolicyOverrides)>,
@@ -125,6 +127,7 @@ struct PolicyOverrides {
     repeat_interval: Option<Duration>,
     max_repeats: Option<u32>,
     ignore: Vec<String>,
+    pools: Vec<PoolRule>,
 }
 
 impl PolicyOverrides {
@@ -202,6 +205,7 @@ impl Policy {
             channels: channels.collect(),
             default_channel: None,
             ignore: own.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
+            pools: own.pools,
             targets: ranked(targets),
             labels: ranked(labels),
             runners: ranked(runners),
@@ -298,6 +302,31 @@ impl TargetPolicy<'_> {
 
     fn named<'c>(&self, channel: Option<&'c str>) -> Option<&'c str> {
         channel.filter(|channel| self.policy.default_channel.as_deref() != Some(bare_channel(channel)))
+    }
+
+    /// The pools of the target: those of the policy, except where the target has one with the same labels.
+    pub fn pools(&self) -> impl Iterator<Item = &PoolRule> {
+        let specific = self.target.iter().flat_map(|overrides| &overrides.pools);
+        let mut rules: Vec<&PoolRule> = Vec::new();
+        // The most specific pattern comes last.
+        for rule in self.policy.pools.iter().chain(specific) {
+            match rules.iter_mut().find(|known| known.id() == rule.id()) {
+                Some(known) => *known = rule,
+                None => rules.push(rule),
+            }
+        }
+        rules.into_iter()
+    }
+
+    /// Whether the policy names this pool for the target itself, and not only for all targets.
+    pub fn is_own_pool(&self, rule: &PoolRule) -> bool {
+        self.target.iter().flat_map(|overrides| &overrides.pools).any(|own| own.id() == rule.id())
+    }
+
+    /// Whether a runner with these labels is in a pool about which alone people are alerted.
+    pub fn alerts_for_pool_only(&self, labels: &[String]) -> bool {
+        let has = |wanted: &String| labels.iter().any(|label| label.eq_ignore_ascii_case(wanted));
+        self.pools().any(|rule| rule.alerts == PoolAlerts::Pool && rule.labels.iter().all(has))
     }
 
     /// Whether a runner with this name is ignored.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::ObservedRunner;
+use crate::observation::{ObservedRunner, UNKNOWN_OS};
 use crate::outage::{LastHealthy, Outage, OutageId, Peers, Visibility};
+use crate::pool::{PoolCounts, PoolRule};
 use crate::time::Timestamp;
 
 pub use crate::status::{RunnerId, Status};
@@ -47,6 +48,9 @@ pub struct Runner {
     /// Set while it is missing from the list and not yet considered gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absence: Option<Absence>,
+    /// Set for a pool: its runners at the latest check that changed their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolCounts>,
     /// The start of each recent outage, oldest first, within the flapping window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_outages: Vec<Timestamp>,
@@ -201,9 +205,25 @@ impl Runner {
             status_since: at,
             health: Health::Healthy,
             absence: None,
+            pool: None,
             recent_outages: Vec::new(),
             flapping: None,
         }
+    }
+
+    /// A pool that is evaluated for the first time.
+    pub fn first_pool(rule: &PoolRule, counts: PoolCounts, at: Timestamp) -> Self {
+        let observed = ObservedRunner {
+            id: rule.id(),
+            name: rule.name(),
+            os: UNKNOWN_OS.to_owned(),
+            status: if counts.is_enough() { Status::Online } else { Status::Offline },
+            busy: false,
+            ephemeral: false,
+            version: None,
+            labels: rule.labels.clone(),
+        };
+        Self { connected: true, pool: Some(counts), ..Self::first_seen(&observed, true, at) }
     }
 
     /// Updates the runner to what GitHub says now.
@@ -270,11 +290,13 @@ impl Runner {
             status: self.status,
             version_ended_at: None,
             ephemeral: self.ephemeral,
+            pool: self.pool,
             in_job: self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),
             started_at,
             confirmed_at,
             last_healthy,
-            peers: Peers::default(),
+            connected_at: None,
+            peers: self.pool.map_or_else(Peers::default, |pool| Peers { total: pool.total, online: pool.online }),
             visibility,
             resolved_at: None,
             ending: None,

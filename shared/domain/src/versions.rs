@@ -24,7 +24,7 @@ pub const ASKING_WINDOW: Duration = Duration::from_secs(3_600);
 /// The most versions that one check asks about.
 const QUESTIONS_PER_CHECK: usize = 5;
 /// The most versions that are remembered: those asked about last.
-const REMEMBERED: usize = 50;
+const REMEMBERED: usize = 100;
 /// A version that nobody has asked about for this long is forgotten: no runner has it any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(7 * 86_400);
 /// A runner that changed its version within this time updates itself.
@@ -105,8 +105,8 @@ pub fn questions<'a>(
     due
 }
 
-/// Whether a text is a version as GitHub numbers them: it becomes part of a request's address.
-fn is_version(text: &str) -> bool {
+/// Whether a text is a version as GitHub numbers them. It becomes part of a request's address.
+pub fn is_version(text: &str) -> bool {
     text.len() <= 32 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -128,47 +128,69 @@ pub fn with_answers(records: &[VersionRecord], answers: &[VersionRecord], now: T
     after
 }
 
-/// The last warning about a version that a target's people got.
+/// What a target's people were last warned of about a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionWarning {
     /// The version.
     pub version: String,
-    /// The end that GitHub named.
+    /// The end that GitHub names.
     pub ends_at: Timestamp,
-    /// The stage: 21, 7 or 1 days ahead, or 0 for a version that has ended.
-    pub days: u32,
+    /// Whether GitHub no longer names an end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_withdrawn: bool,
+    /// The last stage that was warned of: 21, 7 or 1 days ahead, or 0 for a version that has ended. `None` if the date
+    /// has moved so far that all stages lie ahead again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+    /// When that was decided.
+    pub decided_at: Timestamp,
+    /// How often the date has moved to a later one.
+    #[serde(default)]
+    pub moves: u8,
 }
 
-/// What a version's end means for the warnings of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Nothing, or nothing new.
-    Quiet,
-    /// It is to be warned of.
-    Warn(u32),
-    /// The date moved: this stage counts as warned of, and later ones are warned of again.
-    Moved(u32),
-}
+/// A date that keeps moving is believed this often.
+const MOST_MOVES: u8 = 2;
 
-/// The stage of a version that ends at `ends_at`, given the last warning about it.
-pub(crate) fn stage(warned: Option<&VersionWarning>, ends_at: Timestamp, now: Timestamp) -> Stage {
-    let days = |days: &u32| Duration::from_secs(u64::from(*days) * 86_400);
+/// The next warning of a version that ends at `ends_at`, and whether people are to be warned now. `None` if nothing
+/// changes.
+///
+/// Each stage is warned of once. A later date has its stages ahead of it again, except the one that it is in: that would
+/// only repeat what was said of the earlier date.
+pub(crate) fn next_warning(
+    last: Option<&VersionWarning>,
+    (version, ends_at): (&str, Timestamp),
+    now: Timestamp,
+) -> Option<(VersionWarning, bool)> {
+    let until = |days: &u32| Duration::from_secs(u64::from(*days) * 86_400);
     let stage = if ends_at <= now {
         Some(ENDED)
     } else {
-        WARNING_DAYS.into_iter().find(|stage| ends_at.since(now) <= days(stage))
+        WARNING_DAYS.into_iter().find(|stage| ends_at.since(now) <= until(stage))
     };
-    match (warned, stage) {
-        // A later date takes back what was said of the earlier one. What is due for it already counts as said.
-        (Some(warned), stage)
-            if ends_at.since(warned.ends_at) > SAME_DATE && stage.is_none_or(|stage| stage > warned.days) =>
-        {
-            Stage::Moved(stage.unwrap_or(u32::MAX))
+    // What a clock that was ahead decided is void.
+    let last = last.filter(|last| !last.decided_at.is_impossible(now));
+    let next = |days: Option<u32>, moves: u8| VersionWarning {
+        version: version.to_owned(),
+        ends_at,
+        is_withdrawn: false,
+        days,
+        decided_at: now,
+        moves,
+    };
+    let Some(last) = last else {
+        return stage.map(|stage| (next(Some(stage), 0), true));
+    };
+    let is_passed = |stage: u32| last.days.is_some_and(|passed| stage >= passed);
+    let has_moved = ends_at.since(last.ends_at) > SAME_DATE && last.moves < MOST_MOVES;
+    match stage {
+        Some(stage) if !is_passed(stage) => Some((next(Some(stage), last.moves), true)),
+        stage if has_moved => Some((next(stage, last.moves + 1), false)),
+        _ if ends_at != last.ends_at || last.is_withdrawn => {
+            Some((VersionWarning { ends_at, is_withdrawn: false, ..last.clone() }, false))
         }
-        (_, None) => Stage::Quiet,
-        (Some(warned), Some(stage)) if stage >= warned.days => Stage::Quiet,
-        (_, Some(stage)) => Stage::Warn(stage),
+        _ => None,
     }
 }
 
@@ -236,8 +258,8 @@ mod tests {
         let records = with_answers(&records, &[record("2.337.0", at(200), VersionEnd::NoDate)], at(200));
         assert_eq!(records.iter().map(|record| &*record.version).collect::<Vec<_>>(), ["2.337.0"]);
         let many: Vec<_> =
-            (0..60).map(|minor| record(&format!("2.{minor}.0"), at(200 + minor), VersionEnd::NoDate)).collect();
-        let records = with_answers(&records, &many, at(260));
+            (0..120).map(|minor| record(&format!("2.{minor}.0"), at(200 + minor), VersionEnd::NoDate)).collect();
+        let records = with_answers(&records, &many, at(320));
         assert_eq!((records.len(), known(&records, "2.9.0")), (REMEMBERED, None), "the latest answers are kept");
     }
 
@@ -246,17 +268,24 @@ mod tests {
         let (mut last, mut warned): (Option<VersionWarning>, _) = (None, Vec::new());
         for hour in 0..hours {
             let Some(ends_at) = ends_at(hour) else { continue };
-            let warning = |days| Some(VersionWarning { version: "2.336.0".to_owned(), ends_at, days });
-            match stage(last.as_ref(), ends_at, at(hour)) {
-                Stage::Quiet => {}
-                Stage::Moved(days) => last = warning(days),
-                Stage::Warn(days) => {
-                    last = warning(days);
-                    warned.push((days, ends_at.since(at(hour)).as_secs() / 86_400));
-                }
+            let Some((next, is_due)) = next_warning(last.as_ref(), ("2.336.0", ends_at), at(hour)) else { continue };
+            if is_due {
+                warned.push((next.days.unwrap(), ends_at.since(at(hour)).as_secs() / 86_400));
             }
+            last = Some(next);
         }
         warned
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_silences_no_stage() {
+        let end = at(0).plus(25 * DAY);
+        let ahead = next_warning(None, ("2.336.0", end), at(0).plus(30 * DAY)).unwrap().0;
+        assert_eq!(ahead.days, Some(ENDED));
+        assert_eq!(
+            next_warning(Some(&ahead), ("2.336.0", end), at(96)).map(|(next, is_due)| (next.days, is_due)),
+            Some((Some(21), true))
+        );
     }
 
     #[test]
@@ -275,6 +304,9 @@ mod tests {
         // It seemed to have ended, and ends in ten days: the stages that are still to come are warned of.
         let moved = |hour| Some(if hour < 24 { at(0) } else { at(24).plus(10 * DAY) });
         assert_eq!(warned(20 * 24, moved), [(ENDED, 0), (7, 7), (1, 1), (ENDED, 0)]);
+        // It alternates between a past date and a future one, as long as it likes.
+        let alternates = |hour: u64| Some(if (hour / 24).is_multiple_of(2) { at(0) } else { at(hour).plus(40 * DAY) });
+        assert_eq!(warned(60 * 24, alternates), [(ENDED, 0); 3], "it is believed a few times");
         // Without a date for a while.
         let end = at(0).plus(5 * DAY);
         assert_eq!(warned(240, |hour| (hour % 7 != 3).then_some(end)), [(7, 5), (1, 1), (ENDED, 0)]);

@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use monitor_domain::availability::{Availability, Span, Spans, TargetReport, gaps, report};
+use monitor_domain::availability::{Availability, Span, Spans, TargetReport, absences, gaps, report};
 use monitor_domain::change::Event;
-use monitor_domain::observation::Fault;
+use monitor_domain::observation::{Fault, ObservedRunner};
 use monitor_domain::outage::Outage;
 use monitor_domain::runner::Status::{Idle, Offline};
 use proptest::prelude::*;
@@ -32,7 +32,8 @@ fn outages(history: &History) -> Vec<Outage> {
 }
 
 fn report_of(history: &History, span: Span) -> TargetReport {
-    report(&history.fleet, &outages(history), &Spans::of(gaps(&history.changes)), span)
+    let absences: Vec<_> = absences(&history.changes).collect();
+    report(&history.fleet, &outages(history), &Spans::of(gaps(&history.changes)), &absences, span)
 }
 
 #[test]
@@ -55,6 +56,21 @@ fn an_outage_counts_from_its_first_reading_to_its_first_healthy_one() {
     assert_eq!(later.mean_time_to_recovery, Some(secs(1_500)));
     let after = report_of(&history, span(2_000, 3_000));
     assert_eq!((after.outages, after.recovered, after.availability.ratio()), (0, 0, Some(1.0)));
+}
+
+#[test]
+fn a_pool_is_reported_apart_from_the_runners() {
+    let labelled = |status| ObservedRunner { labels: vec!["gpu".to_owned()], ..runner(1, status) };
+    let policy = r#"{"pools":{"gpu":{"minimumOnline":1}},"failureThreshold":1,"successThreshold":1}"#;
+    let mut history = History::watching(policy, &[labelled(Idle), runner(2, Idle)]);
+    history.see(300, &[labelled(Offline), runner(2, Idle)]);
+    history.see(900, &[labelled(Idle), runner(2, Idle)]);
+    let report = report_of(&history, span(0, 1_200));
+    assert_eq!((report.runners.len(), report.outages, report.recovered), (2, 1, 1));
+    assert_eq!(report.availability, Availability { observed: secs(2_400), down: secs(600) });
+    let [pool] = &report.pools[..] else { panic!("{report:?}") };
+    assert_eq!((&*pool.name, pool.outages), ("pool gpu", 1));
+    assert_eq!(pool.availability, Availability { observed: secs(1_200), down: secs(600) });
 }
 
 #[test]
@@ -86,8 +102,18 @@ fn a_runner_counts_while_it_is_registered() {
         history.see(check * 300, &[runner(2, Idle)]);
     }
     let report = report_of(&history, span(0, 3_000));
-    let observed: Vec<Duration> = report.runners.iter().map(|runner| runner.availability.observed).collect();
-    assert_eq!(observed, [secs(900), secs(2_400)]);
+    let observed = |report: &TargetReport| -> Vec<Duration> {
+        report.runners.iter().map(|runner| runner.availability.observed).collect()
+    };
+    assert_eq!(observed(&report), [secs(900), secs(2_400)]);
+    // It is registered again.
+    history.see(2_000, &[runner(2, Idle), support::runner(1, Idle)]);
+    assert_eq!(observed(&report_of(&history, span(0, 3_000))), [secs(1_900), secs(2_400)]);
+    // Nothing is known of the time before the first check, nor of a runner that never connected.
+    let ahead = ObservedRunner { version: None, ..runner(3, Offline) };
+    history.see(2_300, &[runner(2, Idle), runner(1, Idle), ahead]);
+    let report = report_of(&history, Span { from: at(0).minus(secs(5_000)), until: at(3_000) });
+    assert_eq!((report.from, observed(&report)), (at(0), vec![secs(1_900), secs(2_400)]));
 }
 
 proptest! {
@@ -121,7 +147,7 @@ proptest! {
             list.iter().any(|(start, lasts)| (*start..start + lasts).contains(&second))
         };
         let until = from + length;
-        let report = report(&history.fleet, &recorded, &spans(&gap_starts), span(from, until));
+        let report = report(&history.fleet, &recorded, &spans(&gap_starts), &[], span(from, until));
         let observed = (from.max(first_seen)..until).filter(|second| !contains(&gap_starts, *second));
         let down = observed.clone().filter(|second| contains(&outage_starts, *second)).count();
         let expected = Availability { observed: secs(observed.count() as u64), down: secs(down as u64) };

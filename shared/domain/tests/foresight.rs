@@ -63,6 +63,21 @@ fn a_version_is_warned_of_once_a_stage_with_the_runners_that_have_it() {
 }
 
 #[test]
+fn an_end_that_github_withdraws_is_no_longer_named_until_it_is_set_again() {
+    let listed = [of_version(1, Idle, "2.336.0")];
+    let mut history = History::watching("{}", &listed);
+    let without = VersionRecord { end: VersionEnd::NoDate, ..ending("2.336.0", day(9)) };
+    let answers = [ending("2.336.0", day(9)), without, ending("2.336.0", day(9))];
+    let mut named = Vec::new();
+    for (number, answer) in (1..).zip(answers) {
+        history.versions = vec![answer];
+        history.see(number * 3_600, &listed);
+        named.push(history.fleet.version_ends_at(&history.fleet.runners[0]));
+    }
+    assert_eq!(named, [Some(day(9)), None, Some(day(9))]);
+}
+
+#[test]
 fn runners_that_update_themselves_are_muted_or_ignored_or_gone_are_not_warned_of() {
     let old = |id| of_version(id, Idle, "2.336.0");
     let mut history = History::watching(r#"{"ignore":["runner-3"]}"#, &[old(1), old(2), old(3), old(4)]);
@@ -132,9 +147,9 @@ fn removal_warnings(ephemeral: bool, seen_online: bool, step_secs: u64) -> (Vec<
     for secs in until_open.chain((1..=15 * DAY_SECS / step_secs).map(|check| check * step_secs)) {
         for event in history.see(secs, &[of(Offline)]) {
             if let Event::RemovalNear { outage, days } = event {
-                let earliest = outage.removal().and_then(|removal| removal.earliest).unwrap();
-                assert_eq!(earliest, day(14), "last seen online at the first check");
-                left.push((days, earliest.since(at(secs)).as_secs() / 3_600));
+                let earliest = outage.removal().and_then(|removal| removal.earliest);
+                assert_eq!(earliest, Some(day(14)), "last seen online at the first check");
+                left.push((days, day(14).since(at(secs)).as_secs() / 3_600));
                 warned.push(days);
             }
         }

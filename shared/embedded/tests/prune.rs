@@ -1,8 +1,9 @@
 //! Housekeeping deletes history that was notified long ago, and nothing that is still needed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use monitor_domain::change::Event;
+use monitor_domain::change::{Event, RunnerName};
 use monitor_domain::fleet::TargetRecord;
+use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::Revision;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Delivered, Item, SendEnding};
@@ -57,6 +58,24 @@ async fn notifications(store: &EmbeddedStore, name: &str) -> Vec<u64> {
         other => panic!("{other:?} is neither a claim nor an outcome"),
     };
     items.iter().map(number).collect()
+}
+
+#[tokio::test]
+async fn what_a_report_needs_is_kept_as_long_as_outages() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    let runner = RunnerName { id: RunnerId(7), name: "runner-7".to_owned() };
+    let events = [
+        Event::MonitoringStarted,
+        Event::Returned { runner, gone_since: at(60), alerted: false },
+        Event::ReachableAgain { since: at(120), until: at(180), notified: false },
+        Event::Unwatched { from: at(180), until: at(240) },
+    ];
+    let changes = (1..).zip(events).map(|(revision, event)| Item::Change(change("acme/web", revision, event)));
+    put(&store, changes.chain([record("acme/web", 4, 4), Item::Cursor(cursor("acme/web", 4))]).collect()).await;
+    store.prune(at(100_000)).await.unwrap();
+    assert_eq!(revisions(&store, "acme/web").await, [2, 3, 4]);
+    store.prune_outages(at(100_000)).await.unwrap();
+    assert_eq!(revisions(&store, "acme/web").await, [0; 0]);
 }
 
 #[tokio::test]

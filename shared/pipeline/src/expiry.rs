@@ -8,7 +8,7 @@ use monitor_domain::time::Timestamp;
 use crate::items::Item;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long notifiable changes, changes with outage events, and ended outages are kept.
+/// How long ended outages are kept, and changes that are notified or that a report of availability needs.
 const KEEP_NOTIFIABLE_CHANGE: Duration = DAY.saturating_mul(400);
 /// How long markers are kept: longer than a signature is valid and than a job waits.
 const KEEP_MARKER: Duration = DAY;
@@ -19,7 +19,7 @@ const KEEP_NOTIFICATION: Duration = DAY.saturating_mul(430);
 pub fn expires_at(item: &Item) -> Option<Timestamp> {
     match item {
         Item::Change(change) => {
-            let is_long_lived = change.is_notifiable() || change.has_outage_events();
+            let is_long_lived = change.is_notifiable() || change.has_outage_events() || change.has_absence();
             Some(change.decided_at.plus(if is_long_lived { KEEP_NOTIFIABLE_CHANGE } else { QUIET_CHANGES_KEPT }))
         }
         // An open outage never expires.

@@ -1,5 +1,6 @@
 //! Reads and commits the items that the stages decide about, over any store.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use monitor_domain::change::{Change, Event};
@@ -12,6 +13,7 @@ use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
+use monitor_domain::versions::VersionRecord;
 use monitor_domain::watchlist::Watchlist;
 use tracing::warn;
 
@@ -44,12 +46,13 @@ impl StoredFleet {
     /// Whether a commit has closed it. A target without any check yet does not count: its first check may be about to
     /// begin.
     pub fn is_dropped(&self) -> bool {
-        let Fleet { record, runners, .. } = &self.fleet;
+        let Fleet { record, runners, pools, .. } = &self.fleet;
         record.revision > Revision(0)
             && record.watched_since.is_none()
             && record.failing.is_none()
             && !record.unfinished
             && runners.is_empty()
+            && pools.is_empty()
     }
 
     /// Whether every change is recorded and notified.
@@ -69,6 +72,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
             Item::Runner(RunnerItem { runner, .. }) if runner.health == Health::Retired => {
                 fleet.leftovers.push(runner.id)
             }
+            Item::Runner(RunnerItem { runner, .. }) if runner.pool.is_some() => fleet.pools.push(runner),
             Item::Runner(RunnerItem { runner, .. }) => fleet.runners.push(runner),
             Item::LastSeen(last_seen) => fleet.last_seen_at = Some(last_seen.at),
             Item::Cursor(read) => cursor = Some(read),
@@ -76,6 +80,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
         }
     }
     fleet.runners.sort_unstable_by_key(|runner| runner.id);
+    fleet.pools.sort_unstable_by_key(|pool| pool.id);
     Ok(StoredFleet { fleet, cursor })
 }
 
@@ -447,24 +452,27 @@ pub async fn changes_after(
     }
 }
 
-/// The changes that were decided since a moment, with only the events that `keep` accepts. `last` is the subject's last
-/// revision. A busy target has thousands of changes a day, so where to begin is searched by revision.
-pub async fn changes_since(
+/// When GitHub gives no more jobs to versions of the runner, as it answered last about each, for the credentials that
+/// can serve these targets.
+pub async fn read_versions<'a>(
     store: &impl Store,
-    subject: &Subject,
-    last: Revision,
-    since: Timestamp,
-    keep: impl Fn(&Event) -> bool,
-) -> Result<Vec<Change>, StoreError> {
-    // Everything up to `earlier` is from before, or has expired.
-    let (mut earlier, mut later) = (0, last.0);
-    while later - earlier > CHANGES_PER_READ as u64 {
-        let middle = earlier + (later - earlier) / 2;
-        let found = store.get(&[Key::Change(subject.clone(), Revision(middle))]).await?;
-        let is_since = found.iter().any(|item| matches!(item, Item::Change(change) if change.decided_at >= since));
-        if is_since { later = middle } else { earlier = middle }
+    targets: impl Iterator<Item = &'a Target>,
+) -> Result<BTreeMap<String, VersionRecord>, StoreError> {
+    let mut credentials: BTreeSet<CredentialId> =
+        targets.map(|one| CredentialId::app_installation(one.owner())).collect();
+    credentials.insert(CredentialId::token());
+    let keys: Vec<Key> = credentials.into_iter().map(Key::Credential).collect();
+    let mut versions: BTreeMap<String, VersionRecord> = BTreeMap::new();
+    for item in store.get(&keys).await? {
+        let Item::Credential(record) = item else { continue };
+        for record in record.versions {
+            let known = versions.get(&record.version);
+            if known.is_none_or(|known| known.asked_at < record.asked_at) {
+                versions.insert(record.version.clone(), record);
+            }
+        }
     }
-    changes_after(store, subject, Revision(earlier), keep).await
+    Ok(versions)
 }
 
 /// A target's record and its cursor, in one request. A cursor that cannot be read counts as absent: it is only a hint.

@@ -9,6 +9,7 @@ use monitor_domain::fleet::Counts;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
@@ -47,8 +48,15 @@ fn outage() -> impl Strategy<Value = Outage> {
         (any::<u64>(), text(), prop_oneof![text(), Just("linux".to_owned())], option::of(text()), vec(text(), 0..6));
     let times = (moment(), moment(), option::of(moment()), option::of(moment()));
     let peers = (any::<u32>(), any::<u32>()).prop_map(|(total, online)| Peers { total, online });
-    (runner, status, any::<bool>(), times, peers, option::of(ending)).prop_map(
-        |(runner, status, in_job, times, peers, ending)| {
+    let kinds = (
+        option::of(moment()),
+        any::<bool>(),
+        option::of((any::<u32>(), any::<u32>(), any::<u32>())),
+        option::of(moment()),
+    );
+    (runner, status, any::<bool>(), times, peers, option::of(ending), kinds).prop_map(
+        |(runner, status, in_job, times, peers, ending, (version_ended_at, ephemeral, pool, connected_at))| {
+            let pool = pool.map(|(total, online, wanted)| PoolCounts { total, online, wanted });
             let (id, runner_name, os, version, labels) = runner;
             let (started_at, confirmed_at, last, resolved_at) = times;
             let last_healthy = last.map(|at| LastHealthy { at, status: Status::Busy });
@@ -61,14 +69,16 @@ fn outage() -> impl Strategy<Value = Outage> {
                 runner_name,
                 os,
                 version,
-                version_ended_at: None,
-                ephemeral: false,
+                version_ended_at,
+                ephemeral,
+                pool,
                 labels,
                 status,
                 in_job,
                 started_at,
                 confirmed_at,
                 last_healthy,
+                connected_at,
                 peers,
                 visibility,
                 resolved_at,
@@ -108,7 +118,8 @@ fn item() -> impl Strategy<Value = NotificationItem> {
             Fault::Unreadable
         ]),
     ];
-    let names = vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);
+    let named = || vec(text().prop_map(|name| RunnerName { id: RunnerId(1), name }), 0..40);
+    let names = named();
     let entries = vec((text(), moment(), fault.clone(), text()), 1..40);
     let unresolved = entries.prop_map(|entries| NotificationItem::EntriesUnresolved {
         entries: (entries.into_iter())
@@ -127,6 +138,10 @@ fn item() -> impl Strategy<Value = NotificationItem> {
         }),
         outages().prop_map(|outages| NotificationItem::Offline { outages }),
         outages().prop_map(|outages| NotificationItem::MuteEnded { outages }),
+        (outages(), moment()).prop_map(|(outages, raised_at)| NotificationItem::RemovalNear { outages, raised_at }),
+        (text(), moment(), moment(), named()).prop_map(|(version, ends_at, raised_at, runners)| {
+            NotificationItem::VersionEnding { version, ends_at, raised_at, runners }
+        }),
         (outages(), moment(), any::<bool>()).prop_map(|(outages, raised_at, is_last)| NotificationItem::StillOffline {
             outages,
             raised_at,

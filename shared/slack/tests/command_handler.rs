@@ -222,6 +222,9 @@ impl Write for Log {
 
 #[tokio::test]
 async fn an_unsigned_request_is_refused_and_leaves_only_its_length_and_reason_in_the_log() {
+    // Another test, without a subscriber, may be the first to come to a log line and turn it off for all threads.
+    let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::sink);
+    let _ = all.try_init();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);

@@ -12,7 +12,7 @@ use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::Outgoing;
 
 use crate::machine::Wake;
-use crate::operations::{FOUND, KEPT_MS, Muted, TARGETS, What};
+use crate::operations::{FOUND, Muted, TARGETS, What};
 use crate::record::{Side, sides};
 use crate::simulation::Player;
 use crate::world::{Rules, World};
@@ -49,7 +49,6 @@ impl Player<'_> {
             What::Update { target, runner, version } => world.update(now_ms, *target, runner, *version),
             What::Abandon { target, runner } => {
                 world.alter(now_ms, *target, runner, |runner| runner.online = false);
-                machine.at(now_ms + KEPT_MS, Wake::Expires(*target, runner.clone()));
             }
             What::Work { target, runner } => {
                 world.alter(now_ms, *target, runner, |runner| runner.busy = runner.online && !runner.busy);

@@ -20,7 +20,7 @@ use crate::network::{SimulatedGitHub, SimulatedSender};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::slack::SimulatedSlack;
 use crate::store::{SimulatedStore, Stored};
-use crate::world::Rules;
+use crate::world::{POOL_LABEL, POOL_MINIMUM, Rules};
 
 /// The time between two ticks.
 pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
@@ -98,8 +98,12 @@ impl Installation {
     fn read_policy(rules: Rules) -> Policy {
         let removed = if rules.alert_on_removed { "alert" } else { "ignore" };
         let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
+        let pools = match rules.has_pool {
+            true => format!(r#","pools":{{"{POOL_LABEL}":{{"minimumOnline":{POOL_MINIMUM}}}}}"#),
+            false => String::new(),
+        };
         let json = format!(
-            r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}}}"#,
+            r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}{pools}}}"#,
             rules.failure_threshold
         );
         // Never the default in its place: the scenario would have another policy than the model.

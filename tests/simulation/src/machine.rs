@@ -47,8 +47,6 @@ pub enum Wake {
     Again(usize, String),
     /// An ephemeral runner leaves.
     Leave(usize, String),
-    /// GitHub removes a runner that has not connected for 14 days.
-    Expires(usize, String),
     /// A target is added to the list or removed from it.
     Toggle(usize),
     /// GitHub lists the repositories of accounts again.

@@ -134,7 +134,6 @@ impl Player<'_> {
                     self.world(|world, now_ms| world.register(now_ms, target, runner, false))
                 }
                 Wake::Leave(target, runner) => self.world(|world, now_ms| _ = world.remove(now_ms, target, &runner)),
-                Wake::Expires(target, runner) => self.world(|world, now_ms| world.expire(now_ms, target, &runner)),
                 Wake::Toggle(target) => self.world(|world, now_ms| world.toggle(now_ms, target)),
                 Wake::Unhide => self.world(|world, now_ms| world.note_listed(now_ms)),
                 Wake::Respond(number, tries) => self.start_answer(number, tries),
@@ -191,6 +190,7 @@ impl Player<'_> {
             let now_ms = machine.now_ms;
             machine.at(now_ms + INTERVAL_MS, Wake::Tick);
             machine.world.remember(now_ms);
+            machine.world.expire(now_ms);
             machine.strikes_at(Fault::TickRepeats, Stage::Schedule)
         };
         for _ in 0..=u32::from(again) {

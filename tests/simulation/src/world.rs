@@ -22,6 +22,11 @@ pub const STALE_MS: i64 = 3 * MINUTE_MS;
 /// The number of permanent runners of a target. Their names are `runner-1` and so on.
 pub const RUNNERS: usize = 5;
 
+/// The label of the permanent runners.
+pub const POOL_LABEL: &str = "fixed";
+/// How many of them must be online.
+pub const POOL_MINIMUM: u32 = 4;
+
 /// The true state of a runner.
 #[derive(Clone, Debug)]
 pub struct TrueRunner {
@@ -236,11 +241,13 @@ pub struct Rules {
     pub failure_threshold: u32,
     /// `onRemoved`: whether a removed runner is notified.
     pub alert_on_removed: bool,
+    /// Whether `pools` has one of the permanent runners, of which [`POOL_MINIMUM`] must be online.
+    pub has_pool: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { failure_threshold: 3, alert_on_removed: true }
+        Self { failure_threshold: 3, alert_on_removed: true, has_pool: false }
     }
 }
 
@@ -372,6 +379,9 @@ impl World {
     /// Makes GitHub one that names the ends of versions.
     pub fn set_version_ends(&mut self, version_ends: Option<VersionEnds>) {
         self.version_ends = version_ends;
+        if self.version_ends.is_some() {
+            self.set_rules(0, Rules { has_pool: true, ..self.rules });
+        }
         self.versions.clear();
         for target in 0..TARGETS.len() {
             for index in 0..self.runners[target].len() {
@@ -393,13 +403,16 @@ impl World {
         self.note_version(now_ms, target, name, Some(id), VERSIONS[version]);
     }
 
-    /// Removes a runner that has been offline for as long as GitHub keeps it.
-    pub fn expire(&mut self, now_ms: i64, target: usize, name: &str) {
-        let history = self.history.get(&(target, name.to_owned()));
-        let last = history.and_then(|history| history.last());
-        if last.is_some_and(|(from_ms, truth)| *truth == Truth::Offline && now_ms - from_ms >= KEPT_MS) {
-            self.remove(now_ms, target, name);
-            self.expired.push((target, name.to_owned(), now_ms));
+    /// Removes the runners that have been offline for as long as GitHub keeps them.
+    pub fn expire(&mut self, now_ms: i64) {
+        let is_over = |history: &[(i64, Truth)]| {
+            let last = history.last();
+            last.is_some_and(|(from_ms, truth)| *truth == Truth::Offline && now_ms - from_ms >= KEPT_MS)
+        };
+        let over = self.history.iter().filter(|(_, history)| is_over(history)).map(|(key, _)| key.clone());
+        for (target, name) in over.collect::<Vec<_>>() {
+            self.remove(now_ms, target, &name);
+            self.expired.push((target, name, now_ms));
         }
     }
 
@@ -583,6 +596,10 @@ pub fn observed(runner: &TrueRunner) -> ObservedRunner {
         busy: runner.busy,
         ephemeral: runner.ephemeral,
         version: Some(runner.version.to_owned()),
-        labels: vec!["self-hosted".to_owned()],
+        labels: if bit_of(&runner.name).is_some() {
+            vec!["self-hosted".to_owned(), POOL_LABEL.to_owned()]
+        } else {
+            vec!["self-hosted".to_owned()]
+        },
     }
 }

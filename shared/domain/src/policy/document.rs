@@ -9,10 +9,13 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::keys::{Accepts, PolicyKey, reference};
 use super::{LONGEST_KEY, OnRemoved, PolicyFault, PolicyOverrides, is_channel};
+use crate::pool::{Minimum, PoolAlerts, PoolRule};
 use crate::quote::{holds_secret, shown};
 use crate::time::parse_duration;
 
 const SECTIONS: [&str; 3] = ["targets", "labels", "runners"];
+/// The section with pools, at the top level and in targets.
+const POOLS: &str = "pools";
 const EXAMPLE: &str = r#"{"failureThreshold":2,"unreachableAfter":"20m"}"#;
 
 /// A policy as written; every part is optional.
@@ -131,12 +134,86 @@ impl Reader<'_> {
                 if let Err(fault) = misplaced(key, level).map_or_else(|| read.set(key, written), Err) {
                     self.fault(&place, fault);
                 }
+            } else if name == POOLS && level != Level::Runner {
+                read.pools = self.pools(&place, written);
             } else if !(level == Level::Policy && SECTIONS.contains(&&**name)) {
                 self.fault(&place, unknown(name, level));
             }
         }
         read
     }
+}
+
+/// What a pool must be.
+const POOL_EXAMPLE: &str = r#"{"gpu":{"minimumOnline":2},"linux,x64":{"minimumOnline":"50%","alert":"pool"}}"#;
+
+impl Reader<'_> {
+    /// Reads pools: sets of labels with what each wants.
+    fn pools(&mut self, place: &str, written: &Raw) -> Vec<PoolRule> {
+        let entries = match written {
+            Raw::Object(entries) => entries,
+            Raw::Null => return Vec::new(),
+            other => {
+                let text = format!(
+                    "must be an object of labels with what is wanted, for example {POOL_EXAMPLE}; found {other}"
+                );
+                self.fault(place, text);
+                return Vec::new();
+            }
+        };
+        let mut pools: Vec<PoolRule> = Vec::new();
+        for (written_labels, rule) in entries {
+            let place = format!("{place}.{}", shown(written_labels, LONGEST_KEY));
+            match read_pool(written_labels, rule) {
+                Ok(pool) if pools.iter().any(|known| known.id() == pool.id()) => self.fault(&place, TWICE.to_owned()),
+                Ok(pool) => pools.push(pool),
+                Err(fault) => self.fault(&place, fault),
+            }
+        }
+        pools
+    }
+}
+
+fn read_pool(written_labels: &str, rule: &Raw) -> Result<PoolRule, String> {
+    let labels: Vec<String> = written_labels.split(',').map(|label| label.trim().to_owned()).collect();
+    if labels.iter().any(|label| label.is_empty() || label.contains('*')) || holds_secret(written_labels) {
+        return Err("must be labels with commas between them, without `*`, for example gpu or linux,x64".to_owned());
+    }
+    let Raw::Object(entries) = rule else {
+        return Err(format!("must be an object, for example {{\"minimumOnline\":2}}; found {rule}"));
+    };
+    let (mut minimum, mut alerts) = (None, PoolAlerts::default());
+    for (index, (key, value)) in entries.iter().enumerate() {
+        if entries[..index].iter().any(|(earlier, _)| earlier == key) {
+            return Err(format!("`{}` {TWICE}", shown(key, LONGEST_KEY)));
+        }
+        match (key.as_str(), value) {
+            ("minimumOnline", value) => minimum = Some(read_minimum(value)?),
+            ("alert", Raw::Text(text)) if text == "each" => alerts = PoolAlerts::Each,
+            ("alert", Raw::Text(text)) if text == "pool" => alerts = PoolAlerts::Pool,
+            ("alert", value) => return Err(format!("`alert` must be `each` or `pool`; found {value}")),
+            (key, _) => {
+                let key = shown(key, LONGEST_KEY);
+                return Err(format!("`{key}` is not a key of a pool; the keys are minimumOnline, alert"));
+            }
+        }
+    }
+    let minimum = minimum.ok_or("needs minimumOnline, for example {\"minimumOnline\":2}")?;
+    Ok(PoolRule { labels, minimum, alerts })
+}
+
+fn read_minimum(written: &Raw) -> Result<Minimum, String> {
+    let minimum = match written {
+        Raw::Number(number) => number.parse().ok().filter(|count| (1..=10_000).contains(count)).map(Minimum::Runners),
+        Raw::Text(text) => {
+            let percent = text.trim().strip_suffix('%').and_then(|percent| percent.trim().parse().ok());
+            percent.filter(|percent| (1..=100).contains(percent)).map(Minimum::Percent)
+        }
+        _ => None,
+    };
+    minimum.ok_or_else(|| {
+        format!("`minimumOnline` must be a number of runners from 1 to 10000, or 1% to 100% of them, for example 2 or \"50%\"; found {written}")
+    })
 }
 
 const TWICE: &str = "is given twice; keep one of them";
@@ -162,6 +239,7 @@ fn unknown(name: &str, level: Level) -> String {
         return "must be at the top level of the policy, not within a target, label or runner".to_owned();
     }
     let sections = SECTIONS.iter().copied().filter(|_| level == Level::Policy);
+    let sections = sections.chain((level != Level::Runner).then_some(POOLS));
     let keys: Vec<&str> = reference().iter().map(|key| key.name).chain(sections).collect();
     let nearest = keys.iter().map(|key| (strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase()), key));
     match nearest.min() {

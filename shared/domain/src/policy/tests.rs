@@ -235,3 +235,53 @@ fn a_secret_is_hidden_even_if_the_text_would_be_cut_within_it() {
     let faults = policy(&format!(r#"{{"{name}":1}}"#), &[]).unwrap_err();
     assert!(faults.len() == 1 && faults[0].starts_with("(hidden, it looks like a secret): is not a key"), "{faults:?}");
 }
+
+#[test]
+fn a_targets_pool_replaces_the_general_one_with_the_same_labels() {
+    let policy = policy(
+        r#"{"pools":{"gpu":{"minimumOnline":2},"linux, X64":{"minimumOnline":"50%","alert":"pool"}},
+            "targets":{"acme/web":{"pools":{"GPU":{"minimumOnline":5},"arm":{"minimumOnline":1}}}}}"#,
+        &["acme/web", "acme/api"],
+    )
+    .unwrap();
+    let pools = |target: &str| -> Vec<String> {
+        let target: Target = target.parse().unwrap();
+        policy.for_target(&target).pools().map(|rule| format!("{} {:?}", rule.name(), rule.minimum)).collect()
+    };
+    assert_eq!(pools("acme/api"), ["pool gpu Runners(2)", "pool linux,X64 Percent(50)"]);
+    assert_eq!(pools("acme/web"), ["pool GPU Runners(5)", "pool linux,X64 Percent(50)", "pool arm Runners(1)"]);
+    let api: Target = "acme/api".parse().unwrap();
+    let api = policy.for_target(&api);
+    let labels = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+    assert!(api.alerts_for_pool_only(&labels(&["Linux", "x64", "gpu"])));
+    assert!(!api.alerts_for_pool_only(&labels(&["linux", "gpu"])));
+}
+
+#[test]
+fn a_pool_that_cannot_be_read_says_what_it_must_be() {
+    for (pools, fault) in [
+        (r#"[]"#, "pools: must be an object of labels"),
+        (r#"{"gpu":2}"#, "pools.gpu: must be an object, for example"),
+        (r#"{"gpu":{}}"#, "pools.gpu: needs minimumOnline"),
+        (
+            r#"{"gpu":{"minimumOnline":0}}"#,
+            "`minimumOnline` must be a number of runners from 1 to 10000, or 1% to 100%",
+        ),
+        (r#"{"gpu":{"minimumOnline":"101%"}}"#, "found `101%`"),
+        (r#"{"gpu":{"minimumOnline":"half"}}"#, "found `half`"),
+        (r#"{"gpu":{"minimumOnline":1,"alert":"never"}}"#, "`alert` must be `each` or `pool`; found `never`"),
+        (
+            r#"{"gpu":{"minimumOnline":1,"minimum":2}}"#,
+            "`minimum` is not a key of a pool; the keys are minimumOnline, alert",
+        ),
+        (r#"{"gpu":{"minimumOnline":1,"minimumOnline":2}}"#, "is given twice"),
+        (r#"{"gpu":{"minimumOnline":1},"GPU":{"minimumOnline":2}}"#, "pools.GPU: is given twice"),
+        (r#"{"gpu-*":{"minimumOnline":1}}"#, "must be labels with commas between them, without `*`"),
+        (r#"{"gpu,":{"minimumOnline":1}}"#, "must be labels with commas between them"),
+    ] {
+        let faults = policy(&format!(r#"{{"pools":{pools}}}"#), &["acme/web"]).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains(fault), "{pools}: {faults:?}");
+    }
+    let misplaced = policy(r#"{"runners":{"a":{"pools":{}}}}"#, &["acme/web"]).unwrap_err();
+    assert!(misplaced[0].starts_with("runners.a.pools: "), "{misplaced:?}");
+}

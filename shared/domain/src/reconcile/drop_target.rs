@@ -22,10 +22,15 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
         version_warnings: Vec::new(),
         ..before.clone()
     };
-    let runners: Vec<RunnerChange> = fleet.runners.iter().map(|runner| dropped(runner, now)).collect();
+    let runners: Vec<RunnerChange> =
+        fleet.runners.iter().chain(&fleet.pools).map(|runner| dropped(runner, now)).collect();
     let notified = before.failing.as_ref().is_some_and(|failing| failing.notified)
         || runners.iter().flat_map(|change| &change.events).any(Event::is_notifiable)
-        || fleet.runners.iter().any(|runner| runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted));
+        || fleet
+            .runners
+            .iter()
+            .chain(&fleet.pools)
+            .any(|runner| runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted));
     Decision {
         before: before.clone(),
         after,

@@ -2,12 +2,15 @@
 
 mod visibility;
 
+use std::time::Duration;
+
 use crate::change::{Event, RunnerName};
 use crate::decision::RunnerChange;
 use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
 use crate::overrides::Overrides;
 use crate::policy::{OnRemoved, TargetPolicy, Thresholds};
+use crate::pool::{PoolCounts, PoolRule};
 use crate::reconcile::far_enough;
 use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
 use crate::target::TargetId;
@@ -23,6 +26,8 @@ pub(super) struct Evaluation<'a> {
     runner: Runner,
     events: Vec<Event>,
     thresholds: Thresholds,
+    /// Whether the policy alerts about its pool only.
+    is_pooled: bool,
     is_ignored: bool,
     is_starting: bool,
     reports_versions: bool,
@@ -72,7 +77,8 @@ impl<'a> Evaluation<'a> {
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
-            is_ignored: policy.ignores(&runner.name),
+            is_pooled: runner.pool.is_none() && policy.alerts_for_pool_only(&runner.labels),
+            is_ignored: runner.pool.is_none() && policy.ignores(&runner.name),
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
             reports_versions,
@@ -112,6 +118,24 @@ impl<'a> Evaluation<'a> {
         self.runner.read(observed, self.reports_versions, self.at);
     }
 
+    /// Updates a pool to the number of its runners that are online.
+    pub(super) fn update_pool(&mut self, rule: &PoolRule, counts: PoolCounts) {
+        let status = if counts.is_enough() { Status::Online } else { Status::Offline };
+        if self.runner.status != status {
+            self.runner.status_since = self.at;
+            self.runner.status = status;
+        }
+        self.runner.name = rule.name();
+        self.runner.labels.clone_from(&rule.labels);
+        self.runner.pool = Some(counts);
+    }
+
+    /// Forgets a pool that the policy no longer has.
+    pub(super) fn retire_pool(&mut self) {
+        self.stop_monitoring();
+        self.retire();
+    }
+
     /// Evaluates a runner that is registered, by its status.
     pub(super) fn on_observed(&mut self) {
         self.runner.absence = None;
@@ -135,6 +159,8 @@ impl<'a> Evaluation<'a> {
                 self.events.push(Event::Cleared { runner: (&self.runner).into() });
             }
             Health::Down(down) => {
+                down.outage.connected_at = Some(self.at);
+                down.removal_warned_days = None;
                 let counts = down
                     .counted_at
                     .is_none_or(|counted| far_enough(self.at, counted, self.thresholds.recheck_interval));
@@ -247,7 +273,11 @@ impl<'a> Evaluation<'a> {
         let visibility = self.note_flapping(started_at, visibility);
         let visibility = self.apply_mutes(visibility);
         let version = self.runner.version.as_deref().and_then(|version| versions::known(self.versions, version));
-        let version_ended_at = version.and_then(VersionRecord::ends_at).filter(|end| *end <= started_at);
+        // A runner that was online well after the end got jobs all the same: then it is no reason.
+        let is_reason = |end: &Timestamp| {
+            *end <= started_at && last_healthy.is_none_or(|last| last.at <= end.plus(Duration::from_secs(86_400)))
+        };
+        let version_ended_at = version.and_then(VersionRecord::ends_at).filter(is_reason);
         let outage = self.runner.outage(id, started_at, self.at, last_healthy, visibility);
         let outage = Outage { version_ended_at, ..outage };
         self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });

@@ -21,7 +21,8 @@ pub(super) fn check_failed(
     after.unfinished = false;
     let mut events = Vec::new();
     let is_newly_unreachable = note_failure(&mut after, failure, at, policy, is_explained, &mut events);
-    let suspected = fleet.runners.iter().filter(|runner| is_newly_unreachable && is_suspected(runner));
+    let suspected =
+        fleet.runners.iter().chain(&fleet.pools).filter(|runner| is_newly_unreachable && is_suspected(runner));
     let runners = suspected.map(unsuspected).collect();
     Decision {
         before: fleet.record.clone(),

@@ -4,6 +4,7 @@ mod drop_target;
 mod evaluation;
 mod failed;
 mod listing;
+mod pools;
 mod version_warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +68,8 @@ pub fn reconcile(
                 reports_versions: reports_versions(fleet, pages, lookups),
                 versions: credential.versions,
             };
-            Reconciliation { fleet, context, short, now, evaluations: Vec::new() }.complete(pages, lookups)
+            Reconciliation { fleet, context, short, now, evaluations: Vec::new(), pools: Vec::new() }
+                .complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             failed::check_failed(fleet, failure, observation.started_at, policy, credential.explains, now)
@@ -84,6 +86,8 @@ struct Reconciliation<'a> {
     now: Timestamp,
     /// Runners whose state may change, each with its events so far.
     evaluations: Vec<Evaluation<'a>>,
+    /// The pools whose state may change.
+    pools: Vec<Evaluation<'a>>,
 }
 
 impl<'a> Reconciliation<'a> {
@@ -98,6 +102,7 @@ impl<'a> Reconciliation<'a> {
             let evaluation = self.evaluate_new(observed);
             self.evaluations.push(evaluation);
         }
+        self.evaluate_pools();
         self.open_confirmed();
 
         let mut events = Vec::new();
@@ -108,15 +113,16 @@ impl<'a> Reconciliation<'a> {
         self.warn_of_versions(&unlisted, &mut after, &mut events);
         let before = &self.fleet.record;
         let recheck = self
-            .evaluations
+            .pools
             .iter()
+            .chain(&self.evaluations)
             .any(Evaluation::wants_recheck)
             .then(|| self.context.policy.thresholds().recheck_interval);
         let at = self.context.at;
         let mut decision = Decision {
             before: before.clone(),
             after,
-            runners: self.evaluations.into_iter().filter_map(Evaluation::into_change).collect(),
+            runners: self.pools.into_iter().chain(self.evaluations).filter_map(Evaluation::into_change).collect(),
             events,
             counts: Counts::default(),
             observed_at: at,
@@ -177,7 +183,10 @@ impl<'a> Reconciliation<'a> {
     /// Opens the outages that are confirmed. One that was confirmed just now waits for other suspects of its target, so
     /// that they are notified together, but only until the next check that counts.
     fn open_confirmed(&mut self) {
-        let waited_for = self.evaluations.iter().any(Evaluation::is_confirming);
+        let waited_for = self.pools.iter().chain(&self.evaluations).any(Evaluation::is_confirming);
+        for pool in self.pools.iter_mut().filter(|pool| pool.is_confirmed(waited_for)) {
+            pool.open();
+        }
         let opened: Vec<usize> =
             (0..self.evaluations.len()).filter(|&index| self.evaluations[index].is_confirmed(waited_for)).collect();
         for &index in &opened {

@@ -117,9 +117,10 @@ impl History {
             assert_eq!(commit.change.revision, self.fleet.record.revision.next(), "revisions have no gaps");
             self.fleet.record = commit.record;
             for runner in commit.runners {
-                self.fleet.runners.retain(|known| known.id != runner.id);
+                let list = if runner.pool.is_some() { &mut self.fleet.pools } else { &mut self.fleet.runners };
+                list.retain(|known| known.id != runner.id);
                 if runner.health != Health::Retired {
-                    self.fleet.runners.push(runner);
+                    list.push(runner);
                 }
             }
             self.fleet.runners.sort_by_key(|runner| runner.id);

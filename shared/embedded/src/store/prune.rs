@@ -32,8 +32,22 @@ const CHANGES: &str = "
                 WHERE section IN ('credential', 'target', 'watchlist') AND subject = ?1
             )
           )
+          AND instr(body, 'reachableAgain') = 0 AND instr(body, 'unwatched') = 0 AND instr(body, '\"returned\"') = 0
         ORDER BY first LIMIT ?3
     ) AND CASE WHEN json_valid(body) THEN json_extract(body, '$.decidedAt') < ?2 END";
+
+/// Changes that say when a target was not observed or a runner not registered: a report of availability needs them as
+/// long as the outages.
+const ABSENCES: &str = "
+    DELETE FROM items WHERE rowid IN (
+        SELECT rowid FROM items
+        WHERE section = 'change' AND subject = ?1
+          AND (instr(body, 'reachableAgain') > 0 OR instr(body, 'unwatched') > 0 OR instr(body, '\"returned\"') > 0)
+          AND CASE WHEN json_valid(body) THEN json_extract(body, '$.decidedAt') < ?2 END
+          AND first <= (SELECT coalesce(max(CASE WHEN json_valid(body) THEN json_extract(body, '$.notifiedThrough') END), 0)
+                        FROM items WHERE section = 'cursor' AND subject = ?1)
+        LIMIT ?3
+    )";
 
 /// The oldest claims and outcomes, except the latest notification's: it shows how far the subject is notified.
 const NOTIFICATIONS: &str = "
@@ -64,9 +78,10 @@ const OUTAGES: &str = "
     )";
 
 impl EmbeddedStore {
-    /// Deletes outages that ended before `ended_before` and returns their number. Open outages are kept, however old.
+    /// Deletes outages and absences that ended before `ended_before` and returns their number. Open outages are kept,
+    /// however old.
     pub async fn prune_outages(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
-        self.prune_by(&[OUTAGES], ended_before).await
+        self.prune_by(&[OUTAGES, ABSENCES], ended_before).await
     }
 
     /// Deletes changes, claims and send outcomes older than `before` that are not pending, and old overrides and

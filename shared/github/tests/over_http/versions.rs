@@ -24,7 +24,7 @@ async fn ask(
         end: answer.end,
         tag: answer.tag.clone(),
     });
-    github.version_end(&target(name), version, known.as_ref()).await.unwrap()
+    github.version_end(&target(name), version, known.as_ref()).await.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 #[tokio::test]

@@ -314,8 +314,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let now = if is_late { observation.started_at } else { now };
 
         let policy = self.settings.policy.for_target(target);
-        let answers = self.ask_about_versions(target, &fleet, &credential.record, &observation).await;
-        let (credential, announced) = self.settle_credential(credential, &observation, &report, &answers, now).await?;
+        let (credential, announced) = self.settle_credential(credential, &observation, &report, &[], now).await?;
 
         let explains = credential.explains(&fleet.record, self.settings.policy.base());
         let of_credential = OfCredential { explains, versions: &credential.versions };
@@ -348,7 +347,15 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let item = Item::LastSeen(LastSeen { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
-        let announced = announced.into_iter().chain(stored.announced(target, cursor.as_ref(), now)).collect();
+        // After the commit, which these requests would delay: the next check uses the answers.
+        let asked = Box::pin(self.learn_of_versions(&fleet, &credential, &observation, &report, now)).await;
+        let of_answers = asked.unwrap_or_else(|error| {
+            // The check itself is committed and must be announced.
+            warn!(%error, "the answers about versions were not stored: they are asked for again");
+            None
+        });
+        let announced =
+            announced.into_iter().chain(of_answers).chain(stored.announced(target, cursor.as_ref(), now)).collect();
         Ok(Tried::done(CheckOutcome {
             ending,
             events: stored.events,
@@ -357,6 +364,25 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             recheck,
             pending_since,
         }))
+    }
+
+    /// Asks about the versions that are to be asked about, and commits the answers. Returns the state-change message to
+    /// be sent.
+    async fn learn_of_versions(
+        &self,
+        fleet: &Fleet,
+        credential: &CredentialRecord,
+        observation: &Observation,
+        report: &CredentialReport,
+        now: Timestamp,
+    ) -> Result<Option<Announced>, StoreError> {
+        let answers = self.ask_about_versions(&fleet.record.target, fleet, credential, observation).await;
+        if answers.is_empty() {
+            return Ok(None);
+        }
+        let read = records::read_credential(self.store, &credential.id).await?;
+        let (_, announced) = self.settle_credential(read, observation, report, &answers, now).await?;
+        Ok(announced)
     }
 
     /// Handles a target with a stored item that cannot be read: as a failed check, so that people are notified.

@@ -246,7 +246,11 @@ fn concerns(mute: &Mute, answer: &Answer) -> bool {
         fleets.iter().any(|fleet| {
             let target = fleet.record.target.id();
             mute.scope == Scope::Target(fleet.record.target.clone())
-                || fleet.runners.iter().any(|runner| mute.scope.covers(target, &runner.name, &runner.labels))
+                || fleet
+                    .pools
+                    .iter()
+                    .chain(&fleet.runners)
+                    .any(|runner| mute.scope.covers(target, &runner.name, &runner.labels))
         })
     };
     match answer {
@@ -262,15 +266,15 @@ fn find<'a>(watched: &'a [Target], target: &Target) -> Option<&'a Target> {
     watched.iter().find(|known| *known == target)
 }
 
-/// The fleets with matching runners, each with only these.
+/// The fleets with matching runners or pools, each with only these.
 fn matching(all: &[Fleet], is_meant: impl Fn(&Target, &str, &[String]) -> bool) -> Vec<Fleet> {
     let meant = all.iter().map(|fleet| {
         let of_kind =
             |runner: &&monitor_domain::runner::Runner| is_meant(&fleet.record.target, &runner.name, &runner.labels);
-        let runners = fleet.runners.iter().filter(of_kind).cloned().collect();
-        Fleet { record: fleet.record.clone(), runners, leftovers: Vec::new(), ..fleet.clone() }
+        let [runners, pools] = [&fleet.runners, &fleet.pools].map(|all| all.iter().filter(of_kind).cloned().collect());
+        Fleet { record: fleet.record.clone(), runners, pools, leftovers: Vec::new(), ..fleet.clone() }
     });
-    meant.filter(|fleet| !fleet.runners.is_empty()).collect()
+    meant.filter(|fleet| !fleet.runners.is_empty() || !fleet.pools.is_empty()).collect()
 }
 
 /// The answer for a target that is not on the list, with targets of the same name or owner.
@@ -293,7 +297,7 @@ fn similar(name: &str, all: &[Fleet]) -> Vec<String> {
     if wanted.is_empty() {
         return Vec::new();
     }
-    let names = all.iter().flat_map(|fleet| &fleet.runners).map(|runner| &runner.name);
+    let names = all.iter().flat_map(|fleet| fleet.runners.iter().chain(&fleet.pools)).map(|runner| &runner.name);
     let mut ranked: Vec<(u8, &String)> = names.filter_map(|name| Some((rank(name)?, name))).collect();
     ranked.sort();
     ranked.dedup();

@@ -117,6 +117,11 @@ impl AnswerBuilder<'_> {
 
     /// A runner's state in a few words; its state when last checked if the data `is_old`.
     fn status(&self, runner: &Runner, is_old: bool) -> Line {
+        if let Some(pool) = runner.pool {
+            let since = if runner.open_outage().is_some() { ", short since " } else { ", since " };
+            let at = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
+            return Line::of(format!("{pool}{since}")).on(at);
+        }
         let since = |words: &str, at: Timestamp| {
             if is_old {
                 return Line::of(format!("{} since ", words.trim_end_matches(','))).on(at);
@@ -367,4 +372,9 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
         0..60 => "just now".to_owned(),
         _ => format!("{} ago", spoken_duration(now.since(at))),
     }
+}
+
+/// The pools and runners of fleets, each with its fleet.
+fn with_pools(fleets: &[Fleet]) -> impl Iterator<Item = (&Fleet, &Runner)> {
+    fleets.iter().flat_map(|fleet| fleet.pools.iter().chain(&fleet.runners).map(move |runner| (fleet, runner)))
 }

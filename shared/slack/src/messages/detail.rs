@@ -1,7 +1,7 @@
 //! What a person wants to know about a runner that went offline: since when, what it means for jobs, and what to check
 //! first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use monitor_domain::observation::UNKNOWN_OS;
@@ -136,7 +136,8 @@ pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
     let stranded: BTreeSet<Vec<&str>> = stranded.into_iter().map(most_specific_first).collect();
     let Some(first) = stranded.first() else {
         return match outages {
-            [] => line,
+            // The title says of a pool how many of its runners are online.
+            all if all.iter().all(|outage| outage.pool.is_some()) => line,
             [Outage { peers: Peers { total: 1, .. }, .. }] if named == 1 => {
                 line.text(" The only other runner with its labels is online.")
             }
@@ -202,27 +203,34 @@ pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
 
 /// The likeliest cause of newly confirmed outages, as a sentence that follows others. Empty if the data support none.
 pub(super) fn cause(outages: &[Outage]) -> Line {
+    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.pool.is_none()).collect();
+    if outages.is_empty() {
+        return Line::default();
+    }
     let it = |one, several| if outages.len() == 1 { one } else { several };
-    let ended = outages.iter().filter_map(|outage| Some((outage.version.as_deref()?, outage.version_ended_at?)));
-    let ended: BTreeSet<(&str, Timestamp)> = ended.collect();
-    if let Some((version, at)) = ended.first() {
-        let with_it = outages.iter().filter(|outage| outage.version_ended_at.is_some()).count();
+    let mut ended: BTreeMap<(&str, Timestamp), usize> = BTreeMap::new();
+    for outage in &outages {
+        if let (Some(version), Some(at)) = (&outage.version, outage.version_ended_at) {
+            *ended.entry((version, at)).or_default() += 1;
+        }
+    }
+    if let Some(((version, at), with_it)) = ended.into_iter().max_by_key(|(_, with_it)| *with_it) {
         let of = if with_it < outages.len() { format!(" of {with_it} of them") } else { String::new() };
         let line = Line::of(format!(" Likely cause{of}: version ")).short_name(version, 30);
-        return line.text(" of the runner ended on ").on(*at).text(", and GitHub gives it no more jobs.");
-    }
-    if together(outages) {
-        return Line::of(" Likely cause: something that they share, such as a host, a network or power.");
+        return line.text(" of the runner ended on ").on(at).text(", and GitHub gives it no more jobs.");
     }
     let never_connected =
-        |outage: &Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
+        |outage: &&Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
     if outages.iter().all(never_connected) {
         return Line::of(it(
             " Likely cause: its set-up was not finished. It is registered, and has never connected.",
             " Likely cause: their set-up was not finished. They are registered, and have never connected.",
         ));
     }
-    match outages {
+    if together(&outages) {
+        return Line::of(" Likely cause: something that they share, such as a host, a network or power.");
+    }
+    match outages[..] {
         [one] if one.in_job => {
             Line::of(" Likely cause: the job, or what it did to the host (memory, disk, a restart).")
         }
@@ -240,7 +248,7 @@ pub(super) fn ended_versions(outages: &[Outage]) -> Line {
 }
 
 /// Whether outages began together.
-fn together(outages: &[Outage]) -> bool {
+fn together(outages: &[&Outage]) -> bool {
     let starts = || outages.iter().map(|outage| outage.started_at);
     let spread = starts().max().unwrap_or_default().since(starts().min().unwrap_or_default());
     outages.len() >= MANY && spread <= TOGETHER
@@ -249,7 +257,11 @@ fn together(outages: &[Outage]) -> bool {
 /// What to check, by operating system. `all_offline`: none of the target's runners is online.
 pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: bool) -> Vec<Line> {
     let mut advice = Vec::new();
-    let together = together(outages);
+    if outages.iter().any(|outage| outage.pool.is_some()) {
+        advice.push(Line::of("See which runners of the pool are offline: ").command("/runner-status LABEL").text("."));
+    }
+    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.pool.is_none()).collect();
+    let together = together(&outages);
     if outages.iter().any(|outage| outage.version_ended_at.is_some()) {
         let newer =
             Line::of("Install a newer version of the runner: on the host, or in the image that it starts from.");
@@ -281,7 +293,7 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
         let host = Line::of("Check that the Mac is up and awake. If it is, run ");
         advice.push(log(host.command("./svc.sh status").text(" in the runner's folder")));
     }
-    let known = |outage: &Outage| ["linux", "windows", "macos"].iter().any(|os| outage.os.eq_ignore_ascii_case(os));
+    let known = |outage: &&Outage| ["linux", "windows", "macos"].iter().any(|os| outage.os.eq_ignore_ascii_case(os));
     if !outages.iter().all(known) {
         advice.push(log(Line::of("Check that the host is up. If it is, check the runner's service or container")));
     }

@@ -79,9 +79,10 @@ impl MessageBuilder<'_> {
         };
         let count = counted(runners.len(), "runner has", "runners have");
         let advice = vec![
-            Line::of("Install a newer version: put it into the image from which runners are made, or run ")
-                .command("config.sh")
-                .text(" of a newer release on the host. A runner with ")
+            Line::of(
+                "Install a newer version: put it into the image from which runners are made, or unpack it over the old one \
+                 on the host and restart the service. A runner with ",
+            )
                 .command("--disableupdate")
                 .text(" does not update itself."),
             Line::default().link("Versions of the runner", RELEASES.to_owned()),
@@ -117,7 +118,7 @@ fn them(count: usize) -> &'static str {
     if count == 1 { "it" } else { "them" }
 }
 
-/// `in 3 days`, or in hours for less than two days.
+/// `in 3 days`, or in hours for a day or less.
 fn in_days(left: Duration) -> String {
     match left.as_secs().div_ceil(86_400) {
         0..=1 => format!("in {}", spoken_duration(left)),

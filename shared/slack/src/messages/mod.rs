@@ -158,7 +158,7 @@ impl<'a> MessageBuilder<'a> {
 
     /// A link to the runner that had this outage.
     fn runner_link(&self, outage: &Outage, label: &'static str) -> Option<Line> {
-        let target = self.target.as_ref()?;
+        let target = self.target.as_ref().filter(|_| outage.pool.is_none())?;
         Some(Line::default().link(label, self.web.runner_page(target, outage.current_id)))
     }
 }

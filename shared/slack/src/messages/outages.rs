@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use monitor_domain::notifications::NotificationItem;
-use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::outage::{Ending, Outage, RemovedBy};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
@@ -14,10 +15,14 @@ use super::detail::{
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
 
+/// The most pools named in a title.
+const POOLS_IN_TITLE: usize = 2;
+
 impl MessageBuilder<'_> {
     pub(super) fn offline(&self, outages: &[Outage]) -> Section {
         let consequence = consequence(outages, outages.len());
         let part = match outages {
+            [Outage { pool: Some(pool), .. }] => self.one_pool_short(&outages[0], *pool),
             [one] => self.one_offline(one),
             _ => self.several_offline(outages, consequence.clone()),
         };
@@ -44,17 +49,47 @@ impl MessageBuilder<'_> {
         }
     }
 
+    fn one_pool_short(&self, outage: &Outage, pool: PoolCounts) -> Section {
+        let confirmed = spoken_duration(outage.confirmed_at.since(outage.started_at));
+        let lead = Line::of("Too few runners with ").and(labels(&outage.labels, 10)).text(" are online ");
+        Section {
+            lead: lead.and(since(outage)).text(format!(", confirmed after {confirmed}.")),
+            ..part(Mark::Alarm, Line::default().name(&outage.runner_name).text(format!(": {pool}")))
+        }
+    }
+
+    /// The title for several outages, pools first: `pool gpu: 1 of 4 online, at least 2 wanted; a, b offline (2 of 8)`.
+    fn offline_title(&self, outages: &[Outage]) -> Line {
+        let (pools, single): (Vec<&Outage>, Vec<&Outage>) = outages.iter().partition(|outage| outage.pool.is_some());
+        let mut title = Line::default();
+        for (index, outage) in pools.iter().take(POOLS_IN_TITLE).enumerate() {
+            let counts = outage.pool.map_or_else(String::new, |pool| format!(": {pool}"));
+            title = if index > 0 { title.text("; ") } else { title }.short_name(&outage.runner_name, 40).text(counts);
+        }
+        if pools.len() > POOLS_IN_TITLE {
+            title = title.text(format!("; {} more", counted(pools.len() - POOLS_IN_TITLE, "pool", "pools")));
+        }
+        if single.is_empty() {
+            return title;
+        }
+        let title = if pools.is_empty() { title } else { title.text("; ") };
+        title
+            .and(names(single.iter().map(|outage| &*outage.runner_name)))
+            .text(" offline")
+            .text(self.share(single.len()))
+    }
+
     fn several_offline(&self, outages: &[Outage], consequence: Line) -> Section {
         let items = outages.iter().take(MAX_ITEMS).map(|outage| self.offline_item(outage));
+        let lead = match outages.iter().any(|outage| outage.pool.is_some()) {
+            true => "Too few runners are online, the first ",
+            false => "GitHub reports them offline, the first ",
+        };
         Section {
-            lead: Line::of("GitHub reports them offline, the first ")
-                .and(since_first(outages))
-                .text(".")
-                .and(consequence)
-                .and(cause(outages)),
+            lead: Line::of(lead).and(since_first(outages)).text(".").and(consequence).and(cause(outages)),
             items: items.collect(),
             total: outages.len(),
-            ..part(Mark::Alarm, runners(outages).text(" offline").text(self.share(outages.len())))
+            ..part(Mark::Alarm, self.offline_title(outages))
         }
     }
 
@@ -70,6 +105,9 @@ impl MessageBuilder<'_> {
     }
 
     fn offline_item(&self, outage: &Outage) -> Line {
+        if let Some(pool) = outage.pool {
+            return Line::default().name(&outage.runner_name).text(format!(": {pool}, ")).and(since(outage));
+        }
         let line =
             Line::default().name(&outage.runner_name).text(" ").and(since(outage)).text(was_running_a_job(outage));
         let line = match &outage.last_healthy {
@@ -96,8 +134,13 @@ impl MessageBuilder<'_> {
 
     pub(super) fn monitoring_starts(&self, outages: &[Outage]) -> Section {
         const FROM_NOW_ON: &str = " You will be alerted about changes from now on.";
-        let title = runners(outages).text(" offline").text(self.share(outages.len()));
+        let offline = outages.iter().filter(|outage| outage.pool.is_none()).count();
+        let share = if offline > 0 { self.share(offline) } else { String::new() };
+        let title = runners(outages).text(of_pools_or(outages, " short of runners", " offline")).text(share);
         let item = |outage: &Outage| {
+            if let Some(pool) = outage.pool {
+                return Line::default().name(&outage.runner_name).text(format!(": {pool}"));
+            }
             let line = Line::default().name(&outage.runner_name).text(was_running_a_job(outage));
             let line = line
                 .text(" · ")
@@ -112,30 +155,39 @@ impl MessageBuilder<'_> {
         let consequence = consequence(outages, outages.len());
         Section {
             brief: Line::of(" when monitoring started.").and(consequence.clone()).text(FROM_NOW_ON),
-            lead: Line::of("Already offline when monitoring started (")
+            lead: Line::of(of_pools_or(outages, "Already short of runners", "Already offline"))
+                .text(" when monitoring started (")
                 .at(first_start(outages))
                 .text(").")
                 .and(consequence)
                 .text(FROM_NOW_ON),
             items: outages.iter().take(MAX_ITEMS).map(item).collect(),
             total: outages.len(),
-            advice: to_do(vec![
-                Line::of("Remove runners that are no longer needed on GitHub, or list them in the policy's ")
-                    .command("ignore")
-                    .text("."),
-            ]),
+            advice: to_do(if offline == 0 {
+                Vec::new()
+            } else {
+                vec![
+                    Line::of("Remove runners that are no longer needed on GitHub, or list them in the policy's ")
+                        .command("ignore")
+                        .text("."),
+                ]
+            }),
             ..part(Mark::Warning, title)
         }
     }
 
     pub(super) fn removed(&self, outages: &[Outage]) -> Section {
-        const BY_GITHUB: &str = " GitHub removed it: it had not connected for 14 days.";
-        const BY_SOMEBODY: &str = " Somebody removed it: GitHub itself removes a runner only after 14 days offline.";
-        const UNKNOWN: &str = " GitHub removes a runner after 14 days offline; otherwise somebody removed it.";
-        let rule = |outage: &Outage| match (outage.was_removed_by_github(), outage.last_healthy) {
-            (true, _) => BY_GITHUB,
-            (false, Some(_)) => BY_SOMEBODY,
-            (false, None) => UNKNOWN,
+        let rule = |outage: &Outage| {
+            let days = if outage.ephemeral { "1 day" } else { "14 days" };
+            match outage.removed_by() {
+                Some(RemovedBy::GitHub) => format!(" GitHub removed it: it had not connected for {days}."),
+                Some(RemovedBy::Somebody) => {
+                    " Somebody removed it: GitHub itself removes a runner only after 14 days offline.".to_owned()
+                }
+                Some(RemovedBy::Unknown) | None => {
+                    format!(" GitHub removes a runner after {days} offline; otherwise somebody removed it.")
+                }
+            }
         };
         let since_when = |outage: &Outage| match (outage.status, outage.resolved_at) {
             (Status::Offline, Some(missed)) => {
@@ -146,7 +198,7 @@ impl MessageBuilder<'_> {
         let title = runners(outages).text(" no longer registered");
         let item = |outage: &Outage| {
             let line = Line::default().name(&outage.runner_name).text(": ").and(since_when(outage));
-            let by = if outage.was_removed_by_github() { ", removed by GitHub after 14 days" } else { "" };
+            let by = if outage.was_removed_by_github() { ", removed by GitHub" } else { "" };
             line.text(by)
                 .text(was_running_a_job(outage))
                 .text(" · ")
@@ -157,10 +209,15 @@ impl MessageBuilder<'_> {
         // A runner that was offline before its removal has job and peer data as old as its outage.
         let new: Vec<Outage> = outages.iter().filter(|outage| is_new(outage)).cloned().collect();
         let consequence = if new.is_empty() { Line::default() } else { consequence(&new, outages.len()) };
+        let rule_of_all = if outages.iter().all(Outage::was_removed_by_github) {
+            " GitHub removed them: they had not connected for long enough."
+        } else {
+            " GitHub removes a runner after 14 days offline, an ephemeral one after 1 day; otherwise somebody removed it."
+        };
         let part = match outages {
             [one] => Section {
                 brief: if one.was_removed_by_github() {
-                    Line::of(": removed by GitHub after 14 days offline.")
+                    Line::of(format!(": removed by GitHub after {} offline.", spoken_duration(one.kept_for())))
                 } else {
                     Line::of(": ").and(since_when(one)).text(".").and(consequence)
                 },
@@ -175,13 +232,7 @@ impl MessageBuilder<'_> {
             },
             _ => Section {
                 brief: Line::of(".").and(consequence.clone()),
-                lead: Line::of("GitHub no longer lists them.").and(consequence).text(
-                    if outages.iter().all(Outage::was_removed_by_github) {
-                        " GitHub removed them: they had not connected for 14 days."
-                    } else {
-                        UNKNOWN
-                    },
-                ),
+                lead: Line::of("GitHub no longer lists them.").and(consequence).text(rule_of_all),
                 items: outages.iter().take(MAX_ITEMS).map(item).collect(),
                 total: outages.len(),
                 ..part(Mark::Warning, title)
@@ -215,6 +266,7 @@ impl MessageBuilder<'_> {
     /// Outages that have ended although not all of their runners are back online.
     fn over(&self, outages: &[Outage]) -> Section {
         let (was, lead) = match outages.len() {
+            1 if outages[0].pool.is_some() => (" was short of runners earlier", "This outage has ended."),
             1 => (" was offline earlier", "This outage has ended, but the runner may not be online now."),
             _ => (" were offline earlier", "These outages have ended, but the runners may not be online now."),
         };
@@ -231,9 +283,21 @@ impl MessageBuilder<'_> {
         if outages.iter().any(|outage| self.may_be_away(outage)) {
             return self.over(outages);
         }
-        let title = runners(outages).text(" back online");
-        let brief = Line::of(format!(" after {} offline.", longest(outages)));
+        let title = runners(outages).text(of_pools_or(outages, has_enough_again(outages), " back online"));
+        let offline = of_pools_or(outages, "", " offline");
+        let brief = Line::of(format!(" after {}{offline}.", longest(outages)));
         match outages {
+            [one] if one.pool.is_some() => Section {
+                brief,
+                lead: Line::of("Enough runners with ")
+                    .and(labels(&one.labels, 10))
+                    .text(" are online again")
+                    .and(since_if(one.resolved_at))
+                    .text(format!(", after {} (", lasted(one)))
+                    .and(since(one))
+                    .text(")."),
+                ..part(Mark::Good, runners(outages).text(has_enough_again(outages)))
+            },
             [one] => Section {
                 brief,
                 lead: Line::of("GitHub reports ")
@@ -247,7 +311,12 @@ impl MessageBuilder<'_> {
             },
             _ => Section {
                 brief,
-                lead: Line::of(format!("GitHub reports them online again, after {} offline.", longest(outages))),
+                lead: Line::of(of_pools_or(
+                    outages,
+                    "Enough of their runners are online again",
+                    "GitHub reports them online again",
+                ))
+                .text(format!(", after {}{offline}.", longest(outages))),
                 items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
                 total: outages.len(),
                 ..part(Mark::Good, title)
@@ -261,6 +330,16 @@ impl MessageBuilder<'_> {
             return self.over(outages);
         }
         match outages {
+            [one] if one.pool.is_some() => Section {
+                brief: Line::of(": it has enough again."),
+                lead: Line::of("Too few of its runners were online from ")
+                    .at(one.started_at)
+                    .text(" to ")
+                    .at(one.resolved_at.unwrap_or(one.confirmed_at))
+                    .text(".")
+                    .text(TOO_SHORT),
+                ..part(Mark::Info, runners(outages).text(format!(" was short of runners for {}", lasted(one))))
+            },
             [one] => Section {
                 brief: Line::of(": back online.").text(had_a_job(one)),
                 lead: Line::of("GitHub reported ")
@@ -275,11 +354,27 @@ impl MessageBuilder<'_> {
                 ..part(Mark::Info, runners(outages).text(format!(" was offline for {}", lasted(one))))
             },
             _ => Section {
-                brief: Line::of(format!(": all back online, after {}.", longest(outages))),
-                lead: Line::of("GitHub reported them offline and reports them online again.").text(TOO_SHORT),
+                brief: Line::of(format!(
+                    ": all {}, after {}.",
+                    of_pools_or(outages, "have enough again", "back online"),
+                    longest(outages)
+                )),
+                lead: Line::of(of_pools_or(
+                    outages,
+                    "Too few of their runners were online.",
+                    "GitHub reported them offline and reports them online again.",
+                ))
+                .text(TOO_SHORT),
                 items: outages.iter().take(MAX_ITEMS).map(ended_item).collect(),
                 total: outages.len(),
-                ..part(Mark::Info, runners(outages).text(" were offline for a while"))
+                ..part(
+                    Mark::Info,
+                    runners(outages).text(of_pools_or(
+                        outages,
+                        " were short of runners for a while",
+                        " were offline for a while",
+                    )),
+                )
             },
         }
     }
@@ -298,10 +393,16 @@ impl MessageBuilder<'_> {
         }
         let all_ended_as = |ending| outages.iter().all(|outage| outage.ending == Some(ending));
         let (mark, title) = match open.len() {
-            0 if all_ended_as(Ending::Recovered) => (Mark::Good, runners(outages).text(" back online")),
+            0 if all_ended_as(Ending::Recovered) => {
+                (Mark::Good, runners(outages).text(of_pools_or(outages, has_enough_again(outages), " back online")))
+            }
             0 if all_ended_as(Ending::Removed) => (Mark::Info, runners(outages).text(" no longer registered")),
-            0 => (Mark::Info, runners(outages).text(" no longer offline")),
-            _ => (Mark::Alarm, names(open.iter().map(|outage| &*outage.runner_name)).text(" still offline")),
+            0 => (Mark::Info, runners(outages).text(of_pools_or(outages, " no longer short", " no longer offline"))),
+            _ => {
+                let is_short = open.iter().all(|outage| outage.pool.is_some());
+                let still = if is_short { " still short of runners" } else { " still offline" };
+                (Mark::Alarm, names(open.iter().map(|outage| &*outage.runner_name)).text(still))
+            }
         };
         let over = outages.len() - open.len();
         let lead = match outages {
@@ -361,7 +462,10 @@ impl MessageBuilder<'_> {
     }
 
     pub(super) fn no_longer_monitored(&self, outages: &[Outage], whole_target: bool) -> Section {
-        let item = |outage: &Outage| Line::default().name(&outage.runner_name).text(" offline ").and(since(outage));
+        let item = |outage: &Outage| {
+            let what = if outage.pool.is_some() { " short of runners " } else { " offline " };
+            Line::default().name(&outage.runner_name).text(what).and(since(outage))
+        };
         let list = Section {
             items: outages.iter().take(MAX_ITEMS).map(item).collect(),
             total: outages.len(),
@@ -379,7 +483,9 @@ impl MessageBuilder<'_> {
             };
             let still_open = match outages {
                 [] => Line::default(),
-                _ => Line::of(" Still offline at that time: ").and(runners(outages)).text("."),
+                _ => Line::of(of_pools_or(outages, " Still short at that time: ", " Still offline at that time: "))
+                    .and(runners(outages))
+                    .text("."),
             };
             Section {
                 mark: Mark::Info,
@@ -394,8 +500,8 @@ impl MessageBuilder<'_> {
             Section {
                 mark: Mark::Info,
                 title: runners(outages).text(" no longer monitored"),
-                brief: Line::of(": excluded by policy."),
-                lead: Line::of("Excluded by policy.").text(open),
+                brief: Line::of(of_pools_or(outages, ": no longer in the policy.", ": excluded by policy.")),
+                lead: Line::of(of_pools_or(outages, "No longer in the policy.", "Excluded by policy.")).text(open),
                 ..list
             }
         }
@@ -417,10 +523,11 @@ fn had_a_job(outage: &Outage) -> &'static str {
 
 /// `offline from 21:06 UTC to 23:06 UTC (2 h)`, or `offline since 21:06 UTC` for an open outage.
 fn course(outage: &Outage) -> Line {
+    let what = if outage.pool.is_some() { "short of runners" } else { "offline" };
     let line = match (outage.resolved_at, outage.ending) {
         (Some(end), ending) => {
-            let from = if began_unseen(outage) { "offline from before " } else { "offline from " };
-            let line = Line::of(from).at(outage.started_at).text(" to ").at(end);
+            let from = if began_unseen(outage) { "from before" } else { "from" };
+            let line = Line::of(format!("{what} {from} ")).at(outage.started_at).text(" to ").at(end);
             let then = match ending {
                 Some(Ending::Removed) => ", then no longer registered",
                 Some(Ending::NoLongerMonitored) => ", then no longer monitored",
@@ -428,9 +535,19 @@ fn course(outage: &Outage) -> Line {
             };
             line.text(format!(" ({}){then}", lasted(outage)))
         }
-        _ => Line::of("offline ").and(since(outage)),
+        _ => Line::of(format!("{what} ")).and(since(outage)),
     };
     line.text(was_running_a_job(outage))
+}
+
+/// The words for outages that are all of pools, or for others.
+pub(super) fn of_pools_or<'w>(outages: &[Outage], of_pools: &'w str, others: &'w str) -> &'w str {
+    if outages.iter().all(|outage| outage.pool.is_some()) { of_pools } else { others }
+}
+
+/// What is said of pools whose shortage is over.
+fn has_enough_again(outages: &[Outage]) -> &'static str {
+    if outages.len() == 1 { " has enough runners again" } else { " have enough runners again" }
 }
 
 /// One line of a list of outages that ended.

@@ -11,7 +11,7 @@ use monitor_pipeline::person::PersonId;
 
 use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
 use super::foresight::removal;
-use super::outages::was_running_a_job;
+use super::outages::{of_pools_or, was_running_a_job};
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
 
@@ -22,7 +22,9 @@ impl MessageBuilder<'_> {
     /// Outages whose alert a mute delayed: one line, and a list if there are several.
     pub(super) fn mute_ended(&self, outages: &[Outage]) -> Section {
         const HELD_BACK: &str = " A mute held this alert back until now.";
+        let has_pool = outages.iter().any(|outage| outage.pool.is_some());
         let lead = match outages {
+            _ if has_pool => Line::of("Too few runners are online, the first ").and(since_first(outages)).text("."),
             [one] => Line::of("GitHub reports ")
                 .name(&one.runner_name)
                 .text(" offline ")
@@ -34,7 +36,11 @@ impl MessageBuilder<'_> {
         Section {
             brief: Line::of(" ").and(since_first(outages)).text(".").text(HELD_BACK),
             lead: lead.text(HELD_BACK),
-            ..self.open(outages, Mark::Alarm, runners(outages).text(" offline"))
+            ..self.open(
+                outages,
+                Mark::Alarm,
+                runners(outages).text(of_pools_or(outages, " short of runners", " offline")),
+            )
         }
     }
 
@@ -45,11 +51,17 @@ impl MessageBuilder<'_> {
         let bound = if outages.iter().any(began_unseen) { "at least " } else { "" };
         let up_to = if bound.is_empty() && outages.len() > 1 { "up to " } else { bound };
         let lead = match outages {
+            [pool] if pool.pool.is_some() => Line::of("Too few of its runners have been online ")
+                .and(since(pool))
+                .text(format!(", for {up_to}{longest} now.")),
             [one] => Line::of("GitHub has reported ")
                 .name(&one.runner_name)
                 .text(" offline ")
                 .and(since(one))
                 .text(format!(", for {up_to}{longest} now{}.", was_running_a_job(one))),
+            _ if outages.iter().any(|outage| outage.pool.is_some()) => {
+                Line::of(format!("Too few runners have been online for {up_to}{longest} now."))
+            }
             _ => Line::of(format!("GitHub has reported them offline for {up_to}{longest} now.")),
         };
         let lead = match outages {
@@ -61,12 +73,17 @@ impl MessageBuilder<'_> {
         Section {
             brief: Line::of(" ").and(since_first(outages)).text(format!(" ({up_to}{longest}).")),
             lead,
-            ..self.open(outages, Mark::Alarm, runners(outages).text(" still offline"))
+            ..self.open(
+                outages,
+                Mark::Alarm,
+                runners(outages).text(of_pools_or(outages, " still short of runners", " still offline")),
+            )
         }
     }
 
     fn open(&self, outages: &[Outage], mark: Mark, title: Line) -> Section {
         match outages {
+            [one] if one.pool.is_some() => part(mark, title),
             [one] => Section {
                 facts: facts(one, Moment::Later),
                 link: self.runner_link(one, "Open this runner on GitHub"),
@@ -123,9 +140,18 @@ pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: 
 pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Section {
     let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
     let targets = counted(fleets.len(), "target", "targets");
-    let runners = counted(counts.total, "runner", "runners");
+    let pools = || fleets.iter().flat_map(|fleet| &fleet.pools);
+    let runners = match (counts.total, pools().count()) {
+        (0, pools) if pools > 0 => counted(pools, "pool", "pools"),
+        (total, 0) => counted(total, "runner", "runners"),
+        (total, of_them) => {
+            format!("{} and {}", counted(total, "runner", "runners"), counted(of_them, "pool", "pools"))
+        }
+    };
+    let down = usize::try_from(counts.down).unwrap_or(usize::MAX);
+    let down = down.saturating_add(pools().filter(|pool| pool.open_outage().is_some()).count());
     let lead = Line::of("No alerts about ").text(format!("{runners} in {targets} until ")).on(mute.until).text(".");
-    let open = match counts.down {
+    let open = match down {
         0 => " Outages are recorded; those still open at the end are reported then.".to_owned(),
         down => format!(
             " Outages are recorded; those still open at the end are reported then. The end of {} is still reported.",
@@ -170,9 +196,13 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
 
 /// The announcement in the channel that somebody set a mute.
 pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Section {
-    let (runners, targets) = (counted(runners, "runner", "runners"), counted(targets, "target", "targets"));
+    let what = match runners {
+        // A pool.
+        0 => "about it".to_owned(),
+        _ => format!("for {} in {}", counted(runners, "runner", "runners"), counted(targets, "target", "targets")),
+    };
     let lead = Line::of("Muted by ").person(&mute.by).text(" until ").on(mute.until);
-    let lead = lead.text(format!(": no alerts for {runners} in {targets}"));
+    let lead = lead.text(format!(": no alerts {what}"));
     let lead = match &mute.reason {
         Some(reason) => lead.text(". Reason: ").quote(reason).text("."),
         None => lead.text("."),

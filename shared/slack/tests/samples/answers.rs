@@ -38,6 +38,7 @@ fn runner(number: u64) -> Runner {
         ephemeral: false,
         version,
         updated_at: None,
+        pool: None,
         connected: true,
         status: if busy { Status::Busy } else { Status::Idle },
         busy,

@@ -10,6 +10,7 @@ use monitor_domain::fleet::Counts;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
@@ -45,6 +46,7 @@ pub(crate) fn outage(number: u64) -> Outage {
         version: Some("2.329.0".to_owned()),
         version_ended_at: None,
         ephemeral: false,
+        pool: None,
         labels: labels.into_iter().map(str::to_owned).collect(),
         status: Status::Offline,
         in_job: number.is_multiple_of(3),
@@ -54,6 +56,7 @@ pub(crate) fn outage(number: u64) -> Outage {
             at: started_at.minus(MINUTE * 4),
             status: if number.is_multiple_of(3) { Status::Busy } else { Status::Idle },
         }),
+        connected_at: None,
         peers: Peers { total: 3, online: u32::try_from(number % 4).unwrap() },
         visibility: Visibility::Alerted,
         resolved_at: None,
@@ -99,7 +102,7 @@ fn unreachable(fault: Fault, detail: &str) -> NotificationItem {
 
 /// Every sample, with its name.
 pub(crate) fn all() -> Vec<(&'static str, Notification)> {
-    [offline(), foresight(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
+    [offline(), pools(), foresight(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
 }
 
 fn offline() -> Vec<(&'static str, Notification)> {
@@ -124,7 +127,50 @@ fn offline() -> Vec<(&'static str, Notification)> {
 }
 
 fn of_ended_version(number: u64) -> Outage {
-    Outage { version_ended_at: Some(start().minus(DAY * 18)), ..outage(number) }
+    Outage { version_ended_at: Some(start().minus(HOUR * 20)), ..outage(number) }
+}
+
+/// A pool of which too few runners are online.
+fn short_pool() -> Outage {
+    Outage {
+        runner_id: RunnerId(1 << 62),
+        runner_name: "pool gpu".to_owned(),
+        os: "unknown".to_owned(),
+        version: None,
+        labels: vec!["gpu".to_owned()],
+        in_job: false,
+        pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }),
+        peers: Peers { total: 4, online: 1 },
+        ..outage(1)
+    }
+}
+
+fn pools() -> Vec<(&'static str, Notification)> {
+    let offline = |outages| vec![NotificationItem::Offline { outages }];
+    let over = Outage { resolved_at: Some(start().plus(HOUR)), ending: Some(Ending::Recovered), ..short_pool() };
+    let other = Outage { runner_id: RunnerId(1 << 61), runner_name: "pool linux,x64".to_owned(), ..over.clone() };
+    let at_start = |outages| vec![NotificationItem::MonitoringStarts { outages }];
+    let still =
+        NotificationItem::StillOffline { outages: vec![short_pool()], raised_at: start().plus(DAY), is_last: false };
+    vec![
+        ("pool_short", about("acme/web", 0, offline(vec![short_pool()]))),
+        ("pool_short_with_its_runners", about("acme/web", 2, offline(vec![short_pool(), outage(2), outage(4)]))),
+        (
+            "pool_has_enough_again",
+            about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![over.clone()] }]),
+        ),
+        ("pool_still_short", about("acme/web", 0, vec![still])),
+        ("pool_short_when_monitoring_starts", about("acme/web", 0, at_start(vec![short_pool()]))),
+        (
+            "pool_short_when_monitoring_starts_with_runners",
+            about("acme/web", 1, at_start(vec![short_pool(), outage(2)])),
+        ),
+        ("pool_was_short", about("acme/web", 0, vec![NotificationItem::CameAndWent { outages: vec![over.clone()] }])),
+        (
+            "pools_have_enough_again",
+            about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![other, over] }]),
+        ),
+    ]
 }
 
 /// What GitHub will do.

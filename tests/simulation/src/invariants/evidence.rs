@@ -39,6 +39,10 @@ impl Examination<'_> {
         let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
         for outage in &record.outages {
             by_runner.entry(outage.runner_id.0).or_default().push(outage);
+            if outage.pool.is_some() {
+                // `pools` compares it.
+                continue;
+            }
             let from_ms = scenario_ms(outage.started_at) - STALE_MS - MINUTE_MS;
             let until_ms = scenario_ms(outage.confirmed_at);
             // The registration that was known is truly gone, also where the next one slips from every list since.

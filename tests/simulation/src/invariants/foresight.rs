@@ -12,7 +12,7 @@ use monitor_pipeline::keys::Key;
 use super::{Examination, moment};
 use crate::machine::scenario_ms;
 use crate::model::{Decided, REMOVAL_STAGES, STAGES};
-use crate::operations::{DAY_MS, HOUR_MS, MINUTE_MS, Scenario};
+use crate::operations::{DAY_MS, HOUR_MS, KEPT_MS, MINUTE_MS, Scenario};
 use crate::record::Record;
 use crate::world::STALE_MS;
 
@@ -20,11 +20,12 @@ const TRUE: &str = "a version is warned of only as GitHub says, naming runners t
 const ONCE: &str = "each stage of a version is warned of once";
 const IN_TIME: &str = "a version that ends is warned of in time";
 const REASON: &str = "an ended version is the reason of an outage only if it had ended, and then always";
-const ASKED: &str = "a version is asked about once an hour at most, and once a day if nothing is wrong";
+const ASKED: &str = "a version is asked about once an hour at most, and not again within a day while nothing is wrong";
 const REMOVAL: &str = "a removal by GitHub is warned of in time, and not without a cause";
 
 /// Promises of a scenario with foresight.
-pub const FORESIGHT_PROMISES: [&str; 2] = ["version that ends", "outage of an ended version"];
+pub const FORESIGHT_PROMISES: [&str; 3] =
+    ["version that ends", "outage of an ended version", super::pools::POOL_PROMISE];
 /// Promises of one that is long enough for removals.
 pub const REMOVAL_PROMISES: [&str; 2] = ["removal by GitHub that is near", "removal by GitHub"];
 
@@ -167,6 +168,9 @@ impl Examination<'_> {
             match outage.version_ended_at.map(scenario_ms) {
                 Some(ends_ms) => {
                     self.promised(FORESIGHT_PROMISES[1]);
+                    if outage.last_healthy.is_some_and(|last| scenario_ms(last.at) > ends_ms + DAY_MS) {
+                        self.found(REASON, format!("it was healthy long after the end: {}", what()));
+                    }
                     let was_named =
                         known.iter().any(|(at_ms, end)| *end == Some(ends_ms) && *at_ms <= confirmed_ms + KNOWN_MS);
                     if !was_named || ends_ms > began_ms {
@@ -177,7 +181,10 @@ impl Examination<'_> {
                     let last = known.iter().rev().find(|(at_ms, _)| *at_ms < confirmed_ms - KNOWN_MS);
                     let is_sure = known.iter().all(|(at_ms, _)| (at_ms - confirmed_ms).abs() >= KNOWN_MS)
                         && self.model.is_calm(place, began_ms, confirmed_ms);
-                    if is_sure && last.is_some_and(|(_, ends_ms)| has_ended(ends_ms)) {
+                    let is_recent =
+                        |ends_ms: i64| outage.last_healthy.is_none_or(|last| scenario_ms(last.at) <= ends_ms + DAY_MS);
+                    let is_reason = |ends_ms: &Option<i64>| has_ended(ends_ms) && ends_ms.is_some_and(is_recent);
+                    if is_sure && last.is_some_and(|(_, ends_ms)| is_reason(ends_ms)) {
                         self.found(REASON, what());
                     }
                 }
@@ -190,17 +197,28 @@ impl Examination<'_> {
             for event in &change.events {
                 let Event::RemovalNear { outage, days } = event else { continue };
                 let at_ms = scenario_ms(change.observed_at);
-                let earliest_ms = outage.last_healthy.map(|last| scenario_ms(last.at) + 14 * DAY_MS);
-                let left_ms = earliest_ms.map(|earliest_ms| earliest_ms - at_ms);
-                let is_right = left_ms.is_some_and(|left_ms| (0..=i64::from(*days) * DAY_MS).contains(&left_ms));
-                if !is_right || !REMOVAL_STAGES.contains(&i64::from(*days)) {
+                let named_ms = outage.removal().and_then(|removal| removal.earliest).map(scenario_ms);
+                let left_ms = named_ms.map(|named_ms| named_ms - at_ms);
+                let is_near = left_ms.is_some_and(|left_ms| (0..=i64::from(*days) * DAY_MS).contains(&left_ms));
+                // GitHub counts from when the runner was online last, which no check can have seen later.
+                let gone_ms = self.model.offline_since(place, &outage.runner_name, at_ms);
+                let is_true = gone_ms.zip(named_ms).is_none_or(|(gone_ms, named_ms)| {
+                    named_ms <= gone_ms + KEPT_MS + STALE_MS
+                        && (named_ms >= gone_ms + KEPT_MS - HOUR_MS
+                            || !self.model.is_calm(place, gone_ms - HOUR_MS, gone_ms + HOUR_MS))
+                });
+                if !is_near || !is_true || !REMOVAL_STAGES.contains(&i64::from(*days)) {
                     self.found(REMOVAL, format!("{} at {}: {outage:?}, {days} days", record.subject, moment(at_ms)));
                 }
             }
         }
-        for outage in record.outages.iter().filter(|outage| outage.visibility.is_notified() && !outage.ephemeral) {
-            let Some(last) = outage.last_healthy.filter(|_| outage.status == Status::Offline) else { continue };
-            let earliest_ms = scenario_ms(last.at) + 14 * DAY_MS;
+        let of_runners = record.outages.iter().filter(|outage| outage.pool.is_none() && !outage.ephemeral);
+        for outage in of_runners.filter(|outage| outage.visibility.is_notified()) {
+            if outage.status != Status::Offline || outage.connected_at.is_some() {
+                continue;
+            }
+            let Some(earliest) = outage.removal().and_then(|removal| removal.earliest) else { continue };
+            let earliest_ms = scenario_ms(earliest);
             let ended_ms = outage.resolved_at.map_or(self.played.end_ms, scenario_ms);
             for days in REMOVAL_STAGES {
                 let stage_ms = earliest_ms - days * DAY_MS;
@@ -233,9 +251,14 @@ impl Examination<'_> {
                 && self.played.world.expired.iter().any(|expired| is_its_own(&expired))
             {
                 self.promised(REMOVAL_PROMISES[1]);
-                if !outage.was_removed_by_github() {
+                if outage.version_ended_at.is_none() && !outage.was_removed_by_github() {
                     self.found(REMOVAL, format!("{}: GitHub removed the runner of {outage:?}", record.subject));
                 }
+            }
+            let was_expired =
+                self.played.world.expired.iter().any(|(of, name, _)| *of == place && *name == outage.runner_name);
+            if outage.was_removed_by_github() && !was_expired {
+                self.found(REMOVAL, format!("{}: GitHub did not remove the runner of {outage:?}", record.subject));
             }
         }
     }
@@ -257,8 +280,9 @@ impl Examination<'_> {
                     moment(asked.at_ms)
                 ));
             }
-            let before = last.insert(&asked.version, asked.at_ms).filter(|_| asked.is_answered && is_undisturbed);
-            if before.is_some_and(|before| asked.at_ms - before < HOUR_MS - MINUTE_MS) {
+            let is_quiet = |from_ms: i64| is_undisturbed && self.model.is_undisturbed(from_ms, asked.at_ms);
+            let before = last.insert(&asked.version, asked.at_ms);
+            if before.is_some_and(|before| asked.at_ms - before < DAY_MS - MINUTE_MS && is_quiet(before)) {
                 found.push(format!("{} is asked about again at {}", asked.version, moment(asked.at_ms)));
             }
         }

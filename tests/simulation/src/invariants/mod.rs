@@ -4,6 +4,7 @@ mod evidence;
 mod foresight;
 mod messages;
 mod overrides;
+mod pools;
 mod promises;
 mod recording;
 mod rest;
@@ -86,6 +87,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
         examination.recording(record, &changes);
         examination.threads(scenario, record);
         examination.silences(place, record, &changes);
+        examination.pools(place, record);
         examination.foresight(place, record, &changes, &of_credential);
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);

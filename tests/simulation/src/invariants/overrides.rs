@@ -15,6 +15,7 @@ use crate::machine::scenario_ms;
 use crate::model::{Decided, Reading};
 use crate::operations::MINUTE_MS;
 use crate::record::{OutageKey, Record, count, key_of, reminded, sides};
+use crate::world::POOL_LABEL;
 
 const MUTED: &str = "nothing that is muted is notified";
 const NOT_MUTED: &str = "nothing is suppressed as muted that nobody muted";
@@ -85,6 +86,9 @@ impl Examination<'_> {
     }
 
     fn is_unhealthy(&self, place: usize, name: &str, at_ms: i64) -> bool {
+        if name == format!("pool {POOL_LABEL}") {
+            return self.model.lists_too_few(place, at_ms);
+        }
         let readings = self.model.readings(place, name, at_ms, at_ms);
         readings.iter().any(|(_, reading)| matches!(reading, Reading::Unhealthy | Reading::Slipped))
     }
@@ -138,7 +142,9 @@ impl Examination<'_> {
     fn notified_sides(&mut self, record: &Record, events: &BTreeMap<OutageKey, usize>) {
         let taken = self.taken_of(&record.subject);
         let notified = count(taken.iter().map(|taken| &taken.notification));
-        for outage in record.outages.iter().filter(|outage| !outage.visibility.is_notified()) {
+        // An open one is recorded as it opened, and may be notified later.
+        let ended = record.outages.iter().filter(|outage| !outage.is_open());
+        for outage in ended.filter(|outage| !outage.visibility.is_notified()) {
             if notified.keys().any(|(key, _)| *key == key_of(outage)) {
                 self.found(MUTED, format!("{}: {outage:?}", record.subject));
             }

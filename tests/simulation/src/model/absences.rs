@@ -46,7 +46,10 @@ impl Model<'_> {
     fn has_company(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
         let others = self.world.history.iter().filter(|((of, other), _)| *of == place && other != name);
         let mut changes = others.flat_map(|(_, history)| history);
-        changes.any(|(at_ms, truth)| *truth == Truth::Offline && (from_ms..=until_ms).contains(at_ms))
+        // A runner that is removed can make a pool short, which is notified together with others too.
+        let is_company =
+            |truth: &Truth| *truth == Truth::Offline || self.world.rules.has_pool && *truth == Truth::Absent;
+        changes.any(|(at_ms, truth)| is_company(truth) && (from_ms..=until_ms).contains(at_ms))
     }
 
     fn offline_bound(&self, place: usize, name: &str, from_ms: i64) -> i64 {

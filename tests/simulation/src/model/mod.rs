@@ -4,6 +4,7 @@
 mod absences;
 mod checks;
 mod overrides;
+mod pools;
 mod unseen;
 mod versions;
 

@@ -2,6 +2,7 @@
 
 use super::{CHECK_MS, Model, NOTIFY_MS, next_tick};
 use crate::operations::{DAY_MS, MINUTE_MS};
+use crate::world::Truth;
 
 /// The days before a version's end at which people are warned; 0 is its end.
 pub const STAGES: [i64; 4] = [21, 7, 1, 0];
@@ -98,5 +99,17 @@ impl Model<'_> {
             && self.was_always_listed(place, (stage_ms - 30 * MINUTE_MS, by_ms), true)
             && !self.is_ever_muted(place, name, stage_ms, by_ms);
         is_sure.then_some(by_ms)
+    }
+
+    /// Since when a runner had been offline at a time; `None` if it was not.
+    pub fn offline_since(&self, place: usize, name: &str, at_ms: i64) -> Option<i64> {
+        let history = self.world.history.get(&(place, name.to_owned()))?;
+        let last = history.iter().rev().find(|(from_ms, _)| *from_ms <= at_ms)?;
+        (last.1 == Truth::Offline).then_some(last.0)
+    }
+
+    /// Whether nothing at all was disturbed in between, at no target.
+    pub fn is_undisturbed(&self, from_ms: i64, until_ms: i64) -> bool {
+        !self.disturbances.iter().any(|one| one.from_ms < until_ms && one.until_ms > from_ms)
     }
 }

@@ -13,7 +13,7 @@ const REMOVAL_WARNING_DAYS: [u32; 2] = [1, 3];
 
 impl Evaluation<'_> {
     fn is_muted(&self) -> bool {
-        self.overrides.mutes(self.target, &self.runner.name, &self.runner.labels)
+        self.is_pooled || self.overrides.mutes(self.target, &self.runner.name, &self.runner.labels)
     }
 
     /// The visibility of an outage after the mutes are applied.
@@ -55,7 +55,7 @@ impl Evaluation<'_> {
     }
 
     /// The stage at which a warning is due that GitHub will remove the runner. An ephemeral runner is removed after a
-    /// day, which its alert says.
+    /// day, so there is nothing to warn of days ahead.
     fn removal_warning(&self, down: &Down) -> Option<u32> {
         if !down.outage.visibility.is_notified() || down.outage.ephemeral || self.is_muted() {
             return None;

@@ -8,6 +8,7 @@ mod edits;
 mod notifying;
 mod overrides;
 mod pending;
+mod pools;
 mod recording;
 mod routing;
 mod ticks;
@@ -41,6 +42,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Runs the whole suite, each part on a new store of `make`.
 pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
+    // One function with room for the future of every part would overflow the stack of a test.
+    Box::pin(run_notifications(&make)).await;
+    Box::pin(run_checks(&make)).await;
+    Box::pin(run_ticks(&make)).await;
+}
+
+async fn run_notifications<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(commits::a_lost_race_is_discarded_and_github_is_asked_again(&make().await)).await;
     Box::pin(commits::an_observation_from_before_a_lost_race_is_discarded(&make().await)).await;
     Box::pin(commits::an_own_commit_whose_answer_is_lost_is_recognised(&make().await)).await;
@@ -99,6 +107,9 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(recording::the_next_check_makes_up_for_a_lost_state_change_message(&make().await)).await;
     Box::pin(recording::a_day_without_notifier_or_chat_leaves_no_gap_in_the_outages(&make().await)).await;
     Box::pin(recording::an_outage_that_cannot_be_recorded_does_not_prevent_its_notification(&make().await)).await;
+}
+
+async fn run_checks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(checking::last_healthy_is_the_time_of_the_previous_check(&make().await)).await;
     Box::pin(checking::after_a_restart_last_healthy_is_the_time_of_the_stored_check(&make().await)).await;
     Box::pin(checking::a_steady_check_costs_two_reads_and_no_write(&make().await)).await;
@@ -138,11 +149,14 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     Box::pin(overrides::an_outage_that_ended_during_a_mute_is_never_notified(&make().await)).await;
     Box::pin(overrides::reminders_appear_in_the_alert_thread_until_somebody_acknowledges(&make().await)).await;
     Box::pin(overrides::a_day_without_the_chat_is_notified_in_one_message(&make().await)).await;
-    Box::pin(ticks::a_gap_is_at_least_three_intervals_and_unreachable_after(&make)).await;
+}
+
+async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
+    Box::pin(ticks::a_gap_is_at_least_three_intervals_and_unreachable_after(make)).await;
     Box::pin(ticks::a_stalled_tick_makes_no_gap(&make().await)).await;
     Box::pin(ticks::a_tick_that_stalls_before_its_commit_makes_no_gap(&make().await)).await;
     Box::pin(ticks::a_tick_that_stalls_in_its_heartbeat_makes_no_gap(&make().await)).await;
-    Box::pin(ticks::a_tick_that_stalls_in_its_commit_makes_no_gap(&make)).await;
+    Box::pin(ticks::a_tick_that_stalls_in_its_commit_makes_no_gap(make)).await;
     Box::pin(ticks::a_gap_is_notified_once_by_an_interrupted_tick(&make().await)).await;
     Box::pin(ticks::a_target_missing_from_its_account_is_checked_only_with_reason_once(&make().await)).await;
     Box::pin(ticks::a_tick_is_repeated_only_if_its_jobs_were_not_sent(&make().await)).await;
@@ -151,6 +165,9 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
     ))
     .await;
     Box::pin(ticks::a_large_drop_does_not_delay_a_tick(&make().await)).await;
+    Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
+    Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
+    Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
     Box::pin(versions::a_fleets_versions_are_asked_about_once_a_day(&make().await)).await;
     Box::pin(versions::an_enterprise_server_is_not_asked_about_versions(&make().await)).await;
     Box::pin(versions::one_of_two_checks_at_once_asks_about_a_version(&make().await)).await;

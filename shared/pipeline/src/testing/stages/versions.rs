@@ -74,18 +74,24 @@ pub(super) async fn an_enterprise_server_is_not_asked_about_versions<S: Store>(s
 pub(super) async fn one_of_two_checks_at_once_asks_about_a_version<S: Store>(store: &S) {
     let first = Installation::new(store);
     let second = Installation { clock: first.clock.clone(), ..Installation::new(store) };
-    for this in [&first, &second] {
-        this.source.set_version("2.331.0", Ok(VersionEnd::NoDate));
-        this.source.set(&web(), vec![runner(1, Status::Idle)]);
-    }
     first.tick().await;
+    for this in [&first, &second] {
+        this.source.set(&web(), vec![runner(1, Status::Idle)]);
+        this.source.set_version("2.331.0", Ok(VersionEnd::NoDate));
+    }
+    // The first check of a target commits that monitoring started; here no check has anything to commit but an answer.
+    first.source.set_version("2.331.0", Err(Failure::new(Fault::Service, "GitHub does not answer (502)")));
+    first.check(&web()).await;
+    assert_eq!(first.source.take_asked_versions(), ["2.331.0"]);
+    first.source.set_version("2.331.0", Ok(VersionEnd::NoDate));
+    first.clock.advance(7 * 60 * MINUTE);
     // The second check begins while the first reads the list, and is done before the first asks.
     first.source.meanwhile(async move {
         second.check(&web()).await;
         assert_eq!(second.source.take_asked_versions(), ["2.331.0"]);
     });
     first.check(&web()).await;
-    assert_eq!(first.source.take_asked_versions(), [""; 0]);
+    assert_eq!(first.source.take_asked_versions(), [""; 0], "the other has claimed it");
     let read = records::read_credential(store, &CredentialId::token()).await;
     assert_eq!(read.unwrap_or_else(|error| panic!("{error}")).record.versions.len(), 1);
 }
@@ -106,7 +112,7 @@ pub(super) async fn a_version_without_an_answer_is_asked_about_again_and_alarms_
         let notified = this.notify_all().await;
         let items: Vec<NotificationItem> = notified.into_iter().flat_map(|notification| notification.items).collect();
         let ended = vec![("2.331.0".to_owned(), 1)];
-        assert_eq!(warned(&items), if hour == 12 { ended } else { Vec::new() }, "hour {hour}");
+        assert_eq!(warned(&items), if hour == 13 { ended } else { Vec::new() }, "hour {hour}");
         assert!(!items.iter().any(|item| matches!(item, NotificationItem::Unreachable { .. })), "{items:?}");
         asked.extend(this.source.take_asked_versions().into_iter().map(|version| (hour, version)));
         this.clock.advance(60 * MINUTE);
@@ -129,6 +135,8 @@ pub(super) async fn the_end_of_a_version_is_notified_once_a_stage_and_target<S: 
     this.notify_all().await;
     let mut notified = Vec::new();
     for day in 0..34 {
+        // The first check of a day asks, and the next ones know.
+        this.check(&web()).await;
         for target in [web(), repository("api")] {
             this.check(&target).await;
             for notification in this.notify_all().await {

@@ -11,8 +11,8 @@ impl AnswerBuilder<'_> {
                 ..part(Mark::Info, "No target is monitored")
             }];
         }
-        let runners = fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner)));
-        let mut unwell: Vec<(&Fleet, &Runner)> = runners.filter(|(_, runner)| rank(runner) < Rank::Well).collect();
+        let mut unwell: Vec<(&Fleet, &Runner)> =
+            with_pools(fleets).filter(|(_, runner)| rank(runner) < Rank::Well).collect();
         unwell.sort_by_key(|(fleet, runner)| (rank(runner), since(runner), fleet.record.target.clone(), runner.id));
         let figures = self.figures_of(fleets);
         let mut parts: Vec<Section> = self.some_unreachable(fleets).into_iter().collect();
@@ -32,8 +32,9 @@ impl AnswerBuilder<'_> {
         let mut sorted: Vec<(&Fleet, Counts)> =
             fleets.iter().map(|fleet| (fleet, Counts::of(&fleet.runners))).collect();
         let order = |(fleet, counts): &(&Fleet, Counts)| {
+            let is_short = fleet.pools.iter().any(|pool| pool.open_outage().is_some());
             let is_well = counts.down == 0 && counts.online == counts.total && fleet.record.failing.is_none();
-            (is_well, std::cmp::Reverse(counts.down), counts.total == 0, fleet.record.target.clone())
+            (is_well && !is_short, std::cmp::Reverse(counts.down), counts.total == 0, fleet.record.target.clone())
         };
         sorted.sort_by_key(order);
         let line = |(fleet, counts): &(&Fleet, Counts)| {
@@ -55,7 +56,7 @@ impl AnswerBuilder<'_> {
     pub(super) fn target(&self, fleet: &Fleet) -> Vec<Section> {
         let target = &fleet.record.target;
         let counts = Counts::of(&fleet.runners);
-        let mut runners: Vec<&Runner> = fleet.runners.iter().collect();
+        let mut runners: Vec<&Runner> = fleet.pools.iter().chain(&fleet.runners).collect();
         runners.sort_by_key(|runner| (rank(runner), (rank(runner) < Rank::Well).then(|| since(runner)), &runner.name));
         let is_well = runners.iter().all(|runner| rank(runner) == Rank::Well);
         let figures = self.figures_of(std::slice::from_ref(fleet));

@@ -4,8 +4,7 @@ use super::*;
 
 impl AnswerBuilder<'_> {
     pub(super) fn runners(&self, asked: &str, fleets: &[Fleet]) -> Vec<Section> {
-        let all = || fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner)));
-        let mut found: Vec<(&Fleet, &Runner)> = all().collect();
+        let mut found: Vec<(&Fleet, &Runner)> = with_pools(fleets).collect();
         if let [(fleet, runner)] = found[..] {
             return self.some_unreachable(fleets).into_iter().chain([self.one(fleet, runner)]).collect();
         }
@@ -33,12 +32,14 @@ impl AnswerBuilder<'_> {
             Rank::Well if is_old => Mark::Warning,
             Rank::Well => Mark::Good,
         };
-        let mut facts = vec![
-            fact("Labels", labels(&runner.labels, 10)),
-            fact("System", system(&runner.os, runner.version.as_deref())),
-            fact("First seen", Line::default().on(runner.first_seen_at)),
-        ];
-        if let Some(last) = runner.open_outage().and_then(|outage| outage.last_healthy) {
+        let mut facts = vec![fact("Labels", labels(&runner.labels, 10))];
+        if runner.pool.is_none() {
+            facts.push(fact("System", system(&runner.os, runner.version.as_deref())));
+        }
+        facts.push(fact("First seen", Line::default().on(runner.first_seen_at)));
+        if let Some(last) =
+            runner.open_outage().filter(|_| runner.pool.is_none()).and_then(|outage| outage.last_healthy)
+        {
             facts.insert(
                 0,
                 fact("Last healthy", Line::default().on(last.at).text(format!(" or later, {}", last.status))),
@@ -48,11 +49,14 @@ impl AnswerBuilder<'_> {
             facts.push(fact("Kind", "ephemeral: leaves after one job"));
         }
         if let Some(at) = fleet.version_ends_at(runner) {
-            let ends = if at <= self.now { "ended on " } else { "ends on " };
-            facts.push(fact("Version", Line::of(ends).on(at).text("; GitHub then gives it no more jobs")));
+            let (ends, then) = match at <= self.now {
+                true => ("ended on ", "; GitHub gives it no more jobs"),
+                false => ("ends on ", "; GitHub gives it no more jobs then"),
+            };
+            facts.push(fact("Version", Line::of(ends).on(at).text(then)));
         }
         if let Some(outage) = runner.open_outage().filter(|outage| outage.removal().is_some()) {
-            facts.push(fact("Removal", Line::of("by GitHub ").and(removal(outage)).text(", unless it connects")));
+            facts.push(fact("GitHub removes it", removal(outage).text(", unless it connects")));
         }
         let status = self.status(runner, is_old);
         let last_known = if is_old { "last known: " } else { "" };
@@ -61,9 +65,12 @@ impl AnswerBuilder<'_> {
             brief: Line::of(": ").and(status.clone()).text("."),
             lead: lead.and(status).text("."),
             facts,
-            link: Some(
-                Line::default().link("Open this runner on GitHub", self.web.runner_page(target, runner.current_id)),
-            ),
+            link: Some(match runner.pool {
+                Some(_) => Line::default().link("All runners on GitHub", self.web.runners_page(target)),
+                None => {
+                    Line::default().link("Open this runner on GitHub", self.web.runner_page(target, runner.current_id))
+                }
+            }),
             advice: vec![Line::of("Its outages: ").command("/runner-history NAME")],
             ..part(
                 mark,
@@ -82,8 +89,7 @@ impl AnswerBuilder<'_> {
         total: usize,
         fleets: &[Fleet],
     ) -> Vec<Section> {
-        let now: Vec<(&Fleet, &Runner)> =
-            fleets.iter().flat_map(|fleet| fleet.runners.iter().map(move |runner| (fleet, runner))).collect();
+        let now: Vec<(&Fleet, &Runner)> = with_pools(fleets).collect();
         let open = outages.iter().filter(|(_, outage)| outage.is_open()).count();
         let title = match total {
             0 => "no outages".to_owned(),
@@ -124,7 +130,11 @@ impl AnswerBuilder<'_> {
 
     /// One line about an outage.
     pub(super) fn outage(&self, outage: &Outage) -> Line {
-        let what = if outage.status == Status::Unknown { "not registered" } else { "offline" };
+        let what = match outage.status {
+            _ if outage.pool.is_some() => "short of runners",
+            Status::Unknown => "not registered",
+            _ => "offline",
+        };
         let before = Line::of(if began_unseen(outage) { "before " } else { "" });
         let line = match (outage.resolved_at, outage.ending) {
             (Some(end), ending) => {
