@@ -231,7 +231,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
     } else if fleet.runners.is_empty() {
         lines.push(remark(Tone::Faint, "no runners", 0));
     }
-    lines.extend(fleet.pools.iter().chain(&fleet.runners).map(|runner| {
+    lines.extend(fleet.pools_and_runners().map(|runner| {
         let since = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);
         let cells = vec![
             target.to_owned(),
@@ -315,7 +315,7 @@ pub(crate) fn is_unhealthy(fleet: &Fleet) -> bool {
         matches!(runner.health, Health::Down(_))
             || matches!(runner.health, Health::Suspect(_)) && !runner.never_connected()
     };
-    fleet.pools.iter().chain(&fleet.runners).any(bad)
+    fleet.pools_and_runners().any(bad)
 }
 
 #[cfg(test)]

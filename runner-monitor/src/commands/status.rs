@@ -61,7 +61,7 @@ pub(crate) fn unknown_text(name: &Named) -> String {
 
 fn knows(fleet: &Fleet, name: &Named) -> bool {
     let target = &fleet.record.target;
-    let mut all = fleet.pools.iter().chain(&fleet.runners);
+    let mut all = fleet.pools_and_runners();
     name.covers(target, None) || all.any(|runner| name.covers(target, Some(&runner.name)))
 }
 
@@ -81,7 +81,7 @@ fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {
 }
 
 fn summary(fleets: &[Fleet], now: Timestamp) -> String {
-    let runners = fleets.iter().flat_map(|fleet| fleet.pools.iter().chain(&fleet.runners));
+    let runners = fleets.iter().flat_map(Fleet::pools_and_runners);
     let open = runners.filter(|runner| runner.open_outage().is_some()).count();
     let checked: BTreeSet<String> = [
         fleets.iter().filter_map(Fleet::seen_at).max().map(|at| ago(at, now)),

@@ -160,7 +160,7 @@ pub fn report(
     let of_runners = || outages.iter().filter(|outage| outage.pool.is_none());
     let mut report =
         TargetReport { from: span.from, outages: of_runners().filter(is_in).count(), ..TargetReport::default() };
-    for runner in fleet.runners.iter().chain(&fleet.pools).filter(|runner| is_watched(fleet, runner)) {
+    for runner in fleet.pools_and_runners().filter(|runner| is_watched(fleet, runner)) {
         let away = absences.iter().filter(|(id, _)| *id == runner.id).map(|(_, span)| *span);
         let observed = Spans::of(registered(runner, span)).without(&gaps).without(&Spans::of(away));
         let own = || outages.iter().filter(|outage| outage.runner_id == runner.id).filter(is_in);

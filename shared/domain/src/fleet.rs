@@ -109,6 +109,11 @@ impl Fleet {
         }
     }
 
+    /// The pools and then the runners: everything that can have an outage.
+    pub fn pools_and_runners(&self) -> impl Iterator<Item = &Runner> {
+        self.pools.iter().chain(&self.runners)
+    }
+
     /// When GitHub gives no more jobs to a runner's version, as far as the target's people were warned of it.
     pub fn version_ends_at(&self, runner: &Runner) -> Option<Timestamp> {
         let version = runner.version.as_ref().filter(|_| !runner.is_gone())?;

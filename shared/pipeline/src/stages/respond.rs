@@ -297,7 +297,7 @@ fn similar(name: &str, all: &[Fleet]) -> Vec<String> {
     if wanted.is_empty() {
         return Vec::new();
     }
-    let names = all.iter().flat_map(|fleet| fleet.runners.iter().chain(&fleet.pools)).map(|runner| &runner.name);
+    let names = all.iter().flat_map(Fleet::pools_and_runners).map(|runner| &runner.name);
     let mut ranked: Vec<(u8, &String)> = names.filter_map(|name| Some((rank(name)?, name))).collect();
     ranked.sort();
     ranked.dedup();

@@ -376,5 +376,5 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
 
 /// The pools and runners of fleets, each with its fleet.
 fn with_pools(fleets: &[Fleet]) -> impl Iterator<Item = (&Fleet, &Runner)> {
-    fleets.iter().flat_map(|fleet| fleet.pools.iter().chain(&fleet.runners).map(move |runner| (fleet, runner)))
+    fleets.iter().flat_map(|fleet| fleet.pools_and_runners().map(move |runner| (fleet, runner)))
 }

@@ -24,6 +24,7 @@ impl MessageBuilder<'_> {
         const HELD_BACK: &str = " A mute held this alert back until now.";
         let has_pool = outages.iter().any(|outage| outage.pool.is_some());
         let lead = match outages {
+            [pool] if has_pool => Line::of("Too few of its runners are online ").and(since(pool)).text("."),
             _ if has_pool => Line::of("Too few runners are online, the first ").and(since_first(outages)).text("."),
             [one] => Line::of("GitHub reports ")
                 .name(&one.runner_name)
@@ -197,7 +198,7 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
 /// The announcement in the channel that somebody set a mute.
 pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Section {
     let what = match runners {
-        // A pool.
+        // The mute is of a pool.
         0 => "about it".to_owned(),
         _ => format!("for {} in {}", counted(runners, "runner", "runners"), counted(targets, "target", "targets")),
     };

@@ -56,7 +56,7 @@ impl AnswerBuilder<'_> {
     pub(super) fn target(&self, fleet: &Fleet) -> Vec<Section> {
         let target = &fleet.record.target;
         let counts = Counts::of(&fleet.runners);
-        let mut runners: Vec<&Runner> = fleet.pools.iter().chain(&fleet.runners).collect();
+        let mut runners: Vec<&Runner> = fleet.pools_and_runners().collect();
         runners.sort_by_key(|runner| (rank(runner), (rank(runner) < Rank::Well).then(|| since(runner)), &runner.name));
         let is_well = runners.iter().all(|runner| rank(runner) == Rank::Well);
         let figures = self.figures_of(std::slice::from_ref(fleet));
