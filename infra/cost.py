@@ -48,9 +48,9 @@ JOBS_PER_SEND = 10
 # DynamoDB's units for these requests: a read unit is 4 KB of a consistent read and at least one for each item that is
 # read by its key, a write unit is 1 KB of a single put. tests/dynamodb/tests/service.rs asserts those of the fleet, which
 # is one of 20 runners, and those of the heartbeat. The other read of a check is of three items: the credential, its
-# cursor and a GitHub App's access token. A tick reads the watchlist, the heartbeat and the monitor's cursor.
+# cursor and a GitHub App's access token. A tick reads the watchlist, the monitor's cursor and twelve heartbeats.
 READ_UNITS_PER_CHECK = 4 + 3
-READ_UNITS_PER_TICK = 3
+READ_UNITS_PER_TICK = 14
 WRITE_UNITS_PER_HEARTBEAT = 1
 # The size of a target's records with their history is an assumption.
 STORED_GB_PER_TARGET = 1e-3

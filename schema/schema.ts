@@ -178,7 +178,7 @@ export const OutageEvent = itemType("OutageEvent", {
 
 /** The heartbeat: when a subject was last processed without anything to commit. */
 export const LastSeen = itemType("LastSeen", {
-  keyPath: "/fleet-:repoId/last_seen",
+  keyPath: "/fleet-:repoId/last_seen-:slot",
   syncable: false,
   fields: {
     repoId,
@@ -187,6 +187,8 @@ export const LastSeen = itemType("LastSeen", {
     jobsSentAt: moment,
     /** Monitor only: when the next tick is due. */
     nextTickAt: moment,
+    /** From 1. The monitor's heartbeats use several in turn, so that a late put does not replace the latest one. */
+    slot: { type: uint },
   },
 });
 

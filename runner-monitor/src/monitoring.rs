@@ -33,7 +33,7 @@ impl Monitoring {
             stored.push(read_fleet(store, &target).await?);
         }
         let now = SystemClock.now();
-        let monitor = records::read_monitor(store).await?;
+        let monitor = records::read_monitor(store, now).await?;
         let not_complete = shortfalls(store, &monitor, &stored, now).await.iter().map(Shortfall::to_string).collect();
         let fleets = stored.into_iter().map(|stored| stored.fleet).collect();
         Ok(Self { now, ticked_at: monitor.ticked_at, not_complete, fleets })

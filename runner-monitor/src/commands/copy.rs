@@ -11,7 +11,7 @@ use monitor_domain::subject::Subject;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::expiry::expires_at;
 use monitor_pipeline::inventory;
-use monitor_pipeline::items::Item;
+use monitor_pipeline::items::{Item, LastSeen};
 use monitor_pipeline::json;
 use monitor_pipeline::keys::{Key, Put};
 use monitor_pipeline::ports::{Clock as _, PutOutcome, Store, StoreError};
@@ -85,14 +85,18 @@ pub(crate) async fn run(arguments: &Copy) -> anyhow::Result<Outcome> {
 
 /// Refuses a store that a monitor uses: what it stores while items are copied would be lost or overwritten.
 async fn ensure_unused(store: &impl Store, place: &str, now: Timestamp) -> anyhow::Result<()> {
-    let found = store.get(&[Key::LastSeen(Subject::Monitor)]).await.with_context(|| format!("cannot read {place}"))?;
-    let Some(Item::LastSeen(last_seen)) = found.into_iter().next() else { return Ok(()) };
-    let Some(next_tick_at) = last_seen.next_tick_at else { return Ok(()) };
+    let heartbeats: Vec<Key> = Key::heartbeats().collect();
+    let found = store.get(&heartbeats).await.with_context(|| format!("cannot read {place}"))?;
+    let due = |item| match item {
+        Item::LastSeen(LastSeen { at, next_tick_at, .. }) => Some((next_tick_at?, at)),
+        _ => None,
+    };
+    let Some((next_tick_at, ticked_at)) = found.into_iter().filter_map(due).max() else { return Ok(()) };
     let free_at = next_tick_at.plus(STOPPED_AFTER);
     ensure!(
         now >= free_at,
         "a monitor may be using {place}: it checked {} ago. Stop it, then run this command in {}",
-        spoken_duration(now.since(last_seen.at)),
+        spoken_duration(now.since(ticked_at)),
         spoken_duration(free_at.since(now).max(Duration::from_secs(1)))
     );
     Ok(())

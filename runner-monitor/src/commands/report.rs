@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
     let targets = watched(&store).await?;
     let named = &arguments.targets;
     let unknown = named.iter().filter(|spec| !targets.iter().any(|target| spec.covers(target)));
-    let monitor = read_monitor(&store).await?;
+    let monitor = read_monitor(&store, now).await?;
     let ends = version_ends(&store, &targets).await?;
     let is_gap = |event: &Event| {
         matches!(event, Event::Unwatched { .. } | Event::ReachableAgain { .. } | Event::Returned { .. })

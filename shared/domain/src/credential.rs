@@ -81,6 +81,7 @@ pub fn reconcile_credential(
             let is_over = |failing: &mut Failing| failing.since <= started_at || failing.since.is_impossible(now);
             if let Some(failing) = after.failing.take_if(is_over) {
                 let (since, notified) = (failing.since, failing.notified);
+                after.recovered_at = notified.then_some(started_at).or(after.recovered_at);
                 events.push(Event::ReachableAgain { since, until: started_at, notified });
             }
         }
@@ -111,12 +112,20 @@ pub fn reconcile_credential(
 }
 
 impl CredentialRecord {
-    /// Whether it explains why a target is unreachable: its own failure is notified, or has lasted about as long as the
-    /// target's, so that its notification is imminent.
-    pub fn explains(&self, target: &TargetRecord, thresholds: &Thresholds) -> bool {
-        let Some(failing) = &self.failing else { return false };
-        let is_as_old = |of_target: &Failing| failing.since.since(of_target.since) < thresholds.unreachable_after / 2;
-        failing.notified || target.failing.as_ref().is_none_or(is_as_old)
+    /// Whether it explains why a target is unreachable at `at`: its own failure is notified, or has lasted about as
+    /// long as the target's, so that its notification is imminent, or ended only just now. After a token is replaced,
+    /// some checks still use the old one.
+    pub fn explains(&self, target: &TargetRecord, at: Timestamp, thresholds: &Thresholds) -> bool {
+        let Thresholds { unreachable_after, .. } = *thresholds;
+        let failing = target.failing.as_ref();
+        if let (Some(recovered_at), Some(failing)) = (self.recovered_at, failing)
+            && failing.since < recovered_at
+            && !at.has_waited(recovered_at, unreachable_after)
+        {
+            return true;
+        }
+        let Some(own) = &self.failing else { return false };
+        own.notified || failing.is_none_or(|failing| own.since.since(failing.since) < unreachable_after / 2)
     }
 }
 
@@ -227,7 +236,8 @@ mod tests {
         let mut credential = CredentialRecord::new(CredentialId::token());
         let mut target = TargetRecord::new("acme/web".parse().unwrap());
         target.failing = failing(start(), false);
-        let explains = |credential: &CredentialRecord| credential.explains(&target, &Thresholds::default());
+        let explains_at = |credential: &CredentialRecord, at| credential.explains(&target, at, &Thresholds::default());
+        let explains = |credential: &CredentialRecord| explains_at(credential, start().plus(20 * MINUTE));
         assert!(!explains(&credential), "it works");
         credential.failing = failing(start().plus(5 * MINUTE), false);
         assert!(explains(&credential), "another target failed a little later");
@@ -235,6 +245,32 @@ mod tests {
         assert!(!explains(&credential), "other targets were checked successfully in between");
         credential.failing = failing(start().plus(10 * MINUTE), true);
         assert!(explains(&credential), "its failure is notified");
+
+        credential.failing = failing(start().plus(31 * MINUTE), false);
+        credential.recovered_at = Some(start().plus(30 * MINUTE));
+        assert!(explains_at(&credential, start().plus(31 * MINUTE)), "checks with the old token may still be running");
+        assert!(!explains_at(&credential, start().plus(45 * MINUTE)), "the others have been reachable for long");
+        credential.recovered_at = Some(start());
+        assert!(!explains_at(&credential, start().plus(31 * MINUTE)), "the target failed after the recovery");
+    }
+
+    #[test]
+    fn only_the_end_of_a_notified_failure_counts_as_a_recovery() {
+        let mut record = CredentialRecord::new(CredentialId::token());
+        let mut check = |after, outcome: &Outcome| {
+            let at = start().plus(after);
+            let (report, thresholds) = (CredentialReport::default(), Thresholds::default());
+            let commit = reconcile_credential(&record, (at, outcome), &report, &[], 1, &thresholds, (at, 1));
+            record = commit.map_or_else(|| record.clone(), |commit| commit.record);
+            record.recovered_at
+        };
+        assert_eq!(check(Duration::ZERO, &refused()), None);
+        assert_eq!(check(5 * MINUTE, &seen()), None, "one target of several is refused at each check");
+        assert_eq!(check(10 * MINUTE, &refused()), None);
+        assert_eq!(check(25 * MINUTE, &refused()), None);
+        assert_eq!(check(30 * MINUTE, &seen()), Some(start().plus(30 * MINUTE)));
+        assert_eq!(check(35 * MINUTE, &refused()), Some(start().plus(30 * MINUTE)));
+        assert_eq!(check(40 * MINUTE, &seen()), Some(start().plus(30 * MINUTE)));
     }
 
     #[test]

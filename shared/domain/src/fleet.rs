@@ -181,6 +181,9 @@ pub struct CredentialRecord {
     /// Set while checks with it fail for a reason that all its targets share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
+    /// When its last notified failure ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Timestamp>,
     /// The last warning of its expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry_warning: Option<ExpiryWarning>,
@@ -197,6 +200,7 @@ impl CredentialRecord {
             revision: Revision(0),
             last_notifiable: Revision(0),
             failing: None,
+            recovered_at: None,
             expiry_warning: None,
             versions: Vec::new(),
         }

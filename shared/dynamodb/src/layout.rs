@@ -33,7 +33,8 @@ impl Place {
         let sort = match key {
             Key::Target(_) => TARGET.to_owned(),
             Key::Runner(_, runner) => format!("fleet#runner#{:020}", runner.0),
-            Key::LastSeen(_) => "fleet#last-seen".to_owned(),
+            Key::LastSeen(_, 0) => "fleet#last-seen".to_owned(),
+            Key::LastSeen(_, slot) => format!("fleet#last-seen#{slot}"),
             Key::Cursor(_) => "fleet#cursor".to_owned(),
             Key::Outage(_, runner, outage) => format!("outage#{:020}#{:020}", runner.0, outage.0.0),
             Key::Acknowledgement(_, runner, outage) => {

@@ -47,11 +47,12 @@ pub async fn items_of(store: &impl Store, subject: &Subject) -> Result<Vec<Item>
             items.extend(store.get(&acknowledgements).await?);
         }
         Subject::Credential(id) => {
-            let keys = [Key::Credential(id.clone()), Key::LastSeen(subject.clone()), Key::Cursor(subject.clone())];
+            let keys = [Key::Credential(id.clone()), Key::LastSeen(subject.clone(), 0), Key::Cursor(subject.clone())];
             items.extend(store.get(&keys).await?);
         }
         Subject::Monitor => {
-            let keys = [Key::Watchlist, Key::LastSeen(subject.clone()), Key::Cursor(subject.clone())];
+            let keys: Vec<Key> =
+                [Key::Watchlist, Key::Cursor(subject.clone())].into_iter().chain(Key::heartbeats()).collect();
             items.extend(store.get(&keys).await?);
             items.extend(store.list(&Query::Mutes).await?);
         }

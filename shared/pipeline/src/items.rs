@@ -2,6 +2,8 @@
 //!
 //! Every item type has one writer; docs/ARCHITECTURE.md has the table.
 
+use std::time::Duration;
+
 use monitor_domain::change::Change;
 use monitor_domain::fleet::{CredentialRecord, TargetRecord};
 use monitor_domain::notifications::Notification;
@@ -82,6 +84,9 @@ pub struct OutageItem {
 pub struct LastSeen {
     /// The target or the monitor.
     pub subject: Subject,
+    /// For the monitor: see [`LastSeen::slot_at`].
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub slot: u8,
     /// The time of the check or tick.
     pub at: Timestamp,
     /// For the monitor: the last tick whose jobs were sent, if a tick sends so many that none may be sent twice.
@@ -90,6 +95,24 @@ pub struct LastSeen {
     /// For the monitor: when the next tick is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_tick_at: Option<Timestamp>,
+}
+
+impl LastSeen {
+    /// The number of slots that the monitor's heartbeats use in turn, each for half an interval.
+    pub const SLOTS: u8 = 12;
+
+    /// The slot of a tick at `at`. A slot is used again after six intervals: so the put of a process that was suspended
+    /// for less does not replace a newer heartbeat.
+    pub fn slot_at(at: Timestamp, interval: Duration) -> u8 {
+        let half_ms = i64::try_from(interval.as_millis() / 2).unwrap_or(i64::MAX).max(1);
+        let slot = (at.epoch_ms() / half_ms).rem_euclid(i64::from(Self::SLOTS));
+        u8::try_from(slot).unwrap_or_default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(slot: &u8) -> bool {
+    *slot == 0
 }
 
 /// The number of a notification within its subject, and of an attempt to send it.
@@ -364,4 +387,28 @@ pub struct Marker {
     pub nonce: u64,
     /// When it was stored.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_within_five_intervals_of_each_other_use_different_slots() {
+        for interval_secs in [10, 60, 300, 3_600] {
+            let interval = Duration::from_secs(interval_secs);
+            let (interval_ms, mut used) =
+                (i64::try_from(interval_secs * 1_000).unwrap(), [0; LastSeen::SLOTS as usize]);
+            for first_ms in (0..8 * interval_ms).step_by(2_521).map(|ms| 1_800_000_000_000 + ms) {
+                let slot = |ms| LastSeen::slot_at(Timestamp::from_epoch_ms(ms), interval);
+                used[usize::from(slot(first_ms))] += 1;
+                for (intervals, percent) in (1..=5).flat_map(|intervals| (-49..=49).map(move |late| (intervals, late)))
+                {
+                    let later_ms = first_ms + interval_ms * intervals + interval_ms * percent / 100;
+                    assert_ne!(slot(first_ms), slot(later_ms), "{first_ms} and {later_ms}, every {interval_secs} s");
+                }
+            }
+            assert!(used.iter().all(|ticks| *ticks > 0), "{used:?}");
+        }
+    }
 }

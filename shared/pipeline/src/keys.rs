@@ -7,7 +7,7 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::TargetId;
 
-use crate::items::{Attempt, Item, Mute};
+use crate::items::{Attempt, Item, LastSeen, Mute};
 
 /// An item's key. Keys of one subject are adjacent, in the order of the variants' fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ pub enum Key {
     /// See [`Item::Outage`].
     Outage(TargetId, RunnerId, OutageId),
     /// See [`Item::LastSeen`].
-    LastSeen(Subject),
+    LastSeen(Subject, u8),
     /// See [`Item::Change`].
     Change(Subject, Revision),
     /// See [`Item::Credential`].
@@ -105,7 +105,7 @@ impl Item {
             Item::Target(record) => Key::Target(record.target.id().clone()),
             Item::Runner(item) => Key::Runner(item.target.clone(), item.runner.id),
             Item::Outage(item) => Key::Outage(item.target.clone(), item.outage.runner_id, item.outage.id),
-            Item::LastSeen(item) => Key::LastSeen(item.subject.clone()),
+            Item::LastSeen(item) => Key::LastSeen(item.subject.clone(), item.slot),
             Item::Change(change) => Key::Change(change.subject.clone(), change.revision),
             Item::Credential(record) => Key::Credential(record.id.clone()),
             Item::Watchlist(_) => Key::Watchlist,
@@ -121,6 +121,11 @@ impl Item {
 }
 
 impl Key {
+    /// The keys of the monitor's heartbeats.
+    pub fn heartbeats() -> impl Iterator<Item = Self> {
+        (0..LastSeen::SLOTS).map(|slot| Self::LastSeen(Subject::Monitor, slot))
+    }
+
     /// The subject that the item belongs to.
     pub fn subject(&self) -> Subject {
         match self {
@@ -130,7 +135,7 @@ impl Key {
             | Key::Acknowledgement(target, ..) => Subject::Target(target.clone()),
             Key::Credential(id) | Key::AccessToken(id) => Subject::Credential(id.clone()),
             Key::Watchlist | Key::Mute(_) => Subject::Monitor,
-            Key::LastSeen(subject)
+            Key::LastSeen(subject, _)
             | Key::Change(subject, _)
             | Key::Claim(subject, _)
             | Key::Sent(subject, _)
@@ -147,7 +152,8 @@ impl fmt::Display for Key {
             Key::Target(_) => write!(f, "{subject} target"),
             Key::Runner(_, runner) => write!(f, "{subject} runner {runner}"),
             Key::Outage(_, runner, outage) => write!(f, "{subject} runner {runner} outage {}", outage.0),
-            Key::LastSeen(_) => write!(f, "{subject} last seen"),
+            Key::LastSeen(_, 0) => write!(f, "{subject} last seen"),
+            Key::LastSeen(_, slot) => write!(f, "{subject} last seen {slot}"),
             Key::Change(_, revision) => write!(f, "{subject} change {revision}"),
             Key::Credential(_) => write!(f, "{subject} credential"),
             Key::Watchlist => write!(f, "{subject} watchlist"),

@@ -213,22 +213,29 @@ pub struct StoredMonitor {
 }
 
 /// Reads the monitor's own records, in one request.
-pub async fn read_monitor(store: &impl Store) -> Result<StoredMonitor, StoreError> {
-    let keys = [Key::Watchlist, Key::LastSeen(Subject::Monitor), Key::Cursor(Subject::Monitor)];
-    let mut read = StoredMonitor::default();
+///
+/// Of the heartbeats the latest counts. One that a clock ahead of `now` stored counts only if there is no other.
+pub async fn read_monitor(store: &impl Store, now: Timestamp) -> Result<StoredMonitor, StoreError> {
+    let others = [Key::Watchlist, Key::Cursor(Subject::Monitor)];
+    let keys: Vec<Key> = others.into_iter().chain(Key::heartbeats()).collect();
+    let (mut read, mut heartbeats) = (StoredMonitor::default(), Vec::new());
     for item in store.get(&keys).await? {
         match item {
             Item::Watchlist(watchlist) => read.watchlist = Some(watchlist),
-            Item::LastSeen(last_seen) => {
-                (read.ticked_at, read.jobs_sent_at) = (Some(last_seen.at), last_seen.jobs_sent_at);
-                read.next_tick_at = last_seen.next_tick_at;
-            }
+            Item::LastSeen(heartbeat) => heartbeats.push(heartbeat),
             Item::Cursor(cursor) => read.cursor = Some(cursor),
             _ => {}
         }
     }
+    let is_possible = |at: Timestamp| !at.is_impossible(now);
+    if let Some(latest) = heartbeats.iter().max_by_key(|heartbeat| (is_possible(heartbeat.at), heartbeat.at)) {
+        (read.ticked_at, read.next_tick_at) = (Some(latest.at), latest.next_tick_at);
+        // The latest heartbeat may be that of a tick which began before another had sent its jobs.
+        let sent = heartbeats.iter().filter_map(|heartbeat| heartbeat.jobs_sent_at);
+        read.jobs_sent_at = sent.filter(|at| is_possible(*at)).max().or(latest.jobs_sent_at);
+    }
     // A tick that could store only its commit is a tick all the same.
-    let committed_at = read.watchlist.as_ref().and_then(|list| list.ticked_at);
+    let committed_at = read.watchlist.as_ref().and_then(|list| list.ticked_at).filter(|at| is_possible(*at));
     if let Some(at) = committed_at.filter(|at| read.ticked_at.is_none_or(|beat| *at > beat)) {
         let interval = read.ticked_at.zip(read.next_tick_at).map(|(beat, next)| next.since(beat));
         read.next_tick_at = interval.map(|interval| at.plus(interval));

@@ -264,7 +264,7 @@ fn path(record: &Record) -> KeyPath {
     match record.item_type().name {
         "Runner" => repo.number("runner", record.number("runnerId")),
         "OutageEvent" => repo.number("runner", record.number("runnerId")).number("outage", record.number("outageId")),
-        "LastSeen" => fleet.only("last_seen"),
+        "LastSeen" => fleet.number("last_seen", record.number("slot")),
         "Cursor" => fleet.only("cursor"),
         "Change" => repo.number("change", record.number("revision")),
         "Credential" => repo.only("credential"),

@@ -149,6 +149,7 @@ pub const LAST_SEEN: ItemType = ItemType {
         field(2, "seenAt", Millis),
         field(3, "jobsSentAt", Millis),
         field(4, "nextTickAt", Millis),
+        field(5, "slot", Number),
     ],
 };
 

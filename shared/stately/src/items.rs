@@ -32,6 +32,11 @@ const LONGEST_PLAIN_BODY: usize = 64 << 10;
 const DEFLATED: &str = "z:";
 const DEFLATE_LEVEL: u8 = 6;
 
+/// A slot as its key has it: the service takes zero for no value.
+fn from_one(slot: u8) -> u64 {
+    u64::from(slot) + 1
+}
+
 /// An item's first key path.
 pub fn key_path(key: &Key) -> KeyPath {
     let repo = |subject: &Subject| KeyPath::new().text("repo", &subject.to_string());
@@ -41,7 +46,7 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Target(id) => target(id),
         Key::Runner(id, runner) => target(id).number("runner", runner.0),
         Key::Outage(id, runner, outage) => target(id).number("runner", runner.0).number("outage", outage.0.0),
-        Key::LastSeen(subject) => fleet(subject).only("last_seen"),
+        Key::LastSeen(subject, slot) => fleet(subject).number("last_seen", from_one(*slot)),
         Key::Cursor(subject) => fleet(subject).only("cursor"),
         Key::Change(subject, revision) => repo(subject).number("change", revision.0),
         Key::Credential(_) => repo(&key.subject()).only("credential"),
@@ -153,6 +158,7 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("body", body(outage)?)
             .with("expiresAt", expires(item)),
         Item::LastSeen(last_seen) => new(&fields::LAST_SEEN)
+            .with("slot", Number(from_one(last_seen.slot)))
             .with("seenAt", moment(last_seen.at))
             .with("jobsSentAt", moment(last_seen.jobs_sent_at))
             .with("nextTickAt", moment(last_seen.next_tick_at)),

@@ -15,7 +15,8 @@ use monitor_stately_server::{Fault, InMemory, Method, Schema, Settings, State, T
 use serde_json::{Value, json};
 
 /// The fields in key paths.
-const IN_KEYS: [&str; 7] = ["repoId", "runnerId", "outageId", "revision", "notification", "attempt", "markerId"];
+const IN_KEYS: [&str; 8] =
+    ["repoId", "runnerId", "outageId", "revision", "notification", "attempt", "markerId", "slot"];
 
 async fn run_canary(server: &InMemory) -> Findings {
     let now = Timestamp::from_epoch_ms(server.state().now_ms());

@@ -57,7 +57,8 @@ async fn fill(path: &Path, items: Vec<Item>) {
 fn items() -> Vec<Item> {
     let mut items = every_item();
     items.retain(|item| !matches!(item, Item::LastSeen(_)));
-    let last_seen = |name, at| LastSeen { subject: subject(name), at, jobs_sent_at: None, next_tick_at: Some(at) };
+    let last_seen =
+        |name, at| LastSeen { subject: subject(name), slot: 0, at, jobs_sent_at: None, next_tick_at: Some(at) };
     let long_ago = Timestamp::from_epoch_ms(1_600_000_000_000);
     items.extend([Item::LastSeen(last_seen("monitor", long_ago)), Item::LastSeen(last_seen("acme/web", at(1)))]);
     items.extend((100..350).map(|runner| runner_item("acme/web", runner)));
@@ -119,7 +120,7 @@ async fn a_later_history_is_not_overwritten() {
 async fn a_store_that_a_monitor_uses_is_neither_read_nor_written() {
     let world = World::new().await;
     let next_tick_at = Some(Timestamp::from_epoch_ms(monitor_fakes::wall_clock_ms() + 60_000));
-    let last_seen = LastSeen { subject: subject("monitor"), at: at(0), jobs_sent_at: None, next_tick_at };
+    let last_seen = LastSeen { subject: subject("monitor"), slot: 0, at: at(0), jobs_sent_at: None, next_tick_at };
     fill(&world.path("used.db"), vec![Item::LastSeen(last_seen)]).await;
     fill(&world.path("idle.db"), items()).await;
     for (from, to) in [("used.db", "dynamodb"), ("idle.db", "used.db")] {

@@ -27,7 +27,7 @@ impl Place {
             Key::Target(_) => ("target", [0; 3]),
             Key::Runner(_, runner) => ("runner", [runner.0, 0, 0]),
             Key::Outage(_, runner, outage) => ("outage", [runner.0, outage.0.0, 0]),
-            Key::LastSeen(_) => ("last-seen", [0; 3]),
+            Key::LastSeen(_, slot) => ("last-seen", [u64::from(*slot), 0, 0]),
             Key::Change(_, revision) => ("change", [revision.0, 0, 0]),
             Key::Credential(_) => ("credential", [0; 3]),
             Key::Watchlist => ("watchlist", [0; 3]),

@@ -316,7 +316,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let policy = self.settings.policy.for_target(target);
         let (credential, announced) = self.settle_credential(credential, &observation, &report, &[], now).await?;
 
-        let explains = credential.explains(&fleet.record, self.settings.policy.base());
+        let explains = credential.explains(&fleet.record, observation.started_at, self.settings.policy.base());
         let of_credential = OfCredential { explains, versions: &credential.versions };
         let mut decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), of_credential, now);
         if decision.depends_on_overrides() {
@@ -344,7 +344,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             self.latest.note(&fleet, observation.started_at);
         }
         if let Some(at) = last_seen_at {
-            let item = Item::LastSeen(LastSeen { subject: target.into(), at, jobs_sent_at: None, next_tick_at: None });
+            let subject = target.into();
+            let item = Item::LastSeen(LastSeen { subject, slot: 0, at, jobs_sent_at: None, next_tick_at: None });
             let _ = self.store.put(vec![Put::replacing(item)]).await?;
         }
         // After the commit, which these requests would delay: the next check uses the answers.
@@ -430,7 +431,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     /// `acme/*` covers but does not find, must not start to watch the target: nothing would check it again.
     async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
         let is_named = |spec: &TargetSpec| matches!(spec, TargetSpec::One(named) if named == target);
-        Ok(match records::read_monitor(self.store).await?.watchlist {
+        Ok(match records::read_monitor(self.store, self.clock.now()).await?.watchlist {
             Some(watchlist) => watchlist.targets.contains(target),
             // Before the first tick, entries such as `acme/*` are not resolved yet.
             None => self.settings.configured.iter().any(is_named),
@@ -624,7 +625,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     }
 
     async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {
-        let watchlist = records::read_monitor(self.store).await?.watchlist.unwrap_or_default();
+        let watchlist = records::read_monitor(self.store, self.clock.now()).await?.watchlist.unwrap_or_default();
         let served = watchlist.targets.iter().filter(|target| credential.serves(target)).count();
         Ok(u32::try_from(served.max(1)).unwrap_or(u32::MAX))
     }

@@ -67,7 +67,8 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             }
         }
         let (monitor, mutes) =
-            future::try_join(records::read_monitor(self.store), records::read_mutes(self.store, self.clock)).await?;
+            future::try_join(records::read_monitor(self.store, now), records::read_mutes(self.store, self.clock))
+                .await?;
         let ticked_at = monitor.ticked_at;
         let watched = self.watched(monitor).await?;
         let (answer, unread) = match command {

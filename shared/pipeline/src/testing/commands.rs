@@ -50,13 +50,18 @@ async fn installation<S: Store>(store: &S, targets: &[(&str, Vec<Runner>)]) {
     let names: Vec<Target> = targets.iter().map(|(name, _)| target(name)).collect();
     let watchlist =
         Watchlist { revision: Revision(1), last_notifiable: Revision(1), targets: names, ..Watchlist::default() };
-    let ticked = LastSeen { subject: Subject::Monitor, at: at(600), jobs_sent_at: None, next_tick_at: None };
+    let ticked = LastSeen { subject: Subject::Monitor, slot: 0, at: at(600), jobs_sent_at: None, next_tick_at: None };
     fill(store, [Item::Watchlist(watchlist), Item::LastSeen(ticked)]).await;
     for (name, runners) in targets {
         let id = target(name).id().clone();
         let of_target = |runner: &Runner| Item::Runner(RunnerItem { target: id.clone(), runner: runner.clone() });
-        let last_seen =
-            LastSeen { subject: Subject::from(&target(name)), at: at(590), jobs_sent_at: None, next_tick_at: None };
+        let last_seen = LastSeen {
+            subject: Subject::from(&target(name)),
+            slot: 0,
+            at: at(590),
+            jobs_sent_at: None,
+            next_tick_at: None,
+        };
         let record = Item::Target(target_record(name, 3));
         fill(store, [record, Item::LastSeen(last_seen)].into_iter().chain(runners.iter().map(of_target))).await;
     }

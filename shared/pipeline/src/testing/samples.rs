@@ -253,9 +253,16 @@ pub fn every_item() -> Vec<Item> {
             }],
             ..target_record("Acme/Web", 42)
         }),
-        Item::LastSeen(LastSeen { subject: subject(name), at: at(601), jobs_sent_at: None, next_tick_at: None }),
+        Item::LastSeen(LastSeen {
+            subject: subject(name),
+            slot: 0,
+            at: at(601),
+            jobs_sent_at: None,
+            next_tick_at: None,
+        }),
         Item::LastSeen(LastSeen {
             subject: Subject::Monitor,
+            slot: 3,
             at: at(602),
             jobs_sent_at: Some(at(302)),
             next_tick_at: Some(at(902)),
@@ -264,6 +271,7 @@ pub fn every_item() -> Vec<Item> {
             revision: Revision(3),
             last_notifiable: Revision(2),
             failing: Some(failing()),
+            recovered_at: Some(at(1)),
             expiry_warning: Some(ExpiryWarning { expires_at: at(86_400), days: 1, token: Some(7) }),
             versions: every_version_end(),
             ..CredentialRecord::new(CredentialId::app_installation("Acme"))

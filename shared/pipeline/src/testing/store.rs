@@ -190,8 +190,13 @@ async fn a_batch_as_large_as_allowed_is_put_whole<S: Store>(store: &S) {
 
 async fn a_fleet_is_its_targets_own<S: Store>(store: &S) {
     let fleet = |name: &str| {
-        let last_seen =
-            LastSeen { subject: subject(name), at: super::samples::at(1), jobs_sent_at: None, next_tick_at: None };
+        let last_seen = LastSeen {
+            subject: subject(name),
+            slot: 0,
+            at: super::samples::at(1),
+            jobs_sent_at: None,
+            next_tick_at: None,
+        };
         let mut items =
             vec![Item::Target(target_record(name, 3)), Item::LastSeen(last_seen), Item::Cursor(cursor(name, 2))];
         items.extend([1, 2, 10].map(|runner| runner_item(name, runner)));
@@ -212,7 +217,7 @@ async fn a_fleet_is_its_targets_own<S: Store>(store: &S) {
 async fn a_fleet_is_its_target_runners_last_seen_and_cursor<S: Store>(store: &S) {
     fill(store, every_item()).await;
     let of_the_fleet = |key: &Key| {
-        matches!(key, Key::Target(_) | Key::Runner(..) | Key::LastSeen(_) | Key::Cursor(_))
+        matches!(key, Key::Target(_) | Key::Runner(..) | Key::LastSeen(..) | Key::Cursor(_))
             && key.subject() == subject("acme/web")
     };
     let mut expected: Vec<Key> = every_item().iter().map(Item::key).filter(of_the_fleet).collect();
@@ -311,6 +316,7 @@ async fn mutes_are_listed_with_nothing_else<S: Store>(store: &S) {
         store,
         [Item::LastSeen(LastSeen {
             subject: Subject::Monitor,
+            slot: 0,
             at: super::samples::at(1),
             jobs_sent_at: None,
             next_tick_at: None,

@@ -43,6 +43,7 @@ impl Reader {
             "OutageEvent" => Item::Outage(OutageItem { target: self.target(&record)?, outage: content(&record)? }),
             "LastSeen" => Item::LastSeen(LastSeen {
                 subject: subject(&record)?,
+                slot: u8::try_from(record.number("slot").saturating_sub(1)).unwrap_or_default(),
                 at: Timestamp::from_epoch_ms(record.moment("seenAt")),
                 jobs_sent_at: optional_moment(&record, "jobsSentAt"),
                 next_tick_at: optional_moment(&record, "nextTickAt"),

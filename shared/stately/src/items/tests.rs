@@ -116,8 +116,9 @@ fn the_key_paths_match_the_schema() {
         path(&Item::Claim(claim("credential:token", 3, 2))),
         "/repo-credential:token/notification-3/attempt-2/claim"
     );
-    let last_seen = LastSeen { subject: subject("orgs/acme"), at: at(1), jobs_sent_at: None, next_tick_at: None };
-    assert_eq!(path(&Item::LastSeen(last_seen)), "/fleet-orgs%/acme/last_seen");
+    let last_seen =
+        LastSeen { subject: subject("orgs/acme"), slot: 1, at: at(1), jobs_sent_at: None, next_tick_at: None };
+    assert_eq!(path(&Item::LastSeen(last_seen)), "/fleet-orgs%/acme/last_seen-2");
     assert_eq!(key_path(&Key::Watchlist).to_string(), "/repo-monitor/watchlist");
     assert_eq!(key_path(&Key::Target(target("acme/web").id().clone())).to_string(), "/repo-acme%/web");
 }

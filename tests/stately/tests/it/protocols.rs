@@ -31,7 +31,7 @@ async fn post(
 }
 
 fn last_seen(repo_id: &str) -> monitor_stately::wire::Item {
-    item("LastSeen", json!({ "repoId": repo_id, "seenAt": "1800000000007" }))
+    item("LastSeen", json!({ "repoId": repo_id, "slot": "1", "seenAt": "1800000000007" }))
 }
 
 async fn started() -> StatelyServer {
@@ -59,7 +59,7 @@ async fn protobuf_works_over_both_versions_of_http() {
 async fn json_works_unary_and_streamed() {
     let server = started().await;
     let client = client(false);
-    let fields = json!({ "repoId": "acme/web", "seenAt": 1_800_000_000_007_i64 });
+    let fields = json!({ "repoId": "acme/web", "slot": 1, "seenAt": 1_800_000_000_007_i64 });
     let put = json!({
         "storeId": "1", "schemaVersionId": 1,
         "puts": [{ "item": { "itemType": "LastSeen", "json": fields }, "mustNotExist": true }],
@@ -88,7 +88,7 @@ async fn json_works_unary_and_streamed() {
     let messages: Vec<Json> =
         frames(&answer).iter().map(|(_, message)| serde_json::from_slice(message).unwrap()).collect();
     let read = &messages[0]["result"]["items"][0];
-    assert_eq!(read["json"], json!({ "repoId": "acme/web", "seenAt": "1800000000007" }));
+    assert_eq!(read["json"], json!({ "repoId": "acme/web", "slot": "1", "seenAt": "1800000000007" }));
     assert_eq!(messages[1]["finished"]["token"]["schemaVersionId"], 1);
     assert_eq!(messages[2], json!({}));
 }
@@ -198,7 +198,7 @@ fn items_are_returned_as_json_on_request() {
     asked.headers.insert("sc-rf".to_owned(), "application/json".to_owned());
     let stored: monitor_stately::wire::PutResponse = unary(&state.handle(&asked)).unwrap();
     let Some(monitor_stately::wire::Payload::Json(fields)) = &stored.items[0].payload else { panic!("as protobuf") };
-    assert_eq!(to_json(fields), json!({ "repoId": "acme/web", "seenAt": "1800000000007" }));
+    assert_eq!(to_json(fields), json!({ "repoId": "acme/web", "slot": "1", "seenAt": "1800000000007" }));
 }
 
 proptest::proptest! {

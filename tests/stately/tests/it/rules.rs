@@ -100,7 +100,8 @@ fn an_invalid_item_is_refused_and_nothing_of_its_batch_is_stored() {
 #[test]
 fn batches_and_items_have_a_size_limit() {
     let mut state = product();
-    let last_seen = |number: usize| item("LastSeen", json!({ "repoId": format!("a/{number}"), "seenAt": "1" }));
+    let last_seen =
+        |number: usize| item("LastSeen", json!({ "repoId": format!("a/{number}"), "slot": "1", "seenAt": "1" }));
     assert_eq!(put_as(&mut state, &put_request(1, (0..51).map(last_seen))).unwrap_err(), "InvalidArgument");
     assert_eq!(put_as(&mut state, &put_request(1, [])).unwrap_err(), "InvalidArgument");
     assert_eq!(put_as(&mut state, &put_request(1, (0..50).map(last_seen))).unwrap().len(), 50);

@@ -33,7 +33,7 @@ fn change(repo: &str, revision: u64) -> Item {
 fn with_repository(state: &mut State) {
     let fleet = [
         item("Repository", json!({ "repoId": "acme/web" })),
-        item("LastSeen", json!({ "repoId": "acme/web" })),
+        item("LastSeen", json!({ "repoId": "acme/web", "slot": "1" })),
         item("Cursor", json!({ "repoId": "acme/web" })),
         item("Repository", json!({ "repoId": "acme/web-2" })),
     ];

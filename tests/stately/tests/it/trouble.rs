@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{code_of, framed, frames, item, list_request, product, put_request};
 
 fn put_body(repo_id: &str) -> Vec<u8> {
-    put_request(1, [item("LastSeen", json!({ "repoId": repo_id, "seenAt": "1" }))]).encode_to_vec()
+    put_request(1, [item("LastSeen", json!({ "repoId": repo_id, "slot": "1", "seenAt": "1" }))]).encode_to_vec()
 }
 
 async fn put(server: &InMemory, repo_id: &str) -> Result<Response, Unreached> {

@@ -6,7 +6,7 @@
 --   outage       acme/web            runner         outage         0
 --   change       any                 revision       0              0
 --   notification any                 notification   attempt        0 claim, 1 sent
---   last-seen    any                 0              0              0
+--   last-seen    any                 slot           0              0
 --   cursor       any                 0              0              0
 --   credential   credential:token    0              0              0
 --   watchlist    monitor             0              0              0

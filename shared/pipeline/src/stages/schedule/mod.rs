@@ -83,7 +83,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
 
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let stopwatch = Stopwatch::start(self.clock);
-        let stored = records::read_monitor(self.store).await?;
+        let stored = records::read_monitor(self.store, now).await?;
         let configured = self.resolve(now, &stopwatch).await;
         let (closed, pending_since) = self.closed(stored.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // At least three ticks: otherwise every late tick would count as a gap.
@@ -113,7 +113,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                 return Ok(ScheduleReport::nothing(Disposition::Done));
             }
         }
-        self.record_heartbeat(now, &stopwatch, jobs_sent_at).await?;
+        let beats_at = self.beats_at(now, &stopwatch);
+        self.record_heartbeat(beats_at, jobs_sent_at).await?;
         self.quota_estimators.ticked(self.clock.uptime());
 
         let (mut known, mut added) = (BTreeSet::new(), BTreeSet::new());
@@ -125,7 +126,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
             dispatch_plan(self.source, self.settings, self.quota_estimators, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
             Ok(()) => {
-                if is_once && let Err(error) = self.record_heartbeat(now, &stopwatch, Some(now)).await {
+                if is_once && let Err(error) = self.record_heartbeat(beats_at, Some(now)).await {
                     warn!(%error, "the sent jobs were not recorded: a repeated tick sends them again");
                 }
                 Disposition::Done
@@ -172,44 +173,18 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         (closed, oldest)
     }
 
-    fn heartbeat(&self, at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Item {
-        let next_tick_at = Some(at.plus(self.settings.interval));
-        Item::LastSeen(LastSeen { subject: Subject::Monitor, at, jobs_sent_at, next_tick_at })
-    }
-
-    fn is_stalled(&self, stopwatch: &Stopwatch) -> bool {
-        stopwatch.elapsed(self.clock) >= STALLED
-    }
-
-    /// The time of a tick's heartbeat. A tick that stalled would replace a newer heartbeat with an old one, which the
-    /// next tick would take for a gap: so it stores the current time.
+    /// The time that a tick stores as its own. After a stall that is the present: the next tick would take the time of
+    /// the start for a gap.
     fn beats_at(&self, now: Timestamp, since_tick: &Stopwatch) -> Timestamp {
-        if self.is_stalled(since_tick) { self.clock.now() } else { now }
+        if since_tick.elapsed(self.clock) >= STALLED { self.clock.now() } else { now }
     }
 
     /// Stores the monitor's heartbeat.
-    async fn record_heartbeat(
-        &self,
-        now: Timestamp,
-        since_tick: &Stopwatch,
-        jobs_sent_at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let at = self.beats_at(now, since_tick);
-        let stopwatch = if at == now { *since_tick } else { Stopwatch::start(self.clock) };
-        let heartbeat = vec![Put::replacing(self.heartbeat(at, jobs_sent_at))];
-        // After a stall the commit may have stored an outdated heartbeat, which must not stay.
-        let mut put = if at == now {
-            self.store.put(heartbeat).await
-        } else {
-            records::put_until_answered(self.store, self.clock, heartbeat).await
-        };
-        if self.is_stalled(&stopwatch) {
-            // The put itself stalled: whatever its answer, the stored heartbeat may be this one, which is outdated by
-            // now.
-            let current = vec![Put::replacing(self.heartbeat(self.clock.now(), jobs_sent_at))];
-            put = records::put_until_answered(self.store, self.clock, current).await;
-        }
-        put.map(drop)
+    async fn record_heartbeat(&self, at: Timestamp, jobs_sent_at: Option<Timestamp>) -> Result<(), StoreError> {
+        let interval = self.settings.interval;
+        let (subject, slot) = (Subject::Monitor, LastSeen::slot_at(at, interval));
+        let heartbeat = LastSeen { subject, slot, at, jobs_sent_at, next_tick_at: Some(at.plus(interval)) };
+        self.store.put(vec![Put::replacing(Item::LastSeen(heartbeat))]).await.map(drop)
     }
 
     /// Finds the repositories that entries such as `acme/*` stand for.
@@ -227,8 +202,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
                         warn!(%account, %failure, "the account's repositories were not listed: those already known stay monitored");
                         // If the tick stalled before the request, its start says nothing about when the entry could not
                         // be resolved.
-                        let at = if self.is_stalled(since_tick) { self.clock.now() } else { now };
-                        let is_explained = failure.fault.is_shared() && self.is_failing(account).await;
+                        let at = self.beats_at(now, since_tick);
+                        let is_explained = failure.fault.is_shared() && self.is_failing(account, at).await;
                         configured.unresolved.push(Unresolved { spec: spec.clone(), failure, at, is_explained });
                     }
                 },
@@ -237,13 +212,15 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         configured
     }
 
-    /// Whether checks with the credential of an account fail too. If that cannot be read, the answer is no: the entry
-    /// is reported.
-    async fn is_failing(&self, account: &str) -> bool {
+    /// Whether checks with the credential of an account fail too, or did just now. If that cannot be read, the answer is
+    /// no: the entry is reported.
+    async fn is_failing(&self, account: &str, at: Timestamp) -> bool {
         let Ok(target) = Target::organization(account) else { return false };
         let credential = self.source.credential(&target);
         let read = records::read_credential(self.store, &credential).await;
-        read.is_ok_and(|stored| stored.record.failing.is_some())
+        let unreachable_after = self.settings.policy.base().unreachable_after;
+        let is_recent = |recovered_at| !at.has_waited(recovered_at, unreachable_after);
+        read.is_ok_and(|stored| stored.record.failing.is_some() || stored.record.recovered_at.is_some_and(is_recent))
     }
 
     async fn send_jobs(

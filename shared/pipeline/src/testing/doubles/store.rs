@@ -134,7 +134,7 @@ impl<S: Store> Store for FaultyStore<'_, S> {
         tokio::task::yield_now().await;
         self.readable(|key| match query {
             Query::Fleet(target) => {
-                let is_of_fleet = matches!(key, Key::Target(_) | Key::Runner(..) | Key::LastSeen(_) | Key::Cursor(_));
+                let is_of_fleet = matches!(key, Key::Target(_) | Key::Runner(..) | Key::LastSeen(..) | Key::Cursor(_));
                 is_of_fleet && key.subject() == Subject::Target(target.clone())
             }
             Query::Changes { subject, after, .. } => {

@@ -62,6 +62,21 @@ pub(super) async fn a_tick_that_stalls_before_its_commit_makes_no_gap<S: Store>(
     assert_eq!(gaps(&this.notify_all().await), 0, "the commit has a heartbeat of the time at which it was written");
 }
 
+pub(super) async fn heartbeats_of_a_clock_that_was_ahead_hide_no_gap<S: Store>(store: &S) {
+    let ahead = Installation::watching(store, 1).await;
+    ahead.clock.set_forward(Duration::from_secs(86_400));
+    for _ in 0..3 {
+        ahead.tick().await;
+        ahead.clock.advance(INTERVAL);
+    }
+    let this = Installation::new(store);
+    this.tick().await;
+    assert_eq!(gaps(&this.notify_all().await), 0);
+    this.clock.advance(4 * INTERVAL);
+    this.tick().await;
+    assert_eq!(gaps(&this.notify_all().await), 1);
+}
+
 pub(super) async fn a_gap_is_notified_once_by_an_interrupted_tick<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.tick().await;

@@ -176,7 +176,7 @@ pub(super) async fn a_gap_is_stored_before_the_heartbeat_that_would_hide_it<S: S
     this.tick().await;
     let written = this.store.take_written();
     assert!(matches!(written.first(), Some(Key::Change(Subject::Monitor, _))), "{written:?}");
-    assert!(matches!(written.last(), Some(Key::LastSeen(Subject::Monitor))), "{written:?}");
+    assert!(matches!(written.last(), Some(Key::LastSeen(Subject::Monitor, _))), "{written:?}");
     let notified = this.notify_all().await;
     assert!(
         notified
@@ -311,7 +311,7 @@ pub(super) async fn an_entry_is_not_reported_while_checks_with_its_credential_fa
     let refused = || Failure::new(Fault::Credential, "GitHub refuses the token (401)");
     let mut notified = Vec::new();
     this.source.fail_repositories("other", refused());
-    for checks_fail in [true, true, true, true, true, true, false, false] {
+    for checks_fail in [true, true, true, true, true, true, false, false, false, false] {
         this.clock.advance(INTERVAL);
         if checks_fail {
             this.source.fail(&web(), refused());
@@ -323,7 +323,7 @@ pub(super) async fn an_entry_is_not_reported_while_checks_with_its_credential_fa
         let items = this.notify_all().await.into_iter().flat_map(|notification| notification.items);
         notified.extend(items.filter(|item| !matches!(item, NotificationItem::TargetsAdded { .. })));
     }
-    // Once checks succeed again, only the entry itself reports that it fails.
+    // Once checks have succeeded for a while, only the entry itself reports that it fails.
     assert!(
         matches!(
             notified[..],
