@@ -4,27 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
-use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_pipeline::ports::{Store, StoreError};
-use monitor_pipeline::records::read_versions;
+use monitor_web::text::{grouped, minute, one_line};
+use monitor_web::view::VersionEnds;
 
 use crate::fleet_view::{View, cut_to};
-use crate::table::{Tone, grouped, minute, one_line, wrapped};
+use crate::table::{Tone, wrapped};
 
 /// Removals that are further ahead are not listed.
 const REMOVALS_AHEAD: Duration = Duration::from_secs(7 * 86_400);
 /// The most runners named in one line.
 const NAMED: usize = 3;
-
-/// When versions of the runner end.
-pub(crate) type VersionEnds = BTreeMap<String, Timestamp>;
-
-/// When the versions of the runners of these targets end, as GitHub last answered.
-pub(crate) async fn version_ends(store: &impl Store, targets: &[Target]) -> Result<VersionEnds, StoreError> {
-    let versions = read_versions(store, targets.iter()).await?.into_iter();
-    Ok(versions.filter_map(|(version, record)| Some((version, record.ends_at()?))).collect())
-}
 
 /// The versions that end and the removals that are near, soonest first.
 #[derive(Debug, Default)]

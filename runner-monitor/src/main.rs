@@ -11,7 +11,6 @@ mod engine;
 mod fleet_view;
 mod forecast;
 mod loops;
-mod monitoring;
 mod out;
 mod setup;
 mod slack_server;

@@ -1,12 +1,11 @@
 //! Tables on the terminal, coloured by line, and durations and counts as text.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use console::{measure_text_width, truncate_str};
-use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_web::text::one_line;
 
 /// How a line is highlighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,14 +136,6 @@ fn fitted(natural: Vec<usize>, gives: &[(usize, Give)], width: Option<usize>) ->
     widths
 }
 
-/// A text that is safe to print on a terminal: control characters could move the cursor or reverse the text.
-pub(crate) fn one_line(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
-}
-
 /// Wraps a text to the width and indents every line after the first. Without a width the text is unchanged.
 pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
     let Some(width) = width.filter(|width| *width > indent + 20) else { return text.to_owned() };
@@ -167,40 +158,6 @@ pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String
         taken += own;
     }
     lines
-}
-
-/// How long ago, for example `5 min ago`.
-pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
-    match now.since(then) {
-        gone if gone < Duration::from_secs(1) => "just now".to_owned(),
-        gone => format!("{} ago", spoken_duration(gone)),
-    }
-}
-
-/// A time in UTC, to the minute.
-pub(crate) fn minute(moment: Timestamp) -> String {
-    let utc = chrono::DateTime::<chrono::Utc>::from_timestamp_millis(moment.epoch_ms());
-    utc.map_or_else(|| moment.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
-}
-
-/// `1 runner`, `2,000 runners`.
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", grouped(count))
-}
-
-/// A number with commas between its thousands.
-pub(crate) fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let first = digits.len() % 3;
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && index % 3 == first {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -243,24 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_commas_and_texts_are_wrapped() {
-        let numbers = [0, 7, 123, 1_000, 12_345, 123_456, 1_234_567].map(grouped);
-        assert_eq!(numbers, ["0", "7", "123", "1,000", "12,345", "123,456", "1,234,567"]);
-        assert_eq!(
-            (counted(1, "runner"), counted(2_000, "runner")),
-            ("1 runner".to_owned(), "2,000 runners".to_owned())
-        );
+    fn texts_are_wrapped() {
         let text = "  one two three four five six seven eight";
         assert_eq!(wrapped(text, 4, Some(25)), "  one two three four five\n    six seven eight");
         assert_eq!(wrapped(text, 4, None), text);
-    }
-
-    #[test]
-    fn just_now_differs_from_earlier() {
-        let at = |ms| Timestamp::from_epoch_ms(ms);
-        assert_eq!(ago(at(1_000), at(1_999)), "just now");
-        assert_eq!(ago(at(1_000), at(2_000)), "1 s ago");
-        assert_eq!(ago(at(9_000), at(1_000)), "just now", "a clock that was set back");
     }
 
     #[test]

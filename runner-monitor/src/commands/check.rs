@@ -24,16 +24,18 @@ use monitor_pipeline::stages::{
     Check as CheckStage, CheckEnding, CheckReport, CheckSettings, LatestChecks, record_outages,
 };
 use monitor_telemetry::SystemClock;
+use monitor_web::text::{counted, grouped, one_line};
+use monitor_web::view::{TargetView, VersionEnds};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Check, FailOn};
 use crate::descriptors::CHECKS_AT_ONCE;
-use crate::fleet_view::{TargetView, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
-use crate::forecast::{Forecast, VersionEnds};
+use crate::fleet_view::{View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
-use crate::table::{Screen, counted, grouped, one_line, wrapped};
+use crate::table::{Screen, wrapped};
 
 /// From this many targets on a progress bar is shown.
 const MANY: usize = 10;

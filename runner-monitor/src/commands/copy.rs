@@ -16,13 +16,13 @@ use monitor_pipeline::json;
 use monitor_pipeline::keys::{Key, Put};
 use monitor_pipeline::ports::{Clock as _, PutOutcome, Store, StoreError};
 use monitor_telemetry::SystemClock;
+use monitor_web::text::counted;
 use tokio::time::Instant;
 
 use crate::Outcome;
 use crate::args::{Copy, StoreArgument};
 use crate::out;
 use crate::setup;
-use crate::table::counted;
 
 /// How many subjects are copied at the same time.
 const AT_ONCE: usize = 8;

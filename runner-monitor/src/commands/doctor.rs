@@ -17,6 +17,7 @@ use monitor_slack::{Messenger, Taken};
 use monitor_stately::MAX_BATCH;
 use monitor_stately::canary::{self, Findings};
 use monitor_telemetry::SystemClock;
+use monitor_web::text::{ago, counted, minute, one_line};
 use serde::Serialize;
 
 use crate::Outcome;
@@ -25,7 +26,7 @@ use crate::fleet_view::without_name;
 use crate::out;
 use crate::setup;
 use crate::store::ChosenStore;
-use crate::table::{Screen, Tone, ago, counted, minute, one_line, wrapped};
+use crate::table::{Screen, Tone, wrapped};
 
 /// How many targets are probed at once.
 const AT_ONCE: usize = 20;

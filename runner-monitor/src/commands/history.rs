@@ -10,6 +10,7 @@ use monitor_pipeline::keys::Query;
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::records::{read_fleet, read_outages};
 use monitor_telemetry::SystemClock;
+use monitor_web::text::{ago, counted, minute};
 use serde_json::json;
 
 use crate::Outcome;
@@ -17,7 +18,7 @@ use crate::args::{History, Named};
 use crate::commands::status::unknown_text;
 use crate::out;
 use crate::setup;
-use crate::table::{Give, Row, Screen, Tone, ago, counted, minute, table};
+use crate::table::{Give, Row, Screen, Tone, table};
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;

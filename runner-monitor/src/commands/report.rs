@@ -3,26 +3,27 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use monitor_domain::availability::{Availability, RunnerReport, Span, Spans, TargetReport, absences, gaps, report};
-use monitor_domain::change::Event;
+use monitor_domain::availability::{Availability, RunnerReport, Span, TargetReport};
 use monitor_domain::fleet::Fleet;
-use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
-use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_domain::time::spoken_duration;
+use monitor_pipeline::monitoring::watched;
 use monitor_pipeline::ports::Clock;
-use monitor_pipeline::records::{StoredMonitor, changes_after, read_fleet, read_monitor, read_outages};
+use monitor_pipeline::records::{StoredMonitor, read_monitor};
 use monitor_telemetry::SystemClock;
+use monitor_web::history::{TargetHistory, Unobserved};
+use monitor_web::text::{counted, minute, one_line};
+use monitor_web::view::{VersionEnds, version_ends};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::{Named, Report};
 use crate::commands::status::unknown_text;
 use crate::fleet_view::View;
-use crate::forecast::{Forecast, VersionEnds, version_ends};
-use crate::monitoring::watched;
+use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
-use crate::table::{Give, Row, Screen, Tone, counted, minute, one_line, table, wrapped};
+use crate::table::{Give, Row, Screen, Tone, table, wrapped};
 
 /// The most runners in the list of those with outages.
 const WORST: usize = 10;
@@ -36,19 +37,12 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
     let unknown = named.iter().filter(|spec| !targets.iter().any(|target| spec.covers(target)));
     let monitor = read_monitor(&store, now).await?;
     let ends = version_ends(&store, &targets).await?;
-    let is_gap = |event: &Event| {
-        matches!(event, Event::Unwatched { .. } | Event::ReachableAgain { .. } | Event::Returned { .. })
-    };
-    let of_monitor = changes_after(&store, &Subject::Monitor, Revision(0), is_gap).await?;
+    let unobserved = Unobserved::read(&store, &monitor, now).await?;
     let mut reports = Vec::new();
     let is_meant = |target: &&Target| named.is_empty() || named.iter().any(|spec| spec.covers(target));
     for target in targets.iter().filter(is_meant) {
-        let fleet = read_fleet(&store, target).await?.fleet;
-        let outages = read_outages(&store, target.id()).await?;
-        let changes = changes_after(&store, &target.into(), Revision(0), is_gap).await?;
-        let absences: Vec<_> = absences(&changes).collect();
-        let unobserved = Spans::of(gaps(&changes).chain(gaps(&of_monitor)).chain(stopped(&monitor, now)));
-        reports.push((report(&fleet, &outages, &unobserved, &absences, span), fleet));
+        let history = TargetHistory::read(&store, target, &unobserved).await?;
+        reports.push((history.report(span), history.fleet));
     }
     if arguments.json {
         out::print(format_args!("{:#}\n", as_json(&reports, span, &monitor)))?;
@@ -59,13 +53,6 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
     let unknown: Vec<Named> = unknown.cloned().map(Named::Target).collect();
     unknown.iter().for_each(|name| out::error(&unknown_text(name)));
     Ok(Outcome::of(unknown.is_empty(), true))
-}
-
-/// The time since the last tick, if the monitor does not run now.
-fn stopped(monitor: &StoredMonitor, now: Timestamp) -> Option<Span> {
-    let (ticked_at, next_tick_at) = monitor.ticked_at.zip(monitor.next_tick_at)?;
-    let overdue = next_tick_at.plus(next_tick_at.since(ticked_at));
-    (now > overdue).then_some(Span { from: ticked_at, until: now })
 }
 
 /// How many checks of a target the schedule asked for in a time, and in how much of it there were none.
@@ -200,6 +187,8 @@ fn as_json(reports: &[(TargetReport, Fleet)], span: Span, monitor: &StoredMonito
 
 #[cfg(test)]
 mod tests {
+    use monitor_domain::time::Timestamp;
+
     use super::*;
 
     #[test]
@@ -211,13 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_that_does_not_run_observes_nothing() {
+    fn checks_are_counted_by_the_interval() {
         let at = |minutes: u64| Timestamp::default().plus(Duration::from_secs(minutes * 60));
         let monitor =
             StoredMonitor { ticked_at: Some(at(100)), next_tick_at: Some(at(105)), ..StoredMonitor::default() };
-        assert_eq!(stopped(&monitor, at(110)), None);
-        assert_eq!(stopped(&monitor, at(111)), Some(Span { from: at(100), until: at(111) }));
-        assert_eq!(stopped(&StoredMonitor::default(), at(111)), None, "single checks have no schedule");
         let span = Span { from: at(0), until: at(1_000) };
         assert_eq!(checks(&monitor, span, Duration::from_secs(1_200)), Some((200, 4)));
     }

@@ -4,20 +4,24 @@ use std::collections::BTreeSet;
 
 use monitor_domain::fleet::Fleet;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::monitoring::Monitoring;
+use monitor_telemetry::SystemClock;
+use monitor_web::text::{ago, counted};
+use monitor_web::view::{self, TargetView, version_ends};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Named, Selection, Status};
-use crate::fleet_view::{TargetView, View, fleet_table, is_unhealthy, totals, unreachable_list};
-use crate::forecast::{Forecast, version_ends};
-use crate::monitoring::{Monitoring, as_json};
+use crate::fleet_view::{View, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
-use crate::table::{Screen, Tone, ago, counted, wrapped};
+use crate::table::{Screen, Tone, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
-    let Monitoring { now, ticked_at, not_complete, fleets: stored } = Monitoring::read(&store).await?;
+    let Monitoring { now, ticked_at, not_complete, fleets: stored, .. } =
+        Monitoring::read(&store, &SystemClock).await?;
     let named = arguments.selection.named();
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
@@ -25,7 +29,7 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let ends = version_ends(&store, &targets).await?;
     if arguments.json {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
-        let monitoring = as_json(ticked_at, &not_complete);
+        let monitoring = view::monitoring(ticked_at, &not_complete);
         out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();

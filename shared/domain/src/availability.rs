@@ -68,6 +68,15 @@ impl Spans {
         Self(rest.filter(|span| span.from < span.until).collect())
     }
 
+    /// Their parts in order, each with whether it is in none of the others.
+    pub fn split_by(&self, others: &Spans) -> Vec<(Span, bool)> {
+        let outside = self.without(others).0.into_iter().map(|span| (span, true));
+        let within = self.0.iter().flat_map(|one| others.within(*one).0).map(|span| (span, false));
+        let mut parts: Vec<(Span, bool)> = outside.chain(within).collect();
+        parts.sort_unstable();
+        parts
+    }
+
     /// How long they are together.
     pub fn length(&self) -> Duration {
         self.0.iter().map(|span| span.length()).sum()

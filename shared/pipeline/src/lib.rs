@@ -8,6 +8,7 @@ pub mod items;
 pub mod json;
 pub mod keys;
 pub mod messages;
+pub mod monitoring;
 pub mod person;
 pub mod ports;
 pub mod records;

@@ -198,7 +198,7 @@ pub async fn read_overrides(
 }
 
 /// The monitor's own records.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StoredMonitor {
     /// The list of targets; `None` before the first tick.
     pub watchlist: Option<Watchlist>,

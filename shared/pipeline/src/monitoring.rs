@@ -1,48 +1,53 @@
-//! Whether monitoring itself is complete, by the store alone: for `status` and `health`.
+//! Whether monitoring itself is complete, by the store alone.
 
 use std::collections::BTreeMap;
 
+use crate::items::Item;
+use crate::keys::Query;
+use crate::ports::{Clock, Store, StoreError};
+use crate::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
+use futures_util::future::try_join_all;
 use monitor_domain::cycle::{DEFAULT_PENDING_LIMIT, Shortfall, StoredCycle};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::Item;
-use monitor_pipeline::keys::Query;
-use monitor_pipeline::ports::{Clock, Store};
-use monitor_pipeline::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
-use monitor_telemetry::SystemClock;
-use serde_json::{Value, json};
+
+/// How many fleets are read at the same time.
+const READS_AT_ONCE: usize = 16;
 
 /// What is stored of the monitor and its targets.
-pub(crate) struct Monitoring {
+#[derive(Clone, Debug)]
+pub struct Monitoring {
     /// The time of the decision.
-    pub(crate) now: Timestamp,
+    pub now: Timestamp,
     /// The last tick; `None` if no monitor has run on this store.
-    pub(crate) ticked_at: Option<Timestamp>,
+    pub ticked_at: Option<Timestamp>,
     /// Why monitoring is not complete; empty if it is, or if no monitor has run on this store.
-    pub(crate) not_complete: Vec<String>,
+    pub not_complete: Vec<String>,
     /// The watched targets, in order.
-    pub(crate) fleets: Vec<Fleet>,
+    pub fleets: Vec<Fleet>,
+    /// The monitor's own records.
+    pub monitor: StoredMonitor,
 }
 
 impl Monitoring {
-    pub(crate) async fn read(store: &impl Store) -> anyhow::Result<Self> {
+    /// Reads the monitor's records and every watched fleet.
+    ///
+    /// # Errors
+    ///
+    /// The store's, of the first item that could not be read.
+    pub async fn read(store: &impl Store, clock: &impl Clock) -> Result<Self, StoreError> {
         let mut stored = Vec::new();
-        for target in watched(store).await? {
-            stored.push(read_fleet(store, &target).await?);
+        for targets in watched(store).await?.chunks(READS_AT_ONCE) {
+            stored.extend(try_join_all(targets.iter().map(|target| read_fleet(store, target))).await?);
         }
-        let now = SystemClock.now();
+        let now = clock.now();
         let monitor = records::read_monitor(store, now).await?;
         let not_complete = shortfalls(store, &monitor, &stored, now).await.iter().map(Shortfall::to_string).collect();
         let fleets = stored.into_iter().map(|stored| stored.fleet).collect();
-        Ok(Self { now, ticked_at: monitor.ticked_at, not_complete, fleets })
+        Ok(Self { now, ticked_at: monitor.ticked_at, not_complete, fleets, monitor })
     }
-}
-
-/// The key `monitoring` of a command's JSON.
-pub(crate) fn as_json(ticked_at: Option<Timestamp>, not_complete: &[String]) -> Value {
-    json!({"lastTickAt": ticked_at, "notComplete": not_complete})
 }
 
 /// Why monitoring is not complete: by the last tick, each target's last check, and pending notifications.
@@ -75,7 +80,7 @@ async fn shortfalls(
 }
 
 /// The watched targets, in order.
-pub(crate) async fn watched(store: &impl Store) -> anyhow::Result<Vec<Target>> {
+pub async fn watched(store: &impl Store) -> Result<Vec<Target>, StoreError> {
     let items = store.list(&Query::Targets).await?;
     let targets = items.into_iter().filter_map(|item| match item {
         Item::Target(record) if record.watched_since.is_some() || record.failing.is_some() => Some(record.target),

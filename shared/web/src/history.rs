@@ -1,0 +1,180 @@
+//! What a time was like for a target: its outages and changes, read from the store.
+
+use std::time::Duration;
+
+use monitor_domain::availability::{Span, Spans, TargetReport, absences, gaps, report};
+use monitor_domain::change::{Change, Event};
+use monitor_domain::fleet::Fleet;
+use monitor_domain::outage::Outage;
+use monitor_domain::runner::{Runner, RunnerId, Status};
+use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::ports::{Store, StoreError};
+use monitor_pipeline::records::{StoredMonitor, changes_after, read_fleet, read_outages};
+
+/// The times in which the monitor observed nothing at all.
+#[derive(Clone, Debug, Default)]
+pub struct Unobserved(Vec<Span>);
+
+impl Unobserved {
+    /// From the monitor's own changes, and the time since its last tick if it does not run now.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn read(store: &impl Store, monitor: &StoredMonitor, now: Timestamp) -> Result<Self, StoreError> {
+        let is_gap = |event: &Event| matches!(event, Event::Unwatched { .. });
+        let changes = changes_after(store, &Subject::Monitor, Revision(0), is_gap).await?;
+        Ok(Self(gaps(&changes).chain(stopped(monitor, now)).collect()))
+    }
+}
+
+/// The time since the last tick, if the monitor does not run now.
+fn stopped(monitor: &StoredMonitor, now: Timestamp) -> Option<Span> {
+    let (ticked_at, next_tick_at) = monitor.ticked_at.zip(monitor.next_tick_at)?;
+    let overdue = next_tick_at.plus(next_tick_at.since(ticked_at));
+    (now > overdue).then_some(Span { from: ticked_at, until: now })
+}
+
+/// A target with its history.
+#[derive(Clone, Debug)]
+pub struct TargetHistory {
+    /// Its runners and pools.
+    pub fleet: Fleet,
+    /// Its outages, in order of runner and outage.
+    pub outages: Vec<Outage>,
+    /// Its changes with the events that a history needs, in order.
+    changes: Vec<Change>,
+    unobserved: Spans,
+    absences: Vec<(RunnerId, Span)>,
+}
+
+/// A time in which a runner had one status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The time.
+    pub span: Span,
+    /// The status; `None` if it is not known.
+    pub status: Option<Status>,
+}
+
+impl TargetHistory {
+    /// Reads a target with everything that its history needs.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn read(store: &impl Store, target: &Target, of_monitor: &Unobserved) -> Result<Self, StoreError> {
+        let fleet = read_fleet(store, target).await?.fleet;
+        let outages = read_outages(store, target.id()).await?;
+        let is_of_history = |event: &Event| {
+            matches!(event, Event::ReachableAgain { .. } | Event::Returned { .. } | Event::StatusChanged { .. })
+        };
+        let changes = changes_after(store, &target.into(), Revision(0), is_of_history).await?;
+        let absences = absences(&changes).collect();
+        let unobserved = Spans::of(gaps(&changes).chain(of_monitor.0.iter().copied()));
+        Ok(Self { fleet, outages, changes, unobserved, absences })
+    }
+
+    /// What a time was like for the whole target.
+    pub fn report(&self, span: Span) -> TargetReport {
+        report(&self.fleet, &self.outages, &self.unobserved, &self.absences, span)
+    }
+
+    /// The same history with one runner or pool alone.
+    pub fn of_runner(&self, id: RunnerId) -> Self {
+        let mut alone = self.clone();
+        alone.fleet.runners.retain(|runner| runner.id == id);
+        alone.fleet.pools.retain(|pool| pool.id == id);
+        alone.outages.retain(|outage| outage.runner_id == id);
+        alone
+    }
+
+    /// The statuses of a runner within a time, without gaps between them, oldest first.
+    pub fn stretches(&self, runner: &Runner, span: Span) -> Vec<Stretch> {
+        let mut turns: Vec<(Timestamp, Status, Status)> = Vec::new();
+        for change in self.changes.iter().filter(|change| change.observed_at >= span.from) {
+            turns.extend(change.events.iter().filter_map(|event| match event {
+                Event::StatusChanged { runner: of, from, to } if of.id == runner.id => {
+                    Some((change.observed_at, *from, *to))
+                }
+                _ => None,
+            }));
+        }
+        let first = turns.first().map_or(runner.status, |(_, from, _)| *from);
+        let turns = [(span.from.max(runner.first_seen_at), first)]
+            .into_iter()
+            .chain(turns.iter().map(|(at, _, to)| (*at, *to)));
+        let turns: Vec<(Timestamp, Status)> = turns.collect();
+        let ends = turns.iter().skip(1).map(|(at, _)| *at).chain([span.until]);
+        let known = turns.iter().zip(ends).map(|((from, status), until)| (Span { from: *from, until }, *status));
+        let mut stretches = Vec::new();
+        let mut add = |span: Span, status| {
+            if span.from < span.until {
+                stretches.push(Stretch { span, status });
+            }
+        };
+        add(Span { from: span.from, until: runner.first_seen_at.min(span.until) }, None);
+        for (known, status) in known {
+            // What nobody observed is not known, whatever was known before.
+            for observed in Spans::of([known]).split_by(&self.unobserved) {
+                let (span, is_observed) = observed;
+                add(span, is_observed.then_some(status));
+            }
+        }
+        stretches
+    }
+}
+
+/// How long runners were idle, busy and offline together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Utilisation {
+    /// Waiting for a job.
+    pub idle: Duration,
+    /// Running a job.
+    pub busy: Duration,
+    /// Offline, or not registered.
+    pub offline: Duration,
+    /// Not observed.
+    pub unobserved: Duration,
+}
+
+impl Utilisation {
+    /// Of all runners of a target within a time.
+    pub fn of(history: &TargetHistory, span: Span) -> Self {
+        let mut sum = Self::default();
+        for runner in history.fleet.runners.iter().filter(|runner| !runner.is_gone()) {
+            for Stretch { span, status } in history.stretches(runner, span) {
+                let part = match status {
+                    Some(Status::Busy) => &mut sum.busy,
+                    Some(Status::Idle | Status::Online) => &mut sum.idle,
+                    Some(Status::Offline | Status::Unknown) => &mut sum.offline,
+                    None => &mut sum.unobserved,
+                };
+                *part += span.until.since(span.from);
+            }
+        }
+        sum
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> Duration {
+        self.idle + self.busy + self.offline + self.unobserved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_that_does_not_run_observes_nothing() {
+        let at = |minutes: u64| Timestamp::default().plus(Duration::from_secs(minutes * 60));
+        let monitor =
+            StoredMonitor { ticked_at: Some(at(100)), next_tick_at: Some(at(105)), ..StoredMonitor::default() };
+        assert_eq!(stopped(&monitor, at(110)), None);
+        assert_eq!(stopped(&monitor, at(111)), Some(Span { from: at(100), until: at(111) }));
+        assert_eq!(stopped(&StoredMonitor::default(), at(111)), None, "single checks have no schedule");
+    }
+}

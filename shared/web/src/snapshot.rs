@@ -1,0 +1,179 @@
+//! The state that every page shows. However many pages are open, the store is read once for all of them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_domain::fleet::Fleet;
+use monitor_domain::outage::Outage;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::monitoring::Monitoring;
+use monitor_pipeline::ports::{Clock, Store, StoreError};
+use monitor_pipeline::records::read_outages;
+use tokio::sync::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use crate::view::{self, TargetView, VersionEnds, version_ends};
+
+/// The store is read for a new state at most for one part of the time in this many.
+const SHARE: u32 = 20;
+/// The outages of all targets take one read for each target, so they may be older than the state by this factor.
+const OUTAGES_SHARE: u32 = 10;
+
+/// Everything that is known of a fleet at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// When it was read, and what is stored of the monitor and its targets.
+    pub monitoring: Monitoring,
+    /// When versions of the runner end.
+    pub ends: VersionEnds,
+    /// Differs if anything else than the time of reading differs.
+    pub tag: u64,
+}
+
+impl Snapshot {
+    async fn read(store: &impl Store, clock: &impl Clock) -> Result<Self, StoreError> {
+        let monitoring = Monitoring::read(store, clock).await?;
+        let targets: Vec<Target> = monitoring.fleets.iter().map(|fleet| fleet.record.target.clone()).collect();
+        let ends = version_ends(store, &targets).await?;
+        let mut snapshot = Self { monitoring, ends, tag: 0 };
+        let mut hasher = DefaultHasher::new();
+        snapshot.monitoring.not_complete.hash(&mut hasher);
+        snapshot.monitoring.ticked_at.map(Timestamp::epoch_ms).hash(&mut hasher);
+        snapshot.targets().to_string().hash(&mut hasher);
+        snapshot.tag = hasher.finish();
+        Ok(snapshot)
+    }
+
+    /// The time of reading.
+    pub fn now(&self) -> Timestamp {
+        self.monitoring.now
+    }
+
+    /// The watched targets, in order.
+    pub fn fleets(&self) -> &[Fleet] {
+        &self.monitoring.fleets
+    }
+
+    /// A watched target by its name.
+    pub fn fleet(&self, name: &str) -> Option<&Fleet> {
+        let target: Target = name.parse().ok()?;
+        self.fleets().iter().find(|fleet| fleet.record.target.id() == target.id())
+    }
+
+    fn targets(&self) -> serde_json::Value {
+        let views: Vec<TargetView<'_>> =
+            self.fleets().iter().map(|fleet| TargetView::of(fleet, &self.ends)).collect();
+        serde_json::json!(views)
+    }
+
+    /// As `runner-monitor status --json` prints it.
+    pub fn as_json(&self) -> serde_json::Value {
+        let Monitoring { now, ticked_at, not_complete, .. } = &self.monitoring;
+        let monitoring = view::monitoring(*ticked_at, not_complete);
+        serde_json::json!({"now": now, "monitoring": monitoring, "targets": self.targets()})
+    }
+}
+
+/// An outage with its target.
+pub type OutageOf = (Target, Outage);
+
+/// The latest state and the outages of all targets, each read again when it is old.
+pub struct Snapshots<S, C> {
+    store: Arc<S>,
+    clock: C,
+    /// The least time between two reads.
+    pause: Duration,
+    latest: Latest<Snapshot>,
+    outages: Latest<Vec<OutageOf>>,
+}
+
+/// A value with the time from which it is read again.
+struct Latest<T> {
+    value: RwLock<Option<(Arc<T>, Instant)>>,
+    /// Only one request reads; the others wait for what it finds.
+    reading: Mutex<()>,
+}
+
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Self { value: RwLock::default(), reading: Mutex::default() }
+    }
+}
+
+impl<T> Latest<T> {
+    async fn fresh(&self) -> Option<Arc<T>> {
+        let value = self.value.read().await;
+        value.as_ref().filter(|(_, until)| Instant::now() < *until).map(|(value, _)| value.clone())
+    }
+
+    /// The value, read again if it is older than `pause` or the read took long.
+    async fn get<E>(
+        &self,
+        pause: Duration,
+        share: u32,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<Arc<T>, E> {
+        if let Some(value) = self.fresh().await {
+            return Ok(value);
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(value) = self.fresh().await {
+            return Ok(value);
+        }
+        let began = Instant::now();
+        let value = Arc::new(read.await?);
+        let until = Instant::now() + pause.max(began.elapsed() * share);
+        *self.value.write().await = Some((value.clone(), until));
+        Ok(value)
+    }
+}
+
+impl<S: Store, C: Clock> Snapshots<S, C> {
+    /// Of a store, read at most once in `pause`.
+    pub fn new(store: Arc<S>, clock: C, pause: Duration) -> Self {
+        Self { store, clock, pause, latest: Latest::default(), outages: Latest::default() }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The least time between two reads.
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// The latest state.
+    ///
+    /// # Errors
+    ///
+    /// The store's, if the state has to be read again and cannot.
+    pub async fn latest(&self) -> Result<Arc<Snapshot>, StoreError> {
+        self.latest.get(self.pause, SHARE, Snapshot::read(&*self.store, &self.clock)).await
+    }
+
+    /// The outages of all watched targets, latest first.
+    ///
+    /// # Errors
+    ///
+    /// The store's, if they have to be read again and cannot be.
+    pub async fn outages(&self) -> Result<Arc<Vec<OutageOf>>, StoreError> {
+        let read = async {
+            let snapshot = self.latest().await?;
+            let mut outages = Vec::new();
+            for fleet in snapshot.fleets() {
+                let target = &fleet.record.target;
+                let of_target = read_outages(&*self.store, target.id()).await?;
+                outages.extend(of_target.into_iter().map(|outage| (target.clone(), outage)));
+            }
+            outages.sort_by_key(|(target, outage)| {
+                (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id)
+            });
+            Ok(outages)
+        };
+        self.outages.get(self.pause, SHARE * OUTAGES_SHARE, read).await
+    }
+}
