@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Show how available the runners were, with the worst of them, from the store alone
     #[command(after_long_help = EXIT_CODES)]
     Report(Report),
+    /// Serve the page, the JSON API and the metrics of a store that another monitor writes
+    #[command(after_long_help = EXIT_CODES)]
+    Web(Web),
     /// Check settings, credentials, permissions, Slack, store and clock, and say what to fix
     #[command(after_long_help = EXIT_CODES)]
     Doctor(Doctor),
@@ -111,6 +114,10 @@ const SERVICES: [(&str, &str, StoreChoice); 2] =
 const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
 /// The environment variable for `--slack-commands`.
 const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
+/// The environment variable for `--web`.
+const WEB: &str = "WEB";
+/// The environment variable for `--web-host`.
+const WEB_HOST: &str = "WEB_HOST";
 
 /// The environment variables for arguments. `runner-monitor settings` lists them below the settings.
 pub(crate) const VARIABLES: &str = "\
@@ -123,6 +130,10 @@ Environment variables for arguments:
       How long a notification may be pending while the heartbeat goes on; same as --pending-limit
   SLACK_COMMANDS
       The address at which Slack's commands are answered; same as --slack-commands
+  WEB
+      The address at which the page is served; same as --web
+  WEB_HOST
+      Host names of the page, with commas between them; same as --web-host
 A [secret] may also be in a file, for example GITHUB_TOKEN=@/run/secrets/github-token
 For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
 ";
@@ -284,6 +295,9 @@ pub(crate) struct Demo {
     /// Start again at the end, until stopped
     #[arg(long)]
     pub(crate) forever: bool,
+    /// Show the page of the demo's fleet at this address
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = parse_address)]
+    pub(crate) web: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -332,6 +346,31 @@ pub(crate) struct Run {
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
     #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
     pub(crate) slack_commands: Option<SocketAddr>,
+    /// Serve the page, the JSON API under /api/v1, /metrics and /healthz at this address
+    #[arg(long, value_name = "ADDRESS:PORT", env = WEB, value_parser = parse_address)]
+    pub(crate) web: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) page: PageArguments,
+}
+
+/// Under which names the page is served.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct PageArguments {
+    /// Also serve the page under this host name, for example that of a reverse proxy; needed for an address other than
+    /// this machine's own
+    #[arg(long, value_name = "NAME", env = WEB_HOST, value_delimiter = ',')]
+    pub(crate) web_host: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Web {
+    /// The address to listen on
+    #[arg(value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address)]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) page: PageArguments,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
 }
 
 impl Run {
@@ -452,7 +491,7 @@ pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> 
              for it (`runner-monitor settings` lists them), and replace the secret, as everybody on the machine could read it"
         );
     }
-    for variable in [STORE, SLACK_COMMANDS] {
+    for variable in [STORE, SLACK_COMMANDS, WEB, WEB_HOST] {
         let value = std::env::var_os(variable).unwrap_or_default();
         anyhow::ensure!(
             !holds_secret(&value.to_string_lossy()),
@@ -490,7 +529,8 @@ fn parse_pending_limit(text: &str) -> Result<Duration, String> {
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        let place = if is_from(SLACK_COMMANDS, text) { "it is set by SLACK_COMMANDS; " } else { "" };
+        let variable = [SLACK_COMMANDS, WEB].into_iter().find(|variable| is_from(variable, text));
+        let place = variable.map_or_else(String::new, |variable| format!("it is set by {variable}; "));
         format!("{place}must be an address and a port, for example 127.0.0.1:8099")
     })
 }

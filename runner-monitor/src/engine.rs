@@ -76,7 +76,7 @@ impl Sender for TimeScaled {
 /// A whole installation in one process.
 pub(crate) struct Engine<Ch, Cl> {
     /// The store.
-    pub(crate) store: ChosenStore,
+    pub(crate) store: Arc<ChosenStore>,
     /// GitHub.
     pub(crate) source: GitHub,
     /// Where notifications are sent: Slack or the console.
@@ -119,7 +119,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             later
         });
         Self {
-            store,
+            store: Arc::new(store),
             source,
             chat,
             checks: TimeScaled::new(Queue::standard(MAX_RECEIVES), later.clone()),

@@ -23,6 +23,7 @@ use crate::engine::{Engine, TimeScaled};
 use crate::slack_server::{Follower, SlackServer};
 use crate::stopping::GRACE;
 use crate::store::ChosenStore;
+use crate::web_server::{WebServer, pause};
 
 /// How many follow-ups (commands too slow for a direct answer) run at once.
 const FOLLOW_UPS: usize = 4;
@@ -48,6 +49,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         self: Arc<Self>,
         mut asked_to_stop: watch::Receiver<bool>,
         slack_server: Option<SlackServer>,
+        web_server: Option<WebServer>,
         on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
         let on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync> = Arc::new(on_cycle);
@@ -75,6 +77,10 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         if let Some(slack_server) = slack_server {
             loops.spawn(self.clone().follow_up_loop(slack_server.follower(), stop.clone()));
             loops.spawn(slack_server.serve(self.clone(), stop.clone()));
+        }
+        if let Some(web_server) = web_server {
+            let (store, pause, clock) = (self.store.clone(), pause(&self.store), self.clock.clone());
+            loops.spawn(web_server.serve(store, pause, clock, stop.clone()));
         }
         loops.spawn(self.clone().prune_loop(stop.clone()));
         let ending = async {
@@ -111,7 +117,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         // The GitHub client limits the request rate, so there is no need to spread jobs here.
         let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
         let (store, source, jobs, changes, clock) =
-            (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
+            (&*self.store, &self.source, &self.checks, &self.changes, &self.clock);
         let quota_estimators = &QuotaEstimators::default();
         let stage = Schedule { store, source, jobs, changes, clock, settings: &settings, quota_estimators };
         loop {
@@ -265,7 +271,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             Err(error) => return unreadable(&error),
         };
         let (store, source, jobs, changes, clock) =
-            (&self.store, &self.source, &self.checks, &self.changes, &self.clock);
+            (&*self.store, &self.source, &self.checks, &self.changes, &self.clock);
         let report = Check { store, source, jobs, changes, clock, settings: &self.settings, latest: &self.latest }
             .run(&job)
             .await;
@@ -289,7 +295,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         };
         let settings = NotifySettings::default();
         let policy = &self.settings.policy;
-        Notify { store: &self.store, chat: &self.chat, clock: &self.clock, policy, settings }
+        Notify { store: &*self.store, chat: &self.chat, clock: &self.clock, policy, settings }
             .run(&message.subject, delivery.receive_count)
             .await
             .disposition

@@ -17,6 +17,7 @@ mod slack_server;
 mod stopping;
 mod store;
 mod table;
+mod web_server;
 
 use std::process::ExitCode;
 
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         LogFormat::Json => Format::Json,
     };
     // Other commands print their results; the log is all that the daemon shows.
-    let level = if matches!(arguments.command, Command::Run(_)) { "info" } else { "error" };
+    let level = if matches!(arguments.command, Command::Run(_) | Command::Web(_)) { "info" } else { "error" };
     if let Err(error) = monitor_telemetry::init(format, level) {
         out::error(&error);
         return Outcome::Incomplete.exit_code();
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
             Command::Report(report) => commands::report::run(&report).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
             Command::Copy(copy) => commands::copy::run(&copy).await,
+            Command::Web(web) => commands::web::run(&web).await,
             Command::Settings => out::print(format_args!("{}\n{}", monitor_config::help_text(), args::VARIABLES))
                 .map(|()| Outcome::Healthy),
         }

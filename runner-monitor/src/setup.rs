@@ -48,6 +48,12 @@ pub(crate) fn web_base(settings: &Settings) -> anyhow::Result<WebBase> {
     Ok(WebBase::parse(&settings.github.web_url)?)
 }
 
+/// The same for a command that reads no other settings.
+pub(crate) fn web_base_of_environment() -> anyhow::Result<WebBase> {
+    let api = std::env::var("GITHUB_API_URL").ok().filter(|address| !address.trim().is_empty());
+    Ok(api.map(|address| WebBase::from_api_url(&address)).transpose()?.unwrap_or_default())
+}
+
 /// Slack if it is set, otherwise the console. `buttons` is set if button presses are answered.
 pub(crate) fn messenger(http: &reqwest::Client, settings: &Settings, buttons: bool) -> anyhow::Result<Messenger> {
     Ok(match &settings.slack {

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::args::Demo;
+use crate::args::{Demo, PageArguments};
 use crate::descriptors::CHECKS_AT_ONCE;
 use crate::engine::Engine;
 use crate::out;
@@ -31,6 +31,7 @@ use crate::setup;
 use crate::stopping::stop_on_signal;
 use crate::store::ChosenStore;
 use crate::table::{Tone, colour_on_stdout};
+use crate::web_server::WebServer;
 
 use clock::DemoClock;
 use scenario::{BEATS, Beat, END, POLICY, TARGETS, TOKEN};
@@ -71,7 +72,7 @@ impl Chat for DemoChat {
 pub(crate) async fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     let stop = stop_on_signal()?;
     loop {
-        let outcome = play_scenario(arguments.speed, stop.clone()).await?;
+        let outcome = play_scenario(arguments, stop.clone()).await?;
         if *stop.borrow() {
             out::print(format_args!("\nStopped.\n"))?;
             return Ok(Outcome::Healthy);
@@ -82,7 +83,8 @@ pub(crate) async fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     }
 }
 
-async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::Result<Outcome> {
+async fn play_scenario(arguments: &Demo, mut stop: watch::Receiver<bool>) -> anyhow::Result<Outcome> {
+    let speed = arguments.speed;
     let clock = DemoClock::start();
     let github_time = clock.clone();
     let fake = FakeGitHub::start_with(scenario::opening(), 0, move || github_time.now().epoch_ms())
@@ -106,6 +108,13 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
     let policy = Policy::new(document, &configured).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let store = ChosenStore::Embedded(Box::new(EmbeddedStore::open_in_memory()?), Duration::MAX);
 
+    let web_server = match arguments.web {
+        Some(address) => Some(WebServer::bind(address, &PageArguments::default(), WebBase::default()).await?),
+        None => None,
+    };
+    if let Some(web_server) = &web_server {
+        out::print(format_args!("Its page is at http://{}/\n\n", web_server.address()?))?;
+    }
     let screen = Arc::new(Display::new(&TARGETS));
     let notifications = Arc::default();
     let demo_chat = DemoChat { clock: clock.clone(), screen: screen.clone(), web: WebBase::default(), notifications };
@@ -113,7 +122,7 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
     let limits = (DEFAULT_PENDING_LIMIT, CHECKS_AT_ONCE);
     let engine = Arc::new(Engine::new(store, source, demo_chat.clone(), clock.clone(), what, limits, true));
     let (end, ended) = watch::channel(false);
-    let watching = tokio::spawn(engine.clone().run(ended, None, |_| {}));
+    let watching = tokio::spawn(engine.clone().run(ended, None, web_server, |_| {}));
 
     let mut beats = BEATS.iter().peekable();
     let mut last = Instant::now();
@@ -123,7 +132,7 @@ async fn play_scenario(speed: u32, mut stop: watch::Receiver<bool>) -> anyhow::R
             scenario::play(&mut fake.state(), beat);
             screen.event(beat.what, clock.minutes());
         }
-        screen.show(&engine.store, clock.minutes()).await?;
+        screen.show(&*engine.store, clock.minutes()).await?;
         tokio::select! {
             () = tokio::time::sleep(STEP) => {}
             _ = stop.wait_for(|stop| *stop) => {}

@@ -10,3 +10,4 @@ pub(crate) mod history;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod web;

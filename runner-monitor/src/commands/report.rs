@@ -12,7 +12,7 @@ use monitor_pipeline::ports::Clock;
 use monitor_pipeline::records::{StoredMonitor, read_monitor};
 use monitor_telemetry::SystemClock;
 use monitor_web::history::{TargetHistory, Unobserved};
-use monitor_web::text::{counted, minute, one_line};
+use monitor_web::text::{counted, minute, one_line, percent};
 use monitor_web::view::{VersionEnds, version_ends};
 use serde_json::{Value, json};
 
@@ -65,12 +65,6 @@ fn checks(monitor: &StoredMonitor, span: Span, unobserved: Duration) -> Option<(
 const HEADINGS: [&str; 6] = ["target", "runners", "available", "outages", "mean time to recovery", "not observed"];
 const GIVES: [(usize, Give); 4] =
     [(4, Give::ShrinkTo(12)), (0, Give::ShrinkTo(24)), (1, Give::Drop), (0, Give::ShrinkTo(12))];
-
-fn percent(availability: Availability) -> String {
-    // Rounded down: 100 % means that there was no outage.
-    let rounded = |ratio: f64| (ratio * 10_000.0).floor() / 100.0;
-    availability.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{:.2} %", rounded(ratio)))
-}
 
 fn duration(duration: Duration) -> String {
     if duration.is_zero() { "–".to_owned() } else { spoken_duration(duration) }
@@ -190,14 +184,6 @@ mod tests {
     use monitor_domain::time::Timestamp;
 
     use super::*;
-
-    #[test]
-    fn a_hundred_percent_means_no_outage() {
-        let observed = Duration::from_secs(1_000_000);
-        let of = |down| percent(Availability { observed, down: Duration::from_secs(down) });
-        assert_eq!((of(0).as_str(), of(1).as_str(), of(12_345).as_str()), ("100.00 %", "99.99 %", "98.76 %"));
-        assert_eq!(percent(Availability::default()), "–");
-    }
 
     #[test]
     fn checks_are_counted_by_the_interval() {

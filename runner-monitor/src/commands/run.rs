@@ -17,6 +17,7 @@ use crate::descriptors;
 use crate::engine::Engine;
 use crate::setup;
 use crate::stopping::stop_on_signal;
+use crate::web_server::WebServer;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let store = arguments.store.service();
@@ -43,9 +44,17 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         None => None,
     };
 
+    let web_server = match arguments.web {
+        Some(address) => Some(WebServer::bind(address, &arguments.page, setup::web_base(&settings)?).await?),
+        None => None,
+    };
+
     let stop = stop_on_signal()?;
     if let Some(slack_server) = &slack_server {
         info!(address = %slack_server.address()?, "answering Slack");
+    }
+    if let Some(web_server) = &web_server {
+        info!(address = %web_server.address()?, "serving the page");
     }
     info!(
         lines = settings.targets.len(),
@@ -71,7 +80,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
             tokio::spawn(async move { beat(&http, url).await });
         }
     };
-    let ended = engine.run(stop, slack_server, on_cycle).await;
+    let ended = engine.run(stop, slack_server, web_server, on_cycle).await;
     info!("stopped");
     // The error is in the log. Its exit code is not that of a wrong setting, after which a supervisor does not restart.
     Ok(if ended.is_ok() { Outcome::Healthy } else { Outcome::Unhealthy })

@@ -1,5 +1,17 @@
 //! The page, the JSON API and the metrics of a store, and what they share with the commands of the program.
 
+mod fleet_page;
 pub mod history;
+mod layout;
+mod metrics;
+mod outages_page;
+mod runner_page;
+mod server;
+mod snapshot;
+mod state;
+mod target_page;
 pub mod text;
 pub mod view;
+mod why;
+
+pub use server::{GitHubPage, Options, router};

@@ -23,13 +23,13 @@ const OUTAGES_SHARE: u32 = 10;
 
 /// Everything that is known of a fleet at one moment.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// When it was read, and what is stored of the monitor and its targets.
-    pub monitoring: Monitoring,
+    pub(crate) monitoring: Monitoring,
     /// When versions of the runner end.
-    pub ends: VersionEnds,
+    pub(crate) ends: VersionEnds,
     /// Differs if anything else than the time of reading differs.
-    pub tag: u64,
+    pub(crate) tag: u64,
 }
 
 impl Snapshot {
@@ -47,29 +47,28 @@ impl Snapshot {
     }
 
     /// The time of reading.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.monitoring.now
     }
 
     /// The watched targets, in order.
-    pub fn fleets(&self) -> &[Fleet] {
+    pub(crate) fn fleets(&self) -> &[Fleet] {
         &self.monitoring.fleets
     }
 
     /// A watched target by its name.
-    pub fn fleet(&self, name: &str) -> Option<&Fleet> {
+    pub(crate) fn fleet(&self, name: &str) -> Option<&Fleet> {
         let target: Target = name.parse().ok()?;
         self.fleets().iter().find(|fleet| fleet.record.target.id() == target.id())
     }
 
     fn targets(&self) -> serde_json::Value {
-        let views: Vec<TargetView<'_>> =
-            self.fleets().iter().map(|fleet| TargetView::of(fleet, &self.ends)).collect();
+        let views: Vec<TargetView<'_>> = self.fleets().iter().map(|fleet| TargetView::of(fleet, &self.ends)).collect();
         serde_json::json!(views)
     }
 
     /// As `runner-monitor status --json` prints it.
-    pub fn as_json(&self) -> serde_json::Value {
+    pub(crate) fn as_json(&self) -> serde_json::Value {
         let Monitoring { now, ticked_at, not_complete, .. } = &self.monitoring;
         let monitoring = view::monitoring(*ticked_at, not_complete);
         serde_json::json!({"now": now, "monitoring": monitoring, "targets": self.targets()})
@@ -77,10 +76,10 @@ impl Snapshot {
 }
 
 /// An outage with its target.
-pub type OutageOf = (Target, Outage);
+pub(crate) type OutageOf = (Target, Outage);
 
 /// The latest state and the outages of all targets, each read again when it is old.
-pub struct Snapshots<S, C> {
+pub(crate) struct Snapshots<S, C> {
     store: Arc<S>,
     clock: C,
     /// The least time between two reads.
@@ -109,12 +108,7 @@ impl<T> Latest<T> {
     }
 
     /// The value, read again if it is older than `pause` or the read took long.
-    async fn get<E>(
-        &self,
-        pause: Duration,
-        share: u32,
-        read: impl Future<Output = Result<T, E>>,
-    ) -> Result<Arc<T>, E> {
+    async fn get<E>(&self, pause: Duration, share: u32, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         if let Some(value) = self.fresh().await {
             return Ok(value);
         }
@@ -132,17 +126,17 @@ impl<T> Latest<T> {
 
 impl<S: Store, C: Clock> Snapshots<S, C> {
     /// Of a store, read at most once in `pause`.
-    pub fn new(store: Arc<S>, clock: C, pause: Duration) -> Self {
+    pub(crate) fn new(store: Arc<S>, clock: C, pause: Duration) -> Self {
         Self { store, clock, pause, latest: Latest::default(), outages: Latest::default() }
     }
 
     /// The store.
-    pub fn store(&self) -> &S {
+    pub(crate) fn store(&self) -> &S {
         &self.store
     }
 
     /// The least time between two reads.
-    pub fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         self.pause
     }
 
@@ -151,7 +145,7 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
     /// # Errors
     ///
     /// The store's, if the state has to be read again and cannot.
-    pub async fn latest(&self) -> Result<Arc<Snapshot>, StoreError> {
+    pub(crate) async fn latest(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.latest.get(self.pause, SHARE, Snapshot::read(&*self.store, &self.clock)).await
     }
 
@@ -160,7 +154,7 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
     /// # Errors
     ///
     /// The store's, if they have to be read again and cannot be.
-    pub async fn outages(&self) -> Result<Arc<Vec<OutageOf>>, StoreError> {
+    pub(crate) async fn outages(&self) -> Result<Arc<Vec<OutageOf>>, StoreError> {
         let read = async {
             let snapshot = self.latest().await?;
             let mut outages = Vec::new();

@@ -8,7 +8,7 @@ use crate::view::condition;
 
 /// How a state is coloured and marked. The word beside the mark says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// Not registered, ignored, or not known.
     Faint,
     /// Online and idle.
@@ -23,7 +23,7 @@ pub enum Tone {
 
 impl Tone {
     /// Its class in the style sheet.
-    pub fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Tone::Faint => "faint",
             Tone::Idle => "idle",
@@ -36,18 +36,18 @@ impl Tone {
 
 /// A runner's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     /// How it is marked.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// In words.
-    pub word: String,
+    pub(crate) word: String,
     /// Since when.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
 }
 
 impl State {
     /// Of a runner or a pool.
-    pub fn of(runner: &Runner) -> Self {
+    pub(crate) fn of(runner: &Runner) -> Self {
         let tone = match &runner.health {
             Health::Down(down) if down.healthy_count > 0 => Tone::Warning,
             Health::Down(_) => Tone::Bad,
@@ -69,13 +69,13 @@ impl State {
     }
 
     /// Whether a person should look at it.
-    pub fn is_problem(&self) -> bool {
+    pub(crate) fn is_problem(&self) -> bool {
         self.tone >= Tone::Warning
     }
 }
 
 /// The worst state in a target; [`Tone::Bad`] if it is unreachable.
-pub fn worst(fleet: &Fleet) -> Tone {
+pub(crate) fn worst(fleet: &Fleet) -> Tone {
     if fleet.record.failing.is_some() {
         return Tone::Bad;
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_domain::availability::Availability;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 /// A text that is safe to print on a terminal: control characters could move the cursor or reverse the text.
@@ -46,6 +47,13 @@ pub fn grouped(count: usize) -> String {
     text
 }
 
+/// The available part of the observed time. 100 % means that there was no outage.
+pub fn percent(availability: Availability) -> String {
+    // Rounded down: 100 % means that there was no outage.
+    let rounded = |ratio: f64| (ratio * 10_000.0).floor() / 100.0;
+    availability.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{:.2} %", rounded(ratio)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +74,13 @@ mod tests {
         assert_eq!(ago(at(1_000), at(1_999)), "just now");
         assert_eq!(ago(at(1_000), at(2_000)), "1 s ago");
         assert_eq!(ago(at(9_000), at(1_000)), "just now", "a clock that was set back");
+    }
+
+    #[test]
+    fn a_hundred_percent_means_no_outage() {
+        let observed = Duration::from_secs(1_000_000);
+        let of = |down| percent(Availability { observed, down: Duration::from_secs(down) });
+        assert_eq!((of(0).as_str(), of(1).as_str(), of(12_345).as_str()), ("100.00 %", "99.99 %", "98.76 %"));
+        assert_eq!(percent(Availability::default()), "–");
     }
 }

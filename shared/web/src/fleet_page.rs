@@ -1,0 +1,325 @@
+//! The fleet: what is wrong, then every target, or the runners that a search finds.
+
+use maud::{Markup, html};
+use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::runner::{Runner, Status};
+use monitor_domain::time::Timestamp;
+use serde::Deserialize;
+
+use crate::layout::{Place, escaped, labels, mark, own_health, page, runner_link, since, state, target_link, time};
+use crate::snapshot::Snapshot;
+use crate::state::{State, Tone, worst};
+use crate::text::{ago, counted, grouped, one_line};
+use crate::why::why;
+
+/// Rows of one page of a list.
+const ROWS: usize = 200;
+/// Rows of the list of problems; the search finds the others.
+const PROBLEMS: usize = 50;
+/// The longest search text, in characters.
+const LONGEST_QUERY: usize = 200;
+
+/// The filter in the address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Filter {
+    /// Words that a runner's name, its labels or its target contain.
+    q: String,
+    /// One of [`STATES`].
+    state: String,
+    /// The page of the list, from 1.
+    page: usize,
+}
+
+const STATES: [(&str, &str); 5] =
+    [("", "Any state"), ("problem", "With a problem"), ("offline", "Offline"), ("busy", "Busy"), ("idle", "Idle")];
+
+impl Filter {
+    fn is_set(&self) -> bool {
+        !self.q.trim().is_empty() || STATES[1..].iter().any(|(state, _)| *state == self.state)
+    }
+
+    fn finds(&self, fleet: &Fleet, runner: &Runner) -> bool {
+        let is_in_state = match self.state.as_str() {
+            "problem" => State::of(runner).is_problem(),
+            "offline" => !runner.status.is_healthy() && !runner.is_gone(),
+            "busy" => runner.status == Status::Busy,
+            "idle" => matches!(runner.status, Status::Idle | Status::Online),
+            _ => true,
+        };
+        let target = fleet.record.target.as_str();
+        let texts = || [runner.name.as_str(), target].into_iter().chain(runner.labels.iter().map(String::as_str));
+        let query: String = self.q.chars().take(LONGEST_QUERY).collect();
+        let finds = |word: &str| texts().any(|text| text.to_lowercase().contains(&word.to_lowercase()));
+        is_in_state && query.split_whitespace().all(finds)
+    }
+
+    /// The address of another page of the list.
+    fn address(&self, page: usize) -> String {
+        format!("/?q={}&state={}&page={page}", escaped(&self.q), escaped(&self.state))
+    }
+}
+
+/// The page.
+pub(crate) fn fleet_page(snapshot: &Snapshot, filter: &Filter) -> String {
+    let sentence = sentence(snapshot.fleets());
+    let content = html! {
+        (own_health(snapshot))
+        h1 { (sentence) }
+        p .lead { (summary(snapshot)) }
+        @if !filter.is_set() {
+            (problems(snapshot))
+            (ahead(snapshot))
+        }
+        (form(filter))
+        @if filter.is_set() { (found(snapshot, filter)) } @else { (targets(snapshot, filter)) }
+    };
+    page(&sentence, Place::Fleet, Some(snapshot), &content)
+}
+
+/// The sentence that matters: `2 of 42 runners offline, 1 target unreachable`.
+fn sentence(fleets: &[Fleet]) -> String {
+    match fleets.iter().filter(|fleet| fleet.record.failing.is_some()).count() {
+        0 => of_runners(fleets),
+        unreachable => format!("{}, {} unreachable", of_runners(fleets), counted(unreachable, "target")),
+    }
+}
+
+/// How many runners are offline.
+pub(crate) fn of_runners(fleets: &[Fleet]) -> String {
+    let counts = || fleets.iter().map(|fleet| Counts::of(&fleet.runners));
+    let total: usize = counts().map(|counts| counts.total as usize).sum();
+    let online: usize = counts().map(|counts| counts.online as usize).sum();
+    match (total, total - online) {
+        (0, _) => "No runners are registered".to_owned(),
+        (1, 0) => "The runner is online".to_owned(),
+        (_, 0) => format!("All {} runners online", grouped(total)),
+        (_, offline) => format!("{} of {} offline", grouped(offline), counted(total, "runner")),
+    }
+}
+
+fn summary(snapshot: &Snapshot) -> String {
+    let fleets = snapshot.fleets();
+    let busy = fleets.iter().flat_map(|fleet| &fleet.runners).filter(|runner| runner.status == Status::Busy).count();
+    let open = fleets.iter().flat_map(Fleet::pools_and_runners).filter(|one| one.open_outage().is_some()).count();
+    let tick = snapshot.monitoring.ticked_at.map_or_else(
+        || "No monitor runs on this store; these are the results of single checks.".to_owned(),
+        |at| format!("The last tick was {}.", ago(at, snapshot.now())),
+    );
+    format!("{}, {}, {}. {tick}", counted(fleets.len(), "target"), counted(open, "open outage"), busy_text(busy))
+}
+
+fn busy_text(busy: usize) -> String {
+    if busy == 1 { "1 runner busy".to_owned() } else { format!("{} runners busy", grouped(busy)) }
+}
+
+/// Unreachable targets, then pools and runners that a person should look at, the worst and oldest first.
+fn problems(snapshot: &Snapshot) -> Markup {
+    let fleets = snapshot.fleets();
+    let unreachable: Vec<_> = fleets.iter().filter_map(|fleet| Some((fleet, fleet.record.failing.as_ref()?))).collect();
+    let mut runners: Vec<(State, &Fleet, &Runner)> = fleets
+        .iter()
+        .flat_map(|fleet| fleet.pools_and_runners().map(move |runner| (State::of(runner), fleet, runner)))
+        .filter(|(state, ..)| state.is_problem())
+        .collect();
+    runners.sort_by_key(|(state, _, runner)| (std::cmp::Reverse(state.tone), runner.pool.is_none(), state.since));
+    let count = unreachable.len() + runners.len();
+    let now = snapshot.now();
+    html! {
+        @if count > 0 {
+            h2 { "Problems" span .age { (grouped(count)) } }
+            div .table { table {
+                thead { tr {
+                    th { "Runner or target" } th { "State" } th .number { "For" } th { "What is known" }
+                } }
+                tbody {
+                    @for (fleet, failing) in unreachable.iter().take(PROBLEMS) {
+                        tr {
+                            td { (target_link(&fleet.record.target)) }
+                            td .state { (state(Tone::Bad, "unreachable")) }
+                            td .number { (since(failing.since, now)) }
+                            td .why { (one_line(&failing.failure.detail)) }
+                        }
+                    }
+                    @for (of_runner, fleet, runner) in runners.iter().take(PROBLEMS.saturating_sub(unreachable.len())) {
+                        tr {
+                            td { (runner_link(&fleet.record.target, runner)) " " span .faint { "of" } " " (target_link(&fleet.record.target)) }
+                            td .state { (state(of_runner.tone, &of_runner.word)) }
+                            td .number { (since(of_runner.since, now)) }
+                            td .why { (why(runner, &snapshot.ends, now)) }
+                        }
+                    }
+                }
+            } }
+            @if count > PROBLEMS {
+                p .pages { a href="/?state=problem" { (counted(count, "problem")) " in all" } }
+            }
+        }
+    }
+}
+
+/// Versions that end and runners that GitHub removes.
+fn ahead(snapshot: &Snapshot) -> Markup {
+    let now = snapshot.now();
+    let mut versions: Vec<(Timestamp, &str, usize)> = Vec::new();
+    for (version, at) in &snapshot.ends {
+        let runners = snapshot.fleets().iter().flat_map(|fleet| &fleet.runners);
+        let count = runners.filter(|one| !one.is_gone() && one.version.as_ref() == Some(version)).count();
+        if count > 0 {
+            versions.push((*at, version, count));
+        }
+    }
+    versions.sort_unstable();
+    html! {
+        @if !versions.is_empty() {
+            h2 { "Versions that end" }
+            div .table { table { tbody {
+                @for (at, version, count) in versions {
+                    tr {
+                        td { (mark(if at <= now { Tone::Bad } else { Tone::Warning })) (one_line(version)) }
+                        td { @if at <= now { "ended on " (time(at)) "; GitHub gives it no more jobs" } @else { "ends on " (time(at)) } }
+                        td .number { (counted(count, "runner")) }
+                    }
+                }
+            } } }
+        }
+    }
+}
+
+fn form(filter: &Filter) -> Markup {
+    html! {
+        h2 { @if filter.is_set() { "Runners found" } @else { "Targets" } }
+        form .filter method="get" action="/" role="search" {
+            label { "Name, label or target" input type="search" name="q" value=(filter.q) maxlength=(LONGEST_QUERY); }
+            label { "State"
+                select name="state" {
+                    @for (value, word) in STATES { option value=(value) selected[value == filter.state] { (word) } }
+                }
+            }
+            button type="submit" { "Search" }
+            @if filter.is_set() { a href="/" { "Show all targets" } }
+        }
+    }
+}
+
+fn found(snapshot: &Snapshot, filter: &Filter) -> Markup {
+    let mut found: Vec<(State, &Fleet, &Runner)> = snapshot
+        .fleets()
+        .iter()
+        .flat_map(|fleet| fleet.pools_and_runners().map(move |runner| (fleet, runner)))
+        .filter(|(fleet, runner)| filter.finds(fleet, runner))
+        .map(|(fleet, runner)| (State::of(runner), fleet, runner))
+        .collect();
+    found.sort_by_key(|(state, ..)| std::cmp::Reverse(state.tone));
+    let rows: Vec<_> = found.iter().map(|(state, fleet, runner)| (state, *fleet, *runner)).collect();
+    html! {
+        @if rows.is_empty() { p .empty { "No runner matches." } }
+        @else { (runner_table(snapshot, paged(&rows, filter.page), true)) }
+        (pages(rows.len(), filter))
+    }
+}
+
+/// A table of runners.
+pub(crate) fn runner_table(snapshot: &Snapshot, rows: &[(&State, &Fleet, &Runner)], with_target: bool) -> Markup {
+    html! {
+        div .table { table {
+            thead { tr {
+                th { "Runner" } @if with_target { th { "Target" } } th { "State" } th .number { "For" } th .wide { "Labels" } th .wide { "Version" }
+            } }
+            tbody {
+                @for (of_runner, fleet, runner) in rows {
+                    tr {
+                        td { (runner_link(&fleet.record.target, runner)) }
+                        @if with_target { td { (target_link(&fleet.record.target)) } }
+                        td .state { (state(of_runner.tone, &of_runner.word)) }
+                        td .number { (since(of_runner.since, snapshot.now())) }
+                        td .wide { (labels(&runner.labels)) }
+                        td .wide { (runner.version.as_deref().map(one_line).unwrap_or_default()) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn targets(snapshot: &Snapshot, filter: &Filter) -> Markup {
+    let mut fleets: Vec<&Fleet> = snapshot.fleets().iter().collect();
+    fleets.sort_by_key(|fleet| std::cmp::Reverse(worst(fleet) >= Tone::Warning));
+    let now = snapshot.now();
+    html! {
+        @if fleets.is_empty() { p .empty { "No target has been checked yet. The first tick checks those in REPOS, ORGANIZATIONS and ENTERPRISES." } }
+        @else {
+            div .table { table {
+                thead { tr {
+                    th { "Target" } th .number { "Runners" } th .number { "Idle" } th .number { "Busy" } th .number { "Offline" }
+                    th .wide { "Idle, busy, offline" } th .number { "Checked" }
+                } }
+                tbody {
+                    @for fleet in paged(&fleets, filter.page) { (target_row(fleet, now)) }
+                }
+            } }
+            (pages(fleets.len(), filter))
+        }
+    }
+}
+
+fn target_row(fleet: &Fleet, now: Timestamp) -> Markup {
+    let registered = || fleet.runners.iter().filter(|runner| !runner.is_gone());
+    let total = registered().count();
+    let busy = registered().filter(|runner| runner.status == Status::Busy).count();
+    let idle = registered().filter(|runner| runner.status.is_healthy()).count() - busy;
+    let offline = total - idle - busy;
+    let tone = worst(fleet);
+    html! {
+        tr {
+            td { (mark(tone)) (target_link(&fleet.record.target))
+                @if fleet.record.failing.is_some() { " " span .bad { "unreachable" } } }
+            td .number { (grouped(total)) }
+            td .number { (grouped(idle)) }
+            td .number { (grouped(busy)) }
+            td .number { @if offline > 0 { span class=[(tone >= Tone::Warning).then_some("bad")] { (grouped(offline)) } } @else { "0" } }
+            td .wide { (meter(&[(Tone::Idle, idle), (Tone::Busy, busy), (Tone::Bad, offline)])) }
+            td .number { @match fleet.seen_at() { Some(at) => { (since(at, now)) " ago" } None => "never" } }
+        }
+    }
+}
+
+/// Parts of a whole, side by side. The numbers beside it say the same.
+pub(crate) fn meter(parts: &[(Tone, usize)]) -> Markup {
+    let whole = parts.iter().map(|(_, count)| count).sum::<usize>();
+    let mut x = 0;
+    let rects: Vec<(Tone, usize, usize)> = parts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(tone, count)| {
+            let width = count * 1_000 / whole;
+            let rect = (*tone, x, width);
+            x += width;
+            rect
+        })
+        .collect();
+    html! {
+        svg .meter viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
+            @if rects.is_empty() { rect .none x="0" width="1000" height="10" {} }
+            @for (tone, x, width) in rects { rect class=(tone.class()) x=(x) width=(width) height="10" {} }
+        }
+    }
+}
+
+fn paged<T>(rows: &[T], page: usize) -> &[T] {
+    let begin = (page.max(1) - 1).saturating_mul(ROWS).min(rows.len());
+    &rows[begin..rows.len().min(begin + ROWS)]
+}
+
+fn pages(count: usize, filter: &Filter) -> Markup {
+    let (page, last) = (filter.page.max(1), count.div_ceil(ROWS));
+    html! {
+        @if last > 1 {
+            nav .pages aria-label="Pages of the list" {
+                @if page > 1 { a href=(filter.address(page - 1)) { "Previous" } }
+                span { "Page " (grouped(page)) " of " (grouped(last)) }
+                @if page < last { a href=(filter.address(page + 1)) { "Next" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What all pages have in common, and small parts of them.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use monitor_domain::runner::Runner;
+use monitor_domain::target::Target;
+use monitor_domain::time::{Timestamp, spoken_duration};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::snapshot::Snapshot;
+use crate::state::Tone;
+use crate::text::{ago, minute, one_line};
+
+/// The icon: a dot. Without one, browsers ask for /favicon.ico.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='6' fill='%231f5fbf'/%3E%3C/svg%3E";
+/// What a path segment or a query value may not contain as it is.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'=')
+    .add(b'\'');
+
+/// The pages in the menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Fleet,
+    Outages,
+    Elsewhere,
+}
+
+/// A whole page.
+pub(crate) fn page(title: &str, place: Place, snapshot: Option<&Snapshot>, content: &Markup) -> String {
+    let current = |of: Place| (of == place).then_some("page");
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " – Runner Monitor" }
+                link rel="icon" href=(PreEscaped(ICON));
+                link rel="stylesheet" href="/style.css";
+                script src="/live.js" defer {}
+                noscript { meta http-equiv="refresh" content="60"; }
+            }
+            body {
+                a .skip href="#content" { "Skip to the content" }
+                header .top {
+                    a .brand href="/" { "Runner Monitor" }
+                    nav aria-label="Pages" {
+                        a href="/" aria-current=[current(Place::Fleet)] { "Fleet" }
+                        a href="/outages" aria-current=[current(Place::Outages)] { "Outages" }
+                    }
+                    span .age {
+                        @if let Some(snapshot) = snapshot { (age(snapshot)) }
+                    }
+                }
+                main #content { (content) }
+                footer {
+                    span { "Times are in UTC." }
+                    a href="/api/v1/fleet" { "JSON" }
+                    a href="/api/v1/openapi.json" { "API description" }
+                    a href="/metrics" { "Metrics" }
+                }
+            }
+        }
+    };
+    document.into_string()
+}
+
+/// How old what the pages show is.
+fn age(snapshot: &Snapshot) -> String {
+    let seen = snapshot.fleets().iter().filter_map(|fleet| fleet.seen_at());
+    match (snapshot.monitoring.ticked_at, seen.min()) {
+        (_, None) => "nothing has been checked yet".to_owned(),
+        (None, Some(oldest)) => format!("oldest check {}", ago(oldest, snapshot.now())),
+        (Some(tick), Some(oldest)) => {
+            format!("last tick {}, oldest check {}", ago(tick, snapshot.now()), ago(oldest, snapshot.now()))
+        }
+    }
+}
+
+/// What is wrong with the monitor itself: first on every page.
+pub(crate) fn own_health(snapshot: &Snapshot) -> Markup {
+    html! {
+        @if !snapshot.monitoring.not_complete.is_empty() {
+            div .notice role="status" {
+                @for why in &snapshot.monitoring.not_complete {
+                    p { strong { "Monitoring is not complete: " } (one_line(why)) }
+                }
+            }
+        }
+    }
+}
+
+/// A state's mark: its shape says the same as its colour.
+pub(crate) fn mark(tone: Tone) -> Markup {
+    let shape = match tone {
+        Tone::Idle => r#"<circle cx="5" cy="5" r="3.6" fill="none" stroke="currentColor" stroke-width="2"/>"#,
+        Tone::Busy => r#"<circle cx="5" cy="5" r="4.6" fill="currentColor"/>"#,
+        Tone::Warning => r#"<path d="M5 .4 9.8 9.4H.2Z" fill="currentColor"/>"#,
+        Tone::Bad => r#"<path d="M1 1 9 9M9 1 1 9" stroke="currentColor" stroke-width="2.4"/>"#,
+        Tone::Faint => r#"<path d="M1 5H9" stroke="currentColor" stroke-width="2.2"/>"#,
+    };
+    html! {
+        svg class={ "mark " (tone.class()) } viewBox="0 0 10 10" aria-hidden="true" { (PreEscaped(shape)) }
+    }
+}
+
+/// A state with its mark.
+pub(crate) fn state(tone: Tone, word: &str) -> Markup {
+    html! { (mark(tone)) span class=[(tone >= Tone::Warning).then(|| tone.class())] { (word) } }
+}
+
+/// A time with the exact moment behind it.
+pub(crate) fn time(at: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) { (minute(at)) } }
+}
+
+/// How long ago, with the exact moment behind it.
+pub(crate) fn since(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) title=(minute(at)) { (spoken_duration(now.since(at))) } }
+}
+
+/// The labels of a runner, without those that nearly every runner has.
+pub(crate) fn labels(labels: &[String]) -> Markup {
+    html! {
+        span .labels {
+            @for label in labels.iter().filter(|label| label.as_str() != "self-hosted") {
+                span .label { (one_line(label)) }
+            }
+        }
+    }
+}
+
+/// The address of a target's page.
+pub(crate) fn target_path(target: &Target) -> String {
+    format!("/target/{}", escaped(target.as_str()))
+}
+
+/// The address of a runner's page.
+pub(crate) fn runner_path(target: &Target, runner: &Runner) -> String {
+    format!("/runner/{}/{}", runner.id, escaped(target.as_str()))
+}
+
+/// A value as a part of an address.
+pub(crate) fn escaped(value: &str) -> String {
+    utf8_percent_encode(value, ESCAPED).to_string()
+}
+
+/// A link to a target's page.
+pub(crate) fn target_link(target: &Target) -> Markup {
+    html! { a .name href=(target_path(target)) title=(target) { (target) } }
+}
+
+/// A link to a runner's page.
+pub(crate) fn runner_link(target: &Target, runner: &Runner) -> Markup {
+    let name = one_line(&runner.name);
+    html! { a .name href=(runner_path(target, runner)) title=(name) { (name) } }
+}

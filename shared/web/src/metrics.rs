@@ -1,0 +1,175 @@
+//! The stored state as Prometheus metrics.
+//!
+//! `github_runner_up` and `github_runner_busy` have the names and labels that existing dashboards and alert rules for
+//! runners read. Values come from the store, so a target whose checks fail keeps its last values, with their age in
+//! `runner_monitor_target_last_success_timestamp_seconds`.
+
+use std::fmt::Write as _;
+
+use monitor_domain::runner::{Runner, Status};
+use monitor_domain::target::Target;
+
+use crate::snapshot::Snapshot;
+
+/// The media type of the text format.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// One metric: its name, help and samples.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    /// Labels and value of each sample.
+    samples: Vec<(String, f64)>,
+}
+
+/// The labels of a sample in braces; empty without labels.
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        let value = value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+        let separator = if text.is_empty() { "" } else { "," };
+        let _ = write!(text, r#"{separator}{name}="{value}""#);
+    }
+    if text.is_empty() { text } else { format!("{{{text}}}") }
+}
+
+/// All metrics in the text format.
+pub(crate) fn metrics(snapshot: &Snapshot) -> String {
+    let is_true = |value: bool| f64::from(u8::from(value));
+    let seconds = |at: monitor_domain::time::Timestamp| at.epoch_ms() as f64 / 1_000.0;
+    let runners: Vec<(&Target, &Runner)> = snapshot
+        .fleets()
+        .iter()
+        .flat_map(|fleet| fleet.runners.iter().map(|runner| (&fleet.record.target, runner)))
+        .filter(|(_, runner)| !runner.is_gone())
+        .collect();
+    let of_runner = |target: &Target, runner: &Runner| {
+        // The name is unique within a target only, and a registration may have two runners of one name for a moment.
+        labels(&[
+            ("runner", &runner.name),
+            ("os", &runner.os),
+            ("target", target.as_str()),
+            ("id", &runner.current_id.to_string()),
+        ])
+    };
+    let each_runner = |value: fn(&Runner) -> bool| {
+        runners.iter().map(|(target, runner)| (of_runner(target, runner), is_true(value(runner)))).collect()
+    };
+    let info = runners.iter().map(|(target, runner)| {
+        let (id, label_names) = (runner.current_id.to_string(), runner.labels.join(","));
+        let version = runner.version.as_deref().unwrap_or_default();
+        let pairs = [
+            ("runner", runner.name.as_str()),
+            ("target", target.as_str()),
+            ("id", &id),
+            ("labels", &label_names),
+            ("version", version),
+            ("ephemeral", if runner.ephemeral { "true" } else { "false" }),
+        ];
+        (labels(&pairs), 1.0)
+    });
+    let each_target = |value: &dyn Fn(&monitor_domain::fleet::Fleet) -> Option<f64>| {
+        let fleets = snapshot.fleets().iter();
+        fleets.filter_map(|fleet| Some((labels(&[("target", fleet.record.target.as_str())]), value(fleet)?))).collect()
+    };
+    let open = |fleet: &monitor_domain::fleet::Fleet| {
+        let count = fleet.pools_and_runners().filter(|runner| runner.open_outage().is_some()).count();
+        Some(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
+    };
+    let pools = |value: fn(monitor_domain::pool::PoolCounts) -> u32| {
+        let pools = snapshot
+            .fleets()
+            .iter()
+            .flat_map(|fleet| fleet.pools.iter().map(move |pool| (fleet.record.target.as_str(), pool)));
+        let sample = |(target, pool): (&str, &Runner)| {
+            let pool_labels = labels(&[("target", target), ("labels", &pool.labels.join(","))]);
+            Some((pool_labels, f64::from(value(pool.pool?))))
+        };
+        pools.filter_map(sample).collect()
+    };
+    let ends = snapshot.ends.iter().map(|(version, at)| (labels(&[("version", version)]), seconds(*at)));
+    let monitoring = &snapshot.monitoring;
+    let is_complete = monitoring.ticked_at.is_some() && monitoring.not_complete.is_empty();
+    let families = [
+        Family {
+            name: "github_runner_up",
+            help: "Whether GitHub reports the runner online.",
+            samples: each_runner(|runner| runner.status.is_healthy()),
+        },
+        Family {
+            name: "github_runner_busy",
+            help: "Whether the runner runs a job.",
+            samples: each_runner(|runner| runner.status == Status::Busy),
+        },
+        Family { name: "github_runner_info", help: "What is known of the runner, as labels.", samples: info.collect() },
+        Family {
+            name: "github_runners_up",
+            help: "Whether every target was checked in time, so that the other metrics are current.",
+            samples: vec![(String::new(), is_true(is_complete))],
+        },
+        Family {
+            name: "runner_monitor_target_up",
+            help: "Whether the last check of the target succeeded.",
+            samples: each_target(&|fleet| Some(is_true(fleet.record.failing.is_none()))),
+        },
+        Family {
+            name: "runner_monitor_target_last_success_timestamp_seconds",
+            help: "When the last check of the target that succeeded began.",
+            samples: each_target(&|fleet| fleet.seen_at().map(seconds)),
+        },
+        Family {
+            name: "runner_monitor_open_outages",
+            help: "Open outages of the target's runners and pools.",
+            samples: each_target(&open),
+        },
+        Family {
+            name: "runner_monitor_pool_online_runners",
+            help: "Runners of the pool that are online.",
+            samples: pools(|counts| counts.online),
+        },
+        Family {
+            name: "runner_monitor_pool_runners",
+            help: "Registered runners of the pool.",
+            samples: pools(|counts| counts.total),
+        },
+        Family {
+            name: "runner_monitor_pool_wanted_runners",
+            help: "How many of them the policy wants online.",
+            samples: pools(|counts| counts.wanted),
+        },
+        Family {
+            name: "runner_monitor_version_end_timestamp_seconds",
+            help: "When GitHub stops giving jobs to the version of the runner.",
+            samples: ends.collect(),
+        },
+        Family {
+            name: "runner_monitor_last_tick_timestamp_seconds",
+            help: "The last tick of the monitor.",
+            samples: monitoring.ticked_at.map(|at| (String::new(), seconds(at))).into_iter().collect(),
+        },
+        Family {
+            name: "runner_monitor_info",
+            help: "The release of the monitor.",
+            samples: vec![(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)],
+        },
+    ];
+    let mut text = String::new();
+    for Family { name, help, samples } in families {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for (pairs, value) in samples {
+            let _ = writeln!(text, "{name}{pairs} {value}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_a_label_is_escaped() {
+        assert_eq!(labels(&[("a", "x\"y\\z\n"), ("b", "")]), r#"{a="x\"y\\z\n",b=""}"#);
+        assert_eq!(labels(&[]), "");
+    }
+}

@@ -1,0 +1,187 @@
+//! Outages, open and past, with a filter; and the same as CSV.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use serde::Deserialize;
+
+use crate::layout::{Place, escaped, own_health, page, since, state, target_link, time};
+use crate::snapshot::{OutageOf, Snapshot};
+use crate::state::Tone;
+use crate::text::{counted, grouped, one_line};
+use crate::why::of_outage;
+
+/// Rows of one page of the list.
+const ROWS: usize = 200;
+
+/// The filter in the address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Filter {
+    /// Words that the runner's name, its labels or its target contain.
+    pub(crate) q: String,
+    /// `open`, `past`, or both.
+    pub(crate) state: String,
+    /// Only outages that were open within this many days.
+    pub(crate) days: u32,
+    /// The page of the list, from 1.
+    pub(crate) page: usize,
+}
+
+const STATES: [(&str, &str); 3] = [("", "Open and past"), ("open", "Open"), ("past", "Past")];
+const DAYS: [(u32, &str); 5] =
+    [(0, "All that are stored"), (1, "24 hours"), (7, "7 days"), (30, "30 days"), (90, "90 days")];
+
+impl Filter {
+    fn finds(&self, (target, outage): &OutageOf, now: Timestamp) -> bool {
+        let is_in_state = match self.state.as_str() {
+            "open" => outage.is_open(),
+            "past" => !outage.is_open(),
+            _ => true,
+        };
+        let from = now.minus(Duration::from_secs(u64::from(self.days) * 86_400));
+        let is_within = self.days == 0 || outage.resolved_at.is_none_or(|at| at >= from);
+        let texts = || {
+            [outage.runner_name.as_str(), target.as_str()].into_iter().chain(outage.labels.iter().map(String::as_str))
+        };
+        let finds = |word: &str| texts().any(|text| text.to_lowercase().contains(&word.to_lowercase()));
+        is_in_state && is_within && self.q.split_whitespace().take(20).all(finds)
+    }
+
+    /// The outages that it finds, latest first.
+    pub(crate) fn of<'a>(&self, outages: &'a [OutageOf], now: Timestamp) -> Vec<&'a OutageOf> {
+        outages.iter().filter(|outage| self.finds(outage, now)).collect()
+    }
+
+    fn query(&self) -> String {
+        format!("q={}&state={}&days={}", escaped(&self.q), escaped(&self.state), self.days)
+    }
+}
+
+/// The page.
+pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &Filter) -> String {
+    let now = snapshot.now();
+    let found = filter.of(outages, now);
+    let open = found.iter().filter(|(_, outage)| outage.is_open()).count();
+    let title = match (found.len(), open) {
+        (0, _) => "No outages".to_owned(),
+        (count, 0) => format!("{}, none open", counted(count, "outage")),
+        (count, open) => format!("{}, {} open", counted(count, "outage"), grouped(open)),
+    };
+    let (page_number, last) = (filter.page.max(1), found.len().div_ceil(ROWS));
+    let shown: Vec<(&Target, &Outage)> = found
+        .iter()
+        .skip((page_number - 1).saturating_mul(ROWS))
+        .take(ROWS)
+        .map(|(target, outage)| (target, outage))
+        .collect();
+    let content = html! {
+        (own_health(snapshot))
+        h1 { (title) }
+        form .filter method="get" action="/outages" role="search" {
+            label { "Name, label or target" input type="search" name="q" value=(filter.q) maxlength="200"; }
+            label { "State" select name="state" {
+                @for (value, word) in STATES { option value=(value) selected[value == filter.state] { (word) } }
+            } }
+            label { "Time" select name="days" {
+                @for (value, word) in DAYS { option value=(value) selected[value == filter.days] { (word) } }
+            } }
+            button type="submit" { "Search" }
+            a href={ "/outages.csv?" (filter.query()) } { "CSV" }
+            a href={ "/api/v1/outages?" (filter.query()) } { "JSON" }
+        }
+        (outage_table(&shown, now, true))
+        @if last > 1 {
+            nav .pages aria-label="Pages of the list" {
+                @if page_number > 1 { a href={ "/outages?" (filter.query()) "&page=" (page_number - 1) } { "Previous" } }
+                span { "Page " (grouped(page_number)) " of " (grouped(last)) }
+                @if page_number < last { a href={ "/outages?" (filter.query()) "&page=" (page_number + 1) } { "Next" } }
+            }
+        }
+    };
+    page(&title, Place::Outages, Some(snapshot), &content)
+}
+
+/// How an outage ended, or that it is open.
+fn ending(outage: &Outage) -> (Tone, &'static str) {
+    match outage.ending {
+        None => (Tone::Bad, "open"),
+        Some(Ending::Recovered) => (Tone::Idle, "recovered"),
+        Some(Ending::Removed) if outage.was_removed_by_github() => (Tone::Faint, "removed by GitHub"),
+        Some(Ending::Removed) => (Tone::Faint, "no longer registered"),
+        Some(Ending::NoLongerMonitored) => (Tone::Faint, "no longer monitored"),
+    }
+}
+
+/// A table of outages.
+pub(crate) fn outage_table(outages: &[(&Target, &Outage)], now: Timestamp, with_runner: bool) -> Markup {
+    html! {
+        @if outages.is_empty() { p .empty { "No outage is stored for this selection." } }
+        @else {
+            div .table { table {
+                thead { tr {
+                    th { "Began" } @if with_runner { th { "Runner" } th { "Target" } } th .number { "Lasted" } th { "Ended" } th .wide { "What is known" }
+                } }
+                tbody {
+                    @for (target, outage) in outages {
+                        @let (tone, word) = ending(outage);
+                        tr {
+                            td .time { (time(outage.started_at)) }
+                            @if with_runner {
+                                td { a .name href={ "/runner/" (outage.runner_id) "/" (escaped(target.as_str())) } title=(one_line(&outage.runner_name)) { (one_line(&outage.runner_name)) } }
+                                td { (target_link(target)) }
+                            }
+                            td .number { (since(outage.started_at, outage.resolved_at.unwrap_or(now))) }
+                            td .state { (state(tone, word)) }
+                            td .why .wide { (of_outage(outage, outage.resolved_at.unwrap_or(now))) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+/// The outages as CSV (RFC 4180).
+pub(crate) fn as_csv(outages: &[&OutageOf], now: Timestamp) -> String {
+    let mut csv =
+        "target,runner,runner_id,labels,status,in_job,started_at,resolved_at,duration_secs,ending\r\n".to_owned();
+    for (target, outage) in outages {
+        let lasted = outage.resolved_at.unwrap_or(now).since(outage.started_at);
+        let cells = [
+            target.to_string(),
+            outage.runner_name.clone(),
+            outage.runner_id.to_string(),
+            outage.labels.join(" "),
+            outage.status.to_string(),
+            outage.in_job.to_string(),
+            outage.started_at.to_string(),
+            outage.resolved_at.map(|at| at.to_string()).unwrap_or_default(),
+            lasted.as_secs().to_string(),
+            ending(outage).1.to_owned(),
+        ];
+        csv.push_str(&cells.map(|cell| csv_cell(&cell)).join(","));
+        csv.push_str("\r\n");
+    }
+    csv
+}
+
+/// A cell. A spreadsheet would take a text that begins with `=`, `+`, `-` or `@` for a formula.
+fn csv_cell(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_and_never_a_formula() {
+        let cells = ["a", "a,b", "a\"b", "=1+1", "-x", "a\nb"].map(csv_cell);
+        assert_eq!(cells, ["a", "\"a,b\"", "\"a\"\"b\"", "'=1+1", "'-x", "\"a\nb\""]);
+    }
+}

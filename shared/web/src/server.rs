@@ -1,0 +1,417 @@
+//! The addresses and what answers them. Everything is read-only.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::{Stream, StreamExt as _, stream};
+use maud::html;
+use monitor_domain::runner::RunnerId;
+use monitor_domain::target::Target;
+use monitor_pipeline::ports::{Clock, Store, StoreError};
+use monitor_pipeline::records::{read_acknowledgements, read_mutes};
+use serde_json::json;
+use tokio::sync::{Semaphore, watch};
+use tracing::warn;
+
+use crate::fleet_page::{self, fleet_page};
+use crate::history::{TargetHistory, Unobserved};
+use crate::layout::{Place, page};
+use crate::metrics::{self, metrics};
+use crate::outages_page::{self, as_csv, outages_page};
+use crate::runner_page::{OnGitHub, Said, days, runner_page};
+use crate::snapshot::{Snapshot, Snapshots};
+use crate::target_page::target_page;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("live.js");
+const OPENAPI: &str = include_str!("openapi.json");
+/// Nothing from elsewhere, and nothing inline.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Requests that are answered at once; the others wait.
+const AT_ONCE: usize = 32;
+/// Open pages that are told of changes at once.
+const LIVE_PAGES: usize = 500;
+
+/// The address of a runner's page on GitHub, by its target and the id of its current registration.
+pub type GitHubPage = Arc<dyn Fn(&Target, RunnerId) -> String + Send + Sync>;
+
+/// What the pages need besides the store.
+pub struct Options {
+    /// Host names under which the page is asked for, besides those of this machine.
+    pub hosts: Vec<String>,
+    /// The least time between two reads of the store.
+    pub pause: Duration,
+    /// Links to GitHub.
+    pub github: GitHubPage,
+    /// Ends the streams of open pages when it turns true.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What all requests share.
+struct Site<S, C> {
+    snapshots: Snapshots<S, C>,
+    clock: C,
+    options: Options,
+    answers: Semaphore,
+    live_pages: Arc<Semaphore>,
+}
+
+/// Answers all addresses, over a store.
+pub fn router<S, C>(store: Arc<S>, clock: C, options: Options) -> Router
+where
+    S: Store + 'static,
+    C: Clock + Clone + 'static,
+{
+    let site = Arc::new(Site {
+        snapshots: Snapshots::new(store, clock.clone(), options.pause),
+        clock,
+        options,
+        answers: Semaphore::new(AT_ONCE),
+        live_pages: Arc::new(Semaphore::new(LIVE_PAGES)),
+    });
+    Router::new()
+        .route("/", get(fleet::<S, C>))
+        .route("/target/{*target}", get(target::<S, C>))
+        .route("/runner/{id}/{*target}", get(runner::<S, C>))
+        .route("/outages", get(outages::<S, C>))
+        .route("/outages.csv", get(outages_csv::<S, C>))
+        .route("/api/v1/fleet", get(api_fleet::<S, C>))
+        .route("/api/v1/outages", get(api_outages::<S, C>))
+        .route("/api/v1/runners/{id}/{*target}", get(api_runner::<S, C>))
+        .route("/api/v1/openapi.json", get(async || asset("application/json", OPENAPI)))
+        .route("/metrics", get(metrics_text::<S, C>))
+        .route("/healthz", get(healthz::<S, C>))
+        .route("/readyz", get(readyz::<S, C>))
+        .route("/events", get(events::<S, C>))
+        .route("/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
+        .route("/live.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))
+        .fallback(async || not_found("There is no such page."))
+        .layer(from_fn_with_state(site.clone(), guard::<S, C>))
+        .with_state(site)
+}
+
+type Shared<S, C> = State<Arc<Site<S, C>>>;
+
+/// Refuses names of other hosts, bounds the requests at work, and adds the headers and the ETag of each answer.
+async fn guard<S: Store, C: Clock>(State(site): Shared<S, C>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut response = if is_known(host, &site.options.hosts) {
+        let asked = request.headers().get(IF_NONE_MATCH).cloned();
+        let is_stream = request.uri().path() == "/events";
+        let _permit = match is_stream {
+            true => None,
+            false => site.answers.acquire().await.ok(),
+        };
+        let response = next.run(request).await;
+        if is_stream { response } else { tagged(response, asked.as_ref()).await }
+    } else {
+        let text = "This page is not served under that host name. Name it with --web-host.\n";
+        (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Whether a request's host is this machine's or one that was named: otherwise a page of another site could read this
+/// one through a name that it controls.
+fn is_known(host: &str, named: &[String]) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let is_loopback = || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    name.eq_ignore_ascii_case("localhost")
+        || is_loopback()
+        || named.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// The answer with an ETag of its content, or 304 if the client has it.
+async fn tagged(response: Response, asked: Option<&HeaderValue>) -> Response {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(content) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    let Ok(tag) = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())) else {
+        return Response::from_parts(head, content.into());
+    };
+    if asked == Some(&tag) {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+    }
+    head.headers.insert(ETAG, tag);
+    Response::from_parts(head, content.into())
+}
+
+fn asset(media_type: &'static str, content: &'static str) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static(media_type))], content).into_response()
+}
+
+fn html_page(status: StatusCode, content: String) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], content).into_response()
+}
+
+fn not_found(what: &str) -> Response {
+    let content = html! {
+        h1 { "Not found" }
+        p .lead { (what) " " a href="/" { "Show the fleet" } }
+    };
+    html_page(StatusCode::NOT_FOUND, page("Not found", Place::Elsewhere, None, &content))
+}
+
+/// The page of a store that cannot be read.
+fn unreadable(error: &StoreError) -> Response {
+    warn!(%error, "the store could not be read for a page");
+    let content = html! {
+        h1 { "The store cannot be read" }
+        div .notice role="status" { p { (error) } }
+        p .lead { "This page tries again by itself." }
+    };
+    html_page(StatusCode::SERVICE_UNAVAILABLE, page("The store cannot be read", Place::Elsewhere, None, &content))
+}
+
+/// The same for programs.
+fn unavailable(error: &StoreError) -> Response {
+    warn!(%error, "the store could not be read for a request");
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": error.to_string()}))).into_response()
+}
+
+fn unknown(what: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"error": what}))).into_response()
+}
+
+async fn fleet<S: Store, C: Clock>(State(site): Shared<S, C>, Query(filter): Query<fleet_page::Filter>) -> Response {
+    match site.snapshots.latest().await {
+        Ok(snapshot) => html_page(StatusCode::OK, fleet_page(&snapshot, &filter)),
+        Err(error) => unreadable(&error),
+    }
+}
+
+impl<S: Store, C: Clock> Site<S, C> {
+    async fn history(&self, snapshot: &Snapshot, target: &Target) -> Result<TargetHistory, StoreError> {
+        let store = self.snapshots.store();
+        let unobserved = Unobserved::read(store, &snapshot.monitoring.monitor, snapshot.now()).await?;
+        TargetHistory::read(store, target, &unobserved).await
+    }
+
+    async fn target(&self, name: &str) -> Result<Response, StoreError> {
+        let snapshot = self.snapshots.latest().await?;
+        let Some(fleet) = snapshot.fleet(name) else { return Ok(not_found("This target is not watched.")) };
+        let history = self.history(&snapshot, &fleet.record.target).await?;
+        Ok(html_page(StatusCode::OK, target_page(&snapshot, fleet, &history)))
+    }
+
+    async fn runner(&self, name: &str, id: RunnerId) -> Result<Response, StoreError> {
+        let snapshot = self.snapshots.latest().await?;
+        let Some(fleet) = snapshot.fleet(name) else { return Ok(not_found("This target is not watched.")) };
+        let Some(runner) = fleet.pools_and_runners().find(|runner| runner.id == id) else {
+            return Ok(not_found("This runner is no longer known. Its outages may still be listed."));
+        };
+        let target = &fleet.record.target;
+        let history = self.history(&snapshot, target).await?;
+        let store = self.snapshots.store();
+        let mut mutes = read_mutes(store, &self.clock).await?;
+        mutes.retain(|mute| mute.scope.covers(target.id(), &runner.name, &runner.labels));
+        let open = runner.open_outage().map(|outage| (runner.id, outage.id));
+        let acknowledgements = read_acknowledgements(store, target.id(), open).await?;
+        let said = Said { mutes, acknowledgements };
+        let on_github = OnGitHub((!runner.is_gone()).then(|| (self.options.github)(target, runner.current_id)));
+        Ok(html_page(StatusCode::OK, runner_page(&snapshot, (fleet, runner), &history, &said, &on_github)))
+    }
+
+    async fn api_runner(&self, name: &str, id: RunnerId) -> Result<Response, StoreError> {
+        let snapshot = self.snapshots.latest().await?;
+        let Some(fleet) = snapshot.fleet(name) else { return Ok(unknown("this target is not watched")) };
+        let Some(runner) = fleet.pools_and_runners().find(|runner| runner.id == id) else {
+            return Ok(unknown("this runner is not known"));
+        };
+        let history = self.history(&snapshot, &fleet.record.target).await?;
+        let outages: Vec<_> = history.outages.iter().filter(|outage| outage.runner_id == id).collect();
+        let days: Vec<_> = days(&history, runner, snapshot.now())
+            .iter()
+            .map(|day| {
+                json!({
+                    "begins": day.begins,
+                    "observedSecs": day.availability.observed.as_secs(),
+                    "downSecs": day.availability.down.as_secs(),
+                    "outages": day.outages,
+                })
+            })
+            .collect();
+        let target = &fleet.record.target;
+        let body =
+            json!({"now": snapshot.now(), "target": target, "name": runner.name, "days": days, "outages": outages});
+        Ok(Json(body).into_response())
+    }
+}
+
+async fn target<S: Store, C: Clock>(State(site): Shared<S, C>, Path(name): Path<String>) -> Response {
+    site.target(&name).await.unwrap_or_else(|error| unreadable(&error))
+}
+
+async fn runner<S: Store, C: Clock>(State(site): Shared<S, C>, Path((id, name)): Path<(u64, String)>) -> Response {
+    site.runner(&name, RunnerId(id)).await.unwrap_or_else(|error| unreadable(&error))
+}
+
+async fn outages<S: Store, C: Clock>(
+    State(site): Shared<S, C>,
+    Query(filter): Query<outages_page::Filter>,
+) -> Response {
+    match (site.snapshots.latest().await, site.snapshots.outages().await) {
+        (Ok(snapshot), Ok(outages)) => html_page(StatusCode::OK, outages_page(&snapshot, &outages, &filter)),
+        (Err(error), _) | (_, Err(error)) => unreadable(&error),
+    }
+}
+
+async fn outages_csv<S: Store, C: Clock>(
+    State(site): Shared<S, C>,
+    Query(filter): Query<outages_page::Filter>,
+) -> Response {
+    match site.snapshots.outages().await {
+        Ok(outages) => {
+            let now = site.clock.now();
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+            headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"outages.csv\""));
+            (headers, as_csv(&filter.of(&outages, now), now)).into_response()
+        }
+        Err(error) => unreadable(&error),
+    }
+}
+
+async fn api_fleet<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
+    match site.snapshots.latest().await {
+        Ok(snapshot) => Json(snapshot.as_json()).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn api_outages<S: Store, C: Clock>(
+    State(site): Shared<S, C>,
+    Query(filter): Query<outages_page::Filter>,
+) -> Response {
+    match site.snapshots.outages().await {
+        Ok(outages) => {
+            let now = site.clock.now();
+            let found = filter.of(&outages, now);
+            let list: Vec<_> =
+                found.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
+            Json(json!({"now": now, "found": found.len(), "outages": list})).into_response()
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn api_runner<S: Store, C: Clock>(State(site): Shared<S, C>, Path((id, name)): Path<(u64, String)>) -> Response {
+    site.api_runner(&name, RunnerId(id)).await.unwrap_or_else(|error| unavailable(&error))
+}
+
+async fn metrics_text<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
+    match site.snapshots.latest().await {
+        Ok(snapshot) => {
+            let media_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+            ([(CONTENT_TYPE, media_type)], metrics(&snapshot)).into_response()
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// 200 if the last cycle completed in time.
+async fn healthz<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
+    match site.snapshots.latest().await {
+        Ok(snapshot) if snapshot.monitoring.ticked_at.is_none() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "no tick has run on this store yet\n").into_response()
+        }
+        Ok(snapshot) if snapshot.monitoring.not_complete.is_empty() => "monitoring is complete\n".into_response(),
+        Ok(snapshot) => {
+            let why = snapshot.monitoring.not_complete.join("\n");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// 200 if the store can be read.
+async fn readyz<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
+    match site.snapshots.latest().await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// An event whenever the stored state has changed.
+async fn events<S: Store + 'static, C: Clock + Clone + 'static>(State(site): Shared<S, C>) -> Response {
+    let Ok(permit) = site.live_pages.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], "too many pages are open\n").into_response();
+    };
+    let mut stop = site.options.stop.clone();
+    let stopped = async move {
+        // Without a sender nothing will ever stop the page.
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let changes = changes(site).take_until(Box::pin(stopped)).map(move |event| {
+        let _held = &permit;
+        Ok::<_, Infallible>(event)
+    });
+    let mut response = Sse::new(changes).keep_alive(KeepAlive::default()).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn changes<S: Store, C: Clock>(site: Arc<Site<S, C>>) -> impl Stream<Item = Event> {
+    stream::unfold((site, None), async |(site, last)| {
+        loop {
+            if let Ok(snapshot) = site.snapshots.latest().await
+                && last != Some(snapshot.tag)
+            {
+                let tag = snapshot.tag;
+                return Some((Event::default().data(format!("{tag:016x}")), (site, Some(tag))));
+            }
+            tokio::time::sleep(site.snapshots.pause()).await;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_this_machine_or_one_that_was_named() {
+        let named = ["runners.acme.test".to_owned()];
+        for known in ["localhost", "localhost:8080", "127.0.0.1:80", "[::1]:8080", "127.9.9.9", "Runners.acme.test:443"]
+        {
+            assert!(is_known(known, &named), "{known}");
+        }
+        for other in
+            ["", "evil.test", "localhost.evil.test", "10.0.0.1", "[fe80::1]", "127.0.0.1.evil.test", "acme.test"]
+        {
+            assert!(!is_known(other, &named), "{other}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One target: its runners and pools, how available and how busy they were, and its outages.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+use monitor_domain::availability::{Span, TargetReport};
+use monitor_domain::fleet::Fleet;
+use monitor_domain::runner::Runner;
+use monitor_domain::time::{Timestamp, spoken_duration};
+
+use crate::fleet_page::{meter, of_runners, runner_table};
+use crate::history::{TargetHistory, Utilisation};
+use crate::layout::{Place, mark, own_health, page, runner_link, since, time};
+use crate::outages_page::outage_table;
+use crate::snapshot::Snapshot;
+use crate::state::{State, Tone};
+use crate::text::{ago, counted, one_line, percent};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// The times of the table of availability.
+const SPANS: [(&str, u32); 3] = [("24 hours", 1), ("7 days", 7), ("30 days", 30)];
+/// Outages listed here; the page of outages has the others.
+const OUTAGES: usize = 20;
+
+/// The page.
+pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHistory) -> String {
+    let (record, now) = (&fleet.record, snapshot.now());
+    let mut runners: Vec<(State, &Runner)> = fleet.runners.iter().map(|runner| (State::of(runner), runner)).collect();
+    runners.sort_by_key(|(state, _)| std::cmp::Reverse(state.tone));
+    let rows: Vec<(&State, &Fleet, &Runner)> = runners.iter().map(|(state, runner)| (state, fleet, *runner)).collect();
+    let mut outages: Vec<_> = history.outages.iter().collect();
+    outages.sort_by_key(|outage| std::cmp::Reverse(outage.started_at));
+    let more = outages.len().saturating_sub(OUTAGES);
+    let shown: Vec<_> = outages.into_iter().take(OUTAGES).map(|outage| (&record.target, outage)).collect();
+    let content = html! {
+        (own_health(snapshot))
+        h1 { (record.target) }
+        p .lead { (of_runners(std::slice::from_ref(fleet))) ". "
+            @match fleet.seen_at() { Some(at) => { "Checked " (ago(at, now)) "." } None => "Not checked yet." } }
+        @if let Some(failing) = &record.failing {
+            div .notice role="status" {
+                p { (mark(Tone::Bad)) strong { "Unreachable for " (since(failing.since, now)) ": " } (one_line(&failing.failure.detail)) }
+                p { "What this page shows is what the last successful check found." }
+            }
+        }
+        (pools(fleet, now))
+        (availability(history, now))
+        h2 { "Runners" span .age { (counted(fleet.runners.len(), "runner")) } }
+        @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, &rows, false)) }
+        h2 { "Outages" }
+        (outage_table(&shown, now, false))
+        @if more > 0 { p .pages { a href={ "/outages?q=" (crate::layout::escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }
+    };
+    page(record.target.as_str(), Place::Elsewhere, Some(snapshot), &content)
+}
+
+fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
+    html! {
+        @if !fleet.pools.is_empty() {
+            h2 { "Pools" }
+            div .table { table {
+                thead { tr { th { "Labels" } th { "Online" } th .number { "For" } th .wide { "Online, offline" } } }
+                tbody {
+                    @for pool in &fleet.pools {
+                        @let of_pool = State::of(pool);
+                        tr {
+                            td { (runner_link(&fleet.record.target, pool)) }
+                            td { (crate::layout::state(of_pool.tone, &of_pool.word)) }
+                            td .number { (since(of_pool.since, now)) }
+                            td .wide { @if let Some(counts) = pool.pool {
+                                (meter(&[(Tone::Idle, counts.online as usize), (Tone::Bad, counts.total.saturating_sub(counts.online) as usize)]))
+                            } }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn availability(history: &TargetHistory, now: Timestamp) -> Markup {
+    let of = |days: u32| history.report(Span { from: now.minus(DAY * days), until: now });
+    let used = Utilisation::of(history, Span { from: now.minus(DAY), until: now });
+    html! {
+        h2 { "Availability" span .age { "without the time that nobody observed" } }
+        div .table { table {
+            thead { tr {
+                th { "Time" } th .number { "Available" } th .number { "Outages" } th .number { "Mean time to recovery" } th .number { "Not observed" }
+            } }
+            tbody {
+                @for (name, days) in SPANS { (row(name, &of(days))) }
+            }
+        } }
+        @if !used.whole().is_zero() {
+            h2 { "Utilisation" span .age { "of all runners together, over 24 hours" } }
+            (utilisation(&used))
+        }
+    }
+}
+
+fn row(name: &str, report: &TargetReport) -> Markup {
+    html! {
+        tr {
+            td { (name) }
+            td .number { (percent(report.availability)) }
+            td .number { (report.outages) }
+            td .number { (report.mean_time_to_recovery.map_or_else(|| "–".to_owned(), spoken_duration)) }
+            td .number { @if report.unobserved.is_zero() { "–" } @else { (spoken_duration(report.unobserved)) } }
+        }
+    }
+}
+
+fn utilisation(used: &Utilisation) -> Markup {
+    let whole = used.whole().as_secs().max(1);
+    let per_mille = |part: Duration| usize::try_from(part.as_secs() * 1_000 / whole).unwrap_or(0);
+    let parts = [
+        (Tone::Idle, "idle", used.idle),
+        (Tone::Busy, "busy", used.busy),
+        (Tone::Bad, "offline", used.offline),
+        (Tone::Faint, "not observed", used.unobserved),
+    ];
+    let rects: Vec<(Tone, usize)> = parts.iter().map(|(tone, _, part)| (*tone, per_mille(*part))).collect();
+    html! {
+        div .line { (meter(&rects)) }
+        p .key {
+            @for (tone, word, part) in parts {
+                span { (mark(tone)) (word) " " (per_mille(part) / 10) "." (per_mille(part) % 10) " %" }
+            }
+        }
+    }
+}
+
+/// When a runner's version ends, in the list of its facts.
+pub(crate) fn end_of_version(at: Option<&Timestamp>, now: Timestamp) -> Markup {
+    html! {
+        @if let Some(at) = at {
+            @if *at <= now { ", ended on " (time(*at)) } @else { ", ends on " (time(*at)) }
+        }
+    }
+}

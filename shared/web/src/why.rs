@@ -1,0 +1,55 @@
+//! What is known about a problem, in a few words. Nothing that the stored data do not support.
+
+use monitor_domain::outage::Outage;
+use monitor_domain::runner::{Health, Runner};
+use monitor_domain::time::{Timestamp, spoken_duration};
+
+use crate::text::minute;
+use crate::view::VersionEnds;
+
+/// Of a runner or a pool.
+pub(crate) fn why(runner: &Runner, ends: &VersionEnds, now: Timestamp) -> String {
+    match &runner.health {
+        Health::Down(down) if down.healthy_count > 0 => {
+            "online again; waiting for more checks to confirm it".to_owned()
+        }
+        Health::Down(down) => of_outage(&down.outage, now),
+        Health::Suspect(suspicion) => {
+            let checks = suspicion.unhealthy_count;
+            format!("not confirmed yet: {checks} unhealthy {} so far", if checks == 1 { "check" } else { "checks" })
+        }
+        _ if runner.flapping.is_some() => "it goes offline and returns again and again".to_owned(),
+        _ => {
+            let end = runner.version.as_ref().and_then(|version| ends.get(version));
+            end.map_or_else(String::new, |at| format!("its version ends on {}", minute(*at)))
+        }
+    }
+}
+
+/// Of an outage: the reason, if the data support one, then what follows from it.
+pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
+    let mut said = Vec::new();
+    if let (Some(at), Some(version)) = (outage.version_ended_at, &outage.version) {
+        said.push(format!("version {version} ended on {}; GitHub gives it no more jobs", minute(at)));
+    }
+    if outage.in_job {
+        said.push("it was running a job".to_owned());
+    }
+    if outage.pool.is_none() && outage.peers.total > 0 {
+        said.push(match (outage.peers.online, outage.peers.total) {
+            (0, 1) => "the other runner with its labels was offline too".to_owned(),
+            (_, 1) => "the other runner with its labels was online".to_owned(),
+            (0, total) => format!("none of the {total} other runners with its labels was online"),
+            (online, total) => format!("{online} of {total} other runners with its labels were online"),
+        });
+    }
+    if let Some(last) = outage.last_healthy.filter(|_| outage.is_open()) {
+        said.push(format!("last healthy {} ago", spoken_duration(now.since(last.at))));
+    }
+    if outage.is_open()
+        && let Some(earliest) = outage.removal().and_then(|removal| removal.earliest)
+    {
+        said.push(format!("GitHub removes it from {} on", minute(earliest)));
+    }
+    said.join("; ")
+}
