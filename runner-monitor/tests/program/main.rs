@@ -8,6 +8,7 @@ mod hints;
 mod lists;
 mod network;
 mod output;
+mod page;
 mod prompt;
 mod readme;
 mod secrets;

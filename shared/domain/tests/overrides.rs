@@ -61,6 +61,26 @@ fn an_outage_still_open_after_a_mute_is_notified_then_and_so_is_its_end() {
 }
 
 #[test]
+fn a_muted_runner_that_is_removed_after_the_mute_is_notified_as_removed() {
+    for (is_over, expected) in [(true, 1), (false, 0)] {
+        let mut history = History::watching(QUICK, &[runner(1, Status::Idle), runner(2, Status::Idle)]);
+        history.overrides.muted = muted("runner-1");
+        history.see(300, &[runner(1, Status::Offline), runner(2, Status::Idle)]);
+        if is_over {
+            history.overrides.muted.clear();
+        }
+        // No check between the end of the mute and the removal.
+        history.see(600, &[runner(2, Status::Idle)]);
+        history.see(900, &[runner(2, Status::Idle)]);
+        assert!(history.runner(1).is_gone());
+        let items = notified(&history, 0);
+        let removed =
+            |item: &NotificationItem| matches!(item, NotificationItem::Removed { outages } if outages.len() == 1);
+        assert_eq!((items.len(), items.iter().filter(|item| removed(item)).count()), (expected, expected), "{items:?}");
+    }
+}
+
+#[test]
 fn the_end_of_an_outage_notified_before_a_mute_is_notified_during_it() {
     let mut history = History::watching(QUICK, &[runner(1, Status::Idle)]);
     history.see(300, &[runner(1, Status::Offline)]);

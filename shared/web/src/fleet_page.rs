@@ -306,13 +306,24 @@ pub(crate) fn meter(parts: &[(Tone, usize)]) -> Markup {
     }
 }
 
-fn paged<T>(rows: &[T], page: usize) -> &[T] {
-    let begin = (page.max(1) - 1).saturating_mul(ROWS).min(rows.len());
+/// The rows of a page of a list; of the last one, if there are fewer pages.
+pub(crate) fn paged<T>(rows: &[T], page: usize) -> &[T] {
+    let begin = (page_number(rows.len(), page) - 1) * ROWS;
     &rows[begin..rows.len().min(begin + ROWS)]
 }
 
+/// The number of the page that is shown, from 1.
+pub(crate) fn page_number(count: usize, page: usize) -> usize {
+    page.clamp(1, pages_of(count).max(1))
+}
+
+/// How many pages a list has.
+pub(crate) fn pages_of(count: usize) -> usize {
+    count.div_ceil(ROWS)
+}
+
 fn pages(count: usize, filter: &Filter) -> Markup {
-    let (page, last) = (filter.page.max(1), count.div_ceil(ROWS));
+    let (page, last) = (page_number(count, filter.page), pages_of(count));
     html! {
         @if last > 1 {
             nav .pages aria-label="Pages of the list" {

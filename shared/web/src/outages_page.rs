@@ -8,14 +8,12 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use serde::Deserialize;
 
+use crate::fleet_page::{page_number, paged, pages_of};
 use crate::layout::{Place, escaped, own_health, page, since, state, target_link, time};
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::Tone;
 use crate::text::{counted, grouped, one_line};
 use crate::why::of_outage;
-
-/// Rows of one page of the list.
-const ROWS: usize = 200;
 
 /// The filter in the address.
 #[derive(Debug, Default, Deserialize)]
@@ -71,13 +69,9 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
         (count, 0) => format!("{}, none open", counted(count, "outage")),
         (count, open) => format!("{}, {} open", counted(count, "outage"), grouped(open)),
     };
-    let (page_number, last) = (filter.page.max(1), found.len().div_ceil(ROWS));
-    let shown: Vec<(&Target, &Outage)> = found
-        .iter()
-        .skip((page_number - 1).saturating_mul(ROWS))
-        .take(ROWS)
-        .map(|(target, outage)| (target, outage))
-        .collect();
+    let (page_number, last) = (page_number(found.len(), filter.page), pages_of(found.len()));
+    let shown = paged(&found, filter.page);
+    let shown: Vec<(&Target, &Outage)> = shown.iter().map(|(target, outage)| (target, outage)).collect();
     let content = html! {
         (own_health(snapshot))
         h1 { (title) }

@@ -361,6 +361,9 @@ impl<'a> Evaluation<'a> {
         self.runner.status_since = self.at;
         let wanted = self.thresholds.on_removed == OnRemoved::Alert && !self.runner.ephemeral && !self.is_ignored;
         let mut alerted = wanted && !self.runner.never_connected() && self.runner.flapping.is_none();
+        if wanted {
+            self.end_mute();
+        }
         match &self.runner.health {
             Health::Down(down) => {
                 alerted = down.outage.visibility.is_notified();

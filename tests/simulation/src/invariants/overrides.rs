@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use monitor_domain::change::{Change, Event};
-use monitor_domain::outage::{Outage, OutageId, Visibility};
+use monitor_domain::outage::{Ending, Outage, OutageId, Visibility};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::TargetId;
 use monitor_pipeline::keys::Key;
@@ -58,7 +58,12 @@ impl Examination<'_> {
                         }
                         let is_unhealthy = self.is_unhealthy(place, &outage.runner_name, checked_ms);
                         let fault = (UNMUTED, "it was not muted, or not open");
-                        let fault = (!(was_muted && is_unhealthy)).then_some(fault);
+                        // A runner that is gone by then ends its outage with the same check.
+                        let is_removed = change.events.iter().any(|event| {
+                            let Event::OutageClosed { outage: ended } = event else { return false };
+                            key_of(ended) == key_of(outage) && ended.ending == Some(Ending::Removed)
+                        });
+                        let fault = (!(was_muted && (is_unhealthy || is_removed))).then_some(fault);
                         self.muted_state(place, &outage.runner_name, at, outage.visibility).or(fault)
                     }
                     Event::Reminded { outage, is_last } => {

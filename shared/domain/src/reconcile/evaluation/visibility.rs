@@ -54,6 +54,18 @@ impl Evaluation<'_> {
         self.runner.health = Health::Down(down);
     }
 
+    /// Makes an outage notifiable whose mute is over: its runner is gone before a check that would have said so.
+    pub(super) fn end_mute(&mut self) {
+        let is_over = !self.is_muted();
+        if let Health::Down(down) = &mut self.runner.health
+            && down.outage.visibility == Visibility::Muted
+            && is_over
+        {
+            down.outage.visibility = Visibility::Alerted;
+            self.events.push(Event::MuteEnded { outage: Box::new(down.outage.clone()) });
+        }
+    }
+
     /// The stage at which a warning is due that GitHub will remove the runner. An ephemeral runner is removed after a
     /// day, so there is nothing to warn of days ahead.
     fn removal_warning(&self, down: &Down) -> Option<u32> {

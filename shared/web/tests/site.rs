@@ -1,0 +1,336 @@
+//! The site over an embedded store: what it answers, to whom, and how often it reads the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Response, StatusCode};
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use monitor_domain::fleet::TargetRecord;
+use monitor_domain::outage::Ending;
+use monitor_domain::runner::{Down, Health, Runner, Status};
+use monitor_domain::subject::Subject;
+use monitor_domain::watchlist::Watchlist;
+use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::items::{Item, LastSeen, OutageItem, RunnerItem};
+use monitor_pipeline::keys::{Key, Put, Query};
+use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
+use monitor_pipeline::testing::doubles::StillClock;
+use monitor_pipeline::testing::samples::{at, cursor, ended, outage, runner, target, target_record};
+use monitor_web::{Options, router};
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+/// A store that counts how often the list of targets is read.
+struct Counted {
+    store: EmbeddedStore,
+    lists: AtomicUsize,
+}
+
+impl Store for Counted {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.store.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        self.lists.fetch_add(usize::from(matches!(query, Query::Targets)), Ordering::SeqCst);
+        self.store.list(query).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.store.delete(keys).await
+    }
+
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+}
+
+/// A site with its store and clock.
+struct Site {
+    store: Arc<Counted>,
+    router: Router,
+    _stop: watch::Sender<bool>,
+}
+
+/// The present of every test.
+const NOW_SECS: u64 = 100_000;
+
+impl Site {
+    async fn new(items: Vec<Item>) -> Self {
+        Self::with_pause(items, Duration::from_millis(50)).await
+    }
+
+    async fn with_pause(items: Vec<Item>, pause: Duration) -> Self {
+        let store = Arc::new(Counted { store: EmbeddedStore::open_in_memory().unwrap(), lists: AtomicUsize::new(0) });
+        for item in items {
+            assert_eq!(store.put(vec![Put::replacing(item)]).await, Ok(PutOutcome::Done));
+        }
+        let clock = StillClock::default();
+        clock.set_forward(at(NOW_SECS).since(monitor_pipeline::ports::Clock::now(&clock)));
+        let (stop, stopped) = watch::channel(false);
+        let options = Options {
+            hosts: vec!["runners.acme.test".to_owned()],
+            pause,
+            github: Arc::new(|target, id| format!("https://github.com/{target}/{id}")),
+            stop: stopped,
+        };
+        let router = router(store.clone(), clock, options);
+        Self { store, router, _stop: stop }
+    }
+
+    async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+        let mut request = Request::get(path).header("host", "localhost:8080");
+        for (name, value) in headers {
+            request
+                .headers_mut()
+                .unwrap()
+                .insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    async fn page(&self, path: &str) -> (StatusCode, String) {
+        let response = self.ask(path, &[]).await;
+        let status = response.status();
+        (status, String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().into()).unwrap())
+    }
+
+    async fn json(&self, path: &str) -> serde_json::Value {
+        serde_json::from_str(&self.page(path).await.1).unwrap()
+    }
+}
+
+fn record(name: &str) -> Item {
+    Item::Target(TargetRecord {
+        watched_since: Some(at(0)),
+        observed_at: at(NOW_SECS - 60),
+        failing: None,
+        ..target_record(name, 3)
+    })
+}
+
+fn item(name: &str, runner: Runner) -> Item {
+    Item::Runner(RunnerItem { target: target(name).id().clone(), runner })
+}
+
+fn healthy(id: u64, name: &str, status: Status) -> Runner {
+    Runner { status, status_since: at(NOW_SECS - 600), health: Health::Healthy, ..runner(id, name) }
+}
+
+fn down(id: u64, name: &str) -> Runner {
+    let mut down = healthy(id, name, Status::Offline);
+    let mut open = outage(&down, 1);
+    open.started_at = at(NOW_SECS - 7_200);
+    down.health = Health::Down(Box::new(Down::new(open)));
+    down
+}
+
+/// The list of targets and the tick that checked them.
+fn ticked(names: &[&str]) -> Vec<Item> {
+    let watchlist = Watchlist { targets: names.iter().map(|name| target(name)).collect(), ..Watchlist::default() };
+    let (subject, ticked_at) = (Subject::Monitor, at(NOW_SECS - 60));
+    let next_tick_at = Some(at(NOW_SECS + 240));
+    let heartbeat = LastSeen { subject, slot: 0, at: ticked_at, jobs_sent_at: None, next_tick_at };
+    vec![Item::Watchlist(watchlist), Item::LastSeen(heartbeat)]
+}
+
+async fn site() -> Site {
+    let gpu = Runner { labels: vec!["self-hosted".to_owned(), "gpu".to_owned()], ..healthy(2, "gpu-1", Status::Busy) };
+    let mut items = vec![
+        record("acme/web"),
+        record("orgs/acme"),
+        item("acme/web", down(1, "<script>alert(1)</script>")),
+        item("acme/web", healthy(3, "web-3", Status::Idle)),
+        item("orgs/acme", gpu),
+        Item::Cursor(cursor("acme/web", 3)),
+        Item::Cursor(cursor("orgs/acme", 3)),
+    ];
+    let past = ended(&outage(&runner(3, "web-3"), 2), Ending::Recovered);
+    items.push(Item::Outage(OutageItem { target: target("acme/web").id().clone(), outage: past }));
+    items.extend(ticked(&["acme/web", "orgs/acme"]));
+    Site::new(items).await
+}
+
+const PAGES: [&str; 7] = [
+    "/",
+    "/?q=web&state=idle",
+    "/target/acme/web",
+    "/target/orgs/acme",
+    "/runner/1/acme/web",
+    "/outages",
+    "/outages?q=web-3&state=past&days=30",
+];
+
+#[tokio::test]
+async fn every_page_escapes_names_and_forbids_what_is_not_its_own() {
+    let site = site().await;
+    for path in PAGES {
+        let response = site.ask(path, &[]).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let header = |name| response.headers()[name].to_str().unwrap().to_owned();
+        assert!(header("content-security-policy").contains("default-src 'none'"), "{path}");
+        assert_eq!(
+            (header("x-content-type-options"), header("referrer-policy"), header("cache-control")),
+            ("nosniff".to_owned(), "no-referrer".to_owned(), "no-cache".to_owned())
+        );
+        let (_, page) = site.page(path).await;
+        assert!(!page.contains("<script>alert"), "{path}: {page}");
+        assert!(!page.contains("style=\"") && !page.contains("onclick"), "{path}: nothing inline");
+    }
+    let (_, fleet) = site.page("/").await;
+    assert!(fleet.contains("<h1>1 of 3 runners offline</h1>"), "{fleet}");
+    assert!(fleet.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{fleet}");
+    assert!(fleet.contains("last tick 1 min ago, oldest check 1 min ago"), "{fleet}");
+}
+
+#[tokio::test]
+async fn a_search_finds_by_name_label_target_and_state() {
+    let site = site().await;
+    for (query, found) in [
+        ("q=GPU", &["gpu-1"][..]),
+        ("q=orgs/acme", &["gpu-1"]),
+        ("q=web-3", &["web-3"]),
+        ("q=acme+web-3", &["web-3"]),
+        ("state=busy", &["gpu-1"]),
+        ("state=idle&q=acme/web", &["web-3"]),
+        ("state=offline", &["&lt;script&gt;"]),
+        ("q=nothing", &[]),
+    ] {
+        let (_, page) = site.page(&format!("/?{query}")).await;
+        for name in ["gpu-1", "web-3", "&lt;script&gt;"] {
+            assert_eq!(page.contains(&format!(">{name}")), found.contains(&name), "{query}: {name}");
+        }
+    }
+    let found = async |query: &str| site.json(&format!("/api/v1/outages?{query}")).await["found"].as_u64().unwrap();
+    assert_eq!((found("").await, found("state=past").await, found("state=open").await), (1, 1, 0));
+    assert_eq!((found("days=1").await, found("q=web-3").await, found("q=gpu").await), (0, 1, 0));
+    let (status, _) = site.page("/outages?page=-1").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_found() {
+    let site = site().await;
+    for path in ["/nothing", "/target/acme/other", "/runner/99/acme/web", "/api/v1/runners/99/acme/web", "/target/%22"]
+    {
+        assert_eq!(site.page(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    let request = Request::post("/").header("host", "localhost").body(Body::empty()).unwrap();
+    assert_eq!(site.router.clone().oneshot(request).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn only_this_machine_and_named_hosts_are_answered() {
+    let site = site().await;
+    let status = async |host| site.ask("/api/v1/fleet", &[("host", host)]).await.status();
+    assert_eq!(status("runners.acme.test").await, StatusCode::OK);
+    for path in ["/", "/events", "/metrics", "/style.css"] {
+        let refused = site.ask(path, &[("host", "evil.test")]).await;
+        assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_the_client_has_is_not_sent_again() {
+    let site = site().await;
+    for path in ["/", "/api/v1/outages", "/metrics", "/style.css"] {
+        let first = site.ask(path, &[]).await;
+        let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+        let second = site.ask(path, &[("if-none-match", &tag)]).await;
+        assert_eq!(second.status(), StatusCode::NOT_MODIFIED, "{path}");
+        assert_eq!(site.ask(path, &[("if-none-match", "\"0\"")]).await.status(), StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_open_pages_read_the_store_once() {
+    let mut items = vec![record("acme/web"), item("acme/web", healthy(1, "web-1", Status::Idle))];
+    items.extend(ticked(&["acme/web"]));
+    let site = Site::with_pause(items, Duration::from_secs(600)).await;
+    let answers = join_all((0..200).map(|_| site.page("/"))).await;
+    assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
+    assert_eq!(site.store.lists.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_open_page_is_told_of_each_change_and_of_nothing_else() {
+    let site = site().await;
+    let mut events = site.ask("/events", &[]).await.into_body().into_data_stream();
+    let first = events.next().await.unwrap().unwrap();
+    assert!(first.starts_with(b"data: "), "{first:?}");
+    let quiet = tokio::time::timeout(Duration::from_millis(300), events.next()).await;
+    assert!(quiet.is_err(), "nothing has changed: {quiet:?}");
+    let busy = item("acme/web", healthy(3, "web-3", Status::Busy));
+    assert_eq!(site.store.put(vec![Put::replacing(busy)]).await, Ok(PutOutcome::Done));
+    let second = tokio::time::timeout(Duration::from_secs(10), events.next()).await.unwrap().unwrap().unwrap();
+    assert!(second.starts_with(b"data: ") && second != first, "{second:?}");
+}
+
+#[tokio::test]
+async fn health_is_that_of_monitoring_and_readiness_that_of_the_store() {
+    let new = Site::new(vec![record("acme/web"), item("acme/web", healthy(1, "web-1", Status::Idle))]).await;
+    let (status, why) = new.page("/healthz").await;
+    assert!(status == StatusCode::SERVICE_UNAVAILABLE && why.contains("no tick"), "{why}");
+    assert_eq!(new.page("/readyz").await.0, StatusCode::OK);
+    let site = site().await;
+    assert_eq!(site.page("/healthz").await, (StatusCode::OK, "monitoring is complete\n".to_owned()));
+    let mut late = vec![record("acme/web")];
+    late.extend(ticked(&["acme/web", "acme/never-checked"]));
+    let late = Site::new(late).await;
+    let (status, why) = late.page("/healthz").await;
+    assert!(status == StatusCode::SERVICE_UNAVAILABLE && why.contains("acme/never-checked"), "{why}");
+    let (_, page) = late.page("/").await;
+    assert!(page.contains("Monitoring is not complete: "), "{page}");
+    let (_, metrics) = late.page("/metrics").await;
+    assert!(metrics.contains("\ngithub_runners_up 0\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_large_fleet_is_shown_in_pages() {
+    let mut items = Vec::new();
+    let names: Vec<String> = (0..4_000).map(|number| format!("acme/service-{number}")).collect();
+    for (index, name) in names.iter().enumerate() {
+        items.push(record(name));
+        let first = u64::try_from(index).unwrap() * 5;
+        let of_target = |id| if id % 1_000 == 0 { down(id, "build-x") } else { healthy(id, "build-x", Status::Idle) };
+        items.extend((first..first + 5).map(|id| item(name, of_target(id))));
+    }
+    let site = Site::new(items).await;
+    let (status, page) = site.page("/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("20 of 20,000 runners offline"), "{}", &page[..2_000]);
+    assert!(page.len() <= 300_000, "{} bytes", page.len());
+    let (_, last) = site.page("/?page=20").await;
+    assert!(last.contains("Page 20 of 20") && last.len() <= 300_000, "{} bytes", last.len());
+    assert!(site.page("/?q=build&page=999").await.1.contains("Page 100 of 100"), "beyond the last page");
+}
+
+#[tokio::test]
+async fn csv_has_a_row_for_each_outage() {
+    let site = site().await;
+    let (_, csv) = site.page("/outages.csv").await;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 2, "{csv}");
+    assert!(lines[1].starts_with("acme/web,web-3,3,"), "{csv}");
+    assert_eq!(site.ask("/outages.csv", &[]).await.headers()["content-type"], "text/csv; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_runner_has_ninety_days_and_each_second_counts_once() {
+    let site = site().await;
+    let runner = site.json("/api/v1/runners/3/acme/web").await;
+    let days = runner["days"].as_array().unwrap();
+    assert_eq!(days.len(), 90);
+    let sum = |key: &str| days.iter().map(|day| day[key].as_u64().unwrap()).sum::<u64>();
+    // The outage began at 120 s, was confirmed at 240 s and ended 600 s later.
+    assert_eq!(sum("downSecs"), 720);
+    assert!(sum("observedSecs") > 0 && sum("observedSecs") <= NOW_SECS, "{}", sum("observedSecs"));
+}
