@@ -32,10 +32,14 @@ SERVICES = ("Lambda", "SQS", "CloudWatch")
 DAYS = 30
 TICKS = DAYS * 24 * 12
 MEMORY_GB = 0.25
-# Billed alarms and metrics, compared with the template by test_template.py. One alarm uses three metrics and is billed
-# as three. The metric EffectiveInterval exists only while a quota is too small.
-ALARMS = 19
-METRICS = 13
+# Billed alarms and metrics, and the queues that Lambda polls, compared with the template by test_template.py. An alarm is
+# billed for each metric that it reads. AWS's own metrics cost nothing.
+ALARMS = 10
+METRICS = 2
+STANDARD_QUEUES = 1
+FIFO_QUEUES = 1
+# The most that AWS may cost in all, by targets: asserted by test_template.py.
+AT_MOST = {10: 2.50, 1_000: 8.00}
 
 # Requests per check and per tick, counted by `make stack`.
 STORE_READS_PER_CHECK = 2
@@ -71,13 +75,13 @@ def month(targets):
     batches = max(math.ceil(targets / JOBS_PER_INVOCATION) * TICKS, TICKS)
     invocations = batches + TICKS
     gb_s = MEMORY_GB * (batches * POLLER_SECS + TICKS * SCHEDULER_SECS)
-    # Each batch is received and deleted; two standard queues and one FIFO queue are polled.
-    standard = math.ceil(targets / JOBS_PER_SEND) * TICKS + 2 * batches + 2 * IDLE_RECEIVES
+    # Each batch is received and deleted.
+    standard = math.ceil(targets / JOBS_PER_SEND) * TICKS + 2 * batches + STANDARD_QUEUES * IDLE_RECEIVES
     writes = checks * STORE_WRITES_PER_CHECK + TICKS * STORE_WRITES_PER_TICK
     read_units = checks * READ_UNITS_PER_CHECK + TICKS * READ_UNITS_PER_TICK
     return {
         "Lambda": invocations * DOLLARS["lambda_request"] + gb_s * DOLLARS["lambda_gb_s"],
-        "SQS": standard * DOLLARS["sqs_standard"] + IDLE_RECEIVES * DOLLARS["sqs_fifo"],
+        "SQS": standard * DOLLARS["sqs_standard"] + FIFO_QUEUES * IDLE_RECEIVES * DOLLARS["sqs_fifo"],
         "CloudWatch": invocations * LOG_BYTES_PER_INVOCATION / 1e9 * DOLLARS["log_gb"]
         + ALARMS * DOLLARS["alarm"]
         + METRICS * DOLLARS["metric"],
@@ -87,6 +91,12 @@ def month(targets):
         + writes * WRITE_UNITS_PER_HEARTBEAT * DOLLARS["dynamodb_write_unit"]
         + max(targets * STORED_GB_PER_TARGET - FREE_STORED_GB, 0) * DOLLARS["dynamodb_gb"],
     }
+
+
+def in_all(targets):
+    """The cost without the store."""
+    costs = month(targets)
+    return sum(costs[name] for name in SERVICES)
 
 
 def table():
@@ -106,8 +116,8 @@ def table():
 
 def in_short():
     """The lowest and the highest cost, in the words of the README."""
-    least, *_, most = ((targets, sum(month(targets)[name] for name in SERVICES)) for targets in TARGETS)
-    return f"${least[1]:.0f} a month for {least[0]:,} targets and ${most[1]:.0f} for {most[0]:,}"
+    least, *_, most = ((targets, in_all(targets)) for targets in TARGETS)
+    return f"${least[1]:.2f} a month for {least[0]:,} targets and ${most[1]:.0f} for {most[0]:,}"
 
 
 def dynamodb_in_short():
@@ -119,7 +129,9 @@ def dynamodb_in_short():
 def check():
     """Fails if a page has other figures."""
     root = pathlib.Path(__file__).parent.parent
-    in_words = [("README.md", in_short()), ("README.md", dynamodb_in_short()), ("docs/DEPLOY-AWS.md", dynamodb_in_short())]
+    least = TARGETS[0]
+    in_words = [("docs/DEPLOY-AWS.md", f"[${in_all(least):.2f} a month](#what-it-costs) for {least}"),
+                ("README.md", in_short()), ("README.md", dynamodb_in_short()), ("docs/DEPLOY-AWS.md", dynamodb_in_short())]
     for page, words in [("docs/DEPLOY-AWS.md", table()), *in_words]:
         if words not in (root / page).read_text(encoding="utf-8"):
             sys.exit(f"{page} must have the costs of infra/cost.py:\n{words}")

@@ -126,7 +126,7 @@ fn count(metrics: &mut Metrics, delivered: &[Notification], now: Timestamp) {
             _ => &[],
         });
         if let Some(started_at) = outages.map(|outage| outage.started_at).min() {
-            metrics.note(Metric::AlertLatency, u64::try_from(now.since(started_at).as_millis()).unwrap_or(u64::MAX));
+            metrics.most(Metric::AlertLatency, u64::try_from(now.since(started_at).as_millis()).unwrap_or(u64::MAX));
         }
     }
 }

@@ -42,7 +42,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: 
 {
     pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
         let metrics = RefCell::new(Metrics::of("poller"));
-        for metric in [Metric::ChecksCompleted, Metric::ChecksFailed, Metric::ChecksLate, Metric::JobsExpired] {
+        for metric in [Metric::ChecksFailed, Metric::ChecksLate, Metric::JobsExpired] {
             metrics.borrow_mut().add(metric, 0);
         }
         let reload_settings = Cell::new(false);
@@ -81,7 +81,7 @@ pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport)
             // Only scheduled jobs count: one per target and interval, so that the sum over an interval is the fleet,
             // and a manual job cannot hide from the dead-man's switch that the ticks have stopped.
             if job.reason == Reason::Schedule {
-                metrics.add(Metric::ChecksCompleted, 1);
+                metrics.note(Metric::ChecksCompleted, 1);
                 metrics.add(Metric::RunnersTotal, counts.total.into());
                 metrics.add(Metric::RunnersOnline, counts.online.into());
                 metrics.add(Metric::RunnersDown, counts.down.into());
@@ -92,7 +92,11 @@ pub(crate) fn count(metrics: &mut Metrics, job: &CheckJob, report: &CheckReport)
             metrics.add(Metric::ChecksFailed, 1);
             metrics.add(Metric::ChecksLate, 1);
         }
-        CheckEnding::Expired => metrics.add(Metric::JobsExpired, 1),
+        CheckEnding::Expired => {
+            // The zero makes the average of the metric the share of the jobs that were in time.
+            metrics.note(Metric::ChecksCompleted, 0);
+            metrics.add(Metric::JobsExpired, 1);
+        }
         CheckEnding::NotConfigured | CheckEnding::Dropped | CheckEnding::Outrun | CheckEnding::Covered => {}
     }
     if let Some(left) = report.credential.quota_remaining {

@@ -20,7 +20,7 @@ use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, CheckSettings, Disposition, LatestChecks};
 use monitor_pipeline::testing::doubles::FaultyStore;
 use monitor_stately_server::{Fault as StoreFault, RpcCode, Trouble};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::handler::{Batch, Report, count};
 
@@ -135,7 +135,7 @@ async fn a_job_that_comes_too_late_expires_and_is_counted() {
     assert_eq!((&counted["ChecksCompleted"], &counted["JobsExpired"]), (&0.into(), &1.into()));
 }
 
-/// The alarm on the sum of `ChecksCompleted` detects anything that makes every check fail: each batch reports a zero.
+/// The alarm on the sum of `ChecksCompleted` detects anything that makes every check fail: no data is an alarm too.
 #[tokio::test(start_paused = true)]
 async fn checks_that_all_fail_complete_none() {
     let until = monitor_domain::time::Timestamp::from_epoch_ms(1_800_000_600_000);
@@ -151,12 +151,12 @@ async fn checks_that_all_fail_complete_none() {
         let installation = installation();
         installation.source.fail(&target("acme/web"), Failure::new(fault, "no"));
         let counted = counted(&handle(&installation, event!("poller-by-schedule")).await.metrics);
-        assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&0.into(), &1.into()), "{fault:?}");
+        assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&Value::Null, &1.into()), "{fault:?}");
     }
     let installation = installation();
     installation.server.state().inject(StoreFault::once(Trouble::Bare(RpcCode::Unavailable)).times(1_000));
     let counted = counted(&handle(&installation, event!("poller-by-schedule")).await.metrics);
-    assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&0.into(), &1.into()), "the store");
+    assert_eq!((&counted["ChecksCompleted"], &counted["ChecksFailed"]), (&Value::Null, &1.into()), "the store");
 }
 
 #[tokio::test]
@@ -165,9 +165,10 @@ async fn a_check_that_takes_longer_than_the_interval_is_counted_as_late_and_fail
     installation.source.slow_down(&installation.clock, INTERVAL * 2);
     let report = handle(&installation, event!("poller-by-hand")).await;
     let counted = counted(&report.metrics);
-    for (metric, value) in [("ChecksCompleted", 0), ("ChecksFailed", 1), ("ChecksLate", 1), ("JobsExpired", 0)] {
+    for (metric, value) in [("ChecksFailed", 1), ("ChecksLate", 1), ("JobsExpired", 0)] {
         assert_eq!(counted[metric], value, "{metric}: {counted}");
     }
+    assert_eq!(counted["ChecksCompleted"], Value::Null);
     installation.source.slow_down(&installation.clock, Duration::ZERO);
     let counted = testing::counted(&handle(&installation, event!("poller-by-hand")).await.metrics);
     assert_eq!((&counted["ChecksFailed"], &counted["ChecksLate"]), (&0.into(), &0.into()));
@@ -196,7 +197,7 @@ async fn a_job_by_hand_is_a_check_and_counts_neither_the_fleet_nor_for_the_dead_
         let report = handle(&installation, event).await;
         assert_eq!(failed(&report), 0);
         let counted = counted(&report.metrics);
-        assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&0.into(), &Value::Null));
+        assert_eq!((&counted["ChecksCompleted"], &counted["RunnersTotal"]), (&Value::Null, &Value::Null));
     }
     assert_eq!(installation.source.fresh_pages(), 2);
 }
@@ -221,7 +222,7 @@ fn counted_of(checks: &[(Reason, CheckEnding, Option<u32>)]) -> Value {
 }
 
 #[test]
-fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
+fn every_figure_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
     let seen = |total, online, down| CheckEnding::Seen(Counts { total, online, down });
     let failed = || CheckEnding::Failed(Failure { fault: Fault::Credential, detail: "401".to_owned() });
     for quotas in [[4_000, 40, 900], [40, 900, 4_000], [900, 4_000, 40]] {
@@ -238,7 +239,6 @@ fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
             (Reason::Schedule, CheckEnding::NotConfigured, None),
         ]);
         for (metric, value) in [
-            ("ChecksCompleted", 2),
             ("ChecksFailed", 2),
             ("JobsExpired", 1),
             ("RunnersTotal", 38),
@@ -248,6 +248,8 @@ fn every_metric_is_its_own_sum_and_the_quota_is_that_of_the_worst_credential() {
         ] {
             assert_eq!(counted[metric], value, "{metric}: {counted}");
         }
+        // The alarms read the sum, and the share that was in time: failed checks are in neither.
+        assert_eq!(counted["ChecksCompleted"], json!([1, 1, 0]));
     }
     let counted = counted_of(&[(Reason::Schedule, failed(), None)]);
     assert_eq!(counted["QuotaRemaining"], Value::Null, "GitHub reported no quota");
@@ -291,7 +293,7 @@ async fn malformed_messages_do_not_stop_the_rest_of_their_batch() {
     assert_eq!(failed(&report), 0);
     let counted = counted(&report.metrics);
     // Three targets are checked; one of these jobs was sent by hand.
-    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesDeadLettered"]), (&2.into(), &2.into()));
+    assert_eq!((&counted["ChecksCompleted"], &counted["MessagesDeadLettered"]), (&json!([1, 1]), &2.into()));
     let reasons: Vec<String> = installation.notes.dead_letter.take().into_iter().map(|(_, reason)| reason).collect();
     assert!(reasons.iter().any(|reason| reason.contains("not a JSON object")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("has version 2")), "{reasons:?}");

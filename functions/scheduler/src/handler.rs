@@ -50,7 +50,7 @@ pub(crate) async fn handle<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: S
 pub(crate) fn count(targets: usize, throttled: &[Throttled]) -> Metrics {
     let mut metrics = Metrics::of("scheduler");
     metrics.add(Metric::TargetsScheduled, u64::try_from(targets).unwrap_or(u64::MAX));
-    // Published only while a credential is throttled: CloudWatch charges for each hour in which a metric is sent.
+    // Logged only while a credential is throttled.
     if let Some(every) = throttled.iter().map(|throttled| throttled.every).max() {
         metrics.add(Metric::EffectiveInterval, every.as_secs());
     }

@@ -1,42 +1,35 @@
-//! Answers a request from Slack, and a batch of deferred commands, of which it returns the messages to retry.
-
-use std::time::Duration;
+//! Answers a request from Slack, or a command that an earlier invocation deferred.
 
 use aws_lambda_events::event::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use monitor_aws::Failure;
-use monitor_aws::batch::{self, Budget, FailureSink, Record};
-use monitor_pipeline::ports::{Clock, QueueError, Sender, Store};
+use monitor_aws::{DEFERRED, Failure};
+use monitor_pipeline::ports::{Clock, Sender, Store};
+use monitor_pipeline::stages::Disposition;
 use monitor_slack::incoming::RawRequest;
 use monitor_slack::{CommandHandler, HttpAnswer, Replies};
 use serde_json::Value;
 use tracing::{Instrument as _, info_span};
 
-/// How many deferred commands are answered at the same time.
-const AT_ONCE: usize = 4;
-
 /// The event that the function is invoked with.
 pub(crate) enum Event {
     /// A request through an HTTP API or a function URL, payload version 2.0.
     Request(Box<ApiGatewayV2httpRequest>),
-    /// Messages from the queue of deferred commands.
-    Messages(SqsEvent),
+    /// A command that takes longer than Slack waits, or an announcement, as JSON.
+    Deferred(String),
 }
 
 impl Event {
     pub(crate) fn read(event: Value) -> Result<Self, Failure> {
-        let read = if event.get("Records").is_some() {
-            serde_json::from_value(event).map(Event::Messages).ok()
-        } else if event.get("requestContext").is_some() {
+        let read = if event.get("requestContext").is_some() {
             serde_json::from_value(event).map(|request| Event::Request(Box::new(request))).ok()
         } else {
-            None
+            // Nobody outside the account can send this: a request always comes with its context.
+            event.get(DEFERRED).map(|work| Event::Deferred(work.to_string()))
         };
         // Anybody may have written the event, so the error quotes nothing from it.
         read.ok_or_else(|| {
             Failure::Event(
-                "the event must be a request from an HTTP API (payload version 2.0) or an SQS event, for example one \
-                 from events/slack-*.json, signed by events/sign"
+                "the event must be a request from an HTTP API (payload version 2.0) or a deferred command, for example \
+                 one from events/slack-*.json, signed by events/sign"
                     .to_owned(),
             )
         })
@@ -64,30 +57,16 @@ pub(crate) async fn answer<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
     response
 }
 
-/// Answers deferred commands.
+/// Answers a deferred command. If it fails, Lambda invokes the function with it again.
 pub(crate) async fn follow_up<St: Store, Jobs: Sender, Later: Sender, Cl: Clock>(
     command_handler: &CommandHandler<'_, St, Jobs, Later, Cl>,
     replies: &Replies,
-    (event, budget): (SqsEvent, Budget),
-    failure_sink: &impl FailureSink,
+    work: &str,
     request_id: &str,
-) -> SqsBatchResponse {
-    let answer = async |record: &Record| {
-        let span = info_span!("slack", stage = "slack", request_id);
-        command_handler.follow_up(&record.body, replies).instrument(span).await
-    };
-    batch::handle(event, budget, AT_ONCE, failure_sink, answer).await.response
-}
-
-/// Drops messages instead of dead-lettering them: they hold a secret address, and their queue has no dead-letter queue.
-pub(crate) struct NoDeadLetters<Bs>(pub(crate) Bs);
-
-impl<Bs: FailureSink> FailureSink for NoDeadLetters<Bs> {
-    async fn dead_letter(&self, _: &Record, _: &str) -> Result<(), QueueError> {
-        Ok(())
-    }
-
-    async fn put_off(&self, record: &Record, after: Duration) {
-        self.0.put_off(record, after).await;
+) -> Result<Value, Failure> {
+    let span = info_span!("slack", stage = "slack", request_id);
+    match command_handler.follow_up(work, replies).instrument(span).await {
+        Disposition::Done => Ok(Value::Null),
+        Disposition::Retry { reason, .. } | Disposition::DeadLetter { reason } => Err(Failure::Aborted(reason)),
     }
 }

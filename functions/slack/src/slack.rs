@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use monitor_aws::batch::Budget;
 use monitor_aws::host::{self, Invocation};
-use monitor_aws::{DeadLetters, Failure, LambdaEnvironment, Queue, QueueUrls, ReloadingConfig, Sdk};
+use monitor_aws::{Failure, LambdaEnvironment, OwnFunction, Queue, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::CommandSettings;
 use monitor_http::{BuiltInRoots, NetworkStore};
 use monitor_pipeline::ports::Clock as _;
@@ -13,7 +12,7 @@ use monitor_slack::{Admins, CommandHandler, Messenger, Refusals, Replies, WebBas
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
-use crate::handler::{self, Event, NoDeadLetters};
+use crate::handler::{self, Event};
 
 /// Slack waits 3 s; a cold start, the gateway and the network use part of that.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_800);
@@ -24,13 +23,12 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) struct Slack {
     reloading_config: ReloadingConfig<CommandSettings, Ready>,
     jobs: Queue,
-    later: Queue,
-    failure_sink: NoDeadLetters<DeadLetters>,
     refusals: Refusals,
 }
 
 /// The clients and values built from the settings.
 struct Ready {
+    later: OwnFunction,
     store: NetworkStore,
     secret: SigningSecret,
     web: WebBase,
@@ -43,13 +41,11 @@ impl Slack {
     pub(crate) fn new(variables: &LambdaEnvironment, sdk: &Sdk) -> Self {
         let mut queue_urls = QueueUrls::of(variables);
         let jobs = Queue::new(sdk.clone(), queue_urls.queue_url("CHECKS_QUEUE_URL"));
-        let later = Queue::new(sdk.clone(), queue_urls.queue_url("COMMANDS_QUEUE_URL"));
-        let failure_sink = NoDeadLetters(DeadLetters::new(sdk.clone(), ""));
-        let for_store = sdk.clone();
-        let build = move |settings| Ready::of(&settings, &for_store);
+        let (for_ready, environment) = (sdk.clone(), variables.clone());
+        let build = move |settings| Ready::of(&settings, &for_ready, &environment);
         let reloading_config =
             ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), CommandSettings::read, build);
-        Self { reloading_config, jobs, later, failure_sink, refusals: Refusals::default() }
+        Self { reloading_config, jobs, refusals: Refusals::default() }
     }
 
     pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
@@ -58,8 +54,8 @@ impl Slack {
         let event = Event::read(event)?;
         let ready = self.reloading_config.get(began).await?;
         let patience = ANSWER_WITHIN.saturating_sub(clock.now().since(began)).max(LEAST_PATIENCE);
-        let Ready { store, secret, web, replies, admins, messenger } = &*ready;
-        let (jobs, later, refusals) = (&self.jobs, &self.later, &self.refusals);
+        let Ready { later, store, secret, web, replies, admins, messenger } = &*ready;
+        let (jobs, refusals) = (&self.jobs, &self.refusals);
         let messenger = messenger.as_ref();
         let command_handler =
             CommandHandler { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience };
@@ -74,19 +70,13 @@ impl Slack {
                 }
                 host::answer(&response)
             }
-            Event::Messages(event) => {
-                let budget = Budget::of(invocation.left(clock.now()));
-                let response =
-                    handler::follow_up(&command_handler, replies, (event, budget), &self.failure_sink, request_id)
-                        .await;
-                host::answer(&response)
-            }
+            Event::Deferred(work) => handler::follow_up(&command_handler, replies, &work, request_id).await,
         }
     }
 }
 
 impl Ready {
-    fn of(settings: &CommandSettings, sdk: &Sdk) -> Result<Self, Failure> {
+    fn of(settings: &CommandSettings, sdk: &Sdk, environment: &LambdaEnvironment) -> Result<Self, Failure> {
         let CommandSettings { slack_signing_secret, slack_admins, slack, web_url, store, allow_http_hosts } = settings;
         let roots = BuiltInRoots::read()?;
         let http = monitor_http::client(roots.http().http1_only())?;
@@ -96,6 +86,7 @@ impl Ready {
         Ok(Self {
             admins: Admins::new(slack_admins, messenger.as_ref()),
             messenger,
+            later: OwnFunction::new(environment, sdk.clone(), http.clone()),
             store,
             secret: SigningSecret::new(slack_signing_secret.expose()),
             web: WebBase::parse(web_url).map_err(Failure::setup)?,

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use monitor_aws::testing::{CHECKS, COMMANDS, PREFIX, SIGNING_SECRET, World};
+use monitor_aws::testing::{CHECKS, FUNCTION, PREFIX, SIGNING_SECRET, World};
 use monitor_domain::subject::Revision;
 use monitor_domain::watchlist::Watchlist;
+use monitor_fakes::aws::CallFault;
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::Put;
 use monitor_pipeline::messages::CheckJob;
@@ -64,7 +65,7 @@ fn with_reply_url(world: &World, mut event: Value) -> Value {
 }
 
 fn nothing_is_enqueued(world: &World) -> bool {
-    world.aws.take_sent(CHECKS).is_empty() && world.aws.take_sent(COMMANDS).is_empty()
+    world.aws.take_sent(CHECKS).is_empty() && world.aws.take_events(FUNCTION).is_empty()
 }
 
 fn sample(name: &str) -> Value {
@@ -196,18 +197,15 @@ async fn header_names_are_case_insensitive() {
 }
 
 #[tokio::test]
-async fn a_pressed_button_goes_through_the_queue_and_is_answered_in_its_channel() {
+async fn a_pressed_button_is_deferred_and_is_answered_in_its_channel() {
     let world = world().await;
     let event = with_reply_url(&world, sample("slack-button-recheck"));
     let response = world.invoke(signed(event)).await.unwrap();
     assert_eq!((&response["statusCode"], &response["body"]), (&200.into(), &Value::Null), "{response}");
     assert!(world.aws.take_sent(CHECKS).is_empty());
-    let later = world.aws.take_sent(COMMANDS);
+    let later = world.aws.take_events(FUNCTION);
     assert_eq!(later.len(), 1);
-
-    let mut batch = sample("slack-later");
-    batch["Records"][0]["body"] = later[0].body.clone().into();
-    assert_eq!(world.invoke(batch).await, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(world.invoke(&later[0]).await, Ok(Value::Null));
     assert_eq!(world.aws.take_sent(CHECKS).len(), 1);
     let messages = world.slack.messages();
     assert!(messages.len() == 1 && messages[0].text().contains("Checking acme/web again"), "{messages:?}");
@@ -226,9 +224,7 @@ async fn mutes_can_be_set_listed_and_ended_and_an_acknowledgement_appears_in_the
     let press = async |name: &str| {
         let response = world.invoke(signed(with_reply_url(&world, sample(name)))).await.unwrap();
         assert_eq!(response["statusCode"], 200, "{response}");
-        let mut batch = sample("slack-later");
-        batch["Records"][0]["body"] = world.aws.take_sent(COMMANDS)[0].body.clone().into();
-        assert_eq!(world.invoke(batch).await, Ok(json!({"batchItemFailures": []})));
+        assert_eq!(world.invoke(&world.aws.take_events(FUNCTION)[0]).await, Ok(Value::Null));
         world.slack.messages().last().unwrap().body.clone()
     };
     assert_eq!(press("slack-button-mute").await["replace_original"], false);
@@ -255,29 +251,34 @@ async fn the_settings_name_the_admins_who_may_mute_more_than_one_target() {
 #[tokio::test]
 async fn an_answer_that_slack_refuses_is_retried_and_an_old_one_is_not() {
     let world = world().await;
-    let batch = |asked_at: monitor_domain::time::Timestamp| {
-        let mut batch = sample("slack-later");
-        let mut later: Value = serde_json::from_str(batch["Records"][0]["body"].as_str().unwrap()).unwrap();
-        later["askedAt"] = asked_at.to_string().into();
-        later["replyTo"] = format!("{}/commands/T0FAKE/1/notasecretreply", world.slack.base_url()).into();
-        batch["Records"][0]["body"] = later.to_string().into();
-        batch
+    let event = |asked_at: monitor_domain::time::Timestamp| {
+        let mut event = sample("slack-later");
+        event["deferred"]["askedAt"] = asked_at.to_string().into();
+        event["deferred"]["replyTo"] = format!("{}/commands/T0FAKE/1/notasecretreply", world.slack.base_url()).into();
+        event
     };
     let now = SystemClock.now();
     world.slack.state().fault_next(monitor_fakes::slack::Fault::Answer(503, "later"), 1);
-    let id = sample("slack-later")["Records"][0]["messageId"].clone();
-    assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": [{"itemIdentifier": id}]})));
-    let receipt = sample("slack-later")["Records"][0]["receiptHandle"].as_str().unwrap().to_owned();
-    let hidden = world.aws.visibility();
-    assert!(matches!(&hidden[..], [(of, 1..)] if *of == receipt), "it is not retried at once: {hidden:?}");
-    assert_eq!(world.invoke(batch(now)).await, Ok(json!({"batchItemFailures": []})));
+    // Lambda invokes the function again with an event that failed.
+    let error_text = world.invoke(event(now)).await.unwrap_err().to_string();
+    assert!(error_text.starts_with("aborted: ") && !error_text.contains("notasecretreply"), "{error_text}");
+    assert_eq!(world.invoke(event(now)).await, Ok(Value::Null));
     assert!(world.slack.messages()[0].text().contains("acme/web: all 2 runners online"));
     // As stored in events/: asked too long ago, or in the future.
-    assert_eq!(world.invoke(batch(now.minus(Duration::from_secs(1_801)))).await, Ok(json!({"batchItemFailures": []})));
-    let mut broken = sample("slack-later");
-    broken["Records"][0]["body"] = "{}".into();
-    assert_eq!(world.invoke(broken).await, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(world.invoke(event(now.minus(Duration::from_secs(1_801)))).await, Ok(Value::Null));
+    assert_eq!(world.invoke(json!({"deferred": {}})).await, Ok(Value::Null));
     assert_eq!(world.slack.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_button_is_refused_if_lambda_does_not_accept_it_twice() {
+    let world = world().await;
+    let refused = |times| vec![CallFault::Refused(429, "TooManyRequestsException"); times];
+    for (times, status, events) in [(1, 200, 1), (2, 503, 0)] {
+        world.aws.plan("Invoke", refused(times));
+        let response = world.invoke(signed(with_reply_url(&world, sample("slack-button-recheck")))).await.unwrap();
+        assert_eq!((&response["statusCode"], world.aws.take_events(FUNCTION).len()), (&status.into(), events));
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Metrics of a Lambda: one line of CloudWatch's embedded metric format per invocation. docs/LOGGING.md lists them.
+//! What a Lambda counts: one line per invocation, in CloudWatch's embedded metric format. docs/LOGGING.md lists all.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,31 @@ use serde_json::{Map, Value, json};
 
 use monitor_telemetry::fields;
 
-/// The namespace of all metrics.
+/// The namespace of the metrics at CloudWatch.
 pub const NAMESPACE: &str = "GitHubRunnerMonitor";
 /// The most values of one metric that CloudWatch accepts in a line.
 const MOST_VALUES: usize = 100;
 
 macro_rules! metrics {
-    ($($metric:ident, $unit:literal, $meaning:literal;)*) => {
-        /// A metric. Its name at CloudWatch is the variant's name.
+    ($($metric:ident, $unit:literal, $kind:ident, $meaning:literal;)*) => {
+        /// A figure of an invocation. Its name in the line and at CloudWatch is the variant's name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Metric {
             $(#[doc = $meaning] $metric,)*
         }
 
         impl Metric {
-            /// All metrics, in the order of the documentation.
+            /// All figures, in the order of the documentation.
             pub const ALL: &'static [Metric] = &[$(Metric::$metric),*];
 
-            /// The name at CloudWatch.
+            /// The name in the line and at CloudWatch.
             pub fn name(self) -> &'static str {
                 match self { $(Metric::$metric => stringify!($metric),)* }
+            }
+
+            /// What CloudWatch makes of it.
+            pub fn kind(self) -> Kind {
+                match self { $(Metric::$metric => Kind::$kind,)* }
             }
 
             /// The unit, as CloudWatch calls it.
@@ -34,7 +39,7 @@ macro_rules! metrics {
                 match self { $(Metric::$metric => $unit,)* }
             }
 
-            /// What the metric counts, in a sentence.
+            /// What the figure counts, in a sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Metric::$metric => $meaning,)* }
             }
@@ -42,21 +47,30 @@ macro_rules! metrics {
     };
 }
 
+/// What CloudWatch makes of a figure. It charges for each metric, so only those that an alarm reads are metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A metric in [`NAMESPACE`].
+    Sent,
+    /// A field of the line, for the dashboard's queries and for people who search the log.
+    Logged,
+}
+
 metrics! {
-    TargetsScheduled, "Count", "Targets for which the scheduler sent a job.";
-    ChecksCompleted, "Count", "Scheduled checks that saw every runner of their target. None for 15 minutes: monitoring is down.";
-    ChecksFailed, "Count", "Checks that did not, scheduled or requested by a person.";
-    ChecksLate, "Count", "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
-    JobsExpired, "Count", "Jobs that arrived too late to be done; the next tick sends new ones. Many of them again and again: there are too few pollers.";
-    RunnersTotal, "Count", "Registered runners seen by scheduled checks: the sum over one interval is the fleet.";
-    RunnersOnline, "Count", "Those of them that GitHub reports online.";
-    RunnersDown, "Count", "Those of them with an open outage.";
-    QuotaRemaining, "Count", "Requests left to the credential in this hour: the lowest value that GitHub reported.";
-    EffectiveInterval, "Seconds", "Interval between two checks of one target of the most throttled credential. Sent only while a quota is too small.";
-    NotificationsSent, "Count", "Notifications that Slack accepted.";
-    AlertLatency, "Milliseconds", "Time from the first unhealthy check of a runner until Slack accepted the notification of its outage.";
-    OldestPendingNotificationSecs, "Seconds", "How long the oldest pending notification has been waiting, as stored when the poller or the scheduler read it; 0 if none is pending.";
-    MessagesDeadLettered, "Count", "Messages that were dead-lettered because they can never be used.";
+    ChecksCompleted, "Count", Sent, "1 for each scheduled check that saw every runner of its target, 0 for each job that expired. Its sum is the completed checks; none for 15 minutes: monitoring is down. Its average is the share of the jobs that were not too late.";
+    OldestPendingNotificationSecs, "Seconds", Sent, "How long the oldest pending notification has been waiting, as stored when the poller or the scheduler read it; 0 if none is pending.";
+    TargetsScheduled, "Count", Logged, "Targets for which the scheduler sent a job.";
+    ChecksFailed, "Count", Logged, "Checks that did not see every runner, scheduled or requested by a person.";
+    ChecksLate, "Count", Logged, "Checks that took longer than the interval; each is in `ChecksFailed` too. What they saw is discarded.";
+    JobsExpired, "Count", Logged, "Jobs that arrived too late to be done; the next tick sends new ones. Many of them again and again: there are too few pollers.";
+    RunnersTotal, "Count", Logged, "Registered runners seen by scheduled checks: the sum over one interval is the fleet.";
+    RunnersOnline, "Count", Logged, "Those of them that GitHub reports online.";
+    RunnersDown, "Count", Logged, "Those of them with an open outage.";
+    QuotaRemaining, "Count", Logged, "Requests left to the credential in this hour: the lowest value that GitHub reported.";
+    EffectiveInterval, "Seconds", Logged, "Interval between two checks of one target of the most throttled credential. Logged only while a quota is too small.";
+    NotificationsSent, "Count", Logged, "Notifications that Slack accepted.";
+    AlertLatency, "Milliseconds", Logged, "The longest time from the first unhealthy check of a runner until Slack accepted the notification of its outage.";
+    MessagesDeadLettered, "Count", Logged, "Messages that were dead-lettered because they can never be used.";
 }
 
 /// The dimension that keeps the metrics of two stacks in one account apart.
@@ -71,12 +85,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics without a value so far. `function` is written to the line for people who search it.
+    /// Nothing counted so far. `function` is written to the line for people who search it.
     pub fn of(function: &'static str) -> Self {
         Self { function, stack: None, values: BTreeMap::new() }
     }
 
-    /// The same metrics, with the name of a stack as dimension: its alarms and dashboard read only these.
+    /// The same, with the name of a stack as dimension: its alarms and dashboard read only these.
     pub fn in_stack(mut self, stack: Option<&str>) -> Self {
         self.stack = stack.map(str::to_owned);
         self
@@ -113,14 +127,17 @@ impl Metrics {
         if self.values.is_empty() {
             return None;
         }
-        let units: Vec<Value> =
-            self.values.keys().map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
+        let sent = self.values.keys().filter(|metric| metric.kind() == Kind::Sent);
+        let units: Vec<Value> = sent.map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
         let mut line = Map::new();
-        // One dimension set, because CloudWatch charges for each. The function is not a dimension, because no two
-        // functions count the same metric.
-        let dimensions: &[&str] = if self.stack.is_some() { &[STACK] } else { &[] };
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units});
-        line.insert("_aws".to_owned(), json!({"Timestamp": now.epoch_ms(), "CloudWatchMetrics": [directive]}));
+        // CloudWatch refuses a directive without metrics: such a line is only logged.
+        if !units.is_empty() {
+            // One dimension set, because CloudWatch charges for each. The function is not a dimension: the alarms read
+            // what the scheduler and the poller count as one metric.
+            let dimensions: &[&str] = if self.stack.is_some() { &[STACK] } else { &[] };
+            let directive = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units});
+            line.insert("_aws".to_owned(), json!({"Timestamp": now.epoch_ms(), "CloudWatchMetrics": [directive]}));
+        }
         line.insert("Function".to_owned(), self.function.into());
         if let Some(stack) = &self.stack {
             line.insert(STACK.to_owned(), stack.as_str().into());
@@ -138,25 +155,24 @@ impl Metrics {
 mod tests {
     use super::*;
 
+    fn line(metrics: &Metrics) -> Value {
+        serde_json::from_str(&metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap()).unwrap()
+    }
+
     #[test]
     fn a_line_is_what_cloudwatch_reads() {
         let mut metrics = Metrics::of("poller");
         assert_eq!(metrics.line(Timestamp::from_epoch_ms(0), "r"), None);
-        metrics.add(Metric::ChecksCompleted, 0);
-        metrics.add(Metric::ChecksCompleted, 2);
+        metrics.note(Metric::ChecksCompleted, 1);
+        metrics.note(Metric::ChecksCompleted, 0);
+        metrics.most(Metric::OldestPendingNotificationSecs, 60);
         metrics.add(Metric::ChecksFailed, 0);
+        metrics.add(Metric::ChecksFailed, 2);
         metrics.least(Metric::QuotaRemaining, 4_000);
         metrics.least(Metric::QuotaRemaining, 3_999);
-        metrics.note(Metric::AlertLatency, 90_000);
-        metrics.note(Metric::AlertLatency, 80_000);
         let line = metrics.line(Timestamp::from_epoch_ms(1_800_000_000_000), "r-1").unwrap();
         assert!(!line.contains('\n'));
-        let units = [
-            ("ChecksCompleted", "Count"),
-            ("ChecksFailed", "Count"),
-            ("QuotaRemaining", "Count"),
-            ("AlertLatency", "Milliseconds"),
-        ];
+        let units = [("ChecksCompleted", "Count"), ("OldestPendingNotificationSecs", "Seconds")];
         let expected = json!({
             "_aws": {
                 "Timestamp": 1_800_000_000_000_u64,
@@ -168,24 +184,31 @@ mod tests {
             },
             "Function": "poller",
             "request_id": "r-1",
-            "ChecksCompleted": 2,
-            "ChecksFailed": 0,
+            "ChecksCompleted": [1, 0],
+            "OldestPendingNotificationSecs": 60,
+            "ChecksFailed": 2,
             "QuotaRemaining": 3_999,
-            "AlertLatency": [90_000, 80_000],
         });
         assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
-        (0..200).for_each(|value| metrics.note(Metric::AlertLatency, value));
-        let line: Value = serde_json::from_str(&metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap()).unwrap();
-        assert_eq!(line["AlertLatency"].as_array().map(Vec::len), Some(MOST_VALUES));
+        (0..200).for_each(|_| metrics.note(Metric::ChecksCompleted, 1));
+        assert_eq!(self::line(&metrics)["ChecksCompleted"].as_array().map(Vec::len), Some(MOST_VALUES));
+    }
+
+    #[test]
+    fn a_line_without_a_metric_is_only_logged() {
+        let mut metrics = Metrics::of("notifier").in_stack(Some("runner-monitor"));
+        metrics.add(Metric::NotificationsSent, 1);
+        let expected =
+            json!({"Function": "notifier", "Stack": "runner-monitor", "request_id": "r", "NotificationsSent": 1});
+        assert_eq!(line(&metrics), expected);
     }
 
     #[test]
     fn a_dimension_separates_the_metrics_of_two_stacks() {
         let of = |stack| {
             let mut metrics = Metrics::of("poller").in_stack(stack);
-            metrics.add(Metric::ChecksCompleted, 1);
-            let line = metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap();
-            serde_json::from_str::<Value>(&line).unwrap()
+            metrics.note(Metric::ChecksCompleted, 1);
+            line(&metrics)
         };
         for stack in ["runner-monitor", "runner-monitor-dev"] {
             let line = of(Some(stack));
@@ -204,22 +227,25 @@ mod tests {
             for value in order {
                 metrics.least(Metric::QuotaRemaining, value);
                 metrics.add(Metric::RunnersTotal, value);
-                metrics.note(Metric::AlertLatency, value);
+                metrics.most(Metric::AlertLatency, value);
+                metrics.note(Metric::ChecksCompleted, value);
             }
-            let line: Value = serde_json::from_str(&metrics.line(Timestamp::from_epoch_ms(0), "r").unwrap()).unwrap();
+            let line = line(&metrics);
             assert_eq!((&line["QuotaRemaining"], &line["RunnersTotal"]), (&3.into(), &15.into()), "{order:?}");
-            assert_eq!(line["AlertLatency"], json!(order), "{order:?}");
+            assert_eq!((&line["AlertLatency"], &line["ChecksCompleted"]), (&7.into(), &json!(order)), "{order:?}");
         }
     }
 
     #[test]
-    fn the_documentation_shows_every_metric() {
-        let row = |metric: &Metric| format!("| `{}` | {} | {} |\n", metric.name(), metric.unit(), metric.meaning());
-        let table: String = Metric::ALL.iter().map(row).collect();
-        assert!(
-            include_str!("../../../docs/LOGGING.md")
-                .contains(&format!("| Metric | Unit | What it counts |\n|---|---|---|\n{table}\n")),
-            "docs/LOGGING.md should show\n{table}"
-        );
+    fn the_documentation_shows_every_figure() {
+        let page = include_str!("../../../docs/LOGGING.md");
+        for kind in [Kind::Sent, Kind::Logged] {
+            let of_kind = Metric::ALL.iter().filter(|metric| metric.kind() == kind);
+            let row = |metric: &Metric| format!("| `{}` | {} | {} |\n", metric.name(), metric.unit(), metric.meaning());
+            let table: String = of_kind.map(row).collect();
+            let title = if kind == Kind::Sent { "Metric" } else { "Field" };
+            let head = format!("| {title} | Unit | What it counts |\n|---|---|---|\n");
+            assert!(page.contains(&format!("{head}{table}\n")), "docs/LOGGING.md should show\n{head}{table}");
+        }
     }
 }

@@ -6,10 +6,13 @@ use std::sync::{Arc, OnceLock};
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::identity::Identity;
 use monitor_http::{client_with_built_in_roots, sdk_http, sdk_timeouts};
+use monitor_pipeline::ports::QueueError;
 
 /// The clients of one process. Clones share them.
 #[derive(Clone, Debug)]
@@ -67,9 +70,26 @@ impl Sdk {
             aws_sdk_ssm::Client::from_conf(config.build())
         })
     }
+
+    /// The credentials and the region, for a request that is signed without a client of the SDK.
+    pub(crate) async fn identity_and_region(&self) -> Result<(Identity, String), QueueError> {
+        let config = self.0.config();
+        let provider = config.credentials_provider().ok_or_else(|| QueueError("no credentials".to_owned()))?;
+        let credentials = provider.provide_credentials().await.map_err(|error| QueueError(error.to_string()))?;
+        Ok((credentials.into(), self.0.region()))
+    }
+
+    /// The address of Lambda's own API.
+    pub(crate) fn lambda_url(&self) -> String {
+        self.0.endpoint("LAMBDA").unwrap_or_else(|| lambda_url(&self.0.region()))
+    }
 }
 
 impl Clients {
+    fn region(&self) -> String {
+        self.config().region().map(ToString::to_string).unwrap_or_default()
+    }
+
     fn config(&self) -> &SdkConfig {
         self.config.get_or_init(|| self.load())
     }
@@ -107,6 +127,11 @@ fn endpoint(service: &str, set: impl Fn(&str) -> Option<String>) -> Option<Strin
     set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"))
 }
 
+fn lambda_url(region: &str) -> String {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("https://lambda.{region}.{domain}")
+}
+
 /// A variable that is set and not empty.
 fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -140,6 +165,8 @@ mod tests {
         assert_eq!(of("SSM", &[all, ssm]).as_deref(), Some("http://ssm"));
         assert_eq!(of("SQS", &[all, ssm]).as_deref(), Some("http://all"));
         assert_eq!(of("SQS", &[ssm]), None);
+        assert_eq!(lambda_url("eu-central-1"), "https://lambda.eu-central-1.amazonaws.com");
+        assert_eq!(lambda_url("cn-north-1"), "https://lambda.cn-north-1.amazonaws.com.cn");
         assert_eq!(of("SSM", &[all, ssm, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "TRUE")]), None);
     }
 }

@@ -41,8 +41,8 @@ pub const CHECKS_DEAD: &str = "https://sqs.eu-central-1.amazonaws.com/1234567890
 pub const CHANGES: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/changes.fifo";
 /// Its dead-letter queue.
 pub const CHANGES_DEAD: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead.fifo";
-/// The queue of commands that are answered later.
-pub const COMMANDS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/commands";
+/// The name of the function itself.
+pub const FUNCTION: &str = "function";
 
 /// The store's id and its schema's in StatelyDB.
 const STORE: (u64, u64) = (17, 5);
@@ -85,6 +85,7 @@ impl World {
 
         let mut environment = queue_urls();
         environment.extend([
+            ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION.to_owned()),
             ("GITHUB_API_URL", github.base_url()),
             ("SLACK_API_URL", slack.api_url()),
             ("STATELYDB_ENDPOINT", statelydb.base_url()),
@@ -148,7 +149,6 @@ pub fn queue_urls() -> BTreeMap<&'static str, String> {
         ("CHECKS_DEAD_LETTER_QUEUE_URL", CHECKS_DEAD),
         ("CHANGES_QUEUE_URL", CHANGES),
         ("CHANGES_DEAD_LETTER_QUEUE_URL", CHANGES_DEAD),
-        ("COMMANDS_QUEUE_URL", COMMANDS),
     ];
     urls.map(|(name, url)| (name, url.to_owned())).into()
 }

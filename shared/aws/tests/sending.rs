@@ -1,13 +1,14 @@
-//! Sending to SQS and dead-lettering, against a fake that keeps what it receives.
+//! Sending to SQS and to the function itself, and dead-lettering, against a fake that keeps what it receives.
 
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use monitor_aws::batch::{FailureSink as _, Record};
-use monitor_aws::{DeadLetters, Queue, Sdk};
+use monitor_aws::{DeadLetters, LambdaEnvironment, OwnFunction, Queue, Sdk};
 use monitor_fakes::FakeAws;
 use monitor_fakes::aws::CallFault;
 use monitor_pipeline::ports::{Outgoing, Sender as _};
+use serde_json::json;
 
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/1/checks";
 const FIFO: &str = "https://sqs.us-east-1.amazonaws.com/1/changes.fifo";
@@ -165,4 +166,33 @@ async fn a_message_is_put_off_at_the_queue_that_it_came_from() {
     dead_letters.put_off(&came, Duration::from_secs(1)).await;
     dead_letters.put_off(&record("", None), Duration::from_secs(1)).await;
     assert_eq!(aws.visibility().len(), 1);
+}
+
+fn own_function(sdk: Sdk, name: Option<&'static str>) -> OwnFunction {
+    let variables = LambdaEnvironment::new(move |variable| {
+        (variable == "AWS_LAMBDA_FUNCTION_NAME").then_some(name).flatten().map(str::to_owned)
+    });
+    let http = monitor_http::client(monitor_http::http()).expect("a client");
+    OwnFunction::new(&variables, sdk, http)
+}
+
+#[tokio::test]
+async fn the_function_itself_is_invoked_once_for_each_message_and_again_if_lambda_refuses() {
+    let (aws, sdk) = fake_aws().await;
+    let function = own_function(sdk.clone(), Some("slack"));
+    function.send(numbered(2)).await.expect("accepted");
+    assert_eq!(aws.take_events("slack"), [json!({"deferred": 0}), json!({"deferred": 1})]);
+
+    let throttled = || CallFault::Refused(429, "TooManyRequestsException");
+    aws.plan("Invoke", [throttled()]);
+    function.send(numbered(1)).await.expect("accepted at the second time");
+    assert_eq!((aws.take_events("slack").len(), aws.calls("Invoke").len()), (1, 4));
+    aws.plan("Invoke", [throttled(), throttled()]);
+    let error = function.send(numbered(1)).await.expect_err("refused twice");
+    assert!(error.to_string().contains("Lambda answered 429"), "{error}");
+
+    let not_json = vec![Outgoing { body: "{".to_owned(), ..Outgoing::default() }];
+    assert!(function.send(not_json).await.is_err() && aws.take_events("slack").is_empty());
+    let error = own_function(sdk, None).send(numbered(1)).await.expect_err("outside of Lambda");
+    assert!(error.to_string().contains("AWS_LAMBDA_FUNCTION_NAME is not set"), "{error}");
 }

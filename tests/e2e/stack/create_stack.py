@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 import sys
 import time
 
@@ -39,6 +40,7 @@ def create(store, aws_url, sqs_url, binaries):
         "stack": template.STACK,
         "tick": tick(),
         "figures": figures(),
+        "logged": logged(),
         "functions": functions,
         "queues": queues,
         "mappings": read_mappings(client["lambda"], ids, queues),
@@ -152,19 +154,25 @@ def figures():
     """The metrics of the monitor's own namespace that an alarm or the dashboard reads."""
     resources = template.resolved()["Resources"].values()
     alarms = [each["Properties"] for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
-    # An alarm reads one metric, or evaluates an expression over several.
-    read = [alarm for alarm in alarms if "MetricName" in alarm]
-    read += [each["MetricStat"]["Metric"] for alarm in alarms for each in alarm.get("Metrics", []) if "MetricStat" in each]
-    found = {metric["MetricName"] for metric in read if metric["Namespace"] == NAMESPACE}
-    for each in resources:
-        if each["Type"] != "AWS::CloudWatch::Dashboard":
-            continue
-        body = each["Properties"]["DashboardBody"]
-        for widget in json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]:
-            namespace = None
-            for metric in widget["properties"].get("metrics", []):
-                # "." repeats a field of the previous line, "..." all of them.
-                namespace = namespace if metric[0] in (".", "...") else metric[0]
-                if namespace == NAMESPACE and metric[0] != "...":
-                    found.add(metric[1])
+    found = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == NAMESPACE}
+    for widget in widgets():
+        namespace = None
+        for metric in widget["properties"].get("metrics", []):
+            # "." repeats a field of the previous line, "..." all of them.
+            namespace = namespace if metric[0] in (".", "...") else metric[0]
+            if namespace == NAMESPACE and metric[0] != "...":
+                found.add(metric[1])
     return sorted(found)
+
+
+def logged():
+    """The fields of log lines that the dashboard's queries read."""
+    queries = [widget["properties"].get("query", "") for widget in widgets()]
+    return sorted({field for query in queries for field in re.findall(r"\b(?:sum|min|max|pct)\((\w+)", query)})
+
+
+def widgets():
+    """The widgets of the dashboard."""
+    (body,) = [each["Properties"]["DashboardBody"] for each in template.resolved()["Resources"].values()
+               if each["Type"] == "AWS::CloudWatch::Dashboard"]
+    return json.loads(body["Fn::Sub"] if isinstance(body, dict) else body)["widgets"]

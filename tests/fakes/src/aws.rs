@@ -1,7 +1,7 @@
-//! A fake of the few SQS and SSM calls that a function makes, with AWS's own wire format. It keeps what was sent, for
-//! tests to inspect.
+//! A fake of the few SQS, SSM and Lambda calls that a function makes, with AWS's own wire format. It keeps what was
+//! sent, for tests to inspect.
 //!
-//! It delivers no messages and has no clock. Queue behaviour is tested elsewhere, with emulators.
+//! It delivers no messages, invokes nothing and has no clock. Queue behaviour is tested elsewhere, with emulators.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ const MESSAGES_PER_CALL: usize = 10;
 /// The most names that SSM accepts in one call.
 const NAMES_PER_CALL: usize = 10;
 
-/// A running fake of SQS and SSM; it stops when it is dropped.
+/// A running fake of SQS, SSM and Lambda; it stops when it is dropped.
 pub struct FakeAws {
     server: Server,
     state: Arc<Mutex<State>>,
@@ -51,6 +51,7 @@ struct State {
     parameters: BTreeMap<String, String>,
     sent: BTreeMap<String, Vec<SentMessage>>,
     calls: BTreeMap<String, Vec<Value>>,
+    events: BTreeMap<String, Vec<Value>>,
     visibility: Vec<(String, u64)>,
     faults: BTreeMap<String, VecDeque<CallFault>>,
     latency_ms: u64,
@@ -112,6 +113,11 @@ impl FakeAws {
         lock(&self.state).sent.remove(queue_url).unwrap_or_default()
     }
 
+    /// Takes all events with which a function was invoked asynchronously, by the function's name.
+    pub fn take_events(&self, function: &str) -> Vec<Value> {
+        lock(&self.state).events.remove(function).unwrap_or_default()
+    }
+
     /// The visibility changes in order: receipt handle and seconds.
     pub fn visibility(&self) -> Vec<(String, u64)> {
         lock(&self.state).visibility.clone()
@@ -120,8 +126,9 @@ impl FakeAws {
 
 impl State {
     fn answer(&mut self, request: &Request) -> Answer {
-        let action = request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
-        let action = action.to_owned();
+        let function = invoked_function(&request.path);
+        let target = request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
+        let action = if function.is_some() { "Invoke" } else { target }.to_owned();
         self.most_in_flight = self.most_in_flight.max(request.in_flight);
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let fault = self.faults.get_mut(&action).and_then(VecDeque::pop_front);
@@ -129,6 +136,7 @@ impl State {
             Some(CallFault::Refused(status, code)) => Err((*status, *code)),
             Some(CallFault::Entries(positions, is_senders)) => self.send_batch(&body, positions, *is_senders),
             None => match &*action {
+                "Invoke" => self.invoke(function.unwrap_or_default(), request, &body),
                 "GetParameters" => self.get_parameters(&body),
                 "SendMessageBatch" => self.send_batch(&body, &[], false),
                 "SendMessage" => self.send(&body),
@@ -139,7 +147,7 @@ impl State {
         let calls = self.calls.entry(action).or_default();
         calls.push(if self.keeps_messages { body } else { Value::Null });
         let (status, body) = match answered {
-            Ok(body) => (200, body),
+            Ok(body) => (if function.is_some() { 202 } else { 200 }, body),
             Err((status, code)) => {
                 (status, json!({"__type": format!("com.amazonaws#{code}"), "message": "as planned"}))
             }
@@ -147,6 +155,19 @@ impl State {
         let mut answer = Answer::new(status, "application/x-amz-json-1.0", body.to_string());
         answer.delay_ms = self.latency_ms;
         answer
+    }
+
+    /// Accepts a signed event; Lambda would wait for the outcome without the header.
+    fn invoke(&mut self, function: &str, request: &Request, event: &Value) -> Result<Value, (u16, &'static str)> {
+        let signature = request.header("authorization").unwrap_or_default();
+        if !signature.starts_with("AWS4-HMAC-SHA256 ") || !signature.contains("/lambda/aws4_request") {
+            return Err((403, "InvalidSignatureException"));
+        }
+        if request.header("x-amz-invocation-type") != Some("Event") || !event.is_object() {
+            return Err((400, "InvalidRequestContentException"));
+        }
+        self.events.entry(function.to_owned()).or_default().push(event.clone());
+        Ok(json!({}))
     }
 
     fn get_parameters(&self, body: &Value) -> Result<Value, (u16, &'static str)> {
@@ -206,4 +227,9 @@ impl State {
         };
         self.sent.entry(text(queue_url).unwrap_or_default()).or_default().push(sent);
     }
+}
+
+/// The function in a path of Lambda's API.
+fn invoked_function(path: &str) -> Option<&str> {
+    path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")
 }

@@ -7,6 +7,7 @@ mod aws;
 mod emulator;
 mod function;
 mod gateway;
+mod invocations;
 mod mapping;
 mod plan;
 mod scenarios;

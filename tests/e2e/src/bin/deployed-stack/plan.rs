@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) tick: Value,
     /// The monitor's own metrics, with this stack as their only dimension, that alarms and dashboard read.
     pub(crate) figures: Vec<String>,
+    /// The fields of the functions' log lines that the dashboard reads.
+    pub(crate) logged: Vec<String>,
     /// The functions by logical id.
     pub(crate) functions: BTreeMap<String, FunctionPlan>,
     /// The queues by logical id.

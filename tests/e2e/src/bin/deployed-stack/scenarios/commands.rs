@@ -10,8 +10,15 @@ use crate::emulator::Outcome;
 use crate::secrets;
 use crate::world::World;
 
+/// The address for the answer to a button in the samples.
+const SAMPLE_REPLY_URL: &str =
+    "https%3A%2F%2Fhooks.slack.com%2Factions%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN";
+
 pub(super) fn all() -> Vec<Scenario> {
-    vec![scenario!(a_slash_command_is_answered_from_the_store_and_has_a_target_rechecked)]
+    vec![
+        scenario!(a_slash_command_is_answered_from_the_store_and_has_a_target_rechecked),
+        scenario!(a_pressed_button_is_answered_by_a_later_invocation),
+    ]
 }
 
 async fn a_slash_command_is_answered_from_the_store_and_has_a_target_rechecked(world: &World) -> anyhow::Result<()> {
@@ -38,6 +45,18 @@ async fn a_slash_command_is_answered_from_the_store_and_has_a_target_rechecked(w
     world.no_dead_letters().await
 }
 
+async fn a_pressed_button_is_answered_by_a_later_invocation(world: &World) -> anyhow::Result<()> {
+    world.begin().await?;
+    let invocations = world.function("SlackFunction").invocations();
+    let answer = ask(world, "slack-button-recheck", secrets::SIGNING_SECRET).await?;
+    ensure!(answer["statusCode"] == 200 && answer["body"].is_null(), "{answer}");
+    let texts = world.texts(2).await?;
+    ensure!(texts[1].contains("Checking acme/web again"), "{texts:?}");
+    world.settled().await?;
+    ensure!(world.function("SlackFunction").invocations() == invocations + 2, "the button was answered more than once");
+    world.no_dead_letters().await
+}
+
 /// Asks for the status of every target.
 pub(super) async fn status(world: &World) -> anyhow::Result<()> {
     let answer = ask(world, "slack-runner-status-all", secrets::SIGNING_SECRET).await?;
@@ -52,6 +71,9 @@ async fn ask(world: &World, event: &str, secret: &str) -> anyhow::Result<Value> 
     let at_secs = wall_clock_ms() / 1_000;
     // The sample asks for the history of a runner that does not exist here.
     let body = event["body"].as_str().unwrap_or_default().replace("text=runner-7", "text=web-1");
+    let reply_url = format!("{}/actions/T0FAKE/1/notasecretreply", world.slack.base_url());
+    let encoded: String = reply_url.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let body = body.replace(SAMPLE_REPLY_URL, &encoded);
     let signature = SigningSecret::new(secret).sign(at_secs, body.as_bytes());
     event["body"] = body.into();
     event["headers"]["x-slack-request-timestamp"] = at_secs.to_string().into();

@@ -1,5 +1,5 @@
-//! The metrics that alarms and dashboard read: only this scenario shows that the functions write them under these
-//! names.
+//! The metrics and log fields that alarms and dashboard read: only this scenario shows that the functions write them
+//! under these names.
 
 use std::collections::BTreeSet;
 
@@ -24,19 +24,25 @@ async fn every_metric_of_alarms_and_dashboard_is_written_by_a_function(world: &W
     world.tick().await?;
     world.texts(2).await?;
     world.settled().await?;
-    let mut written = BTreeSet::new();
+    let (mut written, mut logged) = (BTreeSet::new(), BTreeSet::new());
     for function in ["SchedulerFunction", "PollerFunction", "NotifierFunction"] {
         let log = world.log(function)?;
         let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let lines: Vec<&Value> = lines.iter().filter(|line| line.get("_aws").is_some()).collect();
+        let lines: Vec<&Value> = lines.iter().filter(|line| line.get("Function").is_some()).collect();
         let invocations = usize::try_from(world.function(function).invocations())?;
-        ensure!(lines.len() == invocations, "{function}: {} EMF lines of {invocations} invocations", lines.len());
+        ensure!(lines.len() == invocations, "{function}: {} lines of {invocations} invocations", lines.len());
         for line in lines {
-            written.extend(figures(line, &world.plan().stack)?);
+            let fields = line.as_object().into_iter().flatten();
+            logged.extend(fields.filter(|(_, value)| value.is_number()).map(|(name, _)| name.clone()));
+            if line.get("_aws").is_some() {
+                written.extend(figures(line, &world.plan().stack)?);
+            }
         }
     }
     let missing: Vec<&String> = world.plan().figures.iter().filter(|figure| !written.contains(*figure)).collect();
     ensure!(missing.is_empty(), "alarms or dashboard read {missing:?}, which no function writes; written: {written:?}");
+    let missing: Vec<&String> = world.plan().logged.iter().filter(|field| !logged.contains(*field)).collect();
+    ensure!(missing.is_empty(), "the dashboard reads {missing:?}, which no function logs; logged: {logged:?}");
     world.wait_for_dead_letters("ChecksDeadLetterQueue", 1, SOON).await.map(drop)
 }
 

@@ -15,6 +15,7 @@ use crate::aws::{ACCOUNT, Service};
 use crate::emulator::Launch;
 use crate::function::Function;
 use crate::gateway::Gateway;
+use crate::invocations::Invocations;
 use crate::mapping::{Mapping, Source};
 use crate::secrets;
 
@@ -46,6 +47,7 @@ impl World {
         }
         let stately = StatelyServer::start().await?;
         stately.state().settings.access_key = Some(secrets::STATELYDB_ACCESS_KEY.to_owned());
+        let (invocations, accepted) = Invocations::open().await?;
         let mut world = Self {
             stack: format!("stack-{number}"),
             setting,
@@ -58,6 +60,7 @@ impl World {
             functions: BTreeMap::new(),
             gateways: BTreeMap::new(),
             mappings: BTreeMap::new(),
+            invocations,
             logs,
             sent: AtomicU64::new(0),
             bench: Arc::clone(bench),
@@ -66,6 +69,7 @@ impl World {
         world.create_table().await?;
         world.create_queues().await?;
         world.start_functions().await?;
+        world.invocations.deliver(accepted, world.functions.clone());
         world.start_mappings();
         Ok(world)
     }
@@ -183,6 +187,7 @@ impl World {
             ("PARAMETER_PREFIX", format!("/{}", self.stack)),
             ("AWS_ENDPOINT_URL_SQS", gateway("sqs")),
             ("AWS_ENDPOINT_URL_SSM", gateway("ssm")),
+            ("AWS_ENDPOINT_URL_LAMBDA", self.invocations.url()),
             ("AWS_REGION", plan.region.clone()),
             ("AWS_ACCESS_KEY_ID", ACCOUNT.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secrets::AWS_SECRET_ACCESS_KEY.to_owned()),

@@ -19,6 +19,7 @@ use crate::aws::{ACCOUNT, Service};
 use crate::emulator::Outcome;
 use crate::function::Function;
 use crate::gateway::{Gateway, Units};
+use crate::invocations::Invocations;
 use crate::mapping::Mapping;
 use crate::plan::Plan;
 
@@ -80,6 +81,7 @@ pub(crate) struct World {
     functions: BTreeMap<String, Arc<Function>>,
     gateways: BTreeMap<String, Gateway>,
     mappings: BTreeMap<String, Mapping>,
+    invocations: Invocations,
     logs: PathBuf,
     sent: AtomicU64,
 }
@@ -200,7 +202,7 @@ impl World {
         named.and_then(|id| self.queue_urls.get(id)).cloned().unwrap_or_else(|| argument.to_owned())
     }
 
-    /// Waits until no message is visible, in flight or delayed, and no function is busy.
+    /// Waits until no message is visible, in flight or delayed, no event waits, and no function is busy.
     pub(crate) async fn settled(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + SOON;
         loop {
@@ -209,6 +211,8 @@ impl World {
                 let waiting = self.waiting(queue).await?;
                 left.extend((waiting > 0).then(|| format!("{waiting} in {queue}")));
             }
+            let deferred = self.invocations.waiting();
+            left.extend((deferred > 0).then(|| format!("{deferred} deferred")));
             let at_work = self.functions.values().filter(|function| function.at_work() > 0);
             left.extend(at_work.map(|function| format!("{} at work", function.name())));
             if left.is_empty() {
