@@ -60,9 +60,11 @@ unit: tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed 
 	cargo build $(WHOLE) --bin runner-monitor
 	RUST_TEST_THREADS=8 cargo test $(WHOLE)
 
-openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description
+openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description, the API against ours
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
+	cargo build --quiet $(WHOLE) --bin runner-monitor
+	node tests/web-api/check.mjs target/debug/runner-monitor
 
 slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's Python SDK
 	cargo build --quiet $(WHOLE) --example render_all --example signatures
@@ -241,6 +243,10 @@ tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json
 	cd tests/openapi && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+tests/web-api/node_modules/.package-lock.json: tests/web-api/package-lock.json
+	cd tests/web-api && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 tests/dynamodb/node_modules/.package-lock.json: tests/dynamodb/package-lock.json
 	cd tests/dynamodb && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
@@ -254,4 +260,4 @@ tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/
 	touch $@
 
 clean: ## Remove the tools that the tests installed
-	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules
+	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules tests/web-api/node_modules schema/node_modules tests/stately/clients/js/node_modules
