@@ -19,14 +19,14 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench release-local sbom pins clean
+.PHONY: help test check vocabulary lint advisories unit openapi monitoring slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench release-local sbom pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 # Always the whole workspace: with the same features no crate is built twice.
 WHOLE := --workspace --all-features
-PARTS := lint unit openapi slack-sdk schema-check stately-clients simulation instructions kill stack commands
+PARTS := lint unit openapi monitoring slack-sdk schema-check stately-clients simulation instructions kill stack commands
 
 test: ## All tests that CI runs
 	@for part in $(PARTS); do \
@@ -65,6 +65,10 @@ openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_module
 	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
 	cargo build --quiet $(WHOLE) --bin runner-monitor
 	node tests/web-api/check.mjs target/debug/runner-monitor
+
+monitoring: ## Alert rules, dashboard and metrics with a real Prometheus that scrapes the demo
+	cargo build --quiet $(WHOLE) --bin runner-monitor
+	python3 tests/monitoring/check.py target/debug/runner-monitor
 
 slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's Python SDK
 	cargo build --quiet $(WHOLE) --example render_all --example signatures
