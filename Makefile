@@ -60,11 +60,11 @@ unit: tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed 
 	cargo build $(WHOLE) --bin runner-monitor
 	RUST_TEST_THREADS=8 cargo test $(WHOLE)
 
-openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description, the API against ours
+openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_modules/.package-lock.json .tools/schemathesis/installed ## The fake GitHub and the client against GitHub's own description, the API against ours
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
 	cargo build --quiet $(WHOLE) --bin runner-monitor
-	node tests/web-api/check.mjs target/debug/runner-monitor
+	node tests/web-api/check.mjs target/debug/runner-monitor .tools/schemathesis/bin/schemathesis
 
 monitoring: ## Alert rules, dashboard and metrics with a real Prometheus that scrapes the demo
 	cargo build --quiet $(WHOLE) --bin runner-monitor
@@ -228,6 +228,12 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 	.tools/ministack/bin/python $(PIP_INSTALL) $<
 	touch $@
 
+# Separate as well: it needs many packages that nothing else does.
+.tools/schemathesis/installed: tests/web-api/requirements.txt
+	python3 -m venv .tools/schemathesis
+	.tools/schemathesis/bin/python $(PIP_INSTALL) $<
+	touch $@
+
 .tools/uv/installed:
 	python3 -m venv .tools/uv
 	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -239,6 +245,7 @@ PIP_COMPILE = .tools/uv/bin/uv pip compile --quiet --universal --generate-hashes
 pins: .tools/uv/installed ## Resolve the Python requirements again: each .txt with hashes from its .in
 	$(call PIP_COMPILE,tests/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/dynamodb/requirements) --python-version 3.11
+	$(call PIP_COMPILE,tests/web-api/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/checkov-requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/localstack-requirements) --python-version 3.13

@@ -1,17 +1,17 @@
-// Checks every answer of the API with the program's OpenAPI document: node tests/web-api/check.mjs PROGRAM
+// Checks every answer of the API with the program's OpenAPI document: node tests/web-api/check.mjs PROGRAM SCHEMATHESIS
 // Each path and status of the document has to occur, and each property, so that it describes nothing that does not exist.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { Document } from "./document.mjs";
+import { Document, FILE } from "./document.mjs";
 import { get, run, serve, startGitHub } from "./programs.mjs";
 
-const [program] = process.argv.slice(2);
-if (!program) {
-  console.error("usage: node check.mjs PROGRAM");
+const [program, schemathesis] = process.argv.slice(2);
+if (!schemathesis) {
+  console.error("usage: node check.mjs PROGRAM SCHEMATHESIS");
   process.exit(2);
 }
 
@@ -72,6 +72,20 @@ async function askWrongly(url) {
   }
 }
 
+/** Requests that nobody thought of, the same ones each time. */
+async function askAtRandom(url) {
+  const phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "100", "--generation-deterministic"];
+  const words = ["run", FILE, "--url", url, ...phases, "--continue-on-failure", "--no-color"];
+  // It leaves files where it runs.
+  const folder = mkdtempSync(join(tmpdir(), "web-api-"));
+  try {
+    const { code, text } = await run(resolve(schemathesis), words, {}, folder);
+    if (code !== 0) faults.add(`schemathesis ended with ${code}:\n${text}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /** A demo from its start to its end. */
 async function checkDemo() {
   const { url, ended } = await serve(program, ["demo", "--web", "127.0.0.1:0"]);
@@ -89,11 +103,12 @@ async function checkDemo() {
       if (!isAsked && [open, past, gpu].every((kind) => outages.some(kind))) {
         isAsked = true;
         await askWrongly(url);
+        await askAtRandom(url);
       }
     } catch (error) {
       // The demo stops serving a moment before it ends.
       refusals += 1;
-      if (refusals > 20) throw error;
+      if (!error.code || refusals > 20) throw error;
     }
     await pause(500);
   }

@@ -1,12 +1,13 @@
 // The program's OpenAPI document as a check of answers, and as a list of what has to occur among them.
 
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
-const FILE = new URL("../../shared/web/src/openapi.json", import.meta.url);
+export const FILE = fileURLToPath(new URL("../../shared/web/src/openapi.json", import.meta.url));
 
 export class Document {
   constructor() {

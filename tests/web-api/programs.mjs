@@ -35,15 +35,16 @@ export async function serve(program, words, environment = {}) {
   return { url: await address, ended };
 }
 
-/** Runs a program to its end and returns what it printed. */
-export async function run(program, words, environment) {
-  const child = spawn(program, words, { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "pipe"] });
+/** Runs a program to its end and returns its exit code and what it printed. */
+export async function run(program, words, environment = {}, cwd = undefined) {
+  const env = { ...process.env, ...environment };
+  const child = spawn(program, words, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (text += chunk));
-  await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
+  const code = await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
   running.delete(child);
-  return text;
+  return { code, text };
 }
 
 /** One answer. `fetch` would not send the name of another host. */
