@@ -19,14 +19,14 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check vocabulary lint advisories unit openapi slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench release-local sbom pins clean
+.PHONY: help test check vocabulary lint advisories unit openapi monitoring slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench release-local sbom pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 # Always the whole workspace: with the same features no crate is built twice.
 WHOLE := --workspace --all-features
-PARTS := lint unit openapi slack-sdk schema-check stately-clients simulation instructions kill stack commands
+PARTS := lint unit openapi monitoring slack-sdk schema-check stately-clients simulation instructions kill stack commands
 
 test: ## All tests that CI runs
 	@for part in $(PARTS); do \
@@ -60,9 +60,15 @@ unit: tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed 
 	cargo build $(WHOLE) --bin runner-monitor
 	RUST_TEST_THREADS=8 cargo test $(WHOLE)
 
-openapi: tests/openapi/node_modules/.package-lock.json ## The fake GitHub and the client against GitHub's own description
+openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_modules/.package-lock.json .tools/schemathesis/installed ## The fake GitHub and the client against GitHub's own description, the API against ours
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
+	cargo build --quiet $(WHOLE) --bin runner-monitor
+	node tests/web-api/check.mjs target/debug/runner-monitor .tools/schemathesis/bin/schemathesis
+
+monitoring: ## Alert rules, dashboard and metrics with a real Prometheus that scrapes the demo
+	cargo build --quiet $(WHOLE) --bin runner-monitor
+	python3 tests/monitoring/check.py target/debug/runner-monitor
 
 slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's Python SDK
 	cargo build --quiet $(WHOLE) --example render_all --example signatures
@@ -222,6 +228,12 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 	.tools/ministack/bin/python $(PIP_INSTALL) $<
 	touch $@
 
+# Separate as well: it needs many packages that nothing else does.
+.tools/schemathesis/installed: tests/web-api/requirements.txt
+	python3 -m venv .tools/schemathesis
+	.tools/schemathesis/bin/python $(PIP_INSTALL) $<
+	touch $@
+
 .tools/uv/installed:
 	python3 -m venv .tools/uv
 	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -233,12 +245,17 @@ PIP_COMPILE = .tools/uv/bin/uv pip compile --quiet --universal --generate-hashes
 pins: .tools/uv/installed ## Resolve the Python requirements again: each .txt with hashes from its .in
 	$(call PIP_COMPILE,tests/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/dynamodb/requirements) --python-version 3.11
+	$(call PIP_COMPILE,tests/web-api/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/checkov-requirements) --python-version 3.11
 	$(call PIP_COMPILE,tests/e2e/stack/localstack-requirements) --python-version 3.13
 
 tests/openapi/node_modules/.package-lock.json: tests/openapi/package-lock.json
 	cd tests/openapi && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+tests/web-api/node_modules/.package-lock.json: tests/web-api/package-lock.json
+	cd tests/web-api && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 tests/dynamodb/node_modules/.package-lock.json: tests/dynamodb/package-lock.json
@@ -254,4 +271,4 @@ tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/
 	touch $@
 
 clean: ## Remove the tools that the tests installed
-	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules schema/node_modules tests/stately/clients/js/node_modules
+	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules tests/web-api/node_modules schema/node_modules tests/stately/clients/js/node_modules

@@ -1,0 +1,176 @@
+// Checks every answer of the API with the program's OpenAPI document: node tests/web-api/check.mjs PROGRAM SCHEMATHESIS
+// Each path and status of the document has to occur, and each property, so that it describes nothing that does not exist.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
+import { Document, FILE } from "./document.mjs";
+import { get, run, serve, startGitHub } from "./programs.mjs";
+
+const [program, schemathesis] = process.argv.slice(2);
+if (!schemathesis) {
+  console.error("usage: node check.mjs PROGRAM SCHEMATHESIS");
+  process.exit(2);
+}
+
+const began = Date.now();
+const document = new Document();
+const faults = new Set(await document.faults());
+let answers = 0;
+
+/** Asks, checks the answer with the document, and returns it. */
+async function ask(url, path, headers) {
+  const answer = await get(url, path, headers);
+  answers += 1;
+  for (const fault of document.faultsOf(answer)) faults.add(`GET ${path}: ${answer.status}: ${fault}`);
+  return answer;
+}
+
+/** Asks, and asks again with the ETag of the answer. */
+async function askTwice(url, path) {
+  const answer = await ask(url, path);
+  if (answer.headers.etag) await ask(url, path, { "if-none-match": answer.headers.etag });
+  return answer.status === 200 ? JSON.parse(answer.body) : undefined;
+}
+
+async function expect(status, url, path, headers) {
+  const answer = await ask(url, path, headers);
+  if (answer.status !== status) faults.add(`GET ${path}: ${answer.status} instead of ${status}`);
+}
+
+/** Every path with what the store has at the moment. Returns the outages. */
+async function askAll(url) {
+  const fleet = await askTwice(url, "/api/v1/fleet");
+  const outages = await askTwice(url, "/api/v1/outages?q=&state=&days=0");
+  const found = new Set(outages?.outages.map(({ target, outage }) => `${outage.runnerId}/${target}`));
+  for (const { target, runners } of fleet?.targets ?? []) runners.forEach(({ id }) => found.add(`${id}/${target}`));
+  for (const each of found) await askTwice(url, `/api/v1/runners/${each}`);
+  return outages?.outages.map(({ outage }) => outage) ?? [];
+}
+
+/** What is refused, and what the parameters find. */
+async function askWrongly(url) {
+  for (const query of ["page=x", "page=-1", "days=", "days=-1", "days=4294967296", "state=open&state=past"]) {
+    await expect(400, url, `/api/v1/outages?${query}`);
+  }
+  for (const path of ["x/acme/web", "-1/acme/web", "1/acme/%FF"]) await expect(400, url, `/api/v1/runners/${path}`);
+  for (const path of ["1/acme/web", "1/acme%2Fweb", "1/acme/none", "1/acme"]) await expect(404, url, `/api/v1/runners/${path}`);
+  for (const path of ["fleet", "outages", "runners/1/acme/web"]) {
+    await expect(421, url, `/api/v1/${path}`, { host: "elsewhere.test" });
+  }
+  const found = async (query) => JSON.parse((await ask(url, `/api/v1/outages?${query}`)).body).outages;
+  const rules = [
+    ["state=open", ({ outage }) => !outage.ending],
+    ["state=past", ({ outage }) => outage.ending],
+    ["q=gpu+ACME&days=1&page=7", ({ outage }) => outage.labels.includes("gpu")],
+  ];
+  for (const [query, isRight] of rules) {
+    const outages = await found(query);
+    if (outages.length === 0 || !outages.every(isRight)) faults.add(`?${query} finds ${JSON.stringify(outages)}`);
+  }
+}
+
+/** Requests that nobody thought of, the same ones each time. */
+async function askAtRandom(url) {
+  const phases = ["--phases", "examples,coverage,fuzzing", "--max-examples", "100", "--generation-deterministic"];
+  const words = ["run", FILE, "--url", url, ...phases, "--continue-on-failure", "--no-color"];
+  // It leaves files where it runs.
+  const folder = mkdtempSync(join(tmpdir(), "web-api-"));
+  try {
+    const { code, text } = await run(resolve(schemathesis), words, {}, folder);
+    if (code !== 0) faults.add(`schemathesis ended with ${code}:\n${text}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A demo from its start to its end. */
+async function checkDemo() {
+  const { url, ended } = await serve(program, ["demo", "--web", "127.0.0.1:0"]);
+  const served = await get(url, "/api/v1/openapi.json");
+  if (served.body !== document.source) faults.add("the program serves another document: build it again");
+  let exit;
+  let refusals = 0;
+  let isAsked = false;
+  ended.then((code) => (exit = code));
+  while (exit === undefined) {
+    try {
+      const outages = await askAll(url);
+      const [open, past, gpu] = [({ ending }) => !ending, ({ ending }) => ending, ({ labels }) => labels.includes("gpu")];
+      // The parameters can be checked once there is something that each finds, and something that it does not find.
+      if (!isAsked && [open, past, gpu].every((kind) => outages.some(kind))) {
+        isAsked = true;
+        await askWrongly(url);
+        await askAtRandom(url);
+      }
+    } catch (error) {
+      // The demo stops serving a moment before it ends.
+      refusals += 1;
+      if (!error.code || refusals > 20) throw error;
+    }
+    await pause(500);
+  }
+  if (exit !== 0) faults.add(`the demo ended with ${exit}`);
+}
+
+/** A store of which the demo has no example: a pool, a version that has ended, a target that is unreachable; then a broken file. */
+async function checkStore() {
+  const folder = mkdtempSync(join(tmpdir(), "web-api-"));
+  try {
+    const store = join(folder, "store.db");
+    const runner = (id, status, rest) => ({
+      id,
+      name: `build-${id}`,
+      os: "linux",
+      status,
+      busy: false,
+      ephemeral: false,
+      version: "2.300.0",
+      labels: [{ name: "self-hosted", type: "read-only" }, { name: "gpu", type: "custom" }],
+      ...rest,
+    });
+    const list = (status) => ({ total_count: 2, runners: [runner(1, status), runner(2, status, { version: "2.337.0", ephemeral: true })] });
+    // An end that is long past is no reason for an outage that begins now.
+    const ended = { runner_version: "2.300.0", runtime_deprecates_at: new Date(began - 60_000).toISOString() };
+    const github = {
+      "/repos/acme/web/actions/runners": list("online"),
+      "/repos/acme/web/actions/runners/deprecations/2.300.0": ended,
+    };
+    const environment = {
+      GITHUB_API_URL: await startGitHub(github),
+      ALLOW_HTTP_HOSTS: "127.0.0.1",
+      GITHUB_TOKEN: "test-token",
+      POLICY: JSON.stringify({ failureThreshold: 1, pools: { gpu: { minimumOnline: 2 } } }),
+    };
+    const check = () => run(program, ["check", "acme/web", "acme/none", "--store", store], environment);
+    await check();
+    github["/repos/acme/web/actions/runners"] = list("offline");
+    await check();
+    const { url } = await serve(program, ["web", "127.0.0.1:0", "--store", store]);
+    await askAll(url);
+    // The time is part of this answer, so it is the same only within a millisecond.
+    for (let tries = 0; tries < 5_000 && !document.statuses.has("/api/v1/outages 304"); tries += 1) {
+      await askTwice(url, "/api/v1/outages");
+    }
+    writeFileSync(store, "not a store");
+    // What was read from the file before is still given for a moment.
+    const until = Date.now() + 30_000;
+    while ((await ask(url, "/api/v1/outages")).status === 200 && Date.now() < until) await pause(100);
+    for (const path of ["fleet", "outages", "runners/1/acme/web"]) await expect(503, url, `/api/v1/${path}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+await Promise.all([checkDemo(), checkStore()]);
+for (const each of document.missing()) faults.add(`no answer had ${each}`);
+// One wrong type is a fault in each answer.
+for (const fault of [...faults].slice(0, 50)) console.error(fault);
+const secs = ((Date.now() - began) / 1000).toFixed(1);
+console.log(
+  `${document.statuses.size} pairs of path and status, ${document.properties.size} properties, ${answers} answers: ` +
+    `${faults.size} faults, ${secs} s`,
+);
+process.exit(faults.size === 0 ? 0 : 1);
