@@ -28,7 +28,7 @@ pub(crate) struct WebServer {
 }
 
 impl WebServer {
-    /// Listens at an address. Beyond this machine only under a host name that is given: whoever reaches the page reads
+    /// Listens at an address. Beyond this machine only under a host name that is given: everybody who reaches the page reads
     /// the names of all runners.
     pub(crate) async fn bind(address: SocketAddr, page: &PageArguments, github: WebBase) -> anyhow::Result<Self> {
         ensure!(

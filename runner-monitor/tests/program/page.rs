@@ -42,8 +42,13 @@ impl Served {
         Self { program, address }
     }
 
+    async fn open(&self, path: &str) -> reqwest::Response {
+        let http = monitor_http::client(monitor_http::http().http1_only()).unwrap();
+        http.get(format!("http://{}{path}", self.address)).send().await.unwrap()
+    }
+
     async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        let answer = self.open(path).await;
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
@@ -83,7 +88,7 @@ async fn run_serves_the_page_and_stops_although_a_page_is_open() {
     let (status, metrics) = served.get("/metrics").await;
     assert!(status == 200 && metrics.contains("github_runner_up{runner=\"build-1\""), "{metrics}");
     // An open page holds a connection on which events arrive.
-    let mut events = reqwest::get(format!("http://{}/events", served.address)).await.unwrap();
+    let mut events = served.open("/events").await;
     assert!(events.chunk().await.unwrap().unwrap().starts_with(b"data:"));
     assert_eq!(served.stop().await, Some(0));
 }

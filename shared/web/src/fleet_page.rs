@@ -113,7 +113,7 @@ fn busy_text(busy: usize) -> String {
     if busy == 1 { "1 runner busy".to_owned() } else { format!("{} runners busy", grouped(busy)) }
 }
 
-/// Unreachable targets, then pools and runners that a person should look at, the worst and oldest first.
+/// Unreachable targets, then pools and runners that need attention, the worst and oldest first.
 fn problems(snapshot: &Snapshot) -> Markup {
     let fleets = snapshot.fleets();
     let unreachable: Vec<_> = fleets.iter().filter_map(|fleet| Some((fleet, fleet.record.failing.as_ref()?))).collect();

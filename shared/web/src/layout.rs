@@ -90,7 +90,7 @@ fn age(snapshot: &Snapshot) -> String {
 pub(crate) fn own_health(snapshot: &Snapshot) -> Markup {
     html! {
         @if !snapshot.monitoring.not_complete.is_empty() {
-            div .notice role="status" {
+            div .banner role="status" {
                 @for why in &snapshot.monitoring.not_complete {
                     p { strong { "Monitoring is not complete: " } (one_line(why)) }
                 }

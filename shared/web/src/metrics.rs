@@ -134,7 +134,7 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         },
         Family {
             name: "runner_monitor_pool_wanted_runners",
-            help: "How many of them the policy wants online.",
+            help: "Runners of the pool that the policy wants online.",
             samples: pools(|counts| counts.wanted),
         },
         Family {

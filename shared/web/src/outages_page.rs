@@ -21,24 +21,37 @@ use crate::why::of_outage;
 pub(crate) struct Filter {
     /// Words that the runner's name, its labels or its target contain.
     pub(crate) q: String,
-    /// `open`, `past`, or both.
-    pub(crate) state: String,
+    /// Open ones, past ones, or both.
+    pub(crate) state: Wanted,
     /// Only outages that were open within this many days.
     pub(crate) days: u32,
     /// The page of the list, from 1.
     pub(crate) page: usize,
 }
 
-const STATES: [(&str, &str); 3] = [("", "Open and past"), ("open", "Open"), ("past", "Past")];
+/// Which outages are wanted, by their state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum Wanted {
+    #[default]
+    #[serde(rename = "")]
+    Any,
+    #[serde(rename = "open")]
+    Open,
+    #[serde(rename = "past")]
+    Past,
+}
+
+const STATES: [(Wanted, &str, &str); 3] =
+    [(Wanted::Any, "", "Open and past"), (Wanted::Open, "open", "Open"), (Wanted::Past, "past", "Past")];
 const DAYS: [(u32, &str); 5] =
     [(0, "All that are stored"), (1, "24 hours"), (7, "7 days"), (30, "30 days"), (90, "90 days")];
 
 impl Filter {
     fn finds(&self, (target, outage): &OutageOf, now: Timestamp) -> bool {
-        let is_in_state = match self.state.as_str() {
-            "open" => outage.is_open(),
-            "past" => !outage.is_open(),
-            _ => true,
+        let is_in_state = match self.state {
+            Wanted::Open => outage.is_open(),
+            Wanted::Past => !outage.is_open(),
+            Wanted::Any => true,
         };
         let from = now.minus(Duration::from_secs(u64::from(self.days) * 86_400));
         let is_within = self.days == 0 || outage.resolved_at.is_none_or(|at| at >= from);
@@ -55,7 +68,8 @@ impl Filter {
     }
 
     fn query(&self) -> String {
-        format!("q={}&state={}&days={}", escaped(&self.q), escaped(&self.state), self.days)
+        let state = STATES.iter().find(|(wanted, ..)| *wanted == self.state).map_or("", |(_, value, _)| value);
+        format!("q={}&state={state}&days={}", escaped(&self.q), self.days)
     }
 }
 
@@ -78,7 +92,7 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
         form .filter method="get" action="/outages" role="search" {
             label { "Name, label or target" input type="search" name="q" value=(filter.q) maxlength="200"; }
             label { "State" select name="state" {
-                @for (value, word) in STATES { option value=(value) selected[value == filter.state] { (word) } }
+                @for (wanted, value, word) in STATES { option value=(value) selected[wanted == filter.state] { (word) } }
             } }
             label { "Time" select name="days" {
                 @for (value, word) in DAYS { option value=(value) selected[value == filter.days] { (word) } }

@@ -79,10 +79,10 @@ pub(crate) fn runner_page(
         h1 { (name) }
         p .lead { (state(of_runner.tone, &of_runner.word)) " for " (since(of_runner.since, now)) ", of " (target_link(target)) }
         @if of_runner.is_problem() && !reason.is_empty() {
-            div class=(if of_runner.tone == Tone::Bad { "notice" } else { "notice warning" }) role="status" { p { (reason) } }
+            div class=(if of_runner.tone == Tone::Bad { "banner" } else { "banner warning" }) role="status" { p { (reason) } }
         }
         @if fleet.record.failing.is_some() {
-            div .notice role="status" { p { "The target is unreachable: this is what the last successful check found." } }
+            div .banner role="status" { p { "The target is unreachable: this is what the last successful check found." } }
         }
         dl .facts {
             @if runner.pool.is_none() {

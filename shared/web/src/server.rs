@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH,
@@ -26,7 +27,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
-use crate::fleet_page::{self, fleet_page};
+use crate::fleet_page::{self, fleet_page, paged};
 use crate::history::{TargetHistory, Unobserved};
 use crate::layout::{Place, page};
 use crate::metrics::{self, metrics};
@@ -43,7 +44,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// Requests that are answered at once; the others wait.
 const AT_ONCE: usize = 32;
-/// Open pages that are told of changes at once.
+/// Open pages that receive changes at once.
 const LIVE_PAGES: usize = 500;
 
 /// The address of a runner's page on GitHub, by its target and the id of its current registration.
@@ -159,7 +160,12 @@ async fn tagged(response: Response, asked: Option<&HeaderValue>) -> Response {
     let Ok(tag) = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())) else {
         return Response::from_parts(head, content.into());
     };
-    if asked == Some(&tag) {
+    let has = |asked: &str| {
+        // A proxy that compresses makes a tag weak.
+        let mut tags = asked.split(',').map(|each| each.trim().trim_start_matches("W/"));
+        tags.any(|each| each == "*" || each.as_bytes() == tag.as_bytes())
+    };
+    if asked.and_then(|asked| asked.to_str().ok()).is_some_and(has) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
     head.headers.insert(ETAG, tag);
@@ -187,7 +193,7 @@ fn unreadable(error: &StoreError) -> Response {
     warn!(%error, "the store could not be read for a page");
     let content = html! {
         h1 { "The store cannot be read" }
-        div .notice role="status" { p { (error) } }
+        div .banner role="status" { p { (error) } }
         p .lead { "This page tries again by itself." }
     };
     html_page(StatusCode::SERVICE_UNAVAILABLE, page("The store cannot be read", Place::Elsewhere, None, &content))
@@ -197,6 +203,10 @@ fn unreadable(error: &StoreError) -> Response {
 fn unavailable(error: &StoreError) -> Response {
     warn!(%error, "the store could not be read for a request");
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": error.to_string()}))).into_response()
+}
+
+fn malformed(what: String) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": what}))).into_response()
 }
 
 fn unknown(what: &str) -> Response {
@@ -245,9 +255,12 @@ impl<S: Store, C: Clock> Site<S, C> {
     async fn api_runner(&self, name: &str, id: RunnerId) -> Result<Response, StoreError> {
         let snapshot = self.snapshots.latest().await?;
         let Some(fleet) = snapshot.fleet(name) else { return Ok(unknown("this target is not watched")) };
-        let Some(runner) = fleet.pools_and_runners().find(|runner| runner.id == id) else {
+        // The fleet has the id of the current registration, and outages that of the first.
+        let current = || fleet.runners.iter().find(|runner| runner.current_id == id);
+        let Some(runner) = fleet.pools_and_runners().find(|runner| runner.id == id).or_else(current) else {
             return Ok(unknown("this runner is not known"));
         };
+        let id = runner.id;
         let history = self.history(&snapshot, &fleet.record.target).await?;
         let outages: Vec<_> = history.outages.iter().filter(|outage| outage.runner_id == id).collect();
         let days: Vec<_> = days(&history, runner, snapshot.now())
@@ -311,22 +324,33 @@ async fn api_fleet<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
 
 async fn api_outages<S: Store, C: Clock>(
     State(site): Shared<S, C>,
-    Query(filter): Query<outages_page::Filter>,
+    filter: Result<Query<outages_page::Filter>, QueryRejection>,
 ) -> Response {
-    match site.snapshots.outages().await {
-        Ok(outages) => {
-            let now = site.clock.now();
+    let filter = match filter {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return malformed(rejection.body_text()),
+    };
+    match (site.snapshots.latest().await, site.snapshots.outages().await) {
+        (Ok(snapshot), Ok(outages)) => {
+            let now = snapshot.now();
             let found = filter.of(&outages, now);
+            let shown = paged(&found, filter.page);
             let list: Vec<_> =
-                found.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
+                shown.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
             Json(json!({"now": now, "found": found.len(), "outages": list})).into_response()
         }
-        Err(error) => unavailable(&error),
+        (Err(error), _) | (_, Err(error)) => unavailable(&error),
     }
 }
 
-async fn api_runner<S: Store, C: Clock>(State(site): Shared<S, C>, Path((id, name)): Path<(u64, String)>) -> Response {
-    site.api_runner(&name, RunnerId(id)).await.unwrap_or_else(|error| unavailable(&error))
+async fn api_runner<S: Store, C: Clock>(
+    State(site): Shared<S, C>,
+    path: Result<Path<(u64, String)>, PathRejection>,
+) -> Response {
+    match path {
+        Ok(Path((id, name))) => site.api_runner(&name, RunnerId(id)).await.unwrap_or_else(|error| unavailable(&error)),
+        Err(rejection) => malformed(rejection.body_text()),
+    }
 }
 
 async fn metrics_text<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {

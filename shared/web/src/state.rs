@@ -68,7 +68,7 @@ impl State {
         Self { tone, word, since }
     }
 
-    /// Whether a person should look at it.
+    /// Whether it needs attention.
     pub(crate) fn is_problem(&self) -> bool {
         self.tone >= Tone::Warning
     }

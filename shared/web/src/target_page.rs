@@ -38,7 +38,7 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
         p .lead { (of_runners(std::slice::from_ref(fleet))) ". "
             @match fleet.seen_at() { Some(at) => { "Checked " (ago(at, now)) "." } None => "Not checked yet." } }
         @if let Some(failing) = &record.failing {
-            div .notice role="status" {
+            div .banner role="status" {
                 p { (mark(Tone::Bad)) strong { "Unreachable for " (since(failing.since, now)) ": " } (one_line(&failing.failure.detail)) }
                 p { "What this page shows is what the last successful check found." }
             }

@@ -46,6 +46,7 @@ pub struct TargetView<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PoolView<'a> {
+    id: u64,
     labels: &'a [String],
     total: u32,
     online: u32,
@@ -98,7 +99,7 @@ impl<'a> PoolView<'a> {
     fn of(pool: &'a Runner) -> Option<Self> {
         let PoolCounts { total, online, wanted } = pool.pool?;
         let (since, condition) = (pool.status_since, condition(pool));
-        Some(Self { labels: &pool.labels, total, online, wanted, since, condition })
+        Some(Self { id: pool.id.0, labels: &pool.labels, total, online, wanted, since, condition })
     }
 }
 

@@ -1,4 +1,5 @@
 //! The site over an embedded store: what it answers, to whom, and how often it reads the store.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -261,7 +262,7 @@ async fn two_hundred_open_pages_read_the_store_once() {
 }
 
 #[tokio::test]
-async fn an_open_page_is_told_of_each_change_and_of_nothing_else() {
+async fn an_open_page_receives_each_change_and_nothing_else() {
     let site = site().await;
     let mut events = site.ask("/events", &[]).await.into_body().into_data_stream();
     let first = events.next().await.unwrap().unwrap();
