@@ -398,7 +398,7 @@ async fn of_store(arguments: &Doctor, settings: &Settings, now: Timestamp) -> Fi
         ChosenStore::Network(_) => Ok(None),
     };
     let read = match items {
-        Ok(items) => read_monitor(&store, now).await.map(|stored| (items, stored)),
+        Ok(items) => read_monitor(&store, &SystemClock).await.map(|stored| (items, stored)),
         Err(error) => Err(error),
     };
     match read {

@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
     let targets = watched(&store).await?;
     let named = &arguments.targets;
     let unknown = named.iter().filter(|spec| !targets.iter().any(|target| spec.covers(target)));
-    let monitor = read_monitor(&store, now).await?;
+    let monitor = read_monitor(&store, &SystemClock).await?;
     let ends = version_ends(&store, &targets).await?;
     let unobserved = Unobserved::read(&store, &monitor, now).await?;
     let mut reports = Vec::new();

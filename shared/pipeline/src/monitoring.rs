@@ -43,7 +43,7 @@ impl Monitoring {
             stored.extend(try_join_all(targets.iter().map(|target| read_fleet(store, target))).await?);
         }
         let now = clock.now();
-        let monitor = records::read_monitor(store, now).await?;
+        let monitor = records::read_monitor(store, clock).await?;
         let not_complete = shortfalls(store, &monitor, &stored, now).await.iter().map(Shortfall::to_string).collect();
         let fleets = stored.into_iter().map(|stored| stored.fleet).collect();
         Ok(Self { now, ticked_at: monitor.ticked_at, not_complete, fleets, monitor })

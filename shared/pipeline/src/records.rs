@@ -214,8 +214,9 @@ pub struct StoredMonitor {
 
 /// Reads the monitor's own records, in one request.
 ///
-/// Of the heartbeats the latest counts. One that a clock ahead of `now` stored counts only if there is no other.
-pub async fn read_monitor(store: &impl Store, now: Timestamp) -> Result<StoredMonitor, StoreError> {
+/// Of the heartbeats the latest counts. One that a clock stored which was ahead of this one counts only if there is no
+/// other. The clock is read after them: if the process stalls meanwhile, newer ones would seem to come from such a clock.
+pub async fn read_monitor(store: &impl Store, clock: &impl Clock) -> Result<StoredMonitor, StoreError> {
     let others = [Key::Watchlist, Key::Cursor(Subject::Monitor)];
     let keys: Vec<Key> = others.into_iter().chain(Key::heartbeats()).collect();
     let (mut read, mut heartbeats) = (StoredMonitor::default(), Vec::new());
@@ -227,6 +228,7 @@ pub async fn read_monitor(store: &impl Store, now: Timestamp) -> Result<StoredMo
             _ => {}
         }
     }
+    let now = clock.now();
     let is_possible = |at: Timestamp| !at.is_impossible(now);
     if let Some(latest) = heartbeats.iter().max_by_key(|heartbeat| (is_possible(heartbeat.at), heartbeat.at)) {
         (read.ticked_at, read.next_tick_at) = (Some(latest.at), latest.next_tick_at);

@@ -431,7 +431,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     /// `acme/*` covers but does not find, must not start to watch the target: nothing would check it again.
     async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
         let is_named = |spec: &TargetSpec| matches!(spec, TargetSpec::One(named) if named == target);
-        Ok(match records::read_monitor(self.store, self.clock.now()).await?.watchlist {
+        Ok(match records::read_monitor(self.store, self.clock).await?.watchlist {
             Some(watchlist) => watchlist.targets.contains(target),
             // Before the first tick, entries such as `acme/*` are not resolved yet.
             None => self.settings.configured.iter().any(is_named),
@@ -625,7 +625,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     }
 
     async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {
-        let watchlist = records::read_monitor(self.store, self.clock.now()).await?.watchlist.unwrap_or_default();
+        let watchlist = records::read_monitor(self.store, self.clock).await?.watchlist.unwrap_or_default();
         let served = watchlist.targets.iter().filter(|target| credential.serves(target)).count();
         Ok(u32::try_from(served.max(1)).unwrap_or(u32::MAX))
     }

@@ -66,9 +66,11 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
                 return Err(RespondError::Repeated);
             }
         }
-        let (monitor, mutes) =
-            future::try_join(records::read_monitor(self.store, now), records::read_mutes(self.store, self.clock))
-                .await?;
+        let (monitor, mutes) = future::try_join(
+            records::read_monitor(self.store, self.clock),
+            records::read_mutes(self.store, self.clock),
+        )
+        .await?;
         let ticked_at = monitor.ticked_at;
         let watched = self.watched(monitor).await?;
         let (answer, unread) = match command {

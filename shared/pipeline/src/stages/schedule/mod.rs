@@ -83,7 +83,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
 
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let stopwatch = Stopwatch::start(self.clock);
-        let stored = records::read_monitor(self.store, now).await?;
+        let stored = records::read_monitor(self.store, self.clock).await?;
         let configured = self.resolve(now, &stopwatch).await;
         let (closed, pending_since) = self.closed(stored.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // At least three ticks: otherwise every late tick would count as a gap.

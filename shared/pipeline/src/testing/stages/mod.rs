@@ -154,6 +154,7 @@ async fn run_checks<S: Store>(make: &impl AsyncFn() -> S) {
 async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(ticks::a_gap_is_at_least_three_intervals_and_unreachable_after(make)).await;
     Box::pin(ticks::heartbeats_of_a_clock_that_was_ahead_hide_no_gap(&make().await)).await;
+    Box::pin(ticks::a_tick_that_stalls_before_it_reads_makes_no_gap(&make().await)).await;
     Box::pin(ticks::a_stalled_tick_makes_no_gap(&make().await)).await;
     Box::pin(ticks::a_tick_that_stalls_before_its_commit_makes_no_gap(&make().await)).await;
     Box::pin(ticks::a_tick_that_stalls_in_its_heartbeat_makes_no_gap(&make().await)).await;

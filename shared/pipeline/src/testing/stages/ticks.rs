@@ -77,6 +77,57 @@ pub(super) async fn heartbeats_of_a_clock_that_was_ahead_hide_no_gap<S: Store>(s
     assert_eq!(gaps(&this.notify_all().await), 1);
 }
 
+/// A store whose first read of the heartbeats stalls while others tick.
+struct ReadStalled<'a, S> {
+    store: &'a S,
+    others: Installation<'a, S>,
+    reads: AtomicU32,
+}
+
+impl<S: Store> Store for ReadStalled<'_, S> {
+    fn max_batch(&self) -> usize {
+        self.store.max_batch()
+    }
+
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        self.store.put(puts).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        if keys.contains(&Key::Watchlist) && self.reads.fetch_add(1, Ordering::SeqCst) == 0 {
+            // One heartbeat from before is left.
+            for _ in 0..5 {
+                self.others.clock.advance(INTERVAL);
+                self.others.tick().await;
+            }
+        }
+        self.store.get(keys).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        self.store.list(query).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.store.delete(keys).await
+    }
+}
+
+pub(super) async fn a_tick_that_stalls_before_it_reads_makes_no_gap<S: Store>(store: &S) {
+    let this = Installation::watching(store, 1).await;
+    for _ in 0..6 {
+        this.tick().await;
+        this.clock.advance(INTERVAL);
+    }
+    let others = Installation { clock: this.clock.clone(), ..Installation::new(store) };
+    let stalled = ReadStalled { store, others, reads: AtomicU32::new(0) };
+    let stalls = Installation { clock: this.clock.clone(), ..Installation::new(&stalled) };
+    stalls.tick().await;
+    this.clock.advance(INTERVAL);
+    this.tick().await;
+    assert_eq!(gaps(&this.notify_all().await), 0);
+}
+
 pub(super) async fn a_gap_is_notified_once_by_an_interrupted_tick<S: Store>(store: &S) {
     let this = Installation::watching(store, 1).await;
     this.tick().await;
