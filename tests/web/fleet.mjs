@@ -67,9 +67,12 @@ function startGitHub(round) {
   const server = createServer((request, response) => {
     const [, target] = request.url.match(/^(.*)\/actions\/runners(?:\?|$)/) ?? [];
     const runners = fleet(round.is)[target];
-    const body = runners ? { total_count: runners.length, runners } : { message: "Not Found", status: "404" };
-    response.writeHead(runners ? 200 : 404, { "content-type": "application/json; charset=utf-8" });
-    response.end(JSON.stringify(body));
+    const [, version] = request.url.match(/\/deprecations\/([\d.]+)$/) ?? [];
+    const body = version
+      ? { runner_version: version, runtime_deprecates_at: new Date(Date.now() + 7 * 86_400_000).toISOString() }
+      : runners && { total_count: runners.length, runners };
+    response.writeHead(body ? 200 : 404, { "content-type": "application/json; charset=utf-8" });
+    response.end(JSON.stringify(body ?? { message: "Not Found", status: "404" }));
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
@@ -89,7 +92,7 @@ export async function fillStore() {
     ORGANIZATIONS: "acme",
   };
   const check = async () => {
-    const checked = promisify(execFile)(PROGRAM, ["check", "--store", store], { env, timeout: DEADLINE_MS });
+    const checked = promisify(execFile)(PROGRAM, ["check", "--store", store, "--fail-on", "version-ends=14d"], { env, timeout: DEADLINE_MS });
     // It ends with 1 or 2 because runners are offline and a target is unreachable, which is meant.
     await checked.catch((error) => {
       if (error.code !== 1 && error.code !== 2) throw error;
