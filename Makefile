@@ -19,14 +19,14 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check vocabulary lint advisories unit openapi monitoring slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench release-local sbom pins clean
+.PHONY: help test check vocabulary lint advisories unit openapi monitoring web slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench screenshots release-local sbom pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 # Always the whole workspace: with the same features no crate is built twice.
 WHOLE := --workspace --all-features
-PARTS := lint unit openapi monitoring slack-sdk schema-check stately-clients simulation instructions kill stack commands
+PARTS := lint unit openapi monitoring web slack-sdk schema-check stately-clients simulation instructions kill stack commands
 
 test: ## All tests that CI runs
 	@for part in $(PARTS); do \
@@ -69,6 +69,12 @@ openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_module
 monitoring: ## Alert rules, dashboard and metrics with a real Prometheus that scrapes the demo
 	cargo build --quiet $(WHOLE) --bin runner-monitor
 	python3 tests/monitoring/check.py target/debug/runner-monitor
+
+# One file after the other: some tests measure time.
+web: tests/web/node_modules/.package-lock.json ## The web page in a browser: accessible, valid, live, with the keyboard alone and without scripts
+	@for program in chromium java; do command -v $$program >/dev/null || { echo "$$program is missing: see tests/web/README.md"; exit 1; }; done
+	cargo build $(WHOLE) --bin runner-monitor
+	node --test --test-concurrency=1 tests/web/*.test.mjs
 
 slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's Python SDK
 	cargo build --quiet $(WHOLE) --example render_all --example signatures
@@ -176,6 +182,10 @@ capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of vi
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, compared with the official JavaScript client
 	node tests/stately/clients/bench.mjs
 
+screenshots: tests/web/node_modules/.package-lock.json ## The pictures of the page in docs/images, from the demo
+	cargo build $(WHOLE) --bin runner-monitor
+	node tests/web/screenshots.mjs
+
 RELEASE := target/release-local
 LINUX := $(shell uname -m)-unknown-linux
 # Static with musl if rustup has that target, else with the C library of this machine.
@@ -258,6 +268,10 @@ tests/web-api/node_modules/.package-lock.json: tests/web-api/package-lock.json
 	cd tests/web-api && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+tests/web/node_modules/.package-lock.json: tests/web/package-lock.json
+	cd tests/web && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 tests/dynamodb/node_modules/.package-lock.json: tests/dynamodb/package-lock.json
 	cd tests/dynamodb && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
@@ -271,4 +285,4 @@ tests/stately/clients/js/node_modules/.package-lock.json: tests/stately/clients/
 	touch $@
 
 clean: ## Remove the tools that the tests installed
-	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules tests/web-api/node_modules schema/node_modules tests/stately/clients/js/node_modules
+	rm -rf .tools .venv tests/dynamodb/node_modules tests/openapi/node_modules tests/web-api/node_modules tests/web/node_modules schema/node_modules tests/stately/clients/js/node_modules

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::layout::{Place, escaped, labels, mark, own_health, page, runner_link, since, state, target_link, time};
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone, worst};
-use crate::text::{ago, counted, grouped, one_line};
+use crate::text::{ago, counted, grouped, minute, one_line};
 use crate::why::why;
 
 /// Rows of one page of a list.
@@ -102,11 +102,12 @@ fn summary(snapshot: &Snapshot) -> String {
     let fleets = snapshot.fleets();
     let busy = fleets.iter().flat_map(|fleet| &fleet.runners).filter(|runner| runner.status == Status::Busy).count();
     let open = fleets.iter().flat_map(Fleet::pools_and_runners).filter(|one| one.open_outage().is_some()).count();
-    let tick = snapshot.monitoring.ticked_at.map_or_else(
-        || "No monitor runs on this store; these are the results of single checks.".to_owned(),
-        |at| format!("The last tick was {}.", ago(at, snapshot.now())),
-    );
-    format!("{}, {}, {}. {tick}", counted(fleets.len(), "target"), counted(open, "open outage"), busy_text(busy))
+    // The header has the time of the last tick.
+    let tick = match snapshot.monitoring.ticked_at {
+        None => " No monitor runs on this store; these are the results of single checks.",
+        Some(_) => "",
+    };
+    format!("{}, {}, {}.{tick}", counted(fleets.len(), "target"), counted(open, "open outage"), busy_text(busy))
 }
 
 fn busy_text(busy: usize) -> String {
@@ -173,7 +174,7 @@ fn ahead(snapshot: &Snapshot) -> Markup {
     html! {
         @if !versions.is_empty() {
             h2 { "Versions that end" }
-            div .table { table { tbody {
+            div .table { table { thead { tr { th { "Version" } th { "End" } th .number { "Runners" } } } tbody {
                 @for (at, version, count) in versions {
                     tr {
                         td { (mark(if at <= now { Tone::Bad } else { Tone::Warning })) (one_line(version)) }
@@ -251,7 +252,7 @@ fn targets(snapshot: &Snapshot, filter: &Filter) -> Markup {
         @else {
             div .table { table {
                 thead { tr {
-                    th { "Target" } th .number { "Runners" } th .number { "Idle" } th .number { "Busy" } th .number { "Offline" }
+                    th { "Target" } th .number { "Runners" } th .number .wide { "Idle" } th .number .wide { "Busy" } th .number { "Offline" }
                     th .wide { "Idle, busy, offline" } th .number { "Checked" }
                 } }
                 tbody {
@@ -275,11 +276,11 @@ fn target_row(fleet: &Fleet, now: Timestamp) -> Markup {
             td { (mark(tone)) (target_link(&fleet.record.target))
                 @if fleet.record.failing.is_some() { " " span .bad { "unreachable" } } }
             td .number { (grouped(total)) }
-            td .number { (grouped(idle)) }
-            td .number { (grouped(busy)) }
+            td .number .wide { (grouped(idle)) }
+            td .number .wide { (grouped(busy)) }
             td .number { @if offline > 0 { span class=[(tone >= Tone::Warning).then_some("bad")] { (grouped(offline)) } } @else { "0" } }
             td .wide { (meter(&[(Tone::Idle, idle), (Tone::Busy, busy), (Tone::Bad, offline)])) }
-            td .number { @match fleet.seen_at() { Some(at) => { (since(at, now)) " ago" } None => "never" } }
+            td .number { @match fleet.seen_at() { Some(at) => { time datetime=(at.to_string()) title=(minute(at)) { (ago(at, now)) } } None => "never" } }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::state::Tone;
 use crate::text::{ago, minute, one_line};
 
 /// The icon: a dot. Without one, browsers ask for /favicon.ico.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='6' fill='%231f5fbf'/%3E%3C/svg%3E";
+const ICON: &str = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%2016%2016'%3E%3Ccircle%20cx='8'%20cy='8'%20r='6'%20fill='%231f5fbf'/%3E%3C/svg%3E";
 /// What a path segment or a query value may not contain as it is.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -61,7 +61,7 @@ pub(crate) fn page(title: &str, place: Place, snapshot: Option<&Snapshot>, conte
                         @if let Some(snapshot) = snapshot { (age(snapshot)) }
                     }
                 }
-                main #content { (content) }
+                main #content data-state=[snapshot.map(|one| format!("{:016x}", one.tag))] { (content) }
                 footer {
                     span { "Times are in UTC." }
                     a href="/api/v1/fleet" { "JSON" }

@@ -101,7 +101,7 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
             a href={ "/outages.csv?" (filter.query()) } { "CSV" }
             a href={ "/api/v1/outages?" (filter.query()) } { "JSON" }
         }
-        (outage_table(&shown, now, true))
+        (outage_table(&shown, now, true, true))
         @if last > 1 {
             nav .pages aria-label="Pages of the list" {
                 @if page_number > 1 { a href={ "/outages?" (filter.query()) "&page=" (page_number - 1) } { "Previous" } }
@@ -125,13 +125,18 @@ fn ending(outage: &Outage) -> (Tone, &'static str) {
 }
 
 /// A table of outages.
-pub(crate) fn outage_table(outages: &[(&Target, &Outage)], now: Timestamp, with_runner: bool) -> Markup {
+pub(crate) fn outage_table(
+    outages: &[(&Target, &Outage)],
+    now: Timestamp,
+    with_runner: bool,
+    with_target: bool,
+) -> Markup {
     html! {
         @if outages.is_empty() { p .empty { "No outage is stored for this selection." } }
         @else {
             div .table { table {
                 thead { tr {
-                    th { "Began" } @if with_runner { th { "Runner" } th { "Target" } } th .number { "Lasted" } th { "Ended" } th .wide { "What is known" }
+                    th { "Began" } @if with_runner { th { "Runner" } } @if with_target { th { "Target" } } th .number { "Lasted" } th { "Ended" } th .wide { "What is known" }
                 } }
                 tbody {
                     @for (target, outage) in outages {
@@ -140,8 +145,8 @@ pub(crate) fn outage_table(outages: &[(&Target, &Outage)], now: Timestamp, with_
                             td .time { (time(outage.started_at)) }
                             @if with_runner {
                                 td { a .name href={ "/runner/" (outage.runner_id) "/" (escaped(target.as_str())) } title=(one_line(&outage.runner_name)) { (one_line(&outage.runner_name)) } }
-                                td { (target_link(target)) }
                             }
+                            @if with_target { td { (target_link(target)) } }
                             td .number { (since(outage.started_at, outage.resolved_at.unwrap_or(now))) }
                             td .state { (state(tone, word)) }
                             td .why .wide { (of_outage(outage, outage.resolved_at.unwrap_or(now))) }

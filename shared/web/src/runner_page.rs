@@ -111,7 +111,7 @@ pub(crate) fn runner_page(
         (day_bars(&days(history, runner, now)))
         @if runner.pool.is_none() { (timeline(&history.stretches(runner, Span { from: now.minus(DAY), until: now }), now)) }
         h2 { "Outages" span .age { (counted(outages.len(), "outage")) } }
-        (outage_table(&outages, now, false))
+        (outage_table(&outages, now, false, false))
     };
     page(&format!("{name}, {target}"), Place::Elsewhere, Some(snapshot), &content)
 }
@@ -137,8 +137,7 @@ fn day_bars(days: &[Day]) -> Markup {
 }
 
 fn bar(x: usize, day: &Day) -> Markup {
-    let date = crate::text::minute(day.begins);
-    let date = date.split(' ').next().unwrap_or_default();
+    let date = crate::text::date(day.begins);
     let down = day.availability.ratio().map_or(0.0, |ratio| 1.0 - ratio);
     // A short outage must be visible too.
     let height = if day.outages > 0 { (down * 40.0).clamp(8.0, 40.0) } else { 0.0 };

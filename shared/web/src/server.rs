@@ -231,17 +231,20 @@ impl<S: Store, C: Clock> Site<S, C> {
         let snapshot = self.snapshots.latest().await?;
         let Some(fleet) = snapshot.fleet(name) else { return Ok(not_found("This target is not watched.")) };
         let history = self.history(&snapshot, &fleet.record.target).await?;
-        Ok(html_page(StatusCode::OK, target_page(&snapshot, fleet, &history)))
+        // Read together with the outages: the snapshot may be older.
+        Ok(html_page(StatusCode::OK, target_page(&snapshot, &history.fleet, &history)))
     }
 
     async fn runner(&self, name: &str, id: RunnerId) -> Result<Response, StoreError> {
         let snapshot = self.snapshots.latest().await?;
         let Some(fleet) = snapshot.fleet(name) else { return Ok(not_found("This target is not watched.")) };
+        let history = self.history(&snapshot, &fleet.record.target).await?;
+        // Read together with the outages: the snapshot may be older.
+        let fleet = &history.fleet;
         let Some(runner) = fleet.pools_and_runners().find(|runner| runner.id == id) else {
             return Ok(not_found("This runner is no longer known. Its outages may still be listed."));
         };
         let target = &fleet.record.target;
-        let history = self.history(&snapshot, target).await?;
         let store = self.snapshots.store();
         let mut mutes = read_mutes(store, &self.clock).await?;
         mutes.retain(|mute| mute.scope.covers(target.id(), &runner.name, &runner.labels));

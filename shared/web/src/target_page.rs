@@ -48,7 +48,7 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
         h2 { "Runners" span .age { (counted(fleet.runners.len(), "runner")) } }
         @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, &rows, false)) }
         h2 { "Outages" }
-        (outage_table(&shown, now, false))
+        (outage_table(&shown, now, true, false))
         @if more > 0 { p .pages { a href={ "/outages?q=" (crate::layout::escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }
     };
     page(record.target.as_str(), Place::Elsewhere, Some(snapshot), &content)

@@ -27,6 +27,11 @@ pub fn minute(moment: Timestamp) -> String {
     utc.map_or_else(|| moment.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 
+/// A date in UTC.
+pub fn date(moment: Timestamp) -> String {
+    minute(moment).split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// `1 runner`, `2,000 runners`.
 pub fn counted(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };

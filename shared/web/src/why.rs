@@ -4,7 +4,7 @@ use monitor_domain::outage::Outage;
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
-use crate::text::minute;
+use crate::text::{date, minute};
 use crate::view::VersionEnds;
 
 /// Of a runner or a pool.
@@ -49,7 +49,7 @@ pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
     if outage.is_open()
         && let Some(earliest) = outage.removal().and_then(|removal| removal.earliest)
     {
-        said.push(format!("GitHub removes it from {} on", minute(earliest)));
+        said.push(format!("GitHub removes it from {} on", date(earliest)));
     }
     said.join("; ")
 }
