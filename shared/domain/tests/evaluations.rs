@@ -631,6 +631,25 @@ fn dropping_a_target_is_notified_if_flapping_of_its_runner_was() {
 }
 
 #[test]
+fn a_drop_that_is_interrupted_between_its_parts_is_notified_all_the_same() {
+    let others: Vec<_> = (2..=9).map(|id| runner(id, Idle)).collect();
+    let all = |first| [runner(1, first)].into_iter().chain(others.clone()).collect::<Vec<_>>();
+    let mut history = History::watching(r#"{"failureThreshold":1,"successThreshold":1}"#, &all(Idle));
+    for round in 0..3 {
+        history.see(600 * round + 300, &all(Offline));
+        history.see(600 * round + 600, &all(Idle));
+    }
+    assert!(history.runner(1).flapping.is_some());
+    for _ in 0..2 {
+        let parts = drop_target(&history.fleet, at(2_000)).commits(7, 5, Handled::default());
+        assert!(parts.len() > 1);
+        history.store(parts.into_iter().take(1).collect());
+    }
+    let events = history.store(drop_target(&history.fleet, at(2_300)).commits(7, 5, Handled::default()));
+    assert!(events.contains(&Event::Dropped { notified: true }), "{events:?}");
+}
+
+#[test]
 fn checks_without_a_runner_on_both_sides_of_an_unreachable_time_are_not_consecutive() {
     let mut history = History::watching("{}", &[runner(1, Idle), runner(2, Idle)]);
     history.see(300, &[runner(2, Idle)]);
