@@ -12,6 +12,8 @@ use crate::world::{SOON, Setting, World};
 
 /// The template's `maxReceiveCount`.
 const MAX_RECEIVE_COUNT: u64 = 5;
+/// In each window of this length, at most one check by hand of a target begins.
+const BY_HAND_WINDOW_MS: i64 = 15_000;
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
@@ -71,6 +73,8 @@ async fn a_job_that_kills_its_poller_every_time_is_dead_lettered_by_the_queue_an
 ) -> anyhow::Result<()> {
     world.begin().await?;
     world.github.state().fault(github::Fault::Hang, Strikes::always().target("acme/web"));
+    // Both of the first two deliveries must be in the same one.
+    world.until("the start of a window", SOON, |_| wall_clock_ms() % BY_HAND_WINDOW_MS < 2_000).await?;
     world.send("ChecksQueue", r#"{"repository":"acme/web"}"#).await?;
     // Only the queue's own delivery count ends this. The second delivery finds that the target was just requested, and
     // is replaced by one more check.
