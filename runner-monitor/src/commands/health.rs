@@ -13,7 +13,8 @@ use crate::setup;
 
 pub(crate) async fn run(arguments: &Health) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
-    let Monitoring { now, ticked_at, mut not_complete, .. } = Monitoring::read(&store, &SystemClock).await?;
+    let Monitoring { now, monitor, mut not_complete, .. } = Monitoring::read(&store, &SystemClock).await?;
+    let ticked_at = monitor.ticked_at;
     if ticked_at.is_none() {
         // A probe of a monitor that never gets to its first tick must not succeed. `status` is also for stores that only
         // `check` uses, where no tick is expected.

@@ -20,8 +20,7 @@ use crate::table::{Screen, Tone, wrapped};
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
-    let Monitoring { now, ticked_at, not_complete, fleets: stored, .. } =
-        Monitoring::read(&store, &SystemClock).await?;
+    let Monitoring { now, monitor, not_complete, fleets: stored } = Monitoring::read(&store, &SystemClock).await?;
     let named = arguments.selection.named();
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
@@ -29,7 +28,7 @@ pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let ends = version_ends(&store, &targets).await?;
     if arguments.json {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
-        let monitoring = view::monitoring(ticked_at, &not_complete);
+        let monitoring = view::monitoring(monitor.ticked_at, &not_complete);
         out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();

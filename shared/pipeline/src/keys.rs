@@ -18,7 +18,7 @@ pub enum Key {
     Runner(TargetId, RunnerId),
     /// See [`Item::Outage`].
     Outage(TargetId, RunnerId, OutageId),
-    /// See [`Item::LastSeen`].
+    /// See [`Item::LastSeen`], with its slot.
     LastSeen(Subject, u8),
     /// See [`Item::Change`].
     Change(Subject, Revision),

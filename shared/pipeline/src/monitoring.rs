@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::items::Item;
-use crate::keys::Query;
-use crate::ports::{Clock, Store, StoreError};
-use crate::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
 use futures_util::future::try_join_all;
 use monitor_domain::cycle::{DEFAULT_PENDING_LIMIT, Shortfall, StoredCycle};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+
+use crate::items::Item;
+use crate::keys::Query;
+use crate::ports::{Clock, Store, StoreError};
+use crate::records::{self, Backlog, StoredFleet, StoredMonitor, read_fleet};
 
 /// How many fleets are read at the same time.
 const READS_AT_ONCE: usize = 16;
@@ -21,13 +22,11 @@ const READS_AT_ONCE: usize = 16;
 pub struct Monitoring {
     /// The time of the decision.
     pub now: Timestamp,
-    /// The last tick; `None` if no monitor has run on this store.
-    pub ticked_at: Option<Timestamp>,
     /// Why monitoring is not complete; empty if it is, or if no monitor has run on this store.
     pub not_complete: Vec<String>,
     /// The watched targets, in order.
     pub fleets: Vec<Fleet>,
-    /// The monitor's own records.
+    /// The monitor's own records; without a last tick if no monitor has run on this store.
     pub monitor: StoredMonitor,
 }
 
@@ -46,7 +45,7 @@ impl Monitoring {
         let monitor = records::read_monitor(store, clock).await?;
         let not_complete = shortfalls(store, &monitor, &stored, now).await.iter().map(Shortfall::to_string).collect();
         let fleets = stored.into_iter().map(|stored| stored.fleet).collect();
-        Ok(Self { now, ticked_at: monitor.ticked_at, not_complete, fleets, monitor })
+        Ok(Self { now, not_complete, fleets, monitor })
     }
 }
 

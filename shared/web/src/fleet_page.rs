@@ -6,7 +6,9 @@ use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::Timestamp;
 use serde::Deserialize;
 
-use crate::layout::{Place, escaped, labels, mark, own_health, page, runner_link, since, state, target_link, time};
+use crate::layout::{
+    Place, escaped, is_found, labels, mark, own_health, page, runner_link, since, state, target_link, time,
+};
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone, worst};
 use crate::text::{ago, counted, grouped, minute, one_line};
@@ -47,11 +49,8 @@ impl Filter {
             "idle" => matches!(runner.status, Status::Idle | Status::Online),
             _ => true,
         };
-        let target = fleet.record.target.as_str();
-        let texts = || [runner.name.as_str(), target].into_iter().chain(runner.labels.iter().map(String::as_str));
         let query: String = self.q.chars().take(LONGEST_QUERY).collect();
-        let finds = |word: &str| texts().any(|text| text.to_lowercase().contains(&word.to_lowercase()));
-        is_in_state && query.split_whitespace().all(finds)
+        is_in_state && is_found(query.split_whitespace(), &fleet.record.target, &runner.name, &runner.labels)
     }
 
     /// The address of another page of the list.
@@ -103,7 +102,7 @@ fn summary(snapshot: &Snapshot) -> String {
     let busy = fleets.iter().flat_map(|fleet| &fleet.runners).filter(|runner| runner.status == Status::Busy).count();
     let open = fleets.iter().flat_map(Fleet::pools_and_runners).filter(|one| one.open_outage().is_some()).count();
     // The header has the time of the last tick.
-    let tick = match snapshot.monitoring.ticked_at {
+    let tick = match snapshot.monitoring.monitor.ticked_at {
         None => " No monitor runs on this store; these are the results of single checks.",
         Some(_) => "",
     };
@@ -144,7 +143,7 @@ fn problems(snapshot: &Snapshot) -> Markup {
                     }
                     @for (of_runner, fleet, runner) in runners.iter().take(PROBLEMS.saturating_sub(unreachable.len())) {
                         tr {
-                            td { (runner_link(&fleet.record.target, runner)) " " span .faint { "of" } " " (target_link(&fleet.record.target)) }
+                            td { (runner_link(&fleet.record.target, runner.id, &runner.name)) " " span .faint { "of" } " " (target_link(&fleet.record.target)) }
                             td .state { (state(of_runner.tone, &of_runner.word)) }
                             td .number { (since(of_runner.since, now)) }
                             td .why { (why(runner, &snapshot.ends, now)) }
@@ -230,7 +229,7 @@ pub(crate) fn runner_table(snapshot: &Snapshot, rows: &[(&State, &Fleet, &Runner
             tbody {
                 @for (of_runner, fleet, runner) in rows {
                     tr {
-                        td { (runner_link(&fleet.record.target, runner)) }
+                        td { (runner_link(&fleet.record.target, runner.id, &runner.name)) }
                         @if with_target { td { (target_link(&fleet.record.target)) } }
                         td .state { (state(of_runner.tone, &of_runner.word)) }
                         td .number { (since(of_runner.since, snapshot.now())) }

@@ -1,7 +1,7 @@
 //! What all pages have in common, and small parts of them.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use monitor_domain::runner::Runner;
+use monitor_domain::runner::RunnerId;
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -77,7 +77,7 @@ pub(crate) fn page(title: &str, place: Place, snapshot: Option<&Snapshot>, conte
 /// How old what the pages show is.
 fn age(snapshot: &Snapshot) -> String {
     let seen = snapshot.fleets().iter().filter_map(|fleet| fleet.seen_at());
-    match (snapshot.monitoring.ticked_at, seen.min()) {
+    match (snapshot.monitoring.monitor.ticked_at, seen.min()) {
         (_, None) => "nothing has been checked yet".to_owned(),
         (None, Some(oldest)) => format!("oldest check {}", ago(oldest, snapshot.now())),
         (Some(tick), Some(oldest)) => {
@@ -145,8 +145,8 @@ pub(crate) fn target_path(target: &Target) -> String {
 }
 
 /// The address of a runner's page.
-pub(crate) fn runner_path(target: &Target, runner: &Runner) -> String {
-    format!("/runner/{}/{}", runner.id, escaped(target.as_str()))
+fn runner_path(target: &Target, id: RunnerId) -> String {
+    format!("/runner/{id}/{}", escaped(target.as_str()))
 }
 
 /// A value as a part of an address.
@@ -159,8 +159,20 @@ pub(crate) fn target_link(target: &Target) -> Markup {
     html! { a .name href=(target_path(target)) title=(target) { (target) } }
 }
 
-/// A link to a runner's page.
-pub(crate) fn runner_link(target: &Target, runner: &Runner) -> Markup {
-    let name = one_line(&runner.name);
-    html! { a .name href=(runner_path(target, runner)) title=(name) { (name) } }
+/// A link to the page of a runner, by the id of its first registration.
+pub(crate) fn runner_link(target: &Target, id: RunnerId, name: &str) -> Markup {
+    let name = one_line(name);
+    html! { a .name href=(runner_path(target, id)) title=(name) { (name) } }
+}
+
+/// Whether a name, a label or the target contains each of these words, whatever their case.
+pub(crate) fn is_found<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+    target: &Target,
+    name: &str,
+    labels: &[String],
+) -> bool {
+    let texts: Vec<String> =
+        [name, target.as_str()].into_iter().chain(labels.iter().map(String::as_str)).map(str::to_lowercase).collect();
+    words.all(|word| texts.iter().any(|text| text.contains(&word.to_lowercase())))
 }

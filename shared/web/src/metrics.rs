@@ -44,7 +44,7 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         .filter(|(_, runner)| !runner.is_gone())
         .collect();
     let of_runner = |target: &Target, runner: &Runner| {
-        // The name is unique within a target only, and a registration may have two runners of one name for a moment.
+        // Names are unique within a target only, and while a runner registers again, not even there.
         labels(&[
             ("runner", &runner.name),
             ("os", &runner.os),
@@ -89,7 +89,7 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
     };
     let ends = snapshot.ends.iter().map(|(version, at)| (labels(&[("version", version)]), seconds(*at)));
     let monitoring = &snapshot.monitoring;
-    let is_complete = monitoring.ticked_at.is_some() && monitoring.not_complete.is_empty();
+    let is_complete = monitoring.monitor.ticked_at.is_some() && monitoring.not_complete.is_empty();
     let families = [
         Family {
             name: "github_runner_up",
@@ -145,7 +145,7 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         Family {
             name: "runner_monitor_last_tick_timestamp_seconds",
             help: "The last tick of the monitor.",
-            samples: monitoring.ticked_at.map(|at| (String::new(), seconds(at))).into_iter().collect(),
+            samples: monitoring.monitor.ticked_at.map(|at| (String::new(), seconds(at))).into_iter().collect(),
         },
         Family {
             name: "runner_monitor_info",

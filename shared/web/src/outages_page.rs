@@ -9,10 +9,10 @@ use monitor_domain::time::Timestamp;
 use serde::Deserialize;
 
 use crate::fleet_page::{page_number, paged, pages_of};
-use crate::layout::{Place, escaped, own_health, page, since, state, target_link, time};
+use crate::layout::{Place, escaped, is_found, own_health, page, runner_link, since, state, target_link, time};
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::Tone;
-use crate::text::{counted, grouped, one_line};
+use crate::text::{counted, grouped};
 use crate::why::of_outage;
 
 /// The filter in the address.
@@ -55,11 +55,8 @@ impl Filter {
         };
         let from = now.minus(Duration::from_secs(u64::from(self.days) * 86_400));
         let is_within = self.days == 0 || outage.resolved_at.is_none_or(|at| at >= from);
-        let texts = || {
-            [outage.runner_name.as_str(), target.as_str()].into_iter().chain(outage.labels.iter().map(String::as_str))
-        };
-        let finds = |word: &str| texts().any(|text| text.to_lowercase().contains(&word.to_lowercase()));
-        is_in_state && is_within && self.q.split_whitespace().take(20).all(finds)
+        let words = self.q.split_whitespace().take(20);
+        is_in_state && is_within && is_found(words, target, &outage.runner_name, &outage.labels)
     }
 
     /// The outages that it finds, latest first.
@@ -144,7 +141,7 @@ pub(crate) fn outage_table(
                         tr {
                             td .time { (time(outage.started_at)) }
                             @if with_runner {
-                                td { a .name href={ "/runner/" (outage.runner_id) "/" (escaped(target.as_str())) } title=(one_line(&outage.runner_name)) { (one_line(&outage.runner_name)) } }
+                                td { (runner_link(target, outage.runner_id, &outage.runner_name)) }
                             }
                             @if with_target { td { (target_link(target)) } }
                             td .number { (since(outage.started_at, outage.resolved_at.unwrap_or(now))) }

@@ -14,7 +14,6 @@ use crate::layout::{Place, labels, mark, own_health, page, since, state, target_
 use crate::outages_page::outage_table;
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone};
-use crate::target_page::end_of_version;
 use crate::text::{counted, one_line, percent};
 use crate::why::why;
 
@@ -28,9 +27,6 @@ pub(crate) struct Said {
     pub(crate) mutes: Vec<Mute>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
 }
-
-/// A link to a page of GitHub, and its text.
-pub(crate) struct OnGitHub(pub(crate) Option<String>);
 
 /// One day of a runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +60,7 @@ pub(crate) fn runner_page(
     (fleet, runner): (&Fleet, &Runner),
     history: &TargetHistory,
     said: &Said,
-    on_github: &OnGitHub,
+    on_github: Option<&str>,
 ) -> String {
     let now = snapshot.now();
     let of_runner = State::of(runner);
@@ -106,7 +102,7 @@ pub(crate) fn runner_page(
             @for item in &said.acknowledgements {
                 div { dt { "Acknowledged" } dd { (time(item.at)) " by " (item.by.as_str()) } }
             }
-            @if let (Some(address), None) = (&on_github.0, runner.pool) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
+            @if let (Some(address), None) = (on_github, runner.pool) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
         }
         (day_bars(&days(history, runner, now)))
         @if runner.pool.is_none() { (timeline(&history.stretches(runner, Span { from: now.minus(DAY), until: now }), now)) }
@@ -192,6 +188,15 @@ fn timeline(stretches: &[Stretch], now: Timestamp) -> Markup {
             @for (tone, word) in [(Tone::Idle, "idle"), (Tone::Busy, "busy"), (Tone::Bad, "offline"), (Tone::Faint, "not observed")] {
                 span { (mark(tone)) (word) }
             }
+        }
+    }
+}
+
+/// When a runner's version ends, in the list of its facts.
+fn end_of_version(at: Option<&Timestamp>, now: Timestamp) -> Markup {
+    html! {
+        @if let Some(at) = at {
+            @if *at <= now { ", ended on " (time(*at)) } @else { ", ends on " (time(*at)) }
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::history::{TargetHistory, Unobserved};
 use crate::layout::{Place, page};
 use crate::metrics::{self, metrics};
 use crate::outages_page::{self, as_csv, outages_page};
-use crate::runner_page::{OnGitHub, Said, days, runner_page};
+use crate::runner_page::{Said, days, runner_page};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::target_page::target_page;
 
@@ -251,8 +251,8 @@ impl<S: Store, C: Clock> Site<S, C> {
         let open = runner.open_outage().map(|outage| (runner.id, outage.id));
         let acknowledgements = read_acknowledgements(store, target.id(), open).await?;
         let said = Said { mutes, acknowledgements };
-        let on_github = OnGitHub((!runner.is_gone()).then(|| (self.options.github)(target, runner.current_id)));
-        Ok(html_page(StatusCode::OK, runner_page(&snapshot, (fleet, runner), &history, &said, &on_github)))
+        let on_github = (!runner.is_gone()).then(|| (self.options.github)(target, runner.current_id));
+        Ok(html_page(StatusCode::OK, runner_page(&snapshot, (fleet, runner), &history, &said, on_github.as_deref())))
     }
 
     async fn api_runner(&self, name: &str, id: RunnerId) -> Result<Response, StoreError> {
@@ -369,7 +369,7 @@ async fn metrics_text<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response
 /// 200 if the last cycle completed in time.
 async fn healthz<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     match site.snapshots.latest().await {
-        Ok(snapshot) if snapshot.monitoring.ticked_at.is_none() => {
+        Ok(snapshot) if snapshot.monitoring.monitor.ticked_at.is_none() => {
             (StatusCode::SERVICE_UNAVAILABLE, "no tick has run on this store yet\n").into_response()
         }
         Ok(snapshot) if snapshot.monitoring.not_complete.is_empty() => "monitoring is complete\n".into_response(),

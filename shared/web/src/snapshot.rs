@@ -40,7 +40,7 @@ impl Snapshot {
         let mut snapshot = Self { monitoring, ends, tag: 0 };
         let mut hasher = DefaultHasher::new();
         snapshot.monitoring.not_complete.hash(&mut hasher);
-        snapshot.monitoring.ticked_at.map(Timestamp::epoch_ms).hash(&mut hasher);
+        snapshot.monitoring.monitor.ticked_at.map(Timestamp::epoch_ms).hash(&mut hasher);
         snapshot.targets().to_string().hash(&mut hasher);
         snapshot.tag = hasher.finish();
         Ok(snapshot)
@@ -69,8 +69,8 @@ impl Snapshot {
 
     /// As `runner-monitor status --json` prints it.
     pub(crate) fn as_json(&self) -> serde_json::Value {
-        let Monitoring { now, ticked_at, not_complete, .. } = &self.monitoring;
-        let monitoring = view::monitoring(*ticked_at, not_complete);
+        let Monitoring { now, monitor, not_complete, .. } = &self.monitoring;
+        let monitoring = view::monitoring(monitor.ticked_at, not_complete);
         serde_json::json!({"now": now, "monitoring": monitoring, "targets": self.targets()})
     }
 }

@@ -10,7 +10,7 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 
 use crate::fleet_page::{meter, of_runners, runner_table};
 use crate::history::{TargetHistory, Utilisation};
-use crate::layout::{Place, mark, own_health, page, runner_link, since, time};
+use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone};
@@ -64,7 +64,7 @@ fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
                     @for pool in &fleet.pools {
                         @let of_pool = State::of(pool);
                         tr {
-                            td { (runner_link(&fleet.record.target, pool)) }
+                            td { (runner_link(&fleet.record.target, pool.id, &pool.name)) }
                             td { (crate::layout::state(of_pool.tone, &of_pool.word)) }
                             td .number { (since(of_pool.since, now)) }
                             td .wide { @if let Some(counts) = pool.pool {
@@ -126,15 +126,6 @@ fn utilisation(used: &Utilisation) -> Markup {
             @for (tone, word, part) in parts {
                 span { (mark(tone)) (word) " " (per_mille(part) / 10) "." (per_mille(part) % 10) " %" }
             }
-        }
-    }
-}
-
-/// When a runner's version ends, in the list of its facts.
-pub(crate) fn end_of_version(at: Option<&Timestamp>, now: Timestamp) -> Markup {
-    html! {
-        @if let Some(at) = at {
-            @if *at <= now { ", ended on " (time(*at)) } @else { ", ends on " (time(*at)) }
         }
     }
 }

@@ -22,17 +22,17 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
         version_warnings: Vec::new(),
         ..before.clone()
     };
-    // Those that people know of come last, together with the event of the drop. Otherwise a drop that is interrupted between
-    // two parts would forget them, and be continued as one that nobody needs to know of.
-    let (mut unknown, mut known) = (Vec::new(), Vec::new());
+    // Runners that people were notified of come last, in the part with the drop itself. If the drop is interrupted
+    // before, they are still stored, and the next attempt is notified too.
+    let (mut quiet, mut known) = (Vec::new(), Vec::new());
     for runner in fleet.runners.iter().chain(&fleet.pools) {
         let change = dropped(runner, now);
         let is_known = change.events.iter().any(Event::is_notifiable)
             || runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted);
-        if is_known { &mut known } else { &mut unknown }.push(change);
+        if is_known { &mut known } else { &mut quiet }.push(change);
     }
     let notified = before.failing.as_ref().is_some_and(|failing| failing.notified) || !known.is_empty();
-    let runners = unknown.into_iter().chain(known).collect();
+    let runners = quiet.into_iter().chain(known).collect();
     Decision {
         before: before.clone(),
         after,

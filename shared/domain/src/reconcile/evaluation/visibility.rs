@@ -54,7 +54,7 @@ impl Evaluation<'_> {
         self.runner.health = Health::Down(down);
     }
 
-    /// Makes an outage notifiable whose mute is over: its runner is gone before a check that would have said so.
+    /// Makes a muted outage notifiable if its mute is over: its runner is gone before a check could notify the outage.
     pub(super) fn end_mute(&mut self) {
         let is_over = !self.is_muted();
         if let Health::Down(down) = &mut self.runner.health
