@@ -133,7 +133,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
                 Ok(())
             };
             // The interval follows the monotonic clock: setting the wall clock shifts no tick.
-            let ticked = async { try_join(tick, self.clock.sleep(interval).map(Ok)).await };
+            // It begins with the tick: the sleep is polled first.
+            let ticked = async { try_join(self.clock.sleep(interval).map(Ok), tick).await };
             tokio::select! {
                 ticked = ticked => if let Err(displaced) = ticked {
                     error!(error = %displaced, "the store is lost");

@@ -4,6 +4,7 @@ mod clock;
 mod scenario;
 mod screen;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,17 +34,14 @@ use crate::store::ChosenStore;
 use crate::table::{Tone, colour_on_stdout};
 use crate::web_server::WebServer;
 
-use clock::DemoClock;
+use clock::{DemoClock, INTERVAL};
 use scenario::{BEATS, Beat, END, POLICY, TARGETS, TOKEN};
 use screen::Display;
-
-/// The time between two checks, by the demo's clock.
-const INTERVAL: Duration = Duration::from_secs(300);
 
 /// How often the demo's clock is advanced, in real time.
 const STEP: Duration = Duration::from_millis(20);
 /// The clock waits for work at most this long.
-const STUCK: Duration = Duration::from_secs(10);
+const STUCK: Duration = Duration::from_secs(120);
 
 /// Prints messages as they would be sent, and keeps each with its time in the scenario.
 #[derive(Clone)]
@@ -122,7 +120,11 @@ async fn play_scenario(arguments: &Demo, mut stop: watch::Receiver<bool>) -> any
     let limits = (DEFAULT_PENDING_LIMIT, CHECKS_AT_ONCE);
     let engine = Arc::new(Engine::new(store, source, demo_chat.clone(), clock.clone(), what, limits, true));
     let (end, ended) = watch::channel(false);
-    let watching = tokio::spawn(engine.clone().run(ended, None, web_server, |_| {}));
+    let cycles = Arc::new(AtomicU32::new(0));
+    let ended_cycles = cycles.clone();
+    let watching = tokio::spawn(engine.clone().run(ended, None, web_server, move |_| {
+        ended_cycles.fetch_add(1, Ordering::SeqCst);
+    }));
 
     let mut beats = BEATS.iter().peekable();
     let mut last = Instant::now();
@@ -137,11 +139,13 @@ async fn play_scenario(arguments: &Demo, mut stop: watch::Receiver<bool>) -> any
             () = tokio::time::sleep(STEP) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
-        // The clock waits for running checks and messages, and for this loop: on a busy machine nothing in the scenario
-        // may end before a check could see it.
+        // The clock waits for the tick that is due, its checks and their messages, and for this loop: on a busy machine
+        // nothing in the scenario may end before a check could see it.
         let (now, before) = (Instant::now(), last);
         last = now;
-        if !engine.checks.is_busy() && !engine.changes.is_busy() {
+        let is_busy =
+            cycles.load(Ordering::SeqCst) < clock.ticks_due() || engine.checks.is_busy() || engine.changes.is_busy();
+        if !is_busy {
             busy_since = now;
         } else if now - busy_since < STUCK {
             continue;

@@ -8,6 +8,9 @@ use monitor_pipeline::ports::Clock;
 use monitor_telemetry::SystemClock;
 use tokio::sync::watch;
 
+/// The time between two checks, by this clock.
+pub(super) const INTERVAL: Duration = Duration::from_secs(300);
+
 /// A clock that only moves when it is advanced. A busy machine makes the demo slower, with the same result.
 #[derive(Clone, Debug)]
 pub(super) struct DemoClock {
@@ -20,9 +23,15 @@ impl DemoClock {
         Self { start: SystemClock.now(), elapsed: Arc::new(watch::Sender::new(Duration::ZERO)) }
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward, at most to the time of the next tick: a tick must not begin late, or each later one would.
     pub(super) fn advance(&self, by: Duration) {
-        self.elapsed.send_modify(|elapsed| *elapsed += by);
+        let next_tick = INTERVAL * self.ticks_due();
+        self.elapsed.send_modify(|elapsed| *elapsed = next_tick.min(*elapsed + by));
+    }
+
+    /// How many ticks should have begun by now; the first one begins at once.
+    pub(super) fn ticks_due(&self) -> u32 {
+        1 + u32::try_from(self.elapsed.borrow().as_secs() / INTERVAL.as_secs()).unwrap_or(u32::MAX - 1)
     }
 
     /// Whole minutes since the start of the scenario.
@@ -70,5 +79,9 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
         assert_eq!((clock.minutes(), clock.now()), (1, clock.at_minute(1)));
+        clock.advance(Duration::from_secs(230));
+        assert_eq!(clock.ticks_due(), 1);
+        clock.advance(Duration::from_secs(230));
+        assert_eq!((clock.now(), clock.ticks_due()), (clock.at_minute(5), 2), "it does not pass a tick");
     }
 }
