@@ -20,6 +20,8 @@ use crate::{Arguments, trace};
 
 /// One in this many scenarios is played twice.
 const PLAYED_TWICE: u64 = 16;
+/// A run whose output is a file logs its progress after this many scenarios.
+const LOGGED_EACH: u64 = 1_000;
 /// A run of this many scenarios fails unless every fault struck every stage that it can affect.
 const ENOUGH: u64 = 200;
 /// A run of this many scenarios fails unless every promise was tested. Some promises need a rare combination of events.
@@ -155,6 +157,9 @@ pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<
             match result {
                 Ok(result) if result.violations.is_empty() => {
                     sum.add(&result);
+                    if !is_seen && sum.played.is_multiple_of(LOGGED_EACH) {
+                        eprintln!("{} of {} in {:.0} s", sum.played, seeds.len(), clock.elapsed().as_secs_f64());
+                    }
                     true
                 }
                 result => {
