@@ -44,7 +44,8 @@ impl Examination<'_> {
                 continue;
             }
             let from_ms = scenario_ms(outage.started_at) - STALE_MS - MINUTE_MS;
-            let until_ms = scenario_ms(outage.confirmed_at);
+            // A check has the time at which it began; the list that it reads is a moment later.
+            let until_ms = scenario_ms(outage.confirmed_at) + CHECK_MS;
             // The registration that was known is truly gone, also where the next one slips from every list since.
             let unregistered_ms = self.played.world.unregistered_ms.get(&outage.current_id.0);
             let is_removed =
@@ -200,7 +201,7 @@ impl Examination<'_> {
     }
 
     /// Checks what was notified about the credential and the monitor.
-    pub(super) fn evidence_of_all(&mut self) {
+    pub(super) fn evidence_of_all(&mut self, list: &[Change]) {
         let world = &self.played.world;
         let credential = Subject::Credential(CredentialId::token());
         let checks: Vec<&Vec<SimulatedCheck>> = world.checks.iter().collect();
@@ -211,7 +212,6 @@ impl Examination<'_> {
                 }
             }
         }
-        let mut refused = false;
         for taken in self.taken_of(&Subject::Monitor) {
             for item in &taken.notification.items {
                 match item {
@@ -222,7 +222,6 @@ impl Examination<'_> {
                         entries.iter().for_each(|entry| self.unresolved(scenario_ms(entry.since), taken.at_ms));
                     }
                     NotificationItem::EmptyListRefused { .. } => {
-                        refused = true;
                         let was_empty = |(at_ms, list): &(i64, [bool; TARGETS.len()])| {
                             *at_ms < taken.at_ms && !list.iter().any(|listed| *listed)
                         };
@@ -240,8 +239,15 @@ impl Examination<'_> {
                             self.found("a target on the list stays monitored", what);
                         }
                     }
-                    NotificationItem::ListRestored { .. } if !refused => {
-                        self.found("an empty list is refused", format!("restored at {}", moment(taken.at_ms)));
+                    NotificationItem::ListRestored { .. } => {
+                        // A refusal that is over before Slack takes it is not notified on its own.
+                        let was_refused = list.iter().any(|change| {
+                            let refuses = |event: &Event| matches!(event, Event::EmptyListRefused { .. });
+                            scenario_ms(change.decided_at) < taken.at_ms && change.events.iter().any(refuses)
+                        });
+                        if !was_refused {
+                            self.found("an empty list is refused", format!("restored at {}", moment(taken.at_ms)));
+                        }
                     }
                     _ => {}
                 }

@@ -91,7 +91,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
         examination.foresight(place, record, &changes, &of_credential);
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
-    examination.evidence_of_all();
+    examination.evidence_of_all(&list);
     examination.questions(scenario);
     examination.edits();
     examination.waits(&records);
