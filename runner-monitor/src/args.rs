@@ -8,14 +8,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
-use monitor_config::{Secret, SettingFault, Source, StoreChoice, read_secret};
+use clap::builder::{OsStringValueParser, Resettable, TypedValueParser};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+use monitor_config::{HostOptions, Secret, SettingFault, StoreChoice, read_secret};
 use monitor_domain::cycle::PENDING_LIMITS;
+use monitor_domain::muting::MUTE_LENGTHS;
 use monitor_domain::quote::holds_secret;
 use monitor_domain::target::{Target, TargetSpec, Written};
 use monitor_domain::time::parse_duration;
 use wildmatch::WildMatch;
+
+use crate::config_file::{self, CONFIG};
+use crate::fleet_view::Rows;
 
 /// What `--help` ends with.
 fn examples() -> String {
@@ -28,12 +33,13 @@ fn examples() -> String {
         "\
 Examples:
 {demo}  GITHUB_TOKEN=… runner-monitor check acme/web orgs/acme
-  GITHUB_TOKEN=… REPOS='[\"acme/web\"]' SLACK_WEBHOOK=https://hooks.slack.com/… runner-monitor run
+  runner-monitor init                       asks for what is needed, tries it, and writes a configuration file
+  runner-monitor run
   runner-monitor history --since 7d
 
 A target is owner/name, owner/* (every repository of an account), orgs/NAME, enterprises/NAME, or its address on GitHub.
-Settings come from the environment: see `runner-monitor settings`. A secret is never an argument: everybody on the
-machine could read it there."
+Settings come from the environment, then from the configuration file: see `runner-monitor settings`. A secret is never an
+argument: everybody on the machine could read it there."
     )
 }
 
@@ -56,6 +62,10 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 
+    /// The configuration file [default: runner-monitor/runner-monitor.toml in $XDG_CONFIG_HOME or ~/.config, if it exists]
+    #[arg(long, global = true, value_name = "FILE", env = CONFIG)]
+    pub(crate) config: Option<PathBuf>,
+
     /// The format of the log lines on standard error
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
     pub(crate) log_format: LogFormat,
@@ -75,8 +85,10 @@ pub(crate) enum Command {
     #[cfg(feature = "demo")]
     /// Show the monitor at work on a made-up fleet, with time running faster
     Demo(Demo),
+    /// Ask for a credential, targets and a Slack webhook, try them, and write the configuration file
+    Init(Init),
     /// Check every target once and show its runners and what changed; sends no message
-    #[command(after_long_help = EXIT_CODES)]
+    #[command(visible_alias = "recheck", after_long_help = EXIT_CODES)]
     Check(Check),
     /// Check every target at each interval until stopped, and alert in Slack (or on the console, without SLACK_WEBHOOK)
     #[command(after_long_help = EXIT_CODES)]
@@ -93,6 +105,15 @@ pub(crate) enum Command {
     /// Show how available the runners were, with the worst of them, from the store alone
     #[command(after_long_help = EXIT_CODES)]
     Report(Report),
+    /// Send no alerts for a target, or for runners by name or label, for some time
+    #[command(after_long_help = EXIT_CODES)]
+    Mute(Mute),
+    /// End a mute
+    #[command(after_long_help = EXIT_CODES)]
+    Unmute(Unmute),
+    /// Send no more reminders of the open outages of these targets or runners
+    #[command(visible_alias = "ack", after_long_help = EXIT_CODES)]
+    Acknowledge(Acknowledge),
     /// Serve the page, the JSON API and the metrics of a store that another monitor writes
     #[command(after_long_help = EXIT_CODES)]
     Web(Web),
@@ -102,8 +123,34 @@ pub(crate) enum Command {
     /// Copy everything from one store to another, for example from a file to DynamoDB, and compare both
     #[command(after_long_help = EXIT_CODES)]
     Copy(Copy),
-    /// List the settings that are read from the environment
+    /// List every setting, with its variable and an example
     Settings,
+    /// Show, check or describe the configuration
+    Config(Config),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which must exist
+        folder: PathBuf,
+    },
+}
+
+impl Command {
+    /// Whether a configuration file with faults prevents it.
+    pub(crate) fn needs_config(&self) -> bool {
+        match self {
+            #[cfg(feature = "demo")]
+            Command::Demo(_) => false,
+            Command::Init(_) | Command::Settings | Command::Completions { .. } | Command::Man { .. } => false,
+            Command::Config(config) => !matches!(config.command, ConfigCommand::Schema),
+            _ => true,
+        }
+    }
 }
 
 /// The values of `--store` that select a service. A file of that name is written `./stately`.
@@ -119,24 +166,78 @@ const WEB: &str = "WEB";
 /// The environment variable for `--web-host`.
 const WEB_HOST: &str = "WEB_HOST";
 
-/// The environment variables for arguments. `runner-monitor settings` lists them below the settings.
-pub(crate) const VARIABLES: &str = "\
-Environment variables for arguments:
-  RUNNER_MONITOR_STORE
-      The store file, stately or dynamodb; same as --store
-  HEARTBEAT_URL
-      The URL to call after each complete cycle; same as --heartbeat-url [secret]
-  PENDING_LIMIT
-      How long a notification may be pending while the heartbeat goes on; same as --pending-limit
-  SLACK_COMMANDS
-      The address at which Slack's commands are answered; same as --slack-commands
-  WEB
-      The address at which the page is served; same as --web
-  WEB_HOST
-      Host names of the page, with commas between them; same as --web-host
-A [secret] may also be in a file, for example GITHUB_TOKEN=@/run/secrets/github-token
+/// The environment variable for `--pending-limit`.
+const PENDING_LIMIT: &str = "PENDING_LIMIT";
+/// The environment variable for `--every`.
+const CHECK_INTERVAL: &str = "CHECK_INTERVAL";
+
+/// What `runner-monitor settings` ends with.
+pub(crate) const SOURCES: &str = "\
+Each setting is an environment variable, or a line of the configuration file: its name in lower case, RUNNER_MONITOR_STORE
+as store, and the policy as the table [policy]. The environment takes precedence. `runner-monitor init` writes such a file.
+A [secret] may also be in a file of its own, for example GITHUB_TOKEN=@/run/secrets/github-token
 For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
 ";
+
+/// The fault of a value of the configuration file that is an argument; `None` if it is sound.
+pub(crate) fn fault_of_value(variable: &str, value: &str) -> Option<String> {
+    match variable {
+        CHECK_INTERVAL => parse_interval(value).err(),
+        PENDING_LIMIT => parse_pending_limit(value).err(),
+        SLACK_COMMANDS | WEB => parse_address(value).err(),
+        STORE => parse_store(value.into()).err(),
+        _ => None,
+    }
+}
+
+impl Arguments {
+    /// Parses the command line. The configuration file in use has the defaults of arguments with a variable.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        Self::parse_with_file(std::env::args_os())
+    }
+
+    /// Parses a command line with the defaults of the configuration file in use.
+    fn parse_with_file(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command().mut_subcommands(|subcommand| subcommand.mut_args(with_default_of_file));
+        let matches = command.clone().try_get_matches_from(arguments)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// The argument with its default from the configuration file. A variable that is set but empty counts as not set.
+fn with_default_of_file(argument: Arg) -> Arg {
+    let Some(variable) = argument.get_env().and_then(|variable| variable.to_str()).map(str::to_owned) else {
+        return argument;
+    };
+    let is_empty = std::env::var_os(&variable).is_some_and(|value| value.to_string_lossy().trim().is_empty());
+    let argument = if is_empty { argument.env(Resettable::Reset) } else { argument };
+    match config_file::in_use().and_then(|file| file.value(&variable)) {
+        Some(value) => argument.default_value(value.to_owned()).hide_default_value(true),
+        None => argument,
+    }
+}
+
+impl Run {
+    /// What `run` would use if it were started without arguments.
+    pub(crate) fn of_settings() -> Result<Self, clap::Error> {
+        match Arguments::parse_with_file(["runner-monitor", "run"].map(OsString::from))?.command {
+            Command::Run(run) => Ok(run),
+            _ => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
+        }
+    }
+
+    /// What the reader of the settings needs to know.
+    pub(crate) fn host_options(&self) -> HostOptions {
+        HostOptions {
+            every: Some(self.every),
+            targets: self.targets.clone(),
+            store: self.store.service(),
+            slack_commands: self.slack_commands.is_some(),
+            alerts: true,
+            ..HostOptions::default()
+        }
+    }
+}
 
 /// The environment variable for `--store`.
 const STORE: &str = "RUNNER_MONITOR_STORE";
@@ -212,7 +313,7 @@ fn parse_target(text: &str) -> Result<TargetSpec, String> {
 
 /// Parses an argument that is a target or the name of a runner.
 fn parse_name(text: &str) -> Result<Written, String> {
-    monitor_config::written_target(&Source::environment(), text).map_err(|error| error.to_string())
+    monitor_config::written_target(&config_file::source(), text).map_err(|error| error.to_string())
 }
 
 /// Which targets and runners of the store to show.
@@ -310,9 +411,8 @@ pub(crate) struct Check {
     /// Also exit with 1 if GitHub gives no more jobs to the version of a runner within this time, or gives none now
     #[arg(long, value_name = "version-ends=DURATION", value_parser = parse_fail_on)]
     pub(crate) fail_on: Vec<FailOn>,
-    /// List every runner, even if many have no problem
-    #[arg(long)]
-    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowsArgument,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -331,7 +431,7 @@ pub(crate) struct Run {
     #[arg(value_name = "TARGET", value_parser = parse_target)]
     pub(crate) targets: Vec<TargetSpec>,
     /// The time between two checks of a target, 10s to 1h
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_interval)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", env = CHECK_INTERVAL, value_parser = parse_interval)]
     pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
@@ -341,7 +441,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
     /// How long a notification may be pending before the heartbeat stops, 10s to 24h; at least three times --every
-    #[arg(long, value_name = "DURATION", default_value = "15m", env = "PENDING_LIMIT", value_parser = parse_pending_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "15m", env = PENDING_LIMIT, value_parser = parse_pending_limit)]
     pub(crate) pending_limit: Duration,
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
     #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
@@ -393,9 +493,32 @@ impl Run {
     }
 }
 
-/// Whether a value came from a variable, or at least equals the variable's value.
+/// Whether a value came from a variable or the configuration file, or at least equals the value there.
 fn is_from(variable: &str, value: &str) -> bool {
-    std::env::var_os(variable).is_some_and(|set| set == value)
+    let is_in_file = || config_file::in_use().and_then(|file| file.value(variable)) == Some(value);
+    std::env::var_os(variable).is_some_and(|set| set == value) || is_in_file()
+}
+
+/// Which rows a table has.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct RowsArgument {
+    /// List every runner, even if many have no problem
+    #[arg(long, conflicts_with = "unhealthy")]
+    all: bool,
+    /// List only what needs attention
+    #[arg(long)]
+    unhealthy: bool,
+}
+
+impl RowsArgument {
+    /// The rows to show.
+    pub(crate) fn rows(self) -> Rows {
+        match (self.all, self.unhealthy) {
+            (_, true) => Rows::Unhealthy,
+            (true, false) => Rows::All,
+            (false, false) => Rows::Fitting,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -404,9 +527,11 @@ pub(crate) struct Status {
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// List every runner, even if many have no problem
-    #[arg(long)]
-    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowsArgument,
+    /// Show it anew every 5 seconds, or at this interval, until stopped
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "5s", value_parser = parse_watch, conflicts_with = "json")]
+    pub(crate) watch: Option<Duration>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -482,6 +607,82 @@ pub(crate) struct Copy {
     pub(crate) to: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Write the file anew if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check every setting as `run` would read it, without asking GitHub or Slack
+    Check,
+    /// Show each setting's value and where it comes from; secrets are not shown
+    Show {
+        /// Show settings that are not set as well
+        #[arg(long)]
+        all: bool,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mute {
+    /// A target, or the name or label of runners; `*` in a name matches anything
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
+    pub(crate) what: Written,
+    /// How long, 1m to 30d
+    #[arg(value_name = "DURATION", value_parser = parse_mute)]
+    pub(crate) lasting: Duration,
+    /// Why, for the others
+    #[arg(value_name = "REASON", trailing_var_arg = true)]
+    pub(crate) reason: Vec<String>,
+    /// Only the runner of this target
+    #[arg(long = "in", value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) target: Option<TargetSpec>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unmute {
+    /// What was muted: a target, or the name or label of runners
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
+    pub(crate) what: Written,
+    /// Only the runner of this target
+    #[arg(long = "in", value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) target: Option<TargetSpec>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Acknowledge {
+    /// Targets and runners; `*` in a runner's name matches anything
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name, required = true)]
+    pub(crate) what: Vec<Written>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
+
+impl Acknowledge {
+    /// What is acknowledged.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection { names: self.what.clone(), ..Selection::default() }
+    }
+}
+
 /// Refuses a secret in the arguments, and in the variables for arguments, before any message can repeat it.
 pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
     for (number, argument) in arguments.into_iter().enumerate() {
@@ -510,6 +711,18 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     } else {
         Err("must be a duration from 10s to 1h, for example 5m".to_owned())
     }
+}
+
+fn parse_watch(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text).map_err(|error| error.to_string())?;
+    let is_allowed = (1..=3_600).contains(&interval.as_secs());
+    if is_allowed { Ok(interval) } else { Err("must be a duration from 1s to 1h, for example 5s".to_owned()) }
+}
+
+fn parse_mute(text: &str) -> Result<Duration, String> {
+    let lasting = parse_duration(text).map_err(|error| error.to_string())?;
+    let is_allowed = MUTE_LENGTHS.contains(&lasting);
+    if is_allowed { Ok(lasting) } else { Err("must be a duration from 1m to 30d, for example 2h".to_owned()) }
 }
 
 fn parse_fail_on(text: &str) -> Result<FailOn, String> {

@@ -54,13 +54,25 @@ const MANY_ROWS: usize = 40;
 /// The most lines that one list below the table has.
 const MANY_LINES: usize = 20;
 
+/// Which rows the table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// All, or if there are many, those that need attention.
+    #[default]
+    Fitting,
+    /// All, however many.
+    All,
+    /// Those that need attention.
+    Unhealthy,
+}
+
 /// How to show the table of all fleets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     pub(crate) now: Timestamp,
     pub(crate) screen: Screen,
-    /// Whether every runner has a row, however many there are.
-    pub(crate) all: bool,
+    /// Which rows the table has.
+    pub(crate) rows: Rows,
     /// Whether all targets were just checked, so that the column with the time is left out.
     pub(crate) just_checked: bool,
 }
@@ -69,7 +81,11 @@ pub(crate) struct View {
 pub(crate) fn fleet_table(fleets: &[Fleet], view: View) -> String {
     let mut lines: Vec<Line> = fleets.iter().flat_map(|fleet| lines(fleet, view)).collect();
     lines.sort_by_key(|line| Reverse(line.urgency));
-    let is_cut = lines.len() > MANY_ROWS && !view.all;
+    let is_cut = match view.rows {
+        Rows::Fitting => lines.len() > MANY_ROWS,
+        Rows::All => false,
+        Rows::Unhealthy => lines.iter().any(|line| line.urgency == 0),
+    };
     let (shown, hidden): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| !is_cut || line.urgency > 0);
     let columns = if view.just_checked { CHECKED } else { HEADINGS.len() };
     let shown: Vec<Row> = shown
@@ -254,7 +270,12 @@ mod tests {
     }
 
     fn view(width: Option<usize>, all: bool) -> View {
-        View { now: NOW, screen: Screen { colour: false, width }, all, just_checked: false }
+        View {
+            now: NOW,
+            screen: Screen { colour: false, width },
+            rows: if all { Rows::All } else { Rows::Fitting },
+            just_checked: false,
+        }
     }
 
     /// 500 targets with two runners each; three runners are offline and one target is unreachable.

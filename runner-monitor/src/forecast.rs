@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
 use monitor_domain::time::{Timestamp, spoken_duration};
-use monitor_web::text::{grouped, minute, one_line};
+use monitor_web::text::{grouped, one_line};
 use monitor_web::view::VersionEnds;
 
-use crate::fleet_view::{View, cut_to};
+use crate::fleet_view::{Rows, View, cut_to};
+use crate::local_time::minute;
 use crate::table::{Tone, wrapped};
 
 /// Removals that are further ahead are not listed.
@@ -58,7 +59,7 @@ impl Forecast {
             };
             format!("  version {version} {when}: {}", named(runners))
         };
-        let is_near = |(at, _): &&(Timestamp, String)| view.all || at.since(view.now) <= REMOVALS_AHEAD;
+        let is_near = |(at, _): &&(Timestamp, String)| view.rows == Rows::All || at.since(view.now) <= REMOVALS_AHEAD;
         let of_removal = |(at, runner): &(Timestamp, String)| {
             format!("  GitHub removes {runner} from {} on, unless it connects", minute(*at))
         };
@@ -68,7 +69,7 @@ impl Forecast {
         if lines.is_empty() {
             return String::new();
         }
-        cut_to(&mut lines, view.all);
+        cut_to(&mut lines, view.rows == Rows::All);
         let heading = Tone::Warning.paint("Ahead:", view.screen.colour);
         format!("\n{heading}\n{}\n", lines.join("\n"))
     }
@@ -98,7 +99,12 @@ mod tests {
     }
 
     fn view(all: bool) -> View {
-        View { now: now(), screen: Screen { colour: false, width: None }, all, just_checked: false }
+        View {
+            now: now(),
+            screen: Screen { colour: false, width: None },
+            rows: if all { Rows::All } else { Rows::Fitting },
+            just_checked: false,
+        }
     }
 
     fn fleet(runners: u64) -> Fleet {

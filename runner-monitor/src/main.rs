@@ -4,12 +4,14 @@
 mod args;
 mod clock;
 mod commands;
+mod config_file;
 mod connections;
 mod cycle;
 mod descriptors;
 mod engine;
 mod fleet_view;
 mod forecast;
+mod local_time;
 mod loops;
 mod out;
 mod setup;
@@ -21,7 +23,6 @@ mod web_server;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use monitor_telemetry::Format;
 
 use args::{Arguments, Command, LogFormat};
@@ -61,10 +62,17 @@ fn main() -> ExitCode {
         out::error(&error);
         return Outcome::Incomplete.exit_code();
     }
-    let arguments = match Arguments::try_parse() {
+    let loaded = config_file::load(&std::env::args_os().collect::<Vec<_>>());
+    let arguments = match Arguments::of_process() {
         Ok(arguments) => arguments,
         Err(help_or_error) => return print_clap_output(&help_or_error),
     };
+    if let Err(faults) = loaded
+        && arguments.command.needs_config()
+    {
+        out::error(&faults);
+        return Outcome::Incomplete.exit_code();
+    }
     let format = match arguments.log_format {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
@@ -95,8 +103,14 @@ fn main() -> ExitCode {
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,
             Command::Copy(copy) => commands::copy::run(&copy).await,
             Command::Web(web) => commands::web::run(&web).await,
-            Command::Settings => out::print(format_args!("{}\n{}", monitor_config::help_text(), args::VARIABLES))
-                .map(|()| Outcome::Healthy),
+            Command::Settings => commands::config::list(),
+            Command::Config(config) => commands::config::run(&config).await,
+            Command::Init(init) => commands::init::run(&init, arguments.config.as_deref()).await,
+            Command::Mute(mute) => commands::overrides::mute(&mute).await,
+            Command::Unmute(unmute) => commands::overrides::unmute(&unmute).await,
+            Command::Acknowledge(acknowledge) => commands::overrides::acknowledge(&acknowledge).await,
+            Command::Completions { shell } => commands::shell::completions(shell),
+            Command::Man { folder } => commands::shell::manual_pages(&folder),
         }
     });
     // Remaining tasks are blocked on a store or a log; do not wait for them.

@@ -11,6 +11,15 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     print_to(io::stdout().lock(), text)
 }
 
+/// The version of the JSON that commands print. It changes when a key is removed or changes its meaning.
+const JSON_VERSION: u32 = 1;
+
+/// Prints a JSON object, with the version of its form.
+pub(crate) fn print_json(mut document: serde_json::Value) -> anyhow::Result<()> {
+    document["version"] = JSON_VERSION.into();
+    print(format_args!("{document:#}\n"))
+}
+
 fn print_to(mut output: impl Write, text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     // In one write: standard output would write it line by line.
     ignore_broken_pipe(output.write_all(fmt::format(text).as_bytes()).and_then(|()| output.flush()))

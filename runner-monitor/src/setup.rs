@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_config::{BehaviorVersion, SdkConfig};
-use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings, StoreSettings};
+use monitor_config::{HostOptions, Settings, StatelyDbSettings, StoreSettings};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
 use monitor_pipeline::ports::Clock;
@@ -18,13 +18,14 @@ use monitor_stately::client::Client;
 use monitor_telemetry::SystemClock;
 
 use crate::args::StoreArgument;
+use crate::config_file;
 use crate::slack_server::{Answering, SlackServer};
 use crate::store::ChosenStore;
 use crate::table::colour_on_stdout;
 
-/// The settings from the environment. Targets given as arguments replace those of the settings.
+/// The settings from the environment and the configuration file. Targets given as arguments replace those of the settings.
 pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
-    let mut settings = Settings::read(&Source::environment(), host_options)?;
+    let mut settings = Settings::read(&config_file::source(), host_options)?;
     if !host_options.targets.is_empty() {
         settings.targets.clone_from(&host_options.targets);
     }
@@ -50,7 +51,7 @@ pub(crate) fn web_base(settings: &Settings) -> anyhow::Result<WebBase> {
 
 /// The same for a command that reads no other settings.
 pub(crate) fn web_base_of_environment() -> anyhow::Result<WebBase> {
-    let api = std::env::var("GITHUB_API_URL").ok().filter(|address| !address.trim().is_empty());
+    let api = config_file::value("GITHUB_API_URL");
     Ok(api.map(|address| WebBase::from_api_url(&address)).transpose()?.unwrap_or_default())
 }
 
@@ -125,7 +126,7 @@ fn file(argument: &StoreArgument, outage_retention: Duration) -> anyhow::Result<
 /// Opens a store for a command that reads no other settings. For a file, creates it with its folder.
 pub(crate) async fn new_store(argument: &StoreArgument) -> anyhow::Result<ChosenStore> {
     match argument.service() {
-        Some(choice) => network_store(&StoreSettings::read(&Source::environment(), choice)?).await,
+        Some(choice) => network_store(&StoreSettings::read(&config_file::source(), choice)?).await,
         None => file(argument, Duration::MAX),
     }
 }
@@ -152,6 +153,8 @@ pub(crate) fn stately_client(settings: &StatelyDbSettings) -> anyhow::Result<Cli
 
 #[cfg(test)]
 mod tests {
+    use monitor_config::Source;
+
     use super::*;
 
     #[tokio::test]

@@ -31,7 +31,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::{Check, FailOn};
 use crate::descriptors::CHECKS_AT_ONCE;
-use crate::fleet_view::{View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::fleet_view::{Rows, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
@@ -41,7 +41,7 @@ use crate::table::{Screen, wrapped};
 const MANY: usize = 10;
 
 /// Discards jobs: a single check schedules no recheck.
-struct Nowhere;
+pub(crate) struct Nowhere;
 
 impl Sender for Nowhere {
     async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
@@ -126,7 +126,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         print_json(views, &checks, &unreachable, counted_store)?;
     } else {
         let screen = Screen::of_stdout();
-        let view = View { now: clock.now(), screen, all: arguments.all, just_checked: true };
+        let view = View { now: clock.now(), screen, rows: arguments.rows.rows(), just_checked: true };
         let found = as_text(&fleets, &checks, &unreachable, view) + &forecast.text(view);
         let quota = checks.iter().filter_map(|(_, report)| report.credential.quota_remaining).min();
         let left = quota.and_then(|left| usize::try_from(left).ok());
@@ -234,7 +234,7 @@ fn print_json(
         "store": {"reads": store.reads, "writes": store.writes, "itemsWritten": store.items_written},
         "notSeen": unseen.iter().map(|(target, reason)| json!({"target": target, "reason": reason})).collect::<Vec<_>>(),
     });
-    out::print(format_args!("{document:#}\n"))
+    out::print_json(document)
 }
 
 /// The table, the changes and the unreachable targets.
@@ -248,11 +248,11 @@ fn as_text(fleets: &[Fleet], checks: &[(Target, CheckReport)], unreachable: &[(S
     let changed = later.iter().flat_map(|(target, report)| changes_text(target, &report.events));
     let mut changed: Vec<String> = changed.map(|line| wrapped(&format!("  {line}"), 4, view.screen.width)).collect();
     if !changed.is_empty() {
-        cut_to(&mut changed, view.all);
+        cut_to(&mut changed, view.rows == Rows::All);
         text.push_str(&format!("\nChanged since the last check:\n{}\n", changed.join("\n")));
     }
     if !unreachable.is_empty() {
-        text.push_str(&unreachable_list(unreachable, view.all, view.screen));
+        text.push_str(&unreachable_list(unreachable, view.rows == Rows::All, view.screen));
     }
     text
 }

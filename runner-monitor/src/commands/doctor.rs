@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use monitor_config::{HostOptions, Settings, Source, StatelyDbSettings, StoreChoice};
+use monitor_config::{HostOptions, Settings, StatelyDbSettings, StoreChoice};
 use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetSpec};
@@ -17,12 +17,15 @@ use monitor_slack::{Messenger, Taken};
 use monitor_stately::MAX_BATCH;
 use monitor_stately::canary::{self, Findings};
 use monitor_telemetry::SystemClock;
-use monitor_web::text::{ago, counted, minute, one_line};
+use monitor_web::text::{ago, counted, one_line};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::Outcome;
 use crate::args::Doctor;
+use crate::config_file;
 use crate::fleet_view::without_name;
+use crate::local_time::minute;
 use crate::out;
 use crate::setup;
 use crate::store::ChosenStore;
@@ -40,20 +43,20 @@ const UPDATE_AHEAD: Duration = Duration::from_secs(21 * 86_400);
 /// The result of one examination.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Finding {
+pub(crate) struct Finding {
     what: String,
-    rating: Rating,
+    pub(crate) rating: Rating,
     says: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
     /// Whether a target is unreachable or unknown, so that its runners cannot be monitored.
     #[serde(skip)]
-    is_unreachable: bool,
+    pub(crate) is_unreachable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Rating {
+pub(crate) enum Rating {
     Good,
     Warning,
     Problem,
@@ -86,7 +89,7 @@ impl Finding {
 pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     let clock = SystemClock;
     if arguments.stately {
-        let settings = StatelyDbSettings::read(&Source::environment())?;
+        let settings = StatelyDbSettings::read(&config_file::source())?;
         return conclude(arguments, &[of_stately(&settings, &clock).await?]);
     }
     let settings = setup::settings(&HostOptions { store: arguments.store.service(), ..HostOptions::default() })?;
@@ -97,6 +100,9 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
         let rename = format!("rename it, or unset it if another program reads it: `unset {}`", misspelt.given);
         Finding::warning("settings", misspelt.to_string(), rename)
     }));
+    let exposure = config_file::exposure();
+    findings
+        .extend(exposure.map(|says| Finding::warning("configuration file", says, "then only its owner can read it")));
     let examined = examine(&github, &settings.targets, &mut findings).await;
     let targets: Vec<Finding> = examined.iter().map(of_target).collect();
     findings.extend(if arguments.json { targets } else { counted_if_many(targets) });
@@ -109,9 +115,10 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
 
 fn conclude(arguments: &Doctor, findings: &[Finding]) -> anyhow::Result<Outcome> {
     if arguments.json {
-        out::print(format_args!("{}\n", serde_json::to_string_pretty(findings)?))?;
+        out::print_json(json!({"findings": findings}))?;
     } else {
-        print(findings)?;
+        print_each(findings)?;
+        out::print(format_args!("\n{}\n", closing(findings)))?;
     }
     Ok(outcome(findings))
 }
@@ -125,7 +132,8 @@ fn lines(settings: &Settings) -> String {
     format!("{} in the target list, GitHub at {}", counted(settings.targets.len(), "line"), settings.github.api_url)
 }
 
-async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Finding>) -> Vec<ProbeReport> {
+/// Asks GitHub for every target, and for the repositories of each account.
+pub(crate) async fn examine(github: &GitHub, specs: &[TargetSpec], findings: &mut Vec<Finding>) -> Vec<ProbeReport> {
     let mut targets: Vec<Target> = Vec::new();
     for spec in specs {
         match spec {
@@ -168,7 +176,8 @@ fn repositories(count: usize) -> String {
     if count == 1 { "1 repository".to_owned() } else { format!("{count} repositories") }
 }
 
-fn of_target(probe_report: &ProbeReport) -> Finding {
+/// What GitHub answered for a target.
+pub(crate) fn of_target(probe_report: &ProbeReport) -> Finding {
     let what = probe_report.target.to_string();
     match &probe_report.runners {
         Ok(0) => Finding::warning(
@@ -327,7 +336,12 @@ fn of_expiry(what: &str, report: CredentialReport, now: Timestamp) -> Finding {
     }
 }
 
-async fn of_slack(http: &reqwest::Client, settings: &Settings, send_test: bool) -> anyhow::Result<Vec<Finding>> {
+/// Whether Slack is set, and with `send_test` whether it takes a message.
+pub(crate) async fn of_slack(
+    http: &reqwest::Client,
+    settings: &Settings,
+    send_test: bool,
+) -> anyhow::Result<Vec<Finding>> {
     let messenger = setup::messenger(http, settings, false)?;
     let (what, fix) = match &messenger {
         Messenger::Webhook(_) => ("a webhook is set", "create a new webhook in the Slack app's settings"),
@@ -443,7 +457,8 @@ async fn of_stately(settings: &StatelyDbSettings, clock: &SystemClock) -> anyhow
     Ok(Finding::problem(what, says, hint))
 }
 
-fn print(findings: &[Finding]) -> anyhow::Result<()> {
+/// Prints each finding with its fix.
+pub(crate) fn print_each(findings: &[Finding]) -> anyhow::Result<()> {
     let screen = Screen::of_stdout();
     for finding in findings {
         let (sign, tone) = match finding.rating {
@@ -457,7 +472,7 @@ fn print(findings: &[Finding]) -> anyhow::Result<()> {
             out::print(format_args!("{}\n", wrapped(&format!("      → {hint}"), 8, screen.width)))?;
         }
     }
-    out::print(format_args!("\n{}\n", closing(findings)))
+    Ok(())
 }
 
 fn closing(findings: &[Finding]) -> String {

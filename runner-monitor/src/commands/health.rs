@@ -21,10 +21,7 @@ pub(crate) async fn run(arguments: &Health) -> anyhow::Result<Outcome> {
         not_complete.push("`run` has not used this store yet".to_owned());
     }
     if arguments.json {
-        out::print(format_args!(
-            "{:#}\n",
-            json!({"now": now, "monitoring": view::monitoring(ticked_at, &not_complete)})
-        ))?;
+        out::print_json(json!({"now": now, "monitoring": view::monitoring(ticked_at, &not_complete)}))?;
     } else if not_complete.is_empty() {
         let ticked = ticked_at.map_or_else(String::new, |at| format!(": the last tick was {}", ago(at, now)));
         out::print(format_args!("Monitoring is complete{ticked}.\n"))?;

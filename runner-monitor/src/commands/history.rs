@@ -10,12 +10,13 @@ use monitor_pipeline::keys::Query;
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::records::{read_fleet, read_outages};
 use monitor_telemetry::SystemClock;
-use monitor_web::text::{ago, counted, minute};
+use monitor_web::text::{ago, counted};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{History, Named};
 use crate::commands::status::unknown_text;
+use crate::local_time::minute;
 use crate::out;
 use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, table};
@@ -59,7 +60,7 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     outages.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
     if arguments.json {
         let list: Vec<_> = outages.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
-        out::print(format_args!("{:#}\n", json!({"now": now, "found": found, "outages": list})))?;
+        out::print_json(json!({"now": now, "found": found, "outages": list}))?;
     } else if found > 0 {
         let rows: Vec<Row> = outages.iter().map(|(target, outage)| row(target, outage, now)).collect();
         let table = table(&HEADINGS, &rows, &GIVES, Screen::of_stdout());
@@ -135,10 +136,5 @@ mod tests {
         assert!(within(Some(90_000)) && within(Some(99_000)));
         assert!(!within(Some(89_999)));
         assert!(is_within(Some(at(1)), None, at(100_000)));
-    }
-
-    #[test]
-    fn times_are_shown_to_the_minute() {
-        assert_eq!(minute(Timestamp::from_epoch_ms(3_659_999)), "1970-01-01 01:00 UTC");
     }
 }

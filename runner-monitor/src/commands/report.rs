@@ -12,15 +12,16 @@ use monitor_pipeline::ports::Clock;
 use monitor_pipeline::records::{StoredMonitor, read_monitor};
 use monitor_telemetry::SystemClock;
 use monitor_web::history::{TargetHistory, Unobserved};
-use monitor_web::text::{counted, minute, one_line, percent};
+use monitor_web::text::{counted, one_line, percent};
 use monitor_web::view::{VersionEnds, version_ends};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::{Named, Report};
 use crate::commands::status::unknown_text;
-use crate::fleet_view::View;
+use crate::fleet_view::{Rows, View};
 use crate::forecast::Forecast;
+use crate::local_time::minute;
 use crate::out;
 use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, table, wrapped};
@@ -45,9 +46,14 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
         reports.push((history.report(span), history.fleet));
     }
     if arguments.json {
-        out::print(format_args!("{:#}\n", as_json(&reports, span, &monitor)))?;
+        out::print_json(as_json(&reports, span, &monitor))?;
     } else if !reports.is_empty() || named.is_empty() {
-        let view = View { now, screen: Screen::of_stdout(), all: arguments.all, just_checked: true };
+        let view = View {
+            now,
+            screen: Screen::of_stdout(),
+            rows: if arguments.all { Rows::All } else { Rows::Fitting },
+            just_checked: true,
+        };
         out::print(format_args!("{}", as_text(&reports, &ends, &monitor, view)))?;
     }
     let unknown: Vec<Named> = unknown.cloned().map(Named::Target).collect();
@@ -112,7 +118,7 @@ fn as_text(reports: &[(TargetReport, Fleet)], ends: &VersionEnds, monitor: &Stor
     let worst = worst(reports);
     if !worst.is_empty() {
         text.push_str(&format!("\n{}\n", Tone::Warning.paint("Offline longest:", view.screen.colour)));
-        let shown = if view.all { worst.len() } else { WORST };
+        let shown = if view.rows == Rows::All { worst.len() } else { WORST };
         for (target, runner) in worst.iter().take(shown) {
             let RunnerReport { name, availability, outages, .. } = runner;
             let line = format!(

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use monitor_config::HostOptions;
 use monitor_domain::cycle::describe;
 use monitor_telemetry::SystemClock;
 use tracing::{info, warn};
@@ -12,6 +11,7 @@ use tracing::{info, warn};
 use crate::Outcome;
 use crate::args::Run;
 use crate::clock::MachineClock;
+use crate::config_file;
 use crate::cycle::CycleReport;
 use crate::descriptors;
 use crate::engine::Engine;
@@ -20,12 +20,10 @@ use crate::stopping::stop_on_signal;
 use crate::web_server::WebServer;
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
-    let store = arguments.store.service();
     let slack_commands = arguments.slack_commands.is_some();
-    let (every, targets) = (Some(arguments.every), arguments.targets.clone());
-    let host_options = HostOptions { every, targets, store, slack_commands, alerts: true, ..HostOptions::default() };
-    let settings = setup::settings(&host_options)?;
+    let settings = setup::settings(&arguments.host_options())?;
     settings.misspelt.iter().for_each(|misspelt| warn!("{misspelt}"));
+    config_file::exposure().iter().for_each(|exposure| warn!("{exposure}"));
     let clock = MachineClock;
     let http = setup::http()?;
     let github = setup::github(&settings, &SystemClock)?;
@@ -87,7 +85,11 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
 }
 
 /// Parses and checks the heartbeat URL. It often holds a key, so no message shows it.
-fn heartbeat_url(text: &str, source: &str, settings: &monitor_config::Settings) -> anyhow::Result<reqwest::Url> {
+pub(crate) fn heartbeat_url(
+    text: &str,
+    source: &str,
+    settings: &monitor_config::Settings,
+) -> anyhow::Result<reqwest::Url> {
     let fix = "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key";
     let url = reqwest::Url::parse(text).ok().with_context(|| format!("{source}: {fix}; found no URL"))?;
     let host = url.host_str().unwrap_or_default().to_lowercase();

@@ -12,33 +12,55 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Named, Selection, Status};
-use crate::fleet_view::{View, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::fleet_view::{Rows, View, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
+use crate::stopping::stop_on_signal;
+use crate::store::ChosenStore;
 use crate::table::{Screen, Tone, wrapped};
+use crate::web_server::pause;
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
-    let Monitoring { now, monitor, not_complete, fleets: stored } = Monitoring::read(&store, &SystemClock).await?;
+    let Some(interval) = arguments.watch else { return show(&store, arguments).await };
+    // Reading a service costs, so it is read no more often than for the page.
+    let interval = interval.max(pause(&store));
+    let mut stop = stop_on_signal()?;
+    let terminal = console::Term::stdout();
+    loop {
+        if terminal.is_term() {
+            terminal.clear_screen()?;
+        }
+        show(&store, arguments).await?;
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(Outcome::Healthy),
+        }
+    }
+}
+
+/// Prints the stored state once.
+async fn show(store: &ChosenStore, arguments: &Status) -> anyhow::Result<Outcome> {
+    let Monitoring { now, monitor, not_complete, fleets: stored } = Monitoring::read(store, &SystemClock).await?;
     let named = arguments.selection.named();
     let unknown: Vec<&Named> = named.iter().filter(|name| !stored.iter().any(|fleet| knows(fleet, name))).collect();
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
     let targets: Vec<monitor_domain::target::Target> = fleets.iter().map(|fleet| fleet.record.target.clone()).collect();
-    let ends = version_ends(&store, &targets).await?;
+    let ends = version_ends(store, &targets).await?;
     if arguments.json {
         let targets: Vec<TargetView<'_>> = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
         let monitoring = view::monitoring(monitor.ticked_at, &not_complete);
-        out::print(format_args!("{:#}\n", json!({"now": now, "monitoring": monitoring, "targets": targets})))?;
+        out::print_json(json!({"now": now, "monitoring": monitoring, "targets": targets}))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();
-        let view = View { now, screen, all: arguments.all, just_checked: false };
+        let view = View { now, screen, rows: arguments.rows.rows(), just_checked: false };
         let table = fleet_table(&fleets, view);
         let ahead = Forecast::of(&fleets, &ends).text(view);
         let unreachable = unreachable(&fleets);
         let list = match unreachable.is_empty() {
             true => String::new(),
-            false => unreachable_list(&unreachable, arguments.all, screen),
+            false => unreachable_list(&unreachable, arguments.rows.rows() == Rows::All, screen),
         };
         out::print(format_args!("{table}{list}{ahead}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
         if !not_complete.is_empty() {

@@ -3,11 +3,13 @@
 
 mod ahead;
 mod codes;
+mod config;
 mod health;
 mod hints;
 mod lists;
 mod network;
 mod output;
+mod overrides;
 mod page;
 mod prompt;
 mod readme;
@@ -47,7 +49,7 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner-monitor"));
         command.env_clear().args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
         command.env("GITHUB_TOKEN", "token").env("GITHUB_API_URL", self.github.base_url()).env("REPOS", "acme/web");
-        command.env("POLICY", r#"{"failureThreshold":1}"#);
+        command.env("POLICY", r#"{"failureThreshold":1}"#).env("TZ", "UTC");
         command.env("RUNNER_MONITOR_STORE", self.folder.path().join("store.db"));
         command
     }

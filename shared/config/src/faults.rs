@@ -39,10 +39,14 @@ impl Wrong {
         self.named(setting.name)
     }
 
+    /// The fault and its fix.
+    pub(crate) fn text(&self) -> String {
+        if self.hint.is_empty() { self.what.clone() } else { format!("{}; {}", self.what, self.hint) }
+    }
+
     /// The fault of a flag, or of a setting.
     pub(crate) fn named(self, name: &'static str) -> SettingFault {
-        let text = if self.hint.is_empty() { self.what } else { format!("{}; {}", self.what, self.hint) };
-        SettingFault { setting: name, text }
+        SettingFault { setting: name, text: self.text() }
     }
 }
 

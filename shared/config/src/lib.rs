@@ -2,6 +2,7 @@
 
 mod addresses;
 mod commands;
+mod config_file;
 mod credential;
 mod faults;
 mod files;
@@ -13,19 +14,22 @@ mod policy;
 mod quoting;
 mod reader;
 mod reference;
+mod schema;
 mod settings;
 mod source;
 mod statelydb;
 mod store;
 
 pub use commands::CommandSettings;
+pub use config_file::{ConfigFile, ConfigFileFaults};
 pub use faults::{SettingFault, SettingFaults};
 pub use files::read_secret;
 pub use misspelt::Misspelt;
 pub use monitor_domain::secret::Secret;
 pub use notifying::{NamedWebhooks, NotifierSettings, SlackSettings};
 pub use parameters::{Parameters, Prefix, Wanted, part_name, read_or_wanted};
-pub use reference::{Setting, help_text, markdown_table, reference};
+pub use reference::{Setting, help_text, markdown_table, program_reference, reference};
+pub use schema::json_schema;
 pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings, written_target};
 pub use source::{Source, variable};
 pub use statelydb::StatelyDbSettings;

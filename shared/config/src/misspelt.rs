@@ -3,11 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::reference::reference;
+use crate::reference::of_files;
 use crate::source::Source;
-
-/// Variables of the program `runner-monitor` that are not settings of an installation.
-const OF_THE_PROGRAM: [&str; 3] = ["HEARTBEAT_URL", "SLACK_COMMANDS", "RUNNER_MONITOR_STORE"];
 
 /// Names that people use instead of a setting's own.
 const OTHER_NAMES: [(&str, &[&str]); 9] = [
@@ -39,20 +36,29 @@ impl fmt::Display for Misspelt {
 
 /// Every variable whose name is similar to that of an unset setting.
 pub(crate) fn misspelt(source: &Source<'_>) -> Vec<Misspelt> {
-    let known: BTreeSet<&str> = reference().iter().map(|setting| setting.name).chain(OF_THE_PROGRAM).collect();
+    let known = known();
     let strange = source.names.iter().filter(|name| !known.contains(name.as_str()));
     let found = strange.filter_map(|name| Some(Misspelt { given: name.clone(), meant: meant(name, &known)? }));
     found.filter(|misspelt| source.value(misspelt.meant).is_none()).collect()
 }
 
-fn meant(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+/// The names of all settings.
+pub(crate) fn known() -> BTreeSet<&'static str> {
+    of_files().map(|setting| setting.name).collect()
+}
+
+/// The setting that is probably meant by a name that is none.
+pub(crate) fn meant(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
     let bare = |name: &str| name.to_ascii_uppercase().replace(['_', '-'], "");
     let given = bare(name);
     if let Some((meant, _)) = OTHER_NAMES.iter().find(|(_, others)| others.iter().any(|other| bare(other) == given)) {
         return Some(meant);
     }
-    // At most two typos, or one in a short name.
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(&bare(known), &given), *known));
+    // At most two typos, or one in a short name. Too many words are as near to `WEB`.
+    let near = known
+        .iter()
+        .filter(|known| known.len() > 4)
+        .map(|known| (strsim::damerau_levenshtein(&bare(known), &given), *known));
     near.filter(|(distance, known)| *distance <= if known.len() < 9 { 1 } else { 2 }).min().map(|(_, known)| known)
 }
 

@@ -72,7 +72,13 @@ impl<'a> Source<'a> {
             }
             _ => in_variable(setting),
         };
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(how_to_set), explains_how: true, names: Vec::new() }
+        Self {
+            lookup: Box::new(lookup),
+            how_to_set: Box::new(how_to_set),
+            explains_how: true,
+            file: None,
+            names: Vec::new(),
+        }
     }
 }
 

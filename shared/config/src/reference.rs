@@ -237,12 +237,73 @@ pub(crate) const OUTAGE_RETENTION: Setting = Setting {
     parameter: None,
 };
 
+const RUNNER_MONITOR_STORE: Setting = Setting {
+    name: "RUNNER_MONITOR_STORE",
+    what: "Store of the program: a file, `stately` or `dynamodb` (`--store`). The default is a file below `~/.local/state`",
+    secret: false,
+    example: "/var/lib/runner-monitor/store.db",
+    default: None,
+    parameter: None,
+};
+const CHECK_INTERVAL: Setting = Setting {
+    name: "CHECK_INTERVAL",
+    what: "Time between two checks of a target: 10s to 1h (`run --every`)",
+    secret: false,
+    example: "2m",
+    default: Some("5m"),
+    parameter: None,
+};
+const HEARTBEAT_URL: Setting = Setting {
+    name: "HEARTBEAT_URL",
+    what: "Address to call after each complete cycle, for a dead-man's switch (`run --heartbeat-url`)",
+    secret: true,
+    example: "https://hc-ping.com/…",
+    default: None,
+    parameter: None,
+};
+const PENDING_LIMIT: Setting = Setting {
+    name: "PENDING_LIMIT",
+    what: "How long a notification may be pending while the heartbeat goes on: 10s to 24h (`run --pending-limit`)",
+    secret: false,
+    example: "30m",
+    default: Some("15m"),
+    parameter: None,
+};
+const SLACK_COMMANDS: Setting = Setting {
+    name: "SLACK_COMMANDS",
+    what: "Address at which Slack's commands are answered (`run --slack-commands`)",
+    secret: false,
+    example: "127.0.0.1:8099",
+    default: None,
+    parameter: None,
+};
+const WEB: Setting = Setting {
+    name: "WEB",
+    what: "Address at which the page is served (`run --web`)",
+    secret: false,
+    example: "127.0.0.1:8080",
+    default: None,
+    parameter: None,
+};
+const WEB_HOST: Setting = Setting {
+    name: "WEB_HOST",
+    what: "Host names under which the page is also served (`--web-host`)",
+    secret: false,
+    example: "runners.example.com",
+    default: None,
+    parameter: None,
+};
+
 /// The lists. One that is too long for a parameter continues in `NAME/2`, `NAME/3` and so on.
 pub(crate) const LISTS: [&str; 3] = [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name];
 
 /// The settings that hold more than one value.
 pub(crate) const HOLD_MUCH: [&str; 5] =
     [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name, POLICY.name, SLACK_WEBHOOKS.name];
+
+/// The settings that a configuration file may also write as a list.
+pub(crate) const MAY_BE_LISTS: [&str; 6] =
+    [REPOS.name, ORGANIZATIONS.name, ENTERPRISES.name, SLACK_ADMINS.name, ALLOW_HTTP_HOSTS.name, WEB_HOST.name];
 
 /// The setting with this name.
 pub(crate) fn setting(name: &str) -> Option<&'static Setting> {
@@ -283,9 +344,21 @@ pub fn reference() -> &'static [Setting] {
     ALL
 }
 
+/// The settings of the program `runner-monitor` alone, which are arguments as well.
+pub fn program_reference() -> &'static [Setting] {
+    const ALL: &[Setting] =
+        &[RUNNER_MONITOR_STORE, CHECK_INTERVAL, HEARTBEAT_URL, PENDING_LIMIT, SLACK_COMMANDS, WEB, WEB_HOST];
+    ALL
+}
+
+/// All settings that a configuration file may have.
+pub(crate) fn of_files() -> impl Iterator<Item = &'static Setting> {
+    reference().iter().chain(program_reference())
+}
+
 /// The settings as `--help` lists them, with a line break at the end of each line.
-pub fn help_text() -> String {
-    reference().iter().fold(String::new(), |mut text, setting| {
+pub fn help_text(settings: &[Setting]) -> String {
+    settings.iter().fold(String::new(), |mut text, setting| {
         let note = match (setting.secret, setting.default) {
             (true, _) => " [secret]".to_owned(),
             (false, Some(default)) => format!(" [default: {default}]"),
@@ -333,7 +406,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_setting_and_default() {
-        let help = help_text();
+        let help = help_text(reference());
         for setting in reference() {
             assert!(help.contains(&format!("  {}\n", setting.name)), "{help}");
         }

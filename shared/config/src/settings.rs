@@ -251,6 +251,11 @@ impl Reader<'_> {
                 fault.text = format!("{}; {misspelt}", fault.text);
             }
         }
+        for fault in &mut faults {
+            if let Some(place) = self.source.place(fault.setting) {
+                fault.text = format!("{} ({place})", fault.text);
+            }
+        }
         if self.source.explains_how {
             for fault in &mut faults {
                 let how = setting(fault.setting).map(|setting| self.source.how_to_set(setting)).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config_file::ConfigFile;
 use crate::reference::Setting;
 
 pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -15,6 +16,8 @@ pub struct Source<'a> {
     pub(crate) how_to_set: Box<HowToSet<'a>>,
     /// Whether each fault ends with instructions: true if a setting is not simply a variable of the user's shell.
     pub(crate) explains_how: bool,
+    /// The configuration file behind the variables, if there is one.
+    pub(crate) file: Option<&'a ConfigFile>,
     /// The names of all variables that are set, if they are known: some may be misspelt settings.
     pub(crate) names: Vec<String>,
 }
@@ -22,15 +25,38 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// A source in which `lookup` finds the variables.
     pub fn variables(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
-        Self { lookup: Box::new(lookup), how_to_set: Box::new(in_variable), explains_how: false, names: Vec::new() }
+        Self::variables_and(lookup, None)
     }
 
-    /// The environment of this process.
-    pub fn environment() -> Self {
+    /// A source in which `lookup` finds the variables. What they do not have is read from the file.
+    pub fn variables_and(lookup: impl Fn(&str) -> Option<String> + 'a, file: Option<&'a ConfigFile>) -> Self {
+        let how_to_set = move |setting: &Setting| match file {
+            None => in_variable(setting),
+            Some(file) => {
+                let (line, path) = (setting.example_line(), file.path().display());
+                format!("set {}, or write {line} into {path}", setting.name)
+            }
+        };
+        let both = move |name: &str| {
+            let set = lookup(name).filter(|value| !value.trim().is_empty());
+            set.or_else(|| Some(file?.value(name)?.to_owned()))
+        };
+        Self { lookup: Box::new(both), how_to_set: Box::new(how_to_set), explains_how: false, file, names: Vec::new() }
+    }
+
+    /// The environment of this process, and a configuration file for what it does not have.
+    pub fn environment(file: Option<&'a ConfigFile>) -> Self {
         let is_set = |value: &std::ffi::OsStr| !value.to_string_lossy().trim().is_empty();
         let set = std::env::vars_os().filter(|(_, value)| is_set(value));
         let names = set.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        Self { names, ..Self::variables(variable) }
+        Self { names, ..Self::variables_and(variable, file) }
+    }
+
+    /// The place of a value in the configuration file; `None` if it comes from elsewhere.
+    pub(crate) fn place(&self, name: &str) -> Option<String> {
+        let file = self.file?;
+        let is_from_file = (self.lookup)(name).as_deref() == file.value(name);
+        file.place(name).filter(|_| is_from_file)
     }
 
     /// The value without surrounding white space; `None` if nothing is left.

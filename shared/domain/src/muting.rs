@@ -1,11 +1,15 @@
 //! Which mutes a person may set, and for how long.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::scope::Scope;
 
 /// The longest mute that does not require an admin.
 pub const LONGEST_WITHOUT_ADMIN: Duration = Duration::from_secs(86_400);
+
+/// The lengths that a mute can have; anything else is a mistake.
+pub const MUTE_LENGTHS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
 /// What a person may mute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

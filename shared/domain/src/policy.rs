@@ -14,7 +14,7 @@ use crate::target::{Target, TargetSpec};
 
 pub use document::PolicyDocument;
 use document::Sections;
-pub use keys::{PolicyKey, reference};
+pub use keys::{Accepts, PolicyKey, reference};
 
 /// What to do about a runner that is no longer registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,16 @@ pub struct PersonId(String);
 pub struct PersonIdError;
 
 impl PersonId {
+    /// Somebody at the command line of a machine that can write the store. No id of Slack is like it.
+    pub fn operator() -> Self {
+        Self("OPERATOR".to_owned())
+    }
+
+    /// Whether it is [`PersonId::operator`].
+    pub fn is_operator(&self) -> bool {
+        self.0 == "OPERATOR"
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

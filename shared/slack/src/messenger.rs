@@ -32,7 +32,7 @@ impl Messenger {
     }
 
     /// Announces in the default channel what a person has changed.
-    pub(crate) async fn announce(&self, message: &Message) -> Result<(), ChatError> {
+    pub async fn announce(&self, message: &Message) -> Result<(), ChatError> {
         match self {
             Messenger::Webhook(webhook) => webhook.announce(message).await,
             Messenger::Bot(bot) => bot.announce(message).await,

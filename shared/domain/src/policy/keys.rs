@@ -12,22 +12,35 @@ const DAY_SECS: u64 = 24 * HOUR_SECS;
 pub struct PolicyKey {
     /// The name as written in the policy.
     pub name: &'static str,
-    pub(super) accepts: Accepts,
+    /// The values that it accepts.
+    pub accepts: Accepts,
     /// The default value as it would be written.
     pub default: &'static str,
     /// A valid value, for error messages.
     pub(super) example: &'static str,
     /// Whether it applies to whole targets only, and not to single runners.
-    pub(super) of_targets_only: bool,
+    pub of_targets_only: bool,
 }
 
 /// The values that a key accepts.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Accepts {
+pub enum Accepts {
     /// A whole number within these bounds.
-    Count { least: u32, most: u32 },
+    Count {
+        /// The lowest value.
+        least: u32,
+        /// The highest value.
+        most: u32,
+    },
     /// A duration within these bounds, or 0 if that has a meaning of its own.
-    Span { least_secs: u64, most_secs: u64, zero: Option<&'static str> },
+    Span {
+        /// The shortest duration.
+        least_secs: u64,
+        /// The longest duration.
+        most_secs: u64,
+        /// What 0 means, if it has a meaning of its own.
+        zero: Option<&'static str>,
+    },
     /// What to do about a runner that is no longer registered.
     OnRemoved,
     /// A channel's id or name.

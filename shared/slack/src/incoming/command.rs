@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_domain::muting::MUTE_LENGTHS;
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
 use monitor_domain::time::parse_duration;
@@ -13,8 +14,6 @@ use super::{Asked, Verb};
 const MAX_NAME_CHARS: usize = 300;
 /// The longest reason stored with a mute.
 const MAX_REASON_CHARS: usize = 200;
-/// The durations that a mute can have; anything outside is a mistake.
-const MUTE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
 /// A command that cannot be carried out as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +93,7 @@ fn mute(words: &[Word<'_>]) -> Result<Command, CommandFault> {
     let [_, rest @ ..] = words else { return Err(CommandFault::NoScope) };
     let found = rest.iter().enumerate().find_map(|(index, word)| Some((index + 1, lasting(word)?)));
     let Some((at, lasting)) = found else { return Err(CommandFault::NoDuration) };
-    if !MUTE_RANGE.contains(&lasting) {
+    if !MUTE_LENGTHS.contains(&lasting) {
         return Err(CommandFault::DurationOutOfRange);
     }
     let scope = scope(&joined(&words[..at]), CommandFault::NoScope)?;

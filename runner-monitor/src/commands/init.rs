@@ -1,0 +1,288 @@
+//! `runner-monitor init`: asks for what is needed, tries it, and writes the configuration file.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use console::Term;
+use monitor_config::{ConfigFile, HostOptions, Settings, Source};
+use monitor_telemetry::SystemClock;
+
+use crate::Outcome;
+use crate::args::Init;
+use crate::commands::doctor::{Finding, examine, of_slack, of_target, print_each};
+use crate::config_file;
+use crate::out;
+use crate::setup;
+
+/// The most times that one question is asked where nobody can see why the answer is refused.
+const ATTEMPTS: usize = 5;
+
+pub(crate) async fn run(arguments: &Init, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    let given = config.map(Path::to_owned).filter(|path| !path.as_os_str().is_empty());
+    let is_default = given.is_none();
+    let path = given
+        .or_else(config_file::default_path)
+        .context("HOME is not set, so there is no place for the file: name it with --config FILE")?;
+    ensure!(
+        arguments.force || !path.exists(),
+        "{} exists: edit it, or write it anew with --force (its settings are lost)",
+        path.display()
+    );
+    out::print(format_args!("This writes {}. Nothing is written before the last question.\n\n", path.display()))?;
+    let mut draft = Draft { path: path.clone(), lines: Vec::new() };
+    let mut ask = Ask::new();
+
+    let api_url = ask.until_sound("Address of GitHub's API [https://api.github.com]: ", false, |answer| {
+        draft.with("github_api_url", answer, "GITHUB_API_URL")
+    })?;
+    draft.add("github_api_url", &api_url);
+    let targets = ask.until_sound(
+        "Repositories (owner/name, or owner/* for all), organizations (orgs/NAME) or enterprises to watch, with commas between them: ",
+        false,
+        |answer| Targets::read(answer, &draft),
+    )?;
+    let targets = Targets::read(&targets, &draft).map_err(anyhow::Error::msg)?;
+    targets.add_to(&mut draft);
+    let settings = credential(&mut ask, &mut draft).await?;
+    slack(&mut ask, &mut draft, &settings).await?;
+
+    write(&path, &draft.text())?;
+    let argument = if is_default { String::new() } else { format!(" --config {}", path.display()) };
+    out::print(format_args!(
+        "\nWritten: {}\nNext:\n  runner-monitor{argument} check   shows the runners now\n  \
+         runner-monitor{argument} run     watches them, and alerts\n",
+        path.display()
+    ))?;
+    Ok(Outcome::Healthy)
+}
+
+/// Asks for a token or a GitHub App until GitHub accepts it for the targets, or the user takes it as it is.
+async fn credential(ask: &mut Ask, draft: &mut Draft) -> anyhow::Result<Settings> {
+    const TOKEN: &str = "Token that may read self-hosted runners (not shown; empty for a GitHub App): ";
+    loop {
+        let mut tried = draft.clone();
+        let token = ask.until_sound(TOKEN, true, |answer| draft.with("github_token", answer, "GITHUB_TOKEN"))?;
+        if token.is_empty() {
+            let id = ask.until_sound("Id of the GitHub App: ", false, |answer| {
+                if answer.is_empty() { Err("must be the App ID or client ID".to_owned()) } else { Ok(()) }
+            })?;
+            tried.add("github_app_id", &id);
+            let key = ask.until_sound("Path of its private key (a .pem file): ", false, |answer| {
+                tried.with("github_app_private_key", &as_file(answer), "GITHUB_APP_PRIVATE_KEY")
+            })?;
+            tried.add("github_app_private_key", &as_file(&key));
+        } else {
+            tried.add("github_token", &token);
+        }
+        let settings = match tried.settings() {
+            Ok(settings) => settings,
+            Err(fault) => {
+                ask.refused(&fault.to_string())?;
+                continue;
+            }
+        };
+        out::print(format_args!("\nAsking GitHub …\n"))?;
+        let github = setup::github(&settings, &SystemClock)?;
+        let mut findings = Vec::new();
+        let examined = examine(&github, &settings.targets, &mut findings).await;
+        findings.extend(examined.iter().map(of_target));
+        print_each(&findings)?;
+        let is_sound = !findings.iter().any(|finding: &Finding| finding.is_unreachable);
+        if is_sound || ask.yes("\nSome of it does not work yet. Keep it all the same? [y/N]: ", false)? {
+            *draft = tried;
+            return Ok(settings);
+        }
+    }
+}
+
+/// Asks for a webhook, and sends a test message if the user wants one.
+async fn slack(ask: &mut Ask, draft: &mut Draft, settings: &Settings) -> anyhow::Result<()> {
+    const WEBHOOK: &str =
+        "\nIncoming webhook of the Slack channel (not shown; empty for alerts on the console alone): ";
+    let webhook = ask.until_sound(WEBHOOK, true, |answer| draft.with("slack_webhook", answer, "SLACK_WEBHOOK"))?;
+    draft.add("slack_webhook", &webhook);
+    if webhook.is_empty() || !ask.yes("Send a test message to it? [Y/n]: ", true)? {
+        return Ok(());
+    }
+    let slack = Settings { slack: draft.settings()?.slack, ..settings.clone() };
+    print_each(&of_slack(&setup::http()?, &slack, true).await?)
+}
+
+/// The path of a file, as a setting that is read from it.
+fn as_file(path: &str) -> String {
+    let path = path.trim_start_matches('@');
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    if path.is_empty() { String::new() } else { format!("@{}", whole.display()) }
+}
+
+/// The lines of the file so far.
+#[derive(Clone)]
+struct Draft {
+    path: PathBuf,
+    /// Keys, each with a value in TOML.
+    lines: Vec<(&'static str, String)>,
+}
+
+impl Draft {
+    /// Adds a text; an empty one is left out.
+    fn add(&mut self, key: &'static str, text: &str) {
+        if !text.is_empty() {
+            self.lines.push((key, quoted(text)));
+        }
+    }
+
+    fn text(&self) -> String {
+        let lines = self.lines.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        format!(
+            "# Settings of GitHub Runner Monitor. `runner-monitor settings` lists all, `runner-monitor config check` checks them.\n\
+             # A secret may also be in a file of its own: github_token = \"@/run/secrets/github-token\"\n{}",
+            lines.collect::<String>()
+        )
+    }
+
+    fn file(&self) -> Result<ConfigFile, String> {
+        ConfigFile::parse(&self.path, &self.text()).map_err(|faults| faults.to_string())
+    }
+
+    /// Whether a setting with this value is sound, by its own faults alone.
+    fn with(&self, key: &'static str, text: &str, variable: &str) -> Result<(), String> {
+        let mut tried = self.clone();
+        tried.add(key, text);
+        let file = tried.file()?;
+        let Err(faults) = Settings::read(&Source::variables_and(|_| None, Some(&file)), &HostOptions::default()) else {
+            return Ok(());
+        };
+        let own = faults.0.iter().find(|fault| fault.setting == variable && !text.is_empty());
+        own.map_or(Ok(()), |fault| Err(fault.text.replace(&format!(" (`{key}` in {})", self.path.display()), "")))
+    }
+
+    /// The settings as the file would have them.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let file = self.file().map_err(anyhow::Error::msg)?;
+        Ok(Settings::read(&Source::variables_and(|_| None, Some(&file)), &HostOptions::default())?)
+    }
+}
+
+/// The targets by the settings in which they belong.
+#[derive(Default)]
+struct Targets {
+    repositories: Vec<String>,
+    organizations: Vec<String>,
+    enterprises: Vec<String>,
+}
+
+impl Targets {
+    fn read(answer: &str, draft: &Draft) -> Result<Self, String> {
+        let file = draft.file()?;
+        let mut targets = Self::default();
+        for entry in answer.split([',', ' ']).filter(|entry| !entry.is_empty()) {
+            let written = monitor_config::written_target(&Source::variables_and(|_| None, Some(&file)), entry);
+            let spec = written.map_err(|fault| fault.to_string())?.into_spec().map_err(|fault| fault.to_string())?;
+            let text = spec.to_string();
+            match (text.strip_prefix("orgs/"), text.strip_prefix("enterprises/")) {
+                (Some(name), _) => targets.organizations.push(name.to_owned()),
+                (_, Some(name)) => targets.enterprises.push(name.to_owned()),
+                _ => targets.repositories.push(text),
+            }
+        }
+        let is_empty =
+            targets.repositories.is_empty() && targets.organizations.is_empty() && targets.enterprises.is_empty();
+        if is_empty { Err("at least one is needed, for example acme/web".to_owned()) } else { Ok(targets) }
+    }
+
+    fn add_to(&self, draft: &mut Draft) {
+        for (key, names) in
+            [("repos", &self.repositories), ("organizations", &self.organizations), ("enterprises", &self.enterprises)]
+        {
+            if !names.is_empty() {
+                let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                draft.lines.push((key, format!("[{}]", names.join(", "))));
+            }
+        }
+    }
+}
+
+/// A text in TOML, which accepts what JSON writes.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Asks questions on standard output, and reads the answers from standard input.
+struct Ask {
+    is_terminal: bool,
+    refusals: usize,
+}
+
+impl Ask {
+    fn new() -> Self {
+        Self { is_terminal: std::io::stdin().is_terminal(), refusals: 0 }
+    }
+
+    /// One answer, without white space at its ends. A secret is not shown while it is typed.
+    fn answer(&self, question: &str, is_secret: bool) -> anyhow::Result<String> {
+        out::print(format_args!("{question}"))?;
+        let answer = if self.is_terminal && is_secret {
+            let answer = Term::stdout().read_secure_line().context("the answer cannot be read")?;
+            out::print(format_args!("\n"))?;
+            answer
+        } else {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line).context("the answer cannot be read")?;
+            ensure!(read > 0, "standard input ended before the question `{}` was answered", question.trim());
+            if !self.is_terminal {
+                out::print(format_args!("\n"))?;
+            }
+            line
+        };
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Asks until the answer is sound.
+    fn until_sound<Sound>(
+        &mut self,
+        question: &str,
+        is_secret: bool,
+        check: impl Fn(&str) -> Result<Sound, String>,
+    ) -> anyhow::Result<String> {
+        loop {
+            let answer = self.answer(question, is_secret)?;
+            match check(&answer) {
+                Ok(_) => return Ok(answer),
+                Err(fault) => self.refused(&fault)?,
+            }
+        }
+    }
+
+    fn refused(&mut self, fault: &str) -> anyhow::Result<()> {
+        out::print(format_args!("  {fault}\n"))?;
+        self.refusals += 1;
+        if !self.is_terminal && self.refusals >= ATTEMPTS {
+            bail!("{ATTEMPTS} answers were refused");
+        }
+        Ok(())
+    }
+
+    fn yes(&self, question: &str, default: bool) -> anyhow::Result<bool> {
+        let answer = self.answer(question, false)?.to_ascii_lowercase();
+        Ok(if answer.is_empty() { default } else { ["y", "yes"].contains(&&*answer) })
+    }
+}
+
+/// Writes the file so that nobody else can read it. It replaces another file only when it is whole.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let cannot = || format!("{} cannot be written", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(cannot)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = folder.join(name);
+    let _ = std::fs::remove_file(&new);
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&new).with_context(cannot)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(cannot)?;
+    std::fs::rename(&new, path).with_context(cannot)
+}

@@ -1,0 +1,172 @@
+//! `runner-monitor mute`, `unmute` and `acknowledge`: what people do in Slack, at the command line.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use monitor_config::HostOptions;
+use monitor_domain::fleet::Fleet;
+use monitor_domain::muting::Authority;
+use monitor_domain::outage::OutageId;
+use monitor_domain::runner::RunnerId;
+use monitor_domain::scope::Scope;
+use monitor_domain::target::{Target, TargetSpec, Written};
+use monitor_pipeline::commands::{Answer, Answered, Asker, Command};
+use monitor_pipeline::monitoring::Monitoring;
+use monitor_pipeline::person::PersonId;
+use monitor_pipeline::stages::Respond;
+use monitor_slack::{Announcement, Reply};
+use monitor_telemetry::SystemClock;
+use monitor_web::text::{counted, one_line};
+
+use crate::Outcome;
+use crate::args::{Acknowledge, Mute, Named, StoreArgument, Unmute};
+use crate::commands::check::Nowhere;
+use crate::commands::status::unknown_text;
+use crate::local_time::minute;
+use crate::out;
+use crate::setup;
+use crate::store::ChosenStore;
+
+pub(crate) async fn mute(arguments: &Mute) -> anyhow::Result<Outcome> {
+    let scope = scope(&arguments.what, arguments.target.as_ref())?;
+    let reason = arguments.reason.join(" ");
+    let reason = (!reason.is_empty()).then(|| reason.chars().take(200).collect());
+    let command = Command::Mute { scope, lasting_secs: arguments.lasting.as_secs(), reason };
+    let store = setup::existing_store(&arguments.store).await?;
+    let answered = respond(&store, &command).await?;
+    match &answered.answer {
+        Answer::Muted { mute, fleets } => {
+            let (runners, until) = (counted_runners(fleets), minute(mute.until));
+            out::print(format_args!("Muted until {until}: {} ({runners}).\n", one_line(&mute.scope.to_string())))?;
+            let (runners, targets) = (fleets.iter().map(|fleet| fleet.runners.len()).sum(), fleets.len());
+            announce(&arguments.store, &Announcement::Muted { mute: mute.clone(), runners, targets }).await;
+            Ok(Outcome::Healthy)
+        }
+        other => not_found(other),
+    }
+}
+
+pub(crate) async fn unmute(arguments: &Unmute) -> anyhow::Result<Outcome> {
+    let scope = scope(&arguments.what, arguments.target.as_ref())?;
+    let store = setup::existing_store(&arguments.store).await?;
+    let answered = respond(&store, &Command::Unmute { scope }).await?;
+    match &answered.answer {
+        Answer::Unmuted { mute } => {
+            out::print(format_args!("No longer muted: {}.\n", one_line(&mute.scope.to_string())))?;
+            announce(&arguments.store, &Announcement::Unmuted { mute: mute.clone(), by: PersonId::operator() }).await;
+            Ok(Outcome::Healthy)
+        }
+        Answer::NotMuted { scope, mutes } => {
+            let muted: Vec<String> = mutes.iter().map(|mute| one_line(&mute.scope.to_string())).collect();
+            let hint = if muted.is_empty() { "nothing is".to_owned() } else { format!("muted: {}", muted.join(", ")) };
+            out::error(&format_args!("{} is not muted; {hint}", one_line(&scope.to_string())));
+            Ok(Outcome::Incomplete)
+        }
+        other => not_found(other),
+    }
+}
+
+pub(crate) async fn acknowledge(arguments: &Acknowledge) -> anyhow::Result<Outcome> {
+    let store = setup::existing_store(&arguments.store).await?;
+    let fleets = Monitoring::read(&store, &SystemClock).await?.fleets;
+    let selection = arguments.selection();
+    let mut open: BTreeMap<Target, Vec<(RunnerId, OutageId)>> = BTreeMap::new();
+    let mut unknown = selection.named();
+    for fleet in &fleets {
+        let target = &fleet.record.target;
+        unknown.retain(|name| !name.covers(target, None));
+        for runner in fleet.pools_and_runners() {
+            unknown.retain(|name| !name.covers(target, Some(&runner.name)));
+            if let Some(outage) = runner.open_outage().filter(|_| selection.covers(target, Some(&runner.name))) {
+                open.entry(target.clone()).or_default().push((outage.runner_id, outage.id));
+            }
+        }
+    }
+    for (target, outages) in open.iter() {
+        let command = Command::Acknowledge { target: target.clone(), outages: outages.clone() };
+        respond(&store, &command).await?;
+        out::print(format_args!(
+            "Acknowledged {} in {target}: no more reminders.\n",
+            counted(outages.len(), "open outage")
+        ))?;
+    }
+    if open.is_empty() && unknown.is_empty() {
+        out::print(format_args!("There is no open outage to acknowledge.\n"))?;
+    }
+    unknown.iter().for_each(|name| out::error(&unknown_text(name)));
+    Ok(Outcome::of(unknown.is_empty(), true))
+}
+
+/// What a mute covers.
+fn scope(what: &Written, of: Option<&TargetSpec>) -> anyhow::Result<Scope> {
+    const ONE: &str = "must be one target, not a whole account: mute its runners by a name or label";
+    let one = |spec: &TargetSpec| match spec {
+        TargetSpec::One(target) => Ok(target.clone()),
+        TargetSpec::RepositoriesOf(_) => anyhow::bail!("{spec}: {ONE}"),
+    };
+    Ok(match (what, of) {
+        (Written::Spec(spec), None) => Scope::Target(one(spec)?),
+        (Written::Spec(spec), Some(_)) => {
+            anyhow::bail!("{spec}: must be a runner's name, because --in names its target")
+        }
+        (Written::Name(name), Some(spec)) => Scope::Runner { target: one(spec)?, name: name.clone() },
+        (Written::Name(name), None) => Scope::Named(name.clone()),
+    })
+}
+
+/// Carries a command out. Whoever can write the store may mute anything.
+async fn respond(store: &ChosenStore, command: &Command) -> anyhow::Result<Answered> {
+    let asker = Asker { id: PersonId::operator(), authority: Authority::Admin, request: None };
+    let answered = Respond { store, jobs: &Nowhere, clock: &SystemClock }.run(command, &asker).await?;
+    if !answered.unread.is_empty() {
+        out::warn(&format_args!("{} cannot be read", counted(answered.unread.len(), "target")));
+    }
+    Ok(answered)
+}
+
+/// The error for what is not stored.
+fn not_found(answer: &Answer) -> anyhow::Result<Outcome> {
+    match answer {
+        Answer::Runners { scope, similar, .. } => {
+            out::error(&unknown_text(&Named::Runner(scope.to_string())));
+            if !similar.is_empty() {
+                let names: Vec<String> = similar.iter().map(|name| one_line(name)).collect();
+                out::error(&format_args!("similar names: {}", names.join(", ")));
+            }
+        }
+        Answer::NotWatched { target, similar } => {
+            let names: Vec<String> = similar.iter().map(ToString::to_string).collect();
+            let hint = if names.is_empty() { String::new() } else { format!("; similar: {}", names.join(", ")) };
+            out::error(&format_args!("{target} is not monitored{hint}"));
+        }
+        _ => out::error(&"the command was not carried out"),
+    }
+    Ok(Outcome::Incomplete)
+}
+
+fn counted_runners(fleets: &[Fleet]) -> String {
+    let runners = fleets.iter().map(|fleet| fleet.runners.len()).sum();
+    match fleets {
+        [] => "no runner yet".to_owned(),
+        [fleet] => format!("{} in {}", counted(runners, "runner"), fleet.record.target),
+        _ => format!("{} in {}", counted(runners, "runner"), counted(fleets.len(), "target")),
+    }
+}
+
+/// Announces in Slack's channel what was muted, if Slack is set here. What is stored counts; a failure is a warning.
+async fn announce(store: &StoreArgument, announcement: &Announcement) {
+    let host_options = HostOptions { store: store.service(), ..HostOptions::default() };
+    let Some(settings) = setup::settings(&host_options).ok().filter(|settings| settings.slack.is_some()) else {
+        return;
+    };
+    let announced = async {
+        let messenger = setup::messenger(&setup::http()?, &settings, false)?;
+        messenger
+            .announce(Reply::announcement(announcement).message())
+            .await
+            .context("Slack did not take the announcement")
+    };
+    if let Err(error) = announced.await {
+        out::warn(&format_args!("not announced in Slack: {error:#}"));
+    }
+}

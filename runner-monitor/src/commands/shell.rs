@@ -1,0 +1,26 @@
+//! `runner-monitor completions` and `man`: what a package of the program installs beside it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::Outcome;
+use crate::args::Arguments;
+use crate::out;
+
+/// Prints the completions for a shell.
+pub(crate) fn completions(shell: Shell) -> anyhow::Result<Outcome> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "runner-monitor", &mut script);
+    out::print(format_args!("{}", String::from_utf8_lossy(&script)))?;
+    Ok(Outcome::Healthy)
+}
+
+/// Writes `runner-monitor.1`, and a page for each command.
+pub(crate) fn manual_pages(folder: &Path) -> anyhow::Result<Outcome> {
+    clap_mangen::generate_to(Arguments::command(), folder)
+        .with_context(|| format!("the manual pages cannot be written to {}", folder.display()))?;
+    Ok(Outcome::Healthy)
+}
