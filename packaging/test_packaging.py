@@ -120,10 +120,13 @@ class SystemdTest(unittest.TestCase):
         for drop_in, settings, installed in (
             ("github-app.conf", ["GITHUB_APP_PRIVATE_KEY"], "sudo install -m 600 app.pem /etc/runner-monitor/app.pem"),
             ("secrets.conf", ["GITHUB_TOKEN", "SLACK_WEBHOOK"], "sudo install -m 600 github-token slack-webhook /etc/runner-monitor/"),
+            ("config.conf", ["RUNNER_MONITOR_CONFIG"], "sudo install -D -m 600 runner-monitor.toml /etc/runner-monitor/runner-monitor.toml"),
         ):
             service = unit(f"packaging/systemd/{drop_in}")["Service"]
             names, paths = zip(*(value.split(":") for value in service["LoadCredential"]))
-            self.assertEqual(service["Environment"], [f"{setting}=@%d/{name}" for setting, name in zip(settings, names)])
+            # A secret is `@` and the path of its file; the configuration file is the path alone.
+            sign = "" if drop_in == "config.conf" else "@"
+            self.assertEqual(service["Environment"], [f"{setting}={sign}%d/{name}" for setting, name in zip(settings, names)])
             self.assertEqual(paths, tuple(f"/etc/runner-monitor/{name}" for name in names))
             self.assertIn(installed, page)
             self.assertTrue(set(names) <= set(installed.split()), drop_in)
@@ -265,7 +268,8 @@ class ReleaseTest(unittest.TestCase):
                 compose = archive.extractfile(f"{path.name.removesuffix('.tar.gz')}/packaging/compose.yaml").read().decode()
         self.assertEqual(names["runner-monitor"], 0o755)
         self.assertLessEqual({"LICENSE", "README.md", "docs/INSTALL.md", "packaging/README.md", "packaging/runner-monitor.env", UNIT,
-                              "packaging/systemd/github-app.conf", "packaging/systemd/secrets.conf", "packaging/kubernetes.yaml"}, set(names))
+                              "packaging/systemd/github-app.conf", "packaging/systemd/secrets.conf", "packaging/systemd/config.conf",
+                              "packaging/kubernetes.yaml"}, set(names))
         # Registries accept lower case only.
         self.assertIn("image: ghcr.io/acme/monitor:1\n", compose)
 

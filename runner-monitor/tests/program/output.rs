@@ -93,3 +93,29 @@ async fn run_keeps_monitoring_when_nobody_reads_its_output() {
     });
     assert_eq!(ending.await.unwrap().unwrap().code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_has_the_documented_keys() {
+    let bench = Bench::new().await;
+    let page = include_str!("../../../docs/RUNNING.md");
+    let rows = page.split("\n## JSON\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = rows.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), 7);
+    for row in rows {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let (command, keys) = (cells.next().unwrap().trim_matches('`'), cells.next().unwrap());
+        // Words in parentheses explain a key.
+        let mut documented: Vec<&str> =
+            keys.split("), `").flat_map(|part| part.split(" (").next().unwrap().split(", ")).collect();
+        documented.iter_mut().for_each(|key| *key = key.trim_matches('`'));
+        documented.sort();
+        let arguments: Vec<&str> = command.split(' ').chain(["--json"]).collect();
+        let (_, stdout, stderr) = bench.output(&arguments, &[]).await;
+        let document: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{command}: {error}: {stdout}{stderr}"));
+        let mut keys: Vec<&str> = document.keys().map(String::as_str).collect();
+        keys.sort();
+        assert_eq!(keys, documented, "{command}");
+        assert_eq!(document["version"], 1, "{command}");
+    }
+}

@@ -261,6 +261,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_on_the_page_is_sound() {
+        let page = include_str!("../../../docs/CONFIGURATION.md");
+        let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        assert!(!parse(text).unwrap().holds_secrets());
+        assert!(text.lines().count() > 8, "{text}");
+    }
+
+    #[test]
     fn every_key_is_unlike_the_others() {
         let mut keys: Vec<String> = of_files().map(Setting::key).collect();
         keys.sort();

@@ -28,7 +28,7 @@ pub use misspelt::Misspelt;
 pub use monitor_domain::secret::Secret;
 pub use notifying::{NamedWebhooks, NotifierSettings, SlackSettings};
 pub use parameters::{Parameters, Prefix, Wanted, part_name, read_or_wanted};
-pub use reference::{Setting, help_text, markdown_table, program_reference, reference};
+pub use reference::{Setting, help_text, markdown_table, program_reference, program_table, reference};
 pub use schema::json_schema;
 pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings, written_target};
 pub use source::{Source, variable};
