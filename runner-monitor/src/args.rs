@@ -529,7 +529,7 @@ pub(crate) struct Status {
     pub(crate) store: StoreArgument,
     #[command(flatten)]
     pub(crate) rows: RowsArgument,
-    /// Show it anew every 5 seconds, or at this interval, until stopped
+    /// Show it again every 5 seconds, or at this interval, until stopped
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "5s", value_parser = parse_watch, conflicts_with = "json")]
     pub(crate) watch: Option<Duration>,
     /// Print JSON instead of a table
@@ -609,7 +609,7 @@ pub(crate) struct Copy {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Write the file anew if it exists
+    /// Replace the file if it exists
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -1,10 +1,12 @@
 // Checks every answer of the API with the program's OpenAPI document: node tests/web-api/check.mjs PROGRAM SCHEMATHESIS
-// Each path and status of the document has to occur, and each property, so that it describes nothing that does not exist.
+// The JSON Schema of the configuration file is checked as well. Each path and status of the document has to occur, and each property, so that it describes nothing that does not exist.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+
+import Ajv2020 from "ajv/dist/2020.js";
 
 import { Document, FILE } from "./document.mjs";
 import { get, run, serve, startGitHub } from "./programs.mjs";
@@ -13,6 +15,28 @@ const [program, schemathesis] = process.argv.slice(2);
 if (!schemathesis) {
   console.error("usage: node check.mjs PROGRAM SCHEMATHESIS");
   process.exit(2);
+}
+
+/** The JSON Schema of the configuration file: it compiles, takes what is sound, and refuses what the program refuses. */
+async function checkConfigSchema() {
+  const { text } = await run(program, ["config", "schema"]);
+  const isSound = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true }).compile(JSON.parse(text));
+  const sound = [
+    { github_token: "@/run/token", repos: ["acme/web"], organizations: "acme", check_interval: "2m", github_app_id: 1 },
+    { policy: { failureThreshold: 2, repeatInterval: 0, pools: { gpu: { minimumOnline: "50%", alert: "pool" } } } },
+    { policy: { targets: { "acme/web": { recheckInterval: "30s", ignore: ["x-*"] } }, runners: { "a*": { channel: "#a" } } } },
+  ];
+  const wrong = [
+    { repositories: ["acme/web"] },
+    { repos: [1] },
+    { policy: { failureTreshold: 2 } },
+    { policy: { failureThreshold: 21 } },
+    { policy: { runners: { "a*": { recheckInterval: "30s" } } } },
+    { policy: { pools: { gpu: {} } } },
+    { policy: { flapWindow: "1 hour" } },
+  ];
+  for (const each of sound) if (!isSound(each)) faults.add(`config schema refuses ${JSON.stringify(each)}: ${JSON.stringify(isSound.errors)}`);
+  for (const each of wrong) if (isSound(each)) faults.add(`config schema takes ${JSON.stringify(each)}`);
 }
 
 const began = Date.now();
@@ -160,7 +184,7 @@ async function checkStore() {
   }
 }
 
-await Promise.all([checkDemo(), checkStore()]);
+await Promise.all([checkDemo(), checkStore(), checkConfigSchema()]);
 for (const each of document.missing()) faults.add(`no answer had ${each}`);
 // One wrong type is a fault in each answer.
 for (const fault of [...faults].slice(0, 50)) console.error(fault);

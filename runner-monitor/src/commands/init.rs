@@ -24,11 +24,7 @@ pub(crate) async fn run(arguments: &Init, config: Option<&Path>) -> anyhow::Resu
     let path = given
         .or_else(config_file::default_path)
         .context("HOME is not set, so there is no place for the file: name it with --config FILE")?;
-    ensure!(
-        arguments.force || !path.exists(),
-        "{} exists: edit it, or write it anew with --force (its settings are lost)",
-        path.display()
-    );
+    ensure!(arguments.force || !path.exists(), "{} exists: edit it, or replace it with --force", path.display());
     out::print(format_args!("This writes {}. Nothing is written before the last question.\n\n", path.display()))?;
     let mut draft = Draft { path: path.clone(), lines: Vec::new() };
     let mut ask = Ask::new();

@@ -114,7 +114,7 @@ fn scope(what: &Written, of: Option<&TargetSpec>) -> anyhow::Result<Scope> {
     })
 }
 
-/// Carries a command out. Whoever can write the store may mute anything.
+/// Carries a command out. A process that can write the store may mute anything.
 async fn respond(store: &ChosenStore, command: &Command) -> anyhow::Result<Answered> {
     let asker = Asker { id: PersonId::operator(), authority: Authority::Admin, request: None };
     let answered = Respond { store, jobs: &Nowhere, clock: &SystemClock }.run(command, &asker).await?;

@@ -155,7 +155,7 @@ async fn init_asks_tries_and_writes_a_file_that_works() {
     let (code, stdout, stderr) = bench.output(&["check"], &home).await;
     assert!(code == Some(1) && stdout.contains("build-0"), "{stdout}{stderr}");
     let (code, _, stderr) = bench.init(&[], String::new()).await;
-    assert!(code == Some(2) && stderr.contains("exists: edit it, or write it anew with --force"), "{stderr}");
+    assert!(code == Some(2) && stderr.contains("exists: edit it, or replace it with --force"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
