@@ -8,6 +8,7 @@ mod loops;
 mod measure;
 mod memory;
 mod one_check;
+mod page;
 mod runtime_api;
 mod sending;
 mod table;
@@ -73,6 +74,8 @@ enum Part {
     /// Passes with GitHub's limits
     Paced,
     Memory,
+    /// The page over 4,000 targets
+    Page,
     Cost,
 }
 
@@ -106,6 +109,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Part::Fleets => fleet::unpaced(&mut table, &sizes)?,
             Part::Paced => fleet::paced(&mut table, &sizes)?,
             Part::Memory => memory::measure(&mut table, folder, if quick { 5_000 } else { 100_000 })?,
+            Part::Page => page::measure(&mut table, folder, if quick { 200 } else { 4_000 })?,
             Part::Cost => cost::measure(&mut table)?,
         }
     }
