@@ -265,9 +265,23 @@ class ReleaseTest(unittest.TestCase):
                 compose = archive.extractfile(f"{path.name.removesuffix('.tar.gz')}/packaging/compose.yaml").read().decode()
         self.assertEqual(names["runner-monitor"], 0o755)
         self.assertLessEqual({"LICENSE", "README.md", "docs/INSTALL.md", "packaging/README.md", "packaging/runner-monitor.env", UNIT,
-                              "packaging/systemd/github-app.conf", "packaging/systemd/secrets.conf", "packaging/kubernetes.yaml"}, set(names))
+                              "packaging/systemd/github-app.conf", "packaging/systemd/secrets.conf", "packaging/kubernetes.yaml",
+                              "monitoring/rules.yaml", "monitoring/dashboard.json"}, set(names))
         # Registries accept lower case only.
         self.assertIn("image: ghcr.io/acme/monitor:1\n", compose)
+
+    def test_links_in_packed_pages_lead_to_packed_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (path,) = packed(folder).glob("runner-monitor-*-x86_64-unknown-linux-musl.tar.gz")
+            unpacked = release().unpack(path, folder)
+            kept = set()
+            for page in unpacked.rglob("*.md"):
+                for target in re.findall(r"\]\(([^()\s:#]+)(?:#[^()\s]*)?\)", page.read_text(encoding="utf-8")):
+                    self.assertTrue((page.parent / target).exists(), f"{page.relative_to(unpacked)}: {target}")
+                    kept.add((page.parent / target).resolve().relative_to(unpacked.resolve()).as_posix())
+        self.assertLessEqual({"docs/INSTALL.md", "docs/images/fleet.png", "docs/decisions", "monitoring/README.md", "SECURITY.md",
+                              "infra/slack-app-manifest.yaml", "packaging/kubernetes.yaml"}, kept)
 
     def test_the_released_template_differs_only_in_code_and_architecture(self):
         ours, released = (yaml.load(source, Tagged) for source in (text("infra/template.yaml"), release().released_template("arm64")))
