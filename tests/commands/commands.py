@@ -150,21 +150,6 @@ def run(scenario, blocks, listed, environment):
 
 
 @contextlib.contextmanager
-def printed(folder, name, *command):
-    """A server that prints its address as its first line."""
-    log = folder / f"{name}.log"
-    with servers.server(command, os.environ, log) as process:
-        for _ in range(600):
-            lines = log.read_text().splitlines()
-            if lines:
-                break
-            assert process.poll() is None, f"{name} ended"
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        yield lines[0]
-
-
-@contextlib.contextmanager
 def world():
     """Starts the fakes. Yields the environment of the commands."""
     with contextlib.ExitStack() as stack:
@@ -172,9 +157,9 @@ def world():
         aws = stack.enter_context(servers.moto(folder))
         template.STACK = "github-runner-monitor"
         create_stack.create("dynamodb", aws, None, folder)
-        github = stack.enter_context(printed(folder, "github", BUILT / "examples" / "fake-github"))
-        slack = stack.enter_context(printed(folder, "slack", BUILT / "examples" / "fake-slack"))
-        stately = stack.enter_context(printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
+        github = stack.enter_context(servers.printed(folder, "github", BUILT / "examples" / "fake-github"))
+        slack = stack.enter_context(servers.printed(folder, "slack", BUILT / "examples" / "fake-slack"))
+        stately = stack.enter_context(servers.printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
         # Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
         cli = pathlib.Path(sys.executable).with_name("aws")
         (folder / "aws").write_text(f'#!/bin/sh\nexec "{cli}" --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n')
