@@ -177,7 +177,7 @@ release-program:
 release-functions:
 	$(PYTHON) tests/release/functions.py target/lambda
 
-commands: .venv/stack-installed ## Every command in the docs: run as written, or listed with the reason why not
+commands: .venv/stack-installed .tools/ministack/installed ## Every command in the docs: run as written, or listed with the reason why not
 	cargo build --quiet --release
 	cargo build --quiet $(WHOLE) --bin runner-monitor --bin stately-server --example fake-github --example fake-slack
 	$(PYTHON) tests/commands/commands.py
