@@ -4,7 +4,7 @@ command in the docs is missing there, or if an entry there is no longer in the d
 
     python commands.py [NAME …]      only the scenarios of these names
 
-AWS_CLI names another AWS CLI, for example version 2, which no package registry has.
+AWS_CLI names another AWS CLI, for example version 2.
 """
 
 import contextlib
