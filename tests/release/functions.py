@@ -27,17 +27,23 @@ import template  # noqa: E402
 # All that the commands of the pages need, besides the shell's own.
 NEEDED = ("aws", "sam", "bash", "cat", "gzip", "tar")
 COMPILERS = ("cargo", "cargo-lambda", "rustc", "zig", "cc", "gcc", "clang", "make")
+ARCHITECTURES = ("arm64", "x86_64")
+OURS = template.ARCHITECTURE
+(OTHER,) = set(ARCHITECTURES) - {OURS}
 STACK, NEXT = "github-runner-monitor", "runner-monitor-next"
 WITHIN_SECS = 60
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 
 
 class Newcomer:
-    """A person with the archive of the functions, SAM and the AWS CLI."""
+    """A person with the archives of the functions, SAM and the AWS CLI."""
 
     def __init__(self, folder, built, url):
-        archive = world.packed(folder / "downloaded", "functions", "--architecture", template.ARCHITECTURE, "--built", built)
-        self.folder, self.unpacked = archive.parent, archive.name.removesuffix(".tar.gz")
+        self.folder, self.unpacked = folder / "downloaded", {}
+        for architecture in ARCHITECTURES:
+            # The zips of the other one have the same programs: they are not run.
+            archive = world.packed(self.folder, "functions", "--architecture", architecture, "--built", built)
+            self.unpacked[architecture] = self.folder / archive.name.removesuffix(".tar.gz")
         programs = folder / "bin"
         programs.mkdir()
         for name in NEEDED:
@@ -66,26 +72,28 @@ class Newcomer:
         for line in lines:
             name, kind = line.split()[1:3]
             if name in values:
-                commands.append(f"put {name} {kind} > /dev/null <<< '{values.pop(name)}'")
+                commands.append(f"put {name} {kind} <<< '{values.pop(name)}'")
         # The page names these settings, but has no line for them.
-        commands += [f"put {name} String > /dev/null <<< '{value}'" for name, value in values.items()]
+        commands += [f"put {name} String <<< '{value}'" for name, value in values.items()]
         self.types(*commands)
 
 
 def deploys_with_sam(newcomer):
     commands = world.block("docs/INSTALL.md", "tar -xzf runner-monitor-*-lambda-arm64.tar.gz")
-    newcomer.types(*[command.replace("arm64", template.ARCHITECTURE) for command in commands], answer="y\n")
+    newcomer.types(*[command.replace("arm64", OURS) for command in commands], answer="y\n")
 
 
 def updates_with_the_aws_cli(newcomer):
     commands = world.block("docs/INSTALL.md", "aws cloudformation package")
-    newcomer.types("aws s3 mb s3://releases", f"cd {newcomer.unpacked}",
+    newcomer.types("aws s3 mb s3://releases", f"cd {newcomer.unpacked[OURS]}",
                    *[command.replace("BUCKET", "releases") for command in commands])
 
 
 def deploys_a_second_stack(newcomer):
+    """From the archive of the other architecture."""
+    tar, *_ = world.block("docs/INSTALL.md", "tar -xzf runner-monitor-*-lambda-arm64.tar.gz")
     (command,) = world.block("docs/DEPLOY-AWS.md", "sam deploy --stack-name runner-monitor-next")
-    newcomer.types(f"cd {newcomer.unpacked}", command, answer="y\n")
+    newcomer.types(tar.replace("arm64", OTHER), f"cd {newcomer.unpacked[OTHER]}", "sam validate --lint", command, answer="y\n")
 
 
 class Account:
@@ -117,10 +125,10 @@ class Account:
         return json.loads(payload)
 
 
-def check_stack(account, name, given, zips):
+def check_stack(account, name, architecture, given, zips):
     """Everything that the template has is there, with these properties. Returns the names by logical id."""
     template.STACK = name
-    expected = template.resolved({**given, "Architecture": template.ARCHITECTURE})
+    expected = template.resolved({**given, "Architecture": architecture})
     status = account.stack(name)["StackStatus"]
     assert status == "CREATE_COMPLETE", f"{name}: {status}"
     found = account.resources(name)
@@ -225,7 +233,7 @@ def check_update(account, newcomer):
     """A deploy that names other parameters, or none, keeps the ones it does not name."""
     before = account.parameters(STACK)
     updates_with_the_aws_cli(newcomer)
-    newcomer.types(f"cd {newcomer.unpacked}", "sam deploy --parameter-overrides IntervalMinutes=10", answer="y\n")
+    newcomer.types(f"cd {newcomer.unpacked[OURS]}", "sam deploy --parameter-overrides IntervalMinutes=10", answer="y\n")
     assert account.stack(STACK)["StackStatus"] == "UPDATE_COMPLETE", account.stack(STACK)
     have = account.parameters(STACK)
     assert have == {**before, "IntervalMinutes": "10"}, have
@@ -244,14 +252,13 @@ def main(built):
         folder = pathlib.Path(folder)
         with servers.ministack(folder) as url, world.fake_github(folder) as github, world.slack() as (webhook, messages):
             account, newcomer = Account(url), Newcomer(folder, pathlib.Path(built).resolve(), url)
-            zips = newcomer.folder / newcomer.unpacked
             newcomer.puts_settings({
                 "github-token": "test-token", "slack-webhook": webhook, "slack-signing-secret": SECRET,
                 "repositories": '["acme/web", "acme/empty"]', "organizations": '["acme"]', "github-api-url": github,
                 # The first check alerts; otherwise it would take three, a minute apart.
                 "policy": '{"failureThreshold": 1}'}, f"/{STACK}")
             deploys_with_sam(newcomer)
-            names = check_stack(account, STACK, {"Store": "dynamodb", "AlarmEmail": "ops@example.com"}, zips)
+            names = check_stack(account, STACK, OURS, {"Store": "dynamodb", "AlarmEmail": "ops@example.com"}, newcomer.unpacked[OURS])
             said(f"sam deploy: {len(names)} resources as in the template, functions from the zips")
             # SAM mostly waits, so the second stack is deployed meanwhile.
             with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -260,8 +267,9 @@ def main(built):
                 check_slash_command(account, names)
                 check_update(account, newcomer)
                 second.result()
-            check_stack(account, NEXT, {"Store": "statelydb", "AlarmEmail": "ops@example.com", "ParameterPrefix": f"/{NEXT}"}, zips)
-            said("sam deploy of a second stack, with StatelyDB as its store")
+            given = {"Store": "statelydb", "AlarmEmail": "ops@example.com", "ParameterPrefix": f"/{NEXT}"}
+            check_stack(account, NEXT, OTHER, given, newcomer.unpacked[OTHER])
+            said(f"sam deploy of a second stack: StatelyDB, {OTHER}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import json
 import pathlib
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 
@@ -21,16 +20,11 @@ OFFLINE = "build-4 offline"
 
 def packed(folder, kind, *arguments):
     """The archive that scripts/release.py packs, in `folder`."""
+    before = set(folder.glob("*.tar.gz"))
     command = [ROOT / "scripts" / "release.py", "--output", folder, kind, *arguments]
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
-    (archive,) = folder.glob("*.tar.gz")
+    (archive,) = set(folder.glob("*.tar.gz")) - before
     return archive
-
-
-def unpacked(archive, folder):
-    with tarfile.open(archive) as opened:
-        opened.extractall(folder, filter="data")
-    return folder / archive.name.removesuffix(".tar.gz")
 
 
 def block(page, begins):
