@@ -209,13 +209,13 @@ CHECKS = {
 }
 
 
-def check_alert(account, names, messages):
+def check_alert(account, names, messages, log):
     """One tick by hand; the rest is the work of the queues and the functions."""
     began = time.monotonic()
     answer = account.invoke(names["SchedulerFunction"], {})
     # `acme/empty` has no runner, but is checked.
     assert answer["targets"] >= 2, answer
-    world.until(f"no message has {world.OFFLINE!r}: {messages}",
+    world.until(lambda: f"no message has {world.OFFLINE!r}: {messages}\n{log.read_text()[-5000:]}",
                 lambda: any(world.OFFLINE in json.dumps(message) for message in messages), began + WITHIN_SECS)
     said(f"scheduler, poller and notifier: one tick, then an alert in Slack ({time.monotonic() - began:.1f} s)")
 
@@ -263,7 +263,7 @@ def main(built):
             # SAM mostly waits, so the second stack is deployed meanwhile.
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 second = pool.submit(deploys_a_second_stack, newcomer)
-                check_alert(account, names, messages)
+                check_alert(account, names, messages, folder / "ministack.log")
                 check_slash_command(account, names)
                 check_update(account, newcomer)
                 second.result()

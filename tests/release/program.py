@@ -3,11 +3,10 @@
     python program.py PROGRAM      PROGRAM is the built program, for example target/release/runner-monitor
 
 The root has the archive, Debian's root certificates and the shared libraries of the program, nothing else. The program is shut into
-it (chroot), in a network of its own without any way out (unshare). Needs root or the right to make user namespaces.
+it (chroot), in a network of its own without any way out (unshare). Needs root, sudo without a password, or user namespaces.
 """
 
 import fcntl
-import os
 import pathlib
 import platform
 import re
@@ -32,7 +31,7 @@ STORE = "var/lib/runner-monitor"
 # Not every PATH of a user has it.
 CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 SHUT_IN = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
-WAYS = [SHUT_IN, [*SHUT_IN, "--user", "--map-root-user"]]
+WAYS = [SHUT_IN, [*SHUT_IN, "--user", "--map-root-user"], ["sudo", "--non-interactive", *SHUT_IN]]
 
 
 class Root:
@@ -94,11 +93,7 @@ def fills_in(settings, values):
     settings.write_text(text)
 
 
-def check(program, folder):
-    downloaded = folder / "downloaded"
-    target = f"{platform.machine()}-unknown-linux-musl"
-    archive = world.packed(downloaded, "program", "--target", target, "--binary", program)
-    subprocess.run([world.ROOT / "scripts" / "release.py", "--output", downloaded, "checksums"], check=True, stdout=subprocess.DEVNULL)
+def check(program, downloaded, folder):
     root = Root(folder)
     libraries = root.adds_libraries(program)
     for file in downloaded.iterdir():
@@ -107,7 +102,7 @@ def check(program, folder):
         began = time.monotonic()
         commands = world.block("docs/INSTALL.md", "sha256sum --check")
         demo = root.types([command.replace("x86_64", platform.machine()) for command in commands])
-        assert f"{archive.name}: OK" in demo and "offline" in demo, demo
+        assert ".tar.gz: OK" in demo and "offline" in demo, demo
         said(f"checked, unpacked and seen at work, beside {libraries} libraries", began)
         (unpacked,) = (root.folder / "root").glob("*/")
         root.types([f"cd {unpacked}", *world.block("docs/INSTALL.md", "sudo install -m 755 runner-monitor /usr/local/bin/")])
@@ -119,7 +114,7 @@ def check(program, folder):
         command, environment = starts_service(root)
         log = folder / "service.log"
         with servers.server(command, environment, log) as service:
-            world.until(f"no message has {world.OFFLINE!r}: {messages}\n{log.read_text()}",
+            world.until(lambda: f"no message has {world.OFFLINE!r}: {messages}\n{log.read_text()}",
                         lambda: any(world.OFFLINE in str(message) for message in messages) or ended(service, log),
                         began + WITHIN_SECS)
             said("a fleet is watched, and Slack has an alert about the offline runner", began)
@@ -151,19 +146,31 @@ def bring_loopback_up():
         assert outside.connect_ex(("192.0.2.1", 443)) != 0, interfaces
 
 
+def runs(command):
+    try:
+        return subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 def main(program):
-    way = next((way for way in WAYS if subprocess.run([*way, "true"], capture_output=True).returncode == 0), None)
+    way = next(filter(runs, WAYS), None)
     if way is None:
-        print("SKIPPED the program in an empty root: only root can shut it in here, or a user who may make user namespaces")
+        print("SKIPPED the program in an empty root: it needs root, sudo without a password, or user namespaces (unshare)")
         return 0
-    return subprocess.run([*way, sys.executable, __file__, program, "shut-in"]).returncode
+    with tempfile.TemporaryDirectory(prefix="release-") as downloaded:
+        target = f"{platform.machine()}-unknown-linux-musl"
+        world.packed(pathlib.Path(downloaded), "program", "--target", target, "--binary", program)
+        world.packed(pathlib.Path(downloaded), "checksums")
+        return subprocess.run([*way, sys.executable, __file__, program, downloaded]).returncode
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 2:
         sys.exit(main(sys.argv[1]))
-    if sys.argv[2:] != ["shut-in"]:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
+    # This process is shut in.
     bring_loopback_up()
     with tempfile.TemporaryDirectory(prefix="release-") as temporary:
-        check(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(temporary))
+        check(*(pathlib.Path(argument).resolve() for argument in sys.argv[1:]), pathlib.Path(temporary))

@@ -19,12 +19,12 @@ OFFLINE = "build-4 offline"
 
 
 def packed(folder, kind, *arguments):
-    """The archive that scripts/release.py packs, in `folder`."""
-    before = set(folder.glob("*.tar.gz"))
+    """The file that scripts/release.py writes into `folder`."""
+    before = set(folder.glob("*"))
     command = [ROOT / "scripts" / "release.py", "--output", folder, kind, *arguments]
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
-    (archive,) = set(folder.glob("*.tar.gz")) - before
-    return archive
+    (file,) = set(folder.glob("*")) - before
+    return file
 
 
 def block(page, begins):
@@ -34,12 +34,11 @@ def block(page, begins):
 
 
 def until(what, question, deadline):
-    """Asks until the answer is true, and returns it."""
-    while not (answer := question()):
+    """Asks until the answer is true; `what` says what is missing at the deadline."""
+    while not question():
         if time.monotonic() > deadline:
-            raise SystemExit(f"not in time: {what}")
+            raise SystemExit(f"not in time: {what()}")
         time.sleep(0.1)
-    return answer
 
 
 def fake_github(folder):
