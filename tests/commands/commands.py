@@ -122,6 +122,7 @@ def run(scenario, blocks, listed, environment):
         # The commands write into a copy, not into the tree.
         for name in ("infra", "events", "schema"):
             subprocess.run(["cp", "-r", pages.ROOT / name, folder / name], check=True)
+        servers.home_of_sam(folder)
         program = folder / "script"
         program.write_text(script(scenario, blocks, listed), encoding="utf-8")
         given = {**environment, "HOME": str(folder), **{name: os.path.expandvars(value) for name, value in

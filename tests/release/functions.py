@@ -52,6 +52,7 @@ class Newcomer:
             (programs / name).symlink_to(found or sys.exit(f"{name} is missing: `make .venv/stack-installed` installs sam and aws"))
         found = [name for name in COMPILERS if shutil.which(name, path=str(programs))]
         assert not found, f"on the PATH: {found}"
+        servers.home_of_sam(folder)
         self.environment = {
             "PATH": str(programs), "HOME": str(folder), "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1", "SAM_CLI_TELEMETRY": "0",
             "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": template.REGION,

@@ -173,4 +173,4 @@ if __name__ == "__main__":
     # This process is shut in.
     bring_loopback_up()
     with tempfile.TemporaryDirectory(prefix="release-") as temporary:
-        check(*(pathlib.Path(argument).resolve() for argument in sys.argv[1:]), pathlib.Path(temporary))
+        check(*(pathlib.Path(argument).resolve() for argument in [*sys.argv[1:], temporary]))

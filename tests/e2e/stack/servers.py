@@ -92,6 +92,12 @@ def printed(folder, name, *command):
         yield lines[0]
 
 
+def home_of_sam(folder):
+    """Makes a home in which SAM does not ask a registry for its newest version: it does so once a week."""
+    (folder / ".aws-sam").mkdir()
+    (folder / ".aws-sam" / "metadata.json").write_text(f'{{"lastVersionCheck": {time.time()}}}')
+
+
 def end(process, within_secs=10):
     """Sends SIGTERM, then SIGKILL, to the process and its children."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
