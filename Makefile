@@ -19,14 +19,14 @@ export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda in this path, and cargo-lambda finds zig, with which it links.
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help test check vocabulary lint advisories unit openapi monitoring web slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack commands bench capacity stately-bench screenshots release-local sbom pins clean
+.PHONY: help test check vocabulary lint advisories unit openapi monitoring web slack-sdk schema-check stately-clients simulation soak fuzz mutants instructions kill functions stack release release-program release-functions commands bench capacity stately-bench screenshots release-local sbom pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 # Always the whole workspace: with the same features no crate is built twice.
 WHOLE := --workspace --all-features
-PARTS := lint unit openapi monitoring web slack-sdk schema-check stately-clients simulation instructions kill stack commands
+PARTS := lint unit openapi monitoring web slack-sdk schema-check stately-clients simulation instructions kill stack release commands
 
 test: ## All tests that CI runs
 	@for part in $(PARTS); do \
@@ -165,7 +165,19 @@ stack: .venv/stack-installed .tools/checkov/installed tests/dynamodb/node_module
 		--ministack by_hand slash_command
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml
 
-commands: .venv/stack-installed ## Every command in the docs: run as written, or listed with the reason why not
+# Both at once: they mostly wait.
+release: functions .tools/ministack/installed ## A release as a newcomer installs it: the program in an empty root, the functions with sam and the AWS CLI
+	cargo build --quiet --release --bin runner-monitor
+	cargo build --quiet $(WHOLE) --example fake-github
+	$(MAKE) --no-print-directory --jobs=2 release-program release-functions
+
+release-program:
+	$(PYTHON) tests/release/program.py target/release/runner-monitor
+
+release-functions:
+	$(PYTHON) tests/release/functions.py target/lambda
+
+commands: .venv/stack-installed .tools/ministack/installed ## Every command in the docs: run as written, or listed with the reason why not
 	cargo build --quiet --release
 	cargo build --quiet $(WHOLE) --bin runner-monitor --bin stately-server --example fake-github --example fake-slack
 	$(PYTHON) tests/commands/commands.py

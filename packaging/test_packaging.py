@@ -235,7 +235,8 @@ def packed(folder):
     for name in ("scheduler", "poller", "notifier", "slack"):
         (made / name).mkdir(parents=True)
         (made / name / "bootstrap").write_bytes(b"\x7fELF " + name.encode())
-    program.write_bytes(b"\x7fELF program")
+    program.write_text('#!/bin/sh\nif [ "$1" = man ]; then echo page > "$2/runner-monitor.1"; else echo "$*"; fi\n', encoding="utf-8")
+    program.chmod(0o755)
     script = release()
     parts = [argparse.Namespace(output=output, target=f"{processor}-unknown-linux-musl", binary=program, image="ghcr.io/Acme/monitor:1")
              for processor in ("x86_64", "aarch64")]
@@ -269,9 +270,23 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual(names["runner-monitor"], 0o755)
         self.assertLessEqual({"LICENSE", "README.md", "docs/INSTALL.md", "packaging/README.md", "packaging/runner-monitor.env", UNIT,
                               "packaging/systemd/github-app.conf", "packaging/systemd/secrets.conf", "packaging/systemd/config.conf",
-                              "packaging/kubernetes.yaml"}, set(names))
+                              "packaging/kubernetes.yaml", "monitoring/rules.yaml", "monitoring/dashboard.json", "man/runner-monitor.1",
+                              "completions/runner-monitor.bash", "completions/_runner-monitor", "completions/runner-monitor.fish"}, set(names))
         # Registries accept lower case only.
         self.assertIn("image: ghcr.io/acme/monitor:1\n", compose)
+
+    def test_links_in_packed_pages_lead_to_packed_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (path,) = packed(folder).glob("runner-monitor-*-x86_64-unknown-linux-musl.tar.gz")
+            unpacked = release().unpack(path, folder)
+            kept = set()
+            for page in unpacked.rglob("*.md"):
+                for target in re.findall(r"\]\(([^()\s:#]+)(?:#[^()\s]*)?\)", page.read_text(encoding="utf-8")):
+                    self.assertTrue((page.parent / target).exists(), f"{page.relative_to(unpacked)}: {target}")
+                    kept.add((page.parent / target).resolve().relative_to(unpacked.resolve()).as_posix())
+        self.assertLessEqual({"docs/INSTALL.md", "docs/images/fleet.png", "docs/decisions", "monitoring/README.md", "SECURITY.md",
+                              "infra/slack-app-manifest.yaml", "packaging/kubernetes.yaml"}, kept)
 
     def test_the_released_template_differs_only_in_code_and_architecture(self):
         ours, released = (yaml.load(source, Tagged) for source in (text("infra/template.yaml"), release().released_template("arm64")))

@@ -19,6 +19,7 @@ import hashlib
 import io
 import pathlib
 import platform
+import posixpath
 import re
 import shutil
 import subprocess
@@ -31,8 +32,8 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FUNCTIONS = ("scheduler", "poller", "notifier", "slack")
-PACKED = ("LICENSE", "README.md", "CHANGELOG.md", "docs/*.md", "packaging/README.md", "packaging/systemd", "packaging/*.env",
-          "packaging/*.yaml")
+PACKED = ("LICENSE", ":(glob)*.md", "docs", "infra/slack-app-manifest.yaml", "monitoring", "packaging/README.md",
+          "packaging/systemd", "packaging/*.env", "packaging/*.yaml")
 # In compose.yaml and kubernetes.yaml: the image that somebody builds. A release puts the published one in its place.
 IMAGE = "runner-monitor:latest"
 DOCKER_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -69,12 +70,36 @@ def pack_program(arguments):
     if "linux" in arguments.target and not arguments.binary and is_dynamic(program):
         sys.exit(f"{program} needs the libraries of the machine that runs it: build it with -C target-feature=+crt-static")
     files = {"runner-monitor": (program, True)}
-    for name in git("ls-files", *PACKED).splitlines():
-        content = (ROOT / name).read_text(encoding="utf-8")
+    names = git("ls-files", *PACKED).splitlines()
+    for name in names:
+        content = (ROOT / name).read_bytes()
         if name.endswith(".yaml") and arguments.image:
-            content = content.replace(IMAGE, arguments.image.lower())
-        files[name] = (content.encode(), False)
+            content = content.replace(IMAGE.encode(), arguments.image.lower().encode())
+        if name.endswith(".md"):
+            content = links_within(content.decode(), name, names).encode()
+        files[name] = (content, False)
+    files |= {name: (content, False) for name, content in written_by(program).items()}
     pack(arguments.output, f"runner-monitor-{version()}-{arguments.target}", files)
+
+
+def written_by(program):
+    """The completions and manual pages that the program writes, so it has to run on this machine."""
+    shells = {"bash": "runner-monitor.bash", "zsh": "_runner-monitor", "fish": "runner-monitor.fish"}
+    files = {f"completions/{name}": subprocess.run([program, "completions", shell], capture_output=True, check=True).stdout
+             for shell, name in shells.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([program, "man", folder], check=True)
+        files |= {f"man/{page.name}": page.read_bytes() for page in pathlib.Path(folder).iterdir()}
+    return files
+
+
+def links_within(text, page, names):
+    """The text of a page without its links to files that are only in the repository: the words stay."""
+    def within(link):
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(page), link[2].partition("#")[0]))
+        return ":" in link[2] or link[2].startswith("#") or path in names or any(name.startswith(f"{path}/") for name in names)
+
+    return re.sub(r"\[([^\]]*)\]\(([^()\s]+)\)", lambda link: link[0] if within(link) else link[1], text)
 
 
 def is_dynamic(program):

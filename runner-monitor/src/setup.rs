@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use monitor_config::{HostOptions, Settings, StatelyDbSettings, StoreSettings};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
+use monitor_http::http_for_any_machine;
 use monitor_pipeline::ports::Clock;
 use monitor_slack::incoming::SigningSecret;
 use monitor_slack::{Admins, Console, Messenger, Refusals, Replies, WebBase};
@@ -35,13 +36,13 @@ pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
 /// The HTTP client for Slack and the heartbeat. An HTTP/1.1 connection carries one request at a time, so a connection
 /// that timed out is never reused.
 pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
-    monitor_http::client(monitor_http::http().http1_only()).context("the HTTP client could not be set up")
+    monitor_http::client(http_for_any_machine().http1_only()).context("the HTTP client could not be set up")
 }
 
 /// The GitHub client.
 pub(crate) fn github(settings: &Settings, clock: &SystemClock) -> anyhow::Result<GitHub> {
     let clock = *clock;
-    Ok(monitor_http::github(monitor_http::http, &settings.github, Arc::new(move || clock.now()))?)
+    Ok(monitor_http::github(http_for_any_machine, &settings.github, Arc::new(move || clock.now()))?)
 }
 
 /// The web address that links start with.
@@ -99,7 +100,7 @@ async fn network_store(settings: &StoreSettings) -> anyhow::Result<ChosenStore> 
         StoreSettings::StatelyDb(_) => SdkConfig::builder().build(),
     };
     let dynamodb = || aws_sdk_dynamodb::Client::new(&sdk);
-    let store = monitor_http::store(monitor_http::http(), settings, dynamodb, SystemClock.random())?;
+    let store = monitor_http::store(http_for_any_machine(), settings, dynamodb, SystemClock.random())?;
     Ok(ChosenStore::Network(store))
 }
 
@@ -148,7 +149,7 @@ pub(crate) async fn existing_store(argument: &StoreArgument) -> anyhow::Result<C
 
 /// The StatelyDB client.
 pub(crate) fn stately_client(settings: &StatelyDbSettings) -> anyhow::Result<Client<HttpTransport>> {
-    Ok(monitor_http::stately(monitor_http::http(), settings, SystemClock.random())?)
+    Ok(monitor_http::stately(http_for_any_machine(), settings, SystemClock.random())?)
 }
 
 #[cfg(test)]

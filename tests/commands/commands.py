@@ -1,8 +1,10 @@
-"""Runs the commands in the docs as they are written, against fakes: moto for AWS (with the AWS CLI that the tests pin), the fake
-GitHub and Slack, and the local StatelyDB server. commands.toml says how, or why a command cannot run here. The run fails if a
+"""Runs the commands in the docs as they are written, against fakes: MiniStack for AWS (with the AWS CLI and SAM that the tests pin), the
+fake GitHub and Slack, and the local StatelyDB server. commands.toml says how, or why a command cannot run here. The run fails if a
 command in the docs is missing there, or if an entry there is no longer in the docs.
 
     python commands.py [NAME …]      only the scenarios of these names
+
+AWS_CLI names another AWS CLI, for example version 2.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import pathlib
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +23,6 @@ import tomllib
 import pages
 
 sys.path.insert(0, str(pages.ROOT / "tests" / "e2e" / "stack"))
-import create_stack  # noqa: E402
 import servers  # noqa: E402
 import template  # noqa: E402
 
@@ -120,6 +122,7 @@ def run(scenario, blocks, listed, environment):
         # The commands write into a copy, not into the tree.
         for name in ("infra", "events", "schema"):
             subprocess.run(["cp", "-r", pages.ROOT / name, folder / name], check=True)
+        servers.home_of_sam(folder)
         program = folder / "script"
         program.write_text(script(scenario, blocks, listed), encoding="utf-8")
         given = {**environment, "HOME": str(folder), **{name: os.path.expandvars(value) for name, value in
@@ -143,25 +146,11 @@ def run(scenario, blocks, listed, environment):
         finally:
             os.close(ours), os.close(theirs)
         missing = [text for text in scenario.get("says", []) if text not in output]
-        secrets = [secret for secret in scenario.get("typed", []) if secret in output]
+        # Not `y`, an answer to a question.
+        secrets = [secret for secret in scenario.get("typed", []) if len(secret) > 1 and secret in output]
         if process.returncode or missing or secrets:
             return f"exit code {process.returncode}, lacks {missing}, shows {secrets}:\n{output}"
         return None
-
-
-@contextlib.contextmanager
-def printed(folder, name, *command):
-    """A server that prints its address as its first line."""
-    log = folder / f"{name}.log"
-    with servers.server(command, os.environ, log) as process:
-        for _ in range(600):
-            lines = log.read_text().splitlines()
-            if lines:
-                break
-            assert process.poll() is None, f"{name} ended"
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        yield lines[0]
 
 
 @contextlib.contextmanager
@@ -169,26 +158,49 @@ def world():
     """Starts the fakes. Yields the environment of the commands."""
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
-        aws = stack.enter_context(servers.moto(folder))
-        template.STACK = "github-runner-monitor"
-        create_stack.create("dynamodb", aws, None, folder)
-        github = stack.enter_context(printed(folder, "github", BUILT / "examples" / "fake-github"))
-        slack = stack.enter_context(printed(folder, "slack", BUILT / "examples" / "fake-slack"))
-        stately = stack.enter_context(printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
+        aws = stack.enter_context(servers.ministack(folder))
+        github = stack.enter_context(servers.printed(folder, "github", BUILT / "examples" / "fake-github"))
+        slack = stack.enter_context(servers.printed(folder, "slack", BUILT / "examples" / "fake-slack"))
+        stately = stack.enter_context(servers.printed(folder, "stately", BUILT / "stately-server", "--port", "0"))
         # Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
-        cli = pathlib.Path(sys.executable).with_name("aws")
+        installed = pathlib.Path(sys.executable).parent
+        cli = os.environ.get("AWS_CLI", installed / "aws")
         (folder / "aws").write_text(f'#!/bin/sh\nexec "{cli}" --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n')
         (folder / "aws").chmod(0o755)
-        path = [str(folder), str(BUILT), str(cli.parent), os.environ["PATH"]]
+        path = [str(folder), str(BUILT), str(installed), os.environ["PATH"]]
         home = pathlib.Path.home()
-        yield {
+        environment = {
             "PATH": ":".join(path), "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
             "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
             "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
             "AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
-            "AWS_DEFAULT_REGION": template.REGION, "AWS_PAGER": "",
+            "AWS_DEFAULT_REGION": template.REGION, "AWS_PAGER": "", "SAM_CLI_TELEMETRY": "0",
             "GITHUB": github, "SLACK": slack, "STATELY": stately,
         }
+        deploy(folder / "release", environment)
+        yield environment
+
+
+def deploy(folder, environment):
+    """Creates the stack from the archive of a release, whose functions are never run."""
+    for name in ("scheduler", "poller", "notifier", "slack"):
+        (folder / "built" / name).mkdir(parents=True)
+        shutil.copy("/bin/true", folder / "built" / name / "bootstrap")
+    script = """
+        "$RELEASE" --output . functions --architecture arm64 --built built
+        tar -xzf *.tar.gz && cd runner-monitor-*-arm64
+        aws s3 mb s3://stack
+        aws cloudformation package --template-file template.yaml --s3-bucket stack --output-template-file packaged.yaml
+        aws cloudformation deploy --template-file packaged.yaml --s3-bucket stack --stack-name github-runner-monitor \\
+          --capabilities CAPABILITY_IAM --parameter-overrides Store=dynamodb
+        # The mappings would take the messages that the commands send.
+        for mapping in $(aws lambda list-event-source-mappings --query 'EventSourceMappings[].UUID' --output text); do
+          aws lambda update-event-source-mapping --uuid "$mapping" --no-enabled
+        done"""
+    done = subprocess.run(["bash", "-euc", script], cwd=folder, env={**environment, "RELEASE": str(pages.ROOT / "scripts" / "release.py")},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        sys.exit(f"the stack was not created:\n{done.stdout}")
 
 
 def main(names):

@@ -15,7 +15,7 @@ use monitor_stately::client::{Client, ClientSettings};
 use monitor_stately::endpoint::Endpoint;
 
 pub use aws::{sdk_http, sdk_timeouts};
-pub use roots::BuiltInRoots;
+pub use roots::{BuiltInRoots, http_for_any_machine};
 pub use store::{NetworkStore, store};
 
 /// Why a client could not be built, with a hint if there is one.

@@ -1,7 +1,7 @@
 //! Built-in root certificates.
 
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::{ClientConfig, RootCertStore};
 
@@ -46,6 +46,21 @@ impl BuiltInRoots {
     pub fn http(&self) -> reqwest::ClientBuilder {
         crate::http().tls_backend_preconfigured(self.0.clone())
     }
+}
+
+/// Like [`crate::http`], for a machine that may have no root certificates, such as a new container: if it has none and
+/// no variable names any, [`BuiltInRoots`] are trusted.
+pub fn http_for_any_machine() -> reqwest::ClientBuilder {
+    static FALLBACK: OnceLock<Option<BuiltInRoots>> = OnceLock::new();
+    let fallback = FALLBACK.get_or_init(|| {
+        let is_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+        if is_named || crate::http().build().is_ok() {
+            return None;
+        }
+        tracing::info!("this machine has no root certificates: Mozilla's, which are built in, are trusted");
+        BuiltInRoots::with(None).ok()
+    });
+    fallback.as_ref().map_or_else(crate::http, BuiltInRoots::http)
 }
 
 #[cfg(test)]

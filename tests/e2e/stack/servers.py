@@ -13,6 +13,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[3]
 LOCALSTACK = ROOT / ".tools" / "localstack" / "bin" / "python"
+MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
 START_SECS = 90
 
 # Requests to this machine must not use a proxy.
@@ -44,6 +45,21 @@ def localstack(folder):
         yield answered(f"http://127.0.0.1:{port}", "/_localstack/health", folder / "localstack.log")
 
 
+@contextlib.contextmanager
+def ministack(folder):
+    """CloudFormation that translates a SAM template, and Lambda that runs the zips. Yields the address."""
+    port = free_port()
+    url, state = f"http://127.0.0.1:{port}", folder / "ministack"
+    state.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(state), "TMPDIR": str(state), "NO_PROXY": "127.0.0.1",
+                   # Without BIND_HOST it listens on all addresses. MINISTACK_HOST is in the addresses that it gives out.
+                   "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1",
+                   # The functions inherit it.
+                   "AWS_ENDPOINT_URL": url}
+    with server([MINISTACK], environment, folder / "ministack.log"):
+        yield answered(url, "/_ministack/health", folder / "ministack.log")
+
+
 def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -61,6 +77,25 @@ def server(command, environment, log):
         yield process
     finally:
         end(process)
+
+
+@contextlib.contextmanager
+def printed(folder, name, *command):
+    """A server that prints its address as its first line. Yields the address."""
+    log = folder / f"{name}.log"
+    with server(command, os.environ, log) as process:
+        deadline = time.monotonic() + START_SECS
+        while not (lines := log.read_text().splitlines()):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{name} printed no address, exit code {process.poll()}")
+            time.sleep(0.1)
+        yield lines[0]
+
+
+def home_of_sam(folder):
+    """Makes a home in which SAM does not ask a registry for its newest version: it does so once a week."""
+    (folder / ".aws-sam").mkdir()
+    (folder / ".aws-sam" / "metadata.json").write_text(f'{{"lastVersionCheck": {time.time()}}}')
 
 
 def end(process, within_secs=10):
