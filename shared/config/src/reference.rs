@@ -141,7 +141,7 @@ pub(crate) const SLACK_API_URL: Setting = Setting {
 };
 pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
     name: "SLACK_SIGNING_SECRET",
-    what: "Signing secret of the Slack app, which proves that a slash command or button press comes from Slack. Needed to answer them",
+    what: "Signing secret of the Slack app, which proves that a slash command or button press comes from Slack, and from which sessions of the page are made. Needed to answer them",
     secret: true,
     example: "8f74…",
     default: None,
