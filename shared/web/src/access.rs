@@ -1,5 +1,7 @@
 //! Sessions: who may read the page, if it is served to others.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -15,12 +17,15 @@ use monitor_pipeline::items::Marker;
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_pipeline::records::mark;
 use serde_json::json;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::layout::bare_page;
 
 /// A form has one field of about a hundred bytes.
 const MAX_FORM_BYTES: usize = 1024;
+/// How long a form may take to arrive.
+const FORM_WITHIN: Duration = Duration::from_secs(10);
 /// The field of the form, and of a link's query.
 const FIELD: &str = "link";
 /// What is answered without a session under a name of this machine: programs on it have no cookie.
@@ -124,8 +129,14 @@ impl Access {
         body: Body,
     ) -> Response {
         let now = clock.now();
-        let Ok(form) = to_bytes(body, MAX_FORM_BYTES).await else {
-            return says(StatusCode::PAYLOAD_TOO_LARGE, "The link was not opened", "The request is too large.");
+        let form = match timeout(FORM_WITHIN, to_bytes(body, MAX_FORM_BYTES)).await {
+            Ok(Ok(form)) => form,
+            Ok(Err(_)) => {
+                return says(StatusCode::PAYLOAD_TOO_LARGE, "The link was not opened", "The request is too large.");
+            }
+            Err(_) => {
+                return says(StatusCode::REQUEST_TIMEOUT, "The link was not opened", "The request took too long.");
+            }
         };
         let number = match self.keys.read_link(field(std::str::from_utf8(&form).unwrap_or_default()), now) {
             Ok(number) => number,

@@ -141,8 +141,10 @@ async fn guard<S: Store, C: Clock>(State(site): Shared<S, C>, request: Request, 
         refused
     } else {
         let asked = request.headers().get(IF_NONE_MATCH).cloned();
-        let is_stream = request.uri().path() == "/events";
-        let _permit = match is_stream {
+        let path = request.uri().path();
+        let (is_stream, is_form) = (path == "/events", path == OPEN_PATH);
+        // A stranger who sends forms slowly must not hold the places of readers.
+        let _permit = match is_stream || is_form {
             true => None,
             false => site.answers.acquire().await.ok(),
         };

@@ -300,6 +300,25 @@ async fn behind_a_gateway_every_host_is_the_pages_and_nothing_is_public() {
     assert_eq!(site.status_with(&cookie).await, StatusCode::OK);
 }
 
+#[tokio::test(start_paused = true)]
+async fn strangers_who_send_forms_slowly_keep_no_reader_waiting() {
+    let site = Site::new(true).await;
+    let cookie = site.open(&site.link(1)).await.cookie();
+    let slow = || {
+        let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let request = Request::post("/open").header("host", HOST).body(body).unwrap();
+        tokio::spawn(site.router.clone().oneshot(request))
+    };
+    let forms: Vec<_> = (0..200).map(|_| slow()).collect();
+    tokio::task::yield_now().await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(site.status_with(&cookie).await, StatusCode::OK);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    for form in forms {
+        assert_eq!(form.await.unwrap().unwrap().status(), StatusCode::REQUEST_TIMEOUT);
+    }
+}
+
 #[tokio::test]
 async fn a_link_that_cannot_be_marked_as_used_opens_nothing_and_can_be_tried_again() {
     let site = Site::new(true).await;
