@@ -229,7 +229,7 @@ def packed(folder):
     """Packs made-up programs for each architecture, as the release workflow packs real ones."""
     made, output = folder / "made", folder / "output"
     program = made / "runner-monitor"
-    for name in ("scheduler", "poller", "notifier", "slack"):
+    for name in ("scheduler", "poller", "notifier", "slack", "web"):
         (made / name).mkdir(parents=True)
         (made / name / "bootstrap").write_bytes(b"\x7fELF " + name.encode())
     program.write_bytes(b"\x7fELF program")
