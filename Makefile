@@ -141,7 +141,7 @@ instructions: ## Instructions of the inner loops, counted by valgrind, compared 
 	cargo build --release -q $(WHOLE) --bin instructions
 	target/release/instructions
 
-FUNCTIONS := scheduler poller notifier slack
+FUNCTIONS := scheduler poller notifier slack web
 
 # All functions at once, on all processors: `sam build` builds one after the other, and then finds them built.
 functions: .venv/stack-installed ## The functions for this machine's architecture, in target/lambda

@@ -31,7 +31,7 @@ import tomllib
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FUNCTIONS = ("scheduler", "poller", "notifier", "slack")
+FUNCTIONS = ("scheduler", "poller", "notifier", "slack", "web")
 PACKED = ("LICENSE", ":(glob)*.md", "docs", "infra/slack-app-manifest.yaml", "monitoring", "packaging/README.md",
           "packaging/systemd", "packaging/*.env", "packaging/*.yaml")
 # In compose.yaml and kubernetes.yaml: the image that somebody builds. A release puts the published one in its place.
@@ -171,7 +171,7 @@ def image_context(arguments):
 
 
 def sbom(arguments):
-    """cargo-cyclonedx writes a file beside the manifest of each member of the workspace; five of them are released."""
+    """cargo-cyclonedx writes a file beside the manifest of each member of the workspace; six of them are released."""
     arguments.output.mkdir(parents=True, exist_ok=True)
     released = {"runner-monitor": "program", **{f"functions/{name}": name for name in FUNCTIONS}}
     try:

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_config::{BehaviorVersion, SdkConfig};
+use monitor_access::PageLinks;
 use monitor_config::{HostOptions, Settings, StatelyDbSettings, StoreSettings};
 use monitor_embedded::store::EmbeddedStore;
 use monitor_github::GitHub;
@@ -18,7 +19,7 @@ use monitor_stately::HttpTransport;
 use monitor_stately::client::Client;
 use monitor_telemetry::SystemClock;
 
-use crate::args::StoreArgument;
+use crate::args::{PageArguments, StoreArgument};
 use crate::config_file;
 use crate::slack_server::{Answering, SlackServer};
 use crate::store::ChosenStore;
@@ -72,12 +73,14 @@ pub(crate) async fn slack_server(
     address: SocketAddr,
     settings: &Settings,
     http: &reqwest::Client,
+    page: &PageArguments,
 ) -> anyhow::Result<SlackServer> {
     let secret = settings.slack_signing_secret.as_ref().context("the signing secret of Slack was not read")?;
     let messenger = messenger(http, settings, true)?;
     let answering = Answering {
         secret: SigningSecret::new(secret.expose()),
         web: web_base(settings)?,
+        page: page.web_host.first().map(|host| PageLinks::new(secret, &host.address)),
         admins: Admins::new(&settings.slack_admins, Some(&messenger)),
         messenger,
         replies: Replies::new(http.clone()),

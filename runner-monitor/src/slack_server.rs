@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use monitor_access::PageLinks;
 use monitor_pipeline::ports::{Chat, Clock, Delivery};
 use monitor_pipeline::stages::Disposition;
 use monitor_slack::incoming::{MAX_BODY_BYTES, RawRequest, Refusal, SigningSecret};
@@ -37,6 +38,8 @@ pub(crate) struct Answering {
     pub(crate) secret: SigningSecret,
     /// The base of links to GitHub.
     pub(crate) web: WebBase,
+    /// Makes links to the page, if it has a host name.
+    pub(crate) page: Option<PageLinks>,
     /// Who may mute more than one target, or for longer than 24 h.
     pub(crate) admins: Admins,
     /// Announces in the channel who muted what.
@@ -104,8 +107,8 @@ fn command_handler<'a, Ch, Cl: Clock>(
     answering: &'a Answering,
 ) -> CommandHandler<'a, ChosenStore, TimeScaled, TimeScaled, Cl> {
     let Engine { store, checks, commands, clock, .. } = engine;
-    let Answering { secret, web, admins, messenger, refusals, .. } = answering;
-    let messenger = Some(messenger);
+    let Answering { secret, web, page, admins, messenger, refusals, .. } = answering;
+    let (page, messenger) = (page.as_ref(), Some(messenger));
     CommandHandler {
         store,
         jobs: checks,
@@ -113,6 +116,7 @@ fn command_handler<'a, Ch, Cl: Clock>(
         clock,
         secret,
         web,
+        page,
         admins,
         messenger,
         refusals,

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use monitor_config::Secret;
 use monitor_pipeline::ports::{Clock, Store};
 use monitor_slack::WebBase;
-use monitor_web::{Options, router};
+use monitor_web::{Access, Hosts, Options, router};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::error;
 
 use crate::args::PageArguments;
+use crate::config_file;
 use crate::store::ChosenStore;
 
 /// The least time between two reads of a file.
@@ -24,22 +26,33 @@ const SERVICE_PAUSE: Duration = Duration::from_secs(15);
 pub(crate) struct WebServer {
     listener: TcpListener,
     hosts: Vec<String>,
+    access: Option<Access>,
     github: WebBase,
 }
 
 impl WebServer {
-    /// Listens at an address. Beyond this machine only under a host name that is given: everybody who reaches the page reads
-    /// the names of all runners.
+    /// Listens at an address. Beyond this machine only under a host name that is given: without sessions everybody who
+    /// reaches the page reads the names of all runners.
     pub(crate) async fn bind(address: SocketAddr, page: &PageArguments, github: WebBase) -> anyhow::Result<Self> {
         ensure!(
             address.ip().is_loopback() || !page.web_host.is_empty(),
             "the page shows the names of your runners to everybody who reaches {address}: listen on 127.0.0.1 with a \
-             reverse proxy in front that asks for a password, or name the host with --web-host if the network is trusted"
+             reverse proxy in front, and name its host with --web-host; with SLACK_SIGNING_SECRET readers then need a session"
         );
+        let access = match page.web_host.first() {
+            Some(host) => signing_secret()?.map(|secret| Access::new(&secret, host.is_https())),
+            None => None,
+        };
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("the page cannot listen on {address}: choose another address or port"))?;
-        Ok(Self { listener, hosts: page.web_host.clone(), github })
+        let hosts = page.web_host.iter().map(|host| host.name.clone()).collect();
+        Ok(Self { listener, hosts, access, github })
+    }
+
+    /// Whether readers need a session.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.access.is_some()
     }
 
     /// The bound address. For port 0 it has the port that the system chose.
@@ -55,15 +68,21 @@ impl WebServer {
         clock: Cl,
         mut stop: watch::Receiver<bool>,
     ) {
-        let Self { listener, hosts, github } = self;
+        let Self { listener, hosts, access, github } = self;
         let github = Arc::new(move |target: &_, id| github.runner_page(target, id));
-        let options = Options { hosts, pause, github, stop: stop.clone() };
+        let hosts = Hosts::Named(hosts);
+        let options = Options { hosts, access, streams: true, pause, github, stop: stop.clone() };
         let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
         let served = axum::serve(listener, router(store, clock, options)).with_graceful_shutdown(stopped).await;
         if let Err(error) = served {
             error!(%error, "the page is no longer served");
         }
     }
+}
+
+/// The signing secret, if it is set: also where no slash command is answered, because another process may do that.
+fn signing_secret() -> anyhow::Result<Option<Secret>> {
+    Ok(monitor_config::signing_secret(&config_file::source())?)
 }
 
 /// The least time between two reads of a store for the page.

@@ -130,7 +130,7 @@ def main():
     """Measures variants and prints a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(VARIANTS), help="names of variants, separated by commas")
-    parser.add_argument("--function", default="poller", choices=["scheduler", "poller", "notifier", "slack"])
+    parser.add_argument("--function", default="poller", choices=["scheduler", "poller", "notifier", "slack", "web"])
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     if arguments.list:

@@ -41,6 +41,8 @@ STAGES = {
     "shared/stately": [["test", "-p", "monitor-stately", "--lib", "--test", "contracts", "--test", "client"]],
     "shared/dynamodb": [["test", "-p", "monitor-dynamodb-emulators", "--", "--skip", "ministack"]],
     "shared/github": [["test", "-p", "monitor-github", "--lib", "--tests"]],
+    "shared/access": [["test", "-p", "monitor-access", "--lib"]],
+    "shared/web": [["test", "-p", "monitor-web", "--lib", "--tests"]],
 }
 SIMULATED = ("shared/domain", "shared/pipeline", "shared/embedded")
 

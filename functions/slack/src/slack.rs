@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_access::PageLinks;
 use monitor_aws::host::{self, Invocation};
 use monitor_aws::{Failure, LambdaEnvironment, OwnFunction, Queue, QueueUrls, ReloadingConfig, Sdk};
 use monitor_config::CommandSettings;
@@ -32,6 +33,7 @@ struct Ready {
     store: NetworkStore,
     secret: SigningSecret,
     web: WebBase,
+    page: Option<PageLinks>,
     replies: Replies,
     admins: Admins,
     messenger: Option<Messenger>,
@@ -54,11 +56,11 @@ impl Slack {
         let event = Event::read(event)?;
         let ready = self.reloading_config.get(began).await?;
         let patience = ANSWER_WITHIN.saturating_sub(clock.now().since(began)).max(LEAST_PATIENCE);
-        let Ready { later, store, secret, web, replies, admins, messenger } = &*ready;
+        let Ready { later, store, secret, web, page, replies, admins, messenger } = &*ready;
         let (jobs, refusals) = (&self.jobs, &self.refusals);
-        let messenger = messenger.as_ref();
+        let (page, messenger) = (page.as_ref(), messenger.as_ref());
         let command_handler =
-            CommandHandler { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience };
+            CommandHandler { store, jobs, later, clock, secret, web, page, admins, messenger, refusals, patience };
         let request_id = &invocation.request_id;
         match event {
             Event::Request(request) => {
@@ -89,6 +91,8 @@ impl Ready {
             later: OwnFunction::new(environment, sdk.clone(), http.clone()),
             store,
             secret: SigningSecret::new(slack_signing_secret.expose()),
+            // The template sets it if the function `web` is deployed too.
+            page: environment.get("PAGE_URL").map(|address| PageLinks::new(slack_signing_secret, &address)),
             web: WebBase::parse(web_url).map_err(Failure::setup)?,
             replies: Replies::new(http),
         })

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use monitor_access::AccessKeys;
 use monitor_aws::testing::{CHECKS, FUNCTION, PREFIX, SIGNING_SECRET, World};
+use monitor_domain::secret::Secret;
 use monitor_domain::subject::Revision;
 use monitor_domain::watchlist::Watchlist;
 use monitor_fakes::aws::CallFault;
@@ -26,7 +28,11 @@ use crate::slack::Slack;
 
 /// An installation that monitors acme/web and orgs/acme. Each has a runner-7; the one in acme/web had an outage.
 async fn world() -> World {
-    let world = World::start(Slack::new, Slack::handle, &[]).await;
+    world_with(&[]).await
+}
+
+async fn world_with(variables: &[(&'static str, &str)]) -> World {
+    let world = World::start(Slack::new, Slack::handle, variables).await;
     // Otherwise mutes would be announced there, among the answers.
     world.remove("slack-webhook");
     let names = ["acme/web", "orgs/acme"];
@@ -125,6 +131,21 @@ async fn every_command_is_answered() {
     for other in ["github-token", "repositories"] {
         assert!(!names.iter().any(|call| call.to_string().contains(other)), "it does not read {other}: {names:?}");
     }
+}
+
+#[tokio::test]
+async fn a_link_to_the_page_is_given_if_the_page_is_deployed() {
+    let none = answer(&world().await, "slack-runner-dashboard").await.to_string();
+    assert!(none.contains("There is no page"), "{none}");
+    let address = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com";
+    let world = world_with(&[("PAGE_URL", address)]).await;
+    let given = answer(&world, "slack-runner-dashboard").await;
+    assert_eq!(given["response_type"], "ephemeral");
+    let given = given.to_string();
+    let (_, link) = given.split_once(&format!("<{address}/open?link=")).unwrap();
+    let token = link.split_once('|').unwrap().0;
+    let keys = AccessKeys::new(&Secret::new(SIGNING_SECRET));
+    assert!(keys.read_link(token, SystemClock.now()).is_ok(), "{given}");
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         );
     }
     let slack_server = match arguments.slack_commands {
-        Some(address) => Some(setup::slack_server(address, &settings, &http).await?),
+        Some(address) => Some(setup::slack_server(address, &settings, &http, &arguments.page).await?),
         None => None,
     };
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         info!(address = %slack_server.address()?, "answering Slack");
     }
     if let Some(web_server) = &web_server {
-        info!(address = %web_server.address()?, "serving the page");
+        info!(address = %web_server.address()?, sessions = web_server.has_sessions(), "serving the page");
     }
     info!(
         lines = settings.targets.len(),

@@ -17,6 +17,9 @@ pub(crate) async fn run(arguments: &Web) -> anyhow::Result<Outcome> {
     let stop = stop_on_signal()?;
     let place = arguments.store.place()?;
     out::print(format_args!("The page of {place} is at http://{}/ until you stop it.\n", web_server.address()?))?;
+    if web_server.has_sessions() {
+        out::print(format_args!("Readers need a session: /runner-dashboard in Slack opens one.\n"))?;
+    }
     let pause = pause(&store);
     web_server.serve(store, pause, SystemClock, stop).await;
     Ok(Outcome::Healthy)

@@ -49,6 +49,13 @@ impl CommandSettings {
     }
 }
 
+/// Reads only the signing secret; `None` if it is not set.
+pub fn signing_secret(source: &Source<'_>) -> Result<Option<Secret>, SettingFaults> {
+    let mut reader = Reader { source, faults: Vec::new() };
+    let secret = reader.read(&SLACK_SIGNING_SECRET, token);
+    if reader.faults.is_empty() { Ok(secret) } else { Err(reader.into_faults()) }
+}
+
 impl Reader<'_> {
     /// The signing secret; `None`, with a fault added, if it is missing or malformed.
     pub(crate) fn signing_secret(&mut self) -> Option<Secret> {
@@ -132,5 +139,10 @@ mod tests {
         assert!(settings.slack_admins.is_empty() && settings.slack.is_none());
         assert_eq!(settings.web_url, "https://github.com");
         assert!(!format!("{settings:?}").contains("8f74"));
+        let alone = signing_secret(&Source::variables(variables)).unwrap();
+        assert_eq!(alone.unwrap().expose(), "8f742231b10e8888abcd99yyyzzz85a5");
+        assert!(signing_secret(&Source::variables(|_| None)).unwrap().is_none());
+        let wrong = signing_secret(&Source::variables(|_| Some("two words".to_owned()))).unwrap_err().to_string();
+        assert!(wrong.contains("SLACK_SIGNING_SECRET") && !wrong.contains("two words"), "{wrong}");
     }
 }

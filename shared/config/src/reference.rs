@@ -141,7 +141,7 @@ pub(crate) const SLACK_API_URL: Setting = Setting {
 };
 pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
     name: "SLACK_SIGNING_SECRET",
-    what: "Signing secret of the Slack app, which proves that a slash command or button press comes from Slack. Needed to answer them",
+    what: "Signing secret of the Slack app, which proves that a slash command or button press comes from Slack, and from which sessions of the page are made. Needed to answer them",
     secret: true,
     example: "8f74…",
     default: None,
@@ -287,7 +287,7 @@ const WEB: Setting = Setting {
 };
 const WEB_HOST: Setting = Setting {
     name: "WEB_HOST",
-    what: "Host names under which the page is also served (`--web-host`)",
+    what: "Host names or addresses under which the page is also served (`--web-host`)",
     secret: false,
     example: "runners.example.com",
     default: None,

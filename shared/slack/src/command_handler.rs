@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use monitor_access::PageLinks;
 use monitor_domain::muting::Authority;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::{Answer, Answered, Asker, Command, RequestId};
@@ -13,6 +14,7 @@ use monitor_pipeline::stages::{Disposition, Respond, RespondError};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, info, warn};
 
+use crate::Refusals;
 use crate::admins::Admins;
 use crate::announcement::Announcement;
 use crate::incoming::{
@@ -21,7 +23,6 @@ use crate::incoming::{
 };
 use crate::messages::help::Trouble;
 use crate::messenger::Messenger;
-use crate::refusals::Refusals;
 use crate::reply::Reply;
 use crate::web::WebBase;
 use crate::webhook::{Webhook, WebhookSettings};
@@ -51,6 +52,8 @@ pub struct CommandHandler<'a, St, Jobs, Later, Cl> {
     pub secret: &'a SigningSecret,
     /// Where links lead.
     pub web: &'a WebBase,
+    /// Makes links to the page, if there is one.
+    pub page: Option<&'a PageLinks>,
     /// Who may set longer and wider mutes.
     pub admins: &'a Admins,
     /// Where mutes are announced, if anywhere.
@@ -143,6 +146,11 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
     async fn asked(&self, ask: Ask, now: Timestamp) -> Result<Reply, Refusal> {
         let asker = self.asker(&ask);
         let command = match &ask.asked {
+            // Never public. The number is that of the request: one that is sent again gets the link that is used up.
+            Asked::Dashboard => {
+                let link = self.page.map(|page| page.link(ask.request_number, now));
+                return Ok(Reply::dashboard(link.as_ref()));
+            }
             Asked::Help => return Ok(Reply::help().public(ask.public)),
             Asked::Misunderstood(misunderstanding) => return Ok(Reply::misunderstood(misunderstanding)),
             Asked::Command(command) => command,

@@ -16,7 +16,6 @@ pub mod incoming;
 mod messages;
 mod messenger;
 mod plain;
-mod refusals;
 mod render;
 mod reply;
 mod text;
@@ -32,9 +31,11 @@ pub use button::{open_in, with_buttons};
 pub use command_handler::{CommandHandler, HttpAnswer, Replies};
 pub use console::Console;
 pub use messenger::Messenger;
-pub use refusals::Refusals;
 pub use render::{Message, render, render_console, render_live, render_to};
 pub use reply::Reply;
 pub use web::{WebBase, WebBaseError};
 pub use webhook::{Webhook, WebhookSettings};
 pub use webhook_url::{WebhookUrl, WebhookUrlError};
+
+/// Counts and logs the requests that Slack did not send.
+pub type Refusals = monitor_access::Refusals<incoming::Refusal>;

@@ -1,5 +1,6 @@
 //! Answers to commands, in Slack's format.
 
+use monitor_domain::secret::Secret;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::Answered;
 use monitor_pipeline::person::PersonId;
@@ -37,6 +38,11 @@ impl Reply {
     /// The list of commands.
     pub fn help() -> Self {
         Self::of(help::help())
+    }
+
+    /// A link to the page, or how to switch the page on.
+    pub fn dashboard(link: Option<&Secret>) -> Self {
+        Self::of(help::dashboard(link))
     }
 
     /// What was not understood, and the correct usage.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use monitor_access::{AccessKeys, PageLinks};
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::secret::Secret;
@@ -68,6 +69,7 @@ struct Bench {
     clock: RuntimeClock,
     secret: SigningSecret,
     web: WebBase,
+    page: Option<PageLinks>,
     refusals: Refusals,
     admins: Admins,
     messenger: Option<Messenger>,
@@ -99,6 +101,7 @@ impl Bench {
             clock: RuntimeClock(tokio::time::Instant::now()),
             secret: SigningSecret::new(SECRET),
             web: WebBase::default(),
+            page: Some(PageLinks::new(&Secret::new(SECRET), "https://runners.acme.test")),
             refusals: Refusals::default(),
             admins: Admins::default(),
             messenger: None,
@@ -111,8 +114,8 @@ impl Bench {
         later: &'a Q,
     ) -> CommandHandler<'a, S, Outbox, Q, RuntimeClock> {
         let Self { jobs, clock, secret, web, refusals, admins, messenger, .. } = self;
-        let (messenger, patience) = (messenger.as_ref(), Duration::from_millis(1_500));
-        CommandHandler { store, jobs, later, clock, secret, web, admins, messenger, refusals, patience }
+        let (page, messenger, patience) = (self.page.as_ref(), messenger.as_ref(), Duration::from_millis(1_500));
+        CommandHandler { store, jobs, later, clock, secret, web, page, admins, messenger, refusals, patience }
     }
 
     fn command_handler(&self) -> CommandHandler<'_, EmbeddedStore, Outbox, Outbox, RuntimeClock> {
@@ -218,6 +221,35 @@ impl Write for Log {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// The token of the link in an answer.
+fn link_in(answer: &HttpAnswer) -> String {
+    let text = said(answer).to_string();
+    let (_, rest) = text.split_once("<https://runners.acme.test/open?link=").unwrap();
+    rest.split_once('|').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn a_link_to_the_page_is_for_the_person_alone_and_the_same_for_a_request_that_is_sent_again() {
+    let mut bench = Bench::new(1).await;
+    let keys = AccessKeys::new(&Secret::new(SECRET));
+    let ask = async |text: &str| {
+        let request = signed(form("/runner-dashboard", text, ""));
+        let first = bench.command_handler().receive(&request.request()).await;
+        let again = bench.command_handler().receive(&request.request()).await;
+        assert_eq!(said(&first)["response_type"], "ephemeral");
+        let numbers = [&first, &again].map(|answer| keys.read_link(&link_in(answer), bench.clock.now()).unwrap());
+        assert_eq!(numbers[0], numbers[1]);
+        let shown = said(&first)["text"].as_str().unwrap().to_owned();
+        assert!(!shown.contains("link="), "a phone shows it on its lock screen: {shown}");
+        numbers[0]
+    };
+    assert_ne!(ask("").await, ask("--public").await);
+    bench.page = None;
+    let answer = bench.ask("/runner-dashboard", "").await.to_string();
+    assert!(answer.contains("There is no page") && answer.contains("ServePage=true"), "{answer}");
+    assert!(bench.jobs.take().is_empty() && bench.later.take().is_empty());
 }
 
 #[tokio::test]

@@ -41,11 +41,7 @@ pub(crate) fn page(title: &str, place: Place, snapshot: Option<&Snapshot>, conte
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – Runner Monitor" }
-                link rel="icon" href=(PreEscaped(ICON));
-                link rel="stylesheet" href="/style.css";
+                (head(title))
                 script src="/live.js" defer {}
                 noscript { meta http-equiv="refresh" content="60"; }
             }
@@ -72,6 +68,28 @@ pub(crate) fn page(title: &str, place: Place, snapshot: Option<&Snapshot>, conte
         }
     };
     document.into_string()
+}
+
+/// A page without a menu, which neither reloads nor loads anything but its style.
+pub(crate) fn bare_page(title: &str, content: &Markup) -> String {
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head(title)) }
+            body { main #content { (content) } }
+        }
+    };
+    document.into_string()
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        title { (title) " – Runner Monitor" }
+        link rel="icon" href=(PreEscaped(ICON));
+        link rel="stylesheet" href="/style.css";
+    }
 }
 
 /// How old what the pages show is.

@@ -1,5 +1,6 @@
 //! The page, the JSON API and the metrics of a store, and what they share with the commands of the program.
 
+mod access;
 mod fleet_page;
 pub mod history;
 mod layout;
@@ -14,4 +15,5 @@ pub mod text;
 pub mod view;
 mod why;
 
-pub use server::{GitHubPage, Options, router};
+pub use access::Access;
+pub use server::{GitHubPage, Hosts, Options, router};

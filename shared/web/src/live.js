@@ -34,6 +34,8 @@
     const request = requests;
     try {
       const answer = await fetch(location.href, { cache: "no-cache" });
+      // The session has ended: that page says how to open another.
+      if (answer.status === 401) location.reload();
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       waiting = isInUse();

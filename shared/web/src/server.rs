@@ -1,17 +1,18 @@
-//! The addresses and what answers them. Everything is read-only.
+//! The addresses and what answers them. Everything is read-only, except that a link opens a session.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH,
     REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::{Stream, StreamExt as _, stream};
 use maud::html;
+use monitor_access::OPEN_PATH;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::Target;
 use monitor_pipeline::ports::{Clock, Store, StoreError};
@@ -27,6 +29,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
+use crate::access::Access;
 use crate::fleet_page::{self, fleet_page, paged};
 use crate::history::{TargetHistory, Unobserved};
 use crate::layout::{Place, page};
@@ -50,10 +53,23 @@ const LIVE_PAGES: usize = 500;
 /// The address of a runner's page on GitHub, by its target and the id of its current registration.
 pub type GitHubPage = Arc<dyn Fn(&Target, RunnerId) -> String + Send + Sync>;
 
+/// Under which host names the page is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    /// This machine's, and these.
+    Named(Vec<String>),
+    /// Any, because a gateway in front passes on only requests for its own. Then [`Options::access`] must be set.
+    Any,
+}
+
 /// What the pages need besides the store.
 pub struct Options {
-    /// Host names under which the page is asked for, besides those of this machine.
-    pub hosts: Vec<String>,
+    /// Under which names the page is served.
+    pub hosts: Hosts,
+    /// The sessions of its readers; `None` if everybody who reaches the page may read it.
+    pub access: Option<Access>,
+    /// Whether open pages receive changes. A function that is billed for its time keeps no connection open.
+    pub streams: bool,
     /// The least time between two reads of the store.
     pub pause: Duration,
     /// Links to GitHub.
@@ -84,7 +100,8 @@ where
         answers: Semaphore::new(AT_ONCE),
         live_pages: Arc::new(Semaphore::new(LIVE_PAGES)),
     });
-    Router::new()
+    let has_sessions = site.options.access.is_some();
+    let router = Router::new()
         .route("/", get(fleet::<S, C>))
         .route("/target/{*target}", get(target::<S, C>))
         .route("/runner/{id}/{*target}", get(runner::<S, C>))
@@ -99,7 +116,12 @@ where
         .route("/readyz", get(readyz::<S, C>))
         .route("/events", get(events::<S, C>))
         .route("/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
-        .route("/live.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))
+        .route("/live.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)));
+    let router = match has_sessions {
+        true => router.route(OPEN_PATH, get(show_link::<S, C>).post(open_link::<S, C>)),
+        false => router,
+    };
+    router
         .fallback(async || not_found("There is no such page."))
         .layer(from_fn_with_state(site.clone(), guard::<S, C>))
         .with_state(site)
@@ -110,38 +132,56 @@ type Shared<S, C> = State<Arc<Site<S, C>>>;
 /// Refuses names of other hosts, bounds the requests at work, and adds the headers and the ETag of each answer.
 async fn guard<S: Store, C: Clock>(State(site): Shared<S, C>, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let mut response = if is_known(host, &site.options.hosts) {
+    let is_named = site.options.hosts.names(host);
+    let access = site.options.access.as_ref();
+    let mut response = if !is_named && !is_this_machine(host) {
+        let text = "This page is not served under that host name. Name it with --web-host.\n";
+        (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+    } else if let Some(refused) = access.and_then(|access| access.refused(&request, is_named, site.clock.now())) {
+        refused
+    } else {
         let asked = request.headers().get(IF_NONE_MATCH).cloned();
-        let is_stream = request.uri().path() == "/events";
-        let _permit = match is_stream {
+        let path = request.uri().path();
+        let (is_stream, is_form) = (path == "/events", path == OPEN_PATH);
+        // A stranger who sends forms slowly must not hold the places of readers.
+        let _permit = match is_stream || is_form {
             true => None,
             false => site.answers.acquire().await.ok(),
         };
         let response = next.run(request).await;
         if is_stream { response } else { tagged(response, asked.as_ref()).await }
-    } else {
-        let text = "This page is not served under that host name. Name it with --web-host.\n";
-        (StatusCode::MISDIRECTED_REQUEST, text).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    let caching = if site.options.access.is_some() { "private, no-cache" } else { "no-cache" };
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(caching));
     response
 }
 
-/// Whether a request's host is this machine's or one that was named: otherwise a page of another site could read this
-/// one through a name that it controls.
-fn is_known(host: &str, named: &[String]) -> bool {
-    let name = match host.strip_prefix('[') {
+/// The name in a header `Host`, without the port.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
-    };
-    let is_loopback = || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    name.eq_ignore_ascii_case("localhost")
-        || is_loopback()
-        || named.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Hosts {
+    /// Whether a request is for one of these names. Any other name but this machine's is refused: a page of another site could
+    /// read this one through a name that it controls.
+    fn names(&self, host: &str) -> bool {
+        match self {
+            Hosts::Named(named) => named.iter().any(|known| known.eq_ignore_ascii_case(name_of(host))),
+            Hosts::Any => true,
+        }
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = name_of(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The answer with an ETag of its content, or 304 if the client has it.
@@ -176,7 +216,7 @@ fn asset(media_type: &'static str, content: &'static str) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(media_type))], content).into_response()
 }
 
-fn html_page(status: StatusCode, content: String) -> Response {
+pub(crate) fn html_page(status: StatusCode, content: String) -> Response {
     (status, [(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], content).into_response()
 }
 
@@ -389,8 +429,28 @@ async fn readyz<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     }
 }
 
+/// The page that a link leads to.
+async fn show_link<S: Store, C: Clock>(State(site): Shared<S, C>, uri: Uri) -> Response {
+    match &site.options.access {
+        Some(access) => access.button(uri.query().unwrap_or_default(), site.clock.now()),
+        None => not_found("There is no such page."),
+    }
+}
+
+/// Opens a session.
+async fn open_link<S: Store, C: Clock>(State(site): Shared<S, C>, headers: HeaderMap, body: Body) -> Response {
+    match &site.options.access {
+        Some(access) => access.open(site.snapshots.store(), &site.clock, &headers, body).await,
+        None => not_found("There is no such page."),
+    }
+}
+
 /// An event whenever the stored state has changed.
 async fn events<S: Store + 'static, C: Clock + Clone + 'static>(State(site): Shared<S, C>) -> Response {
+    if !site.options.streams {
+        // After this answer a browser asks for no more events, and the page asks for itself twice a minute.
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let Ok(permit) = site.live_pages.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], "too many pages are open\n").into_response();
     };
@@ -430,15 +490,17 @@ mod tests {
 
     #[test]
     fn a_host_is_this_machine_or_one_that_was_named() {
-        let named = ["runners.acme.test".to_owned()];
+        let hosts = Hosts::Named(vec!["runners.acme.test".to_owned()]);
+        let is_known = |host| hosts.names(host) || is_this_machine(host);
         for known in ["localhost", "localhost:8080", "127.0.0.1:80", "[::1]:8080", "127.9.9.9", "Runners.acme.test:443"]
         {
-            assert!(is_known(known, &named), "{known}");
+            assert!(is_known(known), "{known}");
         }
         for other in
             ["", "evil.test", "localhost.evil.test", "10.0.0.1", "[fe80::1]", "127.0.0.1.evil.test", "acme.test"]
         {
-            assert!(!is_known(other, &named), "{other}");
+            assert!(!is_known(other), "{other}");
+            assert!(Hosts::Any.names(other), "{other}");
         }
     }
 }

@@ -21,7 +21,7 @@ use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_pipeline::testing::doubles::StillClock;
 use monitor_pipeline::testing::samples::{at, cursor, ended, outage, runner, target, target_record};
-use monitor_web::{Options, router};
+use monitor_web::{Hosts, Options, router};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
@@ -78,7 +78,9 @@ impl Site {
         clock.set_forward(at(NOW_SECS).since(monitor_pipeline::ports::Clock::now(&clock)));
         let (stop, stopped) = watch::channel(false);
         let options = Options {
-            hosts: vec!["runners.acme.test".to_owned()],
+            hosts: Hosts::Named(vec!["runners.acme.test".to_owned()]),
+            access: None,
+            streams: true,
             pause,
             github: Arc::new(|target, id| format!("https://github.com/{target}/{id}")),
             stop: stopped,
@@ -237,6 +239,13 @@ async fn only_this_machine_and_named_hosts_are_answered() {
         let refused = site.ask(path, &[("host", "evil.test")]).await;
         assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
     }
+}
+
+#[tokio::test]
+async fn without_sessions_no_link_is_answered() {
+    let site = site().await;
+    let response = site.ask("/open?link=1", &[("host", "runners.acme.test")]).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -312,6 +312,96 @@ class TemplateTest(unittest.TestCase):
             wanted = {("lambda:InvokeFunction", json.dumps(arn_of(function)))} if function == "SlackFunction" else set()
             self.assertEqual(self.stack.allowed(function, "lambda:"), wanted, function)
 
+    # ---- the page
+
+    def with_page(self, **given):
+        return Stack(ServePage="true", **given)
+
+    def test_the_page_is_off_unless_it_is_asked_for_and_then_adds_no_alarm(self):
+        new = set(self.with_page().resources) - set(self.stack.resources)
+        self.assertEqual({id_ for id_ in self.stack.resources if id_.startswith("Web")}, set())
+        self.assertTrue(new and all(id_.startswith("Web") for id_ in new), new)
+        self.assertNotIn("PageUrl", self.stack.template["Outputs"])
+        # Nobody is alerted by the page. What is wrong with it is in its log, and ten alarms are free.
+        alarms = self.with_page().of_type("AWS::CloudWatch::Alarm")
+        self.assertEqual(set(alarms), set(self.stack.of_type("AWS::CloudWatch::Alarm")))
+        self.assertLessEqual(len(alarms), 10)
+        # A metric is a line that a function prints to stdout, and this one prints none.
+        for path in ("main", "handler", "web"):
+            self.assertNotIn("publish(", text(f"functions/web/src/{path}.rs"))
+
+    def test_slack_gives_links_to_the_page_that_is_deployed(self):
+        address = {"Fn::GetAtt": ["WebApi", "ApiEndpoint"]}
+        for stack, expected in [(self.stack, ""), (self.with_page(), address)]:
+            variables = stack.properties("SlackFunction")["Environment"]["Variables"]
+            self.assertEqual(variables["PAGE_URL"], expected)
+        self.assertEqual(self.with_page().template["Outputs"]["PageUrl"]["Value"], address)
+
+    def test_the_function_of_the_page_is_like_the_others(self):
+        stack = self.with_page()
+        web, others = stack.properties("WebFunction"), stack.properties("NotifierFunction")
+        for same in ("Runtime", "MemorySize", "Architectures", "Handler"):
+            self.assertEqual(web[same], others[same], same)
+        variables = web["Environment"]["Variables"]
+        self.assertLessEqual(set(self.variables()["SchedulerFunction"]) - {"CHECKS_QUEUE_URL", "CHANGES_QUEUE_URL"}, set(variables))
+        written = template.source()["Resources"]["WebFunction"]
+        self.assertEqual(written["Properties"]["CodeUri"].strip("./"), "functions/web")
+        self.assertEqual(written["Metadata"], {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": "web"}})
+        self.assertNotIn("ReservedConcurrentExecutions", web)
+        reserved = self.with_page(ReserveConcurrency="true").properties("WebFunction")
+        self.assertEqual(reserved["ReservedConcurrentExecutions"], 2)
+        # An HTTP API waits for 30 s.
+        self.assertLess(web["Timeout"], 30)
+
+    def test_the_page_may_read_and_mark_a_link_as_used_and_nothing_else(self):
+        prefix = f"arn:aws:ssm:{template.REGION}:{template.ACCOUNT}:parameter{PREFIX}/"
+        settings = ["slack-signing-secret", "github-api-url"]
+        statelydb = ["statelydb-access-key", "statelydb-store-id", "statelydb-schema-id", "statelydb-region"]
+        logs = {(action, json.dumps(arn_of("WebLogs"))) for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
+
+        def reads(names):
+            return {("ssm:GetParameters", json.dumps(prefix + name)) for name in names}
+
+        self.assertEqual(self.with_page().allowed("WebFunction"), logs | reads(settings + statelydb))
+        stack = self.with_page(Store="dynamodb")
+        table, index = json.dumps(arn_of("Table")), json.dumps({"Fn::Sub": "${Table.Arn}/index/targets"})
+        reading = {(action, place) for action in ("dynamodb:BatchGetItem", "dynamodb:Query") for place in (table, index)}
+        self.assertEqual(stack.allowed("WebFunction"), logs | reads(settings) | reading | {("dynamodb:PutItem", table)})
+        (put,) = [each for each in stack.statements("WebFunction") if each["Action"] == "dynamodb:PutItem"]
+        self.assertEqual(put["Condition"], {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["monitor"]}})
+        # The partition of the monitor's records.
+        self.assertIn('Subject::Monitor => f.write_str("monitor")', text("shared/domain/src/subject.rs"))
+        key = f"arn:aws:kms:{template.REGION}:{template.ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+        encrypted = self.with_page(ParameterKeyArn=key)
+        (decrypt,) = [each for each in encrypted.statements("WebFunction") if each["Action"] == "kms:Decrypt"]
+        (same,) = [each for each in encrypted.statements("SlackFunction") if each["Action"] == "kms:Decrypt"][:1]
+        self.assertEqual(decrypt, same)
+        (trust,) = stack.properties("WebRole")["AssumeRolePolicyDocument"]["Statement"]
+        self.assertEqual(trust["Condition"], {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}})
+
+    def test_the_page_has_an_address_of_its_own_with_a_rate_limit_and_a_log_without_links(self):
+        stack = self.with_page()
+        self.assertEqual(list(stack.properties("WebApi")["Body"]["paths"]), ["$default"])
+        stage = stack.properties("WebApiApiGatewayDefaultStage")
+        limits = stage["DefaultRouteSettings"]
+        # Lambda allows a new account ten executions at once, which the checks need too.
+        self.assertLessEqual(limits["ThrottlingRateLimit"], 10)
+        # A page is three requests: itself, its style and its script.
+        self.assertGreaterEqual(limits["ThrottlingBurstLimit"], 30)
+        line = json.loads(stage["AccessLogSettings"]["Format"])
+        self.assertTrue(all(value.startswith("$context.") for value in line.values()), line)
+        # A link's secret is in the query. `$context.path` is without it.
+        self.assertEqual(line["path"], "$context.path")
+        self.assertNotIn("query", json.dumps(line).lower())
+        for group in ("WebLogs", "WebApiLogs"):
+            self.assertGreater(stack.properties(group)["RetentionInDays"], 0)
+        (permission,) = [each for each in stack.of_type("AWS::Lambda::Permission").values()
+                         if each["FunctionName"] == ref("WebFunction")]
+        self.assertEqual(permission["Principal"], "apigateway.amazonaws.com")
+        self.assertIn("${WebApi}", permission["SourceArn"]["Fn::Sub"])
+
+    # ---- Slack
+
     def test_slack_reaches_its_function_by_one_route_with_a_rate_limit(self):
         api = self.stack.one("AWS::ApiGatewayV2::Api")
         self.assertEqual({path: list(methods) for path, methods in api["Body"]["paths"].items()}, {"/slack": ["post"]})

@@ -92,7 +92,7 @@ pub(crate) fn requests(input: &[u8]) {
 /// A command is bounded and survives the queue. Of a misunderstood text only a part is quoted.
 fn asked(asked: &Asked) {
     match asked {
-        Asked::Help => {}
+        Asked::Dashboard | Asked::Help => {}
         Asked::Command(command) => {
             let text = serde_json::to_string(command).unwrap();
             assert_eq!(&serde_json::from_str::<Command>(&text).unwrap(), command, "a command is not read as written");

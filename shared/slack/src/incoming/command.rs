@@ -63,6 +63,7 @@ pub fn parse_command(command: &str, text: &str) -> (Asked, bool) {
         None => Err(CommandFault::Unknown(shortened(command, MAX_NAME_CHARS))),
         Some(Verb::Help) => Ok(Asked::Help),
         Some(_) if matches!(&words[..], [only] if !only.quoted && only.is("help")) => Ok(Asked::Help),
+        Some(Verb::Dashboard) if words.is_empty() => Ok(Asked::Dashboard),
         Some(verb) => command_of(verb, &words).map(Asked::Command),
     };
     (asked.unwrap_or_else(|fault| Asked::Misunderstood(Misunderstanding { verb, fault })), public)
@@ -76,8 +77,10 @@ fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, CommandFault> {
         return Err(CommandFault::UnknownOption(shortened(strange.text, MAX_NAME_CHARS)));
     }
     match verb {
-        Verb::StatusAll | Verb::Help if words.is_empty() => Ok(Command::StatusAll),
-        Verb::StatusAll | Verb::Help => Err(CommandFault::TooMuch(shortened(&joined(words), MAX_NAME_CHARS))),
+        Verb::StatusAll if words.is_empty() => Ok(Command::StatusAll),
+        Verb::StatusAll | Verb::Dashboard | Verb::Help => {
+            Err(CommandFault::TooMuch(shortened(&joined(words), MAX_NAME_CHARS)))
+        }
         Verb::Status if words.is_empty() => Ok(Command::StatusAll),
         Verb::Status => Ok(Command::Status { scope: scope(&joined(words), CommandFault::NoScope)? }),
         Verb::History => name(&joined(words), CommandFault::NoName).map(|name| Command::History { name }),
@@ -257,6 +260,7 @@ mod tests {
                 reason: Some("new disk".to_owned()),
             }),
             Asked::Command(Command::Unmute { scope: named("build-7") }),
+            Asked::Dashboard,
             Asked::Help,
         ];
         assert_eq!(read, expected);
@@ -335,6 +339,7 @@ mod tests {
         assert_eq!(fault("/runner-status", "a/b/c"), CommandFault::NotATarget("a/b/c".to_owned()));
         assert_eq!(fault("/runner-status", "--verbose gpu"), CommandFault::UnknownOption("--verbose".to_owned()));
         assert_eq!(fault("/runner-status-all", "acme/web"), CommandFault::TooMuch("acme/web".to_owned()));
+        assert_eq!(fault("/runner-dashboard", "acme/web"), CommandFault::TooMuch("acme/web".to_owned()));
         assert_eq!(fault("/runner-status", &"x".repeat(301)), CommandFault::TooLong);
         for verb in Verb::ALL {
             assert_eq!(asked(verb.name(), " Help "), Asked::Help, "{}", verb.name());

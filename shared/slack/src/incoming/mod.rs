@@ -69,6 +69,8 @@ pub enum Asked {
     Command(Command),
     /// The list of commands.
     Help,
+    /// A link to the page.
+    Dashboard,
     /// A command that cannot be carried out as written.
     Misunderstood(Misunderstanding),
 }

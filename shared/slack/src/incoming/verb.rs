@@ -15,14 +15,24 @@ pub enum Verb {
     Mute,
     /// `/runner-unmute`
     Unmute,
+    /// `/runner-dashboard`
+    Dashboard,
     /// `/runner-help`
     Help,
 }
 
 impl Verb {
     /// All commands, in the order of the help.
-    pub const ALL: [Verb; 7] =
-        [Verb::StatusAll, Verb::Status, Verb::History, Verb::Recheck, Verb::Mute, Verb::Unmute, Verb::Help];
+    pub const ALL: [Verb; 8] = [
+        Verb::StatusAll,
+        Verb::Status,
+        Verb::History,
+        Verb::Recheck,
+        Verb::Mute,
+        Verb::Unmute,
+        Verb::Dashboard,
+        Verb::Help,
+    ];
 
     /// The command by its name, with or without the slash, in any case.
     pub fn from_name(name: &str) -> Option<Verb> {
@@ -39,6 +49,7 @@ impl Verb {
             Verb::Recheck => "/runner-recheck",
             Verb::Mute => "/runner-mute",
             Verb::Unmute => "/runner-unmute",
+            Verb::Dashboard => "/runner-dashboard",
             Verb::Help => "/runner-help",
         }
     }
@@ -52,7 +63,7 @@ impl Verb {
             Verb::Recheck => "TARGET [--public]",
             Verb::Mute => "TARGET|NAME|label 2h [reason] [--public]",
             Verb::Unmute => "TARGET|NAME|label [--public]",
-            Verb::Help => "",
+            Verb::Dashboard | Verb::Help => "",
         }
     }
 
@@ -65,6 +76,7 @@ impl Verb {
             Verb::Recheck => "check a target now, without waiting for the schedule",
             Verb::Mute => "pause alerts about these runners; their outages are still recorded",
             Verb::Unmute => "resume alerts about them",
+            Verb::Dashboard => "a link to the page with all runners, for you alone",
             Verb::Help => "list these commands",
         }
     }
@@ -78,6 +90,7 @@ impl Verb {
             Verb::Recheck => "/runner-recheck orgs/acme",
             Verb::Mute => "/runner-mute build-7 2h new disk",
             Verb::Unmute => "/runner-unmute build-7",
+            Verb::Dashboard => "/runner-dashboard",
             Verb::Help => "/runner-help",
         }
     }

@@ -1,5 +1,7 @@
 //! The list of commands, and answers to commands that were not understood or failed.
 
+use monitor_domain::secret::Secret;
+
 use super::{counted, part};
 use crate::document::{Document, Line, Mark, Section};
 use crate::incoming::{CommandFault, Misunderstanding, Verb};
@@ -78,6 +80,29 @@ pub(crate) fn misunderstanding(Misunderstanding { verb, fault }: &Misunderstandi
         items: usages.iter().map(line).collect(),
         total: usages.len(),
         ..part(Mark::Warning, "That was not understood")
+    })
+}
+
+/// The link to the page, or how to switch the page on.
+pub(crate) fn dashboard(link: Option<&Secret>) -> Document {
+    one(match link {
+        Some(link) => Section {
+            brief: Line::of(". It works once, within 10 minutes."),
+            lead: Line::of(
+                "The link is for you alone. It works once, within 10 minutes, and you then see the page for 12 hours.",
+            ),
+            link: Some(Line::default().link("Open the page", link.expose().to_owned())),
+            ..part(Mark::Info, "A link to the page")
+        },
+        None => Section {
+            brief: Line::of("."),
+            lead: Line::of("The people who run the monitor can switch it on."),
+            advice: vec![
+                Line::of("On AWS: ").command("sam deploy --parameter-overrides ServePage=true"),
+                Line::of("On one machine: ").command("run --slack-commands … --web … --web-host …"),
+            ],
+            ..part(Mark::Info, "There is no page")
+        },
     })
 }
 

@@ -6,6 +6,7 @@ use monitor_domain::observation::{Failure, Fault as CheckFault};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::runner::{Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
 use monitor_domain::scope::Scope;
+use monitor_domain::secret::Secret;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::commands::{Answer, Answered};
@@ -376,6 +377,8 @@ fn helps() -> Vec<(&'static str, Reply)> {
     let old = Misunderstanding { verb: None, fault: CommandFault::OldButton };
     vec![
         ("help", Reply::help()),
+        ("dashboard", Reply::dashboard(Some(&Secret::new("https://runners.example.com/open?link=1800000600.7.00ff")))),
+        ("no_dashboard", Reply::dashboard(None)),
         ("not_a_command", misunderstood("/runner-`reboot` <!here>", "now")),
         ("no_name", misunderstood(Verb::History.name(), "")),
         ("no_target", misunderstood(Verb::Recheck.name(), "")),

@@ -100,6 +100,48 @@ async fn commands_are_answered_and_a_recheck_is_done() {
 }
 
 #[tokio::test]
+async fn a_link_from_slack_opens_the_page_once() {
+    let world = World::new(1, "{}").await;
+    let arguments =
+        ["run", "--every", "1h", "--slack-commands", "127.0.0.1:0", "--web", "127.0.0.1:0", "--log-format", "json"];
+    let mut command = world.command(&arguments);
+    command.env("SLACK_SIGNING_SECRET", SIGNING_SECRET).env("WEB_HOST", "runners.acme.test");
+    let mut running = Running::start(command).expect("it starts");
+    let of_slack = running.event("answering Slack").await["address"].as_str().expect("an address").to_owned();
+    let serving = running.event("serving the page").await;
+    assert_eq!(serving["sessions"], true, "{serving}");
+    let page = format!("http://{}", serving["address"].as_str().expect("an address"));
+    running.event("cycle complete").await;
+
+    drop(http());
+    let without_redirects = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let http = without_redirects.build().expect("a client");
+    let body = "command=%2Frunner-dashboard&text=&user_id=U1";
+    let answer = signed(&http, &format!("http://{of_slack}/slack"), body, now_secs(), SIGNING_SECRET).send().await;
+    let answer = answer.expect("an answer").text().await.expect("its body");
+    let (_, link) = answer.split_once("https://runners.acme.test/open?link=").expect("a link");
+    let token = link.split_once('|').expect("its end").0;
+    let host = |request: reqwest::RequestBuilder| request.header("host", "runners.acme.test");
+    let get = async |cookie: &str| {
+        let request = host(http.get(format!("{page}/"))).header("cookie", cookie);
+        request.send().await.expect("an answer").status()
+    };
+    let open =
+        async || host(http.post(format!("{page}/open"))).body(format!("link={token}")).send().await.expect("an answer");
+    assert_eq!(get("").await, StatusCode::UNAUTHORIZED);
+    let opened = open().await;
+    let cookie =
+        opened.headers()["set-cookie"].to_str().expect("a cookie").split(';').next().expect("its value").to_owned();
+    assert_eq!(get(&cookie).await, StatusCode::OK);
+    assert_eq!(open().await.status(), StatusCode::FORBIDDEN, "a second time");
+    let metrics = http.get(format!("{page}/metrics")).send().await.expect("an answer");
+    assert_eq!(metrics.status(), StatusCode::OK, "on this machine");
+    let log = running.kill().await;
+    assert!(log.contains("a session of the page was opened") && log.contains("a link that was used before"), "{log}");
+    assert!(!log.contains(token) && !log.contains(SIGNING_SECRET) && !log.contains(&cookie), "{log}");
+}
+
+#[tokio::test]
 async fn a_muted_runner_is_notified_when_the_mute_ends() {
     let mut bench = Bench::start().await;
     let before = bench.world.slack.messages().len();

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use monitor_access::AccessKeys;
 use monitor_aws::testing::SIGNING_SECRET;
+use monitor_domain::secret::Secret;
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
 use monitor_telemetry::SystemClock;
@@ -21,11 +23,12 @@ struct Bounds {
     mebibytes: f64,
 }
 
-const BOUNDS: [Bounds; 4] = [
+const BOUNDS: [Bounds; 5] = [
     Bounds { name: "scheduler", start_ms: 3.0, mebibytes: 7.0 },
     Bounds { name: "poller", start_ms: 4.0, mebibytes: 7.0 },
     Bounds { name: "notifier", start_ms: 4.0, mebibytes: 7.0 },
     Bounds { name: "slack", start_ms: 4.0, mebibytes: 7.0 },
+    Bounds { name: "web", start_ms: 4.0, mebibytes: 7.0 },
 ];
 /// The bound of each function's stripped binary.
 const MEGABYTES: f64 = 7.0;
@@ -41,6 +44,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, only: &[String], warm: u
             "scheduler" => "Function: scheduler",
             "poller" => "Function: poller",
             "notifier" => "Function: notifier",
+            "web" => "Function: web",
             _ => "Function: slack",
         });
         let binary = folder.join(bounds.name);
@@ -107,6 +111,7 @@ fn described(name: &str) -> &'static str {
         "scheduler" => "a tick of 10 targets",
         "poller" => "one job, 5 runners, 304",
         "notifier" => "a state-change message with nothing to notify",
+        "web" => "the first page for a reader with a session",
         _ => "a signed /runner-status of one target",
     }
 }
@@ -117,7 +122,7 @@ fn one(function: &mut Function, name: &str) -> anyhow::Result<std::time::Duratio
     let (answer, took) = function.invoke(event.to_string().as_bytes())?;
     let is_expected = match name {
         "scheduler" => answer["targets"] == 10,
-        "slack" => answer["statusCode"] == 200,
+        "slack" | "web" => answer["statusCode"] == 200,
         _ => answer["batchItemFailures"] == json!([]),
     };
     ensure!(is_expected, "{name} answered {answer}");
@@ -129,8 +134,18 @@ fn event(name: &str) -> Value {
         "scheduler" => json!({}),
         "poller" => messages("checks", [&*job(&repository(1))]),
         "notifier" => messages("changes.fifo", [&*json!({"version": 1, "subject": repository(1)}).to_string()]),
+        "web" => page(),
         _ => command(),
     }
+}
+
+/// A request of a browser with a session.
+fn page() -> Value {
+    let mut event: Value =
+        serde_json::from_str(include_str!("../../../../../events/web-fleet.json")).unwrap_or_default();
+    let session = AccessKeys::new(&Secret::new(SIGNING_SECRET)).session(1, SystemClock.now());
+    event["cookies"] = json!([format!("__Host-runner-monitor={}", session.expose())]);
+    event
 }
 
 /// A slash command as Slack signs it.

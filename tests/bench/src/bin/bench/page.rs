@@ -14,7 +14,7 @@ use monitor_e2e::TOKEN;
 use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, OutageItem, RunnerItem};
 use monitor_pipeline::keys::Put;
-use monitor_pipeline::ports::{Clock as _, Store as _};
+use monitor_pipeline::ports::{Clock as _, PutOutcome, Store as _};
 use monitor_pipeline::testing::samples;
 use monitor_telemetry::SystemClock;
 use tokio::time::Instant;
@@ -145,10 +145,11 @@ fn fill(path: &Path, targets: usize) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut puts = Vec::new();
-    let mut flush = |puts: &mut Vec<Put>, least: usize| -> anyhow::Result<()> {
+    let flush = |puts: &mut Vec<Put>, least: usize| -> anyhow::Result<()> {
         while puts.len() > least {
             let rest = puts.split_off(puts.len().min(store.max_batch()));
-            runtime.block_on(store.put(std::mem::replace(puts, rest)))?;
+            let outcome = runtime.block_on(store.put(std::mem::replace(puts, rest)))?;
+            ensure!(outcome == PutOutcome::Done, "the store is not empty");
         }
         Ok(())
     };

@@ -1,20 +1,25 @@
 //! Log lines about refused requests: a flood of requests gives a few lines, not one each.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use monitor_domain::time::Timestamp;
 use tracing::warn;
 
-use crate::incoming::Refusal;
-
 /// The shortest time between two log lines with the same reason.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Counts refused requests by reason and logs each reason at most once a minute.
-#[derive(Debug, Default)]
-pub struct Refusals(Mutex<BTreeMap<Refusal, Noted>>);
+#[derive(Debug)]
+pub struct Refusals<Reason>(Mutex<BTreeMap<Reason, Noted>>);
+
+impl<Reason> Default for Refusals<Reason> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
 #[derive(Debug)]
 struct Noted {
@@ -30,9 +35,9 @@ impl Noted {
     }
 }
 
-impl Refusals {
+impl<Reason: Copy + Display + Ord> Refusals<Reason> {
     /// Counts a request, and logs it unless its reason was logged within the last minute.
-    pub(crate) fn note(&self, reason: Refusal, now: Timestamp) {
+    pub fn note(&self, reason: Reason, now: Timestamp) {
         if let Some(count) = self.counted(reason, now) {
             log(reason, count);
         }
@@ -48,12 +53,12 @@ impl Refusals {
         self.taken(|_| true, now).into_iter().for_each(|(reason, count)| log(reason, count));
     }
 
-    fn noted(&self) -> MutexGuard<'_, BTreeMap<Refusal, Noted>> {
+    fn noted(&self) -> MutexGuard<'_, BTreeMap<Reason, Noted>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a request; returns the number to log now, if any.
-    fn counted(&self, reason: Refusal, now: Timestamp) -> Option<u64> {
+    fn counted(&self, reason: Reason, now: Timestamp) -> Option<u64> {
         let mut noted = self.noted();
         let Some(of_reason) = noted.get_mut(&reason) else {
             noted.insert(reason, Noted { logged_at: now, unlogged: 0 });
@@ -67,7 +72,7 @@ impl Refusals {
     }
 
     /// Takes the counts of the reasons that are due.
-    fn taken(&self, is_due: impl Fn(&Noted) -> bool, now: Timestamp) -> Vec<(Refusal, u64)> {
+    fn taken(&self, is_due: impl Fn(&Noted) -> bool, now: Timestamp) -> Vec<(Reason, u64)> {
         let mut noted = self.noted();
         let due = noted.iter_mut().filter(|(_, noted)| noted.unlogged > 0 && is_due(noted));
         due.map(|(reason, noted)| {
@@ -78,13 +83,14 @@ impl Refusals {
     }
 }
 
-fn log(reason: Refusal, count: u64) {
+fn log(reason: impl Display, count: u64) {
     warn!(%reason, count, "requests were refused");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Refusal;
 
     #[test]
     fn a_flood_is_one_line_a_minute_and_every_request_is_counted() {
@@ -95,7 +101,7 @@ mod tests {
         };
         let due = |secs: i64| refusals.taken(|noted| noted.is_due(at(secs)), at(secs));
         assert_eq!(flood(2_000, 0), [1]);
-        assert_eq!(refusals.counted(Refusal::Stale, at(1)), Some(1), "each reason by itself");
+        assert_eq!(refusals.counted(Refusal::Ended, at(1)), Some(1), "each reason by itself");
         assert_eq!(due(59), []);
         assert_eq!(due(60), [(Refusal::BadSignature, 1_999)]);
         // Without a call every minute, the next request with the same reason is logged with the count.
