@@ -46,14 +46,20 @@ impl Drop for Served {
 
 impl Served {
     fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (line, log) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().context("no standard error")?);
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|one| line.send(one)));
+        // `web` prints its address, `run` logs it.
+        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().context("no standard output")?);
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().context("no standard error")?);
+        for output in [stdout, stderr].map(BufReader::new) {
+            let line = line.clone();
+            std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|one| line.send(one)));
+        }
         let mut served = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
-        let said = served.logged("serving the page")?;
-        let (_, address) = said.split_once("\"address\":\"").with_context(|| said.clone())?;
-        served.address = address.split('"').next().unwrap_or_default().parse()?;
+        let said = served.logged(" page")?;
+        let (_, port) = said.split_once("127.0.0.1:").with_context(|| said.clone())?;
+        let port = port.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        served.address.set_port(port.parse()?);
         Ok(served)
     }
 
